@@ -1,0 +1,61 @@
+//! History across sites: a tab is a row of stretches, each on one site; the engine steps inside a stretch, we step between.
+
+use regen_proto::kernel::v1::host_command::Body as Command;
+
+use super::reduce::{ensure_view, leave_host, send_if_open, set_phase};
+use super::state::{Effect, Phase, Segment, Session, TabId};
+use regen_proto::site::Site;
+
+/// Stretches that a tab remembers.
+const SEGMENTS: usize = 50;
+
+/// One step (or several) back or forward.
+pub(super) fn step(session: &mut Session, id: TabId, delta: i32, out: &mut Vec<Effect>) {
+    let Some(tab) = session.tabs.get_mut(&id) else { return };
+    let inside = if delta < 0 { tab.segment().can_go_back } else { tab.segment().can_go_forward };
+    if inside && tab.view {
+        send_if_open(session, id, Command::GoHistory(delta.signum()), out);
+        return;
+    }
+    let target = if delta < 0 { tab.current.checked_sub(1) } else { Some(tab.current + 1) };
+    let Some(target) = target.filter(|target| *target < tab.segments.len()) else { return };
+    if tab.opener_host.is_some() {
+        return;
+    }
+    let left = tab.clone();
+    tab.current = target;
+    tab.view = false;
+    tab.pending = None;
+    tab.favicon = None;
+    let phase = match (&tab.segment().site, tab.segment().url.as_str()) {
+        (Some(_), _) => Phase::Loading,
+        (None, "") => Phase::Blank,
+        (None, url) => Phase::Refused(Site::of(url).err().map(|e| e.to_string()).unwrap_or_default()),
+    };
+    set_phase(session, id, phase, out);
+    leave_host(session, &left, out);
+    ensure_view(session, id, out);
+}
+
+/// Leaves what is shown for a new stretch of history. What lay ahead is forgotten, as in any browser.
+pub(super) fn replace_shown(session: &mut Session, id: TabId, next: Segment, out: &mut Vec<Effect>) {
+    let Some(tab) = session.tabs.get_mut(&id) else { return };
+    let left = tab.clone();
+    // A page of Regen's own that said nothing is not worth a step back.
+    let is_empty = tab.segment().site.is_none() && tab.segment().url.is_empty();
+    if is_empty {
+        *tab.segment_mut() = next;
+    } else {
+        tab.segments.truncate(tab.current + 1);
+        tab.segments.push(next);
+        if tab.segments.len() > SEGMENTS {
+            tab.segments.remove(0);
+        }
+        tab.current = tab.segments.len() - 1;
+    }
+    tab.opener_host = None;
+    tab.view = false;
+    tab.pending = None;
+    tab.favicon = None;
+    leave_host(session, &left, out);
+}

@@ -1,0 +1,17 @@
+//! The session: tabs, their histories and states. The broker is the only truth about it.
+//!
+//! [`reduce`] is a pure function of state and event: it has no clock, no process and no file. What must happen outside is
+//! returned as [`Effect`]s. Nothing here believes a host: what a host says is checked against what the broker granted.
+
+pub mod address;
+mod history;
+mod page;
+mod reduce;
+mod saved;
+mod state;
+#[cfg(test)]
+mod tests;
+
+pub use reduce::reduce;
+pub use saved::{SavedSegment, SavedSnapshot, SavedTab};
+pub use state::{Effect, Event, HostKey, HostPhase, PageLoad, Phase, Segment, Session, Tab, TabId};

@@ -1,0 +1,179 @@
+//! What a host says about its pages. All of it is attacker-controlled: a host speaks only about tabs it was given, and
+//! a main frame of another site is the end of that host.
+
+use regen_proto::kernel::v1::page_event::Body;
+use regen_proto::kernel::v1::{AdoptPopup, Load, NavigationCommitted, NewTab, PopupOpened, host_command};
+use regen_proto::site::Site;
+
+use super::reduce::{navigate, open, refuse, remove, set_phase};
+use super::saved::SavedSnapshot;
+use super::state::{Effect, HostKey, PageLoad, Phase, Session, TabId};
+
+pub(super) fn event(session: &mut Session, host: &HostKey, id: TabId, event: Body, out: &mut Vec<Effect>) {
+    let Some(tab) = session.tabs.get_mut(&id).filter(|tab| tab.view && tab.host().as_ref() == Some(host)) else {
+        // Late news about a tab that has moved on or is closed; a refused popup must not linger.
+        if let Body::PopupOpened(popup) = event {
+            answer_popup(host, id, popup.token, true, out);
+        }
+        return;
+    };
+    match event {
+        Body::LoadStarted(_) => {
+            tab.progress = 0.0;
+            if tab.phase != Phase::Recovering {
+                tab.phase = Phase::Loading;
+            }
+            out.push(Effect::TabChanged(id));
+        }
+        Body::Committed(committed) => commit(session, host, id, committed, out),
+        Body::LoadFinished(_) => {
+            tab.progress = 1.0;
+            if !matches!(tab.phase, Phase::Failed(_)) {
+                tab.phase = Phase::Ready;
+            }
+            out.push(Effect::TabChanged(id));
+        }
+        Body::LoadFailed(failed) => {
+            tab.progress = 1.0;
+            tab.pending = None;
+            tab.segment_mut().url = failed.url;
+            set_phase(session, id, Phase::Failed(failed.reason), out);
+        }
+        Body::Title(title) => {
+            tab.segment_mut().title = title;
+            out.extend([Effect::TabChanged(id), Effect::Save(id)]);
+        }
+        Body::Favicon(icon) => {
+            tab.favicon = Some(icon);
+            out.push(Effect::FaviconChanged(id));
+        }
+        Body::Progress(progress) => {
+            tab.progress = progress.clamp(0.0, 1.0);
+            out.push(Effect::TabChanged(id));
+        }
+        Body::Audible(audible) => {
+            tab.audible = audible;
+            out.push(Effect::TabChanged(id));
+        }
+        Body::Handover(load) => handover(session, host, id, load, out),
+        Body::NewTab(wanted) => new_tab(session, host, id, wanted, out),
+        Body::PopupOpened(popup) => popup_opened(session, host, id, &popup, out),
+        Body::CloseRequested(_) => remove(session, id, out),
+        forwarded @ (Body::FileChooser(_) | Body::Download(_) | Body::FindResult(_)) => {
+            out.push(Effect::ForwardToWindow { host: host.clone(), tab: id, event: forwarded });
+        }
+    }
+}
+
+fn commit(session: &mut Session, host: &HostKey, id: TabId, committed: NavigationCommitted, out: &mut Vec<Effect>) {
+    let Some(tab) = session.tabs.get_mut(&id) else { return };
+    if tab.opener_host.is_none() && !host.site.may_show(&committed.url) {
+        let reason = format!("committed {} in a process for {}", shorten(&committed.url), host.site);
+        out.push(Effect::KillHost { host: host.clone(), reason });
+        return;
+    }
+    tab.pending = None;
+    tab.closing = false;
+    if !committed.same_document {
+        tab.tls = committed.tls();
+        tab.favicon = None;
+        tab.phase = Phase::Loading;
+    }
+    let segment = tab.segment_mut();
+    if segment.url != committed.url {
+        segment.title.clear();
+        segment.url = committed.url;
+    }
+    segment.can_go_back = committed.can_go_back;
+    segment.can_go_forward = committed.can_go_forward;
+    out.extend([Effect::TabChanged(id), Effect::Save(id)]);
+}
+
+/// The main frame wants to go to another site: another host takes the tab, with what the page may say about itself.
+fn handover(session: &mut Session, host: &HostKey, id: TabId, load: Load, out: &mut Vec<Effect>) {
+    let from_here = !load.initiator.is_empty() && host.site.may_show(&load.initiator);
+    let is_popup = session.tabs.get(&id).is_some_and(|tab| tab.opener_host.is_some());
+    if !from_here && !is_popup {
+        let reason = format!("claimed a navigation of {} for itself", shorten(&load.initiator));
+        out.push(Effect::KillHost { host: host.clone(), reason });
+        return;
+    }
+    let method = load.method.as_str();
+    if !(method.is_empty() || method == "GET" || method == "POST") {
+        let why = format!("A page tried to open an address with the method {}.", shorten(method));
+        refuse(session, id, load.url, why, out);
+        return;
+    }
+    if method == "POST" && !load.user_gesture {
+        let why = format!("{} tried to send a form to another site without a click. Nothing was sent.", host.site);
+        refuse(session, id, load.url, why, out);
+        return;
+    }
+    navigate(session, id, PageLoad(load), out);
+}
+
+fn new_tab(session: &mut Session, host: &HostKey, id: TabId, wanted: NewTab, out: &mut Vec<Effect>) {
+    let Some(load) = wanted.load else { return };
+    if !wanted.user_gesture {
+        return;
+    }
+    let from_here = load.initiator.is_empty() || host.site.may_show(&load.initiator);
+    let quiet = load.method.is_empty() || load.method == "GET";
+    if from_here && quiet {
+        open(session, Some(PageLoad(load)), host.workspace.clone(), wanted.background, Some(id), out);
+    }
+}
+
+/// A popup that keeps its opener runs in the opener's host.
+fn popup_opened(session: &mut Session, host: &HostKey, opener: TabId, popup: &PopupOpened, out: &mut Vec<Effect>) {
+    if !popup.user_gesture {
+        answer_popup(host, opener, popup.token, true, out);
+        return;
+    }
+    let id = open(session, None, host.workspace.clone(), false, Some(opener), out);
+    if let Some(tab) = session.tabs.get_mut(&id) {
+        tab.opener_host = Some(host.clone());
+        tab.view = true;
+        tab.phase = Phase::Loading;
+        tab.segment_mut().url.clone_from(&popup.url);
+    }
+    answer_popup(host, id, popup.token, false, out);
+    out.push(Effect::TabChanged(id));
+}
+
+fn answer_popup(host: &HostKey, tab: TabId, token: u64, refused: bool, out: &mut Vec<Effect>) {
+    let command = host_command::Body::AdoptPopup(AdoptPopup { token, refused });
+    out.push(Effect::Send { host: host.clone(), tab, command, snapshot: None });
+}
+
+/// Keeps a snapshot with the stretch of history that it belongs to: the one that is shown, or, for a host that the tab has
+/// just left, the nearest one of its site.
+pub(super) fn snapshot(
+    session: &mut Session,
+    host: &HostKey,
+    id: TabId,
+    mut snapshot: SavedSnapshot,
+    out: &mut Vec<Effect>,
+) {
+    let Some(tab) = session.tabs.get_mut(&id) else { return };
+    if tab.opener_host.is_some() || tab.workspace != host.workspace {
+        return;
+    }
+    let current = tab.current;
+    let of_host = |site: &Option<Site>| site.as_ref() == Some(&host.site);
+    let owner = tab
+        .segments
+        .iter_mut()
+        .enumerate()
+        .filter(|(_, segment)| of_host(&segment.site))
+        .min_by_key(|(index, _)| index.abs_diff(current));
+    if let Some((_, segment)) = owner {
+        snapshot.url.clone_from(&segment.url);
+        segment.snapshot = snapshot;
+        out.push(Effect::Save(id));
+    }
+}
+
+fn shorten(text: &str) -> String {
+    text.chars().take(120).collect()
+}

@@ -1,0 +1,397 @@
+//! The reducer: one event in, the next state and its effects out.
+
+use regen_proto::kernel::v1::host_command::Body as Command;
+use regen_proto::kernel::v1::{CloseView, Empty, Load, OpenView, Reload, TlsState};
+use regen_proto::site::Site;
+
+use super::history;
+use super::page;
+use super::saved::SavedTab;
+use super::state::{Effect, Event, HostKey, HostPhase, PageLoad, Phase, Segment, Session, Tab, TabId};
+
+/// How many closed tabs can be reopened.
+const CLOSED: usize = 50;
+const ZOOM: std::ops::RangeInclusive<f64> = 0.25..=5.0;
+
+/// One step. Events about tabs or hosts that are gone change nothing.
+pub fn reduce(session: &mut Session, event: Event) -> Vec<Effect> {
+    let mut effects = Vec::new();
+    let out = &mut effects;
+    match event {
+        Event::Open { load, workspace, background, opener } => {
+            open(session, load, workspace, background, opener, out);
+        }
+        Event::Close { tab, ask } => close(session, tab, ask, out),
+        Event::Activate(tab) => activate(session, tab, out),
+        Event::Move { tab, index } => move_to(session, tab, index, out),
+        Event::ReopenClosed => {
+            if let Some(saved) = session.closed.pop() {
+                adopt(session, saved, out);
+            }
+        }
+        Event::Duplicate(tab) => {
+            if let Some(saved) = session.tabs.get(&tab).map(SavedTab::from) {
+                adopt(session, saved, out);
+            }
+        }
+        Event::Navigate { tab, load } => navigate(session, tab, load, out),
+        Event::History { tab, delta } => history::step(session, tab, delta, out),
+        Event::Reload { tab, bypass_cache } => reload(session, tab, bypass_cache, out),
+        Event::Stop(tab) => send_if_open(session, tab, Command::Stop(Empty {}), out),
+        Event::Zoom { tab, zoom } => {
+            let zoom = zoom.clamp(*ZOOM.start(), *ZOOM.end());
+            if change(session, tab, out, |tab| tab.zoom = zoom) {
+                send_if_open(session, tab, Command::Zoom(zoom), out);
+            }
+        }
+        Event::Mute { tab, muted } => {
+            if change(session, tab, out, |tab| tab.muted = muted) {
+                send_if_open(session, tab, Command::Mute(muted), out);
+            }
+        }
+        Event::Pin { tab, pinned } => pin(session, tab, pinned, out),
+        Event::Restore(saved) => restore(session, saved, out),
+        Event::HostUp(host) => host_up(session, &host, out),
+        Event::HostDied { host, reason, given_up } => host_died(session, &host, &reason, given_up, out),
+        Event::Page { host, tab, event } => page::event(session, &host, tab, event, out),
+        Event::Snapshot { host, tab, snapshot } => page::snapshot(session, &host, tab, snapshot, out),
+    }
+    effects
+}
+
+pub(super) fn open(
+    session: &mut Session,
+    load: Option<PageLoad>,
+    workspace: String,
+    background: bool,
+    opener: Option<TabId>,
+    out: &mut Vec<Effect>,
+) -> TabId {
+    let id = new_id(session);
+    let tab = Tab {
+        id,
+        workspace,
+        segments: vec![Segment::default()],
+        current: 0,
+        phase: Phase::Blank,
+        view: false,
+        opener_host: None,
+        pending: None,
+        progress: 0.0,
+        tls: TlsState::Unspecified,
+        zoom: 1.0,
+        muted: false,
+        audible: false,
+        pinned: false,
+        favicon: None,
+        closing: false,
+    };
+    session.tabs.insert(id, tab);
+    // A tab that a page opened stands beside it, as in other browsers.
+    let after = opener.and_then(|opener| session.order.iter().position(|tab| *tab == opener));
+    session.order.insert(after.map_or(session.order.len(), |index| index + 1), id);
+    if !background || session.active.is_none() {
+        show(session, id, out);
+    }
+    out.extend([Effect::TabChanged(id), Effect::OrderChanged, Effect::SaveOrder, Effect::Save(id)]);
+    if let Some(load) = load {
+        navigate(session, id, load, out);
+    }
+    id
+}
+
+fn new_id(session: &mut Session) -> TabId {
+    session.next_id = session.next_id.max(session.tabs.keys().next_back().copied().unwrap_or(0)) + 1;
+    session.next_id
+}
+
+/// Takes a saved tab in, under its old name where that is free.
+fn adopt(session: &mut Session, saved: SavedTab, out: &mut Vec<Effect>) {
+    let id = new_id(session);
+    session.tabs.insert(id, saved.revive(id));
+    session.order.push(id);
+    out.extend([Effect::Save(id), Effect::SaveOrder]);
+    activate(session, id, out);
+}
+
+fn restore(session: &mut Session, saved: Vec<SavedTab>, out: &mut Vec<Effect>) {
+    let mut first = None;
+    for tab in saved {
+        let id = if tab.id == 0 || session.tabs.contains_key(&tab.id) { new_id(session) } else { tab.id };
+        session.tabs.insert(id, tab.revive(id));
+        session.next_id = session.next_id.max(id);
+        session.order.push(id);
+        first.get_or_insert(id);
+        out.extend([Effect::Save(id), Effect::TabChanged(id)]);
+    }
+    out.extend([Effect::OrderChanged, Effect::SaveOrder]);
+    if let Some(first) = first {
+        activate(session, first, out);
+    }
+}
+
+/// Removes a tab; asks its page first where `ask` says so and there is a page that could object.
+fn close(session: &mut Session, id: TabId, ask: bool, out: &mut Vec<Effect>) {
+    let Some(tab) = session.tabs.get_mut(&id) else { return };
+    if ask && tab.view && matches!(tab.phase, Phase::Ready | Phase::Loading) && !tab.closing {
+        tab.closing = true;
+        if let Some(host) = tab.host() {
+            let command = Command::Close(CloseView { ask_before_unload: true });
+            out.push(Effect::Send { host, tab: id, command, snapshot: None });
+            return;
+        }
+    }
+    remove(session, id, out);
+}
+
+pub(super) fn remove(session: &mut Session, id: TabId, out: &mut Vec<Effect>) {
+    let Some(tab) = session.tabs.remove(&id) else { return };
+    if tab.opener_host.is_none() && !tab.segment().url.is_empty() {
+        session.closed.push(SavedTab::from(&tab));
+        if session.closed.len() > CLOSED {
+            session.closed.remove(0);
+        }
+    }
+    let index = session.order.iter().position(|other| *other == id);
+    session.order.retain(|other| *other != id);
+    out.extend([Effect::TabClosed(id), Effect::Forget(id), Effect::SaveOrder, Effect::OrderChanged]);
+    leave_host(session, &tab, out);
+    if session.active == Some(id) {
+        session.active = None;
+        // The right neighbour takes its place, or the left one at the end.
+        let next = index.and_then(|index| session.order.get(index).or(session.order.last())).copied();
+        if let Some(next) = next {
+            activate(session, next, out);
+        }
+    }
+}
+
+/// Closes the tab's view, and stops its host when that was the last one.
+pub(super) fn leave_host(session: &mut Session, tab: &Tab, out: &mut Vec<Effect>) {
+    let Some(host) = tab.host() else { return };
+    if tab.view {
+        let command = Command::Close(CloseView { ask_before_unload: false });
+        out.push(Effect::Send { host: host.clone(), tab: tab.id, command, snapshot: None });
+    }
+    let still_needed = session.tabs.values().any(|other| {
+        other.id != tab.id && other.host().as_ref() == Some(&host) && !matches!(other.phase, Phase::Lazy)
+    });
+    if !still_needed && session.hosts.remove(&host).is_some() {
+        out.push(Effect::StopHost(host));
+    }
+}
+
+fn activate(session: &mut Session, id: TabId, out: &mut Vec<Effect>) {
+    if !session.tabs.contains_key(&id) {
+        return;
+    }
+    show(session, id, out);
+    out.extend([Effect::OrderChanged, Effect::SaveOrder]);
+    wake(session, id, out);
+}
+
+/// Loads a lazy tab.
+pub(super) fn wake(session: &mut Session, id: TabId, out: &mut Vec<Effect>) {
+    let Some(tab) = session.tabs.get_mut(&id) else { return };
+    if tab.phase == Phase::Lazy {
+        tab.phase = Phase::Loading;
+        ensure_view(session, id, out);
+        out.push(Effect::TabChanged(id));
+    }
+}
+
+fn show(session: &mut Session, id: TabId, out: &mut Vec<Effect>) {
+    let before = session.active.replace(id);
+    if before == Some(id) {
+        return;
+    }
+    for (tab, visible) in before.map(|tab| (tab, false)).into_iter().chain([(id, true)]) {
+        send_if_open(session, tab, Command::SetVisible(visible), out);
+    }
+}
+
+fn move_to(session: &mut Session, id: TabId, index: usize, out: &mut Vec<Effect>) {
+    if let Some(from) = session.order.iter().position(|tab| *tab == id) {
+        session.order.remove(from);
+        session.order.insert(index.min(session.order.len()), id);
+        sort_pinned(session);
+        out.extend([Effect::OrderChanged, Effect::SaveOrder]);
+    }
+}
+
+fn pin(session: &mut Session, id: TabId, pinned: bool, out: &mut Vec<Effect>) {
+    if change(session, id, out, |tab| tab.pinned = pinned) {
+        sort_pinned(session);
+        out.extend([Effect::OrderChanged, Effect::SaveOrder]);
+    }
+}
+
+fn sort_pinned(session: &mut Session) {
+    let tabs = &session.tabs;
+    session.order.sort_by_key(|id| tabs.get(id).is_none_or(|tab| !tab.pinned));
+}
+
+fn change(session: &mut Session, id: TabId, out: &mut Vec<Effect>, what: impl FnOnce(&mut Tab)) -> bool {
+    let Some(tab) = session.tabs.get_mut(&id) else { return false };
+    what(tab);
+    out.extend([Effect::TabChanged(id), Effect::Save(id)]);
+    true
+}
+
+pub(super) fn send_if_open(session: &Session, id: TabId, command: Command, out: &mut Vec<Effect>) {
+    if let Some(tab) = session.tabs.get(&id).filter(|tab| tab.view)
+        && let Some(host) = tab.host()
+    {
+        out.push(Effect::Send { host, tab: id, command, snapshot: None });
+    }
+}
+
+/// Takes a tab to a URL, in whichever process that URL belongs.
+pub(super) fn navigate(session: &mut Session, id: TabId, load: PageLoad, out: &mut Vec<Effect>) {
+    let Some(tab) = session.tabs.get_mut(&id) else { return };
+    let load = load.0;
+    let url = load.url.clone();
+    let site = match Site::of(&url) {
+        Ok(site) => Some(site),
+        Err(_) if url == "about:blank" => None,
+        Err(error) => {
+            refuse(session, id, url, error.to_string(), out);
+            return;
+        }
+    };
+    let stays = site.is_some() && tab.opener_host.is_none() && tab.segment().site == site;
+    if stays {
+        tab.phase = Phase::Loading;
+        tab.progress = 0.0;
+        if tab.view {
+            tab.pending = Some(load.clone());
+            send_if_open(session, id, Command::Navigate(load), out);
+        } else {
+            tab.pending = Some(load);
+            ensure_view(session, id, out);
+        }
+        out.push(Effect::TabChanged(id));
+        return;
+    }
+    let Some(site) = site else {
+        history::replace_shown(session, id, Segment::default(), out);
+        set_phase(session, id, Phase::Blank, out);
+        return;
+    };
+    history::replace_shown(session, id, Segment { site: Some(site), url, ..Segment::default() }, out);
+    let Some(tab) = session.tabs.get_mut(&id) else { return };
+    tab.pending = Some(load);
+    tab.progress = 0.0;
+    set_phase(session, id, Phase::Loading, out);
+    ensure_view(session, id, out);
+}
+
+/// Shows a page of Regen's own that says why an address is not opened.
+pub(super) fn refuse(session: &mut Session, id: TabId, url: String, why: String, out: &mut Vec<Effect>) {
+    let segment = Segment { url, ..Segment::default() };
+    history::replace_shown(session, id, segment, out);
+    set_phase(session, id, Phase::Refused(why), out);
+}
+
+pub(super) fn set_phase(session: &mut Session, id: TabId, phase: Phase, out: &mut Vec<Effect>) {
+    if let Some(tab) = session.tabs.get_mut(&id) {
+        tab.phase = phase;
+        out.extend([Effect::TabChanged(id), Effect::Save(id)]);
+    }
+}
+
+fn reload(session: &mut Session, id: TabId, bypass_cache: bool, out: &mut Vec<Effect>) {
+    let Some(tab) = session.tabs.get_mut(&id) else { return };
+    match tab.phase {
+        Phase::Sad(_) | Phase::Lazy => {
+            tab.phase = Phase::Loading;
+            if let Some(host) = tab.host()
+                && session.hosts.get(&host) == Some(&HostPhase::GivenUp)
+            {
+                session.hosts.remove(&host);
+            }
+            ensure_view(session, id, out);
+            out.push(Effect::TabChanged(id));
+        }
+        Phase::Refused(_) => {
+            let url = tab.segment().url.clone();
+            navigate(session, id, PageLoad::by_user(url), out);
+        }
+        Phase::Blank | Phase::Loading | Phase::Ready | Phase::Failed(_) | Phase::Recovering => {
+            send_if_open(session, id, Command::Reload(Reload { bypass_cache }), out);
+        }
+    }
+}
+
+/// Asks for the tab's host, and for a view in it if the host is already there.
+pub(super) fn ensure_view(session: &mut Session, id: TabId, out: &mut Vec<Effect>) {
+    let Some(tab) = session.tabs.get(&id) else { return };
+    let Some(host) = tab.host() else { return };
+    match session.hosts.get(&host) {
+        Some(HostPhase::Up) => open_view(session, id, out),
+        Some(HostPhase::Starting) => {}
+        Some(HostPhase::GivenUp) | None => {
+            session.hosts.insert(host.clone(), HostPhase::Starting);
+            out.push(Effect::StartHost(host));
+        }
+    }
+}
+
+fn open_view(session: &mut Session, id: TabId, out: &mut Vec<Effect>) {
+    let visible = session.active == Some(id);
+    let Some(tab) = session.tabs.get_mut(&id).filter(|tab| !tab.view) else { return };
+    let Some(host) = tab.host() else { return };
+    tab.view = true;
+    let segment = tab.segment();
+    let snapshot = (!segment.snapshot.session_state.is_empty()).then(|| segment.snapshot.clone());
+    // A snapshot that is older than the last commit is brought up to date by loading that commit's address.
+    let is_stale = snapshot.as_ref().is_none_or(|snapshot| snapshot.url != segment.url);
+    let load = tab.pending.clone().or_else(|| {
+        let load = Load { url: segment.url.clone(), user_gesture: true, ..Load::default() };
+        is_stale.then_some(load)
+    });
+    let command = Command::Open(OpenView { load, visible, ..OpenView::default() });
+    out.push(Effect::Send { host, tab: id, command, snapshot });
+}
+
+fn host_up(session: &mut Session, host: &HostKey, out: &mut Vec<Effect>) {
+    session.hosts.insert(host.clone(), HostPhase::Up);
+    let waiting: Vec<TabId> = session
+        .tabs
+        .values()
+        .filter(|tab| tab.host().as_ref() == Some(host) && !matches!(tab.phase, Phase::Lazy | Phase::Sad(_)))
+        .map(|tab| tab.id)
+        .collect();
+    for id in waiting {
+        open_view(session, id, out);
+    }
+}
+
+fn host_died(session: &mut Session, host: &HostKey, reason: &str, given_up: bool, out: &mut Vec<Effect>) {
+    let mut affected = Vec::new();
+    for tab in session.tabs.values_mut().filter(|tab| tab.host().as_ref() == Some(host)) {
+        tab.view = false;
+        tab.audible = false;
+        if tab.phase == Phase::Lazy {
+            continue;
+        }
+        tab.phase = if given_up { Phase::Sad(reason.to_owned()) } else { Phase::Recovering };
+        affected.push((tab.id, tab.closing, tab.opener_host.is_some()));
+    }
+    for (id, closing, popup) in &affected {
+        // A tab that was on its way out, or whose opener's page is gone for good, does not come back.
+        if *closing || *popup {
+            remove(session, *id, out);
+        } else {
+            out.push(Effect::TabChanged(*id));
+        }
+    }
+    let wanted = affected.iter().any(|(_, closing, popup)| !closing && !popup);
+    session.hosts.remove(host);
+    if given_up {
+        session.hosts.insert(host.clone(), HostPhase::GivenUp);
+    } else if wanted {
+        session.hosts.insert(host.clone(), HostPhase::Starting);
+        out.push(Effect::StartHost(host.clone()));
+    }
+}

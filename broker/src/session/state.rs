@@ -1,0 +1,248 @@
+//! What the session is made of, what can happen to it, and what it asks for.
+
+use std::collections::{BTreeMap, HashMap};
+
+use regen_proto::kernel::v1::{Favicon, Load, TlsState, host_command, page_event};
+use regen_proto::site::Site;
+
+use super::saved::{SavedSnapshot, SavedTab};
+
+/// A tab's name, for its whole life and across restarts.
+pub type TabId = u64;
+
+/// One tab-host: a site in a workspace.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct HostKey {
+    /// The one site whose pages it shows.
+    pub site: Site,
+    /// The workspace; two workspaces share nothing.
+    pub workspace: String,
+}
+
+/// Where a host is in its life, as far as tabs care.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HostPhase {
+    /// Asked for.
+    Starting,
+    /// Takes commands.
+    Up,
+    /// Crashed too often; waits for the user.
+    GivenUp,
+}
+
+/// What a tab shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Phase {
+    /// The start page, drawn by the window.
+    Blank,
+    /// Known, but not loaded until somebody looks at it.
+    Lazy,
+    /// A navigation is under way.
+    Loading,
+    /// The page has loaded.
+    Ready,
+    /// The page could not be had; an error page is shown.
+    Failed(String),
+    /// Regen refuses this address; the window says why.
+    Refused(String),
+    /// Its host died; it is coming back.
+    Recovering,
+    /// Its host died too often; it waits for Reload.
+    Sad(String),
+}
+
+impl Phase {
+    /// The name in the control API.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Blank => "blank",
+            Self::Lazy => "lazy",
+            Self::Loading => "loading",
+            Self::Ready => "ready",
+            Self::Failed(_) => "failed",
+            Self::Refused(_) => "refused",
+            Self::Recovering => "recovering",
+            Self::Sad(_) => "sad",
+        }
+    }
+
+    /// Why, where there is a why.
+    #[must_use]
+    pub fn reason(&self) -> &str {
+        match self {
+            Self::Failed(reason) | Self::Refused(reason) | Self::Sad(reason) => reason,
+            Self::Blank | Self::Lazy | Self::Loading | Self::Ready | Self::Recovering => "",
+        }
+    }
+
+    /// Nothing more is going to happen by itself.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        !matches!(self, Self::Loading | Self::Recovering)
+    }
+}
+
+/// A stretch of a tab's history on one site. The engine keeps the steps inside it; the broker keeps the stretches.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Segment {
+    /// `None`: a page that Regen draws itself.
+    pub site: Option<Site>,
+    /// What the address bar shows.
+    pub url: String,
+    /// As the page says.
+    pub title: String,
+    /// How to bring it back.
+    pub snapshot: SavedSnapshot,
+    /// The engine can step back within this stretch.
+    pub can_go_back: bool,
+    /// The engine can step forward within this stretch.
+    pub can_go_forward: bool,
+}
+
+/// One tab.
+#[derive(Debug, Clone)]
+pub struct Tab {
+    /// Its name.
+    pub id: TabId,
+    /// Its workspace.
+    pub workspace: String,
+    /// Its history, oldest first; never empty.
+    pub segments: Vec<Segment>,
+    /// Which of them is shown.
+    pub current: usize,
+    /// What it shows.
+    pub phase: Phase,
+    /// The host has a view for it.
+    pub view: bool,
+    /// A popup with an opener lives in its opener's host, whatever its address.
+    pub opener_host: Option<HostKey>,
+    /// What to load as soon as there is a view; kept until the load commits.
+    pub pending: Option<Load>,
+    /// 0 to 1.
+    pub progress: f64,
+    /// As the host says; it may lie.
+    pub tls: TlsState,
+    /// 1 is 100 %.
+    pub zoom: f64,
+    /// Sound off.
+    pub muted: bool,
+    /// As the host says.
+    pub audible: bool,
+    /// Small, at the left, not closed by accident.
+    pub pinned: bool,
+    /// As the page says, checked for size.
+    pub favicon: Option<Favicon>,
+    /// The user was asked whether to leave, and has not answered yet.
+    pub closing: bool,
+}
+
+/// All of it.
+#[derive(Debug, Clone, Default)]
+pub struct Session {
+    /// By id.
+    pub tabs: BTreeMap<TabId, Tab>,
+    /// As in the tab strip.
+    pub order: Vec<TabId>,
+    /// What the window shows.
+    pub active: Option<TabId>,
+    /// Never reused.
+    pub next_id: TabId,
+    /// For “reopen closed tab”, newest last.
+    pub closed: Vec<SavedTab>,
+    /// The hosts that were asked for.
+    pub hosts: HashMap<HostKey, HostPhase>,
+}
+
+/// A wish to load something, before its site is known.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct PageLoad(pub Load);
+
+impl PageLoad {
+    /// What the user typed, chose or passed: no initiator, always allowed.
+    #[must_use]
+    pub fn by_user(url: impl Into<String>) -> Self {
+        Self(Load { url: url.into(), user_gesture: true, ..Load::default() })
+    }
+}
+
+/// What can happen.
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "each name says it")]
+pub enum Event {
+    Open { load: Option<PageLoad>, workspace: String, background: bool, opener: Option<TabId> },
+    Close { tab: TabId, ask: bool },
+    Activate(TabId),
+    Move { tab: TabId, index: usize },
+    ReopenClosed,
+    Duplicate(TabId),
+    Navigate { tab: TabId, load: PageLoad },
+    History { tab: TabId, delta: i32 },
+    Reload { tab: TabId, bypass_cache: bool },
+    Stop(TabId),
+    Zoom { tab: TabId, zoom: f64 },
+    Mute { tab: TabId, muted: bool },
+    Pin { tab: TabId, pinned: bool },
+    Restore(Vec<SavedTab>),
+    HostUp(HostKey),
+    HostDied { host: HostKey, reason: String, given_up: bool },
+    Page { host: HostKey, tab: TabId, event: page_event::Body },
+    Snapshot { host: HostKey, tab: TabId, snapshot: SavedSnapshot },
+}
+
+/// What must happen outside.
+#[derive(Debug, Clone, PartialEq)]
+#[expect(missing_docs, reason = "each name says it")]
+pub enum Effect {
+    StartHost(HostKey),
+    StopHost(HostKey),
+    KillHost { host: HostKey, reason: String },
+    Send { host: HostKey, tab: TabId, command: host_command::Body, snapshot: Option<SavedSnapshot> },
+    Save(TabId),
+    Forget(TabId),
+    SaveOrder,
+    TabChanged(TabId),
+    TabClosed(TabId),
+    OrderChanged,
+    FaviconChanged(TabId),
+    ForwardToWindow { host: HostKey, tab: TabId, event: page_event::Body },
+}
+
+impl Tab {
+    /// The stretch of history that is shown.
+    ///
+    /// # Panics
+    /// Never: a tab has at least one segment, and `current` is one of them.
+    #[must_use]
+    #[expect(clippy::indexing_slicing, reason = "a tab is never without its current segment")]
+    pub fn segment(&self) -> &Segment {
+        &self.segments[self.current]
+    }
+
+    #[expect(clippy::indexing_slicing, reason = "a tab is never without its current segment")]
+    pub(super) fn segment_mut(&mut self) -> &mut Segment {
+        &mut self.segments[self.current]
+    }
+
+    /// Which host shows it, if any does.
+    #[must_use]
+    pub fn host(&self) -> Option<HostKey> {
+        if let Some(host) = &self.opener_host {
+            return Some(host.clone());
+        }
+        let site = self.segment().site.clone()?;
+        Some(HostKey { site, workspace: self.workspace.clone() })
+    }
+
+    /// Whether “back” would do something.
+    #[must_use]
+    pub fn can_go_back(&self) -> bool {
+        self.segment().can_go_back || self.current > 0
+    }
+
+    /// Whether “forward” would do something.
+    #[must_use]
+    pub fn can_go_forward(&self) -> bool {
+        self.segment().can_go_forward || self.current + 1 < self.segments.len()
+    }
+}

@@ -1,0 +1,284 @@
+//! The reducer as prose: what a user does, and what the browser asks for.
+
+use proptest::prelude::*;
+use regen_proto::kernel::v1::host_command::Body as Command;
+use regen_proto::kernel::v1::page_event::Body;
+use regen_proto::kernel::v1::{Load, LoadFinished, NavigationCommitted, NewTab};
+use regen_proto::site::Site;
+
+use super::*;
+
+const A: &str = "http://127.0.0.1:8000/a.html";
+const B: &str = "http://127.0.0.2:8000/b.html";
+
+fn key(url: &str) -> HostKey {
+    HostKey { site: Site::of(url).unwrap(), workspace: String::new() }
+}
+
+fn open(session: &mut Session, url: &str) -> (TabId, Vec<Effect>) {
+    let effects = reduce(
+        session,
+        Event::Open { load: Some(PageLoad::by_user(url)), workspace: String::new(), background: false, opener: None },
+    );
+    (*session.order.last().unwrap(), effects)
+}
+
+fn page(session: &mut Session, host: &str, tab: TabId, event: Body) -> Vec<Effect> {
+    reduce(session, Event::Page { host: key(host), tab, event })
+}
+
+fn committed(url: &str) -> Body {
+    Body::Committed(NavigationCommitted { url: url.into(), ..NavigationCommitted::default() })
+}
+
+fn loaded(session: &mut Session, url: &str) -> TabId {
+    let (tab, _) = open(session, url);
+    reduce(session, Event::HostUp(key(url)));
+    page(session, url, tab, committed(url));
+    page(session, url, tab, Body::LoadFinished(LoadFinished {}));
+    tab
+}
+
+fn snapshot(session: &mut Session, host: &str, tab: TabId, state: &[u8]) {
+    let snapshot = SavedSnapshot { session_state: state.to_vec(), ..SavedSnapshot::default() };
+    reduce(session, Event::Snapshot { host: key(host), tab, snapshot });
+}
+
+fn views_opened(effects: &[Effect]) -> Vec<TabId> {
+    effects
+        .iter()
+        .filter_map(|effect| match effect {
+            Effect::Send { tab, command: Command::Open(_), .. } => Some(*tab),
+            _ => None,
+        })
+        .collect()
+}
+
+#[test]
+fn a_tab_waits_for_its_host_and_then_loads() {
+    let mut session = Session::default();
+    let (tab, effects) = open(&mut session, A);
+    assert!(effects.contains(&Effect::StartHost(key(A))));
+    assert!(views_opened(&effects).is_empty());
+    let effects = reduce(&mut session, Event::HostUp(key(A)));
+    assert_eq!(views_opened(&effects), [tab]);
+    page(&mut session, A, tab, committed(A));
+    page(&mut session, A, tab, Body::LoadFinished(LoadFinished {}));
+    assert_eq!(session.tabs[&tab].phase, Phase::Ready);
+}
+
+#[test]
+fn two_tabs_of_a_site_share_a_host_and_two_workspaces_do_not() {
+    let mut session = Session::default();
+    loaded(&mut session, A);
+    let (_, effects) = open(&mut session, A);
+    assert!(!effects.iter().any(|e| matches!(e, Effect::StartHost(_))));
+    let effects = reduce(
+        &mut session,
+        Event::Open {
+            load: Some(PageLoad::by_user(A)),
+            workspace: "work".into(),
+            background: false,
+            opener: None,
+        },
+    );
+    assert!(effects.iter().any(|e| matches!(e, Effect::StartHost(key) if key.workspace == "work")));
+}
+
+#[test]
+fn a_host_that_commits_a_foreign_page_is_killed() {
+    let mut session = Session::default();
+    let tab = loaded(&mut session, A);
+    let effects = page(&mut session, A, tab, committed(B));
+    assert!(effects.iter().any(|e| matches!(e, Effect::KillHost { host, .. } if *host == key(A))));
+    assert_eq!(session.tabs[&tab].segment().url, A);
+}
+
+#[test]
+fn a_host_cannot_speak_about_a_tab_of_another_host() {
+    let mut session = Session::default();
+    let tab = loaded(&mut session, A);
+    loaded(&mut session, B);
+    assert!(page(&mut session, B, tab, Body::Title("stolen".into())).is_empty());
+    assert_eq!(session.tabs[&tab].segment().title, "");
+}
+
+#[test]
+fn a_handover_moves_the_tab_and_keeps_history() {
+    let mut session = Session::default();
+    let tab = loaded(&mut session, A);
+    snapshot(&mut session, A, tab, b"state of a");
+    let load = Load { url: B.into(), initiator: "http://127.0.0.1:8000".into(), ..Load::default() };
+    let effects = page(&mut session, A, tab, Body::Handover(load));
+    assert!(effects.contains(&Effect::StartHost(key(B))) && effects.contains(&Effect::StopHost(key(A))));
+    reduce(&mut session, Event::HostUp(key(B)));
+    page(&mut session, B, tab, committed(B));
+    assert!(session.tabs[&tab].can_go_back() && !session.tabs[&tab].can_go_forward());
+
+    let effects = reduce(&mut session, Event::History { tab, delta: -1 });
+    assert!(effects.contains(&Effect::StartHost(key(A))));
+    let effects = reduce(&mut session, Event::HostUp(key(A)));
+    let restored = effects.iter().any(|effect| {
+        matches!(effect, Effect::Send { snapshot: Some(s), .. } if s.session_state == b"state of a")
+    });
+    assert!(restored, "{effects:?}");
+    assert!(session.tabs[&tab].can_go_forward());
+}
+
+#[test]
+fn the_last_snapshot_of_a_host_that_was_left_is_kept_with_its_own_stretch() {
+    let mut session = Session::default();
+    let tab = loaded(&mut session, A);
+    reduce(&mut session, Event::Navigate { tab, load: PageLoad::by_user(B) });
+    snapshot(&mut session, A, tab, b"late");
+    assert_eq!(session.tabs[&tab].segments[0].snapshot.session_state, b"late");
+    assert!(session.tabs[&tab].segments[1].snapshot.session_state.is_empty());
+}
+
+#[test]
+fn a_host_cannot_claim_another_initiator_or_post_without_a_gesture() {
+    let mut session = Session::default();
+    let tab = loaded(&mut session, A);
+    let lie = Load { url: B.into(), initiator: "https://bank.example".into(), ..Load::default() };
+    let effects = page(&mut session, A, tab, Body::Handover(lie));
+    assert!(effects.iter().any(|e| matches!(e, Effect::KillHost { .. })));
+
+    let post = Load {
+        url: B.into(),
+        method: "POST".into(),
+        initiator: "http://127.0.0.1:8000".into(),
+        ..Load::default()
+    };
+    let effects = page(&mut session, A, tab, Body::Handover(post));
+    assert!(!effects.iter().any(|e| matches!(e, Effect::StartHost(_))));
+    assert!(matches!(&session.tabs[&tab].phase, Phase::Refused(why) if why.contains("without a click")));
+}
+
+#[test]
+fn addresses_that_are_not_opened_say_why_and_start_nothing() {
+    for url in ["file:///etc/passwd", "data:text/html,x", "javascript:alert(1)", "gopher://x/"] {
+        let mut session = Session::default();
+        let (tab, effects) = open(&mut session, url);
+        assert!(!effects.iter().any(|e| matches!(e, Effect::StartHost(_))), "{url}");
+        assert!(matches!(session.tabs[&tab].phase, Phase::Refused(_)), "{url}");
+    }
+}
+
+#[test]
+fn a_crash_brings_every_tab_of_that_site_back_and_no_other() {
+    let mut session = Session::default();
+    let (a1, b) = (loaded(&mut session, A), loaded(&mut session, B));
+    let (a2, _) = open(&mut session, A);
+    snapshot(&mut session, A, a1, b"one");
+    let died = Event::HostDied { host: key(A), reason: "signal 9".into(), given_up: false };
+    let effects = reduce(&mut session, died);
+    assert!(effects.contains(&Effect::StartHost(key(A))));
+    assert_eq!(session.tabs[&a1].phase, Phase::Recovering);
+    assert_eq!(session.tabs[&b].phase, Phase::Ready);
+    let effects = reduce(&mut session, Event::HostUp(key(A)));
+    assert_eq!(views_opened(&effects), [a1, a2]);
+}
+
+#[test]
+fn too_many_crashes_make_sad_tabs_until_the_user_reloads() {
+    let mut session = Session::default();
+    let tab = loaded(&mut session, A);
+    let died = Event::HostDied { host: key(A), reason: "signal 11".into(), given_up: true };
+    let effects = reduce(&mut session, died);
+    assert!(!effects.iter().any(|e| matches!(e, Effect::StartHost(_))));
+    assert_eq!(session.tabs[&tab].phase, Phase::Sad("signal 11".into()));
+    let effects = reduce(&mut session, Event::Reload { tab, bypass_cache: false });
+    assert!(effects.contains(&Effect::StartHost(key(A))));
+}
+
+#[test]
+fn a_restored_session_is_lazy_but_for_its_first_tab() {
+    let mut first = Session::default();
+    loaded(&mut first, A);
+    loaded(&mut first, B);
+    let saved: Vec<SavedTab> = first.order.iter().map(|id| SavedTab::from(&first.tabs[id])).collect();
+    let mut session = Session::default();
+    let effects = reduce(&mut session, Event::Restore(saved));
+    assert_eq!(effects.iter().filter(|e| matches!(e, Effect::StartHost(_))).count(), 1);
+    assert_eq!(session.tabs[&session.order[1]].phase, Phase::Lazy);
+    let second = session.order[1];
+    let effects = reduce(&mut session, Event::Activate(second));
+    assert!(effects.contains(&Effect::StartHost(key(B))));
+}
+
+#[test]
+fn a_closed_tab_can_be_reopened_with_its_history() {
+    let mut session = Session::default();
+    let tab = loaded(&mut session, A);
+    snapshot(&mut session, A, tab, b"state");
+    let effects = reduce(&mut session, Event::Close { tab, ask: false });
+    assert!(effects.contains(&Effect::StopHost(key(A))));
+    reduce(&mut session, Event::ReopenClosed);
+    let again = &session.tabs[&session.active.unwrap()];
+    assert_eq!(again.segment().snapshot.session_state, b"state");
+}
+
+#[test]
+fn a_page_opens_tabs_only_for_the_user() {
+    let mut session = Session::default();
+    let tab = loaded(&mut session, A);
+    let wanted = |user_gesture| {
+        let load = Load { url: B.into(), initiator: "http://127.0.0.1:8000".into(), ..Load::default() };
+        Body::NewTab(NewTab { load: Some(load), background: false, user_gesture })
+    };
+    page(&mut session, A, tab, wanted(false));
+    assert_eq!(session.order.len(), 1);
+    page(&mut session, A, tab, wanted(true));
+    assert_eq!(session.order.len(), 2);
+}
+
+fn any_event() -> impl Strategy<Value = Event> {
+    let url = prop_oneof![Just(A), Just(B), Just("https://example.org/"), Just("file:///x"), Just("about:blank")];
+    let tab = 0_u64..6;
+    prop_oneof![
+        (url.clone(), any::<bool>()).prop_map(|(url, background)| Event::Open {
+            load: Some(PageLoad::by_user(url)),
+            workspace: String::new(),
+            background,
+            opener: None
+        }),
+        (tab.clone(), any::<bool>()).prop_map(|(tab, ask)| Event::Close { tab, ask }),
+        tab.clone().prop_map(Event::Activate),
+        (tab.clone(), 0_usize..9).prop_map(|(tab, index)| Event::Move { tab, index }),
+        Just(Event::ReopenClosed),
+        (tab.clone(), url.clone()).prop_map(|(tab, url)| Event::Navigate { tab, load: PageLoad::by_user(url) }),
+        (tab.clone(), -2_i32..3).prop_map(|(tab, delta)| Event::History { tab, delta }),
+        (tab.clone(), any::<bool>()).prop_map(|(tab, bypass_cache)| Event::Reload { tab, bypass_cache }),
+        (tab.clone(), any::<bool>()).prop_map(|(tab, pinned)| Event::Pin { tab, pinned }),
+        prop_oneof![Just(A), Just(B)].prop_map(|url| Event::HostUp(key(url))),
+        (prop_oneof![Just(A), Just(B)], any::<bool>())
+            .prop_map(|(url, given_up)| Event::HostDied { host: key(url), reason: "x".into(), given_up }),
+        (tab, prop_oneof![Just(A), Just(B)], url).prop_map(|(tab, host, url)| Event::Page {
+            host: key(host),
+            tab,
+            event: committed(url)
+        }),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn whatever_happens_the_session_stays_whole(events in proptest::collection::vec(any_event(), 0..60)) {
+        let mut session = Session::default();
+        for event in events {
+            reduce(&mut session, event);
+            let mut order = session.order.clone();
+            order.sort_unstable();
+            prop_assert_eq!(order, session.tabs.keys().copied().collect::<Vec<_>>());
+            prop_assert_eq!(session.active.is_some(), !session.tabs.is_empty());
+            for tab in session.tabs.values() {
+                prop_assert!(tab.current < tab.segments.len());
+                if let Some(host) = tab.host().filter(|_| tab.view) {
+                    prop_assert!(tab.opener_host.is_some() || host.site.may_show(&tab.segment().url)
+                        || tab.pending.is_some());
+                    prop_assert_eq!(session.hosts.get(&host), Some(&HostPhase::Up));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! The net-daemon: opens connections for the other processes, along the route that each grant names.
+//!
+//! It must never see the session, a file of the user's, or the content of an encrypted page.
+
+mod route;
+mod tunnel;
+
+use std::os::fd::OwnedFd;
+
+use anyhow::Context;
+use regen_proto::convert::{ForChild, FromChild};
+use regen_proto::grpc::{self, GrantedStream};
+use regen_proto::kernel::v1::{Grant, Role, Service};
+use regen_proto::net::v1::tunnel_server::TunnelServer;
+use regen_runtime::Kernel;
+use tokio::net::UnixStream;
+use tokio::task::AbortHandle;
+
+use crate::route::Route;
+use crate::tunnel::{TunnelGrant, Tunnels};
+
+/// A granted connection that is being served, so that it can be revoked.
+#[derive(Debug)]
+struct Served {
+    grant: u64,
+    task: AbortHandle,
+}
+
+fn main() -> anyhow::Result<()> {
+    regen_runtime::log();
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(run())
+}
+
+async fn run() -> anyhow::Result<()> {
+    let (kernel, _configure) = regen_runtime::adopt(Role::NetDaemon).await?;
+    kernel.ready().await?;
+    let mut served: Vec<Served> = Vec::new();
+    loop {
+        let (message, descriptors) = kernel.receive().await?;
+        match message {
+            ForChild::Heartbeat(beat) => kernel.send(FromChild::Heartbeat(beat)).await?,
+            ForChild::Grant(grant) => {
+                served.retain(|one| !one.task.is_finished());
+                served.push(serve(&grant, descriptors)?);
+            }
+            ForChild::Revoke(revoke) => {
+                served.iter().filter(|one| one.grant == revoke.grant).for_each(|one| one.task.abort());
+                served.retain(|one| one.grant != revoke.grant);
+            }
+            ForChild::Shutdown(_) => return Ok(()),
+            ForChild::Hello(_) | ForChild::Command(_) | ForChild::Update(_) | ForChild::Configure(_) => {
+                refuse(&kernel).await;
+            }
+        }
+    }
+}
+
+async fn refuse(kernel: &Kernel) -> ! {
+    kernel.exit("the broker sent a message that is not for a net-daemon").await
+}
+
+fn serve(grant: &Grant, descriptors: Vec<OwnedFd>) -> anyhow::Result<Served> {
+    anyhow::ensure!(grant.service() == Service::Tunnel && grant.serve, "the net-daemon serves tunnels only");
+    let socket = descriptors.into_iter().next().context("a grant without its socket")?;
+    let socket = std::os::unix::net::UnixStream::from(socket);
+    socket.set_nonblocking(true)?;
+    let stream = UnixStream::from_std(socket)?;
+    let route = Route::parse(&grant.route)?;
+    let granted = GrantedStream::new(stream, TunnelGrant { host: grant.host, route });
+    // The task ends when the tab-host closes its end; a fault of one host's connection is that host's alone.
+    let task = tokio::spawn(async move {
+        let incoming = tokio_stream::StreamExt::chain(
+            tokio_stream::once(Ok::<_, std::io::Error>(granted)),
+            tokio_stream::pending(),
+        );
+        let service = TunnelServer::new(Tunnels);
+        if let Err(error) = grpc::server().add_service(service).serve_with_incoming(incoming).await {
+            tracing::warn!("tunnel server: {error}");
+        }
+    });
+    Ok(Served { grant: grant.grant, task: task.abort_handle() })
+}

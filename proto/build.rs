@@ -1,0 +1,19 @@
+//! Compiles `schema/` with a compiler written in Rust, so that no `protoc` has to be installed.
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let files = [
+        "kernel/v1/kernel.proto",
+        "page/v1/page.proto",
+        "net/v1/net.proto",
+        "control/v1/control.proto",
+        "launcher/v1/launcher.proto",
+    ];
+    println!("cargo:rerun-if-changed=schema");
+    let schema = protox::compile(files, ["schema"])?;
+    tonic_prost_build::configure()
+        .bytes(".regen.net.v1")
+        .bytes(".regen.page.v1.Cursor")
+        
+        .compile_fds(schema)?;
+    Ok(())
+}

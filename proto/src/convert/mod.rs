@@ -1,0 +1,318 @@
+//! Bytes from a child → a message that the broker may act on.
+//!
+//! Everything that can be refused without knowing the session is refused here: unknown kinds, kinds that this role may
+//! not send, strings and buffers over their length, missing or surplus descriptors.
+
+use prost::Message;
+
+use crate::kernel::v1::{Load, Role, page_event, to_broker, user_command};
+use crate::kernel::v1::{ToBroker, ToChild, to_child};
+use crate::kernel_channel::MAX_INLINE;
+
+/// Longest URL that travels. Longer ones are refused, as other browsers do at about this length.
+pub const MAX_URL: usize = 32 * 1024;
+const MAX_TITLE: usize = 4 * 1024;
+const MAX_TEXT: usize = 16 * 1024;
+const MAX_FAVICON_SIDE: u32 = 64;
+const MAX_BUFFER_SIDE: u32 = 16_384;
+/// Largest snapshot that is accepted in a descriptor.
+pub const MAX_SNAPSHOT: u64 = 16 * 1024 * 1024;
+
+/// A child's message after all checks.
+pub type FromChild = to_broker::Body;
+/// What the broker says to a child.
+pub type ForChild = to_child::Body;
+
+/// Why a child's message was refused. Any of these ends that child.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// Not a message of this schema.
+    #[error("malformed message: {0}")]
+    Malformed(String),
+    /// A field is longer than it may be.
+    #[error("{field} of {got} is over the limit of {limit}")]
+    Oversized { field: &'static str, got: u64, limit: u64 },
+    /// This role may not send this.
+    #[error("a {role} may not send {kind}")]
+    NotAllowed { role: String, kind: &'static str },
+}
+
+/// The kinds of message, for permissions and rate limits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// Hello, Ready, Exit, RequestGrant: once in a while.
+    Lifecycle,
+    /// Heartbeats.
+    Heartbeat,
+    /// What a page does.
+    PageEvent,
+    /// Snapshots.
+    Snapshot,
+    /// Buffers and helpers: descriptors.
+    Descriptor,
+    /// Answers to the broker's own questions.
+    Reply,
+    /// What the user does in the window.
+    UserCommand,
+    /// Log lines.
+    Telemetry,
+}
+
+/// Which kind a message is.
+#[must_use]
+pub fn kind(message: &FromChild) -> Kind {
+    match message {
+        FromChild::Hello(_) | FromChild::Ready(_) | FromChild::Exit(_) | FromChild::RequestGrant(_) => Kind::Lifecycle,
+        FromChild::Heartbeat(_) => Kind::Heartbeat,
+        FromChild::PageEvent(_) => Kind::PageEvent,
+        FromChild::PutSnapshot(_) => Kind::Snapshot,
+        FromChild::ShareBuffer(_) | FromChild::Helper(_) => Kind::Descriptor,
+        FromChild::Reply(_) => Kind::Reply,
+        FromChild::UserCommand(_) => Kind::UserCommand,
+        FromChild::Telemetry(_) => Kind::Telemetry,
+    }
+}
+
+/// Decodes and checks one datagram of a child.
+///
+/// # Errors
+/// A [`Refusal`] that says what was wrong.
+pub fn from_child(role: Role, bytes: &[u8], descriptors: usize) -> Result<FromChild, Refusal> {
+    let message = ToBroker::decode(bytes).map_err(|e| Refusal::Malformed(e.to_string()))?;
+    let body = message.body.ok_or_else(|| Refusal::Malformed("an unknown or empty kind".into()))?;
+    permitted(role, &body)?;
+    well_formed(&body, descriptors)?;
+    Ok(body)
+}
+
+/// Encodes one message for the broker.
+#[must_use]
+pub fn to_broker(body: FromChild) -> Vec<u8> {
+    ToBroker { body: Some(body) }.encode_to_vec()
+}
+
+/// Encodes one message for a child.
+#[must_use]
+pub fn to_child(body: ForChild) -> Vec<u8> {
+    ToChild { body: Some(body) }.encode_to_vec()
+}
+
+/// Decodes one datagram of the broker.
+///
+/// # Errors
+/// When it is not a message of this schema.
+pub fn from_broker(bytes: &[u8]) -> Result<ForChild, Refusal> {
+    ToChild::decode(bytes)
+        .map_err(|e| Refusal::Malformed(e.to_string()))?
+        .body
+        .ok_or_else(|| Refusal::Malformed("an unknown or empty kind".into()))
+}
+
+fn permitted(role: Role, body: &FromChild) -> Result<(), Refusal> {
+    let (kind, only) = match body {
+        FromChild::Hello(_)
+        | FromChild::Heartbeat(_)
+        | FromChild::Ready(_)
+        | FromChild::Telemetry(_)
+        | FromChild::Exit(_) => return Ok(()),
+        FromChild::PageEvent(_) => ("a page event", Role::TabHost),
+        FromChild::PutSnapshot(_) => ("a snapshot", Role::TabHost),
+        FromChild::ShareBuffer(_) => ("a buffer", Role::TabHost),
+        FromChild::Helper(_) => ("a helper process", Role::TabHost),
+        FromChild::RequestGrant(_) => ("a grant request", Role::TabHost),
+        FromChild::Reply(_) => ("a reply", Role::TabHost),
+        FromChild::UserCommand(_) => ("a user command", Role::UiShell),
+    };
+    if role == only {
+        Ok(())
+    } else {
+        let role = role.as_str_name().trim_start_matches("ROLE_").to_ascii_lowercase().replace('_', "-");
+        Err(Refusal::NotAllowed { role, kind })
+    }
+}
+
+fn limit(field: &'static str, got: usize, limit: usize) -> Result<(), Refusal> {
+    if got > limit { Err(Refusal::Oversized { field, got: got as u64, limit: limit as u64 }) } else { Ok(()) }
+}
+
+fn well_formed(body: &FromChild, descriptors: usize) -> Result<(), Refusal> {
+    let expected = match body {
+        FromChild::ShareBuffer(buffer) => {
+            limit("a buffer's width", buffer.width as usize, MAX_BUFFER_SIDE as usize)?;
+            limit("a buffer's height", buffer.height as usize, MAX_BUFFER_SIDE as usize)?;
+            1
+        }
+        FromChild::Helper(helper) => {
+            limit("a helper's name", helper.name.len(), 64)?;
+            1
+        }
+        FromChild::Reply(reply) => {
+            limit("a reply's text", reply.text.len(), MAX_INLINE)?;
+            limit("a reply's error", reply.error.len(), MAX_TEXT)?;
+            usize::from(reply.payload_size > 0)
+        }
+        FromChild::PutSnapshot(put) => {
+            if put.payload_size > MAX_SNAPSHOT {
+                return Err(Refusal::Oversized { field: "a snapshot", got: put.payload_size, limit: MAX_SNAPSHOT });
+            }
+            if put.snapshot.is_some() == (put.payload_size > 0) {
+                return Err(Refusal::Malformed("a snapshot travels inline or in a descriptor, one of the two".into()));
+            }
+            usize::from(put.payload_size > 0)
+        }
+        FromChild::PageEvent(event) => {
+            page_event(event.body.as_ref().ok_or_else(|| Refusal::Malformed("an unknown page event".into()))?)?;
+            0
+        }
+        FromChild::UserCommand(command) => {
+            let body = command.body.as_ref().ok_or_else(|| Refusal::Malformed("an unknown user command".into()))?;
+            user_command(body)?;
+            0
+        }
+        FromChild::Telemetry(line) => {
+            limit("a log line", line.message.len() + line.target.len() + line.level.len(), MAX_TEXT)?;
+            0
+        }
+        FromChild::Exit(exit) => {
+            limit("an exit reason", exit.reason.len(), MAX_TEXT)?;
+            0
+        }
+        FromChild::Hello(hello) => {
+            limit("a build name", hello.build.len(), 256)?;
+            0
+        }
+        FromChild::Heartbeat(_) | FromChild::Ready(_) | FromChild::RequestGrant(_) => 0,
+    };
+    if descriptors == expected {
+        Ok(())
+    } else {
+        Err(Refusal::Malformed(format!("{descriptors} descriptors where {expected} belong")))
+    }
+}
+
+fn load(load: &Load) -> Result<(), Refusal> {
+    limit("a URL", load.url.len(), MAX_URL)?;
+    limit("a referrer", load.referrer.len(), MAX_URL)?;
+    limit("an initiator", load.initiator.len(), MAX_URL)?;
+    limit("a method", load.method.len(), 32)?;
+    limit("a content type", load.content_type.len(), 1024)?;
+    limit("a body", load.body.len(), MAX_INLINE)
+}
+
+fn page_event(event: &page_event::Body) -> Result<(), Refusal> {
+    use page_event::Body;
+    match event {
+        Body::LoadStarted(e) => limit("a URL", e.url.len(), MAX_URL),
+        Body::Committed(e) => limit("a URL", e.url.len(), MAX_URL),
+        Body::LoadFailed(e) => {
+            limit("a URL", e.url.len(), MAX_URL)?;
+            limit("a reason", e.reason.len(), MAX_TEXT)
+        }
+        Body::Title(title) => limit("a title", title.len(), MAX_TITLE),
+        Body::Favicon(icon) => {
+            limit("a favicon's width", icon.width as usize, MAX_FAVICON_SIDE as usize)?;
+            limit("a favicon's height", icon.height as usize, MAX_FAVICON_SIDE as usize)?;
+            let bytes = icon.width as usize * icon.height as usize * 4;
+            if icon.rgba.len() == bytes { Ok(()) } else { Err(Refusal::Malformed("a favicon of another size".into())) }
+        }
+        Body::Handover(wanted) => load(wanted),
+        Body::NewTab(wanted) => {
+            load(wanted.load.as_ref().ok_or_else(|| Refusal::Malformed("a new tab without a load".into()))?)
+        }
+        Body::PopupOpened(popup) => limit("a URL", popup.url.len(), MAX_URL),
+        Body::FileChooser(chooser) => {
+            limit("a file chooser's types", chooser.mime_types.iter().map(String::len).sum(), MAX_TEXT)
+        }
+        Body::Download(download) => {
+            limit("a URL", download.url.len(), MAX_URL)?;
+            limit("a file name", download.suggested_name.len(), 1024)?;
+            limit("an error", download.error.len(), MAX_TEXT)
+        }
+        Body::Progress(progress) => {
+            if progress.is_finite() { Ok(()) } else { Err(Refusal::Malformed("a progress that is no number".into())) }
+        }
+        Body::LoadFinished(_) | Body::CloseRequested(_) | Body::FindResult(_) | Body::Audible(_) => Ok(()),
+    }
+}
+
+fn user_command(command: &user_command::Body) -> Result<(), Refusal> {
+    use user_command::Body;
+    match command {
+        Body::OpenTab(open) => limit("an address", open.input.len(), MAX_URL),
+        Body::Navigate(navigate) => limit("an address", navigate.input.len(), MAX_URL),
+        Body::Find(find) => limit("a search", find.find.as_ref().map_or(0, |f| f.text.len()), MAX_TEXT),
+        Body::ChooseFiles(files) => {
+            limit("files", files.paths.len(), 64)?;
+            limit("a path", files.paths.iter().map(String::len).max().unwrap_or(0), 4096)
+        }
+        Body::ListDirectory(path) => limit("a path", path.len(), 4096),
+        Body::Zoom(zoom) => {
+            if zoom.zoom.is_finite() { Ok(()) } else { Err(Refusal::Malformed("a zoom that is no number".into())) }
+        }
+        Body::CloseTab(_)
+        | Body::ActivateTab(_)
+        | Body::MoveTab(_)
+        | Body::ReopenClosed(_)
+        | Body::History(_)
+        | Body::Reload(_)
+        | Body::Stop(_)
+        | Body::Quit(_)
+        | Body::SessionAnswer(_)
+        | Body::CancelDownload(_)
+        | Body::Mute(_)
+        | Body::Pin(_)
+        | Body::DuplicateTab(_)
+        | Body::Gesture(_) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::v1::{Empty, Heartbeat, PageEvent, UserCommand};
+
+    #[test]
+    fn a_role_sends_only_what_belongs_to_it() {
+        let quit = to_broker(FromChild::UserCommand(UserCommand { body: Some(user_command::Body::Quit(Empty {})) }));
+        assert!(from_child(Role::UiShell, &quit, 0).is_ok());
+        assert!(matches!(from_child(Role::TabHost, &quit, 0), Err(Refusal::NotAllowed { .. })));
+        let title = to_broker(FromChild::PageEvent(PageEvent {
+            tab: 1,
+            body: Some(page_event::Body::Title("x".into())),
+        }));
+        assert!(from_child(Role::TabHost, &title, 0).is_ok());
+        for role in [Role::UiShell, Role::NetDaemon, Role::AgentDaemon] {
+            assert!(matches!(from_child(role, &title, 0), Err(Refusal::NotAllowed { .. })));
+        }
+    }
+
+    #[test]
+    fn unknown_kinds_and_stray_descriptors_are_refused() {
+        assert!(matches!(from_child(Role::TabHost, b"", 0), Err(Refusal::Malformed(_))));
+        assert!(matches!(from_child(Role::TabHost, &[0xfa, 0x7f, 0x00], 0), Err(Refusal::Malformed(_))));
+        let beat = to_broker(FromChild::Heartbeat(Heartbeat { nonce: 1 }));
+        assert!(from_child(Role::TabHost, &beat, 0).is_ok());
+        assert!(matches!(from_child(Role::TabHost, &beat, 1), Err(Refusal::Malformed(_))));
+    }
+
+    #[test]
+    fn a_favicon_must_be_as_large_as_it_says() {
+        let icon = |width, height, length| {
+            let icon = crate::kernel::v1::Favicon { width, height, rgba: vec![0; length] };
+            let event = PageEvent { tab: 1, body: Some(page_event::Body::Favicon(icon)) };
+            from_child(Role::TabHost, &to_broker(FromChild::PageEvent(event)), 0)
+        };
+        assert!(icon(16, 16, 1024).is_ok());
+        assert!(icon(16, 16, 1023).is_err());
+        assert!(matches!(icon(4096, 1, 16384), Err(Refusal::Oversized { .. })));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_bytes_panic(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..512), n in 0_usize..6) {
+            for role in [Role::TabHost, Role::UiShell, Role::NetDaemon, Role::AgentDaemon] {
+                let _ = from_child(role, &bytes, n);
+            }
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! gRPC over granted socketpairs: a server that only accepts streams it was handed, and a client that has only one.
+//!
+//! Neither end can be reached by path, name or address.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::UnixStream;
+use tonic::transport::server::Connected;
+use tonic::transport::{Channel, Endpoint, Uri};
+
+/// Room for bytes in flight on one tunnel or stream, and on one connection.
+const STREAM_WINDOW: u32 = 1024 * 1024;
+const CONNECTION_WINDOW: u32 = 8 * 1024 * 1024;
+
+/// A stream that the broker granted, with what the grant says.
+#[derive(Debug)]
+pub struct GrantedStream<G> {
+    stream: UnixStream,
+    grant: G,
+}
+
+impl<G> GrantedStream<G> {
+    /// Pairs a socket with its grant, which every call on it will carry.
+    pub fn new(stream: UnixStream, grant: G) -> Self {
+        Self { stream, grant }
+    }
+}
+
+impl<G: Clone + Send + Sync + 'static> Connected for GrantedStream<G> {
+    type ConnectInfo = G;
+    fn connect_info(&self) -> G {
+        self.grant.clone()
+    }
+}
+
+impl<G: Unpin> AsyncRead for GrantedStream<G> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl<G: Unpin> AsyncWrite for GrantedStream<G> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+/// A server's settings: bounded, and wide enough for bulk bytes.
+#[must_use]
+pub fn server() -> tonic::transport::Server {
+    tonic::transport::Server::builder()
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_concurrent_streams(2048)
+}
+
+/// A client on one granted socket. When that socket dies, every call fails: there is nothing to reconnect to.
+#[must_use]
+pub fn client(stream: UnixStream) -> Channel {
+    let only = Arc::new(Mutex::new(Some(stream)));
+    Endpoint::from_static("http://granted.invalid")
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .connect_with_connector_lazy(tower::service_fn(move |_: Uri| {
+            let stream = only.lock().ok().and_then(|mut only| only.take());
+            async move {
+                stream
+                    .map(TokioIo::new)
+                    .ok_or_else(|| io::Error::new(io::ErrorKind::BrokenPipe, "the granted connection is gone"))
+            }
+        }))
+}

@@ -1,0 +1,54 @@
+//! Every message that crosses a sandbox boundary, and the two channels that carry them.
+//!
+//! The schemas in `schema/` are the contract; this crate turns bytes into checked values and must never act on them.
+//! Nothing here opens a socket by name, spawns, or knows what a message means to its receiver.
+
+pub mod convert;
+pub mod grpc;
+pub mod kernel_channel;
+pub mod site;
+pub mod version;
+
+macro_rules! schema {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[allow(
+            missing_debug_implementations,
+            unreachable_pub,
+            rust_2018_idioms,
+            clippy::all,
+            clippy::indexing_slicing,
+            clippy::unwrap_used,
+            clippy::expect_used,
+            clippy::panic,
+            clippy::allow_attributes_without_reason,
+            reason = "generated from the schema"
+        )]
+        pub mod $name {
+            pub mod v1 {
+                include!(concat!(env!("OUT_DIR"), "/regen.", stringify!($name), ".v1.rs"));
+            }
+        }
+    };
+}
+
+schema!(
+    /// The system-call table: broker ↔ child.
+    kernel
+);
+schema!(
+    /// Frames, input and questions: tab-host ↔ ui-shell.
+    page
+);
+schema!(
+    /// Tunnels: tab-host ↔ net-daemon.
+    net
+);
+schema!(
+    /// The control API: CLI ↔ broker.
+    control
+);
+schema!(
+    /// Broker ↔ launcher.
+    launcher
+);

@@ -1,0 +1,82 @@
+//! The handshake: which protocol versions a build speaks, and what two builds agree on.
+
+use crate::kernel::v1::{Hello, Role};
+
+/// Oldest and newest `regen.kernel.v1` revision that this build speaks.
+pub const SUPPORTED: (u32, u32) = (1, 1);
+
+/// Names the build on both ends of a refused handshake.
+pub const BUILD: &str = env!("CARGO_PKG_VERSION");
+
+/// Why a peer's Hello was refused. The text names both sides, for the log and the person who reads it.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum HelloError {
+    /// The version ranges have nothing in common.
+    #[error("the {peer} speaks protocol {peer_min}..={peer_max} (build {peer_build}); this build {BUILD} speaks {}..={}: install both from one release", SUPPORTED.0, SUPPORTED.1)]
+    NoCommonVersion { peer: String, peer_min: u32, peer_max: u32, peer_build: String },
+    /// A child of another build: its schemas may mean something else.
+    #[error("the {peer} is build {peer_build}, this is build {BUILD}: install both from one release")]
+    OtherBuild { peer: String, peer_build: String },
+    /// The peer is not who it was started as.
+    #[error("expected the role {expected}, got {got}")]
+    WrongRole { expected: String, got: String },
+}
+
+/// What this process says first.
+#[must_use]
+pub fn hello(role: Role) -> Hello {
+    Hello { min_protocol: SUPPORTED.0, max_protocol: SUPPORTED.1, role: role.into(), build: BUILD.to_owned() }
+}
+
+/// Checks a peer's Hello. Returns the newest version that both speak.
+///
+/// # Errors
+/// When the ranges do not overlap, the builds differ, or the role is not the expected one.
+pub fn agree(theirs: &Hello, expected: Role) -> Result<u32, HelloError> {
+    let peer = expected.as_str_name().trim_start_matches("ROLE_").to_ascii_lowercase();
+    let newest = SUPPORTED.1.min(theirs.max_protocol);
+    if newest < SUPPORTED.0.max(theirs.min_protocol) {
+        return Err(HelloError::NoCommonVersion {
+            peer,
+            peer_min: theirs.min_protocol,
+            peer_max: theirs.max_protocol,
+            peer_build: theirs.build.clone(),
+        });
+    }
+    if theirs.build != BUILD {
+        return Err(HelloError::OtherBuild { peer, peer_build: theirs.build.clone() });
+    }
+    if theirs.role() != expected {
+        return Err(HelloError::WrongRole { expected: peer, got: theirs.role().as_str_name().to_owned() });
+    }
+    Ok(newest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_build_agrees_on_the_newest_version() {
+        assert_eq!(agree(&hello(Role::TabHost), Role::TabHost), Ok(SUPPORTED.1));
+    }
+
+    #[test]
+    fn ranges_without_overlap_are_refused_with_both_named() {
+        let theirs = Hello { min_protocol: 7, max_protocol: 9, role: Role::TabHost.into(), build: "9.9.9".into() };
+        let error = agree(&theirs, Role::TabHost).unwrap_err().to_string();
+        assert!(error.contains("7..=9") && error.contains("9.9.9") && error.contains(BUILD), "{error}");
+    }
+
+    #[test]
+    fn another_build_is_refused_with_both_named() {
+        let theirs = Hello { build: "0.0.9".into(), ..hello(Role::TabHost) };
+        let error = agree(&theirs, Role::TabHost).unwrap_err().to_string();
+        assert!(error.contains("0.0.9") && error.contains(BUILD), "{error}");
+    }
+
+    #[test]
+    fn a_child_cannot_claim_another_role() {
+        assert!(matches!(agree(&hello(Role::UiShell), Role::TabHost), Err(HelloError::WrongRole { .. })));
+    }
+}

@@ -1,0 +1,127 @@
+//! What every child does first: adopt its one inherited descriptor, say Hello, and serve the kernel channel.
+//!
+//! A child must not open anything before [`adopt`]. It never outlives its channel: when the broker is gone,
+//! [`Kernel::receive`] says so and the child ends.
+
+mod sealed;
+
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::sync::Arc;
+
+pub use sealed::{MappedBytes, Sealed, read_sealed};
+
+use regen_proto::convert::{self, ForChild, FromChild};
+use regen_proto::kernel::v1::{Configure, Exit, Hello, Ready, Role};
+use regen_proto::kernel_channel::{ChannelError, KernelChannel};
+use regen_proto::version;
+
+/// The number of the one descriptor that a child inherits beside its standard streams.
+const CHANNEL: i32 = 3;
+
+/// What may go wrong between a child and its broker. All of it ends the child.
+#[derive(Debug, thiserror::Error)]
+pub enum RuntimeError {
+    /// Started by hand, or by something that is not the broker.
+    #[error("this program is started by the Regen broker, not by hand: run `regen`")]
+    NotAChild,
+    /// The channel failed.
+    #[error(transparent)]
+    Channel(#[from] ChannelError),
+    /// The broker is of another build.
+    #[error(transparent)]
+    Version(#[from] version::HelloError),
+    /// The broker sent something that this build does not know.
+    #[error("the broker sent {0}")]
+    Unexpected(String),
+}
+
+/// The child's end of its kernel channel. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Kernel(Arc<KernelChannel>);
+
+/// Sets up logging (to stderr, which the broker reads) and says what panicked before the process ends.
+pub fn log() {
+    let filter = tracing_subscriber::EnvFilter::new("info");
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).without_time().init();
+    std::panic::set_hook(Box::new(|panic| tracing::error!("{panic}")));
+}
+
+/// Adopts the inherited channel, shakes hands, and takes the configuration. Must be called inside a tokio runtime, once.
+///
+/// # Errors
+/// When this process is not a broker's child, or the broker is of another build.
+pub async fn adopt(role: Role) -> Result<(Kernel, Configure), RuntimeError> {
+    let channel = inherited_channel().ok_or(RuntimeError::NotAChild)?;
+    let kernel = Kernel(Arc::new(KernelChannel::adopt(channel).map_err(ChannelError::Io)?));
+    kernel.send(FromChild::Hello(version::hello(role))).await?;
+    match kernel.receive().await?.0 {
+        ForChild::Hello(hello) => agree(&hello)?,
+        other => return Err(RuntimeError::Unexpected(format!("{other:?} before Hello"))),
+    }
+    match kernel.receive().await?.0 {
+        ForChild::Configure(configure) => Ok((kernel, configure)),
+        other => Err(RuntimeError::Unexpected(format!("{other:?} before Configure"))),
+    }
+}
+
+fn agree(hello: &Hello) -> Result<(), version::HelloError> {
+    version::agree(hello, Role::Unspecified).map(drop)
+}
+
+impl Kernel {
+    /// The next message of the broker, with its descriptors.
+    ///
+    /// # Errors
+    /// When the broker is gone or sent nonsense: the child must end.
+    pub async fn receive(&self) -> Result<(ForChild, Vec<OwnedFd>), RuntimeError> {
+        let datagram = self.0.receive().await?;
+        let message = convert::from_broker(&datagram.bytes).map_err(|e| RuntimeError::Unexpected(e.to_string()))?;
+        Ok((message, datagram.descriptors))
+    }
+
+    /// Sends one message, waiting for room.
+    ///
+    /// # Errors
+    /// When the broker is gone, or the message is over a limit of the channel.
+    pub async fn send(&self, message: FromChild) -> Result<(), RuntimeError> {
+        Ok(self.0.send(&convert::to_broker(message), &[]).await?)
+    }
+
+    /// Sends one message with descriptors.
+    ///
+    /// # Errors
+    /// As [`Kernel::send`].
+    pub async fn send_with(&self, message: FromChild, descriptors: &[BorrowedFd<'_>]) -> Result<(), RuntimeError> {
+        Ok(self.0.send(&convert::to_broker(message), descriptors).await?)
+    }
+
+    /// Tells the broker that this child can be used.
+    ///
+    /// # Errors
+    /// When the broker is gone.
+    pub async fn ready(&self) -> Result<(), RuntimeError> {
+        self.send(FromChild::Ready(Ready {})).await
+    }
+
+    /// Says why, and ends this process with an error.
+    pub async fn exit(&self, reason: &str) -> ! {
+        tracing::error!("{reason}");
+        // If the broker is gone there is nobody to tell.
+        let _ = self.send(FromChild::Exit(Exit { reason: reason.to_owned() })).await;
+        std::process::exit(1)
+    }
+}
+
+#[expect(unsafe_code, reason = "an inherited descriptor is only a number")]
+fn inherited_channel() -> Option<OwnedFd> {
+    // SAFETY: only the jail starts this program, with the channel at this number; it is taken over once, before
+    // anything else was opened. What is checked next does not depend on it being a channel.
+    let channel = unsafe { OwnedFd::from_raw_fd(CHANNEL) };
+    match rustix::net::sockopt::socket_type(channel.as_fd()) {
+        Ok(rustix::net::SocketType::SEQPACKET) => Some(channel),
+        _ => {
+            std::mem::forget(channel);
+            None
+        }
+    }
+}

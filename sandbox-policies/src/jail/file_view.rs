@@ -1,0 +1,259 @@
+//! The file view: what the policy lists, on an empty root, and nothing else.
+//!
+//! Sources are held as detached mounts first (`hold`), because the sandbox's user may not reach them by path; then they
+//! are attached to a fresh root (`enter`), which replaces the machine's.
+
+use std::fs;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use regen_sandbox::policy::{Mount, MountKind, Policy};
+use regen_sandbox::sys;
+use rustix::fs::{CWD, Mode, OFlags};
+use rustix::mount::{
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags,
+};
+
+use crate::{SetupError, Step};
+
+/// What differs from one child of a role to the next.
+#[derive(Debug)]
+pub(crate) struct Paths {
+    pub(crate) programs: PathBuf,
+    /// Empty: none.
+    pub(crate) bucket: String,
+    /// Empty: the machine's own.
+    pub(crate) ca_bundle: String,
+}
+
+/// A detached copy of one source, and where it goes.
+#[derive(Debug)]
+pub(crate) struct Held {
+    tree: OwnedFd,
+    target: String,
+    is_folder: bool,
+    attributes: MountAttrFlags,
+}
+
+/// The five device nodes that give nothing away.
+const DEVICES: [&str; 5] = ["null", "zero", "full", "random", "urandom"];
+
+const LOCKED: MountAttrFlags =
+    MountAttrFlags::MOUNT_ATTR_RDONLY.union(MountAttrFlags::MOUNT_ATTR_NOSUID).union(MountAttrFlags::MOUNT_ATTR_NODEV);
+const WRITABLE: MountAttrFlags =
+    MountAttrFlags::MOUNT_ATTR_NOSUID.union(MountAttrFlags::MOUNT_ATTR_NODEV).union(MountAttrFlags::MOUNT_ATTR_NOEXEC);
+
+/// Takes hold of every source of the policy.
+pub(crate) fn hold(policy: &Policy, paths: &Paths) -> Result<Vec<Held>, SetupError> {
+    let mut held = Vec::new();
+    for mount in &policy.mount {
+        match mount.kind {
+            MountKind::ReadOnly | MountKind::File => {
+                let source = fill_in(&mount.path, &paths.programs);
+                let optional = mount.optional && !source.exists();
+                if !optional {
+                    held.push(hold_one(&source, mount.target_filled(), LOCKED)?);
+                }
+            }
+            MountKind::Bucket => held.push(hold_one(Path::new(&paths.bucket), mount.target_filled(), WRITABLE)?),
+            MountKind::CaBundle => {
+                if !paths.ca_bundle.is_empty() {
+                    held.push(hold_one(Path::new(&paths.ca_bundle), mount.target_filled(), LOCKED)?);
+                }
+            }
+            MountKind::Devices => {
+                for name in DEVICES {
+                    let flags = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NOEXEC;
+                    let target = format!("{}/{name}", mount.target());
+                    held.push(hold_one(&Path::new("/dev").join(name), target, flags)?);
+                }
+            }
+            MountKind::Display => {
+                for (source, target) in display_sockets() {
+                    held.push(hold_one(&source, target, LOCKED)?);
+                }
+            }
+            MountKind::Symlink | MountKind::Tmpfs | MountKind::Proc => {}
+        }
+    }
+    Ok(held)
+}
+
+/// Replaces the machine's files with the view.
+pub(crate) fn enter(policy: &Policy, held: Vec<Held>) -> Result<(), SetupError> {
+    rustix::mount::mount_change("/", MountPropagationFlags::REC | MountPropagationFlags::PRIVATE)
+        .step("private mounts")?;
+    let root = tmpfs("64k", MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV)?;
+    attach(&root, Path::new("/tmp"))?;
+    rustix::process::chdir("/tmp").step("enter the new root")?;
+
+    for mount in &policy.mount {
+        let target = relative(mount.target());
+        match mount.kind {
+            MountKind::Tmpfs => {
+                fs::create_dir_all(&target).step(mount.target())?;
+                attach(&tmpfs(mount.size.as_deref().unwrap_or("1M"), WRITABLE)?, &target)?;
+            }
+            MountKind::Symlink => {
+                std::os::unix::fs::symlink(&mount.path, &target).step(mount.target())?;
+            }
+            MountKind::Proc => {
+                fs::create_dir_all(&target).step(mount.target())?;
+                let proc = filesystem("proc", &[("subset", "pid")], WRITABLE)?;
+                attach(&proc, &target)?;
+            }
+            MountKind::ReadOnly
+            | MountKind::File
+            | MountKind::Bucket
+            | MountKind::CaBundle
+            | MountKind::Devices
+            | MountKind::Display => {
+                for held in held.iter().filter(|held| belongs(mount, held)) {
+                    place(held)?;
+                }
+            }
+        }
+    }
+
+    rustix::process::pivot_root(".", ".").step("replace the root")?;
+    rustix::mount::unmount(".", UnmountFlags::DETACH).step("let go of the machine's files")?;
+    rustix::process::chdir("/").step("enter the root")?;
+    // The root itself is needed no more: nothing can be added beside what the policy lists.
+    let root = rustix::fs::open("/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).step("open the root")?;
+    lock_root(&root)
+}
+
+fn lock_root(root: &OwnedFd) -> Result<(), SetupError> {
+    rustix::mount::mount_remount(
+        "/",
+        rustix::mount::MountFlags::BIND
+            | rustix::mount::MountFlags::RDONLY
+            | rustix::mount::MountFlags::NOSUID
+            | rustix::mount::MountFlags::NODEV,
+        "",
+    )
+    .step("lock the root")?;
+    rustix::fs::fstat(root).step("the root")?;
+    Ok(())
+}
+
+fn belongs(mount: &Mount, held: &Held) -> bool {
+    match mount.kind {
+        MountKind::Devices => held.target.starts_with("/dev/") && mount.target() == "/dev",
+        MountKind::Display => held.target.starts_with(DISPLAY_FOLDER) || held.target.starts_with("/tmp/.X11-unix/"),
+        MountKind::ReadOnly
+        | MountKind::File
+        | MountKind::Bucket
+        | MountKind::CaBundle
+        | MountKind::Symlink
+        | MountKind::Tmpfs
+        | MountKind::Proc => held.target == mount.target_filled(),
+    }
+}
+
+fn place(held: &Held) -> Result<(), SetupError> {
+    let target = relative(&held.target);
+    if held.is_folder {
+        fs::create_dir_all(&target).step(&held.target)?;
+    } else {
+        if let Some(folder) = target.parent() {
+            fs::create_dir_all(folder).step(&held.target)?;
+        }
+        if !target.exists() {
+            fs::write(&target, "").step(&held.target)?;
+        }
+    }
+    sys::mount_setattr(held.tree.as_fd(), held.attributes.bits().into()).step(&held.target)?;
+    attach(&held.tree, &target)
+}
+
+fn hold_one(source: &Path, target: String, attributes: MountAttrFlags) -> Result<Held, SetupError> {
+    let name = source.display().to_string();
+    let is_folder = fs::metadata(source).step(&name)?.is_dir();
+    let flags =
+        OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_RECURSIVE;
+    let tree = rustix::mount::open_tree(CWD, source, flags).step(&name)?;
+    Ok(Held { tree, target, is_folder, attributes })
+}
+
+fn filesystem(kind: &str, options: &[(&str, &str)], flags: MountAttrFlags) -> Result<OwnedFd, SetupError> {
+    let context = rustix::mount::fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC).step(kind)?;
+    for (name, value) in options {
+        rustix::mount::fsconfig_set_string(context.as_fd(), *name, *value).step(name)?;
+    }
+    rustix::mount::fsconfig_create(context.as_fd()).step(kind)?;
+    rustix::mount::fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, flags).step(kind)
+}
+
+fn tmpfs(size: &str, flags: MountAttrFlags) -> Result<OwnedFd, SetupError> {
+    filesystem("tmpfs", &[("size", size), ("mode", "0755")], flags)
+}
+
+fn attach(tree: &OwnedFd, target: &Path) -> Result<(), SetupError> {
+    rustix::mount::move_mount(tree.as_fd(), "", CWD, target, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
+        .step(&target.display().to_string())
+}
+
+fn relative(target: &str) -> PathBuf {
+    PathBuf::from(format!(".{target}"))
+}
+
+fn fill_in(path: &str, programs: &Path) -> PathBuf {
+    PathBuf::from(path.replace("{bin}", &programs.to_string_lossy()).replace("{multiarch}", MULTIARCH))
+}
+
+const MULTIARCH: &str = if cfg!(target_arch = "aarch64") { "aarch64-linux-gnu" } else { "x86_64-linux-gnu" };
+
+/// Where a display socket and its key appear inside.
+const DISPLAY_FOLDER: &str = "/regen/display";
+
+trait Filled {
+    fn target_filled(&self) -> String;
+}
+
+impl Filled for Mount {
+    fn target_filled(&self) -> String {
+        self.target().replace("{multiarch}", MULTIARCH)
+    }
+}
+
+/// The sockets of the user's display server, from the environment that the launcher passed on.
+fn display_sockets() -> Vec<(PathBuf, String)> {
+    let mut sockets = Vec::new();
+    if let (Ok(folder), Ok(name)) = (std::env::var("XDG_RUNTIME_DIR"), std::env::var("WAYLAND_DISPLAY")) {
+        sockets.push((Path::new(&folder).join(name), format!("{DISPLAY_FOLDER}/wayland-0")));
+    } else if let Some(number) = x11_number() {
+        sockets.push((PathBuf::from(format!("/tmp/.X11-unix/X{number}")), format!("/tmp/.X11-unix/X{number}")));
+        let key = std::env::var("XAUTHORITY").map(PathBuf::from).ok().or_else(|| {
+            let home = std::env::var("HOME").ok()?;
+            Some(Path::new(&home).join(".Xauthority"))
+        });
+        if let Some(key) = key.filter(|key| key.exists()) {
+            sockets.push((key, format!("{DISPLAY_FOLDER}/xauthority")));
+        }
+    }
+    sockets.into_iter().filter(|(source, _)| source.exists()).collect()
+}
+
+fn x11_number() -> Option<String> {
+    let display = std::env::var("DISPLAY").ok()?;
+    let number = display.strip_prefix(':')?.split('.').next()?;
+    number.chars().all(|c| c.is_ascii_digit()).then(|| number.to_owned())
+}
+
+/// What tells the toolkit where the granted display is; empty for a role without one.
+pub(crate) fn display_variables() -> Vec<String> {
+    let mut variables = Vec::new();
+    if Path::new(DISPLAY_FOLDER).join("wayland-0").exists() {
+        variables.push(format!("WAYLAND_DISPLAY={DISPLAY_FOLDER}/wayland-0"));
+        variables.push("GDK_BACKEND=wayland".to_owned());
+    } else if let Some(number) = x11_number().filter(|n| Path::new("/tmp/.X11-unix").join(format!("X{n}")).exists()) {
+        variables.push(format!("DISPLAY=:{number}"));
+        variables.push("GDK_BACKEND=x11".to_owned());
+        let key = Path::new(DISPLAY_FOLDER).join("xauthority");
+        if key.exists() {
+            variables.push(format!("XAUTHORITY={}", key.display()));
+        }
+    }
+    variables
+}

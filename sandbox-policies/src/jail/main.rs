@@ -1,0 +1,155 @@
+//! `regen-jail`: builds one child's sandbox from its policy, starts the role in it, and stays as the first process of its
+//! PID namespace: it reaps, reports how the role ended, and by ending takes everything else in the namespace with it.
+//!
+//! It is not for people: the launcher starts it with the descriptors of `regen_sandbox::spawn`.
+
+mod file_view;
+
+use std::ffi::CString;
+use std::fs::File;
+use std::io::{Read, Write};
+use std::path::PathBuf;
+
+use regen_sandbox::policy::{Namespace, Policy};
+use regen_sandbox::{spawn, sys};
+use rustix::process::Signal;
+use rustix::thread::{CapabilitySet, CapabilitySets};
+
+/// One step failed; nothing was started.
+#[derive(Debug, thiserror::Error)]
+#[error("{step}: {error}")]
+struct SetupError {
+    step: String,
+    error: std::io::Error,
+}
+
+/// Names the step that failed.
+trait Step<T> {
+    fn step(self, name: &str) -> Result<T, SetupError>;
+}
+
+impl<T, E: Into<std::io::Error>> Step<T> for Result<T, E> {
+    fn step(self, name: &str) -> Result<T, SetupError> {
+        self.map_err(|error| SetupError { step: name.to_owned(), error: error.into() })
+    }
+}
+
+fn main() {
+    let mut report = File::from(sys::inherit(spawn::REPORT));
+    let outcome = start().and_then(|role| reap_until(role).step("wait for the role"));
+    let (text, code) = match outcome {
+        Ok(status) => (format!("status {status}"), 0),
+        Err(error) => (format!("setup failed: {error}"), 70),
+    };
+    // Without a reader the launcher is gone, and so will we be.
+    let _ = report.write_all(text.as_bytes());
+    sys::exit_now(code);
+}
+
+/// Builds the sandbox and starts the role in it. Returns the role's id in this PID namespace.
+fn start() -> Result<i32, SetupError> {
+    let mut arguments = std::env::args().skip(1);
+    let mut next = |what: &str| arguments.next().ok_or_else(|| std::io::Error::other("missing")).step(what);
+    let role = next("the role")?;
+    let programs = PathBuf::from(next("the folder of the programs")?);
+    let paths = file_view::Paths { programs, bucket: next("the bucket")?, ca_bundle: next("the certificates")? };
+    let policy = Policy::of(&role).map_err(std::io::Error::other).step("the policy")?;
+
+    // 1. The id maps are written, or the launcher is gone.
+    let mut go = [0; 1];
+    File::from(sys::inherit(spawn::GO)).read_exact(&mut go).step("the launcher's go-ahead")?;
+
+    // 2. Hold every source while this process still is the user who started it: folders on the way may be private.
+    let sources = file_view::hold(&policy, &paths)?;
+
+    // 3. Become the sandbox's user, who is never root on the outside.
+    let groups_allowed = std::fs::read_to_string("/proc/self/setgroups").step("read setgroups")?.trim() == "allow";
+    sys::become_user(spawn::INSIDE_ID, groups_allowed).step("become the sandbox's user")?;
+
+    // 4. Die with the launcher. After the change of user, which clears it; and before anything runs.
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).step("parent death signal")?;
+
+    // 5. The file view replaces the machine's.
+    file_view::enter(&policy, sources)?;
+
+    // 6. Names and network of its own.
+    if policy.namespaces.new.contains(&Namespace::Uts) {
+        rustix::system::sethostname(b"regen").step("host name")?;
+    }
+    if policy.namespaces.new.contains(&Namespace::Net) {
+        sys::loopback_up().step("loopback interface")?;
+    }
+
+    // 7. No right is left, and none can be regained.
+    for limit in &policy.limit {
+        sys::set_limit(limit.resource, limit.value).step("resource limit")?;
+    }
+    drop_rights()?;
+
+    // 8. seccomp filter and Landlock domain of the role go here, last: nothing above could run under them.
+
+    match sys::fork().step("fork")? {
+        Some(role) => {
+            // Only the role holds its channel, so that its end is the channel's end.
+            drop(sys::inherit(spawn::CHANNEL));
+            Ok(role)
+        }
+        None => {
+            let error = become_role(&policy);
+            sys::exit_now(if error.kind() == std::io::ErrorKind::NotFound { 127 } else { 126 });
+        }
+    }
+}
+
+fn drop_rights() -> Result<(), SetupError> {
+    rustix::thread::clear_ambient_capability_set().step("ambient capabilities")?;
+    for number in 0..64_u32 {
+        let Some(capability) = CapabilitySet::from_bits(1 << number).and_then(|set| set.iter().next()) else { continue };
+        remove_from_bounds(capability)?;
+    }
+    let none = CapabilitySets {
+        effective: CapabilitySet::empty(),
+        permitted: CapabilitySet::empty(),
+        inheritable: CapabilitySet::empty(),
+    };
+    rustix::thread::set_capabilities(None, none).step("capabilities")?;
+    rustix::thread::set_no_new_privs(true).step("no new privileges")
+}
+
+fn remove_from_bounds(capability: CapabilitySet) -> Result<(), SetupError> {
+    match rustix::thread::remove_capability_from_bounding_set(capability) {
+        // A capability that this kernel does not know cannot be held either.
+        Ok(()) | Err(rustix::io::Errno::INVAL) => Ok(()),
+        Err(error) => Err(error).step("bounding set"),
+    }
+}
+
+/// In the child: the role's own program, environment and single descriptor. Returns only on failure.
+fn become_role(policy: &Policy) -> std::io::Error {
+    let prepare = || -> std::io::Result<(CString, Vec<CString>)> {
+        sys::close_from(spawn::CHANNEL.cast_unsigned() + 1)?;
+        rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+        rustix::process::setsid()?;
+        let program = CString::new(format!("/regen/{}", policy.program))?;
+        let environment = policy
+            .env
+            .iter()
+            .map(|env| CString::new(format!("{}={}", env.name, env.value)))
+            .chain(file_view::display_variables().into_iter().map(CString::new))
+            .collect::<Result<_, _>>()?;
+        Ok((program, environment))
+    };
+    match prepare() {
+        Ok((program, environment)) => sys::exec(&program, std::slice::from_ref(&program), &environment),
+        Err(error) => error,
+    }
+}
+
+fn reap_until(role: i32) -> std::io::Result<i32> {
+    loop {
+        let (pid, status) = sys::wait_any()?;
+        if pid == role {
+            return Ok(status);
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! Starting a child: new namespaces, id maps, and `regen-jail` with exactly the descriptors it needs.
+//!
+//! Runs in the launcher, which has one thread. What happens inside the namespaces is `jail/`.
+
+use std::ffi::CString;
+use std::fs;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::path::{Path, PathBuf};
+
+use rustix::pipe::PipeFlags;
+use rustix::thread::{CapabilitySet, CapabilitySets};
+
+use crate::policy::Policy;
+use crate::sys::{self, Cloned};
+
+/// Where the jail finds its descriptors. The role inherits only the first.
+pub const CHANNEL: RawFd = 3;
+/// The launcher's go-ahead: readable once the id maps are written.
+pub const GO: RawFd = 4;
+/// How the role ended, written by the jail.
+pub const REPORT: RawFd = 5;
+
+/// The user id inside every sandbox.
+pub const INSIDE_ID: u32 = 1000;
+/// The first of the outside ids that children get when the broker runs as root (systemd's dynamic range).
+const OUTSIDE_BASE: u32 = 61_600;
+/// What the jail needs while it builds the sandbox; it keeps none of it.
+const SETUP: CapabilitySet = CapabilitySet::SYS_ADMIN
+    .union(CapabilitySet::SETUID)
+    .union(CapabilitySet::SETGID)
+    .union(CapabilitySet::SETPCAP)
+    .union(CapabilitySet::NET_ADMIN);
+
+/// One child to start.
+#[derive(Debug)]
+pub struct Launch<'a> {
+    /// Its policy.
+    pub policy: &'a Policy,
+    /// Where Regen's programs are.
+    pub programs: &'a Path,
+    /// The site's storage on the outside.
+    pub bucket: Option<&'a Path>,
+    /// The profile's certificate authorities, where it adds some.
+    pub ca_bundle: Option<&'a Path>,
+    /// The child's end of its kernel channel.
+    pub channel: OwnedFd,
+    /// Where its stderr goes.
+    pub log: OwnedFd,
+}
+
+/// A started child.
+#[derive(Debug)]
+pub struct Jailed {
+    /// The jail's process id on the outside.
+    pub pid: i32,
+    /// Readable when the jail, and so everything in it, has ended.
+    pub pidfd: OwnedFd,
+    report: OwnedFd,
+}
+
+/// Why a child could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum SpawnError {
+    /// Namespaces were refused.
+    #[error("the kernel refused new namespaces ({0}): run `regen doctor`")]
+    Namespaces(io::Error),
+    /// The id map was refused.
+    #[error("cannot map the user of the sandbox ({0}): run `regen doctor`")]
+    IdMap(io::Error),
+    /// Anything else of the system.
+    #[error("{step}: {error}")]
+    Io { step: &'static str, error: io::Error },
+}
+
+/// The user that a role's processes have on the outside: never root.
+#[must_use]
+pub fn outside_id(role: &str) -> u32 {
+    let own = rustix::process::geteuid().as_raw();
+    if own != 0 {
+        return own;
+    }
+    let offset = ["tab-host", "net-daemon", "agent-daemon", "ui-shell"].iter().position(|r| *r == role);
+    OUTSIDE_BASE + offset.and_then(|o| u32::try_from(o).ok()).unwrap_or(99)
+}
+
+/// Starts a child in its sandbox.
+///
+/// # Errors
+/// When the kernel refuses. What fails later, inside, is in the report of [`Jailed::cause_of_death`].
+pub fn spawn(launch: Launch<'_>) -> Result<Jailed, SpawnError> {
+    let step = |step: &'static str| move |error: rustix::io::Errno| SpawnError::Io { step, error: error.into() };
+    let (go_read, go_write) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(step("pipe"))?;
+    let (report_read, report_write) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(step("pipe"))?;
+    match sys::clone(&launch.policy.namespaces.new).map_err(SpawnError::Namespaces)? {
+        Cloned::Child => {
+            drop(go_write);
+            let error = enter(&launch, &go_read, &report_write);
+            // The descriptor may be gone already; then the launcher sees an empty report and the exit code.
+            let _ = fs::File::from(report_write).write_all(format!("setup failed: {error}").as_bytes());
+            sys::exit_now(70);
+        }
+        Cloned::Parent { pid, pidfd } => {
+            map_ids(pid, outside_id(&launch.policy.role)).map_err(SpawnError::IdMap)?;
+            rustix::io::write(&go_write, b"g").map_err(step("go-ahead"))?;
+            Ok(Jailed { pid, pidfd, report: report_read })
+        }
+    }
+}
+
+impl Jailed {
+    /// After the pidfd became readable: reaps the jail. Returns how the role ended, and whether that was clean.
+    pub fn cause_of_death(mut self) -> (String, bool) {
+        let mut report = String::new();
+        let file = &mut self.report;
+        if let Ok(file) = file.as_fd().try_clone_to_owned() {
+            let _ = fs::File::from(file).take(4096).read_to_string(&mut report);
+        }
+        let jail = match sys::reap(self.pid) {
+            Ok(Some(status)) => sys::describe(status).0,
+            Ok(None) => "still running".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        match report.strip_prefix("status ").and_then(|status| status.trim().parse().ok()) {
+            Some(status) => sys::describe(status),
+            None if report.is_empty() => (format!("the jail ended by {jail}"), false),
+            None => (report, false),
+        }
+    }
+}
+
+/// In the child: fixed descriptors, rights that survive exec, and the jail program.
+fn enter(launch: &Launch<'_>, go: &OwnedFd, report: &OwnedFd) -> io::Error {
+    let prepare = || -> io::Result<(CString, Vec<CString>)> {
+        let null = fs::OpenOptions::new().read(true).write(true).open("/dev/null")?;
+        let wanted = [
+            (null.as_raw_fd(), 0),
+            (null.as_raw_fd(), 1),
+            (launch.log.as_raw_fd(), 2),
+            (launch.channel.as_raw_fd(), CHANNEL),
+            (go.as_raw_fd(), GO),
+            (report.as_raw_fd(), REPORT),
+        ];
+        // Two passes: a source may sit on another one's place.
+        let mut copies = Vec::with_capacity(wanted.len());
+        for (from, to) in wanted {
+            copies.push((sys::copy_above(from, 32)?, to));
+        }
+        for (from, to) in copies {
+            sys::place(from, to)?;
+        }
+        sys::close_from(6)?;
+        let sets = CapabilitySets { effective: SETUP, permitted: SETUP, inheritable: SETUP };
+        rustix::thread::set_capabilities(None, sets)?;
+        for capability in SETUP.iter() {
+            rustix::thread::configure_capability_in_ambient_set(capability, true)?;
+        }
+        let jail = text(&launch.programs.join("regen-jail"))?;
+        let arguments = vec![
+            CString::new("regen-jail")?,
+            CString::new(launch.policy.role.as_str())?,
+            text(launch.programs)?,
+            text(launch.bucket.unwrap_or(Path::new("")))?,
+            text(launch.ca_bundle.unwrap_or(Path::new("")))?,
+        ];
+        Ok((jail, arguments))
+    };
+    match prepare() {
+        Ok((jail, arguments)) => sys::exec(&jail, &arguments, &display_environment()),
+        Err(error) => error,
+    }
+}
+
+fn text(path: &Path) -> io::Result<CString> {
+    use std::os::unix::ffi::OsStrExt;
+    CString::new(path.as_os_str().as_bytes()).map_err(io::Error::other)
+}
+
+/// Only what the jail needs to find the user's display; the role's own environment comes from its policy.
+fn display_environment() -> Vec<CString> {
+    ["DISPLAY", "XAUTHORITY", "WAYLAND_DISPLAY", "XDG_RUNTIME_DIR", "HOME"]
+        .iter()
+        .filter_map(|name| Some((name, std::env::var(name).ok()?)))
+        .filter_map(|(name, value)| CString::new(format!("{name}={value}")).ok())
+        .collect()
+}
+
+fn map_ids(pid: i32, outside: u32) -> io::Result<()> {
+    let proc = PathBuf::from(format!("/proc/{pid}"));
+    let map = format!("{INSIDE_ID} {outside} 1");
+    if !rustix::process::geteuid().is_root() {
+        fs::write(proc.join("setgroups"), "deny")?;
+    }
+    let group = if rustix::process::geteuid().is_root() { outside } else { rustix::process::getegid().as_raw() };
+    fs::write(proc.join("gid_map"), format!("{INSIDE_ID} {group} 1"))?;
+    fs::write(proc.join("uid_map"), map)
+}

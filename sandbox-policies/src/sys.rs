@@ -1,0 +1,259 @@
+//! The few system calls that no safe crate offers: `clone3`, `mount_setattr`, and id-less process plumbing.
+
+#![expect(unsafe_code, reason = "raw system calls")]
+
+use std::ffi::CString;
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+
+use crate::policy::{Namespace, Resource};
+
+/// Which side of a [`clone`] this is.
+#[derive(Debug)]
+pub enum Cloned {
+    /// The caller, with the child's id in the caller's PID namespace and a pidfd.
+    Parent { pid: i32, pidfd: OwnedFd },
+    /// The child, as the first process of its namespaces.
+    Child,
+}
+
+fn check(result: libc::c_long) -> io::Result<libc::c_long> {
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
+}
+
+fn clone_flag(namespace: Namespace) -> i32 {
+    match namespace {
+        Namespace::User => libc::CLONE_NEWUSER,
+        Namespace::Pid => libc::CLONE_NEWPID,
+        Namespace::Net => libc::CLONE_NEWNET,
+        Namespace::Mount => libc::CLONE_NEWNS,
+        Namespace::Ipc => libc::CLONE_NEWIPC,
+        Namespace::Uts => libc::CLONE_NEWUTS,
+        Namespace::Cgroup => libc::CLONE_NEWCGROUP,
+    }
+}
+
+/// Forks into new namespaces. The caller must have no other thread.
+///
+/// # Errors
+/// When the kernel refuses: no user namespaces, or a limit was reached.
+pub fn clone(namespaces: &[Namespace]) -> io::Result<Cloned> {
+    let mut pidfd: RawFd = -1;
+    // SAFETY: clone_args is plain data; all zero means "no such option".
+    let mut args: libc::clone_args = unsafe { std::mem::zeroed() };
+    let flags = namespaces.iter().fold(libc::CLONE_PIDFD, |all, n| all | clone_flag(*n));
+    args.flags = u64::from(flags.cast_unsigned());
+    args.pidfd = (&raw mut pidfd).addr() as u64;
+    args.exit_signal = u64::from(libc::SIGCHLD.cast_unsigned());
+    // SAFETY: without CLONE_VM this is a fork; `args` outlives the call and `pidfd` is written before it returns. The
+    // caller is single-threaded, so no lock is held by a thread that the child does not have.
+    let pid = check(unsafe { libc::syscall(libc::SYS_clone3, &raw mut args, size_of::<libc::clone_args>()) })?;
+    if pid == 0 {
+        return Ok(Cloned::Child);
+    }
+    // SAFETY: CLONE_PIDFD stored a fresh descriptor that is nobody else's.
+    let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
+    Ok(Cloned::Parent { pid: i32::try_from(pid).map_err(io::Error::other)?, pidfd })
+}
+
+/// Forks. The caller must have no other thread. Returns the child's id, or `None` in the child.
+///
+/// # Errors
+/// When a limit was reached.
+pub fn fork() -> io::Result<Option<i32>> {
+    // SAFETY: the caller is single-threaded.
+    let pid = unsafe { libc::fork() };
+    match pid {
+        -1 => Err(io::Error::last_os_error()),
+        0 => Ok(None),
+        pid => Ok(Some(pid)),
+    }
+}
+
+/// Applies mount flags to a whole mount tree.
+///
+/// # Errors
+/// When the kernel refuses.
+pub fn mount_setattr(tree: BorrowedFd<'_>, set: u64) -> io::Result<()> {
+    let attributes = libc::mount_attr { attr_set: set, attr_clr: 0, propagation: 0, userns_fd: 0 };
+    let flags = libc::AT_EMPTY_PATH | libc::AT_RECURSIVE;
+    // SAFETY: the path is a C string, and `attributes` outlives the call.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_mount_setattr,
+            tree.as_raw_fd(),
+            c"".as_ptr(),
+            flags,
+            &raw const attributes,
+            size_of::<libc::mount_attr>(),
+        )
+    };
+    check(result).map(drop)
+}
+
+/// Makes `from` also known as the number `to`, inherited across exec.
+///
+/// # Errors
+/// When a descriptor is not open.
+pub fn place(from: RawFd, to: RawFd) -> io::Result<()> {
+    // SAFETY: dup2 takes two numbers; the callers own both places of their descriptor table.
+    check(unsafe { libc::dup2(from, to) }.into()).map(drop)
+}
+
+/// A copy of a descriptor with a number of at least `least`, closed on exec.
+///
+/// # Errors
+/// When the descriptor is not open or the table is full.
+pub fn copy_above(fd: RawFd, least: RawFd) -> io::Result<RawFd> {
+    // SAFETY: F_DUPFD_CLOEXEC takes and returns numbers.
+    let copy = check(unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, least) }.into())?;
+    RawFd::try_from(copy).map_err(io::Error::other)
+}
+
+/// Closes every descriptor from `first` on.
+///
+/// # Errors
+/// Never on a kernel with `close_range` (5.9).
+pub fn close_from(first: u32) -> io::Result<()> {
+    // SAFETY: the callers use none of these descriptors afterwards.
+    check(unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, 0) }).map(drop)
+}
+
+/// Takes over a descriptor by its number.
+///
+/// # Safety contract (checked by the caller)
+/// The number was inherited and is owned by nobody in this process.
+#[must_use]
+pub fn inherit(fd: RawFd) -> OwnedFd {
+    // SAFETY: only called for the numbers that the spawner placed before exec, once each.
+    unsafe { OwnedFd::from_raw_fd(fd) }
+}
+
+/// Replaces this process. Returns only on failure.
+#[must_use]
+pub fn exec(program: &CString, arguments: &[CString], environment: &[CString]) -> io::Error {
+    let pointers = |list: &[CString]| -> Vec<*const libc::c_char> {
+        list.iter().map(|s| s.as_ptr()).chain([std::ptr::null()]).collect()
+    };
+    let (arguments, environment) = (pointers(arguments), pointers(environment));
+    // SAFETY: both arrays end with a null pointer and outlive the call.
+    unsafe { libc::execve(program.as_ptr(), arguments.as_ptr(), environment.as_ptr()) };
+    io::Error::last_os_error()
+}
+
+/// Ends this process without running anything that its parent left behind.
+pub fn exit_now(code: i32) -> ! {
+    // SAFETY: takes a number and does not return.
+    unsafe { libc::_exit(code) }
+}
+
+/// Becomes this user and group, in all three places, with no supplementary groups where that is allowed.
+///
+/// # Errors
+/// When the ids are not mapped in this user namespace.
+pub fn become_user(id: u32, drop_groups: bool) -> io::Result<()> {
+    if drop_groups {
+        // SAFETY: a length of zero reads nothing.
+        check(unsafe { libc::setgroups(0, std::ptr::null()) }.into())?;
+    }
+    // SAFETY: takes numbers.
+    check(unsafe { libc::setresgid(id, id, id) }.into())?;
+    // SAFETY: takes numbers.
+    check(unsafe { libc::setresuid(id, id, id) }.into()).map(drop)
+}
+
+/// Sets a resource limit, soft and hard.
+///
+/// # Errors
+/// When the value is above the hard limit of the parent.
+pub fn set_limit(resource: Resource, value: u64) -> io::Result<()> {
+    let which = match resource {
+        Resource::Nofile => libc::RLIMIT_NOFILE,
+        Resource::Nproc => libc::RLIMIT_NPROC,
+        Resource::Core => libc::RLIMIT_CORE,
+        Resource::Fsize => libc::RLIMIT_FSIZE,
+    };
+    // SAFETY: `hard` is written before it is read.
+    let mut limit: libc::rlimit = unsafe { std::mem::zeroed() };
+    // SAFETY: `limit` outlives the call.
+    check(unsafe { libc::getrlimit(which, &raw mut limit) }.into())?;
+    let value = value.min(limit.rlim_max);
+    let limit = libc::rlimit { rlim_cur: value, rlim_max: value };
+    // SAFETY: `limit` outlives the call.
+    check(unsafe { libc::setrlimit(which, &raw const limit) }.into()).map(drop)
+}
+
+/// Switches the loopback interface of this network namespace on.
+///
+/// # Errors
+/// Without the right to configure the network.
+pub fn loopback_up() -> io::Result<()> {
+    // SAFETY: takes numbers.
+    let socket = check(unsafe { libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0) }.into())?;
+    let socket = inherit(RawFd::try_from(socket).map_err(io::Error::other)?);
+    // SAFETY: plain data; all zero is valid.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    for (to, from) in request.ifr_name.iter_mut().zip(*b"lo") {
+        *to = libc::c_char::from_ne_bytes([from]);
+    }
+    request.ifr_ifru.ifru_flags = i16::try_from(libc::IFF_UP | libc::IFF_RUNNING).map_err(io::Error::other)?;
+    // SAFETY: `request` is an ifreq, as SIOCSIFFLAGS wants, and outlives the call.
+    check(unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS, &raw const request) }.into()).map(drop)
+}
+
+/// Waits for any child. Returns its id and raw wait status.
+///
+/// # Errors
+/// When there is no child.
+pub fn wait_any() -> io::Result<(i32, i32)> {
+    let mut status = 0;
+    loop {
+        // SAFETY: `status` outlives the call.
+        let pid = unsafe { libc::waitpid(-1, &raw mut status, 0) };
+        if pid > 0 {
+            return Ok((pid, status));
+        }
+        let error = io::Error::last_os_error();
+        if error.kind() != io::ErrorKind::Interrupted {
+            return Err(error);
+        }
+    }
+}
+
+/// Reaps one child through its pidfd, if it has ended. Returns its raw wait status.
+///
+/// # Errors
+/// When it is not our child.
+pub fn reap(pid: i32) -> io::Result<Option<i32>> {
+    let mut status = 0;
+    // SAFETY: `status` outlives the call.
+    match unsafe { libc::waitpid(pid, &raw mut status, libc::WNOHANG) } {
+        0 => Ok(None),
+        -1 => Err(io::Error::last_os_error()),
+        _ => Ok(Some(status)),
+    }
+}
+
+/// What a raw wait status means, in one line, and whether it was a clean exit.
+#[must_use]
+pub fn describe(status: i32) -> (String, bool) {
+    if libc::WIFEXITED(status) {
+        let code = libc::WEXITSTATUS(status);
+        return (format!("exit code {code}"), code == 0);
+    }
+    let signal = libc::WTERMSIG(status);
+    let name = match signal {
+        libc::SIGKILL => "SIGKILL",
+        libc::SIGSEGV => "SIGSEGV",
+        libc::SIGABRT => "SIGABRT",
+        libc::SIGBUS => "SIGBUS",
+        libc::SIGILL => "SIGILL",
+        libc::SIGSYS => "SIGSYS",
+        libc::SIGTERM => "SIGTERM",
+        libc::SIGTRAP => "SIGTRAP",
+        libc::SIGFPE => "SIGFPE",
+        libc::SIGPIPE => "SIGPIPE",
+        _ => "",
+    };
+    (if name.is_empty() { format!("signal {signal}") } else { format!("signal {signal} ({name})") }, false)
+}

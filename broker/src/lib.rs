@@ -1,3 +1,13 @@
 //! The broker's parts, for its two programs: `regen-broker`, the kernel, and `regen`, the command line.
 
+pub mod certificates;
+pub mod control;
+pub mod kernel;
+pub mod launcher;
+pub mod logs;
+pub mod options;
+pub mod pidfd;
+pub mod profile;
 pub mod session;
+pub mod store;
+pub mod supervisor;

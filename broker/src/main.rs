@@ -1,1 +1,80 @@
-fn main(){}
+//! `regen-broker`: the kernel. People start it through `regen`.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::Parser;
+use regen_broker::kernel::{Kernel, Options, Setup};
+use regen_broker::options::BrowserOptions;
+use regen_broker::profile::Profile;
+use regen_broker::{certificates, control, launcher, logs, store};
+use tokio::signal::unix::{SignalKind, signal};
+
+#[derive(Debug, Parser)]
+#[command(name = "regen-broker", version, about = "The kernel of Regen; start it with `regen`")]
+struct Arguments {
+    #[command(flatten)]
+    browser: BrowserOptions,
+    /// Write the log to stderr as well
+    #[arg(long)]
+    echo_log: bool,
+}
+
+fn main() -> anyhow::Result<()> {
+    let arguments = Arguments::parse();
+    let programs = programs_folder()?;
+    let locked = Profile::find(arguments.browser.profile.as_deref())?.lock()?;
+    let profile = locked.profile.clone();
+    let logs = logs::init(&profile.log(), arguments.echo_log).context("cannot open the log")?;
+    // Before there is any other thread: a fork takes only the calling one along.
+    let forked = launcher::fork(&programs).context("cannot start the launcher")?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(run(arguments.browser, profile, forked, logs))
+}
+
+async fn run(
+    arguments: BrowserOptions,
+    profile: Profile,
+    forked: launcher::Forked,
+    logs: logs::Logs,
+) -> anyhow::Result<()> {
+    let listener = control::bind(&profile.control_socket()).context("cannot open the control socket")?;
+    let opened = store::open(profile.root())?;
+    let (ca_bundle, extra_ca) = certificates::bundle(&arguments.extra_ca, profile.root())?;
+    let options = Options {
+        headless: arguments.headless,
+        size: arguments.size.unwrap_or((1280, 800)),
+        scale: arguments.scale.unwrap_or(1),
+        ca_bundle,
+        extra_ca,
+    };
+    let setup = Setup {
+        options,
+        launcher: forked.adopt()?,
+        store: opened.store,
+        previous: opened.previous,
+        warnings: opened.warning.into_iter().collect(),
+        urls: arguments.urls,
+        profile,
+    };
+    let (kernel, handle) = Kernel::new(setup);
+    tokio::spawn(control::serve(listener, handle.clone(), logs));
+    for kind in [SignalKind::terminate(), SignalKind::interrupt()] {
+        let mut signals = signal(kind)?;
+        let handle = handle.clone();
+        tokio::spawn(async move {
+            signals.recv().await;
+            handle.quit().await;
+        });
+    }
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), "started");
+    kernel.run().await;
+    Ok(())
+}
+
+/// The folder of all of Regen's programs: this one's.
+fn programs_folder() -> io::Result<PathBuf> {
+    let own = std::env::current_exe()?;
+    Ok(own.parent().unwrap_or(Path::new("/")).to_path_buf())
+}

@@ -1,1 +1,134 @@
+//! The page-agent: the part of Regen inside the web process. It sees every request before it is sent, with its page, and
+//! so knows what the embedder is not told: whether it is the main frame that is about to leave for another site. Such a
+//! request is stopped here, before a byte of it is sent, and handed to the tab-host, which hands it to the broker.
+//!
+//! It runs beside hostile content and is not trusted: should it be subverted, the broker kills the host that commits a
+//! foreign page.
 
+mod sys;
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::ffi::c_void;
+
+use regen_proto::site::Site;
+use sys::{GVariant, Page, Request, WebKitURIRequest, WebKitURIResponse, WebKitUserMessage, WebKitWebExtension, WebKitWebPage};
+
+/// What a navigation that was handed over to this page may say about its initiator.
+#[derive(Debug, Clone)]
+struct Handover {
+    url: String,
+    initiator: String,
+    referrer: String,
+    method: String,
+}
+
+#[derive(Debug, Default)]
+struct Agent {
+    site: Option<Site>,
+    handovers: HashMap<u64, Handover>,
+    /// Popups with an opener live in its host, whatever they show.
+    popups: Vec<u64>,
+}
+
+thread_local! {
+    // The engine calls on its main thread only.
+    static AGENT: RefCell<Agent> = RefCell::default();
+}
+
+/// Called once by the engine, with the site that the tab-host passed.
+///
+/// # Safety
+/// Only the engine calls this, with a live extension and the tab-host's tuple of one string.
+#[unsafe(no_mangle)]
+#[expect(unsafe_code, reason = "the engine's entry point is a C function")]
+pub unsafe extern "C" fn webkit_web_extension_initialize_with_user_data(
+    extension: *mut c_void,
+    data: *mut c_void,
+) {
+    // SAFETY: the tab-host passes a tuple of one string.
+    let words = unsafe { sys::words(data.cast::<GVariant>()) };
+    AGENT.with_borrow_mut(|agent| agent.site = words.first().and_then(|site| Site::parse(site).ok()));
+    sys::on_page_created(extension.cast::<WebKitWebExtension>(), page_created);
+}
+
+#[expect(unsafe_code, reason = "the engine calls it")]
+unsafe extern "C" fn page_created(_extension: *mut WebKitWebExtension, page: *mut WebKitWebPage, _data: *mut c_void) {
+    sys::on_page(page, &sys::Handlers { send_request, message });
+}
+
+/// Returns true to stop the request.
+#[expect(unsafe_code, reason = "the engine calls it")]
+unsafe extern "C" fn send_request(
+    page: *mut WebKitWebPage,
+    request: *mut WebKitURIRequest,
+    redirected_from: *mut WebKitURIResponse,
+    _data: *mut c_void,
+) -> sys::gboolean {
+    let stop = decide(Page::new(page), Request::new(request), !redirected_from.is_null());
+    sys::gboolean::from(stop)
+}
+
+#[expect(unsafe_code, reason = "the engine calls it")]
+unsafe extern "C" fn message(page: *mut WebKitWebPage, message: *mut WebKitUserMessage, _data: *mut c_void) -> sys::gboolean {
+    let page = Page::new(page).id();
+    let (name, words) = sys::read_message(message);
+    AGENT.with_borrow_mut(|agent| match (name.as_str(), words.as_slice()) {
+        ("handover", [url, initiator, referrer, method]) => {
+            let handover = Handover {
+                url: without_fragment(url),
+                initiator: initiator.clone(),
+                referrer: referrer.clone(),
+                method: method.clone(),
+            };
+            agent.handovers.insert(page, handover);
+        }
+        ("popup", _) => agent.popups.push(page),
+        _ => {}
+    });
+    1
+}
+
+fn decide(page: Page, request: Request, redirected: bool) -> bool {
+    let url = request.uri();
+    if !url.starts_with("http:") && !url.starts_with("https:") {
+        return false;
+    }
+    let id = page.id();
+    let is_main = without_fragment(&page.uri()) == without_fragment(&url);
+    if std::env::var_os("REGEN_TRACE").is_some() {
+        page.send("trace", &[&url, &page.uri(), if redirected { "redirected" } else { "" }]);
+    }
+    if !is_main {
+        return false;
+    }
+    AGENT.with_borrow_mut(|agent| {
+        if let Some(handover) = agent.handovers.remove(&id) {
+            if handover.url == without_fragment(&url) {
+                speak_for_initiator(request, &handover);
+            }
+        }
+        if agent.popups.contains(&id) {
+            return false;
+        }
+        let belongs = agent.site.as_ref().is_some_and(|site| site.may_show(&url));
+        if belongs {
+            return false;
+        }
+        let referrer = request.header("Referer");
+        page.send("handover", &[&url, &request.method(), &referrer]);
+        true
+    })
+}
+
+/// The bootstrap document has an opaque origin; what the request says about its origin is the initiator's.
+fn speak_for_initiator(request: Request, handover: &Handover) {
+    request.set_header("Referer", &handover.referrer);
+    if handover.method == "POST" {
+        request.set_header("Origin", &handover.initiator);
+    }
+}
+
+fn without_fragment(url: &str) -> String {
+    url.split('#').next().unwrap_or_default().to_owned()
+}

@@ -1,1 +1,99 @@
-fn main(){}
+//! `regen`: starts the browser, and says everything to a running one that a person or a CI job wants to say.
+//!
+//! Exit codes: 0 done · 1 it failed, and stderr says why · 2 wrong usage · 3 no browser runs on this profile ·
+//! 4 no such tab or process · 5 the time was up.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line talks to its user")]
+
+mod arguments;
+mod client;
+mod doctor;
+mod keys;
+mod launch;
+mod render;
+mod tab;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+use regen_proto::control::v1::{
+    KillRequest, LogsRequest, QuitRequest, SessionAction, SessionRequest, StatusRequest, kill_request,
+};
+
+use arguments::{Arguments, Command, Output, SessionCommand};
+use client::{Client, Failure};
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return Failure::Other(error.to_string()).report(),
+    };
+    match runtime.block_on(run(arguments)) {
+        Ok(code) => code,
+        Err(failure) => failure.report(),
+    }
+}
+
+async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
+    let Arguments { command, browser, detach, json } = arguments;
+    let output = if json { Output::Json } else { Output::Text };
+    let profile = browser.profile.clone();
+    let connect = || Client::connect(profile.as_deref());
+    match command {
+        None => return launch::launch(browser, detach, output).await,
+        Some(Command::Status { memory }) => {
+            let reply = connect().await?.api.status(StatusRequest { memory }).await?.into_inner();
+            render::status(&reply, memory, output);
+        }
+        Some(Command::Tab(command)) => tab::run(connect().await?, command, output).await?,
+        Some(Command::Kill { target, signal }) => {
+            let request = KillRequest { target: Some(kill_target(&target)?), signal };
+            let reply = connect().await?.api.kill(request).await?.into_inner();
+            render::killed(&reply.pids, signal, output);
+        }
+        Some(Command::Session(command)) => {
+            let action = match command {
+                SessionCommand::List => SessionAction::List,
+                SessionCommand::Restore => SessionAction::Restore,
+                SessionCommand::Dismiss => SessionAction::Dismiss,
+            };
+            let reply = connect().await?.api.session(SessionRequest { action: action.into() }).await?.into_inner();
+            render::session(action, &reply, output);
+        }
+        Some(Command::Logs { follow, lines }) => {
+            let mut stream = connect().await?.api.logs(LogsRequest { follow, lines }).await?.into_inner();
+            while let Some(line) = stream.message().await? {
+                println!("{}", line.line);
+            }
+        }
+        Some(Command::Quit) => {
+            let mut client = connect().await?;
+            client.api.quit(QuitRequest {}).await?;
+            client.wait_until_gone().await?;
+        }
+        Some(Command::Doctor) => return Ok(doctor::run(profile.as_deref(), output).await),
+        Some(Command::Completions { shell }) => {
+            clap_complete::generate(shell, &mut Arguments::command(), "regen", &mut std::io::stdout());
+        }
+        Some(Command::Man) => {
+            let page = clap_mangen::Man::new(Arguments::command());
+            page.render(&mut std::io::stdout()).map_err(|error| Failure::Other(error.to_string()))?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn kill_target(words: &[String]) -> Result<kill_request::Target, Failure> {
+    let number = |word: &String, what: &str| {
+        word.parse().map_err(|_| Failure::Usage(format!("“{word}” is not the number of a {what}")))
+    };
+    match words {
+        [tab, id] if tab == "tab" => Ok(kill_request::Target::Tab(number(id, "tab")?)),
+        [word] if word.chars().all(|c| c.is_ascii_digit()) => {
+            let pid = word.parse().map_err(|_| Failure::Usage(format!("“{word}” is not a process id")))?;
+            Ok(kill_request::Target::Pid(pid))
+        }
+        [role] => Ok(kill_request::Target::Role(role.clone())),
+        _ => Err(Failure::Usage("say `regen kill ROLE`, `regen kill tab ID` or `regen kill PID`".to_owned())),
+    }
+}

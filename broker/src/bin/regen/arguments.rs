@@ -1,0 +1,218 @@
+//! The command line's grammar.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+use regen_broker::options::BrowserOptions;
+
+/// How results are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Output {
+    /// For people.
+    Text,
+    /// For machines.
+    Json,
+}
+
+/// A browser whose every site is a sandboxed process that comes back by itself.
+///
+/// Without a command: opens the URLs, in the browser that runs on this profile or in a new one.
+#[derive(Debug, Parser)]
+#[command(name = "regen", version, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+#[command(after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 no browser runs on this profile, \
+                        4 no such tab or process, 5 the time was up.")]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+    #[command(flatten)]
+    pub(crate) browser: BrowserOptions,
+    /// Return as soon as the browser answers, and leave it running
+    #[arg(long)]
+    pub(crate) detach: bool,
+    /// Results as JSON
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Processes and tabs of the running browser
+    Status {
+        /// Also measure proportional memory (slower)
+        #[arg(long)]
+        memory: bool,
+    },
+    /// Open, list and drive tabs
+    #[command(subcommand)]
+    Tab(TabCommand),
+    /// Send a signal to processes of the running browser: a role, the host of a tab, or a process id
+    Kill {
+        /// ROLE, or `tab ID`, or a process id
+        #[arg(required = true, num_args = 1..=2, value_name = "TARGET")]
+        target: Vec<String>,
+        /// Which signal
+        #[arg(long, default_value = "KILL", value_parser = signal)]
+        signal: i32,
+    },
+    /// The session of an earlier run
+    #[command(subcommand)]
+    Session(SessionCommand),
+    /// The log of the running browser
+    Logs {
+        /// Go on printing as new lines come
+        #[arg(long, short)]
+        follow: bool,
+        /// How many of the last lines
+        #[arg(long, short = 'n', default_value_t = 200)]
+        lines: u32,
+    },
+    /// What this machine lacks, and how to get it
+    Doctor,
+    /// End the running browser
+    Quit,
+    /// Shell completions, on standard output
+    Completions {
+        /// For which shell
+        shell: clap_complete::Shell,
+    },
+    /// The manual page, on standard output
+    Man,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SessionCommand {
+    /// What could be restored
+    List,
+    /// Bring it back
+    Restore,
+    /// Do not offer it again
+    Dismiss,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TabCommand {
+    /// Open a tab
+    Open {
+        /// What to open
+        url: String,
+        /// Return when the page has loaded
+        #[arg(long)]
+        wait: bool,
+        /// How long to wait, in seconds
+        #[arg(long, default_value_t = 30.0, value_parser = seconds)]
+        timeout: f64,
+        /// In which workspace; workspaces share no storage
+        #[arg(long, default_value = "")]
+        workspace: String,
+        /// Leave the active tab active
+        #[arg(long)]
+        background: bool,
+    },
+    /// List the tabs
+    List,
+    /// Take a tab to another address
+    Goto {
+        /// Which tab
+        id: u64,
+        /// Where to
+        url: String,
+        /// Return when the page has loaded
+        #[arg(long)]
+        wait: bool,
+        /// How long to wait, in seconds
+        #[arg(long, default_value_t = 30.0, value_parser = seconds)]
+        timeout: f64,
+    },
+    /// Close a tab
+    Close {
+        /// Which tab
+        id: u64,
+    },
+    /// Go back in a tab's history
+    Back {
+        /// Which tab
+        id: u64,
+    },
+    /// Go forward in a tab's history
+    Forward {
+        /// Which tab
+        id: u64,
+    },
+    /// Load a tab's page again
+    Reload {
+        /// Which tab
+        id: u64,
+    },
+    /// Print the text of a tab's page
+    Text {
+        /// Which tab
+        id: u64,
+    },
+    /// Save a picture of a tab's page
+    Screenshot {
+        /// Which tab
+        id: u64,
+        /// Where to write the PNG
+        #[arg(long, short, value_name = "FILE")]
+        output: PathBuf,
+    },
+    /// Click, type or scroll in a tab
+    Input(InputArguments),
+    /// Wait until a tab's page has loaded
+    Wait {
+        /// Which tab
+        id: u64,
+        /// How long, in seconds
+        #[arg(long, default_value_t = 30.0, value_parser = seconds)]
+        timeout: f64,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+#[group(id = "what", required = true, multiple = false)]
+pub(crate) struct InputArguments {
+    /// Which tab
+    pub(crate) id: u64,
+    /// Click at this point of the page, in CSS pixels
+    #[arg(long, value_name = "X,Y", group = "what", value_parser = pair)]
+    pub(crate) click: Option<(f64, f64)>,
+    /// Type this text
+    #[arg(long, value_name = "TEXT", group = "what")]
+    pub(crate) r#type: Option<String>,
+    /// Press a key: Enter, Tab, Escape, F5, ctrl+a …
+    #[arg(long, value_name = "NAME", group = "what")]
+    pub(crate) key: Option<String>,
+    /// Scroll by this much, in CSS pixels
+    #[arg(long, value_name = "DX,DY", group = "what", value_parser = pair, allow_hyphen_values = true)]
+    pub(crate) scroll: Option<(f64, f64)>,
+}
+
+fn pair(text: &str) -> Result<(f64, f64), String> {
+    let wrong = || "give two numbers with a comma, such as 100,200".to_owned();
+    let (x, y) = text.split_once(',').ok_or_else(wrong)?;
+    let number = |text: &str| text.trim().parse::<f64>().ok().filter(|n| n.is_finite());
+    number(x).zip(number(y)).ok_or_else(wrong)
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    let value = text.parse::<f64>().ok().filter(|value| (0.0..=86_400.0).contains(value));
+    value.ok_or_else(|| "give seconds, from 0 to 86400".to_owned())
+}
+
+fn signal(text: &str) -> Result<i32, String> {
+    const NAMES: [(&str, i32); 9] = [
+        ("HUP", 1),
+        ("INT", 2),
+        ("QUIT", 3),
+        ("ABRT", 6),
+        ("KILL", 9),
+        ("SEGV", 11),
+        ("TERM", 15),
+        ("CONT", 18),
+        ("STOP", 19),
+    ];
+    let name = text.trim_start_matches("SIG").to_ascii_uppercase();
+    let named = NAMES.iter().find(|(known, _)| *known == name).map(|(_, number)| *number);
+    let number = named.or_else(|| text.parse().ok().filter(|n| (1..=31).contains(n)));
+    number.ok_or_else(|| "give a signal such as KILL, TERM, STOP, CONT, SEGV or ABRT, or its number".to_owned())
+}

@@ -1,0 +1,134 @@
+//! `regen doctor`: what this machine lacks, and the command that fixes it.
+
+use std::fs;
+use std::path::Path;
+use std::process::ExitCode;
+
+use regen_broker::profile::Profile;
+use regen_proto::control::v1::StatusRequest;
+use serde_json::json;
+
+use crate::arguments::Output;
+use crate::client::Client;
+
+/// One thing that was looked at.
+struct Finding {
+    name: &'static str,
+    well: bool,
+    found: String,
+    remedy: &'static str,
+}
+
+pub(crate) async fn run(profile: Option<&Path>, output: Output) -> ExitCode {
+    let mut findings = vec![user_namespaces(), apparmor(), kernel_version()];
+    findings.extend(programs());
+    findings.extend(files());
+    findings.extend(profile_findings(profile).await);
+    let all_well = findings.iter().all(|finding| finding.well);
+    if output == Output::Json {
+        let list: Vec<_> = findings
+            .iter()
+            .map(|f| json!({"name": f.name, "ok": f.well, "found": f.found, "remedy": if f.well { "" } else { f.remedy }}))
+            .collect();
+        println!("{:#}", json!({"ok": all_well, "findings": list}));
+    } else {
+        for finding in &findings {
+            println!("{} {}: {}", if finding.well { "ok  " } else { "FAIL" }, finding.name, finding.found);
+            if !finding.well {
+                println!("     {}", finding.remedy);
+            }
+        }
+    }
+    if all_well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn number(path: &str) -> Option<u64> {
+    fs::read_to_string(path).ok()?.trim().parse().ok()
+}
+
+fn user_namespaces() -> Finding {
+    let most = number("/proc/sys/user/max_user_namespaces");
+    let debian = number("/proc/sys/kernel/unprivileged_userns_clone");
+    Finding {
+        name: "user namespaces",
+        well: most.is_some_and(|most| most > 0) && debian != Some(0),
+        found: most.map_or_else(|| "this kernel has none".to_owned(), |most| format!("at most {most}")),
+        remedy: "sudo sysctl -w user.max_user_namespaces=10000 kernel.unprivileged_userns_clone=1",
+    }
+}
+
+fn apparmor() -> Finding {
+    let restricted = number("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") == Some(1);
+    Finding {
+        name: "AppArmor",
+        well: !restricted || rustix::process::geteuid().is_root(),
+        found: if restricted { "it restricts user namespaces" } else { "it does not restrict user namespaces" }.to_owned(),
+        remedy: "sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0, or give regen-broker an AppArmor profile with `userns,`",
+    }
+}
+
+fn kernel_version() -> Finding {
+    let release = rustix::system::uname().release().to_string_lossy().into_owned();
+    let mut parts = release.split(['.', '-']).map(|part| part.parse::<u32>().unwrap_or(0));
+    let version = (parts.next().unwrap_or(0), parts.next().unwrap_or(0));
+    Finding {
+        name: "kernel",
+        well: version >= (5, 12),
+        found: format!("Linux {release}"),
+        remedy: "Regen needs Linux 5.12 or later (clone3, close_range, mount_setattr)",
+    }
+}
+
+fn programs() -> Vec<Finding> {
+    let folder = std::env::current_exe().ok().and_then(|own| own.parent().map(Path::to_path_buf)).unwrap_or_default();
+    let names = ["regen-broker", "regen-jail", "regen-tab-host", "regen-net-daemon", "regen-agent-daemon", "regen-ui-shell", "libregen_page_agent.so"];
+    let missing: Vec<&str> = names.into_iter().filter(|name| !folder.join(name).exists()).collect();
+    vec![Finding {
+        name: "programs",
+        well: missing.is_empty(),
+        found: if missing.is_empty() { format!("all in {}", folder.display()) } else { format!("missing: {}", missing.join(", ")) },
+        remedy: "./x build",
+    }]
+}
+
+fn files() -> Vec<Finding> {
+    let needed = [
+        ("web engine", "/usr/lib/{multiarch}/webkit2gtk-4.1/WebKitWebProcess", "sudo apt-get install libwebkit2gtk-4.1-0"),
+        ("HTTPS", "/usr/lib/{multiarch}/gio/modules/libgiognutls.so", "sudo apt-get install glib-networking"),
+        ("software rendering", "/usr/lib/{multiarch}/libEGL_mesa.so.0", "sudo apt-get install libegl1 libgl1-mesa-dri"),
+        ("keyboard layouts", "/usr/share/X11/xkb", "sudo apt-get install xkb-data"),
+        ("fonts", "/usr/share/fonts", "sudo apt-get install fonts-dejavu-core"),
+        ("certificate authorities", "/etc/ssl/certs/ca-certificates.crt", "sudo apt-get install ca-certificates"),
+    ];
+    let multiarch = format!("{}-linux-gnu", std::env::consts::ARCH);
+    needed
+        .into_iter()
+        .map(|(name, path, remedy)| {
+            let path = path.replace("{multiarch}", &multiarch);
+            Finding { name, well: Path::new(&path).exists(), found: path, remedy }
+        })
+        .collect()
+}
+
+async fn profile_findings(folder: Option<&Path>) -> Vec<Finding> {
+    let remedy = "nothing is lost: the folder can be kept, sent with a report, or deleted";
+    let mut findings = Vec::new();
+    if let Ok(profile) = Profile::find(folder)
+        && let Ok(entries) = fs::read_dir(profile.root())
+    {
+        for entry in entries.flatten() {
+            if entry.file_name().to_string_lossy().starts_with("store.unreadable-") {
+                let found = format!("a session that could not be read is kept in {}", entry.path().display());
+                findings.push(Finding { name: "profile", well: false, found, remedy });
+            }
+        }
+    }
+    if let Ok(mut client) = Client::connect(folder).await
+        && let Ok(status) = client.api.status(StatusRequest { memory: false }).await
+    {
+        for found in status.into_inner().warnings {
+            findings.push(Finding { name: "running browser", well: false, found, remedy: "see `regen logs`" });
+        }
+    }
+    findings
+}

@@ -1,0 +1,111 @@
+//! Starting a browser, or opening tabs in the one that already runs.
+
+use std::ffi::OsString;
+use std::fs::OpenOptions;
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
+
+use regen_broker::options::BrowserOptions;
+use regen_broker::profile::Profile;
+use regen_proto::control::v1::{OpenTabRequest, StatusRequest};
+
+use crate::arguments::Output;
+use crate::client::{Client, Failure};
+use crate::render;
+
+/// A detached browser must answer within this time.
+const START: Duration = Duration::from_secs(20);
+
+pub(crate) async fn launch(mut browser: BrowserOptions, detach: bool, output: Output) -> Result<ExitCode, Failure> {
+    match Client::connect(browser.profile.as_deref()).await {
+        Ok(client) => return open_there(client, &browser, output).await,
+        Err(Failure::NotRunning(_)) => {}
+        Err(other) => return Err(other),
+    }
+    if !browser.headless && !has_display() {
+        eprintln!("regen: there is no display (neither WAYLAND_DISPLAY nor DISPLAY is set): starting headless");
+        browser.headless = true;
+    }
+    if detach { start_detached(&browser, output).await } else { Err(become_broker(&browser)) }
+}
+
+fn has_display() -> bool {
+    ["WAYLAND_DISPLAY", "DISPLAY"].iter().any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))
+}
+
+async fn open_there(mut client: Client, browser: &BrowserOptions, output: Output) -> Result<ExitCode, Failure> {
+    for url in &browser.urls {
+        let request = OpenTabRequest { url: url.clone(), ..OpenTabRequest::default() };
+        let tab = client.api.open_tab(request).await?.into_inner().tab.unwrap_or_default();
+        render::tab(&tab, output);
+    }
+    if browser.urls.is_empty() {
+        let status = client.api.status(StatusRequest { memory: false }).await?.into_inner();
+        let pid = status.broker.map_or(0, |broker| broker.pid);
+        eprintln!("regen: a browser already runs on this profile (process {pid})");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn broker_program() -> Result<PathBuf, Failure> {
+    let program = std::env::current_exe()?.with_file_name("regen-broker");
+    if program.exists() {
+        Ok(program)
+    } else {
+        Err(Failure::Other(format!("{} is missing: install Regen's programs in one folder", program.display())))
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the command line starts the broker, outside every sandbox")]
+fn broker_command(browser: &BrowserOptions, extra: &[OsString]) -> Result<Command, Failure> {
+    let mut command = Command::new(broker_program()?);
+    command.args(extra).args(browser.to_arguments());
+    Ok(command)
+}
+
+/// This process becomes the broker: Ctrl+C, exit code and log go where the user expects them.
+fn become_broker(browser: &BrowserOptions) -> Failure {
+    match broker_command(browser, &["--echo-log".into()]) {
+        Ok(mut command) => Failure::Other(format!("cannot start the broker: {}", command.exec())),
+        Err(failure) => failure,
+    }
+}
+
+async fn start_detached(browser: &BrowserOptions, output: Output) -> Result<ExitCode, Failure> {
+    let complaints = tempfile()?;
+    let mut command = broker_command(browser, &[])?;
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(complaints.try_clone()?).process_group(0);
+    let mut child = command.spawn()?;
+    let deadline = Instant::now() + START;
+    while Instant::now() < deadline {
+        if let Ok(mut client) = Client::connect(browser.profile.as_deref()).await {
+            let status = client.api.status(StatusRequest { memory: false }).await?.into_inner();
+            render::started(&status, output);
+            return Ok(ExitCode::SUCCESS);
+        }
+        if let Some(status) = child.try_wait()? {
+            let said = read_back(complaints)?;
+            return Err(Failure::Other(if said.is_empty() { format!("the broker ended: {status}") } else { said }));
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let log = Profile::find(browser.profile.as_deref())?.log();
+    Err(Failure::Timeout(format!("the broker did not answer within 20 s; its log is {}", log.display())))
+}
+
+/// A nameless file for what the broker says before its log is open.
+fn tempfile() -> Result<std::fs::File, Failure> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let flags = rustix::fs::OFlags::TMPFILE.bits().cast_signed();
+    Ok(OpenOptions::new().read(true).write(true).custom_flags(flags).mode(0o600).open(std::env::temp_dir())?)
+}
+
+fn read_back(mut file: std::fs::File) -> Result<String, Failure> {
+    use std::io::{Read, Seek};
+    let mut text = String::new();
+    file.rewind()?;
+    file.read_to_string(&mut text)?;
+    Ok(text.trim().trim_start_matches("Error: ").to_owned())
+}

@@ -1,0 +1,189 @@
+//! Results, for people and for machines. The JSON is an interface: fields are only added.
+
+use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use regen_proto::control::v1::{Process, ScreenshotReply, SessionAction, SessionReply, StatusReply, Tab};
+use serde_json::{Value, json};
+
+use crate::arguments::Output;
+
+fn print_json(value: &Value) {
+    println!("{value:#}");
+}
+
+fn tab_json(tab: &Tab) -> Value {
+    json!({
+        "id": tab.id, "url": tab.url, "title": tab.title, "site": tab.site, "state": tab.state, "pid": tab.pid,
+        "reason": tab.reason, "active": tab.active, "workspace": tab.workspace,
+        "can_go_back": tab.can_go_back, "can_go_forward": tab.can_go_forward,
+    })
+}
+
+fn process_json(process: &Process, memory: bool) -> Value {
+    let helpers: Vec<Value> = process.helpers.iter().map(|h| json!({"name": h.name, "pid": h.pid})).collect();
+    let mut value = json!({
+        "role": process.role, "pid": process.pid, "site": process.site, "workspace": process.workspace,
+        "state": process.state, "restarts": process.restarts, "rss_kb": process.rss_kb, "helpers": helpers,
+    });
+    if memory && let Some(fields) = value.as_object_mut() {
+        fields.insert("pss_kb".to_owned(), process.pss_kb.into());
+    }
+    value
+}
+
+pub(crate) fn status(status: &StatusReply, memory: bool, output: Output) {
+    let broker = status.broker.clone().unwrap_or_default();
+    let refusals = status.refusals.unwrap_or_default();
+    if output == Output::Json {
+        print_json(&json!({
+            "broker": {
+                "pid": broker.pid, "uptime_s": broker.uptime_s, "version": broker.version,
+                "profile": broker.profile, "headless": broker.headless,
+            },
+            "processes": status.processes.iter().map(|p| process_json(p, memory)).collect::<Vec<_>>(),
+            "tabs": status.tabs.iter().map(tab_json).collect::<Vec<_>>(),
+            "warnings": status.warnings,
+            "extra_ca": status.extra_ca,
+            "saved_session": status.offer.as_ref().map(|o| json!({"tabs": o.tabs, "saved_at": o.saved_at, "clean": o.clean})),
+            "refused_messages": {
+                "malformed": refusals.malformed, "oversized": refusals.oversized, "too_frequent": refusals.too_frequent,
+                "not_allowed": refusals.not_allowed, "version": refusals.version,
+            },
+        }));
+        return;
+    }
+    let mode = if broker.headless { "headless" } else { "with a window" };
+    println!("Regen {} · {mode} · up {} · {}", broker.version, uptime(broker.uptime_s), broker.profile);
+    if status.extra_ca > 0 {
+        println!("{} certificate authorities were added to this profile (--extra-ca)", status.extra_ca);
+    }
+    for warning in &status.warnings {
+        println!("! {warning}");
+    }
+    println!("\n{:>8}  {:<13} {:<9} {:>8} {:>9}  SITE", "PID", "ROLE", "STATE", "RESTARTS", "MEMORY");
+    for process in &status.processes {
+        let memory = if memory { process.pss_kb } else { process.rss_kb };
+        let Process { pid, role, state, restarts, site, .. } = process;
+        println!("{pid:>8}  {role:<13} {state:<9} {restarts:>8} {:>6} MB  {}", memory / 1024, plain(site));
+        for helper in &process.helpers {
+            println!("{:>8}    └ {}", helper.pid, plain(&helper.name));
+        }
+    }
+    println!();
+    tabs(&status.tabs, output);
+    if let Some(offer) = &status.offer {
+        println!("\n{} tabs of an earlier session can come back: `regen session restore`", offer.tabs);
+    }
+}
+
+pub(crate) fn tabs(tabs: &[Tab], output: Output) {
+    if output == Output::Json {
+        print_json(&Value::Array(tabs.iter().map(tab_json).collect()));
+        return;
+    }
+    if tabs.is_empty() {
+        println!("No tabs.");
+        return;
+    }
+    println!("{:>5}  {:<10} {:<40} URL", "TAB", "STATE", "TITLE");
+    for tab in tabs {
+        let title: String = plain(&tab.title).chars().take(40).collect();
+        let mark = if tab.active { "*" } else { " " };
+        println!("{mark}{:>4}  {:<10} {title:<40} {}", tab.id, tab.state, plain(&tab.url));
+        if !tab.reason.is_empty() {
+            println!("       └ {}", plain(&tab.reason));
+        }
+    }
+}
+
+pub(crate) fn tab(tab: &Tab, output: Output) {
+    if output == Output::Json {
+        print_json(&tab_json(tab));
+    } else {
+        println!("tab {}: {} {}", tab.id, tab.state, plain(&tab.url));
+        if !tab.reason.is_empty() {
+            println!("  {}", plain(&tab.reason));
+        }
+    }
+}
+
+pub(crate) fn text(text: &str, output: Output) {
+    if output == Output::Json {
+        print_json(&json!({ "text": text }));
+    } else {
+        println!("{}", plain_lines(text));
+    }
+}
+
+pub(crate) fn picture(picture: &ScreenshotReply, file: &Path, output: Output) {
+    if output == Output::Json {
+        print_json(&json!({"file": file.display().to_string(), "width": picture.width, "height": picture.height}));
+    }
+}
+
+pub(crate) fn killed(pids: &[i32], signal: i32, output: Output) {
+    if output == Output::Json {
+        print_json(&json!({"pids": pids, "signal": signal}));
+    } else {
+        for pid in pids {
+            println!("sent signal {signal} to process {pid}");
+        }
+    }
+}
+
+pub(crate) fn session(action: SessionAction, reply: &SessionReply, output: Output) {
+    if output == Output::Json {
+        let saved = reply.saved.as_ref().map(|s| json!({"tabs": s.tabs, "saved_at": s.saved_at, "clean": s.clean}));
+        let tabs: Vec<Value> = reply.tabs.iter().map(tab_json).collect();
+        print_json(&json!({"saved": saved, "tabs": tabs}));
+        return;
+    }
+    let Some(saved) = &reply.saved else {
+        println!("There is no earlier session.");
+        return;
+    };
+    let how = if saved.clean { "ended normally" } else { "did not end normally" };
+    match action {
+        SessionAction::Restore => println!("{} tabs are back.", saved.tabs),
+        SessionAction::Dismiss => println!("The session with {} tabs will not be offered again.", saved.tabs),
+        SessionAction::List | SessionAction::Unspecified => {
+            println!("A session with {} tabs, saved {}, that {how}:", saved.tabs, ago(saved.saved_at));
+            tabs(&reply.tabs, output);
+        }
+    }
+}
+
+pub(crate) fn started(status: &StatusReply, output: Output) {
+    let broker = status.broker.clone().unwrap_or_default();
+    if output == Output::Json {
+        print_json(&json!({"pid": broker.pid, "profile": broker.profile, "headless": broker.headless}));
+    } else {
+        println!("Regen runs as process {} on {}", broker.pid, broker.profile);
+    }
+}
+
+fn uptime(seconds: f64) -> String {
+    let seconds = Duration::try_from_secs_f64(seconds).unwrap_or_default().as_secs();
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        60..3600 => format!("{} min", seconds / 60),
+        _ => format!("{} h {} min", seconds / 3600, seconds / 60 % 60),
+    }
+}
+
+fn ago(at: u64) -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    #[expect(clippy::cast_precision_loss, reason = "seconds of a human span")]
+    let passed = now.saturating_sub(at) as f64;
+    format!("{} ago", uptime(passed))
+}
+
+/// A page's words on a terminal: without the control characters that could move its cursor or rewrite its screen.
+fn plain(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).collect()
+}
+
+fn plain_lines(text: &str) -> String {
+    text.chars().filter(|c| *c == '\n' || *c == '\t' || !c.is_control()).collect()
+}

@@ -1,0 +1,101 @@
+//! `regen tab …`
+
+use std::fs::File;
+use std::io::BufWriter;
+use std::path::Path;
+
+use regen_proto::control::v1::{
+    GotoTabRequest, HistoryRequest, InputRequest, OpenTabRequest, ScreenshotReply, StatusRequest, TabRequest,
+    WaitTabRequest,
+};
+use regen_proto::page::v1::{PointerAxis, PointerButton, PointerMotion, ToPage, TypeText, to_page};
+
+use crate::arguments::{InputArguments, Output, TabCommand};
+use crate::client::{Client, Failure};
+use crate::{keys, render};
+
+const LEFT_BUTTON: u32 = 272;
+
+fn milliseconds(seconds: f64) -> u32 {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be 0 to a day")]
+    let milliseconds = (seconds * 1000.0) as u32;
+    milliseconds.max(1)
+}
+
+pub(crate) async fn run(mut client: Client, command: TabCommand, output: Output) -> Result<(), Failure> {
+    let api = &mut client.api;
+    match command {
+        TabCommand::Open { url, wait, timeout, workspace, background } => {
+            let timeout_ms = milliseconds(timeout);
+            let request = OpenTabRequest { url, wait, timeout_ms, workspace, background };
+            render::tab(&api.open_tab(request).await?.into_inner().tab.unwrap_or_default(), output);
+        }
+        TabCommand::List => {
+            let status = api.status(StatusRequest { memory: false }).await?.into_inner();
+            render::tabs(&status.tabs, output);
+        }
+        TabCommand::Goto { id, url, wait, timeout } => {
+            let request = GotoTabRequest { tab: id, url, wait, timeout_ms: milliseconds(timeout) };
+            render::tab(&api.goto_tab(request).await?.into_inner().tab.unwrap_or_default(), output);
+        }
+        TabCommand::Close { id } => {
+            api.close_tab(TabRequest { tab: id }).await?;
+        }
+        TabCommand::Back { id } => {
+            api.history(HistoryRequest { tab: id, delta: -1, reload: false }).await?;
+        }
+        TabCommand::Forward { id } => {
+            api.history(HistoryRequest { tab: id, delta: 1, reload: false }).await?;
+        }
+        TabCommand::Reload { id } => {
+            api.history(HistoryRequest { tab: id, delta: 0, reload: true }).await?;
+        }
+        TabCommand::Text { id } => {
+            let text = api.tab_text(TabRequest { tab: id }).await?.into_inner().text;
+            render::text(&text, output);
+        }
+        TabCommand::Screenshot { id, output: file } => {
+            let picture = api.screenshot(TabRequest { tab: id }).await?.into_inner();
+            write_png(&picture, &file)?;
+            render::picture(&picture, &file, output);
+        }
+        TabCommand::Input(arguments) => {
+            let events = events(&arguments)?;
+            api.input(InputRequest { tab: arguments.id, events }).await?;
+        }
+        TabCommand::Wait { id, timeout } => {
+            let request = WaitTabRequest { tab: id, timeout_ms: milliseconds(timeout) };
+            render::tab(&api.wait_tab(request).await?.into_inner().tab.unwrap_or_default(), output);
+        }
+    }
+    Ok(())
+}
+
+fn events(arguments: &InputArguments) -> Result<Vec<ToPage>, Failure> {
+    let event = |body| ToPage { tab: arguments.id, body: Some(body) };
+    if let Some((x, y)) = arguments.click {
+        let press = |pressed| event(to_page::Body::PointerButton(PointerButton { button: LEFT_BUTTON, pressed }));
+        let motion = event(to_page::Body::PointerMotion(PointerMotion { x, y }));
+        return Ok(vec![motion, press(true), press(false)]);
+    }
+    if let Some(text) = &arguments.r#type {
+        return Ok(vec![event(to_page::Body::TypeText(TypeText { text: text.clone() }))]);
+    }
+    if let Some((dx, dy)) = arguments.scroll {
+        return Ok(vec![event(to_page::Body::PointerAxis(PointerAxis { dx, dy, discrete: false }))]);
+    }
+    let name = arguments.key.as_deref().unwrap_or_default();
+    let keys = keys::parse(name).map_err(Failure::Usage)?;
+    Ok(keys.into_iter().map(|key| event(to_page::Body::Key(key))).collect())
+}
+
+fn write_png(picture: &ScreenshotReply, path: &Path) -> Result<(), Failure> {
+    let failed = |error: &dyn std::fmt::Display| Failure::Other(format!("cannot write {}: {error}", path.display()));
+    let file = File::create(path).map_err(|error| failed(&error))?;
+    let mut encoder = png::Encoder::new(BufWriter::new(file), picture.width, picture.height);
+    encoder.set_color(png::ColorType::Rgb);
+    encoder.set_depth(png::BitDepth::Eight);
+    let mut writer = encoder.write_header().map_err(|error| failed(&error))?;
+    let pixels: Vec<u8> = picture.bgra.chunks_exact(4).flat_map(|pixel| pixel.iter().take(3).rev().copied()).collect();
+    writer.write_image_data(&pixels).map_err(|error| failed(&error))
+}

@@ -1,0 +1,84 @@
+//! Who may speak on the control socket.
+//!
+//! 1. The peer runs as the broker's user.
+//! 2. The peer is in the broker's user namespace: every sandbox of an unprivileged broker has the same user id, but no
+//!    sandbox is in this namespace.
+
+use std::io;
+use std::os::fd::AsFd;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use interprocess::local_socket::tokio::Stream;
+use rustix::process::PidfdFlags;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tonic::transport::server::Connected;
+
+use crate::pidfd::process_id;
+
+/// Why a peer was refused.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum PeerError {
+    #[error("refused a peer of user {0}")]
+    OtherUser(u32),
+    #[error("refused process {0}: it is in another user namespace")]
+    OtherNamespace(i32),
+    #[error("cannot tell who the peer is: {0}")]
+    Unknown(#[from] io::Error),
+}
+
+/// A connection whose peer was checked.
+#[derive(Debug)]
+pub(super) struct Trusted(Stream);
+
+/// Checks the peer of a connection.
+pub(super) fn check(stream: &Stream) -> Result<(), PeerError> {
+    let Stream::UdSocket(socket) = stream;
+    let credentials = rustix::net::sockopt::socket_peercred(socket.as_fd()).map_err(io::Error::from)?;
+    if credentials.uid != rustix::process::geteuid() {
+        return Err(PeerError::OtherUser(credentials.uid.as_raw()));
+    }
+    let held = match nix::sys::socket::getsockopt(&socket.as_fd(), nix::sys::socket::sockopt::PeerPidfd) {
+        Ok(pidfd) => pidfd,
+        // Linux before 6.5.
+        Err(nix::errno::Errno::ENOPROTOOPT) => {
+            rustix::process::pidfd_open(credentials.pid, PidfdFlags::empty()).map_err(io::Error::from)?
+        }
+        Err(error) => return Err(PeerError::Unknown(error.into())),
+    };
+    let gone = || io::Error::other("the process has ended");
+    let pid = process_id(&held).ok_or_else(gone)?;
+    let theirs = std::fs::read_link(format!("/proc/{pid}/ns/user"))?;
+    // Still the same process: its number was not given to another one while we looked.
+    process_id(&held).ok_or_else(gone)?;
+    if theirs == std::fs::read_link("/proc/self/ns/user")? { Ok(()) } else { Err(PeerError::OtherNamespace(pid)) }
+}
+
+impl Trusted {
+    pub(super) fn new(stream: Stream) -> Self {
+        Self(stream)
+    }
+}
+
+impl Connected for Trusted {
+    type ConnectInfo = ();
+    fn connect_info(&self) {}
+}
+
+impl AsyncRead for Trusted {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Trusted {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(cx, buf)
+    }
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
+    }
+}

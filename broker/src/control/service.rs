@@ -1,0 +1,205 @@
+//! The methods of `regen.control.v1.Browser`, each a question or two to the kernel.
+
+use std::pin::Pin;
+use std::time::Duration;
+
+use regen_proto::control::v1::browser_server::Browser;
+use regen_proto::control::v1::{
+    GotoTabRequest, HistoryRequest, InputReply, InputRequest, KillReply, KillRequest, LogLine, LogsRequest,
+    OpenTabRequest, QuitReply, QuitRequest, ScreenshotReply, SessionAction, SessionReply, SessionRequest, StatusReply,
+    StatusRequest, Tab as TabInfo, TabReply, TabRequest, TextReply, WaitTabRequest, kill_request,
+};
+use regen_proto::kernel::v1::QueryKind;
+use rustix::process::Signal;
+use tokio_stream::{Stream, StreamExt, wrappers::BroadcastStream};
+use tonic::{Request, Response, Status};
+
+use crate::kernel::{Command, CommandError, KernelHandle};
+use crate::logs::Logs;
+use crate::session::SavedTab;
+
+const DEFAULT_WAIT: Duration = Duration::from_secs(30);
+/// Largest screenshot: a 16384 × 16384 page would be a gigabyte.
+const MAX_PIXELS: u64 = 200 << 20;
+
+/// The service.
+#[derive(Debug, Clone)]
+pub(super) struct Control {
+    kernel: KernelHandle,
+    logs: Logs,
+}
+
+impl Control {
+    pub(super) fn new(kernel: KernelHandle, logs: Logs) -> Self {
+        Self { kernel, logs }
+    }
+
+    async fn tab(&self, tab: u64, wait: bool, timeout_ms: u32) -> Result<Response<TabReply>, Status> {
+        let info = if wait {
+            self.kernel.settled(tab, limit(timeout_ms)).await.map_err(status)?
+        } else {
+            self.kernel.call(|answer| Command::Tab { tab, answer }).await.map_err(status)?
+        };
+        Ok(Response::new(TabReply { tab: Some(info) }))
+    }
+}
+
+fn limit(timeout_ms: u32) -> Duration {
+    if timeout_ms == 0 { DEFAULT_WAIT } else { Duration::from_millis(timeout_ms.into()) }
+}
+
+fn status(error: CommandError) -> Status {
+    let text = error.to_string();
+    match error {
+        CommandError::NoSuchTab(_) | CommandError::NoSuchProcess(_) => Status::not_found(text),
+        CommandError::NoPage(..) | CommandError::Page(_) => Status::failed_precondition(text),
+        CommandError::Timeout(..) => Status::deadline_exceeded(text),
+        CommandError::Ending => Status::unavailable(text),
+    }
+}
+
+fn saved_tab(tab: &SavedTab) -> TabInfo {
+    let segment = usize::try_from(tab.current).ok().and_then(|current| tab.segments.get(current));
+    TabInfo {
+        id: tab.id,
+        url: segment.map(|s| s.url.clone()).unwrap_or_default(),
+        title: segment.map(|s| s.title.clone()).unwrap_or_default(),
+        site: segment.map(|s| s.site.clone()).unwrap_or_default(),
+        state: "saved".to_owned(),
+        workspace: tab.workspace.clone(),
+        ..TabInfo::default()
+    }
+}
+
+#[tonic::async_trait]
+impl Browser for Control {
+    async fn status(&self, request: Request<StatusRequest>) -> Result<Response<StatusReply>, Status> {
+        let memory = request.into_inner().memory;
+        let reply = self.kernel.call(|answer| Command::Status { memory, answer }).await.map_err(status)?;
+        Ok(Response::new(reply))
+    }
+
+    async fn open_tab(&self, request: Request<OpenTabRequest>) -> Result<Response<TabReply>, Status> {
+        let OpenTabRequest { url, wait, timeout_ms, workspace, background } = request.into_inner();
+        let well_formed = workspace.chars().all(|c| c.is_ascii_alphanumeric() || c == '-') && workspace.len() <= 40;
+        if !well_formed {
+            return Err(Status::invalid_argument("a workspace's name is at most 40 letters, digits and hyphens"));
+        }
+        let open = |answer| Command::Open { url, workspace, background, answer };
+        let tab = self.kernel.call(open).await.map_err(status)?;
+        self.tab(tab, wait, timeout_ms).await
+    }
+
+    async fn goto_tab(&self, request: Request<GotoTabRequest>) -> Result<Response<TabReply>, Status> {
+        let GotoTabRequest { tab, url, wait, timeout_ms } = request.into_inner();
+        self.kernel.call(|answer| Command::Goto { tab, url, answer }).await.map_err(status)?;
+        self.tab(tab, wait, timeout_ms).await
+    }
+
+    async fn close_tab(&self, request: Request<TabRequest>) -> Result<Response<TabReply>, Status> {
+        let tab = request.into_inner().tab;
+        let info = self.kernel.call(|answer| Command::Close { tab, answer }).await.map_err(status)?;
+        Ok(Response::new(TabReply { tab: Some(info) }))
+    }
+
+    async fn wait_tab(&self, request: Request<WaitTabRequest>) -> Result<Response<TabReply>, Status> {
+        let WaitTabRequest { tab, timeout_ms } = request.into_inner();
+        self.tab(tab, true, timeout_ms).await
+    }
+
+    async fn tab_text(&self, request: Request<TabRequest>) -> Result<Response<TextReply>, Status> {
+        let tab = request.into_inner().tab;
+        let (reply, payload) = self.kernel.ask(tab, QueryKind::Text).await.map_err(status)?;
+        let text = match payload.first() {
+            Some(payload) => {
+                let bytes = regen_runtime::read_sealed(payload, reply.payload_size, 64 << 20)
+                    .map_err(|error| Status::internal(format!("the page's answer: {error}")))?;
+                String::from_utf8_lossy(&bytes).into_owned()
+            }
+            None => reply.text,
+        };
+        Ok(Response::new(TextReply { text }))
+    }
+
+    async fn screenshot(&self, request: Request<TabRequest>) -> Result<Response<ScreenshotReply>, Status> {
+        let tab = request.into_inner().tab;
+        let (reply, payload) = self.kernel.ask(tab, QueryKind::Screenshot).await.map_err(status)?;
+        let payload = payload.first().ok_or_else(|| Status::internal("the page sent no picture"))?;
+        let bgra = regen_runtime::read_sealed(payload, reply.payload_size, MAX_PIXELS)
+            .map_err(|error| Status::internal(format!("the page's picture: {error}")))?;
+        if bgra.len() as u64 != u64::from(reply.width) * u64::from(reply.height) * 4 {
+            return Err(Status::internal("the page's picture has another size than it says"));
+        }
+        Ok(Response::new(ScreenshotReply { width: reply.width, height: reply.height, bgra }))
+    }
+
+    async fn input(&self, request: Request<InputRequest>) -> Result<Response<InputReply>, Status> {
+        let InputRequest { tab, events } = request.into_inner();
+        self.kernel.call(|answer| Command::Input { tab, events, answer }).await.map_err(status)?;
+        Ok(Response::new(InputReply {}))
+    }
+
+    async fn history(&self, request: Request<HistoryRequest>) -> Result<Response<TabReply>, Status> {
+        let HistoryRequest { tab, delta, reload } = request.into_inner();
+        self.kernel.call(|answer| Command::History { tab, delta, reload, answer }).await.map_err(status)?;
+        self.tab(tab, false, 0).await
+    }
+
+    async fn kill(&self, request: Request<KillRequest>) -> Result<Response<KillReply>, Status> {
+        let KillRequest { target, signal } = request.into_inner();
+        let signal = Signal::from_named_raw(signal)
+            .ok_or_else(|| Status::invalid_argument(format!("there is no signal {signal}")))?;
+        let pids = match target {
+            Some(kill_request::Target::Role(role)) => {
+                self.kernel.call(|answer| Command::SignalRole { role, signal, answer }).await
+            }
+            Some(kill_request::Target::Tab(tab)) => {
+                self.kernel.call(|answer| Command::SignalTab { tab, signal, answer }).await
+            }
+            Some(kill_request::Target::Pid(pid)) => {
+                self.kernel.call(|answer| Command::SignalPid { pid, signal, answer }).await
+            }
+            None => return Err(Status::invalid_argument("name a role, a tab or a process")),
+        };
+        Ok(Response::new(KillReply { pids: pids.map_err(status)? }))
+    }
+
+    async fn session(&self, request: Request<SessionRequest>) -> Result<Response<SessionReply>, Status> {
+        let action = request.into_inner().action();
+        let (saved, tabs) = self.kernel.call(|answer| Command::Saved { answer }).await.map_err(status)?;
+        let restore = match action {
+            SessionAction::Restore => Some(true),
+            SessionAction::Dismiss => Some(false),
+            SessionAction::List | SessionAction::Unspecified => None,
+        };
+        if let Some(restore) = restore {
+            if saved.is_none() {
+                return Err(Status::not_found("there is no earlier session to restore"));
+            }
+            self.kernel.call(|answer| Command::AnswerSession { restore, answer }).await.map_err(status)?;
+        }
+        Ok(Response::new(SessionReply { saved, tabs: tabs.iter().map(saved_tab).collect() }))
+    }
+
+    type LogsStream = Pin<Box<dyn Stream<Item = Result<LogLine, Status>> + Send>>;
+
+    async fn logs(&self, request: Request<LogsRequest>) -> Result<Response<Self::LogsStream>, Status> {
+        let LogsRequest { follow, lines } = request.into_inner();
+        let lines = usize::try_from(lines).unwrap_or(usize::MAX);
+        let live = self.logs.follow();
+        let recent = tokio_stream::iter(self.logs.recent(lines)).map(|line| Ok(LogLine { line }));
+        if !follow {
+            return Ok(Response::new(Box::pin(recent)));
+        }
+        let live = BroadcastStream::new(live).map(|line| {
+            let line = line.unwrap_or_else(|_| "(some lines were lost: this reader is too slow)".to_owned());
+            Ok(LogLine { line })
+        });
+        Ok(Response::new(Box::pin(recent.chain(live))))
+    }
+
+    async fn quit(&self, _request: Request<QuitRequest>) -> Result<Response<QuitReply>, Status> {
+        self.kernel.call(|answer| Command::Quit { answer }).await.map_err(status)?;
+        Ok(Response::new(QuitReply {}))
+    }
+}

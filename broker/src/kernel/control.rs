@@ -1,0 +1,232 @@
+//! What the control API asks of the kernel. Each command carries the way to answer it.
+
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use regen_proto::control::v1::{SavedSession, StatusReply, Tab as TabInfo};
+use regen_proto::kernel::v1::{Query, QueryKind, Reply, host_command};
+use regen_proto::page::v1::ToPage;
+use rustix::process::Signal;
+use tokio::sync::oneshot;
+
+use super::{Input, Kernel, KernelHandle};
+use crate::session::{Event, PageLoad, SavedTab, TabId, address};
+
+/// A page may take this long to answer a question.
+const ANSWER: Duration = Duration::from_secs(20);
+
+type Answer<T> = oneshot::Sender<Result<T, CommandError>>;
+
+/// Why a command could not be carried out, in words for the person who gave it.
+#[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
+pub enum CommandError {
+    /// No such tab.
+    #[error("there is no tab {0}: `regen tab list` shows the tabs")]
+    NoSuchTab(TabId),
+    /// The tab has no page at the moment.
+    #[error("tab {0} has no page at the moment: it is {1}")]
+    NoPage(TabId, String),
+    /// The page did not answer.
+    #[error("{0}")]
+    Page(String),
+    /// No such process of ours.
+    #[error("{0}")]
+    NoSuchProcess(String),
+    /// It took too long.
+    #[error("tab {0} was still {1} after {2} ms")]
+    Timeout(TabId, String, u64),
+    /// The browser is ending.
+    #[error("the browser is ending")]
+    Ending,
+}
+
+/// One wish of the control API.
+#[derive(Debug)]
+#[expect(missing_docs, reason = "each name says it")]
+pub enum Command {
+    Status { memory: bool, answer: Answer<StatusReply> },
+    Open { url: String, workspace: String, background: bool, answer: Answer<TabId> },
+    Tab { tab: TabId, answer: Answer<TabInfo> },
+    Goto { tab: TabId, url: String, answer: Answer<()> },
+    Close { tab: TabId, answer: Answer<TabInfo> },
+    History { tab: TabId, delta: i32, reload: bool, answer: Answer<()> },
+    Ask { tab: TabId, kind: QueryKind, answer: Answer<oneshot::Receiver<(Reply, Vec<OwnedFd>)>> },
+    Input { tab: TabId, events: Vec<ToPage>, answer: Answer<()> },
+    SignalRole { role: String, signal: Signal, answer: Answer<Vec<i32>> },
+    SignalTab { tab: TabId, signal: Signal, answer: Answer<Vec<i32>> },
+    SignalPid { pid: i32, signal: Signal, answer: Answer<Vec<i32>> },
+    Saved { answer: Answer<(Option<SavedSession>, Vec<SavedTab>)> },
+    AnswerSession { restore: bool, answer: Answer<usize> },
+    Quit { answer: Answer<()> },
+}
+
+fn reply<T>(answer: Answer<T>, result: Result<T, CommandError>) {
+    // Whoever asked may have gone.
+    let _ = answer.send(result);
+}
+
+impl Kernel {
+    pub(super) fn command(&mut self, command: Command) {
+        match command {
+            Command::Status { memory, answer } => reply(answer, Ok(self.status(memory))),
+            Command::Open { url, workspace, background, answer } => {
+                let opened = self.open_by_user(address::to_url(&url), background, workspace);
+                reply(answer, opened.ok_or(CommandError::Ending));
+            }
+            Command::Tab { tab, answer } => reply(answer, self.find_tab(tab)),
+            Command::Goto { tab, url, answer } => {
+                let found = self.find_tab(tab).map(drop);
+                if found.is_ok() {
+                    let load = PageLoad::by_user(address::to_url(&url));
+                    self.apply(Event::Navigate { tab, load });
+                }
+                reply(answer, found);
+            }
+            Command::Close { tab, answer } => {
+                let found = self.find_tab(tab);
+                self.apply(Event::Close { tab, ask: false });
+                reply(answer, found);
+            }
+            Command::History { tab, delta, reload, answer } => {
+                let found = self.find_tab(tab).map(drop);
+                if reload {
+                    self.apply(Event::Reload { tab, bypass_cache: false });
+                } else {
+                    self.apply(Event::History { tab, delta });
+                }
+                reply(answer, found);
+            }
+            Command::Ask { tab, kind, answer } => {
+                let asked = self.ask(tab, kind);
+                reply(answer, asked);
+            }
+            Command::Input { tab, events, answer } => {
+                let done = self.input(tab, events);
+                reply(answer, done);
+            }
+            Command::SignalRole { role, signal, answer } => {
+                let sent = if Self::role_exists(&role) {
+                    non_empty(self.signal_role(&role, signal), || format!("no {role} is running"))
+                } else {
+                    let roles = "tab-host, net-daemon, agent-daemon and ui-shell";
+                    Err(CommandError::NoSuchProcess(format!("there is no role “{role}”; the roles are {roles}")))
+                };
+                reply(answer, sent);
+            }
+            Command::SignalTab { tab, signal, answer } => {
+                let sent = self.find_tab(tab).and_then(|info| {
+                    let state = || format!("tab {tab} has no process: it is {}", info.state);
+                    non_empty(self.signal_tab(tab, signal), state)
+                });
+                reply(answer, sent);
+            }
+            Command::SignalPid { pid, signal, answer } => {
+                let stranger = || format!("process {pid} is not one of this browser's");
+                reply(answer, non_empty(self.signal_pid(pid, signal), stranger));
+            }
+            Command::Saved { answer } => {
+                let tabs = self.previous.as_ref().map(|saved| saved.tabs.clone()).unwrap_or_default();
+                reply(answer, Ok((self.offer(), tabs)));
+            }
+            Command::AnswerSession { restore, answer } => {
+                let count = self.answer_session(restore);
+                reply(answer, Ok(count));
+            }
+            Command::Quit { answer } => {
+                self.quitting = true;
+                reply(answer, Ok(()));
+            }
+        }
+    }
+
+    fn find_tab(&self, tab: TabId) -> Result<TabInfo, CommandError> {
+        self.session.tabs.get(&tab).map(|tab| self.tab_info(tab)).ok_or(CommandError::NoSuchTab(tab))
+    }
+
+    /// Puts a question to the page of a tab.
+    fn ask(&mut self, tab: TabId, kind: QueryKind) -> Result<oneshot::Receiver<(Reply, Vec<OwnedFd>)>, CommandError> {
+        let info = self.find_tab(tab)?;
+        let no_page = || CommandError::NoPage(tab, describe(&info));
+        let shown = self.session.tabs.get(&tab).filter(|tab| tab.view).ok_or_else(no_page)?;
+        let child = shown.host().and_then(|host| self.child_of_host(&host)).ok_or_else(no_page)?;
+        self.next_request += 1;
+        let request = self.next_request;
+        let (answer, waiting) = oneshot::channel();
+        self.requests.insert(request, (child, answer));
+        let query = Query { request, kind: kind.into() };
+        self.command_host(tab, host_command::Body::Query(query), Vec::new());
+        Ok(waiting)
+    }
+
+    fn input(&mut self, tab: TabId, events: Vec<ToPage>) -> Result<(), CommandError> {
+        let info = self.find_tab(tab)?;
+        // Whoever may speak on the control socket is the user.
+        self.gesture(tab);
+        for event in events {
+            if !self.command_host(tab, host_command::Body::Input(event), Vec::new()) {
+                return Err(CommandError::NoPage(tab, describe(&info)));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn describe(info: &TabInfo) -> String {
+    if info.reason.is_empty() { info.state.clone() } else { format!("{} ({})", info.state, info.reason) }
+}
+
+fn non_empty(pids: Vec<i32>, otherwise: impl FnOnce() -> String) -> Result<Vec<i32>, CommandError> {
+    if pids.is_empty() { Err(CommandError::NoSuchProcess(otherwise())) } else { Ok(pids) }
+}
+
+impl KernelHandle {
+    /// Puts a command to the kernel and waits for its answer.
+    ///
+    /// # Errors
+    /// The command's own, or that the browser is ending.
+    pub async fn call<T>(&self, command: impl FnOnce(Answer<T>) -> Command) -> Result<T, CommandError> {
+        let (answer, waiting) = oneshot::channel();
+        self.inbox.send(Input::Command(command(answer))).await.map_err(|_| CommandError::Ending)?;
+        waiting.await.map_err(|_| CommandError::Ending)?
+    }
+
+    /// Asks a page, and waits for what it says.
+    ///
+    /// # Errors
+    /// When there is no page, or it does not answer.
+    pub async fn ask(&self, tab: TabId, kind: QueryKind) -> Result<(Reply, Vec<OwnedFd>), CommandError> {
+        let waiting = self.call(|answer| Command::Ask { tab, kind, answer }).await?;
+        match tokio::time::timeout(ANSWER, waiting).await {
+            Ok(Ok((reply, _))) if !reply.error.is_empty() => Err(CommandError::Page(reply.error)),
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(_)) => Err(CommandError::Page(format!("the page of tab {tab} ended before it answered"))),
+            Err(_) => {
+                Err(CommandError::Page(format!("the page of tab {tab} did not answer in {} s", ANSWER.as_secs())))
+            }
+        }
+    }
+
+    /// Waits until a tab has nothing more to do.
+    ///
+    /// # Errors
+    /// When it is closed meanwhile, or the time is up.
+    pub async fn settled(&self, tab: TabId, limit: Duration) -> Result<TabInfo, CommandError> {
+        let mut changed = self.changed.clone();
+        let deadline = tokio::time::Instant::now() + limit;
+        loop {
+            changed.borrow_and_update();
+            let info = self.call(|answer| Command::Tab { tab, answer }).await?;
+            if !matches!(info.state.as_str(), "loading" | "recovering") {
+                return Ok(info);
+            }
+            match tokio::time::timeout_at(deadline, changed.changed()).await {
+                Ok(Ok(())) => {}
+                Ok(Err(_)) => return Err(CommandError::Ending),
+                Err(_) => {
+                    let limit = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
+                    return Err(CommandError::Timeout(tab, info.state, limit));
+                }
+            }
+        }
+    }
+}

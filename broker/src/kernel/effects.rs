@@ -1,0 +1,149 @@
+//! Carries out what the session asks for.
+
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+
+use prost::Message;
+use regen_proto::convert::{ForChild, MAX_SNAPSHOT};
+use regen_proto::kernel::v1::{HostCommand, PageEvent, PutSnapshot, Snapshot, host_command, page_event};
+use regen_proto::kernel_channel::MAX_INLINE;
+use regen_runtime::{Sealed, read_sealed};
+
+use super::child::{Attachment, ChildId, Violation};
+use super::{Input, Kernel};
+use crate::session::{Effect, Event, HostKey, SavedSnapshot, SavedTab, TabId};
+use crate::store::SavedOrder;
+
+/// A click or key counts for a navigation that follows within this time.
+const GESTURE: Duration = Duration::from_secs(5);
+/// A page that was asked whether to close gets this long, unless the user is still reading the question.
+const CLOSE: Duration = Duration::from_secs(60);
+
+impl Kernel {
+    pub(super) fn carry_out(&mut self, effects: Vec<Effect>) {
+        let mut done: Vec<Effect> = Vec::new();
+        for effect in effects {
+            // The same news twice in one step is said once, at the end.
+            if done.contains(&effect) {
+                continue;
+            }
+            if matches!(
+                effect,
+                Effect::Save(_) | Effect::SaveOrder | Effect::TabChanged(_) | Effect::OrderChanged
+            ) {
+                done.push(effect);
+                continue;
+            }
+            self.carry_out_one(effect);
+        }
+        for effect in done {
+            self.carry_out_one(effect);
+        }
+    }
+
+    fn carry_out_one(&mut self, effect: Effect) {
+        match effect {
+            Effect::StartHost(host) => match self.host_delays.remove(&host).filter(|delay| !delay.is_zero()) {
+                Some(delay) => self.later(delay, Input::StartHost(host)),
+                None => self.start_host(&host),
+            },
+            Effect::StopHost(host) => {
+                self.waiting_for_exit.remove(&host);
+                if let Some(child) = self.child_of_host(&host) {
+                    self.stop_child(child);
+                }
+            }
+            Effect::KillHost { host, reason } => {
+                self.refusals.not_allowed += 1;
+                if let Some(child) = self.child_of_host(&host) {
+                    self.kill_child(child, &reason);
+                }
+            }
+            Effect::Send { host, tab, command, snapshot } => self.send_command(&host, tab, command, snapshot),
+            Effect::Save(tab) => {
+                // Popups die with their opener's page, and blank tabs hold nothing.
+                if let Some(tab) = self.session.tabs.get(&tab).filter(|tab| tab.opener_host.is_none()) {
+                    self.store.put_tab(SavedTab::from(tab));
+                }
+            }
+            Effect::Forget(tab) => {
+                self.gestures.remove(&tab);
+                self.store.forget_tab(tab);
+            }
+            Effect::SaveOrder => {
+                let order = self.session.order.clone();
+                self.store.put_order(SavedOrder { order, active: self.session.active.unwrap_or(0) });
+            }
+            Effect::TabChanged(tab) => self.tab_changed(tab),
+            Effect::TabClosed(tab) => self.tab_closed(tab),
+            Effect::OrderChanged => self.order_changed(),
+            Effect::FaviconChanged(tab) => self.favicon_changed(tab),
+            Effect::ForwardToWindow { host, tab, event } => self.forward_to_window(&host, tab, event),
+        }
+    }
+
+    fn send_command(
+        &mut self,
+        host: &HostKey,
+        tab: TabId,
+        mut command: host_command::Body,
+        snapshot: Option<SavedSnapshot>,
+    ) {
+        let Some(child) = self.child_of_host(host) else { return };
+        let mut attachments = Vec::new();
+        if let host_command::Body::Open(open) = &mut command {
+            let zoom = self.session.tabs.get(&tab).map_or(1.0, |tab| tab.zoom);
+            let wire = snapshot.map(|snapshot| snapshot.to_wire(zoom));
+            match wire {
+                Some(wire) if wire.encoded_len() > MAX_INLINE / 2 => match Sealed::new(&wire.encode_to_vec()) {
+                    Ok(sealed) => {
+                        open.snapshot_size = wire.encoded_len() as u64;
+                        attachments.push(Attachment::Payload(sealed));
+                    }
+                    Err(error) => tracing::error!("cannot hand over a snapshot: {error}"),
+                },
+                inline => open.snapshot = inline,
+            }
+        }
+        if let host_command::Body::Close(close) = &command
+            && close.ask_before_unload
+        {
+            self.later(CLOSE, Input::CloseTab(tab));
+        }
+        self.send(child, ForChild::Command(HostCommand { tab, body: Some(command) }), attachments);
+    }
+
+    /// What a tab-host says about its pages.
+    pub(super) fn page_event(&mut self, id: ChildId, event: PageEvent) {
+        let Some(host) = self.children.get(&id).and_then(|child| child.host.clone()) else { return };
+        let Some(mut body) = event.body else { return };
+        if let page_event::Body::Handover(load) = &mut body {
+            // Only the window and the control API attest gestures, not the host.
+            load.user_gesture =
+                self.gestures.get(&event.tab).is_some_and(|at| Instant::now().duration_since(*at) < GESTURE);
+        }
+        self.apply(Event::Page { host, tab: event.tab, event: body });
+    }
+
+    pub(super) fn gesture(&mut self, tab: TabId) {
+        self.gestures.insert(tab, Instant::now());
+    }
+
+    pub(super) fn put_snapshot(&mut self, id: ChildId, put: PutSnapshot, descriptors: Vec<OwnedFd>) {
+        let Some(host) = self.children.get(&id).and_then(|child| child.host.clone()) else { return };
+        let snapshot = match (put.snapshot, descriptors.first()) {
+            (Some(snapshot), _) => Ok(snapshot),
+            (None, Some(payload)) => read_sealed(payload, put.payload_size, MAX_SNAPSHOT)
+                .map_err(|error| error.to_string())
+                .and_then(|bytes| Snapshot::decode(bytes.as_slice()).map_err(|error| error.to_string())),
+            (None, None) => Err("no snapshot in it".to_owned()),
+        };
+        match snapshot {
+            Ok(snapshot) => {
+                let snapshot = SavedSnapshot::from_wire(snapshot, String::new());
+                self.apply(Event::Snapshot { host, tab: put.tab, snapshot });
+            }
+            Err(error) => self.violation(id, &Violation::Channel(format!("a snapshot that cannot be read: {error}"))),
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! The user's files: the kernel opens what the user picked, and hands on descriptors, never paths.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use regen_proto::kernel::v1::{
+    Directory, DirectoryEntry, Download, DownloadAnswer, DownloadState, FilesChosen, Notice, host_command, shell_update,
+};
+use regen_proto::kernel_channel::MAX_DESCRIPTORS;
+
+use super::child::{Attachment, ChildId};
+use super::{Input, Kernel};
+use crate::profile;
+use crate::session::{HostKey, TabId};
+
+/// Entries of a folder that are shown.
+const LISTED: usize = 500;
+
+/// A download that a host is writing.
+#[derive(Debug)]
+pub(crate) struct RunningDownload {
+    path: PathBuf,
+    tab: TabId,
+    last: Download,
+}
+
+impl Kernel {
+    /// Opens the files that the user picked, and grants their descriptors.
+    pub(super) fn choose_files(&mut self, tab: TabId, request: u64, paths: &[String]) {
+        let mut names = Vec::new();
+        let mut files = Vec::new();
+        for path in paths.iter().take(MAX_DESCRIPTORS) {
+            match open_regular(Path::new(path)) {
+                Ok(file) => {
+                    names.push(Path::new(path).file_name().unwrap_or_default().to_string_lossy().into_owned());
+                    files.push(Attachment::Fd(OwnedFd::from(file)));
+                }
+                Err(error) => self.notice(&format!("{path} cannot be opened: {error}")),
+            }
+        }
+        self.command_host(tab, host_command::Body::FilesChosen(FilesChosen { request, names }), files);
+    }
+
+    pub(super) fn notice(&mut self, text: &str) {
+        let notice = Notice { level: "warning".to_owned(), text: text.to_owned() };
+        self.tell_window(shell_update::Body::Notice(notice), Vec::new());
+    }
+
+    /// Lists a folder for the file chooser, off the kernel's thread: a disk may be slow.
+    pub(super) fn list_directory(&self, path: String) {
+        let inbox = self.inbox.clone();
+        tokio::task::spawn_blocking(move || {
+            let folder = if path.is_empty() { home() } else { PathBuf::from(path) };
+            // The kernel may have ended meanwhile.
+            let _ = inbox.blocking_send(Input::Listing(list(&folder)));
+        });
+    }
+
+    /// News about a download from the host that runs it.
+    pub(super) fn download(&mut self, host: &HostKey, tab: TabId, download: Download) {
+        let Some(child) = self.child_of_host(host) else { return };
+        let key = (child, download.download);
+        match download.state() {
+            DownloadState::Wanted => self.start_download(child, tab, download),
+            DownloadState::Running => {
+                if let Some(running) = self.downloads.get_mut(&key) {
+                    running.last = Download { suggested_name: shown_name(&running.path), ..download };
+                    let shown = shown(child, &running.last);
+                    self.tell_window(shell_update::Body::Download(shown), Vec::new());
+                }
+            }
+            DownloadState::Done | DownloadState::Failed | DownloadState::Cancelled | DownloadState::Unspecified => {
+                if let Some(running) = self.downloads.remove(&key) {
+                    self.finish_download(child, &running, download);
+                }
+            }
+        }
+    }
+
+    fn start_download(&mut self, child: ChildId, tab: TabId, download: Download) {
+        let answer = |refused| {
+            host_command::Body::Download(DownloadAnswer { download: download.download, refused })
+        };
+        match create_download(&profile::downloads(), &download.suggested_name) {
+            Ok((file, path)) => {
+                tracing::info!(path = %path.display(), "download started");
+                self.command_host(tab, answer(false), vec![Attachment::Fd(OwnedFd::from(file))]);
+                let last = Download {
+                    suggested_name: shown_name(&path),
+                    state: DownloadState::Running.into(),
+                    ..download.clone()
+                };
+                self.tell_window(shell_update::Body::Download(shown(child, &last)), Vec::new());
+                self.downloads.insert((child, download.download), RunningDownload { path, tab, last });
+            }
+            Err(error) => {
+                self.notice(&format!("“{}” cannot be saved: {error}", download.suggested_name));
+                self.command_host(tab, answer(true), Vec::new());
+            }
+        }
+    }
+
+    fn finish_download(&mut self, child: ChildId, running: &RunningDownload, download: Download) {
+        let part = partial(&running.path);
+        let mut last = Download { suggested_name: shown_name(&running.path), ..download };
+        let outcome = if last.state() == DownloadState::Done {
+            fs::rename(&part, &running.path)
+        } else {
+            fs::remove_file(&part)
+        };
+        if let Err(error) = outcome {
+            last.set_state(DownloadState::Failed);
+            last.error = error.to_string();
+        }
+        tracing::info!(path = %running.path.display(), state = last.state().as_str_name(), "download ended");
+        self.tell_window(shell_update::Body::Download(shown(child, &last)), Vec::new());
+    }
+
+    /// A host ended: what it was downloading cannot be finished. The part stays, named as such.
+    pub(super) fn downloads_lost(&mut self, child: ChildId) {
+        let lost: Vec<(ChildId, u64)> = self.downloads.keys().filter(|(owner, _)| *owner == child).copied().collect();
+        for key in lost {
+            if let Some(mut running) = self.downloads.remove(&key) {
+                running.last.set_state(DownloadState::Failed);
+                running.last.error = format!("the page's process ended; what was received is in {}", partial(&running.path).display());
+                let shown = shown(child, &running.last);
+                self.tell_window(shell_update::Body::Download(shown), Vec::new());
+            }
+        }
+    }
+
+    pub(super) fn cancel_download(&mut self, shown: u64) {
+        let wanted = self.downloads.iter().find(|((child, id), _)| window_id(*child, *id) == shown);
+        if let Some((&(_, download), running)) = wanted {
+            let tab = running.tab;
+            let answer = DownloadAnswer { download, refused: true };
+            self.command_host(tab, host_command::Body::Download(answer), Vec::new());
+        }
+    }
+}
+
+/// One number for the window out of a host's own numbering.
+fn window_id(child: ChildId, download: u64) -> u64 {
+    (child << 24) | (download & 0x00ff_ffff)
+}
+
+fn shown(child: ChildId, download: &Download) -> Download {
+    Download { download: window_id(child, download.download), ..download.clone() }
+}
+
+fn shown_name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+fn home() -> PathBuf {
+    std::env::var_os("HOME").map_or_else(|| PathBuf::from("/"), PathBuf::from)
+}
+
+fn open_regular(path: &Path) -> io::Result<File> {
+    // Without O_NONBLOCK a named pipe would stop the kernel.
+    let file =
+        OpenOptions::new().read(true).custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed()).open(path)?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is not a file")) }
+}
+
+fn list(folder: &Path) -> Directory {
+    let mut listing = Directory { path: folder.display().to_string(), ..Directory::default() };
+    let read = || -> io::Result<Vec<DirectoryEntry>> {
+        let mut entries = Vec::new();
+        for entry in fs::read_dir(folder)? {
+            let entry = entry?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if name.starts_with('.') {
+                continue;
+            }
+            let metadata = fs::metadata(entry.path());
+            let directory = metadata.as_ref().is_ok_and(fs::Metadata::is_dir);
+            entries.push(DirectoryEntry { name, directory, size: metadata.map_or(0, |m| m.len()) });
+        }
+        entries.sort_by(|a, b| b.directory.cmp(&a.directory).then_with(|| a.name.cmp(&b.name)));
+        Ok(entries)
+    };
+    match read() {
+        Ok(mut entries) => {
+            listing.truncated = entries.len() > LISTED;
+            entries.truncate(LISTED);
+            listing.entries = entries;
+        }
+        Err(error) => listing.error = error.to_string(),
+    }
+    listing
+}
+
+fn partial(path: &Path) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_os_string();
+    name.push(".part");
+    path.with_file_name(name)
+}
+
+/// A file name that is only a file name, whatever the page suggested.
+fn safe_name(suggested: &str) -> String {
+    let name: String = suggested
+        .rsplit(['/', '\\'])
+        .next()
+        .unwrap_or_default()
+        .chars()
+        .filter(|c| !c.is_control() && !matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'))
+        .take(120)
+        .collect();
+    let name = name.trim_start_matches('.').trim();
+    if name.is_empty() { "download".to_owned() } else { name.to_owned() }
+}
+
+/// Makes the `.part` file of a download under a name that is free. Returns it with the final path.
+fn create_download(folder: &Path, suggested: &str) -> io::Result<(File, PathBuf)> {
+    fs::create_dir_all(folder)?;
+    let name = safe_name(suggested);
+    let (stem, extension) = match name.rsplit_once('.') {
+        Some((stem, extension)) if !stem.is_empty() => (stem.to_owned(), format!(".{extension}")),
+        _ => (name, String::new()),
+    };
+    for number in 0..1000 {
+        let name = if number == 0 { format!("{stem}{extension}") } else { format!("{stem} ({number}){extension}") };
+        let path = folder.join(name);
+        if path.exists() {
+            continue;
+        }
+        match OpenOptions::new().write(true).create_new(true).mode(0o600).open(partial(&path)) {
+            Ok(file) => return Ok((file, path)),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Err(io::Error::other("a thousand files of this name exist"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_cannot_choose_where_a_download_goes() {
+        assert_eq!(safe_name("../../.bashrc"), "bashrc");
+        assert_eq!(safe_name("a/b\\c.txt"), "c.txt");
+        assert_eq!(safe_name("cod\u{202e}txt.exe"), "codtxt.exe");
+        assert_eq!(safe_name("\n"), "download");
+        assert_eq!(safe_name(".."), "download");
+    }
+
+    #[test]
+    fn an_existing_file_is_never_overwritten() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("a.txt"), "mine").unwrap();
+        let (_file, path) = create_download(folder.path(), "a.txt").unwrap();
+        assert_eq!(path, folder.path().join("a (1).txt"));
+        let (_file, path) = create_download(folder.path(), "a.txt").unwrap();
+        assert_eq!(path, folder.path().join("a (2).txt"));
+    }
+}

@@ -1,0 +1,75 @@
+//! Grants: who may talk to whom. Each is a fresh socketpair whose ends the kernel hands out; nobody can make one alone.
+
+use std::os::fd::OwnedFd;
+
+use regen_proto::convert::ForChild;
+use regen_proto::kernel::v1::{Grant, HostGone, Role, Service, ShareBuffer, shell_update};
+use regen_proto::kernel::v1::{BufferShared, Empty, HostCommand, host_command};
+use rustix::net::{AddressFamily, SocketFlags, SocketType};
+
+use super::Kernel;
+use super::child::{Attachment, ChildId};
+
+/// The route of a site that has no other.
+const DEFAULT_ROUTE: &str = "direct";
+
+fn connection() -> Option<(OwnedFd, OwnedFd)> {
+    match rustix::net::socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None) {
+        Ok(pair) => Some(pair),
+        Err(error) => {
+            tracing::error!("cannot make a connection to grant: {error}");
+            None
+        }
+    }
+}
+
+impl Kernel {
+    fn grant(&mut self, server: ChildId, client: ChildId, grant: Grant) {
+        let Some((ours, theirs)) = connection() else { return };
+        self.next_grant += 1;
+        let grant = Grant { grant: self.next_grant, ..grant };
+        self.send(server, ForChild::Grant(Grant { serve: true, ..grant.clone() }), vec![Attachment::Fd(ours)]);
+        self.send(client, ForChild::Grant(Grant { serve: false, ..grant }), vec![Attachment::Fd(theirs)]);
+    }
+
+    /// A tab-host gets its way to the network, if there is a network.
+    pub(super) fn grant_tunnel(&mut self, host: ChildId) {
+        let Some(net) = self.ready_child_of_role(Role::NetDaemon) else { return };
+        let Some(key) = self.children.get(&host).and_then(|child| child.host.clone()) else { return };
+        let grant = Grant {
+            service: Service::Tunnel.into(),
+            host,
+            partition: format!("{}|{}", key.workspace, key.site),
+            route: DEFAULT_ROUTE.to_owned(),
+            ..Grant::default()
+        };
+        self.grant(net, host, grant);
+    }
+
+    /// The window gets the pages of a tab-host, if there is a window.
+    pub(super) fn grant_page(&mut self, host: ChildId) {
+        let Some(window) = self.ready_child_of_role(Role::UiShell) else { return };
+        let grant = Grant { service: Service::Page.into(), host, ..Grant::default() };
+        self.grant(host, window, grant);
+        // Buffers that an earlier window had are of no use to this one.
+        let command = HostCommand { tab: 0, body: Some(host_command::Body::ReleaseBuffers(Empty {})) };
+        self.send(host, ForChild::Command(command), Vec::new());
+    }
+
+    /// A host's pixels, on their way to the window.
+    pub(super) fn share_buffer(&mut self, host: ChildId, buffer: &ShareBuffer, descriptors: Vec<OwnedFd>) {
+        let shared = BufferShared {
+            tab: buffer.tab,
+            host,
+            buffer: buffer.buffer,
+            width: buffer.width,
+            height: buffer.height,
+        };
+        let attachments = descriptors.into_iter().map(Attachment::Fd).collect();
+        self.tell_window(shell_update::Body::Buffer(shared), attachments);
+    }
+
+    pub(super) fn host_gone(&mut self, host: ChildId) {
+        self.tell_window(shell_update::Body::HostGone(HostGone { host }), Vec::new());
+    }
+}

@@ -1,0 +1,297 @@
+//! Children from spawn to death: start, handshake, readiness, pulse, end.
+
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+
+use regen_proto::convert::ForChild;
+use regen_proto::kernel::v1::{Configure, Heartbeat, Hello, Role, Shutdown};
+use regen_proto::kernel_channel::{self, KernelChannel};
+use regen_proto::launcher::v1::{Exited, Spawn, Spawned};
+use regen_proto::version;
+use regen_sandbox::spawn::outside_id;
+use rustix::process::{Pid, PidfdFlags, Signal};
+
+use super::child::{self, Child, ChildId, ChildPhase, role_name};
+use super::{GRACE, HUNG, Input, Kernel, READY};
+use crate::launcher::FromLauncherBody;
+use crate::session::{Event, HostKey};
+use crate::supervisor::Verdict;
+
+impl Kernel {
+    pub(super) fn start_daemon(&mut self, role: Role) {
+        if self.child_of_role(role).is_none() {
+            self.start(role, None);
+        }
+    }
+
+    pub(super) fn start_host(&mut self, host: &HostKey) {
+        if self.child_of_host(host).is_some() || !self.session.hosts.contains_key(host) {
+            return;
+        }
+        // Two processes must not share a bucket: the one that is ending goes first.
+        if self.children.values().any(|child| child.host.as_ref() == Some(host)) {
+            self.waiting_for_exit.insert(host.clone());
+            return;
+        }
+        self.start(Role::TabHost, Some(host.clone()));
+    }
+
+    fn start(&mut self, role: Role, host: Option<HostKey>) {
+        self.next_child += 1;
+        let id = self.next_child;
+        if let Err(error) = self.try_start(id, role, host.clone()) {
+            tracing::error!(role = role_name(role), "cannot start: {error}");
+            self.warnings.push(format!("cannot start the {}: {error}", role_name(role)));
+            if let Some(host) = host {
+                self.apply(Event::HostDied { host, reason: error.to_string(), given_up: true });
+            }
+        }
+    }
+
+    fn try_start(&mut self, id: ChildId, role: Role, host: Option<HostKey>) -> anyhow::Result<()> {
+        let bucket = match &host {
+            Some(host) => self.make_bucket(host)?,
+            None => String::new(),
+        };
+        let ca_bundle = match (&self.options.ca_bundle, role) {
+            (Some(bundle), Role::TabHost) => bundle.to_string_lossy().into_owned(),
+            _ => String::new(),
+        };
+        let (ours, theirs) = kernel_channel::pair()?;
+        let (log_read, log_write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
+        let spawn = Spawn { child: id, role: role_name(role).to_owned(), bucket, ca_bundle };
+        self.launcher.spawn(spawn, &theirs, &log_write)?;
+        rustix::io::ioctl_fionbio(&log_read, true)?;
+        child::forward_log(
+            host.as_ref().map_or_else(|| role_name(role).to_owned(), |host| format!("tab-host {}", host.site)),
+            log_read,
+        )?;
+        let outbox = child::attach(id, role, KernelChannel::adopt(ours)?, self.inbox.clone());
+        self.children.insert(
+            id,
+            Child {
+                role,
+                host,
+                phase: ChildPhase::Starting,
+                pid: 0,
+                pidfd: None,
+                jail: None,
+                helpers: Vec::new(),
+                outbox,
+                last_beat: Instant::now(),
+                doom: None,
+            },
+        );
+        Ok(())
+    }
+
+    fn make_bucket(&self, host: &HostKey) -> anyhow::Result<String> {
+        let bucket = self.profile.bucket(&host.workspace, &host.site.folder());
+        std::fs::create_dir_all(&bucket)?;
+        let owner = outside_id(role_name(Role::TabHost));
+        if rustix::process::geteuid().is_root() {
+            std::os::unix::fs::chown(&bucket, Some(owner), Some(owner))?;
+        }
+        Ok(bucket.to_string_lossy().into_owned())
+    }
+
+    pub(super) fn launcher_news(&mut self, news: FromLauncherBody, descriptors: Vec<OwnedFd>) {
+        match news {
+            FromLauncherBody::Spawned(Spawned { child, .. }) => {
+                if let Some(child) = self.children.get_mut(&child) {
+                    child.jail = descriptors.into_iter().next();
+                }
+            }
+            FromLauncherBody::Failed(failed) => self.ended(failed.child, &failed.reason, false),
+            FromLauncherBody::Exited(Exited { child, cause, clean }) => self.ended(child, &cause, clean),
+        }
+    }
+
+    /// The first message of a child: who it is is known from its channel; that it is alive and of this build is new.
+    pub(super) fn hello(&mut self, id: ChildId, hello: &Hello, sender: i32) {
+        let Some(child) = self.children.get_mut(&id) else { return };
+        if let Err(error) = version::agree(hello, child.role) {
+            self.refusals.version += 1;
+            self.kill_child(id, &error.to_string());
+            return;
+        }
+        let pid = Pid::from_raw(sender);
+        child.pidfd = pid.and_then(|pid| rustix::process::pidfd_open(pid, PidfdFlags::empty()).ok());
+        child.pid = sender;
+        child.last_beat = Instant::now();
+        let configure = Configure {
+            site: child.host.as_ref().map(|host| host.site.as_str().to_owned()).unwrap_or_default(),
+            headless: self.options.headless,
+            width: self.options.size.0,
+            height: self.options.size.1,
+            scale: self.options.scale,
+            dark: false,
+        };
+        self.send(id, ForChild::Hello(version::hello(Role::Unspecified)), Vec::new());
+        self.send(id, ForChild::Configure(configure), Vec::new());
+    }
+
+    pub(super) fn ready(&mut self, id: ChildId) {
+        let Some(child) = self.children.get_mut(&id).filter(|child| child.phase == ChildPhase::Starting) else { return };
+        child.phase = ChildPhase::Ready;
+        child.last_beat = Instant::now();
+        let (role, host) = (child.role, child.host.clone());
+        tracing::info!(role = role_name(role), pid = child.pid, site = host.as_ref().map(|h| h.site.as_str()), "ready");
+        match (role, host) {
+            (Role::TabHost, Some(host)) => {
+                self.grant_tunnel(id);
+                self.grant_page(id);
+                self.apply(Event::HostUp(host));
+            }
+            (Role::NetDaemon, _) => {
+                for host in self.ready_hosts() {
+                    self.grant_tunnel(host);
+                }
+            }
+            (Role::UiShell, _) => self.window_ready(),
+            (Role::TabHost | Role::AgentDaemon | Role::Unspecified, _) => {}
+        }
+        self.changed.send_modify(|generation| *generation += 1);
+    }
+
+    pub(super) fn ready_hosts(&self) -> Vec<ChildId> {
+        let mut hosts: Vec<ChildId> = self
+            .children
+            .iter()
+            .filter(|(_, child)| child.role == Role::TabHost && child.phase == ChildPhase::Ready)
+            .map(|(id, _)| *id)
+            .collect();
+        hosts.sort_unstable();
+        hosts
+    }
+
+    /// Asks a child to end, and sees to it.
+    pub(super) fn stop_child(&mut self, id: ChildId) {
+        let Some(child) = self.children.get_mut(&id) else { return };
+        child.phase = ChildPhase::Stopping;
+        self.send(id, ForChild::Shutdown(Shutdown {}), Vec::new());
+        self.later(GRACE, Input::StopChild(id));
+    }
+
+    /// Ends a child now, with the reason for the log and the person.
+    pub(super) fn kill_child(&mut self, id: ChildId, reason: &str) {
+        let Some(child) = self.children.get_mut(&id) else { return };
+        let site = child.host.as_ref().map(|host| host.site.as_str());
+        tracing::warn!(role = role_name(child.role), pid = child.pid, site, "killed: {reason}");
+        child.doom.get_or_insert_with(|| reason.to_owned());
+        // The jail is the first process of its namespace: with it goes everything inside.
+        if let Some(jail) = &child.jail
+            && let Err(error) = rustix::process::pidfd_send_signal(jail, Signal::KILL)
+            && error != rustix::io::Errno::SRCH
+        {
+            tracing::error!("cannot kill a child: {error}");
+        }
+    }
+
+    fn ended(&mut self, id: ChildId, cause: &str, clean: bool) {
+        let Some(child) = self.children.remove(&id) else { return };
+        self.requests.retain(|_, (owner, _)| *owner != id);
+        self.downloads_lost(id);
+        let reason = match &child.doom {
+            Some(doom) => format!("{doom} ({cause})"),
+            None => cause.to_owned(),
+        };
+        let was_asked = child.phase == ChildPhase::Stopping;
+        let site = child.host.as_ref().map(|host| host.site.as_str());
+        if was_asked {
+            tracing::info!(role = role_name(child.role), site, "ended");
+        } else {
+            tracing::warn!(role = role_name(child.role), site, clean, "died: {reason}");
+        }
+        match child.host {
+            Some(host) => self.host_ended(id, host, &reason, was_asked),
+            None if was_asked => {}
+            None => {
+                let restarts = self.daemon_restarts.entry(child.role).or_default();
+                if let Verdict::Restart(delay) = restarts.died(Instant::now(), false) {
+                    self.later(delay, Input::StartDaemon(child.role));
+                }
+            }
+        }
+        self.changed.send_modify(|generation| *generation += 1);
+    }
+
+    fn host_ended(&mut self, id: ChildId, host: HostKey, reason: &str, was_asked: bool) {
+        self.host_gone(id);
+        if was_asked {
+            if self.waiting_for_exit.remove(&host) {
+                self.start_host(&host);
+            }
+            return;
+        }
+        let verdict = self.restarts.entry(host.clone()).or_default().died(Instant::now(), true);
+        if let Verdict::Restart(delay) = verdict {
+            self.host_delays.insert(host.clone(), delay);
+        }
+        let given_up = verdict == Verdict::GiveUp;
+        self.apply(Event::HostDied { host, reason: reason.to_owned(), given_up });
+    }
+
+    /// Once a second: ask for signs of life, and act on missing ones.
+    pub(super) fn beat(&mut self) {
+        let now = Instant::now();
+        let mut hung = Vec::new();
+        for (id, child) in &self.children {
+            let silence = now.duration_since(child.last_beat);
+            match child.phase {
+                ChildPhase::Starting if silence > READY => {
+                    hung.push((*id, format!("was not ready within {} s", READY.as_secs())));
+                }
+                ChildPhase::Ready if silence > HUNG => {
+                    hung.push((*id, format!("hung: no sign of life for {} s", HUNG.as_secs())));
+                }
+                ChildPhase::Starting | ChildPhase::Ready | ChildPhase::Stopping => {}
+            }
+        }
+        for (id, reason) in hung {
+            self.kill_child(id, &reason);
+        }
+        let ready: Vec<ChildId> =
+            self.children.iter().filter(|(_, child)| child.phase == ChildPhase::Ready).map(|(id, _)| *id).collect();
+        for id in ready {
+            self.send(id, ForChild::Heartbeat(Heartbeat { nonce: 0 }), Vec::new());
+        }
+    }
+
+    pub(super) fn later(&self, delay: Duration, input: Input) {
+        let inbox = self.inbox.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(delay).await;
+            // The kernel may have ended meanwhile.
+            let _ = inbox.send(input).await;
+        });
+    }
+
+    /// The end: children are asked to save what they have, the store is flushed, and nobody is left.
+    pub(super) async fn shut_down(&mut self) {
+        let ids: Vec<ChildId> = self.children.keys().copied().collect();
+        for id in ids {
+            if let Some(child) = self.children.get_mut(&id) {
+                child.phase = ChildPhase::Stopping;
+            }
+            self.send(id, ForChild::Shutdown(Shutdown {}), Vec::new());
+        }
+        let deadline = tokio::time::Instant::now() + GRACE;
+        while !self.children.is_empty() {
+            tokio::select! {
+                news = self.launcher.next() => match news {
+                    Ok((news, descriptors)) => self.launcher_news(news, descriptors),
+                    Err(_) => break,
+                },
+                Some(input) = self.queue.recv() => {
+                    // Last snapshots count; new wishes do not.
+                    if let Input::Message { .. } = &input {
+                        self.handle(input);
+                    }
+                }
+                () = tokio::time::sleep_until(deadline) => break,
+            }
+        }
+        self.store.flush(true);
+    }
+}

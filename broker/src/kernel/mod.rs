@@ -1,0 +1,299 @@
+//! The kernel proper: one task that owns all state, and turns what children, users and clocks say into effects.
+//!
+//! It parses no web content, opens no network socket, and never waits for a child.
+
+mod child;
+mod control;
+mod effects;
+mod files;
+mod grants;
+mod lifecycle;
+mod processes;
+mod window;
+
+use std::collections::{HashMap, HashSet};
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use regen_proto::control::v1::Refusals;
+use regen_proto::convert::{ForChild, FromChild};
+use regen_proto::kernel::v1::{Reply, Role};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::launcher::{FromLauncherBody, Launcher};
+use crate::profile::Profile;
+use crate::session::{self, Event, HostKey, Session, TabId};
+use crate::store::{Saved, Store};
+use crate::supervisor::Restarts;
+
+use child::{Attachment, Child, ChildId, ChildPhase, Violation};
+pub use control::{Command, CommandError};
+
+/// How often children are asked for a sign of life.
+const BEAT: Duration = Duration::from_secs(1);
+/// A child that has not answered for this long hangs.
+const HUNG: Duration = Duration::from_secs(5);
+/// A child that was asked to end gets this long.
+const GRACE: Duration = Duration::from_secs(2);
+/// A child must say Ready within this time.
+const READY: Duration = Duration::from_secs(30);
+
+/// Everything that can happen to the kernel.
+#[derive(Debug)]
+pub(crate) enum Input {
+    Message { child: ChildId, message: FromChild, descriptors: Vec<OwnedFd>, sender: i32 },
+    Violation { child: ChildId, violation: Violation },
+    Launcher { news: FromLauncherBody, descriptors: Vec<OwnedFd> },
+    LauncherGone,
+    Command(Command),
+    StartHost(HostKey),
+    StartDaemon(Role),
+    StopChild(ChildId),
+    CloseTab(TabId),
+    Listing(regen_proto::kernel::v1::Directory),
+    Quit,
+}
+
+/// How this browser was started.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// No window.
+    pub headless: bool,
+    /// Page size where there is no window.
+    pub size: (u32, u32),
+    /// Scale factor where there is no window.
+    pub scale: u32,
+    /// The profile's certificate authorities, over the machine's.
+    pub ca_bundle: Option<PathBuf>,
+    /// How many of them the profile added.
+    pub extra_ca: u32,
+}
+
+/// The kernel's state.
+pub struct Kernel {
+    options: Options,
+    profile: Profile,
+    launcher: Launcher,
+    inbox: mpsc::Sender<Input>,
+    queue: mpsc::Receiver<Input>,
+    children: HashMap<ChildId, Child>,
+    next_child: ChildId,
+    next_grant: u64,
+    next_request: u64,
+    restarts: HashMap<HostKey, Restarts>,
+    daemon_restarts: HashMap<Role, Restarts>,
+    host_delays: HashMap<HostKey, Duration>,
+    waiting_for_exit: HashSet<HostKey>,
+    session: Session,
+    gestures: HashMap<TabId, Instant>,
+    store: Store,
+    previous: Option<Saved>,
+    warnings: Vec<String>,
+    refusals: Refusals,
+    requests: HashMap<u64, (ChildId, oneshot::Sender<(Reply, Vec<OwnedFd>)>)>,
+    downloads: HashMap<(ChildId, u64), files::RunningDownload>,
+    changed: watch::Sender<u64>,
+    started: Instant,
+    quitting: bool,
+}
+
+impl std::fmt::Debug for Kernel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Kernel").field("children", &self.children.len()).finish_non_exhaustive()
+    }
+}
+
+/// The way to talk to a running kernel.
+#[derive(Debug, Clone)]
+pub struct KernelHandle {
+    inbox: mpsc::Sender<Input>,
+    changed: watch::Receiver<u64>,
+}
+
+/// What a kernel starts with.
+#[derive(Debug)]
+pub struct Setup {
+    /// How.
+    pub options: Options,
+    /// Where.
+    pub profile: Profile,
+    /// The process that starts processes.
+    pub launcher: Launcher,
+    /// The session's disk.
+    pub store: Store,
+    /// What an earlier run left.
+    pub previous: Option<Saved>,
+    /// What a person should know.
+    pub warnings: Vec<String>,
+    /// What to open.
+    pub urls: Vec<String>,
+}
+
+impl Kernel {
+    /// Makes a kernel and the handle to it.
+    #[must_use]
+    pub fn new(setup: Setup) -> (Self, KernelHandle) {
+        let (inbox, queue) = mpsc::channel(1024);
+        let (changed, watching) = watch::channel(0);
+        let previous = setup.previous.filter(|saved| !saved.dismissed);
+        let mut kernel = Self {
+            options: setup.options,
+            profile: setup.profile,
+            launcher: setup.launcher,
+            inbox: inbox.clone(),
+            queue,
+            children: HashMap::new(),
+            next_child: 0,
+            next_grant: 0,
+            next_request: 0,
+            restarts: HashMap::new(),
+            daemon_restarts: HashMap::new(),
+            host_delays: HashMap::new(),
+            waiting_for_exit: HashSet::new(),
+            session: Session::default(),
+            gestures: HashMap::new(),
+            store: setup.store,
+            previous,
+            warnings: setup.warnings,
+            refusals: Refusals::default(),
+            requests: HashMap::new(),
+            downloads: HashMap::new(),
+            changed,
+            started: Instant::now(),
+            quitting: false,
+        };
+        kernel.start_daemon(Role::NetDaemon);
+        kernel.start_daemon(Role::AgentDaemon);
+        if !kernel.options.headless {
+            kernel.start_daemon(Role::UiShell);
+        }
+        for url in &setup.urls {
+            kernel.open_by_user(session::address::to_url(url), false, String::new());
+        }
+        if setup.urls.is_empty() && !kernel.options.headless {
+            kernel.apply(Event::Open { load: None, workspace: String::new(), background: false, opener: None });
+        }
+        (kernel, KernelHandle { inbox, changed: watching })
+    }
+
+    /// Runs until the browser ends.
+    pub async fn run(mut self) {
+        let mut beat = tokio::time::interval(BEAT);
+        beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        while !self.quitting {
+            tokio::select! {
+                input = self.queue.recv() => match input {
+                    Some(input) => self.handle(input),
+                    None => break,
+                },
+                news = self.launcher.next() => match news {
+                    Ok((news, descriptors)) => self.handle(Input::Launcher { news, descriptors }),
+                    Err(_) => self.handle(Input::LauncherGone),
+                },
+                _ = beat.tick() => self.beat(),
+            }
+        }
+        self.shut_down().await;
+    }
+
+    fn handle(&mut self, input: Input) {
+        match input {
+            Input::Message { child, message, descriptors, sender } => {
+                self.message(child, message, descriptors, sender);
+            }
+            Input::Violation { child, violation } => self.violation(child, &violation),
+            Input::Launcher { news, descriptors } => self.launcher_news(news, descriptors),
+            Input::LauncherGone => {
+                tracing::error!("the launcher is gone: nothing can be started any more, so everything ends");
+                self.quitting = true;
+            }
+            Input::Command(command) => self.command(command),
+            Input::StartHost(host) => self.start_host(&host),
+            Input::StartDaemon(role) => self.start_daemon(role),
+            Input::StopChild(child) => self.kill_child(child, "did not end when it was asked to"),
+            Input::CloseTab(tab) => self.apply(Event::Close { tab, ask: false }),
+            Input::Listing(listing) => {
+                self.tell_window(regen_proto::kernel::v1::shell_update::Body::Directory(listing), Vec::new());
+            }
+            Input::Quit => self.quitting = true,
+        }
+    }
+
+    fn message(&mut self, id: ChildId, message: FromChild, descriptors: Vec<OwnedFd>, sender: i32) {
+        let Some(child) = self.children.get_mut(&id) else { return };
+        let known = child.pid != 0;
+        match message {
+            FromChild::Hello(hello) if !known => self.hello(id, &hello, sender),
+            _ if !known => self.violation(id, &Violation::Channel("a message before its Hello".into())),
+            FromChild::Hello(_) => self.violation(id, &Violation::Channel("a second Hello".into())),
+            FromChild::Heartbeat(_) => child.last_beat = Instant::now(),
+            FromChild::Ready(_) => self.ready(id),
+            FromChild::Exit(exit) => child.doom = Some(exit.reason),
+            FromChild::Telemetry(line) => tracing::info!(role = child::role_name(child.role), "{}", line.message),
+            FromChild::RequestGrant(_) => self.grant_tunnel(id),
+            FromChild::Helper(helper) => self.helper_started(id, helper, descriptors),
+            FromChild::PageEvent(event) => self.page_event(id, event),
+            FromChild::PutSnapshot(put) => self.put_snapshot(id, put, descriptors),
+            FromChild::ShareBuffer(buffer) => self.share_buffer(id, &buffer, descriptors),
+            FromChild::Reply(reply) => {
+                if let Some((_, waiting)) = self.requests.remove(&reply.request) {
+                    // Whoever asked may have stopped waiting.
+                    let _ = waiting.send((reply, descriptors));
+                }
+            }
+            FromChild::UserCommand(command) => self.user_command(command),
+        }
+    }
+
+    fn violation(&mut self, id: ChildId, violation: &Violation) {
+        use regen_proto::convert::Refusal;
+        match violation {
+            Violation::Refused(Refusal::Malformed(_)) => self.refusals.malformed += 1,
+            Violation::Refused(Refusal::Oversized { .. }) | Violation::Channel(_) => self.refusals.oversized += 1,
+            Violation::Refused(Refusal::NotAllowed { .. }) => self.refusals.not_allowed += 1,
+            Violation::TooFrequent(_) | Violation::DoesNotRead => self.refusals.too_frequent += 1,
+        }
+        self.kill_child(id, &violation.to_string());
+    }
+
+    /// One step of the session, and everything that follows from it.
+    fn apply(&mut self, event: Event) {
+        let effects = session::reduce(&mut self.session, event);
+        self.carry_out(effects);
+        self.changed.send_modify(|generation| *generation += 1);
+    }
+
+    fn send(&mut self, id: ChildId, message: ForChild, attachments: Vec<Attachment>) {
+        let Some(child) = self.children.get(&id) else { return };
+        match child.outbox.try_send((message, attachments)) {
+            Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => {}
+            Err(mpsc::error::TrySendError::Full(_)) => self.violation(id, &Violation::DoesNotRead),
+        }
+    }
+
+    fn child_of_role(&self, role: Role) -> Option<ChildId> {
+        self.children.iter().find(|(_, c)| c.role == role && c.phase != ChildPhase::Stopping).map(|(id, _)| *id)
+    }
+
+    fn ready_child_of_role(&self, role: Role) -> Option<ChildId> {
+        self.child_of_role(role).filter(|id| self.is_ready(*id))
+    }
+
+    fn is_ready(&self, id: ChildId) -> bool {
+        self.children.get(&id).is_some_and(|child| child.phase == ChildPhase::Ready)
+    }
+
+    fn child_of_host(&self, host: &HostKey) -> Option<ChildId> {
+        let is_it = |child: &Child| child.host.as_ref() == Some(host) && child.phase != ChildPhase::Stopping;
+        self.children.iter().find(|(_, child)| is_it(child)).map(|(id, _)| *id)
+    }
+}
+
+impl KernelHandle {
+    /// Ends the browser, cleanly.
+    pub async fn quit(&self) {
+        // If the kernel has ended already, that is what was wanted.
+        let _ = self.inbox.send(Input::Quit).await;
+    }
+}

@@ -1,0 +1,179 @@
+//! Processes as the control API shows them, and signals to them.
+
+use std::fs;
+use std::os::fd::OwnedFd;
+
+use regen_proto::control::v1::{Broker, Helper as HelperInfo, Process, SavedSession, StatusReply, Tab as TabInfo};
+use regen_proto::kernel::v1::{HelperStarted, Role};
+use regen_proto::version::BUILD;
+use rustix::process::Signal;
+
+use super::Kernel;
+use super::child::{ChildId, ChildPhase, Helper, Violation, role_name};
+use crate::pidfd::{self, process_id};
+use crate::session::{Tab, TabId};
+
+impl Kernel {
+    /// A tab-host names a process that it started. Believed only where the kernel confirms it.
+    pub(super) fn helper_started(&mut self, id: ChildId, started: HelperStarted, descriptors: Vec<OwnedFd>) {
+        let Some(child) = self.children.get_mut(&id) else { return };
+        let Some(pidfd) = descriptors.into_iter().next() else { return };
+        let helper = process_id(&pidfd)
+            .filter(|pid| pid_namespace(*pid).is_some_and(|namespace| Some(namespace) == pid_namespace(child.pid)));
+        match helper {
+            Some(pid) => {
+                child.helpers.retain(|helper| process_id(&helper.pidfd).is_some());
+                child.helpers.push(Helper { name: started.name, pid, pidfd });
+            }
+            None => {
+                // It may have ended before we looked; anything else is a lie.
+                if !pidfd::is_pidfd(&pidfd) {
+                    self.violation(id, &Violation::Channel("a descriptor that is no process of its own".into()));
+                }
+            }
+        }
+    }
+
+    pub(super) fn tab_info(&self, tab: &Tab) -> TabInfo {
+        let host = tab.host();
+        let pid = host
+            .as_ref()
+            .filter(|_| tab.view)
+            .and_then(|host| self.child_of_host(host))
+            .and_then(|id| self.children.get(&id))
+            .map_or(0, |child| child.pid);
+        TabInfo {
+            id: tab.id,
+            url: tab.segment().url.clone(),
+            title: tab.segment().title.clone(),
+            site: host.map(|host| host.site.as_str().to_owned()).unwrap_or_default(),
+            state: tab.phase.name().to_owned(),
+            pid,
+            reason: tab.phase.reason().to_owned(),
+            active: self.session.active == Some(tab.id),
+            can_go_back: tab.can_go_back(),
+            can_go_forward: tab.can_go_forward(),
+            workspace: tab.workspace.clone(),
+        }
+    }
+
+    pub(super) fn status(&self, with_memory: bool) -> StatusReply {
+        let own = i32::try_from(std::process::id()).unwrap_or(0);
+        let mut processes = vec![process_info("broker", own, "", with_memory)];
+        let mut children: Vec<_> = self.children.iter().collect();
+        children.sort_by_key(|(id, _)| **id);
+        for (_, child) in children {
+            let site = child.host.as_ref().map(|host| host.site.as_str()).unwrap_or_default();
+            let mut info = process_info(role_name(child.role), child.pid, site, with_memory);
+            info.state = match child.phase {
+                ChildPhase::Starting => "starting",
+                ChildPhase::Ready => "ready",
+                ChildPhase::Stopping => "stopping",
+            }
+            .to_owned();
+            info.workspace = child.host.as_ref().map(|host| host.workspace.clone()).unwrap_or_default();
+            info.restarts = match &child.host {
+                Some(host) => self.restarts.get(host).map_or(0, |restarts| restarts.total),
+                None => self.daemon_restarts.get(&child.role).map_or(0, |restarts| restarts.total),
+            };
+            for helper in child.helpers.iter().filter(|helper| process_id(&helper.pidfd).is_some()) {
+                info.rss_kb += resident_kb(helper.pid);
+                if with_memory {
+                    info.pss_kb += proportional_kb(helper.pid);
+                }
+                info.helpers.push(HelperInfo { name: helper.name.clone(), pid: helper.pid });
+            }
+            processes.push(info);
+        }
+        StatusReply {
+            broker: Some(Broker {
+                pid: own,
+                uptime_s: self.started.elapsed().as_secs_f64(),
+                version: BUILD.to_owned(),
+                profile: self.profile.root().display().to_string(),
+                headless: self.options.headless,
+            }),
+            processes,
+            tabs: self.session.order.iter().filter_map(|id| self.session.tabs.get(id)).map(|t| self.tab_info(t)).collect(),
+            warnings: self.warnings.clone(),
+            refusals: Some(self.refusals.clone()),
+            extra_ca: self.options.extra_ca,
+            offer: self.offer(),
+        }
+    }
+
+    pub(super) fn offer(&self) -> Option<SavedSession> {
+        self.previous.as_ref().map(|saved| SavedSession {
+            tabs: u32::try_from(saved.tabs.len()).unwrap_or(u32::MAX),
+            saved_at: saved.saved_at,
+            clean: saved.clean,
+        })
+    }
+
+    /// Sends a signal to every process of a role. Returns their ids.
+    pub(super) fn signal_role(&self, role: &str, signal: Signal) -> Vec<i32> {
+        let matching = self.children.values().filter(|child| role_name(child.role) == role);
+        matching.filter_map(|child| Some((child.pid, child.pidfd.as_ref()?))).filter_map(send(signal)).collect()
+    }
+
+    /// Sends a signal to the host of a tab.
+    pub(super) fn signal_tab(&self, tab: TabId, signal: Signal) -> Vec<i32> {
+        let child = self
+            .session
+            .tabs
+            .get(&tab)
+            .and_then(Tab::host)
+            .and_then(|host| self.child_of_host(&host))
+            .and_then(|id| self.children.get(&id));
+        child.and_then(|child| Some((child.pid, child.pidfd.as_ref()?))).and_then(send(signal)).into_iter().collect()
+    }
+
+    /// Sends a signal to one of our processes by its id; a stranger's id does nothing.
+    pub(super) fn signal_pid(&self, pid: i32, signal: Signal) -> Vec<i32> {
+        let helpers = self.children.values().flat_map(|child| &child.helpers).map(|helper| (helper.pid, &helper.pidfd));
+        let roles = self.children.values().filter_map(|child| Some((child.pid, child.pidfd.as_ref()?)));
+        roles.chain(helpers).find(|(other, _)| *other == pid).and_then(send(signal)).into_iter().collect()
+    }
+
+    pub(super) fn role_exists(name: &str) -> bool {
+        [Role::TabHost, Role::NetDaemon, Role::AgentDaemon, Role::UiShell].iter().any(|role| role_name(*role) == name)
+    }
+}
+
+fn send(signal: Signal) -> impl Fn((i32, &OwnedFd)) -> Option<i32> {
+    move |(pid, pidfd)| rustix::process::pidfd_send_signal(pidfd, signal).ok().map(|()| pid)
+}
+
+fn pid_namespace(pid: i32) -> Option<std::path::PathBuf> {
+    fs::read_link(format!("/proc/{pid}/ns/pid")).ok()
+}
+
+fn process_info(role: &str, pid: i32, site: &str, with_memory: bool) -> Process {
+    Process {
+        role: role.to_owned(),
+        pid,
+        site: site.to_owned(),
+        state: "ready".to_owned(),
+        restarts: 0,
+        rss_kb: resident_kb(pid),
+        pss_kb: if with_memory { proportional_kb(pid) } else { 0 },
+        helpers: Vec::new(),
+        workspace: String::new(),
+    }
+}
+
+fn resident_kb(pid: i32) -> u64 {
+    field_kb(&format!("/proc/{pid}/status"), "VmRSS:")
+}
+
+fn proportional_kb(pid: i32) -> u64 {
+    field_kb(&format!("/proc/{pid}/smaps_rollup"), "Pss:")
+}
+
+fn field_kb(path: &str, field: &str) -> u64 {
+    let value = |text: String| {
+        let line = text.lines().find_map(|line| line.strip_prefix(field).map(str::to_owned))?;
+        line.split_whitespace().next()?.parse().ok()
+    };
+    fs::read_to_string(path).ok().and_then(value).unwrap_or(0)
+}

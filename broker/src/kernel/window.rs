@@ -1,0 +1,220 @@
+//! The window: what ui-shell is told, and what the user asks for through it. It can be killed and rebuilt from here.
+
+use regen_proto::convert::ForChild;
+use regen_proto::kernel::v1::{
+    FileChooserOpened, HostCommand, Notice, Role, SessionOffer, ShellUpdate, Tab as WireTab, TabFavicon, TabOrder,
+    TabState, UserCommand, host_command, page_event, shell_update, user_command,
+};
+
+use super::Kernel;
+use super::child::Attachment;
+use crate::session::{Event, HostKey, PageLoad, Phase, Tab, TabId, address};
+
+impl Kernel {
+    pub(super) fn tell_window(&mut self, body: shell_update::Body, attachments: Vec<Attachment>) {
+        if let Some(window) = self.ready_child_of_role(Role::UiShell) {
+            self.send(window, ForChild::Update(ShellUpdate { body: Some(body) }), attachments);
+        }
+    }
+
+    /// A new window learns everything, and gets the pages of every host.
+    pub(super) fn window_ready(&mut self) {
+        let tabs: Vec<TabId> = self.session.order.clone();
+        for tab in tabs {
+            self.tab_changed(tab);
+            self.favicon_changed(tab);
+        }
+        self.order_changed();
+        for host in self.ready_hosts() {
+            self.grant_page(host);
+        }
+        for text in self.warnings.clone() {
+            self.tell_window(shell_update::Body::Notice(Notice { level: "warning".to_owned(), text }), Vec::new());
+        }
+        self.tell_offer();
+    }
+
+    /// Asks about an earlier session, where it ended without the user's wish.
+    pub(super) fn tell_offer(&mut self) {
+        let offer = self.offer().filter(|offer| !offer.clean).map_or_else(SessionOffer::default, |offer| SessionOffer {
+            tabs: offer.tabs,
+            saved_at: offer.saved_at,
+            clean: offer.clean,
+        });
+        self.tell_window(shell_update::Body::SessionOffer(offer), Vec::new());
+    }
+
+    pub(super) fn tab_changed(&mut self, id: TabId) {
+        if let Some(tab) = self.session.tabs.get(&id) {
+            let wire = self.wire_tab(tab);
+            self.tell_window(shell_update::Body::Tab(wire), Vec::new());
+        }
+    }
+
+    pub(super) fn tab_closed(&mut self, id: TabId) {
+        self.tell_window(shell_update::Body::TabClosed(id), Vec::new());
+    }
+
+    pub(super) fn order_changed(&mut self) {
+        // A datagram holds about this many ids.
+        for (index, tabs) in self.session.order.clone().chunks(4000).enumerate() {
+            let order = TabOrder { tabs: tabs.to_vec(), active: self.session.active.unwrap_or(0), first: index == 0 };
+            self.tell_window(shell_update::Body::Order(order), Vec::new());
+        }
+    }
+
+    pub(super) fn favicon_changed(&mut self, id: TabId) {
+        let favicon = self.session.tabs.get(&id).and_then(|tab| tab.favicon.clone());
+        if favicon.is_some() {
+            self.tell_window(shell_update::Body::Favicon(TabFavicon { tab: id, favicon }), Vec::new());
+        }
+    }
+
+    fn wire_tab(&self, tab: &Tab) -> WireTab {
+        let host = tab.host();
+        let state = match tab.phase {
+            Phase::Blank | Phase::Lazy => TabState::Lazy,
+            Phase::Loading => TabState::Loading,
+            Phase::Ready => TabState::Ready,
+            Phase::Failed(_) | Phase::Refused(_) => TabState::Failed,
+            Phase::Recovering => TabState::Recovering,
+            Phase::Sad(_) => TabState::Sad,
+        };
+        WireTab {
+            id: tab.id,
+            url: tab.segment().url.clone(),
+            title: tab.segment().title.clone(),
+            site: host.as_ref().map(|host| host.site.as_str().to_owned()).unwrap_or_default(),
+            workspace: tab.workspace.clone(),
+            state: state.into(),
+            can_go_back: tab.can_go_back(),
+            can_go_forward: tab.can_go_forward(),
+            tls: tab.tls.into(),
+            progress: tab.progress,
+            reason: tab.phase.reason().to_owned(),
+            host: host.filter(|_| tab.view).and_then(|host| self.child_of_host(&host)).unwrap_or(0),
+            zoom: tab.zoom,
+            muted: tab.muted,
+            audible: tab.audible,
+            pinned: tab.pinned,
+            opener_host: tab.opener_host.is_some(),
+        }
+    }
+
+    pub(super) fn forward_to_window(&mut self, host: &HostKey, tab: TabId, event: page_event::Body) {
+        match event {
+            page_event::Body::FileChooser(chooser) => {
+                let opened = FileChooserOpened {
+                    tab,
+                    request: chooser.request,
+                    multiple: chooser.multiple,
+                    mime_types: chooser.mime_types,
+                };
+                self.tell_window(shell_update::Body::FileChooser(opened), Vec::new());
+            }
+            page_event::Body::FindResult(result) => {
+                self.tell_window(shell_update::Body::FindResult(result), Vec::new());
+            }
+            page_event::Body::Download(download) => self.download(host, tab, download),
+            page_event::Body::LoadStarted(_)
+            | page_event::Body::Committed(_)
+            | page_event::Body::LoadFinished(_)
+            | page_event::Body::LoadFailed(_)
+            | page_event::Body::Title(_)
+            | page_event::Body::Favicon(_)
+            | page_event::Body::Progress(_)
+            | page_event::Body::Handover(_)
+            | page_event::Body::NewTab(_)
+            | page_event::Body::PopupOpened(_)
+            | page_event::Body::CloseRequested(_)
+            | page_event::Body::Audible(_) => {}
+        }
+    }
+
+    pub(super) fn user_command(&mut self, command: UserCommand) {
+        use user_command::Body;
+        let Some(body) = command.body else { return };
+        match body {
+            Body::OpenTab(open) => {
+                if open.input.is_empty() {
+                    let workspace = String::new();
+                    self.apply(Event::Open { load: None, workspace, background: open.background, opener: None });
+                } else {
+                    self.open_by_user(address::to_url(&open.input), open.background, String::new());
+                }
+            }
+            Body::CloseTab(tab) => {
+                self.apply(Event::Close { tab, ask: true });
+            }
+            Body::ActivateTab(tab) => self.apply(Event::Activate(tab)),
+            Body::MoveTab(to) => {
+                let index = usize::try_from(to.index).unwrap_or(usize::MAX);
+                self.apply(Event::Move { tab: to.tab, index });
+            }
+            Body::ReopenClosed(_) => self.apply(Event::ReopenClosed),
+            Body::Navigate(to) => {
+                let load = PageLoad::by_user(address::to_url(&to.input));
+                self.apply(Event::Navigate { tab: to.tab, load });
+            }
+            Body::History(step) => self.apply(Event::History { tab: step.tab, delta: step.delta }),
+            Body::Reload(reload) => {
+                self.apply(Event::Reload { tab: reload.tab, bypass_cache: reload.bypass_cache });
+            }
+            Body::Stop(tab) => self.apply(Event::Stop(tab)),
+            Body::Zoom(zoom) => self.apply(Event::Zoom { tab: zoom.tab, zoom: zoom.zoom }),
+            Body::Find(find) => {
+                if let Some(what) = find.find {
+                    self.command_host(find.tab, host_command::Body::Find(what), Vec::new());
+                }
+            }
+            Body::Quit(_) => self.quitting = true,
+            Body::SessionAnswer(restore) => {
+                self.answer_session(restore);
+            }
+            Body::ChooseFiles(chosen) => self.choose_files(chosen.tab, chosen.request, &chosen.paths),
+            Body::ListDirectory(path) => self.list_directory(path),
+            Body::CancelDownload(download) => self.cancel_download(download),
+            Body::Mute(mute) => self.apply(Event::Mute { tab: mute.tab, muted: mute.muted }),
+            Body::Pin(pin) => self.apply(Event::Pin { tab: pin.tab, pinned: pin.pinned }),
+            Body::DuplicateTab(tab) => self.apply(Event::Duplicate(tab)),
+            Body::Gesture(tab) => self.gesture(tab),
+        }
+    }
+
+    pub(super) fn open_by_user(&mut self, url: String, background: bool, workspace: String) -> Option<TabId> {
+        let load = Some(PageLoad::by_user(url));
+        self.apply(Event::Open { load, workspace, background, opener: None });
+        self.session.order.last().copied()
+    }
+
+    /// A command for the host that shows a tab.
+    pub(super) fn command_host(&mut self, tab: TabId, body: host_command::Body, attachments: Vec<Attachment>) -> bool {
+        let host = self.session.tabs.get(&tab).filter(|tab| tab.view).and_then(Tab::host);
+        let Some(child) = host.and_then(|host| self.child_of_host(&host)) else { return false };
+        self.send(child, ForChild::Command(HostCommand { tab, body: Some(body) }), attachments);
+        true
+    }
+
+    /// Restores or dismisses the earlier session. Returns how many tabs came back.
+    pub(super) fn answer_session(&mut self, restore: bool) -> usize {
+        let Some(saved) = self.previous.take() else { return 0 };
+        self.store.dismiss(saved.epoch);
+        let count = saved.tabs.len();
+        if restore {
+            // The empty tab that a window starts with has served its purpose.
+            let blank: Vec<TabId> = self
+                .session
+                .tabs
+                .values()
+                .filter(|tab| tab.phase == Phase::Blank && tab.segments.len() == 1)
+                .map(|tab| tab.id)
+                .collect();
+            self.apply(Event::Restore(saved.tabs));
+            for tab in blank {
+                self.apply(Event::Close { tab, ask: false });
+            }
+        }
+        self.tell_offer();
+        if restore { count } else { 0 }
+    }
+}

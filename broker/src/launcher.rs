@@ -1,0 +1,182 @@
+//! The launcher: the only process of Regen's that creates processes. It has one thread, was forked before the broker did
+//! anything else, and does exactly one thing: start a role in the sandbox of that role's policy file.
+//!
+//! The broker's half is [`Launcher`]; the process is [`run`].
+
+use std::collections::HashMap;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use prost::Message;
+use regen_proto::kernel_channel::{self, ChannelError, Datagram, KernelChannel};
+use regen_proto::launcher::v1::{Exited, FromLauncher, Spawn, SpawnFailed, Spawned, ToLauncher, from_launcher, to_launcher};
+use regen_sandbox::policy::Policy;
+use regen_sandbox::spawn::{self, Jailed, Launch};
+use regen_sandbox::sys;
+use rustix::event::{PollFd, PollFlags};
+use rustix::process::Signal;
+
+/// What the launcher says.
+pub type FromLauncherBody = from_launcher::Body;
+
+/// The broker's end.
+#[derive(Debug)]
+pub struct Launcher {
+    channel: KernelChannel,
+}
+
+/// A launcher that runs, before the broker has a runtime.
+#[derive(Debug)]
+pub struct Forked(OwnedFd);
+
+/// Forks the launcher. Must be called while this process has one thread.
+///
+/// # Errors
+/// When the system refuses a process or a socket.
+pub fn fork(programs: &Path) -> io::Result<Forked> {
+    let (ours, theirs) = kernel_channel::pair()?;
+    if sys::fork()?.is_none() {
+        drop(ours);
+        let code = match run(&theirs, programs) {
+            Ok(()) => 0,
+            Err(error) => {
+                tracing::error!("launcher: {error}");
+                1
+            }
+        };
+        sys::exit_now(code);
+    }
+    Ok(Forked(ours))
+}
+
+impl Forked {
+    /// Adopts the broker's end. Must be called inside a tokio runtime.
+    ///
+    /// # Errors
+    /// When the descriptor cannot be polled.
+    pub fn adopt(self) -> io::Result<Launcher> {
+        Ok(Launcher { channel: KernelChannel::adopt(self.0)? })
+    }
+}
+
+impl Launcher {
+    /// Asks for a child.
+    ///
+    /// # Errors
+    /// When the launcher is gone: then everything is over.
+    pub fn spawn(&self, spawn: Spawn, channel: &OwnedFd, log: &OwnedFd) -> Result<(), ChannelError> {
+        let message = ToLauncher { body: Some(to_launcher::Body::Spawn(spawn)) };
+        self.channel.try_send(&message.encode_to_vec(), &[channel.as_fd(), log.as_fd()])
+    }
+
+    /// The next news, with its descriptors.
+    ///
+    /// # Errors
+    /// When the launcher is gone.
+    pub async fn next(&self) -> Result<(FromLauncherBody, Vec<OwnedFd>), ChannelError> {
+        loop {
+            let Datagram { bytes, descriptors, .. } = self.channel.receive().await?;
+            if let Ok(FromLauncher { body: Some(body) }) = FromLauncher::decode(bytes.as_slice()) {
+                return Ok((body, descriptors));
+            }
+        }
+    }
+}
+
+/// The launcher process. Returns when the broker is gone; its children then die with it.
+fn run(channel: &OwnedFd, programs: &Path) -> io::Result<()> {
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+    // A terminal's Ctrl+C is for the broker, which ends its children in order.
+    rustix::process::setsid()?;
+    let mut children: HashMap<u64, Jailed> = HashMap::new();
+    loop {
+        let ended = wait(channel, &children)?;
+        for id in ended {
+            if let Some(jailed) = children.remove(&id) {
+                let (cause, clean) = jailed.cause_of_death();
+                tell(channel, from_launcher::Body::Exited(Exited { child: id, cause, clean }), &[])?;
+            }
+        }
+        match kernel_channel::receive_now(channel.as_raw_fd()) {
+            Ok(datagram) => {
+                if let Some((id, jailed)) = handle(channel, programs, datagram)? {
+                    children.insert(id, jailed);
+                }
+            }
+            Err(ChannelError::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(ChannelError::Closed) => return Ok(()),
+            Err(error) => return Err(io::Error::other(error)),
+        }
+    }
+}
+
+/// Blocks until the broker speaks or a child ends. Returns the children that ended.
+fn wait(channel: &OwnedFd, children: &HashMap<u64, Jailed>) -> io::Result<Vec<u64>> {
+    let ids: Vec<u64> = children.keys().copied().collect();
+    let mut polled: Vec<PollFd<'_>> = std::iter::once(channel)
+        .chain(children.values().map(|jailed| &jailed.pidfd))
+        .map(|fd| PollFd::new(fd, PollFlags::IN))
+        .collect();
+    loop {
+        match rustix::event::poll(&mut polled, None) {
+            Ok(_) => break,
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let ended = polled.iter().skip(1).zip(ids).filter(|(fd, _)| !fd.revents().is_empty()).map(|(_, id)| id);
+    Ok(ended.collect())
+}
+
+fn handle(channel: &OwnedFd, programs: &Path, datagram: Datagram) -> io::Result<Option<(u64, Jailed)>> {
+    let Ok(ToLauncher { body: Some(to_launcher::Body::Spawn(spawn)) }) = ToLauncher::decode(datagram.bytes.as_slice())
+    else {
+        return Ok(None);
+    };
+    match start(&spawn, programs, datagram.descriptors) {
+        Ok(jailed) => {
+            let spawned = Spawned { child: spawn.child, jail_pid: jailed.pid };
+            tell(channel, from_launcher::Body::Spawned(spawned), &[&jailed.pidfd])?;
+            Ok(Some((spawn.child, jailed)))
+        }
+        Err(reason) => {
+            tell(channel, from_launcher::Body::Failed(SpawnFailed { child: spawn.child, reason }), &[])?;
+            Ok(None)
+        }
+    }
+}
+
+fn start(spawn: &Spawn, programs: &Path, descriptors: Vec<OwnedFd>) -> Result<Jailed, String> {
+    let policy = Policy::of(&spawn.role).map_err(|error| error.to_string())?;
+    let mut descriptors = descriptors.into_iter();
+    let (Some(channel), Some(log)) = (descriptors.next(), descriptors.next()) else {
+        return Err("a spawn without its descriptors".to_owned());
+    };
+    let some = |path: &str| (!path.is_empty()).then(|| PathBuf::from(path));
+    let (bucket, ca_bundle) = (some(&spawn.bucket), some(&spawn.ca_bundle));
+    let launch = Launch {
+        policy: &policy,
+        programs,
+        bucket: bucket.as_deref(),
+        ca_bundle: ca_bundle.as_deref(),
+        channel,
+        log,
+    };
+    spawn::spawn(launch).map_err(|error| error.to_string())
+}
+
+fn tell(channel: &OwnedFd, body: from_launcher::Body, descriptors: &[&OwnedFd]) -> io::Result<()> {
+    let bytes = FromLauncher { body: Some(body) }.encode_to_vec();
+    let descriptors: Vec<_> = descriptors.iter().map(|fd| fd.as_fd()).collect();
+    loop {
+        match kernel_channel::send_now(channel.as_raw_fd(), &bytes, &descriptors) {
+            Ok(()) => return Ok(()),
+            Err(ChannelError::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {
+                let mut polled = [PollFd::new(channel, PollFlags::OUT)];
+                rustix::event::poll(&mut polled, None)?;
+            }
+            Err(error) => return Err(io::Error::other(error)),
+        }
+    }
+}

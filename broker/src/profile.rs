@@ -1,0 +1,184 @@
+//! A profile's folders, and the lock that keeps two browsers apart.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::FlockOperation;
+use sha2::{Digest, Sha256};
+
+/// Why a profile cannot be used, with what to do about it.
+#[derive(Debug, thiserror::Error)]
+pub enum ProfileError {
+    /// Another broker has it.
+    #[error("the profile {path} is in use by process {pid}: use that browser (`regen --profile {path} status`), or another --profile")]
+    InUse { path: String, pid: String },
+    /// It belongs to somebody else.
+    #[error("the profile {path} belongs to user {owner}, and you are user {you}: choose another --profile")]
+    Foreign { path: String, owner: u32, you: u32 },
+    /// The system refused.
+    #[error("cannot use the profile: {what} {path}: {error}")]
+    Io { what: &'static str, path: String, error: io::Error },
+    /// No place to put it.
+    #[error("cannot tell where profiles belong: set HOME, or pass --profile DIR")]
+    NoHome,
+}
+
+/// One profile's places. Making one touches nothing.
+#[derive(Debug, Clone)]
+pub struct Profile {
+    root: PathBuf,
+    runtime: PathBuf,
+}
+
+/// A profile that this process alone may use.
+#[derive(Debug)]
+pub struct LockedProfile {
+    /// Its places.
+    pub profile: Profile,
+    _lock: File,
+}
+
+fn io_error(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> ProfileError {
+    let path = path.display().to_string();
+    move |error| ProfileError::Io { what, path, error }
+}
+
+fn you() -> u32 {
+    rustix::process::geteuid().as_raw()
+}
+
+impl Profile {
+    /// The profile in this folder, or the default one in the user's data folder.
+    ///
+    /// # Errors
+    /// When neither is known.
+    pub fn find(folder: Option<&Path>) -> Result<Self, ProfileError> {
+        let root = match folder {
+            Some(folder) => std::path::absolute(folder).map_err(io_error("find", folder))?,
+            None => data_home()?.join("regen").join("default"),
+        };
+        let root = root.canonicalize().unwrap_or(root);
+        let name = Sha256::digest(root.as_os_str().as_encoded_bytes());
+        let name: String = name.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        Ok(Self { runtime: runtime_home().join(name), root })
+    }
+
+    /// The folder itself.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Where the CLI finds the running broker.
+    #[must_use]
+    pub fn control_socket(&self) -> PathBuf {
+        self.runtime.join("control.sock")
+    }
+
+    /// A site's storage.
+    #[must_use]
+    pub fn bucket(&self, workspace: &str, site_folder: &str) -> PathBuf {
+        let workspace = if workspace.is_empty() { "default" } else { workspace };
+        self.root.join("buckets").join(workspace).join(site_folder)
+    }
+
+    /// The log file.
+    #[must_use]
+    pub fn log(&self) -> PathBuf {
+        self.root.join("regen.log")
+    }
+
+    /// Takes the profile for this process.
+    ///
+    /// # Errors
+    /// When it is in use, unreadable, or somebody else's.
+    pub fn lock(self) -> Result<LockedProfile, ProfileError> {
+        private_folder(&self.root)?;
+        private_folder(&self.runtime)?;
+        let path = self.root.join("lock");
+        let mut lock = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path)
+            .map_err(io_error("open", &path))?;
+        if rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
+            let mut pid = String::new();
+            lock.read_to_string(&mut pid).map_err(io_error("read", &path))?;
+            return Err(ProfileError::InUse { path: self.root.display().to_string(), pid: pid.trim().to_owned() });
+        }
+        let write = |mut lock: &File| -> io::Result<()> {
+            lock.set_len(0)?;
+            lock.rewind()?;
+            write!(lock, "{}", std::process::id())
+        };
+        write(&lock).map_err(io_error("write", &path))?;
+        Ok(LockedProfile { profile: self, _lock: lock })
+    }
+}
+
+/// Makes a folder that only this user may enter, or checks that an existing one is.
+fn private_folder(path: &Path) -> Result<(), ProfileError> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(io_error("create", path))?;
+    let metadata = fs::metadata(path).map_err(io_error("read", path))?;
+    if metadata.uid() != you() {
+        let path = path.display().to_string();
+        return Err(ProfileError::Foreign { path, owner: metadata.uid(), you: you() });
+    }
+    if metadata.permissions().mode() & 0o077 != 0 {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o700)).map_err(io_error("protect", path))?;
+    }
+    Ok(())
+}
+
+fn data_home() -> Result<PathBuf, ProfileError> {
+    absolute_variable("XDG_DATA_HOME")
+        .or_else(|| absolute_variable("HOME").map(|home| home.join(".local/share")))
+        .ok_or(ProfileError::NoHome)
+}
+
+fn runtime_home() -> PathBuf {
+    absolute_variable("XDG_RUNTIME_DIR")
+        .filter(|path| fs::metadata(path).is_ok_and(|folder| folder.uid() == you()))
+        .unwrap_or_else(|| std::env::temp_dir().join(format!("regen-{}", you())))
+        .join("regen")
+}
+
+/// Where downloads go: the user's download folder.
+#[must_use]
+pub fn downloads() -> PathBuf {
+    absolute_variable("XDG_DOWNLOAD_DIR")
+        .or_else(|| absolute_variable("HOME").map(|home| home.join("Downloads")))
+        .unwrap_or_else(std::env::temp_dir)
+}
+
+fn absolute_variable(name: &str) -> Option<PathBuf> {
+    std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_profile_in_use_is_refused_with_the_process_that_has_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let profile = Profile::find(Some(folder.path())).unwrap();
+        let held = profile.clone().lock().unwrap();
+        let error = profile.clone().lock().unwrap_err().to_string();
+        assert!(error.contains(&std::process::id().to_string()), "{error}");
+        drop(held);
+        profile.lock().unwrap();
+    }
+
+    #[test]
+    fn two_profiles_have_two_sockets() {
+        let (a, b) = (Profile::find(Some(Path::new("/p/a"))).unwrap(), Profile::find(Some(Path::new("/p/b"))).unwrap());
+        assert_ne!(a.control_socket(), b.control_socket());
+        assert!(a.control_socket().as_os_str().len() < 100);
+    }
+}

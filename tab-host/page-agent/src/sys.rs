@@ -1,0 +1,212 @@
+//! The few functions of WebKitGTK's web process extension API (4.1) that are needed, bound by hand: no maintained binding
+//! exists. The symbols come from the web process that loads this library; nothing is linked.
+
+#![expect(unsafe_code, reason = "a C interface")]
+#![expect(non_camel_case_types, reason = "the library's own names")]
+
+use std::ffi::{CStr, CString, c_char, c_int, c_uint, c_ulong, c_void};
+
+macro_rules! opaque {
+    ($($name:ident),*) => { $( #[repr(C)] #[derive(Debug)] pub(crate) struct $name { _private: [u8; 0] } )* };
+}
+opaque!(WebKitWebExtension, WebKitWebPage, WebKitURIRequest, WebKitURIResponse, WebKitUserMessage, GVariant, SoupMessageHeaders);
+
+type gpointer = *mut c_void;
+type GCallback = unsafe extern "C" fn();
+pub(crate) type gboolean = c_int;
+
+unsafe extern "C" {
+    fn g_signal_connect_data(
+        instance: gpointer,
+        signal: *const c_char,
+        handler: GCallback,
+        data: gpointer,
+        destroy: Option<unsafe extern "C" fn(gpointer, gpointer)>,
+        flags: c_uint,
+    ) -> c_ulong;
+    fn g_variant_new_string(text: *const c_char) -> *mut GVariant;
+    fn g_variant_new_tuple(children: *const *mut GVariant, count: usize) -> *mut GVariant;
+    fn g_variant_get_string(value: *mut GVariant, length: *mut usize) -> *const c_char;
+    fn g_variant_get_child_value(value: *mut GVariant, index: usize) -> *mut GVariant;
+    fn g_variant_n_children(value: *mut GVariant) -> usize;
+    fn g_variant_unref(value: *mut GVariant);
+    fn webkit_web_page_get_id(page: *mut WebKitWebPage) -> u64;
+    fn webkit_web_page_get_uri(page: *mut WebKitWebPage) -> *const c_char;
+    fn webkit_web_page_send_message_to_view(
+        page: *mut WebKitWebPage,
+        message: *mut WebKitUserMessage,
+        cancellable: gpointer,
+        callback: gpointer,
+        data: gpointer,
+    );
+    fn webkit_uri_request_get_uri(request: *mut WebKitURIRequest) -> *const c_char;
+    fn webkit_uri_request_get_http_method(request: *mut WebKitURIRequest) -> *const c_char;
+    fn webkit_uri_request_get_http_headers(request: *mut WebKitURIRequest) -> *mut SoupMessageHeaders;
+    fn webkit_user_message_new(name: *const c_char, parameters: *mut GVariant) -> *mut WebKitUserMessage;
+    fn webkit_user_message_get_name(message: *mut WebKitUserMessage) -> *const c_char;
+    fn webkit_user_message_get_parameters(message: *mut WebKitUserMessage) -> *mut GVariant;
+    fn soup_message_headers_get_one(headers: *mut SoupMessageHeaders, name: *const c_char) -> *const c_char;
+    fn soup_message_headers_replace(headers: *mut SoupMessageHeaders, name: *const c_char, value: *const c_char);
+    fn soup_message_headers_remove(headers: *mut SoupMessageHeaders, name: *const c_char);
+}
+
+/// A borrowed C string as Rust text; empty when there is none.
+fn text(pointer: *const c_char) -> String {
+    if pointer.is_null() {
+        return String::new();
+    }
+    // SAFETY: the library returns null or a C string that lives at least until its owner changes, which it does not while
+    // we are in its signal handler; it is copied here.
+    unsafe { CStr::from_ptr(pointer) }.to_string_lossy().into_owned()
+}
+
+fn c_string(text: &str) -> CString {
+    CString::new(text.replace('\0', "")).unwrap_or_default()
+}
+
+/// One page of this process.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Page(*mut WebKitWebPage);
+
+/// One request, before it is sent.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Request(*mut WebKitURIRequest);
+
+/// What the page's handlers are.
+pub(crate) struct Handlers {
+    pub(crate) send_request: unsafe extern "C" fn(*mut WebKitWebPage, *mut WebKitURIRequest, *mut WebKitURIResponse, gpointer) -> gboolean,
+    pub(crate) message: unsafe extern "C" fn(*mut WebKitWebPage, *mut WebKitUserMessage, gpointer) -> gboolean,
+}
+
+/// Calls `created` for every page that this process makes.
+pub(crate) fn on_page_created(
+    extension: *mut WebKitWebExtension,
+    created: unsafe extern "C" fn(*mut WebKitWebExtension, *mut WebKitWebPage, gpointer),
+) {
+    // SAFETY: GObject calls a handler with the signal's own arguments, which `created` takes; the cast only hides them.
+    unsafe {
+        let handler = std::mem::transmute::<unsafe extern "C" fn(*mut WebKitWebExtension, *mut WebKitWebPage, gpointer), GCallback>(created);
+        g_signal_connect_data(extension.cast(), c"page-created".as_ptr(), handler, std::ptr::null_mut(), None, 0);
+    }
+}
+
+/// Connects the handlers of one page.
+pub(crate) fn on_page(page: *mut WebKitWebPage, handlers: &Handlers) {
+    // SAFETY: as in `on_page_created`; the signatures are those of `send-request` and `user-message-received`.
+    unsafe {
+        let send = std::mem::transmute::<
+            unsafe extern "C" fn(*mut WebKitWebPage, *mut WebKitURIRequest, *mut WebKitURIResponse, gpointer) -> gboolean,
+            GCallback,
+        >(handlers.send_request);
+        let message = std::mem::transmute::<
+            unsafe extern "C" fn(*mut WebKitWebPage, *mut WebKitUserMessage, gpointer) -> gboolean,
+            GCallback,
+        >(handlers.message);
+        g_signal_connect_data(page.cast(), c"send-request".as_ptr(), send, std::ptr::null_mut(), None, 0);
+        g_signal_connect_data(page.cast(), c"user-message-received".as_ptr(), message, std::ptr::null_mut(), None, 0);
+    }
+}
+
+impl Page {
+    pub(crate) fn new(page: *mut WebKitWebPage) -> Self {
+        Self(page)
+    }
+
+    pub(crate) fn id(self) -> u64 {
+        // SAFETY: the page is alive while one of its signal handlers runs, which is the only place that makes a `Page`.
+        unsafe { webkit_web_page_get_id(self.0) }
+    }
+
+    pub(crate) fn uri(self) -> String {
+        // SAFETY: as in `id`.
+        text(unsafe { webkit_web_page_get_uri(self.0) })
+    }
+
+    /// Tells the tab-host something.
+    pub(crate) fn send(self, name: &str, words: &[&str]) {
+        let name = c_string(name);
+        let words: Vec<CString> = words.iter().map(|word| c_string(word)).collect();
+        // SAFETY: the floating variants are taken over by the tuple, the tuple by the message, the message by the call.
+        unsafe {
+            let children: Vec<*mut GVariant> = words.iter().map(|word| g_variant_new_string(word.as_ptr())).collect();
+            let tuple = g_variant_new_tuple(children.as_ptr(), children.len());
+            let message = webkit_user_message_new(name.as_ptr(), tuple);
+            let none = std::ptr::null_mut();
+            webkit_web_page_send_message_to_view(self.0, message, none, none, none);
+        }
+    }
+}
+
+impl Request {
+    pub(crate) fn new(request: *mut WebKitURIRequest) -> Self {
+        Self(request)
+    }
+
+    pub(crate) fn uri(self) -> String {
+        // SAFETY: the request is alive while the signal handler that got it runs.
+        text(unsafe { webkit_uri_request_get_uri(self.0) })
+    }
+
+    pub(crate) fn method(self) -> String {
+        // SAFETY: as in `uri`.
+        text(unsafe { webkit_uri_request_get_http_method(self.0) })
+    }
+
+    pub(crate) fn header(self, name: &str) -> String {
+        let name = c_string(name);
+        // SAFETY: as in `uri`; the headers belong to the request, and are null for schemes without them.
+        unsafe {
+            let headers = webkit_uri_request_get_http_headers(self.0);
+            if headers.is_null() { String::new() } else { text(soup_message_headers_get_one(headers, name.as_ptr())) }
+        }
+    }
+
+    /// Sets a header, or removes it where `value` is empty.
+    pub(crate) fn set_header(self, name: &str, value: &str) {
+        let (name, text) = (c_string(name), c_string(value));
+        // SAFETY: as in `header`.
+        unsafe {
+            let headers = webkit_uri_request_get_http_headers(self.0);
+            if headers.is_null() {
+                return;
+            }
+            if value.is_empty() {
+                soup_message_headers_remove(headers, name.as_ptr());
+            } else {
+                soup_message_headers_replace(headers, name.as_ptr(), text.as_ptr());
+            }
+        }
+    }
+}
+
+/// A message's name and words.
+pub(crate) fn read_message(message: *mut WebKitUserMessage) -> (String, Vec<String>) {
+    // SAFETY: the message is alive while the signal handler that got it runs; children are released after copying. The
+    // tab-host sends only tuples of strings under these names.
+    unsafe {
+        let name = text(webkit_user_message_get_name(message));
+        let parameters = webkit_user_message_get_parameters(message);
+        (name, words(parameters))
+    }
+}
+
+/// The words of a tuple of strings.
+///
+/// # Safety
+/// `tuple` is null or a tuple of strings.
+pub(crate) unsafe fn words(tuple: *mut GVariant) -> Vec<String> {
+    if tuple.is_null() {
+        return Vec::new();
+    }
+    // SAFETY: promised by the caller.
+    unsafe {
+        (0..g_variant_n_children(tuple))
+            .map(|index| {
+                let child = g_variant_get_child_value(tuple, index);
+                let word = text(g_variant_get_string(child, std::ptr::null_mut()));
+                g_variant_unref(child);
+                word
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,110 @@
+//! The memory that the window sees: sealed against resizing, so that whoever maps it cannot be made to fault.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use memmap2::MmapMut;
+use rustix::fs::{MemfdFlags, SealFlags};
+
+use super::pixels::{Area, PIXEL};
+
+/// Enough that one is shown, one is on its way, and one is drawn.
+const MOST: usize = 3;
+
+static NEXT: AtomicU64 = AtomicU64::new(1);
+
+/// One buffer.
+#[derive(Debug)]
+pub(super) struct FrameBuffer {
+    pub(super) id: u64,
+    pub(super) memory: MmapMut,
+    /// What has changed since it was last drawn.
+    pub(super) stale: Area,
+    in_use: bool,
+}
+
+/// The buffers of a view; all of one size.
+#[derive(Debug, Default)]
+pub(super) struct ViewBuffers {
+    size: (u32, u32),
+    newest: Option<u64>,
+    buffers: Vec<FrameBuffer>,
+}
+
+/// A buffer that the window does not know yet.
+#[derive(Debug)]
+pub(super) struct Fresh {
+    pub(super) id: u64,
+    pub(super) memfd: OwnedFd,
+}
+
+impl ViewBuffers {
+    /// There is a buffer to draw into, or room for one more.
+    pub(super) fn has_room(&self) -> bool {
+        self.buffers.len() < MOST || self.buffers.iter().any(|buffer| !buffer.in_use)
+    }
+
+    pub(super) fn damage(&mut self, area: Area) {
+        for buffer in &mut self.buffers {
+            buffer.stale = buffer.stale.union(area);
+        }
+    }
+
+    /// A buffer of this size to draw into, and its descriptor if it is new.
+    pub(super) fn next(&mut self, width: u32, height: u32) -> io::Result<Option<(&mut FrameBuffer, Option<Fresh>)>> {
+        if self.size != (width, height) {
+            self.size = (width, height);
+            self.buffers.clear();
+        }
+        let mut fresh = None;
+        let free = match self.buffers.iter().position(|buffer| !buffer.in_use) {
+            Some(free) => free,
+            None if self.buffers.len() < MOST => {
+                let (buffer, new) = allocate(width, height)?;
+                fresh = Some(new);
+                self.buffers.push(buffer);
+                self.buffers.len() - 1
+            }
+            None => return Ok(None),
+        };
+        Ok(self.buffers.get_mut(free).map(|buffer| {
+            buffer.in_use = true;
+            (buffer, fresh)
+        }))
+    }
+
+    /// The window has taken a newer one.
+    pub(super) fn release(&mut self, id: u64) {
+        for buffer in self.buffers.iter_mut().filter(|buffer| buffer.id == id) {
+            buffer.in_use = false;
+        }
+    }
+
+    /// The buffer that was drawn last shows everything.
+    pub(super) fn is_current(&self, whole: Area) -> bool {
+        let newest = self.buffers.iter().find(|buffer| Some(buffer.id) == self.newest);
+        newest.is_some_and(|buffer| buffer.stale.intersection(whole).is_empty())
+    }
+
+    pub(super) fn shown(&mut self, id: u64) {
+        self.newest = Some(id);
+    }
+
+    pub(super) fn size(&self) -> (u32, u32) {
+        self.size
+    }
+}
+
+#[expect(unsafe_code, reason = "shared memory is mapped by hand")]
+fn allocate(width: u32, height: u32) -> io::Result<(FrameBuffer, Fresh)> {
+    let size = u64::from(width) * u64::from(height) * PIXEL as u64;
+    let memfd = rustix::fs::memfd_create("regen-frame", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
+    rustix::fs::ftruncate(&memfd, size)?;
+    rustix::fs::fcntl_add_seals(&memfd, SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL)?;
+    // SAFETY: the memory cannot shrink (sealed above), and the only other process that maps it maps it read-only.
+    let memory = unsafe { MmapMut::map_mut(&memfd)? };
+    let id = NEXT.fetch_add(1, Ordering::Relaxed);
+    let stale = Area::new(0, 0, i32::MAX, i32::MAX);
+    Ok((FrameBuffer { id, memory, stale, in_use: false }, Fresh { id, memfd }))
+}

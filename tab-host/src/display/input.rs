@@ -1,0 +1,220 @@
+//! Input from the window, or from the control API, onto the page.
+
+use std::time::Instant;
+
+use regen_proto::page::v1::{Geometry, Key, PointerAxis, PointerButton, PointerMotion, ToPage, to_page};
+use smithay::backend::input::{Axis, AxisSource, ButtonState, KeyState, Keycode};
+use smithay::input::keyboard::{FilterResult, XkbConfig};
+use smithay::input::pointer::{AxisFrame, ButtonEvent, MotionEvent};
+use smithay::reexports::wayland_server::protocol::wl_surface::WlSurface;
+use smithay::utils::{Logical, Point, SERIAL_COUNTER};
+
+use super::pixels;
+use super::{Compositor, ViewId};
+
+/// A key of 15 degrees, as the protocol counts.
+const NOTCH: f64 = 120.0;
+/// Pixels that the engine scrolls per unit of the protocol's axis (GTK divides by ten, WebKit multiplies by 40).
+const PIXELS_PER_UNIT: f64 = 4.0;
+/// Pixels of a notch.
+const PIXELS_PER_NOTCH: f64 = 40.0;
+const LARGEST_SIDE: u32 = 8192;
+
+impl Compositor {
+    pub(super) fn page_message(&mut self, message: ToPage) {
+        let id = message.tab;
+        let Some(body) = message.body else { return };
+        match body {
+            to_page::Body::PointerMotion(motion) => self.pointer_motion(id, motion),
+            to_page::Body::PointerButton(button) => self.pointer_button(id, button),
+            to_page::Body::PointerAxis(axis) => self.pointer_axis(axis),
+            to_page::Body::Key(key) => self.key(key),
+            to_page::Body::TypeText(text) => self.type_text(&text.text),
+            to_page::Body::Focus(focus) => self.focus(focus.focused.then_some(id)),
+            to_page::Body::Geometry(geometry) => self.geometry(id, geometry),
+            to_page::Body::BufferReleased(released) => {
+                if let Some(view) = self.views.get_mut(&id) {
+                    view.buffers.release(released.buffer);
+                    self.arm_tick();
+                }
+            }
+            to_page::Body::Paste(paste) => self.paste(paste.text),
+            to_page::Body::ImeCommit(commit) => self.text_inputs.commit(&commit.text),
+            to_page::Body::ImePreedit(preedit) => self.text_inputs.preedit(&preedit.text, preedit.cursor),
+            to_page::Body::Keymap(keymap) => {
+                let config = XkbConfig {
+                    layout: &keymap.layout,
+                    variant: &keymap.variant,
+                    options: (!keymap.options.is_empty()).then(|| keymap.options.clone()),
+                    ..XkbConfig::default()
+                };
+                let keyboard = self.keyboard.clone();
+                if keyboard.set_xkb_config(self, config).is_err() {
+                    tracing::warn!("display: there is no keyboard layout “{}”", keymap.layout);
+                }
+            }
+            // The engine's own commands do not pass through the display.
+            to_page::Body::EditCommand(_) => {}
+        }
+    }
+
+    fn touched(&mut self) {
+        self.last_input = Some(Instant::now());
+    }
+
+    fn geometry(&mut self, id: ViewId, geometry: Geometry) {
+        let side = |value: u32| value.clamp(1, LARGEST_SIDE);
+        let (width, height, scale) = (side(geometry.width), side(geometry.height), geometry.scale.clamp(1, 2));
+        if self.default_size != (width, height, scale) {
+            self.default_size = (width, height, scale);
+            self.resize_output();
+        }
+        let view = self.view(id);
+        if (view.width, view.height, view.scale) != (width, height, scale) {
+            (view.width, view.height, view.scale) = (width, height, scale);
+            view.damage_all();
+            self.configure_view(id);
+        }
+    }
+
+    /// The topmost surface of a view at a point, with its position.
+    fn surface_at(&self, id: ViewId, point: Point<f64, Logical>) -> Option<(WlSurface, Point<f64, Logical>)> {
+        let mut found = None;
+        for (root, origin) in self.views.get(&id)?.placed() {
+            pixels::each_in_tree(&root, origin, |surface, at, pixels| {
+                let scale = f64::from(pixels.scale.max(1));
+                let inside = point - at.to_f64();
+                let (width, height) = (f64::from(pixels.width) / scale, f64::from(pixels.height) / scale);
+                if (0.0..width).contains(&inside.x) && (0.0..height).contains(&inside.y) {
+                    found = Some((surface.clone(), at.to_f64()));
+                }
+            });
+        }
+        found
+    }
+
+    fn pointer_motion(&mut self, id: ViewId, motion: PointerMotion) {
+        if !(motion.x.is_finite() && motion.y.is_finite()) {
+            return;
+        }
+        let location: Point<f64, Logical> = (motion.x, motion.y).into();
+        let focus = self.surface_at(id, location);
+        let event = MotionEvent { location, serial: SERIAL_COUNTER.next_serial(), time: self.milliseconds() };
+        let pointer = self.pointer.clone();
+        pointer.motion(self, focus, &event);
+        pointer.frame(self);
+    }
+
+    fn pointer_button(&mut self, id: ViewId, button: PointerButton) {
+        self.touched();
+        if button.pressed {
+            if self.dismiss_popups(id) {
+                return;
+            }
+            if self.focused != Some(id) {
+                self.focus(Some(id));
+            }
+        }
+        let state = if button.pressed { ButtonState::Pressed } else { ButtonState::Released };
+        let event = ButtonEvent {
+            button: button.button,
+            state,
+            serial: SERIAL_COUNTER.next_serial(),
+            time: self.milliseconds(),
+        };
+        let pointer = self.pointer.clone();
+        pointer.button(self, &event);
+        pointer.frame(self);
+    }
+
+    /// A click beside an open menu closes it, and does nothing else.
+    fn dismiss_popups(&mut self, id: ViewId) -> bool {
+        let Some(view) = self.views.get(&id).filter(|view| !view.popups.is_empty()) else { return false };
+        let under = self.pointer.current_focus();
+        let inside = under.is_some_and(|surface| {
+            let mut root = surface;
+            while let Some(parent) = smithay::wayland::compositor::get_parent(&root) {
+                root = parent;
+            }
+            view.popups.iter().any(|popup| *popup.wl_surface() == root)
+        });
+        if !inside {
+            view.popups.iter().rev().for_each(smithay::wayland::shell::xdg::PopupSurface::send_popup_done);
+        }
+        !inside
+    }
+
+    fn pointer_axis(&mut self, axis: PointerAxis) {
+        if !(axis.dx.is_finite() && axis.dy.is_finite()) {
+            return;
+        }
+        let source = if axis.discrete { AxisSource::Wheel } else { AxisSource::Continuous };
+        let mut frame = AxisFrame::new(self.milliseconds()).source(source);
+        for (direction, pixels) in [(Axis::Horizontal, axis.dx), (Axis::Vertical, axis.dy)] {
+            if pixels == 0.0 {
+                continue;
+            }
+            frame = frame.value(direction, pixels / PIXELS_PER_UNIT);
+            if axis.discrete {
+                #[expect(clippy::cast_possible_truncation, reason = "saturates, and notches are few")]
+                let notches = (pixels / PIXELS_PER_NOTCH * NOTCH).round() as i32;
+                frame = frame.v120(direction, notches);
+            }
+        }
+        let pointer = self.pointer.clone();
+        pointer.axis(self, frame);
+        pointer.frame(self);
+    }
+
+    fn key(&mut self, key: Key) {
+        self.touched();
+        let state = if key.pressed { KeyState::Pressed } else { KeyState::Released };
+        let (serial, time) = (SERIAL_COUNTER.next_serial(), self.milliseconds());
+        let keyboard = self.keyboard.clone();
+        keyboard.input::<(), _>(self, Keycode::new(key.keycode), state, serial, time, |_, _, _| FilterResult::Forward);
+    }
+
+    /// Types text as keys where the layout has them, and as an input method would where it has not.
+    fn type_text(&mut self, text: &str) {
+        for character in text.chars() {
+            match self.keys_of(character) {
+                Some((keycode, shift)) => {
+                    const SHIFT: u32 = 50;
+                    if shift {
+                        self.key(Key { keycode: SHIFT, pressed: true });
+                    }
+                    self.key(Key { keycode, pressed: true });
+                    self.key(Key { keycode, pressed: false });
+                    if shift {
+                        self.key(Key { keycode: SHIFT, pressed: false });
+                    }
+                }
+                None => self.text_inputs.commit(character.encode_utf8(&mut [0; 4])),
+            }
+        }
+    }
+
+    /// The key that gives a character on the present layout, and whether it wants Shift.
+    fn keys_of(&mut self, character: char) -> Option<(u32, bool)> {
+        use smithay::input::keyboard::xkb;
+        let wanted = match character {
+            '\n' => xkb::Keysym::Return,
+            '\t' => xkb::Keysym::Tab,
+            other => xkb::Keysym::from_char(other),
+        };
+        let keyboard = self.keyboard.clone();
+        keyboard.with_xkb_state(self, |context| {
+            let xkb = context.xkb().lock().ok()?;
+            #[expect(unsafe_code, reason = "smithay guards the keymap against outliving its lock")]
+            // SAFETY: the keymap is only looked at while the lock is held, and no reference to it is kept.
+            let keymap = unsafe { xkb.keymap() };
+            let (first, last) = (keymap.min_keycode().raw(), keymap.max_keycode().raw());
+            (first..=last).find_map(|code| {
+                (0..2_u32).find_map(|level| {
+                    let symbols = keymap.key_get_syms_by_level(code.into(), 0, level);
+                    (symbols == [wanted]).then_some((code, level == 1))
+                })
+            })
+        })
+    }
+}

@@ -1,0 +1,358 @@
+//! The tab-host's own display server. GTK and the web processes are its only clients; nothing outside the sandbox can
+//! reach it, and it reaches nothing outside.
+//!
+//! One thread, one event loop. Surfaces are composed in software into sealed memory that the window maps read-only.
+
+mod buffers;
+mod clipboard;
+mod compose;
+mod handlers;
+mod input;
+mod pixels;
+mod text_input;
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use regen_proto::page::v1::{FromPage, HoverLink, ToPage, from_page};
+use smithay::input::keyboard::{KeyboardHandle, XkbConfig};
+use smithay::input::pointer::PointerHandle;
+use smithay::input::{Seat, SeatState};
+use smithay::output::{Mode as OutputMode, Output, PhysicalProperties, Scale, Subpixel};
+use smithay::reexports::calloop::channel::{Channel, Event as ChannelEvent, Sender, channel};
+use smithay::reexports::calloop::generic::Generic;
+use smithay::reexports::calloop::timer::{TimeoutAction, Timer};
+use smithay::reexports::calloop::{EventLoop, Interest, LoopHandle, Mode, PostAction};
+use smithay::reexports::wayland_server::protocol::wl_surface::WlSurface;
+use smithay::reexports::wayland_server::{Display, DisplayHandle};
+use smithay::wayland::compositor::CompositorState;
+use smithay::wayland::output::OutputManagerState;
+use smithay::wayland::selection::data_device::DataDeviceState;
+use smithay::wayland::shell::xdg::{PopupSurface, ToplevelSurface, XdgShellState};
+use smithay::wayland::shm::ShmState;
+use smithay::wayland::socket::ListeningSocketSource;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::outbox::Outbox;
+use buffers::ViewBuffers;
+use handlers::ClientState;
+use text_input::TextInputs;
+
+/// A tab's view, by the tab's name.
+pub(crate) type ViewId = u64;
+
+/// GTK windows carry this title, so that their surfaces can be told apart.
+pub(crate) const VIEW_TITLE: &str = "view:";
+
+/// One frame at 60 Hz.
+const FRAME: Duration = Duration::from_millis(16);
+
+/// Pixels of a view, for a screenshot.
+#[derive(Debug)]
+pub(crate) struct Picture {
+    pub(crate) width: u32,
+    pub(crate) height: u32,
+    pub(crate) bgra: Vec<u8>,
+}
+
+/// What the rest of the tab-host asks of its display.
+#[derive(Debug)]
+pub(crate) enum DisplayCommand {
+    /// Input, geometry and the like.
+    Page(ToPage),
+    /// The window listens now; replaces an earlier listener.
+    Attach(mpsc::Sender<FromPage>),
+    /// The window is gone, or new: buffers that it had are of no use.
+    ReleaseBuffers,
+    /// The next complete picture of a view.
+    Capture(ViewId, oneshot::Sender<Picture>),
+    /// The pointer is over a link, or no longer.
+    Hover(ViewId, HoverLink),
+    /// A view was closed.
+    Forget(ViewId),
+}
+
+/// A way to talk to the display's thread.
+#[derive(Debug, Clone)]
+pub(crate) struct DisplayHandleTo(Sender<DisplayCommand>);
+
+impl DisplayHandleTo {
+    pub(crate) fn send(&self, command: DisplayCommand) {
+        // When the display's thread is gone, so is this process.
+        let _ = self.0.send(command);
+    }
+}
+
+/// What is on screen for one tab.
+#[derive(Debug)]
+pub(crate) struct View {
+    toplevel: Option<ToplevelSurface>,
+    dialogs: Vec<ToplevelSurface>,
+    popups: Vec<PopupSurface>,
+    width: u32,
+    height: u32,
+    scale: u32,
+    buffers: ViewBuffers,
+    captures: Vec<oneshot::Sender<Picture>>,
+}
+
+/// The compositor.
+pub(crate) struct Compositor {
+    display: DisplayHandle,
+    handle: LoopHandle<'static, Self>,
+    outbox: Outbox,
+    compositor_state: CompositorState,
+    xdg_shell_state: XdgShellState,
+    shm_state: ShmState,
+    seat_state: SeatState<Self>,
+    data_device_state: DataDeviceState,
+    text_inputs: TextInputs,
+    _output_manager: OutputManagerState,
+    output: Output,
+    seat: Seat<Self>,
+    keyboard: KeyboardHandle<Self>,
+    pointer: PointerHandle<Self>,
+    views: HashMap<ViewId, View>,
+    unclaimed: Vec<ToplevelSurface>,
+    window: Option<mpsc::Sender<FromPage>>,
+    focused: Option<ViewId>,
+    default_size: (u32, u32, u32),
+    tick_armed: bool,
+    last_tick: Instant,
+    started: Instant,
+    last_input: Option<Instant>,
+    pasted: Option<Arc<str>>,
+    cursor: Option<WlSurface>,
+}
+
+/// Starts the display's thread. Returns when its socket can be connected to.
+pub(crate) fn start(
+    size: (u32, u32, u32),
+    headless: bool,
+    outbox: Outbox,
+) -> anyhow::Result<DisplayHandleTo> {
+    let (sender, commands) = channel();
+    let (ready, wait) = std::sync::mpsc::channel();
+    std::thread::Builder::new().name("display".into()).spawn(move || {
+        let outcome = run(size, headless, outbox.clone(), commands, &ready);
+        let reason = match outcome {
+            Ok(()) => "the display ended".to_owned(),
+            Err(error) => format!("the display failed: {error}"),
+        };
+        outbox.exit(reason);
+    })?;
+    wait.recv()?;
+    Ok(DisplayHandleTo(sender))
+}
+
+fn run(
+    size: (u32, u32, u32),
+    headless: bool,
+    outbox: Outbox,
+    commands: Channel<DisplayCommand>,
+    ready: &std::sync::mpsc::Sender<()>,
+) -> anyhow::Result<()> {
+    let mut event_loop: EventLoop<'static, Compositor> = EventLoop::try_new()?;
+    let display: Display<Compositor> = Display::new()?;
+    let handle = event_loop.handle();
+    let mut compositor = Compositor::new(&display, handle.clone(), size, headless, outbox)?;
+
+    let socket = ListeningSocketSource::with_name("wayland-0")?;
+    handle
+        .insert_source(socket, |stream, (), compositor| {
+            let state = Arc::new(ClientState::default());
+            if let Err(error) = compositor.display.insert_client(stream, state) {
+                tracing::warn!("display: a client could not connect: {error}");
+            }
+        })
+        .map_err(io::Error::other)?;
+    handle
+        .insert_source(Generic::new(display, Interest::READ, Mode::Level), |_, display, compositor| {
+            dispatch(display, compositor)
+        })
+        .map_err(io::Error::other)?;
+    handle
+        .insert_source(commands, |event, (), compositor| {
+            if let ChannelEvent::Msg(command) = event {
+                compositor.command(command);
+            }
+        })
+        .map_err(|error| io::Error::other(error.error))?;
+    // If nobody waits any more, the process is ending.
+    let _ = ready.send(());
+    event_loop.run(None, &mut compositor, |compositor| {
+        // A client that has gone is noticed on its next event.
+        let _ = compositor.display.flush_clients();
+    })?;
+    Ok(())
+}
+
+#[expect(unsafe_code, reason = "calloop hands the display out by a guard that forbids dropping it")]
+fn dispatch(
+    display: &mut smithay::reexports::calloop::generic::NoIoDrop<Display<Compositor>>,
+    compositor: &mut Compositor,
+) -> io::Result<PostAction> {
+    // SAFETY: the display is not dropped or replaced here, only dispatched.
+    unsafe { display.get_mut() }.dispatch_clients(compositor)?;
+    Ok(PostAction::Continue)
+}
+
+impl Compositor {
+    fn new(
+        display: &Display<Self>,
+        handle: LoopHandle<'static, Self>,
+        size: (u32, u32, u32),
+        headless: bool,
+        outbox: Outbox,
+    ) -> anyhow::Result<Self> {
+        let dh = display.handle();
+        let mut seat_state = SeatState::new();
+        let mut seat = seat_state.new_wl_seat(&dh, "seat");
+        let keyboard = seat.add_keyboard(XkbConfig::default(), 400, 30)?;
+        let pointer = seat.add_pointer();
+        let physical = PhysicalProperties {
+            size: (0, 0).into(),
+            subpixel: Subpixel::Unknown,
+            make: "Regen".into(),
+            model: "page".into(),
+        };
+        let output = Output::new("page".into(), physical);
+        output.create_global::<Self>(&dh);
+        let compositor = Self {
+            handle,
+            outbox,
+            compositor_state: CompositorState::new::<Self>(&dh),
+            xdg_shell_state: XdgShellState::new::<Self>(&dh),
+            shm_state: ShmState::new::<Self>(&dh, vec![]),
+            seat_state,
+            data_device_state: DataDeviceState::new::<Self>(&dh),
+            text_inputs: TextInputs::new(&dh),
+            _output_manager: OutputManagerState::new_with_xdg_output::<Self>(&dh),
+            output,
+            seat,
+            keyboard,
+            pointer,
+            views: HashMap::new(),
+            unclaimed: Vec::new(),
+            window: None,
+            focused: None,
+            default_size: size,
+            tick_armed: false,
+            last_tick: Instant::now(),
+            started: Instant::now(),
+            last_input: None,
+            pasted: None,
+            cursor: None,
+            display: dh,
+        };
+        tracing::debug!(headless, "display ready");
+        compositor.resize_output();
+        Ok(compositor)
+    }
+
+    fn resize_output(&self) {
+        let (width, height, scale) = self.default_size;
+        let size = (pixels::signed(width * scale), pixels::signed(height * scale));
+        let mode = OutputMode { size: size.into(), refresh: 60_000 };
+        self.output.change_current_state(Some(mode), None, Some(Scale::Integer(pixels::signed(scale))), None);
+        self.output.set_preferred(mode);
+    }
+
+    fn command(&mut self, command: DisplayCommand) {
+        match command {
+            DisplayCommand::Page(message) => self.page_message(message),
+            DisplayCommand::Attach(window) => {
+                self.window = Some(window);
+                self.release_buffers();
+            }
+            DisplayCommand::ReleaseBuffers => self.release_buffers(),
+            DisplayCommand::Capture(view, answer) => {
+                let view = self.view(view);
+                view.captures.push(answer);
+                self.arm_tick();
+            }
+            DisplayCommand::Hover(tab, link) => {
+                self.tell_window(FromPage { tab, body: Some(from_page::Body::HoverLink(link)) });
+            }
+            DisplayCommand::Forget(view) => {
+                self.views.remove(&view);
+                if self.focused == Some(view) {
+                    self.focused = None;
+                }
+            }
+        }
+    }
+
+    fn release_buffers(&mut self) {
+        for view in self.views.values_mut() {
+            view.buffers = ViewBuffers::default();
+            view.damage_all();
+        }
+        self.arm_tick();
+    }
+
+    fn view(&mut self, id: ViewId) -> &mut View {
+        let (width, height, scale) = self.default_size;
+        self.views.entry(id).or_insert_with(|| View {
+            toplevel: None,
+            dialogs: Vec::new(),
+            popups: Vec::new(),
+            width,
+            height,
+            scale,
+            buffers: ViewBuffers::default(),
+            captures: Vec::new(),
+        })
+    }
+
+    fn milliseconds(&self) -> u32 {
+        // Wraps after 49 days, as the protocol expects.
+        #[expect(clippy::cast_possible_truncation, reason = "the protocol's clock wraps")]
+        let milliseconds = self.started.elapsed().as_millis() as u32;
+        milliseconds
+    }
+
+    /// Sees to it that a frame is composed soon. Nothing runs while nothing changes.
+    fn arm_tick(&mut self) {
+        if self.tick_armed {
+            return;
+        }
+        self.tick_armed = true;
+        let wait = FRAME.saturating_sub(self.last_tick.elapsed());
+        let timer = Timer::from_duration(wait);
+        let inserted = self.handle.insert_source(timer, |_, (), compositor| {
+            compositor.tick_armed = false;
+            compositor.last_tick = Instant::now();
+            compositor.tick();
+            TimeoutAction::Drop
+        });
+        if let Err(error) = inserted {
+            tracing::error!("display: no timer: {error}");
+        }
+    }
+
+    fn tick(&mut self) {
+        let ids: Vec<ViewId> = self.views.keys().copied().collect();
+        for id in ids {
+            self.capture(id);
+            self.compose(id);
+        }
+        let time = self.milliseconds();
+        for view in self.views.values() {
+            // A window that has not taken the last frames gets no new ones, and the page slows down with it.
+            if self.window.is_none() || view.buffers.has_room() {
+                view.surfaces().for_each(|surface| pixels::send_frame_callbacks(&surface, time));
+            }
+        }
+        if let Some(cursor) = &self.cursor {
+            pixels::send_frame_callbacks(cursor, time);
+        }
+    }
+
+    fn tell_window(&self, message: FromPage) -> bool {
+        // A window that does not read loses frames, not this process its memory.
+        self.window.as_ref().is_some_and(|window| window.try_send(message).is_ok())
+    }
+}

@@ -1,0 +1,84 @@
+//! The engine's helper processes: each is reported to the broker with a pidfd, and the death of one that all pages share
+//! is the death of this host. There is one recovery path, not two.
+
+use std::collections::HashMap;
+use std::fs;
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
+
+use regen_proto::convert::FromChild;
+use regen_proto::kernel::v1::HelperStarted;
+use rustix::event::{PollFd, PollFlags};
+use rustix::process::{Pid, PidfdFlags};
+
+use crate::outbox::Outbox;
+
+/// Shared by all pages. When it is killed the engine starts another without a word, and session cookies are gone.
+const NETWORK: &str = "WebKitNetworkPr";
+
+/// Watches the processes of this sandbox.
+#[derive(Debug)]
+pub(crate) struct Helpers {
+    outbox: Outbox,
+    known: HashMap<i32, OwnedFd>,
+}
+
+impl Helpers {
+    pub(crate) fn new(outbox: Outbox) -> Self {
+        Self { outbox, known: HashMap::new() }
+    }
+
+    /// Looks for new helpers. Cheap: a sandbox has a handful of processes.
+    pub(crate) fn look(&mut self) {
+        let ours = std::process::id();
+        let present = numeric_entries("/proc");
+        self.known.retain(|pid, _| present.contains(pid));
+        for pid in present {
+            let is_other = pid > 1 && u32::try_from(pid).ok() != Some(ours) && !self.known.contains_key(&pid);
+            if is_other {
+                self.adopt(pid);
+            }
+        }
+    }
+
+    fn adopt(&mut self, pid: i32) {
+        let Ok(name) = fs::read_to_string(format!("/proc/{pid}/comm")) else { return };
+        let name = name.trim().to_owned();
+        // Between fork and exec a helper still has our own name.
+        if !name.starts_with("WebKit") {
+            return;
+        }
+        let Some(pidfd) = Pid::from_raw(pid).and_then(|pid| rustix::process::pidfd_open(pid, PidfdFlags::empty()).ok())
+        else {
+            return;
+        };
+        let Ok(copy) = pidfd.as_fd().try_clone_to_owned() else { return };
+        self.outbox.send_with(FromChild::Helper(HelperStarted { name: name.clone() }), vec![copy]);
+        if name == NETWORK
+            && let Ok(watched) = pidfd.as_fd().try_clone_to_owned()
+        {
+            watch(watched, name, self.outbox.clone());
+        }
+        self.known.insert(pid, pidfd);
+    }
+}
+
+fn numeric_entries(path: &str) -> Vec<i32> {
+    let entries = fs::read_dir(path).into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+}
+
+/// Waits for a process to end, on a thread that does nothing else.
+fn watch(pidfd: OwnedFd, name: String, outbox: Outbox) {
+    let waited = std::thread::Builder::new().name("helper".into()).stack_size(64 * 1024).spawn(move || {
+        let mut polled = [PollFd::new(&pidfd, PollFlags::IN)];
+        while rustix::event::poll(&mut polled, None) == Err(rustix::io::Errno::INTR) {}
+        outbox.exit(format!("its helper {name} died"));
+        // Should the message not get out, the end of this process is message enough.
+        std::thread::sleep(Duration::from_secs(1));
+        std::process::exit(1);
+    });
+    if let Err(error) = waited {
+        tracing::error!("cannot watch a helper: {error}");
+    }
+}

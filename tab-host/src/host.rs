@@ -1,0 +1,161 @@
+//! The host: all views of one site, on GTK's thread.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::time::Duration;
+
+use regen_proto::convert::FromChild;
+use regen_proto::kernel::v1::{HostCommand, Ready, host_command};
+use regen_proto::site::Site;
+use tokio::sync::mpsc;
+use wry::WebContext;
+
+use crate::display::{DisplayCommand, DisplayHandleTo, ViewId};
+use crate::helpers::Helpers;
+use crate::link::{self, Link, ToMain};
+use crate::outbox::Outbox;
+use crate::page_service;
+use crate::tunnel::TunnelPort;
+use crate::view::View;
+
+/// Where the site's storage appears inside the sandbox.
+pub(crate) const BUCKET: &str = "/bucket";
+/// How often new helper processes are looked for, beside the moments when they are expected.
+const LOOK: Duration = Duration::from_secs(2);
+/// A page that changes all the time is saved at least this often.
+const SNAPSHOT: Duration = Duration::from_secs(30);
+
+/// Everything on GTK's thread.
+pub(crate) struct Host {
+    pub(crate) site: Site,
+    pub(crate) outbox: Outbox,
+    pub(crate) display: DisplayHandleTo,
+    pub(crate) tunnel: TunnelPort,
+    pub(crate) size: (u32, u32),
+    pub(crate) context: RefCell<WebContext>,
+    pub(crate) views: RefCell<HashMap<ViewId, Rc<View>>>,
+    /// Windows that pages opened, until the broker has given them a name.
+    pub(crate) popups: RefCell<HashMap<u64, Rc<View>>>,
+    pub(crate) helpers: RefCell<Helpers>,
+    pub(crate) to_main: mpsc::UnboundedSender<ToMain>,
+}
+
+/// Runs until the broker ends this host.
+pub(crate) fn run(site: Site, link: Link, display: DisplayHandleTo) -> anyhow::Result<()> {
+    let to_main = link.to_main();
+    let Link { configure, outbox, mut inbox, tunnel, .. } = link;
+    let host = Rc::new(Host {
+        site,
+        display,
+        tunnel,
+        size: (configure.width, configure.height),
+        context: RefCell::new(WebContext::new(Some(PathBuf::from(BUCKET)))),
+        views: RefCell::default(),
+        popups: RefCell::default(),
+        helpers: RefCell::new(Helpers::new(outbox.clone())),
+        outbox,
+        to_main,
+    });
+    let receiving = Rc::clone(&host);
+    glib::MainContext::default().spawn_local(async move {
+        while let Some(message) = inbox.recv().await {
+            receiving.handle(message);
+        }
+    });
+    let looking = Rc::downgrade(&host);
+    glib::timeout_add_local(LOOK, move || {
+        let Some(host) = looking.upgrade() else { return glib::ControlFlow::Break };
+        host.helpers.borrow_mut().look();
+        glib::ControlFlow::Continue
+    });
+    let saving = Rc::downgrade(&host);
+    glib::timeout_add_local(SNAPSHOT, move || {
+        let Some(host) = saving.upgrade() else { return glib::ControlFlow::Break };
+        host.views.borrow().values().for_each(|view| view.snapshot_if_changed());
+        glib::ControlFlow::Continue
+    });
+    host.outbox.send(FromChild::Ready(Ready {}));
+    gtk::main();
+    Ok(())
+}
+
+impl Host {
+    fn handle(self: &Rc<Self>, message: ToMain) {
+        match message {
+            ToMain::Heartbeat(beat) => self.outbox.send(link::alive(beat)),
+            ToMain::Command(command, descriptors) => self.command(command, descriptors),
+            ToMain::Shutdown => self.shut_down(),
+        }
+    }
+
+    fn command(self: &Rc<Self>, command: HostCommand, descriptors: Vec<OwnedFd>) {
+        let id = command.tab;
+        let Some(body) = command.body else { return };
+        match body {
+            host_command::Body::Open(open) => match View::open(self, id, open, descriptors) {
+                Ok(view) => {
+                    self.views.borrow_mut().insert(id, view);
+                }
+                Err(error) => self.outbox.exit(format!("cannot make a view: {error}")),
+            },
+            host_command::Body::AdoptPopup(adopt) => self.adopt_popup(id, adopt.token, adopt.refused),
+            host_command::Body::Close(close) => {
+                let view = self.views.borrow().get(&id).cloned();
+                match view {
+                    Some(view) if close.ask_before_unload => view.try_close(),
+                    Some(_) => self.close(id),
+                    None => {}
+                }
+            }
+            host_command::Body::Input(input) => {
+                if let Some(view) = self.view(id)
+                    && view.edit(&input)
+                {
+                    return;
+                }
+                page_service::route(input, &self.display, &self.to_main);
+            }
+            other => {
+                if let Some(view) = self.view(id) {
+                    view.command(other, descriptors);
+                }
+            }
+        }
+    }
+
+    fn view(&self, id: ViewId) -> Option<Rc<View>> {
+        self.views.borrow().get(&id).cloned()
+    }
+
+    fn adopt_popup(&self, id: ViewId, token: u64, refused: bool) {
+        let Some(view) = self.popups.borrow_mut().remove(&token) else { return };
+        if refused {
+            view.destroy();
+            return;
+        }
+        view.adopt(id);
+        self.views.borrow_mut().insert(id, view);
+    }
+
+    /// Takes a last snapshot and closes a view.
+    pub(crate) fn close(&self, id: ViewId) {
+        let view = self.views.borrow_mut().remove(&id);
+        if let Some(view) = view {
+            view.snapshot();
+            view.destroy();
+            self.display.send(DisplayCommand::Forget(id));
+        }
+    }
+
+    fn shut_down(&self) {
+        let ids: Vec<ViewId> = self.views.borrow().keys().copied().collect();
+        for id in ids {
+            self.close(id);
+        }
+        // The engine's network process writes its databases when it is told to end, which its context's end does.
+        glib::timeout_add_local_once(Duration::from_millis(150), gtk::main_quit);
+    }
+}

@@ -1,0 +1,145 @@
+//! The thread that talks to the outside: the broker's channel, the window's stream, the tunnels.
+
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::Context;
+use regen_proto::convert::{ForChild, FromChild};
+use regen_proto::kernel::v1::{Configure, Grant, Heartbeat, HostCommand, Role, Service, host_command};
+use regen_runtime::Kernel;
+use tokio::net::UnixStream;
+use tokio::sync::{mpsc, watch};
+
+use crate::display::{DisplayCommand, DisplayHandleTo};
+use crate::outbox::{Outbox, outbox};
+use crate::page_service;
+use crate::tunnel::{self, TunnelPort};
+
+/// What the main thread must do.
+#[derive(Debug)]
+pub(crate) enum ToMain {
+    Command(HostCommand, Vec<OwnedFd>),
+    /// Answered from the main thread: a host whose main thread hangs is a host that hangs.
+    Heartbeat(Heartbeat),
+    Shutdown,
+}
+
+/// The started thread.
+#[derive(Debug)]
+pub(crate) struct Link {
+    pub(crate) configure: Configure,
+    pub(crate) outbox: Outbox,
+    pub(crate) inbox: mpsc::UnboundedReceiver<ToMain>,
+    /// Where the engine finds its proxy.
+    pub(crate) tunnel: TunnelPort,
+    to_main: mpsc::UnboundedSender<ToMain>,
+    display: Arc<Mutex<Option<DisplayHandleTo>>>,
+    display_known: watch::Sender<bool>,
+}
+
+struct Started {
+    configure: Configure,
+    tunnel: TunnelPort,
+}
+
+/// Starts the thread, and returns when the broker has said what this host is for.
+pub(crate) fn start(role: Role) -> anyhow::Result<Link> {
+    let (outbox, outgoings) = outbox();
+    let (to_main, inbox) = mpsc::unbounded_channel();
+    let (started, wait) = std::sync::mpsc::channel();
+    let display: Arc<Mutex<Option<DisplayHandleTo>>> = Arc::default();
+    let (display_known, display_watch) = watch::channel(false);
+    let (its_main, its_display) = (to_main.clone(), Arc::clone(&display));
+    std::thread::Builder::new().name("link".into()).spawn(move || {
+        let work = async move {
+            let (kernel, configure) = regen_runtime::adopt(role).await?;
+            let (dialer, tunnel) = tunnel::start().await?;
+            tokio::spawn(outgoings.deliver(kernel.clone()));
+            // The other end only goes away with this process.
+            let _ = started.send(Started { configure, tunnel });
+            let session = Session { kernel, dialer, to_main: its_main, display: its_display, display_watch };
+            session.serve().await
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let ended: anyhow::Result<()> = runtime.map_err(Into::into).and_then(|runtime| runtime.block_on(work));
+        // Without its broker a host has nothing to live for.
+        let reason = ended.err().map_or_else(|| "done".to_owned(), |error| error.to_string());
+        tracing::info!("{reason}");
+        std::process::exit(0);
+    })?;
+    let Started { configure, tunnel } = wait.recv().context("the broker did not answer")?;
+    Ok(Link { configure, outbox, inbox, tunnel, to_main, display, display_known })
+}
+
+impl Link {
+    /// Lets the window's stream reach the display.
+    pub(crate) fn set_display(&self, display: DisplayHandleTo) -> anyhow::Result<()> {
+        *self.display.lock().unwrap_or_else(PoisonError::into_inner) = Some(display);
+        Ok(self.display_known.send(true)?)
+    }
+
+    /// A way to hand the main thread work from itself, later.
+    pub(crate) fn to_main(&self) -> mpsc::UnboundedSender<ToMain> {
+        self.to_main.clone()
+    }
+}
+
+struct Session {
+    kernel: Kernel,
+    dialer: tunnel::Dialer,
+    to_main: mpsc::UnboundedSender<ToMain>,
+    display: Arc<Mutex<Option<DisplayHandleTo>>>,
+    display_watch: watch::Receiver<bool>,
+}
+
+impl Session {
+    async fn serve(mut self) -> anyhow::Result<()> {
+        loop {
+            let (message, descriptors) = self.kernel.receive().await?;
+            match message {
+                ForChild::Heartbeat(beat) => self.to_main.send(ToMain::Heartbeat(beat))?,
+                ForChild::Command(command) => self.command(command, descriptors)?,
+                ForChild::Grant(grant) => self.granted(&grant, descriptors).await?,
+                ForChild::Revoke(revoke) => self.dialer.revoke(revoke.grant),
+                ForChild::Shutdown(_) => self.to_main.send(ToMain::Shutdown)?,
+                ForChild::Hello(_) | ForChild::Configure(_) | ForChild::Update(_) => {
+                    self.kernel.exit("the broker sent a message that is not for a tab-host").await;
+                }
+            }
+        }
+    }
+
+    fn command(&self, command: HostCommand, descriptors: Vec<OwnedFd>) -> anyhow::Result<()> {
+        if let Some(host_command::Body::ReleaseBuffers(_)) = &command.body {
+            if let Some(display) = self.display.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
+                display.send(DisplayCommand::ReleaseBuffers);
+            }
+            return Ok(());
+        }
+        Ok(self.to_main.send(ToMain::Command(command, descriptors))?)
+    }
+
+    async fn granted(&mut self, grant: &Grant, descriptors: Vec<OwnedFd>) -> anyhow::Result<()> {
+        let socket = descriptors.into_iter().next().context("a grant without its socket")?;
+        let socket = std::os::unix::net::UnixStream::from(socket);
+        socket.set_nonblocking(true)?;
+        let stream = UnixStream::from_std(socket)?;
+        match (grant.service(), grant.serve) {
+            (Service::Tunnel, false) => self.dialer.grant(grant.grant, stream),
+            (Service::Page, true) => {
+                // Not before there is a display to show.
+                self.display_watch.wait_for(|known| *known).await?;
+                let display = self.display.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                let display = display.context("no display")?;
+                tokio::spawn(page_service::serve(stream, display, self.to_main.clone()));
+            }
+            _ => anyhow::bail!("a grant that is not for a tab-host"),
+        }
+        Ok(())
+    }
+}
+
+/// The answer to a heartbeat.
+pub(crate) fn alive(beat: Heartbeat) -> FromChild {
+    FromChild::Heartbeat(beat)
+}

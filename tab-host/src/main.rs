@@ -1,0 +1,43 @@
+//! The tab-host: shows the pages of one site, on a display of its own, with a tunnel as its only network.
+//!
+//! Three threads: this one runs GTK and the engine's user interface side, one runs the display, one talks to the broker,
+//! the window and the net-daemon.
+
+mod display;
+mod helpers;
+mod host;
+mod link;
+mod outbox;
+mod page_service;
+mod tunnel;
+mod view;
+
+use regen_proto::kernel::v1::Role;
+use regen_proto::site::Site;
+
+fn main() -> anyhow::Result<()> {
+    regen_runtime::log();
+    prepare_folders()?;
+    let link = link::start(Role::TabHost)?;
+    let configure = &link.configure;
+    let site = Site::parse(&configure.site)?;
+    let size = (configure.width, configure.height, configure.scale);
+    let display = display::start(size, configure.headless, link.outbox.clone())?;
+    link.set_display(display.clone())?;
+    gtk::init()?;
+    host::run(site, link, display)
+}
+
+/// The private folders that GTK and the engine expect to exist.
+fn prepare_folders() -> std::io::Result<()> {
+    for name in ["HOME", "XDG_RUNTIME_DIR", "XDG_CACHE_HOME"] {
+        if let Some(path) = std::env::var_os(name) {
+            std::fs::create_dir_all(&path)?;
+            if name == "XDG_RUNTIME_DIR" {
+                use std::os::unix::fs::PermissionsExt;
+                std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o700))?;
+            }
+        }
+    }
+    Ok(())
+}

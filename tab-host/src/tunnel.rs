@@ -1,0 +1,218 @@
+//! The way out: a SOCKS5 front on this sandbox's own loopback, and behind it one gRPC call per connection to the
+//! net-daemon. Names are resolved over there. Without a grant nothing connects.
+
+use std::collections::HashMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use fast_socks5::server::Socks5ServerProtocol;
+use fast_socks5::util::target_addr::TargetAddr;
+use fast_socks5::{ReplyError, Socks5Command};
+use regen_proto::grpc;
+use regen_proto::net::v1::tunnel_client::TunnelClient;
+use regen_proto::net::v1::{FailureKind, FromNetwork, Open, ToNetwork, from_network, to_network};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream, UnixStream};
+use tokio::sync::{mpsc, watch};
+use tokio::time::timeout;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::Streaming;
+use tonic::transport::Channel;
+
+const CHUNK: usize = 64 * 1024;
+const WAITING: usize = 4;
+/// While the net-daemon restarts, new connections wait this long for its return.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// The engine says hello on a fresh connection within this time.
+const GREETING: Duration = Duration::from_secs(10);
+
+/// Why connections to a host failed last, for the error page.
+pub(crate) type Failures = Arc<Mutex<HashMap<String, String>>>;
+
+/// Where the front listens.
+#[derive(Debug, Clone)]
+pub(crate) struct TunnelPort {
+    pub(crate) port: u16,
+    pub(crate) failures: Failures,
+}
+
+type Granted = Option<(u64, TunnelClient<Channel>)>;
+
+/// Holds the present grant.
+#[derive(Debug)]
+pub(crate) struct Dialer {
+    granted: watch::Sender<Granted>,
+}
+
+impl Dialer {
+    /// From now on, new connections go this way.
+    pub(crate) fn grant(&self, grant: u64, stream: UnixStream) {
+        self.granted.send_replace(Some((grant, TunnelClient::new(grpc::client(stream)))));
+    }
+
+    /// This way is closed.
+    pub(crate) fn revoke(&self, grant: u64) {
+        self.granted.send_if_modified(|granted| {
+            let is_it = granted.as_ref().is_some_and(|(present, _)| *present == grant);
+            if is_it {
+                *granted = None;
+            }
+            is_it
+        });
+    }
+}
+
+/// Starts the front on this sandbox's loopback.
+pub(crate) async fn start() -> std::io::Result<(Dialer, TunnelPort)> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    let failures = Failures::default();
+    let port = TunnelPort { port: listener.local_addr()?.port(), failures: Arc::clone(&failures) };
+    let (granted, watching) = watch::channel(None);
+    tokio::spawn(async move {
+        loop {
+            match listener.accept().await {
+                Ok((stream, _)) => {
+                    // Latency over bandwidth, on a loopback that has plenty of it.
+                    let _ = stream.set_nodelay(true);
+                    tokio::spawn(serve(stream, watching.clone(), Arc::clone(&failures)));
+                }
+                Err(error) => {
+                    tracing::warn!("tunnel: {error}");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            }
+        }
+    });
+    Ok((Dialer { granted }, port))
+}
+
+/// Why there is no connection, for the engine and for the person.
+struct Refused {
+    reply: ReplyError,
+    why: String,
+}
+
+async fn serve(stream: TcpStream, granted: watch::Receiver<Granted>, failures: Failures) {
+    let greeting = async {
+        let protocol = Socks5ServerProtocol::accept_no_auth(stream).await?;
+        protocol.read_command().await
+    };
+    // The front serves this sandbox only: whoever does not speak SOCKS here is its own problem.
+    let Ok(Ok((protocol, command, target))) = timeout(GREETING, greeting).await else { return };
+    if command != Socks5Command::TCPConnect {
+        // The engine may have gone meanwhile.
+        let _ = protocol.reply_error(&ReplyError::CommandNotSupported).await;
+        return;
+    }
+    let (host, port) = match target {
+        TargetAddr::Ip(address) => (address.ip().to_string(), address.port()),
+        TargetAddr::Domain(name, port) => (name, port),
+    };
+    match open(granted, &host, port).await {
+        Ok((up, down)) => {
+            failures.lock().unwrap_or_else(PoisonError::into_inner).remove(&host);
+            let nowhere = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+            if let Ok(stream) = protocol.reply_success(nowhere).await {
+                relay(stream, up, down).await;
+            }
+        }
+        Err(refused) => {
+            failures.lock().unwrap_or_else(PoisonError::into_inner).insert(host, refused.why);
+            let _ = protocol.reply_error(&refused.reply).await;
+        }
+    }
+}
+
+async fn open(
+    mut granted: watch::Receiver<Granted>,
+    host: &str,
+    port: u16,
+) -> Result<(mpsc::Sender<ToNetwork>, Streaming<FromNetwork>), Refused> {
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    let no_network = || Refused {
+        reply: ReplyError::NetworkUnreachable,
+        why: "Regen's network process is not there at the moment".to_owned(),
+    };
+    loop {
+        let client = granted.borrow_and_update().as_ref().map(|(_, client)| client.clone());
+        let gone = match client {
+            Some(client) => match try_open(client, host, port).await {
+                Ok(opened) => return opened,
+                Err(gone) => gone,
+            },
+            None => tonic::Status::unavailable("no grant"),
+        };
+        tracing::debug!("tunnel: {gone}");
+        // The net-daemon died: a new grant is on its way.
+        match tokio::time::timeout_at(deadline, granted.changed()).await {
+            Ok(Ok(())) => {}
+            _ => return Err(no_network()),
+        }
+    }
+}
+
+type Opened = Result<(mpsc::Sender<ToNetwork>, Streaming<FromNetwork>), Refused>;
+
+/// Asks for one connection. `Err` means that the net-daemon itself cannot be reached.
+async fn try_open(mut client: TunnelClient<Channel>, host: &str, port: u16) -> Result<Opened, tonic::Status> {
+    let (up, stream) = mpsc::channel(WAITING);
+    let open = Open { host: host.to_owned(), port: port.into() };
+    let first = ToNetwork { body: Some(to_network::Body::Open(open)) };
+    up.try_send(first).map_err(|_| tonic::Status::internal("a fresh channel is full"))?;
+    let mut down = client.relay(ReceiverStream::new(stream)).await?.into_inner();
+    let answer = down.message().await?.and_then(|message| message.body);
+    Ok(match answer {
+        Some(from_network::Body::Opened(_)) => Ok((up, down)),
+        Some(from_network::Body::Failed(failed)) => {
+            let reply = match failed.kind() {
+                FailureKind::Name | FailureKind::Unreachable => ReplyError::HostUnreachable,
+                FailureKind::Refused => ReplyError::ConnectionRefused,
+                FailureKind::Timeout => ReplyError::TtlExpired,
+                FailureKind::Policy => ReplyError::ConnectionNotAllowed,
+                FailureKind::Other | FailureKind::Unspecified => ReplyError::GeneralFailure,
+            };
+            Err(Refused { reply, why: failed.message })
+        }
+        Some(from_network::Body::Data(_)) | None => {
+            let why = "Regen's network process gave no answer".to_owned();
+            Err(Refused { reply: ReplyError::GeneralFailure, why })
+        }
+    })
+}
+
+async fn relay(stream: TcpStream, up: mpsc::Sender<ToNetwork>, down: Streaming<FromNetwork>) {
+    let (read, write) = stream.into_split();
+    let upward = tokio::spawn(send_up(read, up));
+    send_down(down, write).await;
+    upward.abort();
+}
+
+async fn send_up(mut read: OwnedReadHalf, up: mpsc::Sender<ToNetwork>) {
+    let mut buffer = BytesMut::with_capacity(CHUNK);
+    loop {
+        buffer.reserve(CHUNK);
+        match read.read_buf(&mut buffer).await {
+            Ok(0) | Err(_) => return,
+            Ok(_) => {
+                let chunk: Bytes = buffer.split().freeze();
+                let message = ToNetwork { body: Some(to_network::Body::Data(chunk)) };
+                if up.send(message).await.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+async fn send_down(mut down: Streaming<FromNetwork>, mut write: OwnedWriteHalf) {
+    while let Ok(Some(FromNetwork { body: Some(from_network::Body::Data(chunk)) })) = down.message().await {
+        if write.write_all(&chunk).await.is_err() {
+            return;
+        }
+    }
+    // The other end has said all it wanted.
+    let _ = write.shutdown().await;
+}

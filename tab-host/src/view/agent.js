@@ -1,0 +1,102 @@
+// The page-agent's script half: see agent.rs. Runs in a script world of its own, in every frame, at document start.
+(() => {
+  "use strict";
+  const post = (message) => window.webkit.messageHandlers.regen.postMessage(JSON.stringify(message));
+
+  // Which frame this is: the indices on the way down from the main frame.
+  const framePath = () => {
+    const path = [];
+    for (let frame = window; frame !== frame.parent; frame = frame.parent) {
+      const siblings = frame.parent.frames;
+      let index = 0;
+      while (index < siblings.length && siblings[index] !== frame) index += 1;
+      path.unshift(index);
+    }
+    return path.join(".");
+  };
+
+  const secret = (element) =>
+    element.type === "password" || element.type === "hidden" || element.type === "file" ||
+    /\bcc-/.test(element.autocomplete || "") || /one-time-code/.test(element.autocomplete || "");
+
+  // How to find a control again: by its id, or by its place in the tree.
+  const selectorOf = (element) => {
+    if (element.id && document.getElementById(element.id) === element) return "#" + CSS.escape(element.id);
+    const steps = [];
+    for (let at = element; at && at.parentElement; at = at.parentElement) {
+      const index = Array.prototype.indexOf.call(at.parentElement.children, at) + 1;
+      steps.unshift(`:nth-child(${index})`);
+    }
+    return "html > " + steps.join(" > ");
+  };
+
+  const valueOf = (element) => {
+    if (element.isContentEditable) return { html: element.innerHTML };
+    if (element.type === "checkbox" || element.type === "radio") return { checked: element.checked };
+    if (element.tagName === "SELECT") return { selected: Array.from(element.options, (option) => option.selected) };
+    return { value: element.value };
+  };
+
+  const edited = new Set();
+  let formTimer = 0;
+  const reportForms = () => {
+    formTimer = 0;
+    const edits = [];
+    for (const element of edited) {
+      if (!element.isConnected || secret(element)) continue;
+      edits.push({ at: selectorOf(element), ...valueOf(element) });
+    }
+    post({ kind: "form", frame: framePath(), edits: { url: location.href, edits } });
+  };
+  const onEdit = (event) => {
+    if (!event.isTrusted && !event.composed) return;
+    let element = event.target;
+    if (!(element instanceof Element)) return;
+    if (element.isContentEditable) {
+      while (element.parentElement && element.parentElement.isContentEditable) element = element.parentElement;
+    } else if (!("value" in element)) {
+      return;
+    }
+    if (secret(element)) return;
+    edited.add(element);
+    if (element.type === "radio") {
+      for (const other of document.getElementsByName(element.name)) if (other.type === "radio") edited.add(other);
+    }
+    if (!formTimer) formTimer = setTimeout(reportForms, 150);
+  };
+  window.addEventListener("input", onEdit, true);
+  window.addEventListener("change", onEdit, true);
+
+  if (window === window.top) {
+    let scrollTimer = 0;
+    window.addEventListener("scroll", () => {
+      if (scrollTimer) return;
+      scrollTimer = setTimeout(() => {
+        scrollTimer = 0;
+        post({ kind: "scroll", x: window.scrollX, y: window.scrollY });
+      }, 150);
+    }, { capture: true, passive: true });
+  }
+
+  // What a form sends, should it go to another site: the engine does not tell its embedder.
+  let submitter = null;
+  window.addEventListener("submit", (event) => { submitter = event.submitter; }, true);
+  window.addEventListener("formdata", (event) => {
+    const form = event.target;
+    const by = submitter && submitter.form === form ? submitter : null;
+    submitter = null;
+    const attribute = (name, overriding) => (by && by.getAttribute(overriding)) || form.getAttribute(name) || "";
+    if (attribute("method", "formmethod").toLowerCase() !== "post") return;
+    const entries = [];
+    for (const [name, value] of event.formData) {
+      if (typeof value === "string") entries.push([name, value]);
+      else if (value.size === 0) entries.push([name, { name: value.name, type: value.type, data: "" }]);
+    }
+    post({
+      kind: "submit",
+      action: new URL(attribute("action", "formaction") || location.href, document.baseURI).href,
+      enctype: attribute("enctype", "formenctype").toLowerCase() || "application/x-www-form-urlencoded",
+      entries,
+    });
+  }, true);
+})();

@@ -1,0 +1,85 @@
+//! The page-agent's script half: runs in a world of its own in every frame, and reports what the engine does not keep —
+//! typed text, scroll position, and what a form is about to send. It never reports passwords or card fields.
+
+use std::rc::Rc;
+
+use serde::Deserialize;
+use webkit2gtk::gio::Cancellable;
+use webkit2gtk::{
+    UserContentInjectedFrames, UserContentManagerExt, UserScript, UserScriptInjectionTime, WebView, WebViewExt,
+};
+
+use super::View;
+use super::navigation::SubmittedForm;
+
+/// The script world that pages cannot reach into.
+pub(super) const WORLD: &str = "regen";
+const SCRIPT: &str = include_str!("agent.js");
+const HANDLER: &str = "regen";
+/// Longest report that is looked at.
+const LONGEST: usize = 4 * 1024 * 1024;
+
+/// What the script says.
+#[derive(Debug, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+enum Report {
+    /// The edited controls of a frame.
+    Form { frame: String, edits: serde_json::Value },
+    /// The main frame was scrolled.
+    Scroll { x: f64, y: f64 },
+    /// A form of any frame is about to be sent.
+    Submit(SubmittedForm),
+}
+
+pub(super) fn connect(view: &Rc<View>) {
+    let Some(manager) = view.web.user_content_manager() else { return };
+    manager.register_script_message_handler_in_world(HANDLER, WORLD);
+    let weak = Rc::downgrade(view);
+    manager.connect_script_message_received(Some(HANDLER), move |_, message| {
+        if let (Some(view), Some(value)) = (weak.upgrade(), message.js_value()) {
+            view.report(&javascript_text(&value));
+        }
+    });
+    manager.add_script(&script(SCRIPT, UserScriptInjectionTime::Start));
+}
+
+/// A script for every frame, in the page-agent's world.
+pub(super) fn script(source: &str, time: UserScriptInjectionTime) -> UserScript {
+    UserScript::for_world(source, UserContentInjectedFrames::AllFrames, time, WORLD, &[], &[])
+}
+
+/// Evaluates an expression in the main frame, in the page-agent's world, as text.
+pub(super) fn evaluate(web: &WebView, source: &str, done: impl FnOnce(Result<String, String>) + 'static) {
+    web.evaluate_javascript(source, Some(WORLD), None, None::<&Cancellable>, move |result| {
+        done(result.map(|value| javascript_text(&value)).map_err(|error| error.to_string()));
+    });
+}
+
+fn javascript_text(value: &javascriptcore::Value) -> String {
+    javascriptcore::ValueExt::to_str(value).to_string()
+}
+
+impl View {
+    fn report(self: &Rc<Self>, text: &str) {
+        if text.len() > LONGEST {
+            return;
+        }
+        match serde_json::from_str(text) {
+            Ok(Report::Form { frame, edits }) => {
+                // A page with endless frames must not fill the store.
+                if self.forms.borrow().len() < 100 {
+                    self.forms.borrow_mut().insert(frame, edits);
+                    self.touch();
+                }
+            }
+            Ok(Report::Scroll { x, y }) => {
+                self.scroll.set((x, y));
+                self.touch();
+            }
+            Ok(Report::Submit(form)) => {
+                self.last_form.replace(Some(form));
+            }
+            Err(error) => tracing::debug!("page-agent: {error}"),
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! The page that stands where a page could not be had: which host, why, and a Retry that works.
+
+use std::rc::Rc;
+
+use regen_proto::kernel::v1::{LoadFailed, page_event::Body};
+use std::sync::PoisonError;
+use webkit2gtk::{LoadEvent, NetworkError, PolicyError, WebViewExt, gio};
+
+use super::View;
+
+/// Whether an error page is in the view.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Stage {
+    /// A page of the web.
+    #[default]
+    None,
+    /// The next load is the error page's.
+    Expected,
+    /// The error page.
+    Shown,
+}
+
+const PAGE: &str = include_str!("error_page.html");
+
+pub(super) fn connect(view: &Rc<View>) {
+    let weak = Rc::downgrade(view);
+    view.web.connect_load_failed(move |_, event, url, error| {
+        let Some(view) = weak.upgrade() else { return false };
+        if is_no_failure(error) {
+            view.load_abandoned();
+            return true;
+        }
+        view.failed(event, url, error);
+        true
+    });
+    let weak = Rc::downgrade(view);
+    view.web.connect_load_failed_with_tls_errors(move |_, url, _certificate, problems| {
+        let Some(view) = weak.upgrade() else { return false };
+        view.show_error(url, "The connection is not secure", &describe_tls(problems));
+        true
+    });
+}
+
+/// The user stopped it, another load took its place, or it became a download.
+fn is_no_failure(error: &glib::Error) -> bool {
+    error.matches(NetworkError::Cancelled)
+        || error.matches(PolicyError::FrameLoadInterruptedByPolicyChange)
+        || error.matches(gio::IOErrorEnum::Cancelled)
+}
+
+impl View {
+    fn failed(self: &Rc<Self>, _event: LoadEvent, url: &str, error: &glib::Error) {
+        let host = host_of(url);
+        let known = self.host().and_then(|regen| {
+            regen.tunnel.failures.lock().unwrap_or_else(PoisonError::into_inner).get(&host).cloned()
+        });
+        let reason = known.unwrap_or_else(|| error.message().to_owned());
+        let title = if host.is_empty() { "This address cannot be opened" } else { "This page cannot be reached" };
+        self.show_error(url, title, &sentence(&reason));
+    }
+
+    fn load_abandoned(self: &Rc<Self>) {
+        if self.error_page.get() == Stage::None && !self.committed.borrow().is_empty() {
+            self.commit_again();
+        }
+    }
+
+    /// Shows the error page in the place of `url`, so that reloading tries it again.
+    pub(super) fn show_error(self: &Rc<Self>, url: &str, title: &str, reason: &str) {
+        self.error_page.set(Stage::Expected);
+        self.restored();
+        let host = host_of(url);
+        let page = PAGE
+            .replace("{{title}}", &escape(title))
+            .replace("{{host}}", &escape(&host))
+            .replace("{{reason}}", &escape(reason))
+            .replace("{{url}}", &escape(url));
+        self.web.load_alternate_html(&page, url, None);
+        self.tell(Body::LoadFailed(LoadFailed { url: url.to_owned(), reason: format!("{title}: {reason}") }));
+    }
+
+    pub(super) fn reload(self: &Rc<Self>, bypass_cache: bool) {
+        if bypass_cache { self.web.reload_bypass_cache() } else { self.web.reload() }
+    }
+}
+
+fn host_of(url: &str) -> String {
+    let url = url::Url::parse(url).ok();
+    url.and_then(|url| url.host_str().map(|host| host.trim_matches(['[', ']']).to_owned())).unwrap_or_default()
+}
+
+fn sentence(text: &str) -> String {
+    let mut text = text.trim_end_matches('.').to_owned();
+    if let Some(first) = text.get_mut(0..1) {
+        first.make_ascii_uppercase();
+    }
+    text.push('.');
+    text
+}
+
+fn describe_tls(problems: gio::TlsCertificateFlags) -> String {
+    let known = [
+        (gio::TlsCertificateFlags::EXPIRED, "its certificate has expired"),
+        (gio::TlsCertificateFlags::NOT_ACTIVATED, "its certificate is not valid yet"),
+        (gio::TlsCertificateFlags::BAD_IDENTITY, "its certificate belongs to another host"),
+        (gio::TlsCertificateFlags::UNKNOWN_CA, "its certificate was not issued by an authority that this profile trusts"),
+        (gio::TlsCertificateFlags::REVOKED, "its certificate was revoked"),
+        (gio::TlsCertificateFlags::INSECURE, "its certificate uses an algorithm that is no longer secure"),
+    ];
+    let named: Vec<&str> = known.iter().filter(|(flag, _)| problems.contains(*flag)).map(|(_, text)| *text).collect();
+    let list = if named.is_empty() { "its certificate is not valid".to_owned() } else { named.join(", and ") };
+    sentence(&format!("{list}. Nothing was sent to it"))
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_of_the_address_becomes_markup() {
+        assert_eq!(escape("<a href=\"x\">&"), "&lt;a href=&quot;x&quot;&gt;&amp;");
+        assert_eq!(host_of("http://[::1]:80/x"), "::1");
+        assert_eq!(sentence("no route."), "No route.");
+    }
+}

@@ -1,0 +1,384 @@
+//! One tab's view: a GTK window with a web view in it, on this process's own display.
+
+mod agent;
+mod downloads;
+mod error_page;
+mod files;
+mod navigation;
+mod popups;
+mod restore;
+mod signals;
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::os::fd::{AsFd, OwnedFd};
+use std::rc::{Rc, Weak};
+use std::time::Duration;
+
+use gtk::prelude::*;
+use regen_proto::convert::FromChild;
+use regen_proto::kernel::v1::host_command::Body as Command;
+use regen_proto::kernel::v1::{
+    Find, OpenView, PutSnapshot, Query, QueryKind, Reply, Snapshot, page_event,
+};
+use regen_proto::kernel_channel::MAX_INLINE;
+use regen_proto::page::v1::{Edit, ToPage, to_page};
+use regen_runtime::Sealed;
+use tokio::sync::oneshot;
+use webkit2gtk::{
+    CookieManagerExt, CookiePersistentStorage, FindControllerExt, FindOptions, HardwareAccelerationPolicy,
+    SettingsExt, WebContextExt, WebView, WebViewExt,
+};
+use wry::{ProxyConfig, ProxyEndpoint, WebViewBuilder, WebViewBuilderExtUnix, WebViewExtUnix};
+
+use crate::display::{DisplayCommand, Picture, VIEW_TITLE, ViewId};
+use crate::host::{BUCKET, Host};
+
+/// A change is saved when nothing else has changed for this long.
+const IDLE: Duration = Duration::from_millis(120);
+/// A picture of a page that draws nothing new is taken after this long.
+const PICTURE: Duration = Duration::from_secs(5);
+
+/// One tab.
+pub(crate) struct View {
+    id: Cell<ViewId>,
+    host: Weak<Host>,
+    window: gtk::Window,
+    /// wry destroys the web view when this goes.
+    _wry: wry::WebView,
+    web: WebView,
+    visible: Cell<bool>,
+    /// The page lives in its opener's host, and may be of any site.
+    is_popup: bool,
+    /// The URL of the last commit that the broker knows.
+    committed: RefCell<String>,
+    /// What the page-agent last said.
+    scroll: Cell<(f64, f64)>,
+    forms: RefCell<HashMap<String, serde_json::Value>>,
+    pending_snapshot: Cell<bool>,
+    changed: Cell<bool>,
+    error_page: Cell<error_page::Stage>,
+    last_form: RefCell<Option<navigation::SubmittedForm>>,
+    choosers: RefCell<HashMap<u64, webkit2gtk::FileChooserRequest>>,
+    downloads: RefCell<HashMap<u64, downloads::Running>>,
+    restore_script: RefCell<Option<webkit2gtk::UserScript>>,
+}
+
+impl View {
+    /// Makes a view for a tab, and restores or loads what the broker says.
+    pub(crate) fn open(
+        host: &Rc<Host>,
+        id: ViewId,
+        open: OpenView,
+        descriptors: Vec<OwnedFd>,
+    ) -> anyhow::Result<Rc<Self>> {
+        let view = Self::build(host, id, None)?;
+        view.show(open.visible);
+        let snapshot = match (open.snapshot, descriptors.first()) {
+            (Some(snapshot), _) => Some(snapshot),
+            (None, Some(payload)) => Some(restore::read(payload, open.snapshot_size)?),
+            (None, None) => None,
+        };
+        match snapshot {
+            Some(snapshot) => view.restore(&snapshot, open.load.as_ref()),
+            None => {
+                if let Some(load) = &open.load {
+                    view.load(load);
+                }
+            }
+        }
+        Ok(view)
+    }
+
+    /// A view without a page; `opener` shares its web process with it.
+    fn build(host: &Rc<Host>, id: ViewId, opener: Option<&WebView>) -> anyhow::Result<Rc<Self>> {
+        let window = gtk::Window::new(gtk::WindowType::Toplevel);
+        window.set_title(&format!("{VIEW_TITLE}{id}"));
+        window.set_decorated(false);
+        window.set_default_size(i32::try_from(host.size.0)?, i32::try_from(host.size.1)?);
+        window.fullscreen();
+        let mut context = host.context.borrow_mut();
+        let proxy = ProxyEndpoint { host: "127.0.0.1".to_owned(), port: host.tunnel.port.to_string() };
+        let mut builder = WebViewBuilder::new_with_web_context(&mut context)
+            .with_proxy_config(ProxyConfig::Socks5(proxy))
+            .with_clipboard(false)
+            .with_focused(true);
+        if let Some(opener) = opener {
+            builder = builder.with_related_view(opener.clone());
+        } else {
+            builder = builder.with_extensions_path("/regen/page-agent");
+        }
+        let wry = builder.build_gtk(&window)?;
+        let web = wry.webview();
+        configure(&web, host.site.as_str());
+        let view = Rc::new(Self {
+            id: Cell::new(id),
+            host: Rc::downgrade(host),
+            window,
+            _wry: wry,
+            web,
+            visible: Cell::new(false),
+            is_popup: opener.is_some(),
+            committed: RefCell::default(),
+            scroll: Cell::default(),
+            forms: RefCell::default(),
+            pending_snapshot: Cell::default(),
+            changed: Cell::default(),
+            error_page: Cell::default(),
+            last_form: RefCell::default(),
+            choosers: RefCell::default(),
+            downloads: RefCell::default(),
+            restore_script: RefCell::default(),
+        });
+        signals::connect(&view);
+        agent::connect(&view);
+        popups::connect(&view);
+        navigation::connect(&view);
+        files::connect(&view);
+        downloads::connect(&view);
+        Ok(view)
+    }
+
+    fn host(&self) -> Option<Rc<Host>> {
+        self.host.upgrade()
+    }
+
+    /// Tells the broker something about this tab.
+    fn tell(&self, event: page_event::Body) {
+        if let Some(host) = self.host() {
+            host.outbox.page(self.id.get(), event);
+        }
+    }
+
+    /// A popup got its tab.
+    pub(crate) fn adopt(self: &Rc<Self>, id: ViewId) {
+        self.id.set(id);
+        self.window.set_title(&format!("{VIEW_TITLE}{id}"));
+        self.show(true);
+        self.commit_again();
+    }
+
+    pub(crate) fn destroy(&self) {
+        self.web.stop_loading();
+        self.window.hide();
+        self.window.close();
+    }
+
+    /// Asks the page whether it may be closed; its consent arrives as a `close` signal.
+    pub(crate) fn try_close(&self) {
+        self.web.try_close();
+    }
+
+    /// Commands of the engine's own. Returns whether it was one.
+    pub(crate) fn edit(&self, input: &ToPage) -> bool {
+        let Some(to_page::Body::EditCommand(edit)) = &input.body else { return false };
+        let name = match edit.edit() {
+            Edit::Copy => "Copy",
+            Edit::Cut => "Cut",
+            Edit::SelectAll => "SelectAll",
+            Edit::Undo => "Undo",
+            Edit::Redo => "Redo",
+            Edit::Unspecified => return true,
+        };
+        self.web.execute_editing_command(name);
+        true
+    }
+
+    pub(crate) fn command(self: &Rc<Self>, command: Command, descriptors: Vec<OwnedFd>) {
+        match command {
+            Command::Navigate(load) => self.load(&load),
+            Command::GoHistory(delta) if delta < 0 => self.web.go_back(),
+            Command::GoHistory(_) => self.web.go_forward(),
+            Command::Reload(reload) => self.reload(reload.bypass_cache),
+            Command::Stop(_) => self.web.stop_loading(),
+            Command::SetVisible(visible) => self.show(visible),
+            Command::Zoom(zoom) => self.web.set_zoom_level(zoom.clamp(0.25, 5.0)),
+            Command::Mute(muted) => self.web.set_is_muted(muted),
+            Command::Find(find) => self.find(&find),
+            Command::Query(query) => self.query(&query),
+            Command::FilesChosen(chosen) => self.files_chosen(chosen, descriptors),
+            Command::Download(answer) => self.download_answered(&answer, descriptors),
+            Command::TakeSnapshot(_) => self.snapshot(),
+            Command::Open(_)
+            | Command::Close(_)
+            | Command::Input(_)
+            | Command::AdoptPopup(_)
+            | Command::ReleaseBuffers(_) => {}
+        }
+    }
+
+    fn show(&self, visible: bool) {
+        self.visible.set(visible);
+        if visible {
+            self.window.show_all();
+            self.web.grab_focus();
+        } else {
+            self.snapshot_if_changed();
+            self.window.hide();
+        }
+    }
+
+    fn find(&self, find: &Find) {
+        const MOST: u32 = 1000;
+        let Some(controller) = self.web.find_controller() else { return };
+        if find.text.is_empty() {
+            controller.search_finish();
+        } else if find.next && controller.search_text().as_deref() == Some(&find.text) {
+            if find.forward { controller.search_next() } else { controller.search_previous() }
+        } else {
+            let mut options = FindOptions::CASE_INSENSITIVE | FindOptions::WRAP_AROUND;
+            options.set(FindOptions::BACKWARDS, !find.forward);
+            controller.search(&find.text, options.bits(), MOST);
+            controller.count_matches(&find.text, options.bits(), MOST);
+        }
+    }
+
+    fn query(self: &Rc<Self>, query: &Query) {
+        match query.kind() {
+            QueryKind::Text => self.answer_text(query.request),
+            QueryKind::Screenshot => self.answer_picture(query.request),
+            QueryKind::Unspecified => {
+                self.reply(Reply { request: query.request, error: "an unknown question".into(), ..Reply::default() });
+            }
+        }
+    }
+
+    fn reply(&self, reply: Reply) {
+        if let Some(host) = self.host() {
+            host.outbox.send(FromChild::Reply(reply));
+        }
+    }
+
+    fn reply_payload(&self, reply: Reply, payload: &[u8]) {
+        let Some(host) = self.host() else { return };
+        match Sealed::new(payload).and_then(|sealed| sealed.as_fd().try_clone_to_owned()) {
+            Ok(fd) => {
+                let reply = Reply { payload_size: payload.len() as u64, ..reply };
+                host.outbox.send_with(FromChild::Reply(reply), vec![fd]);
+            }
+            Err(error) => self.reply(Reply { error: error.to_string(), ..reply }),
+        }
+    }
+
+    fn answer_text(self: &Rc<Self>, request: u64) {
+        let view = Rc::clone(self);
+        let script = "(document.body || document.documentElement).innerText";
+        agent::evaluate(&self.web, script, move |result| match result {
+            Ok(text) if text.len() > MAX_INLINE / 2 => {
+                view.reply_payload(Reply { request, ..Reply::default() }, text.as_bytes());
+            }
+            Ok(text) => view.reply(Reply { request, text, ..Reply::default() }),
+            Err(error) => view.reply(Reply { request, error, ..Reply::default() }),
+        });
+    }
+
+    fn answer_picture(self: &Rc<Self>, request: u64) {
+        let Some(host) = self.host() else { return };
+        let was_visible = self.visible.get();
+        if !was_visible {
+            self.show(true);
+        }
+        // A page that is still loading has not drawn itself.
+        self.web.queue_draw();
+        let (answer, picture) = oneshot::channel::<Picture>();
+        host.display.send(DisplayCommand::Capture(self.id.get(), answer));
+        let view = Rc::clone(self);
+        glib::MainContext::default().spawn_local(async move {
+            let reply = Reply { request, ..Reply::default() };
+            let drawn = tokio::select! {
+                picture = picture => picture.ok(),
+                () = glib::timeout_future(PICTURE) => None,
+            };
+            match drawn {
+                Some(picture) => {
+                    let reply = Reply { width: picture.width, height: picture.height, ..reply };
+                    view.reply_payload(reply, &picture.bgra);
+                }
+                None => {
+                    let error = "the page has not been drawn within 5 s".to_owned();
+                    view.reply(Reply { error, ..reply });
+                }
+            }
+            if !was_visible {
+                view.show(false);
+            }
+        });
+    }
+
+    /// Something worth saving has changed.
+    fn touch(self: &Rc<Self>) {
+        self.changed.set(true);
+        if self.pending_snapshot.replace(true) {
+            return;
+        }
+        let view = Rc::downgrade(self);
+        glib::timeout_add_local_once(IDLE, move || {
+            if let Some(view) = view.upgrade() {
+                view.pending_snapshot.set(false);
+                view.snapshot_if_changed();
+            }
+        });
+    }
+
+    pub(crate) fn snapshot_if_changed(&self) {
+        if self.changed.get() {
+            self.snapshot();
+        }
+    }
+
+    /// Sends the broker what it needs to bring this view back.
+    pub(crate) fn snapshot(&self) {
+        let Some(host) = self.host() else { return };
+        // Before its first page there is nothing to come back to.
+        if self.is_popup || self.committed.borrow().is_empty() {
+            return;
+        }
+        self.changed.set(false);
+        let Some(snapshot) = self.take_snapshot() else { return };
+        let tab = self.id.get();
+        let encoded = prost::Message::encode_to_vec(&snapshot);
+        if encoded.len() <= MAX_INLINE {
+            let put = PutSnapshot { tab, snapshot: Some(snapshot), payload_size: 0 };
+            host.outbox.send(FromChild::PutSnapshot(put));
+            return;
+        }
+        match Sealed::new(&encoded).and_then(|sealed| sealed.as_fd().try_clone_to_owned()) {
+            Ok(fd) => {
+                let put = PutSnapshot { tab, snapshot: None, payload_size: encoded.len() as u64 };
+                host.outbox.send_with(FromChild::PutSnapshot(put), vec![fd]);
+            }
+            Err(error) => tracing::error!("a snapshot is lost: {error}"),
+        }
+    }
+
+    fn take_snapshot(&self) -> Option<Snapshot> {
+        let session_state = self.web.session_state()?.serialize()?.to_vec();
+        let (scroll_x, scroll_y) = self.scroll.get();
+        let forms = self.forms.borrow();
+        let form = if forms.is_empty() { Vec::new() } else { serde_json::to_vec(&*forms).ok()? };
+        Some(Snapshot { session_state, scroll_x, scroll_y, form, zoom: self.web.zoom_level() })
+    }
+}
+
+fn configure(web: &WebView, site: &str) {
+    if let Some(settings) = WebViewExt::settings(web) {
+        settings.set_hardware_acceleration_policy(HardwareAccelerationPolicy::Never);
+        settings.set_javascript_can_open_windows_automatically(false);
+        settings.set_enable_developer_extras(true);
+        settings.set_allow_file_access_from_file_urls(false);
+        settings.set_enable_back_forward_navigation_gestures(false);
+    }
+    if let Some(input) = web.input_method_context() {
+        webkit2gtk::InputMethodContextExt::set_enable_preedit(&input, true);
+    }
+    if let Some(context) = web.context() {
+        context.set_web_extensions_initialization_user_data(&(site,).to_variant());
+        // wry's default is a text file, which loses cookies in a crash.
+        if let Some(cookies) = context.cookie_manager() {
+            cookies.set_persistent_storage(&format!("{BUCKET}/cookies.sqlite"), CookiePersistentStorage::Sqlite);
+        }
+        if context.favicon_database_directory().is_none() {
+            context.set_favicon_database_directory(Some(&format!("{BUCKET}/favicons")));
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! Where a page may go. The broker decides which process shows which site; this side carries out, and hands over what
+//! belongs elsewhere: with its method, body, referrer and initiator, so that the web's own rules still hold over there.
+
+use std::rc::Rc;
+
+use glib::object::Cast;
+use glib::variant::{FromVariant, ToVariant};
+use regen_proto::kernel::v1::{Load, NewTab, page_event::Body};
+use serde::{Deserialize, Serialize};
+use webkit2gtk::{
+    NavigationPolicyDecision, NavigationPolicyDecisionExt, PolicyDecision, PolicyDecisionExt, PolicyDecisionType,
+    ResponsePolicyDecision, ResponsePolicyDecisionExt, URIRequestExt, UserMessage, UserMessageExt, WebViewExt,
+};
+
+use super::View;
+
+const BOOTSTRAP: &str = include_str!("bootstrap.html");
+const MIDDLE_BUTTON: u32 = 2;
+/// GDK's Control modifier.
+const CONTROL: u32 = 1 << 2;
+
+/// A form that was just sent, as the page-agent saw it.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+pub(super) struct SubmittedForm {
+    pub(super) action: String,
+    pub(super) enctype: String,
+    pub(super) entries: serde_json::Value,
+}
+
+pub(super) fn connect(view: &Rc<View>) {
+    super::error_page::connect(view);
+    let weak = Rc::downgrade(view);
+    view.web.connect_decide_policy(move |_, decision, kind| {
+        weak.upgrade().is_some_and(|view| view.decide(decision, kind))
+    });
+    let weak = Rc::downgrade(view);
+    view.web.connect_user_message_received(move |_, message| {
+        weak.upgrade().is_some_and(|view| view.agent_message(message))
+    });
+}
+
+impl View {
+    /// Loads what the broker says.
+    pub(super) fn load(self: &Rc<Self>, load: &Load) {
+        if load.initiator.is_empty() {
+            self.web.load_uri(&load.url);
+            return;
+        }
+        // A plain load would look as if the user had typed the address: that would be CSRF. A document of an opaque
+        // origin starts it instead, and the page-agent puts in what the initiator is entitled to say.
+        let words = (load.url.as_str(), load.initiator.as_str(), load.referrer.as_str(), load.method.as_str());
+        let message = UserMessage::new("handover", Some(&words.to_variant()));
+        self.web.send_message_to_page(&message, None::<&webkit2gtk::gio::Cancellable>, |_| {});
+        let form: Option<SubmittedForm> = serde_json::from_slice(&load.body).ok();
+        let data = serde_json::json!({ "url": load.url, "method": load.method, "form": form });
+        // `<` could end the script element that holds it.
+        let page = BOOTSTRAP.replace("\"$LOAD\"", &data.to_string().replace('<', "\\u003c"));
+        self.web.load_html(&page, Some("about:blank"));
+    }
+
+    fn decide(self: &Rc<Self>, decision: &PolicyDecision, kind: PolicyDecisionType) -> bool {
+        match kind {
+            PolicyDecisionType::NavigationAction => {
+                decision.downcast_ref::<NavigationPolicyDecision>().is_some_and(|navigation| self.decide_navigation(navigation))
+            }
+            PolicyDecisionType::Response => {
+                decision.downcast_ref::<ResponsePolicyDecision>().is_some_and(|response| {
+                    let shown = response.is_mime_type_supported();
+                    if !shown {
+                        response.download();
+                    }
+                    !shown
+                })
+            }
+            _ => false,
+        }
+    }
+
+    fn decide_navigation(self: &Rc<Self>, decision: &NavigationPolicyDecision) -> bool {
+        let Some(action) = decision.navigation_action() else { return false };
+        let url = action.request().and_then(|request| request.uri()).map(String::from).unwrap_or_default();
+        let new_tab = action.mouse_button() == MIDDLE_BUTTON || action.modifiers() & CONTROL != 0;
+        if new_tab && action.is_user_gesture() && (url.starts_with("http:") || url.starts_with("https:")) {
+            decision.ignore();
+            self.open_tab(url, true);
+            return true;
+        }
+        false
+    }
+
+    /// Opens another tab from this page, with this page as its initiator.
+    pub(super) fn open_tab(&self, url: String, background: bool) {
+        let initiator = self.origin();
+        let load = Load { url, referrer: self.referrer(), initiator, user_gesture: true, ..Load::default() };
+        self.tell(Body::NewTab(NewTab { load: Some(load), background, user_gesture: true }));
+    }
+
+    /// The origin of the page that is shown.
+    pub(super) fn origin(&self) -> String {
+        let url = url::Url::parse(&self.committed.borrow()).ok();
+        url.map(|url| url.origin().ascii_serialization()).unwrap_or_default()
+    }
+
+    /// What another site learns of this page under the web's default policy: its origin, and nothing after a downgrade.
+    fn referrer(&self) -> String {
+        let origin = self.origin();
+        if origin.is_empty() || origin == "null" { String::new() } else { format!("{origin}/") }
+    }
+
+    /// The page-agent in the web process stopped the main frame on its way to another site.
+    fn agent_message(self: &Rc<Self>, message: &UserMessage) -> bool {
+        if message.name().as_deref() != Some("handover") {
+            return false;
+        }
+        let Some((url, method, referrer)) =
+            message.parameters().and_then(|words| <(String, String, String)>::from_variant(&words))
+        else {
+            return false;
+        };
+        let initiator = self.origin();
+        if initiator.is_empty() {
+            // A redirect before this view had a page: the broker's own load led here, and its initiator stands.
+            let load = Load { url, method, referrer, initiator: self.site_origin(), ..Load::default() };
+            self.tell(Body::Handover(load));
+            return true;
+        }
+        let form = self.last_form.take().filter(|form| method == "POST" && same_target(&form.action, &url));
+        let body = form.and_then(|form| serde_json::to_vec(&form).ok()).unwrap_or_default();
+        let load = Load { url, method, body, referrer, initiator, ..Load::default() };
+        self.tell(Body::Handover(load));
+        true
+    }
+
+    fn site_origin(&self) -> String {
+        self.host().map(|host| host.site.as_str().to_owned()).unwrap_or_default()
+    }
+}
+
+fn same_target(action: &str, url: &str) -> bool {
+    action.split('#').next() == url.split('#').next()
+}

@@ -1,0 +1,47 @@
+//! Windows that a page opens. One that keeps its opener lives here, in its opener's host; any other is a tab of its own,
+//! wherever its site belongs.
+
+use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use glib::object::Cast;
+use regen_proto::kernel::v1::{PopupOpened, page_event::Body};
+use webkit2gtk::{NavigationAction, NavigationType, URIRequestExt, UserMessage, WebViewExt};
+
+use super::View;
+
+static NEXT: AtomicU64 = AtomicU64::new(1);
+
+pub(super) fn connect(view: &Rc<View>) {
+    let weak = Rc::downgrade(view);
+    view.web.connect_create(move |_, action| weak.upgrade()?.opened_window(&mut action.clone()));
+}
+
+impl View {
+    fn opened_window(self: &Rc<Self>, action: &mut NavigationAction) -> Option<gtk::Widget> {
+        let url = action.request().and_then(|request| request.uri()).map(String::from).unwrap_or_default();
+        if !action.is_user_gesture() {
+            return None;
+        }
+        // A link to a new window has no opener, as the web has it since 2021; a script's window has one.
+        if action.navigation_type() == NavigationType::LinkClicked {
+            self.open_tab(url, false);
+            return None;
+        }
+        let host = self.host()?;
+        let token = NEXT.fetch_add(1, Ordering::Relaxed);
+        let popup = match Self::build(&host, 0, Some(&self.web)) {
+            Ok(popup) => popup,
+            Err(error) => {
+                tracing::error!("cannot make a popup: {error}");
+                return None;
+            }
+        };
+        let exempt = UserMessage::new("popup", None);
+        popup.web.send_message_to_page(&exempt, None::<&webkit2gtk::gio::Cancellable>, |_| {});
+        let widget: gtk::Widget = popup.web.clone().upcast();
+        host.popups.borrow_mut().insert(token, popup);
+        self.tell(Body::PopupOpened(PopupOpened { token, url, user_gesture: true }));
+        Some(widget)
+    }
+}

@@ -1,0 +1,57 @@
+// Replays scroll position and typed text into a page that came back: see restore.rs. The two constants are filled in.
+(() => {
+  "use strict";
+  const forms = "$FORMS";
+  const [scrollX, scrollY] = "$SCROLL";
+
+  const framePath = () => {
+    const path = [];
+    for (let frame = window; frame !== frame.parent; frame = frame.parent) {
+      const siblings = frame.parent.frames;
+      let index = 0;
+      while (index < siblings.length && siblings[index] !== frame) index += 1;
+      path.unshift(index);
+    }
+    return path.join(".");
+  };
+
+  const GIVE_UP = Date.now() + 10000;
+  let touched = false;
+  for (const kind of ["wheel", "keydown", "pointerdown", "touchstart"]) {
+    window.addEventListener(kind, (event) => { touched = touched || event.isTrusted; }, { capture: true, passive: true });
+  }
+
+  const fill = (element, edit) => {
+    if ("html" in edit) element.innerHTML = edit.html;
+    else if ("checked" in edit) element.checked = edit.checked;
+    else if ("selected" in edit) edit.selected.forEach((on, i) => { if (element.options[i]) element.options[i].selected = on; });
+    else element.value = edit.value;
+    // Scripts of the page that mirror a control must learn of it.
+    element.dispatchEvent(new Event("input", { bubbles: true, composed: true }));
+    element.dispatchEvent(new Event("change", { bubbles: true }));
+  };
+
+  const mine = forms[framePath()];
+  let waiting = mine && mine.url === location.href ? mine.edits.slice() : [];
+  const fillWhatIsThere = () => {
+    waiting = waiting.filter((edit) => {
+      const element = document.querySelector(edit.at);
+      if (!element) return true;
+      fill(element, edit);
+      return false;
+    });
+    if (waiting.length && Date.now() < GIVE_UP) setTimeout(fillWhatIsThere, 100);
+  };
+  fillWhatIsThere();
+
+  const scroll = () => {
+    if (touched || Date.now() > GIVE_UP) return;
+    if (Math.abs(window.scrollX - scrollX) <= 1 && Math.abs(window.scrollY - scrollY) <= 1) return;
+    window.scrollTo({ left: scrollX, top: scrollY, behavior: "instant" });
+    setTimeout(scroll, 100);
+  };
+  if (window === window.top && (scrollX || scrollY)) {
+    scroll();
+    window.addEventListener("load", () => setTimeout(scroll, 50));
+  }
+})();

@@ -1,0 +1,63 @@
+//! Bringing a page back: the engine's own back/forward list, then what it does not keep — scroll and typed text.
+
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+
+use prost::Message;
+use regen_proto::convert::MAX_SNAPSHOT;
+use regen_proto::kernel::v1::{Load, Snapshot};
+use webkit2gtk::{
+    BackForwardListExt, UserContentManagerExt, UserScriptInjectionTime, WebViewExt, WebViewSessionState,
+};
+
+use super::View;
+use super::agent;
+
+const SCRIPT: &str = include_str!("restore.js");
+
+/// A snapshot that was too large for a datagram.
+pub(super) fn read(payload: &OwnedFd, size: u64) -> anyhow::Result<Snapshot> {
+    let bytes = regen_runtime::read_sealed(payload, size, MAX_SNAPSHOT)?;
+    Ok(Snapshot::decode(bytes.as_slice())?)
+}
+
+impl View {
+    /// Restores, and loads `load` on top where the snapshot is older than the last commit.
+    pub(super) fn restore(self: &Rc<Self>, snapshot: &Snapshot, load: Option<&Load>) {
+        let state = WebViewSessionState::new(&glib::Bytes::from(&snapshot.session_state));
+        self.web.restore_session_state(&state);
+        if snapshot.zoom > 0.0 {
+            self.web.set_zoom_level(snapshot.zoom);
+        }
+        if let Some(load) = load {
+            self.load(load);
+            return;
+        }
+        self.replay(snapshot);
+        let current = self.web.back_forward_list().and_then(|list| list.current_item());
+        match current {
+            Some(item) => self.web.go_to_back_forward_list_item(&item),
+            None => tracing::warn!("a snapshot without a page"),
+        }
+    }
+
+    /// Puts what the page-agent knew into the page as it loads.
+    fn replay(&self, snapshot: &Snapshot) {
+        let forms = std::str::from_utf8(&snapshot.form).ok().filter(|form| !form.is_empty()).unwrap_or("{}");
+        let scroll = format!("[{}, {}]", snapshot.scroll_x, snapshot.scroll_y);
+        // Both are JSON, which is also JavaScript.
+        let source = SCRIPT.replace("\"$FORMS\"", forms).replace("\"$SCROLL\"", &scroll);
+        let script = agent::script(&source, UserScriptInjectionTime::End);
+        if let Some(manager) = self.web.user_content_manager() {
+            manager.add_script(&script);
+            self.restore_script.replace(Some(script));
+        }
+    }
+
+    /// The page is back: a later load gets nothing of it.
+    pub(super) fn restored(&self) {
+        if let (Some(manager), Some(script)) = (self.web.user_content_manager(), self.restore_script.take()) {
+            manager.remove_script(&script);
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! What the engine says about a page → what the broker is told.
+
+use std::rc::Rc;
+
+use gtk::cairo;
+use regen_proto::kernel::v1::{
+    Empty, Favicon, FindResult, LoadFinished, LoadStarted, NavigationCommitted, TlsState, page_event::Body,
+};
+use regen_proto::page::v1::HoverLink;
+use webkit2gtk::{FindControllerExt, HitTestResultExt, LoadEvent, WebViewExt};
+
+use super::View;
+use super::error_page::Stage;
+
+/// Largest side of a favicon that is sent on.
+const ICON: i32 = 32;
+
+pub(super) fn connect(view: &Rc<View>) {
+    let web = &view.web;
+    let weak = Rc::downgrade(view);
+    web.connect_load_changed(move |_, event| {
+        if let Some(view) = weak.upgrade() {
+            view.load_changed(event);
+        }
+    });
+    let weak = Rc::downgrade(view);
+    web.connect_uri_notify(move |web| {
+        if let Some(view) = weak.upgrade()
+            && !web.is_loading()
+        {
+            view.moved_within_document();
+        }
+    });
+    let weak = Rc::downgrade(view);
+    web.connect_title_notify(move |web| {
+        if let Some(view) = weak.upgrade()
+            && view.error_page.get() == Stage::None
+        {
+            let title = web.title().map(|title| title.chars().take(1000).collect()).unwrap_or_default();
+            view.tell(Body::Title(title));
+        }
+    });
+    let weak = Rc::downgrade(view);
+    web.connect_estimated_load_progress_notify(move |web| {
+        if let Some(view) = weak.upgrade() {
+            view.tell(Body::Progress(web.estimated_load_progress()));
+        }
+    });
+    let weak = Rc::downgrade(view);
+    web.connect_is_playing_audio_notify(move |web| {
+        if let Some(view) = weak.upgrade() {
+            view.tell(Body::Audible(web.is_playing_audio()));
+        }
+    });
+    let weak = Rc::downgrade(view);
+    web.connect_favicon_notify(move |web| {
+        if let (Some(view), Some(icon)) = (weak.upgrade(), web.favicon().and_then(|surface| small(&surface))) {
+            view.tell(Body::Favicon(icon));
+        }
+    });
+    let weak = Rc::downgrade(view);
+    web.connect_close(move |_| {
+        if let Some(view) = weak.upgrade() {
+            view.tell(Body::CloseRequested(Empty {}));
+        }
+    });
+    let weak = Rc::downgrade(view);
+    web.connect_web_process_terminated(move |_, why| {
+        if let Some(host) = weak.upgrade().and_then(|view| view.host()) {
+            host.outbox.exit(format!("its web process ended: {why:?}"));
+        }
+    });
+    let weak = Rc::downgrade(view);
+    web.connect_mouse_target_changed(move |_, target, _| {
+        if let Some(view) = weak.upgrade() {
+            let url = if target.context_is_link() { target.link_uri() } else { None };
+            view.hover(HoverLink { url: url.map(Into::into).unwrap_or_default() });
+        }
+    });
+    if let Some(controller) = web.find_controller() {
+        let weak = Rc::downgrade(view);
+        controller.connect_counted_matches(move |_, matches| {
+            if let Some(view) = weak.upgrade() {
+                view.tell(Body::FindResult(FindResult { matches }));
+            }
+        });
+    }
+}
+
+impl View {
+    fn load_changed(self: &Rc<Self>, event: LoadEvent) {
+        if let Some(host) = self.host() {
+            // A first load starts helpers.
+            host.helpers.borrow_mut().look();
+        }
+        let url = self.web.uri().map(String::from).unwrap_or_default();
+        match event {
+            LoadEvent::Started => {
+                if self.error_page.get() == Stage::Expected {
+                    self.error_page.set(Stage::Shown);
+                    return;
+                }
+                self.error_page.set(Stage::None);
+                self.tell(Body::LoadStarted(LoadStarted { url }));
+            }
+            LoadEvent::Committed => self.committed(url, false),
+            LoadEvent::Finished if self.error_page.get() == Stage::None && !self.is_bootstrap(&url) => {
+                self.moved_within_document();
+                self.restored();
+                self.tell(Body::LoadFinished(LoadFinished {}));
+                self.touch();
+            }
+            _ => {}
+        }
+    }
+
+    /// A hash, or `pushState`: another address without another document.
+    fn moved_within_document(self: &Rc<Self>) {
+        let url = self.web.uri().map(String::from).unwrap_or_default();
+        let moved = *self.committed.borrow() != url && !self.committed.borrow().is_empty();
+        if moved && self.error_page.get() == Stage::None && !self.is_bootstrap(&url) {
+            self.committed(url, true);
+        }
+    }
+
+    fn committed(self: &Rc<Self>, url: String, same_document: bool) {
+        if self.error_page.get() != Stage::None || self.is_bootstrap(&url) {
+            return;
+        }
+        if !same_document {
+            self.forms.borrow_mut().clear();
+            self.scroll.set((0.0, 0.0));
+        }
+        self.committed.borrow_mut().clone_from(&url);
+        self.tell_committed(url, same_document);
+        self.touch();
+    }
+
+    /// A popup's first commit may have come before it had a tab.
+    pub(super) fn commit_again(self: &Rc<Self>) {
+        let url = self.committed.borrow().clone();
+        if !url.is_empty() {
+            self.tell_committed(url, false);
+            if !self.web.is_loading() {
+                self.tell(Body::LoadFinished(LoadFinished {}));
+            }
+        }
+    }
+
+    fn tell_committed(&self, url: String, same_document: bool) {
+        let tls = match self.web.tls_info() {
+            Some((_, problems)) if problems.is_empty() => TlsState::Valid,
+            Some(_) => TlsState::Broken,
+            None => TlsState::None,
+        };
+        self.tell(Body::Committed(NavigationCommitted {
+            url,
+            can_go_back: self.web.can_go_back(),
+            can_go_forward: self.web.can_go_forward(),
+            tls: tls.into(),
+            same_document,
+        }));
+    }
+
+    /// The document that replays a navigation from another site is not a page of anybody's.
+    pub(super) fn is_bootstrap(&self, url: &str) -> bool {
+        !self.is_popup && self.committed.borrow().is_empty() && url.starts_with("about:")
+    }
+
+    fn hover(&self, link: HoverLink) {
+        // The window shows it at the bottom; nobody else cares.
+        if let Some(host) = self.host() {
+            host.display.send(crate::display::DisplayCommand::Hover(self.id.get(), link));
+        }
+    }
+}
+
+/// A page's icon as bounded raw pixels.
+fn small(surface: &cairo::Surface) -> Option<Favicon> {
+    let source = cairo::ImageSurface::try_from(surface.clone()).ok()?;
+    let (width, height) = (source.width(), source.height());
+    if width <= 0 || height <= 0 {
+        return None;
+    }
+    let mut target = cairo::ImageSurface::create(cairo::Format::ARgb32, ICON, ICON).ok()?;
+    {
+        let painter = cairo::Context::new(&target).ok()?;
+        painter.scale(f64::from(ICON) / f64::from(width), f64::from(ICON) / f64::from(height));
+        painter.set_source_surface(&source, 0.0, 0.0).ok()?;
+        painter.paint().ok()?;
+    }
+    target.flush();
+    let data = target.data().ok()?;
+    let rgba = data.chunks_exact(4).flat_map(straight).collect();
+    let side = u32::try_from(ICON).ok()?;
+    Some(Favicon { width: side, height: side, rgba })
+}
+
+/// Premultiplied BGRA → straight RGBA.
+fn straight(pixel: &[u8]) -> [u8; 4] {
+    let [b, g, r, a] = <[u8; 4]>::try_from(pixel).unwrap_or_default();
+    let whole = |channel: u8| match a {
+        0 => 0,
+        a => u8::try_from((u32::from(channel) * 255 / u32::from(a)).min(255)).unwrap_or(255),
+    };
+    [whole(r), whole(g), whole(b), a]
+}

@@ -4,7 +4,7 @@
 
 use std::ffi::CString;
 use std::fs;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
 
@@ -95,10 +95,7 @@ pub fn spawn(launch: Launch<'_>) -> Result<Jailed, SpawnError> {
     match sys::clone(&launch.policy.namespaces.new).map_err(SpawnError::Namespaces)? {
         Cloned::Child => {
             drop(go_write);
-            let error = enter(&launch, &go_read, &report_write);
-            // The descriptor may be gone already; then the launcher sees an empty report and the exit code.
-            let _ = fs::File::from(report_write).write_all(format!("setup failed: {error}").as_bytes());
-            sys::exit_now(70);
+            enter(&launch, &go_read, &report_write)
         }
         Cloned::Parent { pid, pidfd } => {
             map_ids(pid, outside_id(&launch.policy.role)).map_err(SpawnError::IdMap)?;
@@ -130,7 +127,7 @@ impl Jailed {
 }
 
 /// In the child: fixed descriptors, rights that survive exec, and the jail program.
-fn enter(launch: &Launch<'_>, go: &OwnedFd, report: &OwnedFd) -> io::Error {
+fn enter(launch: &Launch<'_>, go: &OwnedFd, report: &OwnedFd) -> ! {
     let prepare = || -> io::Result<(CString, Vec<CString>)> {
         let null = fs::OpenOptions::new().read(true).write(true).open("/dev/null")?;
         let wanted = [
@@ -149,6 +146,8 @@ fn enter(launch: &Launch<'_>, go: &OwnedFd, report: &OwnedFd) -> io::Error {
         for (from, to) in copies {
             sys::place(from, to)?;
         }
+        // From here on this process ends by exec or by exit: no owner of a closed descriptor is ever dropped.
+        std::mem::forget(null);
         sys::close_from(6)?;
         let sets = CapabilitySets { effective: SETUP, permitted: SETUP, inheritable: SETUP };
         rustix::thread::set_capabilities(None, sets)?;
@@ -165,10 +164,13 @@ fn enter(launch: &Launch<'_>, go: &OwnedFd, report: &OwnedFd) -> io::Error {
         ];
         Ok((jail, arguments))
     };
-    match prepare() {
+    let error = match prepare() {
         Ok((jail, arguments)) => sys::exec(&jail, &arguments, &display_environment()),
         Err(error) => error,
-    }
+    };
+    // Where the report's place was not taken yet, the launcher sees an empty report and the exit code.
+    let _ = sys::say(REPORT, &format!("setup failed: {error}"));
+    sys::exit_now(70)
 }
 
 fn text(path: &Path) -> io::Result<CString> {

@@ -119,6 +119,16 @@ pub fn close_from(first: u32) -> io::Result<()> {
     check(unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, 0) }).map(drop)
 }
 
+/// Writes to a descriptor that is known by its number only.
+///
+/// # Errors
+/// When it is not open for writing.
+pub fn say(fd: RawFd, text: &str) -> io::Result<()> {
+    // SAFETY: the pointer and length are those of `text`, which outlives the call.
+    let written = unsafe { libc::write(fd, text.as_ptr().cast(), text.len()) };
+    if written < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
 /// Takes over a descriptor by its number.
 ///
 /// # Safety contract (checked by the caller)

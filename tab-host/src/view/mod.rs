@@ -15,6 +15,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
+use glib::variant::ToVariant;
 use gtk::prelude::*;
 use regen_proto::convert::FromChild;
 use regen_proto::kernel::v1::host_command::Body as Command;

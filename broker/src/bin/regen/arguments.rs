@@ -18,7 +18,7 @@ pub(crate) enum Output {
 ///
 /// Without a command: opens the URLs, in the browser that runs on this profile or in a new one.
 #[derive(Debug, Parser)]
-#[command(name = "regen", version, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+#[command(name = "regen", version, subcommand_precedence_over_arg = true)]
 #[command(after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 no browser runs on this profile, \
                         4 no such tab or process, 5 the time was up.")]
 pub(crate) struct Arguments {

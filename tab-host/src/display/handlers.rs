@@ -5,6 +5,7 @@ use smithay::input::pointer::{CursorImageAttributes, CursorImageStatus};
 use smithay::input::{Seat, SeatHandler, SeatState};
 use smithay::reexports::wayland_protocols::xdg::shell::server::xdg_toplevel::State;
 use smithay::reexports::wayland_server::protocol::wl_buffer::WlBuffer;
+use smithay::reexports::wayland_server::protocol::wl_output::WlOutput;
 use smithay::reexports::wayland_server::protocol::wl_seat::WlSeat;
 use smithay::reexports::wayland_server::protocol::wl_surface::WlSurface;
 use smithay::reexports::wayland_server::{Client, Resource, backend::ClientData};
@@ -76,7 +77,7 @@ impl CompositorHandler for Compositor {
             tracing::warn!("display: a popup was configured twice");
         }
         if let Some(toplevel) = self.toplevel(&root)
-            && !toplevel.is_initial_configure_sent()
+            && self.unclaimed.contains(&toplevel)
         {
             self.first_configure(&toplevel);
         }
@@ -259,7 +260,9 @@ impl XdgShellHandler for Compositor {
         self.arm_tick();
     }
 
-    fn title_changed(&mut self, _surface: ToplevelSurface) {}
+    // How large a window is, is decided at its first commit, by what it is; what it asks for does not matter.
+    fn fullscreen_request(&mut self, _surface: ToplevelSurface, _output: Option<WlOutput>) {}
+    fn maximize_request(&mut self, _surface: ToplevelSurface) {}
 }
 
 /// Where a popup goes so that it stays inside the page.

@@ -169,7 +169,8 @@ pub(crate) enum TabCommand {
 }
 
 #[derive(Debug, clap::Args)]
-#[group(id = "what", required = true, multiple = false)]
+#[group(skip)]
+#[command(group(clap::ArgGroup::new("what").required(true).multiple(false)))]
 pub(crate) struct InputArguments {
     /// Which tab
     pub(crate) id: u64,

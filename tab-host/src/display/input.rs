@@ -1,24 +1,27 @@
 //! Input from the window, or from the control API, onto the page.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use regen_proto::page::v1::{Geometry, Key, PointerAxis, PointerButton, PointerMotion, ToPage, to_page};
 use smithay::backend::input::{Axis, AxisSource, ButtonState, KeyState, Keycode};
 use smithay::input::keyboard::{FilterResult, XkbConfig};
 use smithay::input::pointer::{AxisFrame, ButtonEvent, MotionEvent};
 use smithay::reexports::wayland_server::protocol::wl_surface::WlSurface;
+use smithay::reexports::calloop::timer::{TimeoutAction, Timer};
 use smithay::utils::{Logical, Point, SERIAL_COUNTER};
 
 use super::pixels;
 use super::{Compositor, ViewId};
 
-/// A key of 15 degrees, as the protocol counts.
+/// One notch of a wheel, as the protocol counts.
 const NOTCH: f64 = 120.0;
 /// Pixels that the engine scrolls per unit of the protocol's axis (GTK divides by ten, WebKit multiplies by 40).
 const PIXELS_PER_UNIT: f64 = 4.0;
 /// Pixels of a notch.
 const PIXELS_PER_NOTCH: f64 = 40.0;
 const LARGEST_SIDE: u32 = 8192;
+/// A page that was clicked offers its field within this time.
+const FIELD: Duration = Duration::from_millis(500);
 
 impl Compositor {
     pub(super) fn page_message(&mut self, message: ToPage) {
@@ -39,7 +42,11 @@ impl Compositor {
                 }
             }
             to_page::Body::Paste(paste) => self.paste(paste.text),
-            to_page::Body::ImeCommit(commit) => self.text_inputs.commit(&commit.text),
+            to_page::Body::ImeCommit(commit) => {
+                if !self.text_inputs.commit(&commit.text) {
+                    tracing::debug!("text for no field");
+                }
+            }
             to_page::Body::ImePreedit(preedit) => self.text_inputs.preedit(&preedit.text, preedit.cursor),
             to_page::Body::Keymap(keymap) => {
                 let config = XkbConfig {
@@ -176,21 +183,51 @@ impl Compositor {
 
     /// Types text as keys where the layout has them, and as an input method would where it has not.
     fn type_text(&mut self, text: &str) {
-        for character in text.chars() {
-            match self.keys_of(character) {
-                Some((keycode, shift)) => {
-                    const SHIFT: u32 = 50;
-                    if shift {
-                        self.key(Key { keycode: SHIFT, pressed: true });
-                    }
-                    self.key(Key { keycode, pressed: true });
-                    self.key(Key { keycode, pressed: false });
-                    if shift {
-                        self.key(Key { keycode: SHIFT, pressed: false });
-                    }
-                }
-                None => self.text_inputs.commit(character.encode_utf8(&mut [0; 4])),
+        self.typing.extend(text.chars());
+        self.type_on();
+    }
+
+    /// Types what waits. A field that was clicked a moment ago may not be ready for an input method yet: then typing goes
+    /// on when it is.
+    pub(super) fn type_on(&mut self) {
+        while let Some(&character) = self.typing.front() {
+            if let Some((keycode, shift)) = self.keys_of(character) {
+                self.typing.pop_front();
+                self.type_key(keycode, shift);
+            } else if self.text_inputs.commit(character.encode_utf8(&mut [0; 4])) {
+                self.typing.pop_front();
+            } else {
+                self.expect_field();
+                return;
             }
+        }
+    }
+
+    /// Gives the page a moment to offer a field, then leaves out what cannot be typed.
+    fn expect_field(&mut self) {
+        let waiting = self.typing.len();
+        let inserted = self.handle.insert_source(Timer::from_duration(FIELD), move |_, (), compositor| {
+            if compositor.typing.len() == waiting && !compositor.typing.is_empty() {
+                tracing::warn!("no field takes the character that was to be typed");
+                compositor.typing.pop_front();
+                compositor.type_on();
+            }
+            TimeoutAction::Drop
+        });
+        if let Err(error) = inserted {
+            tracing::error!("display: no timer: {error}");
+        }
+    }
+
+    fn type_key(&mut self, keycode: u32, shift: bool) {
+        const SHIFT: u32 = 50;
+        if shift {
+            self.key(Key { keycode: SHIFT, pressed: true });
+        }
+        self.key(Key { keycode, pressed: true });
+        self.key(Key { keycode, pressed: false });
+        if shift {
+            self.key(Key { keycode: SHIFT, pressed: false });
         }
     }
 

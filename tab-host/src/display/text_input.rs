@@ -62,16 +62,13 @@ impl TextInputs {
         self.of(&surface).find(|input| input.enabled)
     }
 
-    /// The input method has finished a piece of text.
-    pub(super) fn commit(&mut self, text: &str) {
-        match self.active() {
-            Some(input) => {
-                input.object.preedit_string(None, 0, 0);
-                input.object.commit_string(Some(text.to_owned()));
-                input.object.done(input.serial);
-            }
-            None => tracing::debug!("text for no field"),
-        }
+    /// The input method has finished a piece of text. Returns whether there was a field to take it.
+    pub(super) fn commit(&mut self, text: &str) -> bool {
+        let Some(input) = self.active() else { return false };
+        input.object.preedit_string(None, 0, 0);
+        input.object.commit_string(Some(text.to_owned()));
+        input.object.done(input.serial);
+        true
     }
 
     /// The input method is composing.
@@ -143,6 +140,9 @@ impl Dispatch<ZwpTextInputV3, ()> for Compositor {
                 let state_now = input.pending;
                 if let Some(tab) = state.focused {
                     state.tell_window(FromPage { tab, body: Some(from_page::Body::Ime(state_now)) });
+                }
+                if state_now.enabled {
+                    state.type_on();
                 }
             }
             _ => {}

@@ -162,6 +162,10 @@ impl Kernel {
         let info = self.find_tab(tab)?;
         // Whoever may speak on the control socket is the user.
         self.gesture(tab);
+        // Only the page in front takes input.
+        if self.session.active != Some(tab) {
+            self.apply(Event::Activate(tab));
+        }
         for event in events {
             if !self.command_host(tab, host_command::Body::Input(event), Vec::new()) {
                 return Err(CommandError::NoPage(tab, describe(&info)));

@@ -65,7 +65,8 @@ impl View {
         }
     }
 
-    fn has_picture(&self) -> bool {
+    /// The page has drawn itself at its present size.
+    pub(super) fn has_picture(&self) -> bool {
         let size = self.toplevel.as_ref().and_then(|toplevel| {
             pixels::of_surface(toplevel.wl_surface(), |pixels| (pixels.width, pixels.height))
         });

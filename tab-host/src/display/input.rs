@@ -19,6 +19,8 @@ const NOTCH: f64 = 120.0;
 const PIXELS_PER_UNIT: f64 = 4.0;
 /// Pixels of a notch.
 const PIXELS_PER_NOTCH: f64 = 40.0;
+/// Input that may wait for a view.
+const MOST_WAITING: usize = 1000;
 const LARGEST_SIDE: u32 = 8192;
 /// A page that was clicked offers its field within this time.
 const FIELD: Duration = Duration::from_millis(500);
@@ -27,10 +29,22 @@ impl Compositor {
     pub(super) fn page_message(&mut self, message: ToPage) {
         let id = message.tab;
         let Some(body) = message.body else { return };
+        let is_input = matches!(
+            body,
+            to_page::Body::PointerMotion(_)
+                | to_page::Body::PointerButton(_)
+                | to_page::Body::PointerAxis(_)
+                | to_page::Body::Key(_)
+                | to_page::Body::TypeText(_)
+        );
+        if is_input && !self.view(id).has_picture() {
+            self.input_waits(id, body);
+            return;
+        }
         match body {
             to_page::Body::PointerMotion(motion) => self.pointer_motion(id, motion),
             to_page::Body::PointerButton(button) => self.pointer_button(id, button),
-            to_page::Body::PointerAxis(axis) => self.pointer_axis(axis),
+            to_page::Body::PointerAxis(axis) => self.pointer_axis(id, axis),
             to_page::Body::Key(key) => self.key(key),
             to_page::Body::TypeText(text) => self.type_text(&text.text),
             to_page::Body::Focus(focus) => self.focus(focus.focused.then_some(id)),
@@ -62,6 +76,23 @@ impl Compositor {
             }
             // The engine's own commands do not pass through the display.
             to_page::Body::EditCommand(_) => {}
+        }
+    }
+
+    /// A view that is only just being shown gets its input when there is something to click on.
+    fn input_waits(&mut self, id: ViewId, body: to_page::Body) {
+        let view = self.view(id);
+        if view.waiting_input.len() < MOST_WAITING {
+            view.waiting_input.push(ToPage { tab: id, body: Some(body) });
+        }
+    }
+
+    pub(super) fn deliver_waiting(&mut self, id: ViewId) {
+        let Some(view) = self.views.get_mut(&id).filter(|view| !view.waiting_input.is_empty()) else { return };
+        if view.has_picture() {
+            for message in std::mem::take(&mut view.waiting_input) {
+                self.page_message(message);
+            }
         }
     }
 
@@ -151,9 +182,14 @@ impl Compositor {
         !inside
     }
 
-    fn pointer_axis(&mut self, axis: PointerAxis) {
+    fn pointer_axis(&mut self, id: ViewId, axis: PointerAxis) {
         if !(axis.dx.is_finite() && axis.dy.is_finite()) {
             return;
+        }
+        if self.pointer.current_focus().is_none() {
+            let view = self.view(id);
+            let middle = PointerMotion { x: f64::from(view.width) / 2.0, y: f64::from(view.height) / 2.0 };
+            self.pointer_motion(id, middle);
         }
         let source = if axis.discrete { AxisSource::Wheel } else { AxisSource::Continuous };
         let mut frame = AxisFrame::new(self.milliseconds()).source(source);

@@ -96,6 +96,7 @@ pub(crate) struct View {
     scale: u32,
     buffers: ViewBuffers,
     captures: Vec<oneshot::Sender<Picture>>,
+    waiting_input: Vec<ToPage>,
 }
 
 /// The compositor.
@@ -306,6 +307,7 @@ impl Compositor {
             scale,
             buffers: ViewBuffers::default(),
             captures: Vec::new(),
+            waiting_input: Vec::new(),
         })
     }
 
@@ -338,6 +340,7 @@ impl Compositor {
     fn tick(&mut self) {
         let ids: Vec<ViewId> = self.views.keys().copied().collect();
         for id in ids {
+            self.deliver_waiting(id);
             self.capture(id);
             self.compose(id);
         }

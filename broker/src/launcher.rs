@@ -10,7 +10,9 @@ use std::path::{Path, PathBuf};
 
 use prost::Message;
 use regen_proto::kernel_channel::{self, ChannelError, Datagram, KernelChannel};
-use regen_proto::launcher::v1::{Exited, FromLauncher, Spawn, SpawnFailed, Spawned, ToLauncher, from_launcher, to_launcher};
+use regen_proto::launcher::v1::{
+    Exited, FromLauncher, Spawn, SpawnFailed, Spawned, ToLauncher, from_launcher, to_launcher,
+};
 use regen_sandbox::policy::Policy;
 use regen_sandbox::spawn::{self, Jailed, Launch};
 use regen_sandbox::sys;
@@ -155,14 +157,8 @@ fn start(spawn: &Spawn, programs: &Path, descriptors: Vec<OwnedFd>) -> Result<Ja
     };
     let some = |path: &str| (!path.is_empty()).then(|| PathBuf::from(path));
     let (bucket, ca_bundle) = (some(&spawn.bucket), some(&spawn.ca_bundle));
-    let launch = Launch {
-        policy: &policy,
-        programs,
-        bucket: bucket.as_deref(),
-        ca_bundle: ca_bundle.as_deref(),
-        channel,
-        log,
-    };
+    let launch =
+        Launch { policy: &policy, programs, bucket: bucket.as_deref(), ca_bundle: ca_bundle.as_deref(), channel, log };
     spawn::spawn(launch).map_err(|error| error.to_string())
 }
 

@@ -12,7 +12,9 @@ use sha2::{Digest, Sha256};
 #[derive(Debug, thiserror::Error)]
 pub enum ProfileError {
     /// Another broker has it.
-    #[error("the profile {path} is in use by process {pid}: use that browser (`regen --profile {path} status`), or another --profile")]
+    #[error(
+        "the profile {path} is in use by process {pid}: use that browser (`regen --profile {path} status`), or another --profile"
+    )]
     InUse { path: String, pid: String },
     /// It belongs to somebody else.
     #[error("the profile {path} belongs to user {owner}, and you are user {you}: choose another --profile")]

@@ -127,7 +127,9 @@ mod tests {
 
     #[test]
     fn other_schemes_have_no_site() {
-        for url in ["file:///etc/passwd", "data:text/html,x", "javascript:alert(1)", "ftp://a.org/", "about:blank", "x:y"] {
+        for url in
+            ["file:///etc/passwd", "data:text/html,x", "javascript:alert(1)", "ftp://a.org/", "about:blank", "x:y"]
+        {
             assert!(Site::of(url).is_err(), "{url}");
         }
         assert!(Site::of("no address").is_err());

@@ -42,7 +42,12 @@ pub struct Kernel(Arc<KernelChannel>);
 /// Sets up logging (to stderr, which the broker reads) and says what panicked before the process ends.
 pub fn log() {
     let filter = tracing_subscriber::EnvFilter::new("info,smithay=warn");
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).without_time().init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .without_time()
+        .init();
     std::panic::set_hook(Box::new(|panic| tracing::error!("{panic}")));
 }
 

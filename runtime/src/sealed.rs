@@ -23,10 +23,7 @@ impl Sealed {
         let mut file = File::from(memfd);
         file.write_all(bytes)?;
         let memfd = OwnedFd::from(file);
-        rustix::fs::fcntl_add_seals(
-            &memfd,
-            SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE | SealFlags::SEAL,
-        )?;
+        rustix::fs::fcntl_add_seals(&memfd, SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE | SealFlags::SEAL)?;
         Ok(Self(memfd))
     }
 }

@@ -8,8 +8,8 @@ use regen_proto::page::v1::page_server::{Page, PageServer};
 use regen_proto::page::v1::{FromPage, ToPage, to_page};
 use tokio::net::UnixStream;
 use tokio::sync::mpsc;
-use tokio_stream::{Stream, StreamExt};
 use tokio_stream::wrappers::ReceiverStream;
+use tokio_stream::{Stream, StreamExt};
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::display::{DisplayCommand, DisplayHandleTo};
@@ -27,7 +27,9 @@ struct Pages {
 pub(crate) async fn serve(stream: UnixStream, display: DisplayHandleTo, to_main: mpsc::UnboundedSender<ToMain>) {
     let only = tokio_stream::once(Ok::<_, std::io::Error>(GrantedStream::new(stream, ())));
     let service = PageServer::new(Pages { display, to_main });
-    if let Err(error) = grpc::server().add_service(service).serve_with_incoming(only.chain(tokio_stream::pending())).await {
+    if let Err(error) =
+        grpc::server().add_service(service).serve_with_incoming(only.chain(tokio_stream::pending())).await
+    {
         tracing::warn!("the window's stream: {error}");
     }
 }

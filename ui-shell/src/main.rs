@@ -1,29 +1,34 @@
-//! The agent-daemon: for tasks that run by themselves on tabs that the user granted. It holds no grant and no task yet;
-//! it is started, confined and supervised like every other child, so that what comes later starts from no rights.
+//! The ui-shell: the browser's window. It draws its own controls with a web view of its own, and below them the pixels
+//! that the active tab's host made. It attests what the user does; it must never load web content or touch a network.
 
-use regen_proto::convert::{ForChild, FromChild};
-use regen_proto::kernel::v1::Role;
+mod assets;
+mod bridge;
+mod frames;
+mod input;
+mod link;
+mod pages;
+mod window;
+
+use std::rc::Rc;
 
 fn main() -> anyhow::Result<()> {
     regen_runtime::log();
-    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(run())
-}
-
-async fn run() -> anyhow::Result<()> {
-    let (kernel, _configure) = regen_runtime::adopt(Role::UiShell).await?;
-    kernel.ready().await?;
-    loop {
-        match kernel.receive().await?.0 {
-            ForChild::Heartbeat(beat) => kernel.send(FromChild::Heartbeat(beat)).await?,
-            ForChild::Shutdown(_) => return Ok(()),
-            ForChild::Hello(_)
-            | ForChild::Grant(_)
-            | ForChild::Revoke(_)
-            | ForChild::Command(_)
-            | ForChild::Update(_)
-            | ForChild::Configure(_) => {
-                kernel.exit("the broker sent a message that is not for an agent-daemon").await;
-            }
+    for name in ["HOME", "XDG_RUNTIME_DIR", "XDG_CACHE_HOME"] {
+        if let Some(path) = std::env::var_os(name) {
+            std::fs::create_dir_all(path)?;
         }
     }
+    let link = link::start()?;
+    gtk::init()?;
+    let link::Link { outbox, pages, mut inbox } = link;
+    let window = window::Window::open(outbox, pages)?;
+    let receiving = Rc::clone(&window);
+    glib::MainContext::default().spawn_local(async move {
+        while let Some(message) = inbox.recv().await {
+            receiving.receive(message);
+        }
+    });
+    window.ready();
+    gtk::main();
+    Ok(())
 }

@@ -92,7 +92,12 @@ pub(crate) fn role_name(role: Role) -> &'static str {
     }
 }
 
-type Limiter = RateLimiter<NotKeyed, InMemoryState, MonotonicClock, NoOpMiddleware<<MonotonicClock as governor::clock::Clock>::Instant>>;
+type Limiter = RateLimiter<
+    NotKeyed,
+    InMemoryState,
+    MonotonicClock,
+    NoOpMiddleware<<MonotonicClock as governor::clock::Clock>::Instant>,
+>;
 
 /// Token buckets per kind of message: sustained rate per second, and burst.
 struct Limits(Vec<(Kind, Limiter)>);
@@ -154,12 +159,9 @@ async fn read(id: ChildId, role: Role, channel: Arc<KernelChannel>, inbox: mpsc:
     loop {
         let news = match channel.receive().await {
             Ok(datagram) => match admit(role, &limits, &datagram) {
-                Ok(message) => Input::Message {
-                    child: id,
-                    message,
-                    descriptors: datagram.descriptors,
-                    sender: datagram.sender,
-                },
+                Ok(message) => {
+                    Input::Message { child: id, message, descriptors: datagram.descriptors, sender: datagram.sender }
+                }
                 Err(violation) => Input::Violation { child: id, violation },
             },
             // Its death is reported by the launcher.

@@ -27,10 +27,7 @@ impl Kernel {
             if done.contains(&effect) {
                 continue;
             }
-            if matches!(
-                effect,
-                Effect::Save(_) | Effect::SaveOrder | Effect::TabChanged(_) | Effect::OrderChanged
-            ) {
+            if matches!(effect, Effect::Save(_) | Effect::SaveOrder | Effect::TabChanged(_) | Effect::OrderChanged) {
                 done.push(effect);
                 continue;
             }

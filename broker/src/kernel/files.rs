@@ -81,9 +81,7 @@ impl Kernel {
     }
 
     fn start_download(&mut self, child: ChildId, tab: TabId, download: Download) {
-        let answer = |refused| {
-            host_command::Body::Download(DownloadAnswer { download: download.download, refused })
-        };
+        let answer = |refused| host_command::Body::Download(DownloadAnswer { download: download.download, refused });
         match create_download(&profile::downloads(), &download.suggested_name) {
             Ok((file, path)) => {
                 tracing::info!(path = %path.display(), "download started");
@@ -106,11 +104,8 @@ impl Kernel {
     fn finish_download(&mut self, child: ChildId, running: &RunningDownload, download: Download) {
         let part = partial(&running.path);
         let mut last = Download { suggested_name: shown_name(&running.path), ..download };
-        let outcome = if last.state() == DownloadState::Done {
-            fs::rename(&part, &running.path)
-        } else {
-            fs::remove_file(&part)
-        };
+        let outcome =
+            if last.state() == DownloadState::Done { fs::rename(&part, &running.path) } else { fs::remove_file(&part) };
         if let Err(error) = outcome {
             last.set_state(DownloadState::Failed);
             last.error = error.to_string();
@@ -125,7 +120,8 @@ impl Kernel {
         for key in lost {
             if let Some(mut running) = self.downloads.remove(&key) {
                 running.last.set_state(DownloadState::Failed);
-                running.last.error = format!("the page's process ended; what was received is in {}", partial(&running.path).display());
+                running.last.error =
+                    format!("the page's process ended; what was received is in {}", partial(&running.path).display());
                 let shown = shown(child, &running.last);
                 self.tell_window(shell_update::Body::Download(shown), Vec::new());
             }

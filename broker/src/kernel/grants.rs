@@ -3,8 +3,8 @@
 use std::os::fd::OwnedFd;
 
 use regen_proto::convert::ForChild;
-use regen_proto::kernel::v1::{Grant, HostGone, Role, Service, ShareBuffer, shell_update};
 use regen_proto::kernel::v1::{BufferShared, Empty, HostCommand, host_command};
+use regen_proto::kernel::v1::{Grant, HostGone, Role, Service, ShareBuffer, shell_update};
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
 use super::Kernel;
@@ -58,13 +58,8 @@ impl Kernel {
 
     /// A host's pixels, on their way to the window.
     pub(super) fn share_buffer(&mut self, host: ChildId, buffer: &ShareBuffer, descriptors: Vec<OwnedFd>) {
-        let shared = BufferShared {
-            tab: buffer.tab,
-            host,
-            buffer: buffer.buffer,
-            width: buffer.width,
-            height: buffer.height,
-        };
+        let shared =
+            BufferShared { tab: buffer.tab, host, buffer: buffer.buffer, width: buffer.width, height: buffer.height };
         let attachments = descriptors.into_iter().map(Attachment::Fd).collect();
         self.tell_window(shell_update::Body::Buffer(shared), attachments);
     }

@@ -132,7 +132,9 @@ impl Kernel {
     }
 
     pub(super) fn ready(&mut self, id: ChildId) {
-        let Some(child) = self.children.get_mut(&id).filter(|child| child.phase == ChildPhase::Starting) else { return };
+        let Some(child) = self.children.get_mut(&id).filter(|child| child.phase == ChildPhase::Starting) else {
+            return;
+        };
         child.phase = ChildPhase::Ready;
         child.last_beat = Instant::now();
         let (role, host) = (child.role, child.host.clone());

@@ -94,7 +94,13 @@ impl Kernel {
                 headless: self.options.headless,
             }),
             processes,
-            tabs: self.session.order.iter().filter_map(|id| self.session.tabs.get(id)).map(|t| self.tab_info(t)).collect(),
+            tabs: self
+                .session
+                .order
+                .iter()
+                .filter_map(|id| self.session.tabs.get(id))
+                .map(|t| self.tab_info(t))
+                .collect(),
             warnings: self.warnings.clone(),
             refusals: Some(self.refusals.clone()),
             extra_ca: self.options.extra_ca,

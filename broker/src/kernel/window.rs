@@ -36,10 +36,8 @@ impl Kernel {
 
     /// Asks about an earlier session, where it ended without the user's wish.
     pub(super) fn tell_offer(&mut self) {
-        let offer = self.offer().filter(|offer| !offer.clean).map_or_else(SessionOffer::default, |offer| SessionOffer {
-            tabs: offer.tabs,
-            saved_at: offer.saved_at,
-            clean: offer.clean,
+        let offer = self.offer().filter(|offer| !offer.clean).map_or_else(SessionOffer::default, |offer| {
+            SessionOffer { tabs: offer.tabs, saved_at: offer.saved_at, clean: offer.clean }
         });
         self.tell_window(shell_update::Body::SessionOffer(offer), Vec::new());
     }

@@ -22,7 +22,10 @@ pub fn to_url(input: &str) -> String {
 /// `scheme:` with something that can only be meant as an address.
 fn explicit(input: &str) -> Option<String> {
     let url = Url::parse(input).ok()?;
-    let known = matches!(url.scheme(), "http" | "https" | "file" | "about" | "data" | "javascript" | "blob" | "ftp" | "view-source");
+    let known = matches!(
+        url.scheme(),
+        "http" | "https" | "file" | "about" | "data" | "javascript" | "blob" | "ftp" | "view-source"
+    );
     (known || input.contains("://")).then(|| String::from(url))
 }
 

@@ -173,9 +173,10 @@ pub(super) fn leave_host(session: &mut Session, tab: &Tab, out: &mut Vec<Effect>
         let command = Command::Close(CloseView { ask_before_unload: false });
         out.push(Effect::Send { host: host.clone(), tab: tab.id, command, snapshot: None });
     }
-    let still_needed = session.tabs.values().any(|other| {
-        other.id != tab.id && other.host().as_ref() == Some(&host) && !matches!(other.phase, Phase::Lazy)
-    });
+    let still_needed = session
+        .tabs
+        .values()
+        .any(|other| other.id != tab.id && other.host().as_ref() == Some(&host) && !matches!(other.phase, Phase::Lazy));
     if !still_needed && session.hosts.remove(&host).is_some() {
         out.push(Effect::StopHost(host));
     }

@@ -75,12 +75,7 @@ fn two_tabs_of_a_site_share_a_host_and_two_workspaces_do_not() {
     assert!(!effects.iter().any(|e| matches!(e, Effect::StartHost(_))));
     let effects = reduce(
         &mut session,
-        Event::Open {
-            load: Some(PageLoad::by_user(A)),
-            workspace: "work".into(),
-            background: false,
-            opener: None,
-        },
+        Event::Open { load: Some(PageLoad::by_user(A)), workspace: "work".into(), background: false, opener: None },
     );
     assert!(effects.iter().any(|e| matches!(e, Effect::StartHost(key) if key.workspace == "work")));
 }
@@ -118,9 +113,9 @@ fn a_handover_moves_the_tab_and_keeps_history() {
     let effects = reduce(&mut session, Event::History { tab, delta: -1 });
     assert!(effects.contains(&Effect::StartHost(key(A))));
     let effects = reduce(&mut session, Event::HostUp(key(A)));
-    let restored = effects.iter().any(|effect| {
-        matches!(effect, Effect::Send { snapshot: Some(s), .. } if s.session_state == b"state of a")
-    });
+    let restored = effects
+        .iter()
+        .any(|effect| matches!(effect, Effect::Send { snapshot: Some(s), .. } if s.session_state == b"state of a"));
     assert!(restored, "{effects:?}");
     assert!(session.tabs[&tab].can_go_forward());
 }
@@ -143,12 +138,8 @@ fn a_host_cannot_claim_another_initiator_or_post_without_a_gesture() {
     let effects = page(&mut session, A, tab, Body::Handover(lie));
     assert!(effects.iter().any(|e| matches!(e, Effect::KillHost { .. })));
 
-    let post = Load {
-        url: B.into(),
-        method: "POST".into(),
-        initiator: "http://127.0.0.1:8000".into(),
-        ..Load::default()
-    };
+    let post =
+        Load { url: B.into(), method: "POST".into(), initiator: "http://127.0.0.1:8000".into(), ..Load::default() };
     let effects = page(&mut session, A, tab, Body::Handover(post));
     assert!(!effects.iter().any(|e| matches!(e, Effect::StartHost(_))));
     assert!(matches!(&session.tabs[&tab].phase, Phase::Refused(why) if why.contains("without a click")));
@@ -251,8 +242,11 @@ fn any_event() -> impl Strategy<Value = Event> {
         (tab.clone(), any::<bool>()).prop_map(|(tab, bypass_cache)| Event::Reload { tab, bypass_cache }),
         (tab.clone(), any::<bool>()).prop_map(|(tab, pinned)| Event::Pin { tab, pinned }),
         prop_oneof![Just(A), Just(B)].prop_map(|url| Event::HostUp(key(url))),
-        (prop_oneof![Just(A), Just(B)], any::<bool>())
-            .prop_map(|(url, given_up)| Event::HostDied { host: key(url), reason: "x".into(), given_up }),
+        (prop_oneof![Just(A), Just(B)], any::<bool>()).prop_map(|(url, given_up)| Event::HostDied {
+            host: key(url),
+            reason: "x".into(),
+            given_up
+        }),
         (tab, prop_oneof![Just(A), Just(B)], url).prop_map(|(tab, host, url)| Event::Page {
             host: key(host),
             tab,

@@ -122,7 +122,9 @@ pub fn open(profile: &Path) -> Result<Opened, StoreError> {
         .spawn(move || {
             let work = std::panic::AssertUnwindSafe(|| serve(&database, epoch, &queue));
             if std::panic::catch_unwind(work).is_err() {
-                tracing::error!("the store failed: the session is no longer saved; restart Regen when the disk is well");
+                tracing::error!(
+                    "the store failed: the session is no longer saved; restart Regen when the disk is well"
+                );
             }
         })
         .map_err(|error| StoreError::Panic(error.to_string()))?;
@@ -163,8 +165,7 @@ fn now() -> u64 {
 }
 
 fn read<T: serde::de::DeserializeOwned>(key: &[u8], value: &[u8]) -> Result<T, StoreError> {
-    codec::decode(value)
-        .map_err(|error| StoreError::Record { key: String::from_utf8_lossy(key).into_owned(), error })
+    codec::decode(value).map_err(|error| StoreError::Record { key: String::from_utf8_lossy(key).into_owned(), error })
 }
 
 fn read_all(database: &sled::Db) -> Result<Vec<Saved>, StoreError> {
@@ -203,7 +204,8 @@ fn epoch_of(name: &[u8]) -> Option<u64> {
 fn prune(database: &sled::Db, sessions: &[Saved]) -> Result<(), StoreError> {
     let mut epochs: Vec<(bool, u64)> = sessions.iter().map(|s| (!s.tabs.is_empty(), s.epoch)).collect();
     epochs.sort_unstable_by(|a, b| b.cmp(a));
-    for (has_tabs, epoch) in epochs.iter().enumerate().filter(|(i, (tabs, _))| !tabs || *i >= KEPT_SESSIONS).map(|(_, e)| e)
+    for (has_tabs, epoch) in
+        epochs.iter().enumerate().filter(|(i, (tabs, _))| !tabs || *i >= KEPT_SESSIONS).map(|(_, e)| e)
     {
         tracing::debug!(has_tabs, epoch, "session dropped");
         database.drop_tree(format!("session-{epoch}"))?;

@@ -229,7 +229,11 @@ fn page_event(event: &page_event::Body) -> Result<(), Refusal> {
             limit("an error", download.error.len(), MAX_TEXT)
         }
         Body::Progress(progress) => {
-            if progress.is_finite() { Ok(()) } else { Err(Refusal::Malformed("a progress that is no number".into())) }
+            if progress.is_finite() {
+                Ok(())
+            } else {
+                Err(Refusal::Malformed("a progress that is no number".into()))
+            }
         }
         Body::LoadFinished(_) | Body::CloseRequested(_) | Body::FindResult(_) | Body::Audible(_) => Ok(()),
     }
@@ -247,7 +251,11 @@ fn user_command(command: &user_command::Body) -> Result<(), Refusal> {
         }
         Body::ListDirectory(path) => limit("a path", path.len(), 4096),
         Body::Zoom(zoom) => {
-            if zoom.zoom.is_finite() { Ok(()) } else { Err(Refusal::Malformed("a zoom that is no number".into())) }
+            if zoom.zoom.is_finite() {
+                Ok(())
+            } else {
+                Err(Refusal::Malformed("a zoom that is no number".into()))
+            }
         }
         Body::CloseTab(_)
         | Body::ActivateTab(_)
@@ -276,10 +284,8 @@ mod tests {
         let quit = to_broker(FromChild::UserCommand(UserCommand { body: Some(user_command::Body::Quit(Empty {})) }));
         assert!(from_child(Role::UiShell, &quit, 0).is_ok());
         assert!(matches!(from_child(Role::TabHost, &quit, 0), Err(Refusal::NotAllowed { .. })));
-        let title = to_broker(FromChild::PageEvent(PageEvent {
-            tab: 1,
-            body: Some(page_event::Body::Title("x".into())),
-        }));
+        let title =
+            to_broker(FromChild::PageEvent(PageEvent { tab: 1, body: Some(page_event::Body::Title("x".into())) }));
         assert!(from_child(Role::TabHost, &title, 0).is_ok());
         for role in [Role::UiShell, Role::NetDaemon, Role::AgentDaemon] {
             assert!(matches!(from_child(role, &title, 0), Err(Refusal::NotAllowed { .. })));

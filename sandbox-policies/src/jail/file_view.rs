@@ -170,8 +170,7 @@ fn place(held: &Held) -> Result<(), SetupError> {
 fn hold_one(source: &Path, target: String, attributes: MountAttrFlags) -> Result<Held, SetupError> {
     let name = source.display().to_string();
     let is_folder = fs::metadata(source).step(&name)?.is_dir();
-    let flags =
-        OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_RECURSIVE;
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_RECURSIVE;
     let tree = rustix::mount::open_tree(CWD, source, flags).step(&name)?;
     Ok(Held { tree, target, is_folder, attributes })
 }

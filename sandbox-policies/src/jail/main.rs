@@ -104,7 +104,9 @@ fn start() -> Result<i32, SetupError> {
 fn drop_rights() -> Result<(), SetupError> {
     rustix::thread::clear_ambient_capability_set().step("ambient capabilities")?;
     for number in 0..64_u32 {
-        let Some(capability) = CapabilitySet::from_bits(1 << number).and_then(|set| set.iter().next()) else { continue };
+        let Some(capability) = CapabilitySet::from_bits(1 << number).and_then(|set| set.iter().next()) else {
+            continue;
+        };
         remove_from_bounds(capability)?;
     }
     let none = CapabilitySets {

@@ -12,7 +12,9 @@ use std::collections::HashMap;
 use std::ffi::c_void;
 
 use regen_proto::site::Site;
-use sys::{GVariant, Page, Request, WebKitURIRequest, WebKitURIResponse, WebKitUserMessage, WebKitWebExtension, WebKitWebPage};
+use sys::{
+    GVariant, Page, Request, WebKitURIRequest, WebKitURIResponse, WebKitUserMessage, WebKitWebExtension, WebKitWebPage,
+};
 
 /// What a navigation that was handed over to this page may say about its initiator.
 #[derive(Debug, Clone)]
@@ -42,10 +44,7 @@ thread_local! {
 /// Only the engine calls this, with a live extension and the tab-host's tuple of one string.
 #[unsafe(no_mangle)]
 #[expect(unsafe_code, reason = "the engine's entry point is a C function")]
-pub unsafe extern "C" fn webkit_web_extension_initialize_with_user_data(
-    extension: *mut c_void,
-    data: *mut c_void,
-) {
+pub unsafe extern "C" fn webkit_web_extension_initialize_with_user_data(extension: *mut c_void, data: *mut c_void) {
     // SAFETY: the tab-host passes a tuple of one string.
     let words = unsafe { sys::words(data.cast::<GVariant>()) };
     AGENT.with_borrow_mut(|agent| agent.site = words.first().and_then(|site| Site::parse(site).ok()));
@@ -70,7 +69,11 @@ unsafe extern "C" fn send_request(
 }
 
 #[expect(unsafe_code, reason = "the engine calls it")]
-unsafe extern "C" fn message(page: *mut WebKitWebPage, message: *mut WebKitUserMessage, _data: *mut c_void) -> sys::gboolean {
+unsafe extern "C" fn message(
+    page: *mut WebKitWebPage,
+    message: *mut WebKitUserMessage,
+    _data: *mut c_void,
+) -> sys::gboolean {
     let page = Page::new(page).id();
     let (name, words) = sys::read_message(message);
     AGENT.with_borrow_mut(|agent| match (name.as_str(), words.as_slice()) {

@@ -9,7 +9,15 @@ use std::ffi::{CStr, CString, c_char, c_int, c_uint, c_ulong, c_void};
 macro_rules! opaque {
     ($($name:ident),*) => { $( #[repr(C)] #[derive(Debug)] pub(crate) struct $name { _private: [u8; 0] } )* };
 }
-opaque!(WebKitWebExtension, WebKitWebPage, WebKitURIRequest, WebKitURIResponse, WebKitUserMessage, GVariant, SoupMessageHeaders);
+opaque!(
+    WebKitWebExtension,
+    WebKitWebPage,
+    WebKitURIRequest,
+    WebKitURIResponse,
+    WebKitUserMessage,
+    GVariant,
+    SoupMessageHeaders
+);
 
 type gpointer = *mut c_void;
 type GCallback = unsafe extern "C" fn();
@@ -74,7 +82,8 @@ pub(crate) struct Request(*mut WebKitURIRequest);
 
 /// What the page's handlers are.
 pub(crate) struct Handlers {
-    pub(crate) send_request: unsafe extern "C" fn(*mut WebKitWebPage, *mut WebKitURIRequest, *mut WebKitURIResponse, gpointer) -> gboolean,
+    pub(crate) send_request:
+        unsafe extern "C" fn(*mut WebKitWebPage, *mut WebKitURIRequest, *mut WebKitURIResponse, gpointer) -> gboolean,
     pub(crate) message: unsafe extern "C" fn(*mut WebKitWebPage, *mut WebKitUserMessage, gpointer) -> gboolean,
 }
 
@@ -85,7 +94,10 @@ pub(crate) fn on_page_created(
 ) {
     // SAFETY: GObject calls a handler with the signal's own arguments, which `created` takes; the cast only hides them.
     unsafe {
-        let handler = std::mem::transmute::<unsafe extern "C" fn(*mut WebKitWebExtension, *mut WebKitWebPage, gpointer), GCallback>(created);
+        let handler = std::mem::transmute::<
+            unsafe extern "C" fn(*mut WebKitWebExtension, *mut WebKitWebPage, gpointer),
+            GCallback,
+        >(created);
         g_signal_connect_data(extension.cast(), c"page-created".as_ptr(), handler, std::ptr::null_mut(), None, 0);
     }
 }
@@ -95,7 +107,12 @@ pub(crate) fn on_page(page: *mut WebKitWebPage, handlers: &Handlers) {
     // SAFETY: as in `on_page_created`; the signatures are those of `send-request` and `user-message-received`.
     unsafe {
         let send = std::mem::transmute::<
-            unsafe extern "C" fn(*mut WebKitWebPage, *mut WebKitURIRequest, *mut WebKitURIResponse, gpointer) -> gboolean,
+            unsafe extern "C" fn(
+                *mut WebKitWebPage,
+                *mut WebKitURIRequest,
+                *mut WebKitURIResponse,
+                gpointer,
+            ) -> gboolean,
             GCallback,
         >(handlers.send_request);
         let message = std::mem::transmute::<

@@ -67,9 +67,10 @@ impl View {
 
     /// The page has drawn itself at its present size.
     pub(super) fn has_picture(&self) -> bool {
-        let size = self.toplevel.as_ref().and_then(|toplevel| {
-            pixels::of_surface(toplevel.wl_surface(), |pixels| (pixels.width, pixels.height))
-        });
+        let size = self
+            .toplevel
+            .as_ref()
+            .and_then(|toplevel| pixels::of_surface(toplevel.wl_surface(), |pixels| (pixels.width, pixels.height)));
         // While a resize is under way the page has still its old size.
         size.is_some_and(|(width, height)| {
             let whole = self.whole();
@@ -116,7 +117,8 @@ fn blit(target: &mut [u8], stride: usize, area: Area, source: &Pixels, at: (i32,
             if source.opaque { to.copy_from_slice(from) } else { blend_row(to, from) }
         } else {
             for (column, pixel) in to.chunks_exact_mut(PIXEL).enumerate() {
-                let x = (from_x + signed(u32::try_from(column).unwrap_or(0))).saturating_mul(source.scale.max(1)) / scale.max(1);
+                let x = (from_x + signed(u32::try_from(column).unwrap_or(0))).saturating_mul(source.scale.max(1))
+                    / scale.max(1);
                 let start = index(source_row) * source_stride + index(x) * PIXEL;
                 if let Some(from) = source.bytes.get(start..start + PIXEL) {
                     blend_row(pixel, from);

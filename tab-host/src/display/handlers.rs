@@ -20,7 +20,9 @@ use smithay::wayland::shell::xdg::{
     PopupSurface, PositionerState, ToplevelSurface, XdgShellHandler, XdgShellState, XdgToplevelSurfaceData,
 };
 use smithay::wayland::shm::{ShmHandler, ShmState};
-use smithay::{delegate_compositor, delegate_data_device, delegate_output, delegate_seat, delegate_shm, delegate_xdg_shell};
+use smithay::{
+    delegate_compositor, delegate_data_device, delegate_output, delegate_seat, delegate_shm, delegate_xdg_shell,
+};
 
 use super::pixels::{self, signed};
 use super::{Compositor, VIEW_TITLE, ViewId};
@@ -143,7 +145,11 @@ impl Compositor {
             state.bounds = Some(size.into());
             // Fullscreen: no title bar, no shadow, exactly this size.
             state.states.set(State::Fullscreen);
-            if active { state.states.set(State::Activated) } else { state.states.unset(State::Activated) };
+            if active {
+                state.states.set(State::Activated)
+            } else {
+                state.states.unset(State::Activated)
+            };
         });
         toplevel.send_configure();
     }
@@ -276,10 +282,7 @@ fn placed_inside(
         .and_then(|parent| view.placed().into_iter().find(|(surface, _)| *surface == parent))
         .map(|(_, at)| at)
         .unwrap_or_default();
-    let page = Rectangle::new(
-        (-origin.x, -origin.y).into(),
-        (signed(view.width), signed(view.height)).into(),
-    );
+    let page = Rectangle::new((-origin.x, -origin.y).into(), (signed(view.width), signed(view.height)).into());
     positioner.get_unconstrained_geometry(page)
 }
 

@@ -6,8 +6,8 @@ use regen_proto::page::v1::{Geometry, Key, PointerAxis, PointerButton, PointerMo
 use smithay::backend::input::{Axis, AxisSource, ButtonState, KeyState, Keycode};
 use smithay::input::keyboard::{FilterResult, XkbConfig};
 use smithay::input::pointer::{AxisFrame, ButtonEvent, MotionEvent};
-use smithay::reexports::wayland_server::protocol::wl_surface::WlSurface;
 use smithay::reexports::calloop::timer::{TimeoutAction, Timer};
+use smithay::reexports::wayland_server::protocol::wl_surface::WlSurface;
 use smithay::utils::{Logical, Point, SERIAL_COUNTER};
 
 use super::pixels;

@@ -130,11 +130,7 @@ pub(crate) struct Compositor {
 }
 
 /// Starts the display's thread. Returns when its socket can be connected to.
-pub(crate) fn start(
-    size: (u32, u32, u32),
-    headless: bool,
-    outbox: Outbox,
-) -> anyhow::Result<DisplayHandleTo> {
+pub(crate) fn start(size: (u32, u32, u32), headless: bool, outbox: Outbox) -> anyhow::Result<DisplayHandleTo> {
     let (sender, commands) = channel();
     let (ready, wait) = std::sync::mpsc::channel();
     std::thread::Builder::new().name("display".into()).spawn(move || {

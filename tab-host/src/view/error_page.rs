@@ -51,9 +51,9 @@ fn is_no_failure(error: &glib::Error) -> bool {
 impl View {
     fn failed(self: &Rc<Self>, _event: LoadEvent, url: &str, error: &glib::Error) {
         let host = host_of(url);
-        let known = self.host().and_then(|regen| {
-            regen.tunnel.failures.lock().unwrap_or_else(PoisonError::into_inner).get(&host).cloned()
-        });
+        let known = self
+            .host()
+            .and_then(|regen| regen.tunnel.failures.lock().unwrap_or_else(PoisonError::into_inner).get(&host).cloned());
         let reason = known.unwrap_or_else(|| error.message().to_owned());
         let title = if host.is_empty() { "This address cannot be opened" } else { "This page cannot be reached" };
         self.show_error(url, title, &sentence(&reason));
@@ -103,7 +103,10 @@ fn describe_tls(problems: gio::TlsCertificateFlags) -> String {
         (gio::TlsCertificateFlags::EXPIRED, "its certificate has expired"),
         (gio::TlsCertificateFlags::NOT_ACTIVATED, "its certificate is not valid yet"),
         (gio::TlsCertificateFlags::BAD_IDENTITY, "its certificate belongs to another host"),
-        (gio::TlsCertificateFlags::UNKNOWN_CA, "its certificate was not issued by an authority that this profile trusts"),
+        (
+            gio::TlsCertificateFlags::UNKNOWN_CA,
+            "its certificate was not issued by an authority that this profile trusts",
+        ),
         (gio::TlsCertificateFlags::REVOKED, "its certificate was revoked"),
         (gio::TlsCertificateFlags::INSECURE, "its certificate uses an algorithm that is no longer secure"),
     ];

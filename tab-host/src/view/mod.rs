@@ -19,16 +19,14 @@ use glib::variant::ToVariant;
 use gtk::prelude::*;
 use regen_proto::convert::FromChild;
 use regen_proto::kernel::v1::host_command::Body as Command;
-use regen_proto::kernel::v1::{
-    Find, OpenView, PutSnapshot, Query, QueryKind, Reply, Snapshot, page_event,
-};
+use regen_proto::kernel::v1::{Find, OpenView, PutSnapshot, Query, QueryKind, Reply, Snapshot, page_event};
 use regen_proto::kernel_channel::MAX_INLINE;
 use regen_proto::page::v1::{Edit, ToPage, to_page};
 use regen_runtime::Sealed;
 use tokio::sync::oneshot;
 use webkit2gtk::{
-    CookieManagerExt, CookiePersistentStorage, FindControllerExt, FindOptions, HardwareAccelerationPolicy,
-    SettingsExt, WebContextExt, WebView, WebViewExt,
+    CookieManagerExt, CookiePersistentStorage, FindControllerExt, FindOptions, HardwareAccelerationPolicy, SettingsExt,
+    WebContextExt, WebView, WebViewExt,
 };
 use wry::{ProxyConfig, ProxyEndpoint, WebViewBuilder, WebViewBuilderExtUnix, WebViewExtUnix};
 

@@ -30,9 +30,8 @@ pub(super) struct SubmittedForm {
 pub(super) fn connect(view: &Rc<View>) {
     super::error_page::connect(view);
     let weak = Rc::downgrade(view);
-    view.web.connect_decide_policy(move |_, decision, kind| {
-        weak.upgrade().is_some_and(|view| view.decide(decision, kind))
-    });
+    view.web
+        .connect_decide_policy(move |_, decision, kind| weak.upgrade().is_some_and(|view| view.decide(decision, kind)));
     let weak = Rc::downgrade(view);
     view.web.connect_user_message_received(move |_, message| {
         weak.upgrade().is_some_and(|view| view.agent_message(message))
@@ -60,18 +59,16 @@ impl View {
 
     fn decide(self: &Rc<Self>, decision: &PolicyDecision, kind: PolicyDecisionType) -> bool {
         match kind {
-            PolicyDecisionType::NavigationAction => {
-                decision.downcast_ref::<NavigationPolicyDecision>().is_some_and(|navigation| self.decide_navigation(navigation))
-            }
-            PolicyDecisionType::Response => {
-                decision.downcast_ref::<ResponsePolicyDecision>().is_some_and(|response| {
-                    let shown = response.is_mime_type_supported();
-                    if !shown {
-                        response.download();
-                    }
-                    !shown
-                })
-            }
+            PolicyDecisionType::NavigationAction => decision
+                .downcast_ref::<NavigationPolicyDecision>()
+                .is_some_and(|navigation| self.decide_navigation(navigation)),
+            PolicyDecisionType::Response => decision.downcast_ref::<ResponsePolicyDecision>().is_some_and(|response| {
+                let shown = response.is_mime_type_supported();
+                if !shown {
+                    response.download();
+                }
+                !shown
+            }),
             _ => false,
         }
     }

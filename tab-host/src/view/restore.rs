@@ -6,9 +6,7 @@ use std::rc::Rc;
 use prost::Message;
 use regen_proto::convert::MAX_SNAPSHOT;
 use regen_proto::kernel::v1::{Load, Snapshot};
-use webkit2gtk::{
-    BackForwardListExt, UserContentManagerExt, UserScriptInjectionTime, WebViewExt, WebViewSessionState,
-};
+use webkit2gtk::{BackForwardListExt, UserContentManagerExt, UserScriptInjectionTime, WebViewExt, WebViewSessionState};
 
 use super::View;
 use super::agent;

@@ -62,7 +62,8 @@ fn apparmor() -> Finding {
     Finding {
         name: "AppArmor",
         well: !restricted || rustix::process::geteuid().is_root(),
-        found: if restricted { "it restricts user namespaces" } else { "it does not restrict user namespaces" }.to_owned(),
+        found: if restricted { "it restricts user namespaces" } else { "it does not restrict user namespaces" }
+            .to_owned(),
         remedy: "sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0, or give regen-broker an AppArmor profile with `userns,`",
     }
 }
@@ -81,19 +82,35 @@ fn kernel_version() -> Finding {
 
 fn programs() -> Vec<Finding> {
     let folder = std::env::current_exe().ok().and_then(|own| own.parent().map(Path::to_path_buf)).unwrap_or_default();
-    let names = ["regen-broker", "regen-jail", "regen-tab-host", "regen-net-daemon", "regen-agent-daemon", "regen-ui-shell", "libregen_page_agent.so"];
+    let names = [
+        "regen-broker",
+        "regen-jail",
+        "regen-tab-host",
+        "regen-net-daemon",
+        "regen-agent-daemon",
+        "regen-ui-shell",
+        "libregen_page_agent.so",
+    ];
     let missing: Vec<&str> = names.into_iter().filter(|name| !folder.join(name).exists()).collect();
     vec![Finding {
         name: "programs",
         well: missing.is_empty(),
-        found: if missing.is_empty() { format!("all in {}", folder.display()) } else { format!("missing: {}", missing.join(", ")) },
+        found: if missing.is_empty() {
+            format!("all in {}", folder.display())
+        } else {
+            format!("missing: {}", missing.join(", "))
+        },
         remedy: "./x build",
     }]
 }
 
 fn files() -> Vec<Finding> {
     let needed = [
-        ("web engine", "/usr/lib/{multiarch}/webkit2gtk-4.1/WebKitWebProcess", "sudo apt-get install libwebkit2gtk-4.1-0"),
+        (
+            "web engine",
+            "/usr/lib/{multiarch}/webkit2gtk-4.1/WebKitWebProcess",
+            "sudo apt-get install libwebkit2gtk-4.1-0",
+        ),
         ("HTTPS", "/usr/lib/{multiarch}/gio/modules/libgiognutls.so", "sudo apt-get install glib-networking"),
         ("software rendering", "/usr/lib/{multiarch}/libEGL_mesa.so.0", "sudo apt-get install libegl1 libgl1-mesa-dri"),
         ("keyboard layouts", "/usr/share/X11/xkb", "sudo apt-get install xkb-data"),

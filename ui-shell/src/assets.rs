@@ -1,0 +1,33 @@
+//! `regen://shell/…`: the chrome's own files, compiled in, under a policy that loads nothing else.
+
+use std::borrow::Cow;
+
+use wry::http::{Request, Response};
+
+/// Where the chrome starts.
+pub(crate) const START: &str = "regen://shell/index.html";
+const POLICY: &str = "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+const FILES: [(&str, &str, &str); 8] = [
+    ("/index.html", "text/html", include_str!("../web/index.html")),
+    ("/style.css", "text/css", include_str!("../web/style.css")),
+    ("/main.js", "text/javascript", include_str!("../web/main.js")),
+    ("/bridge.js", "text/javascript", include_str!("../web/bridge.js")),
+    ("/tabs.js", "text/javascript", include_str!("../web/tabs.js")),
+    ("/toolbar.js", "text/javascript", include_str!("../web/toolbar.js")),
+    ("/panels.js", "text/javascript", include_str!("../web/panels.js")),
+    ("/pages.js", "text/javascript", include_str!("../web/pages.js")),
+];
+
+/// Answers one request of the chrome.
+pub(crate) fn serve(request: &Request<Vec<u8>>) -> Response<Cow<'static, [u8]>> {
+    let found = FILES.iter().find(|(path, _, _)| *path == request.uri().path());
+    let (status, kind, body) = found.map_or((404, "text/plain", "not found"), |(_, kind, body)| (200, *kind, *body));
+    let response = Response::builder()
+        .status(status)
+        .header("Content-Type", format!("{kind}; charset=utf-8"))
+        .header("Content-Security-Policy", POLICY)
+        .header("X-Content-Type-Options", "nosniff")
+        .body(Cow::Borrowed(body.as_bytes()));
+    response.unwrap_or_default()
+}

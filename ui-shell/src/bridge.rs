@@ -1,0 +1,284 @@
+//! The bridge between the chrome's scripts and this process: every message that may cross, by name and type. What is not
+//! listed here is refused and logged.
+//!
+//! `web/bridge.js` is the other side; `tests/chrome-ui` runs the chrome against messages made by [`ToChrome`].
+
+use regen_proto::kernel::v1::{DownloadState, ShellUpdate, Tab, TabState, TlsState, shell_update};
+use serde::{Deserialize, Serialize};
+
+/// A rectangle of the window, in logical pixels.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "a rectangle")]
+pub(crate) struct Rect {
+    pub(crate) x: f64,
+    pub(crate) y: f64,
+    pub(crate) width: f64,
+    pub(crate) height: f64,
+}
+
+/// What the chrome may ask for.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase", deny_unknown_fields)]
+pub(crate) enum FromChrome {
+    /// The chrome is drawn and wants everything.
+    Ready,
+    /// Where the page is, and which parts of the window the chrome covers.
+    Layout { page: Rect, covers: Vec<Rect> },
+    OpenTab { input: String, background: bool },
+    CloseTab { tab: u64 },
+    ActivateTab { tab: u64 },
+    MoveTab { tab: u64, index: u32 },
+    ReopenClosed,
+    DuplicateTab { tab: u64 },
+    PinTab { tab: u64, pinned: bool },
+    MuteTab { tab: u64, muted: bool },
+    Navigate { tab: u64, input: String },
+    History { tab: u64, delta: i32 },
+    Reload { tab: u64, bypass_cache: bool },
+    Stop { tab: u64 },
+    Zoom { tab: u64, zoom: f64 },
+    Find { tab: u64, text: String, forward: bool, next: bool },
+    FocusPage,
+    SessionAnswer { restore: bool },
+    ChooseFiles { tab: u64, request: u64, paths: Vec<String> },
+    ListDirectory { path: String },
+    CancelDownload { download: u64 },
+    ToggleFullscreen,
+    Quit,
+}
+
+/// What the chrome is told.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub(crate) enum ToChrome {
+    Tab { tab: ChromeTab },
+    TabClosed { tab: u64 },
+    Order { tabs: Vec<u64>, active: u64, first: bool },
+    Favicon { tab: u64, width: u32, height: u32, rgba: Vec<u8> },
+    Hover { url: String },
+    FindResult { matches: u32 },
+    Download { download: ChromeDownload },
+    SessionOffer { tabs: u32, saved_at: u64 },
+    Notice { level: String, text: String },
+    FileChooser { tab: u64, request: u64, multiple: bool },
+    Directory { path: String, entries: Vec<ChromeEntry>, error: String, truncated: bool },
+    /// A shortcut that belongs to the chrome.
+    Shortcut { name: &'static str },
+    Fullscreen { on: bool },
+    PageFocused,
+}
+
+/// A tab as the chrome shows it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ChromeTab {
+    id: u64,
+    url: String,
+    title: String,
+    site: String,
+    state: &'static str,
+    can_go_back: bool,
+    can_go_forward: bool,
+    tls: &'static str,
+    progress: f64,
+    reason: String,
+    zoom: f64,
+    muted: bool,
+    audible: bool,
+    pinned: bool,
+    opener_host: bool,
+    has_host: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ChromeDownload {
+    id: u64,
+    name: String,
+    received: u64,
+    total: u64,
+    state: &'static str,
+    error: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ChromeEntry {
+    name: String,
+    directory: bool,
+    size: u64,
+}
+
+impl From<&Tab> for ChromeTab {
+    fn from(tab: &Tab) -> Self {
+        Self {
+            id: tab.id,
+            url: tab.url.clone(),
+            title: tab.title.clone(),
+            site: tab.site.clone(),
+            state: match tab.state() {
+                TabState::Lazy | TabState::Unspecified => "lazy",
+                TabState::Loading => "loading",
+                TabState::Ready => "ready",
+                TabState::Failed => "failed",
+                TabState::Recovering => "recovering",
+                TabState::Sad => "sad",
+            },
+            can_go_back: tab.can_go_back,
+            can_go_forward: tab.can_go_forward,
+            tls: match tab.tls() {
+                TlsState::Valid => "valid",
+                TlsState::Broken => "broken",
+                TlsState::None | TlsState::Unspecified => "none",
+            },
+            progress: tab.progress,
+            reason: tab.reason.clone(),
+            zoom: tab.zoom,
+            muted: tab.muted,
+            audible: tab.audible,
+            pinned: tab.pinned,
+            opener_host: tab.opener_host,
+            has_host: tab.host != 0,
+        }
+    }
+}
+
+impl ToChrome {
+    /// What of a broker's update concerns the chrome.
+    pub(crate) fn from_update(update: &ShellUpdate) -> Option<Self> {
+        Some(match update.body.as_ref()? {
+            shell_update::Body::Tab(tab) => Self::Tab { tab: tab.into() },
+            shell_update::Body::TabClosed(tab) => Self::TabClosed { tab: *tab },
+            shell_update::Body::Order(order) => {
+                Self::Order { tabs: order.tabs.clone(), active: order.active, first: order.first }
+            }
+            shell_update::Body::Favicon(favicon) => {
+                let icon = favicon.favicon.clone()?;
+                Self::Favicon { tab: favicon.tab, width: icon.width, height: icon.height, rgba: icon.rgba }
+            }
+            shell_update::Body::FindResult(result) => Self::FindResult { matches: result.matches },
+            shell_update::Body::Download(download) => Self::Download {
+                download: ChromeDownload {
+                    id: download.download,
+                    name: download.suggested_name.clone(),
+                    received: download.received,
+                    total: download.total,
+                    state: match download.state() {
+                        DownloadState::Done => "done",
+                        DownloadState::Failed => "failed",
+                        DownloadState::Cancelled => "cancelled",
+                        DownloadState::Wanted | DownloadState::Running | DownloadState::Unspecified => "running",
+                    },
+                    error: download.error.clone(),
+                },
+            },
+            shell_update::Body::SessionOffer(offer) => {
+                Self::SessionOffer { tabs: offer.tabs, saved_at: offer.saved_at }
+            }
+            shell_update::Body::Notice(notice) => {
+                Self::Notice { level: notice.level.clone(), text: notice.text.clone() }
+            }
+            shell_update::Body::FileChooser(chooser) => {
+                Self::FileChooser { tab: chooser.tab, request: chooser.request, multiple: chooser.multiple }
+            }
+            shell_update::Body::Directory(directory) => Self::Directory {
+                path: directory.path.clone(),
+                entries: directory
+                    .entries
+                    .iter()
+                    .map(|entry| ChromeEntry {
+                        name: entry.name.clone(),
+                        directory: entry.directory,
+                        size: entry.size,
+                    })
+                    .collect(),
+                error: directory.error.clone(),
+                truncated: directory.truncated,
+            },
+            shell_update::Body::Buffer(_) | shell_update::Body::HostGone(_) => return None,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_listed_messages_cross() {
+        let ok: FromChrome = serde_json::from_str(r#"{"type":"closeTab","tab":3}"#).unwrap();
+        assert_eq!(ok, FromChrome::CloseTab { tab: 3 });
+        for bad in [
+            r#"{"type":"readFile","path":"/etc/passwd"}"#,
+            r#"{"type":"closeTab"}"#,
+            r#"{"type":"closeTab","tab":3,"also":1}"#,
+            r#"{"type":"closeTab","tab":"3"}"#,
+            r"[]",
+            "",
+        ] {
+            assert!(serde_json::from_str::<FromChrome>(bad).is_err(), "{bad}");
+        }
+    }
+
+    /// The chrome's own tests run against this file: it is what this process really sends.
+    #[test]
+    fn the_contract_file_of_the_chrome_tests_is_current() {
+        let tab = |id, title: &str, url: &str, state: TabState| {
+            let wire = Tab {
+                id,
+                url: url.into(),
+                title: title.into(),
+                site: "https://example.org".into(),
+                state: state.into(),
+                can_go_back: true,
+                tls: TlsState::Valid.into(),
+                progress: 0.4,
+                reason: if state == TabState::Sad { "signal 11 (SIGSEGV)".into() } else { String::new() },
+                host: 1,
+                zoom: 1.0,
+                ..Tab::default()
+            };
+            ToChrome::Tab { tab: (&wire).into() }
+        };
+        let messages = vec![
+            tab(1, "Example", "https://example.org/", TabState::Ready),
+            tab(2, "Loading", "https://example.org/slow", TabState::Loading),
+            tab(3, "Sad", "https://example.org/sad", TabState::Sad),
+            tab(4, "", "", TabState::Lazy),
+            ToChrome::Order { tabs: vec![1, 2, 3, 4], active: 1, first: true },
+            ToChrome::Favicon { tab: 1, width: 1, height: 1, rgba: vec![255, 0, 0, 255] },
+            ToChrome::Hover { url: "https://example.org/hover".into() },
+            ToChrome::FindResult { matches: 7 },
+            ToChrome::Download {
+                download: ChromeDownload {
+                    id: 1,
+                    name: "file.iso".into(),
+                    received: 500,
+                    total: 1000,
+                    state: "running",
+                    error: String::new(),
+                },
+            },
+            ToChrome::SessionOffer { tabs: 12, saved_at: 1_700_000_000 },
+            ToChrome::Notice { level: "warning".into(), text: "Something to know.".into() },
+            ToChrome::FileChooser { tab: 1, request: 9, multiple: true },
+            ToChrome::Directory {
+                path: "/home/user".into(),
+                entries: vec![
+                    ChromeEntry { name: "Documents".into(), directory: true, size: 0 },
+                    ChromeEntry { name: "notes.txt".into(), directory: false, size: 120 },
+                ],
+                error: String::new(),
+                truncated: false,
+            },
+            ToChrome::Shortcut { name: "find" },
+        ];
+        let current = serde_json::to_string_pretty(&messages).unwrap() + "\n";
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/chrome-ui/contract.json");
+        if std::env::var_os("REGEN_UPDATE_CONTRACT").is_some() {
+            std::fs::write(&path, &current).unwrap();
+        }
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), current, "run with REGEN_UPDATE_CONTRACT=1 to renew it");
+    }
+}

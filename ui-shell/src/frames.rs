@@ -1,0 +1,203 @@
+//! The pictures of the tabs: read out of the sealed memory that hosts announce, into surfaces of our own.
+//!
+//! Reading (not mapping) means that nothing a host does to its memory can make this process fault, and that the last
+//! picture stays when the host dies.
+
+use std::collections::HashMap;
+use std::os::fd::OwnedFd;
+
+use gtk::cairo::{Format, ImageSurface};
+use regen_proto::kernel::v1::BufferShared;
+use regen_proto::page::v1::FrameReady;
+use rustix::fs::SealFlags;
+
+use crate::link::HostId;
+
+const PIXEL: usize = 4;
+/// Pictures that are kept for quick switching.
+const KEPT: usize = 8;
+
+/// One announced buffer.
+#[derive(Debug)]
+struct Buffer {
+    memfd: OwnedFd,
+    width: u32,
+    height: u32,
+}
+
+/// A tab's picture.
+#[derive(Debug)]
+pub(crate) struct Picture {
+    pub(crate) surface: ImageSurface,
+    used: u64,
+}
+
+/// All of them.
+#[derive(Debug, Default)]
+pub(crate) struct Frames {
+    buffers: HashMap<(HostId, u64), Buffer>,
+    pictures: HashMap<u64, Picture>,
+    clock: u64,
+}
+
+/// Why a frame is not shown.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum FrameError {
+    #[error("a buffer that can shrink")]
+    NotSealed,
+    #[error("a buffer of another size than announced")]
+    Size,
+    #[error("a frame in a buffer that was not announced")]
+    Unknown,
+    #[error("{0}")]
+    Io(#[from] rustix::io::Errno),
+    #[error("{0}")]
+    Cairo(String),
+}
+
+impl Frames {
+    /// A host announced a buffer.
+    pub(crate) fn announce(&mut self, shared: &BufferShared, memfd: OwnedFd) -> Result<(), FrameError> {
+        if !rustix::fs::fcntl_get_seals(&memfd)?.contains(SealFlags::SHRINK) {
+            return Err(FrameError::NotSealed);
+        }
+        let size = u64::try_from(rustix::fs::fstat(&memfd)?.st_size).unwrap_or(0);
+        if size < u64::from(shared.width) * u64::from(shared.height) * PIXEL as u64 {
+            return Err(FrameError::Size);
+        }
+        // Buffers of an older size of this host are not used again.
+        self.buffers.retain(|(host, _), b| {
+            *host != shared.host || (b.width, b.height) == (shared.width, shared.height)
+        });
+        let buffer = Buffer { memfd, width: shared.width, height: shared.height };
+        self.buffers.insert((shared.host, shared.buffer), buffer);
+        Ok(())
+    }
+
+    pub(crate) fn host_gone(&mut self, host: HostId) {
+        self.buffers.retain(|(owner, _), _| *owner != host);
+    }
+
+    pub(crate) fn forget(&mut self, tab: u64) {
+        self.pictures.remove(&tab);
+    }
+
+    /// Takes in a frame of a tab. Afterwards the host may have its buffer back.
+    pub(crate) fn take(&mut self, host: HostId, tab: u64, frame: &FrameReady) -> Result<(), FrameError> {
+        let buffer = self.buffers.get(&(host, frame.buffer)).ok_or(FrameError::Unknown)?;
+        if (buffer.width, buffer.height) != (frame.width, frame.height) {
+            return Err(FrameError::Size);
+        }
+        self.clock += 1;
+        let size = |value: u32| i32::try_from(value).map_err(|_| FrameError::Size);
+        let (width, height) = (size(frame.width)?, size(frame.height)?);
+        let fits = |picture: &Picture| picture.surface.width() == width && picture.surface.height() == height;
+        let is_new = !self.pictures.get(&tab).is_some_and(fits);
+        if is_new {
+            let surface = ImageSurface::create(Format::Rgb24, width, height).map_err(cairo)?;
+            self.pictures.insert(tab, Picture { surface, used: 0 });
+        }
+        let picture = self.pictures.get_mut(&tab).ok_or(FrameError::Unknown)?;
+        picture.used = self.clock;
+        let (first, last) = if is_new { (0, frame.height) } else { rows(frame) };
+        let stride = usize::try_from(picture.surface.stride()).map_err(|_| FrameError::Size)?;
+        let row = frame.width as usize * PIXEL;
+        let mut data = picture.surface.data().map_err(|error| FrameError::Cairo(error.to_string()))?;
+        if stride == row {
+            let (start, end) = (first as usize * row, last as usize * row);
+            let target = data.get_mut(start..end).ok_or(FrameError::Size)?;
+            read(&buffer.memfd, target, start)?;
+        } else {
+            for line in first as usize..last as usize {
+                let target = data.get_mut(line * stride..line * stride + row).ok_or(FrameError::Size)?;
+                read(&buffer.memfd, target, line * row)?;
+            }
+        }
+        drop(data);
+        self.evict();
+        Ok(())
+    }
+
+    /// The last picture of a tab.
+    pub(crate) fn picture(&self, tab: u64) -> Option<&ImageSurface> {
+        self.pictures.get(&tab).map(|picture| &picture.surface)
+    }
+
+    fn evict(&mut self) {
+        if self.pictures.len() > KEPT
+            && let Some(oldest) = self.pictures.iter().min_by_key(|(_, picture)| picture.used).map(|(tab, _)| *tab)
+        {
+            self.pictures.remove(&oldest);
+        }
+    }
+}
+
+/// First and last row that changed, within the frame.
+fn rows(frame: &FrameReady) -> (u32, u32) {
+    let first = frame.damage.iter().map(|rect| rect.y).min().unwrap_or(0).min(frame.height);
+    let last = frame.damage.iter().map(|rect| rect.y.saturating_add(rect.height)).max().unwrap_or(frame.height);
+    (first, last.clamp(first, frame.height))
+}
+
+fn read(memfd: &OwnedFd, target: &mut [u8], offset: usize) -> Result<(), FrameError> {
+    let mut done = 0;
+    while let Some(rest) = target.get_mut(done..).filter(|rest| !rest.is_empty()) {
+        match rustix::io::pread(memfd, rest, (offset + done) as u64)? {
+            0 => return Err(FrameError::Size),
+            count => done += count,
+        }
+    }
+    Ok(())
+}
+
+fn cairo(error: gtk::cairo::Error) -> FrameError {
+    FrameError::Cairo(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use regen_proto::page::v1::Rect;
+    use rustix::fs::MemfdFlags;
+
+    fn memfd(size: u64, seals: SealFlags) -> OwnedFd {
+        let memfd = rustix::fs::memfd_create("x", MemfdFlags::ALLOW_SEALING).unwrap();
+        rustix::fs::ftruncate(&memfd, size).unwrap();
+        rustix::fs::fcntl_add_seals(&memfd, seals).unwrap();
+        memfd
+    }
+
+    fn shared(width: u32, height: u32) -> BufferShared {
+        BufferShared { tab: 1, host: 1, buffer: 1, width, height }
+    }
+
+    #[test]
+    fn memory_that_can_shrink_or_is_too_small_is_refused() {
+        let mut frames = Frames::default();
+        let unsealed = frames.announce(&shared(4, 4), memfd(64, SealFlags::GROW));
+        assert!(matches!(unsealed, Err(FrameError::NotSealed)));
+        let small = frames.announce(&shared(4, 5), memfd(64, SealFlags::SHRINK));
+        assert!(matches!(small, Err(FrameError::Size)));
+    }
+
+    #[test]
+    fn a_frame_is_read_where_it_changed() {
+        let mut frames = Frames::default();
+        let memory = memfd(64, SealFlags::SHRINK | SealFlags::GROW);
+        let writer = memory.try_clone().unwrap();
+        frames.announce(&shared(4, 4), memory).unwrap();
+        let mut frame = FrameReady { buffer: 1, width: 4, height: 4, damage: vec![] };
+        frames.take(1, 7, &frame).unwrap();
+        rustix::io::pwrite(&writer, &[9; 64], 0).unwrap();
+        frame.damage = vec![Rect { x: 0, y: 1, width: 4, height: 1 }];
+        frames.take(1, 7, &frame).unwrap();
+        frame.damage = vec![Rect { x: 0, y: 3, width: 4, height: u32::MAX }];
+        frames.take(1, 7, &frame).unwrap();
+        let picture = frames.pictures.get_mut(&7).unwrap();
+        let lit: Vec<u8> = picture.surface.data().unwrap().chunks(16).map(|row| row[0]).collect();
+        assert_eq!(lit, [0, 9, 0, 9]);
+        frame.width = 5;
+        assert!(frames.take(1, 7, &frame).is_err());
+        assert!(matches!(frames.take(2, 7, &frame), Err(FrameError::Unknown)));
+    }
+}

@@ -1,0 +1,110 @@
+//! The thread that talks to the broker and to the tab-hosts.
+
+use std::os::fd::OwnedFd;
+
+use anyhow::Context;
+use regen_proto::convert::{ForChild, FromChild};
+use regen_proto::kernel::v1::{Grant, Heartbeat, Ready, Role, Service, ShellUpdate, UserCommand, user_command};
+use regen_proto::page::v1::FromPage;
+use regen_runtime::Kernel;
+use tokio::sync::mpsc;
+
+use crate::pages::Pages;
+
+/// A tab-host, by the broker's name for it.
+pub(crate) type HostId = u64;
+
+/// News for GTK's thread.
+#[derive(Debug)]
+pub(crate) enum ToMain {
+    Update(Box<ShellUpdate>, Vec<OwnedFd>),
+    Page(HostId, FromPage),
+    Attached(HostId),
+    Heartbeat(Heartbeat),
+    Shutdown,
+}
+
+/// What the window says to the broker.
+#[derive(Debug, Clone)]
+pub(crate) struct Outbox(mpsc::UnboundedSender<FromChild>);
+
+impl Outbox {
+    pub(crate) fn command(&self, body: user_command::Body) {
+        self.send(FromChild::UserCommand(UserCommand { body: Some(body) }));
+    }
+
+    pub(crate) fn alive(&self, beat: Heartbeat) {
+        self.send(FromChild::Heartbeat(beat));
+    }
+
+    pub(crate) fn ready(&self) {
+        self.send(FromChild::Ready(Ready {}));
+    }
+
+    fn send(&self, message: FromChild) {
+        // When the other end is gone, so is this process.
+        let _ = self.0.send(message);
+    }
+}
+
+/// The started thread.
+#[derive(Debug)]
+pub(crate) struct Link {
+    pub(crate) outbox: Outbox,
+    pub(crate) pages: Pages,
+    pub(crate) inbox: mpsc::UnboundedReceiver<ToMain>,
+}
+
+/// Starts the thread, and returns when the broker has answered.
+pub(crate) fn start() -> anyhow::Result<Link> {
+    let (to_main, inbox) = mpsc::unbounded_channel();
+    let (outbox, outgoing) = mpsc::unbounded_channel();
+    let (started, wait) = std::sync::mpsc::channel();
+    let pages = Pages::new(to_main.clone());
+    let its_pages = pages.clone();
+    std::thread::Builder::new().name("link".into()).spawn(move || {
+        let work = async move {
+            let (kernel, _configure) = regen_runtime::adopt(Role::UiShell).await?;
+            // The other end only goes away with this process.
+            let _ = started.send(());
+            tokio::spawn(deliver(outgoing, kernel.clone()));
+            serve(&kernel, &its_pages, &to_main).await
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let ended: anyhow::Result<()> = runtime.map_err(Into::into).and_then(|runtime| runtime.block_on(work));
+        tracing::info!("{}", ended.err().map_or_else(|| "done".to_owned(), |error| error.to_string()));
+        std::process::exit(0);
+    })?;
+    wait.recv().context("the broker did not answer")?;
+    Ok(Link { outbox: Outbox(outbox), pages, inbox })
+}
+
+async fn deliver(mut outgoing: mpsc::UnboundedReceiver<FromChild>, kernel: Kernel) {
+    while let Some(message) = outgoing.recv().await {
+        if let Err(error) = kernel.send(message).await {
+            tracing::error!("{error}");
+        }
+    }
+}
+
+async fn serve(kernel: &Kernel, pages: &Pages, to_main: &mpsc::UnboundedSender<ToMain>) -> anyhow::Result<()> {
+    loop {
+        let (message, descriptors) = kernel.receive().await?;
+        match message {
+            ForChild::Heartbeat(beat) => to_main.send(ToMain::Heartbeat(beat))?,
+            ForChild::Update(update) => to_main.send(ToMain::Update(Box::new(update), descriptors))?,
+            ForChild::Grant(grant) => granted(&grant, descriptors, pages)?,
+            ForChild::Revoke(_) => {}
+            ForChild::Shutdown(_) => to_main.send(ToMain::Shutdown)?,
+            ForChild::Hello(_) | ForChild::Configure(_) | ForChild::Command(_) => {
+                kernel.exit("the broker sent a message that is not for a ui-shell").await;
+            }
+        }
+    }
+}
+
+fn granted(grant: &Grant, descriptors: Vec<OwnedFd>, pages: &Pages) -> anyhow::Result<()> {
+    anyhow::ensure!(grant.service() == Service::Page && !grant.serve, "a grant that is not for a ui-shell");
+    let socket = descriptors.into_iter().next().context("a grant without its socket")?;
+    pages.attach(grant.host, socket.into())
+}

@@ -1,0 +1,486 @@
+//! The window: below, a drawing area with the active tab's picture; above it, over the whole window, the chrome as one
+//! transparent web view. What the chrome covers is its input shape; everything else goes to the page.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+
+use gtk::cairo::{RectangleInt, Region};
+use gtk::gdk;
+use gtk::prelude::*;
+use regen_proto::kernel::v1::user_command::Body as Command;
+use regen_proto::kernel::v1::{
+    ChooseFiles, Find, FindInTab, History, MoveTab, MuteTab, Navigate, OpenTab, PinTab, ReloadTab, ShellUpdate, Tab,
+    ZoomTab, shell_update,
+};
+use regen_proto::kernel::v1::{Empty, TabState};
+use regen_proto::page::v1::{
+    BufferReleased, Cursor, Focus, FrameReady, FromPage, Geometry, from_page, to_page,
+};
+use webkit2gtk::{HitTestResultExt, WebViewExt};
+use wry::{WebViewBuilder, WebViewBuilderExtUnix, WebViewExtUnix};
+
+use crate::assets;
+use crate::bridge::{FromChrome, Rect, ToChrome};
+use crate::frames::Frames;
+use crate::input::Input;
+use crate::link::{HostId, Outbox, ToMain};
+use crate::pages::Pages;
+
+/// The size of a first window.
+const SIZE: (i32, i32) = (1280, 860);
+
+/// The window and everything it knows.
+pub(crate) struct Window {
+    pub(crate) gtk: gtk::Window,
+    pub(crate) area: gtk::DrawingArea,
+    chrome_box: gtk::Box,
+    chrome: RefCell<Option<wry::WebView>>,
+    outbox: Outbox,
+    pages: Pages,
+    frames: RefCell<Frames>,
+    tabs: RefCell<BTreeMap<u64, Tab>>,
+    order: RefCell<Vec<u64>>,
+    active: Cell<u64>,
+    /// Where the page is, in the window.
+    page: Cell<Rect>,
+    pub(crate) page_focused: Cell<bool>,
+    fullscreen: Cell<bool>,
+    chrome_ready: Cell<bool>,
+    unsent: RefCell<Vec<ToChrome>>,
+    pub(crate) input: Input,
+}
+
+impl Window {
+    /// Builds the window; it is shown when the chrome is drawn.
+    pub(crate) fn open(outbox: Outbox, pages: Pages) -> anyhow::Result<Rc<Self>> {
+        let gtk = gtk::Window::new(gtk::WindowType::Toplevel);
+        gtk.set_title("Regen");
+        gtk.set_default_size(SIZE.0, SIZE.1);
+        let overlay = gtk::Overlay::new();
+        let area = gtk::DrawingArea::new();
+        area.set_can_focus(true);
+        overlay.add(&area);
+        let chrome_box = gtk::Box::new(gtk::Orientation::Vertical, 0);
+        overlay.add_overlay(&chrome_box);
+        gtk.add(&overlay);
+
+        let window = Rc::new(Self {
+            gtk,
+            area,
+            chrome_box,
+            chrome: RefCell::default(),
+            outbox,
+            pages,
+            frames: RefCell::default(),
+            tabs: RefCell::default(),
+            order: RefCell::default(),
+            active: Cell::default(),
+            page: Cell::default(),
+            page_focused: Cell::default(),
+            fullscreen: Cell::default(),
+            chrome_ready: Cell::default(),
+            unsent: RefCell::default(),
+            input: Input::new(),
+        });
+        window.build_chrome()?;
+        window.connect();
+        window.gtk.show_all();
+        Ok(window)
+    }
+
+    fn build_chrome(self: &Rc<Self>) -> anyhow::Result<()> {
+        let weak = Rc::downgrade(self);
+        let chrome = WebViewBuilder::new()
+            .with_transparent(true)
+            .with_incognito(true)
+            .with_custom_protocol("regen".to_owned(), |_, request| assets::serve(&request))
+            .with_navigation_handler(|url| url.starts_with("regen://shell/"))
+            .with_ipc_handler(move |request| {
+                let Some(window) = weak.upgrade() else { return };
+                match serde_json::from_str(request.body()) {
+                    Ok(message) => window.from_chrome(message),
+                    Err(error) => tracing::error!("bridge: refused a message: {error}"),
+                }
+            })
+            .with_url(assets::START)
+            .build_gtk(&self.chrome_box)?;
+        let web = chrome.webview();
+        self.chrome_box.set_child_packing(&web, true, true, 0, gtk::PackType::Start);
+        web.connect_context_menu(|_, _, _, hit| !hit.context_is_editable());
+        web.connect_web_process_terminated(|_, why| {
+            // The broker starts the window anew; nothing of the session is here.
+            tracing::error!("the chrome's web process ended: {why:?}");
+            std::process::exit(1);
+        });
+        self.chrome.replace(Some(chrome));
+        Ok(())
+    }
+
+    fn connect(self: &Rc<Self>) {
+        let weak = Rc::downgrade(self);
+        self.area.connect_draw(move |_, painter| {
+            if let Some(window) = weak.upgrade()
+                && let Err(error) = window.draw(painter)
+            {
+                tracing::warn!("cannot draw: {error}");
+            }
+            glib::Propagation::Stop
+        });
+        let weak = Rc::downgrade(self);
+        self.gtk.connect_delete_event(move |_, _| {
+            if let Some(window) = weak.upgrade() {
+                window.outbox.command(Command::Quit(Empty {}));
+            }
+            glib::Propagation::Stop
+        });
+        let weak = Rc::downgrade(self);
+        self.gtk.connect_scale_factor_notify(move |_| {
+            if let Some(window) = weak.upgrade() {
+                window.send_geometry();
+            }
+        });
+        crate::input::connect(self);
+    }
+
+    /// Tells the broker that the window is there.
+    pub(crate) fn ready(&self) {
+        self.outbox.ready();
+    }
+
+    /// News from the broker or a host.
+    pub(crate) fn receive(self: &Rc<Self>, message: ToMain) {
+        match message {
+            ToMain::Heartbeat(beat) => self.outbox.alive(beat),
+            ToMain::Update(update, descriptors) => self.update(&update, descriptors),
+            ToMain::Page(host, message) => self.from_page(host, message),
+            ToMain::Attached(host) => {
+                if self.active_host() == Some(host) {
+                    self.send_geometry();
+                    self.send_focus();
+                }
+            }
+            ToMain::Shutdown => gtk::main_quit(),
+        }
+    }
+
+    fn update(self: &Rc<Self>, update: &ShellUpdate, descriptors: Vec<OwnedFd>) {
+        match &update.body {
+            Some(shell_update::Body::Tab(tab)) => self.tab_changed(tab),
+            Some(shell_update::Body::TabClosed(tab)) => {
+                self.tabs.borrow_mut().remove(tab);
+                self.frames.borrow_mut().forget(*tab);
+            }
+            Some(shell_update::Body::Order(order)) => {
+                let mut tabs = self.order.borrow_mut();
+                if order.first {
+                    tabs.clear();
+                }
+                tabs.extend(&order.tabs);
+                drop(tabs);
+                self.activate(order.active);
+            }
+            Some(shell_update::Body::Buffer(shared)) => {
+                if let Some(memfd) = descriptors.into_iter().next()
+                    && let Err(error) = self.frames.borrow_mut().announce(shared, memfd)
+                {
+                    tracing::error!("a host's buffer is refused: {error}");
+                }
+            }
+            Some(shell_update::Body::HostGone(gone)) => self.frames.borrow_mut().host_gone(gone.host),
+            _ => {}
+        }
+        if let Some(message) = ToChrome::from_update(update) {
+            self.tell_chrome(message);
+        }
+    }
+
+    fn tab_changed(&self, tab: &Tab) {
+        let before = self.tabs.borrow_mut().insert(tab.id, tab.clone());
+        if tab.id != self.active.get() {
+            return;
+        }
+        self.retitle();
+        let moved = before.is_none_or(|before| before.host != tab.host);
+        if moved {
+            self.send_geometry();
+            self.send_focus();
+        }
+        self.area.queue_draw();
+    }
+
+    fn activate(&self, tab: u64) {
+        if self.active.replace(tab) != tab {
+            self.send_geometry();
+            self.send_focus();
+        }
+        self.retitle();
+        self.area.queue_draw();
+    }
+
+    fn retitle(&self) {
+        let tabs = self.tabs.borrow();
+        let title = tabs.get(&self.active.get()).map(|tab| tab.title.as_str()).filter(|title| !title.is_empty());
+        self.gtk.set_title(&title.map_or_else(|| "Regen".to_owned(), |title| format!("{title} — Regen")));
+    }
+
+    pub(crate) fn active_tab(&self) -> u64 {
+        self.active.get()
+    }
+
+    fn active_host(&self) -> Option<HostId> {
+        self.tabs.borrow().get(&self.active.get()).map(|tab| tab.host).filter(|host| *host != 0)
+    }
+
+    /// Sends something to the active tab's page.
+    pub(crate) fn to_page(&self, body: to_page::Body) {
+        if let Some(host) = self.active_host() {
+            self.pages.send(host, self.active.get(), body);
+        }
+    }
+
+    pub(crate) fn command(&self, command: Command) {
+        self.outbox.command(command);
+    }
+
+    fn send_geometry(&self) {
+        let page = self.page.get();
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates; a window is not that large")]
+        let (width, height) = (page.width.round() as u32, page.height.round() as u32);
+        if width > 0 && height > 0 {
+            let scale = u32::try_from(self.gtk.scale_factor()).unwrap_or(1);
+            self.to_page(to_page::Body::Geometry(Geometry { width, height, scale }));
+        }
+    }
+
+    fn send_focus(&self) {
+        self.to_page(to_page::Body::Focus(Focus { focused: self.page_focused.get() }));
+    }
+
+    /// The keyboard belongs to the page, or to the chrome.
+    pub(crate) fn focus_page(&self, focused: bool) {
+        if self.page_focused.replace(focused) == focused {
+            return;
+        }
+        if focused {
+            self.area.grab_focus();
+            self.tell_chrome(ToChrome::PageFocused);
+        } else if let Some(chrome) = self.chrome.borrow().as_ref() {
+            chrome.webview().grab_focus();
+        }
+        self.send_focus();
+    }
+
+    /// A point of the window, in the page's own coordinates.
+    pub(crate) fn in_page(&self, (x, y): (f64, f64)) -> (f64, f64) {
+        let page = self.page.get();
+        (x - page.x, y - page.y)
+    }
+
+    fn from_page(self: &Rc<Self>, host: HostId, message: FromPage) {
+        let tab = message.tab;
+        // A host speaks about its own tabs only.
+        let is_its = self.tabs.borrow().get(&tab).is_some_and(|known| known.host == host);
+        let Some(body) = message.body.filter(|_| is_its) else { return };
+        let is_active = tab == self.active.get();
+        match body {
+            from_page::Body::Frame(frame) => self.frame(host, tab, &frame),
+            from_page::Body::Cursor(cursor) if is_active => self.show_cursor(&cursor),
+            from_page::Body::HoverLink(link) if is_active => self.tell_chrome(ToChrome::Hover { url: link.url }),
+            from_page::Body::Clipboard(offer) if is_active => {
+                gtk::Clipboard::get(&gdk::SELECTION_CLIPBOARD).set_text(&offer.text);
+            }
+            from_page::Body::Ime(state) if is_active => self.input.field(self, &state),
+            _ => {}
+        }
+    }
+
+    fn frame(&self, host: HostId, tab: u64, frame: &FrameReady) {
+        match self.frames.borrow_mut().take(host, tab, frame) {
+            Ok(()) => {}
+            // Frames of a former size may still be on their way.
+            Err(error) => tracing::debug!("a frame is not shown: {error}"),
+        }
+        self.pages.send(host, tab, to_page::Body::BufferReleased(BufferReleased { buffer: frame.buffer }));
+        if tab == self.active.get() {
+            let (page, scale) = (self.page.get(), f64::from(self.gtk.scale_factor()));
+            for rect in &frame.damage {
+                let logical = |value: u32| f64::from(value) / scale;
+                let edge = |value: f64| {
+                    #[expect(clippy::cast_possible_truncation, reason = "saturates; a window is not that large")]
+                    let edge = value as i32;
+                    edge
+                };
+                let (x, y) = ((page.x + logical(rect.x)).floor(), (page.y + logical(rect.y)).floor());
+                let (width, height) = (logical(rect.width).ceil() + 1.0, logical(rect.height).ceil() + 1.0);
+                self.area.queue_draw_area(edge(x), edge(y), edge(width), edge(height));
+            }
+        }
+    }
+
+    fn draw(&self, painter: &gtk::cairo::Context) -> Result<(), gtk::cairo::Error> {
+        let style = self.gtk.style_context();
+        let background = style.lookup_color("theme_base_color").unwrap_or(gdk::RGBA::WHITE);
+        painter.set_source_rgb(background.red(), background.green(), background.blue());
+        painter.paint()?;
+        let frames = self.frames.borrow();
+        let tab = self.active.get();
+        let shows_page = self.tabs.borrow().get(&tab).is_some_and(|known| {
+            known.host != 0 || matches!(known.state(), TabState::Recovering | TabState::Loading)
+        });
+        if let Some(picture) = frames.picture(tab).filter(|_| shows_page) {
+            let (page, scale) = (self.page.get(), f64::from(self.gtk.scale_factor()));
+            painter.rectangle(page.x, page.y, page.width, page.height);
+            painter.clip();
+            painter.scale(1.0 / scale, 1.0 / scale);
+            painter.set_source_surface(picture, page.x * scale, page.y * scale)?;
+            painter.paint()?;
+        }
+        Ok(())
+    }
+
+    fn show_cursor(&self, cursor: &Cursor) {
+        let Some(gdk_window) = self.area.window() else { return };
+        let display = gdk_window.display();
+        let shape = if cursor.hidden {
+            gdk::Cursor::for_display(&display, gdk::CursorType::BlankCursor)
+        } else {
+            cursor_image(&display, cursor)
+        };
+        gdk_window.set_cursor(shape.as_ref());
+    }
+
+    /// Sends the chrome a message; messages of one moment travel together.
+    pub(crate) fn tell_chrome(&self, message: ToChrome) {
+        self.unsent.borrow_mut().push(message);
+        self.flush();
+    }
+
+    fn flush(&self) {
+        if !self.chrome_ready.get() {
+            return;
+        }
+        let messages = std::mem::take(&mut *self.unsent.borrow_mut());
+        if messages.is_empty() {
+            return;
+        }
+        match (serde_json::to_string(&messages), self.chrome.borrow().as_ref()) {
+            (Ok(json), Some(chrome)) => {
+                if let Err(error) = chrome.evaluate_script(&format!("regen.receive({json})")) {
+                    tracing::error!("bridge: {error}");
+                }
+            }
+            (Err(error), _) => tracing::error!("bridge: {error}"),
+            (_, None) => {}
+        }
+    }
+
+    fn from_chrome(self: &Rc<Self>, message: FromChrome) {
+        match message {
+            FromChrome::Ready => {
+                self.chrome_ready.set(true);
+                self.flush();
+            }
+            FromChrome::Layout { page, covers } => self.lay_out(page, &covers),
+            FromChrome::FocusPage => self.focus_page(true),
+            FromChrome::ToggleFullscreen => self.toggle_fullscreen(),
+            FromChrome::OpenTab { input, background } => self.command(Command::OpenTab(OpenTab { input, background })),
+            FromChrome::CloseTab { tab } => self.command(Command::CloseTab(tab)),
+            FromChrome::ActivateTab { tab } => self.command(Command::ActivateTab(tab)),
+            FromChrome::MoveTab { tab, index } => self.command(Command::MoveTab(MoveTab { tab, index })),
+            FromChrome::ReopenClosed => self.command(Command::ReopenClosed(Empty {})),
+            FromChrome::DuplicateTab { tab } => self.command(Command::DuplicateTab(tab)),
+            FromChrome::PinTab { tab, pinned } => self.command(Command::Pin(PinTab { tab, pinned })),
+            FromChrome::MuteTab { tab, muted } => self.command(Command::Mute(MuteTab { tab, muted })),
+            FromChrome::Navigate { tab, input } => self.command(Command::Navigate(Navigate { tab, input })),
+            FromChrome::History { tab, delta } => self.command(Command::History(History { tab, delta })),
+            FromChrome::Reload { tab, bypass_cache } => {
+                self.command(Command::Reload(ReloadTab { tab, bypass_cache }));
+            }
+            FromChrome::Stop { tab } => self.command(Command::Stop(tab)),
+            FromChrome::Zoom { tab, zoom } => self.command(Command::Zoom(ZoomTab { tab, zoom })),
+            FromChrome::Find { tab, text, forward, next } => {
+                self.command(Command::Find(FindInTab { tab, find: Some(Find { text, forward, next }) }));
+            }
+            FromChrome::SessionAnswer { restore } => self.command(Command::SessionAnswer(restore)),
+            FromChrome::ChooseFiles { tab, request, paths } => {
+                self.command(Command::ChooseFiles(ChooseFiles { tab, request, paths }));
+            }
+            FromChrome::ListDirectory { path } => self.command(Command::ListDirectory(path)),
+            FromChrome::CancelDownload { download } => self.command(Command::CancelDownload(download)),
+            FromChrome::Quit => self.command(Command::Quit(Empty {})),
+        }
+    }
+
+    /// The chrome says where the page is, and what it covers: that becomes its input shape.
+    fn lay_out(&self, page: Rect, covers: &[Rect]) {
+        let region = Region::create();
+        for cover in covers {
+            #[expect(clippy::cast_possible_truncation, reason = "saturates; a window is not that large")]
+            let edge = |value: f64| value.round() as i32;
+            let rectangle =
+                RectangleInt::new(edge(cover.x), edge(cover.y), edge(cover.width), edge(cover.height));
+            if let Err(error) = region.union_rectangle(&rectangle) {
+                tracing::warn!("layout: {error}");
+            }
+        }
+        if let Some(gdk_window) = self.chrome_box.window() {
+            gdk_window.input_shape_combine_region(&region, 0, 0);
+        }
+        if self.page.replace(page) != page {
+            self.send_geometry();
+            self.area.queue_draw();
+        }
+    }
+
+    pub(crate) fn toggle_fullscreen(&self) {
+        let on = !self.fullscreen.get();
+        self.fullscreen.set(on);
+        if on { self.gtk.fullscreen() } else { self.gtk.unfullscreen() }
+        self.tell_chrome(ToChrome::Fullscreen { on });
+    }
+
+    /// The tab `steps` to the right of the active one, around the ends.
+    pub(crate) fn neighbour(&self, steps: isize) -> Option<u64> {
+        let order = self.order.borrow();
+        let count = isize::try_from(order.len()).ok().filter(|count| *count > 0)?;
+        let at = isize::try_from(order.iter().position(|tab| *tab == self.active.get())?).ok()?;
+        order.get(usize::try_from((at + steps).rem_euclid(count)).ok()?).copied()
+    }
+
+    pub(crate) fn nth(&self, index: usize) -> Option<u64> {
+        self.order.borrow().get(index).copied()
+    }
+
+    pub(crate) fn last(&self) -> Option<u64> {
+        self.order.borrow().last().copied()
+    }
+
+    pub(crate) fn zoom(&self) -> f64 {
+        self.tabs.borrow().get(&self.active.get()).map_or(1.0, |tab| tab.zoom)
+    }
+}
+
+fn cursor_image(display: &gdk::Display, cursor: &Cursor) -> Option<gdk::Cursor> {
+    const LARGEST: u32 = 128;
+    let size = |value: u32| i32::try_from(value).ok().filter(|_| (1..=LARGEST).contains(&value));
+    let (width, height) = (size(cursor.width)?, size(cursor.height)?);
+    if cursor.bgra.len() != cursor.width as usize * cursor.height as usize * 4 {
+        return None;
+    }
+    let stride = width.checked_mul(4)?;
+    let surface = gtk::cairo::ImageSurface::create_for_data(
+        cursor.bgra.to_vec(),
+        gtk::cairo::Format::ARgb32,
+        width,
+        height,
+        stride,
+    );
+    let surface = surface.ok()?;
+    let scale = f64::from(cursor.scale.clamp(1, 2));
+    surface.set_device_scale(scale, scale);
+    let hotspot = |value: u32, most: u32| f64::from(value.min(most)) / scale;
+    let (x, y) = (hotspot(cursor.hotspot_x, cursor.width), hotspot(cursor.hotspot_y, cursor.height));
+    Some(gdk::Cursor::from_surface(display, &surface, x, y))
+}

@@ -1,0 +1,45 @@
+// The chrome's end of the bridge: see ui-shell/src/bridge.rs for every message that may cross.
+
+const handlers = new Map();
+
+/** Runs `handler` for every message of this type. */
+export const on = (type, handler) => handlers.set(type, handler);
+
+/** Sends the shell a message. */
+export const send = (type, fields = {}) => window.ipc.postMessage(JSON.stringify({ type, ...fields }));
+
+let afterwards = () => {};
+
+/** Runs after each batch of messages. */
+export const afterMessages = (run) => { afterwards = run; };
+
+// The shell calls this; nothing else may replace it.
+Object.defineProperty(window, "regen", {
+  value: Object.freeze({
+    receive(messages) {
+      for (const message of messages) handlers.get(message.type)?.(message);
+      afterwards();
+    },
+  }),
+});
+
+let scheduled = false;
+
+/** Tells the shell where the page is and what the chrome covers, once the browser has laid it out. */
+export const layout = () => {
+  if (scheduled) return;
+  scheduled = true;
+  requestAnimationFrame(() => {
+    scheduled = false;
+    const rect = (element) => {
+      const { x, y, width, height } = element.getBoundingClientRect();
+      return { x, y, width, height };
+    };
+    const covers = [];
+    for (const element of document.querySelectorAll("[data-cover]")) {
+      // The status bubble is looked at, not clicked at.
+      if (!element.hidden && element.id !== "hover") covers.push(rect(element));
+    }
+    send("layout", { page: rect(document.getElementById("page")), covers: covers.filter((c) => c.width && c.height) });
+  });
+};

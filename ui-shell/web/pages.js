@@ -1,0 +1,32 @@
+// Pages that Regen draws itself: the start page, refused addresses, and tabs whose process crashed too often.
+import { send } from "./bridge.js";
+import { active } from "./tabs.js";
+
+const get = (id) => document.getElementById(id);
+
+/** Shows what belongs to the active tab. */
+export const paint = () => {
+  const tab = active();
+  const sad = tab?.state === "sad";
+  const refused = tab?.state === "failed" && !tab.hasHost;
+  const start = !tab || (!tab.url && !tab.hasHost && !sad && !refused);
+  const wasStart = !get("start").hidden;
+  get("start").hidden = !start;
+  get("own-page").hidden = !(sad || refused);
+  get("recovering").hidden = tab?.state !== "recovering";
+  if (sad || refused) {
+    get("own-title").textContent = sad ? "This page keeps crashing" : "Regen does not open this address";
+    get("own-address").textContent = tab.url;
+    get("own-reason").textContent = sad ? `Its process ended three times within a minute. Last reason: ${tab.reason}.` : tab.reason;
+    get("own-action").textContent = sad ? "Reload" : "Back";
+    get("own-action").hidden = refused && !tab.canGoBack;
+  }
+  if (start && !wasStart && document.activeElement === document.body) get("start-input").focus();
+};
+
+get("own-action").addEventListener("click", () => {
+  const tab = active();
+  if (!tab) return;
+  if (tab.state === "sad") send("reload", { tab: tab.id, bypassCache: false });
+  else send("history", { tab: tab.id, delta: -1 });
+});

@@ -1,0 +1,278 @@
+// Menus, panels, the find bar, notices and the file chooser.
+import { layout, on, send } from "./bridge.js";
+import { active, state, tabs } from "./tabs.js";
+import { focusAddress } from "./toolbar.js";
+
+const get = (id) => document.getElementById(id);
+
+// ── one open panel at a time ──
+let opened = null;
+const close = (refocus = true) => {
+  if (!opened) return;
+  const { panel, button } = opened;
+  opened = null;
+  panel.hidden = true;
+  button?.setAttribute("aria-expanded", "false");
+  if (refocus) button?.focus();
+  layout();
+};
+const open = (panel, button) => {
+  const again = opened?.panel === panel;
+  close(false);
+  if (again) return;
+  opened = { panel, button };
+  panel.hidden = false;
+  button?.setAttribute("aria-expanded", "true");
+  panel.querySelector("button, input")?.focus();
+  layout();
+};
+document.addEventListener("mousedown", (event) => {
+  if (opened && !opened.panel.contains(event.target) && !opened.button?.contains(event.target)) close(false);
+});
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Escape" && opened) { event.preventDefault(); close(); }
+});
+on("pageFocused", () => close(false));
+
+// ── menus ──
+const fill = (menu, items) => {
+  menu.replaceChildren(...items.map((item) => {
+    if (!item) return Object.assign(document.createElement("hr"), { role: "separator" });
+    const [label, shortcut, run] = item;
+    const button = Object.assign(document.createElement("button"), { role: "menuitem", textContent: label, tabIndex: -1 });
+    if (shortcut) button.append(Object.assign(document.createElement("kbd"), { textContent: shortcut }));
+    button.addEventListener("click", () => { close(false); run(); });
+    return button;
+  }));
+};
+for (const menu of [get("menu"), get("tab-menu")]) {
+  menu.addEventListener("keydown", (event) => {
+    const items = [...menu.querySelectorAll("[role=menuitem]")];
+    const at = items.indexOf(document.activeElement);
+    const to = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: items.length - 1 }[event.key];
+    if (to === undefined) return;
+    event.preventDefault();
+    items[(to + items.length) % items.length]?.focus();
+  });
+}
+const forActive = (run) => () => { const tab = active(); if (tab) run(tab); };
+get("menu-button").addEventListener("click", () => {
+  fill(get("menu"), [
+    ["New tab", "Ctrl+T", () => { send("openTab", { input: "", background: false }); focusAddress(); }],
+    ["Reopen closed tab", "Ctrl+Shift+T", () => send("reopenClosed")],
+    null,
+    ["Zoom in", "Ctrl++", forActive((tab) => send("zoom", { tab: tab.id, zoom: tab.zoom * 1.2 }))],
+    ["Zoom out", "Ctrl+−", forActive((tab) => send("zoom", { tab: tab.id, zoom: tab.zoom / 1.2 }))],
+    ["Actual size", "Ctrl+0", forActive((tab) => send("zoom", { tab: tab.id, zoom: 1 }))],
+    ["Full screen", "F11", () => send("toggleFullscreen")],
+    null,
+    ["Find in page…", "Ctrl+F", () => openFind()],
+    ["Downloads", "Ctrl+J", () => openDownloads()],
+    null,
+    ["Quit Regen", "Ctrl+Q", () => send("quit")],
+  ]);
+  open(get("menu"), get("menu-button"));
+});
+
+/** The menu of one tab, at a point. */
+export const openTabMenu = (id, x, y) => {
+  const tab = tabs.get(id);
+  if (!tab) return;
+  const menu = get("tab-menu");
+  fill(menu, [
+    ["Reload", "Ctrl+R", () => send("reload", { tab: id, bypassCache: false })],
+    ["Duplicate", "", () => send("duplicateTab", { tab: id })],
+    [tab.pinned ? "Unpin" : "Pin", "", () => send("pinTab", { tab: id, pinned: !tab.pinned })],
+    [tab.muted ? "Unmute" : "Mute", "", () => send("muteTab", { tab: id, muted: !tab.muted })],
+    null,
+    ["Close", "Ctrl+W", () => send("closeTab", { tab: id })],
+    ["Close other tabs", "", () => state.order.filter((other) => other !== id && !tabs.get(other)?.pinned).forEach((other) => send("closeTab", { tab: other }))],
+    ["Reopen closed tab", "Ctrl+Shift+T", () => send("reopenClosed")],
+  ]);
+  menu.style.left = `${Math.min(x, innerWidth - 280)}px`;
+  menu.style.top = `${y}px`;
+  open(menu, document.getElementById(`tab-${id}`));
+};
+
+get("security").addEventListener("click", () => open(get("site-panel"), get("security")));
+
+// ── find ──
+const find = get("find");
+const findText = get("find-text");
+const search = (next, forward = true) => {
+  const tab = active();
+  if (!tab) return;
+  if (!findText.value) get("find-count").textContent = "";
+  send("find", { tab: tab.id, text: findText.value, forward, next });
+};
+export const openFind = () => {
+  find.hidden = false;
+  findText.focus();
+  findText.select();
+  layout();
+};
+const closeFind = () => {
+  if (find.hidden) return;
+  find.hidden = true;
+  const tab = active();
+  if (tab) send("find", { tab: tab.id, text: "", forward: true, next: false });
+  get("find-count").textContent = "";
+  send("focusPage");
+  layout();
+};
+findText.addEventListener("input", () => search(false));
+find.addEventListener("submit", (event) => event.preventDefault());
+find.addEventListener("keydown", (event) => {
+  if (event.key === "Escape") { event.preventDefault(); closeFind(); }
+  if (event.key === "Enter" && event.target === findText) { event.preventDefault(); search(true, !event.shiftKey); }
+});
+get("find-next").addEventListener("click", () => search(true, true));
+get("find-previous").addEventListener("click", () => search(true, false));
+get("find-close").addEventListener("click", closeFind);
+on("findResult", ({ matches }) => {
+  get("find-count").textContent = !findText.value ? "" : matches === 1 ? "1 match" : matches ? `${matches} matches` : "No match";
+});
+export const findAgain = (forward) => { if (find.hidden) openFind(); else search(true, forward); };
+
+// ── downloads ──
+const downloads = new Map();
+const size = (bytes) => {
+  const units = ["B", "KB", "MB", "GB"];
+  let unit = 0;
+  while (bytes >= 1000 && unit < 3) { bytes /= 1000; unit += 1; }
+  return `${bytes.toFixed(unit && bytes < 10 ? 1 : 0)} ${units[unit]}`;
+};
+const stateText = ({ state: how, received, total, error }) => ({
+  running: total ? `${size(received)} of ${size(total)}` : size(received),
+  done: `Done, ${size(received)}`,
+  failed: `Failed: ${error}`,
+  cancelled: "Cancelled",
+}[how]);
+const paintDownloads = () => {
+  get("downloads-button").hidden = downloads.size === 0;
+  get("no-downloads").hidden = downloads.size > 0;
+  get("downloads").replaceChildren(...[...downloads.values()].reverse().map((download) => {
+    const item = document.createElement("li");
+    item.append(Object.assign(document.createElement("span"), { className: "name", textContent: download.name }));
+    if (download.state === "running") {
+      const cancel = Object.assign(document.createElement("button"), { className: "icon", title: "Cancel" });
+      cancel.setAttribute("aria-label", `Cancel ${download.name}`);
+      cancel.innerHTML = '<svg aria-hidden="true"><use href="#i-close"/></svg>';
+      cancel.addEventListener("click", () => send("cancelDownload", { download: download.id }));
+      const bar = document.createElement("progress");
+      bar.setAttribute("aria-label", download.name);
+      if (download.total) { bar.max = download.total; bar.value = download.received; }
+      item.append(cancel, bar);
+    }
+    item.append(Object.assign(document.createElement("span"), { className: "state", textContent: stateText(download) }));
+    return item;
+  }));
+};
+on("download", ({ download }) => {
+  const isNew = !downloads.has(download.id);
+  downloads.set(download.id, download);
+  paintDownloads();
+  if (isNew && !opened) openDownloads();
+  layout();
+});
+export const openDownloads = () => {
+  get("downloads-button").hidden = false;
+  open(get("downloads-panel"), get("downloads-button"));
+};
+get("downloads-button").addEventListener("click", openDownloads);
+
+// ── notices ──
+const notice = (kind, text, actions) => {
+  const box = Object.assign(document.createElement("div"), { className: `notice ${kind}` });
+  box.append(Object.assign(document.createElement("p"), { textContent: text }));
+  const dismiss = () => { box.remove(); layout(); };
+  for (const [label, run, primary] of actions) {
+    const button = Object.assign(document.createElement("button"), { textContent: label, className: primary ? "primary" : "" });
+    button.addEventListener("click", () => { dismiss(); run(); });
+    box.append(button);
+  }
+  get("notices").append(box);
+  layout();
+  return dismiss;
+};
+on("notice", ({ level, text }) => notice(level, text, [["OK", () => {}, false]]));
+let offer = () => {};
+on("sessionOffer", ({ tabs: count, savedAt }) => {
+  offer();
+  offer = () => {};
+  if (!count) return;
+  const when = new Date(savedAt * 1000).toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
+  offer = notice("offer", `Restore previous session? ${count === 1 ? "One tab was" : `${count} tabs were`} open on ${when}.`, [
+    ["Start fresh", () => send("sessionAnswer", { restore: false }), false],
+    ["Restore", () => send("sessionAnswer", { restore: true }), true],
+  ]);
+});
+
+// ── file chooser ──
+const chooser = { tab: 0, request: 0, multiple: false, path: "", entries: [], chosen: new Set() };
+const list = get("chooser-list");
+const answer = (paths) => {
+  send("chooseFiles", { tab: chooser.tab, request: chooser.request, paths });
+  get("chooser").hidden = true;
+  get("veil").hidden = true;
+  send("focusPage");
+  layout();
+};
+const join = (name) => (chooser.path.endsWith("/") ? chooser.path : `${chooser.path}/`) + name;
+const paintChooser = () => {
+  list.replaceChildren(...chooser.entries.map((entry) => {
+    const item = Object.assign(document.createElement("li"), { role: "option", tabIndex: -1 });
+    item.setAttribute("aria-selected", String(chooser.chosen.has(entry.name)));
+    item.innerHTML = `<svg aria-hidden="true"><use href="#i-${entry.directory ? "folder" : "file"}"/></svg>`;
+    item.append(entry.name);
+    if (!entry.directory) item.append(Object.assign(document.createElement("span"), { className: "size", textContent: size(entry.size) }));
+    item.addEventListener("click", () => choose(entry));
+    item.addEventListener("dblclick", () => enter(entry));
+    item.addEventListener("keydown", (event) => {
+      if (event.key === "Enter") enter(entry);
+      if (event.key === " ") { event.preventDefault(); choose(entry); }
+      if (event.key === "ArrowDown") item.nextElementSibling?.focus();
+      if (event.key === "ArrowUp") item.previousElementSibling?.focus();
+    });
+    return item;
+  }));
+  get("chooser-open").disabled = chooser.chosen.size === 0;
+};
+const choose = (entry) => {
+  if (entry.directory) return;
+  if (!chooser.multiple) chooser.chosen.clear();
+  if (!chooser.chosen.delete(entry.name)) chooser.chosen.add(entry.name);
+  paintChooser();
+};
+const enter = (entry) => {
+  if (entry.directory) send("listDirectory", { path: join(entry.name) });
+  else answer([join(entry.name)]);
+};
+on("fileChooser", ({ tab, request, multiple }) => {
+  Object.assign(chooser, { tab, request, multiple, chosen: new Set() });
+  get("chooser-title").textContent = multiple ? "Choose files for the page" : "Choose a file for the page";
+  list.setAttribute("aria-multiselectable", String(multiple));
+  get("chooser").hidden = false;
+  get("veil").hidden = false;
+  send("listDirectory", { path: chooser.path });
+  list.focus();
+  layout();
+});
+on("directory", ({ path, entries, error, truncated }) => {
+  if (!error) Object.assign(chooser, { path, entries, chosen: new Set() });
+  get("chooser-path").value = chooser.path;
+  get("chooser-note").textContent = error ? `${path}: ${error}` : truncated ? "Only the first 500 entries are shown." : "";
+  paintChooser();
+});
+list.addEventListener("keydown", (event) => { if (event.target === list && event.key === "ArrowDown") list.firstElementChild?.focus(); });
+get("chooser").addEventListener("keydown", (event) => { if (event.key === "Escape") answer([]); });
+get("chooser-path-form").addEventListener("submit", (event) => { event.preventDefault(); send("listDirectory", { path: get("chooser-path").value }); });
+get("chooser-up").addEventListener("click", () => send("listDirectory", { path: chooser.path.replace(/\/[^/]*\/?$/, "") || "/" }));
+get("chooser-cancel").addEventListener("click", () => answer([]));
+get("chooser-open").addEventListener("click", () => answer([...chooser.chosen].map(join)));
+
+// ── the link under the pointer ──
+on("hover", ({ url }) => {
+  get("hover").textContent = url;
+  get("hover").hidden = !url;
+});

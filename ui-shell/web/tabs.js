@@ -1,0 +1,114 @@
+// The tab strip, and the chrome's copy of the tabs. The broker is the truth; this only shows it.
+import { on, send } from "./bridge.js";
+import { openTabMenu } from "./panels.js";
+
+/** id → tab, as the shell describes it. */
+export const tabs = new Map();
+export const state = { order: [], active: 0 };
+/** The tab in front, if there is one. */
+export const active = () => tabs.get(state.active);
+
+const strip = document.getElementById("tabs");
+const buttons = new Map();
+const icon = (name) => `<svg aria-hidden="true"><use href="#i-${name}"/></svg>`;
+
+/** What a tab is called where it has no title. */
+export const titleOf = (tab) => tab.title || tab.url.replace(/^https?:\/\//, "") || "New tab";
+
+const make = (id) => {
+  const tab = document.createElement("div");
+  tab.className = "tab";
+  tab.role = "tab";
+  tab.id = `tab-${id}`;
+  tab.draggable = true;
+  tab.innerHTML = `<span class="mark" aria-hidden="true"></span><canvas width="32" height="32" aria-hidden="true" hidden></canvas>
+    <span class="spinner" aria-hidden="true" hidden></span><span class="title"></span>
+    <span class="sound" aria-hidden="true" hidden></span><span class="close" aria-hidden="true">${icon("close")}</span>`;
+  tab.addEventListener("mousedown", (event) => {
+    if (event.button === 1) event.preventDefault();
+    else if (event.button === 0 && !event.target.closest(".close, .sound")) send("activateTab", { tab: id });
+  });
+  tab.addEventListener("auxclick", (event) => { if (event.button === 1) send("closeTab", { tab: id }); });
+  tab.querySelector(".close").addEventListener("click", (event) => { event.stopPropagation(); send("closeTab", { tab: id }); });
+  tab.querySelector(".sound").addEventListener("click", (event) => {
+    event.stopPropagation();
+    send("muteTab", { tab: id, muted: !tabs.get(id).muted });
+  });
+  tab.addEventListener("contextmenu", (event) => { event.preventDefault(); openTabMenu(id, event.clientX, event.clientY); });
+  tab.addEventListener("keydown", (event) => onKey(event, id));
+  tab.addEventListener("dragstart", (event) => { event.dataTransfer.setData("text/plain", String(id)); tab.classList.add("dragging"); });
+  tab.addEventListener("dragend", () => tab.classList.remove("dragging"));
+  tab.addEventListener("dragover", (event) => event.preventDefault());
+  tab.addEventListener("drop", (event) => {
+    event.preventDefault();
+    const moved = Number(event.dataTransfer.getData("text/plain"));
+    if (tabs.has(moved) && moved !== id) send("moveTab", { tab: moved, index: state.order.indexOf(id) });
+  });
+  return tab;
+};
+
+const onKey = (event, id) => {
+  const at = state.order.indexOf(id);
+  const go = (index) => {
+    const target = state.order[(index + state.order.length) % state.order.length];
+    send("activateTab", { tab: target });
+    buttons.get(target)?.focus();
+  };
+  const keys = {
+    ArrowRight: () => (event.ctrlKey ? send("moveTab", { tab: id, index: at + 1 }) : go(at + 1)),
+    ArrowLeft: () => (event.ctrlKey ? send("moveTab", { tab: id, index: Math.max(0, at - 1) }) : go(at - 1)),
+    Home: () => go(0),
+    End: () => go(state.order.length - 1),
+    Enter: () => send("activateTab", { tab: id }),
+    " ": () => send("activateTab", { tab: id }),
+    Delete: () => send("closeTab", { tab: id }),
+    ContextMenu: () => { const box = buttons.get(id).getBoundingClientRect(); openTabMenu(id, box.left, box.bottom); },
+  };
+  if (keys[event.key]) { event.preventDefault(); keys[event.key](); }
+};
+
+const paint = (id) => {
+  const tab = tabs.get(id);
+  const button = buttons.get(id);
+  if (!tab || !button) return;
+  const busy = tab.state === "loading" || tab.state === "recovering";
+  const title = titleOf(tab);
+  const hasIcon = button.dataset.icon === tab.site;
+  button.querySelector(".title").textContent = title;
+  button.title = title;
+  button.setAttribute("aria-label", [title, busy && "loading", tab.state === "sad" && "crashed", tab.muted && "muted"].filter(Boolean).join(", "));
+  button.setAttribute("aria-selected", String(id === state.active));
+  button.tabIndex = id === state.active ? 0 : -1;
+  button.classList.toggle("pinned", tab.pinned);
+  button.querySelector(".spinner").hidden = !busy;
+  button.querySelector("canvas").hidden = busy || !hasIcon;
+  button.querySelector(".mark").hidden = busy || hasIcon;
+  const sound = button.querySelector(".sound");
+  sound.hidden = !(tab.audible || tab.muted);
+  sound.innerHTML = icon(tab.muted ? "mute" : "sound");
+};
+
+on("tab", ({ tab }) => { tabs.set(tab.id, tab); paint(tab.id); });
+on("tabClosed", ({ tab }) => { tabs.delete(tab); buttons.get(tab)?.remove(); buttons.delete(tab); });
+on("order", ({ tabs: order, active: front, first }) => {
+  state.order = first ? order : state.order.concat(order);
+  state.active = front;
+  for (const [index, id] of state.order.entries()) {
+    if (!buttons.has(id)) buttons.set(id, make(id));
+    if (strip.children[index] !== buttons.get(id)) strip.insertBefore(buttons.get(id), strip.children[index] ?? null);
+    paint(id);
+  }
+  buttons.get(front)?.scrollIntoView({ block: "nearest", inline: "nearest" });
+});
+on("favicon", ({ tab: id, width, height, rgba }) => {
+  const button = buttons.get(id) ?? buttons.set(id, make(id)).get(id);
+  const canvas = button.querySelector("canvas");
+  canvas.width = width;
+  canvas.height = height;
+  canvas.getContext("2d").putImageData(new ImageData(new Uint8ClampedArray(rgba), width, height), 0, 0);
+  button.dataset.icon = tabs.get(id)?.site ?? "";
+  paint(id);
+});
+
+document.getElementById("new-tab").addEventListener("click", () => send("openTab", { input: "", background: false }));
+strip.addEventListener("wheel", (event) => { strip.scrollLeft += event.deltaY + event.deltaX; }, { passive: true });

@@ -1,0 +1,90 @@
+// The toolbar: buttons, address bar, security state, progress.
+import { send } from "./bridge.js";
+import { active } from "./tabs.js";
+
+const get = (id) => document.getElementById(id);
+const address = get("address");
+let shownFor = 0;
+let editing = false;
+
+const without = (url) => url.replace(/^https:\/\//, "").replace(/^http:\/\//, "").replace(/\/$/, "");
+
+const securityOf = (tab) => {
+  if (!tab || !tab.url) return ["search", "", ""];
+  if (tab.openerHost) return ["warn", "opener", "Popup in its opener’s process"];
+  if (!tab.hasHost && tab.state === "failed") return ["warn", "", "Not opened"];
+  if (tab.url.startsWith("https:")) {
+    if (tab.tls === "broken" || tab.state === "failed") return ["warn", "broken", "Not secure"];
+    return tab.tls === "valid" ? ["lock", "valid", ""] : ["open", "", ""];
+  }
+  return ["open", "", "Not encrypted"];
+};
+
+/** Shows the active tab. */
+export const paint = () => {
+  const tab = active();
+  const busy = tab && (tab.state === "loading" || tab.state === "recovering");
+  get("back").disabled = !tab?.canGoBack;
+  get("forward").disabled = !tab?.canGoForward;
+  get("reload").disabled = !tab?.url;
+  get("reload").setAttribute("aria-label", busy ? "Stop" : "Reload");
+  get("reload").title = busy ? "Stop (Esc)" : "Reload (Ctrl+R)";
+  get("reload").querySelector("use").setAttribute("href", busy ? "#i-stop" : "#i-reload");
+  const other = tab && tab.id !== shownFor;
+  if (other) { shownFor = tab.id; editing = false; }
+  if (!editing) address.value = tab?.url ?? "";
+  const [icon, kind, text] = securityOf(tab);
+  get("security").className = kind;
+  get("security").querySelector("use").setAttribute("href", `#i-${icon}`);
+  get("security-text").textContent = text;
+  get("zoom-level").hidden = !tab || Math.abs(tab.zoom - 1) < 0.01;
+  get("zoom-level").textContent = `${Math.round((tab?.zoom ?? 1) * 100)} %`;
+  const progress = get("progress");
+  progress.hidden = !busy;
+  const percent = Math.max(8, Math.round((tab?.progress ?? 0) * 100));
+  progress.style.width = `${percent}%`;
+  progress.setAttribute("aria-valuenow", String(percent));
+  get("site-name").textContent = tab?.site ? without(tab.site) : "Regen";
+  get("site-connection").textContent = !tab?.url ? "A page of Regen’s own."
+    : kind === "valid" ? "The connection is encrypted, as the site’s process reports it."
+    : kind === "broken" ? "The certificate is not valid: what you type here can be read by others."
+    : tab.url.startsWith("https:") ? "No connection has been checked yet." : "The connection is not encrypted: others on the network can read and change this page.";
+  get("site-process").textContent = tab?.openerHost
+    ? "This popup runs in the process of the page that opened it, and shares its storage."
+    : "Runs in a process of its own, with storage of its own.";
+};
+
+const withTab = (run) => () => { const tab = active(); if (tab) run(tab); };
+get("back").addEventListener("click", withTab((tab) => send("history", { tab: tab.id, delta: -1 })));
+get("forward").addEventListener("click", withTab((tab) => send("history", { tab: tab.id, delta: 1 })));
+get("reload").addEventListener("click", withTab((tab) => {
+  if (tab.state === "loading") send("stop", { tab: tab.id });
+  else send("reload", { tab: tab.id, bypassCache: false });
+}));
+export const home = withTab((tab) => send("navigate", { tab: tab.id, input: "about:blank" }));
+get("home").addEventListener("click", home);
+get("zoom-level").addEventListener("click", withTab((tab) => send("zoom", { tab: tab.id, zoom: 1 })));
+
+address.addEventListener("input", () => { editing = true; });
+address.addEventListener("focus", () => requestAnimationFrame(() => address.select()));
+address.addEventListener("blur", () => { editing = false; paint(); });
+address.addEventListener("keydown", (event) => {
+  if (event.key !== "Escape") return;
+  editing = false;
+  paint();
+  send("focusPage");
+});
+const go = (input) => {
+  const tab = active();
+  if (!input.trim()) return;
+  editing = false;
+  if (tab) send("navigate", { tab: tab.id, input });
+  else send("openTab", { input, background: false });
+  address.blur();
+  send("focusPage");
+};
+get("address-form").addEventListener("submit", (event) => { event.preventDefault(); go(address.value); });
+get("start-form").addEventListener("submit", (event) => { event.preventDefault(); go(get("start-input").value); get("start-input").value = ""; });
+
+/** Puts the keyboard into the address bar. */
+export const focusAddress = () => { address.focus(); address.select(); };

@@ -9,7 +9,6 @@ use serde::{Deserialize, Serialize};
 /// A rectangle of the window, in logical pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "a rectangle")]
 pub(crate) struct Rect {
     pub(crate) x: f64,
     pub(crate) y: f64,

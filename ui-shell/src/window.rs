@@ -128,6 +128,17 @@ impl Window {
             }
             glib::Propagation::Stop
         });
+        // The engine replaces what is below its transparent parts; drawn into a group of its own, it lets the page show.
+        self.chrome_box.connect_draw(|chrome_box, painter| {
+            painter.push_group();
+            for child in chrome_box.children() {
+                chrome_box.propagate_draw(&child, painter);
+            }
+            if let Err(error) = painter.pop_group_to_source().and_then(|()| painter.paint()) {
+                tracing::warn!("cannot draw the chrome: {error}");
+            }
+            glib::Propagation::Stop
+        });
         let weak = Rc::downgrade(self);
         self.gtk.connect_delete_event(move |_, _| {
             if let Some(window) = weak.upgrade() {

@@ -1,7 +1,8 @@
 //! Downloads: the engine writes into the bucket, the broker says where the file belongs, and its bytes go there through a
 //! descriptor. This host never learns the place.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::OwnedFd;
@@ -19,6 +20,29 @@ use crate::host::BUCKET;
 static NEXT: AtomicU64 = AtomicU64::new(1);
 /// How often the window learns of progress.
 const PROGRESS: Duration = Duration::from_millis(200);
+
+thread_local! {
+    /// What pages would like their downloads to be called, until the engine has begun them.
+    static SUGGESTED: RefCell<HashMap<u64, String>> = RefCell::default();
+}
+
+fn folder() -> PathBuf {
+    PathBuf::from(BUCKET).join("downloads")
+}
+
+/// Puts a download into the bucket, under a number; its suggested name is for the broker to look at.
+pub(super) fn choose_destination(destination: &mut PathBuf) -> bool {
+    if let Err(error) = fs::create_dir_all(folder()) {
+        tracing::error!("download: {error}");
+        return false;
+    }
+    let id = NEXT.fetch_add(1, Ordering::Relaxed);
+    let suggested = destination.file_name().unwrap_or_default().to_string_lossy().chars().take(200).collect();
+    SUGGESTED.with_borrow_mut(|names| names.insert(id, suggested));
+    *destination = folder().join(id.to_string());
+    // A crash may have left one of this number.
+    !destination.exists() || fs::remove_file(destination).is_ok()
+}
 
 /// One download.
 pub(super) struct Running {
@@ -43,66 +67,54 @@ pub(super) fn connect(view: &Rc<View>) {
 
 impl View {
     fn download_started(self: &Rc<Self>, download: &Download) {
-        let id = NEXT.fetch_add(1, Ordering::Relaxed);
-        let weak = Rc::downgrade(self);
-        download.connect_decide_destination(move |download, suggested| {
-            let Some(view) = weak.upgrade() else { return false };
-            if let Err(error) = view.download_decided(id, download, suggested) {
-                tracing::error!("download: {error}");
-                download.cancel();
+        let key = Rc::new(Cell::new(0));
+        let (weak, decided) = (Rc::downgrade(self), Rc::clone(&key));
+        download.connect_created_destination(move |download, destination| {
+            let id = destination.rsplit('/').next().and_then(|name| name.parse().ok());
+            if let (Some(view), Some(id)) = (weak.upgrade(), id) {
+                decided.set(id);
+                view.download_decided(id, download);
             }
-            true
         });
         let weak = Rc::downgrade(self);
-        let last = Cell::new(Instant::now());
+        let (last, id) = (Cell::new(Instant::now()), Rc::clone(&key));
         download.connect_received_data(move |download, _| {
             if last.get().elapsed() >= PROGRESS
                 && let Some(view) = weak.upgrade()
             {
                 last.set(Instant::now());
-                view.download_news(id, DownloadState::Running, download.received_data_length(), "");
+                view.download_news(id.get(), DownloadState::Running, download.received_data_length(), "");
             }
         });
-        let weak = Rc::downgrade(self);
+        let (weak, id) = (Rc::downgrade(self), Rc::clone(&key));
         download.connect_failed(move |_, error| {
             if let Some(view) = weak.upgrade() {
-                view.download_ended(id, Some(error.message()));
+                view.download_ended(id.get(), Some(error.message()));
             }
         });
-        let weak = Rc::downgrade(self);
+        let (weak, id) = (Rc::downgrade(self), key);
         download.connect_finished(move |_| {
             if let Some(view) = weak.upgrade() {
-                view.download_ended(id, None);
+                view.download_ended(id.get(), None);
             }
         });
     }
 
-    fn download_decided(&self, id: u64, download: &Download, suggested: &str) -> io::Result<()> {
-        let folder = PathBuf::from(BUCKET).join("downloads");
-        fs::create_dir_all(&folder)?;
-        let path = folder.join(id.to_string());
-        let stale = fs::remove_file(&path);
-        if let Err(error) = stale
-            && error.kind() != io::ErrorKind::NotFound
-        {
-            return Err(error);
-        }
-        let uri = glib::filename_to_uri(&path, None).map_err(io::Error::other)?;
-        download.set_destination(&uri);
+    fn download_decided(&self, id: u64, download: &Download) {
         let url = download.request().and_then(|request| request.uri()).map(String::from).unwrap_or_default();
         let news = News {
             download: id,
             url,
-            suggested_name: suggested.chars().take(200).collect(),
+            suggested_name: SUGGESTED.with_borrow_mut(|names| names.remove(&id)).unwrap_or_default(),
             received: 0,
             total: download.response().map_or(0, |response| response.content_length()),
             state: DownloadState::Wanted.into(),
             error: String::new(),
         };
         self.tell(Body::Download(news.clone()));
+        let path = folder().join(id.to_string());
         let running = Running { engine: download.clone(), path, news, target: None, finished: false };
         self.downloads.borrow_mut().insert(id, running);
-        Ok(())
     }
 
     fn download_news(&self, id: u64, state: DownloadState, received: u64, error: &str) {

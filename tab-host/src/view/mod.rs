@@ -99,6 +99,7 @@ impl View {
         let mut context = host.context.borrow_mut();
         let proxy = ProxyEndpoint { host: "127.0.0.1".to_owned(), port: host.tunnel.port.to_string() };
         let mut builder = WebViewBuilder::new_with_web_context(&mut context)
+            .with_download_started_handler(|_, destination| downloads::choose_destination(destination))
             .with_proxy_config(ProxyConfig::Socks5(proxy))
             .with_clipboard(false)
             .with_focused(true);

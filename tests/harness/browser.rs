@@ -1,0 +1,274 @@
+//! A browser of the test's own, driven through its command line like any user's or CI job's.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::{eventually, process, programs};
+
+/// A command that did not succeed.
+#[derive(Debug)]
+pub struct Failed {
+    /// Its exit code.
+    pub code: i32,
+    /// What it said.
+    pub message: String,
+}
+
+/// A running browser. Dropping it ends it.
+#[derive(Debug)]
+pub struct Browser {
+    home: TempDir,
+    programs: PathBuf,
+    display: Option<String>,
+    options: Vec<String>,
+}
+
+impl Default for Browser {
+    fn default() -> Self {
+        Self::headless()
+    }
+}
+
+impl Browser {
+    /// Starts a headless browser in a fresh profile.
+    #[must_use]
+    pub fn headless() -> Self {
+        Self::with_options(&["--headless"])
+    }
+
+    /// Starts a browser with these options in a fresh profile.
+    #[must_use]
+    pub fn with_options(options: &[&str]) -> Self {
+        let browser = Self::not_started(options);
+        browser.start();
+        browser
+    }
+
+    /// A fresh profile whose browser is not started yet.
+    #[must_use]
+    pub fn not_started(options: &[&str]) -> Self {
+        Self {
+            home: TempDir::with_prefix("regen-test-").expect("a temporary folder"),
+            programs: programs(),
+            display: None,
+            options: options.iter().map(|&option| option.to_owned()).collect(),
+        }
+    }
+
+    /// A browser with a window on this X display.
+    #[must_use]
+    pub fn in_window(display: &str, options: &[&str]) -> Self {
+        let mut browser = Self::not_started(options);
+        browser.display = Some(display.to_owned());
+        browser.start();
+        browser
+    }
+
+    /// Uses programs from another folder.
+    #[must_use]
+    pub fn with_programs(mut self, programs: &Path) -> Self {
+        self.programs = programs.to_path_buf();
+        self
+    }
+
+    /// Starts the browser, detached.
+    pub fn start(&self) {
+        self.try_start().expect("the browser starts");
+    }
+
+    /// Tries to start the browser.
+    ///
+    /// # Errors
+    /// What the command said.
+    pub fn try_start(&self) -> Result<String, Failed> {
+        let options: Vec<&str> = self.options.iter().map(String::as_str).collect();
+        self.regen(&[&["--detach"], options.as_slice()].concat())
+    }
+
+    /// The profile's folder.
+    #[must_use]
+    pub fn profile(&self) -> PathBuf {
+        self.home.path().join("profile")
+    }
+
+    /// Where downloads arrive.
+    #[must_use]
+    pub fn downloads(&self) -> PathBuf {
+        self.home.path().join("downloads")
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "a test starts the product's command line")]
+    fn command(&self, arguments: &[&str]) -> Output {
+        let mut command = Command::new(self.programs.join("regen"));
+        command
+            .args(arguments)
+            .env("REGEN_PROFILE", self.profile())
+            .env("XDG_RUNTIME_DIR", self.home.path())
+            .env("XDG_DOWNLOAD_DIR", self.downloads())
+            .env_remove("DISPLAY")
+            .env_remove("WAYLAND_DISPLAY")
+            .stdin(Stdio::null());
+        if let Some(display) = &self.display {
+            command.env("DISPLAY", display);
+        }
+        command.output().expect("the command runs")
+    }
+
+    /// Runs `regen` with these arguments; gives what it printed.
+    ///
+    /// # Errors
+    /// Its exit code and what it said.
+    pub fn regen(&self, arguments: &[&str]) -> Result<String, Failed> {
+        let output = self.command(arguments);
+        if output.status.success() {
+            Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+        } else {
+            let message = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+            Err(Failed { code: output.status.code().unwrap_or(-1), message })
+        }
+    }
+
+    /// Runs `regen --json` with these arguments.
+    #[must_use]
+    pub fn json(&self, arguments: &[&str]) -> Value {
+        let printed = self.regen(&[&["--json"], arguments].concat()).expect("the command succeeds");
+        serde_json::from_str(&printed).expect("JSON")
+    }
+
+    /// `regen status --json`.
+    #[must_use]
+    pub fn status(&self) -> Value {
+        self.json(&["status"])
+    }
+
+    /// Opens a page and waits until it has loaded. Gives its tab.
+    #[must_use]
+    pub fn open(&self, url: &str) -> u64 {
+        let tab = self.json(&["tab", "open", url, "--wait"]);
+        assert_eq!(tab["state"], "ready", "{tab}");
+        tab["id"].as_u64().expect("an id")
+    }
+
+    /// One tab as the status shows it.
+    #[must_use]
+    pub fn tab(&self, tab: u64) -> Value {
+        let status = self.status();
+        let tabs = status["tabs"].as_array().expect("tabs").clone();
+        tabs.into_iter().find(|other| other["id"] == tab).unwrap_or(Value::Null)
+    }
+
+    /// The text of a tab's page.
+    #[must_use]
+    pub fn text(&self, tab: u64) -> String {
+        self.regen(&["tab", "text", &tab.to_string()]).expect("the page's text")
+    }
+
+    /// Waits until a tab's page says this.
+    pub fn wait_for_text(&self, tab: u64, text: &str) {
+        let id = tab.to_string();
+        let mut last = String::new();
+        let found = eventually_quietly(|| {
+            last = self.regen(&["tab", "text", &id]).unwrap_or_else(|failed| failed.message);
+            last.contains(text).then_some(())
+        });
+        assert!(found.is_some(), "tab {tab} never said “{text}”; it says: {last}\n{}", self.log());
+    }
+
+    /// Waits until a tab is in this state.
+    pub fn wait_for_state(&self, tab: u64, state: &str) -> Value {
+        let found = eventually_quietly(|| Some(self.tab(tab)).filter(|tab| tab["state"] == state));
+        found.unwrap_or_else(|| panic!("tab {tab} never was {state}: {}\n{}", self.tab(tab), self.log()))
+    }
+
+    /// Waits until a tab shows this address, loaded.
+    pub fn wait_for_url(&self, tab: u64, url: &str) -> Value {
+        let found =
+            eventually_quietly(|| Some(self.tab(tab)).filter(|tab| tab["url"] == url && tab["state"] == "ready"));
+        found.unwrap_or_else(|| panic!("tab {tab} never showed {url}: {}\n{}", self.tab(tab), self.log()))
+    }
+
+    /// Clicks, types, scrolls: `["--click", "10,20"]`.
+    pub fn input(&self, tab: u64, what: &[&str]) {
+        let id = tab.to_string();
+        self.regen(&[&["tab", "input", id.as_str()], what].concat()).expect("the input is taken");
+    }
+
+    /// The processes of a role.
+    #[must_use]
+    pub fn pids_of(&self, role: &str) -> Vec<i32> {
+        let status = self.status();
+        let processes = status["processes"].as_array().expect("processes").clone();
+        let pid = |process: &Value| i32::try_from(process["pid"].as_i64()?).ok();
+        processes.iter().filter(|process| process["role"] == role).filter_map(pid).collect()
+    }
+
+    /// The process that shows a tab.
+    #[must_use]
+    pub fn pid_of_tab(&self, tab: u64) -> i32 {
+        self.tab(tab)["pid"].as_i64().and_then(|pid| i32::try_from(pid).ok()).expect("a process")
+    }
+
+    /// The broker's process.
+    #[must_use]
+    pub fn broker(&self) -> i32 {
+        self.pids_of("broker")[0]
+    }
+
+    /// A screenshot of a tab: width, height, RGB.
+    #[must_use]
+    pub fn screenshot(&self, tab: u64) -> (usize, usize, Vec<u8>) {
+        let file = self.home.path().join("shot.png");
+        let path = file.to_str().expect("a path");
+        self.regen(&["tab", "screenshot", &tab.to_string(), "-o", path]).expect("a screenshot");
+        let mut reader =
+            png::Decoder::new(std::io::BufReader::new(std::fs::File::open(&file).expect("the file")))
+                .read_info()
+                .expect("a PNG");
+        let mut pixels = vec![0; reader.output_buffer_size().expect("a size")];
+        let info = reader.next_frame(&mut pixels).expect("pixels");
+        (info.width as usize, info.height as usize, pixels)
+    }
+
+    /// The log, for messages of failed tests.
+    #[must_use]
+    pub fn log(&self) -> String {
+        let text = std::fs::read_to_string(self.profile().join("regen.log")).unwrap_or_default();
+        let lines: Vec<&str> = text.lines().collect();
+        lines[lines.len().saturating_sub(40)..].join("\n")
+    }
+
+    /// Ends the browser and waits until it is gone.
+    pub fn quit(&self) {
+        self.regen(&["quit"]).expect("the browser ends");
+    }
+}
+
+fn eventually_quietly<T>(look: impl FnMut() -> Option<T>) -> Option<T> {
+    let mut look = look;
+    let start = std::time::Instant::now();
+    while start.elapsed() < crate::DEADLINE {
+        if let Some(found) = look() {
+            return Some(found);
+        }
+        std::thread::park_timeout(std::time::Duration::from_millis(40));
+    }
+    None
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        let broker = self.regen(&["--json", "status"]).ok().and_then(|status| {
+            let status: Value = serde_json::from_str(&status).ok()?;
+            i32::try_from(status["broker"]["pid"].as_i64()?).ok()
+        });
+        let Some(broker) = broker else { return };
+        // A browser that does not end when asked is ended; either way none is left behind.
+        if self.regen(&["quit"]).is_err() {
+            process::signal(broker, rustix::process::Signal::KILL);
+        }
+        eventually("the browser is gone", || (!process::is_alive(broker)).then_some(()));
+    }
+}

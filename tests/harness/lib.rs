@@ -1,0 +1,38 @@
+//! What every scenario needs: a browser in a profile of its own, a site to browse, and ways to look at processes.
+//! Nothing here is a mock: the binaries are the product's, the engine is the engine, a kill is a kill.
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test harness")]
+#![expect(clippy::missing_panics_doc, reason = "a harness fails by panicking")]
+
+pub mod browser;
+pub mod process;
+pub mod site;
+pub mod window;
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+pub use browser::{Browser, Failed};
+pub use site::Site;
+
+/// Things that take a machine longer than this have gone wrong.
+pub const DEADLINE: Duration = Duration::from_secs(20);
+
+/// The folder of the built programs.
+#[must_use]
+pub fn programs() -> PathBuf {
+    let own = std::env::current_exe().expect("the test's own path");
+    let deps = own.parent().expect("a folder");
+    if deps.ends_with("deps") { deps.parent().expect("a folder").to_path_buf() } else { deps.to_path_buf() }
+}
+
+/// Waits for an event with a deadline. Returns what `look` found, or says what was waited for.
+pub fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(start.elapsed() < DEADLINE, "waited {DEADLINE:?} for: {what}");
+        std::thread::park_timeout(Duration::from_millis(20));
+    }
+}

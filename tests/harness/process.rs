@@ -1,0 +1,56 @@
+//! Looking at processes the way an auditor would: through /proc, from the outside.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use rustix::process::{Pid, Signal};
+
+/// A field of `/proc/PID/status`.
+#[must_use]
+pub fn status_field(pid: i32, field: &str) -> Option<String> {
+    let text = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let value = text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':').map(str::trim));
+    value.map(str::to_owned)
+}
+
+/// Whether a process is there and not just a zombie.
+#[must_use]
+pub fn is_alive(pid: i32) -> bool {
+    status_field(pid, "State").is_some_and(|state| !state.starts_with('Z'))
+}
+
+/// The inode of one of a process's namespaces.
+#[must_use]
+pub fn namespace(pid: i32, kind: &str) -> String {
+    fs::read_link(format!("/proc/{pid}/ns/{kind}")).expect("a namespace").to_string_lossy().into_owned()
+}
+
+/// Every process that descends from `root`, with its name.
+#[must_use]
+pub fn descendants(root: i32) -> BTreeMap<i32, String> {
+    let mut parents = BTreeMap::new();
+    for entry in fs::read_dir("/proc").expect("/proc").flatten() {
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else { continue };
+        if let (Some(parent), Some(name)) = (status_field(pid, "PPid"), status_field(pid, "Name")) {
+            parents.insert(pid, (parent.parse::<i32>().unwrap_or(0), name));
+        }
+    }
+    let mut found = BTreeMap::new();
+    loop {
+        let before = found.len();
+        for (pid, (parent, name)) in &parents {
+            if *parent == root || found.contains_key(parent) {
+                found.insert(*pid, name.clone());
+            }
+        }
+        if found.len() == before {
+            return found;
+        }
+    }
+}
+
+/// Sends a signal to a process that the test started.
+pub fn signal(pid: i32, signal: Signal) {
+    // It may have gone by itself in this very moment.
+    let _ = rustix::process::kill_process(Pid::from_raw(pid).expect("a process id"), signal);
+}

@@ -1,0 +1,202 @@
+//! A web server of the test's own: several loopback addresses are several sites, and every request is remembered.
+
+use std::collections::HashMap;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::{Arc, Mutex};
+
+use tiny_http::{Header, Response, Server, SslConfig};
+
+use crate::eventually;
+
+/// One request as it arrived.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// `GET`, `POST` …
+    pub method: String,
+    /// Path and query.
+    pub path: String,
+    /// The address it arrived at.
+    pub host: String,
+    /// Lower-case names.
+    pub headers: HashMap<String, String>,
+    /// What was sent.
+    pub body: String,
+}
+
+impl Request {
+    /// A header, or nothing.
+    #[must_use]
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", String::as_str)
+    }
+}
+
+/// What the server answers.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// HTTP status.
+    pub status: u16,
+    /// More headers.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    /// An HTML page.
+    #[must_use]
+    pub fn page(html: &str) -> Self {
+        Self::typed("text/html; charset=utf-8", html.as_bytes().to_vec())
+    }
+
+    /// Any content.
+    #[must_use]
+    pub fn typed(kind: &str, body: Vec<u8>) -> Self {
+        Self { status: 200, headers: vec![("Content-Type".to_owned(), kind.to_owned())], body }
+    }
+
+    /// A redirect.
+    #[must_use]
+    pub fn redirect(status: u16, to: &str) -> Self {
+        Self { status, headers: vec![("Location".to_owned(), to.to_owned())], body: Vec::new() }
+    }
+
+    /// With one more header.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+}
+
+type Handler = dyn Fn(&Request) -> Option<Answer> + Send + Sync;
+
+/// A server on 127.0.0.1, 127.0.0.2 and 127.0.0.3.
+#[derive(Clone)]
+pub struct Site {
+    port: u16,
+    secure: bool,
+    requests: Arc<Mutex<Vec<Request>>>,
+}
+
+impl std::fmt::Debug for Site {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Site").field("port", &self.port).finish_non_exhaustive()
+    }
+}
+
+const ADDRESSES: [[u8; 4]; 3] = [[127, 0, 0, 1], [127, 0, 0, 2], [127, 0, 0, 3]];
+
+impl Site {
+    /// Serves with this function; what it declines is not found.
+    #[must_use]
+    pub fn serve(handler: impl Fn(&Request) -> Option<Answer> + Send + Sync + 'static) -> Self {
+        Self::start(Arc::new(handler), None)
+    }
+
+    /// Serves over TLS with this certificate and key (PEM).
+    #[must_use]
+    pub fn serve_tls(
+        certificate: String,
+        key: String,
+        handler: impl Fn(&Request) -> Option<Answer> + Send + Sync + 'static,
+    ) -> Self {
+        Self::start(Arc::new(handler), Some((certificate, key)))
+    }
+
+    /// Serves fixed pages by path.
+    #[must_use]
+    pub fn pages(pages: &[(&str, &str)]) -> Self {
+        let pages: HashMap<String, String> =
+            pages.iter().map(|(path, html)| ((*path).to_owned(), (*html).to_owned())).collect();
+        Self::serve(move |request| pages.get(&request.path).map(|html| Answer::page(html)))
+    }
+
+    fn start(handler: Arc<Handler>, tls: Option<(String, String)>) -> Self {
+        let listeners = bind_all();
+        let port = listeners[0].local_addr().expect("an address").port();
+        let site = Self { port, secure: tls.is_some(), requests: Arc::default() };
+        for (listener, address) in listeners.into_iter().zip(ADDRESSES) {
+            let config = tls.as_ref().map(|(certificate, private_key)| SslConfig {
+                certificate: certificate.clone().into_bytes(),
+                private_key: private_key.clone().into_bytes(),
+            });
+            let server = Arc::new(Server::from_listener(listener, config).expect("a server"));
+            let host = std::net::Ipv4Addr::from(address).to_string();
+            for _ in 0..4 {
+                let (server, handler, requests, host) =
+                    (Arc::clone(&server), Arc::clone(&handler), Arc::clone(&site.requests), host.clone());
+                std::thread::spawn(move || {
+                    while let Ok(request) = server.recv() {
+                        answer(request, &host, &*handler, &requests);
+                    }
+                });
+            }
+        }
+        site
+    }
+
+    /// The port, the same on every address.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// A URL on site number 1, 2 or 3.
+    #[must_use]
+    pub fn url(&self, number: u8, path: &str) -> String {
+        let scheme = if self.secure { "https" } else { "http" };
+        format!("{scheme}://127.0.0.{number}:{}{path}", self.port)
+    }
+
+    /// Every request so far for this path, in order.
+    #[must_use]
+    pub fn requests(&self, path: &str) -> Vec<Request> {
+        let all = self.requests.lock().expect("the list");
+        all.iter().filter(|request| request.path.split('?').next() == Some(path)).cloned().collect()
+    }
+
+    /// Waits for the first request for a path.
+    #[must_use]
+    pub fn wait_for_request(&self, path: &str) -> Request {
+        eventually(&format!("a request for {path}"), || self.requests(path).into_iter().next())
+    }
+}
+
+fn bind_all() -> Vec<TcpListener> {
+    for _ in 0..100 {
+        let Ok(first) = TcpListener::bind(SocketAddr::from((ADDRESSES[0], 0))) else { continue };
+        let port = first.local_addr().expect("an address").port();
+        let others: Vec<_> =
+            ADDRESSES[1..].iter().filter_map(|ip| TcpListener::bind(SocketAddr::from((*ip, port))).ok()).collect();
+        if others.len() == ADDRESSES.len() - 1 {
+            return std::iter::once(first).chain(others).collect();
+        }
+    }
+    panic!("no port is free on all addresses");
+}
+
+fn answer(mut request: tiny_http::Request, host: &str, handler: &Handler, requests: &Mutex<Vec<Request>>) {
+    let mut body = String::new();
+    // A page may hang up in the middle of a form.
+    let _ = request.as_reader().read_to_string(&mut body);
+    let seen = Request {
+        method: request.method().to_string(),
+        path: request.url().to_owned(),
+        host: host.to_owned(),
+        headers: request
+            .headers()
+            .iter()
+            .map(|header| (header.field.as_str().as_str().to_ascii_lowercase(), header.value.as_str().to_owned()))
+            .collect(),
+        body,
+    };
+    requests.lock().expect("the list").push(seen.clone());
+    let answer = handler(&seen).unwrap_or_else(|| Answer { status: 404, ..Answer::page("not found") });
+    let mut response = Response::from_data(answer.body).with_status_code(answer.status);
+    for (name, value) in &answer.headers {
+        response.add_header(Header::from_bytes(name.as_bytes(), value.as_bytes()).expect("a header"));
+    }
+    // The page may be gone.
+    let _ = request.respond(response);
+}

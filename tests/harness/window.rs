@@ -1,0 +1,126 @@
+//! An X server without a screen, and hands on its keyboard and mouse.
+
+use std::process::{Child, Command, Stdio};
+
+use crate::eventually;
+
+/// A display of the test's own.
+#[derive(Debug)]
+pub struct Display {
+    server: Child,
+    number: u32,
+}
+
+impl Display {
+    /// Starts an X server of this size.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "a test starts its own X server")]
+    pub fn start(width: u32, height: u32) -> Self {
+        // Tests run side by side: each takes a number from its own process id, and the next one if that is taken.
+        let first = 100 + std::process::id() % 20_000;
+        for number in first..first + 50 {
+            if std::path::Path::new(&format!("/tmp/.X11-unix/X{number}")).exists() {
+                continue;
+            }
+            let mut server = Command::new("Xvfb")
+                .args([&format!(":{number}"), "-screen", "0", &format!("{width}x{height}x24"), "-nolisten", "tcp"])
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .spawn()
+                .expect("Xvfb is installed by ./x setup");
+            let socket = format!("/tmp/.X11-unix/X{number}");
+            let up = eventually("the X server", || {
+                let ended = server.try_wait().expect("its state").is_some();
+                (ended || std::path::Path::new(&socket).exists()).then_some(!ended)
+            });
+            if up {
+                return Self { server, number };
+            }
+        }
+        panic!("no X display is free");
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> String {
+        format!(":{}", self.number)
+    }
+
+    /// Runs `xdotool` on this display.
+    #[expect(clippy::disallowed_methods, reason = "a test's hands")]
+    pub fn xdotool(&self, arguments: &[&str]) {
+        let status = Command::new("xdotool").args(arguments).env("DISPLAY", self.name()).status();
+        assert!(status.expect("xdotool is installed by ./x setup").success(), "xdotool {arguments:?}");
+    }
+
+    /// The whole screen as RGB.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "a test's eyes")]
+    pub fn screenshot(&self) -> Screen {
+        let output = Command::new("xwd")
+            .args(["-root", "-silent"])
+            .env("DISPLAY", self.name())
+            .output()
+            .expect("xwd is installed by ./x setup");
+        Screen::from_xwd(&output.stdout)
+    }
+}
+
+impl Drop for Display {
+    fn drop(&mut self) {
+        // It ends with its test; if it has ended already, that is as well.
+        let _ = self.server.kill();
+        let _ = self.server.wait();
+    }
+}
+
+/// A picture.
+#[derive(Debug)]
+pub struct Screen {
+    width: usize,
+    rows: Vec<Vec<[u8; 3]>>,
+}
+
+impl Screen {
+    /// The format of `xwd`: a header of 32-bit numbers, colours, then rows of BGRX.
+    fn from_xwd(bytes: &[u8]) -> Self {
+        let number = |index: usize| u32::from_be_bytes(bytes[index * 4..index * 4 + 4].try_into().unwrap()) as usize;
+        let (header, width, height, stride, colours) = (number(0), number(4), number(5), number(12), number(19));
+        let start = header + colours * 12;
+        let row = |y: usize| {
+            let from = start + y * stride;
+            bytes[from..from + width * 4].chunks_exact(4).map(|pixel| [pixel[2], pixel[1], pixel[0]]).collect()
+        };
+        Self { width, rows: (0..height).map(row).collect() }
+    }
+
+    /// One pixel.
+    #[must_use]
+    pub fn pixel(&self, x: usize, y: usize) -> [u8; 3] {
+        self.rows[y][x]
+    }
+
+    /// How much of an area has this colour, give or take a little: 0 to 1.
+    #[must_use]
+    pub fn share(&self, colour: [u8; 3], x: usize, y: usize, width: usize, height: usize) -> f64 {
+        let close = |pixel: &[u8; 3]| pixel.iter().zip(colour).all(|(a, b)| a.abs_diff(b) < 12);
+        let area = self.rows.iter().skip(y).take(height);
+        let hits: usize = area.map(|row| row.iter().skip(x).take(width).filter(|pixel| close(pixel)).count()).sum();
+        #[expect(clippy::cast_precision_loss, reason = "a share of a few million pixels")]
+        let share = hits as f64 / (width * height) as f64;
+        share
+    }
+
+    /// How many different colours there are.
+    #[must_use]
+    pub fn colours(&self) -> usize {
+        let all: std::collections::HashSet<&[u8; 3]> = self.rows.iter().flatten().collect();
+        all.len()
+    }
+
+    /// Its width.
+    #[must_use]
+    pub fn width(&self) -> usize {
+        self.width
+    }
+}

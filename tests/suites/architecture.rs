@@ -1,0 +1,124 @@
+//! The rules of the house, checked on the real dependency graph and the real sources.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
+}
+
+#[expect(clippy::disallowed_methods, reason = "asks cargo")]
+fn metadata() -> Value {
+    let output = Command::new(env!("CARGO"))
+        .args(["metadata", "--format-version", "1", "--locked", "--offline", "--filter-platform", "x86_64-unknown-linux-gnu"])
+        .current_dir(root())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// Everything that a package links, by name, without what only its tests or build scripts use.
+fn links(metadata: &Value, package: &str) -> BTreeSet<String> {
+    let mut names = BTreeMap::new();
+    for entry in metadata["packages"].as_array().unwrap() {
+        names.insert(entry["id"].as_str().unwrap(), entry["name"].as_str().unwrap());
+    }
+    let nodes: BTreeMap<&str, &Value> =
+        metadata["resolve"]["nodes"].as_array().unwrap().iter().map(|n| (n["id"].as_str().unwrap(), n)).collect();
+    let start = names.iter().find(|(_, name)| **name == package).map(|(id, _)| *id).unwrap();
+    let (mut seen, mut todo) = (BTreeSet::new(), vec![start]);
+    while let Some(id) = todo.pop() {
+        if !seen.insert(id) {
+            continue;
+        }
+        for dependency in nodes[id]["deps"].as_array().unwrap() {
+            if dependency["dep_kinds"].as_array().unwrap().iter().any(|kind| kind["kind"].is_null()) {
+                todo.push(dependency["pkg"].as_str().unwrap());
+            }
+        }
+    }
+    seen.into_iter().map(|id| names[id].to_owned()).collect()
+}
+
+const ROLES: [&str; 5] = ["regen-broker", "regen-tab-host", "regen-net-daemon", "regen-agent-daemon", "regen-ui-shell"];
+
+#[test]
+fn no_role_depends_on_another() {
+    let metadata = metadata();
+    for role in ROLES {
+        let linked = links(&metadata, role);
+        for other in ROLES.iter().filter(|other| **other != role) {
+            assert!(!linked.contains(*other), "{role} links {other}");
+        }
+    }
+}
+
+#[test]
+fn the_broker_links_no_engine_no_toolkit_and_no_tls() {
+    let metadata = metadata();
+    let forbidden = ["gtk", "webkit2gtk", "wry", "smithay", "rustls", "native-tls", "openssl", "arti-client", "adblock", "hickory-resolver", "html5ever", "ring"];
+    let linked = links(&metadata, "regen-broker");
+    for name in forbidden {
+        assert!(!linked.contains(name), "the broker links {name}");
+    }
+    // The control: the same look finds an engine where there is one.
+    assert!(links(&metadata, "regen-tab-host").contains("webkit2gtk"));
+}
+
+#[test]
+fn only_the_tab_host_and_the_window_link_the_engine() {
+    let metadata = metadata();
+    for role in ["regen-net-daemon", "regen-agent-daemon", "regen-sandbox", "regen-runtime", "regen-proto"] {
+        assert!(!links(&metadata, role).contains("webkit2gtk"), "{role} links the engine");
+    }
+}
+
+fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap().flatten() {
+        let path = entry.path();
+        let name = entry.file_name();
+        if path.is_dir() && name != "target" && name != "node_modules" && name != ".git" {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+#[test]
+fn internet_sockets_are_opened_by_the_net_daemon_alone() {
+    let mut files = Vec::new();
+    sources(&root(), &mut files);
+    let mut opening = BTreeSet::new();
+    for file in files {
+        let text = fs::read_to_string(&file).unwrap();
+        let relative = file.strip_prefix(root()).unwrap().to_path_buf();
+        if relative.starts_with("tests") {
+            continue;
+        }
+        if ["TcpStream::connect", "TcpSocket", "UdpSocket", "lookup_host"].iter().any(|call| text.contains(call)) {
+            opening.insert(relative);
+        }
+    }
+    assert_eq!(opening, BTreeSet::from([PathBuf::from("net-daemon/src/route/direct.rs")]));
+}
+
+#[test]
+fn unsafe_code_is_expected_with_a_reason_wherever_it_is() {
+    let mut files = Vec::new();
+    sources(&root(), &mut files);
+    for file in files {
+        let text = fs::read_to_string(&file).unwrap();
+        let blocks = text.matches("unsafe {").count();
+        let reasons = text.matches("SAFETY:").count();
+        let here = file.strip_prefix(root()).unwrap().display();
+        if !text.contains("fn unsafe_code_is_expected") {
+            assert!(blocks <= reasons, "{here}: {blocks} unsafe blocks, {reasons} reasons");
+        }
+    }
+}

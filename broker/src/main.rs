@@ -39,7 +39,6 @@ async fn run(
     forked: launcher::Forked,
     logs: logs::Logs,
 ) -> anyhow::Result<()> {
-    let listener = control::bind(&profile.control_socket()).context("cannot open the control socket")?;
     let opened = store::open(profile.root())?;
     let (ca_bundle, extra_ca) = certificates::bundle(&arguments.extra_ca, profile.root())?;
     let options = Options {
@@ -58,6 +57,8 @@ async fn run(
         urls: arguments.urls,
         profile,
     };
+    // Last: whoever finds the socket finds a browser.
+    let listener = control::bind(&setup.profile.control_socket()).context("cannot open the control socket")?;
     let (kernel, handle) = Kernel::new(setup);
     tokio::spawn(control::serve(listener, handle.clone(), logs));
     for kind in [SignalKind::terminate(), SignalKind::interrupt()] {

@@ -145,7 +145,6 @@ impl Browser {
     }
 
     /// Opens a page and waits until it has loaded. Gives its tab.
-    #[must_use]
     pub fn open(&self, url: &str) -> u64 {
         let tab = self.json(&["tab", "open", url, "--wait"]);
         assert_eq!(tab["state"], "ready", "{tab}");

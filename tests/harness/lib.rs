@@ -6,6 +6,7 @@
 pub mod browser;
 pub mod process;
 pub mod site;
+mod tls;
 pub mod window;
 
 use std::path::PathBuf;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex};
 
-use tiny_http::{Header, Response, Server, SslConfig};
+use tiny_http::{Header, Response, Server};
 
 use crate::eventually;
 
@@ -69,7 +69,8 @@ impl Answer {
     }
 }
 
-type Handler = dyn Fn(&Request) -> Option<Answer> + Send + Sync;
+/// Answers requests.
+pub(crate) type Handler = dyn Fn(&Request) -> Option<Answer> + Send + Sync;
 
 /// A server on 127.0.0.1, 127.0.0.2 and 127.0.0.3.
 #[derive(Clone)]
@@ -91,7 +92,7 @@ impl Site {
     /// Serves with this function; what it declines is not found.
     #[must_use]
     pub fn serve(handler: impl Fn(&Request) -> Option<Answer> + Send + Sync + 'static) -> Self {
-        Self::start(Arc::new(handler), None)
+        Self::start(Arc::new(handler))
     }
 
     /// Serves over TLS with this certificate and key (PEM).
@@ -101,7 +102,17 @@ impl Site {
         key: String,
         handler: impl Fn(&Request) -> Option<Answer> + Send + Sync + 'static,
     ) -> Self {
-        Self::start(Arc::new(handler), Some((certificate, key)))
+        let listeners = bind_all();
+        let port = listeners[0].local_addr().expect("an address").port();
+        let site = Self { port, secure: true, requests: Arc::default() };
+        let handler: Arc<Handler> = Arc::new(handler);
+        let config = Arc::new(crate::tls::config(&certificate, &key));
+        for (listener, address) in listeners.into_iter().zip(ADDRESSES) {
+            let host = std::net::Ipv4Addr::from(address).to_string();
+            let (handler, requests, config) = (Arc::clone(&handler), Arc::clone(&site.requests), Arc::clone(&config));
+            std::thread::spawn(move || crate::tls::serve(&listener, &host, &config, &*handler, &requests));
+        }
+        site
     }
 
     /// Serves fixed pages by path.
@@ -112,16 +123,12 @@ impl Site {
         Self::serve(move |request| pages.get(&request.path).map(|html| Answer::page(html)))
     }
 
-    fn start(handler: Arc<Handler>, tls: Option<(String, String)>) -> Self {
+    fn start(handler: Arc<Handler>) -> Self {
         let listeners = bind_all();
         let port = listeners[0].local_addr().expect("an address").port();
-        let site = Self { port, secure: tls.is_some(), requests: Arc::default() };
+        let site = Self { port, secure: false, requests: Arc::default() };
         for (listener, address) in listeners.into_iter().zip(ADDRESSES) {
-            let config = tls.as_ref().map(|(certificate, private_key)| SslConfig {
-                certificate: certificate.clone().into_bytes(),
-                private_key: private_key.clone().into_bytes(),
-            });
-            let server = Arc::new(Server::from_listener(listener, config).expect("a server"));
+            let server = Arc::new(Server::from_listener(listener, None).expect("a server"));
             let host = std::net::Ipv4Addr::from(address).to_string();
             for _ in 0..4 {
                 let (server, handler, requests, host) =

@@ -1,1 +1,185 @@
-//! x
+//! The only way out: the net-daemon. Without it, nothing; with trouble, a page that says what and why.
+
+use std::net::TcpListener;
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use regen_tests::site::Answer;
+use regen_tests::{Browser, Site, eventually};
+use rustix::process::Signal;
+
+#[test]
+fn without_the_net_daemon_pages_fail_closed_and_retry_works_when_it_is_back() {
+    let site = Site::pages(&[("/", "<title>here</title><p>the page</p>"), ("/next", "<p>the next page</p>")]);
+    let browser = Browser::headless();
+    let tab = browser.open(&site.url(1, "/"));
+    let host = browser.pid_of_tab(tab);
+    browser.regen(&["kill", "net-daemon"]).unwrap();
+    let id = tab.to_string();
+    browser.regen(&["tab", "goto", &id, &site.url(1, "/next")]).unwrap();
+    eventually("the retry to succeed", || {
+        let now = browser.tab(tab);
+        if now["state"] == "failed" {
+            browser.regen(&["tab", "reload", &id]).unwrap();
+        }
+        (now["state"] == "ready" && now["url"] == site.url(1, "/next").as_str()).then_some(())
+    });
+    assert!(browser.text(tab).contains("the next page"));
+    assert_eq!(browser.pid_of_tab(tab), host, "the tab-host was not restarted");
+}
+
+#[test]
+fn a_hung_net_daemon_is_replaced() {
+    let browser = Browser::headless();
+    let old = browser.pids_of("net-daemon")[0];
+    browser.regen(&["kill", "net-daemon", "--signal", "STOP"]).unwrap();
+    eventually("another one", || browser.pids_of("net-daemon").first().copied().filter(|pid| *pid != old && *pid != 0));
+}
+
+#[test]
+fn a_refused_connection_names_the_host_and_the_reason_and_retry_works() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    drop(listener);
+    let browser = Browser::headless();
+    let url = format!("http://127.0.0.1:{port}/");
+    let tab = browser.json(&["tab", "open", &url, "--wait"]);
+    assert_eq!(tab["state"], "failed", "{tab}");
+    let reason = tab["reason"].as_str().unwrap();
+    assert!(reason.contains("127.0.0.1") && reason.contains("refused the connection"), "{reason}");
+    let id = tab["id"].as_u64().unwrap();
+    let text = browser.text(id);
+    assert!(text.contains("refused the connection") && text.contains("Retry"), "{text}");
+
+    let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
+    std::thread::spawn(move || {
+        use std::io::{Read, Write};
+        for stream in listener.incoming() {
+            let Ok(mut stream) = stream else { return };
+            let mut request = [0; 2048];
+            // Whatever it asks for, this is what there is.
+            let _ = stream.read(&mut request);
+            let body = "<p>now it answers</p>";
+            let _ = write!(stream, "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len());
+        }
+    });
+    // The button of the page itself: it is in the middle of the window.
+    let picture = browser.screenshot(id);
+    let (x, y) = find_button(&picture);
+    browser.input(id, &["--click", &format!("{x},{y}")]);
+    browser.wait_for_text(id, "now it answers");
+}
+
+/// The middle of the blue button.
+fn find_button((width, height, pixels): &(usize, usize, Vec<u8>)) -> (usize, usize) {
+    let blue: Vec<(usize, usize)> = (0..width * height)
+        .filter(|at| pixels[at * 3..at * 3 + 3] == [0x2f, 0x5f, 0xd0])
+        .map(|at| (at % width, at / width))
+        .collect();
+    assert!(!blue.is_empty(), "there is no button");
+    blue[blue.len() / 2]
+}
+
+#[test]
+fn a_name_that_does_not_exist_is_named() {
+    let browser = Browser::headless();
+    let tab = browser.json(&["tab", "open", "http://no-such-host.invalid/", "--wait"]);
+    assert_eq!(tab["state"], "failed", "{tab}");
+    let reason = tab["reason"].as_str().unwrap();
+    assert!(reason.contains("no-such-host.invalid") && reason.contains("resolved"), "{reason}");
+}
+
+struct Authority {
+    issuer: CertifiedIssuer<'static, KeyPair>,
+}
+
+impl Authority {
+    fn new() -> Self {
+        let mut parameters = CertificateParams::new(Vec::new()).unwrap();
+        parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        parameters.distinguished_name.push(rcgen::DnType::CommonName, "test authority");
+        Self { issuer: CertifiedIssuer::self_signed(parameters, KeyPair::generate().unwrap()).unwrap() }
+    }
+
+    fn issue(&self, names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> (String, String) {
+        let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
+        let mut parameters = CertificateParams::new(names).unwrap();
+        change(&mut parameters);
+        let key = KeyPair::generate().unwrap();
+        let certificate = parameters.signed_by(&key, &self.issuer).unwrap();
+        (certificate.pem(), key.serialize_pem())
+    }
+}
+
+fn https(authority: &Authority, names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> Site {
+    let (certificate, key) = authority.issue(names, change);
+    Site::serve_tls(certificate, key, |_| Some(Answer::page("<title>secret</title><p>over TLS</p>")))
+}
+
+#[test]
+fn https_works_with_an_authority_that_the_profile_adds() {
+    let authority = Authority::new();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("ca.pem");
+    std::fs::write(&file, authority.issuer.pem()).unwrap();
+    let browser = Browser::with_options(&["--headless", "--extra-ca", file.to_str().unwrap()]);
+    assert_eq!(browser.status()["extra_ca"], 1);
+    let site = https(&authority, &["127.0.0.1"], |_| {});
+    let tab = browser.open(&site.url(1, "/"));
+    assert!(browser.text(tab).contains("over TLS"));
+    assert_eq!(browser.tab(tab)["site"], "https://127.0.0.1");
+
+    let failed = |site: &Site, number: u8, words: &str| {
+        let tab = browser.json(&["tab", "open", &site.url(number, "/"), "--wait"]);
+        assert_eq!(tab["state"], "failed", "{tab}");
+        let reason = tab["reason"].as_str().unwrap();
+        assert!(reason.contains(words), "{reason}");
+        let text = browser.text(tab["id"].as_u64().unwrap());
+        assert!(text.contains(&format!("127.0.0.{number}")) && text.contains("Retry"), "{text}");
+    };
+    failed(&https(&authority, &["other.example"], |_| {}), 1, "belongs to another host");
+    let expired = https(&authority, &["127.0.0.2"], |parameters| {
+        parameters.not_before = rcgen::date_time_ymd(2001, 1, 1);
+        parameters.not_after = rcgen::date_time_ymd(2002, 1, 1);
+    });
+    failed(&expired, 2, "expired");
+    failed(&https(&Authority::new(), &["127.0.0.3"], |_| {}), 3, "not issued by an authority");
+}
+
+#[test]
+fn without_the_added_authority_the_same_site_is_refused() {
+    let site = https(&Authority::new(), &["127.0.0.1"], |_| {});
+    let browser = Browser::headless();
+    let tab = browser.json(&["tab", "open", &site.url(1, "/"), "--wait"]);
+    assert_eq!(tab["state"], "failed", "{tab}");
+    assert!(site.requests("/").is_empty(), "nothing was sent");
+}
+
+#[test]
+fn a_file_that_holds_no_certificate_is_refused_at_the_start() {
+    let browser = Browser::not_started(&["--headless", "--extra-ca", "/dev/null"]);
+    let failed = browser.try_start().unwrap_err();
+    assert!(failed.message.contains("/dev/null") && failed.message.contains("no certificate"), "{}", failed.message);
+}
+
+#[test]
+fn a_tab_host_has_no_other_way_out() {
+    let site = Site::pages(&[("/", "<p>page")]);
+    let browser = Browser::headless();
+    let tab = browser.open(&site.url(1, "/"));
+    let seen = site.requests("/").len();
+    // With the only way out stopped, a reload reaches nobody.
+    browser.regen(&["kill", "net-daemon", "--signal", "STOP"]).unwrap();
+    browser.regen(&["tab", "reload", &tab.to_string()]).unwrap();
+    std::thread::park_timeout(std::time::Duration::from_millis(800));
+    assert_eq!(site.requests("/").len(), seen);
+    let pids = browser.pids_of("net-daemon");
+    if let Some(pid) = pids.first() {
+        regen_tests::process::signal(*pid, Signal::CONT);
+    }
+    eventually("the reload to arrive after all", || {
+        if browser.tab(tab)["state"] == "failed" {
+            browser.regen(&["tab", "reload", &tab.to_string()]).unwrap();
+        }
+        (site.requests("/").len() > seen).then_some(())
+    });
+}

@@ -1,1 +1,218 @@
-//! x
+//! Kills. A page comes back by itself, where it was; nobody else notices.
+
+use regen_tests::process::{descendants, is_alive, signal};
+use regen_tests::{Browser, Site, eventually};
+use rustix::process::Signal;
+use serde_json::Value;
+
+/// A long page with fields, a counter that only lives in its JavaScript, and links within the site.
+const PAGE: &str = r#"<!doctype html><title>long</title><body style="margin:0;height:6000px">
+<input id="name" style="position:absolute;left:10px;top:10px;width:300px;height:30px">
+<textarea id="words" style="position:absolute;left:10px;top:50px;width:300px;height:60px"></textarea>
+<input id="check" type="checkbox" style="position:absolute;left:10px;top:120px;width:30px;height:30px">
+<input id="secret" type="password" style="position:absolute;left:10px;top:160px;width:300px;height:30px">
+<a href="/second" style="position:absolute;left:10px;top:200px;width:300px;height:30px;display:block">second</a>
+<pre id="log" style="position:fixed;left:10px;top:300px"></pre>
+<script>
+  const token = Math.random(); let ticks = 0;
+  const show = () => log.textContent = JSON.stringify({ name: name_.value, words: words.value, check: check.checked,
+    secret: secret.value, y: scrollY, token, ticks });
+  const name_ = document.getElementById("name");
+  setInterval(() => { ticks += 1; show(); }, 50); oninput = show; onscroll = show; show();
+</script>"#;
+
+fn site() -> Site {
+    Site::pages(&[("/", PAGE), ("/second", "<title>second</title><p>the second page</p>")])
+}
+
+fn state(browser: &Browser, tab: u64) -> Value {
+    eventually("the page to tell its state", || {
+        let text = browser.regen(&["tab", "text", &tab.to_string()]).ok()?;
+        serde_json::from_str(text.get(text.find('{')?..)?.trim()).ok()
+    })
+}
+
+fn fill_in(browser: &Browser, tab: u64) {
+    browser.input(tab, &["--click", "50,25"]);
+    browser.input(tab, &["--type", "Ada"]);
+    browser.input(tab, &["--click", "50,80"]);
+    browser.input(tab, &["--type", "two words"]);
+    browser.input(tab, &["--click", "25,135"]);
+    browser.input(tab, &["--click", "50,175"]);
+    browser.input(tab, &["--type", "hunter2"]);
+    browser.input(tab, &["--click", "700,400"]);
+    browser.input(tab, &["--scroll", "0,700"]);
+    eventually("the page to have it all", || {
+        let now = state(browser, tab);
+        (now["y"] == 700 && now["secret"] == "hunter2").then_some(())
+    });
+    eventually("it to be saved", || saved_scroll(browser, tab).then_some(()));
+}
+
+/// The snapshot has reached the broker: a later start would offer it. Seen from outside by what a new view would get, it
+/// is enough to wait a little longer than the page-agent's own promise of half a second.
+fn saved_scroll(_browser: &Browser, _tab: u64) -> bool {
+    std::thread::park_timeout(std::time::Duration::from_millis(600));
+    true
+}
+
+fn is_back(browser: &Browser, tab: u64) {
+    eventually("everything to be back", || {
+        let now = state(browser, tab);
+        let whole = now["name"] == "Ada" && now["words"] == "two words" && now["check"] == true && now["y"] == 700;
+        whole.then_some(())
+    });
+    assert_eq!(state(browser, tab)["secret"], "", "passwords are never kept");
+}
+
+#[test]
+fn a_killed_tab_host_comes_back_with_scroll_and_typed_text() {
+    let (site, browser) = (site(), Browser::headless());
+    let (tab, other) = (browser.open(&site.url(1, "/")), browser.open(&site.url(2, "/")));
+    fill_in(&browser, tab);
+    let before = state(&browser, other);
+    let old = browser.pid_of_tab(tab);
+    browser.regen(&["kill", "tab", &tab.to_string()]).unwrap();
+    eventually("another process", || {
+        let tab = browser.tab(tab);
+        (tab["state"] == "ready" && tab["pid"] != old && tab["pid"] != 0).then_some(())
+    });
+    is_back(&browser, tab);
+    let after = state(&browser, other);
+    assert_eq!(after["token"], before["token"], "the other site was not reloaded");
+    assert!(after["ticks"].as_u64() > before["ticks"].as_u64(), "the other site's JavaScript kept running");
+}
+
+#[test]
+fn every_tab_of_the_site_comes_back_and_history_too() {
+    let (site, browser) = (site(), Browser::headless());
+    let (one, two) = (browser.open(&site.url(1, "/")), browser.open(&site.url(1, "/second")));
+    browser.input(one, &["--click", "100,215"]);
+    browser.wait_for_url(one, &site.url(1, "/second"));
+    browser.regen(&["tab", "back", &one.to_string()]).unwrap();
+    browser.wait_for_url(one, &site.url(1, "/"));
+    saved_scroll(&browser, one);
+    signal(browser.pid_of_tab(one), Signal::BUS);
+    eventually("a restart", || {
+        let status = browser.status();
+        let host = status["processes"].as_array()?.iter().find(|p| p["role"] == "tab-host")?.clone();
+        (host["restarts"] == 1 && host["state"] == "ready").then_some(())
+    });
+    let back = browser.wait_for_url(one, &site.url(1, "/"));
+    browser.wait_for_url(two, &site.url(1, "/second"));
+    assert_eq!(back["can_go_forward"], true, "{back}");
+    browser.regen(&["tab", "forward", &one.to_string()]).unwrap();
+    browser.wait_for_url(one, &site.url(1, "/second"));
+}
+
+#[test]
+fn the_death_of_any_helper_is_recovered_from_in_the_same_way() {
+    let (site, browser) = (site(), Browser::headless());
+    let tab = browser.open(&site.url(1, "/"));
+    fill_in(&browser, tab);
+    for helper in ["WebKitNetwork", "WebKitWeb"] {
+        let host = browser.pid_of_tab(tab);
+        let pid = eventually(helper, || {
+            let status = browser.status();
+            let helpers = status["processes"].as_array()?.iter().find(|p| p["pid"] == host)?["helpers"].clone();
+            let found = helpers.as_array()?.iter().find(|h| h["name"].as_str().unwrap().starts_with(helper))?.clone();
+            i32::try_from(found["pid"].as_i64()?).ok()
+        });
+        browser.regen(&["kill", &pid.to_string()]).unwrap();
+        eventually("another process", || {
+            let tab = browser.tab(tab);
+            (tab["state"] == "ready" && tab["pid"] != host && tab["pid"] != 0).then_some(())
+        });
+        is_back(&browser, tab);
+        saved_scroll(&browser, tab);
+    }
+}
+
+#[test]
+fn three_crashes_in_a_minute_make_a_sad_tab_with_the_reason() {
+    let (site, browser) = (site(), Browser::headless());
+    let tab = browser.open(&site.url(1, "/"));
+    let mut last = 0;
+    for _crash in 1..=3 {
+        let pid = eventually("a new process", || {
+            let tab = browser.tab(tab);
+            let pid = i32::try_from(tab["pid"].as_i64()?).ok()?;
+            (tab["state"] == "ready" && pid != 0 && pid != last).then_some(pid)
+        });
+        signal(pid, Signal::ABORT);
+        last = pid;
+    }
+    let sad = browser.wait_for_state(tab, "sad");
+    assert!(sad["reason"].as_str().unwrap().contains("SIGABRT"), "{sad}");
+    browser.regen(&["tab", "reload", &tab.to_string()]).unwrap();
+    browser.wait_for_url(tab, &site.url(1, "/"));
+}
+
+#[test]
+fn a_stopped_host_is_found_and_replaced() {
+    let (site, browser) = (site(), Browser::headless());
+    let tab = browser.open(&site.url(1, "/"));
+    let pid = browser.pid_of_tab(tab);
+    browser.regen(&["kill", "tab", &tab.to_string(), "--signal", "STOP"]).unwrap();
+    eventually("another process", || {
+        let tab = browser.tab(tab);
+        (tab["state"] == "ready" && tab["pid"] != pid && tab["pid"] != 0).then_some(())
+    });
+    assert!(!is_alive(pid));
+}
+
+#[test]
+fn when_the_broker_dies_nothing_is_left_and_the_next_start_offers_the_session() {
+    let (site, browser) = (site(), Browser::headless());
+    let tab = browser.open(&site.url(1, "/"));
+    let _second = browser.open(&site.url(2, "/second"));
+    fill_in(&browser, tab);
+    let broker = browser.broker();
+    let family = descendants(broker);
+    assert!(family.len() >= 8, "{family:?}");
+    signal(broker, Signal::KILL);
+    eventually("everybody to be gone", || family.keys().all(|pid| !is_alive(*pid)).then_some(()));
+    browser.start();
+    let offered = browser.json(&["session", "list"]);
+    assert_eq!(offered["saved"]["tabs"], 2);
+    assert_eq!(offered["saved"]["clean"], false);
+    assert!(browser.status()["tabs"].as_array().unwrap().is_empty(), "nothing is restored unasked");
+    browser.regen(&["session", "restore"]).unwrap();
+    let status = browser.status();
+    let tabs = status["tabs"].as_array().unwrap();
+    assert_eq!(tabs.len(), 2);
+    let restored = tabs.iter().find(|t| t["url"] == site.url(1, "/").as_str()).unwrap()["id"].as_u64().unwrap();
+    let lazy = tabs.iter().filter(|tab| tab["state"] == "lazy").count();
+    assert_eq!(lazy, 1, "only the active tab loads: {tabs:#?}");
+    // Looking at it is what loads it.
+    browser.input(restored, &["--key", "Shift"]);
+    is_back(&browser, restored);
+}
+
+#[test]
+fn a_clean_end_is_remembered_as_one_and_a_dismissed_session_is_not_offered_again() {
+    let (site, browser) = (site(), Browser::headless());
+    let _tab = browser.open(&site.url(1, "/second"));
+    browser.quit();
+    browser.start();
+    assert_eq!(browser.json(&["session", "list"])["saved"]["clean"], true);
+    browser.regen(&["session", "dismiss"]).unwrap();
+    browser.quit();
+    browser.start();
+    assert_eq!(browser.json(&["session", "list"])["saved"], Value::Null);
+    assert_eq!(browser.regen(&["session", "restore"]).unwrap_err().code, 4);
+}
+
+#[test]
+fn a_killed_daemon_is_back_at_once() {
+    let browser = Browser::headless();
+    for role in ["net-daemon", "agent-daemon"] {
+        let old = browser.pids_of(role)[0];
+        browser.regen(&["kill", role]).unwrap();
+        eventually("another process", || {
+            let status = browser.status();
+            let process = status["processes"].as_array()?.iter().find(|p| p["role"] == role)?.clone();
+            (process["pid"] != old && process["pid"] != 0 && process["state"] == "ready").then_some(())
+        });
+    }
+}

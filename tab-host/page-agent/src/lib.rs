@@ -29,6 +29,8 @@ struct Handover {
 struct Agent {
     site: Option<Site>,
     handovers: HashMap<u64, Handover>,
+    /// The main frame's load of each page.
+    main: HashMap<u64, String>,
     /// Popups with an opener live in its host, whatever they show.
     popups: Vec<u64>,
 }
@@ -64,7 +66,8 @@ unsafe extern "C" fn send_request(
     redirected_from: *mut WebKitURIResponse,
     _data: *mut c_void,
 ) -> sys::gboolean {
-    let stop = decide(Page::new(page), Request::new(request), !redirected_from.is_null());
+    let redirected_from = sys::response_uri(redirected_from);
+    let stop = decide(Page::new(page), Request::new(request), redirected_from.as_deref());
     sys::gboolean::from(stop)
 }
 
@@ -92,20 +95,23 @@ unsafe extern "C" fn message(
     1
 }
 
-fn decide(page: Page, request: Request, redirected: bool) -> bool {
+fn decide(page: Page, request: Request, redirected_from: Option<&str>) -> bool {
     let url = request.uri();
     if !url.starts_with("http:") && !url.starts_with("https:") {
         return false;
     }
     let id = page.id();
-    let is_main = without_fragment(&page.uri()) == without_fragment(&url);
-    if std::env::var_os("REGEN_TRACE").is_some() {
-        page.send("trace", &[&url, &page.uri(), if redirected { "redirected" } else { "" }]);
-    }
+    // The page's address is that of the main frame's load as soon as it begins. On a redirect it still is the former one,
+    // so a redirect belongs to the main frame when what it comes from did.
+    let is_main = match redirected_from {
+        None => without_fragment(&page.uri()) == without_fragment(&url),
+        Some(former) => AGENT.with_borrow(|agent| agent.main.get(&id).is_some_and(|main| *main == without_fragment(former))),
+    };
     if !is_main {
         return false;
     }
     AGENT.with_borrow_mut(|agent| {
+        agent.main.insert(id, without_fragment(&url));
         if let Some(handover) = agent.handovers.remove(&id) {
             if handover.url == without_fragment(&url) {
                 speak_for_initiator(request, &handover);

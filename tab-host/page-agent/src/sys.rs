@@ -48,6 +48,7 @@ unsafe extern "C" {
         data: gpointer,
     );
     fn webkit_uri_request_get_uri(request: *mut WebKitURIRequest) -> *const c_char;
+    fn webkit_uri_response_get_uri(response: *mut WebKitURIResponse) -> *const c_char;
     fn webkit_uri_request_get_http_method(request: *mut WebKitURIRequest) -> *const c_char;
     fn webkit_uri_request_get_http_headers(request: *mut WebKitURIRequest) -> *mut SoupMessageHeaders;
     fn webkit_user_message_new(name: *const c_char, parameters: *mut GVariant) -> *mut WebKitUserMessage;
@@ -194,6 +195,15 @@ impl Request {
             }
         }
     }
+}
+
+/// Where a response came from; nothing where there is none.
+pub(crate) fn response_uri(response: *mut WebKitURIResponse) -> Option<String> {
+    if response.is_null() {
+        return None;
+    }
+    // SAFETY: the response is alive while the signal handler that got it runs.
+    Some(text(unsafe { webkit_uri_response_get_uri(response) }))
 }
 
 /// A message's name and words.

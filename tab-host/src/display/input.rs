@@ -217,36 +217,37 @@ impl Compositor {
         keyboard.input::<(), _>(self, Keycode::new(key.keycode), state, serial, time, |_, _, _| FilterResult::Forward);
     }
 
-    /// Types text as keys where the layout has them, and as an input method would where it has not.
+    /// Types text as keys where the layout has them all, and otherwise as an input method would: the engine handles keys
+    /// later than what a method commits, so that the two cannot be mixed.
     fn type_text(&mut self, text: &str) {
-        self.typing.extend(text.chars());
-        self.type_on();
-    }
-
-    /// Types what waits. A field that was clicked a moment ago may not be ready for an input method yet: then typing goes
-    /// on when it is.
-    pub(super) fn type_on(&mut self) {
-        while let Some(&character) = self.typing.front() {
-            if let Some((keycode, shift)) = self.keys_of(character) {
-                self.typing.pop_front();
-                self.type_key(keycode, shift);
-            } else if self.text_inputs.commit(character.encode_utf8(&mut [0; 4])) {
-                self.typing.pop_front();
-            } else {
-                self.expect_field();
-                return;
+        let keys: Option<Vec<(u32, bool)>> = text.chars().map(|character| self.keys_of(character)).collect();
+        match keys {
+            Some(keys) if self.typing.is_empty() => {
+                keys.into_iter().for_each(|(keycode, shift)| self.type_key(keycode, shift));
+            }
+            _ => {
+                self.typing.push_str(text);
+                self.type_on();
             }
         }
     }
 
-    /// Gives the page a moment to offer a field, then leaves out what cannot be typed.
-    fn expect_field(&mut self) {
-        let waiting = self.typing.len();
+    /// Commits what waits. A field that was clicked a moment ago may not be ready for an input method yet: then it is
+    /// committed when it is.
+    pub(super) fn type_on(&mut self) {
+        if self.typing.is_empty() {
+            return;
+        }
+        let text = std::mem::take(&mut self.typing);
+        if self.text_inputs.commit(&text) {
+            return;
+        }
+        self.typing = text;
+        let expected = self.typing.len();
         let inserted = self.handle.insert_source(Timer::from_duration(FIELD), move |_, (), compositor| {
-            if compositor.typing.len() == waiting && !compositor.typing.is_empty() {
-                tracing::warn!("no field takes the character that was to be typed");
-                compositor.typing.pop_front();
-                compositor.type_on();
+            if compositor.typing.len() == expected {
+                tracing::warn!("no field takes the text that was to be typed");
+                compositor.typing.clear();
             }
             TimeoutAction::Drop
         });

@@ -11,7 +11,7 @@ mod input;
 mod pixels;
 mod text_input;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -126,7 +126,7 @@ pub(crate) struct Compositor {
     last_input: Option<Instant>,
     pasted: Option<Arc<str>>,
     cursor: Option<WlSurface>,
-    typing: VecDeque<char>,
+    typing: String,
 }
 
 /// Starts the display's thread. Returns when its socket can be connected to.
@@ -243,7 +243,7 @@ impl Compositor {
             last_input: None,
             pasted: None,
             cursor: None,
-            typing: VecDeque::new(),
+            typing: String::new(),
             display: dh,
         };
         tracing::debug!(headless, "display ready");

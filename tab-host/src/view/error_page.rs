@@ -76,7 +76,15 @@ impl View {
             .replace("{{reason}}", &escape(reason))
             .replace("{{url}}", &escape(url));
         self.web.load_alternate_html(&page, url, None);
-        self.tell(Body::LoadFailed(LoadFailed { url: url.to_owned(), reason: format!("{title}: {reason}") }));
+        let reason = format!("{title}: {reason}");
+        self.failure.replace(Some(LoadFailed { url: url.to_owned(), reason }));
+    }
+
+    /// The error page is there to be read.
+    pub(super) fn error_shown(&self) {
+        if let Some(failure) = self.failure.take() {
+            self.tell(Body::LoadFailed(failure));
+        }
     }
 
     pub(super) fn reload(self: &Rc<Self>, bypass_cache: bool) {

@@ -19,7 +19,7 @@ use glib::variant::ToVariant;
 use gtk::prelude::*;
 use regen_proto::convert::FromChild;
 use regen_proto::kernel::v1::host_command::Body as Command;
-use regen_proto::kernel::v1::{Find, OpenView, PutSnapshot, Query, QueryKind, Reply, Snapshot, page_event};
+use regen_proto::kernel::v1::{Find, LoadFailed, OpenView, PutSnapshot, Query, QueryKind, Reply, Snapshot, page_event};
 use regen_proto::kernel_channel::MAX_INLINE;
 use regen_proto::page::v1::{Edit, ToPage, to_page};
 use regen_runtime::Sealed;
@@ -57,6 +57,11 @@ pub(crate) struct View {
     pending_snapshot: Cell<bool>,
     changed: Cell<bool>,
     error_page: Cell<error_page::Stage>,
+    failure: RefCell<Option<LoadFailed>>,
+    /// The page has gone to another site; the broker takes this view away.
+    left: Cell<bool>,
+    /// The broker wants it gone.
+    ended: Cell<bool>,
     last_form: RefCell<Option<navigation::SubmittedForm>>,
     choosers: RefCell<HashMap<u64, webkit2gtk::FileChooserRequest>>,
     downloads: RefCell<HashMap<u64, downloads::Running>>,
@@ -125,6 +130,9 @@ impl View {
             pending_snapshot: Cell::default(),
             changed: Cell::default(),
             error_page: Cell::default(),
+            failure: RefCell::default(),
+            left: Cell::default(),
+            ended: Cell::default(),
             last_form: RefCell::default(),
             choosers: RefCell::default(),
             downloads: RefCell::default(),
@@ -159,6 +167,7 @@ impl View {
     }
 
     pub(crate) fn destroy(&self) {
+        self.ended.set(true);
         self.web.stop_loading();
         self.window.hide();
         self.window.close();
@@ -330,7 +339,7 @@ impl View {
     pub(crate) fn snapshot(&self) {
         let Some(host) = self.host() else { return };
         // Before its first page there is nothing to come back to.
-        if self.is_popup || self.committed.borrow().is_empty() {
+        if self.is_popup || self.left.get() || self.committed.borrow().is_empty() {
             return;
         }
         self.changed.set(false);

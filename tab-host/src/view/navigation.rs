@@ -41,6 +41,7 @@ pub(super) fn connect(view: &Rc<View>) {
 impl View {
     /// Loads what the broker says.
     pub(super) fn load(self: &Rc<Self>, load: &Load) {
+        self.left.set(false);
         if load.initiator.is_empty() {
             self.web.load_uri(&load.url);
             return;
@@ -114,6 +115,9 @@ impl View {
         else {
             return false;
         };
+        // The engine puts an empty document in the place of a load that was stopped: what is here now is what counts.
+        self.snapshot();
+        self.left.set(true);
         let initiator = self.origin();
         if initiator.is_empty() {
             // A redirect before this view had a page: the broker's own load led here, and its initiator stands.

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use gtk::cairo;
+use gtk::prelude::WidgetExt;
 use regen_proto::kernel::v1::{
     Empty, Favicon, FindResult, LoadFinished, LoadStarted, NavigationCommitted, TlsState, page_event::Body,
 };
@@ -59,8 +60,9 @@ pub(super) fn connect(view: &Rc<View>) {
         }
     });
     let weak = Rc::downgrade(view);
-    web.connect_close(move |_| {
-        if let Some(view) = weak.upgrade() {
+    // wry destroys a web view that wants to close, and with it every handler of `close` that comes later.
+    web.connect_destroy(move |_| {
+        if let Some(view) = weak.upgrade().filter(|view| !view.ended.get()) {
             view.tell(Body::CloseRequested(Empty {}));
         }
     });
@@ -93,6 +95,9 @@ impl View {
             // A first load starts helpers.
             host.helpers.borrow_mut().look();
         }
+        if self.left.get() {
+            return;
+        }
         let url = self.web.uri().map(String::from).unwrap_or_default();
         match event {
             LoadEvent::Started => {
@@ -104,6 +109,7 @@ impl View {
                 self.tell(Body::LoadStarted(LoadStarted { url }));
             }
             LoadEvent::Committed => self.committed(url, false),
+            LoadEvent::Finished if self.error_page.get() == Stage::Shown => self.error_shown(),
             LoadEvent::Finished if self.error_page.get() == Stage::None && !self.is_bootstrap(&url) => {
                 self.moved_within_document();
                 self.restored();
@@ -117,7 +123,7 @@ impl View {
     /// A hash, or `pushState`: another address without another document.
     fn moved_within_document(self: &Rc<Self>) {
         let url = self.web.uri().map(String::from).unwrap_or_default();
-        let moved = *self.committed.borrow() != url && !self.committed.borrow().is_empty();
+        let moved = !self.left.get() && *self.committed.borrow() != url && !self.committed.borrow().is_empty();
         if moved && self.error_page.get() == Stage::None && !self.is_bootstrap(&url) {
             self.committed(url, true);
         }

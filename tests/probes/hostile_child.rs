@@ -1,1 +1,105 @@
-fn main(){}
+//! A tab-host that has turned against its broker. It stands in the place of the real one, says a proper Hello, and then
+//! does what the name of its site tells it to.
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a probe ends by panicking")]
+
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+use prost::Message;
+use regen_proto::convert::{ForChild, FromChild};
+use regen_proto::kernel::v1::{
+    Empty, NavigationCommitted, PageEvent, Reply, Role, ShareBuffer, ToBroker, UserCommand, page_event,
+    to_broker, user_command,
+};
+use regen_proto::kernel_channel::{KernelChannel, MAX_MESSAGE};
+use regen_proto::version;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() {
+    let channel = KernelChannel::adopt(regen_sandbox_channel()).unwrap();
+    send(&channel, FromChild::Hello(version::hello(Role::TabHost))).await;
+    let _hello = channel.receive().await.unwrap();
+    let configure = channel.receive().await.unwrap();
+    let Ok(ForChild::Configure(configure)) = regen_proto::convert::from_broker(&configure.bytes) else {
+        panic!("no Configure");
+    };
+    send(&channel, FromChild::Ready(regen_proto::kernel::v1::Ready {})).await;
+    misbehave(&channel, configure.site.rsplit('/').next().unwrap()).await;
+    // Whoever survives that does nothing more, and does it for long.
+    tokio::time::sleep(Duration::from_secs(600)).await;
+}
+
+#[expect(unsafe_code, reason = "an inherited descriptor is only a number")]
+fn regen_sandbox_channel() -> std::os::fd::OwnedFd {
+    use std::os::fd::FromRawFd;
+    // SAFETY: the jail placed the channel at this number, and nothing else in this program has it.
+    unsafe { std::os::fd::OwnedFd::from_raw_fd(3) }
+}
+
+async fn send(channel: &KernelChannel, message: FromChild) {
+    let bytes = ToBroker { body: Some(message) }.encode_to_vec();
+    // The broker may have had enough already.
+    let _ = channel.send(&bytes, &[]).await;
+}
+
+async fn misbehave(channel: &KernelChannel, how: &str) {
+    let null = std::fs::File::open("/dev/null").unwrap();
+    let event = |tab, body| to_broker::Body::PageEvent(PageEvent { tab, body: Some(body) });
+    match how {
+        "garbage.test" => drop(channel.send(&[0xff; 100], &[]).await),
+        "empty.test" => drop(channel.send(&[0x00], &[null.as_fd()]).await),
+        "unknown.test" => drop(channel.send(&[0xfa, 0x7f, 0x00], &[]).await),
+        "oversize.test" => {
+            let raw = vec![0_u8; MAX_MESSAGE + 1];
+            rustix::net::send(channel_fd(), &raw, rustix::net::SendFlags::NOSIGNAL).unwrap();
+        }
+        "descriptors.test" => {
+            let four = [null.as_fd(); 4];
+            let beat = to_broker::Body::Heartbeat(regen_proto::kernel::v1::Heartbeat { nonce: 0 });
+            let bytes = ToBroker { body: Some(beat) }.encode_to_vec();
+            drop(channel.send(&bytes, &four).await);
+        }
+        "flood.test" => loop {
+            send(channel, event(1, page_event::Body::Title("x".repeat(1000)))).await;
+        },
+        "foreign.test" => loop {
+            // Tabs that belong to others: whatever number they have.
+            for tab in 0..50 {
+                let committed = NavigationCommitted { url: "https://bank.example/".into(), ..Default::default() };
+                send(channel, event(tab, page_event::Body::Committed(committed))).await;
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        },
+        "shell.test" => {
+            let quit = UserCommand { body: Some(user_command::Body::Quit(Empty {})) };
+            send(channel, to_broker::Body::UserCommand(quit)).await;
+        }
+        "rehello.test" => send(channel, to_broker::Body::Hello(version::hello(Role::UiShell))).await,
+        "bigfavicon.test" => {
+            let icon = regen_proto::kernel::v1::Favicon { width: 64, height: 64, rgba: vec![0; 10] };
+            send(channel, event(1, page_event::Body::Favicon(icon))).await;
+        }
+        "unsealed.test" => {
+            let memory = rustix::fs::memfd_create("x", rustix::fs::MemfdFlags::ALLOW_SEALING).unwrap();
+            rustix::fs::ftruncate(&memory, 1 << 20).unwrap();
+            let share = ShareBuffer { tab: 1, buffer: 1, width: 512, height: 512 };
+            let bytes = ToBroker { body: Some(to_broker::Body::ShareBuffer(share)) }.encode_to_vec();
+            drop(channel.send(&bytes, &[memory.as_fd()]).await);
+            // Harmless without a window; then it asks for answers that nobody gave.
+            send(channel, to_broker::Body::Reply(Reply { request: 12_345, ..Reply::default() })).await;
+        }
+        "nopidfd.test" => {
+            let helper = regen_proto::kernel::v1::HelperStarted { name: "liar".into() };
+            let bytes = ToBroker { body: Some(to_broker::Body::Helper(helper)) }.encode_to_vec();
+            drop(channel.send(&bytes, &[null.as_fd()]).await);
+        }
+        "silent.test" => {}
+        other => panic!("nobody told me what “{other}” means"),
+    }
+}
+
+#[expect(unsafe_code, reason = "the number is what the oversized write needs")]
+fn channel_fd() -> std::os::fd::BorrowedFd<'static> {
+    // SAFETY: the channel stays open until this program ends.
+    unsafe { std::os::fd::BorrowedFd::borrow_raw(3) }
+}

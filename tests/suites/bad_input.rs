@@ -1,1 +1,134 @@
-//! x
+//! What goes wrong outside: disks, folders, files. Nothing is lost, and the words say what to do.
+
+use std::fs;
+
+use regen_tests::{Browser, Site, eventually};
+use rustix::process::Signal;
+
+fn site() -> Site {
+    Site::pages(&[("/", "<title>kept</title><p>page</p>")])
+}
+
+#[test]
+fn a_store_that_cannot_be_read_is_moved_aside_and_the_browser_starts() {
+    let (site, browser) = (site(), Browser::headless());
+    browser.open(&site.url(1, "/"));
+    browser.quit();
+    let store = browser.profile().join("store");
+    let mut damaged = 0;
+    for entry in fs::read_dir(&store).unwrap().flatten() {
+        if entry.path().is_file() {
+            fs::write(entry.path(), b"this was never a store").unwrap();
+            damaged += 1;
+        }
+    }
+    assert!(damaged > 0);
+    browser.start();
+    let status = browser.status();
+    let warning = status["warnings"][0].as_str().unwrap();
+    assert!(warning.contains("could not be read") && warning.contains("store.unreadable-"), "{warning}");
+    let aside = fs::read_dir(browser.profile()).unwrap().flatten();
+    let kept = aside.filter(|entry| entry.file_name().to_string_lossy().starts_with("store.unreadable-")).count();
+    assert_eq!(kept, 1, "it is kept whole");
+    let findings = browser.regen(&["--json", "doctor"]).unwrap_err();
+    assert_eq!(findings.code, 1);
+    browser.open(&site.url(1, "/"));
+}
+
+#[test]
+fn a_profile_in_use_is_a_clear_error() {
+    let browser = Browser::headless();
+    // A second broker, past the command line's courtesy of talking to the first.
+    fs::remove_file(find_socket(&browser)).unwrap();
+    let failed = browser.try_start().unwrap_err();
+    assert!(failed.message.contains("is in use by process"), "{}", failed.message);
+    regen_tests::process::signal(pid_of_lock(&browser), Signal::KILL);
+}
+
+fn pid_of_lock(browser: &Browser) -> i32 {
+    fs::read_to_string(browser.profile().join("lock")).unwrap().trim().parse().unwrap()
+}
+
+fn find_socket(browser: &Browser) -> std::path::PathBuf {
+    let runtime = browser.profile().parent().unwrap().join("regen");
+    let folder = fs::read_dir(runtime).unwrap().flatten().next().unwrap().path();
+    folder.join("control.sock")
+}
+
+#[test]
+fn a_profile_of_somebody_else_is_a_clear_error() {
+    if !rustix::process::geteuid().is_root() {
+        // Only root can give a folder away.
+        return;
+    }
+    let browser = Browser::not_started(&["--headless"]);
+    fs::create_dir_all(browser.profile()).unwrap();
+    std::os::unix::fs::chown(browser.profile(), Some(4321), Some(4321)).unwrap();
+    let failed = browser.try_start().unwrap_err();
+    assert!(failed.message.contains("belongs to user 4321"), "{}", failed.message);
+}
+
+#[test]
+fn a_profile_that_cannot_be_made_is_a_clear_error() {
+    let browser = Browser::not_started(&["--headless"]);
+    fs::write(browser.profile(), "a file, not a folder").unwrap();
+    let failed = browser.try_start().unwrap_err();
+    assert!(failed.message.contains("cannot use the profile"), "{}", failed.message);
+}
+
+#[test]
+fn two_thousand_tabs_come_back_lazily() {
+    let (site, browser) = (site(), Browser::headless());
+    let urls: Vec<String> = (0..2000).map(|number| site.url(1, &format!("/?{number}"))).collect();
+    // One tab of each is opened by one command; only the last one is ever looked at.
+    browser.open(&site.url(1, "/"));
+    let epoch = browser.profile().join("store");
+    assert!(epoch.exists());
+    browser.quit();
+    write_session(&browser, &urls);
+    browser.start();
+    assert_eq!(browser.json(&["session", "list"])["saved"]["tabs"], 2000);
+    browser.regen(&["session", "restore"]).unwrap();
+    let status = browser.status();
+    let tabs = status["tabs"].as_array().unwrap();
+    assert_eq!(tabs.len(), 2000);
+    assert_eq!(tabs.iter().filter(|tab| tab["state"] == "lazy").count(), 1999);
+    eventually("the active one to load", || {
+        let status = browser.status();
+        status["tabs"].as_array()?.iter().any(|tab| tab["state"] == "ready").then_some(())
+    });
+    assert_eq!(browser.pids_of("tab-host").len(), 1);
+}
+
+/// Writes a session as the broker itself does, with the broker's own code.
+fn write_session(browser: &Browser, urls: &[String]) {
+    use regen_broker::session::{SavedSegment, SavedSnapshot, SavedTab};
+    let opened = regen_broker::store::open(&browser.profile()).unwrap();
+    for (index, url) in urls.iter().enumerate() {
+        let segment = SavedSegment {
+            site: "http://127.0.0.1".into(),
+            url: url.clone(),
+            title: String::new(),
+            can_go_back: false,
+            can_go_forward: false,
+            snapshot: SavedSnapshot::default(),
+        };
+        opened.store.put_tab(SavedTab {
+            id: index as u64 + 1,
+            workspace: String::new(),
+            segments: vec![segment],
+            current: 0,
+            zoom: 1.0,
+            muted: false,
+            pinned: false,
+        });
+    }
+    opened.store.flush(true);
+    drop(opened);
+    // The store's thread lets go of its lock a moment later.
+    let path = browser.profile().join("store");
+    eventually("the store to be closed", || {
+        let lock = fs::OpenOptions::new().write(true).open(path.join("db")).ok()?;
+        rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive).ok()
+    });
+}

@@ -1,1 +1,131 @@
-//! x
+//! Children that turn against the broker: each is refused, counted and killed alone, while another site's page goes on.
+
+use std::os::unix::fs::symlink;
+
+use regen_tests::process::is_alive;
+use regen_tests::{Browser, eventually, programs};
+use tempfile::TempDir;
+
+/// The product's programs, but with a hostile tab-host.
+fn hostile() -> (TempDir, Browser) {
+    let folder = TempDir::new().unwrap();
+    for name in ["regen", "regen-broker", "regen-jail", "regen-net-daemon", "regen-agent-daemon", "regen-ui-shell", "libregen_page_agent.so"] {
+        // The broker looks for its programs beside itself: it must be itself, not a link to elsewhere.
+        std::fs::hard_link(programs().join(name), folder.path().join(name))
+            .or_else(|_| std::fs::copy(programs().join(name), folder.path().join(name)).map(drop))
+            .unwrap();
+    }
+    std::fs::copy(programs().join("regen-hostile-child"), folder.path().join("regen-tab-host")).unwrap();
+    // The sandbox's user must be able to reach the programs.
+    std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let browser = Browser::not_started(&["--headless"]).with_programs(folder.path());
+    browser.start();
+    (folder, browser)
+}
+
+/// Lets a child misbehave, and expects its tabs to end as sad ones, for this reason.
+fn is_killed_for(site: &str, words: &str, counter: &str) {
+    let (_folder, browser) = hostile();
+    let quiet = browser.json(&["tab", "open", "http://silent.test/"])["id"].as_u64().unwrap();
+    let neighbour = eventually("the quiet neighbour", || {
+        Some(browser.tab(quiet)["pid"].as_i64().unwrap()).filter(|pid| *pid > 0)
+    });
+    let before = (browser.broker(), browser.pids_of("net-daemon"));
+    let tab = browser.json(&["tab", "open", &format!("http://{site}/")])["id"].as_u64().unwrap();
+    let sad = browser.wait_for_state(tab, "sad");
+    let reason = sad["reason"].as_str().unwrap();
+    assert!(reason.contains(words), "{reason}");
+    assert_eq!((browser.broker(), browser.pids_of("net-daemon")), before, "nobody else was hurt");
+    assert_eq!(browser.tab(quiet)["pid"], neighbour);
+    let status = browser.status();
+    assert!(status["refused_messages"][counter].as_u64().unwrap() >= 3, "{}", status["refused_messages"]);
+    assert!(browser.log().contains(words), "{}", browser.log());
+}
+
+#[test]
+fn garbage_ends_its_sender() {
+    is_killed_for("garbage.test", "malformed message", "malformed");
+}
+
+#[test]
+fn an_unknown_kind_of_message_ends_its_sender() {
+    is_killed_for("unknown.test", "malformed message", "malformed");
+}
+
+#[test]
+fn an_empty_message_with_a_descriptor_ends_its_sender() {
+    is_killed_for("empty.test", "malformed message", "malformed");
+}
+
+#[test]
+fn an_oversized_message_ends_its_sender() {
+    is_killed_for("oversize.test", "larger than 65536 bytes", "oversized");
+}
+
+#[test]
+fn stray_descriptors_end_their_sender() {
+    is_killed_for("descriptors.test", "descriptors where 0 belong", "malformed");
+}
+
+#[test]
+fn a_flood_ends_its_sender() {
+    is_killed_for("flood.test", "faster than allowed", "too_frequent");
+}
+
+#[test]
+fn a_tab_host_cannot_play_the_user() {
+    is_killed_for("shell.test", "a tab-host may not send a user command", "not_allowed");
+}
+
+#[test]
+fn a_second_hello_ends_its_sender() {
+    is_killed_for("rehello.test", "a second Hello", "oversized");
+}
+
+#[test]
+fn a_lying_favicon_ends_its_sender() {
+    is_killed_for("bigfavicon.test", "favicon", "malformed");
+}
+
+#[test]
+fn a_descriptor_that_is_no_process_ends_its_sender() {
+    is_killed_for("nopidfd.test", "no process of its own", "oversized");
+}
+
+#[test]
+fn a_host_that_shows_a_foreign_page_is_killed() {
+    is_killed_for("foreign.test", "committed https://bank.example/", "not_allowed");
+}
+
+#[test]
+fn answers_and_buffers_that_nobody_asked_for_change_nothing() {
+    let (_folder, browser) = hostile();
+    let tab = browser.json(&["tab", "open", "http://unsealed.test/"])["id"].as_u64().unwrap();
+    let pid = eventually("the host", || i32::try_from(browser.tab(tab)["pid"].as_i64()?).ok().filter(|pid| *pid > 0));
+    let status = browser.status();
+    assert_eq!(status["refused_messages"]["malformed"], 0);
+    assert!(is_alive(pid));
+}
+
+#[test]
+fn a_silent_host_is_found_and_replaced() {
+    let (_folder, browser) = hostile();
+    let tab = browser.json(&["tab", "open", "http://silent.test/"])["id"].as_u64().unwrap();
+    let first = eventually("the host", || Some(browser.tab(tab)["pid"].as_i64()?).filter(|pid| *pid > 0));
+    eventually("its replacement", || Some(browser.tab(tab)["pid"].as_i64()?).filter(|pid| *pid > 0 && *pid != first));
+    assert!(browser.log().contains("no sign of life"), "{}", browser.log());
+}
+
+#[test]
+fn a_program_that_is_not_there_is_a_sad_tab_with_the_reason() {
+    let (folder, browser) = hostile();
+    std::fs::remove_file(folder.path().join("regen-tab-host")).unwrap();
+    let tab = browser.json(&["tab", "open", "http://silent.test/", "--wait"]);
+    assert_eq!(tab["state"], "sad", "{tab}");
+    assert!(tab["reason"].as_str().unwrap().contains("regen-tab-host"), "{tab}");
+    // The control: with it back, Reload works.
+    symlink(programs().join("regen-hostile-child"), folder.path().join("regen-tab-host")).unwrap();
+    let id = tab["id"].as_u64().unwrap();
+    browser.regen(&["tab", "reload", &id.to_string()]).unwrap();
+    eventually("a process", || Some(browser.tab(id)["pid"].as_i64()?).filter(|pid| *pid > 0));
+}

@@ -93,10 +93,10 @@ struct Authority {
 }
 
 impl Authority {
-    fn new() -> Self {
+    fn new(name: &str) -> Self {
         let mut parameters = CertificateParams::new(Vec::new()).unwrap();
         parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        parameters.distinguished_name.push(rcgen::DnType::CommonName, "test authority");
+        parameters.distinguished_name.push(rcgen::DnType::CommonName, name);
         Self { issuer: CertifiedIssuer::self_signed(parameters, KeyPair::generate().unwrap()).unwrap() }
     }
 
@@ -117,7 +117,7 @@ fn https(authority: &Authority, names: &[&str], change: impl FnOnce(&mut Certifi
 
 #[test]
 fn https_works_with_an_authority_that_the_profile_adds() {
-    let authority = Authority::new();
+    let authority = Authority::new("test authority");
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("ca.pem");
     std::fs::write(&file, authority.issuer.pem()).unwrap();
@@ -132,7 +132,7 @@ fn https_works_with_an_authority_that_the_profile_adds() {
         let tab = browser.json(&["tab", "open", &site.url(number, "/"), "--wait"]);
         assert_eq!(tab["state"], "failed", "{tab}");
         let reason = tab["reason"].as_str().unwrap();
-        assert!(reason.contains(words), "{reason}");
+        assert!(reason.contains(words), "{words}: {tab}");
         let text = browser.text(tab["id"].as_u64().unwrap());
         assert!(text.contains(&format!("127.0.0.{number}")) && text.contains("Retry"), "{text}");
     };
@@ -142,12 +142,12 @@ fn https_works_with_an_authority_that_the_profile_adds() {
         parameters.not_after = rcgen::date_time_ymd(2002, 1, 1);
     });
     failed(&expired, 2, "expired");
-    failed(&https(&Authority::new(), &["127.0.0.3"], |_| {}), 3, "not issued by an authority");
+    failed(&https(&Authority::new("somebody else"), &["127.0.0.3"], |_| {}), 3, "not issued by an authority");
 }
 
 #[test]
 fn without_the_added_authority_the_same_site_is_refused() {
-    let site = https(&Authority::new(), &["127.0.0.1"], |_| {});
+    let site = https(&Authority::new("test authority"), &["127.0.0.1"], |_| {});
     let browser = Browser::headless();
     let tab = browser.json(&["tab", "open", &site.url(1, "/"), "--wait"]);
     assert_eq!(tab["state"], "failed", "{tab}");

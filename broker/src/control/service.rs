@@ -19,6 +19,8 @@ use crate::logs::Logs;
 use crate::session::SavedTab;
 
 const DEFAULT_WAIT: Duration = Duration::from_secs(30);
+/// A page takes its input within this time, or is busy with something else.
+const SETTLED: Duration = Duration::from_secs(3);
 /// Largest screenshot: a 16384 × 16384 page would be a gigabyte.
 const MAX_PIXELS: u64 = 200 << 20;
 
@@ -135,7 +137,19 @@ impl Browser for Control {
 
     async fn input(&self, request: Request<InputRequest>) -> Result<Response<InputReply>, Status> {
         let InputRequest { tab, events } = request.into_inner();
-        self.kernel.call(|answer| Command::Input { tab, events, answer }).await.map_err(status)?;
+        let again = events.clone();
+        let settled = match self.kernel.call(|answer| Command::Input { tab, events, answer }).await {
+            // It is only just coming up.
+            Err(CommandError::NoPage(..)) => {
+                self.kernel.settled(tab, DEFAULT_WAIT).await.map_err(status)?;
+                let events = again;
+                self.kernel.call(|answer| Command::Input { tab, events, answer }).await
+            }
+            other => other,
+        }
+        .map_err(status)?;
+        // A page that navigates away, closes or hangs has taken its input all the same.
+        let _ = tokio::time::timeout(SETTLED, settled).await;
         Ok(Response::new(InputReply {}))
     }
 

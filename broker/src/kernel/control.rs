@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use regen_proto::control::v1::{SavedSession, StatusReply, Tab as TabInfo};
 use regen_proto::kernel::v1::{Query, QueryKind, Reply, host_command};
-use regen_proto::page::v1::ToPage;
+use regen_proto::page::v1::{ToPage, to_page};
 use rustix::process::Signal;
 use tokio::sync::oneshot;
 
@@ -15,6 +15,8 @@ use crate::session::{Event, PageLoad, SavedTab, TabId, address};
 /// A page may take this long to answer a question.
 const ANSWER: Duration = Duration::from_secs(20);
 
+/// What a page says, some time.
+pub type PageAnswer = oneshot::Receiver<(Reply, Vec<OwnedFd>)>;
 type Answer<T> = oneshot::Sender<Result<T, CommandError>>;
 
 /// Why a command could not be carried out, in words for the person who gave it.
@@ -50,8 +52,8 @@ pub enum Command {
     Goto { tab: TabId, url: String, answer: Answer<()> },
     Close { tab: TabId, answer: Answer<TabInfo> },
     History { tab: TabId, delta: i32, reload: bool, answer: Answer<()> },
-    Ask { tab: TabId, kind: QueryKind, answer: Answer<oneshot::Receiver<(Reply, Vec<OwnedFd>)>> },
-    Input { tab: TabId, events: Vec<ToPage>, answer: Answer<()> },
+    Ask { tab: TabId, kind: QueryKind, answer: Answer<PageAnswer> },
+    Input { tab: TabId, events: Vec<ToPage>, answer: Answer<PageAnswer> },
     SignalRole { role: String, signal: Signal, answer: Answer<Vec<i32>> },
     SignalTab { tab: TabId, signal: Signal, answer: Answer<Vec<i32>> },
     SignalPid { pid: i32, signal: Signal, answer: Answer<Vec<i32>> },
@@ -97,7 +99,7 @@ impl Kernel {
                 reply(answer, found);
             }
             Command::Ask { tab, kind, answer } => {
-                let asked = self.ask(tab, kind);
+                let asked = self.ask(tab, kind, 0);
                 reply(answer, asked);
             }
             Command::Input { tab, events, answer } => {
@@ -144,7 +146,7 @@ impl Kernel {
     }
 
     /// Puts a question to the page of a tab.
-    fn ask(&mut self, tab: TabId, kind: QueryKind) -> Result<oneshot::Receiver<(Reply, Vec<OwnedFd>)>, CommandError> {
+    fn ask(&mut self, tab: TabId, kind: QueryKind, events: u32) -> Result<PageAnswer, CommandError> {
         let info = self.find_tab(tab)?;
         let no_page = || CommandError::NoPage(tab, describe(&info));
         let shown = self.session.tabs.get(&tab).filter(|tab| tab.view).ok_or_else(no_page)?;
@@ -153,12 +155,12 @@ impl Kernel {
         let request = self.next_request;
         let (answer, waiting) = oneshot::channel();
         self.requests.insert(request, (child, answer));
-        let query = Query { request, kind: kind.into() };
+        let query = Query { request, kind: kind.into(), events };
         self.command_host(tab, host_command::Body::Query(query), Vec::new());
         Ok(waiting)
     }
 
-    fn input(&mut self, tab: TabId, events: Vec<ToPage>) -> Result<(), CommandError> {
+    fn input(&mut self, tab: TabId, events: Vec<ToPage>) -> Result<PageAnswer, CommandError> {
         let info = self.find_tab(tab)?;
         // Whoever may speak on the control socket is the user.
         self.gesture(tab);
@@ -166,12 +168,21 @@ impl Kernel {
         if self.session.active != Some(tab) {
             self.apply(Event::Activate(tab));
         }
+        let count = events.iter().map(weight).sum();
         for event in events {
             if !self.command_host(tab, host_command::Body::Input(event), Vec::new()) {
                 return Err(CommandError::NoPage(tab, describe(&info)));
             }
         }
-        Ok(())
+        self.ask(tab, QueryKind::Settled, count)
+    }
+}
+
+/// How many things the page does for one message.
+fn weight(event: &ToPage) -> u32 {
+    match &event.body {
+        Some(to_page::Body::TypeText(text)) => u32::try_from(text.text.chars().count() * 2).unwrap_or(u32::MAX),
+        _ => 1,
     }
 }
 

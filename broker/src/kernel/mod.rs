@@ -28,7 +28,7 @@ use crate::store::{Saved, Store};
 use crate::supervisor::Restarts;
 
 use child::{Attachment, Child, ChildId, ChildPhase, Violation};
-pub use control::{Command, CommandError};
+pub use control::{Command, CommandError, PageAnswer};
 
 /// How often children are asked for a sign of life.
 const BEAT: Duration = Duration::from_secs(1);

@@ -70,6 +70,8 @@ pub(crate) enum DisplayCommand {
     Capture(ViewId, oneshot::Sender<Picture>),
     /// The pointer is over a link, or no longer.
     Hover(ViewId, HoverLink),
+    /// Answered when everything before it has been sent to the page.
+    Delivered(oneshot::Sender<()>),
     /// A view was closed.
     Forget(ViewId),
 }
@@ -274,6 +276,11 @@ impl Compositor {
             }
             DisplayCommand::Hover(tab, link) => {
                 self.tell_window(FromPage { tab, body: Some(from_page::Body::HoverLink(link)) });
+            }
+            DisplayCommand::Delivered(answer) => {
+                // A client that has gone is noticed on its next event; whoever asked may have gone too.
+                let _ = self.display.flush_clients();
+                let _ = answer.send(());
             }
             DisplayCommand::Forget(view) => {
                 self.views.remove(&view);

@@ -2,6 +2,8 @@
 
 use std::rc::Rc;
 
+use glib::object::ObjectExt;
+
 use regen_proto::kernel::v1::{LoadFailed, page_event::Body};
 use std::sync::PoisonError;
 use webkit2gtk::{LoadEvent, NetworkError, PolicyError, WebViewExt, gio};
@@ -34,9 +36,9 @@ pub(super) fn connect(view: &Rc<View>) {
         true
     });
     let weak = Rc::downgrade(view);
-    view.web.connect_load_failed_with_tls_errors(move |_, url, _certificate, problems| {
+    view.web.connect_load_failed_with_tls_errors(move |_, url, certificate, problems| {
         let Some(view) = weak.upgrade() else { return false };
-        view.show_error(url, "The connection is not secure", &describe_tls(problems));
+        view.show_error(url, "The connection is not secure", &describe_tls(problems | by_the_clock(certificate)));
         true
     });
 }
@@ -104,6 +106,19 @@ fn sentence(text: &str) -> String {
     }
     text.push('.');
     text
+}
+
+/// What the TLS library leaves in a general “not valid”: the dates.
+fn by_the_clock(certificate: &gio::TlsCertificate) -> gio::TlsCertificateFlags {
+    let Ok(now) = glib::DateTime::now_utc() else { return gio::TlsCertificateFlags::empty() };
+    let date = |name: &str| certificate.property::<Option<glib::DateTime>>(name);
+    if date("not-valid-after").is_some_and(|end| end < now) {
+        gio::TlsCertificateFlags::EXPIRED
+    } else if date("not-valid-before").is_some_and(|start| start > now) {
+        gio::TlsCertificateFlags::NOT_ACTIVATED
+    } else {
+        gio::TlsCertificateFlags::empty()
+    }
 }
 
 fn describe_tls(problems: gio::TlsCertificateFlags) -> String {

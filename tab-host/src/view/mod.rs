@@ -246,6 +246,7 @@ impl View {
         match query.kind() {
             QueryKind::Text => self.answer_text(query.request),
             QueryKind::Screenshot => self.answer_picture(query.request),
+            QueryKind::Settled => self.answer_settled(query.request, query.events),
             QueryKind::Unspecified => {
                 self.reply(Reply { request: query.request, error: "an unknown question".into(), ..Reply::default() });
             }
@@ -278,6 +279,32 @@ impl View {
             }
             Ok(text) => view.reply(Reply { request, text, ..Reply::default() }),
             Err(error) => view.reply(Reply { request, error, ..Reply::default() }),
+        });
+    }
+
+    /// Answers when the input before this question has reached the page. The engine hands keys to the page one by one, each
+    /// after the last was handled; so do the questions here, and when the last is answered, so was every key.
+    fn answer_settled(self: &Rc<Self>, request: u64, events: u32) {
+        const MOST: u32 = 4000;
+        let Some(host) = self.host() else { return };
+        let (done, delivered) = oneshot::channel();
+        host.display.send(DisplayCommand::Delivered(done));
+        let view = Rc::clone(self);
+        glib::MainContext::default().spawn_local_with_priority(glib::Priority::LOW, async move {
+            // The display only goes away with this process.
+            let _ = delivered.await;
+            for _ in 0..events.min(MOST) + 2 {
+                glib::timeout_future_with_priority(glib::Priority::LOW, Duration::ZERO).await;
+                let (answered, answer) = oneshot::channel();
+                agent::evaluate(&view.web, "0", move |_| {
+                    let _ = answered.send(());
+                });
+                // A view that goes away answers no more.
+                if answer.await.is_err() {
+                    break;
+                }
+            }
+            view.reply(Reply { request, ..Reply::default() });
         });
     }
 

@@ -46,14 +46,7 @@ fn fill_in(browser: &Browser, tab: u64) {
         let now = state(browser, tab);
         (now["y"] == 700 && now["secret"] == "hunter2").then_some(())
     });
-    eventually("it to be saved", || saved_scroll(browser, tab).then_some(()));
-}
-
-/// The snapshot has reached the broker: a later start would offer it. Seen from outside by what a new view would get, it
-/// is enough to wait a little longer than the page-agent's own promise of half a second.
-fn saved_scroll(_browser: &Browser, _tab: u64) -> bool {
-    std::thread::park_timeout(std::time::Duration::from_millis(600));
-    true
+    browser.regen(&["session", "save"]).unwrap();
 }
 
 fn is_back(browser: &Browser, tab: u64) {
@@ -91,7 +84,7 @@ fn every_tab_of_the_site_comes_back_and_history_too() {
     browser.wait_for_url(one, &site.url(1, "/second"));
     browser.regen(&["tab", "back", &one.to_string()]).unwrap();
     browser.wait_for_url(one, &site.url(1, "/"));
-    saved_scroll(&browser, one);
+    browser.regen(&["session", "save"]).unwrap();
     signal(browser.pid_of_tab(one), Signal::ABORT);
     eventually("a restart", || {
         let status = browser.status();
@@ -124,7 +117,7 @@ fn the_death_of_any_helper_is_recovered_from_in_the_same_way() {
             (tab["state"] == "ready" && tab["pid"] != host && tab["pid"] != 0).then_some(())
         });
         is_back(&browser, tab);
-        saved_scroll(&browser, tab);
+        browser.regen(&["session", "save"]).unwrap();
     }
 }
 
@@ -203,6 +196,23 @@ fn a_clean_end_is_remembered_as_one_and_a_dismissed_session_is_not_offered_again
     browser.start();
     assert_eq!(browser.json(&["session", "list"])["saved"], Value::Null);
     assert_eq!(browser.regen(&["session", "restore"]).unwrap_err().code, 4);
+}
+
+#[test]
+fn what_is_typed_is_saved_by_itself_soon() {
+    let (site, browser) = (site(), Browser::headless());
+    let tab = browser.open(&site.url(1, "/"));
+    browser.input(tab, &["--click", "50,25"]);
+    browser.input(tab, &["--type", "Ada"]);
+    // Nobody asked for a snapshot. Two seconds are four times what the page-agent promises.
+    std::thread::park_timeout(std::time::Duration::from_secs(2));
+    let old = browser.pid_of_tab(tab);
+    browser.regen(&["kill", "tab", &tab.to_string()]).unwrap();
+    eventually("the text to be back in another process", || {
+        let now = browser.tab(tab);
+        let is_new = now["state"] == "ready" && now["pid"] != old && now["pid"] != 0;
+        (is_new && state(&browser, tab)["name"] == "Ada").then_some(())
+    });
 }
 
 #[test]

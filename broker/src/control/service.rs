@@ -36,6 +36,17 @@ impl Control {
         Self { kernel, logs }
     }
 
+    /// Every page says how it is, and the store has it on disk.
+    async fn save(&self) -> Result<(), Status> {
+        let (pages, store) = self.kernel.call(|answer| Command::Save { answer }).await.map_err(status)?;
+        for page in pages {
+            // A page that hangs or dies has been saved as it was before.
+            let _ = tokio::time::timeout(SETTLED, page).await;
+        }
+        let flushed = tokio::task::spawn_blocking(move || store.flush(false)).await;
+        flushed.map_err(|error| Status::internal(error.to_string()))
+    }
+
     async fn tab(&self, tab: u64, wait: bool, timeout_ms: u32) -> Result<Response<TabReply>, Status> {
         let info = if wait {
             self.kernel.settled(tab, limit(timeout_ms)).await.map_err(status)?
@@ -180,11 +191,14 @@ impl Browser for Control {
 
     async fn session(&self, request: Request<SessionRequest>) -> Result<Response<SessionReply>, Status> {
         let action = request.into_inner().action();
+        if action == SessionAction::Save {
+            self.save().await?;
+        }
         let (saved, tabs) = self.kernel.call(|answer| Command::Saved { answer }).await.map_err(status)?;
         let restore = match action {
             SessionAction::Restore => Some(true),
             SessionAction::Dismiss => Some(false),
-            SessionAction::List | SessionAction::Unspecified => None,
+            SessionAction::List | SessionAction::Save | SessionAction::Unspecified => None,
         };
         if let Some(restore) = restore {
             if saved.is_none() {

@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 
 use super::{Input, Kernel, KernelHandle};
 use crate::session::{Event, PageLoad, SavedTab, TabId, address};
+use crate::store::Store;
 
 /// A page may take this long to answer a question.
 const ANSWER: Duration = Duration::from_secs(20);
@@ -59,6 +60,7 @@ pub enum Command {
     SignalPid { pid: i32, signal: Signal, answer: Answer<Vec<i32>> },
     Saved { answer: Answer<(Option<SavedSession>, Vec<SavedTab>)> },
     AnswerSession { restore: bool, answer: Answer<usize> },
+    Save { answer: Answer<(Vec<PageAnswer>, Store)> },
     Quit { answer: Answer<()> },
 }
 
@@ -133,6 +135,11 @@ impl Kernel {
             Command::AnswerSession { restore, answer } => {
                 let count = self.answer_session(restore);
                 reply(answer, Ok(count));
+            }
+            Command::Save { answer } => {
+                let shown: Vec<TabId> = self.session.tabs.values().filter(|tab| tab.view).map(|tab| tab.id).collect();
+                let pages = shown.into_iter().filter_map(|tab| self.ask(tab, QueryKind::Saved, 0).ok()).collect();
+                reply(answer, Ok((pages, self.store.clone())));
             }
             Command::Quit { answer } => {
                 self.quitting = true;

@@ -41,6 +41,7 @@
   let formTimer = 0;
   const reportForms = () => {
     formTimer = 0;
+    if (!edited.size) return;
     const edits = [];
     for (const element of edited) {
       if (!element.isConnected || secret(element)) continue;
@@ -77,6 +78,12 @@
       }, 150);
     }, { capture: true, passive: true });
   }
+
+  // The tab-host asks for this before it takes a snapshot that must be of this very moment.
+  globalThis.reportNow = () => {
+    reportForms();
+    if (window === window.top) post({ kind: "scroll", x: window.scrollX, y: window.scrollY });
+  };
 
   // What a form sends, should it go to another site: the engine does not tell its embedder.
   let submitter = null;

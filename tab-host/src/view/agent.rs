@@ -14,6 +14,8 @@ use super::navigation::SubmittedForm;
 
 /// The script world that pages cannot reach into.
 pub(super) const WORLD: &str = "regen";
+/// Makes the main frame's script report what it would report a moment later.
+pub(super) const REPORT_NOW: &str = "globalThis.reportNow?.()";
 const SCRIPT: &str = include_str!("agent.js");
 const HANDLER: &str = "regen";
 /// Longest report that is looked at.

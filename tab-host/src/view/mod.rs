@@ -246,6 +246,13 @@ impl View {
         match query.kind() {
             QueryKind::Text => self.answer_text(query.request),
             QueryKind::Screenshot => self.answer_picture(query.request),
+            QueryKind::Saved => {
+                let (view, request) = (Rc::clone(self), query.request);
+                agent::evaluate(&self.web, agent::REPORT_NOW, move |_| {
+                    view.snapshot();
+                    view.reply(Reply { request, ..Reply::default() });
+                });
+            }
             QueryKind::Settled => self.answer_settled(query.request, query.events),
             QueryKind::Unspecified => {
                 self.reply(Reply { request: query.request, error: "an unknown question".into(), ..Reply::default() });

@@ -87,6 +87,8 @@ pub(crate) enum SessionCommand {
     Restore,
     /// Do not offer it again
     Dismiss,
+    /// Put everything as it is now on disk; returns when it is there
+    Save,
 }
 
 #[derive(Debug, Subcommand)]

@@ -56,6 +56,7 @@ async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
                 SessionCommand::List => SessionAction::List,
                 SessionCommand::Restore => SessionAction::Restore,
                 SessionCommand::Dismiss => SessionAction::Dismiss,
+                SessionCommand::Save => SessionAction::Save,
             };
             let reply = connect().await?.api.session(SessionRequest { action: action.into() }).await?.into_inner();
             render::session(action, &reply, output);

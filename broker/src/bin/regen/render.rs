@@ -139,6 +139,10 @@ pub(crate) fn session(action: SessionAction, reply: &SessionReply, output: Outpu
         print_json(&json!({"saved": saved, "tabs": tabs}));
         return;
     }
+    if action == SessionAction::Save {
+        println!("The session is saved.");
+        return;
+    }
     let Some(saved) = &reply.saved else {
         println!("There is no earlier session.");
         return;
@@ -147,7 +151,7 @@ pub(crate) fn session(action: SessionAction, reply: &SessionReply, output: Outpu
     match action {
         SessionAction::Restore => println!("{} tabs are back.", saved.tabs),
         SessionAction::Dismiss => println!("The session with {} tabs will not be offered again.", saved.tabs),
-        SessionAction::List | SessionAction::Unspecified => {
+        SessionAction::List | SessionAction::Save | SessionAction::Unspecified => {
             println!("A session with {} tabs, saved {}, that {how}:", saved.tabs, ago(saved.saved_at));
             tabs(&reply.tabs, output);
         }

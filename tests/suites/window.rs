@@ -1,1 +1,163 @@
-//! x
+//! The window, on a real X server: what is seen, what a user's hands do, and what happens when it dies.
+
+use regen_tests::window::{Display, Screen};
+use regen_tests::{Browser, Site, eventually};
+use rustix::process::Signal;
+
+const GREEN: [u8; 3] = [0x10, 0xa0, 0x40];
+
+/// A green page whose JavaScript remembers whether it was reloaded, and where it was clicked.
+const PAGE: &str = r#"<!doctype html><title>green page</title><body style="margin:0;background:#10a040;height:100vh">
+<pre id="out" style="position:fixed;left:0;bottom:0;margin:0"></pre><input id="field" style="position:fixed;left:20px;top:20px;width:300px;height:30px">
+<script>const token = Math.random(); let clicks = [], ticks = 0;
+  const show = () => out.textContent = JSON.stringify({ token, ticks, clicks, value: field.value, w: innerWidth, h: innerHeight });
+  onclick = (event) => { clicks.push([event.clientX, event.clientY]); show(); }; oninput = show; onresize = show;
+  setInterval(() => { ticks += 1; show(); }, 100); show();</script>"#;
+
+struct Scene {
+    site: Site,
+    display: Display,
+    browser: Browser,
+}
+
+fn scene() -> Scene {
+    let site = Site::pages(&[("/", PAGE), ("/other", "<title>other page</title><body style='background:#3050c0'>other")]);
+    let display = Display::start(1280, 860);
+    let browser = Browser::in_window(&display.name(), &[&site.url(1, "/")]);
+    eventually("the page to be seen in the window", || {
+        (display.screenshot().share(GREEN, 100, 200, 1000, 500) > 0.95).then_some(())
+    });
+    display.xdotool(&["search", "--sync", "--onlyvisible", "--name", "Regen", "windowfocus"]);
+    Scene { site, display, browser }
+}
+
+fn titles(browser: &Browser) -> Vec<String> {
+    let status = browser.status();
+    status["tabs"].as_array().unwrap().iter().map(|tab| tab["title"].as_str().unwrap().to_owned()).collect()
+}
+
+fn state(browser: &Browser, tab: u64) -> serde_json::Value {
+    eventually("the page's state", || {
+        let text = browser.regen(&["tab", "text", &tab.to_string()]).ok()?;
+        serde_json::from_str(text.get(text.find('{')?..)?.trim()).ok()
+    })
+}
+
+/// The bars are drawn: not green, not black, and with the many shades that text and icons have.
+fn has_bars(screen: &Screen) -> bool {
+    screen.share(GREEN, 0, 0, 1280, 80) < 0.01 && screen.share([0, 0, 0], 0, 0, 1280, 80) < 0.2 && screen.colours() > 40
+}
+
+#[test]
+fn the_window_shows_bars_and_below_them_the_page() {
+    let scene = scene();
+    eventually("the bars", || has_bars(&scene.display.screenshot()).then_some(()));
+    let page = state(&scene.browser, 1);
+    assert_eq!(page["w"], 1280, "the page is as wide as the window");
+    let height = page["h"].as_u64().unwrap();
+    assert!((700..800).contains(&height), "and as high as the bars leave it: {height}");
+}
+
+#[test]
+fn clicks_and_keys_reach_the_page_where_they_are_meant() {
+    let scene = scene();
+    let top = 860 - state(&scene.browser, 1)["h"].as_i64().unwrap();
+    scene.display.xdotool(&["mousemove", "400", &(top + 300).to_string(), "click", "1"]);
+    eventually("the click", || (state(&scene.browser, 1)["clicks"][0] == serde_json::json!([400, 300])).then_some(()));
+    scene.display.xdotool(&["mousemove", "100", &(top + 35).to_string(), "click", "1"]);
+    scene.display.xdotool(&["type", "--delay", "20", "Hello 42"]);
+    eventually("the text", || (state(&scene.browser, 1)["value"] == "Hello 42").then_some(()));
+}
+
+#[test]
+fn the_address_bar_and_the_shortcuts_work() {
+    let scene = scene();
+    let address = scene.site.url(2, "/other");
+    scene.display.xdotool(&["key", "ctrl+t"]);
+    eventually("a second tab", || (titles(&scene.browser).len() == 2).then_some(()));
+    // The address bar has the keyboard when the start page is drawn.
+    eventually("the start page", || {
+        (scene.display.screenshot().share([255, 255, 255], 100, 600, 1000, 200) > 0.9).then_some(())
+    });
+    scene.display.xdotool(&["key", "ctrl+l"]);
+    scene.display.xdotool(&["type", "--delay", "20", &address]);
+    scene.display.xdotool(&["key", "Return"]);
+    eventually("the other page", || titles(&scene.browser).contains(&"other page".to_owned()).then_some(()));
+    eventually("it to be seen", || {
+        (scene.display.screenshot().share([0x30, 0x50, 0xc0], 100, 300, 1000, 400) > 0.95).then_some(())
+    });
+    scene.display.xdotool(&["key", "ctrl+Tab"]);
+    eventually("the first tab again", || {
+        (scene.display.screenshot().share(GREEN, 100, 300, 1000, 400) > 0.95).then_some(())
+    });
+    scene.display.xdotool(&["key", "ctrl+w"]);
+    eventually("it to be closed", || (titles(&scene.browser) == ["other page"]).then_some(()));
+    scene.display.xdotool(&["key", "ctrl+shift+t"]);
+    eventually("it to be back", || titles(&scene.browser).contains(&"green page".to_owned()).then_some(()));
+}
+
+#[test]
+fn a_menu_lies_over_the_page_and_leaves_nothing_behind() {
+    let scene = scene();
+    let green = |screen: &Screen| screen.share(GREEN, 1000, 120, 250, 200);
+    scene.display.xdotool(&["mousemove", "1256", "64", "click", "1"]);
+    eventually("the menu over the page", || (green(&scene.display.screenshot()) < 0.3).then_some(()));
+    scene.display.xdotool(&["key", "Escape"]);
+    scene.display.xdotool(&["mousemove", "640", "700"]);
+    eventually("the page again, whole", || (green(&scene.display.screenshot()) > 0.99).then_some(()));
+}
+
+#[test]
+fn a_killed_window_comes_back_and_nothing_is_reloaded() {
+    let scene = scene();
+    let before = state(&scene.browser, 1);
+    let old = scene.browser.pids_of("ui-shell")[0];
+    scene.browser.regen(&["kill", "ui-shell"]).unwrap();
+    eventually("another window process", || {
+        scene.browser.pids_of("ui-shell").first().copied().filter(|pid| *pid != old && *pid != 0)
+    });
+    eventually("the page to be seen again", || {
+        let screen = scene.display.screenshot();
+        (screen.share(GREEN, 100, 200, 1000, 500) > 0.95 && has_bars(&screen)).then_some(())
+    });
+    let after = state(&scene.browser, 1);
+    assert_eq!(after["token"], before["token"], "the page was not reloaded");
+    assert!(after["ticks"].as_u64() > before["ticks"].as_u64());
+}
+
+#[test]
+fn a_killed_page_comes_back_in_the_window() {
+    let scene = scene();
+    let old = scene.browser.pid_of_tab(1);
+    scene.browser.regen(&["kill", "tab", "1"]).unwrap();
+    eventually("another process", || {
+        let tab = scene.browser.tab(1);
+        (tab["pid"] != old && tab["state"] == "ready").then_some(())
+    });
+    let blue = scene.site.url(1, "/other");
+    scene.browser.regen(&["tab", "goto", "1", &blue, "--wait"]).unwrap();
+    eventually("the new process's picture", || {
+        (scene.display.screenshot().share([0x30, 0x50, 0xc0], 100, 300, 1000, 400) > 0.95).then_some(())
+    });
+}
+
+#[test]
+fn an_unclean_end_is_asked_about_in_the_window() {
+    let scene = scene();
+    let broker = scene.browser.broker();
+    scene.browser.regen(&["session", "save"]).unwrap();
+    regen_tests::process::signal(broker, Signal::KILL);
+    eventually("its end", || (!regen_tests::process::is_alive(broker)).then_some(()));
+    scene.browser.start();
+    let bar = |screen: &Screen| screen.share([0x2f, 0x5f, 0xd0], 1100, 88, 180, 50);
+    eventually("the question with its button", || (bar(&scene.display.screenshot()) > 0.05).then_some(()));
+    let (x, y) = eventually("the button", || button(&scene.display.screenshot()));
+    scene.display.xdotool(&["mousemove", &x.to_string(), &y.to_string(), "click", "1"]);
+    eventually("the green page of before", || titles(&scene.browser).contains(&"green page".to_owned()).then_some(()));
+}
+
+fn button(screen: &Screen) -> Option<(usize, usize)> {
+    let blue = (88..140).flat_map(|y| (1000..1280).map(move |x| (x, y)));
+    let all: Vec<_> = blue.filter(|(x, y)| screen.pixel(*x, *y) == [0x2f, 0x5f, 0xd0]).collect();
+    all.get(all.len() / 2).copied()
+}

@@ -1,0 +1,200 @@
+// The chrome (ui-shell/web) in Debian's Chromium, against messages that the Rust side of the bridge wrote (contract.json).
+import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import { createServer } from "node:http";
+import { after, before, beforeEach, test } from "node:test";
+import { chromium } from "playwright-core";
+
+const web = new URL("../../ui-shell/web/", import.meta.url);
+const contract = JSON.parse(await readFile(new URL("contract.json", import.meta.url), "utf8"));
+const axe = await readFile(new URL("node_modules/axe-core/axe.min.js", import.meta.url), "utf8");
+const kinds = { html: "text/html", css: "text/css", js: "text/javascript" };
+const POLICY = "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+const server = createServer(async (request, response) => {
+  const path = new URL(request.url, "http://x").pathname.slice(1);
+  try {
+    const body = await readFile(new URL(path, web));
+    response.setHeader("Content-Type", kinds[path.split(".").pop()]);
+    response.setHeader("Content-Security-Policy", POLICY);
+    response.end(body);
+  } catch {
+    // Chromium asks for an icon of its own accord.
+    response.statusCode = path === "favicon.ico" ? 204 : 404;
+    response.end();
+  }
+});
+
+let browser;
+let page;
+let problems;
+
+before(async () => {
+  await new Promise((done) => server.listen(0, "127.0.0.1", done));
+  browser = await chromium.launch({
+    executablePath: "/usr/bin/chromium",
+    args: ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"],
+  });
+});
+after(async () => { await browser?.close(); server.close(); });
+
+beforeEach(async () => {
+  await page?.context().close();
+  const context = await browser.newContext({ viewport: { width: 1280, height: 860 }, bypassCSP: false });
+  page = await context.newPage();
+  problems = [];
+  page.on("console", (message) => { if (message.type() === "error") problems.push(message.text()); });
+  page.on("pageerror", (error) => problems.push(String(error)));
+  // Stands where the shell is: remembers what the chrome says.
+  await page.addInitScript(() => {
+    window.said = [];
+    window.ipc = { postMessage: (text) => window.said.push(JSON.parse(text)) };
+  });
+  await page.goto(`http://127.0.0.1:${server.address().port}/index.html`);
+  await page.waitForFunction(() => window.said.some((message) => message.type === "ready"));
+});
+
+const receive = (...messages) => page.evaluate((list) => window.regen.receive(list), messages);
+const said = (type) => page.evaluate((kind) => window.said.filter((message) => message.type === kind), type);
+const tabMessages = contract.filter(({ type }) => type === "tab" || type === "order");
+const of = (type) => contract.find((message) => message.type === type);
+
+/** axe, from outside: the chrome's own policy lets no foreign script in. */
+const serious = async () => {
+  await page.evaluate(axe);
+  const { violations } = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
+  return violations
+    .filter(({ impact }) => impact === "serious" || impact === "critical")
+    .map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html).join(" | ")}`);
+};
+
+test("every message of the contract is understood", async () => {
+  await receive(...contract);
+  assert.deepEqual(problems, []);
+  assert.equal(await page.locator("[role=tab]").count(), 4);
+});
+
+test("tabs are shown in order, with the active one selected", async () => {
+  await receive(...tabMessages);
+  const tabs = page.locator("[role=tab]");
+  assert.equal(await tabs.nth(0).getAttribute("aria-selected"), "true");
+  assert.match(await tabs.nth(1).getAttribute("aria-label"), /Loading, loading/);
+  assert.match(await tabs.nth(2).getAttribute("aria-label"), /crashed/);
+  assert.equal(await page.locator("#address").inputValue(), "https://example.org/");
+  await tabs.nth(1).click();
+  assert.deepEqual(await said("activateTab"), [{ type: "activateTab", tab: 2 }]);
+  await tabs.nth(1).click({ button: "middle" });
+  assert.deepEqual(await said("closeTab"), [{ type: "closeTab", tab: 2 }]);
+});
+
+test("an address is sent as typed, and Escape gives the old one back", async () => {
+  await receive(...tabMessages);
+  const address = page.locator("#address");
+  await address.fill("rust lang");
+  await address.press("Escape");
+  assert.equal(await address.inputValue(), "https://example.org/");
+  await address.fill("rust lang");
+  await address.press("Enter");
+  assert.deepEqual(await said("navigate"), [{ type: "navigate", tab: 1, input: "rust lang" }]);
+});
+
+test("a sad tab says why and offers Reload", async () => {
+  await receive(...tabMessages, { type: "order", tabs: [1, 2, 3, 4], active: 3, first: true });
+  const card = page.locator("#own-page");
+  assert.match(await card.innerText(), /keeps crashing[\s\S]*SIGSEGV/);
+  await card.getByRole("button", { name: "Reload" }).click();
+  assert.deepEqual(await said("reload"), [{ type: "reload", tab: 3, bypassCache: false }]);
+});
+
+test("the earlier session is offered once and answered", async () => {
+  await receive(...tabMessages, of("sessionOffer"));
+  assert.match(await page.locator("#notices").innerText(), /Restore previous session\? 12 tabs/);
+  await page.getByRole("button", { name: "Restore", exact: true }).click();
+  assert.deepEqual(await said("sessionAnswer"), [{ type: "sessionAnswer", restore: true }]);
+  assert.equal(await page.locator(".notice").count(), 0);
+});
+
+test("the layout names every part that covers the page", async () => {
+  await receive(...tabMessages);
+  await page.waitForTimeout(100);
+  const closed = (await said("layout")).at(-1);
+  assert.equal(closed.covers.length, 1, JSON.stringify(closed));
+  assert.equal(closed.page.y, closed.covers[0].height);
+  await page.locator("#menu-button").click();
+  await page.waitForFunction(() => window.said.filter((m) => m.type === "layout").at(-1).covers.length === 2);
+  await page.keyboard.press("Escape");
+  await page.waitForFunction(() => window.said.filter((m) => m.type === "layout").at(-1).covers.length === 1);
+});
+
+test("the menu works with the keyboard alone", async () => {
+  await receive(...tabMessages);
+  await page.locator("#menu-button").focus();
+  await page.keyboard.press("Enter");
+  await page.keyboard.press("End");
+  await page.keyboard.press("Enter");
+  assert.deepEqual(await said("quit"), [{ type: "quit" }]);
+});
+
+test("tabs are reached and moved with arrow keys", async () => {
+  await receive(...tabMessages);
+  await page.locator("#tab-1").focus();
+  await page.keyboard.press("ArrowRight");
+  assert.deepEqual(await said("activateTab"), [{ type: "activateTab", tab: 2 }]);
+  await page.keyboard.press("Control+ArrowRight");
+  assert.deepEqual(await said("moveTab"), [{ type: "moveTab", tab: 2, index: 2 }]);
+});
+
+test("find sends the text, steps and ends", async () => {
+  await receive(...tabMessages, of("shortcut"));
+  await page.locator("#find-text").fill("word");
+  await receive(of("findResult"));
+  assert.equal(await page.locator("#find-count").innerText(), "7 matches");
+  await page.keyboard.press("Shift+Enter");
+  await page.keyboard.press("Escape");
+  const finds = await said("find");
+  assert.deepEqual(finds.map(({ text, forward, next }) => [text, forward, next]), [["word", true, false], ["word", false, true], ["", true, false]]);
+});
+
+test("a file is chosen by mouse or keyboard, and Escape chooses none", async () => {
+  await receive(...tabMessages, of("fileChooser"), of("directory"));
+  await page.getByRole("option", { name: /notes.txt/ }).click();
+  await page.getByRole("button", { name: "Open", exact: true }).click();
+  assert.deepEqual(await said("chooseFiles"), [{ type: "chooseFiles", tab: 1, request: 9, paths: ["/home/user/notes.txt"] }]);
+  await receive(of("fileChooser"), of("directory"));
+  await page.locator("#chooser-list").focus();
+  await page.keyboard.press("Escape");
+  assert.deepEqual((await said("chooseFiles")).at(-1).paths, []);
+});
+
+test("a download shows its progress and can be cancelled", async () => {
+  await receive(...tabMessages, of("download"));
+  assert.match(await page.locator("#downloads").innerText(), /file.iso[\s\S]*500 B of 1.0 KB/);
+  await page.getByRole("button", { name: "Cancel file.iso" }).click();
+  assert.deepEqual(await said("cancelDownload"), [{ type: "cancelDownload", download: 1 }]);
+});
+
+test("a page's words never become markup", async () => {
+  const tab = structuredClone(tabMessages[0]);
+  tab.tab.title = "<img src=x onerror=alert(1)>";
+  await receive(tab, ...tabMessages.slice(1), { type: "hover", url: "https://x/<b>" });
+  assert.equal(await page.locator("#tabs img, #hover b").count(), 0);
+  assert.match(await page.locator("#tab-1").innerText(), /<img/);
+});
+
+for (const scheme of ["light", "dark"]) {
+  test(`axe finds nothing serious (${scheme})`, async () => {
+    await page.emulateMedia({ colorScheme: scheme });
+    await receive(...tabMessages, of("favicon"), of("notice"), of("sessionOffer"));
+    assert.deepEqual(await serious(), []);
+    await receive(of("download"), of("shortcut"));
+    assert.deepEqual(await serious(), []);
+    await page.locator("#menu-button").click();
+    assert.deepEqual(await serious(), []);
+    await receive(of("fileChooser"), of("directory"));
+    assert.deepEqual(await serious(), []);
+    await receive({ type: "order", tabs: [1, 2, 3, 4], active: 3, first: true });
+    assert.deepEqual(await serious(), []);
+    await receive({ type: "order", tabs: [1, 2, 3, 4], active: 4, first: true });
+    assert.deepEqual(await serious(), []);
+  });
+}

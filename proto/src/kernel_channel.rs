@@ -54,10 +54,12 @@ pub enum ChannelError {
 
 impl From<Errno> for ChannelError {
     fn from(errno: Errno) -> Self {
-        match errno {
-            Errno::EPIPE | Errno::ECONNRESET | Errno::ENOTCONN => Self::Closed,
-            Errno::EMSGSIZE => Self::Oversized,
-            other => Self::Io(other.into()),
+        if matches!(errno, Errno::EPIPE | Errno::ECONNRESET | Errno::ENOTCONN) {
+            Self::Closed
+        } else if errno == Errno::EMSGSIZE {
+            Self::Oversized
+        } else {
+            Self::Io(errno.into())
         }
     }
 }

@@ -59,14 +59,14 @@ pub async fn adopt(role: Role) -> Result<(Kernel, Configure), RuntimeError> {
     let channel = inherited_channel().ok_or(RuntimeError::NotAChild)?;
     let kernel = Kernel(Arc::new(KernelChannel::adopt(channel).map_err(ChannelError::Io)?));
     kernel.send(FromChild::Hello(version::hello(role))).await?;
-    match kernel.receive().await?.0 {
-        ForChild::Hello(hello) => agree(&hello)?,
-        other => return Err(RuntimeError::Unexpected(format!("{other:?} before Hello"))),
-    }
-    match kernel.receive().await?.0 {
-        ForChild::Configure(configure) => Ok((kernel, configure)),
-        other => Err(RuntimeError::Unexpected(format!("{other:?} before Configure"))),
-    }
+    let ForChild::Hello(hello) = kernel.receive().await?.0 else {
+        return Err(RuntimeError::Unexpected("something before its Hello".to_owned()));
+    };
+    agree(&hello)?;
+    let ForChild::Configure(configure) = kernel.receive().await?.0 else {
+        return Err(RuntimeError::Unexpected("something before Configure".to_owned()));
+    };
+    Ok((kernel, configure))
 }
 
 fn agree(hello: &Hello) -> Result<(), version::HelloError> {

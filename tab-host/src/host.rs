@@ -86,11 +86,12 @@ impl Host {
     fn handle(self: &Rc<Self>, message: ToMain) {
         match message {
             ToMain::Heartbeat(beat) => self.outbox.send(link::alive(beat)),
-            ToMain::Command(command, descriptors) => self.command(command, descriptors),
+            ToMain::Command(command, descriptors) => self.command(*command, descriptors),
             ToMain::Shutdown => self.shut_down(),
         }
     }
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "every other command is the view's, which lists them all")]
     fn command(self: &Rc<Self>, command: HostCommand, descriptors: Vec<OwnedFd>) {
         let id = command.tab;
         let Some(body) = command.body else { return };

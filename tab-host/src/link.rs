@@ -18,7 +18,7 @@ use crate::tunnel::{self, TunnelPort};
 /// What the main thread must do.
 #[derive(Debug)]
 pub(crate) enum ToMain {
-    Command(HostCommand, Vec<OwnedFd>),
+    Command(Box<HostCommand>, Vec<OwnedFd>),
     /// Answered from the main thread: a host whose main thread hangs is a host that hangs.
     Heartbeat(Heartbeat),
     Shutdown,
@@ -116,7 +116,7 @@ impl Session {
             }
             return Ok(());
         }
-        Ok(self.to_main.send(ToMain::Command(command, descriptors))?)
+        Ok(self.to_main.send(ToMain::Command(Box::new(command), descriptors))?)
     }
 
     async fn granted(&mut self, grant: &Grant, descriptors: Vec<OwnedFd>) -> anyhow::Result<()> {

@@ -57,7 +57,7 @@ pub(crate) fn route(message: ToPage, display: &DisplayHandleTo, to_main: &mpsc::
     if let Some(to_page::Body::EditCommand(_)) = &message.body {
         let command = HostCommand { tab: message.tab, body: Some(host_command::Body::Input(message)) };
         // The main thread only goes away with this process.
-        let _ = to_main.send(ToMain::Command(command, Vec::new()));
+        let _ = to_main.send(ToMain::Command(Box::new(command), Vec::new()));
     } else {
         display.send(DisplayCommand::Page(message));
     }

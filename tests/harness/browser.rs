@@ -222,10 +222,9 @@ impl Browser {
         let file = self.home.path().join("shot.png");
         let path = file.to_str().expect("a path");
         self.regen(&["tab", "screenshot", &tab.to_string(), "-o", path]).expect("a screenshot");
-        let mut reader =
-            png::Decoder::new(std::io::BufReader::new(std::fs::File::open(&file).expect("the file")))
-                .read_info()
-                .expect("a PNG");
+        let mut reader = png::Decoder::new(std::io::BufReader::new(std::fs::File::open(&file).expect("the file")))
+            .read_info()
+            .expect("a PNG");
         let mut pixels = vec![0; reader.output_buffer_size().expect("a size")];
         let info = reader.next_frame(&mut pixels).expect("pixels");
         (info.width as usize, info.height as usize, pixels)

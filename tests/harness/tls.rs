@@ -57,7 +57,8 @@ pub(crate) fn serve(
         };
         requests.lock().expect("the list").push(request.clone());
         let answer = handler(&request).unwrap_or_else(|| Answer { status: 404, ..Answer::page("not found") });
-        let mut text = format!("HTTP/1.1 {} x\r\nContent-Length: {}\r\nConnection: close\r\n", answer.status, answer.body.len());
+        let mut text =
+            format!("HTTP/1.1 {} x\r\nContent-Length: {}\r\nConnection: close\r\n", answer.status, answer.body.len());
         for (name, value) in &answer.headers {
             text.push_str(&format!("{name}: {value}\r\n"));
         }

@@ -1,6 +1,6 @@
 //! A tab-host that has turned against its broker. It stands in the place of the real one, says a proper Hello, and then
 //! does what the name of its site tells it to.
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a probe ends by panicking")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a probe ends by panicking")]
 
 use std::os::fd::AsFd;
 use std::time::Duration;
@@ -8,8 +8,8 @@ use std::time::Duration;
 use prost::Message;
 use regen_proto::convert::{ForChild, FromChild};
 use regen_proto::kernel::v1::{
-    Empty, NavigationCommitted, PageEvent, Reply, Role, ShareBuffer, ToBroker, UserCommand, page_event,
-    to_broker, user_command,
+    Empty, NavigationCommitted, PageEvent, Reply, Role, ShareBuffer, ToBroker, UserCommand, page_event, to_broker,
+    user_command,
 };
 use regen_proto::kernel_channel::{KernelChannel, MAX_MESSAGE};
 use regen_proto::version;

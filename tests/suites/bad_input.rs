@@ -1,4 +1,11 @@
 //! What goes wrong outside: disks, folders, files. Nothing is lost, and the words say what to do.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
 
 use std::fs;
 

@@ -1,4 +1,11 @@
 //! A person, or a CI script, opens real pages and drives them.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
 
 use regen_tests::{Browser, Site, eventually};
 

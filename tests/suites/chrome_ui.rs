@@ -1,4 +1,11 @@
 //! The chrome's own tests: its real files in Debian's Chromium, fed with what the bridge really sends, and looked at by axe.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
 
 use std::path::Path;
 use std::process::Command;

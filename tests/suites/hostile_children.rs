@@ -1,4 +1,11 @@
 //! Children that turn against the broker: each is refused, counted and killed alone, while another site's page goes on.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
 
 use std::os::unix::fs::symlink;
 
@@ -9,7 +16,15 @@ use tempfile::TempDir;
 /// The product's programs, but with a hostile tab-host.
 fn hostile() -> (TempDir, Browser) {
     let folder = TempDir::new().unwrap();
-    for name in ["regen", "regen-broker", "regen-jail", "regen-net-daemon", "regen-agent-daemon", "regen-ui-shell", "libregen_page_agent.so"] {
+    for name in [
+        "regen",
+        "regen-broker",
+        "regen-jail",
+        "regen-net-daemon",
+        "regen-agent-daemon",
+        "regen-ui-shell",
+        "libregen_page_agent.so",
+    ] {
         // The broker looks for its programs beside itself: it must be itself, not a link to elsewhere.
         std::fs::hard_link(programs().join(name), folder.path().join(name))
             .or_else(|_| std::fs::copy(programs().join(name), folder.path().join(name)).map(drop))
@@ -27,9 +42,8 @@ fn hostile() -> (TempDir, Browser) {
 fn is_killed_for(site: &str, words: &str, counter: &str) {
     let (_folder, browser) = hostile();
     let quiet = browser.json(&["tab", "open", "http://silent.test/"])["id"].as_u64().unwrap();
-    let neighbour = eventually("the quiet neighbour", || {
-        Some(browser.tab(quiet)["pid"].as_i64().unwrap()).filter(|pid| *pid > 0)
-    });
+    let neighbour =
+        eventually("the quiet neighbour", || Some(browser.tab(quiet)["pid"].as_i64().unwrap()).filter(|pid| *pid > 0));
     let before = (browser.broker(), browser.pids_of("net-daemon"));
     let tab = browser.json(&["tab", "open", &format!("http://{site}/")])["id"].as_u64().unwrap();
     let sad = browser.wait_for_state(tab, "sad");

@@ -1,4 +1,11 @@
 //! What the kernel says about the processes: looked at from outside, as an auditor would.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
 
 use std::collections::HashSet;
 use std::fs;
@@ -17,7 +24,8 @@ fn sandboxed(browser: &Browser) -> Vec<i32> {
 fn every_site_has_a_process_of_its_own() {
     let site = Site::pages(PAGE);
     let browser = Browser::headless();
-    let (a, again, b) = (browser.open(&site.url(1, "/")), browser.open(&site.url(1, "/")), browser.open(&site.url(2, "/")));
+    let (a, again, b) =
+        (browser.open(&site.url(1, "/")), browser.open(&site.url(1, "/")), browser.open(&site.url(2, "/")));
     assert_eq!(browser.pid_of_tab(a), browser.pid_of_tab(again));
     assert_ne!(browser.pid_of_tab(a), browser.pid_of_tab(b));
     let other = browser.json(&["tab", "open", &site.url(1, "/"), "--wait", "--workspace", "work"]);
@@ -85,7 +93,9 @@ fn a_tab_host_sees_a_small_read_only_file_view_and_only_its_own_bucket() {
     let tab = browser.open(&site.url(1, "/"));
     browser.open(&site.url(2, "/"));
     let root = format!("/proc/{}/root", browser.pid_of_tab(tab));
-    for hidden in ["home", "root", "etc/passwd", "etc/shadow", "bin", "usr/bin", "sys", "var/lib", "run/dbus", "tmp/.X11-unix"] {
+    for hidden in
+        ["home", "root", "etc/passwd", "etc/shadow", "bin", "usr/bin", "sys", "var/lib", "run/dbus", "tmp/.X11-unix"]
+    {
         assert!(fs::metadata(format!("{root}/{hidden}")).is_err(), "{hidden} is in reach");
     }
     // The control: what should be there is there.

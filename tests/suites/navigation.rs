@@ -1,4 +1,11 @@
 //! From one site to another: which process shows what, and what the web's own rules say about the request.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
 
 use regen_tests::site::{Answer, Request};
 use regen_tests::{Browser, Site, eventually};
@@ -181,9 +188,7 @@ fn a_login_popup_of_another_site_talks_to_its_opener() {
     let tab = browser.open(&site.url(1, "/login"));
     browser.input(tab, &["--click", "100,100"]);
     browser.wait_for_text(tab, "token t0ken from http://127.0.0.2");
-    eventually("the popup to close itself", || {
-        (browser.status()["tabs"].as_array().unwrap().len() == 1).then_some(())
-    });
+    eventually("the popup to close itself", || (browser.status()["tabs"].as_array().unwrap().len() == 1).then_some(()));
 }
 
 #[test]

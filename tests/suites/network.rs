@@ -1,4 +1,11 @@
 //! The only way out: the net-daemon. Without it, nothing; with trouble, a page that says what and why.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
 
 use std::net::TcpListener;
 
@@ -59,7 +66,11 @@ fn a_refused_connection_names_the_host_and_the_reason_and_retry_works() {
             // Whatever it asks for, this is what there is.
             let _ = stream.read(&mut request);
             let body = "<p>now it answers</p>";
-            let _ = write!(stream, "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len());
+            let _ = write!(
+                stream,
+                "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+                body.len()
+            );
         }
     });
     // The button of the page itself: it is in the middle of the window.

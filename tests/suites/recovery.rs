@@ -1,4 +1,11 @@
 //! Kills. A page comes back by itself, where it was; nobody else notices.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
 
 use regen_tests::process::{descendants, is_alive, signal};
 use regen_tests::{Browser, Site, eventually};

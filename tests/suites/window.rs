@@ -1,4 +1,11 @@
 //! The window, on a real X server: what is seen, what a user's hands do, and what happens when it dies.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
 
 use regen_tests::window::{Display, Screen};
 use regen_tests::{Browser, Site, eventually};
@@ -21,7 +28,8 @@ struct Scene {
 }
 
 fn scene() -> Scene {
-    let site = Site::pages(&[("/", PAGE), ("/other", "<title>other page</title><body style='background:#3050c0'>other")]);
+    let site =
+        Site::pages(&[("/", PAGE), ("/other", "<title>other page</title><body style='background:#3050c0'>other")]);
     let display = Display::start(1280, 860);
     let browser = Browser::in_window(&display.name(), &[&site.url(1, "/")]);
     eventually("the page to be seen in the window", || {

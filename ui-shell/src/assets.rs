@@ -6,7 +6,8 @@ use wry::http::{Request, Response};
 
 /// Where the chrome starts.
 pub(crate) const START: &str = "regen://shell/index.html";
-const POLICY: &str = "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+const POLICY: &str =
+    "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 const FILES: [(&str, &str, &str); 8] = [
     ("/index.html", "text/html", include_str!("../web/index.html")),

@@ -23,26 +23,76 @@ pub(crate) enum FromChrome {
     /// The chrome is drawn and wants everything.
     Ready,
     /// Where the page is, and which parts of the window the chrome covers.
-    Layout { page: Rect, covers: Vec<Rect> },
-    OpenTab { input: String, background: bool },
-    CloseTab { tab: u64 },
-    ActivateTab { tab: u64 },
-    MoveTab { tab: u64, index: u32 },
+    Layout {
+        page: Rect,
+        covers: Vec<Rect>,
+    },
+    OpenTab {
+        input: String,
+        background: bool,
+    },
+    CloseTab {
+        tab: u64,
+    },
+    ActivateTab {
+        tab: u64,
+    },
+    MoveTab {
+        tab: u64,
+        index: u32,
+    },
     ReopenClosed,
-    DuplicateTab { tab: u64 },
-    PinTab { tab: u64, pinned: bool },
-    MuteTab { tab: u64, muted: bool },
-    Navigate { tab: u64, input: String },
-    History { tab: u64, delta: i32 },
-    Reload { tab: u64, bypass_cache: bool },
-    Stop { tab: u64 },
-    Zoom { tab: u64, zoom: f64 },
-    Find { tab: u64, text: String, forward: bool, next: bool },
+    DuplicateTab {
+        tab: u64,
+    },
+    PinTab {
+        tab: u64,
+        pinned: bool,
+    },
+    MuteTab {
+        tab: u64,
+        muted: bool,
+    },
+    Navigate {
+        tab: u64,
+        input: String,
+    },
+    History {
+        tab: u64,
+        delta: i32,
+    },
+    Reload {
+        tab: u64,
+        bypass_cache: bool,
+    },
+    Stop {
+        tab: u64,
+    },
+    Zoom {
+        tab: u64,
+        zoom: f64,
+    },
+    Find {
+        tab: u64,
+        text: String,
+        forward: bool,
+        next: bool,
+    },
     FocusPage,
-    SessionAnswer { restore: bool },
-    ChooseFiles { tab: u64, request: u64, paths: Vec<String> },
-    ListDirectory { path: String },
-    CancelDownload { download: u64 },
+    SessionAnswer {
+        restore: bool,
+    },
+    ChooseFiles {
+        tab: u64,
+        request: u64,
+        paths: Vec<String>,
+    },
+    ListDirectory {
+        path: String,
+    },
+    CancelDownload {
+        download: u64,
+    },
     ToggleFullscreen,
     Quit,
 }
@@ -51,20 +101,58 @@ pub(crate) enum FromChrome {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub(crate) enum ToChrome {
-    Tab { tab: ChromeTab },
-    TabClosed { tab: u64 },
-    Order { tabs: Vec<u64>, active: u64, first: bool },
-    Favicon { tab: u64, width: u32, height: u32, rgba: Vec<u8> },
-    Hover { url: String },
-    FindResult { matches: u32 },
-    Download { download: ChromeDownload },
-    SessionOffer { tabs: u32, saved_at: u64 },
-    Notice { level: String, text: String },
-    FileChooser { tab: u64, request: u64, multiple: bool },
-    Directory { path: String, entries: Vec<ChromeEntry>, error: String, truncated: bool },
+    Tab {
+        tab: ChromeTab,
+    },
+    TabClosed {
+        tab: u64,
+    },
+    Order {
+        tabs: Vec<u64>,
+        active: u64,
+        first: bool,
+    },
+    Favicon {
+        tab: u64,
+        width: u32,
+        height: u32,
+        rgba: Vec<u8>,
+    },
+    Hover {
+        url: String,
+    },
+    FindResult {
+        matches: u32,
+    },
+    Download {
+        download: ChromeDownload,
+    },
+    SessionOffer {
+        tabs: u32,
+        saved_at: u64,
+    },
+    Notice {
+        level: String,
+        text: String,
+    },
+    FileChooser {
+        tab: u64,
+        request: u64,
+        multiple: bool,
+    },
+    Directory {
+        path: String,
+        entries: Vec<ChromeEntry>,
+        error: String,
+        truncated: bool,
+    },
     /// A shortcut that belongs to the chrome.
-    Shortcut { name: &'static str },
-    Fullscreen { on: bool },
+    Shortcut {
+        name: &'static str,
+    },
+    Fullscreen {
+        on: bool,
+    },
     PageFocused,
 }
 
@@ -186,11 +274,7 @@ impl ToChrome {
                 entries: directory
                     .entries
                     .iter()
-                    .map(|entry| ChromeEntry {
-                        name: entry.name.clone(),
-                        directory: entry.directory,
-                        size: entry.size,
-                    })
+                    .map(|entry| ChromeEntry { name: entry.name.clone(), directory: entry.directory, size: entry.size })
                     .collect(),
                 error: directory.error.clone(),
                 truncated: directory.truncated,

@@ -66,9 +66,8 @@ impl Frames {
             return Err(FrameError::Size);
         }
         // Buffers of an older size of this host are not used again.
-        self.buffers.retain(|(host, _), b| {
-            *host != shared.host || (b.width, b.height) == (shared.width, shared.height)
-        });
+        self.buffers
+            .retain(|(host, _), b| *host != shared.host || (b.width, b.height) == (shared.width, shared.height));
         let buffer = Buffer { memfd, width: shared.width, height: shared.height };
         self.buffers.insert((shared.host, shared.buffer), buffer);
         Ok(())

@@ -191,6 +191,7 @@ impl Window {
         self.to_page(to_page::Body::PointerButton(PointerButton { button: code, pressed }));
     }
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "what is no notch is smooth")]
     fn scroll(&self, event: &gdk::EventScroll) {
         let (dx, dy) = event.delta();
         let control = event.state().contains(ModifierType::CONTROL_MASK);

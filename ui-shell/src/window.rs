@@ -15,9 +15,7 @@ use regen_proto::kernel::v1::{
     ZoomTab, shell_update,
 };
 use regen_proto::kernel::v1::{Empty, TabState};
-use regen_proto::page::v1::{
-    BufferReleased, Cursor, Focus, FrameReady, FromPage, Geometry, from_page, to_page,
-};
+use regen_proto::page::v1::{BufferReleased, Cursor, Focus, FrameReady, FromPage, Geometry, from_page, to_page};
 use webkit2gtk::{HitTestResultExt, WebViewExt};
 use wry::{WebViewBuilder, WebViewBuilderExtUnix, WebViewExtUnix};
 
@@ -257,7 +255,11 @@ impl Window {
 
     fn send_geometry(&self) {
         let page = self.page.get();
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates; a window is not that large")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "saturates; a window is not that large"
+        )]
         let (width, height) = (page.width.round() as u32, page.height.round() as u32);
         if width > 0 && height > 0 {
             let scale = u32::try_from(self.gtk.scale_factor()).unwrap_or(1);
@@ -303,7 +305,10 @@ impl Window {
                 gtk::Clipboard::get(&gdk::SELECTION_CLIPBOARD).set_text(&offer.text);
             }
             from_page::Body::Ime(state) if is_active => self.input.field(self, &state),
-            _ => {}
+            from_page::Body::Cursor(_)
+            | from_page::Body::HoverLink(_)
+            | from_page::Body::Clipboard(_)
+            | from_page::Body::Ime(_) => {}
         }
     }
 
@@ -337,9 +342,10 @@ impl Window {
         painter.paint()?;
         let frames = self.frames.borrow();
         let tab = self.active.get();
-        let shows_page = self.tabs.borrow().get(&tab).is_some_and(|known| {
-            known.host != 0 || matches!(known.state(), TabState::Recovering | TabState::Loading)
-        });
+        let shows_page =
+            self.tabs.borrow().get(&tab).is_some_and(|known| {
+                known.host != 0 || matches!(known.state(), TabState::Recovering | TabState::Loading)
+            });
         if let Some(picture) = frames.picture(tab).filter(|_| shows_page) {
             let (page, scale) = (self.page.get(), f64::from(self.gtk.scale_factor()));
             painter.rectangle(page.x, page.y, page.width, page.height);
@@ -430,8 +436,7 @@ impl Window {
         for cover in covers {
             #[expect(clippy::cast_possible_truncation, reason = "saturates; a window is not that large")]
             let edge = |value: f64| value.round() as i32;
-            let rectangle =
-                RectangleInt::new(edge(cover.x), edge(cover.y), edge(cover.width), edge(cover.height));
+            let rectangle = RectangleInt::new(edge(cover.x), edge(cover.y), edge(cover.width), edge(cover.height));
             if let Err(error) = region.union_rectangle(&rectangle) {
                 tracing::warn!("layout: {error}");
             }
@@ -448,7 +453,11 @@ impl Window {
     pub(crate) fn toggle_fullscreen(&self) {
         let on = !self.fullscreen.get();
         self.fullscreen.set(on);
-        if on { self.gtk.fullscreen() } else { self.gtk.unfullscreen() }
+        if on {
+            self.gtk.fullscreen()
+        } else {
+            self.gtk.unfullscreen()
+        }
         self.tell_chrome(ToChrome::Fullscreen { on });
     }
 

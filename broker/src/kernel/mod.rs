@@ -39,6 +39,9 @@ const GRACE: Duration = Duration::from_secs(2);
 /// A child must say Ready within this time.
 const READY: Duration = Duration::from_secs(30);
 
+/// The other end of a [`PageAnswer`].
+type PageAnswerer = oneshot::Sender<(Reply, Vec<OwnedFd>)>;
+
 /// Everything that can happen to the kernel.
 #[derive(Debug)]
 pub(crate) enum Input {
@@ -91,7 +94,7 @@ pub struct Kernel {
     previous: Option<Saved>,
     warnings: Vec<String>,
     refusals: Refusals,
-    requests: HashMap<u64, (ChildId, oneshot::Sender<(Reply, Vec<OwnedFd>)>)>,
+    requests: HashMap<u64, (ChildId, PageAnswerer)>,
     downloads: HashMap<(ChildId, u64), files::RunningDownload>,
     changed: watch::Sender<u64>,
     started: Instant,

@@ -102,7 +102,7 @@ impl Kernel {
                 .map(|t| self.tab_info(t))
                 .collect(),
             warnings: self.warnings.clone(),
-            refusals: Some(self.refusals.clone()),
+            refusals: Some(self.refusals),
             extra_ca: self.options.extra_ca,
             offer: self.offer(),
         }

@@ -47,9 +47,9 @@ fn snapshot(session: &mut Session, host: &str, tab: TabId, state: &[u8]) {
 fn views_opened(effects: &[Effect]) -> Vec<TabId> {
     effects
         .iter()
-        .filter_map(|effect| match effect {
-            Effect::Send { tab, command: Command::Open(_), .. } => Some(*tab),
-            _ => None,
+        .filter_map(|effect| {
+            let Effect::Send { tab, command: Command::Open(_), .. } = effect else { return None };
+            Some(*tab)
         })
         .collect()
 }

@@ -47,6 +47,7 @@ async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, RouteError> {
     }
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "the system's errors are many, and speak for themselves")]
 fn refused(host: &str, address: SocketAddr, error: &io::Error) -> RouteError {
     let (kind, message) = match error.kind() {
         io::ErrorKind::ConnectionRefused => {

@@ -105,17 +105,18 @@ fn decide(page: Page, request: Request, redirected_from: Option<&str>) -> bool {
     // so a redirect belongs to the main frame when what it comes from did.
     let is_main = match redirected_from {
         None => without_fragment(&page.uri()) == without_fragment(&url),
-        Some(former) => AGENT.with_borrow(|agent| agent.main.get(&id).is_some_and(|main| *main == without_fragment(former))),
+        Some(former) => {
+            AGENT.with_borrow(|agent| agent.main.get(&id).is_some_and(|main| *main == without_fragment(former)))
+        }
     };
     if !is_main {
         return false;
     }
     AGENT.with_borrow_mut(|agent| {
         agent.main.insert(id, without_fragment(&url));
-        if let Some(handover) = agent.handovers.remove(&id) {
-            if handover.url == without_fragment(&url) {
-                speak_for_initiator(request, &handover);
-            }
+        let handover = agent.handovers.remove(&id).filter(|handover| handover.url == without_fragment(&url));
+        if let Some(handover) = handover {
+            speak_for_initiator(request, &handover);
         }
         if agent.popups.contains(&id) {
             return false;

@@ -117,6 +117,7 @@ impl Dispatch<ZwpTextInputManagerV3, ()> for Compositor {
 }
 
 impl Dispatch<ZwpTextInputV3, ()> for Compositor {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the rest only describes the field, which nobody here needs")]
     fn request(
         state: &mut Self,
         _client: &Client,

@@ -58,6 +58,7 @@ impl View {
         self.web.load_html(&page, Some("about:blank"));
     }
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "new windows are decided when they are made")]
     fn decide(self: &Rc<Self>, decision: &PolicyDecision, kind: PolicyDecisionType) -> bool {
         match kind {
             PolicyDecisionType::NavigationAction => decision

@@ -90,6 +90,7 @@ pub(super) fn connect(view: &Rc<View>) {
 }
 
 impl View {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "redirects are the page-agent's business")]
     fn load_changed(self: &Rc<Self>, event: LoadEvent) {
         if let Some(host) = self.host() {
             // A first load starts helpers.

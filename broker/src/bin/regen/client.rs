@@ -42,6 +42,7 @@ impl Failure {
 }
 
 impl From<Status> for Failure {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "gRPC's codes are many, and the rest are alike")]
     fn from(status: Status) -> Self {
         let text = status.message().to_owned();
         match status.code() {

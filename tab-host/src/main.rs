@@ -6,6 +6,7 @@
 mod display;
 mod helpers;
 mod host;
+mod lean;
 mod link;
 mod outbox;
 mod page_service;
@@ -17,6 +18,7 @@ use regen_proto::site::Site;
 
 fn main() -> anyhow::Result<()> {
     regen_runtime::log();
+    lean::without_graphics_driver();
     prepare_folders()?;
     let link = link::start(Role::TabHost)?;
     let configure = &link.configure;

@@ -28,7 +28,8 @@ pub enum CodecError {
 }
 
 /// Bytes of one record.
-pub(super) fn encode<T: Serialize>(value: &T) -> Vec<u8> {
+#[must_use]
+pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {
     let body = bincode::serde::encode_to_vec(value, bincode::config::standard()).unwrap_or_default();
     let mut record = Vec::with_capacity(HEADER + body.len());
     record.extend(MAGIC);
@@ -39,7 +40,10 @@ pub(super) fn encode<T: Serialize>(value: &T) -> Vec<u8> {
 }
 
 /// The value of one record.
-pub(super) fn decode<T: DeserializeOwned>(record: &[u8]) -> Result<T, CodecError> {
+///
+/// # Errors
+/// When it is not a record of Regen's, or damaged.
+pub fn decode<T: DeserializeOwned>(record: &[u8]) -> Result<T, CodecError> {
     let (magic, rest) = record.split_first_chunk::<4>().ok_or(CodecError::Foreign)?;
     let (version, rest) = rest.split_first_chunk::<2>().ok_or(CodecError::Foreign)?;
     let (checksum, body) = rest.split_first_chunk::<4>().ok_or(CodecError::Foreign)?;

@@ -5,7 +5,7 @@
 //!
 //! Durability: a record is on disk at most [`FLUSH`] after the event; a clean exit flushes before it ends.
 
-mod codec;
+pub mod codec;
 
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};

@@ -1,0 +1,14 @@
+//! What a person types, and what a page claims its address is.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use regen_broker::session::address;
+use regen_proto::site::Site;
+
+fuzz_target!(|text: &str| {
+    let _ = address::to_url(text);
+    if let Ok(site) = Site::of(text) {
+        assert!(site.may_show(text), "{text} is not of its own site {site}");
+        assert!(!site.folder().contains('/') && site.folder() != "..", "{text}");
+    }
+});

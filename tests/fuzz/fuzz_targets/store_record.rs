@@ -1,0 +1,12 @@
+//! Records of a store that something else has written to.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use regen_broker::session::SavedTab;
+use regen_broker::store::codec;
+
+fuzz_target!(|bytes: &[u8]| {
+    if let Ok(tab) = codec::decode::<SavedTab>(bytes) {
+        let _ = tab.revive(1);
+    }
+});

@@ -35,7 +35,8 @@ const BIG: usize = 200 << 20;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Reports, and follows the server's wish to see a second page.
-const SCRIPT: &str = "<script>addEventListener('load', () => requestAnimationFrame(() => requestAnimationFrame(async () => {
+const SCRIPT: &str =
+    "<script>addEventListener('load', () => requestAnimationFrame(() => requestAnimationFrame(async () => {
   const next = await (await fetch('/done' + location.search)).text();
   if (next) { await fetch('/leaving'); location.href = next; } })));</script>";
 
@@ -81,7 +82,8 @@ impl Server {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
-            let (seen, at) = self.seen.recv_timeout(left).unwrap_or_else(|_| panic!("waited {PATIENCE:?} for {what:?}"));
+            let (seen, at) =
+                self.seen.recv_timeout(left).unwrap_or_else(|_| panic!("waited {PATIENCE:?} for {what:?}"));
             if seen == what {
                 return at;
             }
@@ -127,7 +129,11 @@ fn serve(stream: &TcpStream, tell: &Sender<(Seen, Instant)>, next: &Mutex<String
 }
 
 fn respond(mut stream: &TcpStream, kind: &str, body: &[u8]) -> std::io::Result<()> {
-    write!(stream, "HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nCache-Control: no-store\r\nContent-Length: {}\r\n\r\n", body.len())?;
+    write!(
+        stream,
+        "HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nCache-Control: no-store\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    )?;
     stream.write_all(body)
 }
 
@@ -167,7 +173,8 @@ fn big(mut stream: &TcpStream, tell: &Sender<(Seen, Instant)>) -> std::io::Resul
 }
 
 fn mini_browser() -> PathBuf {
-    let path = Path::new("/usr/lib").join(format!("{}-linux-gnu", std::env::consts::ARCH)).join("webkit2gtk-4.1/MiniBrowser");
+    let path =
+        Path::new("/usr/lib").join(format!("{}-linux-gnu", std::env::consts::ARCH)).join("webkit2gtk-4.1/MiniBrowser");
     assert!(path.exists(), "MiniBrowser is part of libwebkit2gtk-4.1-0");
     path
 }

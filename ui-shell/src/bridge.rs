@@ -79,6 +79,8 @@ pub(crate) enum FromChrome {
         next: bool,
     },
     FocusPage,
+    /// The chrome needs the keyboard, as for a dialog that a page's click opened.
+    FocusChrome,
     SessionAnswer {
         restore: bool,
     },
@@ -241,7 +243,8 @@ impl ToChrome {
                 Self::Order { tabs: order.tabs.clone(), active: order.active, first: order.first }
             }
             shell_update::Body::Favicon(favicon) => {
-                let icon = favicon.favicon.clone()?;
+                // Without one, the tab has none any more.
+                let icon = favicon.favicon.clone().unwrap_or_default();
                 Self::Favicon { tab: favicon.tab, width: icon.width, height: icon.height, rgba: icon.rgba }
             }
             shell_update::Body::FindResult(result) => Self::FindResult { matches: result.matches },

@@ -255,6 +255,7 @@ on("fileChooser", ({ tab, request, multiple }) => {
   get("chooser").hidden = false;
   get("veil").hidden = false;
   send("listDirectory", { path: chooser.path });
+  send("focusChrome");
   list.focus();
   layout();
 });

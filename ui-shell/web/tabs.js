@@ -103,6 +103,11 @@ on("order", ({ tabs: order, active: front, first }) => {
 on("favicon", ({ tab: id, width, height, rgba }) => {
   const button = buttons.get(id) ?? buttons.set(id, make(id)).get(id);
   const canvas = button.querySelector("canvas");
+  if (!width) {
+    delete button.dataset.icon;
+    paint(id);
+    return;
+  }
   canvas.width = width;
   canvas.height = height;
   canvas.getContext("2d").putImageData(new ImageData(new Uint8ClampedArray(rgba), width, height), 0, 0);

@@ -63,9 +63,7 @@ impl Kernel {
 
     pub(super) fn favicon_changed(&mut self, id: TabId) {
         let favicon = self.session.tabs.get(&id).and_then(|tab| tab.favicon.clone());
-        if favicon.is_some() {
-            self.tell_window(shell_update::Body::Favicon(TabFavicon { tab: id, favicon }), Vec::new());
-        }
+        self.tell_window(shell_update::Body::Favicon(TabFavicon { tab: id, favicon }), Vec::new());
     }
 
     fn wire_tab(&self, tab: &Tab) -> WireTab {

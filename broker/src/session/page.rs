@@ -76,7 +76,9 @@ fn commit(session: &mut Session, host: &HostKey, id: TabId, committed: Navigatio
     tab.closing = false;
     if !committed.same_document {
         tab.tls = committed.tls();
-        tab.favicon = None;
+        if tab.favicon.take().is_some() {
+            out.push(Effect::FaviconChanged(id));
+        }
         tab.phase = Phase::Loading;
     }
     let segment = tab.segment_mut();

@@ -26,6 +26,7 @@ fn main() -> anyhow::Result<()> {
     let programs = programs_folder()?;
     let locked = Profile::find(arguments.browser.profile.as_deref())?.lock()?;
     let profile = locked.profile.clone();
+    raise_descriptor_limit();
     let logs = logs::init(&profile.log(), arguments.echo_log).context("cannot open the log")?;
     // Before there is any other thread: a fork takes only the calling one along.
     let forked = launcher::fork(&programs).context("cannot start the launcher")?;
@@ -72,6 +73,14 @@ async fn run(
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "started");
     kernel.run().await;
     Ok(())
+}
+
+/// Each site takes a handful of descriptors here: as many as the system allows.
+fn raise_descriptor_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    // Without it there is room for fewer sites; nothing else changes.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
 }
 
 /// The folder of all of Regen's programs: this one's.

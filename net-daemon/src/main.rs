@@ -69,10 +69,7 @@ fn serve(grant: &Grant, descriptors: Vec<OwnedFd>) -> anyhow::Result<Served> {
     let granted = GrantedStream::new(stream, TunnelGrant { host: grant.host, route });
     // The task ends when the tab-host closes its end; a fault of one host's connection is that host's alone.
     let task = tokio::spawn(async move {
-        let incoming = tokio_stream::StreamExt::chain(
-            tokio_stream::once(Ok::<_, std::io::Error>(granted)),
-            tokio_stream::pending(),
-        );
+        let incoming = tokio_stream::once(Ok::<_, std::io::Error>(granted));
         let service = TunnelServer::new(Tunnels);
         if let Err(error) = grpc::server().add_service(service).serve_with_incoming(incoming).await {
             tracing::warn!("tunnel server: {error}");

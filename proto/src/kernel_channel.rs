@@ -17,6 +17,9 @@ use tokio::io::unix::AsyncFd;
 pub const MAX_MESSAGE: usize = 64 * 1024;
 /// Most descriptors with one datagram.
 pub const MAX_DESCRIPTORS: usize = 4;
+/// Most descriptors that the kernel itself lets through. There must be room for all of them, or those that were cut off
+/// would stay open without an owner.
+const SCM_MAX_FD: usize = 253;
 /// A payload larger than this travels in a sealed memfd instead.
 pub const MAX_INLINE: usize = 48 * 1024;
 
@@ -150,7 +153,7 @@ pub fn send_now(fd: i32, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> Result
 /// As [`KernelChannel::receive`], and `WouldBlock` when nothing is there.
 pub fn receive_now(fd: i32) -> Result<Datagram, ChannelError> {
     let mut buffer = vec![0_u8; MAX_MESSAGE];
-    let mut control = cmsg_space!([i32; 16], nix::libc::ucred);
+    let mut control = cmsg_space!([i32; SCM_MAX_FD], nix::libc::ucred);
     let mut slices = [IoSliceMut::new(&mut buffer)];
     let message = recvmsg::<()>(fd, &mut slices, Some(&mut control), MsgFlags::MSG_CMSG_CLOEXEC)?;
     let (bytes, flags) = (message.bytes, message.flags);
@@ -223,7 +226,8 @@ mod tests {
         runtime().block_on(async {
             let (ours, theirs) = pair().unwrap();
             let file = std::fs::File::open("/dev/null").unwrap();
-            let many: Vec<_> = (0..9).map(|_| file.as_fd()).collect();
+            let many: Vec<_> = (0..200).map(|_| file.as_fd()).collect();
+            let open = || std::fs::read_dir("/proc/self/fd").unwrap().count();
             assert!(matches!(send_now(theirs.as_raw_fd(), b"x", &many), Err(ChannelError::TooManyDescriptors)));
             assert!(matches!(
                 send_now(theirs.as_raw_fd(), &vec![0; MAX_MESSAGE + 1], &[]),
@@ -242,7 +246,9 @@ mod tests {
             sendmsg::<()>(theirs.as_raw_fd(), &[IoSlice::new(&vec![0; MAX_MESSAGE + 1])], &[], MsgFlags::empty(), None)
                 .unwrap();
             let ours = KernelChannel::adopt(ours).unwrap();
+            let before = open();
             assert!(matches!(ours.receive().await, Err(ChannelError::TooManyDescriptors)));
+            assert_eq!(open(), before, "what came uninvited is closed");
             assert!(matches!(ours.receive().await, Err(ChannelError::Oversized)));
             drop(theirs);
             assert!(matches!(ours.receive().await, Err(ChannelError::Closed)));

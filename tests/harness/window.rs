@@ -57,12 +57,16 @@ impl Display {
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "a test's eyes")]
     pub fn screenshot(&self) -> Screen {
-        let output = Command::new("xwd")
-            .args(["-root", "-silent"])
-            .env("DISPLAY", self.name())
-            .output()
-            .expect("xwd is installed by ./x setup");
-        Screen::from_xwd(&output.stdout)
+        // While a window is just being mapped or resized, xwd may find nothing to read.
+        let picture = eventually("a picture of the screen", || {
+            let output = Command::new("xwd")
+                .args(["-root", "-silent"])
+                .env("DISPLAY", self.name())
+                .output()
+                .expect("xwd is installed by ./x setup");
+            Some(output.stdout).filter(|picture| !picture.is_empty())
+        });
+        Screen::from_xwd(&picture)
     }
 }
 

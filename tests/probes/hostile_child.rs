@@ -93,6 +93,23 @@ async fn misbehave(channel: &KernelChannel, how: &str) {
             let bytes = ToBroker { body: Some(to_broker::Body::Helper(helper)) }.encode_to_vec();
             drop(channel.send(&bytes, &[null.as_fd()]).await);
         }
+        "grants.test" => {
+            let wish = regen_proto::kernel::v1::RequestGrant::default();
+            send(channel, to_broker::Body::RequestGrant(wish)).await;
+        }
+        "opener.test" => loop {
+            let load = regen_proto::kernel::v1::Load {
+                url: "http://victim.test/transfer".into(),
+                initiator: "http://opener.test".into(),
+                ..Default::default()
+            };
+            for tab in 0..50 {
+                let wanted =
+                    regen_proto::kernel::v1::NewTab { load: Some(load.clone()), background: false, user_gesture: true };
+                send(channel, event(tab, page_event::Body::NewTab(wanted))).await;
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        },
         "silent.test" => {}
         other => panic!("nobody told me what “{other}” means"),
     }

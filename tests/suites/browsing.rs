@@ -129,6 +129,53 @@ fn javascript_dialogs_are_shown_and_answered() {
 }
 
 #[test]
+fn a_site_that_wants_a_password_gets_it_from_the_user() {
+    let site = Site::serve(|request| {
+        // user:secret
+        if request.header("authorization") == "Basic dXNlcjpzZWNyZXQ=" {
+            return Some(regen_tests::site::Answer::page("<title>inside</title><p>you are in</p>"));
+        }
+        let mut answer =
+            regen_tests::site::Answer::page("<p>closed</p>").with("WWW-Authenticate", "Basic realm=\"vault\"");
+        answer.status = 401;
+        Some(answer)
+    });
+    let browser = Browser::headless();
+    let tab = browser.json(&["tab", "open", &site.url(1, "/")])["id"].as_u64().unwrap();
+    let _first = site.wait_for_request("/");
+    let before = browser.screenshot(tab).2;
+    eventually("the question to be drawn", || {
+        let now = browser.screenshot(tab).2;
+        (now != before || now.windows(3).any(|pixel| pixel != [255, 255, 255])).then_some(())
+    });
+    for keys in [["--type", "user"], ["--key", "Tab"], ["--type", "secret"], ["--key", "Enter"]] {
+        browser.input(tab, &keys);
+    }
+    browser.wait_for_text(tab, "you are in");
+}
+
+#[test]
+fn a_colour_is_picked_in_a_dialog_over_the_page() {
+    let page = r##"<body style="margin:0"><input type="color" id="c" value="#000000"
+      style="position:absolute;left:10px;top:10px;width:100px;height:40px"><p id="out" style="margin-top:80px"></p>
+      <script>c.onchange = () => out.textContent = "picked " + c.value</script>"##;
+    let site = Site::pages(&[("/", page)]);
+    let browser = Browser::headless();
+    let tab = browser.open(&site.url(1, "/"));
+    let before = browser.screenshot(tab).2;
+    browser.input(tab, &["--click", "50,30"]);
+    eventually("the dialog over the page", || {
+        let now = browser.screenshot(tab).2;
+        let changed = now.chunks(3).zip(before.chunks(3)).filter(|(a, b)| a != b).count();
+        (changed > 20_000).then_some(())
+    });
+    browser.input(tab, &["--key", "Home"]);
+    browser.input(tab, &["--key", "space"]);
+    browser.input(tab, &["--key", "Enter"]);
+    browser.wait_for_text(tab, "picked #");
+}
+
+#[test]
 fn a_second_start_opens_a_tab_in_the_running_browser() {
     let site = Site::pages(&[("/a", "<title>a</title>"), ("/b", "<title>b</title>")]);
     let browser = Browser::headless();

@@ -112,6 +112,26 @@ fn a_host_that_shows_a_foreign_page_is_killed() {
 }
 
 #[test]
+fn a_grant_cannot_be_asked_for() {
+    is_killed_for("grants.test", "may not send a grant request", "not_allowed");
+}
+
+#[test]
+fn a_host_cannot_invent_a_gesture_to_open_tabs() {
+    let (_folder, browser) = hostile();
+    let tab = browser.json(&["tab", "open", "http://opener.test/"])["id"].as_u64().unwrap();
+    let tabs = || browser.status()["tabs"].as_array().unwrap().len();
+    eventually("the host", || Some(browser.tab(tab)["pid"].as_i64()?).filter(|pid| *pid > 0));
+    std::thread::park_timeout(std::time::Duration::from_millis(800));
+    assert_eq!(tabs(), 1, "nobody clicked");
+    // The control: after a real click the same wish is granted, once.
+    browser.input(tab, &["--click", "10,10"]);
+    eventually("one more tab", || (tabs() == 2).then_some(()));
+    std::thread::park_timeout(std::time::Duration::from_millis(800));
+    assert_eq!(tabs(), 2);
+}
+
+#[test]
 fn answers_and_buffers_that_nobody_asked_for_change_nothing() {
     let (_folder, browser) = hostile();
     let tab = browser.json(&["tab", "open", "http://unsealed.test/"])["id"].as_u64().unwrap();

@@ -36,6 +36,7 @@ fn scene() -> Scene {
         (display.screenshot().share(GREEN, 100, 200, 1000, 500) > 0.95).then_some(())
     });
     display.xdotool(&["search", "--sync", "--onlyvisible", "--name", "Regen", "windowfocus"]);
+    eventually("the page to have the window's size", || (state(&browser, 1)["h"].as_u64()? < 790).then_some(()));
     Scene { site, display, browser }
 }
 
@@ -168,4 +169,42 @@ fn button(screen: &Screen) -> Option<(usize, usize)> {
     let blue = (88..140).flat_map(|y| (1000..1280).map(move |x| (x, y)));
     let all: Vec<_> = blue.filter(|(x, y)| screen.pixel(*x, *y) == [0x2f, 0x5f, 0xd0]).collect();
     all.get(all.len() / 2).copied()
+}
+
+#[test]
+fn copied_text_passes_through_the_users_clipboard() {
+    let scene = scene();
+    let top = 860 - state(&scene.browser, 1)["h"].as_i64().unwrap();
+    scene.display.xdotool(&["mousemove", "100", &(top + 35).to_string(), "click", "1"]);
+    scene.display.xdotool(&["type", "--delay", "20", "twice"]);
+    eventually("the text", || (state(&scene.browser, 1)["value"] == "twice").then_some(()));
+    scene.display.xdotool(&["key", "ctrl+a"]);
+    scene.display.xdotool(&["key", "ctrl+c"]);
+    scene.display.xdotool(&["key", "End"]);
+    // The copy is on its way through the window; pasting before it has arrived pastes nothing.
+    eventually("the text to be pasted", || {
+        scene.display.xdotool(&["key", "ctrl+v"]);
+        let value = state(&scene.browser, 1)["value"].as_str()?.to_owned();
+        value.starts_with("twicetwice").then_some(())
+    });
+}
+
+#[test]
+fn a_page_that_minds_being_closed_is_asked_first() {
+    let minding = "<title>minding</title><body style='margin:0;background:#10a040;height:100vh'>\
+                   <script>onbeforeunload = (event) => { event.preventDefault(); return 'no'; }</script>";
+    let site = Site::serve(move |_| Some(regen_tests::site::Answer::page(minding)));
+    let display = Display::start(1280, 860);
+    let browser = Browser::in_window(&display.name(), &[&site.url(1, "/")]);
+    eventually("the page", || (display.screenshot().share(GREEN, 100, 200, 1000, 500) > 0.95).then_some(()));
+    display.xdotool(&["search", "--sync", "--onlyvisible", "--name", "Regen", "windowfocus"]);
+    // A page that was never touched may not ask.
+    display.xdotool(&["mousemove", "600", "500", "click", "1"]);
+    // Nothing outside tells when the click has arrived.
+    std::thread::park_timeout(std::time::Duration::from_millis(500));
+    display.xdotool(&["key", "ctrl+w"]);
+    eventually("the question", || (display.screenshot().share(GREEN, 300, 250, 680, 400) < 0.9).then_some(()));
+    assert_eq!(titles(&browser).len(), 1, "nothing is closed unasked");
+    display.xdotool(&["key", "Return"]);
+    eventually("it to be closed", || titles(&browser).is_empty().then_some(()));
 }

@@ -14,12 +14,17 @@ use rustix::fs::SealFlags;
 use crate::link::HostId;
 
 const PIXEL: usize = 4;
+/// Device pixels; no window is larger.
+const LARGEST_SIDE: u32 = 8192;
+/// Buffers of one tab.
+const MOST_BUFFERS: usize = 4;
 /// Pictures that are kept for quick switching.
 const KEPT: usize = 8;
 
 /// One announced buffer.
 #[derive(Debug)]
 struct Buffer {
+    tab: u64,
     memfd: OwnedFd,
     width: u32,
     height: u32,
@@ -65,10 +70,25 @@ impl Frames {
         if size < u64::from(shared.width) * u64::from(shared.height) * PIXEL as u64 {
             return Err(FrameError::Size);
         }
+        if shared.width > LARGEST_SIDE || shared.height > LARGEST_SIDE {
+            return Err(FrameError::Size);
+        }
+        let most = self
+            .buffers
+            .iter()
+            .filter(|((host, _), b)| *host == shared.host && b.tab == shared.tab)
+            .map(|(key, _)| key.1);
+        let mut its: Vec<u64> = most.collect();
+        its.sort_unstable();
+        // A host draws into three; of more, the oldest go.
+        for old in its.iter().rev().skip(MOST_BUFFERS - 1) {
+            self.buffers.remove(&(shared.host, *old));
+        }
         // Buffers of an older size of this host are not used again.
-        self.buffers
-            .retain(|(host, _), b| *host != shared.host || (b.width, b.height) == (shared.width, shared.height));
-        let buffer = Buffer { memfd, width: shared.width, height: shared.height };
+        self.buffers.retain(|(host, _), b| {
+            *host != shared.host || b.tab != shared.tab || (b.width, b.height) == (shared.width, shared.height)
+        });
+        let buffer = Buffer { tab: shared.tab, memfd, width: shared.width, height: shared.height };
         self.buffers.insert((shared.host, shared.buffer), buffer);
         Ok(())
     }

@@ -42,6 +42,12 @@ impl Input {
         }
     }
 
+    /// The user has clicked or typed in the page a moment ago.
+    pub(crate) fn was_used_just_now(&self) -> bool {
+        const MOMENT: Duration = Duration::from_secs(2);
+        self.last_gesture.get().is_some_and(|last| last.elapsed() < MOMENT)
+    }
+
     /// A field of the page wants text, or no longer.
     pub(crate) fn field(&self, window: &Window, state: &ImeState) {
         if state.enabled {

@@ -301,7 +301,7 @@ impl Window {
             from_page::Body::Frame(frame) => self.frame(host, tab, &frame),
             from_page::Body::Cursor(cursor) if is_active => self.show_cursor(&cursor),
             from_page::Body::HoverLink(link) if is_active => self.tell_chrome(ToChrome::Hover { url: link.url }),
-            from_page::Body::Clipboard(offer) if is_active => {
+            from_page::Body::Clipboard(offer) if is_active && self.input.was_used_just_now() => {
                 gtk::Clipboard::get(&gdk::SELECTION_CLIPBOARD).set_text(&offer.text);
             }
             from_page::Body::Ime(state) if is_active => self.input.field(self, &state),

@@ -38,11 +38,12 @@ impl Control {
 
     /// Every page says how it is, and the store has it on disk.
     async fn save(&self) -> Result<(), Status> {
-        let (pages, store) = self.kernel.call(|answer| Command::Save { answer }).await.map_err(status)?;
+        let pages = self.kernel.call(|answer| Command::Snapshots { answer }).await.map_err(status)?;
         for page in pages {
             // A page that hangs or dies has been saved as it was before.
             let _ = tokio::time::timeout(SETTLED, page).await;
         }
+        let store = self.kernel.call(|answer| Command::SaveChanged { answer }).await.map_err(status)?;
         let flushed = tokio::task::spawn_blocking(move || store.flush(false)).await;
         flushed.map_err(|error| Status::internal(error.to_string()))
     }

@@ -60,7 +60,8 @@ pub enum Command {
     SignalPid { pid: i32, signal: Signal, answer: Answer<Vec<i32>> },
     Saved { answer: Answer<(Option<SavedSession>, Vec<SavedTab>)> },
     AnswerSession { restore: bool, answer: Answer<usize> },
-    Save { answer: Answer<(Vec<PageAnswer>, Store)> },
+    Snapshots { answer: Answer<Vec<PageAnswer>> },
+    SaveChanged { answer: Answer<Store> },
     Quit { answer: Answer<()> },
 }
 
@@ -136,10 +137,14 @@ impl Kernel {
                 let count = self.answer_session(restore);
                 reply(answer, Ok(count));
             }
-            Command::Save { answer } => {
+            Command::SaveChanged { answer } => {
+                self.save_changed();
+                reply(answer, Ok(self.store.clone()));
+            }
+            Command::Snapshots { answer } => {
                 let shown: Vec<TabId> = self.session.tabs.values().filter(|tab| tab.view).map(|tab| tab.id).collect();
                 let pages = shown.into_iter().filter_map(|tab| self.ask(tab, QueryKind::Saved, 0).ok()).collect();
-                reply(answer, Ok((pages, self.store.clone())));
+                reply(answer, Ok(pages));
             }
             Command::Quit { answer } => {
                 self.quitting = true;

@@ -16,8 +16,8 @@ use crate::store::SavedOrder;
 
 /// A click or key counts for a navigation that follows within this time.
 const GESTURE: Duration = Duration::from_secs(5);
-/// A page that was asked whether to close gets this long, unless the user is still reading the question.
-const CLOSE: Duration = Duration::from_secs(60);
+/// Changes of one moment are saved together.
+const SAVE: Duration = Duration::from_millis(100);
 
 impl Kernel {
     pub(super) fn carry_out(&mut self, effects: Vec<Effect>) {
@@ -58,10 +58,10 @@ impl Kernel {
             }
             Effect::Send { host, tab, command, snapshot } => self.send_command(&host, tab, command, snapshot),
             Effect::Save(tab) => {
-                // Popups die with their opener's page, and blank tabs hold nothing.
-                if let Some(tab) = self.session.tabs.get(&tab).filter(|tab| tab.opener_host.is_none()) {
-                    self.store.put_tab(SavedTab::from(tab));
+                if self.unsaved.is_empty() {
+                    self.later(SAVE, Input::SaveChanged);
                 }
+                self.unsaved.insert(tab);
             }
             Effect::Forget(tab) => {
                 self.gestures.remove(&tab);
@@ -76,6 +76,15 @@ impl Kernel {
             Effect::OrderChanged => self.order_changed(),
             Effect::FaviconChanged(tab) => self.favicon_changed(tab),
             Effect::ForwardToWindow { host, tab, event } => self.forward_to_window(&host, tab, event),
+        }
+    }
+
+    pub(super) fn save_changed(&mut self) {
+        for tab in std::mem::take(&mut self.unsaved) {
+            // Popups die with their opener's page.
+            if let Some(tab) = self.session.tabs.get(&tab).filter(|tab| tab.opener_host.is_none()) {
+                self.store.put_tab(SavedTab::from(tab));
+            }
         }
     }
 
@@ -102,11 +111,6 @@ impl Kernel {
                 inline => open.snapshot = inline,
             }
         }
-        if let host_command::Body::Close(close) = &command
-            && close.ask_before_unload
-        {
-            self.later(CLOSE, Input::CloseTab(tab));
-        }
         self.send(child, ForChild::Command(HostCommand { tab, body: Some(command) }), attachments);
     }
 
@@ -114,16 +118,39 @@ impl Kernel {
     pub(super) fn page_event(&mut self, id: ChildId, event: PageEvent) {
         let Some(host) = self.children.get(&id).and_then(|child| child.host.clone()) else { return };
         let Some(mut body) = event.body else { return };
-        if let page_event::Body::Handover(load) = &mut body {
-            // Only the window and the control API attest gestures, not the host.
-            load.user_gesture =
-                self.gestures.get(&event.tab).is_some_and(|at| Instant::now().duration_since(*at) < GESTURE);
+        // Only the window and the control API attest gestures, not the host.
+        let by_user = self.gestures.get(&event.tab).is_some_and(|at| Instant::now().duration_since(*at) < GESTURE);
+        match &mut body {
+            page_event::Body::Handover(load) => load.user_gesture = by_user,
+            page_event::Body::NewTab(wanted) => {
+                wanted.user_gesture = by_user;
+                // One gesture opens one tab.
+                self.gestures.remove(&event.tab);
+            }
+            page_event::Body::PopupOpened(popup) => {
+                popup.user_gesture = by_user;
+                self.gestures.remove(&event.tab);
+            }
+            page_event::Body::LoadStarted(_)
+            | page_event::Body::Committed(_)
+            | page_event::Body::LoadFinished(_)
+            | page_event::Body::LoadFailed(_)
+            | page_event::Body::Title(_)
+            | page_event::Body::Favicon(_)
+            | page_event::Body::Progress(_)
+            | page_event::Body::CloseRequested(_)
+            | page_event::Body::FileChooser(_)
+            | page_event::Body::Download(_)
+            | page_event::Body::FindResult(_)
+            | page_event::Body::Audible(_) => {}
         }
         self.apply(Event::Page { host, tab: event.tab, event: body });
     }
 
     pub(super) fn gesture(&mut self, tab: TabId) {
         self.gestures.insert(tab, Instant::now());
+        // Whoever goes on using a tab has decided to stay.
+        self.apply(Event::StillUsed(tab));
     }
 
     pub(super) fn put_snapshot(&mut self, id: ChildId, put: PutSnapshot, descriptors: Vec<OwnedFd>) {

@@ -10,12 +10,15 @@ use regen_proto::kernel::v1::{
     Directory, DirectoryEntry, Download, DownloadAnswer, DownloadState, FilesChosen, Notice, host_command, shell_update,
 };
 use regen_proto::kernel_channel::MAX_DESCRIPTORS;
+use rustix::fs::{CWD, RenameFlags};
 
 use super::child::{Attachment, ChildId};
 use super::{Input, Kernel};
 use crate::profile;
 use crate::session::{HostKey, TabId};
 
+/// Downloads that one site may run at once.
+const MOST_DOWNLOADS: usize = 8;
 /// Entries of a folder that are shown.
 const LISTED: usize = 500;
 
@@ -81,6 +84,12 @@ impl Kernel {
     }
 
     fn start_download(&mut self, child: ChildId, tab: TabId, download: Download) {
+        let running = self.downloads.keys().filter(|(owner, _)| *owner == child).count();
+        if running >= MOST_DOWNLOADS || self.downloads.contains_key(&(child, download.download)) {
+            let answer = DownloadAnswer { download: download.download, refused: true };
+            self.command_host(tab, host_command::Body::Download(answer), Vec::new());
+            return;
+        }
         let answer = |refused| host_command::Body::Download(DownloadAnswer { download: download.download, refused });
         match create_download(&profile::downloads(), &download.suggested_name) {
             Ok((file, path)) => {
@@ -104,8 +113,11 @@ impl Kernel {
     fn finish_download(&mut self, child: ChildId, running: &RunningDownload, download: Download) {
         let part = partial(&running.path);
         let mut last = Download { suggested_name: shown_name(&running.path), ..download };
-        let outcome =
-            if last.state() == DownloadState::Done { fs::rename(&part, &running.path) } else { fs::remove_file(&part) };
+        let outcome = if last.state() == DownloadState::Done {
+            keep(&part, &running.path).map(|path| last.suggested_name = shown_name(&path))
+        } else {
+            fs::remove_file(&part)
+        };
         if let Err(error) = outcome {
             last.set_state(DownloadState::Failed);
             last.error = error.to_string();
@@ -196,6 +208,29 @@ fn partial(path: &Path) -> PathBuf {
     path.with_file_name(name)
 }
 
+/// Gives a finished download its name; a file that has come to be there meanwhile keeps it, and the download gets another.
+fn keep(part: &Path, path: &Path) -> io::Result<PathBuf> {
+    for number in 0..1000 {
+        let target = if number == 0 { path.to_path_buf() } else { numbered(path, number) };
+        match rustix::fs::renameat_with(CWD, part, CWD, &target, RenameFlags::NOREPLACE) {
+            Ok(()) => return Ok(target),
+            Err(rustix::io::Errno::EXIST) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(io::Error::other("a thousand files of this name exist"))
+}
+
+/// `name (1).ext`
+fn numbered(path: &Path, number: u32) -> PathBuf {
+    let name = shown_name(path);
+    let name = match name.rsplit_once('.') {
+        Some((stem, extension)) if !stem.is_empty() => format!("{stem} ({number}).{extension}"),
+        _ => format!("{name} ({number})"),
+    };
+    path.with_file_name(name)
+}
+
 /// A file name that is only a file name, whatever the page suggested.
 fn safe_name(suggested: &str) -> String {
     let name: String = suggested
@@ -213,14 +248,9 @@ fn safe_name(suggested: &str) -> String {
 /// Makes the `.part` file of a download under a name that is free. Returns it with the final path.
 fn create_download(folder: &Path, suggested: &str) -> io::Result<(File, PathBuf)> {
     fs::create_dir_all(folder)?;
-    let name = safe_name(suggested);
-    let (stem, extension) = match name.rsplit_once('.') {
-        Some((stem, extension)) if !stem.is_empty() => (stem.to_owned(), format!(".{extension}")),
-        _ => (name, String::new()),
-    };
+    let wanted = folder.join(safe_name(suggested));
     for number in 0..1000 {
-        let name = if number == 0 { format!("{stem}{extension}") } else { format!("{stem} ({number}){extension}") };
-        let path = folder.join(name);
+        let path = if number == 0 { wanted.clone() } else { numbered(&wanted, number) };
         if path.exists() {
             continue;
         }

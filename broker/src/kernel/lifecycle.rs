@@ -294,6 +294,7 @@ impl Kernel {
                 () = tokio::time::sleep_until(deadline) => break,
             }
         }
-        self.store.flush(true);
+        self.save_changed();
+        self.store.flush(!self.failed);
     }
 }

@@ -53,7 +53,7 @@ pub(crate) enum Input {
     StartHost(HostKey),
     StartDaemon(Role),
     StopChild(ChildId),
-    CloseTab(TabId),
+    SaveChanged,
     Listing(regen_proto::kernel::v1::Directory),
     Quit,
 }
@@ -90,6 +90,8 @@ pub struct Kernel {
     waiting_for_exit: HashSet<HostKey>,
     session: Session,
     gestures: HashMap<TabId, Instant>,
+    /// Tabs that the store does not know as they are now. However often a tab changes, it waits once.
+    unsaved: HashSet<TabId>,
     store: Store,
     previous: Option<Saved>,
     warnings: Vec<String>,
@@ -99,6 +101,8 @@ pub struct Kernel {
     changed: watch::Sender<u64>,
     started: Instant,
     quitting: bool,
+    /// It does not end by the user's wish: the next start asks about the session.
+    failed: bool,
 }
 
 impl std::fmt::Debug for Kernel {
@@ -156,6 +160,7 @@ impl Kernel {
             waiting_for_exit: HashSet::new(),
             session: Session::default(),
             gestures: HashMap::new(),
+            unsaved: HashSet::new(),
             store: setup.store,
             previous,
             warnings: setup.warnings,
@@ -165,6 +170,7 @@ impl Kernel {
             changed,
             started: Instant::now(),
             quitting: false,
+            failed: false,
         };
         kernel.start_daemon(Role::NetDaemon);
         kernel.start_daemon(Role::AgentDaemon);
@@ -192,7 +198,8 @@ impl Kernel {
                 },
                 news = self.launcher.next() => match news {
                     Ok((news, descriptors)) => self.handle(Input::Launcher { news, descriptors }),
-                    Err(_) => self.handle(Input::LauncherGone),
+                    Err(regen_proto::kernel_channel::ChannelError::Closed) => self.handle(Input::LauncherGone),
+                    Err(error) => tracing::error!("the launcher's news are lost: {error}"),
                 },
                 _ = beat.tick() => self.beat(),
             }
@@ -210,12 +217,13 @@ impl Kernel {
             Input::LauncherGone => {
                 tracing::error!("the launcher is gone: nothing can be started any more, so everything ends");
                 self.quitting = true;
+                self.failed = true;
             }
             Input::Command(command) => self.command(command),
             Input::StartHost(host) => self.start_host(&host),
             Input::StartDaemon(role) => self.start_daemon(role),
             Input::StopChild(child) => self.kill_child(child, "did not end when it was asked to"),
-            Input::CloseTab(tab) => self.apply(Event::Close { tab, ask: false }),
+            Input::SaveChanged => self.save_changed(),
             Input::Listing(listing) => {
                 self.tell_window(regen_proto::kernel::v1::shell_update::Body::Directory(listing), Vec::new());
             }
@@ -234,13 +242,15 @@ impl Kernel {
             FromChild::Ready(_) => self.ready(id),
             FromChild::Exit(exit) => child.doom = Some(exit.reason),
             FromChild::Telemetry(line) => tracing::info!(role = child::role_name(child.role), "{}", line.message),
-            FromChild::RequestGrant(_) => self.grant_tunnel(id),
+            FromChild::RequestGrant(_) => self.violation(id, &Violation::Channel("a request for a grant".into())),
             FromChild::Helper(helper) => self.helper_started(id, helper, descriptors),
             FromChild::PageEvent(event) => self.page_event(id, event),
             FromChild::PutSnapshot(put) => self.put_snapshot(id, put, descriptors),
             FromChild::ShareBuffer(buffer) => self.share_buffer(id, &buffer, descriptors),
             FromChild::Reply(reply) => {
-                if let Some((_, waiting)) = self.requests.remove(&reply.request) {
+                // Only whoever was asked may answer.
+                let is_its = self.requests.get(&reply.request).is_some_and(|(asked, _)| *asked == id);
+                if let Some((_, waiting)) = is_its.then(|| self.requests.remove(&reply.request)).flatten() {
                     // Whoever asked may have stopped waiting.
                     let _ = waiting.send((reply, descriptors));
                 }

@@ -13,6 +13,9 @@ use super::child::{ChildId, ChildPhase, Helper, Violation, role_name};
 use crate::pidfd::{self, process_id};
 use crate::session::{Tab, TabId};
 
+/// Helper processes of one host. The engine starts one for each view, and one for all.
+const MOST_HELPERS: usize = 512;
+
 impl Kernel {
     /// A tab-host names a process that it started. Believed only where the kernel confirms it.
     pub(super) fn helper_started(&mut self, id: ChildId, started: HelperStarted, descriptors: Vec<OwnedFd>) {
@@ -22,7 +25,11 @@ impl Kernel {
             .filter(|pid| pid_namespace(*pid).is_some_and(|namespace| Some(namespace) == pid_namespace(child.pid)));
         match helper {
             Some(pid) => {
-                child.helpers.retain(|helper| process_id(&helper.pidfd).is_some());
+                child.helpers.retain(|helper| helper.pid != pid && process_id(&helper.pidfd).is_some());
+                if child.helpers.len() >= MOST_HELPERS {
+                    self.violation(id, &Violation::Channel("more helper processes than any page needs".into()));
+                    return;
+                }
                 child.helpers.push(Helper { name: started.name, pid, pidfd });
             }
             None => {

@@ -23,6 +23,7 @@ pub(super) fn step(session: &mut Session, id: TabId, delta: i32, out: &mut Vec<E
         return;
     }
     let left = tab.clone();
+    tab.left = tab.current;
     tab.current = target;
     tab.view = false;
     tab.pending = None;
@@ -51,6 +52,7 @@ pub(super) fn replace_shown(session: &mut Session, id: TabId, next: Segment, out
         if tab.segments.len() > SEGMENTS {
             tab.segments.remove(0);
         }
+        tab.left = tab.segments.len().saturating_sub(2);
         tab.current = tab.segments.len() - 1;
     }
     tab.opener_host = None;

@@ -2,7 +2,7 @@
 //! a main frame of another site is the end of that host.
 
 use regen_proto::kernel::v1::page_event::Body;
-use regen_proto::kernel::v1::{AdoptPopup, Load, NavigationCommitted, NewTab, PopupOpened, host_command};
+use regen_proto::kernel::v1::{AdoptPopup, Load, NavigationCommitted, NewTab, PopupOpened, TlsState, host_command};
 use regen_proto::site::Site;
 
 use super::reduce::{navigate, open, refuse, remove, set_phase};
@@ -36,7 +36,11 @@ pub(super) fn event(session: &mut Session, host: &HostKey, id: TabId, event: Bod
         Body::LoadFailed(failed) => {
             tab.progress = 1.0;
             tab.pending = None;
-            tab.segment_mut().url = failed.url;
+            tab.tls = TlsState::Unspecified;
+            // A host that failed to load a foreign address does not get to show it in the address bar.
+            if host.site.may_show(&failed.url) {
+                tab.segment_mut().url = failed.url;
+            }
             set_phase(session, id, Phase::Failed(failed.reason), out);
         }
         Body::Title(title) => {
@@ -94,8 +98,7 @@ fn commit(session: &mut Session, host: &HostKey, id: TabId, committed: Navigatio
 /// The main frame wants to go to another site: another host takes the tab, with what the page may say about itself.
 fn handover(session: &mut Session, host: &HostKey, id: TabId, load: Load, out: &mut Vec<Effect>) {
     let from_here = !load.initiator.is_empty() && host.site.may_show(&load.initiator);
-    let is_popup = session.tabs.get(&id).is_some_and(|tab| tab.opener_host.is_some());
-    if !from_here && !is_popup {
+    if !from_here {
         let reason = format!("claimed a navigation of {} for itself", shorten(&load.initiator));
         out.push(Effect::KillHost { host: host.clone(), reason });
         return;
@@ -111,7 +114,18 @@ fn handover(session: &mut Session, host: &HostKey, id: TabId, load: Load, out: &
         refuse(session, id, load.url, why, out);
         return;
     }
-    navigate(session, id, PageLoad(load), out);
+    if method == "POST" && load.body.is_empty() {
+        let why = "The form could not be carried over to the other site. Nothing was sent; go back and try again.";
+        refuse(session, id, load.url, why.to_owned(), out);
+        return;
+    }
+    navigate(session, id, PageLoad(with_own_referrer(load)), out);
+}
+
+/// What the other site learns: at most the origin that the host may speak for.
+fn with_own_referrer(load: Load) -> Load {
+    let referrer = if load.referrer.is_empty() { String::new() } else { format!("{}/", load.initiator) };
+    Load { referrer, ..load }
 }
 
 fn new_tab(session: &mut Session, host: &HostKey, id: TabId, wanted: NewTab, out: &mut Vec<Effect>) {
@@ -119,9 +133,10 @@ fn new_tab(session: &mut Session, host: &HostKey, id: TabId, wanted: NewTab, out
     if !wanted.user_gesture {
         return;
     }
-    let from_here = load.initiator.is_empty() || host.site.may_show(&load.initiator);
+    let from_here = !load.initiator.is_empty() && host.site.may_show(&load.initiator);
     let quiet = load.method.is_empty() || load.method == "GET";
     if from_here && quiet {
+        let load = with_own_referrer(load);
         open(session, Some(PageLoad(load)), host.workspace.clone(), wanted.background, Some(id), out);
     }
 }
@@ -161,7 +176,9 @@ pub(super) fn snapshot(
     if tab.opener_host.is_some() || tab.workspace != host.workspace {
         return;
     }
-    let current = tab.current;
+    // A host that the tab has just left speaks about what was left.
+    let shown_here = tab.segment().site.as_ref() == Some(&host.site);
+    let current = if shown_here && tab.view { tab.current } else { tab.left };
     let of_host = |site: &Option<Site>| site.as_ref() == Some(&host.site);
     let owner = tab
         .segments

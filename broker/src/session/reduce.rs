@@ -22,6 +22,11 @@ pub fn reduce(session: &mut Session, event: Event) -> Vec<Effect> {
             open(session, load, workspace, background, opener, out);
         }
         Event::Close { tab, ask } => close(session, tab, ask, out),
+        Event::StillUsed(tab) => {
+            if let Some(tab) = session.tabs.get_mut(&tab) {
+                tab.closing = false;
+            }
+        }
         Event::Activate(tab) => activate(session, tab, out),
         Event::Move { tab, index } => move_to(session, tab, index, out),
         Event::ReopenClosed => {
@@ -73,6 +78,7 @@ pub(super) fn open(
         workspace,
         segments: vec![Segment::default()],
         current: 0,
+        left: 0,
         phase: Phase::Blank,
         view: false,
         opener_host: None,
@@ -130,7 +136,8 @@ fn restore(session: &mut Session, saved: Vec<SavedTab>, out: &mut Vec<Effect>) {
     }
 }
 
-/// Removes a tab; asks its page first where `ask` says so and there is a page that could object.
+/// Removes a tab; asks its page first where `ask` says so and there is a page that could object. Asking twice in a row,
+/// without using the page in between, is insisting.
 fn close(session: &mut Session, id: TabId, ask: bool, out: &mut Vec<Effect>) {
     let Some(tab) = session.tabs.get_mut(&id) else { return };
     if ask && tab.view && matches!(tab.phase, Phase::Ready | Phase::Loading) && !tab.closing {
@@ -351,7 +358,8 @@ fn open_view(session: &mut Session, id: TabId, out: &mut Vec<Effect>) {
         let load = Load { url: segment.url.clone(), user_gesture: true, ..Load::default() };
         is_stale.then_some(load)
     });
-    let command = Command::Open(OpenView { load, visible, ..OpenView::default() });
+    let fallback_url = segment.url.clone();
+    let command = Command::Open(OpenView { load, visible, fallback_url, ..OpenView::default() });
     out.push(Effect::Send { host, tab: id, command, snapshot });
 }
 

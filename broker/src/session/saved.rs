@@ -134,6 +134,7 @@ impl SavedTab {
             workspace: self.workspace,
             segments,
             current,
+            left: current,
             phase: Phase::Lazy,
             view: false,
             opener_host: None,

@@ -111,6 +111,8 @@ pub struct Tab {
     pub segments: Vec<Segment>,
     /// Which of them is shown.
     pub current: usize,
+    /// The stretch that was shown before: its host's last snapshot may still be on its way.
+    pub left: usize,
     /// What it shows.
     pub phase: Phase,
     /// The host has a view for it.
@@ -172,6 +174,7 @@ impl PageLoad {
 pub enum Event {
     Open { load: Option<PageLoad>, workspace: String, background: bool, opener: Option<TabId> },
     Close { tab: TabId, ask: bool },
+    StillUsed(TabId),
     Activate(TabId),
     Move { tab: TabId, index: usize },
     ReopenClosed,

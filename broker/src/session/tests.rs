@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use regen_proto::kernel::v1::host_command::Body as Command;
 use regen_proto::kernel::v1::page_event::Body;
-use regen_proto::kernel::v1::{Load, LoadFinished, NavigationCommitted, NewTab};
+use regen_proto::kernel::v1::{Load, LoadFailed, LoadFinished, NavigationCommitted, NewTab};
 use regen_proto::site::Site;
 
 use super::*;
@@ -128,6 +128,48 @@ fn the_last_snapshot_of_a_host_that_was_left_is_kept_with_its_own_stretch() {
     snapshot(&mut session, A, tab, b"late");
     assert_eq!(session.tabs[&tab].segments[0].snapshot.session_state, b"late");
     assert!(session.tabs[&tab].segments[1].snapshot.session_state.is_empty());
+}
+
+#[test]
+fn a_failed_load_cannot_put_a_foreign_address_into_the_bar() {
+    let mut session = Session::default();
+    let tab = loaded(&mut session, A);
+    let failed = LoadFailed { url: "https://bank.example/login".into(), reason: "x".into() };
+    page(&mut session, A, tab, Body::LoadFailed(failed));
+    assert_eq!(session.tabs[&tab].segment().url, A);
+    let own = LoadFailed { url: format!("{A}?gone"), reason: "x".into() };
+    page(&mut session, A, tab, Body::LoadFailed(own));
+    assert_eq!(session.tabs[&tab].segment().url, format!("{A}?gone"));
+}
+
+#[test]
+fn a_snapshot_of_the_page_that_was_left_goes_to_that_page_even_between_two_of_its_site() {
+    let mut session = Session::default();
+    let tab = loaded(&mut session, A);
+    snapshot(&mut session, A, tab, b"first");
+    for url in [B, A] {
+        reduce(&mut session, Event::Navigate { tab, load: PageLoad::by_user(url) });
+        reduce(&mut session, Event::HostUp(key(url)));
+        page(&mut session, url, tab, committed(url));
+    }
+    snapshot(&mut session, A, tab, b"third");
+    reduce(&mut session, Event::History { tab, delta: -1 });
+    snapshot(&mut session, A, tab, b"third, last words");
+    let states: Vec<&[u8]> = session.tabs[&tab].segments.iter().map(|s| s.snapshot.session_state.as_slice()).collect();
+    assert_eq!(states, [b"first".as_slice(), b"", b"third, last words"]);
+}
+
+#[test]
+fn going_on_with_a_tab_takes_back_the_wish_to_close_it() {
+    let mut session = Session::default();
+    let tab = loaded(&mut session, A);
+    reduce(&mut session, Event::Close { tab, ask: true });
+    assert!(session.tabs.contains_key(&tab), "its page is asked first");
+    reduce(&mut session, Event::StillUsed(tab));
+    reduce(&mut session, Event::Close { tab, ask: true });
+    assert!(session.tabs.contains_key(&tab), "and asked again");
+    reduce(&mut session, Event::Close { tab, ask: true });
+    assert!(!session.tabs.contains_key(&tab), "insisting closes");
 }
 
 #[test]

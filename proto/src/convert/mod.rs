@@ -16,7 +16,7 @@ const MAX_TEXT: usize = 16 * 1024;
 const MAX_FAVICON_SIDE: u32 = 64;
 const MAX_BUFFER_SIDE: u32 = 16_384;
 /// Largest snapshot that is accepted in a descriptor.
-pub const MAX_SNAPSHOT: u64 = 16 * 1024 * 1024;
+pub const MAX_SNAPSHOT: u64 = 4 * 1024 * 1024;
 
 /// A child's message after all checks.
 pub type FromChild = to_broker::Body;
@@ -119,7 +119,8 @@ fn permitted(role: Role, body: &FromChild) -> Result<(), Refusal> {
         FromChild::PutSnapshot(_) => ("a snapshot", Role::TabHost),
         FromChild::ShareBuffer(_) => ("a buffer", Role::TabHost),
         FromChild::Helper(_) => ("a helper process", Role::TabHost),
-        FromChild::RequestGrant(_) => ("a grant request", Role::TabHost),
+        // Grants are given, not asked for.
+        FromChild::RequestGrant(_) => ("a grant request", Role::Unspecified),
         FromChild::Reply(_) => ("a reply", Role::TabHost),
         FromChild::UserCommand(_) => ("a user command", Role::UiShell),
     };

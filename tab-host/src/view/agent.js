@@ -15,8 +15,17 @@
     return path.join(".");
   };
 
+  // What was a password once stays one, whatever a “show” button makes of it.
+  const passwords = new WeakSet();
+  const isPassword = (element) => {
+    if (element.type === "password" || /-password$/.test(element.autocomplete || "")) passwords.add(element);
+    return passwords.has(element);
+  };
+  window.addEventListener("focusin", (event) => isPassword(event.target), true);
+  window.addEventListener("pointerdown", () => document.querySelectorAll("input[type=password]").forEach(isPassword), true);
+
   const secret = (element) =>
-    element.type === "password" || element.type === "hidden" || element.type === "file" ||
+    isPassword(element) || element.type === "hidden" || element.type === "file" ||
     /\bcc-/.test(element.autocomplete || "") || /one-time-code/.test(element.autocomplete || "");
 
   // How to find a control again: by its id, or by its place in the tree.

@@ -19,7 +19,9 @@ use glib::variant::ToVariant;
 use gtk::prelude::*;
 use regen_proto::convert::FromChild;
 use regen_proto::kernel::v1::host_command::Body as Command;
-use regen_proto::kernel::v1::{Find, LoadFailed, OpenView, PutSnapshot, Query, QueryKind, Reply, Snapshot, page_event};
+use regen_proto::kernel::v1::{
+    Find, Load, LoadFailed, OpenView, PutSnapshot, Query, QueryKind, Reply, Snapshot, page_event,
+};
 use regen_proto::kernel_channel::MAX_INLINE;
 use regen_proto::page::v1::{Edit, ToPage, to_page};
 use regen_runtime::Sealed;
@@ -84,7 +86,10 @@ impl View {
             (None, None) => None,
         };
         match snapshot {
-            Some(snapshot) => view.restore(&snapshot, open.load.as_ref()),
+            Some(snapshot) => {
+                let fallback = Load { url: open.fallback_url, ..Load::default() };
+                view.restore(&snapshot, open.load.as_ref(), &fallback);
+            }
             None => {
                 if let Some(load) = &open.load {
                     view.load(load);

@@ -3,6 +3,7 @@
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
+use glib::translate::{ToGlibPtr, from_glib_full};
 use prost::Message;
 use regen_proto::convert::MAX_SNAPSHOT;
 use regen_proto::kernel::v1::{Load, Snapshot};
@@ -19,10 +20,25 @@ pub(super) fn read(payload: &OwnedFd, size: u64) -> anyhow::Result<Snapshot> {
     Ok(Snapshot::decode(bytes.as_slice())?)
 }
 
+/// The engine's list of pages; nothing where it was written by another version of it, or is damaged.
+#[expect(unsafe_code, reason = "the binding takes every answer for a list")]
+fn session_state(bytes: &[u8]) -> Option<WebViewSessionState> {
+    let bytes = glib::Bytes::from(bytes);
+    // SAFETY: the bytes live through the call; the answer is null or a list that is ours.
+    unsafe {
+        let state = webkit2gtk::ffi::webkit_web_view_session_state_new(bytes.to_glib_none().0);
+        (!state.is_null()).then(|| from_glib_full(state))
+    }
+}
+
 impl View {
     /// Restores, and loads `load` on top where the snapshot is older than the last commit.
-    pub(super) fn restore(self: &Rc<Self>, snapshot: &Snapshot, load: Option<&Load>) {
-        let state = WebViewSessionState::new(&glib::Bytes::from(&snapshot.session_state));
+    pub(super) fn restore(self: &Rc<Self>, snapshot: &Snapshot, load: Option<&Load>, fallback: &Load) {
+        let Some(state) = session_state(&snapshot.session_state) else {
+            tracing::warn!("the engine cannot read its own snapshot; the address is loaded instead");
+            self.load(load.unwrap_or(fallback));
+            return;
+        };
         self.web.restore_session_state(&state);
         if snapshot.zoom > 0.0 {
             self.web.set_zoom_level(snapshot.zoom);
@@ -35,7 +51,7 @@ impl View {
         let current = self.web.back_forward_list().and_then(|list| list.current_item());
         match current {
             Some(item) => self.web.go_to_back_forward_list_item(&item),
-            None => tracing::warn!("a snapshot without a page"),
+            None => self.load(fallback),
         }
     }
 

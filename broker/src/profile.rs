@@ -4,6 +4,7 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::fs::FlockOperation;
 use sha2::{Digest, Sha256};
@@ -108,7 +109,14 @@ impl Profile {
             .mode(0o600)
             .open(&path)
             .map_err(io_error("open", &path))?;
-        if rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
+        // A broker that is just dying holds its lock for a moment longer.
+        let free = (0..20).any(|attempt| {
+            if attempt > 0 {
+                std::thread::sleep(Duration::from_millis(25));
+            }
+            rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok()
+        });
+        if !free {
             let mut pid = String::new();
             lock.read_to_string(&mut pid).map_err(io_error("read", &path))?;
             return Err(ProfileError::InUse { path: self.root.display().to_string(), pid: pid.trim().to_owned() });

@@ -17,7 +17,7 @@ const GREEN: [u8; 3] = [0x10, 0xa0, 0x40];
 const PAGE: &str = r#"<!doctype html><title>green page</title><body style="margin:0;background:#10a040;height:100vh">
 <pre id="out" style="position:fixed;left:0;bottom:0;margin:0"></pre><input id="field" style="position:fixed;left:20px;top:20px;width:300px;height:30px">
 <script>const token = Math.random(); let clicks = [], ticks = 0;
-  const show = () => out.textContent = JSON.stringify({ token, ticks, clicks, value: field.value, w: innerWidth, h: innerHeight });
+  const show = () => out.textContent = JSON.stringify({ token, ticks, clicks, value: field.value, focus: document.activeElement.id, w: innerWidth, h: innerHeight });
   onclick = (event) => { clicks.push([event.clientX, event.clientY]); show(); }; oninput = show; onresize = show;
   setInterval(() => { ticks += 1; show(); }, 100); show();</script>"#;
 
@@ -74,6 +74,7 @@ fn clicks_and_keys_reach_the_page_where_they_are_meant() {
     scene.display.xdotool(&["mousemove", "400", &(top + 300).to_string(), "click", "1"]);
     eventually("the click", || (state(&scene.browser, 1)["clicks"][0] == serde_json::json!([400, 300])).then_some(()));
     scene.display.xdotool(&["mousemove", "100", &(top + 35).to_string(), "click", "1"]);
+    eventually("the field to have the keyboard", || (state(&scene.browser, 1)["focus"] == "field").then_some(()));
     scene.display.xdotool(&["type", "--delay", "20", "Hello 42"]);
     eventually("the text", || (state(&scene.browser, 1)["value"] == "Hello 42").then_some(()));
 }
@@ -176,6 +177,7 @@ fn copied_text_passes_through_the_users_clipboard() {
     let scene = scene();
     let top = 860 - state(&scene.browser, 1)["h"].as_i64().unwrap();
     scene.display.xdotool(&["mousemove", "100", &(top + 35).to_string(), "click", "1"]);
+    eventually("the field to have the keyboard", || (state(&scene.browser, 1)["focus"] == "field").then_some(()));
     scene.display.xdotool(&["type", "--delay", "20", "twice"]);
     eventually("the text", || (state(&scene.browser, 1)["value"] == "twice").then_some(()));
     scene.display.xdotool(&["key", "ctrl+a"]);
@@ -192,7 +194,7 @@ fn copied_text_passes_through_the_users_clipboard() {
 #[test]
 fn a_page_that_minds_being_closed_is_asked_first() {
     let minding = "<title>minding</title><body style='margin:0;background:#10a040;height:100vh'>\
-                   <script>onbeforeunload = (event) => { event.preventDefault(); return 'no'; }</script>";
+                   <script>onclick = () => document.title = 'touched';\n                   onbeforeunload = (event) => { event.preventDefault(); return 'no'; }</script>";
     let site = Site::serve(move |_| Some(regen_tests::site::Answer::page(minding)));
     let display = Display::start(1280, 860);
     let browser = Browser::in_window(&display.name(), &[&site.url(1, "/")]);
@@ -200,8 +202,10 @@ fn a_page_that_minds_being_closed_is_asked_first() {
     display.xdotool(&["search", "--sync", "--onlyvisible", "--name", "Regen", "windowfocus"]);
     // A page that was never touched may not ask.
     display.xdotool(&["mousemove", "600", "500", "click", "1"]);
-    // Nothing outside tells when the click has arrived.
-    std::thread::park_timeout(std::time::Duration::from_millis(500));
+    eventually("the click to arrive", || {
+        display.xdotool(&["click", "1"]);
+        (titles(&browser) == ["touched"]).then_some(())
+    });
     display.xdotool(&["key", "ctrl+w"]);
     eventually("the question", || (display.screenshot().share(GREEN, 300, 250, 680, 400) < 0.9).then_some(()));
     assert_eq!(titles(&browser).len(), 1, "nothing is closed unasked");

@@ -2,7 +2,7 @@
 //! transparent web view. What the chrome covers is its input shape; everything else goes to the page.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
@@ -21,11 +21,13 @@ use wry::{WebViewBuilder, WebViewBuilderExtUnix, WebViewExtUnix};
 
 use crate::assets;
 use crate::bridge::{FromChrome, Rect, ToChrome};
-use crate::frames::Frames;
+use crate::frames::{FrameError, Frames};
 use crate::input::Input;
 use crate::link::{HostId, Outbox, ToMain};
 use crate::pages::Pages;
 
+/// Frames that may wait for their memory.
+const MOST_EARLY: usize = 64;
 /// The size of a first window.
 const SIZE: (i32, i32) = (1280, 860);
 
@@ -38,6 +40,8 @@ pub(crate) struct Window {
     outbox: Outbox,
     pages: Pages,
     frames: RefCell<Frames>,
+    /// Frames whose memory has not arrived yet.
+    early: RefCell<HashMap<(HostId, u64), (u64, FrameReady)>>,
     tabs: RefCell<BTreeMap<u64, Tab>>,
     order: RefCell<Vec<u64>>,
     active: Cell<u64>,
@@ -72,6 +76,7 @@ impl Window {
             outbox,
             pages,
             frames: RefCell::default(),
+            early: RefCell::default(),
             tabs: RefCell::default(),
             order: RefCell::default(),
             active: Cell::default(),
@@ -191,13 +196,20 @@ impl Window {
                 self.activate(order.active);
             }
             Some(shell_update::Body::Buffer(shared)) => {
-                if let Some(memfd) = descriptors.into_iter().next()
-                    && let Err(error) = self.frames.borrow_mut().announce(shared, memfd)
-                {
+                let announced =
+                    descriptors.into_iter().next().map(|memfd| self.frames.borrow_mut().announce(shared, memfd));
+                if let Some(Err(error)) = announced {
                     tracing::error!("a host's buffer is refused: {error}");
                 }
+                let early = self.early.borrow_mut().remove(&(shared.host, shared.buffer));
+                if let Some((tab, frame)) = early {
+                    self.frame(shared.host, tab, &frame);
+                }
             }
-            Some(shell_update::Body::HostGone(gone)) => self.frames.borrow_mut().host_gone(gone.host),
+            Some(shell_update::Body::HostGone(gone)) => {
+                self.frames.borrow_mut().host_gone(gone.host);
+                self.early.borrow_mut().retain(|(host, _), _| *host != gone.host);
+            }
             _ => {}
         }
         if let Some(message) = ToChrome::from_update(update) {
@@ -295,7 +307,15 @@ impl Window {
         let tab = message.tab;
         // A host speaks about its own tabs only.
         let is_its = self.tabs.borrow().get(&tab).is_some_and(|known| known.host == host);
-        let Some(body) = message.body.filter(|_| is_its) else { return };
+        let Some(body) = message.body else { return };
+        if !is_its {
+            // Its tab may only just be on its way here; then the whole picture is asked for when it has arrived.
+            if let from_page::Body::Frame(frame) = body {
+                let released = BufferReleased { buffer: frame.buffer };
+                self.pages.send(host, tab, to_page::Body::BufferReleased(released));
+            }
+            return;
+        }
         let is_active = tab == self.active.get();
         match body {
             from_page::Body::Frame(frame) => self.frame(host, tab, &frame),
@@ -313,8 +333,14 @@ impl Window {
     }
 
     fn frame(&self, host: HostId, tab: u64, frame: &FrameReady) {
-        match self.frames.borrow_mut().take(host, tab, frame) {
+        let taken = self.frames.borrow_mut().take(host, tab, frame);
+        match taken {
             Ok(()) => {}
+            // Its memory comes by way of the broker, and may be slower than its announcement.
+            Err(FrameError::Unknown) if self.early.borrow().len() < MOST_EARLY => {
+                self.early.borrow_mut().insert((host, frame.buffer), (tab, frame.clone()));
+                return;
+            }
             // Frames of a former size may still be on their way.
             Err(error) => tracing::debug!("a frame is not shown: {error}"),
         }

@@ -66,7 +66,16 @@ get("home").addEventListener("click", home);
 get("zoom-level").addEventListener("click", withTab((tab) => send("zoom", { tab: tab.id, zoom: 1 })));
 
 address.addEventListener("input", () => { editing = true; });
-address.addEventListener("focus", () => requestAnimationFrame(() => address.select()));
+// At once, not a frame later: what is typed right after Ctrl+L must not be selected and typed over.
+let focusedByPointer = false;
+address.addEventListener("focus", () => address.select());
+address.addEventListener("mousedown", () => { focusedByPointer = document.activeElement !== address; });
+address.addEventListener("mouseup", (event) => {
+  // The click that brings the keyboard here would otherwise undo the selection.
+  if (focusedByPointer && address.selectionStart === address.selectionEnd) address.select();
+  if (focusedByPointer) event.preventDefault();
+  focusedByPointer = false;
+});
 address.addEventListener("blur", () => { editing = false; paint(); });
 address.addEventListener("keydown", (event) => {
   if (event.key !== "Escape") return;

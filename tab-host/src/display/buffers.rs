@@ -45,6 +45,11 @@ impl ViewBuffers {
         self.buffers.len() < MOST || self.buffers.iter().any(|buffer| !buffer.in_use)
     }
 
+    /// The window starts over: it may have missed what it was told.
+    pub(super) fn take_back(&mut self) {
+        self.buffers.iter_mut().for_each(|buffer| buffer.in_use = false);
+    }
+
     pub(super) fn damage(&mut self, area: Area) {
         for buffer in &mut self.buffers {
             buffer.stale = buffer.stale.union(area);

@@ -108,11 +108,15 @@ impl Compositor {
             self.resize_output();
         }
         let view = self.view(id);
-        if (view.width, view.height, view.scale) != (width, height, scale) {
-            (view.width, view.height, view.scale) = (width, height, scale);
-            view.damage_all();
+        let resized = (view.width, view.height, view.scale) != (width, height, scale);
+        (view.width, view.height, view.scale) = (width, height, scale);
+        // The window says this when it begins to show a view: whatever it missed before, it gets a whole picture now.
+        view.buffers.take_back();
+        view.damage_all();
+        if resized {
             self.configure_view(id);
         }
+        self.arm_tick();
     }
 
     /// The topmost surface of a view at a point, with its position.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use regen_broker::options::BrowserOptions;
 use regen_broker::profile::Profile;
-use regen_proto::control::v1::{OpenTabRequest, StatusRequest};
+use regen_proto::control::v1::{OpenTabRequest, StatusReply, StatusRequest};
 
 use crate::arguments::Output;
 use crate::client::{Client, Failure};
@@ -20,7 +20,12 @@ const START: Duration = Duration::from_secs(20);
 
 pub(crate) async fn launch(mut browser: BrowserOptions, detach: bool, output: Output) -> Result<ExitCode, Failure> {
     match Client::connect(browser.profile.as_deref()).await {
-        Ok(client) => return open_there(client, &browser, output).await,
+        Ok(mut client) => {
+            // A browser that is just dying still takes connections, and answers none.
+            if let Ok(status) = client.api.status(StatusRequest { memory: false }).await {
+                return open_there(client, &browser, &status.into_inner(), output).await;
+            }
+        }
         Err(Failure::NotRunning(_)) => {}
         Err(other) => return Err(other),
     }
@@ -35,15 +40,19 @@ fn has_display() -> bool {
     ["WAYLAND_DISPLAY", "DISPLAY"].iter().any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))
 }
 
-async fn open_there(mut client: Client, browser: &BrowserOptions, output: Output) -> Result<ExitCode, Failure> {
+async fn open_there(
+    mut client: Client,
+    browser: &BrowserOptions,
+    status: &StatusReply,
+    output: Output,
+) -> Result<ExitCode, Failure> {
     for url in &browser.urls {
         let request = OpenTabRequest { url: url.clone(), ..OpenTabRequest::default() };
         let tab = client.api.open_tab(request).await?.into_inner().tab.unwrap_or_default();
         render::tab(&tab, output);
     }
     if browser.urls.is_empty() {
-        let status = client.api.status(StatusRequest { memory: false }).await?.into_inner();
-        let pid = status.broker.map_or(0, |broker| broker.pid);
+        let pid = status.broker.as_ref().map_or(0, |broker| broker.pid);
         eprintln!("regen: a browser already runs on this profile (process {pid})");
     }
     Ok(ExitCode::SUCCESS)
@@ -80,9 +89,10 @@ async fn start_detached(browser: &BrowserOptions, output: Output) -> Result<Exit
     let mut child = command.spawn()?;
     let deadline = Instant::now() + START;
     while Instant::now() < deadline {
-        if let Ok(mut client) = Client::connect(browser.profile.as_deref()).await {
-            let status = client.api.status(StatusRequest { memory: false }).await?.into_inner();
-            render::started(&status, output);
+        if let Ok(mut client) = Client::connect(browser.profile.as_deref()).await
+            && let Ok(status) = client.api.status(StatusRequest { memory: false }).await
+        {
+            render::started(&status.into_inner(), output);
             return Ok(ExitCode::SUCCESS);
         }
         if let Some(status) = child.try_wait()? {

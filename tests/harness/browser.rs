@@ -61,9 +61,16 @@ impl Browser {
     /// A browser with a window on this X display.
     #[must_use]
     pub fn in_window(display: &str, options: &[&str]) -> Self {
+        let browser = Self::not_started_in_window(display, options);
+        browser.start();
+        browser
+    }
+
+    /// A fresh profile whose browser will have a window on this X display.
+    #[must_use]
+    pub fn not_started_in_window(display: &str, options: &[&str]) -> Self {
         let mut browser = Self::not_started(options);
         browser.display = Some(display.to_owned());
-        browser.start();
         browser
     }
 
@@ -94,6 +101,12 @@ impl Browser {
         self.home.path().join("profile")
     }
 
+    /// The home folder of this browser's user.
+    #[must_use]
+    pub fn user_home(&self) -> PathBuf {
+        self.home.path().join("home")
+    }
+
     /// Where downloads arrive.
     #[must_use]
     pub fn downloads(&self) -> PathBuf {
@@ -108,6 +121,7 @@ impl Browser {
             .env("REGEN_PROFILE", self.profile())
             .env("XDG_RUNTIME_DIR", self.home.path())
             .env("XDG_DOWNLOAD_DIR", self.downloads())
+            .env("HOME", self.user_home())
             .env_remove("DISPLAY")
             .env_remove("WAYLAND_DISPLAY")
             .stdin(Stdio::null());

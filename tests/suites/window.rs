@@ -52,6 +52,32 @@ fn state(browser: &Browser, tab: u64) -> serde_json::Value {
     })
 }
 
+#[test]
+fn a_picked_file_reaches_the_page_and_nothing_else_does() {
+    let page = r#"<!doctype html><title>upload</title><body style="margin:0;background:#10a040;height:100vh">
+      <input type="file" id="file" style="position:fixed;left:20px;top:20px;width:300px;height:40px"><pre id="out" style="margin-top:100px"></pre>
+      <script>file.onchange = async () => out.textContent = file.files[0].name + ": " + await file.files[0].text();
+      setInterval(() => document.title = "h" + innerHeight, 200)</script>"#;
+    let site = Site::pages(&[("/", page)]);
+    let display = Display::start(1280, 860);
+    let browser = Browser::not_started_in_window(&display.name(), &[&site.url(1, "/")]);
+    std::fs::create_dir_all(browser.user_home()).unwrap();
+    std::fs::write(browser.user_home().join("notes.txt"), "what it says").unwrap();
+    browser.start();
+    eventually("the page", || (display.screenshot().share(GREEN, 100, 300, 1000, 400) > 0.95).then_some(()));
+    display.xdotool(&["search", "--sync", "--onlyvisible", "--name", "Regen|^h[0-9]", "windowfocus"]);
+    let height: i64 = eventually("the page to have the window's size", || {
+        titles(&browser)[0].strip_prefix('h')?.parse().ok().filter(|height| *height < 790)
+    });
+    display.xdotool(&["mousemove", "60", &(860 - height + 40).to_string(), "click", "1"]);
+    eventually("the file chooser", || (display.screenshot().share(GREEN, 400, 300, 480, 300) < 0.1).then_some(()));
+    eventually("the file to be picked", || {
+        display.xdotool(&["key", "Down"]);
+        display.xdotool(&["key", "Return"]);
+        browser.text(1).contains("notes.txt: what it says").then_some(())
+    });
+}
+
 /// The bars are drawn: not green, not black, and with the many shades that text and icons have.
 fn has_bars(screen: &Screen) -> bool {
     screen.share(GREEN, 0, 0, 1280, 80) < 0.01 && screen.share([0, 0, 0], 0, 0, 1280, 80) < 0.2 && screen.colours() > 40

@@ -3,6 +3,8 @@
 
 mod assets;
 mod bridge;
+mod commands;
+mod cursor;
 mod frames;
 mod input;
 mod link;

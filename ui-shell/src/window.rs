@@ -10,17 +10,13 @@ use gtk::cairo::{RectangleInt, Region};
 use gtk::gdk;
 use gtk::prelude::*;
 use regen_proto::kernel::v1::user_command::Body as Command;
-use regen_proto::kernel::v1::{
-    ChooseFiles, Find, FindInTab, History, MoveTab, MuteTab, Navigate, OpenTab, PinTab, ReloadTab, ShellUpdate, Tab,
-    ZoomTab, shell_update,
-};
-use regen_proto::kernel::v1::{Empty, TabState};
+use regen_proto::kernel::v1::{Empty, ShellUpdate, Tab, TabState, shell_update};
 use regen_proto::page::v1::{BufferReleased, Cursor, Focus, FrameReady, FromPage, Geometry, from_page, to_page};
 use webkit2gtk::{HitTestResultExt, WebViewExt};
 use wry::{WebViewBuilder, WebViewBuilderExtUnix, WebViewExtUnix};
 
 use crate::assets;
-use crate::bridge::{FromChrome, Rect, ToChrome};
+use crate::bridge::{Rect, ToChrome};
 use crate::frames::{FrameError, Frames};
 use crate::input::Input;
 use crate::link::{HostId, Outbox, ToMain};
@@ -49,7 +45,7 @@ pub(crate) struct Window {
     page: Cell<Rect>,
     pub(crate) page_focused: Cell<bool>,
     fullscreen: Cell<bool>,
-    chrome_ready: Cell<bool>,
+    pub(crate) chrome_ready: Cell<bool>,
     unsent: RefCell<Vec<ToChrome>>,
     pub(crate) input: Input,
 }
@@ -389,7 +385,7 @@ impl Window {
         let shape = if cursor.hidden {
             gdk::Cursor::for_display(&display, gdk::CursorType::BlankCursor)
         } else {
-            cursor_image(&display, cursor)
+            crate::cursor::image(&display, cursor)
         };
         gdk_window.set_cursor(shape.as_ref());
     }
@@ -400,7 +396,7 @@ impl Window {
         self.flush();
     }
 
-    fn flush(&self) {
+    pub(crate) fn flush(&self) {
         if !self.chrome_ready.get() {
             return;
         }
@@ -419,46 +415,8 @@ impl Window {
         }
     }
 
-    fn from_chrome(self: &Rc<Self>, message: FromChrome) {
-        match message {
-            FromChrome::Ready => {
-                self.chrome_ready.set(true);
-                self.flush();
-            }
-            FromChrome::Layout { page, covers } => self.lay_out(page, &covers),
-            FromChrome::FocusPage => self.focus_page(true),
-            FromChrome::FocusChrome => self.focus_page(false),
-            FromChrome::ToggleFullscreen => self.toggle_fullscreen(),
-            FromChrome::OpenTab { input, background } => self.command(Command::OpenTab(OpenTab { input, background })),
-            FromChrome::CloseTab { tab } => self.command(Command::CloseTab(tab)),
-            FromChrome::ActivateTab { tab } => self.command(Command::ActivateTab(tab)),
-            FromChrome::MoveTab { tab, index } => self.command(Command::MoveTab(MoveTab { tab, index })),
-            FromChrome::ReopenClosed => self.command(Command::ReopenClosed(Empty {})),
-            FromChrome::DuplicateTab { tab } => self.command(Command::DuplicateTab(tab)),
-            FromChrome::PinTab { tab, pinned } => self.command(Command::Pin(PinTab { tab, pinned })),
-            FromChrome::MuteTab { tab, muted } => self.command(Command::Mute(MuteTab { tab, muted })),
-            FromChrome::Navigate { tab, input } => self.command(Command::Navigate(Navigate { tab, input })),
-            FromChrome::History { tab, delta } => self.command(Command::History(History { tab, delta })),
-            FromChrome::Reload { tab, bypass_cache } => {
-                self.command(Command::Reload(ReloadTab { tab, bypass_cache }));
-            }
-            FromChrome::Stop { tab } => self.command(Command::Stop(tab)),
-            FromChrome::Zoom { tab, zoom } => self.command(Command::Zoom(ZoomTab { tab, zoom })),
-            FromChrome::Find { tab, text, forward, next } => {
-                self.command(Command::Find(FindInTab { tab, find: Some(Find { text, forward, next }) }));
-            }
-            FromChrome::SessionAnswer { restore } => self.command(Command::SessionAnswer(restore)),
-            FromChrome::ChooseFiles { tab, request, paths } => {
-                self.command(Command::ChooseFiles(ChooseFiles { tab, request, paths }));
-            }
-            FromChrome::ListDirectory { path } => self.command(Command::ListDirectory(path)),
-            FromChrome::CancelDownload { download } => self.command(Command::CancelDownload(download)),
-            FromChrome::Quit => self.command(Command::Quit(Empty {})),
-        }
-    }
-
     /// The chrome says where the page is, and what it covers: that becomes its input shape.
-    fn lay_out(&self, page: Rect, covers: &[Rect]) {
+    pub(crate) fn lay_out(&self, page: Rect, covers: &[Rect]) {
         let region = Region::create();
         for cover in covers {
             #[expect(clippy::cast_possible_truncation, reason = "saturates; a window is not that large")]
@@ -507,27 +465,4 @@ impl Window {
     pub(crate) fn zoom(&self) -> f64 {
         self.tabs.borrow().get(&self.active.get()).map_or(1.0, |tab| tab.zoom)
     }
-}
-
-fn cursor_image(display: &gdk::Display, cursor: &Cursor) -> Option<gdk::Cursor> {
-    const LARGEST: u32 = 128;
-    let size = |value: u32| i32::try_from(value).ok().filter(|_| (1..=LARGEST).contains(&value));
-    let (width, height) = (size(cursor.width)?, size(cursor.height)?);
-    if cursor.bgra.len() != cursor.width as usize * cursor.height as usize * 4 {
-        return None;
-    }
-    let stride = width.checked_mul(4)?;
-    let surface = gtk::cairo::ImageSurface::create_for_data(
-        cursor.bgra.to_vec(),
-        gtk::cairo::Format::ARgb32,
-        width,
-        height,
-        stride,
-    );
-    let surface = surface.ok()?;
-    let scale = f64::from(cursor.scale.clamp(1, 2));
-    surface.set_device_scale(scale, scale);
-    let hotspot = |value: u32, most: u32| f64::from(value.min(most)) / scale;
-    let (x, y) = (hotspot(cursor.hotspot_x, cursor.width), hotspot(cursor.hotspot_y, cursor.height));
-    Some(gdk::Cursor::from_surface(display, &surface, x, y))
 }

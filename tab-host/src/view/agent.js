@@ -14,6 +14,8 @@
     }
     return path.join(".");
   };
+  // restore.js, in this same world, needs it too.
+  globalThis.framePath = framePath;
 
   // What was a password once stays one, whatever a “show” button makes of it.
   const passwords = new WeakSet();

@@ -4,17 +4,6 @@
   const forms = "$FORMS";
   const [scrollX, scrollY] = "$SCROLL";
 
-  const framePath = () => {
-    const path = [];
-    for (let frame = window; frame !== frame.parent; frame = frame.parent) {
-      const siblings = frame.parent.frames;
-      let index = 0;
-      while (index < siblings.length && siblings[index] !== frame) index += 1;
-      path.unshift(index);
-    }
-    return path.join(".");
-  };
-
   const GIVE_UP = Date.now() + 10000;
   let touched = false;
   for (const kind of ["wheel", "keydown", "pointerdown", "touchstart"]) {
@@ -31,7 +20,7 @@
     element.dispatchEvent(new Event("change", { bubbles: true }));
   };
 
-  const mine = forms[framePath()];
+  const mine = forms[globalThis.framePath()];
   let waiting = mine && mine.url === location.href ? mine.edits.slice() : [];
   const fillWhatIsThere = () => {
     waiting = waiting.filter((edit) => {

@@ -1,0 +1,51 @@
+//! What the chrome asks for → what the broker is asked for.
+
+use std::rc::Rc;
+
+use regen_proto::kernel::v1::user_command::Body as Command;
+use regen_proto::kernel::v1::{
+    ChooseFiles, Empty, Find, FindInTab, History, MoveTab, MuteTab, Navigate, OpenTab, PinTab, ReloadTab, ZoomTab,
+};
+
+use crate::bridge::FromChrome;
+use crate::window::Window;
+
+impl Window {
+    pub(crate) fn from_chrome(self: &Rc<Self>, message: FromChrome) {
+        match message {
+            FromChrome::Ready => {
+                self.chrome_ready.set(true);
+                self.flush();
+            }
+            FromChrome::Layout { page, covers } => self.lay_out(page, &covers),
+            FromChrome::FocusPage => self.focus_page(true),
+            FromChrome::FocusChrome => self.focus_page(false),
+            FromChrome::ToggleFullscreen => self.toggle_fullscreen(),
+            FromChrome::OpenTab { input, background } => self.command(Command::OpenTab(OpenTab { input, background })),
+            FromChrome::CloseTab { tab } => self.command(Command::CloseTab(tab)),
+            FromChrome::ActivateTab { tab } => self.command(Command::ActivateTab(tab)),
+            FromChrome::MoveTab { tab, index } => self.command(Command::MoveTab(MoveTab { tab, index })),
+            FromChrome::ReopenClosed => self.command(Command::ReopenClosed(Empty {})),
+            FromChrome::DuplicateTab { tab } => self.command(Command::DuplicateTab(tab)),
+            FromChrome::PinTab { tab, pinned } => self.command(Command::Pin(PinTab { tab, pinned })),
+            FromChrome::MuteTab { tab, muted } => self.command(Command::Mute(MuteTab { tab, muted })),
+            FromChrome::Navigate { tab, input } => self.command(Command::Navigate(Navigate { tab, input })),
+            FromChrome::History { tab, delta } => self.command(Command::History(History { tab, delta })),
+            FromChrome::Reload { tab, bypass_cache } => {
+                self.command(Command::Reload(ReloadTab { tab, bypass_cache }));
+            }
+            FromChrome::Stop { tab } => self.command(Command::Stop(tab)),
+            FromChrome::Zoom { tab, zoom } => self.command(Command::Zoom(ZoomTab { tab, zoom })),
+            FromChrome::Find { tab, text, forward, next } => {
+                self.command(Command::Find(FindInTab { tab, find: Some(Find { text, forward, next }) }));
+            }
+            FromChrome::SessionAnswer { restore } => self.command(Command::SessionAnswer(restore)),
+            FromChrome::ChooseFiles { tab, request, paths } => {
+                self.command(Command::ChooseFiles(ChooseFiles { tab, request, paths }));
+            }
+            FromChrome::ListDirectory { path } => self.command(Command::ListDirectory(path)),
+            FromChrome::CancelDownload { download } => self.command(Command::CancelDownload(download)),
+            FromChrome::Quit => self.command(Command::Quit(Empty {})),
+        }
+    }
+}

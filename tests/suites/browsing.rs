@@ -176,6 +176,22 @@ fn a_colour_is_picked_in_a_dialog_over_the_page() {
 }
 
 #[test]
+fn a_date_is_picked_in_a_calendar_over_the_page() {
+    let page = r#"<body style="margin:0"><input type="date" id="d" value="2026-03-10"
+      style="position:absolute;left:10px;top:10px;width:200px;height:40px"><p id="out" style="margin-top:400px"></p>
+      <script>d.onchange = () => out.textContent = "picked " + d.value</script>"#;
+    let site = Site::pages(&[("/", page)]);
+    let browser = Browser::headless();
+    let tab = browser.open(&site.url(1, "/"));
+    browser.input(tab, &["--click", "150,30"]);
+    // The calendar hangs below its field, with the days of March in rows.
+    eventually("a day of the calendar to be picked", || {
+        browser.input(tab, &["--click", "110,160"]);
+        browser.text(tab).contains("picked 2026-03-").then_some(())
+    });
+}
+
+#[test]
 fn a_second_start_opens_a_tab_in_the_running_browser() {
     let site = Site::pages(&[("/a", "<title>a</title>"), ("/b", "<title>b</title>")]);
     let browser = Browser::headless();

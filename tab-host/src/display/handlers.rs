@@ -12,7 +12,7 @@ use smithay::reexports::wayland_server::{Client, Resource, backend::ClientData};
 use smithay::utils::{Rectangle, SERIAL_COUNTER, Serial};
 use smithay::wayland::buffer::BufferHandler;
 use smithay::wayland::compositor::{
-    CompositorClientState, CompositorHandler, CompositorState, get_parent, with_states,
+    CompositorClientState, CompositorHandler, CompositorState, get_parent, is_sync_subsurface, with_states,
 };
 use smithay::wayland::output::OutputHandler;
 use smithay::wayland::selection::data_device::set_data_device_focus;
@@ -64,7 +64,14 @@ impl CompositorHandler for Compositor {
     }
 
     fn commit(&mut self, surface: &WlSurface) {
-        let changed = pixels::take_commit(surface);
+        // What a synchronised subsurface (a popover) commits counts when its parent commits.
+        let committed = if is_sync_subsurface(surface) { Vec::new() } else { pixels::tree(surface) };
+        let mut changed = None;
+        let mut changed_on_top = false;
+        for one in committed {
+            let area = pixels::take_commit(&one);
+            if one == *surface { changed = area } else { changed_on_top |= area.is_some() }
+        }
         if self.cursor.as_ref() == Some(surface) {
             self.cursor_changed();
         }
@@ -83,11 +90,15 @@ impl CompositorHandler for Compositor {
         {
             self.first_configure(&toplevel);
         }
-        if let (Some(area), Some(id)) = (changed, self.view_of(&root))
+        if let Some(id) = self.view_of(&root)
             && let Some(view) = self.views.get_mut(&id)
         {
             let is_page = view.toplevel.as_ref().is_some_and(|toplevel| toplevel.wl_surface() == surface);
-            if is_page { view.buffers.damage(area) } else { view.damage_all() }
+            match changed {
+                Some(area) if is_page && !changed_on_top => view.buffers.damage(area),
+                None if !changed_on_top => {}
+                _ => view.damage_all(),
+            }
         }
         self.arm_tick();
     }

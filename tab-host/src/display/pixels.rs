@@ -8,7 +8,7 @@ use smithay::reexports::wayland_server::protocol::wl_surface::WlSurface;
 use smithay::utils::{Logical, Point};
 use smithay::wayland::compositor::{
     BufferAssignment, Damage, SubsurfaceCachedState, SurfaceAttributes, SurfaceData, TraversalAction, with_states,
-    with_surface_tree_downward,
+    with_surface_tree_downward, with_surface_tree_upward,
 };
 use smithay::wayland::shm::with_buffer_contents;
 
@@ -149,13 +149,26 @@ fn damaged(damage: &[Damage], scale: i32) -> Area {
     })
 }
 
+/// A surface and everything on it.
+pub(super) fn tree(root: &WlSurface) -> Vec<WlSurface> {
+    let mut surfaces = Vec::new();
+    with_surface_tree_downward(
+        root,
+        (),
+        |_, _, ()| TraversalAction::DoChildren(()),
+        |surface, _, ()| surfaces.push(surface.clone()),
+        |_, _, ()| true,
+    );
+    surfaces
+}
+
 /// Runs `draw` on each surface of a tree that shows something, from the bottom up, with its logical position.
 pub(super) fn each_in_tree(
     root: &WlSurface,
     origin: Point<i32, Logical>,
     mut draw: impl FnMut(&WlSurface, Point<i32, Logical>, &Pixels),
 ) {
-    with_surface_tree_downward(
+    with_surface_tree_upward(
         root,
         origin,
         |_, states, parent| TraversalAction::DoChildren(*parent + offset(states)),

@@ -3,6 +3,7 @@
 pub mod certificates;
 pub mod control;
 pub mod kernel;
+pub mod keyboard;
 pub mod launcher;
 pub mod logs;
 pub mod options;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::Parser;
 use regen_broker::kernel::{Kernel, Options, Setup};
+use regen_broker::keyboard::Keyboard;
 use regen_broker::options::BrowserOptions;
 use regen_broker::profile::Profile;
 use regen_broker::{certificates, control, launcher, logs, store};
@@ -46,6 +47,7 @@ async fn run(
         headless: arguments.headless,
         size: arguments.size.unwrap_or((1280, 800)),
         scale: arguments.scale.unwrap_or(1),
+        keyboard: Keyboard::of_user(),
         ca_bundle,
         extra_ca,
     };

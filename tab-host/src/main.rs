@@ -23,8 +23,7 @@ fn main() -> anyhow::Result<()> {
     let link = link::start(Role::TabHost)?;
     let configure = &link.configure;
     let site = Site::parse(&configure.site)?;
-    let size = (configure.width, configure.height, configure.scale);
-    let display = display::start(size, configure.headless, link.outbox.clone())?;
+    let display = display::start(configure.clone(), link.outbox.clone())?;
     link.set_display(display.clone())?;
     gtk::init()?;
     host::run(site, link, display)

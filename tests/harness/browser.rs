@@ -24,6 +24,7 @@ pub struct Browser {
     programs: PathBuf,
     display: Option<String>,
     options: Vec<String>,
+    variables: Vec<(String, String)>,
 }
 
 impl Default for Browser {
@@ -55,6 +56,7 @@ impl Browser {
             programs: programs(),
             display: None,
             options: options.iter().map(|&option| option.to_owned()).collect(),
+            variables: Vec::new(),
         }
     }
 
@@ -72,6 +74,13 @@ impl Browser {
         let mut browser = Self::not_started(options);
         browser.display = Some(display.to_owned());
         browser
+    }
+
+    /// With one more environment variable.
+    #[must_use]
+    pub fn with_variable(mut self, name: &str, value: &str) -> Self {
+        self.variables.push((name.to_owned(), value.to_owned()));
+        self
     }
 
     /// Uses programs from another folder.
@@ -124,6 +133,7 @@ impl Browser {
             .env("HOME", self.user_home())
             .env_remove("DISPLAY")
             .env_remove("WAYLAND_DISPLAY")
+            .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null());
         if let Some(display) = &self.display {
             command.env("DISPLAY", display);

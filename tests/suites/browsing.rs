@@ -192,6 +192,19 @@ fn a_date_is_picked_in_a_calendar_over_the_page() {
 }
 
 #[test]
+fn keys_mean_what_the_users_layout_says() {
+    let site = Site::pages(&[("/", MIRROR)]);
+    let browser = Browser::not_started(&["--headless"]).with_variable("XKB_DEFAULT_LAYOUT", "de");
+    browser.start();
+    let tab = browser.open(&site.url(1, "/"));
+    browser.input(tab, &["--click", "50,25"]);
+    // Key names are places on a US keyboard: where it has y, a German one has z.
+    browser.input(tab, &["--key", "y"]);
+    browser.input(tab, &["--type", "üß"]);
+    browser.wait_for_text(tab, r#""value":"züß""#);
+}
+
+#[test]
 fn a_second_start_opens_a_tab_in_the_running_browser() {
     let site = Site::pages(&[("/a", "<title>a</title>"), ("/b", "<title>b</title>")]);
     let browser = Browser::headless();

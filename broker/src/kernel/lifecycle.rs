@@ -126,6 +126,9 @@ impl Kernel {
             height: self.options.size.1,
             scale: self.options.scale,
             dark: false,
+            keyboard_layout: self.options.keyboard.layout.clone(),
+            keyboard_variant: self.options.keyboard.variant.clone(),
+            keyboard_options: self.options.keyboard.options.clone(),
         };
         self.send(id, ForChild::Hello(version::hello(Role::Unspecified)), Vec::new());
         self.send(id, ForChild::Configure(configure), Vec::new());

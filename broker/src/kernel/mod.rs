@@ -21,6 +21,7 @@ use regen_proto::convert::{ForChild, FromChild};
 use regen_proto::kernel::v1::{Reply, Role};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::keyboard::Keyboard;
 use crate::launcher::{FromLauncherBody, Launcher};
 use crate::profile::Profile;
 use crate::session::{self, Event, HostKey, Session, TabId};
@@ -67,6 +68,8 @@ pub struct Options {
     pub size: (u32, u32),
     /// Scale factor where there is no window.
     pub scale: u32,
+    /// For pages: the layout that the user's keys have.
+    pub keyboard: Keyboard,
     /// The profile's certificate authorities, over the machine's.
     pub ca_bundle: Option<PathBuf>,
     /// How many of them the profile added.

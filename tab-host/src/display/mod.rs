@@ -16,6 +16,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use regen_proto::kernel::v1::Configure;
 use regen_proto::page::v1::{FromPage, HoverLink, ToPage, from_page};
 use smithay::input::keyboard::{KeyboardHandle, XkbConfig};
 use smithay::input::pointer::PointerHandle;
@@ -132,11 +133,11 @@ pub(crate) struct Compositor {
 }
 
 /// Starts the display's thread. Returns when its socket can be connected to.
-pub(crate) fn start(size: (u32, u32, u32), headless: bool, outbox: Outbox) -> anyhow::Result<DisplayHandleTo> {
+pub(crate) fn start(configure: Configure, outbox: Outbox) -> anyhow::Result<DisplayHandleTo> {
     let (sender, commands) = channel();
     let (ready, wait) = std::sync::mpsc::channel();
     std::thread::Builder::new().name("display".into()).spawn(move || {
-        let outcome = run(size, headless, outbox.clone(), commands, &ready);
+        let outcome = run(&configure, outbox.clone(), commands, &ready);
         let reason = match outcome {
             Ok(()) => "the display ended".to_owned(),
             Err(error) => format!("the display failed: {error}"),
@@ -148,8 +149,7 @@ pub(crate) fn start(size: (u32, u32, u32), headless: bool, outbox: Outbox) -> an
 }
 
 fn run(
-    size: (u32, u32, u32),
-    headless: bool,
+    configure: &Configure,
     outbox: Outbox,
     commands: Channel<DisplayCommand>,
     ready: &std::sync::mpsc::Sender<()>,
@@ -157,7 +157,7 @@ fn run(
     let mut event_loop: EventLoop<'static, Compositor> = EventLoop::try_new()?;
     let display: Display<Compositor> = Display::new()?;
     let handle = event_loop.handle();
-    let mut compositor = Compositor::new(&display, handle.clone(), size, headless, outbox)?;
+    let mut compositor = Compositor::new(&display, handle.clone(), configure, outbox)?;
 
     let socket = ListeningSocketSource::with_name("wayland-0")?;
     handle
@@ -203,14 +203,25 @@ impl Compositor {
     fn new(
         display: &Display<Self>,
         handle: LoopHandle<'static, Self>,
-        size: (u32, u32, u32),
-        headless: bool,
+        configure: &Configure,
         outbox: Outbox,
     ) -> anyhow::Result<Self> {
         let dh = display.handle();
         let mut seat_state = SeatState::new();
         let mut seat = seat_state.new_wl_seat(&dh, "seat");
-        let keyboard = seat.add_keyboard(XkbConfig::default(), 400, 30)?;
+        let layout = XkbConfig {
+            layout: &configure.keyboard_layout,
+            variant: &configure.keyboard_variant,
+            options: (!configure.keyboard_options.is_empty()).then(|| configure.keyboard_options.clone()),
+            ..XkbConfig::default()
+        };
+        let keyboard = match seat.add_keyboard(layout, 400, 30) {
+            Ok(keyboard) => keyboard,
+            Err(error) => {
+                tracing::warn!("no keyboard layout “{}” ({error}): taking the default", configure.keyboard_layout);
+                seat.add_keyboard(XkbConfig::default(), 400, 30)?
+            }
+        };
         let pointer = seat.add_pointer();
         let physical = PhysicalProperties {
             size: (0, 0).into(),
@@ -238,7 +249,7 @@ impl Compositor {
             unclaimed: Vec::new(),
             window: None,
             focused: None,
-            default_size: size,
+            default_size: (configure.width, configure.height, configure.scale),
             tick_armed: false,
             last_tick: Instant::now(),
             started: Instant::now(),
@@ -248,7 +259,6 @@ impl Compositor {
             typing: String::new(),
             display: dh,
         };
-        tracing::debug!(headless, "display ready");
         compositor.resize_output();
         Ok(compositor)
     }

@@ -57,8 +57,17 @@ fn fill_in(browser: &Browser, tab: u64) {
 }
 
 fn is_back(browser: &Browser, tab: u64) {
+    let mut last = Value::Null;
+    let mut say = |now: &Value| {
+        let seen = serde_json::json!([now["name"], now["words"], now["check"], now["y"]]);
+        if seen != last {
+            println!("the page has {seen}");
+            last = seen;
+        }
+    };
     eventually("everything to be back", || {
         let now = state(browser, tab);
+        say(&now);
         let whole = now["name"] == "Ada" && now["words"] == "two words" && now["check"] == true && now["y"] == 700;
         whole.then_some(())
     });

@@ -56,6 +56,7 @@ fn fill_in(browser: &Browser, tab: u64) {
     browser.regen(&["session", "save"]).unwrap();
 }
 
+#[expect(clippy::print_stdout, reason = "says what was missing, should it fail")]
 fn is_back(browser: &Browser, tab: u64) {
     let mut last = Value::Null;
     let mut say = |now: &Value| {

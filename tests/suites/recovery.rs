@@ -51,7 +51,7 @@ fn fill_in(browser: &Browser, tab: u64) {
     browser.input(tab, &["--scroll", "0,700"]);
     eventually("the page to have it all", || {
         let now = state(browser, tab);
-        (now["y"] == 700 && now["secret"] == "hunter2").then_some(())
+        (now["y"] == 700 && now["secret"] == "hunter2" && now["name"] == "Ada").then_some(())
     });
     browser.regen(&["session", "save"]).unwrap();
 }

@@ -90,8 +90,13 @@ impl Compositor {
     pub(super) fn deliver_waiting(&mut self, id: ViewId) {
         let Some(view) = self.views.get_mut(&id).filter(|view| !view.waiting_input.is_empty()) else { return };
         if view.has_picture() {
+            let answers = std::mem::take(&mut view.waiting_answers);
             for message in std::mem::take(&mut view.waiting_input) {
                 self.page_message(message);
+            }
+            for answer in answers {
+                // Whoever asked may have given up.
+                let _ = answer.send(());
             }
         }
     }

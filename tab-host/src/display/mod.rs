@@ -72,7 +72,7 @@ pub(crate) enum DisplayCommand {
     /// The pointer is over a link, or no longer.
     Hover(ViewId, HoverLink),
     /// Answered when everything before it has been sent to the page.
-    Delivered(oneshot::Sender<()>),
+    Delivered(ViewId, oneshot::Sender<()>),
     /// A view was closed.
     Forget(ViewId),
 }
@@ -100,6 +100,7 @@ pub(crate) struct View {
     buffers: ViewBuffers,
     captures: Vec<oneshot::Sender<Picture>>,
     waiting_input: Vec<ToPage>,
+    waiting_answers: Vec<oneshot::Sender<()>>,
 }
 
 /// The compositor.
@@ -287,7 +288,12 @@ impl Compositor {
             DisplayCommand::Hover(tab, link) => {
                 self.tell_window(FromPage { tab, body: Some(from_page::Body::HoverLink(link)) });
             }
-            DisplayCommand::Delivered(answer) => {
+            DisplayCommand::Delivered(view, answer) => {
+                let view = self.view(view);
+                if !view.waiting_input.is_empty() {
+                    view.waiting_answers.push(answer);
+                    return;
+                }
                 // A client that has gone is noticed on its next event; whoever asked may have gone too.
                 let _ = self.display.flush_clients();
                 let _ = answer.send(());
@@ -321,6 +327,7 @@ impl Compositor {
             buffers: ViewBuffers::default(),
             captures: Vec::new(),
             waiting_input: Vec::new(),
+            waiting_answers: Vec::new(),
         })
     }
 

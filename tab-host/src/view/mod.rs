@@ -300,7 +300,7 @@ impl View {
         const MOST: u32 = 4000;
         let Some(host) = self.host() else { return };
         let (done, delivered) = oneshot::channel();
-        host.display.send(DisplayCommand::Delivered(done));
+        host.display.send(DisplayCommand::Delivered(self.id.get(), done));
         let view = Rc::clone(self);
         glib::MainContext::default().spawn_local_with_priority(glib::Priority::LOW, async move {
             // The display only goes away with this process.

@@ -228,6 +228,16 @@ impl Browser {
         processes.iter().filter(|process| process["role"] == role).filter_map(pid).collect()
     }
 
+    /// The one process of a role, as soon as it is ready.
+    #[must_use]
+    pub fn daemon(&self, role: &str) -> i32 {
+        eventually(role, || {
+            let status = self.status();
+            let daemon = status["processes"].as_array()?.iter().find(|process| process["role"] == role)?.clone();
+            (daemon["state"] == "ready").then(|| i32::try_from(daemon["pid"].as_i64()?).ok()).flatten()
+        })
+    }
+
     /// The process that shows a tab.
     #[must_use]
     pub fn pid_of_tab(&self, tab: u64) -> i32 {

@@ -65,7 +65,7 @@ fn namespaces_are_new_and_only_the_net_daemon_shares_the_network() {
     browser.open(&site.url(1, "/"));
     browser.open(&site.url(2, "/"));
     let broker = browser.broker();
-    let net = browser.pids_of("net-daemon")[0];
+    let net = browser.daemon("net-daemon");
     let mut seen = HashSet::new();
     for pid in sandboxed(&browser) {
         for kind in ["user", "pid", "mnt", "ipc", "uts", "cgroup"] {
@@ -126,7 +126,7 @@ fn a_tab_host_sees_a_small_read_only_file_view_and_only_its_own_bucket() {
 #[test]
 fn a_child_inherits_its_channel_and_nothing_else() {
     let browser = Browser::headless();
-    let agent = browser.pids_of("agent-daemon")[0];
+    let agent = browser.daemon("agent-daemon");
     let mut kinds: Vec<String> = fs::read_dir(format!("/proc/{agent}/fd"))
         .unwrap()
         .filter_map(|entry| Some(fs::read_link(entry.ok()?.path()).ok()?.to_string_lossy().into_owned()))

@@ -37,7 +37,7 @@ fn without_the_net_daemon_pages_fail_closed_and_retry_works_when_it_is_back() {
 #[test]
 fn a_hung_net_daemon_is_replaced() {
     let browser = Browser::headless();
-    let old = browser.pids_of("net-daemon")[0];
+    let old = browser.daemon("net-daemon");
     browser.regen(&["kill", "net-daemon", "--signal", "STOP"]).unwrap();
     eventually("another one", || browser.pids_of("net-daemon").first().copied().filter(|pid| *pid != old && *pid != 0));
 }

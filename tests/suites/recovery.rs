@@ -236,7 +236,7 @@ fn what_is_typed_is_saved_by_itself_soon() {
 fn a_killed_daemon_is_back_at_once() {
     let browser = Browser::headless();
     for role in ["net-daemon", "agent-daemon"] {
-        let old = browser.pids_of(role)[0];
+        let old = browser.daemon(role);
         browser.regen(&["kill", role]).unwrap();
         eventually("another process", || {
             let status = browser.status();

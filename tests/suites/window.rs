@@ -147,7 +147,7 @@ fn a_menu_lies_over_the_page_and_leaves_nothing_behind() {
 fn a_killed_window_comes_back_and_nothing_is_reloaded() {
     let scene = scene();
     let before = state(&scene.browser, 1);
-    let old = scene.browser.pids_of("ui-shell")[0];
+    let old = scene.browser.daemon("ui-shell");
     scene.browser.regen(&["kill", "ui-shell"]).unwrap();
     eventually("another window process", || {
         scene.browser.pids_of("ui-shell").first().copied().filter(|pid| *pid != old && *pid != 0)

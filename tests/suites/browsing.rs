@@ -183,9 +183,11 @@ fn a_date_is_picked_in_a_calendar_over_the_page() {
     let site = Site::pages(&[("/", page)]);
     let browser = Browser::headless();
     let tab = browser.open(&site.url(1, "/"));
-    browser.input(tab, &["--click", "150,30"]);
-    // The calendar hangs below its field, with the days of March in rows.
+    // The calendar hangs below its field, with the days of March in rows. It slides open; a click that comes too early
+    // closes it again.
     eventually("a day of the calendar to be picked", || {
+        browser.input(tab, &["--click", "150,30"]);
+        std::thread::park_timeout(std::time::Duration::from_millis(700));
         browser.input(tab, &["--click", "110,160"]);
         browser.text(tab).contains("picked 2026-03-").then_some(())
     });

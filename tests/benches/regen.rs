@@ -18,14 +18,13 @@ use std::collections::HashMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use regen_tests::window::Display;
-use regen_tests::{Browser, process};
+use regen_tests::{Browser, MiniBrowser, process};
 
 const RUNS: usize = 10;
 const DOCUMENTS: &str = "/usr/share/doc/python3-doc/html";
@@ -172,48 +171,6 @@ fn big(mut stream: &TcpStream, tell: &Sender<(Seen, Instant)>) -> std::io::Resul
     Ok(())
 }
 
-fn mini_browser() -> PathBuf {
-    let path =
-        Path::new("/usr/lib").join(format!("{}-linux-gnu", std::env::consts::ARCH)).join("webkit2gtk-4.1/MiniBrowser");
-    assert!(path.exists(), "MiniBrowser is part of libwebkit2gtk-4.1-0");
-    path
-}
-
-/// MiniBrowser with a profile of its own. Ends with its value.
-struct Mini(Child, #[expect(dead_code, reason = "its profile lives as long")] tempfile::TempDir);
-
-impl Mini {
-    fn start(display: &Display, url: &str) -> Self {
-        let home = tempfile::tempdir().unwrap();
-        fs::create_dir_all(home.path().join("Downloads")).unwrap();
-        let child = Command::new(mini_browser())
-            .arg(url)
-            .env("DISPLAY", display.name())
-            .env("HOME", home.path())
-            .env("XDG_CACHE_HOME", home.path().join("cache"))
-            .env("XDG_DATA_HOME", home.path().join("data"))
-            .env("XDG_CONFIG_HOME", home.path().join("config"))
-            .env("GDK_BACKEND", "x11")
-            .env("LIBGL_ALWAYS_SOFTWARE", "1")
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        Self(child, home)
-    }
-}
-
-impl Drop for Mini {
-    fn drop(&mut self) {
-        let helpers = process::descendants(i32::try_from(self.0.id()).unwrap());
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-        for pid in helpers.keys() {
-            process::signal(*pid, rustix::process::Signal::KILL);
-        }
-    }
-}
-
 fn median(mut times: Vec<Duration>) -> Duration {
     times.sort_unstable();
     times[times.len() / 2]
@@ -253,13 +210,13 @@ fn starts(server: &Server, display: &Display) {
     for run in 0..=RUNS {
         server.forget();
         let start = Instant::now();
-        let mini = Mini::start(display, &server.url(1, PAGE));
+        let mini = MiniBrowser::start(display, &[&server.url(1, PAGE)]);
         let their_start = server.wait(Seen::Done) - start;
         drop(mini);
 
         server.forget();
         *server.next.lock().unwrap() = SECOND.to_owned();
-        let mini = Mini::start(display, &server.url(1, PAGE));
+        let mini = MiniBrowser::start(display, &[&server.url(1, PAGE)]);
         let left = server.wait(Seen::Leaving);
         let their_next = server.wait(Seen::Done) - left;
         drop(mini);
@@ -303,7 +260,7 @@ fn downloads(server: &Server, display: &Display) {
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for _ in 0..3 {
         server.forget();
-        let mini = Mini::start(display, &server.url(1, "/big"));
+        let mini = MiniBrowser::start(display, &[&server.url(1, "/big")]);
         let start = server.wait(Seen::BigStarted);
         theirs.push(server.wait(Seen::BigSent) - start);
         drop(mini);

@@ -4,15 +4,17 @@
 #![expect(clippy::missing_panics_doc, reason = "a harness fails by panicking")]
 
 pub mod browser;
+pub mod mini_browser;
 pub mod process;
 pub mod site;
-mod tls;
+pub mod tls;
 pub mod window;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 pub use browser::{Browser, Failed};
+pub use mini_browser::MiniBrowser;
 pub use site::Site;
 
 /// Things that take a machine longer than this have gone wrong.

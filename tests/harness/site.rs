@@ -110,7 +110,7 @@ impl Site {
         for (listener, address) in listeners.into_iter().zip(ADDRESSES) {
             let host = std::net::Ipv4Addr::from(address).to_string();
             let (handler, requests, config) = (Arc::clone(&handler), Arc::clone(&site.requests), Arc::clone(&config));
-            std::thread::spawn(move || crate::tls::serve(&listener, &host, &config, &*handler, &requests));
+            std::thread::spawn(move || crate::tls::serve(&listener, &host, &config, &handler, &requests));
         }
         site
     }

@@ -176,6 +176,24 @@ fn a_colour_is_picked_in_a_dialog_over_the_page() {
 }
 
 #[test]
+fn a_date_is_picked_in_a_calendar_over_the_page() {
+    let page = r#"<body style="margin:0"><input type="date" id="d" value="2026-03-10"
+      style="position:absolute;left:10px;top:10px;width:200px;height:40px"><p id="out" style="margin-top:400px"></p>
+      <script>d.onchange = () => out.textContent = "picked " + d.value</script>"#;
+    let site = Site::pages(&[("/", page)]);
+    let browser = Browser::headless();
+    let tab = browser.open(&site.url(1, "/"));
+    // The calendar hangs below its field, with the weeks of March in rows; the third of them is another than the 10th's.
+    // A click on the field opens or closes it, and it slides: a click on a day may come too early.
+    eventually("a day of the calendar to be picked", || {
+        browser.input(tab, &["--click", "150,30"]);
+        std::thread::park_timeout(std::time::Duration::from_millis(700));
+        browser.input(tab, &["--click", "163,178"]);
+        browser.text(tab).contains("picked 2026-03-").then_some(())
+    });
+}
+
+#[test]
 fn keys_mean_what_the_users_layout_says() {
     let site = Site::pages(&[("/", MIRROR)]);
     let browser = Browser::not_started(&["--headless"]).with_variable("XKB_DEFAULT_LAYOUT", "de");

@@ -9,8 +9,9 @@
 
 use std::net::TcpListener;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::CertificateParams;
 use regen_tests::site::Answer;
+use regen_tests::tls::Authority;
 use regen_tests::{Browser, Site, eventually};
 use rustix::process::Signal;
 
@@ -99,28 +100,6 @@ fn a_name_that_does_not_exist_is_named() {
     assert!(reason.contains("no-such-host.invalid") && reason.contains("resolved"), "{reason}");
 }
 
-struct Authority {
-    issuer: CertifiedIssuer<'static, KeyPair>,
-}
-
-impl Authority {
-    fn new(name: &str) -> Self {
-        let mut parameters = CertificateParams::new(Vec::new()).unwrap();
-        parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        parameters.distinguished_name.push(rcgen::DnType::CommonName, name);
-        Self { issuer: CertifiedIssuer::self_signed(parameters, KeyPair::generate().unwrap()).unwrap() }
-    }
-
-    fn issue(&self, names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> (String, String) {
-        let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
-        let mut parameters = CertificateParams::new(names).unwrap();
-        change(&mut parameters);
-        let key = KeyPair::generate().unwrap();
-        let certificate = parameters.signed_by(&key, &self.issuer).unwrap();
-        (certificate.pem(), key.serialize_pem())
-    }
-}
-
 fn https(authority: &Authority, names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> Site {
     let (certificate, key) = authority.issue(names, change);
     Site::serve_tls(certificate, key, |_| Some(Answer::page("<title>secret</title><p>over TLS</p>")))
@@ -131,7 +110,7 @@ fn https_works_with_an_authority_that_the_profile_adds() {
     let authority = Authority::new("test authority");
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("ca.pem");
-    std::fs::write(&file, authority.issuer.pem()).unwrap();
+    std::fs::write(&file, authority.pem()).unwrap();
     let browser = Browser::with_options(&["--headless", "--extra-ca", file.to_str().unwrap()]);
     assert_eq!(browser.status()["extra_ca"], 1);
     let site = https(&authority, &["127.0.0.1"], |_| {});

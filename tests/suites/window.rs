@@ -201,9 +201,12 @@ fn button(screen: &Screen) -> Option<(usize, usize)> {
 #[test]
 fn copied_text_passes_through_the_users_clipboard() {
     let scene = scene();
-    let top = 860 - state(&scene.browser, 1)["h"].as_i64().unwrap();
-    scene.display.xdotool(&["mousemove", "100", &(top + 35).to_string(), "click", "1"]);
-    eventually("the field to have the keyboard", || (state(&scene.browser, 1)["focus"] == "field").then_some(()));
+    eventually("the field to have the keyboard", || {
+        // The window may still be finding its size.
+        let top = 860 - state(&scene.browser, 1)["h"].as_i64()?;
+        scene.display.xdotool(&["mousemove", "100", &(top + 35).to_string(), "click", "1"]);
+        (state(&scene.browser, 1)["focus"] == "field").then_some(())
+    });
     scene.display.xdotool(&["type", "--delay", "20", "twice"]);
     eventually("the text", || (state(&scene.browser, 1)["value"] == "twice").then_some(()));
     scene.display.xdotool(&["key", "ctrl+a"]);

@@ -4,8 +4,8 @@ use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use prost::Message;
-use regen_proto::convert::{ForChild, MAX_SNAPSHOT};
-use regen_proto::kernel::v1::{HostCommand, PageEvent, PutSnapshot, Snapshot, host_command, page_event};
+use regen_proto::convert::{ForChild, MAX_BODY, MAX_SNAPSHOT};
+use regen_proto::kernel::v1::{HostCommand, OpenView, PageEvent, PutSnapshot, Snapshot, host_command, page_event};
 use regen_proto::kernel_channel::MAX_INLINE;
 use regen_runtime::{Sealed, read_sealed};
 
@@ -97,6 +97,14 @@ impl Kernel {
     ) {
         let Some(child) = self.child_of_host(host) else { return };
         let mut attachments = Vec::new();
+        let mut body = None;
+        if let host_command::Body::Open(OpenView { load: Some(load), .. }) | host_command::Body::Navigate(load) =
+            &mut command
+            && load.body.len() > MAX_INLINE / 2
+        {
+            load.body_size = load.body.len() as u64;
+            body = Some(std::mem::take(&mut load.body));
+        }
         if let host_command::Body::Open(open) = &mut command {
             let zoom = self.session.tabs.get(&tab).map_or(1.0, |tab| tab.zoom);
             let wire = snapshot.map(|snapshot| snapshot.to_wire(zoom));
@@ -111,17 +119,36 @@ impl Kernel {
                 inline => open.snapshot = inline,
             }
         }
+        // A body comes last: see `Load.body_size`.
+        match body.map(|body| Sealed::new(&body)).transpose() {
+            Ok(sealed) => attachments.extend(sealed.map(Attachment::Payload)),
+            Err(error) => {
+                tracing::error!("cannot hand over a form: {error}");
+                return;
+            }
+        }
         self.send(child, ForChild::Command(HostCommand { tab, body: Some(command) }), attachments);
     }
 
     /// What a tab-host says about its pages.
-    pub(super) fn page_event(&mut self, id: ChildId, event: PageEvent) {
+    pub(super) fn page_event(&mut self, id: ChildId, event: PageEvent, descriptors: &[OwnedFd]) {
         let Some(host) = self.children.get(&id).and_then(|child| child.host.clone()) else { return };
         let Some(mut body) = event.body else { return };
         // Only the window and the control API attest gestures, not the host.
         let by_user = self.gestures.get(&event.tab).is_some_and(|at| Instant::now().duration_since(*at) < GESTURE);
         match &mut body {
-            page_event::Body::Handover(load) => load.user_gesture = by_user,
+            page_event::Body::Handover(load) => {
+                load.user_gesture = by_user;
+                if let Some(payload) = descriptors.first() {
+                    match read_sealed(payload, std::mem::take(&mut load.body_size), MAX_BODY) {
+                        Ok(body) => load.body = body.into(),
+                        Err(error) => {
+                            self.violation(id, &Violation::Channel(format!("a form that cannot be read: {error}")));
+                            return;
+                        }
+                    }
+                }
+            }
             page_event::Body::NewTab(wanted) => {
                 wanted.user_gesture = by_user;
                 // One gesture opens one tab.

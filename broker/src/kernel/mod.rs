@@ -247,7 +247,7 @@ impl Kernel {
             FromChild::Telemetry(line) => tracing::info!(role = child::role_name(child.role), "{}", line.message),
             FromChild::RequestGrant(_) => self.violation(id, &Violation::Channel("a request for a grant".into())),
             FromChild::Helper(helper) => self.helper_started(id, helper, descriptors),
-            FromChild::PageEvent(event) => self.page_event(id, event),
+            FromChild::PageEvent(event) => self.page_event(id, event, &descriptors),
             FromChild::PutSnapshot(put) => self.put_snapshot(id, put, descriptors),
             FromChild::ShareBuffer(buffer) => self.share_buffer(id, &buffer, descriptors),
             FromChild::Reply(reply) => {

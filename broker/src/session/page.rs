@@ -7,7 +7,7 @@ use regen_proto::site::Site;
 
 use super::reduce::{navigate, open, refuse, remove, set_phase};
 use super::saved::SavedSnapshot;
-use super::state::{Effect, HostKey, PageLoad, Phase, Session, TabId};
+use super::state::{Effect, HostKey, PageLoad, Phase, Segment, Session, TabId};
 
 pub(super) fn event(session: &mut Session, host: &HostKey, id: TabId, event: Body, out: &mut Vec<Effect>) {
     let Some(tab) = session.tabs.get_mut(&id).filter(|tab| tab.view && tab.host().as_ref() == Some(host)) else {
@@ -96,13 +96,36 @@ fn commit(session: &mut Session, host: &HostKey, id: TabId, committed: Navigatio
 }
 
 /// The main frame wants to go to another site: another host takes the tab, with what the page may say about itself.
-fn handover(session: &mut Session, host: &HostKey, id: TabId, load: Load, out: &mut Vec<Effect>) {
+fn handover(session: &mut Session, host: &HostKey, id: TabId, mut load: Load, out: &mut Vec<Effect>) {
+    let Some(tab) = session.tabs.get_mut(&id) else { return };
+    if let Some(pending) = tab.pending.as_ref().filter(|_| load.continues) {
+        // A server sent on what the broker itself had this host load: whoever started that is who started this.
+        load.initiator.clone_from(&pending.initiator);
+        load.referrer.clone_from(&pending.referrer);
+        load.user_gesture |= pending.user_gesture;
+        load.continues = false;
+        check_and_go(session, host, id, load, out);
+        return;
+    }
+    if tab.opener_host.is_some() {
+        // A window that turns out to have no opener becomes a tab like any other; a gesture has opened it.
+        load.user_gesture |= tab.pending.take().is_some_and(|pending| pending.user_gesture);
+        *tab.segment_mut() = Segment::default();
+    }
     let from_here = !load.initiator.is_empty() && host.site.may_show(&load.initiator);
     if !from_here {
         let reason = format!("claimed a navigation of {} for itself", shorten(&load.initiator));
         out.push(Effect::KillHost { host: host.clone(), reason });
         return;
     }
+    // What a page may say about itself is its own affair, as long as it says it about itself.
+    if !host.site.may_show(&load.referrer) {
+        load.referrer.clear();
+    }
+    check_and_go(session, host, id, load, out);
+}
+
+fn check_and_go(session: &mut Session, host: &HostKey, id: TabId, load: Load, out: &mut Vec<Effect>) {
     let method = load.method.as_str();
     if !(method.is_empty() || method == "GET" || method == "POST") {
         let why = format!("A page tried to open an address with the method {}.", shorten(method));
@@ -115,11 +138,12 @@ fn handover(session: &mut Session, host: &HostKey, id: TabId, load: Load, out: &
         return;
     }
     if method == "POST" && load.body.is_empty() {
-        let why = "The form could not be carried over to the other site. Nothing was sent; go back and try again.";
+        let why = "This form could not be carried over to the other site: what it holds is larger than 32 MB, cannot be read, \
+                   or is sent there in a way that Regen does not follow. Nothing was sent; go back to the form to change it.";
         refuse(session, id, load.url, why.to_owned(), out);
         return;
     }
-    navigate(session, id, PageLoad(with_own_referrer(load)), out);
+    navigate(session, id, PageLoad(load), out);
 }
 
 /// What the other site learns: at most the origin that the host may speak for.
@@ -153,6 +177,7 @@ fn popup_opened(session: &mut Session, host: &HostKey, opener: TabId, popup: &Po
         tab.view = true;
         tab.phase = Phase::Loading;
         tab.segment_mut().url.clone_from(&popup.url);
+        tab.pending = Some(Load { url: popup.url.clone(), user_gesture: true, ..Load::default() });
     }
     answer_popup(host, id, popup.token, false, out);
     out.push(Effect::TabChanged(id));

@@ -378,10 +378,17 @@ fn host_up(session: &mut Session, host: &HostKey, out: &mut Vec<Effect>) {
 
 fn host_died(session: &mut Session, host: &HostKey, reason: &str, given_up: bool, out: &mut Vec<Effect>) {
     let mut affected = Vec::new();
+    let mut unsent = Vec::new();
     for tab in session.tabs.values_mut().filter(|tab| tab.host().as_ref() == Some(host)) {
         tab.view = false;
         tab.audible = false;
         if tab.phase == Phase::Lazy {
+            continue;
+        }
+        // A form that was on its way may have arrived: only the user may send it once more.
+        if let Some(form) = tab.pending.take_if(|load| load.method == "POST") {
+            unsent.push((tab.id, form.url));
+            tab.phase = Phase::Lazy;
             continue;
         }
         tab.phase = if given_up { Phase::Sad(reason.to_owned()) } else { Phase::Recovering };
@@ -394,6 +401,10 @@ fn host_died(session: &mut Session, host: &HostKey, reason: &str, given_up: bool
         } else {
             out.push(Effect::TabChanged(*id));
         }
+    }
+    for (id, url) in unsent {
+        let why = "The process ended while a form was being sent here. It is not sent again by itself: go back to the form.";
+        refuse(session, id, url, why.to_owned(), out);
     }
     let wanted = affected.iter().any(|(_, closing, popup)| !closing && !popup);
     session.hosts.remove(host);

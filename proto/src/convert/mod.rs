@@ -17,6 +17,8 @@ const MAX_FAVICON_SIDE: u32 = 64;
 const MAX_BUFFER_SIDE: u32 = 16_384;
 /// Largest snapshot that is accepted in a descriptor.
 pub const MAX_SNAPSHOT: u64 = 4 * 1024 * 1024;
+/// Largest form that moves to another site, in bytes as it travels: chosen files of 32 MiB in base64, and some room.
+pub const MAX_BODY: u64 = 48 * 1024 * 1024;
 
 /// A child's message after all checks.
 pub type FromChild = to_broker::Body;
@@ -163,7 +165,8 @@ fn well_formed(body: &FromChild, descriptors: usize) -> Result<(), Refusal> {
         }
         FromChild::PageEvent(event) => {
             page_event(event.body.as_ref().ok_or_else(|| Refusal::Malformed("an unknown page event".into()))?)?;
-            0
+            let large = matches!(&event.body, Some(page_event::Body::Handover(load)) if load.body_size > 0);
+            usize::from(large)
         }
         FromChild::UserCommand(command) => {
             let body = command.body.as_ref().ok_or_else(|| Refusal::Malformed("an unknown user command".into()))?;
@@ -197,7 +200,14 @@ fn load(load: &Load) -> Result<(), Refusal> {
     limit("an initiator", load.initiator.len(), MAX_URL)?;
     limit("a method", load.method.len(), 32)?;
     limit("a content type", load.content_type.len(), 1024)?;
-    limit("a body", load.body.len(), MAX_INLINE)
+    limit("a body", load.body.len(), MAX_INLINE)?;
+    if load.body_size > MAX_BODY {
+        return Err(Refusal::Oversized { field: "a body", got: load.body_size, limit: MAX_BODY });
+    }
+    if load.body_size > 0 && !load.body.is_empty() {
+        return Err(Refusal::Malformed("a body travels inline or in a descriptor, one of the two".into()));
+    }
+    Ok(())
 }
 
 fn page_event(event: &page_event::Body) -> Result<(), Refusal> {
@@ -218,7 +228,11 @@ fn page_event(event: &page_event::Body) -> Result<(), Refusal> {
         }
         Body::Handover(wanted) => load(wanted),
         Body::NewTab(wanted) => {
-            load(wanted.load.as_ref().ok_or_else(|| Refusal::Malformed("a new tab without a load".into()))?)
+            let wanted = wanted.load.as_ref().ok_or_else(|| Refusal::Malformed("a new tab without a load".into()))?;
+            if wanted.body_size > 0 {
+                return Err(Refusal::Malformed("a new tab with a large body".into()));
+            }
+            load(wanted)
         }
         Body::PopupOpened(popup) => limit("a URL", popup.url.len(), MAX_URL),
         Body::FileChooser(chooser) => {

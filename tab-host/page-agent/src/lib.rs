@@ -23,6 +23,14 @@ struct Handover {
     initiator: String,
     referrer: String,
     method: String,
+    redirected: bool,
+}
+
+/// The main frame's load: where it began, and where a server has sent it.
+#[derive(Debug)]
+struct MainLoad {
+    first: String,
+    now: String,
 }
 
 #[derive(Debug, Default)]
@@ -30,7 +38,7 @@ struct Agent {
     site: Option<Site>,
     handovers: HashMap<u64, Handover>,
     /// The main frame's load of each page.
-    main: HashMap<u64, String>,
+    main: HashMap<u64, MainLoad>,
     /// Popups with an opener live in its host, whatever they show.
     popups: Vec<u64>,
 }
@@ -80,12 +88,13 @@ unsafe extern "C" fn message(
     let page = Page::new(page).id();
     let (name, words) = sys::read_message(message);
     AGENT.with_borrow_mut(|agent| match (name.as_str(), words.as_slice()) {
-        ("handover", [url, initiator, referrer, method]) => {
+        ("handover", [url, initiator, referrer, method, redirected]) => {
             let handover = Handover {
                 url: without_fragment(url),
                 initiator: initiator.clone(),
                 referrer: referrer.clone(),
                 method: method.clone(),
+                redirected: redirected == "redirected",
             };
             agent.handovers.insert(page, handover);
         }
@@ -106,27 +115,33 @@ fn decide(page: Page, request: Request, redirected_from: Option<&str>) -> bool {
     let is_main = match redirected_from {
         None => without_fragment(&page.uri()) == without_fragment(&url),
         Some(former) => {
-            AGENT.with_borrow(|agent| agent.main.get(&id).is_some_and(|main| *main == without_fragment(former)))
+            AGENT.with_borrow(|agent| agent.main.get(&id).is_some_and(|main| main.now == without_fragment(former)))
         }
     };
     if !is_main {
         return false;
     }
     AGENT.with_borrow_mut(|agent| {
-        agent.main.insert(id, without_fragment(&url));
+        let now = without_fragment(&url);
+        let former = agent.main.remove(&id);
+        let is_first_page = former.is_none();
+        let first = former.filter(|_| redirected_from.is_some()).map_or_else(|| now.clone(), |main| main.first);
+        agent.main.insert(id, MainLoad { first: first.clone(), now });
         let handover = agent.handovers.remove(&id).filter(|handover| handover.url == without_fragment(&url));
         if let Some(handover) = handover {
             speak_for_initiator(request, &handover);
         }
-        if agent.popups.contains(&id) {
-            return false;
+        let popup = agent.popups.iter().position(|popup| *popup == id);
+        match popup {
+            // A window that was opened without an opener is a tab like any other.
+            Some(popup) if is_first_page && !page.has_opener() => {
+                agent.popups.swap_remove(popup);
+            }
+            Some(_) => return false,
+            None if agent.site.as_ref().is_some_and(|site| site.may_show(&url)) => return false,
+            None => {}
         }
-        let belongs = agent.site.as_ref().is_some_and(|site| site.may_show(&url));
-        if belongs {
-            return false;
-        }
-        let referrer = request.header("Referer");
-        page.send("handover", &[&url, &request.method(), &referrer]);
+        page.send("handover", &[&url, &request.method(), &request.header("Referer"), &first]);
         true
     })
 }
@@ -135,7 +150,7 @@ fn decide(page: Page, request: Request, redirected_from: Option<&str>) -> bool {
 fn speak_for_initiator(request: Request, handover: &Handover) {
     request.set_header("Referer", &handover.referrer);
     if handover.method == "POST" {
-        request.set_header("Origin", &handover.initiator);
+        request.set_header("Origin", if handover.redirected { "null" } else { &handover.initiator });
     }
 }
 

@@ -16,7 +16,10 @@ opaque!(
     WebKitURIResponse,
     WebKitUserMessage,
     GVariant,
-    SoupMessageHeaders
+    SoupMessageHeaders,
+    WebKitFrame,
+    JSCContext,
+    JSCValue
 );
 
 type gpointer = *mut c_void;
@@ -39,6 +42,11 @@ unsafe extern "C" {
     fn g_variant_n_children(value: *mut GVariant) -> usize;
     fn g_variant_unref(value: *mut GVariant);
     fn webkit_web_page_get_id(page: *mut WebKitWebPage) -> u64;
+    fn webkit_web_page_get_main_frame(page: *mut WebKitWebPage) -> *mut WebKitFrame;
+    fn webkit_frame_get_js_context(frame: *mut WebKitFrame) -> *mut JSCContext;
+    fn jsc_context_evaluate(context: *mut JSCContext, code: *const c_char, length: isize) -> *mut JSCValue;
+    fn jsc_value_to_boolean(value: *mut JSCValue) -> gboolean;
+    fn g_object_unref(object: gpointer);
     fn webkit_web_page_get_uri(page: *mut WebKitWebPage) -> *const c_char;
     fn webkit_web_page_send_message_to_view(
         page: *mut WebKitWebPage,
@@ -133,6 +141,19 @@ impl Page {
     pub(crate) fn id(self) -> u64 {
         // SAFETY: the page is alive while one of its signal handlers runs, which is the only place that makes a `Page`.
         unsafe { webkit_web_page_get_id(self.0) }
+    }
+
+    /// Whether the document that is shown can reach the window that opened it.
+    pub(crate) fn has_opener(self) -> bool {
+        // SAFETY: as in `id`; a page has a main frame, and the context and the value are ours to release.
+        unsafe {
+            let context = webkit_frame_get_js_context(webkit_web_page_get_main_frame(self.0));
+            let value = jsc_context_evaluate(context, c"window.opener !== null".as_ptr(), -1);
+            let has_opener = jsc_value_to_boolean(value) != 0;
+            g_object_unref(value.cast());
+            g_object_unref(context.cast());
+            has_opener
+        }
     }
 
     pub(crate) fn uri(self) -> String {

@@ -96,6 +96,22 @@
     if (window === window.top) post({ kind: "scroll", x: window.scrollX, y: window.scrollY });
   };
 
+  // A file's bytes in base64, at once: the page may be gone in the next moment. Nothing when it cannot be read.
+  const contentOf = (file) => {
+    const url = URL.createObjectURL(file);
+    try {
+      const request = new XMLHttpRequest();
+      request.open("GET", url, false);
+      request.overrideMimeType("text/plain; charset=x-user-defined");
+      request.send();
+      return Uint8Array.from(request.responseText, (letter) => letter.charCodeAt(0) & 0xff).toBase64();
+    } catch {
+      return null;
+    } finally {
+      URL.revokeObjectURL(url);
+    }
+  };
+
   // What a form sends, should it go to another site: the engine does not tell its embedder.
   let submitter = null;
   window.addEventListener("submit", (event) => { submitter = event.submitter; }, true);
@@ -105,16 +121,25 @@
     submitter = null;
     const attribute = (name, overriding) => (by && by.getAttribute(overriding)) || form.getAttribute(name) || "";
     if (attribute("method", "formmethod").toLowerCase() !== "post") return;
+    const action = new URL(attribute("action", "formaction") || location.href, document.baseURI);
+    const enctype = attribute("enctype", "formenctype").toLowerCase() || "application/x-www-form-urlencoded";
+    // Only a form that carries its files to another host needs their contents here.
+    const needed = enctype === "multipart/form-data" && action.hostname !== location.hostname;
     const entries = [];
+    let incomplete = false;
+    let room = 32 << 20;
     for (const [name, value] of event.formData) {
-      if (typeof value === "string") entries.push([name, value]);
-      else if (value.size === 0) entries.push([name, { name: value.name, type: value.type, data: "" }]);
+      if (typeof value === "string") {
+        entries.push([name, value]);
+        room -= value.length;
+      } else {
+        room -= value.size;
+        const data = value.size === 0 || enctype !== "multipart/form-data" ? "" : needed && room >= 0 ? contentOf(value) : null;
+        incomplete ||= data === null;
+        entries.push([name, { name: value.name, type: value.type, data }]);
+      }
     }
-    post({
-      kind: "submit",
-      action: new URL(attribute("action", "formaction") || location.href, document.baseURI).href,
-      enctype: attribute("enctype", "formenctype").toLowerCase() || "application/x-www-form-urlencoded",
-      entries,
-    });
+    incomplete ||= room < 0;
+    post({ kind: "submit", action: action.href, enctype, entries: incomplete ? [] : entries, incomplete });
   }, true);
 })();

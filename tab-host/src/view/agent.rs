@@ -19,7 +19,9 @@ pub(super) const REPORT_NOW: &str = "globalThis.reportNow?.()";
 const SCRIPT: &str = include_str!("agent.js");
 const HANDLER: &str = "regen";
 /// Longest report that is looked at.
-const LONGEST: usize = 4 * 1024 * 1024;
+const LONGEST: usize = 48 * 1024 * 1024;
+/// Longest report on edited controls that is kept.
+const LONGEST_FORM: usize = 512 * 1024;
 
 /// What the script says.
 #[derive(Debug, Deserialize)]
@@ -69,7 +71,7 @@ impl View {
         match serde_json::from_str(text) {
             Ok(Report::Form { frame, edits }) => {
                 // A page with endless frames must not fill the store.
-                if self.forms.borrow().len() < 100 {
+                if self.forms.borrow().len() < 100 && text.len() < LONGEST_FORM {
                     self.forms.borrow_mut().insert(frame, edits);
                     self.touch();
                 }

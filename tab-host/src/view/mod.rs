@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use glib::variant::ToVariant;
 use gtk::prelude::*;
-use regen_proto::convert::FromChild;
+use regen_proto::convert::{FromChild, MAX_SNAPSHOT};
 use regen_proto::kernel::v1::host_command::Body as Command;
 use regen_proto::kernel::v1::{
     Find, Load, LoadFailed, OpenView, PutSnapshot, Query, QueryKind, Reply, Snapshot, page_event,
@@ -65,6 +65,12 @@ pub(crate) struct View {
     /// The broker wants it gone.
     ended: Cell<bool>,
     last_form: RefCell<Option<navigation::SubmittedForm>>,
+    /// What the broker had this view load, until that is shown.
+    carried: RefCell<Option<String>>,
+    /// The origin of the page that opened this window.
+    opener_origin: RefCell<String>,
+    /// Where a window that has no tab yet wants to go.
+    postponed: RefCell<Option<(Load, Vec<u8>)>>,
     choosers: RefCell<HashMap<u64, webkit2gtk::FileChooserRequest>>,
     downloads: RefCell<HashMap<u64, downloads::Running>>,
     restore_script: RefCell<Option<webkit2gtk::UserScript>>,
@@ -80,10 +86,14 @@ impl View {
     ) -> anyhow::Result<Rc<Self>> {
         let view = Self::build(host, id, None)?;
         view.show(open.visible);
+        let mut open = open;
+        if let Some(load) = &mut open.load {
+            navigation::fill_in_body(load, &descriptors)?;
+        }
         let snapshot = match (open.snapshot, descriptors.first()) {
             (Some(snapshot), _) => Some(snapshot),
-            (None, Some(payload)) => Some(restore::read(payload, open.snapshot_size)?),
-            (None, None) => None,
+            (None, Some(payload)) if open.snapshot_size > 0 => Some(restore::read(payload, open.snapshot_size)?),
+            (None, _) => None,
         };
         match snapshot {
             Some(snapshot) => {
@@ -139,6 +149,9 @@ impl View {
             left: Cell::default(),
             ended: Cell::default(),
             last_form: RefCell::default(),
+            carried: RefCell::default(),
+            opener_origin: RefCell::default(),
+            postponed: RefCell::default(),
             choosers: RefCell::default(),
             downloads: RefCell::default(),
             restore_script: RefCell::default(),
@@ -167,6 +180,9 @@ impl View {
     pub(crate) fn adopt(self: &Rc<Self>, id: ViewId) {
         self.id.set(id);
         self.window.set_title(&format!("{VIEW_TITLE}{id}"));
+        if self.hand_over_postponed() {
+            return;
+        }
         self.show(true);
         self.commit_again();
     }
@@ -200,7 +216,10 @@ impl View {
 
     pub(crate) fn command(self: &Rc<Self>, command: Command, descriptors: Vec<OwnedFd>) {
         match command {
-            Command::Navigate(load) => self.load(&load),
+            Command::Navigate(mut load) => match navigation::fill_in_body(&mut load, &descriptors) {
+                Ok(()) => self.load(&load),
+                Err(error) => tracing::error!("a form cannot be read: {error}"),
+            },
             Command::GoHistory(delta) if delta < 0 => self.web.go_back(),
             Command::GoHistory(_) => self.web.go_forward(),
             Command::Reload(reload) => self.reload(reload.bypass_cache),
@@ -382,9 +401,14 @@ impl View {
             return;
         }
         self.changed.set(false);
-        let Some(snapshot) = self.take_snapshot() else { return };
+        let Some(mut snapshot) = self.take_snapshot() else { return };
         let tab = self.id.get();
-        let encoded = prost::Message::encode_to_vec(&snapshot);
+        let mut encoded = prost::Message::encode_to_vec(&snapshot);
+        if encoded.len() as u64 > MAX_SNAPSHOT {
+            tracing::warn!("a page's forms hold more than a snapshot can; they are not kept");
+            snapshot.form.clear();
+            encoded = prost::Message::encode_to_vec(&snapshot);
+        }
         if encoded.len() <= MAX_INLINE {
             let put = PutSnapshot { tab, snapshot: Some(snapshot), payload_size: 0 };
             host.outbox.send(FromChild::PutSnapshot(put));

@@ -1,11 +1,15 @@
 //! Where a page may go. The broker decides which process shows which site; this side carries out, and hands over what
 //! belongs elsewhere: with its method, body, referrer and initiator, so that the web's own rules still hold over there.
 
+use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 
 use glib::object::Cast;
 use glib::variant::{FromVariant, ToVariant};
-use regen_proto::kernel::v1::{Load, NewTab, page_event::Body};
+use regen_proto::convert::{FromChild, MAX_BODY};
+use regen_proto::kernel::v1::{Load, NewTab, PageEvent, page_event::Body};
+use regen_proto::kernel_channel::MAX_INLINE;
+use regen_runtime::Sealed;
 use serde::{Deserialize, Serialize};
 use webkit2gtk::{
     NavigationPolicyDecision, NavigationPolicyDecisionExt, PolicyDecision, PolicyDecisionExt, PolicyDecisionType,
@@ -25,6 +29,18 @@ pub(super) struct SubmittedForm {
     pub(super) action: String,
     pub(super) enctype: String,
     pub(super) entries: serde_json::Value,
+    /// It holds more than can be carried to another site.
+    #[serde(default, skip_serializing)]
+    pub(super) incomplete: bool,
+}
+
+/// A large body arrives in the last descriptor.
+pub(super) fn fill_in_body(load: &mut Load, descriptors: &[OwnedFd]) -> std::io::Result<()> {
+    if load.body_size > 0 {
+        let payload = descriptors.last().ok_or_else(|| std::io::Error::other("its descriptor is missing"))?;
+        load.body = regen_runtime::read_sealed(payload, load.body_size, MAX_BODY)?.into();
+    }
+    Ok(())
 }
 
 pub(super) fn connect(view: &Rc<View>) {
@@ -42,13 +58,16 @@ impl View {
     /// Loads what the broker says.
     pub(super) fn load(self: &Rc<Self>, load: &Load) {
         self.left.set(false);
+        self.carried.replace(Some(without_fragment(&load.url).to_owned()));
         if load.initiator.is_empty() {
             self.web.load_uri(&load.url);
             return;
         }
         // A plain load would look as if the user had typed the address: that would be CSRF. A document of an opaque
         // origin starts it instead, and the page-agent puts in what the initiator is entitled to say.
-        let words = (load.url.as_str(), load.initiator.as_str(), load.referrer.as_str(), load.method.as_str());
+        let redirected = if load.redirected { "redirected" } else { "" };
+        let words =
+            (load.url.as_str(), load.initiator.as_str(), load.referrer.as_str(), load.method.as_str(), redirected);
         let message = UserMessage::new("handover", Some(&words.to_variant()));
         self.web.send_message_to_page(&message, None::<&webkit2gtk::gio::Cancellable>, |_| {});
         let form: Option<SubmittedForm> = serde_json::from_slice(&load.body).ok();
@@ -111,26 +130,58 @@ impl View {
         if message.name().as_deref() != Some("handover") {
             return false;
         }
-        let Some((url, method, referrer)) =
-            message.parameters().and_then(|words| <(String, String, String)>::from_variant(&words))
+        let Some((url, method, referrer, first)) =
+            message.parameters().and_then(|words| <(String, String, String, String)>::from_variant(&words))
         else {
             return false;
         };
         // The engine puts an empty document in the place of a load that was stopped: what is here now is what counts.
         self.snapshot();
         self.left.set(true);
-        let initiator = self.origin();
-        if initiator.is_empty() {
-            // A redirect before this view had a page: the broker's own load led here, and its initiator stands.
-            let load = Load { url, method, referrer, initiator: self.site_origin(), ..Load::default() };
-            self.tell(Body::Handover(load));
-            return true;
-        }
-        let form = self.last_form.take().filter(|form| method == "POST" && same_target(&form.action, &url));
+        let continues = self.carried.borrow().as_deref() == Some(first.as_str());
+        let redirected = continues || first != without_fragment(&url);
+        let initiator = [self.origin(), self.opener_origin.borrow().clone(), self.site_origin()];
+        let initiator = initiator.into_iter().find(|origin| !origin.is_empty()).unwrap_or_default();
+        let form = self.last_form.take();
+        let form = form.filter(|form| method == "POST" && without_fragment(&form.action) == first && !form.incomplete);
         let body = form.and_then(|form| serde_json::to_vec(&form).ok()).unwrap_or_default();
-        let load = Load { url, method, body, referrer, initiator, ..Load::default() };
-        self.tell(Body::Handover(load));
+        let load = Load { url, method, referrer, initiator, redirected, continues, ..Load::default() };
+        self.hand_over(load, body);
         true
+    }
+
+    /// Tells the broker that the tab goes elsewhere; a window that has no tab yet says so as soon as it has one.
+    fn hand_over(&self, mut load: Load, body: Vec<u8>) {
+        if self.id.get() == 0 {
+            self.postponed.replace(Some((load, body)));
+            return;
+        }
+        let Some(host) = self.host() else { return };
+        let mut descriptors = Vec::new();
+        if body.len() > MAX_INLINE / 2 {
+            match Sealed::new(&body).and_then(|sealed| sealed.as_fd().try_clone_to_owned()) {
+                Ok(payload) => {
+                    load.body_size = body.len() as u64;
+                    descriptors.push(payload);
+                }
+                // Without its body the broker refuses the form, and says so.
+                Err(error) => tracing::error!("a form cannot be handed over: {error}"),
+            }
+        } else {
+            load.body = body.into();
+        }
+        let event = PageEvent { tab: self.id.get(), body: Some(Body::Handover(load)) };
+        host.outbox.send_with(FromChild::PageEvent(event), descriptors);
+    }
+
+    /// What was to be said before there was a tab to say it of. Returns whether there was something.
+    pub(super) fn hand_over_postponed(&self) -> bool {
+        let postponed = self.postponed.take();
+        let is_leaving = postponed.is_some();
+        if let Some((load, body)) = postponed {
+            self.hand_over(load, body);
+        }
+        is_leaving
     }
 
     fn site_origin(&self) -> String {
@@ -138,6 +189,6 @@ impl View {
     }
 }
 
-fn same_target(action: &str, url: &str) -> bool {
-    action.split('#').next() == url.split('#').next()
+fn without_fragment(url: &str) -> &str {
+    url.split('#').next().unwrap_or_default()
 }

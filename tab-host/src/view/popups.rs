@@ -39,6 +39,9 @@ impl View {
         };
         let exempt = UserMessage::new("popup", None);
         popup.web.send_message_to_page(&exempt, None::<&webkit2gtk::gio::Cancellable>, |_| {});
+        popup.opener_origin.replace(self.origin());
+        // A form for a new window was sent by this page.
+        popup.last_form.replace(self.last_form.take());
         let widget: gtk::Widget = popup.web.clone().upcast();
         host.popups.borrow_mut().insert(token, popup);
         self.tell(Body::PopupOpened(PopupOpened { token, url, user_gesture: true }));

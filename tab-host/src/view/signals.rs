@@ -139,6 +139,7 @@ impl View {
             self.scroll.set((0.0, 0.0));
         }
         self.committed.borrow_mut().clone_from(&url);
+        self.carried.take();
         self.tell_committed(url, same_document);
         self.touch();
     }

@@ -130,7 +130,7 @@ fn write_session(browser: &Browser, urls: &[String]) {
             pinned: false,
         });
     }
-    opened.store.flush(true);
+    opened.store.flush(true).unwrap();
     drop(opened);
     // The store's thread lets go of its lock a moment later.
     let path = browser.profile().join("store");
@@ -138,4 +138,82 @@ fn write_session(browser: &Browser, urls: &[String]) {
         let lock = fs::OpenOptions::new().write(true).open(path.join("db")).ok()?;
         rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive).ok()
     });
+}
+
+/// Starts the browser in a mount namespace of its own, with its profile on a disk of this size.
+fn on_a_small_disk(bytes: usize) -> (tempfile::TempDir, Browser) {
+    let folder = tempfile::tempdir().unwrap();
+    let real = regen_tests::programs().join("regen");
+    let script = format!(
+        "#!/bin/sh\ncase \"$*\" in *--detach*)\n  exec unshare --mount sh -c 'mkdir -p \"$REGEN_PROFILE\" && \
+         mount -t tmpfs -o size={bytes},mode=700 tmpfs \"$REGEN_PROFILE\" && exec \"$0\" \"$@\"' '{0}' \"$@\";;\n\
+         *) exec '{0}' \"$@\";;\nesac\n",
+        real.display()
+    );
+    let wrapper = folder.path().join("regen");
+    fs::write(&wrapper, script).unwrap();
+    fs::set_permissions(&wrapper, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let browser = Browser::not_started(&["--headless"]).with_programs(folder.path());
+    browser.start();
+    (folder, browser)
+}
+
+#[test]
+fn a_full_disk_loses_no_running_tab_and_saving_goes_on_when_there_is_room() {
+    assert!(rustix::process::geteuid().is_root(), "a small disk is mounted by root: run this test as root");
+    let page = "<title>kept</title><body style='margin:0'><textarea id=field style='width:500px;height:300px'></textarea>
+      <script>field.oninput = () => { field.value = field.value.trimEnd() + ' '.repeat(300000); \
+      field.setSelectionRange(field.value.trimEnd().length, field.value.trimEnd().length) }</script>";
+    let site = Site::serve(move |_| Some(regen_tests::site::Answer::page(page)));
+    let (_programs, browser) = on_a_small_disk(24 << 20);
+    let tab = browser.open(&site.url(1, "/"));
+    let profile = browser.profile();
+    let disk = format!("/proc/{}/root{}", browser.broker(), profile.display());
+    // The control: before, everything is saved and nobody complains.
+    browser.regen(&["session", "save"]).unwrap();
+    assert_eq!(browser.status()["warnings"], serde_json::json!([]));
+    let fill = format!("{disk}/fill");
+    let full = fs::write(&fill, vec![1_u8; 64 << 20]).unwrap_err();
+    assert_eq!(full.kind(), std::io::ErrorKind::StorageFull);
+
+    browser.input(tab, &["--click", "100,100"]);
+    browser.input(tab, &["--type", "onafulldisk"]);
+    let more = browser.open(&site.url(2, "/"));
+    let warning = eventually("a warning", || {
+        // What is saved now finds no room, sooner or later: some of it was set aside.
+        browser.input(tab, &["--type", "!"]);
+        let _ = browser.regen(&["session", "save"]);
+        Some(browser.status()["warnings"][0].as_str()?.to_owned())
+    });
+    assert!(warning.contains("cannot be saved") && warning.contains("make room"), "{warning}");
+    let refused = browser.regen(&["session", "save"]).unwrap_err();
+    assert!(refused.message.contains("cannot be saved"), "{}", refused.message);
+    // The broker itself remembers: a crash on a full disk loses nothing.
+    regen_tests::process::signal(browser.pid_of_tab(tab), Signal::KILL);
+    browser.wait_for_state(tab, "ready");
+    fs::remove_file(&fill).unwrap();
+    eventually("saving to go on", || (browser.status()["warnings"] == serde_json::json!([])).then_some(()));
+    browser.regen(&["session", "save"]).unwrap();
+    let broker = browser.broker();
+    let store = tempfile::tempdir().unwrap();
+    copy_folder(std::path::Path::new(&format!("{disk}/store")), &store.path().join("store"));
+    let saved = regen_broker::store::open(store.path()).unwrap().previous.unwrap();
+    let ids: Vec<u64> = saved.tabs.iter().map(|tab| tab.id).collect();
+    assert!(ids.contains(&tab) && ids.contains(&more), "{ids:?}");
+    let form = saved.tabs.iter().find(|saved| saved.id == tab).unwrap();
+    let form = String::from_utf8_lossy(&form.segments[0].snapshot.form).into_owned();
+    assert!(form.contains("onafulldisk"), "{form}");
+    assert!(regen_tests::process::is_alive(broker));
+}
+
+fn copy_folder(from: &std::path::Path, to: &std::path::Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap().flatten() {
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy_folder(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).unwrap();
+        }
+    }
 }

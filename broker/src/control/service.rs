@@ -45,7 +45,7 @@ impl Control {
         }
         let store = self.kernel.call(|answer| Command::SaveChanged { answer }).await.map_err(status)?;
         let flushed = tokio::task::spawn_blocking(move || store.flush(false)).await;
-        flushed.map_err(|error| Status::internal(error.to_string()))
+        flushed.map_err(|error| Status::internal(error.to_string()))?.map_err(Status::resource_exhausted)
     }
 
     async fn tab(&self, tab: u64, wait: bool, timeout_ms: u32) -> Result<Response<TabReply>, Status> {

@@ -88,6 +88,23 @@ impl Kernel {
         }
     }
 
+    /// Shows a trouble of the store to the user once, and tells a store that is back what it missed.
+    pub(super) fn look_after_store(&mut self) {
+        let trouble = self.store.trouble();
+        if trouble != self.store_trouble {
+            if let Some(text) = &trouble {
+                self.notice("error", text);
+            }
+            self.store_trouble = trouble;
+        }
+        if self.store.wants_everything() {
+            let tabs = self.session.tabs.values().filter(|tab| tab.opener_host.is_none()).map(SavedTab::from).collect();
+            let order = self.session.order.clone();
+            self.store.put_everything(tabs, SavedOrder { order, active: self.session.active.unwrap_or(0) });
+            self.notice("info", "The session can be saved again.");
+        }
+    }
+
     fn send_command(
         &mut self,
         host: &HostKey,

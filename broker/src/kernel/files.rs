@@ -7,7 +7,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use regen_proto::kernel::v1::{
-    Directory, DirectoryEntry, Download, DownloadAnswer, DownloadState, FilesChosen, Notice, host_command, shell_update,
+    Directory, DirectoryEntry, Download, DownloadAnswer, DownloadState, FilesChosen, host_command, shell_update,
 };
 use regen_proto::kernel_channel::MAX_DESCRIPTORS;
 use rustix::fs::{CWD, RenameFlags};
@@ -41,15 +41,10 @@ impl Kernel {
                     names.push(Path::new(path).file_name().unwrap_or_default().to_string_lossy().into_owned());
                     files.push(Attachment::Fd(OwnedFd::from(file)));
                 }
-                Err(error) => self.notice(&format!("{path} cannot be opened: {error}")),
+                Err(error) => self.notice("warning", &format!("{path} cannot be opened: {error}")),
             }
         }
         self.command_host(tab, host_command::Body::FilesChosen(FilesChosen { request, names }), files);
-    }
-
-    pub(super) fn notice(&mut self, text: &str) {
-        let notice = Notice { level: "warning".to_owned(), text: text.to_owned() };
-        self.tell_window(shell_update::Body::Notice(notice), Vec::new());
     }
 
     /// Lists a folder for the file chooser, off the kernel's thread: a disk may be slow.
@@ -104,7 +99,7 @@ impl Kernel {
                 self.downloads.insert((child, download.download), RunningDownload { path, tab, last });
             }
             Err(error) => {
-                self.notice(&format!("“{}” cannot be saved: {error}", download.suggested_name));
+                self.notice("warning", &format!("“{}” cannot be saved: {error}", download.suggested_name));
                 self.command_host(tab, answer(true), Vec::new());
             }
         }

@@ -239,6 +239,7 @@ impl Kernel {
 
     /// Once a second: ask for signs of life, and act on missing ones.
     pub(super) fn beat(&mut self) {
+        self.look_after_store();
         let now = Instant::now();
         let mut hung = Vec::new();
         for (id, child) in &self.children {
@@ -298,6 +299,8 @@ impl Kernel {
             }
         }
         self.save_changed();
-        self.store.flush(!self.failed);
+        if let Err(why) = self.store.flush(!self.failed) {
+            tracing::error!("{why}");
+        }
     }
 }

@@ -96,6 +96,8 @@ pub struct Kernel {
     /// Tabs that the store does not know as they are now. However often a tab changes, it waits once.
     unsaved: HashSet<TabId>,
     store: Store,
+    /// What the user was last told about the store.
+    store_trouble: Option<String>,
     previous: Option<Saved>,
     warnings: Vec<String>,
     refusals: Refusals,
@@ -165,6 +167,7 @@ impl Kernel {
             gestures: HashMap::new(),
             unsaved: HashSet::new(),
             store: setup.store,
+            store_trouble: None,
             previous,
             warnings: setup.warnings,
             refusals: Refusals::default(),

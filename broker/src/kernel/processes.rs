@@ -108,7 +108,7 @@ impl Kernel {
                 .filter_map(|id| self.session.tabs.get(id))
                 .map(|t| self.tab_info(t))
                 .collect(),
-            warnings: self.warnings.clone(),
+            warnings: self.warnings.iter().cloned().chain(self.store.trouble()).collect(),
             refusals: Some(self.refusals),
             extra_ca: self.options.extra_ca,
             offer: self.offer(),

@@ -29,9 +29,15 @@ impl Kernel {
             self.grant_page(host);
         }
         for text in self.warnings.clone() {
-            self.tell_window(shell_update::Body::Notice(Notice { level: "warning".to_owned(), text }), Vec::new());
+            self.notice("warning", &text);
         }
         self.tell_offer();
+    }
+
+    /// A line for the user.
+    pub(super) fn notice(&mut self, level: &str, text: &str) {
+        let notice = Notice { level: level.to_owned(), text: text.to_owned() };
+        self.tell_window(shell_update::Body::Notice(notice), Vec::new());
     }
 
     /// Asks about an earlier session, where it ended without the user's wish.

@@ -8,8 +8,10 @@
 pub mod codec;
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +19,12 @@ use crate::session::SavedTab;
 
 /// How long a record may wait for the disk.
 pub const FLUSH: Duration = Duration::from_millis(200);
+/// How long the store's thread sleeps when there is nothing to save.
+const IDLE: Duration = Duration::from_secs(3600);
+/// How often a store that failed is tried again.
+const RETRY: Duration = Duration::from_secs(1);
+/// What must fit on the disk before a failed store is opened again, bytes.
+const ROOM: usize = 1 << 20;
 /// Sessions that are kept beside the running one.
 const KEPT_SESSIONS: usize = 5;
 
@@ -74,6 +82,7 @@ enum Job {
     Tab(Box<SavedTab>),
     Forget(u64),
     Order(SavedOrder),
+    Everything(Vec<SavedTab>, SavedOrder),
     Dismiss(u64),
     Flush { clean: bool, done: Sender<()> },
 }
@@ -82,6 +91,7 @@ enum Job {
 #[derive(Debug, Clone)]
 pub struct Store {
     jobs: Sender<Job>,
+    health: Arc<Health>,
 }
 
 /// What opening gave.
@@ -117,24 +127,19 @@ pub fn open(profile: &Path) -> Result<Opened, StoreError> {
     let (jobs, queue) = channel();
     let epoch = store.1;
     let database = store.0;
+    let health = Arc::new(Health::default());
+    let seen = Arc::clone(&health);
     std::thread::Builder::new()
         .name("store".into())
-        .spawn(move || {
-            let work = std::panic::AssertUnwindSafe(|| serve(&database, epoch, &queue));
-            if std::panic::catch_unwind(work).is_err() {
-                tracing::error!(
-                    "the store failed: the session is no longer saved; restart Regen when the disk is well"
-                );
-            }
-        })
+        .spawn(move || serve(&path, database, epoch, &queue, &seen))
         .map_err(|error| StoreError::Panic(error.to_string()))?;
-    Ok(Opened { store: Store { jobs }, previous, warning })
+    Ok(Opened { store: Store { jobs, health }, previous, warning })
 }
 
 type Database = (sled::Db, u64);
 
 fn try_open(path: &Path) -> Result<(Database, Option<Saved>), StoreError> {
-    let work = std::panic::AssertUnwindSafe(|| {
+    contained(|| {
         let database = sled::Config::new()
             .path(path)
             .cache_capacity(8 * 1024 * 1024)
@@ -145,10 +150,6 @@ fn try_open(path: &Path) -> Result<(Database, Option<Saved>), StoreError> {
         prune(&database, &previous)?;
         let newest = previous.into_iter().filter(|saved| !saved.tabs.is_empty()).max_by_key(|saved| saved.epoch);
         Ok(((database, epoch), newest))
-    });
-    std::panic::catch_unwind(work).unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<String>().cloned().unwrap_or_else(|| "a panic".to_owned());
-        Err(StoreError::Panic(text))
     })
 }
 
@@ -213,40 +214,123 @@ fn prune(database: &sled::Db, sessions: &[Saved]) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn serve(database: &sled::Db, epoch: u64, queue: &Receiver<Job>) {
+/// The store's thread. A store that fails is closed and opened again until the disk is well.
+fn serve(path: &Path, first: sled::Db, epoch: u64, queue: &Receiver<Job>, health: &Health) {
     let tree = format!("session-{epoch}");
-    let mut failing = false;
+    let mut database = Some(first);
+    let mut tried = Instant::now();
     loop {
-        let job = match queue.recv_timeout(Duration::from_secs(3600)) {
-            Ok(job) => job,
-            Err(RecvTimeoutError::Timeout) => continue,
+        let patience = if database.is_some() { IDLE } else { RETRY };
+        let job = match queue.recv_timeout(patience) {
+            Ok(job) => Some(job),
+            Err(RecvTimeoutError::Timeout) => None,
             Err(RecvTimeoutError::Disconnected) => return,
         };
-        match write(database, &tree, job) {
-            Ok(()) => failing = false,
-            Err(error) if !failing => {
-                failing = true;
-                tracing::error!("cannot save the session ({error}); running tabs are not affected");
+        match (&database, job) {
+            (Some(open), Some(job)) => {
+                if let Err(error) = contained(|| write(open, &tree, job)) {
+                    health.failed(&error);
+                    tried = Instant::now();
+                    // A sled that met an I/O error never finishes closing: its flusher is gone, and it waits for it.
+                    std::mem::forget(database.take());
+                }
             }
-            Err(_) => {}
+            (Some(_), None) => {}
+            // What cannot be saved now is saved when the store is back: the broker knows it all.
+            (None, _) if tried.elapsed() < RETRY => {}
+            (None, _) => {
+                match reopen(path) {
+                    Ok(open) => {
+                        database = Some(open);
+                        health.recovered();
+                    }
+                    Err(error) => tracing::warn!("the store stays closed: {error}"),
+                }
+                tried = Instant::now();
+            }
         }
     }
 }
 
+fn contained<T>(work: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().cloned();
+        let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+        Err(StoreError::Panic(text.unwrap_or_else(|| "a panic".to_owned())))
+    })
+}
+
+/// Opens the store after a failure, when the disk has room. The failed sled still holds its files and their lock, so its
+/// successor works on a copy of them.
+fn reopen(path: &Path) -> Result<sled::Db, StoreError> {
+    let copy = path.with_file_name("store.copy");
+    let failed = path.with_file_name("store.failed");
+    for leftover in [&copy, &failed] {
+        match std::fs::remove_dir_all(leftover) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(sled::Error::from(error).into()),
+            _ => {}
+        }
+    }
+    let copied = copy_folder(path, &copy).and_then(|()| std::fs::write(copy.join("room"), vec![1; ROOM]));
+    copied
+        .and_then(|()| std::fs::remove_file(copy.join("room")))
+        .and_then(|()| std::fs::rename(path, &failed))
+        .and_then(|()| std::fs::rename(&copy, path))
+        .and_then(|()| std::fs::remove_dir_all(&failed))
+        .map_err(sled::Error::from)?;
+    let open = || try_open(path).map(|((database, _), _)| database);
+    match open() {
+        Err(StoreError::Sled(sled::Error::Corruption { .. }) | StoreError::Record { .. }) => {
+            set_aside(path);
+            open()
+        }
+        other => other,
+    }
+}
+
+fn copy_folder(from: &Path, to: &Path) -> std::io::Result<()> {
+    std::fs::create_dir(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy_folder(&entry.path(), &target)?;
+        } else {
+            std::fs::copy(entry.path(), target)?;
+        }
+    }
+    Ok(())
+}
+
 fn write(database: &sled::Db, tree: &str, job: Job) -> Result<(), StoreError> {
+    let meta = |clean: bool| codec::encode(&Meta { clean, dismissed: false, saved_at: now() });
     let put = |key: &[u8], value: Vec<u8>| -> Result<(), StoreError> {
         let tree = database.open_tree(tree)?;
         tree.insert(key, value)?;
-        tree.insert(b"meta", codec::encode(&Meta { saved_at: now(), ..Meta::default() }))?;
+        tree.insert(b"meta", meta(false))?;
         Ok(())
     };
     match job {
-        Job::Tab(tab) => put(format!("tab-{}", tab.id).as_bytes(), codec::encode(&*tab)),
+        Job::Tab(tab) => put(&key_of(tab.id), codec::encode(&*tab)),
         Job::Forget(id) => {
-            database.open_tree(tree)?.remove(format!("tab-{id}"))?;
+            database.open_tree(tree)?.remove(key_of(id))?;
             Ok(())
         }
         Job::Order(order) => put(b"order", codec::encode(&order)),
+        Job::Everything(tabs, order) => {
+            let tree = database.open_tree(tree)?;
+            let mut batch = sled::Batch::default();
+            for key in tree.iter().keys() {
+                batch.remove(key?);
+            }
+            for tab in &tabs {
+                batch.insert(key_of(tab.id), codec::encode(tab));
+            }
+            batch.insert(b"order", codec::encode(&order));
+            batch.insert(b"meta", meta(false));
+            tree.apply_batch(batch)?;
+            Ok(())
+        }
         Job::Dismiss(epoch) => {
             let tree = database.open_tree(format!("session-{epoch}"))?;
             let old = tree.get(b"meta")?.and_then(|value| codec::decode::<Meta>(&value).ok()).unwrap_or_default();
@@ -254,19 +338,45 @@ fn write(database: &sled::Db, tree: &str, job: Job) -> Result<(), StoreError> {
             Ok(())
         }
         Job::Flush { clean, done } => {
-            let saved = if clean && !database.open_tree(tree)?.is_empty() {
-                put(b"meta", Vec::new()).and_then(|()| {
-                    let meta = Meta { clean, dismissed: false, saved_at: now() };
-                    database.open_tree(tree)?.insert(b"meta", codec::encode(&meta))?;
-                    Ok(())
-                })
-            } else {
-                Ok(())
-            };
+            let tree = database.open_tree(tree)?;
+            if clean && !tree.is_empty() {
+                tree.insert(b"meta", meta(true))?;
+            }
             database.flush()?;
             // Whoever waited may have given up.
             let _ = done.send(());
-            saved
+            Ok(())
+        }
+    }
+}
+
+fn key_of(tab: u64) -> Vec<u8> {
+    format!("tab-{tab}").into_bytes()
+}
+
+/// How the store is, as both sides see it.
+#[derive(Debug, Default)]
+struct Health {
+    trouble: Mutex<Option<String>>,
+    stale: AtomicBool,
+}
+
+impl Health {
+    fn failed(&self, error: &StoreError) {
+        let text = format!(
+            "The session cannot be saved ({error}). Running tabs are not affected; make room on the disk, and saving goes on."
+        );
+        tracing::error!("{text}");
+        if let Ok(mut trouble) = self.trouble.lock() {
+            *trouble = Some(text);
+        }
+    }
+
+    fn recovered(&self) {
+        tracing::info!("the session can be saved again");
+        self.stale.store(true, Ordering::Release);
+        if let Ok(mut trouble) = self.trouble.lock() {
+            *trouble = None;
         }
     }
 }
@@ -277,9 +387,26 @@ impl Store {
         let _ = self.jobs.send(job);
     }
 
+    /// Why nothing can be saved at the moment, in words for the user.
+    #[must_use]
+    pub fn trouble(&self) -> Option<String> {
+        self.health.trouble.lock().ok().and_then(|trouble| trouble.clone())
+    }
+
+    /// The store has come back from a failure, and must be told everything. True once.
+    #[must_use]
+    pub fn wants_everything(&self) -> bool {
+        self.health.stale.swap(false, Ordering::AcqRel)
+    }
+
     /// Saves a tab as it is now.
     pub fn put_tab(&self, tab: SavedTab) {
         self.send(Job::Tab(Box::new(tab)));
+    }
+
+    /// Saves the whole session in place of what is there.
+    pub fn put_everything(&self, tabs: Vec<SavedTab>, order: SavedOrder) {
+        self.send(Job::Everything(tabs, order));
     }
 
     /// A closed tab.
@@ -298,12 +425,15 @@ impl Store {
     }
 
     /// Waits until everything is on disk; `clean` marks the end of the session. Gives up after five seconds.
-    pub fn flush(&self, clean: bool) {
+    ///
+    /// # Errors
+    /// When it is not on disk, with the reason in words.
+    pub fn flush(&self, clean: bool) -> Result<(), String> {
         let (done, wait) = channel();
         self.send(Job::Flush { clean, done });
-        if wait.recv_timeout(Duration::from_secs(5)).is_err() {
-            tracing::error!("the store did not finish in 5 s");
-        }
+        wait.recv_timeout(Duration::from_secs(5)).map_err(|_| {
+            self.trouble().unwrap_or_else(|| "The session could not be saved within 5 s: the disk is slow.".to_owned())
+        })
     }
 }
 
@@ -353,14 +483,14 @@ mod tests {
         }
         first.store.forget_tab(2);
         first.store.put_order(SavedOrder { order: vec![3, 1], active: 3 });
-        first.store.flush(false);
+        first.store.flush(false).unwrap();
         drop(first);
         let again = opened(profile.path());
         let previous = again.previous.unwrap();
         assert_eq!(previous.tabs.iter().map(|t| t.id).collect::<Vec<_>>(), [3, 1]);
         assert!(!previous.clean && !previous.dismissed && previous.saved_at > 0);
         again.store.dismiss(previous.epoch);
-        again.store.flush(true);
+        again.store.flush(true).unwrap();
         drop(again.store);
         assert!(opened(profile.path()).previous.unwrap().dismissed);
     }
@@ -370,7 +500,7 @@ mod tests {
         let profile = tempfile::tempdir().unwrap();
         let first = opened(profile.path());
         first.store.put_tab(tab(1));
-        first.store.flush(false);
+        first.store.flush(false).unwrap();
         drop(first);
         let database = (0..500).find_map(|_| sled::open(profile.path().join("store")).ok()).unwrap();
         database.open_tree("session-1").unwrap().insert("tab-1", b"something else entirely").unwrap();

@@ -53,6 +53,13 @@ impl Display {
         assert!(status.expect("xdotool is installed by ./x setup").success(), "xdotool {arguments:?}");
     }
 
+    /// Switches the display's keyboard layout.
+    #[expect(clippy::disallowed_methods, reason = "a test's hands")]
+    pub fn set_keyboard(&self, layout: &str) {
+        let status = Command::new("setxkbmap").arg(layout).env("DISPLAY", self.name()).status();
+        assert!(status.expect("setxkbmap is installed by ./x setup").success(), "setxkbmap {layout}");
+    }
+
     /// The whole screen as RGB.
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "a test's eyes")]

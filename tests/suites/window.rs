@@ -221,6 +221,34 @@ fn copied_text_passes_through_the_users_clipboard() {
 }
 
 #[test]
+fn keys_follow_a_layout_that_is_switched_while_a_page_is_open() {
+    let scene = scene();
+    eventually("the field to have the keyboard", || {
+        let top = 860 - state(&scene.browser, 1)["h"].as_i64()?;
+        scene.display.xdotool(&["mousemove", "100", &(top + 35).to_string(), "click", "1"]);
+        (state(&scene.browser, 1)["focus"] == "field").then_some(())
+    });
+    // Keycodes: 29 is y or z, 24 is q (with AltGr, keycode 108, @ in German), 47 is ; or ö.
+    let press = |expected: &str| {
+        for key in ["29", "47"] {
+            scene.display.xdotool(&["key", key]);
+        }
+        scene.display.xdotool(&["keydown", "50", "key", "29", "keyup", "50"]);
+        eventually(expected, || state(&scene.browser, 1)["value"].as_str()?.ends_with(expected).then_some(()));
+    };
+    press("y;Y");
+    scene.display.set_keyboard("de");
+    press("zöZ");
+    scene.display.xdotool(&["keydown", "108", "key", "24", "keyup", "108"]);
+    eventually("an @", || state(&scene.browser, 1)["value"].as_str()?.ends_with('@').then_some(()));
+    // A dead key composes in the window's input method, and the page gets what came of it: ´ and e.
+    scene.display.xdotool(&["key", "21", "key", "26"]);
+    eventually("an é", || state(&scene.browser, 1)["value"].as_str()?.ends_with('é').then_some(()));
+    scene.display.set_keyboard("us");
+    press("y;Y");
+}
+
+#[test]
 fn a_page_that_minds_being_closed_is_asked_first() {
     let minding = "<title>minding</title><body style='margin:0;background:#10a040;height:100vh'>\
                    <script>onclick = () => document.title = 'touched';\n                   onbeforeunload = (event) => { event.preventDefault(); return 'no'; }</script>";

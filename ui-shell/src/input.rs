@@ -9,7 +9,7 @@ use gtk::prelude::*;
 use regen_proto::kernel::v1::user_command::Body as Command;
 use regen_proto::kernel::v1::{Empty, History, OpenTab, ReloadTab, ZoomTab};
 use regen_proto::page::v1::{
-    ImeCommit, ImePreedit, ImeState, Key, Paste, PointerAxis, PointerButton, PointerMotion, to_page,
+    ImeCommit, ImePreedit, ImeState, Key, KeymapChanged, Paste, PointerAxis, PointerButton, PointerMotion, to_page,
 };
 
 use crate::bridge::ToChrome;
@@ -29,6 +29,17 @@ pub(crate) struct Input {
     filtering: Cell<bool>,
     composing: Cell<bool>,
     last_gesture: Cell<Option<Instant>>,
+    /// How often the display's keyboard layout has changed.
+    layout_changes: Cell<u32>,
+    told_layout: Cell<Option<Layout>>,
+}
+
+/// What a page's keyboard layout depends on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Layout {
+    tab: u64,
+    group: u8,
+    changes: u32,
 }
 
 impl Input {
@@ -39,6 +50,8 @@ impl Input {
             filtering: Cell::default(),
             composing: Cell::default(),
             last_gesture: Cell::default(),
+            layout_changes: Cell::default(),
+            told_layout: Cell::default(),
         }
     }
 
@@ -132,6 +145,14 @@ pub(crate) fn connect(window: &Rc<Window>) {
         }
         glib::Propagation::Proceed
     });
+    if let Some(map) = gdk::Display::default().and_then(|display| gdk::Keymap::for_display(&display)) {
+        let weak = Rc::downgrade(window);
+        map.connect_keys_changed(move |_| {
+            if let Some(window) = weak.upgrade() {
+                window.input.layout_changes.set(window.input.layout_changes.get().wrapping_add(1));
+            }
+        });
+    }
     connect_method(window);
 }
 
@@ -218,7 +239,20 @@ impl Window {
         self.to_page(to_page::Body::PointerAxis(PointerAxis { dx, dy, discrete }));
     }
 
+    /// Pages read keys as the user's display does now: the layout may have been switched, or the tab.
+    fn tell_layout(&self, event: &EventKey) {
+        let layout = Layout { tab: self.active_tab(), group: event.group(), changes: self.input.layout_changes.get() };
+        if self.input.told_layout.replace(Some(layout)) == Some(layout) {
+            return;
+        }
+        if let Some(map) = gdk::Display::default().and_then(|display| gdk::Keymap::for_display(&display)) {
+            let keymap = crate::keymap::of_group(&map, event.group());
+            self.to_page(to_page::Body::Keymap(KeymapChanged { keymap }));
+        }
+    }
+
     fn send_key(&self, event: &EventKey, pressed: bool) {
+        self.tell_layout(event);
         self.to_page(to_page::Body::Key(Key { keycode: event.hardware_keycode().into(), pressed }));
     }
 

@@ -7,6 +7,7 @@ mod commands;
 mod cursor;
 mod frames;
 mod input;
+mod keymap;
 mod link;
 mod pages;
 mod window;

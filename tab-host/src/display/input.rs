@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use regen_proto::page::v1::{Geometry, Key, PointerAxis, PointerButton, PointerMotion, ToPage, to_page};
 use smithay::backend::input::{Axis, AxisSource, ButtonState, KeyState, Keycode};
-use smithay::input::keyboard::{FilterResult, XkbConfig};
+use smithay::input::keyboard::FilterResult;
 use smithay::input::pointer::{AxisFrame, ButtonEvent, MotionEvent};
 use smithay::reexports::calloop::timer::{TimeoutAction, Timer};
 use smithay::reexports::wayland_server::protocol::wl_surface::WlSurface;
@@ -63,15 +63,9 @@ impl Compositor {
             }
             to_page::Body::ImePreedit(preedit) => self.text_inputs.preedit(&preedit.text, preedit.cursor),
             to_page::Body::Keymap(keymap) => {
-                let config = XkbConfig {
-                    layout: &keymap.layout,
-                    variant: &keymap.variant,
-                    options: (!keymap.options.is_empty()).then(|| keymap.options.clone()),
-                    ..XkbConfig::default()
-                };
                 let keyboard = self.keyboard.clone();
-                if keyboard.set_xkb_config(self, config).is_err() {
-                    tracing::warn!("display: there is no keyboard layout “{}”", keymap.layout);
+                if keyboard.set_keymap_from_string(self, keymap.keymap).is_err() {
+                    tracing::warn!("display: the window's keyboard layout cannot be read; the former one stays");
                 }
             }
             // The engine's own commands do not pass through the display.

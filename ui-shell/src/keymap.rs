@@ -1,0 +1,76 @@
+//! The user's keyboard layout, for pages: each has a display of its own, which must read keys as the user's display does.
+//!
+//! GDK tells what every key gives in every group and level, on X11 and Wayland alike. That is written down as an XKB keymap
+//! with the one group that is active; XKB derives the keys' types from it.
+
+use std::fmt::Write;
+
+use gtk::gdk;
+
+/// X keycodes.
+const CODES: std::ops::RangeInclusive<u32> = 9..=255;
+const LEVELS: usize = 4;
+/// Which keys are which modifier, by what they give alone.
+const MODIFIERS: [(&str, &[u32]); 7] = [
+    ("Shift", &[0xffe1, 0xffe2]),
+    ("Lock", &[0xffe5]),
+    ("Control", &[0xffe3, 0xffe4]),
+    ("Mod1", &[0xffe7, 0xffe8, 0xffe9, 0xffea]),
+    ("Mod2", &[0xff7f]),
+    ("Mod4", &[0xffeb, 0xffec]),
+    ("Mod5", &[0xfe03]),
+];
+
+/// The keymap of a group as XKB text.
+pub(crate) fn of_group(keymap: &gdk::Keymap, group: u8) -> String {
+    let keys = CODES.filter_map(|code| {
+        let entries = keymap.entries_for_keycode(code);
+        let in_group = |group: i32| entries.iter().filter(move |(key, _)| key.group() == group);
+        // A key that is the same in every group, such as Return, is listed in the first only.
+        let group = if in_group(group.into()).next().is_some() { group.into() } else { 0 };
+        let mut levels = vec![0; LEVELS];
+        for (key, symbol) in in_group(group) {
+            if let Some(level) = usize::try_from(key.level()).ok().and_then(|level| levels.get_mut(level)) {
+                *level = *symbol;
+            }
+        }
+        while levels.last() == Some(&0) {
+            levels.pop();
+        }
+        (!levels.is_empty()).then_some((code, levels))
+    });
+    text(&keys.collect::<Vec<_>>())
+}
+
+fn text(keys: &[(u32, Vec<u32>)]) -> String {
+    let (mut codes, mut symbols) = (String::new(), String::new());
+    for (code, levels) in keys {
+        let levels: Vec<String> =
+            levels.iter().map(|symbol| if *symbol == 0 { "NoSymbol".into() } else { format!("{symbol:#06x}") }).collect();
+        // Writing to a String does not fail.
+        let _ = writeln!(codes, "  <K{code}> = {code};");
+        let _ = writeln!(symbols, "  key <K{code}> {{ [ {} ] }};", levels.join(", "));
+    }
+    for (modifier, alone) in MODIFIERS {
+        for (code, _) in keys.iter().filter(|(_, levels)| levels.first().is_some_and(|first| alone.contains(first))) {
+            let _ = writeln!(symbols, "  modifier_map {modifier} {{ <K{code}> }};");
+        }
+    }
+    format!(
+        "xkb_keymap {{\nxkb_keycodes {{\n  minimum = 8;\n  maximum = 255;\n{codes}}};\n\
+         xkb_types {{ include \"complete\" }};\nxkb_compat {{ include \"complete\" }};\nxkb_symbols {{\n{symbols}}};\n}};\n"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_keymap_names_its_keys_levels_and_modifiers() {
+        let text = text(&[(24, vec![0x71, 0x51, 0x40]), (50, vec![0xffe1]), (94, vec![0x3c, 0, 0x7c])]);
+        assert!(text.contains("<K24> = 24;") && text.contains("key <K24> { [ 0x0071, 0x0051, 0x0040 ] };"), "{text}");
+        assert!(text.contains("key <K94> { [ 0x003c, NoSymbol, 0x007c ] };"), "{text}");
+        assert!(text.contains("modifier_map Shift { <K50> };"), "{text}");
+    }
+}

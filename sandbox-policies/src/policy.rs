@@ -111,8 +111,9 @@ pub enum MountKind {
 pub struct Env {
     /// Its name.
     pub name: String,
-    /// Its value.
-    pub value: String,
+    /// Its value; without one, the user's own is passed on, if there is one.
+    #[serde(default)]
+    pub value: Option<String>,
     /// Why the role needs it.
     pub reason: String,
 }

@@ -165,7 +165,7 @@ fn enter(launch: &Launch<'_>, go: &OwnedFd, report: &OwnedFd) -> ! {
         Ok((jail, arguments))
     };
     let error = match prepare() {
-        Ok((jail, arguments)) => sys::exec(&jail, &arguments, &display_environment()),
+        Ok((jail, arguments)) => sys::exec(&jail, &arguments, &jail_environment(launch.policy)),
         Err(error) => error,
     };
     // Where the report's place was not taken yet, the launcher sees an empty report and the exit code.
@@ -178,10 +178,13 @@ fn text(path: &Path) -> io::Result<CString> {
     CString::new(path.as_os_str().as_bytes()).map_err(io::Error::other)
 }
 
-/// Only what the jail needs to find the user's display; the role's own environment comes from its policy.
-fn display_environment() -> Vec<CString> {
+/// Only what the jail needs to find the user's display, and what the policy passes on; the rest of the role's environment
+/// comes from its policy.
+fn jail_environment(policy: &Policy) -> Vec<CString> {
+    let passed = policy.env.iter().filter(|env| env.value.is_none()).map(|env| env.name.as_str());
     ["DISPLAY", "XAUTHORITY", "WAYLAND_DISPLAY", "XDG_RUNTIME_DIR", "HOME"]
-        .iter()
+        .into_iter()
+        .chain(passed)
         .filter_map(|name| Some((name, std::env::var(name).ok()?)))
         .filter_map(|(name, value)| CString::new(format!("{name}={value}")).ok())
         .collect()

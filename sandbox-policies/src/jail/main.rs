@@ -136,7 +136,8 @@ fn become_role(policy: &Policy) -> std::io::Error {
         let environment = policy
             .env
             .iter()
-            .map(|env| CString::new(format!("{}={}", env.name, env.value)))
+            .filter_map(|env| Some((&env.name, env.value.clone().or_else(|| std::env::var(&env.name).ok())?)))
+            .map(|(name, value)| CString::new(format!("{name}={value}")))
             .chain(file_view::display_variables().into_iter().map(CString::new))
             .collect::<Result<_, _>>()?;
         Ok((program, environment))

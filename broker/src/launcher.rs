@@ -139,7 +139,7 @@ fn handle(channel: &OwnedFd, programs: &Path, datagram: Datagram) -> io::Result<
     match start(&spawn, programs, datagram.descriptors) {
         Ok(jailed) => {
             let spawned = Spawned { child: spawn.child, jail_pid: jailed.pid };
-            tell(channel, from_launcher::Body::Spawned(spawned), &[&jailed.pidfd])?;
+            tell(channel, from_launcher::Body::Spawned(spawned), &[&jailed.pidfd, &jailed.listener])?;
             Ok(Some((spawn.child, jailed)))
         }
         Err(reason) => {

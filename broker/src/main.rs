@@ -10,6 +10,7 @@ use regen_broker::keyboard::Keyboard;
 use regen_broker::options::BrowserOptions;
 use regen_broker::profile::Profile;
 use regen_broker::{certificates, control, launcher, logs, store};
+use regen_sandbox::policy::{self, Policy};
 use tokio::signal::unix::{SignalKind, signal};
 
 #[derive(Debug, Parser)]
@@ -28,14 +29,17 @@ fn main() -> anyhow::Result<()> {
     let locked = Profile::find(arguments.browser.profile.as_deref())?.lock()?;
     let profile = locked.profile.clone();
     raise_descriptor_limit();
+    // A policy with a mistake stops everything, before there is anything.
+    let policies = policy::all()?;
     let logs = logs::init(&profile.log(), arguments.echo_log).context("cannot open the log")?;
     // Before there is any other thread: a fork takes only the calling one along.
     let forked = launcher::fork(&programs).context("cannot start the launcher")?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(run(arguments.browser, profile, forked, logs))
+    runtime.block_on(run(policies, arguments.browser, profile, forked, logs))
 }
 
 async fn run(
+    policies: Vec<Policy>,
     arguments: BrowserOptions,
     profile: Profile,
     forked: launcher::Forked,
@@ -52,6 +56,7 @@ async fn run(
         extra_ca,
     };
     let setup = Setup {
+        policies,
         options,
         launcher: forked.adopt()?,
         store: opened.store,

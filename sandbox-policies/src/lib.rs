@@ -1,9 +1,11 @@
 //! What each process may do, as files with reasons (`*.toml` beside this crate), and the jail that applies them.
 //!
-//! [`policy`] reads the files, [`spawn`] starts a child in new namespaces, and the program `regen-jail` (in `jail/`)
+//! [`policy`] reads the files, [`seccomp`] and [`landlock`] turn them into what the kernel enforces, [`spawn`] starts a child in new namespaces, and the program `regen-jail` (in `jail/`)
 //! builds the file view, drops every right, and stays as the first process of the child's PID namespace.
 //! Nothing here knows what a child does with its rights.
 
+pub mod landlock;
 pub mod policy;
+pub mod seccomp;
 pub mod spawn;
 pub mod sys;

@@ -20,6 +20,8 @@ pub const CHANNEL: RawFd = 3;
 pub const GO: RawFd = 4;
 /// How the role ended, written by the jail.
 pub const REPORT: RawFd = 5;
+/// Where the role's filter sends its listener, for the broker.
+pub const LISTENER: RawFd = 6;
 
 /// The user id inside every sandbox.
 pub const INSIDE_ID: u32 = 1000;
@@ -56,6 +58,8 @@ pub struct Jailed {
     pub pid: i32,
     /// Readable when the jail, and so everything in it, has ended.
     pub pidfd: OwnedFd,
+    /// The listener of the role's filter arrives here, once.
+    pub listener: OwnedFd,
     report: OwnedFd,
 }
 
@@ -92,15 +96,23 @@ pub fn spawn(launch: Launch<'_>) -> Result<Jailed, SpawnError> {
     let step = |step: &'static str| move |error: rustix::io::Errno| SpawnError::Io { step, error: error.into() };
     let (go_read, go_write) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(step("pipe"))?;
     let (report_read, report_write) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(step("pipe"))?;
+    let (listener_read, listener_write) = rustix::net::socketpair(
+        rustix::net::AddressFamily::UNIX,
+        rustix::net::SocketType::SEQPACKET,
+        rustix::net::SocketFlags::CLOEXEC,
+        None,
+    )
+    .map_err(step("socket pair"))?;
     match sys::clone(&launch.policy.namespaces.new).map_err(SpawnError::Namespaces)? {
         Cloned::Child => {
             drop(go_write);
-            enter(&launch, &go_read, &report_write)
+            drop(listener_read);
+            enter(&launch, &go_read, &report_write, &listener_write)
         }
         Cloned::Parent { pid, pidfd } => {
             map_ids(pid, outside_id(&launch.policy.role)).map_err(SpawnError::IdMap)?;
             rustix::io::write(&go_write, b"g").map_err(step("go-ahead"))?;
-            Ok(Jailed { pid, pidfd, report: report_read })
+            Ok(Jailed { pid, pidfd, listener: listener_read, report: report_read })
         }
     }
 }
@@ -127,7 +139,7 @@ impl Jailed {
 }
 
 /// In the child: fixed descriptors, rights that survive exec, and the jail program.
-fn enter(launch: &Launch<'_>, go: &OwnedFd, report: &OwnedFd) -> ! {
+fn enter(launch: &Launch<'_>, go: &OwnedFd, report: &OwnedFd, listener: &OwnedFd) -> ! {
     let prepare = || -> io::Result<(CString, Vec<CString>)> {
         let null = fs::OpenOptions::new().read(true).write(true).open("/dev/null")?;
         let wanted = [
@@ -137,6 +149,7 @@ fn enter(launch: &Launch<'_>, go: &OwnedFd, report: &OwnedFd) -> ! {
             (launch.channel.as_raw_fd(), CHANNEL),
             (go.as_raw_fd(), GO),
             (report.as_raw_fd(), REPORT),
+            (listener.as_raw_fd(), LISTENER),
         ];
         // Two passes: a source may sit on another one's place.
         let mut copies = Vec::with_capacity(wanted.len());
@@ -148,7 +161,7 @@ fn enter(launch: &Launch<'_>, go: &OwnedFd, report: &OwnedFd) -> ! {
         }
         // From here on this process ends by exec or by exit: no owner of a closed descriptor is ever dropped.
         std::mem::forget(null);
-        sys::close_from(6)?;
+        sys::close_from(LISTENER.cast_unsigned() + 1)?;
         let sets = CapabilitySets { effective: SETUP, permitted: SETUP, inheritable: SETUP };
         rustix::thread::set_capabilities(None, sets)?;
         for capability in SETUP.iter() {

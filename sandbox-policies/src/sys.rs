@@ -4,7 +4,7 @@
 
 use std::ffi::CString;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use crate::policy::{Namespace, Resource};
 
@@ -127,6 +127,116 @@ pub fn say(fd: RawFd, text: &str) -> io::Result<()> {
     // SAFETY: the pointer and length are those of `text`, which outlives the call.
     let written = unsafe { libc::write(fd, text.as_ptr().cast(), text.len()) };
     if written < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Sends a descriptor over a socket, with one byte.
+///
+/// # Errors
+/// When the other end is gone.
+pub fn send_descriptor(socket: &OwnedFd, descriptor: &OwnedFd) -> io::Result<()> {
+    let descriptors = [descriptor.as_fd()];
+    let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = rustix::net::SendAncillaryBuffer::new(&mut space);
+    control.push(rustix::net::SendAncillaryMessage::ScmRights(&descriptors));
+    let bytes = [io::IoSlice::new(b"l")];
+    rustix::net::sendmsg(socket, &bytes, &mut control, rustix::net::SendFlags::NOSIGNAL)?;
+    Ok(())
+}
+
+/// Takes the descriptor that [`send_descriptor`] sent. Nothing when the sender is gone without one.
+///
+/// # Errors
+/// `WouldBlock` when nothing has arrived yet.
+pub fn receive_descriptor(socket: &OwnedFd) -> io::Result<Option<OwnedFd>> {
+    let mut byte = [0; 1];
+    let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = rustix::net::RecvAncillaryBuffer::new(&mut space);
+    let mut bytes = [io::IoSliceMut::new(&mut byte)];
+    rustix::net::recvmsg(socket, &mut bytes, &mut control, rustix::net::RecvFlags::CMSG_CLOEXEC)?;
+    let mut descriptors = control.drain().filter_map(|message| match message {
+        rustix::net::RecvAncillaryMessage::ScmRights(descriptors) => Some(descriptors),
+        _ => None,
+    });
+    Ok(descriptors.by_ref().flatten().next())
+}
+
+/// A system call that waits for an answer.
+#[derive(Debug, Clone)]
+pub struct Notification {
+    /// The kernel's name for this wait.
+    pub id: u64,
+    /// The process, as the reader of the listener sees it.
+    pub pid: i32,
+    /// The system call's number.
+    pub number: i32,
+    /// Its arguments, as they were when it was made.
+    pub arguments: [u64; 6],
+}
+
+/// What a filter's listener has.
+#[derive(Debug)]
+pub enum Next {
+    /// Nothing waits.
+    None,
+    /// Nobody is left under this filter.
+    Gone,
+    /// A call waits.
+    Call(Notification),
+}
+
+/// The next call that waits, without waiting for one.
+///
+/// # Errors
+/// When the descriptor is not a listener.
+pub fn next_notification(listener: &OwnedFd) -> io::Result<Next> {
+    let mut polled = libc::pollfd { fd: listener.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+    // SAFETY: one pollfd, which outlives the call; a timeout of zero does not wait.
+    check(unsafe { libc::poll(&raw mut polled, 1, 0) }.into())?;
+    if polled.revents & libc::POLLIN == 0 {
+        return Ok(if polled.revents & libc::POLLHUP == 0 { Next::None } else { Next::Gone });
+    }
+    // SAFETY: plain data; the kernel wants it zeroed.
+    let mut call: libc::seccomp_notif = unsafe { std::mem::zeroed() };
+    // SAFETY: `call` is what this request writes, and outlives the call.
+    let result = unsafe { libc::ioctl(listener.as_raw_fd(), NOTIF_RECV, &raw mut call) };
+    if result < 0 {
+        let error = io::Error::last_os_error();
+        // The process was killed while it waited.
+        let has_gone = matches!(error.raw_os_error(), Some(libc::ENOENT | libc::EINTR));
+        return if has_gone { Ok(Next::None) } else { Err(error) };
+    }
+    let pid = i32::try_from(call.pid).unwrap_or(0);
+    Ok(Next::Call(Notification { id: call.id, pid, number: call.data.nr, arguments: call.data.args }))
+}
+
+const NOTIF_RECV: libc::Ioctl = 0xc050_2100;
+const NOTIF_SEND: libc::Ioctl = 0xc018_2101;
+
+/// Refuses a call: EPERM.
+///
+/// # Errors
+/// When the descriptor is not a listener. A process that has gone meanwhile is none.
+pub fn refuse(listener: &OwnedFd, call: &Notification) -> io::Result<()> {
+    respond(listener, libc::seccomp_notif_resp { id: call.id, val: 0, error: -libc::EPERM, flags: 0 })
+}
+
+/// Lets a call happen. Only for calls whose arguments in memory do not matter: the process may change them.
+///
+/// # Errors
+/// As for [`refuse`].
+pub fn let_through(listener: &OwnedFd, call: &Notification) -> io::Result<()> {
+    respond(listener, libc::seccomp_notif_resp { id: call.id, val: 0, error: 0, flags: CONTINUE })
+}
+
+const CONTINUE: u32 = 1;
+
+fn respond(listener: &OwnedFd, mut answer: libc::seccomp_notif_resp) -> io::Result<()> {
+    // SAFETY: `answer` is what this request reads, and outlives the call.
+    let result = unsafe { libc::ioctl(listener.as_raw_fd(), NOTIF_SEND, &raw mut answer) };
+    match check(result.into()) {
+        Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(()),
+        other => other.map(drop),
+    }
 }
 
 /// Takes over a descriptor by its number.

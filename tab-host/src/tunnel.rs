@@ -65,9 +65,12 @@ impl Dialer {
     }
 }
 
+/// Where the front listens: the one port of its own loopback that the policy has.
+const PORT: u16 = 1080;
+
 /// Starts the front on this sandbox's loopback.
 pub(crate) async fn start() -> std::io::Result<(Dialer, TunnelPort)> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, PORT)).await?;
     let failures = Failures::default();
     let port = TunnelPort { port: listener.local_addr()?.port(), failures: Arc::clone(&failures) };
     let (granted, watching) = watch::channel(None);

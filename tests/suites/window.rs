@@ -69,9 +69,14 @@ fn a_picked_file_reaches_the_page_and_nothing_else_does() {
     let height: i64 = eventually("the page to have the window's size", || {
         titles(&browser)[0].strip_prefix('h')?.parse().ok().filter(|height| *height < 790)
     });
-    display.xdotool(&["mousemove", "60", &(860 - height + 40).to_string(), "click", "1"]);
-    eventually("the file chooser", || (display.screenshot().share(GREEN, 400, 300, 480, 300) < 0.1).then_some(()));
+    let button = (860 - height + 40).to_string();
+    let is_open = || display.screenshot().share(GREEN, 400, 300, 480, 300) < 0.1;
     eventually("the file to be picked", || {
+        // Return before the folder was listed closes the chooser.
+        if !is_open() {
+            display.xdotool(&["mousemove", "60", &button, "click", "1"]);
+            eventually("the file chooser", || is_open().then_some(()));
+        }
         display.xdotool(&["key", "Down"]);
         display.xdotool(&["key", "Return"]);
         browser.text(1).contains("notes.txt: what it says").then_some(())

@@ -7,7 +7,7 @@ use regen_proto::convert::{ForChild, FromChild};
 use regen_proto::kernel::v1::{Grant, Heartbeat, Ready, Role, Service, ShellUpdate, UserCommand, user_command};
 use regen_proto::page::v1::FromPage;
 use regen_runtime::Kernel;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use crate::pages::Pages;
 
@@ -18,7 +18,8 @@ pub(crate) type HostId = u64;
 #[derive(Debug)]
 pub(crate) enum ToMain {
     Update(Box<ShellUpdate>, Vec<OwnedFd>),
-    Page(HostId, FromPage),
+    /// The permit is given back when the message was dealt with: a host may have few on the way.
+    Page(HostId, FromPage, OwnedSemaphorePermit),
     Attached(HostId),
     Heartbeat(Heartbeat),
     Shutdown,

@@ -8,13 +8,16 @@ use regen_proto::grpc;
 use regen_proto::page::v1::page_client::PageClient;
 use regen_proto::page::v1::{ToPage, to_page};
 use tokio::net::UnixStream;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 
 use crate::link::{HostId, ToMain};
 
 /// Input that may wait for a host that does not read. More is dropped: it would be stale.
 const WAITING: usize = 512;
+
+/// Messages of a host that may wait for the window. More wait in the host.
+const UNREAD: usize = 32;
 
 /// All streams.
 #[derive(Debug, Clone)]
@@ -41,8 +44,10 @@ impl Pages {
                     let mut down = stream.into_inner();
                     // The main thread only goes away with this process.
                     let _ = to_main.send(ToMain::Attached(host));
+                    let room = Arc::new(Semaphore::new(UNREAD));
                     while let Ok(Some(message)) = down.message().await {
-                        if to_main.send(ToMain::Page(host, message)).is_err() {
+                        let Ok(permit) = Arc::clone(&room).acquire_owned().await else { return };
+                        if to_main.send(ToMain::Page(host, message, permit)).is_err() {
                             return;
                         }
                     }

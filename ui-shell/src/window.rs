@@ -164,7 +164,7 @@ impl Window {
         match message {
             ToMain::Heartbeat(beat) => self.outbox.alive(beat),
             ToMain::Update(update, descriptors) => self.update(&update, descriptors),
-            ToMain::Page(host, message) => self.from_page(host, message),
+            ToMain::Page(host, message, _room) => self.from_page(host, message),
             ToMain::Attached(host) => {
                 if self.active_host() == Some(host) {
                     self.send_geometry();

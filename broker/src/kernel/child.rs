@@ -18,6 +18,7 @@ use regen_runtime::Sealed;
 use tokio::sync::mpsc;
 
 use super::Input;
+use super::refused_calls::RefusedCall;
 use crate::session::HostKey;
 
 /// A child's name; never reused.
@@ -78,6 +79,8 @@ pub(crate) struct Child {
     pub(crate) last_beat: Instant,
     /// Why it is being ended, when the kernel or the child itself knows.
     pub(crate) doom: Option<String>,
+    /// The last system call that it was refused.
+    pub(crate) refused: Option<(Instant, RefusedCall)>,
 }
 
 /// The name of a role in policies, logs and the control API.

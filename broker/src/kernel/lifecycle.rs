@@ -1,6 +1,7 @@
 //! Children from spawn to death: start, handshake, readiness, pulse, end.
 
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use regen_proto::convert::ForChild;
@@ -12,10 +13,14 @@ use regen_sandbox::spawn::outside_id;
 use rustix::process::{Pid, PidfdFlags, Signal};
 
 use super::child::{self, Child, ChildId, ChildPhase, role_name};
+use super::refused_calls::{self, RefusedCall};
 use super::{GRACE, HUNG, Input, Kernel, READY};
 use crate::launcher::FromLauncherBody;
 use crate::session::{Event, HostKey};
 use crate::supervisor::Verdict;
+
+/// A refused system call counts as the reason of a death that follows within this time.
+const BLAMED: Duration = Duration::from_secs(2);
 
 impl Kernel {
     pub(super) fn start_daemon(&mut self, role: Role) {
@@ -80,6 +85,7 @@ impl Kernel {
                 outbox,
                 last_beat: Instant::now(),
                 doom: None,
+                refused: None,
             },
         );
         Ok(())
@@ -98,8 +104,14 @@ impl Kernel {
     pub(super) fn launcher_news(&mut self, news: FromLauncherBody, descriptors: Vec<OwnedFd>) {
         match news {
             FromLauncherBody::Spawned(Spawned { child, .. }) => {
-                if let Some(child) = self.children.get_mut(&child) {
-                    child.jail = descriptors.into_iter().next();
+                let mut descriptors = descriptors.into_iter();
+                let (jail, listener) = (descriptors.next(), descriptors.next());
+                if let Some(known) = self.children.get_mut(&child) {
+                    known.jail = jail;
+                    let policy = self.policies.get(role_name(known.role));
+                    if let (Some(listener), Some(policy)) = (listener, policy) {
+                        refused_calls::answer_for(child, Arc::clone(policy), listener, self.inbox.clone());
+                    }
                 }
             }
             FromLauncherBody::Failed(failed) => self.ended(failed.child, &failed.reason, false),
@@ -197,10 +209,15 @@ impl Kernel {
         let Some(child) = self.children.remove(&id) else { return };
         self.requests.retain(|_, (owner, _)| *owner != id);
         self.downloads_lost(id);
-        let reason = match &child.doom {
+        let mut reason = match &child.doom {
             Some(doom) => format!("{doom} ({cause})"),
             None => cause.to_owned(),
         };
+        // Who dies right after a refusal most likely dies of it.
+        if let Some((at, refused)) = child.refused.filter(|(at, _)| !clean && at.elapsed() < BLAMED) {
+            tracing::debug!("{:?} before its end: {refused}", at.elapsed());
+            reason = format!("{reason}, after it was refused {refused}");
+        }
         let was_asked = child.phase == ChildPhase::Stopping;
         let site = child.host.as_ref().map(|host| host.site.as_str());
         if was_asked {
@@ -235,6 +252,17 @@ impl Kernel {
         }
         let given_up = verdict == Verdict::GiveUp;
         self.apply(Event::HostDied { host, reason: reason.to_owned(), given_up });
+    }
+
+    /// A child tried what its policy does not allow.
+    pub(super) fn call_refused(&mut self, id: ChildId, refused: RefusedCall) {
+        self.refusals.system_calls += 1;
+        let Some(child) = self.children.get_mut(&id) else { return };
+        if refused_calls::is_worth_telling(refused.times) {
+            let site = child.host.as_ref().map(|host| host.site.as_str());
+            tracing::warn!(role = role_name(child.role), site, times = refused.times, "refused {refused}");
+        }
+        child.refused = Some((Instant::now(), refused));
     }
 
     /// Once a second: ask for signs of life, and act on missing ones.

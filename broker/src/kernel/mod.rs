@@ -9,16 +9,19 @@ mod files;
 mod grants;
 mod lifecycle;
 mod processes;
+mod refused_calls;
 mod window;
 
 use std::collections::{HashMap, HashSet};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use regen_proto::control::v1::Refusals;
 use regen_proto::convert::{ForChild, FromChild};
 use regen_proto::kernel::v1::{Reply, Role};
+use regen_sandbox::policy::Policy;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::keyboard::Keyboard;
@@ -27,6 +30,8 @@ use crate::profile::Profile;
 use crate::session::{self, Event, HostKey, Session, TabId};
 use crate::store::{Saved, Store};
 use crate::supervisor::Restarts;
+
+use refused_calls::RefusedCall;
 
 use child::{Attachment, Child, ChildId, ChildPhase, Violation};
 pub use control::{Command, CommandError, PageAnswer};
@@ -50,6 +55,7 @@ pub(crate) enum Input {
     Violation { child: ChildId, violation: Violation },
     Launcher { news: FromLauncherBody, descriptors: Vec<OwnedFd> },
     LauncherGone,
+    RefusedCall { child: ChildId, refused: RefusedCall },
     Command(Command),
     StartHost(HostKey),
     StartDaemon(Role),
@@ -81,6 +87,8 @@ pub struct Kernel {
     options: Options,
     profile: Profile,
     launcher: Launcher,
+    /// By role.
+    policies: HashMap<String, Arc<Policy>>,
     inbox: mpsc::Sender<Input>,
     queue: mpsc::Receiver<Input>,
     children: HashMap<ChildId, Child>,
@@ -132,6 +140,8 @@ pub struct Setup {
     pub profile: Profile,
     /// The process that starts processes.
     pub launcher: Launcher,
+    /// What every role may do.
+    pub policies: Vec<Policy>,
     /// The session's disk.
     pub store: Store,
     /// What an earlier run left.
@@ -153,6 +163,7 @@ impl Kernel {
             options: setup.options,
             profile: setup.profile,
             launcher: setup.launcher,
+            policies: setup.policies.into_iter().map(|policy| (policy.role.clone(), Arc::new(policy))).collect(),
             inbox: inbox.clone(),
             queue,
             children: HashMap::new(),
@@ -225,6 +236,7 @@ impl Kernel {
                 self.quitting = true;
                 self.failed = true;
             }
+            Input::RefusedCall { child, refused } => self.call_refused(child, refused),
             Input::Command(command) => self.command(command),
             Input::StartHost(host) => self.start_host(&host),
             Input::StartDaemon(role) => self.start_daemon(role),

@@ -197,7 +197,7 @@ fn relative(target: &str) -> PathBuf {
     PathBuf::from(format!(".{target}"))
 }
 
-fn fill_in(path: &str, programs: &Path) -> PathBuf {
+pub(crate) fn fill_in(path: &str, programs: &Path) -> PathBuf {
     PathBuf::from(path.replace("{bin}", &programs.to_string_lossy()).replace("{multiarch}", MULTIARCH))
 }
 

@@ -8,10 +8,12 @@ mod file_view;
 use std::ffi::CString;
 use std::fs::File;
 use std::io::{Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use libseccomp::ScmpFilterContext;
 use regen_sandbox::policy::{Namespace, Policy};
-use regen_sandbox::{spawn, sys};
+use regen_sandbox::seccomp::{self, Otherwise};
+use regen_sandbox::{landlock, spawn, sys};
 use rustix::process::Signal;
 use rustix::thread::{CapabilitySet, CapabilitySets};
 
@@ -86,16 +88,24 @@ fn start() -> Result<i32, SetupError> {
     }
     drop_rights()?;
 
-    // 8. seccomp filter and Landlock domain of the role go here, last: nothing above could run under them.
+    // 8. The role's filter is made here, while its policy can still be read; the jail's own as well.
+    let role_filter = seccomp::filter(&policy, Otherwise::Notify).map_err(std::io::Error::other).step("the filter")?;
+    let own = Policy::of("jail").map_err(std::io::Error::other).step("the jail's policy")?;
+    let own_filter = seccomp::filter(&own, Otherwise::Refuse).map_err(std::io::Error::other).step("the jail's filter")?;
 
+    // 9. The role, under its Landlock domain and filter; and this process, which from here on only waits.
     match sys::fork().step("fork")? {
         Some(role) => {
             // Only the role holds its channel, so that its end is the channel's end.
             drop(sys::inherit(spawn::CHANNEL));
+            drop(sys::inherit(spawn::LISTENER));
+            seccomp::load(&own_filter, Otherwise::Refuse).map_err(std::io::Error::other).step("the jail's filter")?;
             Ok(role)
         }
         None => {
-            let error = become_role(&policy);
+            let error = become_role(&policy, &role_filter);
+            // The log is all that is left to say it to.
+            let _ = sys::say(2, &format!("regen-jail: {error}\n"));
             sys::exit_now(if error.kind() == std::io::ErrorKind::NotFound { 127 } else { 126 });
         }
     }
@@ -127,9 +137,10 @@ fn remove_from_bounds(capability: CapabilitySet) -> Result<(), SetupError> {
 }
 
 /// In the child: the role's own program, environment and single descriptor. Returns only on failure.
-fn become_role(policy: &Policy) -> std::io::Error {
+fn become_role(policy: &Policy, filter: &ScmpFilterContext) -> std::io::Error {
     let prepare = || -> std::io::Result<(CString, Vec<CString>)> {
-        sys::close_from(spawn::CHANNEL.cast_unsigned() + 1)?;
+        drop(sys::inherit(spawn::REPORT));
+        sys::close_from(spawn::LISTENER.cast_unsigned() + 1)?;
         rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
         rustix::process::setsid()?;
         let program = CString::new(format!("/regen/{}", policy.program))?;
@@ -140,6 +151,14 @@ fn become_role(policy: &Policy) -> std::io::Error {
             .map(|(name, value)| CString::new(format!("{name}={value}")))
             .chain(file_view::display_variables().into_iter().map(CString::new))
             .collect::<Result<_, _>>()?;
+        let broker = sys::inherit(spawn::LISTENER);
+        let inside = |path: &str| Some(PathBuf::from(file_view::fill_in(path, Path::new(""))));
+        landlock::enter(policy, &inside).map_err(std::io::Error::other)?;
+        // Last: from here on only what the policy allows is possible. The broker must hold the listener before the program
+        // starts, for that is the first thing it is asked about.
+        let listener = seccomp::load(filter, Otherwise::Notify).map_err(std::io::Error::other)?;
+        let listener = listener.ok_or_else(|| std::io::Error::other("the filter has no listener"))?;
+        sys::send_descriptor(&broker, &listener)?;
         Ok((program, environment))
     };
     match prepare() {

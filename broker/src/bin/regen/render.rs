@@ -48,7 +48,7 @@ pub(crate) fn status(status: &StatusReply, memory: bool, output: Output) {
             "saved_session": status.offer.as_ref().map(|o| json!({"tabs": o.tabs, "saved_at": o.saved_at, "clean": o.clean})),
             "refused_messages": {
                 "malformed": refusals.malformed, "oversized": refusals.oversized, "too_frequent": refusals.too_frequent,
-                "not_allowed": refusals.not_allowed, "version": refusals.version,
+                "not_allowed": refusals.not_allowed, "version": refusals.version, "system_calls": refusals.system_calls,
             },
         }));
         return;

@@ -1,0 +1,179 @@
+//! System calls that a child's filter does not know: the process waits, the broker refuses, and everybody learns of it.
+//!
+//! Each child has a task of its own for this. It answers one call at a time, and slower when there are many: a process that
+//! does nothing but try is held up itself, and costs the broker next to nothing. A few calls are allowed a number of times,
+//! such as the one by which the jail starts the role's program.
+
+use std::collections::HashMap;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use regen_proto::kernel_channel;
+use regen_sandbox::policy::Policy;
+use regen_sandbox::seccomp;
+use regen_sandbox::sys::{self, Notification};
+use tokio::io::Interest;
+use tokio::sync::mpsc;
+
+use super::Input;
+use super::child::ChildId;
+
+/// Answers that are given at once; later ones wait their turn.
+const AT_ONCE: u32 = 40;
+/// The pace of later answers.
+const PACE: Duration = Duration::from_millis(50);
+/// A child that refrained for this long is answered at once again.
+const FORGIVEN: Duration = Duration::from_secs(10);
+
+/// One refused call, for the log and whoever reads it.
+#[derive(Debug, Clone)]
+pub(crate) struct RefusedCall {
+    /// As the broker sees it.
+    pub(crate) pid: i32,
+    /// By name.
+    pub(crate) call: String,
+    pub(crate) arguments: [u64; 6],
+    /// How often this child has tried this call.
+    pub(crate) times: u64,
+    /// What the policy says of it.
+    pub(crate) rule: String,
+}
+
+impl std::fmt::Display for RefusedCall {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let arguments: Vec<String> = self.arguments.iter().map(|argument| format!("{argument:#x}")).collect();
+        write!(f, "{}({}) by process {}: {}", self.call, arguments.join(", "), self.pid, self.rule)
+    }
+}
+
+/// Answers for one child until it is gone. `arrives` is where its listener comes from.
+pub(crate) fn answer_for(child: ChildId, policy: Arc<Policy>, arrives: OwnedFd, inbox: mpsc::Sender<Input>) {
+    tokio::spawn(async move {
+        if let Err(error) = answer(child, &policy, arrives, &inbox).await {
+            tracing::error!("a filter's listener: {error}");
+        }
+    });
+}
+
+async fn answer(
+    child: ChildId,
+    policy: &Policy,
+    arrives: OwnedFd,
+    inbox: &mpsc::Sender<Input>,
+) -> std::io::Result<()> {
+    rustix::io::ioctl_fionbio(&arrives, true)?;
+    let arrives = kernel_channel::register(arrives)?;
+    let listener = arrives.async_io(Interest::READABLE, sys::receive_descriptor).await?;
+    // A jail that fails before it has a filter says so in its report.
+    let Some(listener) = listener else { return Ok(()) };
+    let listener = kernel_channel::register(listener)?;
+    let mut book = Book::new(policy);
+    loop {
+        let mut ready = listener.readable().await?;
+        match sys::next_notification(listener.get_ref())? {
+            sys::Next::None => ready.clear_ready(),
+            sys::Next::Gone => return Ok(()),
+            sys::Next::Call(call) => {
+                drop(ready);
+                if book.is_granted(&call) {
+                    sys::let_through(listener.get_ref(), &call)?;
+                    continue;
+                }
+                let refused = book.enter(policy, &call);
+                // What is left out is counted: see `times`.
+                let _ = inbox.try_send(Input::RefusedCall { child, refused });
+                tokio::time::sleep(book.patience(Instant::now())).await;
+                sys::refuse(listener.get_ref(), &call)?;
+            }
+        }
+    }
+}
+
+/// What a child has tried so far.
+#[derive(Debug)]
+struct Book {
+    /// System calls that are allowed a number of times, and how often still.
+    granted: HashMap<String, u32>,
+    tried: HashMap<i32, u64>,
+    recently: u32,
+    last: Instant,
+}
+
+impl Book {
+    fn new(policy: &Policy) -> Self {
+        let granted = policy.allow.iter().filter_map(|allow| Some((allow, allow.times?)));
+        let granted = granted.flat_map(|(allow, times)| allow.calls.iter().map(move |call| (call.clone(), times)));
+        let mut all: HashMap<String, u32> = granted.collect();
+        // The jail starts the program under the role's filter; a role that may start programs has this call anyway.
+        if policy.calls().contains("execve") {
+            all.remove("execve");
+        }
+        Self { granted: all, tried: HashMap::new(), recently: 0, last: Instant::now() }
+    }
+
+    fn is_granted(&mut self, call: &Notification) -> bool {
+        match self.granted.get_mut(&seccomp::name_of(call.number)) {
+            Some(left) if *left > 0 => {
+                *left -= 1;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn enter(&mut self, policy: &Policy, call: &Notification) -> RefusedCall {
+        let times = self.tried.entry(call.number).or_default();
+        *times += 1;
+        let name = seccomp::name_of(call.number);
+        let rule = seccomp::nearest_rule(policy, &name);
+        RefusedCall { pid: call.pid, call: name, arguments: call.arguments, times: *times, rule }
+    }
+
+    fn patience(&mut self, now: Instant) -> Duration {
+        if now.duration_since(self.last) > FORGIVEN {
+            self.recently = 0;
+        }
+        self.last = now;
+        self.recently = self.recently.saturating_add(1);
+        if self.recently <= AT_ONCE { Duration::ZERO } else { PACE }
+    }
+}
+
+/// The first few are told, then every tenth power: enough to see it, too few to drown in it.
+pub(crate) fn is_worth_telling(times: u64) -> bool {
+    times <= 3 || (times.is_power_of_two() && times >= 16)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn call(number: i32) -> Notification {
+        Notification { id: 1, pid: 2, number, arguments: [0; 6] }
+    }
+
+    #[test]
+    fn the_program_is_started_once_and_never_again() {
+        let policy = Policy::of("net-daemon").unwrap();
+        let mut book = Book::new(&policy);
+        let execve = call(seccomp::number_of("execve").unwrap());
+        assert!(book.is_granted(&execve));
+        assert!(!book.is_granted(&execve));
+        assert!(!book.is_granted(&call(seccomp::number_of("ptrace").unwrap())));
+    }
+
+    #[test]
+    fn who_tries_too_often_waits_and_is_forgiven_later() {
+        let mut book = Book::new(&Policy::of("net-daemon").unwrap());
+        let start = Instant::now();
+        assert!((0..AT_ONCE).all(|_| book.patience(start).is_zero()));
+        assert_eq!(book.patience(start), PACE);
+        assert!(book.patience(start + FORGIVEN + PACE).is_zero());
+    }
+
+    #[test]
+    fn a_flood_of_refusals_is_told_in_a_few_lines() {
+        assert!((1..=1_000_000).filter(|times| is_worth_telling(*times)).count() < 25);
+    }
+}

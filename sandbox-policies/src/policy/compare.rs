@@ -1,0 +1,114 @@
+//! What two policies differ in, and whether one allows anything that the other does not.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::{Mount, MountKind, Policy};
+
+/// One difference, by kind of rule.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Difference {
+    /// Namespaces, mounts, calls …
+    pub kind: &'static str,
+    /// What.
+    pub what: String,
+    /// Only the first policy has it (otherwise: only the second).
+    pub only_first: bool,
+}
+
+type Rules = BTreeMap<(&'static str, String), ()>;
+
+fn rules(policy: &Policy) -> Rules {
+    let mut all = BTreeMap::new();
+    let mut add = |kind: &'static str, what: String| {
+        all.insert((kind, what), ());
+    };
+    for namespace in &policy.namespaces.new {
+        add("namespace", namespace.file().to_owned());
+    }
+    for mount in &policy.mount {
+        add("mount", describe(mount));
+    }
+    for path in &policy.path {
+        add("path", format!("{:?} {}", path.access, path.path).to_lowercase());
+    }
+    for tcp in &policy.tcp {
+        add("tcp", format!("bind {:?} connect {:?}", tcp.bind, tcp.connect));
+    }
+    for allow in &policy.allow {
+        for call in &allow.calls {
+            add("allow", with_conditions(call, &allow.when, allow.times));
+        }
+    }
+    for refuse in &policy.refuse {
+        for call in &refuse.calls {
+            add("refuse", format!("{} with {}", with_conditions(call, &refuse.when, None), refuse.errno));
+        }
+    }
+    for env in &policy.env {
+        add("env", format!("{}={}", env.name, env.value.as_deref().unwrap_or("(the user's)")));
+    }
+    for limit in &policy.limit {
+        add("limit", format!("{:?} {}", limit.resource, limit.value).to_lowercase());
+    }
+    all
+}
+
+fn describe(mount: &Mount) -> String {
+    let execute = if mount.execute.is_empty() { String::new() } else { format!(" execute {}", mount.execute.join(" ")) };
+    let size = mount.size.as_deref().map(|size| format!(" size {size}")).unwrap_or_default();
+    format!("{:?} {}{size}{execute}", mount.kind, mount.target()).to_lowercase()
+}
+
+fn with_conditions(call: &str, when: &[super::Condition], times: Option<u32>) -> String {
+    let when: Vec<String> = when.iter().map(ToString::to_string).collect();
+    let times = times.map(|times| format!(" at most {times} times")).unwrap_or_default();
+    if when.is_empty() { format!("{call}{times}") } else { format!("{call} when {}{times}", when.join(" and ")) }
+}
+
+/// Everything in which two policies differ.
+#[must_use]
+pub fn differences(first: &Policy, second: &Policy) -> Vec<Difference> {
+    let (ours, theirs) = (rules(first), rules(second));
+    let only = |a: &Rules, b: &Rules, only_first: bool| -> Vec<Difference> {
+        let missing = a.keys().filter(|rule| !b.contains_key(*rule));
+        missing.map(|(kind, what)| Difference { kind, what: what.clone(), only_first }).collect()
+    };
+    let mut all = only(&ours, &theirs, true);
+    all.extend(only(&theirs, &ours, false));
+    all.sort_by(|a, b| (a.kind, &a.what).cmp(&(b.kind, &b.what)));
+    all
+}
+
+/// What `candidate` allows and `reference` does not, in words. A rule that is not there word for word counts as more: a
+/// stricter policy leaves rules out, or lowers limits.
+#[must_use]
+pub fn looser(candidate: &Policy, reference: &Policy) -> Vec<String> {
+    let mut more = Vec::new();
+    for difference in differences(candidate, reference) {
+        let Difference { kind, what, only_first } = difference;
+        match kind {
+            "namespace" | "refuse" if !only_first => more.push(format!("it leaves out the {kind} rule “{what}”")),
+            "mount" | "path" | "tcp" | "allow" | "env" if only_first => more.push(format!("{kind} “{what}”")),
+            _ => {}
+        }
+    }
+    for limit in &reference.limit {
+        let own = candidate.limit.iter().find(|own| own.resource == limit.resource);
+        if own.is_none_or(|own| own.value > limit.value) {
+            more.push(format!("the limit {:?} is not {} or lower", limit.resource, limit.value).to_lowercase());
+        }
+    }
+    let tmpfs = |policy: &Policy| policy.mount.iter().filter(|mount| mount.kind == MountKind::Tmpfs).count();
+    if tmpfs(candidate) > tmpfs(reference) {
+        more.push("more private memory".to_owned());
+    }
+    if candidate.program != reference.program || candidate.role != reference.role {
+        more.push("another program or role".to_owned());
+    }
+    if candidate.landlock_abi < reference.landlock_abi {
+        more.push("an older Landlock".to_owned());
+    }
+    more
+}

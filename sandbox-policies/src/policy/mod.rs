@@ -1,0 +1,477 @@
+//! The policy files: what every process may do, with a reason for every rule. An unknown key, system call or constant, a
+//! missing reason, a duplicate: each is an error with its file and line.
+//!
+//! `read` makes a policy of its files, `check` refuses what is unclear, `compare` says what differs between two, and
+//! `shipped` has the files that are compiled in.
+
+mod check;
+mod compare;
+mod read;
+mod shipped;
+
+use std::ops::Deref;
+
+use serde::{Deserialize, Serialize};
+
+pub use compare::{Difference, differences, looser};
+pub use shipped::{ADMINISTRATORS, ROLES, all, digest, load};
+
+/// Where a rule stands: file and line.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Place {
+    /// The file's name.
+    pub file: String,
+    /// Counted from 1.
+    pub line: usize,
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}", self.file, self.line)
+    }
+}
+
+/// A rule and its place.
+#[derive(Debug, Clone, Serialize)]
+pub struct Placed<T> {
+    /// The rule.
+    #[serde(flatten)]
+    pub rule: T,
+    /// Where it stands.
+    #[serde(rename = "at_line")]
+    pub place: Place,
+}
+
+impl<T> Deref for Placed<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.rule
+    }
+}
+
+/// What one role may do.
+#[derive(Debug, Clone, Serialize)]
+pub struct Policy {
+    /// The role's name, as in the file's name.
+    pub role: String,
+    /// One sentence for an auditor.
+    pub summary: String,
+    /// The program that runs as this role, beside the broker's own.
+    pub program: String,
+    /// Roles below this process: their filters come on top of its own, which therefore allows what any of them may do.
+    pub superset: Vec<String>,
+    /// System calls that the role may be allowed at most.
+    pub budget: u32,
+    /// The oldest Landlock that can enforce this policy.
+    pub landlock_abi: u8,
+    /// Which namespaces are new.
+    pub namespaces: Namespaces,
+    /// The whole file view, in order.
+    pub mount: Vec<Placed<Mount>>,
+    /// What else may be reached by path, for a role that lives in the machine's own file view.
+    pub path: Vec<Placed<PathRule>>,
+    /// TCP ports.
+    pub tcp: Vec<Placed<Tcp>>,
+    /// System calls that are allowed.
+    pub allow: Vec<Placed<Allow>>,
+    /// System calls that are known to be tried, and refused without a word.
+    pub refuse: Vec<Placed<Refuse>>,
+    /// The whole environment.
+    pub env: Vec<Placed<Env>>,
+    /// Resource limits, soft and hard.
+    pub limit: Vec<Placed<Limit>>,
+}
+
+/// The namespaces that a child does not share with the machine.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Namespaces {
+    /// Which.
+    pub new: Vec<Namespace>,
+    /// Why.
+    pub reason: String,
+}
+
+/// One kind of namespace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "the kernel's own names")]
+pub enum Namespace {
+    User,
+    Pid,
+    Net,
+    Mount,
+    Ipc,
+    Uts,
+    Cgroup,
+}
+
+impl Namespace {
+    /// Its name under `/proc/PID/ns`.
+    #[must_use]
+    pub fn file(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Pid => "pid",
+            Self::Net => "net",
+            Self::Mount => "mnt",
+            Self::Ipc => "ipc",
+            Self::Uts => "uts",
+            Self::Cgroup => "cgroup",
+        }
+    }
+}
+
+/// One entry of the file view.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mount {
+    /// What kind of entry.
+    pub kind: MountKind,
+    /// The source on the outside (or a symlink's target). `{bin}` and `{multiarch}` are filled in.
+    #[serde(default)]
+    pub path: String,
+    /// Where it appears; the same as `path` unless given.
+    #[serde(default)]
+    pub at: Option<String>,
+    /// Upper bound of a tmpfs, such as `256M`.
+    #[serde(default)]
+    pub size: Option<String>,
+    /// Files in it that may be executed, relative to it; `.` is the entry itself. Nothing else may.
+    #[serde(default)]
+    pub execute: Vec<String>,
+    /// May be missing on a machine.
+    #[serde(default)]
+    pub optional: bool,
+    /// Why the role needs it.
+    pub reason: String,
+}
+
+/// Kinds of file view entries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MountKind {
+    /// A folder or file of the machine: read-only, no setuid, no devices.
+    ReadOnly,
+    /// One program or library of Regen's: read-only.
+    File,
+    /// A symbolic link.
+    Symlink,
+    /// The site's storage: writable, nothing in it can be executed.
+    Bucket,
+    /// The profile's certificate authorities, over the machine's; absent where the profile adds none.
+    CaBundle,
+    /// Private memory: writable, nothing in it can be executed.
+    Tmpfs,
+    /// The five harmless device nodes.
+    Devices,
+    /// The process list of the child's own PID namespace.
+    Proc,
+    /// The socket of the user's display server.
+    Display,
+}
+
+/// What a role without a file view of its own may reach.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PathRule {
+    /// A folder or file; `{profile}`, `{runtime}`, `{downloads}` and `{bin}` are filled in.
+    pub path: String,
+    /// What may be done below it.
+    pub access: PathAccess,
+    /// Why the role needs it.
+    pub reason: String,
+}
+
+/// What may be done below a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PathAccess {
+    /// Read files, list folders.
+    Read,
+    /// Make, change and remove as well.
+    Write,
+}
+
+/// A TCP port that may be used.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tcp {
+    /// To listen on it.
+    #[serde(default)]
+    pub bind: Option<u16>,
+    /// To connect to it; `any` is every port.
+    #[serde(default)]
+    pub connect: Option<Ports>,
+    /// Why the role needs it.
+    pub reason: String,
+}
+
+/// One port, or all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Ports {
+    /// Every port.
+    Any,
+    /// This one.
+    #[serde(untagged)]
+    One(u16),
+}
+
+/// System calls that are allowed, all for the same reason.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Allow {
+    /// By name.
+    pub calls: Vec<String>,
+    /// Only where all of these hold.
+    #[serde(default)]
+    pub when: Vec<Condition>,
+    /// Only so often in the life of a process, the broker counting.
+    #[serde(default)]
+    pub times: Option<u32>,
+    /// Why the role needs them.
+    pub reason: String,
+}
+
+/// System calls that are refused without a notification.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Refuse {
+    /// By name.
+    pub calls: Vec<String>,
+    /// Only where all of these hold.
+    #[serde(default)]
+    pub when: Vec<Condition>,
+    /// What the caller is told.
+    pub errno: String,
+    /// Why it is harmless, and who tries.
+    pub reason: String,
+}
+
+/// A condition on one argument: `is`, or `one_of`, or `has` and `lacks`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Condition {
+    /// Which argument, from 0.
+    pub arg: u32,
+    /// It is exactly this.
+    #[serde(default)]
+    pub is: Option<Value>,
+    /// It is one of these.
+    #[serde(default)]
+    pub one_of: Vec<Value>,
+    /// It has all of these bits.
+    #[serde(default)]
+    pub has: Option<Value>,
+    /// It has none of these bits.
+    #[serde(default)]
+    pub lacks: Option<Value>,
+}
+
+/// A number, or constants of the C library joined with `|`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+#[expect(missing_docs, reason = "each name says it")]
+pub enum Value {
+    Number(u64),
+    Name(String),
+}
+
+impl std::fmt::Display for Value {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Number(number) => number.fmt(f),
+            Self::Name(name) => name.fmt(f),
+        }
+    }
+}
+
+impl std::fmt::Display for Condition {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let arg = self.arg;
+        if let Some(value) = &self.is {
+            return write!(f, "argument {arg} is {value}");
+        }
+        match (&self.has, &self.lacks) {
+            (Some(has), Some(lacks)) => return write!(f, "argument {arg} has {has} and none of {lacks}"),
+            (Some(has), None) => return write!(f, "argument {arg} has {has}"),
+            (None, Some(lacks)) => return write!(f, "argument {arg} has none of {lacks}"),
+            (None, None) => {}
+        }
+        let names: Vec<String> = self.one_of.iter().map(ToString::to_string).collect();
+        write!(f, "argument {arg} is {}", names.join(" or "))
+    }
+}
+
+/// One environment variable.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Env {
+    /// Its name.
+    pub name: String,
+    /// Its value; without one, the user's own is passed on, if there is one.
+    #[serde(default)]
+    pub value: Option<String>,
+    /// Why the role needs it.
+    pub reason: String,
+}
+
+/// One resource limit.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limit {
+    /// Which.
+    pub resource: Resource,
+    /// Soft and hard.
+    pub value: u64,
+    /// Why this value.
+    pub reason: String,
+}
+
+/// What can be limited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "the kernel's own names")]
+pub enum Resource {
+    Nofile,
+    Nproc,
+    Core,
+    Fsize,
+}
+
+/// Why a policy cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum PolicyError {
+    /// No such role.
+    #[error("there is no policy for the role “{0}”; the roles are {roles}", roles = ROLES.join(", "))]
+    UnknownRole(String),
+    /// Not TOML, an unknown key, or a missing one.
+    #[error("{file}: {error}")]
+    Syntax { file: String, error: Box<toml::de::Error> },
+    /// Readable, but wrong.
+    #[error("{place}: {what}")]
+    Rule { place: Place, what: String },
+    /// An administrator's file that allows more than the policy it replaces.
+    #[error("{file} would allow more than the policy that Regen ships, and is not used: {}", .what.join("; "))]
+    Looser { file: String, what: Vec<String> },
+    /// A file that cannot be read.
+    #[error("{file}: {error}")]
+    Io { file: String, error: std::io::Error },
+}
+
+impl Mount {
+    /// Where the entry appears inside.
+    #[must_use]
+    pub fn target(&self) -> &str {
+        self.at.as_deref().unwrap_or(&self.path)
+    }
+}
+
+impl Policy {
+    /// The policy of a role, as this machine uses it: the shipped one, or an administrator's stricter one.
+    ///
+    /// # Errors
+    /// For an unknown role, or a policy file with a mistake.
+    pub fn of(role: &str) -> Result<Self, PolicyError> {
+        load(role)
+    }
+
+    /// Reads one policy without includes; `file` is for messages.
+    ///
+    /// # Errors
+    /// With the file, the line and what is wrong.
+    pub fn parse(file: &str, text: &str) -> Result<Self, PolicyError> {
+        let policy = read::policy(file, text, &shipped::included)?;
+        check::check(&policy)?;
+        Ok(policy)
+    }
+
+    /// The role has a file view of its own, and so a jail; the broker and the launcher have not.
+    #[must_use]
+    pub fn is_jailed(&self) -> bool {
+        self.namespaces.new.contains(&Namespace::Mount)
+    }
+
+    /// The names of all system calls that are allowed, in order, each once.
+    #[must_use]
+    pub fn calls(&self) -> std::collections::BTreeSet<&str> {
+        let counted = self.allow.iter().filter(|allow| allow.times.is_none());
+        counted.flat_map(|allow| allow.calls.iter().map(String::as_str)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_shipped_policy_is_valid_named_like_its_file_and_within_its_budget() {
+        for role in ROLES {
+            let policy = Policy::of(role).unwrap();
+            assert_eq!(policy.role, role);
+            let calls = policy.calls().len();
+            assert!(calls <= policy.budget as usize, "{role}: {calls} system calls, the budget is {}", policy.budget);
+        }
+    }
+
+    #[test]
+    fn only_the_net_daemon_shares_the_network() {
+        for role in ROLES {
+            let policy = Policy::of(role).unwrap();
+            let isolated = policy.namespaces.new.contains(&Namespace::Net);
+            assert_eq!(isolated, policy.is_jailed() && role != "net-daemon", "{role}");
+        }
+    }
+
+    #[test]
+    fn a_tab_host_has_fewer_than_forty_mounts() {
+        assert!(Policy::of("tab-host").unwrap().mount.len() < 40);
+    }
+
+    #[test]
+    fn mistakes_are_named_with_file_line_and_a_suggestion() {
+        let good = shipped::text("agent-worker").unwrap();
+        let read = |text: &str| Policy::parse("x.toml", text).map(|policy| policy.role).unwrap_err().to_string();
+        let bad = |from: &str, to: &str| {
+            assert!(good.contains(from), "{from}");
+            read(&good.replacen(from, to, 1))
+        };
+        let with = |rule: &str| read(&format!("{good}\n{rule}\nreason = \"a test\"\n"));
+        let unknown = bad("summary =", "colour = \"red\"\nsummary =");
+        assert!(unknown.contains("x.toml") && unknown.contains("line 3") && unknown.contains("colour"), "{unknown}");
+        let reason = bad("reason = \"the program itself\"", "reason = \" \"");
+        assert!(reason.contains("x.toml:") && reason.contains("has no reason"), "{reason}");
+        assert!(with("[[mount]]\nkind = \"tmpfs\"\nat = \"/proc\"\nsize = \"1M\"").contains("given twice"));
+        assert!(with("[[mount]]\nkind = \"tmpfs\"\nat = \"/../x\"\nsize = \"1M\"").contains(".."));
+        assert!(bad("\"pid\", ", "").contains("pid namespace"));
+        let call = with("[[allow]]\ncalls = [\"execwe\"]");
+        assert!(call.contains("no system call “execwe”") && call.contains("“execve”"), "{call}");
+        let constant = with("[[allow]]\ncalls = [\"socket\"]\nwhen = [{ arg = 0, is = \"AF_UNXI\" }]");
+        assert!(constant.contains("“AF_UNXI”") && constant.contains("“AF_UNIX”"), "{constant}");
+        let twice = with("[[allow]]\ncalls = [\"read\"]");
+        assert!(twice.contains("x.toml:") && twice.contains("“read” is allowed twice"), "{twice}");
+        let include = bad("\"_rust\"", "\"_rsut\"");
+        assert!(include.contains("_rsut") && include.contains("_rust"), "{include}");
+    }
+
+    #[test]
+    fn a_stricter_policy_is_no_looser_and_the_other_way_round() {
+        let shipped = Policy::of("agent-worker").unwrap();
+        let text = shipped::text("agent-worker").unwrap();
+        let stricter = Policy::parse("x.toml", &text.replace("value = 64", "value = 32")).unwrap();
+        assert_eq!(looser(&stricter, &shipped), Vec::<String>::new());
+        assert!(!looser(&shipped, &stricter).is_empty());
+        let more = format!("{text}\n[[allow]]\ncalls = [\"ptrace\"]\nreason = \"debugging\"\n");
+        let more = Policy::parse("x.toml", &more).unwrap();
+        assert!(looser(&more, &shipped).iter().any(|what| what.contains("ptrace")));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_panics(text in "\\PC{0,200}") {
+            let _ = Policy::parse("x.toml", &text);
+        }
+    }
+}

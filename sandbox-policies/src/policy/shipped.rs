@@ -1,0 +1,76 @@
+//! The files that are compiled in, and an administrator's stricter ones.
+
+use std::path::Path;
+
+use sha2::{Digest, Sha256};
+
+use super::{Policy, PolicyError, looser};
+
+/// Every role with a policy.
+pub const ROLES: [&str; 9] =
+    ["broker", "launcher", "jail", "tab-host", "net-daemon", "agent-daemon", "ui-shell", "agent-worker", "dumper"];
+/// Where an administrator's policies are.
+pub const ADMINISTRATORS: &str = "/etc/regen/sandbox-policies";
+
+const FILES: [(&str, &str); 12] = [
+    ("broker", include_str!("../../broker.toml")),
+    ("launcher", include_str!("../../launcher.toml")),
+    ("jail", include_str!("../../jail.toml")),
+    ("tab-host", include_str!("../../tab-host.toml")),
+    ("net-daemon", include_str!("../../net-daemon.toml")),
+    ("agent-daemon", include_str!("../../agent-daemon.toml")),
+    ("ui-shell", include_str!("../../ui-shell.toml")),
+    ("agent-worker", include_str!("../../agent-worker.toml")),
+    ("dumper", include_str!("../../dumper.toml")),
+    ("_rust", include_str!("../../_rust.toml")),
+    ("_small", include_str!("../../_small.toml")),
+    ("_engine", include_str!("../../_engine.toml")),
+];
+
+pub(super) fn text(name: &str) -> Option<&'static str> {
+    FILES.iter().find(|(file, _)| *file == name).map(|(_, text)| *text)
+}
+
+/// The text of an included file. Only files that begin with `_` are there to be included.
+pub(super) fn included(name: &str) -> Result<&'static str, Vec<&'static str>> {
+    let shared = FILES.iter().map(|(file, _)| *file).filter(|file| file.starts_with('_'));
+    text(name).filter(|_| name.starts_with('_')).ok_or_else(|| shared.collect())
+}
+
+/// A role's shipped policy, or the administrator's stricter one.
+///
+/// # Errors
+/// For an unknown role, a file with a mistake, or an administrator's file that is looser.
+pub fn load(role: &str) -> Result<Policy, PolicyError> {
+    let text =
+        text(role).filter(|_| ROLES.contains(&role)).ok_or_else(|| PolicyError::UnknownRole(role.to_owned()))?;
+    let shipped = Policy::parse(&format!("{role}.toml"), text)?;
+    let file = Path::new(ADMINISTRATORS).join(format!("{role}.toml"));
+    let name = file.display().to_string();
+    match std::fs::read_to_string(&file) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(shipped),
+        Err(error) => Err(PolicyError::Io { file: name, error }),
+        Ok(text) => {
+            let policy = Policy::parse(&name, &text)?;
+            let what = looser(&policy, &shipped);
+            if what.is_empty() { Ok(policy) } else { Err(PolicyError::Looser { file: name, what }) }
+        }
+    }
+}
+
+/// Every role's policy, as this machine uses it.
+///
+/// # Errors
+/// As for [`load`].
+pub fn all() -> Result<Vec<Policy>, PolicyError> {
+    ROLES.iter().map(|role| load(role)).collect()
+}
+
+/// SHA-256 of a role's policy, with everything that it includes, in hexadecimal.
+#[must_use]
+pub fn digest(policy: &Policy) -> String {
+    let mut hash = Sha256::new();
+    // A debug rendering holds every rule, reason and place.
+    hash.update(format!("{policy:?}"));
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,323 @@
+//! System calls: names and constants, the filter of a policy, and what it says about one call.
+//!
+//! The filter allows what the policy allows, refuses quietly what it lists as harmless, and everything else is refused after
+//! the broker was told: the process waits until the broker has answered. A process that the broker cannot listen to (the
+//! broker itself, and the launcher above every other filter) is refused at once.
+
+use std::os::fd::{FromRawFd, OwnedFd};
+
+use libseccomp::{ScmpAction, ScmpArch, ScmpArgCompare, ScmpCompareOp, ScmpFilterContext, ScmpSyscall};
+
+use crate::policy::{Allow, Condition, Placed, Policy, Refuse, Value};
+
+/// What cannot be had of the kernel or the library.
+pub type SeccompError = libseccomp::error::SeccompError;
+
+/// Constants that conditions may name.
+const CONSTANTS: &[(&str, u64)] = &[
+    ("AF_UNIX", 1),
+    ("AF_INET", 2),
+    ("AF_INET6", 10),
+    ("AF_NETLINK", 16),
+    ("CLONE_NEWTIME", 0x80),
+    ("CLONE_VM", 0x100),
+    ("CLONE_VFORK", 0x4000),
+    ("CLONE_THREAD", 0x10000),
+    ("CLONE_NEWNS", 0x20000),
+    ("CLONE_NEWCGROUP", 0x0200_0000),
+    ("CLONE_NEWUTS", 0x0400_0000),
+    ("CLONE_NEWIPC", 0x0800_0000),
+    ("CLONE_NEWUSER", 0x1000_0000),
+    ("CLONE_NEWPID", 0x2000_0000),
+    ("CLONE_NEWNET", 0x4000_0000),
+    ("CLONE_UNTRACED", 0x0080_0000),
+    ("CLONE_PTRACE", 0x2000),
+    ("PROT_EXEC", 4),
+    ("MAP_SHARED", 1),
+    ("MAP_ANONYMOUS", 0x20),
+    ("FIONREAD", 0x541b),
+    ("FIONBIO", 0x5421),
+    ("FIOCLEX", 0x5451),
+    ("TCGETS", 0x5401),
+    ("TIOCGWINSZ", 0x5413),
+    ("SECCOMP_IOCTL_NOTIF_RECV", 0xc050_2100),
+    ("SECCOMP_IOCTL_NOTIF_SEND", 0xc018_2101),
+    ("SECCOMP_IOCTL_NOTIF_ID_VALID", 0x4008_2102),
+    ("PR_SET_PDEATHSIG", 1),
+    ("PR_GET_DUMPABLE", 3),
+    ("PR_SET_DUMPABLE", 4),
+    ("PR_SET_NAME", 15),
+    ("PR_GET_NAME", 16),
+    ("PR_CAPBSET_READ", 23),
+    ("PR_SET_TIMERSLACK", 29),
+    ("PR_SET_NO_NEW_PRIVS", 38),
+    ("PR_GET_NO_NEW_PRIVS", 39),
+    ("PR_SET_PTRACER", 0x5961_6d61),
+    ("PR_SET_VMA", 0x5356_4d41),
+    ("RLIMIT_NOFILE", 7),
+    ("SIGABRT", 6),
+    ("IPPROTO_IP", 0),
+    ("SOL_SOCKET", 1),
+    ("IPPROTO_TCP", 6),
+];
+
+const ERRNOS: [(&str, i32); 10] = [
+    ("EPERM", libc::EPERM),
+    ("ENOENT", libc::ENOENT),
+    ("EAGAIN", libc::EAGAIN),
+    ("ENOMEM", libc::ENOMEM),
+    ("EACCES", libc::EACCES),
+    ("EINVAL", libc::EINVAL),
+    ("EMFILE", libc::EMFILE),
+    ("ENOSYS", libc::ENOSYS),
+    ("EAFNOSUPPORT", libc::EAFNOSUPPORT),
+    ("EOPNOTSUPP", libc::EOPNOTSUPP),
+];
+
+/// Numbers of system calls are below this on every machine that Regen runs on.
+const HIGHEST: i32 = 600;
+/// Both machines' names are checked, so that a policy written on one is right on the other.
+const MACHINES: [ScmpArch; 2] = [ScmpArch::X8664, ScmpArch::Aarch64];
+
+/// The number of an error by its name.
+#[must_use]
+pub fn errno(name: &str) -> Option<i32> {
+    ERRNOS.iter().find(|(known, _)| *known == name).map(|(_, number)| *number)
+}
+
+/// Whether there is a system call of this name, on either machine.
+#[must_use]
+pub fn is_known(call: &str) -> bool {
+    MACHINES.iter().any(|machine| ScmpSyscall::from_name_by_arch(call, *machine).is_ok())
+}
+
+/// The names of this machine's system calls.
+#[must_use]
+pub fn names() -> Vec<String> {
+    (0..HIGHEST).filter_map(|number| ScmpSyscall::from(number).get_name().ok()).collect()
+}
+
+/// The number of a system call on this machine.
+#[must_use]
+pub fn number_of(call: &str) -> Option<i32> {
+    ScmpSyscall::from_name(call).ok().map(i32::from).filter(|number| *number >= 0)
+}
+
+/// The name of a system call of this machine.
+#[must_use]
+pub fn name_of(number: i32) -> String {
+    ScmpSyscall::from(number).get_name().unwrap_or_else(|_| format!("system call {number}"))
+}
+
+pub(crate) fn constant_names() -> Vec<String> {
+    CONSTANTS.iter().map(|(name, _)| (*name).to_owned()).collect()
+}
+
+/// The number that a value stands for, or the name that nothing is known of.
+pub(crate) fn number(value: &Value) -> Result<u64, String> {
+    match value {
+        Value::Number(number) => Ok(*number),
+        Value::Name(names) => names.split('|').map(str::trim).try_fold(0, |all, name| {
+            let known = CONSTANTS.iter().find(|(known, _)| *known == name);
+            known.map(|(_, number)| all | number).ok_or_else(|| name.to_owned())
+        }),
+    }
+}
+
+impl Condition {
+    /// The comparisons that this condition stands for; any of them is enough.
+    fn comparisons(&self) -> Vec<ScmpArgCompare> {
+        let value = |value: &Value| number(value).unwrap_or(u64::MAX);
+        if self.has.is_some() || self.lacks.is_some() {
+            let (has, lacks) = (self.has.as_ref().map_or(0, value), self.lacks.as_ref().map_or(0, value));
+            return vec![ScmpArgCompare::new(self.arg, ScmpCompareOp::MaskedEqual(has | lacks), has)];
+        }
+        let all = self.is.iter().chain(&self.one_of);
+        all.map(|one| ScmpArgCompare::new(self.arg, ScmpCompareOp::Equal, value(one))).collect()
+    }
+
+    /// Whether it holds for these arguments.
+    #[must_use]
+    pub fn holds(&self, arguments: &[u64; 6]) -> bool {
+        let argument = arguments.get(self.arg as usize).copied().unwrap_or(0);
+        let value = |value: &Value| number(value).unwrap_or(u64::MAX);
+        if self.has.is_some() || self.lacks.is_some() {
+            let (has, lacks) = (self.has.as_ref().map_or(0, value), self.lacks.as_ref().map_or(0, value));
+            return argument & (has | lacks) == has;
+        }
+        self.is.iter().chain(&self.one_of).any(|one| value(one) == argument)
+    }
+}
+
+/// Every combination of the alternatives of several conditions.
+fn combinations(when: &[Condition]) -> Vec<Vec<ScmpArgCompare>> {
+    when.iter().fold(vec![Vec::new()], |rows, condition| {
+        let alternatives = condition.comparisons();
+        rows.iter()
+            .flat_map(|row| alternatives.iter().map(|one| row.iter().copied().chain([*one]).collect()))
+            .collect()
+    })
+}
+
+/// What a filter does with what its policy does not mention.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Otherwise {
+    /// The broker is asked; the process waits.
+    Notify,
+    /// The call fails with EPERM.
+    Refuse,
+    /// The call fails with ENOSYS, but a filter further down may still ask the broker: of two answers the kernel takes the
+    /// stricter one, and this is the mildest that refuses.
+    RefuseUnlessNotified,
+}
+
+/// The filter of a policy, not loaded yet.
+///
+/// # Errors
+/// When the library cannot make one.
+pub fn filter(policy: &Policy, otherwise: Otherwise) -> Result<ScmpFilterContext, SeccompError> {
+    let default = match otherwise {
+        Otherwise::Notify => ScmpAction::Notify,
+        Otherwise::Refuse => ScmpAction::Errno(libc::EPERM),
+        // Without a tracer, which no filtered process has, this is ENOSYS.
+        Otherwise::RefuseUnlessNotified => ScmpAction::Trace(0),
+    };
+    let mut filter = ScmpFilterContext::new(default)?;
+    filter.set_ctl_nnp(true)?;
+    // A process of another machine type (32 bits) has no business here.
+    filter.set_act_badarch(ScmpAction::KillProcess)?;
+    // Often used calls are found sooner.
+    filter.set_ctl_optimize(2)?;
+    let below = below(policy);
+    add(&mut filter, ScmpAction::Allow, &below, &[])?;
+    for allow in policy.allow.iter().filter(|allow| allow.times.is_none()) {
+        let calls: Vec<String> = allow.calls.iter().filter(|call| !below.contains(call)).cloned().collect();
+        add(&mut filter, ScmpAction::Allow, &calls, &allow.when)?;
+    }
+    for refuse in &policy.refuse {
+        let errno = errno(&refuse.errno).unwrap_or(libc::EPERM);
+        add(&mut filter, ScmpAction::Errno(errno), &refuse.calls, &refuse.when)?;
+    }
+    Ok(filter)
+}
+
+/// What the roles below a process may do, whatever the arguments: their own filters look at those.
+#[must_use]
+pub fn below(policy: &Policy) -> Vec<String> {
+    let roles = policy.superset.iter().filter_map(|role| Policy::of(role).ok());
+    let calls: std::collections::BTreeSet<String> =
+        roles.flat_map(|role| role.allow.iter().flat_map(|allow| allow.calls.clone()).collect::<Vec<_>>()).collect();
+    calls.into_iter().collect()
+}
+
+fn add(
+    filter: &mut ScmpFilterContext,
+    action: ScmpAction,
+    calls: &[String],
+    when: &[Condition],
+) -> Result<(), SeccompError> {
+    for call in calls {
+        // A name of the other machine's: there is nothing to allow here.
+        let Ok(number) = ScmpSyscall::from_name(call) else { continue };
+        if i32::from(number) < 0 {
+            continue;
+        }
+        for comparisons in combinations(when) {
+            filter.add_rule_conditional(action, number, &comparisons)?;
+        }
+    }
+    Ok(())
+}
+
+/// Loads a filter into this process, for all time. Gives the listener where the broker is to be asked.
+///
+/// # Errors
+/// When the kernel refuses.
+#[expect(unsafe_code, reason = "the library gives the listener as a number")]
+pub fn load(filter: &ScmpFilterContext, otherwise: Otherwise) -> Result<Option<OwnedFd>, SeccompError> {
+    filter.load()?;
+    if otherwise != Otherwise::Notify {
+        return Ok(None);
+    }
+    let listener = filter.get_notify_fd()?;
+    // SAFETY: loading made this descriptor, and the library hands it out for its caller to close.
+    Ok(Some(unsafe { OwnedFd::from_raw_fd(listener) }))
+}
+
+/// What a policy says about one system call.
+#[derive(Debug)]
+pub enum Verdict<'a> {
+    /// Allowed, by these rules; any of them is enough.
+    Allowed(Vec<&'a Placed<Allow>>),
+    /// Refused quietly, by these rules.
+    Refused(Vec<&'a Placed<Refuse>>),
+    /// Mentioned nowhere: refused, and the broker is told.
+    Notified,
+}
+
+/// What a policy says about a call of this name, whatever its arguments.
+#[must_use]
+pub fn explain<'a>(policy: &'a Policy, call: &str) -> Verdict<'a> {
+    let allowed: Vec<_> = policy.allow.iter().filter(|rule| rule.calls.iter().any(|name| name == call)).collect();
+    if !allowed.is_empty() {
+        return Verdict::Allowed(allowed);
+    }
+    let refused: Vec<_> = policy.refuse.iter().filter(|rule| rule.calls.iter().any(|name| name == call)).collect();
+    if refused.is_empty() { Verdict::Notified } else { Verdict::Refused(refused) }
+}
+
+/// The rule that a refused call came closest to, in words: for the log, and for whoever reads it.
+#[must_use]
+pub fn nearest_rule(policy: &Policy, call: &str) -> String {
+    match explain(policy, call) {
+        Verdict::Allowed(rules) => {
+            let places: Vec<String> = rules.iter().map(|rule| rule.place.to_string()).collect();
+            format!("allowed only under conditions, at {}", places.join(" and "))
+        }
+        Verdict::Refused(rules) => rules.first().map(|rule| rule.place.to_string()).unwrap_or_default(),
+        Verdict::Notified => format!("{}.toml does not allow it", policy.role),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_of_every_policy_is_known_on_both_machines_or_on_one_of_them() {
+        for role in crate::policy::ROLES {
+            let policy = Policy::of(role).unwrap();
+            assert!(policy.calls().iter().all(|call| is_known(call)), "{role}");
+            filter(&policy, Otherwise::Notify).unwrap();
+        }
+    }
+
+    #[test]
+    fn the_constants_are_those_of_the_c_library() {
+        let known = |name: &str| number(&Value::Name(name.into())).unwrap();
+        let signed = |value: i32| u64::from(value.cast_unsigned());
+        assert_eq!(known("CLONE_NEWUSER"), signed(libc::CLONE_NEWUSER));
+        assert_eq!(known("CLONE_NEWNS | CLONE_NEWNET"), signed(libc::CLONE_NEWNS | libc::CLONE_NEWNET));
+        assert_eq!(known("PR_SET_NAME"), signed(libc::PR_SET_NAME));
+        assert_eq!(known("PR_SET_NO_NEW_PRIVS"), signed(libc::PR_SET_NO_NEW_PRIVS));
+        assert_eq!(known("MAP_ANONYMOUS"), signed(libc::MAP_ANONYMOUS));
+        assert_eq!(known("PROT_EXEC"), signed(libc::PROT_EXEC));
+        assert_eq!(known("FIONREAD"), libc::FIONREAD);
+        assert_eq!(known("FIONBIO"), libc::FIONBIO);
+        assert_eq!(known("FIOCLEX"), libc::FIOCLEX);
+        assert_eq!(known("TCGETS"), libc::TCGETS);
+        assert_eq!(known("AF_NETLINK"), signed(libc::AF_NETLINK));
+        assert_eq!(number(&Value::Name("AF_UNIX|AF_NOTHING".into())), Err("AF_NOTHING".into()));
+    }
+
+    #[test]
+    fn conditions_hold_as_they_read() {
+        let condition = |text: &str| toml::from_str::<Condition>(text).unwrap();
+        let lacks = condition("arg = 0\nlacks = 'CLONE_NEWUSER|CLONE_NEWNS'");
+        assert!(lacks.holds(&[0x10000, 0, 0, 0, 0, 0]) && !lacks.holds(&[0x1000_0000, 0, 0, 0, 0, 0]));
+        let one_of = condition("arg = 1\none_of = ['FIONREAD', 7]");
+        assert!(one_of.holds(&[0, 7, 0, 0, 0, 0]) && !one_of.holds(&[7, 8, 0, 0, 0, 0]));
+        let has = condition("arg = 2\nhas = 3");
+        assert!(has.holds(&[0, 0, 7, 0, 0, 0]) && !has.holds(&[0, 0, 5, 0, 0, 0]));
+    }
+}

@@ -156,9 +156,16 @@ fn start(spawn: &Spawn, programs: &Path, descriptors: Vec<OwnedFd>) -> Result<Ja
         return Err("a spawn without its descriptors".to_owned());
     };
     let some = |path: &str| (!path.is_empty()).then(|| PathBuf::from(path));
-    let (bucket, ca_bundle) = (some(&spawn.bucket), some(&spawn.ca_bundle));
-    let launch =
-        Launch { policy: &policy, programs, bucket: bucket.as_deref(), ca_bundle: ca_bundle.as_deref(), channel, log };
+    let (bucket, chosen, ca_bundle) = (some(&spawn.bucket), some(&spawn.chosen), some(&spawn.ca_bundle));
+    let launch = Launch {
+        policy: &policy,
+        programs,
+        bucket: bucket.as_deref(),
+        chosen: chosen.as_deref(),
+        ca_bundle: ca_bundle.as_deref(),
+        channel,
+        log,
+    };
     spawn::spawn(launch).map_err(|error| error.to_string())
 }
 

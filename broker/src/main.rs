@@ -29,6 +29,7 @@ fn main() -> anyhow::Result<()> {
     let locked = Profile::find(arguments.browser.profile.as_deref())?.lock()?;
     let profile = locked.profile.clone();
     raise_descriptor_limit();
+    forget_chosen_files(&profile);
     // A policy with a mistake stops everything, before there is anything.
     let policies = policy::all()?;
     let logs = logs::init(&profile.log(), arguments.echo_log).context("cannot open the log")?;
@@ -36,6 +37,15 @@ fn main() -> anyhow::Result<()> {
     let forked = launcher::fork(&programs).context("cannot start the launcher")?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(run(policies, arguments.browser, profile, forked, logs))
+}
+
+/// What a browser that was killed left of the files that its user chose.
+fn forget_chosen_files(profile: &Profile) {
+    if let Err(error) = std::fs::remove_dir_all(profile.chosen_root())
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        tracing::warn!("{} stays: {error}", profile.chosen_root().display());
+    }
 }
 
 async fn run(

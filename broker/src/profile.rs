@@ -87,6 +87,18 @@ impl Profile {
         self.root.join("buckets").join(workspace).join(site_folder)
     }
 
+    /// Where files that the user chose are for one child.
+    #[must_use]
+    pub fn chosen(&self, child: u64) -> PathBuf {
+        self.chosen_root().join(child.to_string())
+    }
+
+    /// Where such files are for all children.
+    #[must_use]
+    pub fn chosen_root(&self) -> PathBuf {
+        self.root.join("chosen")
+    }
+
     /// The log file.
     #[must_use]
     pub fn log(&self) -> PathBuf {

@@ -63,10 +63,19 @@ pub fn enter(policy: &Policy, fill_in: &dyn Fn(&str) -> Option<PathBuf>) -> Resu
         .handle_access(ports)?
         .scope(scopes)?
         .create()?;
+    if policy.is_jailed() {
+        // What is in the file view may be listed; the engine looks for its extension in a folder.
+        domain = add(domain, Path::new("/"), AccessFs::ReadDir.into())?;
+    }
     for mount in &policy.mount {
         let target = mount.target();
         let access = match mount.kind {
-            MountKind::ReadOnly | MountKind::File | MountKind::CaBundle | MountKind::Proc | MountKind::Display => read(),
+            MountKind::ReadOnly
+            | MountKind::File
+            | MountKind::Chosen
+            | MountKind::CaBundle
+            | MountKind::Proc
+            | MountKind::Display => read(),
             MountKind::Bucket | MountKind::Tmpfs => write(),
             MountKind::Devices => read() | AccessFs::WriteFile,
             MountKind::Symlink => continue,

@@ -43,6 +43,8 @@ pub struct Launch<'a> {
     pub programs: &'a Path,
     /// The site's storage on the outside.
     pub bucket: Option<&'a Path>,
+    /// Where the broker puts files that the user chose.
+    pub chosen: Option<&'a Path>,
     /// The profile's certificate authorities, where it adds some.
     pub ca_bundle: Option<&'a Path>,
     /// The child's end of its kernel channel.
@@ -173,6 +175,7 @@ fn enter(launch: &Launch<'_>, go: &OwnedFd, report: &OwnedFd, listener: &OwnedFd
             CString::new(launch.policy.role.as_str())?,
             text(launch.programs)?,
             text(launch.bucket.unwrap_or(Path::new("")))?,
+            text(launch.chosen.unwrap_or(Path::new("")))?,
             text(launch.ca_bundle.unwrap_or(Path::new("")))?,
         ];
         Ok((jail, arguments))

@@ -3,13 +3,12 @@
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use regen_proto::kernel::v1::{
     Directory, DirectoryEntry, Download, DownloadAnswer, DownloadState, FilesChosen, host_command, shell_update,
 };
-use regen_proto::kernel_channel::MAX_DESCRIPTORS;
 use rustix::fs::{CWD, RenameFlags};
 
 use super::child::{Attachment, ChildId};
@@ -31,20 +30,40 @@ pub(crate) struct RunningDownload {
 }
 
 impl Kernel {
-    /// Opens the files that the user picked, and grants their descriptors.
-    pub(super) fn choose_files(&mut self, tab: TabId, request: u64, paths: &[String]) {
-        let mut names = Vec::new();
-        let mut files = Vec::new();
-        for path in paths.iter().take(MAX_DESCRIPTORS) {
-            match open_regular(Path::new(path)) {
-                Ok(file) => {
-                    names.push(Path::new(path).file_name().unwrap_or_default().to_string_lossy().into_owned());
-                    files.push(Attachment::Fd(OwnedFd::from(file)));
+    /// Puts the files that the user picked where the host's pages can read them, off the kernel's thread: they may be large.
+    pub(super) fn choose_files(&mut self, tab: TabId, request: u64, paths: Vec<String>) {
+        let host = self.session.tabs.get(&tab).and_then(crate::session::Tab::host);
+        let Some(child) = host.and_then(|host| self.child_of_host(&host)) else { return };
+        let folder = self.profile.chosen(child);
+        let inbox = self.inbox.clone();
+        tokio::task::spawn_blocking(move || {
+            let (mut names, mut failed) = (Vec::new(), Vec::new());
+            for (index, path) in paths.iter().enumerate() {
+                match place(Path::new(path), &folder, &format!("{request}-{index}")) {
+                    Ok(name) => names.push(name),
+                    Err(error) => failed.push(format!("{path} cannot be opened: {error}")),
                 }
-                Err(error) => self.notice("warning", &format!("{path} cannot be opened: {error}")),
             }
+            // The kernel may have ended meanwhile.
+            let _ = inbox.blocking_send(Input::FilesPlaced { tab, chosen: FilesChosen { request, names }, failed });
+        });
+    }
+
+    pub(super) fn files_placed(&mut self, tab: TabId, chosen: FilesChosen, failed: &[String]) {
+        for text in failed {
+            self.notice("warning", text);
         }
-        self.command_host(tab, host_command::Body::FilesChosen(FilesChosen { request, names }), files);
+        self.command_host(tab, host_command::Body::FilesChosen(chosen), Vec::new());
+    }
+
+    /// What the user chose for a host that is gone.
+    pub(super) fn forget_chosen(&self, child: ChildId) {
+        let folder = self.profile.chosen(child);
+        if let Err(error) = fs::remove_dir_all(&folder)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            tracing::warn!("{} stays: {error}", folder.display());
+        }
     }
 
     /// Lists a folder for the file chooser, off the kernel's thread: a disk may be slow.
@@ -160,6 +179,24 @@ fn shown_name(path: &Path) -> String {
 
 fn home() -> PathBuf {
     std::env::var_os("HOME").map_or_else(|| PathBuf::from("/"), PathBuf::from)
+}
+
+/// Makes a user's file appear in a host's folder, under its own name. A link where that is possible, since the folder is
+/// read-only inside; a copy where the file is on another disk, or the host's user could not read it. Returns where it is.
+fn place(path: &Path, folder: &Path, place: &str) -> io::Result<String> {
+    let source = open_regular(path)?;
+    let name: String = path.file_name().unwrap_or_default().to_string_lossy().chars().filter(|c| !c.is_control()).collect();
+    let within = folder.join(place);
+    fs::create_dir_all(&within)?;
+    fs::set_permissions(&within, fs::Permissions::from_mode(0o755))?;
+    let target = within.join(&name);
+    let is_root = rustix::process::geteuid().is_root();
+    if is_root || fs::hard_link(path, &target).is_err() {
+        let mut copy = File::create(&target)?;
+        io::copy(&mut &source, &mut copy)?;
+        copy.set_permissions(fs::Permissions::from_mode(0o644))?;
+    }
+    Ok(format!("{place}/{name}"))
 }
 
 fn open_regular(path: &Path) -> io::Result<File> {

@@ -64,7 +64,8 @@ impl Kernel {
         };
         let (ours, theirs) = kernel_channel::pair()?;
         let (log_read, log_write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
-        let spawn = Spawn { child: id, role: role_name(role).to_owned(), bucket, ca_bundle };
+        let chosen = if role == Role::TabHost { self.make_chosen(id)? } else { String::new() };
+        let spawn = Spawn { child: id, role: role_name(role).to_owned(), bucket, chosen, ca_bundle };
         self.launcher.spawn(spawn, &theirs, &log_write)?;
         rustix::io::ioctl_fionbio(&log_read, true)?;
         child::forward_log(
@@ -99,6 +100,15 @@ impl Kernel {
             std::os::unix::fs::chown(&bucket, Some(owner), Some(owner))?;
         }
         Ok(bucket.to_string_lossy().into_owned())
+    }
+
+    /// An empty folder for files that the user chooses for this host's pages.
+    fn make_chosen(&self, id: ChildId) -> std::io::Result<String> {
+        let folder = self.profile.chosen(id);
+        std::fs::create_dir_all(&folder)?;
+        // Its owner may be another user than the host's process; nothing in it is secret from the host.
+        std::fs::set_permissions(&folder, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+        Ok(folder.to_string_lossy().into_owned())
     }
 
     pub(super) fn launcher_news(&mut self, news: FromLauncherBody, descriptors: Vec<OwnedFd>) {
@@ -209,6 +219,7 @@ impl Kernel {
         let Some(child) = self.children.remove(&id) else { return };
         self.requests.retain(|_, (owner, _)| *owner != id);
         self.downloads_lost(id);
+        self.forget_chosen(id);
         let mut reason = match &child.doom {
             Some(doom) => format!("{doom} ({cause})"),
             None => cause.to_owned(),

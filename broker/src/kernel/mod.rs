@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use regen_proto::control::v1::Refusals;
 use regen_proto::convert::{ForChild, FromChild};
-use regen_proto::kernel::v1::{Reply, Role};
+use regen_proto::kernel::v1::{FilesChosen, Reply, Role};
 use regen_sandbox::policy::Policy;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -62,6 +62,7 @@ pub(crate) enum Input {
     StopChild(ChildId),
     SaveChanged,
     Listing(regen_proto::kernel::v1::Directory),
+    FilesPlaced { tab: TabId, chosen: FilesChosen, failed: Vec<String> },
     Quit,
 }
 
@@ -245,6 +246,7 @@ impl Kernel {
             Input::Listing(listing) => {
                 self.tell_window(regen_proto::kernel::v1::shell_update::Body::Directory(listing), Vec::new());
             }
+            Input::FilesPlaced { tab, chosen, failed } => self.files_placed(tab, chosen, &failed),
             Input::Quit => self.quitting = true,
         }
     }

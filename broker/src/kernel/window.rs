@@ -173,7 +173,7 @@ impl Kernel {
             Body::SessionAnswer(restore) => {
                 self.answer_session(restore);
             }
-            Body::ChooseFiles(chosen) => self.choose_files(chosen.tab, chosen.request, &chosen.paths),
+            Body::ChooseFiles(chosen) => self.choose_files(chosen.tab, chosen.request, chosen.paths),
             Body::ListDirectory(path) => self.list_directory(path),
             Body::CancelDownload(download) => self.cancel_download(download),
             Body::Mute(mute) => self.apply(Event::Mute { tab: mute.tab, muted: mute.muted }),

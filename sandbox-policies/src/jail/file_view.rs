@@ -22,6 +22,8 @@ pub(crate) struct Paths {
     pub(crate) programs: PathBuf,
     /// Empty: none.
     pub(crate) bucket: String,
+    /// Empty: none.
+    pub(crate) chosen: String,
     /// Empty: the machine's own.
     pub(crate) ca_bundle: String,
 }
@@ -56,6 +58,10 @@ pub(crate) fn hold(policy: &Policy, paths: &Paths) -> Result<Vec<Held>, SetupErr
                 }
             }
             MountKind::Bucket => held.push(hold_one(Path::new(&paths.bucket), mount.target_filled(), WRITABLE)?),
+            MountKind::Chosen => {
+                let flags = LOCKED | MountAttrFlags::MOUNT_ATTR_NOEXEC;
+                held.push(hold_one(Path::new(&paths.chosen), mount.target_filled(), flags)?);
+            }
             MountKind::CaBundle => {
                 if !paths.ca_bundle.is_empty() {
                     held.push(hold_one(Path::new(&paths.ca_bundle), mount.target_filled(), LOCKED)?);
@@ -105,6 +111,7 @@ pub(crate) fn enter(policy: &Policy, held: Vec<Held>) -> Result<(), SetupError> 
             MountKind::ReadOnly
             | MountKind::File
             | MountKind::Bucket
+            | MountKind::Chosen
             | MountKind::CaBundle
             | MountKind::Devices
             | MountKind::Display => {
@@ -144,6 +151,7 @@ fn belongs(mount: &Mount, held: &Held) -> bool {
         MountKind::ReadOnly
         | MountKind::File
         | MountKind::Bucket
+        | MountKind::Chosen
         | MountKind::CaBundle
         | MountKind::Symlink
         | MountKind::Tmpfs

@@ -54,7 +54,12 @@ fn start() -> Result<i32, SetupError> {
     let mut next = |what: &str| arguments.next().ok_or_else(|| std::io::Error::other("missing")).step(what);
     let role = next("the role")?;
     let programs = PathBuf::from(next("the folder of the programs")?);
-    let paths = file_view::Paths { programs, bucket: next("the bucket")?, ca_bundle: next("the certificates")? };
+    let paths = file_view::Paths {
+        programs,
+        bucket: next("the bucket")?,
+        chosen: next("the chosen files")?,
+        ca_bundle: next("the certificates")?,
+    };
     let policy = Policy::of(&role).map_err(std::io::Error::other).step("the policy")?;
 
     // 1. The id maps are written, or the launcher is gone.

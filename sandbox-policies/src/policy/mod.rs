@@ -160,6 +160,8 @@ pub enum MountKind {
     Symlink,
     /// The site's storage: writable, nothing in it can be executed.
     Bucket,
+    /// Files that the user chose for the site's pages: the broker puts them there, and they are read-only.
+    Chosen,
     /// The profile's certificate authorities, over the machine's; absent where the profile adds none.
     CaBundle,
     /// Private memory: writable, nothing in it can be executed.

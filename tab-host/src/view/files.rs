@@ -1,7 +1,5 @@
-//! File inputs: the user picks, the broker opens, and the page gets exactly those files under their names.
+//! File inputs: the user picks, the broker puts exactly those files into a folder of this sandbox, read-only.
 
-use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd};
-use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -9,6 +7,9 @@ use regen_proto::kernel::v1::{FileChooser, FilesChosen, page_event::Body};
 use webkit2gtk::{FileChooserRequestExt, WebViewExt};
 
 use super::View;
+
+/// Where the broker puts what the user picked.
+const FOLDER: &str = "/chosen";
 
 static NEXT: AtomicU64 = AtomicU64::new(1);
 
@@ -25,31 +26,14 @@ pub(super) fn connect(view: &Rc<View>) {
 }
 
 impl View {
-    pub(super) fn files_chosen(&self, chosen: FilesChosen, descriptors: Vec<OwnedFd>) {
+    pub(super) fn files_chosen(&self, chosen: &FilesChosen) {
         let Some(request) = self.choosers.borrow_mut().remove(&chosen.request) else { return };
-        let mut paths = Vec::new();
-        for (name, fd) in chosen.names.iter().zip(descriptors) {
-            match named(chosen.request, name, fd) {
-                Ok(path) => paths.push(path),
-                Err(error) => tracing::error!("cannot hand a file to the page: {error}"),
-            }
-        }
-        if paths.is_empty() {
+        if chosen.names.is_empty() {
             request.cancel();
             return;
         }
-        let paths: Vec<&str> = paths.iter().filter_map(|path| path.to_str()).collect();
+        let paths: Vec<String> = chosen.names.iter().map(|name| format!("{FOLDER}/{name}")).collect();
+        let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
         request.select_files(&paths);
     }
-}
-
-/// A path with the file's own name that leads to its descriptor. The engine's helpers, in this same sandbox, read it from
-/// there; it stays open for as long as the page may want to send it.
-fn named(request: u64, name: &str, fd: OwnedFd) -> std::io::Result<PathBuf> {
-    let folder = PathBuf::from(format!("/tmp/chosen/{request}-{}", fd.as_raw_fd()));
-    std::fs::create_dir_all(&folder)?;
-    let name: String = name.chars().filter(|c| *c != '/' && !c.is_control()).collect();
-    let path = folder.join(if name.is_empty() { "file" } else { &name });
-    std::os::unix::fs::symlink(format!("/proc/{}/fd/{}", std::process::id(), fd.into_raw_fd()), &path)?;
-    Ok(path)
 }

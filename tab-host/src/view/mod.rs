@@ -229,7 +229,7 @@ impl View {
             Command::Mute(muted) => self.web.set_is_muted(muted),
             Command::Find(find) => self.find(&find),
             Command::Query(query) => self.query(&query),
-            Command::FilesChosen(chosen) => self.files_chosen(chosen, descriptors),
+            Command::FilesChosen(chosen) => self.files_chosen(&chosen),
             Command::Download(answer) => self.download_answered(&answer, descriptors),
             Command::TakeSnapshot(_) => self.snapshot(),
             Command::Open(_)

@@ -13,6 +13,7 @@ use regen_proto::kernel_channel::{self, ChannelError, Datagram, KernelChannel};
 use regen_proto::launcher::v1::{
     Exited, FromLauncher, Spawn, SpawnFailed, Spawned, ToLauncher, from_launcher, to_launcher,
 };
+use regen_sandbox::lock_down;
 use regen_sandbox::policy::Policy;
 use regen_sandbox::spawn::{self, Jailed, Launch};
 use regen_sandbox::sys;
@@ -91,6 +92,7 @@ fn run(channel: &OwnedFd, programs: &Path) -> io::Result<()> {
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     // A terminal's Ctrl+C is for the broker, which ends its children in order.
     rustix::process::setsid()?;
+    lock_down::launcher().map_err(io::Error::other)?;
     let mut children: HashMap<u64, Jailed> = HashMap::new();
     loop {
         let ended = wait(channel, &children)?;

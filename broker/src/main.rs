@@ -10,6 +10,7 @@ use regen_broker::keyboard::Keyboard;
 use regen_broker::options::BrowserOptions;
 use regen_broker::profile::Profile;
 use regen_broker::{certificates, control, launcher, logs, store};
+use regen_sandbox::lock_down;
 use regen_sandbox::policy::{self, Policy};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -35,6 +36,7 @@ fn main() -> anyhow::Result<()> {
     let logs = logs::init(&profile.log(), arguments.echo_log).context("cannot open the log")?;
     // Before there is any other thread: a fork takes only the calling one along.
     let forked = launcher::fork(&programs).context("cannot start the launcher")?;
+    lock_down::broker().context("the broker cannot lock itself down; run `regen doctor`")?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(run(policies, arguments.browser, profile, forked, logs))
 }

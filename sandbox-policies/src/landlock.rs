@@ -10,7 +10,7 @@ use landlock::{
     RulesetAttr, RulesetCreated, RulesetCreatedAttr, Scope,
 };
 
-use crate::policy::{MountKind, PathAccess, Policy, Ports};
+use crate::policy::{MountKind, Policy, Ports};
 
 /// The rights that this code knows how to give; a newer kernel refuses no more than these.
 const KNOWN: ABI = ABI::V6;
@@ -54,19 +54,14 @@ pub fn enter(policy: &Policy, fill_in: &dyn Fn(&str) -> Option<PathBuf>) -> Resu
     if !every_port {
         ports |= AccessNet::ConnectTcp;
     }
-    // Whoever starts and ends other processes signals them through what was handed to it; a jailed role signals nobody else.
-    let scopes: BitFlags<Scope> =
-        if policy.is_jailed() { Scope::AbstractUnixSocket | Scope::Signal } else { Scope::AbstractUnixSocket.into() };
     let mut domain = Ruleset::default()
         .set_compatibility(CompatLevel::HardRequirement)
         .handle_access(AccessFs::from_all(KNOWN))?
         .handle_access(ports)?
-        .scope(scopes)?
+        .scope(Scope::AbstractUnixSocket | Scope::Signal)?
         .create()?;
-    if policy.is_jailed() {
-        // What is in the file view may be listed; the engine looks for its extension in a folder.
-        domain = add(domain, Path::new("/"), AccessFs::ReadDir.into())?;
-    }
+    // What is in the file view may be listed; the engine looks for its extension in a folder.
+    domain = add(domain, Path::new("/"), AccessFs::ReadDir.into())?;
     for mount in &policy.mount {
         let target = mount.target();
         let access = match mount.kind {
@@ -87,12 +82,6 @@ pub fn enter(policy: &Policy, fill_in: &dyn Fn(&str) -> Option<PathBuf>) -> Resu
             if file.exists() {
                 domain = add(domain, &file, AccessFs::Execute | AccessFs::ReadFile)?;
             }
-        }
-    }
-    for rule in &policy.path {
-        if let Some(place) = fill_in(&rule.path) {
-            let access = if rule.access == PathAccess::Write { write() } else { read() };
-            domain = add(domain, &place, access)?;
         }
     }
     for rule in &policy.tcp {

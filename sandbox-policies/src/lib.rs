@@ -7,5 +7,6 @@
 pub mod landlock;
 pub mod policy;
 pub mod seccomp;
+pub mod lock_down;
 pub mod spawn;
 pub mod sys;

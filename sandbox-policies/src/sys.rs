@@ -129,6 +129,12 @@ pub fn say(fd: RawFd, text: &str) -> io::Result<()> {
     if written < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
+/// Lets this process end quietly when whoever reads its output has had enough, as `head` does. Rust ignores that signal.
+pub fn end_on_broken_pipe() {
+    // SAFETY: sets a disposition, before there is any other thread.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
+}
+
 /// Sends a descriptor over a socket, with one byte.
 ///
 /// # Errors
@@ -280,6 +286,14 @@ pub fn become_user(id: u32, drop_groups: bool) -> io::Result<()> {
     check(unsafe { libc::setresgid(id, id, id) }.into())?;
     // SAFETY: takes numbers.
     check(unsafe { libc::setresuid(id, id, id) }.into()).map(drop)
+}
+
+/// Nothing that this process executes gains a right by it.
+///
+/// # Errors
+/// Never on a kernel that Regen runs on.
+pub fn no_new_privileges() -> io::Result<()> {
+    Ok(rustix::thread::set_no_new_privs(true)?)
 }
 
 /// Sets a resource limit, soft and hard.

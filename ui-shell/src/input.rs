@@ -32,6 +32,8 @@ pub(crate) struct Input {
     /// How often the display's keyboard layout has changed.
     layout_changes: Cell<u32>,
     told_layout: Cell<Option<Layout>>,
+    /// The last key press that the chrome had: its time and key.
+    chrome_press: Cell<Option<(u32, u16)>>,
 }
 
 /// What a page's keyboard layout depends on.
@@ -52,6 +54,7 @@ impl Input {
             last_gesture: Cell::default(),
             layout_changes: Cell::default(),
             told_layout: Cell::default(),
+            chrome_press: Cell::default(),
         }
     }
 
@@ -260,8 +263,15 @@ impl Window {
         if self.shortcut(event) {
             return glib::Propagation::Stop;
         }
+        let press = (event.time(), event.hardware_keycode());
         if !self.page_focused.get() {
+            self.input.chrome_press.set(Some(press));
             return glib::Propagation::Proceed;
+        }
+        // The engine hands back a key that the chrome's document did not use. If that key has given the keyboard to the page
+        // meanwhile, it is still not the page's.
+        if self.input.chrome_press.get() == Some(press) {
+            return glib::Propagation::Stop;
         }
         self.gesture();
         if is_paste(event) {

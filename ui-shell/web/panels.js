@@ -229,7 +229,7 @@ const paintChooser = () => {
     item.addEventListener("click", () => choose(entry));
     item.addEventListener("dblclick", () => enter(entry));
     item.addEventListener("keydown", (event) => {
-      if (event.key === "Enter") enter(entry);
+      if (event.key === "Enter") { event.preventDefault(); enter(entry); }
       if (event.key === " ") { event.preventDefault(); choose(entry); }
       if (event.key === "ArrowDown") item.nextElementSibling?.focus();
       if (event.key === "ArrowUp") item.previousElementSibling?.focus();

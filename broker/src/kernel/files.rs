@@ -181,8 +181,8 @@ fn home() -> PathBuf {
     std::env::var_os("HOME").map_or_else(|| PathBuf::from("/"), PathBuf::from)
 }
 
-/// Makes a user's file appear in a host's folder, under its own name. A link where that is possible, since the folder is
-/// read-only inside; a copy where the file is on another disk, or the host's user could not read it. Returns where it is.
+/// Makes a user's file appear in a host's folder, under its own name: a copy, which the file system shares where it can, so
+/// that the page gets what the user chose at that moment. Returns where it is.
 fn place(path: &Path, folder: &Path, place: &str) -> io::Result<String> {
     let source = open_regular(path)?;
     let name: String = path.file_name().unwrap_or_default().to_string_lossy().chars().filter(|c| !c.is_control()).collect();
@@ -190,12 +190,9 @@ fn place(path: &Path, folder: &Path, place: &str) -> io::Result<String> {
     fs::create_dir_all(&within)?;
     fs::set_permissions(&within, fs::Permissions::from_mode(0o755))?;
     let target = within.join(&name);
-    let is_root = rustix::process::geteuid().is_root();
-    if is_root || fs::hard_link(path, &target).is_err() {
-        let mut copy = File::create(&target)?;
-        io::copy(&mut &source, &mut copy)?;
-        copy.set_permissions(fs::Permissions::from_mode(0o644))?;
-    }
+    let mut copy = File::create(&target)?;
+    io::copy(&mut &source, &mut copy)?;
+    copy.set_permissions(fs::Permissions::from_mode(0o644))?;
     Ok(format!("{place}/{name}"))
 }
 

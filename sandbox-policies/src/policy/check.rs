@@ -13,8 +13,8 @@ pub(super) fn check(policy: &Policy) -> Result<(), PolicyError> {
             return wrong(&whole, format!("there is no `{key}`"));
         }
     }
-    if policy.budget == 0 || policy.landlock_abi == 0 {
-        return wrong(&whole, "a policy states its `budget` of system calls and its `landlock_abi`".into());
+    if policy.budget == 0 || (policy.is_jailed() && policy.landlock_abi == 0) {
+        return wrong(&whole, "a policy states its `budget` of system calls, and a jailed role's its `landlock_abi`".into());
     }
     reasoned(&whole, &policy.namespaces.reason, "namespaces")?;
     if policy.is_jailed() {
@@ -25,9 +25,6 @@ pub(super) fn check(policy: &Policy) -> Result<(), PolicyError> {
         }
     }
     mounts(policy)?;
-    for rule in &policy.path {
-        reasoned(&rule.place, &rule.reason, &rule.path)?;
-    }
     for rule in &policy.tcp {
         reasoned(&rule.place, &rule.reason, "a port")?;
         if rule.bind.is_none() == rule.connect.is_none() {

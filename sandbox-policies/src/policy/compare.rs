@@ -30,9 +30,6 @@ fn rules(policy: &Policy) -> Rules {
     for mount in &policy.mount {
         add("mount", describe(mount));
     }
-    for path in &policy.path {
-        add("path", format!("{:?} {}", path.access, path.path).to_lowercase());
-    }
     for tcp in &policy.tcp {
         add("tcp", format!("bind {:?} connect {:?}", tcp.bind, tcp.connect));
     }
@@ -90,7 +87,7 @@ pub fn looser(candidate: &Policy, reference: &Policy) -> Vec<String> {
         let Difference { kind, what, only_first } = difference;
         match kind {
             "namespace" | "refuse" if !only_first => more.push(format!("it leaves out the {kind} rule “{what}”")),
-            "mount" | "path" | "tcp" | "allow" | "env" if only_first => more.push(format!("{kind} “{what}”")),
+            "mount" | "tcp" | "allow" | "env" if only_first => more.push(format!("{kind} “{what}”")),
             _ => {}
         }
     }

@@ -63,14 +63,12 @@ pub struct Policy {
     pub superset: Vec<String>,
     /// System calls that the role may be allowed at most.
     pub budget: u32,
-    /// The oldest Landlock that can enforce this policy.
+    /// The oldest Landlock that can enforce this policy; 0: no domain.
     pub landlock_abi: u8,
     /// Which namespaces are new.
     pub namespaces: Namespaces,
     /// The whole file view, in order.
     pub mount: Vec<Placed<Mount>>,
-    /// What else may be reached by path, for a role that lives in the machine's own file view.
-    pub path: Vec<Placed<PathRule>>,
     /// TCP ports.
     pub tcp: Vec<Placed<Tcp>>,
     /// System calls that are allowed.
@@ -172,28 +170,6 @@ pub enum MountKind {
     Proc,
     /// The socket of the user's display server.
     Display,
-}
-
-/// What a role without a file view of its own may reach.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PathRule {
-    /// A folder or file; `{profile}`, `{runtime}`, `{downloads}` and `{bin}` are filled in.
-    pub path: String,
-    /// What may be done below it.
-    pub access: PathAccess,
-    /// Why the role needs it.
-    pub reason: String,
-}
-
-/// What may be done below a path.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum PathAccess {
-    /// Read files, list folders.
-    Read,
-    /// Make, change and remove as well.
-    Write,
 }
 
 /// A TCP port that may be used.

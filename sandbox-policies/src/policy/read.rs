@@ -4,7 +4,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::{
-    Allow, Env, Limit, Mount, Namespaces, PathRule, Place, Placed, Policy, PolicyError, Refuse, Tcp,
+    Allow, Env, Limit, Mount, Namespaces, Place, Placed, Policy, PolicyError, Refuse, Tcp,
 };
 
 /// One file as it is written. A file that is included has rules only.
@@ -29,8 +29,6 @@ struct File {
     namespaces: Option<Namespaces>,
     #[serde(default)]
     mount: Vec<Spanned<Mount>>,
-    #[serde(default)]
-    path: Vec<Spanned<PathRule>>,
     #[serde(default)]
     tcp: Vec<Spanned<Tcp>>,
     #[serde(default)]
@@ -60,7 +58,6 @@ pub(super) fn policy(file: &str, text: &str, included: &Included) -> Result<Poli
         landlock_abi: parsed.landlock_abi,
         namespaces,
         mount: Vec::new(),
-        path: Vec::new(),
         tcp: Vec::new(),
         allow: Vec::new(),
         refuse: Vec::new(),
@@ -97,7 +94,6 @@ fn add(policy: &mut Policy, file: &str, text: &str, parsed: File) {
         })
     }
     policy.mount.extend(place(file, text, parsed.mount));
-    policy.path.extend(place(file, text, parsed.path));
     policy.tcp.extend(place(file, text, parsed.tcp));
     policy.allow.extend(place(file, text, parsed.allow));
     policy.refuse.extend(place(file, text, parsed.refuse));

@@ -23,6 +23,7 @@ use arguments::{Arguments, Command, Output, SessionCommand};
 use client::{Client, Failure};
 
 fn main() -> ExitCode {
+    regen_sandbox::sys::end_on_broken_pipe();
     let arguments = Arguments::parse();
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,

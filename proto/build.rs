@@ -10,6 +10,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     ];
     println!("cargo:rerun-if-changed=schema");
     let schema = protox::compile(files, ["schema"])?;
-    tonic_prost_build::configure().bytes(".regen.net.v1").bytes(".regen.kernel.v1.Load").bytes(".regen.page.v1.Cursor").compile_fds(schema)?;
+    tonic_prost_build::configure()
+        .bytes(".regen.net.v1")
+        .bytes(".regen.kernel.v1.Load")
+        .bytes(".regen.page.v1.Cursor")
+        .compile_fds(schema)?;
     Ok(())
 }

@@ -5,8 +5,18 @@
 //! Nothing here knows what a child does with its rights.
 
 pub mod landlock;
+pub mod lock_down;
 pub mod policy;
 pub mod seccomp;
-pub mod lock_down;
 pub mod spawn;
 pub mod sys;
+pub mod verify;
+
+/// The folder of this machine's libraries, under `/usr/lib`.
+pub const MULTIARCH: &str = if cfg!(target_arch = "aarch64") { "aarch64-linux-gnu" } else { "x86_64-linux-gnu" };
+
+/// A path inside a sandbox, as this machine has it.
+#[must_use]
+pub fn filled(path: &str) -> String {
+    path.replace("{multiarch}", MULTIARCH)
+}

@@ -153,9 +153,7 @@ impl Condition {
 fn combinations(when: &[Condition]) -> Vec<Vec<ScmpArgCompare>> {
     when.iter().fold(vec![Vec::new()], |rows, condition| {
         let alternatives = condition.comparisons();
-        rows.iter()
-            .flat_map(|row| alternatives.iter().map(|one| row.iter().copied().chain([*one]).collect()))
-            .collect()
+        rows.iter().flat_map(|row| alternatives.iter().map(|one| row.iter().copied().chain([*one]).collect())).collect()
     })
 }
 

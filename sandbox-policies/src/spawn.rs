@@ -86,7 +86,9 @@ pub fn outside_id(role: &str) -> u32 {
     if own != 0 {
         return own;
     }
-    let offset = ["tab-host", "net-daemon", "agent-daemon", "ui-shell"].iter().position(|r| *r == role);
+    let offset = ["tab-host", "net-daemon", "agent-daemon", "ui-shell", "agent-worker", "dumper"]
+        .iter()
+        .position(|r| *r == role);
     OUTSIDE_BASE + offset.and_then(|o| u32::try_from(o).ok()).unwrap_or(99)
 }
 

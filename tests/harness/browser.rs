@@ -292,9 +292,6 @@ fn eventually_quietly<T>(look: impl FnMut() -> Option<T>) -> Option<T> {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        { use std::io::Write; let log = std::fs::read_to_string(self.profile().join("regen.log")).unwrap_or_default();
-          let mut f = std::fs::OpenOptions::new().append(true).create(true).open("/tmp/refused.log").unwrap();
-          for l in log.lines().filter(|l| l.contains("refused ") && l.contains("by process")) { writeln!(f, "{:?} {l}", std::thread::current().name()).unwrap(); } }
         let broker = self.regen(&["--json", "status"]).ok().and_then(|status| {
             let status: Value = serde_json::from_str(&status).ok()?;
             i32::try_from(status["broker"]["pid"].as_i64()?).ok()

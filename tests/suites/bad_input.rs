@@ -161,7 +161,8 @@ fn on_a_small_disk(bytes: usize) -> (tempfile::TempDir, Browser) {
 #[test]
 fn a_full_disk_loses_no_running_tab_and_saving_goes_on_when_there_is_room() {
     assert!(rustix::process::geteuid().is_root(), "a small disk is mounted by root: run this test as root");
-    let page = "<title>kept</title><body style='margin:0'><textarea id=field style='width:500px;height:300px'></textarea>
+    let page =
+        "<title>kept</title><body style='margin:0'><textarea id=field style='width:500px;height:300px'></textarea>
       <script>field.oninput = () => { field.value = field.value.trimEnd() + ' '.repeat(300000); \
       field.setSelectionRange(field.value.trimEnd().length, field.value.trimEnd().length) }</script>";
     let site = Site::serve(move |_| Some(regen_tests::site::Answer::page(page)));

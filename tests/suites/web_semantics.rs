@@ -96,7 +96,8 @@ fn serve(request: &Request, scheme: &str, auto: bool) -> Option<Answer> {
 
 /// A request as a server can tell it from another: without what names the program, the port or the moment.
 fn telling(request: &Request, port: u16) -> BTreeMap<String, String> {
-    let boundary = request.header("content-type").split_once("boundary=").map_or("", |(_, boundary)| boundary).to_owned();
+    let boundary =
+        request.header("content-type").split_once("boundary=").map_or("", |(_, boundary)| boundary).to_owned();
     let neutral = |text: &str| {
         let text = text.replace(&format!(":{port}"), ":PORT");
         if boundary.is_empty() { text } else { text.replace(&boundary, "BOUNDARY") }
@@ -188,9 +189,8 @@ fn every_way_to_another_site_is_as_in_the_engine_alone() {
 fn every_way_to_another_secure_site_is_as_in_the_engine_alone() {
     let authority = Authority::new("test authority");
     let (certificate, key) = authority.issue(&["127.0.0.1", "127.0.0.2", "127.0.0.3"], |_| {});
-    let secure = |auto: bool| {
-        Site::serve_tls(certificate.clone(), key.clone(), move |request| serve(request, "https", auto))
-    };
+    let secure =
+        |auto: bool| Site::serve_tls(certificate.clone(), key.clone(), move |request| serve(request, "https", auto));
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("authority.pem");
     std::fs::write(&file, authority.pem()).expect("the authority");

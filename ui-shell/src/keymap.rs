@@ -45,8 +45,10 @@ pub(crate) fn of_group(keymap: &gdk::Keymap, group: u8) -> String {
 fn text(keys: &[(u32, Vec<u32>)]) -> String {
     let (mut codes, mut symbols) = (String::new(), String::new());
     for (code, levels) in keys {
-        let levels: Vec<String> =
-            levels.iter().map(|symbol| if *symbol == 0 { "NoSymbol".into() } else { format!("{symbol:#06x}") }).collect();
+        let levels: Vec<String> = levels
+            .iter()
+            .map(|symbol| if *symbol == 0 { "NoSymbol".into() } else { format!("{symbol:#06x}") })
+            .collect();
         // Writing to a String does not fail.
         let _ = writeln!(codes, "  <K{code}> = {code};");
         let _ = writeln!(symbols, "  key <K{code}> {{ [ {} ] }};", levels.join(", "));

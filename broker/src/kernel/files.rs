@@ -185,7 +185,8 @@ fn home() -> PathBuf {
 /// that the page gets what the user chose at that moment. Returns where it is.
 fn place(path: &Path, folder: &Path, place: &str) -> io::Result<String> {
     let source = open_regular(path)?;
-    let name: String = path.file_name().unwrap_or_default().to_string_lossy().chars().filter(|c| !c.is_control()).collect();
+    let name: String =
+        path.file_name().unwrap_or_default().to_string_lossy().chars().filter(|c| !c.is_control()).collect();
     let within = folder.join(place);
     fs::create_dir_all(&within)?;
     fs::set_permissions(&within, fs::Permissions::from_mode(0o755))?;

@@ -56,12 +56,7 @@ pub(crate) fn answer_for(child: ChildId, policy: Arc<Policy>, arrives: OwnedFd, 
     });
 }
 
-async fn answer(
-    child: ChildId,
-    policy: &Policy,
-    arrives: OwnedFd,
-    inbox: &mpsc::Sender<Input>,
-) -> std::io::Result<()> {
+async fn answer(child: ChildId, policy: &Policy, arrives: OwnedFd, inbox: &mpsc::Sender<Input>) -> std::io::Result<()> {
     rustix::io::ioctl_fionbio(&arrives, true)?;
     let arrives = kernel_channel::register(arrives)?;
     let listener = arrives.async_io(Interest::READABLE, sys::receive_descriptor).await?;

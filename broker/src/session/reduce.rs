@@ -403,7 +403,8 @@ fn host_died(session: &mut Session, host: &HostKey, reason: &str, given_up: bool
         }
     }
     for (id, url) in unsent {
-        let why = "The process ended while a form was being sent here. It is not sent again by itself: go back to the form.";
+        let why =
+            "The process ended while a form was being sent here. It is not sent again by itself: go back to the form.";
         refuse(session, id, url, why.to_owned(), out);
     }
     let wanted = affected.iter().any(|(_, closing, popup)| !closing && !popup);

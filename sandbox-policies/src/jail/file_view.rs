@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use regen_sandbox::policy::{Mount, MountKind, Policy};
-use regen_sandbox::sys;
+use regen_sandbox::{MULTIARCH, sys};
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags,
@@ -209,8 +209,6 @@ pub(crate) fn fill_in(path: &str, programs: &Path) -> PathBuf {
     PathBuf::from(path.replace("{bin}", &programs.to_string_lossy()).replace("{multiarch}", MULTIARCH))
 }
 
-const MULTIARCH: &str = if cfg!(target_arch = "aarch64") { "aarch64-linux-gnu" } else { "x86_64-linux-gnu" };
-
 /// Where a display socket and its key appear inside.
 const DISPLAY_FOLDER: &str = "/regen/display";
 
@@ -220,7 +218,7 @@ trait Filled {
 
 impl Filled for Mount {
     fn target_filled(&self) -> String {
-        self.target().replace("{multiarch}", MULTIARCH)
+        regen_sandbox::filled(self.target())
     }
 }
 

@@ -96,7 +96,8 @@ fn start() -> Result<i32, SetupError> {
     // 8. The role's filter is made here, while its policy can still be read; the jail's own as well.
     let role_filter = seccomp::filter(&policy, Otherwise::Notify).map_err(std::io::Error::other).step("the filter")?;
     let own = Policy::of("jail").map_err(std::io::Error::other).step("the jail's policy")?;
-    let own_filter = seccomp::filter(&own, Otherwise::Refuse).map_err(std::io::Error::other).step("the jail's filter")?;
+    let own_filter =
+        seccomp::filter(&own, Otherwise::Refuse).map_err(std::io::Error::other).step("the jail's filter")?;
 
     // 9. The role, under its Landlock domain and filter; and this process, which from here on only waits.
     match sys::fork().step("fork")? {

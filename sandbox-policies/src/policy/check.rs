@@ -14,7 +14,10 @@ pub(super) fn check(policy: &Policy) -> Result<(), PolicyError> {
         }
     }
     if policy.budget == 0 || (policy.is_jailed() && policy.landlock_abi == 0) {
-        return wrong(&whole, "a policy states its `budget` of system calls, and a jailed role's its `landlock_abi`".into());
+        return wrong(
+            &whole,
+            "a policy states its `budget` of system calls, and a jailed role's its `landlock_abi`".into(),
+        );
     }
     reasoned(&whole, &policy.namespaces.reason, "namespaces")?;
     if policy.is_jailed() {

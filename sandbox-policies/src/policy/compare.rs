@@ -53,7 +53,8 @@ fn rules(policy: &Policy) -> Rules {
 }
 
 fn describe(mount: &Mount) -> String {
-    let execute = if mount.execute.is_empty() { String::new() } else { format!(" execute {}", mount.execute.join(" ")) };
+    let execute =
+        if mount.execute.is_empty() { String::new() } else { format!(" execute {}", mount.execute.join(" ")) };
     let size = mount.size.as_deref().map(|size| format!(" size {size}")).unwrap_or_default();
     format!("{:?} {}{size}{execute}", mount.kind, mount.target()).to_lowercase()
 }

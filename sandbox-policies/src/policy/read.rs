@@ -3,9 +3,7 @@
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::{
-    Allow, Env, Limit, Mount, Namespaces, Place, Placed, Policy, PolicyError, Refuse, Tcp,
-};
+use super::{Allow, Env, Limit, Mount, Namespaces, Place, Placed, Policy, PolicyError, Refuse, Tcp};
 
 /// One file as it is written. A file that is included has rules only.
 #[derive(Debug, Deserialize)]
@@ -47,8 +45,10 @@ pub(super) type Included = dyn Fn(&str) -> Result<&'static str, Vec<&'static str
 pub(super) fn policy(file: &str, text: &str, included: &Included) -> Result<Policy, PolicyError> {
     let parsed = parse(file, text)?;
     let wrong = |line: usize, what: String| PolicyError::Rule { place: Place { file: file.to_owned(), line }, what };
-    let namespaces =
-        parsed.namespaces.clone().ok_or_else(|| wrong(1, "there is no [namespaces] table: say which are new".into()))?;
+    let namespaces = parsed
+        .namespaces
+        .clone()
+        .ok_or_else(|| wrong(1, "there is no [namespaces] table: say which are new".into()))?;
     let mut policy = Policy {
         role: parsed.role.clone(),
         summary: parsed.summary.clone(),
@@ -69,7 +69,10 @@ pub(super) fn policy(file: &str, text: &str, included: &Included) -> Result<Poli
         let name = include.get_ref();
         let inner = included(name).map_err(|names| {
             let names = names.into_iter().map(str::to_owned).collect::<Vec<_>>();
-            wrong(line, format!("there is no file “{name}.toml” to include; {}", super::check::suggestion(name, &names)))
+            wrong(
+                line,
+                format!("there is no file “{name}.toml” to include; {}", super::check::suggestion(name, &names)),
+            )
         })?;
         let inner_file = format!("{name}.toml");
         let inner_parsed = parse(&inner_file, inner)?;

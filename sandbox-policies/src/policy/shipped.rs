@@ -42,8 +42,7 @@ pub(super) fn included(name: &str) -> Result<&'static str, Vec<&'static str>> {
 /// # Errors
 /// For an unknown role, a file with a mistake, or an administrator's file that is looser.
 pub fn load(role: &str) -> Result<Policy, PolicyError> {
-    let text =
-        text(role).filter(|_| ROLES.contains(&role)).ok_or_else(|| PolicyError::UnknownRole(role.to_owned()))?;
+    let text = text(role).filter(|_| ROLES.contains(&role)).ok_or_else(|| PolicyError::UnknownRole(role.to_owned()))?;
     let shipped = Policy::parse(&format!("{role}.toml"), text)?;
     let file = Path::new(ADMINISTRATORS).join(format!("{role}.toml"));
     let name = file.display().to_string();

@@ -66,6 +66,9 @@ pub(crate) enum Command {
         #[arg(long, short = 'n', default_value_t = 200)]
         lines: u32,
     },
+    /// What every process may do, and whether the kernel enforces it
+    #[command(subcommand)]
+    Policy(PolicyCommand),
     /// What this machine lacks, and how to get it
     Doctor,
     /// End the running browser
@@ -77,6 +80,36 @@ pub(crate) enum Command {
     },
     /// The manual page, on standard output
     Man,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PolicyCommand {
+    /// Every role, its budget, and the hash of its policy
+    List,
+    /// Every rule of a role's policy, with its reason and where it stands
+    Show {
+        /// Which role
+        role: String,
+    },
+    /// What two roles differ in; exit code 1 where they do
+    Diff {
+        /// A role
+        first: String,
+        /// Another
+        second: String,
+    },
+    /// May a role make a system call? Which rule says so, and why
+    Explain {
+        /// Which role
+        role: String,
+        /// A system call's name
+        call: String,
+    },
+    /// Compare every live process with its policy, as the kernel has it; exit code 1 on any drift
+    Verify {
+        /// Only this process
+        pid: Option<i32>,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -9,6 +9,7 @@ mod client;
 mod doctor;
 mod keys;
 mod launch;
+mod policy;
 mod render;
 mod tab;
 
@@ -73,6 +74,7 @@ async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
             client.api.quit(QuitRequest {}).await?;
             client.wait_until_gone().await?;
         }
+        Some(Command::Policy(command)) => return policy::run(command, profile.as_deref(), output).await,
         Some(Command::Doctor) => return Ok(doctor::run(profile.as_deref(), output).await),
         Some(Command::Completions { shell }) => {
             clap_complete::generate(shell, &mut Arguments::command(), "regen", &mut std::io::stdout());

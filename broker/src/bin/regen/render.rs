@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::arguments::Output;
 
-fn print_json(value: &Value) {
+pub(crate) fn print_json(value: &Value) {
     println!("{value:#}");
 }
 

@@ -1,0 +1,293 @@
+//! Does the kernel enforce a role's policy on this process, right now? Read from `/proc`, from outside, without asking the
+//! process or the broker.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::policy::{MountKind, Namespace, Policy, Resource};
+use crate::spawn::{INSIDE_ID, outside_id};
+
+/// One thing that was looked at.
+#[derive(Debug, Clone, Serialize)]
+pub struct Check {
+    /// What.
+    pub name: &'static str,
+    /// As the kernel has it.
+    pub found: String,
+    /// As the policy wants it; empty where any value is fine.
+    pub wanted: String,
+    /// The two agree.
+    pub holds: bool,
+}
+
+/// What was found about one process.
+#[derive(Debug, Clone, Serialize)]
+pub struct Report {
+    /// Its role.
+    pub role: String,
+    /// Its id, as the reader sees it.
+    pub pid: i32,
+    /// Its program.
+    pub program: String,
+    /// Everything that was looked at.
+    pub checks: Vec<Check>,
+    /// Open descriptors, by kind.
+    pub descriptors: BTreeMap<String, usize>,
+}
+
+impl Report {
+    /// Everything is as the policy has it.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        self.checks.iter().all(|check| check.holds)
+    }
+}
+
+struct Process {
+    pid: i32,
+    status: BTreeMap<String, String>,
+}
+
+impl Process {
+    fn read(pid: i32) -> io::Result<Self> {
+        let text = fs::read_to_string(format!("/proc/{pid}/status"))?;
+        let fields = text.lines().filter_map(|line| line.split_once(':'));
+        let status = fields.map(|(name, value)| (name.to_owned(), value.trim().to_owned())).collect();
+        Ok(Self { pid, status })
+    }
+
+    fn field(&self, name: &str) -> &str {
+        self.status.get(name).map_or("", String::as_str)
+    }
+
+    fn file(&self, name: &str) -> io::Result<String> {
+        fs::read_to_string(format!("/proc/{}/{name}", self.pid))
+    }
+
+    fn link(&self, name: &str) -> io::Result<String> {
+        Ok(fs::read_link(format!("/proc/{}/{name}", self.pid))?.to_string_lossy().into_owned())
+    }
+
+    fn parent(&self) -> i32 {
+        self.field("PPid").parse().unwrap_or(0)
+    }
+}
+
+/// Compares one process with its role's policy. `broker` is the browser's own process, whose namespaces are the machine's.
+///
+/// # Errors
+/// When the process has ended, or may not be looked at.
+pub fn verify(policy: &Policy, pid: i32, broker: i32) -> io::Result<Report> {
+    let process = Process::read(pid)?;
+    let mut checks = Vec::new();
+    let mut check = |name: &'static str, found: String, wanted: String| {
+        let holds = wanted.is_empty() || found == wanted;
+        checks.push(Check { name, found, wanted, holds });
+    };
+    check("Seccomp", process.field("Seccomp").to_owned(), "2".to_owned());
+    // The launcher's filter is above every child's.
+    let filters = if policy.is_jailed() || policy.role == "jail" { "2" } else { "1" };
+    check("Seccomp_filters", process.field("Seccomp_filters").to_owned(), filters.to_owned());
+    check("NoNewPrivs", process.field("NoNewPrivs").to_owned(), "1".to_owned());
+    if policy.is_jailed() || policy.role == "jail" {
+        for set in ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"] {
+            check(set, process.field(set).trim_start_matches('0').to_owned(), String::new());
+        }
+        let none = checks.iter().filter(|check| check.name.starts_with("Cap")).all(|check| check.found.is_empty());
+        checks.retain(|check| !check.name.starts_with("Cap"));
+        checks.push(Check {
+            name: "capability sets",
+            found: if none { "all five empty".to_owned() } else { "not empty".to_owned() },
+            wanted: "all five empty".to_owned(),
+            holds: none,
+        });
+    }
+    if policy.is_jailed() {
+        checks.extend(jailed(policy, &process, broker)?);
+    }
+    let program = process.link("exe")?;
+    Ok(Report { role: policy.role.clone(), pid, program, checks, descriptors: descriptors(&process)? })
+}
+
+fn jailed(policy: &Policy, process: &Process, broker: i32) -> io::Result<Vec<Check>> {
+    let mut checks = Vec::new();
+    let mut check = |name: &'static str, found: String, wanted: String| {
+        let holds = found == wanted;
+        checks.push(Check { name, found, wanted, holds });
+    };
+    let outside = outside_id(&policy.role).to_string();
+    let same = |field: &str| -> String {
+        let all: BTreeSet<&str> = process.field(field).split_whitespace().collect();
+        all.into_iter().collect::<Vec<_>>().join(" ")
+    };
+    check("user id outside", same("Uid"), outside.clone());
+    let map: Vec<String> = process.file("uid_map")?.split_whitespace().map(str::to_owned).collect();
+    // The file reads relative to the reader's own user namespace, which is the broker's.
+    check("uid_map", map.join(" "), format!("{INSIDE_ID} {outside} 1"));
+    check("id in its own namespace", inside_id(process), "2 or later".to_owned());
+    if let Some(last) = checks.last_mut() {
+        last.holds = last.found.parse::<i32>().is_ok_and(|id| id >= 2);
+    }
+    checks.push(namespaces(policy, process, broker)?);
+    checks.push(mounts(policy, process)?);
+    checks.extend(limits(policy, process)?);
+    Ok(checks)
+}
+
+/// Its id in its own PID namespace.
+fn inside_id(process: &Process) -> String {
+    process.field("NSpid").split_whitespace().last().unwrap_or("").to_owned()
+}
+
+fn namespaces(policy: &Policy, process: &Process, broker: i32) -> io::Result<Check> {
+    let all = [
+        Namespace::User,
+        Namespace::Pid,
+        Namespace::Net,
+        Namespace::Mount,
+        Namespace::Ipc,
+        Namespace::Uts,
+        Namespace::Cgroup,
+    ];
+    let mut own = Vec::new();
+    for namespace in all {
+        let file = format!("ns/{}", namespace.file());
+        if process.link(&file)? != fs::read_link(format!("/proc/{broker}/{file}"))?.to_string_lossy() {
+            own.push(namespace.file());
+        }
+    }
+    let mut wanted: Vec<&str> = policy.namespaces.new.iter().map(|namespace| namespace.file()).collect();
+    own.sort_unstable();
+    wanted.sort_unstable();
+    let (found, wanted) = (own.join(" "), wanted.join(" "));
+    Ok(Check { name: "namespaces of its own", holds: found == wanted, found, wanted })
+}
+
+/// Every mount belongs to a rule, none is missing that must be there, and each is as locked as its rule says.
+fn mounts(policy: &Policy, process: &Process) -> io::Result<Check> {
+    let mut wrong = Vec::new();
+    let mut seen = BTreeSet::new();
+    let text = process.file("mountinfo")?;
+    for line in text.lines() {
+        let fields: Vec<&str> = line.split(' ').collect();
+        let (Some(place), Some(options)) = (fields.get(4), fields.get(5)) else { continue };
+        let options: Vec<&str> = options.split(',').collect();
+        let rule = policy.mount.iter().find(|mount| covers(mount.kind, &crate::filled(mount.target()), place));
+        match rule {
+            None if *place == "/" => {
+                if !options.contains(&"ro") {
+                    wrong.push("/ is writable".to_owned());
+                }
+            }
+            None => wrong.push(format!("{place} is in no rule")),
+            Some(rule) => {
+                seen.insert(crate::filled(rule.target()));
+                for missing in flags(rule.kind).iter().filter(|flag| !options.contains(*flag)) {
+                    wrong.push(format!("{place} is not {missing}"));
+                }
+            }
+        }
+    }
+    for rule in &policy.mount {
+        let may_be_absent =
+            rule.optional || matches!(rule.kind, MountKind::Symlink | MountKind::CaBundle | MountKind::Display);
+        if !may_be_absent && !seen.contains(&crate::filled(rule.target())) {
+            wrong.push(format!("{} is missing", rule.target()));
+        }
+    }
+    let count = text.lines().count();
+    let found = if wrong.is_empty() { format!("{count} as in the policy") } else { wrong.join("; ") };
+    let wanted = format!("{count} as in the policy");
+    Ok(Check { name: "mounts", holds: wrong.is_empty(), found, wanted })
+}
+
+fn covers(kind: MountKind, target: &str, place: &str) -> bool {
+    match kind {
+        MountKind::Devices => Path::new(place).parent() == Some(Path::new(target)),
+        // The X server's socket keeps its place.
+        MountKind::Display => place.starts_with(target) || place.starts_with("/tmp/.X11-unix/"),
+        MountKind::Symlink => false,
+        MountKind::ReadOnly
+        | MountKind::File
+        | MountKind::Bucket
+        | MountKind::Chosen
+        | MountKind::CaBundle
+        | MountKind::Tmpfs
+        | MountKind::Proc => place == target,
+    }
+}
+
+fn flags(kind: MountKind) -> &'static [&'static str] {
+    match kind {
+        MountKind::ReadOnly | MountKind::File | MountKind::CaBundle | MountKind::Display => &["ro", "nosuid", "nodev"],
+        MountKind::Chosen => &["ro", "nosuid", "nodev", "noexec"],
+        MountKind::Bucket | MountKind::Tmpfs | MountKind::Proc => &["nosuid", "nodev", "noexec"],
+        MountKind::Devices => &["nosuid", "noexec"],
+        MountKind::Symlink => &[],
+    }
+}
+
+fn limits(policy: &Policy, process: &Process) -> io::Result<Vec<Check>> {
+    let text = process.file("limits")?;
+    let mut checks = Vec::new();
+    for limit in &policy.limit {
+        let (name, line) = match limit.resource {
+            Resource::Nofile => ("limit nofile", "Max open files"),
+            Resource::Nproc => ("limit nproc", "Max processes"),
+            Resource::Core => ("limit core", "Max core file size"),
+            Resource::Fsize => ("limit fsize", "Max file size"),
+        };
+        let rest = text.lines().find_map(|row| row.strip_prefix(line)).unwrap_or("");
+        let hard: Option<u64> = rest.split_whitespace().nth(1).and_then(|hard| hard.parse().ok());
+        let found = hard.map_or_else(|| "unlimited".to_owned(), |hard| hard.to_string());
+        let holds = hard.is_some_and(|hard| hard <= limit.value);
+        checks.push(Check { name, found, wanted: format!("{} or less", limit.value), holds });
+    }
+    Ok(checks)
+}
+
+fn descriptors(process: &Process) -> io::Result<BTreeMap<String, usize>> {
+    let mut kinds = BTreeMap::new();
+    for entry in fs::read_dir(format!("/proc/{}/fd", process.pid))?.flatten() {
+        // One that was closed meanwhile is none.
+        let Ok(target) = fs::read_link(entry.path()) else { continue };
+        let target = target.to_string_lossy();
+        let kind = match target.split_once(':') {
+            Some(("anon_inode", what)) => what.trim_matches(['[', ']']).to_owned(),
+            Some((kind @ ("socket" | "pipe"), _)) => kind.to_owned(),
+            _ if target.starts_with("/memfd:") => "memfd".to_owned(),
+            _ if target.starts_with("/dev/") => "device".to_owned(),
+            _ => "file".to_owned(),
+        };
+        *kinds.entry(kind).or_default() += 1;
+    }
+    Ok(kinds)
+}
+
+/// The process that stays as the first one of a role's namespace.
+///
+/// # Errors
+/// When the process has ended.
+pub fn jail_of(pid: i32) -> io::Result<i32> {
+    Ok(Process::read(pid)?.parent())
+}
+
+/// The process that started a jail.
+///
+/// # Errors
+/// When the process has ended.
+pub fn launcher_of(broker: i32) -> io::Result<Option<i32>> {
+    for entry in fs::read_dir("/proc")?.flatten() {
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else { continue };
+        // A process that ended meanwhile is not it.
+        let Ok(process) = Process::read(pid) else { continue };
+        if process.parent() == broker && process.field("Name") == "regen-broker" {
+            return Ok(Some(pid));
+        }
+    }
+    Ok(None)
+}

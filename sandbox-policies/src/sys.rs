@@ -159,11 +159,12 @@ pub fn receive_descriptor(socket: &OwnedFd) -> io::Result<Option<OwnedFd>> {
     let mut control = rustix::net::RecvAncillaryBuffer::new(&mut space);
     let mut bytes = [io::IoSliceMut::new(&mut byte)];
     rustix::net::recvmsg(socket, &mut bytes, &mut control, rustix::net::RecvFlags::CMSG_CLOEXEC)?;
-    let mut descriptors = control.drain().filter_map(|message| match message {
-        rustix::net::RecvAncillaryMessage::ScmRights(descriptors) => Some(descriptors),
-        _ => None,
-    });
-    Ok(descriptors.by_ref().flatten().next())
+    for message in control.drain() {
+        if let rustix::net::RecvAncillaryMessage::ScmRights(mut descriptors) = message {
+            return Ok(descriptors.next());
+        }
+    }
+    Ok(None)
 }
 
 /// A system call that waits for an answer.

@@ -158,7 +158,7 @@ fn become_role(policy: &Policy, filter: &ScmpFilterContext) -> std::io::Error {
             .chain(file_view::display_variables().into_iter().map(CString::new))
             .collect::<Result<_, _>>()?;
         let broker = sys::inherit(spawn::LISTENER);
-        let inside = |path: &str| Some(PathBuf::from(file_view::fill_in(path, Path::new(""))));
+        let inside = |path: &str| Some(file_view::fill_in(path, Path::new("")));
         landlock::enter(policy, &inside).map_err(std::io::Error::other)?;
         // Last: from here on only what the policy allows is possible. The broker must hold the listener before the program
         // starts, for that is the first thing it is asked about.

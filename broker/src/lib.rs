@@ -1,5 +1,6 @@
 //! The broker's parts, for its two programs: `regen-broker`, the kernel, and `regen`, the command line.
 
+pub mod audit;
 pub mod certificates;
 pub mod control;
 pub mod kernel;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Parser;
+use regen_broker::audit::Audit;
 use regen_broker::kernel::{Kernel, Options, Setup};
 use regen_broker::keyboard::Keyboard;
 use regen_broker::options::BrowserOptions;
@@ -36,9 +37,12 @@ fn main() -> anyhow::Result<()> {
     let logs = logs::init(&profile.log(), arguments.echo_log).context("cannot open the log")?;
     // Before there is any other thread: a fork takes only the calling one along.
     let forked = launcher::fork(&programs).context("cannot start the launcher")?;
+    // What a policy calls optional and this machine lacks: shown, never passed over.
+    let version = regen_sandbox::sys::landlock_version();
+    let lacks = policies.iter().find_map(|policy| regen_sandbox::landlock::shortfall(policy, version));
     lock_down::broker().context("the broker cannot lock itself down; run `regen doctor`")?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(run(policies, arguments.browser, profile, forked, logs))
+    runtime.block_on(run(policies, lacks, arguments.browser, profile, forked, logs))
 }
 
 /// What a browser that was killed left of the files that its user chose.
@@ -52,6 +56,7 @@ fn forget_chosen_files(profile: &Profile) {
 
 async fn run(
     policies: Vec<Policy>,
+    lacks: Option<String>,
     arguments: BrowserOptions,
     profile: Profile,
     forked: launcher::Forked,
@@ -67,13 +72,21 @@ async fn run(
         ca_bundle,
         extra_ca,
     };
+    let mut audit = Audit::open(profile.root()).context("cannot open the audit log")?;
+    let digests: serde_json::Map<String, serde_json::Value> =
+        policies.iter().map(|policy| (policy.role.clone(), policy::digest(policy).into())).collect();
+    audit.record(
+        "started",
+        serde_json::json!({ "pid": std::process::id(), "version": env!("CARGO_PKG_VERSION"), "policies": digests }),
+    );
     let setup = Setup {
+        audit,
         policies,
         options,
         launcher: forked.adopt()?,
         store: opened.store,
         previous: opened.previous,
-        warnings: opened.warning.into_iter().collect(),
+        warnings: opened.warning.into_iter().chain(lacks).collect(),
         urls: arguments.urls,
         profile,
     };

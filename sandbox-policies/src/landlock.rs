@@ -11,9 +11,10 @@ use landlock::{
 };
 
 use crate::policy::{MountKind, Policy, Ports};
+use crate::sys;
 
-/// The rights that this code knows how to give; a newer kernel refuses no more than these.
-const KNOWN: ABI = ABI::V6;
+/// The newest version that this code makes use of.
+pub const KNOWN: u8 = 6;
 
 /// Why a domain cannot be entered.
 #[derive(Debug, thiserror::Error)]
@@ -27,9 +28,9 @@ pub enum DomainError {
     /// The kernel enforces less than was asked for.
     #[error("Landlock: the kernel does not enforce all of the policy")]
     Partly,
-    /// A policy for another version.
-    #[error("Landlock: the policy wants version {0}, which this build does not know")]
-    Unknown(u8),
+    /// The kernel's is too old, or off.
+    #[error("Landlock: the kernel has version {has}, and the policy needs {needs}; run `regen doctor`")]
+    TooOld { has: u8, needs: u8 },
 }
 
 fn read() -> BitFlags<AccessFs> {
@@ -38,7 +39,34 @@ fn read() -> BitFlags<AccessFs> {
 
 /// Everything that can be done with files of one's own, but to execute them or to make devices.
 fn write() -> BitFlags<AccessFs> {
-    read() | (AccessFs::from_write(KNOWN) & !(AccessFs::MakeChar | AccessFs::MakeBlock | AccessFs::IoctlDev))
+    read() | (AccessFs::from_write(ABI::V6) & !(AccessFs::MakeChar | AccessFs::MakeBlock | AccessFs::IoctlDev))
+}
+
+/// What an older version than the policy's cannot enforce, in words; nothing where all of it is.
+#[must_use]
+pub fn shortfall(policy: &Policy, version: u8) -> Option<String> {
+    if policy.landlock_abi == 0 || version >= policy.landlock_abi {
+        return None;
+    }
+    let since =
+        [(3, "truncating files"), (4, "TCP ports"), (5, "device controls"), (6, "signals and abstract sockets")];
+    let missing: Vec<&str> = since.iter().filter(|(abi, _)| *abi > version).map(|(_, what)| *what).collect();
+    Some(format!(
+        "Landlock is version {version} of {}: it does not restrict {}",
+        policy.landlock_abi,
+        missing.join(", ")
+    ))
+}
+
+fn abi(version: u8) -> ABI {
+    match version {
+        0 | 1 => ABI::V1,
+        2 => ABI::V2,
+        3 => ABI::V3,
+        4 => ABI::V4,
+        5 => ABI::V5,
+        _ => ABI::V6,
+    }
 }
 
 /// Enters the domain of a policy. `fill_in` gives the real path for one in the policy, or nothing for one that is not there.
@@ -46,22 +74,26 @@ fn write() -> BitFlags<AccessFs> {
 /// # Errors
 /// When the kernel cannot enforce all of it: then nothing may be started.
 pub fn enter(policy: &Policy, fill_in: &dyn Fn(&str) -> Option<PathBuf>) -> Result<(), DomainError> {
-    if policy.landlock_abi > 6 {
-        return Err(DomainError::Unknown(policy.landlock_abi));
+    let version = sys::landlock_version().min(policy.landlock_abi).min(KNOWN);
+    if version < policy.landlock_minimum {
+        return Err(DomainError::TooOld { has: version, needs: policy.landlock_minimum });
     }
+    let (files, known) = (AccessFs::from_all(abi(version)), version);
     let every_port = policy.tcp.iter().any(|rule| rule.connect == Some(Ports::Any));
     let mut ports: BitFlags<AccessNet> = AccessNet::BindTcp.into();
     if !every_port {
         ports |= AccessNet::ConnectTcp;
     }
-    let mut domain = Ruleset::default()
-        .set_compatibility(CompatLevel::HardRequirement)
-        .handle_access(AccessFs::from_all(KNOWN))?
-        .handle_access(ports)?
-        .scope(Scope::AbstractUnixSocket | Scope::Signal)?
-        .create()?;
+    let mut ruleset = Ruleset::default().set_compatibility(CompatLevel::HardRequirement).handle_access(files)?;
+    if known >= 4 {
+        ruleset = ruleset.handle_access(ports)?;
+    }
+    if known >= 6 {
+        ruleset = ruleset.scope(Scope::AbstractUnixSocket | Scope::Signal)?;
+    }
+    let mut domain = Domain { rules: ruleset.create()?, files };
     // What is in the file view may be listed; the engine looks for its extension in a folder.
-    domain = add(domain, Path::new("/"), AccessFs::ReadDir.into())?;
+    domain = domain.add(Path::new("/"), AccessFs::ReadDir.into())?;
     for mount in &policy.mount {
         let target = mount.target();
         let access = match mount.kind {
@@ -76,31 +108,59 @@ pub fn enter(policy: &Policy, fill_in: &dyn Fn(&str) -> Option<PathBuf>) -> Resu
             MountKind::Symlink => continue,
         };
         let Some(place) = fill_in(target) else { continue };
-        domain = add(domain, &place, access)?;
+        domain = domain.add(&place, access)?;
         for file in &mount.execute {
             let file = if file == "." { place.clone() } else { place.join(file) };
             if file.exists() {
-                domain = add(domain, &file, AccessFs::Execute | AccessFs::ReadFile)?;
+                domain = domain.add(&file, AccessFs::Execute | AccessFs::ReadFile)?;
             }
         }
     }
-    for rule in &policy.tcp {
+    let mut rules = domain.rules;
+    for rule in policy.tcp.iter().filter(|_| known >= 4) {
         if let Some(port) = rule.bind {
-            domain = domain.add_rule(NetPort::new(port, AccessNet::BindTcp))?;
+            rules = rules.add_rule(NetPort::new(port, AccessNet::BindTcp))?;
         }
         if let Some(Ports::One(port)) = rule.connect {
-            domain = domain.add_rule(NetPort::new(port, AccessNet::ConnectTcp))?;
+            rules = rules.add_rule(NetPort::new(port, AccessNet::ConnectTcp))?;
         }
     }
-    let status = domain.restrict_self()?;
+    let status = rules.restrict_self()?;
     if status.ruleset == landlock::RulesetStatus::FullyEnforced { Ok(()) } else { Err(DomainError::Partly) }
 }
 
-fn add(domain: RulesetCreated, place: &Path, access: BitFlags<AccessFs>) -> Result<RulesetCreated, DomainError> {
-    if !place.exists() {
-        return Ok(domain);
+/// A domain that is being made, and the rights that this kernel knows.
+struct Domain {
+    rules: RulesetCreated,
+    files: BitFlags<AccessFs>,
+}
+
+impl Domain {
+    fn add(self, place: &Path, access: BitFlags<AccessFs>) -> Result<Self, DomainError> {
+        if !place.exists() {
+            return Ok(self);
+        }
+        // Rights on folders mean nothing for a file, and are refused there; so are those that the kernel does not know.
+        let fitting = if place.is_dir() { self.files } else { self.files & AccessFs::from_file(ABI::V6) };
+        let rules = self.rules.add_rule(PathBeneath::new(PathFd::new(place)?, access & fitting))?;
+        Ok(Self { rules, ..self })
     }
-    // Rights on folders mean nothing for a file, and are refused there.
-    let access = if place.is_dir() { access } else { access & AccessFs::from_file(KNOWN) };
-    Ok(domain.add_rule(PathBeneath::new(PathFd::new(place)?, access))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_older_kernel_cannot_enforce_is_said() {
+        let policy = Policy::of("tab-host").unwrap();
+        assert_eq!(shortfall(&policy, 6), None);
+        assert_eq!(shortfall(&policy, 7), None);
+        let debian = shortfall(&policy, 2).unwrap();
+        assert!(
+            debian.contains("version 2 of 6") && debian.contains("TCP ports") && debian.contains("signals"),
+            "{debian}"
+        );
+        assert_eq!(shortfall(&Policy::of("broker").unwrap(), 2), None);
+    }
 }

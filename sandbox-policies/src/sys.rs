@@ -129,6 +129,23 @@ pub fn say(fd: RawFd, text: &str) -> io::Result<()> {
     if written < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
+/// The version of the kernel's Landlock; 0 where it has none, or it is switched off.
+#[must_use]
+pub fn landlock_version() -> u8 {
+    const VERSION: u32 = 1;
+    // SAFETY: without attributes this only asks for the version.
+    let version = unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, std::ptr::null::<u8>(), 0, VERSION) };
+    u8::try_from(version).unwrap_or(0)
+}
+
+/// Whether a filter can ask somebody about a call.
+#[must_use]
+pub fn has_seccomp_notifications() -> bool {
+    let action = libc::SECCOMP_RET_USER_NOTIF;
+    // SAFETY: reads one number, which outlives the call.
+    unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_GET_ACTION_AVAIL, 0, &raw const action) == 0 }
+}
+
 /// Lets this process end quietly when whoever reads its output has had enough, as `head` does. Rust ignores that signal.
 pub fn end_on_broken_pipe() {
     // SAFETY: sets a disposition, before there is any other thread.

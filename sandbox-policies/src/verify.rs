@@ -35,6 +35,8 @@ pub struct Report {
     pub program: String,
     /// Everything that was looked at.
     pub checks: Vec<Check>,
+    /// What the policy calls optional and this machine lacks, in words.
+    pub lacks: Option<String>,
     /// Open descriptors, by kind.
     pub descriptors: BTreeMap<String, usize>,
 }
@@ -110,7 +112,8 @@ pub fn verify(policy: &Policy, pid: i32, broker: i32) -> io::Result<Report> {
         checks.extend(jailed(policy, &process, broker)?);
     }
     let program = process.link("exe")?;
-    Ok(Report { role: policy.role.clone(), pid, program, checks, descriptors: descriptors(&process)? })
+    let lacks = crate::landlock::shortfall(policy, crate::sys::landlock_version());
+    Ok(Report { role: policy.role.clone(), pid, program, checks, lacks, descriptors: descriptors(&process)? })
 }
 
 fn jailed(policy: &Policy, process: &Process, broker: i32) -> io::Result<Vec<Check>> {

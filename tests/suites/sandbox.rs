@@ -203,3 +203,42 @@ fn policies_can_be_read_compared_and_asked() {
     let call = browser.regen(&["policy", "explain", "tab-host", "sockt"]).unwrap_err();
     assert_eq!(call.code, 4);
 }
+
+#[test]
+fn the_audit_log_shows_what_happened_and_whoever_touched_it() {
+    let site = Site::pages(&[("/", "<title>page</title><p>page</p>")]);
+    let browser = Browser::headless();
+    let tab = browser.open(&site.url(1, "/"));
+    let first = browser.pid_of_tab(tab);
+    regen_tests::process::signal(first, rustix::process::Signal::KILL);
+    eventually("another process", || {
+        let now = browser.tab(tab);
+        (now["state"] == "ready" && now["pid"] != first).then_some(())
+    });
+    let printed = browser.regen(&["--json", "audit"]).unwrap();
+    let events: Vec<serde_json::Value> = printed.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let named = |event: &str, role: &str| {
+        events.iter().filter(|line| line["entry"]["event"] == event && line["entry"]["role"] == role).count()
+    };
+    assert_eq!(events[0]["entry"]["event"], "started");
+    assert_eq!(events[0]["entry"]["policies"]["tab-host"].as_str().unwrap().len(), 64);
+    assert_eq!((named("spawned", "tab-host"), named("ended", "tab-host")), (2, 1), "{printed}");
+    assert!(printed.contains("SIGKILL") && printed.contains("\"granted\""), "{printed}");
+    browser.regen(&["audit", "verify"]).unwrap();
+    browser.quit();
+    browser.regen(&["audit", "verify"]).unwrap();
+    let path = browser.profile().join("audit.log");
+    let whole = std::fs::read_to_string(&path).unwrap();
+    let changed = |text: &str| {
+        std::fs::write(&path, text).unwrap();
+        browser.regen(&["audit", "verify"]).unwrap_err().message
+    };
+    let edited = changed(&whole.replacen("tab-host", "ui-shell", 1));
+    assert!(edited.contains("line 1 is not what was written"), "{edited}");
+    let lines: Vec<&str> = whole.lines().collect();
+    let cut = changed(&format!("{}\n", lines[..lines.len() - 1].join("\n")));
+    assert!(cut.contains("its end was cut off"), "{cut}");
+    // The control: as it was, it is whole again.
+    std::fs::write(&path, &whole).unwrap();
+    browser.regen(&["audit", "verify"]).unwrap();
+}

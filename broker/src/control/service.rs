@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use regen_proto::control::v1::browser_server::Browser;
 use regen_proto::control::v1::{
-    GotoTabRequest, HistoryRequest, InputReply, InputRequest, KillReply, KillRequest, LogLine, LogsRequest,
-    OpenTabRequest, QuitReply, QuitRequest, ScreenshotReply, SessionAction, SessionReply, SessionRequest, StatusReply,
-    StatusRequest, Tab as TabInfo, TabReply, TabRequest, TextReply, WaitTabRequest, kill_request,
+    AuditReply, AuditRequest, GotoTabRequest, HistoryRequest, InputReply, InputRequest, KillReply, KillRequest,
+    LogLine, LogsRequest, OpenTabRequest, QuitReply, QuitRequest, ScreenshotReply, SessionAction, SessionReply,
+    SessionRequest, StatusReply, StatusRequest, Tab as TabInfo, TabReply, TabRequest, TextReply, WaitTabRequest,
+    kill_request,
 };
 use regen_proto::kernel::v1::QueryKind;
 use rustix::process::Signal;
@@ -225,6 +226,11 @@ impl Browser for Control {
             Ok(LogLine { line })
         });
         Ok(Response::new(Box::pin(recent.chain(live))))
+    }
+
+    async fn audit(&self, _request: Request<AuditRequest>) -> Result<Response<AuditReply>, Status> {
+        let head = self.kernel.call(|answer| Command::AuditHead { answer }).await.map_err(status)?;
+        Ok(Response::new(AuditReply { length: head.length, hash: head.hash }))
     }
 
     async fn quit(&self, _request: Request<QuitRequest>) -> Result<Response<QuitReply>, Status> {

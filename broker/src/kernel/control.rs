@@ -10,6 +10,7 @@ use rustix::process::Signal;
 use tokio::sync::oneshot;
 
 use super::{Input, Kernel, KernelHandle};
+use crate::audit::Head;
 use crate::session::{Event, PageLoad, SavedTab, TabId, address};
 use crate::store::Store;
 
@@ -59,6 +60,7 @@ pub enum Command {
     SignalTab { tab: TabId, signal: Signal, answer: Answer<Vec<i32>> },
     SignalPid { pid: i32, signal: Signal, answer: Answer<Vec<i32>> },
     Saved { answer: Answer<(Option<SavedSession>, Vec<SavedTab>)> },
+    AuditHead { answer: Answer<Head> },
     AnswerSession { restore: bool, answer: Answer<usize> },
     Snapshots { answer: Answer<Vec<PageAnswer>> },
     SaveChanged { answer: Answer<Store> },
@@ -132,6 +134,10 @@ impl Kernel {
             Command::Saved { answer } => {
                 let tabs = self.previous.as_ref().map(|saved| saved.tabs.clone()).unwrap_or_default();
                 reply(answer, Ok((self.offer(), tabs)));
+            }
+            Command::AuditHead { answer } => {
+                self.store.put_audit_head(self.audit.head().clone());
+                reply(answer, Ok(self.audit.head().clone()));
             }
             Command::AnswerSession { restore, answer } => {
                 let count = self.answer_session(restore);

@@ -90,6 +90,11 @@ impl Kernel {
 
     /// Shows a trouble of the store to the user once, and tells a store that is back what it missed.
     pub(super) fn look_after_store(&mut self) {
+        let head = self.audit.head();
+        if head.length != self.audit_saved {
+            self.audit_saved = head.length;
+            self.store.put_audit_head(head.clone());
+        }
         let trouble = self.store.trouble();
         if trouble != self.store_trouble {
             if let Some(text) = &trouble {

@@ -28,6 +28,15 @@ impl Kernel {
         let Some((ours, theirs)) = connection() else { return };
         self.next_grant += 1;
         let grant = Grant { grant: self.next_grant, ..grant };
+        let (service, partition) =
+            (grant.service().as_str_name().trim_start_matches("SERVICE_").to_lowercase(), &grant.partition);
+        self.audit.record(
+            "granted",
+            serde_json::json!({
+                "grant": grant.grant, "service": service, "server": server, "client": client, "partition": partition,
+                "route": grant.route,
+            }),
+        );
         self.send(server, ForChild::Grant(Grant { serve: true, ..grant.clone() }), vec![Attachment::Fd(ours)]);
         self.send(client, ForChild::Grant(Grant { serve: false, ..grant }), vec![Attachment::Fd(theirs)]);
     }

@@ -67,6 +67,8 @@ impl Kernel {
         let chosen = if role == Role::TabHost { self.make_chosen(id)? } else { String::new() };
         let spawn = Spawn { child: id, role: role_name(role).to_owned(), bucket, chosen, ca_bundle };
         self.launcher.spawn(spawn, &theirs, &log_write)?;
+        let site = host.as_ref().map(|host| host.site.as_str());
+        self.audit.record("spawned", serde_json::json!({ "child": id, "role": role_name(role), "site": site }));
         rustix::io::ioctl_fionbio(&log_read, true)?;
         child::forward_log(
             host.as_ref().map_or_else(|| role_name(role).to_owned(), |host| format!("tab-host {}", host.site)),
@@ -163,6 +165,11 @@ impl Kernel {
         child.phase = ChildPhase::Ready;
         child.last_beat = Instant::now();
         let (role, host) = (child.role, child.host.clone());
+        let site = host.as_ref().map(|host| host.site.as_str().to_owned());
+        self.audit.record(
+            "ready",
+            serde_json::json!({ "child": id, "role": role_name(role), "pid": child.pid, "site": site }),
+        );
         tracing::info!(role = role_name(role), pid = child.pid, site = host.as_ref().map(|h| h.site.as_str()), "ready");
         match (role, host) {
             (Role::TabHost, Some(host)) => {
@@ -231,6 +238,11 @@ impl Kernel {
         }
         let was_asked = child.phase == ChildPhase::Stopping;
         let site = child.host.as_ref().map(|host| host.site.as_str());
+        let (role, asked) = (role_name(child.role), was_asked);
+        self.audit.record(
+            "ended",
+            serde_json::json!({ "child": id, "role": role, "site": site, "asked": asked, "cause": reason }),
+        );
         if was_asked {
             tracing::info!(role = role_name(child.role), site, "ended");
         } else {
@@ -272,6 +284,13 @@ impl Kernel {
         if refused_calls::is_worth_telling(refused.times) {
             let site = child.host.as_ref().map(|host| host.site.as_str());
             tracing::warn!(role = role_name(child.role), site, times = refused.times, "refused {refused}");
+            self.audit.record(
+                "refused_call",
+                serde_json::json!({
+                    "child": id, "role": role_name(child.role), "pid": refused.pid, "call": refused.call,
+                    "arguments": refused.arguments, "times": refused.times, "rule": refused.rule,
+                }),
+            );
         }
         child.refused = Some((Instant::now(), refused));
     }
@@ -337,6 +356,8 @@ impl Kernel {
                 () = tokio::time::sleep_until(deadline) => break,
             }
         }
+        self.audit.record("stopped", serde_json::json!({ "failed": self.failed }));
+        self.store.put_audit_head(self.audit.head().clone());
         self.save_changed();
         if let Err(why) = self.store.flush(!self.failed) {
             tracing::error!("{why}");

@@ -24,6 +24,7 @@ use regen_proto::kernel::v1::{FilesChosen, Reply, Role};
 use regen_sandbox::policy::Policy;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::audit::Audit;
 use crate::keyboard::Keyboard;
 use crate::launcher::{FromLauncherBody, Launcher};
 use crate::profile::Profile;
@@ -104,6 +105,9 @@ pub struct Kernel {
     gestures: HashMap<TabId, Instant>,
     /// Tabs that the store does not know as they are now. However often a tab changes, it waits once.
     unsaved: HashSet<TabId>,
+    audit: Audit,
+    /// How much of it the store knows.
+    audit_saved: u64,
     store: Store,
     /// What the user was last told about the store.
     store_trouble: Option<String>,
@@ -143,6 +147,8 @@ pub struct Setup {
     pub launcher: Launcher,
     /// What every role may do.
     pub policies: Vec<Policy>,
+    /// What happens is written here.
+    pub audit: Audit,
     /// The session's disk.
     pub store: Store,
     /// What an earlier run left.
@@ -178,6 +184,8 @@ impl Kernel {
             session: Session::default(),
             gestures: HashMap::new(),
             unsaved: HashSet::new(),
+            audit: setup.audit,
+            audit_saved: 0,
             store: setup.store,
             store_trouble: None,
             previous,
@@ -280,6 +288,8 @@ impl Kernel {
     }
 
     fn violation(&mut self, id: ChildId, violation: &Violation) {
+        let role = self.children.get(&id).map(|child| child::role_name(child.role));
+        self.audit.record("violation", serde_json::json!({ "child": id, "role": role, "what": violation.to_string() }));
         use regen_proto::convert::Refusal;
         match violation {
             Violation::Refused(Refusal::Malformed(_)) => self.refusals.malformed += 1,

@@ -15,10 +15,12 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
+use crate::audit::Head;
 use crate::session::SavedTab;
 
 /// How long a record may wait for the disk.
 pub const FLUSH: Duration = Duration::from_millis(200);
+const AUDIT_HEAD: &[u8] = b"audit-head";
 /// How long the store's thread sleeps when there is nothing to save.
 const IDLE: Duration = Duration::from_secs(3600);
 /// How often a store that failed is tried again.
@@ -84,6 +86,7 @@ enum Job {
     Order(SavedOrder),
     Everything(Vec<SavedTab>, SavedOrder),
     Dismiss(u64),
+    AuditHead(Head),
     Flush { clean: bool, done: Sender<()> },
 }
 
@@ -337,6 +340,10 @@ fn write(database: &sled::Db, tree: &str, job: Job) -> Result<(), StoreError> {
             tree.insert(b"meta", codec::encode(&Meta { dismissed: true, ..old }))?;
             Ok(())
         }
+        Job::AuditHead(head) => {
+            database.insert(AUDIT_HEAD, codec::encode(&head))?;
+            Ok(())
+        }
         Job::Flush { clean, done } => {
             let tree = database.open_tree(tree)?;
             if clean && !tree.is_empty() {
@@ -348,6 +355,21 @@ fn write(database: &sled::Db, tree: &str, job: Job) -> Result<(), StoreError> {
             Ok(())
         }
     }
+}
+
+/// The end of the audit log as the store of a browser that does not run has it.
+///
+/// # Errors
+/// When the store cannot be opened, as while a browser uses it.
+pub fn audit_head(profile: &Path) -> Result<Head, StoreError> {
+    let path = profile.join("store");
+    if !path.exists() {
+        return Ok(Head::default());
+    }
+    contained(|| {
+        let database = sled::Config::new().path(&path).open()?;
+        database.get(AUDIT_HEAD)?.map_or_else(|| Ok(Head::default()), |value| read(AUDIT_HEAD, &value))
+    })
 }
 
 fn key_of(tab: u64) -> Vec<u8> {
@@ -422,6 +444,11 @@ impl Store {
     /// The user answered about an earlier session.
     pub fn dismiss(&self, epoch: u64) {
         self.send(Job::Dismiss(epoch));
+    }
+
+    /// The end of the audit log, so that a cut shows.
+    pub fn put_audit_head(&self, head: Head) {
+        self.send(Job::AuditHead(head));
     }
 
     /// Waits until everything is on disk; `clean` marks the end of the session. Gives up after five seconds.

@@ -13,11 +13,11 @@ pub(super) fn check(policy: &Policy) -> Result<(), PolicyError> {
             return wrong(&whole, format!("there is no `{key}`"));
         }
     }
-    if policy.budget == 0 || (policy.is_jailed() && policy.landlock_abi == 0) {
-        return wrong(
-            &whole,
-            "a policy states its `budget` of system calls, and a jailed role's its `landlock_abi`".into(),
-        );
+    let has_landlock = (1..=policy.landlock_abi).contains(&policy.landlock_minimum);
+    if policy.budget == 0 || (policy.is_jailed() && !has_landlock) {
+        let what =
+            "a policy states its `budget` of system calls, and a jailed role's `landlock_abi` and `landlock_minimum`";
+        return wrong(&whole, what.into());
     }
     reasoned(&whole, &policy.namespaces.reason, "namespaces")?;
     if policy.is_jailed() {

@@ -105,7 +105,7 @@ pub fn looser(candidate: &Policy, reference: &Policy) -> Vec<String> {
     if candidate.program != reference.program || candidate.role != reference.role {
         more.push("another program or role".to_owned());
     }
-    if candidate.landlock_abi < reference.landlock_abi {
+    if candidate.landlock_abi < reference.landlock_abi || candidate.landlock_minimum < reference.landlock_minimum {
         more.push("an older Landlock".to_owned());
     }
     more

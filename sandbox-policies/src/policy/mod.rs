@@ -63,8 +63,10 @@ pub struct Policy {
     pub superset: Vec<String>,
     /// System calls that the role may be allowed at most.
     pub budget: u32,
-    /// The oldest Landlock that can enforce this policy; 0: no domain.
+    /// The Landlock that enforces all of this policy; 0: no domain.
     pub landlock_abi: u8,
+    /// The oldest one that is accepted. What it lacks is optional, and is told.
+    pub landlock_minimum: u8,
     /// Which namespaces are new.
     pub namespaces: Namespaces,
     /// The whole file view, in order.

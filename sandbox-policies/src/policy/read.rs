@@ -24,6 +24,8 @@ struct File {
     #[serde(default)]
     landlock_abi: u8,
     #[serde(default)]
+    landlock_minimum: u8,
+    #[serde(default)]
     namespaces: Option<Namespaces>,
     #[serde(default)]
     mount: Vec<Spanned<Mount>>,
@@ -56,6 +58,7 @@ pub(super) fn policy(file: &str, text: &str, included: &Included) -> Result<Poli
         superset: parsed.superset.clone(),
         budget: parsed.budget,
         landlock_abi: parsed.landlock_abi,
+        landlock_minimum: parsed.landlock_minimum,
         namespaces,
         mount: Vec::new(),
         tcp: Vec::new(),

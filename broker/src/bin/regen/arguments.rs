@@ -69,6 +69,14 @@ pub(crate) enum Command {
     /// What every process may do, and whether the kernel enforces it
     #[command(subcommand)]
     Policy(PolicyCommand),
+    /// What was started, granted, refused and lost
+    Audit {
+        #[command(subcommand)]
+        command: Option<AuditCommand>,
+        /// Go on printing as new events come
+        #[arg(long, short)]
+        follow: bool,
+    },
     /// What this machine lacks, and how to get it
     Doctor,
     /// End the running browser
@@ -110,6 +118,12 @@ pub(crate) enum PolicyCommand {
         /// Only this process
         pid: Option<i32>,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AuditCommand {
+    /// Whether the log is whole: no line edited, none cut off; exit code 1 where it is not
+    Verify,
 }
 
 #[derive(Debug, Subcommand)]

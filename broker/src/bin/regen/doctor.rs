@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use regen_broker::profile::Profile;
 use regen_proto::control::v1::StatusRequest;
+use regen_sandbox::policy::{self, Policy};
 use serde_json::json;
 
 use crate::arguments::Output;
@@ -20,7 +21,7 @@ struct Finding {
 }
 
 pub(crate) async fn run(profile: Option<&Path>, output: Output) -> ExitCode {
-    let mut findings = vec![user_namespaces(), apparmor(), kernel_version()];
+    let mut findings = vec![user_namespaces(), apparmor(), kernel_version(), landlock(), seccomp(), policies()];
     findings.extend(programs());
     findings.extend(files());
     findings.extend(profile_findings(profile).await);
@@ -77,6 +78,41 @@ fn kernel_version() -> Finding {
         well: version >= (5, 12),
         found: format!("Linux {release}"),
         remedy: "Regen needs Linux 5.12 or later (clone3, close_range, mount_setattr)",
+    }
+}
+
+fn landlock() -> Finding {
+    let version = regen_sandbox::sys::landlock_version();
+    let least = policy::all().map_or(0, |all| all.iter().map(|policy| policy.landlock_minimum).max().unwrap_or(0));
+    let shortfall = Policy::of("tab-host").ok().and_then(|policy| regen_sandbox::landlock::shortfall(&policy, version));
+    let found =
+        if version == 0 { "this kernel has none, or it is off".to_owned() } else { format!("version {version}") };
+    Finding {
+        name: "Landlock",
+        well: version >= least,
+        found: shortfall.filter(|_| version > 0).unwrap_or(found),
+        remedy: "Regen needs Landlock 2 (Linux 5.19 or later); where it is off, add `landlock` to the kernel's `lsm=` option",
+    }
+}
+
+fn seccomp() -> Finding {
+    let well = regen_sandbox::sys::has_seccomp_notifications();
+    Finding {
+        name: "seccomp",
+        well,
+        found: if well { "filters can ask the broker" } else { "this kernel's filters cannot ask the broker" }
+            .to_owned(),
+        remedy: "Regen needs a kernel with CONFIG_SECCOMP_FILTER, 5.0 or later",
+    }
+}
+
+fn policies() -> Finding {
+    let all = policy::all();
+    Finding {
+        name: "policies",
+        well: all.is_ok(),
+        found: all.map_or_else(|error| error.to_string(), |all| format!("{} roles", all.len())),
+        remedy: "correct or remove the file in /etc/regen/sandbox-policies",
     }
 }
 

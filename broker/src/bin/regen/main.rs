@@ -5,6 +5,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line talks to its user")]
 
 mod arguments;
+mod audit;
 mod client;
 mod doctor;
 mod keys;
@@ -20,7 +21,7 @@ use regen_proto::control::v1::{
     KillRequest, LogsRequest, QuitRequest, SessionAction, SessionRequest, StatusRequest, kill_request,
 };
 
-use arguments::{Arguments, Command, Output, SessionCommand};
+use arguments::{Arguments, AuditCommand, Command, Output, SessionCommand};
 use client::{Client, Failure};
 
 fn main() -> ExitCode {
@@ -73,6 +74,10 @@ async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
             let mut client = connect().await?;
             client.api.quit(QuitRequest {}).await?;
             client.wait_until_gone().await?;
+        }
+        Some(Command::Audit { command: None, follow }) => audit::print(profile.as_deref(), follow, output).await?,
+        Some(Command::Audit { command: Some(AuditCommand::Verify), .. }) => {
+            audit::verify(profile.as_deref(), output).await?;
         }
         Some(Command::Policy(command)) => return policy::run(command, profile.as_deref(), output).await,
         Some(Command::Doctor) => return Ok(doctor::run(profile.as_deref(), output).await),

@@ -233,5 +233,8 @@ fn print_report(report: &Report) {
         let wanted = if check.holds { String::new() } else { format!("   (wanted: {})", check.wanted) };
         println!("  {mark} {:<36} {}{wanted}", check.name, check.found);
     }
+    if let Some(lacks) = &report.lacks {
+        println!("  lacks {:<36} {lacks}", "optional");
+    }
     println!("        {:<36} {}\n", "open descriptors", kinds.join(", "));
 }

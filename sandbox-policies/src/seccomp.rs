@@ -124,35 +124,50 @@ pub(crate) fn number(value: &Value) -> Result<u64, String> {
     }
 }
 
+/// One comparison of a system call's argument.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Comparison {
+    /// Which argument, from 0.
+    pub argument: u32,
+    /// Only these bits of it; all where there is none.
+    pub mask: Option<u64>,
+    /// What it must be.
+    pub number: u64,
+}
+
 impl Condition {
-    /// The comparisons that this condition stands for; any of them is enough.
-    fn comparisons(&self) -> Vec<ScmpArgCompare> {
+    /// What this condition stands for: the argument, under a mask, is this number. Any of them is enough.
+    #[must_use]
+    pub fn alternatives(&self) -> Vec<Comparison> {
         let value = |value: &Value| number(value).unwrap_or(u64::MAX);
         if self.has.is_some() || self.lacks.is_some() {
             let (has, lacks) = (self.has.as_ref().map_or(0, value), self.lacks.as_ref().map_or(0, value));
-            return vec![ScmpArgCompare::new(self.arg, ScmpCompareOp::MaskedEqual(has | lacks), has)];
+            return vec![Comparison { argument: self.arg, mask: Some(has | lacks), number: has }];
         }
         let all = self.is.iter().chain(&self.one_of);
-        all.map(|one| ScmpArgCompare::new(self.arg, ScmpCompareOp::Equal, value(one))).collect()
+        all.map(|one| Comparison { argument: self.arg, mask: None, number: value(one) }).collect()
     }
 
     /// Whether it holds for these arguments.
     #[must_use]
     pub fn holds(&self, arguments: &[u64; 6]) -> bool {
         let argument = arguments.get(self.arg as usize).copied().unwrap_or(0);
-        let value = |value: &Value| number(value).unwrap_or(u64::MAX);
-        if self.has.is_some() || self.lacks.is_some() {
-            let (has, lacks) = (self.has.as_ref().map_or(0, value), self.lacks.as_ref().map_or(0, value));
-            return argument & (has | lacks) == has;
-        }
-        self.is.iter().chain(&self.one_of).any(|one| value(one) == argument)
+        self.alternatives().iter().any(|one| argument & one.mask.unwrap_or(u64::MAX) == one.number)
+    }
+}
+
+impl Comparison {
+    fn as_rule(self) -> ScmpArgCompare {
+        let operator = self.mask.map_or(ScmpCompareOp::Equal, ScmpCompareOp::MaskedEqual);
+        ScmpArgCompare::new(self.argument, operator, self.number)
     }
 }
 
 /// Every combination of the alternatives of several conditions.
-fn combinations(when: &[Condition]) -> Vec<Vec<ScmpArgCompare>> {
+#[must_use]
+pub fn combinations(when: &[Condition]) -> Vec<Vec<Comparison>> {
     when.iter().fold(vec![Vec::new()], |rows, condition| {
-        let alternatives = condition.comparisons();
+        let alternatives = condition.alternatives();
         rows.iter().flat_map(|row| alternatives.iter().map(|one| row.iter().copied().chain([*one]).collect())).collect()
     })
 }
@@ -221,7 +236,8 @@ fn add(
             continue;
         }
         for comparisons in combinations(when) {
-            filter.add_rule_conditional(action, number, &comparisons)?;
+            let rules: Vec<ScmpArgCompare> = comparisons.into_iter().map(Comparison::as_rule).collect();
+            filter.add_rule_conditional(action, number, &rules)?;
         }
     }
     Ok(())

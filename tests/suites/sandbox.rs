@@ -191,6 +191,16 @@ fn policies_can_be_read_compared_and_asked() {
     }
     let shown = browser.json(&["policy", "show", "tab-host"]);
     assert!(shown["allow"].as_array().unwrap().iter().all(|rule| !rule["reason"].as_str().unwrap().is_empty()));
+    let oci: serde_json::Value =
+        serde_json::from_str(&browser.regen(&["policy", "show", "tab-host", "--oci"]).unwrap()).unwrap();
+    assert_eq!(oci["process"]["noNewPrivileges"], true);
+    let calls = oci["linux"]["seccomp"]["syscalls"].as_array().unwrap();
+    let socket: Vec<_> = calls.iter().filter(|rule| rule["names"] == serde_json::json!(["socket"])).collect();
+    assert!(
+        socket.iter().any(|rule| rule["args"][0]["value"] == 1 && rule["action"] == "SCMP_ACT_ALLOW"),
+        "{socket:?}"
+    );
+    assert!(!oci.to_string().contains("\"ptrace\""));
     let explained = browser.json(&["policy", "explain", "net-daemon", "ptrace"]);
     assert_eq!(explained["verdict"], "notified");
     let socket = browser.regen(&["policy", "explain", "tab-host", "socket"]).unwrap();

@@ -366,10 +366,18 @@ pub fn audit_head(profile: &Path) -> Result<Head, StoreError> {
     if !path.exists() {
         return Ok(Head::default());
     }
-    contained(|| {
-        let database = sled::Config::new().path(&path).open()?;
-        database.get(AUDIT_HEAD)?.map_or_else(|| Ok(Head::default()), |value| read(AUDIT_HEAD, &value))
-    })
+    // A browser that has just ended holds its lock for a moment longer.
+    let open = || sled::Config::new().path(&path).open();
+    let mut opened = open();
+    for _ in 0..40 {
+        if !matches!(&opened, Err(sled::Error::Io(_))) {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+        opened = open();
+    }
+    let database = opened?;
+    contained(|| database.get(AUDIT_HEAD)?.map_or_else(|| Ok(Head::default()), |value| read(AUDIT_HEAD, &value)))
 }
 
 fn key_of(tab: u64) -> Vec<u8> {

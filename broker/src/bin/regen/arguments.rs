@@ -98,6 +98,9 @@ pub(crate) enum PolicyCommand {
     Show {
         /// Which role
         role: String,
+        /// As an OCI runtime configuration
+        #[arg(long)]
+        oci: bool,
     },
     /// What two roles differ in; exit code 1 where they do
     Diff {

@@ -10,6 +10,7 @@ mod client;
 mod doctor;
 mod keys;
 mod launch;
+mod oci;
 mod policy;
 mod render;
 mod tab;

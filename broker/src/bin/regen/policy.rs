@@ -25,7 +25,8 @@ pub(crate) async fn run(
 ) -> Result<ExitCode, Failure> {
     match command {
         PolicyCommand::List => list(output)?,
-        PolicyCommand::Show { role } => show(&role, output)?,
+        PolicyCommand::Show { role, oci: true } => print_json(&crate::oci::config(&role_policy(&role)?)),
+        PolicyCommand::Show { role, oci: false } => show(&role, output)?,
         PolicyCommand::Diff { first, second } => {
             let differences = policy::differences(&role_policy(&first)?, &role_policy(&second)?);
             return Ok(diff(&first, &second, &differences, output));

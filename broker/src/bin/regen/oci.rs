@@ -1,0 +1,128 @@
+//! A policy as an OCI runtime configuration, for tools that read those. What OCI has no words for (Landlock, the broker's
+//! answers to refused calls) is left out, and the sandbox is the stricter for it: what would be asked is refused.
+
+use regen_sandbox::policy::{Condition, Limit, Mount, MountKind, Namespace, Policy, Resource};
+use regen_sandbox::seccomp::{self, Comparison};
+use regen_sandbox::spawn::{INSIDE_ID, outside_id};
+use regen_sandbox::{filled, seccomp::errno};
+use serde_json::{Value, json};
+
+/// The version of the specification whose words are used.
+const VERSION: &str = "1.0.2";
+
+pub(crate) fn config(policy: &Policy) -> Value {
+    let env: Vec<String> =
+        policy.env.iter().filter_map(|env| Some(format!("{}={}", env.name, env.value.as_deref()?))).collect();
+    let empty: [&str; 0] = [];
+    let capabilities = json!({
+        "bounding": empty, "effective": empty, "inheritable": empty, "permitted": empty, "ambient": empty,
+    });
+    let outside = outside_id(&policy.role);
+    let map = json!([{ "containerID": INSIDE_ID, "hostID": outside, "size": 1 }]);
+    json!({
+        "ociVersion": VERSION,
+        "process": {
+            "user": { "uid": INSIDE_ID, "gid": INSIDE_ID },
+            "args": [format!("/regen/{}", policy.program)],
+            "env": env,
+            "cwd": "/",
+            "noNewPrivileges": true,
+            "capabilities": capabilities,
+            "rlimits": policy.limit.iter().map(|limit| rlimit(limit)).collect::<Vec<_>>(),
+        },
+        "root": { "path": "rootfs", "readonly": true },
+        "hostname": "regen",
+        "mounts": policy.mount.iter().filter_map(|rule| mount(rule)).collect::<Vec<_>>(),
+        "linux": {
+            "namespaces": policy.namespaces.new.iter().map(|new| json!({ "type": namespace(*new) })).collect::<Vec<_>>(),
+            "uidMappings": map,
+            "gidMappings": map,
+            "seccomp": {
+                "defaultAction": "SCMP_ACT_ERRNO",
+                "architectures": ["SCMP_ARCH_X86_64", "SCMP_ARCH_AARCH64"],
+                "syscalls": system_calls(policy),
+            },
+        },
+        "annotations": { "org.regen.role": policy.role, "org.regen.policy.sha256": regen_sandbox::policy::digest(policy) },
+    })
+}
+
+fn namespace(namespace: Namespace) -> &'static str {
+    match namespace {
+        Namespace::Net => "network",
+        Namespace::User | Namespace::Pid | Namespace::Mount | Namespace::Ipc | Namespace::Uts | Namespace::Cgroup => {
+            match namespace.file() {
+                "mnt" => "mount",
+                same => same,
+            }
+        }
+    }
+}
+
+fn rlimit(limit: &Limit) -> Value {
+    let name = match limit.resource {
+        Resource::Nofile => "RLIMIT_NOFILE",
+        Resource::Nproc => "RLIMIT_NPROC",
+        Resource::Core => "RLIMIT_CORE",
+        Resource::Fsize => "RLIMIT_FSIZE",
+    };
+    json!({ "type": name, "soft": limit.value, "hard": limit.value })
+}
+
+/// A symbolic link is no mount; whoever makes the root file system makes it.
+fn mount(mount: &Mount) -> Option<Value> {
+    let bind = |source: &str, options: &[&str]| {
+        let options: Vec<&str> = ["rbind"].iter().chain(options).copied().collect();
+        json!({ "destination": filled(mount.target()), "type": "bind", "source": filled(source), "options": options })
+    };
+    Some(match mount.kind {
+        MountKind::Symlink => return None,
+        MountKind::ReadOnly | MountKind::File => bind(&mount.path, &["ro", "nosuid", "nodev"]),
+        MountKind::Bucket => bind("{bucket}", &["nosuid", "nodev", "noexec"]),
+        MountKind::Chosen => bind("{chosen}", &["ro", "nosuid", "nodev", "noexec"]),
+        MountKind::CaBundle => bind("{certificates}", &["ro", "nosuid", "nodev"]),
+        MountKind::Display => bind("{display}", &["ro", "nosuid", "nodev"]),
+        MountKind::Devices => bind("/dev", &["nosuid", "noexec"]),
+        MountKind::Tmpfs => {
+            let size = format!("size={}", mount.size.as_deref().unwrap_or("1M"));
+            json!({
+                "destination": mount.target(), "type": "tmpfs", "source": "tmpfs",
+                "options": ["nosuid", "nodev", "noexec", size],
+            })
+        }
+        MountKind::Proc => json!({
+            "destination": mount.target(), "type": "proc", "source": "proc",
+            "options": ["nosuid", "nodev", "noexec", "subset=pid"],
+        }),
+    })
+}
+
+fn system_calls(policy: &Policy) -> Vec<Value> {
+    let allowed =
+        policy.allow.iter().flat_map(|rule| rules(&rule.calls, &rule.when, &json!({ "action": "SCMP_ACT_ALLOW" })));
+    let refused = policy.refuse.iter().flat_map(|rule| {
+        rules(&rule.calls, &rule.when, &json!({ "action": "SCMP_ACT_ERRNO", "errnoRet": errno(&rule.errno) }))
+    });
+    allowed.chain(refused).collect()
+}
+
+fn rules(calls: &[String], when: &[Condition], action: &Value) -> Vec<Value> {
+    let with = |comparisons: Vec<Comparison>| {
+        let arguments: Vec<Value> = comparisons.iter().map(|comparison| argument(*comparison)).collect();
+        let mut rule = json!({ "names": calls, "args": arguments });
+        if let (Some(rule), Some(action)) = (rule.as_object_mut(), action.as_object()) {
+            rule.extend(action.clone());
+        }
+        rule
+    };
+    seccomp::combinations(when).into_iter().map(with).collect()
+}
+
+fn argument(comparison: Comparison) -> Value {
+    match comparison.mask {
+        None => json!({ "index": comparison.argument, "value": comparison.number, "op": "SCMP_CMP_EQ" }),
+        Some(mask) => json!({
+            "index": comparison.argument, "value": mask, "valueTwo": comparison.number, "op": "SCMP_CMP_MASKED_EQ",
+        }),
+    }
+}

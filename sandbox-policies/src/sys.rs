@@ -146,6 +146,26 @@ pub fn has_seccomp_notifications() -> bool {
     unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_GET_ACTION_AVAIL, 0, &raw const action) == 0 }
 }
 
+/// Whether a user namespace can be made here, by making one in a child. The caller must have no other thread.
+///
+/// # Errors
+/// Why not.
+pub fn try_user_namespace() -> io::Result<()> {
+    let Some(child) = fork()? else {
+        // SAFETY: takes a number; this process ends right after.
+        let result = unsafe { libc::unshare(libc::CLONE_NEWUSER) };
+        let errno = if result == 0 { 0 } else { io::Error::last_os_error().raw_os_error().unwrap_or(1) };
+        exit_now(errno);
+    };
+    let mut status = 0;
+    // SAFETY: `status` outlives the call.
+    check(unsafe { libc::waitpid(child, &raw mut status, 0) }.into())?;
+    match libc::WEXITSTATUS(status) {
+        0 => Ok(()),
+        errno => Err(io::Error::from_raw_os_error(errno)),
+    }
+}
+
 /// Lets this process end quietly when whoever reads its output has had enough, as `head` does. Rust ignores that signal.
 pub fn end_on_broken_pipe() {
     // SAFETY: sets a disposition, before there is any other thread.

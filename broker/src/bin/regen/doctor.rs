@@ -50,11 +50,22 @@ fn number(path: &str) -> Option<u64> {
 fn user_namespaces() -> Finding {
     let most = number("/proc/sys/user/max_user_namespaces");
     let debian = number("/proc/sys/kernel/unprivileged_userns_clone");
+    let tried = regen_sandbox::sys::try_user_namespace();
+    let allowed = most.is_some_and(|most| most > 0) && debian != Some(0);
     Finding {
         name: "user namespaces",
-        well: most.is_some_and(|most| most > 0) && debian != Some(0),
-        found: most.map_or_else(|| "this kernel has none".to_owned(), |most| format!("at most {most}")),
-        remedy: "sudo sysctl -w user.max_user_namespaces=10000 kernel.unprivileged_userns_clone=1",
+        well: tried.is_ok(),
+        found: match (most, tried) {
+            (None, _) => "this kernel has none".to_owned(),
+            (Some(most), Ok(())) => format!("one can be made, at most {most}"),
+            (Some(_), Err(error)) => format!("none can be made: {error}"),
+        },
+        remedy: if allowed {
+            "leave the chroot or container that forbids it (a container needs `--security-opt seccomp=unconfined`, or a \
+             profile that allows unshare), or see the next line"
+        } else {
+            "sudo sysctl -w user.max_user_namespaces=10000 kernel.unprivileged_userns_clone=1"
+        },
     }
 }
 

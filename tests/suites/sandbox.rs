@@ -234,6 +234,12 @@ fn the_audit_log_shows_what_happened_and_whoever_touched_it() {
     assert_eq!(events[0]["entry"]["policies"]["tab-host"].as_str().unwrap().len(), 64);
     assert_eq!((named("spawned", "tab-host"), named("ended", "tab-host")), (2, 1), "{printed}");
     assert!(printed.contains("SIGKILL") && printed.contains("\"granted\""), "{printed}");
+    // The policies that run are those that the command line shows.
+    let running = browser.status()["policies"].clone();
+    let shown = browser.json(&["policy", "list"]);
+    for policy in shown.as_array().unwrap() {
+        assert_eq!(running[policy["role"].as_str().unwrap()], policy["sha256"]);
+    }
     browser.regen(&["audit", "verify"]).unwrap();
     browser.quit();
     browser.regen(&["audit", "verify"]).unwrap();

@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 use regen_proto::control::v1::Refusals;
 use regen_proto::convert::{ForChild, FromChild};
 use regen_proto::kernel::v1::{FilesChosen, Reply, Role};
-use regen_sandbox::policy::Policy;
+use regen_sandbox::policy::{self, Policy};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::audit::Audit;
@@ -91,6 +91,8 @@ pub struct Kernel {
     launcher: Launcher,
     /// By role.
     policies: HashMap<String, Arc<Policy>>,
+    /// Their SHA-256, by role.
+    digests: HashMap<String, String>,
     inbox: mpsc::Sender<Input>,
     queue: mpsc::Receiver<Input>,
     children: HashMap<ChildId, Child>,
@@ -170,6 +172,7 @@ impl Kernel {
             options: setup.options,
             profile: setup.profile,
             launcher: setup.launcher,
+            digests: setup.policies.iter().map(|own| (own.role.clone(), policy::digest(own))).collect(),
             policies: setup.policies.into_iter().map(|policy| (policy.role.clone(), Arc::new(policy))).collect(),
             inbox: inbox.clone(),
             queue,

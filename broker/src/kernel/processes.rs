@@ -112,6 +112,7 @@ impl Kernel {
             refusals: Some(self.refusals),
             extra_ca: self.options.extra_ca,
             offer: self.offer(),
+            policies: self.digests.clone(),
         }
     }
 

@@ -43,6 +43,7 @@ pub(crate) fn status(status: &StatusReply, memory: bool, output: Output) {
             },
             "processes": status.processes.iter().map(|p| process_json(p, memory)).collect::<Vec<_>>(),
             "tabs": status.tabs.iter().map(tab_json).collect::<Vec<_>>(),
+            "policies": status.policies,
             "warnings": status.warnings,
             "extra_ca": status.extra_ca,
             "saved_session": status.offer.as_ref().map(|o| json!({"tabs": o.tabs, "saved_at": o.saved_at, "clean": o.clean})),

@@ -68,6 +68,7 @@ async fn run(
         headless: arguments.headless,
         size: arguments.size.unwrap_or((1280, 800)),
         scale: arguments.scale.unwrap_or(1),
+        dark: arguments.color_scheme.is_dark(),
         keyboard: Keyboard::of_user(),
         ca_bundle,
         extra_ca,

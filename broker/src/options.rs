@@ -2,7 +2,56 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
+
+/// Dark or light.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum ColorScheme {
+    /// As GTK programs of this user are.
+    #[default]
+    Auto,
+    /// Light.
+    Light,
+    /// Dark.
+    Dark,
+}
+
+impl ColorScheme {
+    /// The name on the command line.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Light => "light",
+            Self::Dark => "dark",
+        }
+    }
+
+    /// Whether that is dark for this user.
+    #[must_use]
+    pub fn is_dark(self) -> bool {
+        match self {
+            Self::Dark => true,
+            Self::Light => false,
+            Self::Auto => {
+                let theme = std::env::var("GTK_THEME").unwrap_or_default();
+                let folder = std::env::var_os("XDG_CONFIG_HOME").map(PathBuf::from);
+                let folder = folder.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".config")));
+                // A user without such a file has said nothing.
+                let file = folder.and_then(|folder| std::fs::read_to_string(folder.join("gtk-3.0/settings.ini")).ok());
+                theme.to_ascii_lowercase().contains("dark") || file.is_some_and(|text| prefers_dark(&text))
+            }
+        }
+    }
+}
+
+/// What `gtk-3.0/settings.ini` says.
+fn prefers_dark(settings: &str) -> bool {
+    settings.lines().filter_map(|line| line.split_once('=')).any(|(name, value)| match name.trim() {
+        "gtk-application-prefer-dark-theme" => ["1", "true"].contains(&value.trim()),
+        "gtk-theme-name" => value.to_ascii_lowercase().contains("dark"),
+        _ => false,
+    })
+}
 
 /// The options of a browser.
 #[derive(Debug, Clone, Default, Args)]
@@ -22,6 +71,9 @@ pub struct BrowserOptions {
     /// Scale factor without a window
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=2))]
     pub scale: Option<u32>,
+    /// Dark or light, for the window and for pages; auto takes what the user's GTK settings say
+    #[arg(long, value_name = "SCHEME", value_enum, default_value_t = ColorScheme::Auto)]
+    pub color_scheme: ColorScheme,
     /// What to open: addresses, or words to search for
     #[arg(value_name = "URL")]
     pub urls: Vec<String>,
@@ -54,8 +106,21 @@ impl BrowserOptions {
         if let Some(scale) = self.scale {
             arguments.extend(["--scale".into(), scale.to_string().into()]);
         }
+        arguments.extend(["--color-scheme".into(), self.color_scheme.name().into()]);
         arguments.push("--".into());
         arguments.extend(self.urls.iter().map(Into::into));
         arguments
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_users_gtk_settings_say_whether_it_is_dark() {
+        assert!(prefers_dark("[Settings]\ngtk-application-prefer-dark-theme = true\n"));
+        assert!(prefers_dark("gtk-theme-name=Adwaita-dark"));
+        assert!(!prefers_dark("gtk-theme-name=Adwaita\ngtk-application-prefer-dark-theme=0"));
     }
 }

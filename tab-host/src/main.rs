@@ -26,6 +26,9 @@ fn main() -> anyhow::Result<()> {
     let display = display::start(configure.clone(), link.outbox.clone())?;
     link.set_display(display.clone())?;
     gtk::init()?;
+    if let Some(settings) = gtk::Settings::default() {
+        gtk::prelude::GtkSettingsExt::set_gtk_application_prefer_dark_theme(&settings, configure.dark);
+    }
     host::run(site, link, display)
 }
 

@@ -10,6 +10,8 @@ pub mod site;
 pub mod tls;
 pub mod window;
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -27,6 +29,37 @@ pub fn programs() -> PathBuf {
     let deps = own.parent().expect("a folder");
     if deps.ends_with("deps") { deps.parent().expect("a folder").to_path_buf() } else { deps.to_path_buf() }
 }
+
+/// The product's programs, with another one in the place of a role's.
+#[must_use]
+pub fn programs_with(role: &str, program: &[u8]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let hostile = format!("regen-{role}");
+    for name in PROGRAMS {
+        // The broker looks for its programs beside itself: it must be itself, not a link to elsewhere.
+        let target = folder.path().join(name);
+        if name == hostile {
+            std::fs::write(&target, program).expect("the program in its place");
+            std::fs::set_permissions(&target, Permissions::from_mode(0o755)).expect("its permissions");
+        } else {
+            std::fs::copy(programs().join(name), &target).expect("a program of the product's");
+        }
+    }
+    // The sandbox's user must be able to reach the programs.
+    std::fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).expect("the folder's permissions");
+    folder
+}
+
+const PROGRAMS: [&str; 8] = [
+    "regen",
+    "regen-broker",
+    "regen-jail",
+    "regen-tab-host",
+    "regen-net-daemon",
+    "regen-agent-daemon",
+    "regen-ui-shell",
+    "libregen_page_agent.so",
+];
 
 /// Waits for an event with a deadline. Returns what `look` found, or says what was waited for.
 pub fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {

@@ -194,6 +194,18 @@ fn a_date_is_picked_in_a_calendar_over_the_page() {
 }
 
 #[test]
+fn pages_are_dark_where_the_user_wants_it_dark() {
+    let page =
+        "<script>document.title = matchMedia('(prefers-color-scheme: dark)').matches ? 'dark' : 'light'</script>";
+    let site = Site::pages(&[("/", page)]);
+    for scheme in ["dark", "light"] {
+        let browser = Browser::with_options(&["--headless", "--color-scheme", scheme]);
+        let tab = browser.open(&site.url(1, "/"));
+        eventually(scheme, || (browser.tab(tab)["title"] == scheme).then_some(()));
+    }
+}
+
+#[test]
 fn keys_mean_what_the_users_layout_says() {
     let site = Site::pages(&[("/", MIRROR)]);
     let browser = Browser::not_started(&["--headless"]).with_variable("XKB_DEFAULT_LAYOUT", "de");

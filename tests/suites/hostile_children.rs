@@ -10,29 +10,13 @@
 use std::os::unix::fs::symlink;
 
 use regen_tests::process::is_alive;
-use regen_tests::{Browser, eventually, programs};
+use regen_tests::{Browser, eventually, programs, programs_with};
 use tempfile::TempDir;
 
 /// The product's programs, but with a hostile tab-host.
 fn hostile() -> (TempDir, Browser) {
-    let folder = TempDir::new().unwrap();
-    for name in [
-        "regen",
-        "regen-broker",
-        "regen-jail",
-        "regen-net-daemon",
-        "regen-agent-daemon",
-        "regen-ui-shell",
-        "libregen_page_agent.so",
-    ] {
-        // The broker looks for its programs beside itself: it must be itself, not a link to elsewhere.
-        std::fs::hard_link(programs().join(name), folder.path().join(name))
-            .or_else(|_| std::fs::copy(programs().join(name), folder.path().join(name)).map(drop))
-            .unwrap();
-    }
-    std::fs::copy(programs().join("regen-hostile-child"), folder.path().join("regen-tab-host")).unwrap();
-    // The sandbox's user must be able to reach the programs.
-    std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let hostile = std::fs::read(programs().join("regen-hostile-child")).unwrap();
+    let folder = programs_with("tab-host", &hostile);
     let browser = Browser::not_started(&["--headless"]).with_programs(folder.path());
     browser.start();
     (folder, browser)

@@ -12,11 +12,10 @@
 use std::net::TcpListener;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixListener};
-use std::path::Path;
 use std::process::Command;
 
 use regen_tests::window::Display;
-use regen_tests::{Browser, Site, eventually, programs};
+use regen_tests::{Browser, Site, eventually, programs, programs_with};
 use tempfile::TempDir;
 
 /// Attempts whose control cannot succeed on every kernel: they are named, never counted as passed.
@@ -43,34 +42,16 @@ impl Outside {
     }
 
     /// The probe, with the port behind it.
-    fn write_probe(&self, to: &Path) {
+    fn probe(&self) -> Vec<u8> {
         let mut program = std::fs::read(programs().join("regen-escape-probe")).unwrap();
         program.extend_from_slice(self.port.local_addr().unwrap().port().to_string().as_bytes());
-        std::fs::write(to, program).unwrap();
-        std::fs::set_permissions(to, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        program
     }
 
     fn probe_in_place_of(&self, role: &str) -> TempDir {
-        let folder = TempDir::new().unwrap();
-        for name in PROGRAMS {
-            std::fs::copy(programs().join(name), folder.path().join(name)).unwrap();
-        }
-        self.write_probe(&folder.path().join(format!("regen-{role}")));
-        std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-        folder
+        programs_with(role, &self.probe())
     }
 }
-
-const PROGRAMS: [&str; 8] = [
-    "regen",
-    "regen-broker",
-    "regen-jail",
-    "regen-tab-host",
-    "regen-net-daemon",
-    "regen-agent-daemon",
-    "regen-ui-shell",
-    "libregen_page_agent.so",
-];
 
 /// What the probe said of each attempt, from the browser's log.
 fn results(browser: &Browser) -> Vec<(String, String)> {
@@ -100,9 +81,8 @@ fn is_contained(role: &str, browser: &Browser) {
 fn every_attempt_works_outside_so_that_being_contained_means_something() {
     assert!(rustix::process::geteuid().is_root(), "the controls need root, in namespaces of their own");
     let outside = Outside::listen();
-    let folder = TempDir::new().unwrap();
-    let probe = folder.path().join("probe");
-    outside.write_probe(&probe);
+    let folder = outside.probe_in_place_of("tab-host");
+    let probe = folder.path().join("regen-tab-host");
     let names = String::from_utf8(Command::new(&probe).arg("--list").output().unwrap().stderr).unwrap();
     let mut failed = Vec::new();
     for name in names.lines() {

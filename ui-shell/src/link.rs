@@ -54,6 +54,8 @@ pub(crate) struct Link {
     pub(crate) outbox: Outbox,
     pub(crate) pages: Pages,
     pub(crate) inbox: mpsc::UnboundedReceiver<ToMain>,
+    /// The user wants it dark.
+    pub(crate) dark: bool,
 }
 
 /// Starts the thread, and returns when the broker has answered.
@@ -65,9 +67,9 @@ pub(crate) fn start() -> anyhow::Result<Link> {
     let its_pages = pages.clone();
     std::thread::Builder::new().name("link".into()).spawn(move || {
         let work = async move {
-            let (kernel, _configure) = regen_runtime::adopt(Role::UiShell).await?;
+            let (kernel, configure) = regen_runtime::adopt(Role::UiShell).await?;
             // The other end only goes away with this process.
-            let _ = started.send(());
+            let _ = started.send(configure.dark);
             tokio::spawn(deliver(outgoing, kernel.clone()));
             serve(&kernel, &its_pages, &to_main).await
         };
@@ -76,8 +78,8 @@ pub(crate) fn start() -> anyhow::Result<Link> {
         tracing::info!("{}", ended.err().map_or_else(|| "done".to_owned(), |error| error.to_string()));
         std::process::exit(0);
     })?;
-    wait.recv().context("the broker did not answer")?;
-    Ok(Link { outbox: Outbox(outbox), pages, inbox })
+    let dark = wait.recv().context("the broker did not answer")?;
+    Ok(Link { outbox: Outbox(outbox), pages, inbox, dark })
 }
 
 async fn deliver(mut outgoing: mpsc::UnboundedReceiver<FromChild>, kernel: Kernel) {

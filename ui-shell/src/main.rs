@@ -23,7 +23,11 @@ fn main() -> anyhow::Result<()> {
     }
     let link = link::start()?;
     gtk::init()?;
-    let link::Link { outbox, pages, mut inbox } = link;
+    let link::Link { outbox, pages, mut inbox, dark } = link;
+    // Where nobody asked for dark, the display's own settings stand.
+    if let Some(settings) = gtk::Settings::default().filter(|_| dark) {
+        gtk::prelude::GtkSettingsExt::set_gtk_application_prefer_dark_theme(&settings, true);
+    }
     let window = window::Window::open(outbox, pages)?;
     let receiving = Rc::clone(&window);
     glib::MainContext::default().spawn_local(async move {

@@ -149,7 +149,7 @@ impl Kernel {
             width: self.options.size.0,
             height: self.options.size.1,
             scale: self.options.scale,
-            dark: false,
+            dark: self.options.dark,
             keyboard_layout: self.options.keyboard.layout.clone(),
             keyboard_variant: self.options.keyboard.variant.clone(),
             keyboard_options: self.options.keyboard.options.clone(),

@@ -76,6 +76,8 @@ pub struct Options {
     pub size: (u32, u32),
     /// Scale factor where there is no window.
     pub scale: u32,
+    /// The window and the pages are dark.
+    pub dark: bool,
     /// For pages: the layout that the user's keys have.
     pub keyboard: Keyboard,
     /// The profile's certificate authorities, over the machine's.

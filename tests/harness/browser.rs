@@ -6,7 +6,7 @@ use std::process::{Command, Output, Stdio};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::{eventually, process, programs};
+use crate::{DEADLINE, eventually, process, programs, within};
 
 /// A command that did not succeed.
 #[derive(Debug)]
@@ -193,7 +193,7 @@ impl Browser {
     pub fn wait_for_text(&self, tab: u64, text: &str) {
         let id = tab.to_string();
         let mut last = String::new();
-        let found = eventually_quietly(|| {
+        let found = within(DEADLINE, || {
             last = self.regen(&["tab", "text", &id]).unwrap_or_else(|failed| failed.message);
             last.contains(text).then_some(())
         });
@@ -202,14 +202,13 @@ impl Browser {
 
     /// Waits until a tab is in this state.
     pub fn wait_for_state(&self, tab: u64, state: &str) -> Value {
-        let found = eventually_quietly(|| Some(self.tab(tab)).filter(|tab| tab["state"] == state));
+        let found = within(DEADLINE, || Some(self.tab(tab)).filter(|tab| tab["state"] == state));
         found.unwrap_or_else(|| panic!("tab {tab} never was {state}: {}\n{}", self.tab(tab), self.log()))
     }
 
     /// Waits until a tab shows this address, loaded.
     pub fn wait_for_url(&self, tab: u64, url: &str) -> Value {
-        let found =
-            eventually_quietly(|| Some(self.tab(tab)).filter(|tab| tab["url"] == url && tab["state"] == "ready"));
+        let found = within(DEADLINE, || Some(self.tab(tab)).filter(|tab| tab["url"] == url && tab["state"] == "ready"));
         found.unwrap_or_else(|| panic!("tab {tab} never showed {url}: {}\n{}", self.tab(tab), self.log()))
     }
 
@@ -276,18 +275,6 @@ impl Browser {
     pub fn quit(&self) {
         self.regen(&["quit"]).expect("the browser ends");
     }
-}
-
-fn eventually_quietly<T>(look: impl FnMut() -> Option<T>) -> Option<T> {
-    let mut look = look;
-    let start = std::time::Instant::now();
-    while start.elapsed() < crate::DEADLINE {
-        if let Some(found) = look() {
-            return Some(found);
-        }
-        std::thread::park_timeout(std::time::Duration::from_millis(40));
-    }
-    None
 }
 
 impl Drop for Browser {

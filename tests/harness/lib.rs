@@ -62,13 +62,18 @@ const PROGRAMS: [&str; 8] = [
 ];
 
 /// Waits for an event with a deadline. Returns what `look` found, or says what was waited for.
-pub fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+pub fn eventually<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
+    within(DEADLINE, look).unwrap_or_else(|| panic!("waited {DEADLINE:?} for: {what}"))
+}
+
+/// Waits this long for an event. Returns what `look` found, if it did.
+pub fn within<T>(limit: Duration, mut look: impl FnMut() -> Option<T>) -> Option<T> {
     let start = Instant::now();
     loop {
-        if let Some(found) = look() {
+        let found = look();
+        if found.is_some() || start.elapsed() >= limit {
             return found;
         }
-        assert!(start.elapsed() < DEADLINE, "waited {DEADLINE:?} for: {what}");
         std::thread::park_timeout(Duration::from_millis(20));
     }
 }

@@ -9,12 +9,12 @@
 )]
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use regen_tests::site::{Answer, Request};
 use regen_tests::tls::Authority;
 use regen_tests::window::Display;
-use regen_tests::{Browser, MiniBrowser, Site};
+use regen_tests::{Browser, MiniBrowser, Site, within};
 
 /// The ways from site 1 to `/target/NAME`. `$2` is the origin of site 2.
 const WAYS: &[(&str, &str)] = &[
@@ -121,16 +121,8 @@ fn telling(request: &Request, port: u16) -> BTreeMap<String, String> {
 
 /// The request that arrived at a target; empty if none did.
 fn arrived(site: &Site, target: &str) -> BTreeMap<String, String> {
-    let start = Instant::now();
-    loop {
-        if let Some(request) = site.requests(target).first() {
-            return telling(request, site.port());
-        }
-        if start.elapsed() > Duration::from_secs(6) {
-            return BTreeMap::new();
-        }
-        std::thread::park_timeout(Duration::from_millis(20));
-    }
+    let first = within(Duration::from_secs(6), || site.requests(target).into_iter().next());
+    first.map(|request| telling(&request, site.port())).unwrap_or_default()
 }
 
 fn shortened(seen: &BTreeMap<String, String>) -> BTreeMap<&str, String> {

@@ -1,4 +1,5 @@
-//! The user's files: the kernel opens what the user picked, and hands on descriptors, never paths.
+//! The user's files: the kernel copies what the user picked to where the page's sandbox sees it, and opens what a download
+//! writes; a child learns no path outside its sandbox.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;

@@ -99,12 +99,7 @@ impl Book {
     fn new(policy: &Policy) -> Self {
         let granted = policy.allow.iter().filter_map(|allow| Some((allow, allow.times?)));
         let granted = granted.flat_map(|(allow, times)| allow.calls.iter().map(move |call| (call.clone(), times)));
-        let mut all: HashMap<String, u32> = granted.collect();
-        // The jail starts the program under the role's filter; a role that may start programs has this call anyway.
-        if policy.calls().contains("execve") {
-            all.remove("execve");
-        }
-        Self { granted: all, tried: HashMap::new(), recently: 0, last: Instant::now() }
+        Self { granted: granted.collect(), tried: HashMap::new(), recently: 0, last: Instant::now() }
     }
 
     fn is_granted(&mut self, call: &Notification) -> bool {
@@ -135,7 +130,7 @@ impl Book {
     }
 }
 
-/// The first few are told, then every tenth power: enough to see it, too few to drown in it.
+/// The first few are told, then each time that their number has doubled: enough to see it, too few to drown in it.
 pub(crate) fn is_worth_telling(times: u64) -> bool {
     times <= 3 || (times.is_power_of_two() && times >= 16)
 }

@@ -28,6 +28,8 @@ pub struct Head {
 pub struct Audit {
     file: File,
     head: Head,
+    /// Where the last whole line ends.
+    size: u64,
     /// The disk refused a line, and it was said.
     failing: bool,
 }
@@ -75,14 +77,19 @@ impl Audit {
     /// When it cannot be read or written.
     pub fn open(profile: &Path) -> io::Result<Self> {
         let file = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path(profile))?;
-        let mut head = Head::default();
-        for line in BufReader::new(&file).split(b'\n') {
-            let line = line?;
+        let (mut head, mut size) = (Head::default(), 0);
+        let mut lines = BufReader::new(&file);
+        let mut line = Vec::new();
+        // A line without an end was being written when the machine stopped: it never was part of the log.
+        while lines.read_until(b'\n', &mut line)? > 0 && line.ends_with(b"\n") {
             head.length += 1;
             head.hash =
                 String::from_utf8_lossy(line.split(|byte| *byte == b' ').next().unwrap_or_default()).into_owned();
+            size += line.len() as u64;
+            line.clear();
         }
-        Ok(Self { file, head, failing: false })
+        file.set_len(size)?;
+        Ok(Self { file, head, size, failing: false })
     }
 
     /// Writes an event with its details, an object.
@@ -94,16 +101,24 @@ impl Audit {
         }
         let text = entry.to_string();
         let hash = hash(&self.head.hash, &text);
-        match writeln!(self.file, "{hash} {text}") {
+        let line = format!("{hash} {text}\n");
+        match self.file.write_all(line.as_bytes()) {
             Ok(()) => {
                 self.head = Head { length: self.head.length + 1, hash };
+                self.size += line.len() as u64;
                 self.failing = false;
             }
-            Err(error) if !self.failing => {
+            Err(error) => {
+                // A full disk takes half a line: the next one must not follow it.
+                let mended = self.file.set_len(self.size);
+                if !self.failing {
+                    tracing::error!(
+                        "the audit log cannot be written: {error}{}",
+                        mended.err().map_or(String::new(), |error| format!("; {error}"))
+                    );
+                }
                 self.failing = true;
-                tracing::error!("the audit log cannot be written: {error}");
             }
-            Err(_) => {}
         }
     }
 
@@ -168,6 +183,17 @@ mod tests {
         // Lines that the store has not heard of yet are no damage.
         let former = Head { length: 3, hash: parse(text.lines().nth(2).unwrap()).unwrap().hash };
         assert_eq!(verify(&text, &former), Ok(4));
+    }
+
+    #[test]
+    fn a_line_that_was_cut_short_by_a_crash_is_no_damage() {
+        let (text, head) = written();
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(path(folder.path()), format!("{text}{}", &text[..40])).unwrap();
+        let mut audit = Audit::open(folder.path()).unwrap();
+        assert_eq!(*audit.head(), head);
+        audit.record("started", serde_json::json!({}));
+        assert_eq!(verify(&std::fs::read_to_string(path(folder.path())).unwrap(), audit.head()), Ok(5));
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use prost::Message;
@@ -14,8 +14,8 @@ use regen_proto::launcher::v1::{
     Exited, FromLauncher, Spawn, SpawnFailed, Spawned, ToLauncher, from_launcher, to_launcher,
 };
 use regen_sandbox::lock_down;
-use regen_sandbox::policy::Policy;
-use regen_sandbox::spawn::{self, Jailed, Launch};
+use regen_sandbox::policy::{Guest, Mode};
+use regen_sandbox::spawn::{self, Contents, End, Jailed, Launch};
 use regen_sandbox::sys;
 use rustix::event::{PollFd, PollFlags};
 use rustix::process::Signal;
@@ -64,13 +64,13 @@ impl Forked {
 }
 
 impl Launcher {
-    /// Asks for a child.
+    /// Asks for a child. The descriptors are those that the schema names.
     ///
     /// # Errors
     /// When the launcher is gone: then everything is over.
-    pub fn spawn(&self, spawn: Spawn, channel: &OwnedFd, log: &OwnedFd) -> Result<(), ChannelError> {
+    pub fn spawn(&self, spawn: Spawn, descriptors: &[BorrowedFd<'_>]) -> Result<(), ChannelError> {
         let message = ToLauncher { body: Some(to_launcher::Body::Spawn(spawn)) };
-        self.channel.try_send(&message.encode_to_vec(), &[channel.as_fd(), log.as_fd()])
+        self.channel.try_send(&message.encode_to_vec(), descriptors)
     }
 
     /// The next news, with its descriptors.
@@ -92,14 +92,14 @@ fn run(channel: &OwnedFd, programs: &Path) -> io::Result<()> {
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     // A terminal's Ctrl+C is for the broker, which ends its children in order.
     rustix::process::setsid()?;
-    lock_down::launcher().map_err(io::Error::other)?;
+    lock_down::enter("launcher").map_err(io::Error::other)?;
     let mut children: HashMap<u64, Jailed> = HashMap::new();
     loop {
         let ended = wait(channel, &children)?;
         for id in ended {
             if let Some(jailed) = children.remove(&id) {
-                let (cause, clean) = jailed.cause_of_death();
-                tell(channel, from_launcher::Body::Exited(Exited { child: id, cause, clean }), &[])?;
+                let End { cause, clean, status } = jailed.end();
+                tell(channel, from_launcher::Body::Exited(Exited { child: id, cause, clean, status }), &[])?;
             }
         }
         match kernel_channel::receive_now(channel.as_raw_fd()) {
@@ -138,36 +138,41 @@ fn handle(channel: &OwnedFd, programs: &Path, datagram: Datagram) -> io::Result<
     else {
         return Ok(None);
     };
-    match start(&spawn, programs, datagram.descriptors) {
+    let child = spawn.child;
+    match start(spawn, programs, datagram.descriptors) {
         Ok(jailed) => {
-            let spawned = Spawned { child: spawn.child, jail_pid: jailed.pid };
+            let spawned = Spawned { child, jail_pid: jailed.pid };
             tell(channel, from_launcher::Body::Spawned(spawned), &[&jailed.pidfd, &jailed.listener])?;
-            Ok(Some((spawn.child, jailed)))
+            Ok(Some((child, jailed)))
         }
         Err(reason) => {
-            tell(channel, from_launcher::Body::Failed(SpawnFailed { child: spawn.child, reason }), &[])?;
+            tell(channel, from_launcher::Body::Failed(SpawnFailed { child, reason }), &[])?;
             Ok(None)
         }
     }
 }
 
-fn start(spawn: &Spawn, programs: &Path, descriptors: Vec<OwnedFd>) -> Result<Jailed, String> {
-    let policy = Policy::of(&spawn.role).map_err(|error| error.to_string())?;
+fn start(spawn: Spawn, programs: &Path, descriptors: Vec<OwnedFd>) -> Result<Jailed, String> {
     let mut descriptors = descriptors.into_iter();
     let (Some(channel), Some(log)) = (descriptors.next(), descriptors.next()) else {
         return Err("a spawn without its descriptors".to_owned());
     };
-    let some = |path: &str| (!path.is_empty()).then(|| PathBuf::from(path));
-    let (bucket, chosen, ca_bundle) = (some(&spawn.bucket), some(&spawn.chosen), some(&spawn.ca_bundle));
-    let launch = Launch {
-        policy: &policy,
-        programs,
-        bucket: bucket.as_deref(),
-        chosen: chosen.as_deref(),
-        ca_bundle: ca_bundle.as_deref(),
-        channel,
-        log,
+    let some = |path: String| (!path.is_empty()).then(|| PathBuf::from(path));
+    let contents = Contents {
+        role: spawn.role,
+        mode: if spawn.jitless { Mode::Jitless } else { Mode::Jit },
+        programs: programs.to_path_buf(),
+        bucket: some(spawn.bucket),
+        chosen: some(spawn.chosen),
+        ca_bundle: some(spawn.ca_bundle),
+        watched: spawn.watched,
+        guest: spawn.guest.map(|guest| Guest {
+            program: guest.program.into(),
+            arguments: guest.arguments,
+            files: guest.files.into_iter().map(PathBuf::from).collect(),
+        }),
     };
+    let launch = Launch { contents, channel, log, stdio: descriptors.next().zip(descriptors.next()) };
     spawn::spawn(launch).map_err(|error| error.to_string())
 }
 

@@ -3,6 +3,7 @@
 pub mod audit;
 pub mod certificates;
 pub mod control;
+pub mod coverage;
 pub mod kernel;
 pub mod keyboard;
 pub mod launcher;
@@ -10,6 +11,7 @@ pub mod logs;
 pub mod options;
 pub mod pidfd;
 pub mod profile;
+pub mod refused_calls;
 pub mod session;
 pub mod store;
 pub mod supervisor;

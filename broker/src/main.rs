@@ -12,7 +12,7 @@ use regen_broker::options::BrowserOptions;
 use regen_broker::profile::Profile;
 use regen_broker::{certificates, control, launcher, logs, store};
 use regen_sandbox::lock_down;
-use regen_sandbox::policy::{self, Policy};
+use regen_sandbox::policy::{self, Mode, Policy};
 use tokio::signal::unix::{SignalKind, signal};
 
 #[derive(Debug, Parser)]
@@ -33,14 +33,15 @@ fn main() -> anyhow::Result<()> {
     raise_descriptor_limit();
     forget_chosen_files(&profile);
     // A policy with a mistake stops everything, before there is anything.
-    let policies = policy::all()?;
+    let mode = if arguments.browser.jitless { Mode::Jitless } else { Mode::Jit };
+    let policies = policy::all(mode)?;
     let logs = logs::init(&profile.log(), arguments.echo_log).context("cannot open the log")?;
     // Before there is any other thread: a fork takes only the calling one along.
     let forked = launcher::fork(&programs).context("cannot start the launcher")?;
     // What a policy calls optional and this machine lacks: shown, never passed over.
     let version = regen_sandbox::sys::landlock_version();
     let lacks = policies.iter().find_map(|policy| regen_sandbox::landlock::shortfall(policy, version));
-    lock_down::broker().context("the broker cannot lock itself down; run `regen doctor`")?;
+    lock_down::enter("broker").context("the broker cannot lock itself down; run `regen doctor`")?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(run(policies, lacks, arguments.browser, profile, forked, logs))
 }
@@ -72,10 +73,15 @@ async fn run(
         keyboard: Keyboard::of_user(),
         ca_bundle,
         extra_ca,
+        jitless: arguments.jitless,
+        watched: arguments.watch,
     };
+    let watched = options.watched.as_ref().map(|role| {
+        format!("the system calls of every {role} are written down, and none is refused: not for browsing")
+    });
     let mut audit = Audit::open(profile.root()).context("cannot open the audit log")?;
     let digests: serde_json::Map<String, serde_json::Value> =
-        policies.iter().map(|policy| (policy.role.clone(), policy::digest(policy).into())).collect();
+        policies.iter().map(|policy| (policy.role.clone(), policy.sha256.clone().into())).collect();
     audit.record(
         "started",
         serde_json::json!({ "pid": std::process::id(), "version": env!("CARGO_PKG_VERSION"), "policies": digests }),
@@ -87,7 +93,7 @@ async fn run(
         launcher: forked.adopt()?,
         store: opened.store,
         previous: opened.previous,
-        warnings: opened.warning.into_iter().chain(lacks).collect(),
+        warnings: opened.warning.into_iter().chain(lacks).chain(watched).collect(),
         urls: arguments.urls,
         profile,
     };

@@ -74,6 +74,12 @@ pub struct BrowserOptions {
     /// Dark or light, for the window and for pages; auto takes what the user's GTK settings say
     #[arg(long, value_name = "SCHEME", value_enum, default_value_t = ColorScheme::Auto)]
     pub color_scheme: ColorScheme,
+    /// Compile no page's JavaScript: slower, and the kernel refuses memory that is both written and executed
+    #[arg(long)]
+    pub jitless: bool,
+    /// Refuse nothing of this role's processes and write down all their system calls, for `regen policy learn`
+    #[arg(long, value_name = "ROLE", hide = true)]
+    pub watch: Option<String>,
     /// What to open: addresses, or words to search for
     #[arg(value_name = "URL")]
     pub urls: Vec<String>,
@@ -107,6 +113,12 @@ impl BrowserOptions {
             arguments.extend(["--scale".into(), scale.to_string().into()]);
         }
         arguments.extend(["--color-scheme".into(), self.color_scheme.name().into()]);
+        if self.jitless {
+            arguments.push("--jitless".into());
+        }
+        if let Some(role) = &self.watch {
+            arguments.extend(["--watch".into(), role.into()]);
+        }
         arguments.push("--".into());
         arguments.extend(self.urls.iter().map(Into::into));
         arguments

@@ -10,10 +10,14 @@ pub mod policy;
 pub mod seccomp;
 pub mod spawn;
 pub mod sys;
+pub mod trials;
 pub mod verify;
 
 /// The folder of this machine's libraries, under `/usr/lib`.
 pub const MULTIARCH: &str = if cfg!(target_arch = "aarch64") { "aarch64-linux-gnu" } else { "x86_64-linux-gnu" };
+
+/// The five device nodes that give nothing away.
+pub const DEVICES: [&str; 5] = ["null", "zero", "full", "random", "urandom"];
 
 /// A path inside a sandbox, as this machine has it.
 #[must_use]

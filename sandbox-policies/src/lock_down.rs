@@ -1,4 +1,4 @@
-//! The two processes that live in the machine's own view, the broker and its launcher, lock themselves down.
+//! Processes without a sandbox, the broker, its launcher and the jail, lock themselves down.
 
 use crate::policy::{Policy, PolicyError};
 use crate::seccomp::{self, Otherwise};
@@ -18,27 +18,30 @@ pub enum LockDownError {
     Privileges(std::io::Error),
 }
 
-/// Locks the broker down. Must be called while it has one thread, after its launcher was forked. It has no Landlock domain:
-/// a process in one may not look at others in `/proc`, and looking after its children is what the broker is for.
+/// Locks this process down as a role that has no sandbox: the broker, the launcher, or the jail. It has no Landlock domain: a
+/// process in one may not look at others in `/proc`, and looking after its children is what the broker is for; nor may it mount
+/// anything, and the launcher's children build their file views by mounting; and the jail opens nothing.
+///
+/// Must be called while the process has one thread.
 ///
 /// # Errors
-/// When the kernel cannot enforce its filter.
-pub fn broker() -> Result<(), LockDownError> {
-    lock_down("broker", Otherwise::Refuse)
-}
-
-/// Locks the launcher down. It has no Landlock domain: a process in one may not mount anything, and its children build
-/// their file views by mounting.
-///
-/// # Errors
-/// When the kernel cannot enforce its filter.
-pub fn launcher() -> Result<(), LockDownError> {
-    lock_down("launcher", Otherwise::RefuseUnlessNotified)
-}
-
-fn lock_down(role: &str, otherwise: Otherwise) -> Result<(), LockDownError> {
-    let filter = seccomp::filter(&Policy::of(role)?, otherwise)?;
+/// When the kernel cannot enforce the role's filter.
+pub fn enter(role: &str) -> Result<(), LockDownError> {
+    let policy = Policy::of(role)?;
+    let otherwise = otherwise(&policy);
+    let filter = seccomp::filter(&policy, otherwise)?;
     sys::no_new_privileges().map_err(LockDownError::Privileges)?;
     seccomp::load(&filter, otherwise)?;
     Ok(())
+}
+
+/// What becomes of calls that a policy does not mention. Only a process in a sandbox has somebody to ask; the launcher's filter
+/// is above every sandbox's, which must still be able to.
+#[must_use]
+pub fn otherwise(policy: &Policy) -> Otherwise {
+    match policy.role.as_str() {
+        _ if policy.is_jailed() => Otherwise::Notify,
+        "launcher" => Otherwise::RefuseUnlessNotified,
+        _ => Otherwise::Refuse,
+    }
 }

@@ -8,7 +8,7 @@ use std::os::fd::{FromRawFd, OwnedFd};
 
 use libseccomp::{ScmpAction, ScmpArch, ScmpArgCompare, ScmpCompareOp, ScmpFilterContext, ScmpSyscall};
 
-use crate::policy::{Allow, Condition, Placed, Policy, Refuse, Value};
+use crate::policy::{Allow, Condition, Place, Placed, Policy, Refuse, Value};
 
 /// What cannot be had of the kernel or the library.
 pub type SeccompError = libseccomp::error::SeccompError;
@@ -214,6 +214,18 @@ pub fn filter(policy: &Policy, otherwise: Otherwise) -> Result<ScmpFilterContext
     Ok(filter)
 }
 
+/// A filter by which the broker is asked about every call. To learn from, never to protect.
+///
+/// # Errors
+/// When the library cannot make one.
+pub fn watching() -> Result<ScmpFilterContext, SeccompError> {
+    let mut filter = ScmpFilterContext::new(ScmpAction::Notify)?;
+    filter.set_ctl_nnp(true)?;
+    // By this one the listener travels: nobody could answer for it yet.
+    add(&mut filter, ScmpAction::Allow, &["sendmsg".to_owned()], &[])?;
+    Ok(filter)
+}
+
 /// What the roles below a process may do, whatever the arguments: their own filters look at those.
 #[must_use]
 pub fn below(policy: &Policy) -> Vec<String> {
@@ -278,6 +290,32 @@ pub fn explain<'a>(policy: &'a Policy, call: &str) -> Verdict<'a> {
     }
     let refused: Vec<_> = policy.refuse.iter().filter(|rule| rule.calls.iter().any(|name| name == call)).collect();
     if refused.is_empty() { Verdict::Notified } else { Verdict::Refused(refused) }
+}
+
+/// What a policy says about one call with its arguments, as its filter would.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decision<'a> {
+    /// By this rule.
+    Allowed(&'a Place),
+    /// Quietly, with this error, by this rule.
+    Refused { place: &'a Place, errno: i32 },
+    /// By no rule.
+    Notified,
+}
+
+/// What a policy says about one call with its arguments.
+#[must_use]
+pub fn decide<'a>(policy: &'a Policy, call: &str, arguments: &[u64; 6]) -> Decision<'a> {
+    let fits = |calls: &[String], when: &[Condition]| {
+        calls.iter().any(|name| name == call) && when.iter().all(|condition| condition.holds(arguments))
+    };
+    if let Some(rule) = policy.allow.iter().find(|rule| fits(&rule.calls, &rule.when)) {
+        return Decision::Allowed(&rule.place);
+    }
+    match policy.refuse.iter().find(|rule| fits(&rule.calls, &rule.when)) {
+        Some(rule) => Decision::Refused { place: &rule.place, errno: errno(&rule.errno).unwrap_or(libc::EPERM) },
+        None => Decision::Notified,
+    }
 }
 
 /// The rule that a refused call came closest to, in words: for the log, and for whoever reads it.

@@ -6,12 +6,13 @@ use std::ffi::CString;
 use std::fs;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use rustix::pipe::PipeFlags;
 use rustix::thread::{CapabilitySet, CapabilitySets};
+use serde::{Deserialize, Serialize};
 
-use crate::policy::Policy;
+use crate::policy::{Guest, Mode, Policy, PolicyError};
 use crate::sys::{self, Cloned};
 
 /// Where the jail finds its descriptors. The role inherits only the first.
@@ -34,23 +35,52 @@ const SETUP: CapabilitySet = CapabilitySet::SYS_ADMIN
     .union(CapabilitySet::SETPCAP)
     .union(CapabilitySet::NET_ADMIN);
 
+/// What differs from one child of a role to the next. The jail gets it as its only argument.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Contents {
+    /// Which role.
+    pub role: String,
+    /// Whether machine code may be made.
+    pub mode: Mode,
+    /// Where Regen's programs are.
+    pub programs: PathBuf,
+    /// The site's storage on the outside.
+    pub bucket: Option<PathBuf>,
+    /// Where the broker puts files that the user chose.
+    pub chosen: Option<PathBuf>,
+    /// The profile's certificate authorities, where it adds some.
+    pub ca_bundle: Option<PathBuf>,
+    /// The broker is told of every call, and says yes to all of them: to learn what a role needs, never to browse.
+    pub watched: bool,
+    /// What runs in the place of the role's own program.
+    pub guest: Option<Guest>,
+}
+
+impl Contents {
+    /// The policy that holds for this child.
+    ///
+    /// # Errors
+    /// For an unknown role, or a policy file with a mistake.
+    pub fn policy(&self) -> Result<Policy, PolicyError> {
+        let policy = Policy::in_mode(&self.role, self.mode)?;
+        Ok(match &self.guest {
+            Some(guest) => policy.with_guest(guest),
+            None => policy,
+        })
+    }
+}
+
 /// One child to start.
 #[derive(Debug)]
-pub struct Launch<'a> {
-    /// Its policy.
-    pub policy: &'a Policy,
-    /// Where Regen's programs are.
-    pub programs: &'a Path,
-    /// The site's storage on the outside.
-    pub bucket: Option<&'a Path>,
-    /// Where the broker puts files that the user chose.
-    pub chosen: Option<&'a Path>,
-    /// The profile's certificate authorities, where it adds some.
-    pub ca_bundle: Option<&'a Path>,
+pub struct Launch {
+    /// What is in its sandbox.
+    pub contents: Contents,
     /// The child's end of its kernel channel.
     pub channel: OwnedFd,
     /// Where its stderr goes.
     pub log: OwnedFd,
+    /// A guest's own standard input and output; `/dev/null` otherwise.
+    pub stdio: Option<(OwnedFd, OwnedFd)>,
 }
 
 /// A started child.
@@ -74,6 +104,9 @@ pub enum SpawnError {
     /// The id map was refused.
     #[error("cannot map the user of the sandbox ({0}): run `regen doctor`")]
     IdMap(io::Error),
+    /// Its policy.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
     /// Anything else of the system.
     #[error("{step}: {error}")]
     Io { step: &'static str, error: io::Error },
@@ -96,7 +129,8 @@ pub fn outside_id(role: &str) -> u32 {
 ///
 /// # Errors
 /// When the kernel refuses. What fails later, inside, is in the report of [`Jailed::cause_of_death`].
-pub fn spawn(launch: Launch<'_>) -> Result<Jailed, SpawnError> {
+pub fn spawn(launch: Launch) -> Result<Jailed, SpawnError> {
+    let policy = launch.contents.policy()?;
     let step = |step: &'static str| move |error: rustix::io::Errno| SpawnError::Io { step, error: error.into() };
     let (go_read, go_write) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(step("pipe"))?;
     let (report_read, report_write) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(step("pipe"))?;
@@ -107,14 +141,14 @@ pub fn spawn(launch: Launch<'_>) -> Result<Jailed, SpawnError> {
         None,
     )
     .map_err(step("socket pair"))?;
-    match sys::clone(&launch.policy.namespaces.new).map_err(SpawnError::Namespaces)? {
+    match sys::clone(&policy.namespaces.new).map_err(SpawnError::Namespaces)? {
         Cloned::Child => {
             drop(go_write);
             drop(listener_read);
-            enter(&launch, &go_read, &report_write, &listener_write)
+            enter(&launch, &policy, &go_read, &report_write, &listener_write)
         }
         Cloned::Parent { pid, pidfd } => {
-            map_ids(pid, outside_id(&launch.policy.role)).map_err(SpawnError::IdMap)?;
+            map_ids(pid, outside_id(&policy.role)).map_err(SpawnError::IdMap)?;
             rustix::io::write(&go_write, b"g").map_err(step("go-ahead"))?;
             Ok(Jailed { pid, pidfd, listener: listener_read, report: report_read })
         }
@@ -122,8 +156,9 @@ pub fn spawn(launch: Launch<'_>) -> Result<Jailed, SpawnError> {
 }
 
 impl Jailed {
-    /// After the pidfd became readable: reaps the jail. Returns how the role ended, and whether that was clean.
-    pub fn cause_of_death(mut self) -> (String, bool) {
+    /// After the pidfd became readable: reaps the jail, and says how the role ended.
+    #[must_use]
+    pub fn end(mut self) -> End {
         let mut report = String::new();
         let file = &mut self.report;
         if let Ok(file) = file.as_fd().try_clone_to_owned() {
@@ -134,21 +169,38 @@ impl Jailed {
             Ok(None) => "still running".to_owned(),
             Err(error) => error.to_string(),
         };
-        match report.strip_prefix("status ").and_then(|status| status.trim().parse().ok()) {
+        let status = report.strip_prefix("status ").and_then(|status| status.trim().parse().ok());
+        let (cause, clean) = match status {
             Some(status) => sys::describe(status),
             None if report.is_empty() => (format!("the jail ended by {jail}"), false),
             None => (report, false),
-        }
+        };
+        End { cause, clean, status }
     }
 }
 
+/// How a role ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct End {
+    /// For people.
+    pub cause: String,
+    /// It ended by itself, with exit code 0.
+    pub clean: bool,
+    /// As `wait` has it, where the role was started at all.
+    pub status: Option<i32>,
+}
+
 /// In the child: fixed descriptors, rights that survive exec, and the jail program.
-fn enter(launch: &Launch<'_>, go: &OwnedFd, report: &OwnedFd, listener: &OwnedFd) -> ! {
+fn enter(launch: &Launch, policy: &Policy, go: &OwnedFd, report: &OwnedFd, listener: &OwnedFd) -> ! {
     let prepare = || -> io::Result<(CString, Vec<CString>)> {
         let null = fs::OpenOptions::new().read(true).write(true).open("/dev/null")?;
+        let (input, output) = match &launch.stdio {
+            Some((input, output)) => (input.as_raw_fd(), output.as_raw_fd()),
+            None => (null.as_raw_fd(), null.as_raw_fd()),
+        };
         let wanted = [
-            (null.as_raw_fd(), 0),
-            (null.as_raw_fd(), 1),
+            (input, 0),
+            (output, 1),
             (launch.log.as_raw_fd(), 2),
             (launch.channel.as_raw_fd(), CHANNEL),
             (go.as_raw_fd(), GO),
@@ -171,29 +223,18 @@ fn enter(launch: &Launch<'_>, go: &OwnedFd, report: &OwnedFd, listener: &OwnedFd
         for capability in SETUP.iter() {
             rustix::thread::configure_capability_in_ambient_set(capability, true)?;
         }
-        let jail = text(&launch.programs.join("regen-jail"))?;
-        let arguments = vec![
-            CString::new("regen-jail")?,
-            CString::new(launch.policy.role.as_str())?,
-            text(launch.programs)?,
-            text(launch.bucket.unwrap_or(Path::new("")))?,
-            text(launch.chosen.unwrap_or(Path::new("")))?,
-            text(launch.ca_bundle.unwrap_or(Path::new("")))?,
-        ];
+        let jail = CString::new(launch.contents.programs.join("regen-jail").into_os_string().into_encoded_bytes())?;
+        let contents = toml::to_string(&launch.contents).map_err(io::Error::other)?;
+        let arguments = vec![CString::new("regen-jail")?, CString::new(contents)?];
         Ok((jail, arguments))
     };
     let error = match prepare() {
-        Ok((jail, arguments)) => sys::exec(&jail, &arguments, &jail_environment(launch.policy)),
+        Ok((jail, arguments)) => sys::exec(&jail, &arguments, &jail_environment(policy)),
         Err(error) => error,
     };
     // Where the report's place was not taken yet, the launcher sees an empty report and the exit code.
     let _ = sys::say(REPORT, &format!("setup failed: {error}"));
     sys::exit_now(70)
-}
-
-fn text(path: &Path) -> io::Result<CString> {
-    use std::os::unix::ffi::OsStrExt;
-    CString::new(path.as_os_str().as_bytes()).map_err(io::Error::other)
 }
 
 /// Only what the jail needs to find the user's display, and what the policy passes on; the rest of the role's environment

@@ -256,12 +256,12 @@ pub fn next_notification(listener: &OwnedFd) -> io::Result<Next> {
 const NOTIF_RECV: libc::Ioctl = 0xc050_2100;
 const NOTIF_SEND: libc::Ioctl = 0xc018_2101;
 
-/// Refuses a call: EPERM.
+/// Refuses a call with an error number.
 ///
 /// # Errors
 /// When the descriptor is not a listener. A process that has gone meanwhile is none.
-pub fn refuse(listener: &OwnedFd, call: &Notification) -> io::Result<()> {
-    respond(listener, libc::seccomp_notif_resp { id: call.id, val: 0, error: -libc::EPERM, flags: 0 })
+pub fn refuse(listener: &OwnedFd, call: &Notification, errno: i32) -> io::Result<()> {
+    respond(listener, libc::seccomp_notif_resp { id: call.id, val: 0, error: -errno, flags: 0 })
 }
 
 /// Lets a call happen. Only for calls whose arguments in memory do not matter: the process may change them.
@@ -344,6 +344,7 @@ pub fn set_limit(resource: Resource, value: u64) -> io::Result<()> {
         Resource::Nproc => libc::RLIMIT_NPROC,
         Resource::Core => libc::RLIMIT_CORE,
         Resource::Fsize => libc::RLIMIT_FSIZE,
+        Resource::Data => libc::RLIMIT_DATA,
     };
     // SAFETY: `hard` is written before it is read.
     let mut limit: libc::rlimit = unsafe { std::mem::zeroed() };

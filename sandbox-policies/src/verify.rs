@@ -39,6 +39,12 @@ pub struct Report {
     pub lacks: Option<String>,
     /// Open descriptors, by kind.
     pub descriptors: BTreeMap<String, usize>,
+    /// The process that started it.
+    pub parent: i32,
+    /// Its control groups, a line each.
+    pub cgroup: Vec<String>,
+    /// Its namespaces, as the kernel numbers them.
+    pub namespaces: BTreeMap<String, String>,
 }
 
 impl Report {
@@ -111,10 +117,42 @@ pub fn verify(policy: &Policy, pid: i32, broker: i32) -> io::Result<Report> {
     if policy.is_jailed() {
         checks.extend(jailed(policy, &process, broker)?);
     }
+    if policy.role != "broker" {
+        let (found, wanted) = (descent(&process, broker), "the broker or its children");
+        checks.push(Check { name: "started by", holds: found == wanted, found, wanted: wanted.to_owned() });
+    }
+    let mut namespaces = BTreeMap::new();
+    for namespace in ALL_NAMESPACES {
+        let number = process.link(&format!("ns/{}", namespace.file()))?;
+        namespaces.insert(namespace.file().to_owned(), number.trim_matches(|c: char| !c.is_ascii_digit()).to_owned());
+    }
     let program = process.link("exe")?;
+    let cgroup = process.file("cgroup")?.lines().map(str::to_owned).collect();
     let lacks = crate::landlock::shortfall(policy, crate::sys::landlock_version());
-    Ok(Report { role: policy.role.clone(), pid, program, checks, lacks, descriptors: descriptors(&process)? })
+    let descriptors = descriptors(&process)?;
+    let (role, parent) = (policy.role.clone(), process.parent());
+    Ok(Report { role, pid, program, checks, lacks, descriptors, parent, cgroup, namespaces })
 }
+
+/// Whether a process descends from the broker, in words.
+fn descent(process: &Process, broker: i32) -> String {
+    let mut parent = process.parent();
+    while parent > 1 && parent != broker {
+        // Whoever has ended has left its children to the first process.
+        parent = Process::read(parent).map_or(0, |process| process.parent());
+    }
+    if parent == broker { "the broker or its children" } else { "somebody else" }.to_owned()
+}
+
+const ALL_NAMESPACES: [Namespace; 7] = [
+    Namespace::User,
+    Namespace::Pid,
+    Namespace::Net,
+    Namespace::Mount,
+    Namespace::Ipc,
+    Namespace::Uts,
+    Namespace::Cgroup,
+];
 
 fn jailed(policy: &Policy, process: &Process, broker: i32) -> io::Result<Vec<Check>> {
     let mut checks = Vec::new();
@@ -135,6 +173,12 @@ fn jailed(policy: &Policy, process: &Process, broker: i32) -> io::Result<Vec<Che
     if let Some(last) = checks.last_mut() {
         last.holds = last.found.parse::<i32>().is_ok_and(|id| id >= 2);
     }
+    if let Some(memory) = &policy.memory {
+        let found = process.file("oom_score_adj")?.trim().to_owned();
+        // A process may ask to go sooner; never later.
+        let holds = found.parse::<u16>().is_ok_and(|found| found >= memory.oom_score_adj);
+        checks.push(Check { name: "oom_score_adj", found, wanted: format!("{} or more", memory.oom_score_adj), holds });
+    }
     checks.push(namespaces(policy, process, broker)?);
     checks.push(mounts(policy, process)?);
     checks.extend(limits(policy, process)?);
@@ -147,17 +191,8 @@ fn inside_id(process: &Process) -> String {
 }
 
 fn namespaces(policy: &Policy, process: &Process, broker: i32) -> io::Result<Check> {
-    let all = [
-        Namespace::User,
-        Namespace::Pid,
-        Namespace::Net,
-        Namespace::Mount,
-        Namespace::Ipc,
-        Namespace::Uts,
-        Namespace::Cgroup,
-    ];
     let mut own = Vec::new();
-    for namespace in all {
+    for namespace in ALL_NAMESPACES {
         let file = format!("ns/{}", namespace.file());
         if process.link(&file)? != fs::read_link(format!("/proc/{broker}/{file}"))?.to_string_lossy() {
             own.push(namespace.file());
@@ -243,6 +278,7 @@ fn limits(policy: &Policy, process: &Process) -> io::Result<Vec<Check>> {
             Resource::Nproc => ("limit nproc", "Max processes"),
             Resource::Core => ("limit core", "Max core file size"),
             Resource::Fsize => ("limit fsize", "Max file size"),
+            Resource::Data => ("limit data", "Max data size"),
         };
         let rest = text.lines().find_map(|row| row.strip_prefix(line)).unwrap_or("");
         let hard: Option<u64> = rest.split_whitespace().nth(1).and_then(|hard| hard.parse().ok());

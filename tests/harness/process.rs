@@ -54,3 +54,15 @@ pub fn signal(pid: i32, signal: Signal) {
     // It may have gone by itself in this very moment.
     let _ = rustix::process::kill_process(Pid::from_raw(pid).expect("a process id"), signal);
 }
+
+/// Processor time that a process has used, in hundredths of a second.
+///
+/// # Panics
+/// When there is no such process.
+#[must_use]
+pub fn cpu_ticks(pid: i32) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("the process");
+    let after_name = stat.rsplit(')').next().unwrap_or_default();
+    let fields: Vec<u64> = after_name.split_whitespace().map(|field| field.parse().unwrap_or(0)).collect();
+    fields[11] + fields[12]
+}

@@ -110,6 +110,15 @@ async fn misbehave(channel: &KernelChannel, how: &str) {
             }
             tokio::time::sleep(Duration::from_millis(200)).await;
         },
+        // What its policy does not allow; and the end of it, for which that is then the reason.
+        "forbidden.test" => {
+            let _ = nix::sys::ptrace::traceme();
+            std::process::abort();
+        }
+        // As fast as it can, for ever.
+        "insistent.test" => loop {
+            let _ = nix::sys::ptrace::traceme();
+        },
         "silent.test" => {}
         other => panic!("nobody told me what “{other}” means"),
     }

@@ -147,3 +147,33 @@ fn a_program_that_is_not_there_is_a_sad_tab_with_the_reason() {
     browser.regen(&["tab", "reload", &id.to_string()]).unwrap();
     eventually("a process", || Some(browser.tab(id)["pid"].as_i64()?).filter(|pid| *pid > 0));
 }
+
+#[test]
+fn a_death_after_a_refused_call_names_the_call_and_the_policy() {
+    let (_folder, browser) = hostile();
+    let tab = browser.json(&["tab", "open", "http://forbidden.test/"])["id"].as_u64().unwrap();
+    let sad = browser.wait_for_state(tab, "sad");
+    let reason = sad["reason"].as_str().unwrap();
+    for words in ["SIGABRT", "ptrace", "tab-host.toml does not allow it"] {
+        assert!(reason.contains(words), "{reason}");
+    }
+    assert!(browser.status()["refused_messages"]["system_calls"].as_u64().unwrap() >= 3);
+    assert!(browser.log().contains("refused ptrace("), "{}", browser.log());
+}
+
+#[test]
+fn a_loop_of_refused_calls_holds_up_nobody_but_itself() {
+    let (_folder, browser) = hostile();
+    browser.regen(&["tab", "open", "http://insistent.test/"]).unwrap();
+    eventually("refused calls beyond those that are answered at once", || {
+        browser.status()["refused_messages"]["system_calls"].as_u64().filter(|calls| *calls > 50)
+    });
+    let (before, cpu) = (browser.status(), regen_tests::process::cpu_ticks(browser.broker()));
+    let calls = |status: &serde_json::Value| status["refused_messages"]["system_calls"].as_u64().unwrap();
+    let until = calls(&before) + 40;
+    let after = eventually("forty more", || Some(browser.status()).filter(|status| calls(status) >= until));
+    // Forty at twenty a second are two seconds; a loop that nobody slows makes a hundred thousand in that time.
+    assert!(calls(&after) < until + 100, "{} calls", calls(&after) - calls(&before));
+    let used = regen_tests::process::cpu_ticks(browser.broker()) - cpu;
+    assert!(used < 100, "{used} hundredths of a second of the broker's");
+}

@@ -18,7 +18,7 @@ use regen_runtime::Sealed;
 use tokio::sync::mpsc;
 
 use super::Input;
-use super::refused_calls::RefusedCall;
+use crate::refused_calls::RefusedCall;
 use crate::session::HostKey;
 
 /// A child's name; never reused.

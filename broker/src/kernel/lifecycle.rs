@@ -1,7 +1,7 @@
 //! Children from spawn to death: start, handshake, readiness, pulse, end.
 
-use std::os::fd::OwnedFd;
-use std::sync::Arc;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use regen_proto::convert::ForChild;
@@ -13,9 +13,9 @@ use regen_sandbox::spawn::outside_id;
 use rustix::process::{Pid, PidfdFlags, Signal};
 
 use super::child::{self, Child, ChildId, ChildPhase, role_name};
-use super::refused_calls::{self, RefusedCall};
 use super::{GRACE, HUNG, Input, Kernel, READY};
 use crate::launcher::FromLauncherBody;
+use crate::refused_calls::{self, Manner, RefusedCall};
 use crate::session::{Event, HostKey};
 use crate::supervisor::Verdict;
 
@@ -65,8 +65,17 @@ impl Kernel {
         let (ours, theirs) = kernel_channel::pair()?;
         let (log_read, log_write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
         let chosen = if role == Role::TabHost { self.make_chosen(id)? } else { String::new() };
-        let spawn = Spawn { child: id, role: role_name(role).to_owned(), bucket, chosen, ca_bundle };
-        self.launcher.spawn(spawn, &theirs, &log_write)?;
+        let spawn = Spawn {
+            child: id,
+            role: role_name(role).to_owned(),
+            bucket,
+            chosen,
+            ca_bundle,
+            jitless: self.options.jitless,
+            watched: self.is_watched(role_name(role)),
+            guest: None,
+        };
+        self.launcher.spawn(spawn, &[theirs.as_fd(), log_write.as_fd()])?;
         let site = host.as_ref().map(|host| host.site.as_str());
         self.audit.record("spawned", serde_json::json!({ "child": id, "role": role_name(role), "site": site }));
         rustix::io::ioctl_fionbio(&log_read, true)?;
@@ -92,6 +101,18 @@ impl Kernel {
             },
         );
         Ok(())
+    }
+
+    fn write_coverage(&self) {
+        let (Some(coverage), Some(role)) = (&self.coverage, &self.options.watched) else { return };
+        let coverage = coverage.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Err(error) = coverage.write(&crate::coverage::in_profile(self.profile.root(), role)) {
+            tracing::error!("what was seen of the {role} is lost: {error}");
+        }
+    }
+
+    fn is_watched(&self, role: &str) -> bool {
+        self.coverage.is_some() && self.options.watched.as_deref() == Some(role)
     }
 
     fn make_bucket(&self, host: &HostKey) -> anyhow::Result<String> {
@@ -122,12 +143,20 @@ impl Kernel {
                     known.jail = jail;
                     let policy = self.policies.get(role_name(known.role));
                     if let (Some(listener), Some(policy)) = (listener, policy) {
-                        refused_calls::answer_for(child, Arc::clone(policy), listener, self.inbox.clone());
+                        let manner = match &self.coverage {
+                            Some(coverage) if self.is_watched(&policy.role) => Manner::Watched(Arc::clone(coverage)),
+                            _ => Manner::Paced,
+                        };
+                        let inbox = self.inbox.clone();
+                        refused_calls::answer_for(Arc::clone(policy), listener, manner, move |refused| {
+                            // What is left out is counted: see `times`.
+                            let _ = inbox.try_send(Input::RefusedCall { child, refused });
+                        });
                     }
                 }
             }
             FromLauncherBody::Failed(failed) => self.ended(failed.child, &failed.reason, false),
-            FromLauncherBody::Exited(Exited { child, cause, clean }) => self.ended(child, &cause, clean),
+            FromLauncherBody::Exited(Exited { child, cause, clean, .. }) => self.ended(child, &cause, clean),
         }
     }
 
@@ -356,6 +385,7 @@ impl Kernel {
                 () = tokio::time::sleep_until(deadline) => break,
             }
         }
+        self.write_coverage();
         self.audit.record("stopped", serde_json::json!({ "failed": self.failed }));
         self.store.put_audit_head(self.audit.head().clone());
         self.save_changed();

@@ -9,22 +9,22 @@ mod files;
 mod grants;
 mod lifecycle;
 mod processes;
-mod refused_calls;
 mod window;
 
 use std::collections::{HashMap, HashSet};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use regen_proto::control::v1::Refusals;
 use regen_proto::convert::{ForChild, FromChild};
 use regen_proto::kernel::v1::{FilesChosen, Reply, Role};
-use regen_sandbox::policy::{self, Policy};
+use regen_sandbox::policy::Policy;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::audit::Audit;
+use crate::coverage::Coverage;
 use crate::keyboard::Keyboard;
 use crate::launcher::{FromLauncherBody, Launcher};
 use crate::profile::Profile;
@@ -32,7 +32,7 @@ use crate::session::{self, Event, HostKey, Session, TabId};
 use crate::store::{Saved, Store};
 use crate::supervisor::Restarts;
 
-use refused_calls::RefusedCall;
+use crate::refused_calls::RefusedCall;
 
 use child::{Attachment, Child, ChildId, ChildPhase, Violation};
 pub use control::{Command, CommandError, PageAnswer};
@@ -84,6 +84,10 @@ pub struct Options {
     pub ca_bundle: Option<PathBuf>,
     /// How many of them the profile added.
     pub extra_ca: u32,
+    /// Pages may not make machine code.
+    pub jitless: bool,
+    /// Nothing is refused of this role's processes, and everything is written down.
+    pub watched: Option<String>,
 }
 
 /// The kernel's state.
@@ -91,6 +95,8 @@ pub struct Kernel {
     options: Options,
     profile: Profile,
     launcher: Launcher,
+    /// What was seen of the watched role.
+    coverage: Option<Arc<Mutex<Coverage>>>,
     /// By role.
     policies: HashMap<String, Arc<Policy>>,
     /// Their SHA-256, by role.
@@ -170,11 +176,14 @@ impl Kernel {
         let (inbox, queue) = mpsc::channel(1024);
         let (changed, watching) = watch::channel(0);
         let previous = setup.previous.filter(|saved| !saved.dismissed);
+        let watched = |role: &String| setup.policies.iter().find(|policy| policy.role == *role);
+        let watched = setup.options.watched.as_ref().and_then(watched);
         let mut kernel = Self {
+            coverage: watched.map(|policy| Arc::new(Mutex::new(Coverage::of(policy)))),
             options: setup.options,
             profile: setup.profile,
             launcher: setup.launcher,
-            digests: setup.policies.iter().map(|own| (own.role.clone(), policy::digest(own))).collect(),
+            digests: setup.policies.iter().map(|own| (own.role.clone(), own.sha256.clone())).collect(),
             policies: setup.policies.into_iter().map(|policy| (policy.role.clone(), Arc::new(policy))).collect(),
             inbox: inbox.clone(),
             queue,

@@ -8,25 +8,14 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use regen_sandbox::policy::{Mount, MountKind, Policy};
-use regen_sandbox::{MULTIARCH, sys};
+use regen_sandbox::spawn::Contents;
+use regen_sandbox::{DEVICES, MULTIARCH, sys};
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags,
 };
 
 use crate::{SetupError, Step};
-
-/// What differs from one child of a role to the next.
-#[derive(Debug)]
-pub(crate) struct Paths {
-    pub(crate) programs: PathBuf,
-    /// Empty: none.
-    pub(crate) bucket: String,
-    /// Empty: none.
-    pub(crate) chosen: String,
-    /// Empty: the machine's own.
-    pub(crate) ca_bundle: String,
-}
 
 /// A detached copy of one source, and where it goes.
 #[derive(Debug)]
@@ -37,34 +26,33 @@ pub(crate) struct Held {
     attributes: MountAttrFlags,
 }
 
-/// The five device nodes that give nothing away.
-const DEVICES: [&str; 5] = ["null", "zero", "full", "random", "urandom"];
-
 const LOCKED: MountAttrFlags =
     MountAttrFlags::MOUNT_ATTR_RDONLY.union(MountAttrFlags::MOUNT_ATTR_NOSUID).union(MountAttrFlags::MOUNT_ATTR_NODEV);
 const WRITABLE: MountAttrFlags =
     MountAttrFlags::MOUNT_ATTR_NOSUID.union(MountAttrFlags::MOUNT_ATTR_NODEV).union(MountAttrFlags::MOUNT_ATTR_NOEXEC);
 
 /// Takes hold of every source of the policy.
-pub(crate) fn hold(policy: &Policy, paths: &Paths) -> Result<Vec<Held>, SetupError> {
+pub(crate) fn hold(policy: &Policy, contents: &Contents) -> Result<Vec<Held>, SetupError> {
     let mut held = Vec::new();
     for mount in &policy.mount {
         match mount.kind {
             MountKind::ReadOnly | MountKind::File => {
-                let source = fill_in(&mount.path, &paths.programs);
+                let source = fill_in(&mount.path, &contents.programs);
                 let optional = mount.optional && !source.exists();
                 if !optional {
                     held.push(hold_one(&source, mount.target_filled(), LOCKED)?);
                 }
             }
-            MountKind::Bucket => held.push(hold_one(Path::new(&paths.bucket), mount.target_filled(), WRITABLE)?),
+            MountKind::Bucket => {
+                held.push(hold_one(given(contents.bucket.as_ref())?, mount.target_filled(), WRITABLE)?)
+            }
             MountKind::Chosen => {
                 let flags = LOCKED | MountAttrFlags::MOUNT_ATTR_NOEXEC;
-                held.push(hold_one(Path::new(&paths.chosen), mount.target_filled(), flags)?);
+                held.push(hold_one(given(contents.chosen.as_ref())?, mount.target_filled(), flags)?);
             }
             MountKind::CaBundle => {
-                if !paths.ca_bundle.is_empty() {
-                    held.push(hold_one(Path::new(&paths.ca_bundle), mount.target_filled(), LOCKED)?);
+                if let Some(bundle) = &contents.ca_bundle {
+                    held.push(hold_one(bundle, mount.target_filled(), LOCKED)?);
                 }
             }
             MountKind::Devices => {
@@ -83,6 +71,11 @@ pub(crate) fn hold(policy: &Policy, paths: &Paths) -> Result<Vec<Held>, SetupErr
         }
     }
     Ok(held)
+}
+
+/// A folder that the launcher must name for this role.
+fn given(folder: Option<&PathBuf>) -> Result<&Path, SetupError> {
+    folder.map(PathBuf::as_path).ok_or_else(|| std::io::Error::other("not given")).step("the role's folders")
 }
 
 /// Replaces the machine's files with the view.

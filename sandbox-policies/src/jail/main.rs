@@ -11,9 +11,10 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use libseccomp::ScmpFilterContext;
-use regen_sandbox::policy::{Namespace, Policy};
+use regen_sandbox::policy::{Guest, Namespace, Policy};
 use regen_sandbox::seccomp::{self, Otherwise};
-use regen_sandbox::{landlock, spawn, sys};
+use regen_sandbox::spawn::{self, Contents};
+use regen_sandbox::{landlock, lock_down, sys};
 use rustix::process::Signal;
 use rustix::thread::{CapabilitySet, CapabilitySets};
 
@@ -50,24 +51,19 @@ fn main() {
 
 /// Builds the sandbox and starts the role in it. Returns the role's id in this PID namespace.
 fn start() -> Result<i32, SetupError> {
-    let mut arguments = std::env::args().skip(1);
-    let mut next = |what: &str| arguments.next().ok_or_else(|| std::io::Error::other("missing")).step(what);
-    let role = next("the role")?;
-    let programs = PathBuf::from(next("the folder of the programs")?);
-    let paths = file_view::Paths {
-        programs,
-        bucket: next("the bucket")?,
-        chosen: next("the chosen files")?,
-        ca_bundle: next("the certificates")?,
-    };
-    let policy = Policy::of(&role).map_err(std::io::Error::other).step("the policy")?;
+    let contents = std::env::args().nth(1).ok_or_else(|| std::io::Error::other("missing")).step("the contents")?;
+    let contents: Contents = toml::from_str(&contents).map_err(std::io::Error::other).step("the contents")?;
+    let policy = contents.policy().map_err(std::io::Error::other).step("the policy")?;
 
     // 1. The id maps are written, or the launcher is gone.
     let mut go = [0; 1];
     File::from(sys::inherit(spawn::GO)).read_exact(&mut go).step("the launcher's go-ahead")?;
 
     // 2. Hold every source while this process still is the user who started it: folders on the way may be private.
-    let sources = file_view::hold(&policy, &paths)?;
+    let sources = file_view::hold(&policy, &contents)?;
+    if let Some(memory) = &policy.memory {
+        std::fs::write("/proc/self/oom_score_adj", memory.oom_score_adj.to_string()).step("oom_score_adj")?;
+    }
 
     // 3. Become the sandbox's user, who is never root on the outside.
     let groups_allowed = std::fs::read_to_string("/proc/self/setgroups").step("read setgroups")?.trim() == "allow";
@@ -94,10 +90,12 @@ fn start() -> Result<i32, SetupError> {
     drop_rights()?;
 
     // 8. The role's filter is made here, while its policy can still be read; the jail's own as well.
-    let role_filter = seccomp::filter(&policy, Otherwise::Notify).map_err(std::io::Error::other).step("the filter")?;
+    let role_filter =
+        if contents.watched { seccomp::watching() } else { seccomp::filter(&policy, lock_down::otherwise(&policy)) };
+    let role_filter = role_filter.map_err(std::io::Error::other).step("the filter")?;
     let own = Policy::of("jail").map_err(std::io::Error::other).step("the jail's policy")?;
     let own_filter =
-        seccomp::filter(&own, Otherwise::Refuse).map_err(std::io::Error::other).step("the jail's filter")?;
+        seccomp::filter(&own, lock_down::otherwise(&own)).map_err(std::io::Error::other).step("the jail's filter")?;
 
     // 9. The role, under its Landlock domain and filter; and this process, which from here on only waits.
     match sys::fork().step("fork")? {
@@ -109,7 +107,7 @@ fn start() -> Result<i32, SetupError> {
             Ok(role)
         }
         None => {
-            let error = become_role(&policy, &role_filter);
+            let error = become_role(&policy, contents.guest.as_ref(), &role_filter);
             // The log is all that is left to say it to.
             let _ = sys::say(2, &format!("regen-jail: {error}\n"));
             sys::exit_now(if error.kind() == std::io::ErrorKind::NotFound { 127 } else { 126 });
@@ -143,13 +141,17 @@ fn remove_from_bounds(capability: CapabilitySet) -> Result<(), SetupError> {
 }
 
 /// In the child: the role's own program, environment and single descriptor. Returns only on failure.
-fn become_role(policy: &Policy, filter: &ScmpFilterContext) -> std::io::Error {
-    let prepare = || -> std::io::Result<(CString, Vec<CString>)> {
+fn become_role(policy: &Policy, guest: Option<&Guest>, filter: &ScmpFilterContext) -> std::io::Error {
+    let prepare = || -> std::io::Result<(Vec<CString>, Vec<CString>)> {
         drop(sys::inherit(spawn::REPORT));
         sys::close_from(spawn::LISTENER.cast_unsigned() + 1)?;
         rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
         rustix::process::setsid()?;
-        let program = CString::new(format!("/regen/{}", policy.program))?;
+        let own = PathBuf::from(format!("/regen/{}", policy.program));
+        let program = guest.map_or(own, |guest| guest.program.clone());
+        let program = CString::new(program.into_os_string().into_encoded_bytes())?;
+        let told = guest.iter().flat_map(|guest| guest.arguments.iter().map(|word| CString::new(word.as_str())));
+        let arguments = std::iter::once(Ok(program.clone())).chain(told).collect::<Result<_, _>>()?;
         let environment = policy
             .env
             .iter()
@@ -165,10 +167,13 @@ fn become_role(policy: &Policy, filter: &ScmpFilterContext) -> std::io::Error {
         let listener = seccomp::load(filter, Otherwise::Notify).map_err(std::io::Error::other)?;
         let listener = listener.ok_or_else(|| std::io::Error::other("the filter has no listener"))?;
         sys::send_descriptor(&broker, &listener)?;
-        Ok((program, environment))
+        Ok((arguments, environment))
     };
     match prepare() {
-        Ok((program, environment)) => sys::exec(&program, std::slice::from_ref(&program), &environment),
+        Ok((arguments, environment)) => match arguments.first() {
+            Some(program) => sys::exec(program, &arguments, &environment),
+            None => std::io::Error::other("no program"),
+        },
         Err(error) => error,
     }
 }

@@ -27,6 +27,18 @@ pub(super) fn check(policy: &Policy) -> Result<(), PolicyError> {
             }
         }
     }
+    match &policy.memory {
+        Some(memory) => {
+            reasoned(&whole, &memory.reason, "memory")?;
+            if memory.oom_score_adj > 1000 {
+                return wrong(&whole, "oom_score_adj goes from 0 to 1000".into());
+            }
+        }
+        None if policy.is_jailed() => {
+            return wrong(&whole, "there is no [memory] table: say who goes first when memory runs out".into());
+        }
+        None => {}
+    }
     mounts(policy)?;
     for rule in &policy.tcp {
         reasoned(&rule.place, &rule.reason, "a port")?;

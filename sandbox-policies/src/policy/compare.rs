@@ -46,6 +46,9 @@ fn rules(policy: &Policy) -> Rules {
     for env in &policy.env {
         add("env", format!("{}={}", env.name, env.value.as_deref().unwrap_or("(the user's)")));
     }
+    if let Some(memory) = &policy.memory {
+        add("memory", format!("oom_score_adj {}", memory.oom_score_adj));
+    }
     for limit in &policy.limit {
         add("limit", format!("{:?} {}", limit.resource, limit.value).to_lowercase());
     }
@@ -97,6 +100,10 @@ pub fn looser(candidate: &Policy, reference: &Policy) -> Vec<String> {
         if own.is_none_or(|own| own.value > limit.value) {
             more.push(format!("the limit {:?} is not {} or lower", limit.resource, limit.value).to_lowercase());
         }
+    }
+    let goes_first = |policy: &Policy| policy.memory.as_ref().map_or(0, |memory| memory.oom_score_adj);
+    if goes_first(candidate) < goes_first(reference) {
+        more.push("it is ended later when memory runs out".to_owned());
     }
     let tmpfs = |policy: &Policy| policy.mount.iter().filter(|mount| mount.kind == MountKind::Tmpfs).count();
     if tmpfs(candidate) > tmpfs(reference) {

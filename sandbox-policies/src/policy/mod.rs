@@ -10,11 +10,13 @@ mod read;
 mod shipped;
 
 use std::ops::Deref;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
 pub use compare::{Difference, differences, looser};
-pub use shipped::{ADMINISTRATORS, ROLES, all, digest, load};
+use shipped::load;
+pub use shipped::{ADMINISTRATORS, ROLES, SCHEMA, all};
 
 /// Where a rule stands: file and line.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
@@ -57,6 +59,8 @@ pub struct Policy {
     pub role: String,
     /// One sentence for an auditor.
     pub summary: String,
+    /// SHA-256 of the files it was read from, one after the other: those that are included, then its own.
+    pub sha256: String,
     /// The program that runs as this role, beside the broker's own.
     pub program: String,
     /// Roles below this process: their filters come on top of its own, which therefore allows what any of them may do.
@@ -69,6 +73,8 @@ pub struct Policy {
     pub landlock_minimum: u8,
     /// Which namespaces are new.
     pub namespaces: Namespaces,
+    /// Who goes first when the machine runs out of memory; nothing for a process in the machine's own view.
+    pub memory: Option<Memory>,
     /// The whole file view, in order.
     pub mount: Vec<Placed<Mount>>,
     /// TCP ports.
@@ -85,6 +91,7 @@ pub struct Policy {
 
 /// The namespaces that a child does not share with the machine.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Namespaces {
     /// Which.
@@ -93,8 +100,32 @@ pub struct Namespaces {
     pub reason: String,
 }
 
+/// What the kernel does when the machine runs out of memory. How much a process may take is in its limits and in the sizes of
+/// its tmpfs mounts.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Memory {
+    /// From 0 to 1000: the higher, the sooner it is ended.
+    pub oom_score_adj: u16,
+    /// Why.
+    pub reason: String,
+}
+
+/// Whether the engine may compile JavaScript to machine code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// It may. What a browser does unless told otherwise.
+    Jit,
+    /// It may not, and the kernel refuses the memory for it (`regen --jitless`).
+    Jitless,
+}
+
 /// One kind of namespace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 #[expect(missing_docs, reason = "the kernel's own names")]
 pub enum Namespace {
@@ -125,6 +156,7 @@ impl Namespace {
 
 /// One entry of the file view.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Mount {
     /// What kind of entry.
@@ -150,6 +182,7 @@ pub struct Mount {
 
 /// Kinds of file view entries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum MountKind {
     /// A folder or file of the machine: read-only, no setuid, no devices.
@@ -176,6 +209,7 @@ pub enum MountKind {
 
 /// A TCP port that may be used.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Tcp {
     /// To listen on it.
@@ -190,6 +224,7 @@ pub struct Tcp {
 
 /// One port, or all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Ports {
     /// Every port.
@@ -201,6 +236,7 @@ pub enum Ports {
 
 /// System calls that are allowed, all for the same reason.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Allow {
     /// By name.
@@ -211,12 +247,16 @@ pub struct Allow {
     /// Only so often in the life of a process, the broker counting.
     #[serde(default)]
     pub times: Option<u32>,
+    /// Only in this mode; in both unless given.
+    #[serde(default)]
+    pub mode: Option<Mode>,
     /// Why the role needs them.
     pub reason: String,
 }
 
 /// System calls that are refused without a notification.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Refuse {
     /// By name.
@@ -232,6 +272,7 @@ pub struct Refuse {
 
 /// A condition on one argument: `is`, or `one_of`, or `has` and `lacks`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Condition {
     /// Which argument, from 0.
@@ -252,6 +293,7 @@ pub struct Condition {
 
 /// A number, or constants of the C library joined with `|`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(untagged)]
 #[expect(missing_docs, reason = "each name says it")]
 pub enum Value {
@@ -287,6 +329,7 @@ impl std::fmt::Display for Condition {
 
 /// One environment variable.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Env {
     /// Its name.
@@ -294,12 +337,16 @@ pub struct Env {
     /// Its value; without one, the user's own is passed on, if there is one.
     #[serde(default)]
     pub value: Option<String>,
+    /// Only in this mode; in both unless given.
+    #[serde(default)]
+    pub mode: Option<Mode>,
     /// Why the role needs it.
     pub reason: String,
 }
 
 /// One resource limit.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Limit {
     /// Which.
@@ -312,6 +359,7 @@ pub struct Limit {
 
 /// What can be limited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 #[expect(missing_docs, reason = "the kernel's own names")]
 pub enum Resource {
@@ -319,6 +367,18 @@ pub enum Resource {
     Nproc,
     Core,
     Fsize,
+    Data,
+}
+
+/// A program that runs in a role's sandbox in the place of the role's own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Guest {
+    /// Where it is, inside and outside.
+    pub program: PathBuf,
+    /// What it is told.
+    pub arguments: Vec<String>,
+    /// What else is put into its file view, read-only, at the same place.
+    pub files: Vec<PathBuf>,
 }
 
 /// Why a policy cannot be used.
@@ -355,7 +415,43 @@ impl Policy {
     /// # Errors
     /// For an unknown role, or a policy file with a mistake.
     pub fn of(role: &str) -> Result<Self, PolicyError> {
-        load(role)
+        Self::in_mode(role, Mode::Jit)
+    }
+
+    /// The same, in another mode.
+    ///
+    /// # Errors
+    /// For an unknown role, or a policy file with a mistake.
+    pub fn in_mode(role: &str, mode: Mode) -> Result<Self, PolicyError> {
+        Ok(load(role)?.only(mode))
+    }
+
+    /// Without the rules that are for another mode.
+    fn only(mut self, mode: Mode) -> Self {
+        let fits = |wanted: Option<Mode>| wanted.is_none_or(|wanted| wanted == mode);
+        self.allow.retain(|rule| fits(rule.mode));
+        self.env.retain(|rule| fits(rule.mode));
+        self
+    }
+
+    /// With a guest's files in the file view, in the place of the role's program.
+    #[must_use]
+    pub fn with_guest(mut self, guest: &Guest) -> Self {
+        let place = Place { file: "the command line".to_owned(), line: 1 };
+        let own = format!("/regen/{}", self.program);
+        self.mount.retain(|mount| mount.target() != own);
+        for file in std::iter::once(&guest.program).chain(&guest.files) {
+            let path = file.to_string_lossy().into_owned();
+            if self.mount.iter().any(|mount| mount.target() == path) {
+                continue;
+            }
+            let reason = "the guest's own".to_owned();
+            let execute = vec![".".to_owned()];
+            let rule =
+                Mount { kind: MountKind::ReadOnly, path, at: None, size: None, execute, optional: false, reason };
+            self.mount.push(Placed { rule, place: place.clone() });
+        }
+        self
     }
 
     /// Reads one policy without includes; `file` is for messages.
@@ -364,7 +460,9 @@ impl Policy {
     /// With the file, the line and what is wrong.
     pub fn parse(file: &str, text: &str) -> Result<Self, PolicyError> {
         let policy = read::policy(file, text, &shipped::included)?;
-        check::check(&policy)?;
+        for mode in [Mode::Jit, Mode::Jitless] {
+            check::check(&policy.clone().only(mode))?;
+        }
         Ok(policy)
     }
 
@@ -393,6 +491,16 @@ mod tests {
             assert_eq!(policy.role, role);
             let calls = policy.calls().len();
             assert!(calls <= policy.budget as usize, "{role}: {calls} system calls, the budget is {}", policy.budget);
+        }
+    }
+
+    #[test]
+    fn the_published_schema_is_that_of_the_files() {
+        let schema = serde_json::to_string_pretty(&schemars::schema_for!(read::File)).unwrap() + "\n";
+        if std::env::var_os("REGEN_WRITE_SCHEMA").is_some() {
+            std::fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/policy.schema.json"), &schema).unwrap();
+        } else {
+            assert_eq!(schema, SCHEMA, "write it anew: REGEN_WRITE_SCHEMA=1 ./x test -p regen-sandbox schema");
         }
     }
 

@@ -3,12 +3,14 @@
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::{Allow, Env, Limit, Mount, Namespaces, Place, Placed, Policy, PolicyError, Refuse, Tcp};
+use super::{Allow, Env, Limit, Memory, Mount, Namespaces, Place, Placed, Policy, PolicyError, Refuse, Tcp};
+use sha2::{Digest, Sha256};
 
 /// One file as it is written. A file that is included has rules only.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
-struct File {
+pub(super) struct File {
     #[serde(default)]
     role: String,
     #[serde(default)]
@@ -16,6 +18,7 @@ struct File {
     #[serde(default)]
     program: String,
     #[serde(default)]
+    #[cfg_attr(test, schemars(with = "Vec<String>"))]
     include: Vec<Spanned<String>>,
     #[serde(default)]
     superset: Vec<String>,
@@ -28,16 +31,24 @@ struct File {
     #[serde(default)]
     namespaces: Option<Namespaces>,
     #[serde(default)]
+    memory: Option<Memory>,
+    #[serde(default)]
+    #[cfg_attr(test, schemars(with = "Vec<Mount>"))]
     mount: Vec<Spanned<Mount>>,
     #[serde(default)]
+    #[cfg_attr(test, schemars(with = "Vec<Tcp>"))]
     tcp: Vec<Spanned<Tcp>>,
     #[serde(default)]
+    #[cfg_attr(test, schemars(with = "Vec<Allow>"))]
     allow: Vec<Spanned<Allow>>,
     #[serde(default)]
+    #[cfg_attr(test, schemars(with = "Vec<Refuse>"))]
     refuse: Vec<Spanned<Refuse>>,
     #[serde(default)]
+    #[cfg_attr(test, schemars(with = "Vec<Env>"))]
     env: Vec<Spanned<Env>>,
     #[serde(default)]
+    #[cfg_attr(test, schemars(with = "Vec<Limit>"))]
     limit: Vec<Spanned<Limit>>,
 }
 
@@ -60,6 +71,8 @@ pub(super) fn policy(file: &str, text: &str, included: &Included) -> Result<Poli
         landlock_abi: parsed.landlock_abi,
         landlock_minimum: parsed.landlock_minimum,
         namespaces,
+        memory: parsed.memory.clone(),
+        sha256: String::new(),
         mount: Vec::new(),
         tcp: Vec::new(),
         allow: Vec::new(),
@@ -67,6 +80,7 @@ pub(super) fn policy(file: &str, text: &str, included: &Included) -> Result<Poli
         env: Vec::new(),
         limit: Vec::new(),
     };
+    let mut hash = Sha256::new();
     for include in &parsed.include {
         let line = line_of(text, include.span().start);
         let name = include.get_ref();
@@ -82,8 +96,11 @@ pub(super) fn policy(file: &str, text: &str, included: &Included) -> Result<Poli
         if !inner_parsed.include.is_empty() {
             return Err(wrong(line, format!("“{name}.toml” includes another file: one level is the most")));
         }
+        hash.update(inner);
         add(&mut policy, &inner_file, inner, inner_parsed);
     }
+    hash.update(text);
+    policy.sha256 = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
     add(&mut policy, file, text, parsed);
     Ok(policy)
 }

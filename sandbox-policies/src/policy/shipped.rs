@@ -2,15 +2,16 @@
 
 use std::path::Path;
 
-use sha2::{Digest, Sha256};
-
-use super::{Policy, PolicyError, looser};
+use super::{Mode, Policy, PolicyError, looser};
 
 /// Every role with a policy.
 pub const ROLES: [&str; 9] =
     ["broker", "launcher", "jail", "tab-host", "net-daemon", "agent-daemon", "ui-shell", "agent-worker", "dumper"];
 /// Where an administrator's policies are.
 pub const ADMINISTRATORS: &str = "/etc/regen/sandbox-policies";
+
+/// The JSON Schema of policy files.
+pub const SCHEMA: &str = include_str!("../../policy.schema.json");
 
 const FILES: [(&str, &str); 12] = [
     ("broker", include_str!("../../broker.toml")),
@@ -41,7 +42,7 @@ pub(super) fn included(name: &str) -> Result<&'static str, Vec<&'static str>> {
 ///
 /// # Errors
 /// For an unknown role, a file with a mistake, or an administrator's file that is looser.
-pub fn load(role: &str) -> Result<Policy, PolicyError> {
+pub(super) fn load(role: &str) -> Result<Policy, PolicyError> {
     let text = text(role).filter(|_| ROLES.contains(&role)).ok_or_else(|| PolicyError::UnknownRole(role.to_owned()))?;
     let shipped = Policy::parse(&format!("{role}.toml"), text)?;
     let file = Path::new(ADMINISTRATORS).join(format!("{role}.toml"));
@@ -61,15 +62,6 @@ pub fn load(role: &str) -> Result<Policy, PolicyError> {
 ///
 /// # Errors
 /// As for [`load`].
-pub fn all() -> Result<Vec<Policy>, PolicyError> {
-    ROLES.iter().map(|role| load(role)).collect()
-}
-
-/// SHA-256 of a role's policy, with everything that it includes, in hexadecimal.
-#[must_use]
-pub fn digest(policy: &Policy) -> String {
-    let mut hash = Sha256::new();
-    // A debug rendering holds every rule, reason and place.
-    hash.update(format!("{policy:?}"));
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+pub fn all(mode: Mode) -> Result<Vec<Policy>, PolicyError> {
+    ROLES.iter().map(|role| Policy::in_mode(role, mode)).collect()
 }

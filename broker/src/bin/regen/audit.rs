@@ -51,9 +51,10 @@ fn print_entry(Entry { hash, entry }: &Entry, output: Output) {
     let details =
         fields.iter().filter(|(name, value)| !["n", "time_ms", "event"].contains(&name.as_str()) && !value.is_null());
     let details: Vec<String> = details.map(|(name, value)| format!("{name}={}", text(value))).collect();
-    let seconds = fields.get("time_ms").and_then(Value::as_u64).unwrap_or(0) / 1000;
+    let since = Duration::from_millis(fields.get("time_ms").and_then(Value::as_u64).unwrap_or(0));
+    let time = humantime::format_rfc3339_millis(std::time::UNIX_EPOCH + since);
     let event = fields.get("event").map(text).unwrap_or_default();
-    println!("{seconds} {event:<13} {}", details.join(" "));
+    println!("{time} {event:<13} {}", details.join(" "));
 }
 
 pub(crate) async fn verify(folder: Option<&Path>, output: Output) -> Result<(), Failure> {

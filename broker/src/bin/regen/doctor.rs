@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use regen_broker::profile::Profile;
 use regen_proto::control::v1::StatusRequest;
-use regen_sandbox::policy::{self, Policy};
+use regen_sandbox::policy::{self, Mode, Policy};
 use serde_json::json;
 
 use crate::arguments::Output;
@@ -76,7 +76,7 @@ fn apparmor() -> Finding {
         well: !restricted || rustix::process::geteuid().is_root(),
         found: if restricted { "it restricts user namespaces" } else { "it does not restrict user namespaces" }
             .to_owned(),
-        remedy: "sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0, or give regen-broker an AppArmor profile with `userns,`",
+        remedy: "sudo ./x setup (it installs an AppArmor profile for Regen's programs), or sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0",
     }
 }
 
@@ -94,7 +94,8 @@ fn kernel_version() -> Finding {
 
 fn landlock() -> Finding {
     let version = regen_sandbox::sys::landlock_version();
-    let least = policy::all().map_or(0, |all| all.iter().map(|policy| policy.landlock_minimum).max().unwrap_or(0));
+    let least =
+        policy::all(Mode::Jit).map_or(0, |all| all.iter().map(|policy| policy.landlock_minimum).max().unwrap_or(0));
     let shortfall = Policy::of("tab-host").ok().and_then(|policy| regen_sandbox::landlock::shortfall(&policy, version));
     let found =
         if version == 0 { "this kernel has none, or it is off".to_owned() } else { format!("version {version}") };
@@ -118,7 +119,7 @@ fn seccomp() -> Finding {
 }
 
 fn policies() -> Finding {
-    let all = policy::all();
+    let all = policy::all(Mode::Jit);
     Finding {
         name: "policies",
         well: all.is_ok(),

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::fs::OpenOptions;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
@@ -33,7 +33,11 @@ pub(crate) async fn launch(mut browser: BrowserOptions, detach: bool, output: Ou
         eprintln!("regen: there is no display (neither WAYLAND_DISPLAY nor DISPLAY is set): starting headless");
         browser.headless = true;
     }
-    if detach { start_detached(&browser, output).await } else { Err(become_broker(&browser)) }
+    if detach {
+        render::started(&start_detached(&browser).await?, output);
+        return Ok(ExitCode::SUCCESS);
+    }
+    Err(become_broker(&browser))
 }
 
 fn has_display() -> bool {
@@ -58,8 +62,14 @@ async fn open_there(
     Ok(ExitCode::SUCCESS)
 }
 
+/// The folder of all of Regen's programs: this one's.
+pub(crate) fn programs() -> std::io::Result<PathBuf> {
+    let own = std::env::current_exe()?;
+    Ok(own.parent().unwrap_or(Path::new("/")).to_path_buf())
+}
+
 fn broker_program() -> Result<PathBuf, Failure> {
-    let program = std::env::current_exe()?.with_file_name("regen-broker");
+    let program = programs()?.join("regen-broker");
     if program.exists() {
         Ok(program)
     } else {
@@ -82,7 +92,8 @@ fn become_broker(browser: &BrowserOptions) -> Failure {
     }
 }
 
-async fn start_detached(browser: &BrowserOptions, output: Output) -> Result<ExitCode, Failure> {
+/// A browser that goes on when this command ends.
+pub(crate) async fn start_detached(browser: &BrowserOptions) -> Result<StatusReply, Failure> {
     let complaints = tempfile()?;
     let mut command = broker_command(browser, &[])?;
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(complaints.try_clone()?).process_group(0);
@@ -92,8 +103,7 @@ async fn start_detached(browser: &BrowserOptions, output: Output) -> Result<Exit
         if let Ok(mut client) = Client::connect(browser.profile.as_deref()).await
             && let Ok(status) = client.api.status(StatusRequest { memory: false }).await
         {
-            render::started(&status.into_inner(), output);
-            return Ok(ExitCode::SUCCESS);
+            return Ok(status.into_inner());
         }
         if let Some(status) = child.try_wait()? {
             let said = read_back(complaints)?;

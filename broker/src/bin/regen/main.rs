@@ -1,7 +1,7 @@
 //! `regen`: starts the browser, and says everything to a running one that a person or a CI job wants to say.
 //!
 //! Exit codes: 0 done · 1 it failed, and stderr says why · 2 wrong usage · 3 no browser runs on this profile ·
-//! 4 no such tab or process · 5 the time was up.
+//! 4 no such tab or process · 5 the time was up. `policy exec` ends as its program does.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line talks to its user")]
 
 mod arguments;
@@ -10,7 +10,6 @@ mod client;
 mod doctor;
 mod keys;
 mod launch;
-mod oci;
 mod policy;
 mod render;
 mod tab;
@@ -18,6 +17,7 @@ mod tab;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
+use regen_broker::launcher::{self, Forked};
 use regen_proto::control::v1::{
     KillRequest, LogsRequest, QuitRequest, SessionAction, SessionRequest, StatusRequest, kill_request,
 };
@@ -28,17 +28,30 @@ use client::{Client, Failure};
 fn main() -> ExitCode {
     regen_sandbox::sys::end_on_broken_pipe();
     let arguments = Arguments::parse();
+    // Before there is a runtime: a fork takes only the calling thread along.
+    let launchers = match &arguments.command {
+        Some(Command::Policy(command)) => policy::launchers(command),
+        _ => 0,
+    };
+    let launchers = match (0..launchers).map(|_| sandboxes_launcher()).collect::<Result<Vec<_>, _>>() {
+        Ok(launchers) => launchers,
+        Err(error) => return Failure::from(error).report(),
+    };
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return Failure::Other(error.to_string()).report(),
     };
-    match runtime.block_on(run(arguments)) {
+    match runtime.block_on(run(arguments, launchers)) {
         Ok(code) => code,
         Err(failure) => failure.report(),
     }
 }
 
-async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
+fn sandboxes_launcher() -> std::io::Result<Forked> {
+    launcher::fork(&launch::programs()?)
+}
+
+async fn run(arguments: Arguments, launchers: Vec<Forked>) -> Result<ExitCode, Failure> {
     let Arguments { command, browser, detach, json } = arguments;
     let output = if json { Output::Json } else { Output::Text };
     let profile = browser.profile.clone();
@@ -83,7 +96,7 @@ async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Some(Command::Audit { command: Some(AuditCommand::Verify), .. }) => {
             audit::verify(profile.as_deref(), output).await?;
         }
-        Some(Command::Policy(command)) => return policy::run(command, profile.as_deref(), output).await,
+        Some(Command::Policy(command)) => return policy::run(command, launchers, profile.as_deref(), output).await,
         Some(Command::Doctor) => return Ok(doctor::run(profile.as_deref(), output).await),
         Some(Command::Completions { shell }) => {
             clap_complete::generate(shell, &mut Arguments::command(), "regen", &mut std::io::stdout());

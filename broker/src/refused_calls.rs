@@ -6,18 +6,16 @@
 
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use regen_proto::kernel_channel;
 use regen_sandbox::policy::Policy;
-use regen_sandbox::seccomp;
+use regen_sandbox::seccomp::{self, Decision};
 use regen_sandbox::sys::{self, Notification};
 use tokio::io::Interest;
-use tokio::sync::mpsc;
 
-use super::Input;
-use super::child::ChildId;
+use crate::coverage::Coverage;
 
 /// Answers that are given at once; later ones wait their turn.
 const AT_ONCE: u32 = 40;
@@ -28,16 +26,17 @@ const FORGIVEN: Duration = Duration::from_secs(10);
 
 /// One refused call, for the log and whoever reads it.
 #[derive(Debug, Clone)]
-pub(crate) struct RefusedCall {
+pub struct RefusedCall {
     /// As the broker sees it.
-    pub(crate) pid: i32,
+    pub pid: i32,
     /// By name.
-    pub(crate) call: String,
-    pub(crate) arguments: [u64; 6],
+    pub call: String,
+    /// As the process gave them.
+    pub arguments: [u64; 6],
     /// How often this child has tried this call.
-    pub(crate) times: u64,
+    pub times: u64,
     /// What the policy says of it.
-    pub(crate) rule: String,
+    pub rule: String,
 }
 
 impl std::fmt::Display for RefusedCall {
@@ -47,16 +46,27 @@ impl std::fmt::Display for RefusedCall {
     }
 }
 
-/// Answers for one child until it is gone. `arrives` is where its listener comes from.
-pub(crate) fn answer_for(child: ChildId, policy: Arc<Policy>, arrives: OwnedFd, inbox: mpsc::Sender<Input>) {
+/// How the calls that a filter asks about are answered.
+#[derive(Debug, Clone)]
+pub enum Manner {
+    /// Refused, slower when there are many.
+    Paced,
+    /// Refused, at once: nothing else waits for this broker.
+    AtOnce,
+    /// Everything is allowed but what the policy refuses quietly, and written down.
+    Watched(Arc<Mutex<Coverage>>),
+}
+
+/// Answers for one child until it is gone. `arrives` is where its listener comes from; each refused call goes to `tell`.
+pub fn answer_for(policy: Arc<Policy>, arrives: OwnedFd, manner: Manner, tell: impl Fn(RefusedCall) + Send + 'static) {
     tokio::spawn(async move {
-        if let Err(error) = answer(child, &policy, arrives, &inbox).await {
+        if let Err(error) = answer(&policy, arrives, &manner, tell).await {
             tracing::error!("a filter's listener: {error}");
         }
     });
 }
 
-async fn answer(child: ChildId, policy: &Policy, arrives: OwnedFd, inbox: &mpsc::Sender<Input>) -> std::io::Result<()> {
+async fn answer(policy: &Policy, arrives: OwnedFd, manner: &Manner, tell: impl Fn(RefusedCall)) -> std::io::Result<()> {
     rustix::io::ioctl_fionbio(&arrives, true)?;
     let arrives = kernel_channel::register(arrives)?;
     let listener = arrives.async_io(Interest::READABLE, sys::receive_descriptor).await?;
@@ -71,17 +81,32 @@ async fn answer(child: ChildId, policy: &Policy, arrives: OwnedFd, inbox: &mpsc:
             sys::Next::Gone => return Ok(()),
             sys::Next::Call(call) => {
                 drop(ready);
+                if let Manner::Watched(coverage) = manner {
+                    watch(policy, listener.get_ref(), &call, coverage)?;
+                    continue;
+                }
                 if book.is_granted(&call) {
                     sys::let_through(listener.get_ref(), &call)?;
                     continue;
                 }
-                let refused = book.enter(policy, &call);
-                // What is left out is counted: see `times`.
-                let _ = inbox.try_send(Input::RefusedCall { child, refused });
-                tokio::time::sleep(book.patience(Instant::now())).await;
-                sys::refuse(listener.get_ref(), &call)?;
+                tell(book.enter(policy, &call));
+                if matches!(manner, Manner::Paced) {
+                    tokio::time::sleep(book.patience(Instant::now())).await;
+                }
+                sys::refuse(listener.get_ref(), &call, rustix::io::Errno::PERM.raw_os_error())?;
             }
         }
+    }
+}
+
+fn watch(policy: &Policy, listener: &OwnedFd, call: &Notification, coverage: &Mutex<Coverage>) -> std::io::Result<()> {
+    let name = seccomp::name_of(call.number);
+    let decision = seccomp::decide(policy, &name, &call.arguments);
+    // A poisoned count is still a count.
+    coverage.lock().unwrap_or_else(PoisonError::into_inner).note(&name, &call.arguments, &decision);
+    match decision {
+        Decision::Refused { errno, .. } => sys::refuse(listener, call, errno),
+        Decision::Allowed(_) | Decision::Notified => sys::let_through(listener, call),
     }
 }
 
@@ -102,6 +127,7 @@ impl Book {
         Self { granted: granted.collect(), tried: HashMap::new(), recently: 0, last: Instant::now() }
     }
 
+    /// Allowed a number of times, and this is one of them.
     fn is_granted(&mut self, call: &Notification) -> bool {
         match self.granted.get_mut(&seccomp::name_of(call.number)) {
             Some(left) if *left > 0 => {
@@ -131,7 +157,8 @@ impl Book {
 }
 
 /// The first few are told, then each time that their number has doubled: enough to see it, too few to drown in it.
-pub(crate) fn is_worth_telling(times: u64) -> bool {
+#[must_use]
+pub fn is_worth_telling(times: u64) -> bool {
     times <= 3 || (times.is_power_of_two() && times >= 16)
 }
 

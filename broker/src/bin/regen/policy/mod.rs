@@ -1,15 +1,24 @@
 //! `regen policy`: what every process may do, and whether the kernel enforces it right now.
 
+mod exec;
+mod learn;
+mod live;
+mod oci;
+mod probe;
+mod probe_report;
+mod sandboxes;
+
 use std::process::ExitCode;
 
-use regen_proto::control::v1::{StatusReply, StatusRequest};
-use regen_sandbox::policy::{self, Difference, Policy, PolicyError};
+use regen_broker::launcher::Forked;
+use regen_proto::control::v1::StatusRequest;
+use regen_sandbox::policy::{self, Difference, Mode, Policy, PolicyError};
 use regen_sandbox::seccomp::{self, Verdict};
-use regen_sandbox::verify::{self, Report};
 use serde_json::json;
 
 use crate::arguments::{Output, PolicyCommand};
 use crate::client::{Client, Failure};
+use crate::launch;
 use crate::render::print_json;
 
 impl From<PolicyError> for Failure {
@@ -18,31 +27,62 @@ impl From<PolicyError> for Failure {
     }
 }
 
+/// Launchers that a command needs for sandboxes of its own. They are forked while this process has one thread.
+pub(crate) fn launchers(command: &PolicyCommand) -> usize {
+    match command {
+        PolicyCommand::Exec(_) => 1,
+        PolicyCommand::Learn(learn) => usize::from(learn.guest),
+        // The second is for what runs while the first one's guest takes all it can get.
+        PolicyCommand::Probe { .. } => 2,
+        PolicyCommand::List
+        | PolicyCommand::Show { .. }
+        | PolicyCommand::Diff { .. }
+        | PolicyCommand::Explain { .. }
+        | PolicyCommand::Verify { .. }
+        | PolicyCommand::Coverage { .. }
+        | PolicyCommand::Schema => 0,
+    }
+}
+
 pub(crate) async fn run(
     command: PolicyCommand,
+    launchers: Vec<Forked>,
     profile: Option<&std::path::Path>,
     output: Output,
 ) -> Result<ExitCode, Failure> {
     match command {
         PolicyCommand::List => list(output)?,
-        PolicyCommand::Show { role, oci: true } => print_json(&crate::oci::config(&role_policy(&role)?)),
-        PolicyCommand::Show { role, oci: false } => show(&role, output)?,
+        PolicyCommand::Show { role, jitless, oci: true } => {
+            print_json(&oci::config(&role_policy(&role, mode(jitless))?, &launch::programs()?))
+        }
+        PolicyCommand::Show { role, jitless, oci: false } => show(&role, mode(jitless), output)?,
         PolicyCommand::Diff { first, second } => {
-            let differences = policy::differences(&role_policy(&first)?, &role_policy(&second)?);
+            let differences = policy::differences(&role_policy(&first, Mode::Jit)?, &role_policy(&second, Mode::Jit)?);
             return Ok(diff(&first, &second, &differences, output));
         }
         PolicyCommand::Explain { role, call } => explain(&role, &call, output)?,
         PolicyCommand::Verify { pid } => {
             let mut client = Client::connect(profile).await?;
             let status = client.api.status(StatusRequest { memory: false }).await?.into_inner();
-            return verified(&status, pid, output);
+            return live::verified(&status, pid, output);
         }
+        PolicyCommand::Probe { role, junit, markdown } => {
+            return probe::run(launchers, role.as_deref(), junit.as_deref(), markdown, output).await;
+        }
+        PolicyCommand::Exec(order) => return exec::run(launchers, order).await,
+        PolicyCommand::Learn(order) => return learn::run(launchers, order, output).await,
+        PolicyCommand::Coverage { role, reset } => learn::coverage(role.as_deref(), reset, output)?,
+        PolicyCommand::Schema => print!("{}", policy::SCHEMA),
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn role_policy(role: &str) -> Result<Policy, Failure> {
-    Policy::of(role).map_err(|error| match error {
+fn mode(jitless: bool) -> Mode {
+    if jitless { Mode::Jitless } else { Mode::Jit }
+}
+
+fn role_policy(role: &str, mode: Mode) -> Result<Policy, Failure> {
+    Policy::in_mode(role, mode).map_err(|error| match error {
         PolicyError::UnknownRole(_) => Failure::NotFound(error.to_string()),
         PolicyError::Syntax { .. } | PolicyError::Rule { .. } | PolicyError::Looser { .. } | PolicyError::Io { .. } => {
             Failure::Other(error.to_string())
@@ -51,14 +91,14 @@ fn role_policy(role: &str) -> Result<Policy, Failure> {
 }
 
 fn list(output: Output) -> Result<(), Failure> {
-    let policies = policy::all()?;
+    let policies = policy::all(Mode::Jit)?;
     if output == Output::Json {
         let all: Vec<_> = policies
             .iter()
             .map(|policy| {
                 json!({
                     "role": policy.role, "summary": policy.summary, "system_calls": policy.calls().len(),
-                    "budget": policy.budget, "mounts": policy.mount.len(), "sha256": policy::digest(policy),
+                    "budget": policy.budget, "mounts": policy.mount.len(), "sha256": policy.sha256,
                 })
             })
             .collect();
@@ -67,22 +107,25 @@ fn list(output: Output) -> Result<(), Failure> {
     }
     println!("{:<14} {:>12} {:>7}  SHA-256       SUMMARY", "ROLE", "CALLS/BUDGET", "MOUNTS");
     for policy in &policies {
-        let digest: String = policy::digest(policy).chars().take(12).collect();
+        let digest: String = policy.sha256.chars().take(12).collect();
         let calls = format!("{}/{}", policy.calls().len(), policy.budget);
         println!("{:<14} {calls:>12} {:>7}  {digest}  {}", policy.role, policy.mount.len(), policy.summary);
     }
     Ok(())
 }
 
-fn show(role: &str, output: Output) -> Result<(), Failure> {
-    let policy = role_policy(role)?;
+fn show(role: &str, mode: Mode, output: Output) -> Result<(), Failure> {
+    let policy = role_policy(role, mode)?;
     if output == Output::Json {
         print_json(&serde_json::to_value(&policy).map_err(|error| Failure::Other(error.to_string()))?);
         return Ok(());
     }
-    println!("{} · {}\nprogram {} · policy {}\n", policy.role, policy.summary, policy.program, policy::digest(&policy));
+    println!("{} · {}\nprogram {} · policy {}\n", policy.role, policy.summary, policy.program, policy.sha256);
     let namespaces: Vec<&str> = policy.namespaces.new.iter().map(|namespace| namespace.file()).collect();
     println!("namespaces of its own: {}\n    {}\n", namespaces.join(" "), policy.namespaces.reason);
+    if let Some(memory) = &policy.memory {
+        println!("memory: oom_score_adj {}\n    {}\n", memory.oom_score_adj, memory.reason);
+    }
     println!("file view");
     for mount in &policy.mount {
         let size = mount.size.as_deref().map(|size| format!(" ({size})")).unwrap_or_default();
@@ -148,7 +191,7 @@ fn diff(first: &str, second: &str, differences: &[Difference], output: Output) -
 }
 
 fn explain(role: &str, call: &str, output: Output) -> Result<(), Failure> {
-    let policy = role_policy(role)?;
+    let policy = role_policy(role, Mode::Jit)?;
     if !seccomp::is_known(call) {
         let names = seccomp::names();
         let close: Vec<&String> = names.iter().filter(|name| name.contains(call)).take(5).collect();
@@ -184,58 +227,4 @@ fn explain(role: &str, call: &str, output: Output) -> Result<(), Failure> {
         Verdict::Notified => println!("{call} is not allowed in {role}: it fails with EPERM, and the broker is told"),
     }
     Ok(())
-}
-
-fn verified(status: &StatusReply, only: Option<i32>, output: Output) -> Result<ExitCode, Failure> {
-    let broker = status.broker.as_ref().map_or(0, |broker| broker.pid);
-    let gone = |pid: i32| {
-        move |error: std::io::Error| Failure::NotFound(format!("process {pid} cannot be looked at: {error}"))
-    };
-    let mut processes: Vec<(String, i32)> = Vec::new();
-    for process in status.processes.iter().filter(|process| process.pid > 0) {
-        processes.push((process.role.clone(), process.pid));
-        processes.extend(process.helpers.iter().map(|helper| (process.role.clone(), helper.pid)));
-        if process.role != "broker" {
-            processes.push(("jail".to_owned(), verify::jail_of(process.pid).map_err(gone(process.pid))?));
-        }
-    }
-    if let Some(launcher) = verify::launcher_of(broker).map_err(gone(broker))? {
-        processes.push(("launcher".to_owned(), launcher));
-    }
-    if let Some(pid) = only {
-        processes.retain(|(_, other)| *other == pid);
-        if processes.is_empty() {
-            return Err(Failure::NotFound(format!("process {pid} is not one of this browser's; see `regen status`")));
-        }
-    }
-    let mut reports = Vec::new();
-    for (role, pid) in processes {
-        reports.push(verify::verify(&role_policy(&role)?, pid, broker).map_err(gone(pid))?);
-    }
-    if output == Output::Json {
-        print_json(&json!(
-            reports.iter().map(|report| json!({ "holds": report.holds(), "process": report })).collect::<Vec<_>>()
-        ));
-    } else {
-        reports.iter().for_each(print_report);
-    }
-    let drift = reports.iter().filter(|report| !report.holds()).count();
-    if output == Output::Text {
-        println!("{} processes, {drift} of them not as their policy has it", reports.len());
-    }
-    Ok(ExitCode::from(u8::from(drift > 0)))
-}
-
-fn print_report(report: &Report) {
-    let kinds: Vec<String> = report.descriptors.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
-    println!("{} {} {}", report.role, report.pid, report.program);
-    for check in &report.checks {
-        let mark = if check.holds { "ok   " } else { "DRIFT" };
-        let wanted = if check.holds { String::new() } else { format!("   (wanted: {})", check.wanted) };
-        println!("  {mark} {:<36} {}{wanted}", check.name, check.found);
-    }
-    if let Some(lacks) = &report.lacks {
-        println!("  lacks {:<36} {lacks}", "optional");
-    }
-    println!("        {:<36} {}\n", "open descriptors", kinds.join(", "));
 }

@@ -1,16 +1,22 @@
 //! A policy as an OCI runtime configuration, for tools that read those. What OCI has no words for (Landlock, the broker's
 //! answers to refused calls) is left out, and the sandbox is the stricter for it: what would be asked is refused.
 
+use std::path::Path;
+
 use regen_sandbox::policy::{Condition, Limit, Mount, MountKind, Namespace, Policy, Resource};
+use regen_sandbox::seccomp::errno;
 use regen_sandbox::seccomp::{self, Comparison};
 use regen_sandbox::spawn::{INSIDE_ID, outside_id};
-use regen_sandbox::{filled, seccomp::errno};
+use regen_sandbox::{DEVICES, filled};
 use serde_json::{Value, json};
 
 /// The version of the specification whose words are used.
 const VERSION: &str = "1.0.2";
 
-pub(crate) fn config(policy: &Policy) -> Value {
+/// Who sets up the namespace, on the outside.
+const SETUP: u32 = 61_599;
+
+pub(crate) fn config(policy: &Policy, programs: &Path) -> Value {
     let env: Vec<String> =
         policy.env.iter().filter_map(|env| Some(format!("{}={}", env.name, env.value.as_deref()?))).collect();
     let empty: [&str; 0] = [];
@@ -18,7 +24,11 @@ pub(crate) fn config(policy: &Policy) -> Value {
         "bounding": empty, "effective": empty, "inheritable": empty, "permitted": empty, "ambient": empty,
     });
     let outside = outside_id(&policy.role);
-    let map = json!([{ "containerID": INSIDE_ID, "hostID": outside, "size": 1 }]);
+    // A runtime sets up as root of the namespace, which is nobody outside either.
+    let map = json!([
+        { "containerID": 0, "hostID": SETUP, "size": 1 },
+        { "containerID": INSIDE_ID, "hostID": outside, "size": 1 },
+    ]);
     json!({
         "ociVersion": VERSION,
         "process": {
@@ -28,11 +38,12 @@ pub(crate) fn config(policy: &Policy) -> Value {
             "cwd": "/",
             "noNewPrivileges": true,
             "capabilities": capabilities,
+            "oomScoreAdj": policy.memory.as_ref().map(|memory| memory.oom_score_adj),
             "rlimits": policy.limit.iter().map(|limit| rlimit(limit)).collect::<Vec<_>>(),
         },
         "root": { "path": "rootfs", "readonly": true },
         "hostname": "regen",
-        "mounts": policy.mount.iter().filter_map(|rule| mount(rule)).collect::<Vec<_>>(),
+        "mounts": policy.mount.iter().flat_map(|rule| mounts(rule, programs)).collect::<Vec<_>>(),
         "linux": {
             "namespaces": policy.namespaces.new.iter().map(|new| json!({ "type": namespace(*new) })).collect::<Vec<_>>(),
             "uidMappings": map,
@@ -43,7 +54,7 @@ pub(crate) fn config(policy: &Policy) -> Value {
                 "syscalls": system_calls(policy),
             },
         },
-        "annotations": { "org.regen.role": policy.role, "org.regen.policy.sha256": regen_sandbox::policy::digest(policy) },
+        "annotations": { "org.regen.role": policy.role, "org.regen.policy.sha256": policy.sha256 },
     })
 }
 
@@ -65,36 +76,48 @@ fn rlimit(limit: &Limit) -> Value {
         Resource::Nproc => "RLIMIT_NPROC",
         Resource::Core => "RLIMIT_CORE",
         Resource::Fsize => "RLIMIT_FSIZE",
+        Resource::Data => "RLIMIT_DATA",
     };
     json!({ "type": name, "soft": limit.value, "hard": limit.value })
 }
 
-/// A symbolic link is no mount; whoever makes the root file system makes it.
-fn mount(mount: &Mount) -> Option<Value> {
-    let bind = |source: &str, options: &[&str]| {
+/// A symbolic link is no mount; whoever makes the root file system makes it. What only a browser can give is named in braces.
+fn mounts(mount: &Mount, programs: &Path) -> Vec<Value> {
+    let source = |path: &str| filled(&path.replace("{bin}", &programs.to_string_lossy()));
+    let bind = |path: &str, target: &str, options: &[&str]| {
         let options: Vec<&str> = ["rbind"].iter().chain(options).copied().collect();
-        json!({ "destination": filled(mount.target()), "type": "bind", "source": filled(source), "options": options })
+        json!({ "destination": filled(target), "type": "bind", "source": source(path), "options": options })
     };
-    Some(match mount.kind {
-        MountKind::Symlink => return None,
-        MountKind::ReadOnly | MountKind::File => bind(&mount.path, &["ro", "nosuid", "nodev"]),
-        MountKind::Bucket => bind("{bucket}", &["nosuid", "nodev", "noexec"]),
-        MountKind::Chosen => bind("{chosen}", &["ro", "nosuid", "nodev", "noexec"]),
-        MountKind::CaBundle => bind("{certificates}", &["ro", "nosuid", "nodev"]),
-        MountKind::Display => bind("{display}", &["ro", "nosuid", "nodev"]),
-        MountKind::Devices => bind("/dev", &["nosuid", "noexec"]),
+    let here = |path: &str, options: &[&str]| vec![bind(path, mount.target(), options)];
+    match mount.kind {
+        MountKind::Symlink => Vec::new(),
+        MountKind::ReadOnly | MountKind::File if mount.optional && !Path::new(&source(&mount.path)).exists() => {
+            Vec::new()
+        }
+        MountKind::ReadOnly | MountKind::File => here(&mount.path, &["ro", "nosuid", "nodev"]),
+        MountKind::Bucket => here("{bucket}", &["nosuid", "nodev", "noexec"]),
+        MountKind::Chosen => here("{chosen}", &["ro", "nosuid", "nodev", "noexec"]),
+        MountKind::CaBundle => here("{certificates}", &["ro", "nosuid", "nodev"]),
+        MountKind::Display => here("{display}", &["ro", "nosuid", "nodev"]),
+        MountKind::Devices => {
+            let device = |name| {
+                let path = format!("{}/{name}", mount.target());
+                bind(&path, &path, &["nosuid", "noexec"])
+            };
+            DEVICES.into_iter().map(device).collect()
+        }
         MountKind::Tmpfs => {
             let size = format!("size={}", mount.size.as_deref().unwrap_or("1M"));
-            json!({
+            vec![json!({
                 "destination": mount.target(), "type": "tmpfs", "source": "tmpfs",
                 "options": ["nosuid", "nodev", "noexec", size],
-            })
+            })]
         }
-        MountKind::Proc => json!({
+        MountKind::Proc => vec![json!({
             "destination": mount.target(), "type": "proc", "source": "proc",
             "options": ["nosuid", "nodev", "noexec", "subset=pid"],
-        }),
-    })
+        })],
+    }
 }
 
 fn system_calls(policy: &Policy) -> Vec<Value> {

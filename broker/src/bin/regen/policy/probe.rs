@@ -1,0 +1,371 @@
+//! `regen policy probe`: every attempt to get out, in every role's sandbox and outside it; and every system call.
+
+use std::fs;
+use std::io;
+use std::net::{TcpListener, UdpSocket};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixListener};
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::time::Duration;
+
+use regen_broker::launcher::Forked;
+use regen_broker::refused_calls::Manner;
+use regen_sandbox::policy::{Guest, Mode, Policy, ROLES};
+use regen_sandbox::trials::{self, Expected, Trial};
+use serde::Serialize;
+
+use super::sandboxes::{Order, Sandboxes};
+use super::{probe_report, role_policy};
+use crate::arguments::Output;
+use crate::client::Failure;
+use crate::launch;
+
+/// How long one attempt may take.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// In the last argument of a call: which call of the plan it is.
+const MARK: u64 = 0x5052_0000;
+/// How the program ends that has made every call.
+const DONE: i32 = 77;
+
+/// Where a process without a file view and namespaces of its own is held by its filter.
+const AREAS_OF_A_FILTER: [&str; 3] = ["code", "kernel", "network"];
+
+/// One way to get out.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct Attempt {
+    pub(super) area: String,
+    pub(super) name: String,
+    /// Roles that may do it by their nature, and why.
+    #[serde(skip)]
+    by_nature: Vec<(String, String)>,
+    /// It succeeds outside.
+    pub(super) proven: bool,
+}
+
+impl Attempt {
+    fn found(&self, role: &str, (contained, detail): (bool, String)) -> Finding {
+        let nature = self.by_nature.iter().find(|(other, _)| other == role);
+        let (verdict, detail) = match (contained, nature) {
+            (false, Some((_, why))) => (Verdict::ByNature, why.clone()),
+            (false, None) => (Verdict::Escaped, detail),
+            (true, _) if self.proven => (Verdict::Contained, detail),
+            (true, _) => (Verdict::NotProven, detail),
+        };
+        Finding { attempt: self.clone(), verdict, detail }
+    }
+}
+
+/// What came of it in one role.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Verdict {
+    /// It got nothing, and outside it would have.
+    Contained,
+    /// The role is there to do this.
+    ByNature,
+    /// It got nothing, and outside it gets nothing either on this kernel.
+    NotProven,
+    /// It got out.
+    Escaped,
+}
+
+/// One attempt in one role.
+#[derive(Debug, Serialize)]
+pub(super) struct Finding {
+    #[serde(flatten)]
+    pub(super) attempt: Attempt,
+    pub(super) verdict: Verdict,
+    /// The kernel's words, or why it is the role's nature.
+    pub(super) detail: String,
+}
+
+/// Everything about one role.
+#[derive(Debug, Serialize)]
+pub(super) struct RoleFindings {
+    pub(super) role: String,
+    pub(super) findings: Vec<Finding>,
+    /// System calls that were made: as each rule allows them, as each condition forbids them, and all that no rule mentions.
+    pub(super) calls_made: usize,
+    /// Those of which came something else than the policy says.
+    pub(super) calls_wrong: Vec<String>,
+}
+
+impl RoleFindings {
+    pub(super) fn holds(&self) -> bool {
+        self.calls_wrong.is_empty() && self.findings.iter().all(|finding| finding.verdict != Verdict::Escaped)
+    }
+}
+
+pub(super) async fn run(
+    launchers: Vec<Forked>,
+    only: Option<&str>,
+    junit: Option<&Path>,
+    markdown: bool,
+    output: Output,
+) -> Result<ExitCode, Failure> {
+    let mut policies = Vec::new();
+    for role in ROLES.iter().filter(|role| only.is_none_or(|only| only == **role)) {
+        policies.push(role_policy(role, Mode::Jit)?);
+    }
+    if let (Some(only), true) = (only, policies.is_empty()) {
+        role_policy(only, Mode::Jit)?;
+    }
+    let mut launchers = launchers.into_iter().enumerate().map(|(number, forked)| Sandboxes::new(forked, number));
+    let (Some(first), Some(second)) = (launchers.next(), launchers.next()) else {
+        return Err(Failure::Other("there is no launcher".to_owned()));
+    };
+    let mut laboratory =
+        Laboratory { sandboxes: first?, neighbours: second?, program: program()?, outside: Outside::new()? };
+    let mut attempts = laboratory.list()?;
+    for attempt in &mut attempts {
+        attempt.proven = laboratory.control(attempt)?;
+    }
+    let mut all = Vec::new();
+    for policy in &policies {
+        let findings = if policy.is_jailed() {
+            laboratory.jailed(policy, &attempts).await?
+        } else {
+            laboratory.locked(policy, &attempts)?
+        };
+        if output == Output::Text && !markdown {
+            probe_report::text(&findings);
+        }
+        all.push(findings);
+    }
+    if let Some(path) = junit {
+        fs::write(path, probe_report::junit(&all)?)?;
+    }
+    if markdown {
+        probe_report::markdown(&all);
+    } else if output == Output::Json {
+        crate::render::print_json(&serde_json::json!({ "holds": all.iter().all(RoleFindings::holds), "roles": all }));
+    }
+    Ok(ExitCode::from(u8::from(!all.iter().all(RoleFindings::holds))))
+}
+
+fn program() -> Result<PathBuf, Failure> {
+    let program = launch::programs()?.join("regen-probe");
+    let missing =
+        || Failure::Other(format!("{} is missing: install Regen's programs in one folder", program.display()));
+    if program.is_file() { Ok(program.clone()) } else { Err(missing()) }
+}
+
+/// What the probe wants to reach outside, if it can.
+#[derive(Debug)]
+struct Outside {
+    folder: PathBuf,
+    port: u16,
+    _tcp: TcpListener,
+    _name: UnixListener,
+    _display: UnixListener,
+    /// Left open by mistake, for whoever finds it.
+    _forgotten: fs::File,
+}
+
+impl Outside {
+    fn new() -> Result<Self, Failure> {
+        let folder = std::env::temp_dir().join(format!("regen-probe-{}", std::process::id()));
+        for part in ["profile", "other-bucket", "bucket", "home/.ssh"] {
+            fs::create_dir_all(folder.join(part))?;
+        }
+        for secret in ["other-bucket/secret", "home/.ssh/id_ed25519", "profile/store"] {
+            fs::write(folder.join(secret), "what nobody may read")?;
+        }
+        let tcp = TcpListener::bind(("127.0.0.1", 0))?;
+        let port = tcp.local_addr()?.port();
+        let datagrams = UdpSocket::bind(("127.0.0.1", port))?;
+        std::thread::Builder::new().spawn(move || answer(&datagrams))?;
+        let name = UnixListener::bind_addr(&SocketAddr::from_abstract_name(format!("regen-probe-{port}"))?)?;
+        let display = UnixListener::bind(folder.join("wayland-0"))?;
+        let forgotten = fs::File::open("/dev/null")?;
+        rustix::io::fcntl_setfd(&forgotten, rustix::io::FdFlags::empty()).map_err(io::Error::from)?;
+        Ok(Self { folder, port, _tcp: tcp, _name: name, _display: display, _forgotten: forgotten })
+    }
+}
+
+/// Every datagram gets an answer, until this command ends.
+fn answer(socket: &UdpSocket) {
+    let mut datagram = [0; 16];
+    while let Ok((size, from)) = socket.recv_from(&mut datagram) {
+        let said = datagram.get(..size).unwrap_or_default();
+        if socket.send_to(said, from).is_err() {
+            return;
+        }
+    }
+}
+
+impl Drop for Outside {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_dir_all(&self.folder) {
+            eprintln!("regen: {} stays: {error}", self.folder.display());
+        }
+    }
+}
+
+/// Where attempts are made.
+struct Laboratory {
+    sandboxes: Sandboxes,
+    /// For what runs while an attempt has taken all it can get.
+    neighbours: Sandboxes,
+    program: PathBuf,
+    outside: Outside,
+}
+
+impl Laboratory {
+    #[expect(clippy::disallowed_methods, reason = "the probe outside every sandbox, for comparison")]
+    fn outside(&self, arguments: &[&str]) -> Result<std::process::Output, Failure> {
+        Command::new(&self.program).args(arguments).output().map_err(Failure::from)
+    }
+
+    fn list(&self) -> Result<Vec<Attempt>, Failure> {
+        let listed = self.outside(&["list"])?.stdout;
+        let attempt = |line: &str| {
+            let mut fields = line.split('\t');
+            let (area, name, by_nature) = (fields.next()?, fields.next()?, fields.next()?);
+            let by_nature = by_nature.split('|').filter_map(|pair| pair.split_once('='));
+            Some(Attempt {
+                area: area.to_owned(),
+                name: name.to_owned(),
+                by_nature: by_nature.map(|(role, why)| (role.to_owned(), why.to_owned())).collect(),
+                proven: false,
+            })
+        };
+        Ok(String::from_utf8_lossy(&listed).lines().filter_map(attempt).collect())
+    }
+
+    /// Outside, in namespaces that are thrown away, it must succeed.
+    fn control(&self, attempt: &Attempt) -> Result<bool, Failure> {
+        let (port, folder) = (self.outside.port.to_string(), self.outside.folder.to_string_lossy());
+        let output = self.outside(&["control", &attempt.name, &port, &folder])?;
+        Ok(output.status.success())
+    }
+
+    fn order(&self, role: &str, arguments: &[&str]) -> Order {
+        let arguments = arguments.iter().map(|word| (*word).to_owned()).collect();
+        let guest = Guest { program: self.program.clone(), arguments, files: Vec::new() };
+        Order { role: role.to_owned(), mode: Mode::Jit, guest, manner: Manner::AtOnce, bucket: None }
+    }
+
+    async fn jailed(&mut self, policy: &Policy, attempts: &[Attempt]) -> Result<RoleFindings, Failure> {
+        let mut findings = Vec::new();
+        for attempt in attempts {
+            findings.push(self.attempt(&policy.role, attempt).await?);
+        }
+        let trials = trials::trials(policy);
+        let order = self.order(&policy.role, &["calls", &trials::plan(&trials)]);
+        let outcome = self.sandboxes.captured(&order, PATIENCE, std::future::ready(())).await?;
+        let told = |index: usize, trial: &Trial| {
+            let mark = MARK + index as u64;
+            outcome.refused.iter().any(|call| {
+                let [.., last] = call.arguments;
+                // A call without arguments has whatever stood there.
+                let is_marked = last == mark || call.arguments == trial.arguments || trial.call == "vfork";
+                call.call == trial.call && is_marked
+            })
+        };
+        let mut wrong = Vec::new();
+        let said = said(&outcome.said);
+        for (index, trial) in trials.iter().enumerate() {
+            let right = |errno: i32| match trial.expected {
+                Expected::Allowed => !told(index, trial),
+                Expected::Refused(wanted) => errno == wanted && !told(index, trial),
+                Expected::Notified => errno == EPERM && told(index, trial),
+            };
+            judge(trial, said.get(&index).copied(), right, &mut wrong);
+        }
+        end(outcome.end.status, &mut wrong);
+        Ok(RoleFindings { role: policy.role.clone(), findings, calls_made: trials.len(), calls_wrong: wrong })
+    }
+
+    async fn attempt(&mut self, role: &str, attempt: &Attempt) -> Result<Finding, Failure> {
+        let (port, folder) = (self.outside.port.to_string(), self.outside.folder.to_string_lossy().into_owned());
+        let order = self.order(role, &["attempt", &attempt.name, &port, &folder]);
+        let neighbour = self.order(role, &["neighbour"]);
+        let mut harmed = None;
+        let neighbours = &mut self.neighbours;
+        let meanwhile = async {
+            let outcome = neighbours.captured(&neighbour, PATIENCE, std::future::ready(())).await;
+            harmed = match outcome {
+                Ok(outcome) if outcome.said.contains("OUTCOME got") => None,
+                Ok(outcome) => Some(format!("a neighbour was harmed: {} {}", outcome.end.cause, outcome.said.trim())),
+                Err(failure) => Some(format!("no neighbour could be started: {failure}")),
+            };
+        };
+        let outcome = self.sandboxes.captured(&order, PATIENCE, meanwhile).await?;
+        let found = contained(&outcome.said, outcome.late, outcome.end.status.unwrap_or(0));
+        Ok(attempt.found(role, harmed.map_or(found, |harm| (false, harm))))
+    }
+
+    /// A role without a sandbox has a filter, and nothing else to get out of.
+    fn locked(&self, policy: &Policy, attempts: &[Attempt]) -> Result<RoleFindings, Failure> {
+        let mut findings = Vec::new();
+        let (port, folder) = (self.outside.port.to_string(), self.outside.folder.to_string_lossy());
+        // The launcher makes sandboxes and the jail does nothing; the broker is worth an attacker's while.
+        let worthwhile = attempts.iter().filter(|_| policy.role == "broker");
+        for attempt in worthwhile.filter(|attempt| AREAS_OF_A_FILTER.contains(&attempt.area.as_str())) {
+            let output = self.outside(&["locked-attempt", &policy.role, &attempt.name, &port, &folder])?;
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            findings.push(attempt.found(&policy.role, contained(&said, false, output.status.into_raw())));
+        }
+        let trials = trials::trials(policy);
+        let output = self.outside(&["locked", &policy.role, &trials::plan(&trials)])?;
+        let refused = if policy.role == "launcher" { ENOSYS } else { EPERM };
+        let mut wrong = Vec::new();
+        let said = said(&String::from_utf8_lossy(&output.stderr));
+        for (index, trial) in trials.iter().enumerate() {
+            let right = |errno: i32| match trial.expected {
+                Expected::Allowed => errno != refused,
+                Expected::Refused(wanted) => errno == wanted,
+                Expected::Notified => errno == refused,
+            };
+            judge(trial, said.get(&index).copied(), right, &mut wrong);
+        }
+        end(output.status.code().map(|code| code << 8), &mut wrong);
+        let role = policy.role.clone();
+        Ok(RoleFindings { role, findings, calls_made: trials.len(), calls_wrong: wrong })
+    }
+}
+
+const EPERM: i32 = rustix::io::Errno::PERM.raw_os_error();
+const ENOSYS: i32 = rustix::io::Errno::NOSYS.raw_os_error();
+
+/// Whether the attacker got nothing, and in whose words.
+fn contained(said: &str, is_late: bool, status: i32) -> (bool, String) {
+    let line = said.lines().find_map(|line| line.strip_prefix("OUTCOME "));
+    match line.and_then(|line| line.strip_prefix("contained ")) {
+        Some(words) => (true, words.to_owned()),
+        None if is_late => (false, "it did not end".to_owned()),
+        // Ended by the kernel before it could say what it got.
+        None if line.is_none() && status & 0x7f != 0 => (true, format!("ended by signal {}", status & 0x7f)),
+        None => (false, line.map_or_else(|| format!("it said nothing: {}", said.trim()), str::to_owned)),
+    }
+}
+
+/// The results of calls, by their place in the plan.
+fn said(text: &str) -> std::collections::HashMap<usize, i32> {
+    let lines = text.lines().filter_map(|line| line.strip_prefix("CALL "));
+    lines
+        .filter_map(|line| line.split_once(' '))
+        .filter_map(|(n, errno)| Some((n.parse().ok()?, errno.parse().ok()?)))
+        .collect()
+}
+
+fn judge(trial: &Trial, errno: Option<i32>, right: impl Fn(i32) -> bool, wrong: &mut Vec<String>) {
+    let Trial { call, arguments, expected, place, .. } = trial;
+    match errno {
+        Some(errno) if right(errno) => {}
+        Some(errno) => {
+            let error = io::Error::from_raw_os_error(errno);
+            wrong.push(format!("{call}{arguments:x?}: wanted {expected:?} {place}, and it ended with: {error}"));
+        }
+        None => wrong.push(format!("{call}{arguments:x?}: wanted {expected:?} {place}, and nothing was said of it")),
+    }
+}
+
+fn end(status: Option<i32>, wrong: &mut Vec<String>) {
+    if status != Some(DONE << 8) {
+        wrong.push(format!("exit_group: the program ended with status {status:?}"));
+    }
+}

@@ -1,0 +1,231 @@
+//! Sandboxes without a browser: a launcher of this command's own starts guests, and what they try is answered here.
+
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use regen_broker::launcher::{Forked, FromLauncherBody, Launcher};
+use regen_broker::refused_calls::{self, Manner, RefusedCall};
+use regen_proto::kernel_channel;
+use regen_proto::launcher::v1::{Exited, Guest as GuestWish, Spawn};
+use regen_sandbox::policy::{Guest, Mode, Policy};
+use regen_sandbox::spawn::outside_id;
+use rustix::pipe::PipeFlags;
+use rustix::process::Signal;
+use tokio::io::AsyncReadExt;
+
+use crate::client::Failure;
+
+/// What a captured guest may say; more is cut off.
+const MOST: usize = 1 << 20;
+/// What a guest says that has taken all it can get, and waits until its channel ends.
+const HOLDING: &str = "HOLDING\n";
+
+/// Starts guests, one after the other.
+#[derive(Debug)]
+pub(super) struct Sandboxes {
+    launcher: Launcher,
+    next: u64,
+    folder: PathBuf,
+}
+
+/// One guest to run.
+#[derive(Debug, Clone)]
+pub(super) struct Order {
+    pub(super) role: String,
+    pub(super) mode: Mode,
+    pub(super) guest: Guest,
+    pub(super) manner: Manner,
+    /// Its storage; a folder of this command's own otherwise.
+    pub(super) bucket: Option<PathBuf>,
+}
+
+/// How it ended.
+#[derive(Debug)]
+pub(super) struct Outcome {
+    pub(super) end: Exited,
+    /// What its policy did not allow, in order.
+    pub(super) refused: Vec<RefusedCall>,
+    /// What it said, where that was captured.
+    pub(super) said: String,
+    /// It did not end by itself in time.
+    pub(super) late: bool,
+}
+
+impl Sandboxes {
+    /// Adopts a launcher.
+    pub(super) fn new(forked: Forked, number: usize) -> Result<Self, Failure> {
+        let folder = std::env::temp_dir().join(format!("regen-policy-{}-{number}", std::process::id()));
+        fs::create_dir_all(folder.join("chosen"))?;
+        make_bucket(&folder.join("bucket"))?;
+        Ok(Self { launcher: forked.adopt()?, next: 0, folder })
+    }
+
+    /// What is inside on the outside: the storage that guests have.
+    pub(super) fn bucket(&self) -> PathBuf {
+        self.folder.join("bucket")
+    }
+
+    /// A guest on this command's own terminal, with this as its standard output. Refused calls are said as they happen.
+    pub(super) async fn attached(&mut self, order: &Order, output: impl AsFd) -> Result<Outcome, Failure> {
+        let (input, output) = (io::stdin().as_fd().try_clone_to_owned()?, output.as_fd().try_clone_to_owned()?);
+        let log = io::stderr().as_fd().try_clone_to_owned()?;
+        let _channel = self.start(order, &log, Some((&input, &output)))?;
+        let (end, refused) = self.until_the_end(order, true, std::future::pending()).await?;
+        Ok(Outcome { end, refused, said: String::new(), late: false })
+    }
+
+    /// A guest whose words are kept. While it holds what it has taken, `meanwhile` happens, once.
+    pub(super) async fn captured<F: Future<Output = ()>>(
+        &mut self,
+        order: &Order,
+        patience: Duration,
+        meanwhile: F,
+    ) -> Result<Outcome, Failure> {
+        let (read, write) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(io::Error::from)?;
+        let channel = self.start(order, &write, None)?;
+        drop(write);
+        rustix::io::ioctl_fionbio(&read, true).map_err(io::Error::from)?;
+        let pipe = tokio::net::unix::pipe::Receiver::from_owned_fd(read)?;
+        let listening = listen(pipe, channel, meanwhile);
+        let late = tokio::time::sleep(patience);
+        tokio::pin!(late);
+        let mut ran_out = false;
+        let until = async {
+            late.await;
+            ran_out = true;
+        };
+        let (ended, said) = tokio::join!(self.until_the_end(order, false, until), listening);
+        let (end, refused) = ended?;
+        Ok(Outcome { end, refused, said: said?, late: ran_out })
+    }
+
+    fn start(&mut self, order: &Order, log: &OwnedFd, stdio: Option<(&OwnedFd, &OwnedFd)>) -> Result<OwnedFd, Failure> {
+        self.next += 1;
+        let path = |path: &Path| path.to_string_lossy().into_owned();
+        let bucket = match &order.bucket {
+            Some(bucket) => {
+                make_bucket(bucket)?;
+                fs::canonicalize(bucket)?
+            }
+            None => self.bucket(),
+        };
+        let spawn = Spawn {
+            child: self.next,
+            role: order.role.clone(),
+            bucket: path(&bucket),
+            chosen: path(&self.folder.join("chosen")),
+            ca_bundle: String::new(),
+            jitless: order.mode == Mode::Jitless,
+            watched: matches!(order.manner, Manner::Watched(_)),
+            guest: Some(GuestWish {
+                program: path(&order.guest.program),
+                arguments: order.guest.arguments.clone(),
+                files: order.guest.files.iter().map(|file| path(file)).collect(),
+            }),
+        };
+        let (ours, theirs) = kernel_channel::pair()?;
+        let mut descriptors = vec![theirs.as_fd(), log.as_fd()];
+        if let Some((input, output)) = stdio {
+            descriptors.extend([input.as_fd(), output.as_fd()]);
+        }
+        let gone = |error: kernel_channel::ChannelError| Failure::Other(format!("the launcher is gone: {error}"));
+        self.launcher.spawn(spawn, &descriptors).map_err(gone)?;
+        Ok(ours)
+    }
+
+    /// Answers until the guest has ended; ends it when `late` comes first.
+    async fn until_the_end(
+        &mut self,
+        order: &Order,
+        aloud: bool,
+        late: impl Future<Output = ()>,
+    ) -> Result<(Exited, Vec<RefusedCall>), Failure> {
+        let policy = Arc::new(Policy::in_mode(&order.role, order.mode)?.with_guest(&order.guest));
+        let refused = Arc::new(Mutex::new(Vec::new()));
+        let mut jail = None;
+        tokio::pin!(late);
+        let mut is_late = false;
+        loop {
+            let news = tokio::select! {
+                news = self.launcher.next() => news,
+                () = &mut late, if !is_late => {
+                    is_late = true;
+                    if let Some(jail) = &jail {
+                        rustix::process::pidfd_send_signal(jail, Signal::KILL).map_err(io::Error::from)?;
+                    }
+                    continue;
+                }
+            };
+            match news {
+                Ok((FromLauncherBody::Spawned(_), descriptors)) => {
+                    let mut descriptors = descriptors.into_iter();
+                    jail = descriptors.next();
+                    if let Some(listener) = descriptors.next() {
+                        let (book, manner) = (Arc::clone(&refused), order.manner.clone());
+                        refused_calls::answer_for(Arc::clone(&policy), listener, manner, move |call| {
+                            if aloud && refused_calls::is_worth_telling(call.times) {
+                                eprintln!("regen: refused {call}");
+                            }
+                            book.lock().unwrap_or_else(PoisonError::into_inner).push(call);
+                        });
+                    }
+                }
+                Ok((FromLauncherBody::Failed(failed), _)) => return Err(Failure::Other(failed.reason)),
+                Ok((FromLauncherBody::Exited(end), _)) => {
+                    let refused = std::mem::take(&mut *refused.lock().unwrap_or_else(PoisonError::into_inner));
+                    return Ok((end, refused));
+                }
+                Err(error) => return Err(Failure::Other(format!("the launcher is gone: {error}"))),
+            }
+        }
+    }
+}
+
+impl Drop for Sandboxes {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_dir_all(&self.folder) {
+            eprintln!("regen: {} stays: {error}", self.folder.display());
+        }
+    }
+}
+
+/// Storage that a guest can write, whoever it is on the outside.
+fn make_bucket(bucket: &Path) -> io::Result<()> {
+    fs::create_dir_all(bucket)?;
+    if rustix::process::geteuid().is_root() {
+        let owner = outside_id("tab-host");
+        std::os::unix::fs::chown(bucket, Some(owner), Some(owner))?;
+    }
+    Ok(())
+}
+
+/// Reads until everybody in the sandbox has closed the pipe. The channel is held until the guest has taken all it can get.
+async fn listen(
+    mut pipe: tokio::net::unix::pipe::Receiver,
+    channel: OwnedFd,
+    meanwhile: impl Future<Output = ()>,
+) -> Result<String, Failure> {
+    let mut said = Vec::new();
+    let mut held = Some((channel, meanwhile));
+    let mut piece = [0; 4096];
+    loop {
+        let size = pipe.read(&mut piece).await?;
+        if size == 0 {
+            return Ok(String::from_utf8_lossy(&said).into_owned());
+        }
+        if said.len() < MOST {
+            said.extend(piece.iter().take(size));
+        }
+        if held.is_some()
+            && String::from_utf8_lossy(&said).contains(HOLDING)
+            && let Some((channel, meanwhile)) = held.take()
+        {
+            meanwhile.await;
+            drop(channel);
+        }
+    }
+}

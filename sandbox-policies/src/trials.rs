@@ -1,0 +1,210 @@
+//! Every rule of a policy as system calls to make: as it allows them, with arguments that break its conditions, and every call
+//! that no rule mentions. `regen policy probe` makes them in the role's sandbox and compares.
+
+use std::collections::BTreeSet;
+use std::str::FromStr;
+
+use crate::policy::{Condition, Policy};
+use crate::seccomp::{self, Comparison, Decision};
+
+/// One system call to make.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trial {
+    /// By name.
+    pub call: String,
+    /// On this machine.
+    pub number: i32,
+    /// Chosen so that the call does nothing where it is allowed: no such descriptor, no such address.
+    pub arguments: [u64; 6],
+    /// What must come of it.
+    pub expected: Expected,
+    /// Which rule says so; empty where none does.
+    pub place: String,
+}
+
+/// What must come of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expected {
+    /// The kernel does it, or says itself why not.
+    Allowed,
+    /// This error, and nobody is told.
+    Refused(i32),
+    /// It is refused, and the broker is told.
+    Notified,
+}
+
+/// Numbers of calls that are newer than the names that this machine's library knows.
+const NEWER: std::ops::Range<i32> = 450..480;
+/// No such descriptor, address, process or option.
+const NOTHING: u64 = u64::MAX;
+/// A process that cannot be.
+const NOBODY: u64 = 0x7fff_fff0;
+/// `CLONE_SIGHAND` alone: the kernel refuses such a clone whatever else is asked for.
+const IMPOSSIBLE_CLONE: u64 = 0x800;
+/// `FUTEX_WAKE`: an operation that there is, so that ENOSYS comes from a filter only.
+const FUTEX_WAKE: u64 = 1;
+/// Refused arguments that are tried of one call.
+const MOST: usize = 24;
+
+/// Everything to try of a policy.
+#[must_use]
+pub fn trials(policy: &Policy) -> Vec<Trial> {
+    let below = seccomp::below(policy);
+    let mut all = Vec::new();
+    let mut mentioned: BTreeSet<String> = below.iter().cloned().collect();
+    for call in &below {
+        all.extend(trial(policy, call, defaults(call), Some(Expected::Allowed)));
+    }
+    let allowed = policy.allow.iter().map(|rule| (&rule.calls, &rule.when, rule.times));
+    let refused = policy.refuse.iter().map(|rule| (&rule.calls, &rule.when, None));
+    for (calls, when, times) in allowed.chain(refused) {
+        for call in calls.iter().filter(|call| !below.contains(call)) {
+            mentioned.insert(call.clone());
+            // The one time was the start of the program that tries.
+            let expected = times.map(|_| Expected::Notified);
+            for row in seccomp::combinations(when) {
+                all.extend(trial(policy, call, satisfying(call, &row), expected));
+            }
+        }
+    }
+    for call in mentioned.iter().filter(|call| !below.contains(call)) {
+        all.extend(violating(policy, call).into_iter().filter_map(|arguments| trial(policy, call, arguments, None)));
+    }
+    let others = seccomp::names().into_iter().filter(|name| !mentioned.contains(name));
+    all.extend(others.filter_map(|call| trial(policy, &call, defaults(&call), None)));
+    let unnamed = NEWER.filter(|number| seccomp::name_of(*number).contains(' '));
+    all.extend(unnamed.map(|number| Trial {
+        call: seccomp::name_of(number),
+        number,
+        arguments: [NOTHING; 6],
+        expected: Expected::Notified,
+        place: String::new(),
+    }));
+    // What ends the process is tried by ending it.
+    all.retain(|trial| trial.call != "exit_group");
+    all
+}
+
+fn trial(policy: &Policy, call: &str, arguments: [u64; 6], expected: Option<Expected>) -> Option<Trial> {
+    let number = seccomp::number_of(call)?;
+    let (by_policy, place) = match seccomp::decide(policy, call, &arguments) {
+        Decision::Allowed(place) => (Expected::Allowed, place.to_string()),
+        Decision::Refused { place, errno } => (Expected::Refused(errno), place.to_string()),
+        Decision::Notified => (Expected::Notified, String::new()),
+    };
+    Some(Trial { call: call.to_owned(), number, arguments, expected: expected.unwrap_or(by_policy), place })
+}
+
+/// Arguments by which a call does nothing.
+fn defaults(call: &str) -> [u64; 6] {
+    let mut arguments = [NOTHING; 6];
+    let [first, second, ..] = &mut arguments;
+    match call {
+        "kill" | "tkill" => (*first, *second) = (NOBODY, 0),
+        "clone" => *first = IMPOSSIBLE_CLONE,
+        "futex" => *second = FUTEX_WAKE,
+        _ => {}
+    }
+    arguments
+}
+
+fn set(arguments: &mut [u64; 6], which: u32, value: u64) {
+    if let Some(argument) = arguments.get_mut(which as usize) {
+        *argument = value;
+    }
+}
+
+/// Arguments that fulfil these conditions, and do nothing else.
+fn satisfying(call: &str, row: &[Comparison]) -> [u64; 6] {
+    let mut arguments = defaults(call);
+    let free = if call == "clone" { IMPOSSIBLE_CLONE } else { 0 };
+    for one in row {
+        set(&mut arguments, one.argument, one.mask.map_or(one.number, |mask| (free & !mask) | one.number));
+    }
+    arguments
+}
+
+/// Arguments that no rule allows for a call whose every rule has conditions.
+fn violating(policy: &Policy, call: &str) -> Vec<[u64; 6]> {
+    let allowed = policy.allow.iter().filter(|rule| rule.calls.iter().any(|name| name == call)).map(|rule| &rule.when);
+    let refused = policy.refuse.iter().filter(|rule| rule.calls.iter().any(|name| name == call)).map(|rule| &rule.when);
+    let conditions: Vec<&Condition> = allowed.chain(refused).flatten().collect();
+    let mut rows = vec![defaults(call)];
+    for argument in conditions.iter().map(|condition| condition.arg).collect::<BTreeSet<_>>() {
+        let about = conditions.iter().filter(|condition| condition.arg == argument);
+        let values: BTreeSet<u64> = about.flat_map(|condition| condition.alternatives()).flat_map(breaking).collect();
+        let with = |row: &[u64; 6], value: u64| {
+            let mut row = *row;
+            set(&mut row, argument, if call == "clone" { value | IMPOSSIBLE_CLONE } else { value });
+            row
+        };
+        rows = rows.iter().flat_map(|row| values.iter().map(|value| with(row, *value)).collect::<Vec<_>>()).collect();
+    }
+    rows.retain(|row| !matches!(seccomp::decide(policy, call, row), Decision::Allowed(_)));
+    rows.truncate(MOST);
+    rows
+}
+
+/// Values that may break a comparison, or keep it while another argument's is broken.
+fn breaking(one: Comparison) -> Vec<u64> {
+    let Some(mask) = one.mask else { return vec![one.number, one.number + 1, 0x7fff] };
+    let bits = (0..64).map(|bit| 1_u64 << bit).filter(|bit| mask & bit != 0);
+    bits.map(|bit| one.number ^ bit).chain([one.number]).collect()
+}
+
+/// Trials as one word, for the program that makes them.
+#[must_use]
+pub fn plan(trials: &[Trial]) -> String {
+    let line = |trial: &Trial| {
+        let arguments: Vec<String> = trial.arguments.iter().map(|value| format!("{value:x}")).collect();
+        format!("{}:{}", trial.number, arguments.join(","))
+    };
+    trials.iter().map(line).collect::<Vec<_>>().join(";")
+}
+
+/// The calls of a plan, in order; nothing where it is none.
+#[must_use]
+pub fn read(plan: &str) -> Option<Vec<(i32, [u64; 6])>> {
+    let one = |text: &str| {
+        let (number, arguments) = text.split_once(':')?;
+        let arguments: Result<Vec<u64>, _> = arguments.split(',').map(|word| u64::from_str_radix(word, 16)).collect();
+        Some((i32::from_str(number).ok()?, <[u64; 6]>::try_from(arguments.ok()?).ok()?))
+    };
+    plan.split(';').map(one).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::ROLES;
+
+    #[test]
+    fn every_rule_is_tried_and_every_condition_is_broken() {
+        for role in ROLES {
+            let policy = Policy::of(role).unwrap();
+            let all = trials(&policy);
+            for rule in &policy.allow {
+                let here = |call: &&String| seccomp::number_of(call).is_some() && *call != "exit_group";
+                for call in rule.calls.iter().filter(here) {
+                    assert!(all.iter().any(|trial| trial.call == *call), "{role}: {call}");
+                    let plain = |other: &crate::policy::Allow| other.calls.contains(call) && other.when.is_empty();
+                    if !policy.allow.iter().any(|other| plain(other)) && !seccomp::below(&policy).contains(call) {
+                        let broken = |trial: &&Trial| trial.call == *call && trial.expected != Expected::Allowed;
+                        assert!(all.iter().any(|trial| broken(&trial)), "{role}: {call} is never refused");
+                    }
+                }
+            }
+            assert!(all.len() > 300, "{role}: {}", all.len());
+            let made = read(&plan(&all)).unwrap();
+            assert_eq!(made.len(), all.len());
+            assert_eq!(made.last().unwrap().1, all.last().unwrap().arguments);
+        }
+    }
+
+    #[test]
+    fn a_clone_is_tried_with_each_namespace() {
+        let all = trials(&Policy::of("tab-host").unwrap());
+        let refused = all.iter().filter(|trial| trial.call == "clone" && trial.expected == Expected::Notified);
+        assert!(refused.count() >= 8);
+    }
+}

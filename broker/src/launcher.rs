@@ -13,9 +13,9 @@ use regen_proto::kernel_channel::{self, ChannelError, Datagram, KernelChannel};
 use regen_proto::launcher::v1::{
     Exited, FromLauncher, Spawn, SpawnFailed, Spawned, ToLauncher, from_launcher, to_launcher,
 };
-use regen_sandbox::lock_down;
+use regen_sandbox::lock_down::{self, LockDownError};
 use regen_sandbox::policy::{Guest, Mode};
-use regen_sandbox::spawn::{self, Contents, End, Jailed, Launch};
+use regen_sandbox::spawn::{self, Contents, End, Jailed, Launch, SpawnError};
 use regen_sandbox::sys;
 use rustix::event::{PollFd, PollFlags};
 use rustix::process::Signal;
@@ -33,15 +33,27 @@ pub struct Launcher {
 #[derive(Debug)]
 pub struct Forked(OwnedFd);
 
+/// How a launcher starts children. There is one way; the benches have another, to tell what it costs.
+#[derive(Debug, Clone, Copy)]
+pub struct Launching {
+    /// Before the first one: the launcher gives up what it does not need.
+    pub prepare: fn() -> Result<(), LockDownError>,
+    /// One child.
+    pub spawn: fn(Launch) -> Result<Jailed, SpawnError>,
+}
+
+/// Each child in the sandbox of its role's policy.
+pub const SANDBOXED: Launching = Launching { prepare: || lock_down::enter("launcher"), spawn: spawn::spawn };
+
 /// Forks the launcher. Must be called while this process has one thread.
 ///
 /// # Errors
 /// When the system refuses a process or a socket.
-pub fn fork(programs: &Path) -> io::Result<Forked> {
+pub fn fork(programs: &Path, how: Launching) -> io::Result<Forked> {
     let (ours, theirs) = kernel_channel::pair()?;
     if sys::fork()?.is_none() {
         drop(ours);
-        let code = match run(&theirs, programs) {
+        let code = match run(&theirs, programs, how) {
             Ok(()) => 0,
             Err(error) => {
                 tracing::error!("launcher: {error}");
@@ -88,11 +100,11 @@ impl Launcher {
 }
 
 /// The launcher process. Returns when the broker is gone; its children then die with it.
-fn run(channel: &OwnedFd, programs: &Path) -> io::Result<()> {
+fn run(channel: &OwnedFd, programs: &Path, how: Launching) -> io::Result<()> {
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     // A terminal's Ctrl+C is for the broker, which ends its children in order.
     rustix::process::setsid()?;
-    lock_down::enter("launcher").map_err(io::Error::other)?;
+    (how.prepare)().map_err(io::Error::other)?;
     let mut children: HashMap<u64, Jailed> = HashMap::new();
     loop {
         let ended = wait(channel, &children)?;
@@ -104,7 +116,7 @@ fn run(channel: &OwnedFd, programs: &Path) -> io::Result<()> {
         }
         match kernel_channel::receive_now(channel.as_raw_fd()) {
             Ok(datagram) => {
-                if let Some((id, jailed)) = handle(channel, programs, datagram)? {
+                if let Some((id, jailed)) = handle(channel, programs, how, datagram)? {
                     children.insert(id, jailed);
                 }
             }
@@ -133,13 +145,18 @@ fn wait(channel: &OwnedFd, children: &HashMap<u64, Jailed>) -> io::Result<Vec<u6
     Ok(ended.collect())
 }
 
-fn handle(channel: &OwnedFd, programs: &Path, datagram: Datagram) -> io::Result<Option<(u64, Jailed)>> {
+fn handle(
+    channel: &OwnedFd,
+    programs: &Path,
+    how: Launching,
+    datagram: Datagram,
+) -> io::Result<Option<(u64, Jailed)>> {
     let Ok(ToLauncher { body: Some(to_launcher::Body::Spawn(spawn)) }) = ToLauncher::decode(datagram.bytes.as_slice())
     else {
         return Ok(None);
     };
     let child = spawn.child;
-    match start(spawn, programs, datagram.descriptors) {
+    match start(spawn, programs, how, datagram.descriptors) {
         Ok(jailed) => {
             let spawned = Spawned { child, jail_pid: jailed.pid };
             tell(channel, from_launcher::Body::Spawned(spawned), &[&jailed.pidfd, &jailed.listener])?;
@@ -152,7 +169,7 @@ fn handle(channel: &OwnedFd, programs: &Path, datagram: Datagram) -> io::Result<
     }
 }
 
-fn start(spawn: Spawn, programs: &Path, descriptors: Vec<OwnedFd>) -> Result<Jailed, String> {
+fn start(spawn: Spawn, programs: &Path, how: Launching, descriptors: Vec<OwnedFd>) -> Result<Jailed, String> {
     let mut descriptors = descriptors.into_iter();
     let (Some(channel), Some(log)) = (descriptors.next(), descriptors.next()) else {
         return Err("a spawn without its descriptors".to_owned());
@@ -173,7 +190,7 @@ fn start(spawn: Spawn, programs: &Path, descriptors: Vec<OwnedFd>) -> Result<Jai
         }),
     };
     let launch = Launch { contents, channel, log, stdio: descriptors.next().zip(descriptors.next()) };
-    spawn::spawn(launch).map_err(|error| error.to_string())
+    (how.spawn)(launch).map_err(|error| error.to_string())
 }
 
 fn tell(channel: &OwnedFd, body: from_launcher::Body, descriptors: &[&OwnedFd]) -> io::Result<()> {

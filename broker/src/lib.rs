@@ -13,5 +13,6 @@ pub mod pidfd;
 pub mod profile;
 pub mod refused_calls;
 pub mod session;
+pub mod start;
 pub mod store;
 pub mod supervisor;

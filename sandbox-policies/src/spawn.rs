@@ -92,7 +92,8 @@ pub struct Jailed {
     pub pidfd: OwnedFd,
     /// The listener of the role's filter arrives here, once.
     pub listener: OwnedFd,
-    report: OwnedFd,
+    /// How the role ended, as the jail writes it.
+    pub report: OwnedFd,
 }
 
 /// Why a child could not be started.

@@ -14,185 +14,19 @@
     reason = "a benchmark ends by panicking, and talks to its reader"
 )]
 
+mod shared;
+
 use std::collections::HashMap;
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use regen_tests::window::Display;
 use regen_tests::{Browser, MiniBrowser, process};
+use shared::{PATIENCE, Seen, Server, bound, median, processor_time, report};
 
 const RUNS: usize = 10;
-const DOCUMENTS: &str = "/usr/share/doc/python3-doc/html";
 const PAGE: &str = "/library/inspect.html";
 const SECOND: &str = "/library/functions.html";
-const BIG: usize = 200 << 20;
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Reports, and follows the server's wish to see a second page.
-const SCRIPT: &str =
-    "<script>addEventListener('load', () => requestAnimationFrame(() => requestAnimationFrame(async () => {
-  const next = await (await fetch('/done' + location.search)).text();
-  if (next) { await fetch('/leaving'); location.href = next; } })));</script>";
-
-/// Something that the server saw.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Seen {
-    Done,
-    Leaving,
-    BigStarted,
-    BigSent,
-}
-
-struct Server {
-    port: u16,
-    seen: Receiver<(Seen, Instant)>,
-    next: Arc<Mutex<String>>,
-}
-
-impl Server {
-    fn start() -> Self {
-        let first = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
-        let port = first.local_addr().unwrap().port();
-        let (tell, seen) = channel();
-        let next = Arc::new(Mutex::new(String::new()));
-        let others = (2..=8_u8).map(|n| TcpListener::bind(SocketAddr::from(([127, 0, 0, n], port))).unwrap());
-        for listener in std::iter::once(first).chain(others) {
-            let (tell, next) = (tell.clone(), Arc::clone(&next));
-            std::thread::spawn(move || {
-                for stream in listener.incoming().flatten() {
-                    let (tell, next) = (tell.clone(), Arc::clone(&next));
-                    std::thread::spawn(move || serve(&stream, &tell, &next));
-                }
-            });
-        }
-        Self { port, seen, next }
-    }
-
-    fn url(&self, number: u8, path: &str) -> String {
-        format!("http://127.0.0.{number}:{}{path}", self.port)
-    }
-
-    fn wait(&self, what: Seen) -> Instant {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            let (seen, at) =
-                self.seen.recv_timeout(left).unwrap_or_else(|_| panic!("waited {PATIENCE:?} for {what:?}"));
-            if seen == what {
-                return at;
-            }
-        }
-    }
-
-    fn forget(&self) {
-        while self.seen.try_recv().is_ok() {}
-    }
-}
-
-fn serve(stream: &TcpStream, tell: &Sender<(Seen, Instant)>, next: &Mutex<String>) {
-    let _ = stream.set_nodelay(true);
-    let mut lines = BufReader::new(stream);
-    loop {
-        let mut request = String::new();
-        if lines.read_line(&mut request).unwrap_or(0) == 0 {
-            return;
-        }
-        let mut header = String::new();
-        while lines.read_line(&mut header).unwrap_or(0) > 2 {
-            header.clear();
-        }
-        let path = request.split(' ').nth(1).unwrap_or("/").split('?').next().unwrap_or("/").to_owned();
-        let now = Instant::now();
-        let answered = match path.as_str() {
-            "/done" => {
-                let body = std::mem::take(&mut *next.lock().unwrap());
-                let _ = tell.send((Seen::Done, now));
-                respond(stream, "text/plain", body.as_bytes())
-            }
-            "/leaving" => {
-                let _ = tell.send((Seen::Leaving, now));
-                respond(stream, "text/plain", b"")
-            }
-            "/big" => big(stream, tell),
-            file => file_of(file, stream),
-        };
-        if answered.is_err() {
-            return;
-        }
-    }
-}
-
-fn respond(mut stream: &TcpStream, kind: &str, body: &[u8]) -> std::io::Result<()> {
-    write!(
-        stream,
-        "HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nCache-Control: no-store\r\nContent-Length: {}\r\n\r\n",
-        body.len()
-    )?;
-    stream.write_all(body)
-}
-
-fn file_of(path: &str, stream: &TcpStream) -> std::io::Result<()> {
-    let file = PathBuf::from(DOCUMENTS).join(path.trim_start_matches('/'));
-    let Ok(mut body) = fs::read(&file) else {
-        let mut stream = stream;
-        return write!(stream, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
-    };
-    let kind = match file.extension().and_then(|e| e.to_str()) {
-        Some("html") => {
-            body.extend_from_slice(SCRIPT.as_bytes());
-            "text/html; charset=utf-8"
-        }
-        Some("css") => "text/css",
-        Some("js") => "text/javascript",
-        Some("svg") => "image/svg+xml",
-        Some("png") => "image/png",
-        _ => "application/octet-stream",
-    };
-    respond(stream, kind, &body)
-}
-
-fn big(mut stream: &TcpStream, tell: &Sender<(Seen, Instant)>) -> std::io::Result<()> {
-    let _ = tell.send((Seen::BigStarted, Instant::now()));
-    write!(
-        stream,
-        "HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\nContent-Disposition: attachment; filename=big.bin\r\n\
-         Content-Length: {BIG}\r\n\r\n"
-    )?;
-    let chunk = vec![7_u8; 1 << 20];
-    for _ in 0..BIG / chunk.len() {
-        stream.write_all(&chunk)?;
-    }
-    let _ = tell.send((Seen::BigSent, Instant::now()));
-    Ok(())
-}
-
-fn median(mut times: Vec<Duration>) -> Duration {
-    times.sort_unstable();
-    times[times.len() / 2]
-}
-
-fn milliseconds(time: Duration) -> f64 {
-    time.as_secs_f64() * 1000.0
-}
-
-fn report(what: &str, ours: Duration, theirs: Duration, most: f64) {
-    let ratio = ours.as_secs_f64() / theirs.as_secs_f64();
-    let verdict = if ratio <= most { "ok" } else { "OVER" };
-    println!(
-        "{what:<44} {:>8.1} ms  MiniBrowser {:>8.1} ms  ratio {ratio:.2} (≤ {most})  {verdict}",
-        milliseconds(ours),
-        milliseconds(theirs)
-    );
-}
-
-fn bound(what: &str, value: f64, unit: &str, most: f64) {
-    println!("{what:<44} {value:>8.2} {unit} (< {most})  {}", if value < most { "ok" } else { "OVER" });
-}
 
 fn main() {
     let server = Server::start();
@@ -251,9 +85,9 @@ fn starts(server: &Server, display: &Display) {
         }
     }
     let theirs = median(theirs);
-    report("start to interactive", median(ours), theirs, 0.9);
-    report("kill -9 of the tab-host to interactive", median(recovered), theirs, 0.9);
-    report("a second page of the same site", median(our_second), median(their_second), 1.05);
+    report("start to interactive", median(ours), "MiniBrowser", theirs, 0.9);
+    report("kill -9 of the tab-host to interactive", median(recovered), "MiniBrowser", theirs, 0.9);
+    report("a second page of the same site", median(our_second), "MiniBrowser", median(their_second), 1.05);
 }
 
 fn downloads(server: &Server, display: &Display) {
@@ -278,16 +112,7 @@ fn downloads(server: &Server, display: &Display) {
         }
     }
     // 0.6 of the throughput is 1/0.6 of the time.
-    report("a 200 MB download", median(ours), median(theirs), 1.0 / 0.6);
-}
-
-/// Processor time of a process so far, in seconds.
-fn processor_time(pid: i32) -> f64 {
-    const TICKS: f64 = 100.0;
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-    let field = |index: usize| fields.get(index).and_then(|field| field.parse::<f64>().ok()).unwrap_or(0.0);
-    (field(11) + field(12)) / TICKS
+    report("a 200 MB download", median(ours), "MiniBrowser", median(theirs), 1.0 / 0.6);
 }
 
 fn running(server: &Server) {

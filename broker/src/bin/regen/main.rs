@@ -17,7 +17,7 @@ mod tab;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
-use regen_broker::launcher::{self, Forked};
+use regen_broker::launcher::{self, Forked, SANDBOXED};
 use regen_proto::control::v1::{
     KillRequest, LogsRequest, QuitRequest, SessionAction, SessionRequest, StatusRequest, kill_request,
 };
@@ -48,7 +48,7 @@ fn main() -> ExitCode {
 }
 
 fn sandboxes_launcher() -> std::io::Result<Forked> {
-    launcher::fork(&launch::programs()?)
+    launcher::fork(&launch::programs()?, SANDBOXED)
 }
 
 async fn run(arguments: Arguments, launchers: Vec<Forked>) -> Result<ExitCode, Failure> {

@@ -1,0 +1,123 @@
+//! From options to a running kernel: the profile, the launcher, the lock-down, the store, the control socket.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use regen_sandbox::lock_down;
+use regen_sandbox::policy::{self, Mode, Policy};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::audit::Audit;
+use crate::kernel::{Kernel, Options, Setup};
+use crate::keyboard::Keyboard;
+use crate::launcher::Launching;
+use crate::options::BrowserOptions;
+use crate::profile::Profile;
+use crate::{certificates, control, launcher, logs, store};
+
+/// Runs a browser until it ends. Must be called while the process has one thread.
+///
+/// # Errors
+/// When it cannot be started: the profile is in use, a policy has a mistake, the kernel lacks something.
+pub fn start(browser: BrowserOptions, echo_log: bool, how: Launching) -> anyhow::Result<()> {
+    let programs = programs_folder()?;
+    let locked = Profile::find(browser.profile.as_deref())?.lock()?;
+    let profile = locked.profile.clone();
+    raise_descriptor_limit();
+    forget_chosen_files(&profile);
+    // A policy with a mistake stops everything, before there is anything.
+    let mode = if browser.jitless { Mode::Jitless } else { Mode::Jit };
+    let policies = policy::all(mode)?;
+    let logs = logs::init(&profile.log(), echo_log).context("cannot open the log")?;
+    // Before there is any other thread: a fork takes only the calling one along.
+    let forked = launcher::fork(&programs, how).context("cannot start the launcher")?;
+    // What a policy calls optional and this machine lacks: shown, never passed over.
+    let version = regen_sandbox::sys::landlock_version();
+    let lacks = policies.iter().find_map(|policy| regen_sandbox::landlock::shortfall(policy, version));
+    lock_down::enter("broker").context("the broker cannot lock itself down; run `regen doctor`")?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(run(policies, lacks, browser, profile, forked, logs))
+}
+
+/// What a browser that was killed left of the files that its user chose.
+fn forget_chosen_files(profile: &Profile) {
+    if let Err(error) = std::fs::remove_dir_all(profile.chosen_root())
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        tracing::warn!("{} stays: {error}", profile.chosen_root().display());
+    }
+}
+
+async fn run(
+    policies: Vec<Policy>,
+    lacks: Option<String>,
+    browser: BrowserOptions,
+    profile: Profile,
+    forked: launcher::Forked,
+    logs: logs::Logs,
+) -> anyhow::Result<()> {
+    let opened = store::open(profile.root())?;
+    let (ca_bundle, extra_ca) = certificates::bundle(&browser.extra_ca, profile.root())?;
+    let options = Options {
+        headless: browser.headless,
+        size: browser.size.unwrap_or((1280, 800)),
+        scale: browser.scale.unwrap_or(1),
+        dark: browser.color_scheme.is_dark(),
+        keyboard: Keyboard::of_user(),
+        ca_bundle,
+        extra_ca,
+        jitless: browser.jitless,
+        watched: browser.watch,
+    };
+    let watched = options.watched.as_ref().map(|role| {
+        format!("the system calls of every {role} are written down, and none is refused: not for browsing")
+    });
+    let mut audit = Audit::open(profile.root()).context("cannot open the audit log")?;
+    let digests: serde_json::Map<String, serde_json::Value> =
+        policies.iter().map(|policy| (policy.role.clone(), policy.sha256.clone().into())).collect();
+    audit.record(
+        "started",
+        serde_json::json!({ "pid": std::process::id(), "version": env!("CARGO_PKG_VERSION"), "policies": digests }),
+    );
+    let setup = Setup {
+        audit,
+        policies,
+        options,
+        launcher: forked.adopt()?,
+        store: opened.store,
+        previous: opened.previous,
+        warnings: opened.warning.into_iter().chain(lacks).chain(watched).collect(),
+        urls: browser.urls,
+        profile,
+    };
+    // Last: whoever finds the socket finds a browser.
+    let listener = control::bind(&setup.profile.control_socket()).context("cannot open the control socket")?;
+    let (kernel, handle) = Kernel::new(setup);
+    tokio::spawn(control::serve(listener, handle.clone(), logs));
+    for kind in [SignalKind::terminate(), SignalKind::interrupt()] {
+        let mut signals = signal(kind)?;
+        let handle = handle.clone();
+        tokio::spawn(async move {
+            signals.recv().await;
+            handle.quit().await;
+        });
+    }
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), "started");
+    kernel.run().await;
+    Ok(())
+}
+
+/// Each site takes a handful of descriptors here: as many as the system allows.
+fn raise_descriptor_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    // Without it there is room for fewer sites; nothing else changes.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+}
+
+/// The folder of all of Regen's programs: this one's.
+fn programs_folder() -> io::Result<PathBuf> {
+    let own = std::env::current_exe()?;
+    Ok(own.parent().unwrap_or(Path::new("/")).to_path_buf())
+}

@@ -1,0 +1,208 @@
+//! What the benches share: a server that knows when a page is interactive, and how results are shown.
+#![allow(dead_code, reason = "each bench takes what it needs")]
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+const DOCUMENTS: &str = "/usr/share/doc/python3-doc/html";
+const BIG: usize = 200 << 20;
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A page that computes, sorts, searches text, allocates, and changes its document; then says that it is done.
+const WORK: &str = "<!doctype html><title>work</title><body><script>
+  let sum = 0;
+  const sieve = new Uint8Array(4e6);
+  for (let i = 2; i < 2e3; i++) if (!sieve[i]) for (let j = i * i; j < 4e6; j += i) sieve[j] = 1;
+  for (const bit of sieve) sum += bit;
+  let seed = 7;
+  const numbers = Array.from({ length: 4e5 }, () => seed = seed * 16807 % 2147483647);
+  numbers.sort((a, b) => a - b);
+  const map = new Map();
+  for (const n of numbers) map.set('k' + n % 5e4, { n, list: [n, n + 1] });
+  const text = JSON.stringify([...map.values()]);
+  sum += JSON.parse(text).length + text.match(/[13579]{4,}/g).length;
+  for (let i = 0; i < 4e3; i++) {
+    const box = document.createElement('div');
+    box.textContent = 'row ' + i;
+    box.style.width = (i % 300) + 'px';
+    document.body.append(box);
+    if (i % 100 == 0) sum += document.body.offsetHeight;
+  }
+  requestAnimationFrame(() => requestAnimationFrame(() => fetch('/done')));
+</script>";
+
+/// Reports, and follows the server's wish to see a second page.
+const SCRIPT: &str =
+    "<script>addEventListener('load', () => requestAnimationFrame(() => requestAnimationFrame(async () => {
+  const next = await (await fetch('/done' + location.search)).text();
+  if (next) { await fetch('/leaving'); location.href = next; } })));</script>";
+
+/// Something that the server saw.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Seen {
+    Done,
+    Leaving,
+    BigStarted,
+    BigSent,
+}
+
+pub(crate) struct Server {
+    pub(crate) port: u16,
+    seen: Receiver<(Seen, Instant)>,
+    pub(crate) next: Arc<Mutex<String>>,
+}
+
+impl Server {
+    pub(crate) fn start() -> Self {
+        let first = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
+        let port = first.local_addr().unwrap().port();
+        let (tell, seen) = channel();
+        let next = Arc::new(Mutex::new(String::new()));
+        let others = (2..=8_u8).map(|n| TcpListener::bind(SocketAddr::from(([127, 0, 0, n], port))).unwrap());
+        for listener in std::iter::once(first).chain(others) {
+            let (tell, next) = (tell.clone(), Arc::clone(&next));
+            std::thread::spawn(move || {
+                for stream in listener.incoming().flatten() {
+                    let (tell, next) = (tell.clone(), Arc::clone(&next));
+                    std::thread::spawn(move || serve(&stream, &tell, &next));
+                }
+            });
+        }
+        Self { port, seen, next }
+    }
+
+    pub(crate) fn url(&self, number: u8, path: &str) -> String {
+        format!("http://127.0.0.{number}:{}{path}", self.port)
+    }
+
+    pub(crate) fn wait(&self, what: Seen) -> Instant {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let (seen, at) =
+                self.seen.recv_timeout(left).unwrap_or_else(|_| panic!("waited {PATIENCE:?} for {what:?}"));
+            if seen == what {
+                return at;
+            }
+        }
+    }
+
+    pub(crate) fn forget(&self) {
+        while self.seen.try_recv().is_ok() {}
+    }
+}
+
+fn serve(stream: &TcpStream, tell: &Sender<(Seen, Instant)>, next: &Mutex<String>) {
+    let _ = stream.set_nodelay(true);
+    let mut lines = BufReader::new(stream);
+    loop {
+        let mut request = String::new();
+        if lines.read_line(&mut request).unwrap_or(0) == 0 {
+            return;
+        }
+        let mut header = String::new();
+        while lines.read_line(&mut header).unwrap_or(0) > 2 {
+            header.clear();
+        }
+        let path = request.split(' ').nth(1).unwrap_or("/").split('?').next().unwrap_or("/").to_owned();
+        let now = Instant::now();
+        let answered = match path.as_str() {
+            "/done" => {
+                let body = std::mem::take(&mut *next.lock().unwrap());
+                let _ = tell.send((Seen::Done, now));
+                respond(stream, "text/plain", body.as_bytes())
+            }
+            "/leaving" => {
+                let _ = tell.send((Seen::Leaving, now));
+                respond(stream, "text/plain", b"")
+            }
+            "/big" => big(stream, tell),
+            "/script" => respond(stream, "text/html", WORK.as_bytes()),
+            file => file_of(file, stream),
+        };
+        if answered.is_err() {
+            return;
+        }
+    }
+}
+
+fn respond(mut stream: &TcpStream, kind: &str, body: &[u8]) -> std::io::Result<()> {
+    write!(
+        stream,
+        "HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nCache-Control: no-store\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    )?;
+    stream.write_all(body)
+}
+
+fn file_of(path: &str, stream: &TcpStream) -> std::io::Result<()> {
+    let file = PathBuf::from(DOCUMENTS).join(path.trim_start_matches('/'));
+    let Ok(mut body) = fs::read(&file) else {
+        let mut stream = stream;
+        return write!(stream, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
+    };
+    let kind = match file.extension().and_then(|e| e.to_str()) {
+        Some("html") => {
+            body.extend_from_slice(SCRIPT.as_bytes());
+            "text/html; charset=utf-8"
+        }
+        Some("css") => "text/css",
+        Some("js") => "text/javascript",
+        Some("svg") => "image/svg+xml",
+        Some("png") => "image/png",
+        _ => "application/octet-stream",
+    };
+    respond(stream, kind, &body)
+}
+
+fn big(mut stream: &TcpStream, tell: &Sender<(Seen, Instant)>) -> std::io::Result<()> {
+    let _ = tell.send((Seen::BigStarted, Instant::now()));
+    write!(
+        stream,
+        "HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\nContent-Disposition: attachment; filename=big.bin\r\n\
+         Content-Length: {BIG}\r\n\r\n"
+    )?;
+    let chunk = vec![7_u8; 1 << 20];
+    for _ in 0..BIG / chunk.len() {
+        stream.write_all(&chunk)?;
+    }
+    let _ = tell.send((Seen::BigSent, Instant::now()));
+    Ok(())
+}
+
+pub(crate) fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort_unstable();
+    times[times.len() / 2]
+}
+
+fn milliseconds(time: Duration) -> f64 {
+    time.as_secs_f64() * 1000.0
+}
+
+pub(crate) fn report(what: &str, ours: Duration, peer: &str, theirs: Duration, most: f64) {
+    let ratio = ours.as_secs_f64() / theirs.as_secs_f64();
+    let verdict = if ratio <= most { "ok" } else { "OVER" };
+    println!(
+        "{what:<44} {:>8.1} ms  {peer} {:>8.1} ms  ratio {ratio:.3} (≤ {most:.3})  {verdict}",
+        milliseconds(ours),
+        milliseconds(theirs)
+    );
+}
+
+pub(crate) fn bound(what: &str, value: f64, unit: &str, most: f64) {
+    println!("{what:<44} {value:>8.2} {unit} (< {most})  {}", if value < most { "ok" } else { "OVER" });
+}
+
+/// Processor time of a process so far, in seconds.
+pub(crate) fn processor_time(pid: i32) -> f64 {
+    const TICKS: f64 = 100.0;
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    let field = |index: usize| fields.get(index).and_then(|field| field.parse::<f64>().ok()).unwrap_or(0.0);
+    (field(11) + field(12)) / TICKS
+}

@@ -145,12 +145,7 @@ fn wait(channel: &OwnedFd, children: &HashMap<u64, Jailed>) -> io::Result<Vec<u6
     Ok(ended.collect())
 }
 
-fn handle(
-    channel: &OwnedFd,
-    programs: &Path,
-    how: Launching,
-    datagram: Datagram,
-) -> io::Result<Option<(u64, Jailed)>> {
+fn handle(channel: &OwnedFd, programs: &Path, how: Launching, datagram: Datagram) -> io::Result<Option<(u64, Jailed)>> {
     let Ok(ToLauncher { body: Some(to_launcher::Body::Spawn(spawn)) }) = ToLauncher::decode(datagram.bytes.as_slice())
     else {
         return Ok(None);

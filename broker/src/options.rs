@@ -74,6 +74,9 @@ pub struct BrowserOptions {
     /// Dark or light, for the window and for pages; auto takes what the user's GTK settings say
     #[arg(long, value_name = "SCHEME", value_enum, default_value_t = ColorScheme::Auto)]
     pub color_scheme: ColorScheme,
+    /// End a site's processes when they use more memory than this; they come back from their snapshot
+    #[arg(long, value_name = "SIZE", value_parser = bytes)]
+    pub site_memory: Option<u64>,
     /// Compile no page's JavaScript: slower, and the kernel refuses memory that is both written and executed
     #[arg(long)]
     pub jitless: bool,
@@ -90,6 +93,22 @@ fn size(text: &str) -> Result<(u32, u32), String> {
     let (width, height) = text.split_once('x').ok_or_else(wrong)?;
     let side = |text: &str| text.parse().ok().filter(|side| (64..=8192).contains(side));
     side(width).zip(side(height)).ok_or_else(wrong)
+}
+
+fn bytes(text: &str) -> Result<u64, String> {
+    let (digits, unit) = match text.char_indices().find(|(_, c)| !c.is_ascii_digit()) {
+        Some((at, _)) => text.split_at(at),
+        None => (text, ""),
+    };
+    let unit = match unit {
+        "" => Some(1),
+        "K" => Some(1 << 10),
+        "M" => Some(1 << 20),
+        "G" => Some(1 << 30),
+        _ => None,
+    };
+    let bytes = digits.parse().ok().zip(unit).and_then(|(number, unit): (u64, u64)| number.checked_mul(unit));
+    bytes.filter(|bytes| *bytes >= 64 << 20).ok_or_else(|| "give a size such as 800M or 2G, at least 64M".to_owned())
 }
 
 impl BrowserOptions {
@@ -113,6 +132,9 @@ impl BrowserOptions {
             arguments.extend(["--scale".into(), scale.to_string().into()]);
         }
         arguments.extend(["--color-scheme".into(), self.color_scheme.name().into()]);
+        if let Some(bytes) = self.site_memory {
+            arguments.extend(["--site-memory".into(), bytes.to_string().into()]);
+        }
         if self.jitless {
             arguments.push("--jitless".into());
         }

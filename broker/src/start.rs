@@ -67,6 +67,7 @@ async fn run(
         keyboard: Keyboard::of_user(),
         ca_bundle,
         extra_ca,
+        site_memory: browser.site_memory,
         jitless: browser.jitless,
         watched: browser.watch,
     };

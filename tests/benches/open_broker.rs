@@ -91,7 +91,8 @@ fn role(launch: &Launch, policy: &Policy) -> std::io::Result<()> {
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     rustix::process::setsid()?;
     let null = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null")?;
-    let wanted = [(null.as_raw_fd(), 0), (null.as_raw_fd(), 1), (launch.log.as_raw_fd(), 2), (launch.channel.as_raw_fd(), 3)];
+    let wanted =
+        [(null.as_raw_fd(), 0), (null.as_raw_fd(), 1), (launch.log.as_raw_fd(), 2), (launch.channel.as_raw_fd(), 3)];
     let mut copies = Vec::new();
     for (from, to) in wanted {
         copies.push((sys::copy_above(from, 32)?, to));

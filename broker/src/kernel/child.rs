@@ -5,7 +5,7 @@ use std::io;
 use std::num::NonZeroU32;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use governor::clock::MonotonicClock;
 use governor::middleware::NoOpMiddleware;
@@ -25,17 +25,6 @@ use crate::session::HostKey;
 pub(crate) type ChildId = u64;
 /// Messages that may wait for a child that does not read.
 const OUTBOX: usize = 4096;
-
-/// Where a child is in its life.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum ChildPhase {
-    /// Spawned; has not said that it is ready.
-    Starting,
-    /// Takes commands.
-    Ready,
-    /// Was asked to end.
-    Stopping,
-}
 
 /// One descriptor to go with a message.
 #[derive(Debug)]
@@ -68,7 +57,6 @@ pub(crate) struct Helper {
 pub(crate) struct Child {
     pub(crate) role: Role,
     pub(crate) host: Option<HostKey>,
-    pub(crate) phase: ChildPhase,
     /// The role's own process; 0 until its Hello.
     pub(crate) pid: i32,
     pub(crate) pidfd: Option<OwnedFd>,
@@ -76,7 +64,12 @@ pub(crate) struct Child {
     pub(crate) jail: Option<OwnedFd>,
     pub(crate) helpers: Vec<Helper>,
     pub(crate) outbox: mpsc::Sender<(ForChild, Vec<Attachment>)>,
-    pub(crate) last_beat: Instant,
+    /// When it was asked for a sign of life that has not come, and how long it had waited for a processor by then.
+    pub(crate) asked: Option<(Instant, Duration)>,
+    /// It has half of the memory that it may have.
+    pub(crate) is_heavy: bool,
+    /// It was said that it leaks.
+    pub(crate) is_leaking: bool,
     /// Why it is being ended, when the kernel or the child itself knows.
     pub(crate) doom: Option<String>,
     /// The last system call that it was refused.

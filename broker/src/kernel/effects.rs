@@ -40,16 +40,8 @@ impl Kernel {
 
     fn carry_out_one(&mut self, effect: Effect) {
         match effect {
-            Effect::StartHost(host) => match self.host_delays.remove(&host).filter(|delay| !delay.is_zero()) {
-                Some(delay) => self.later(delay, Input::StartHost(host)),
-                None => self.start_host(&host),
-            },
-            Effect::StopHost(host) => {
-                self.waiting_for_exit.remove(&host);
-                if let Some(child) = self.child_of_host(&host) {
-                    self.stop_child(child);
-                }
-            }
+            Effect::StartHost(host) => self.start_host(&host),
+            Effect::StopHost(host) => self.stop_host(&host),
             Effect::KillHost { host, reason } => {
                 self.refusals.not_allowed += 1;
                 if let Some(child) = self.child_of_host(&host) {

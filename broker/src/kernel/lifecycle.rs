@@ -5,51 +5,37 @@ use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use regen_proto::convert::ForChild;
-use regen_proto::kernel::v1::{Configure, Heartbeat, Hello, Role, Shutdown};
+use regen_proto::kernel::v1::{Configure, Hello, Role};
 use regen_proto::kernel_channel::{self, KernelChannel};
 use regen_proto::launcher::v1::{Exited, Spawn, Spawned};
 use regen_proto::version;
 use regen_sandbox::spawn::outside_id;
 use rustix::process::{Pid, PidfdFlags, Signal};
 
-use super::child::{self, Child, ChildId, ChildPhase, role_name};
-use super::{GRACE, HUNG, Input, Kernel, READY};
+use super::child::{self, Child, ChildId, role_name};
+use super::supervision::Key;
+use super::{GRACE, Input, Kernel};
 use crate::launcher::FromLauncherBody;
 use crate::refused_calls::{self, Manner, RefusedCall};
 use crate::session::{Event, HostKey};
-use crate::supervisor::Verdict;
+use crate::supervisor::{self, Machine};
 
 /// A refused system call counts as the reason of a death that follows within this time.
 const BLAMED: Duration = Duration::from_secs(2);
 
 impl Kernel {
-    pub(super) fn start_daemon(&mut self, role: Role) {
-        if self.child_of_role(role).is_none() {
-            self.start(role, None);
-        }
-    }
-
-    pub(super) fn start_host(&mut self, host: &HostKey) {
-        if self.child_of_host(host).is_some() || !self.session.hosts.contains_key(host) {
-            return;
-        }
-        // Two processes must not share a bucket: the one that is ending goes first.
-        if self.children.values().any(|child| child.host.as_ref() == Some(host)) {
-            self.waiting_for_exit.insert(host.clone());
-            return;
-        }
-        self.start(Role::TabHost, Some(host.clone()));
-    }
-
-    fn start(&mut self, role: Role, host: Option<HostKey>) {
+    /// Starts the process of a machine.
+    pub(super) fn start(&mut self, key: &Key) {
         self.next_child += 1;
         let id = self.next_child;
-        if let Err(error) = self.try_start(id, role, host.clone()) {
+        let (role, host) = match key {
+            Key::Host(host) => (Role::TabHost, Some(host.clone())),
+            Key::Daemon(role) => (*role, None),
+        };
+        if let Err(error) = self.try_start(id, role, host) {
             tracing::error!(role = role_name(role), "cannot start: {error}");
-            self.warnings.push(format!("cannot start the {}: {error}", role_name(role)));
-            if let Some(host) = host {
-                self.apply(Event::HostDied { host, reason: error.to_string(), given_up: true });
-            }
+            // As a death, so that its machine goes on; not at once, for it is just being told.
+            self.later(Duration::ZERO, Input::NotStarted { key: key.clone(), reason: error.to_string() });
         }
     }
 
@@ -89,13 +75,14 @@ impl Kernel {
             Child {
                 role,
                 host,
-                phase: ChildPhase::Starting,
                 pid: 0,
                 pidfd: None,
                 jail: None,
                 helpers: Vec::new(),
                 outbox,
-                last_beat: Instant::now(),
+                asked: None,
+                is_heavy: false,
+                is_leaking: false,
                 doom: None,
                 refused: None,
             },
@@ -171,7 +158,6 @@ impl Kernel {
         let pid = Pid::from_raw(sender);
         child.pidfd = pid.and_then(|pid| rustix::process::pidfd_open(pid, PidfdFlags::empty()).ok());
         child.pid = sender;
-        child.last_beat = Instant::now();
         let configure = Configure {
             site: child.host.as_ref().map(|host| host.site.as_str().to_owned()).unwrap_or_default(),
             headless: self.options.headless,
@@ -188,11 +174,12 @@ impl Kernel {
     }
 
     pub(super) fn ready(&mut self, id: ChildId) {
-        let Some(child) = self.children.get_mut(&id).filter(|child| child.phase == ChildPhase::Starting) else {
+        let Some(key) = self.children.get(&id).map(Child::key) else { return };
+        if self.is_ready(id) {
             return;
-        };
-        child.phase = ChildPhase::Ready;
-        child.last_beat = Instant::now();
+        }
+        self.supervise(&key, supervisor::Event::IsReady);
+        let Some(child) = self.children.get(&id).filter(|_| self.is_ready(id)) else { return };
         let (role, host) = (child.role, child.host.clone());
         let site = host.as_ref().map(|host| host.site.as_str().to_owned());
         self.audit.record(
@@ -206,34 +193,31 @@ impl Kernel {
                 self.grant_page(id);
                 self.apply(Event::HostUp(host));
             }
-            (Role::NetDaemon, _) => {
-                for host in self.ready_hosts() {
-                    self.grant_tunnel(host);
-                }
-            }
+            (Role::NetDaemon, _) => self.grant_anew(role),
             (Role::UiShell, _) => self.window_ready(),
             (Role::TabHost | Role::AgentDaemon | Role::Unspecified, _) => {}
         }
         self.changed.send_modify(|generation| *generation += 1);
     }
 
+    /// Those who need a role get what they have of it once more.
+    fn grant_anew(&mut self, role: Role) {
+        if supervisor::who_needs(role).any(|who| who == Role::TabHost) {
+            for host in self.ready_hosts() {
+                self.grant_tunnel(host);
+            }
+        }
+    }
+
     pub(super) fn ready_hosts(&self) -> Vec<ChildId> {
         let mut hosts: Vec<ChildId> = self
             .children
             .iter()
-            .filter(|(_, child)| child.role == Role::TabHost && child.phase == ChildPhase::Ready)
+            .filter(|(id, child)| child.role == Role::TabHost && self.is_ready(**id))
             .map(|(id, _)| *id)
             .collect();
         hosts.sort_unstable();
         hosts
-    }
-
-    /// Asks a child to end, and sees to it.
-    pub(super) fn stop_child(&mut self, id: ChildId) {
-        let Some(child) = self.children.get_mut(&id) else { return };
-        child.phase = ChildPhase::Stopping;
-        self.send(id, ForChild::Shutdown(Shutdown {}), Vec::new());
-        self.later(GRACE, Input::StopChild(id));
     }
 
     /// Ends a child now, with the reason for the log and the person.
@@ -252,6 +236,8 @@ impl Kernel {
     }
 
     fn ended(&mut self, id: ChildId, cause: &str, clean: bool) {
+        let Some(key) = self.children.get(&id).map(Child::key) else { return };
+        let was_asked = self.machines.get(&key).is_some_and(Machine::is_stopping);
         let Some(child) = self.children.remove(&id) else { return };
         self.requests.retain(|_, (owner, _)| *owner != id);
         self.downloads_lost(id);
@@ -265,7 +251,6 @@ impl Kernel {
             tracing::debug!("{:?} before its end: {refused}", at.elapsed());
             reason = format!("{reason}, after it was refused {refused}");
         }
-        let was_asked = child.phase == ChildPhase::Stopping;
         let site = child.host.as_ref().map(|host| host.site.as_str());
         let (role, asked) = (role_name(child.role), was_asked);
         self.audit.record(
@@ -277,33 +262,11 @@ impl Kernel {
         } else {
             tracing::warn!(role = role_name(child.role), site, clean, "died: {reason}");
         }
-        match child.host {
-            Some(host) => self.host_ended(id, host, &reason, was_asked),
-            None if was_asked => {}
-            None => {
-                let restarts = self.daemon_restarts.entry(child.role).or_default();
-                if let Verdict::Restart(delay) = restarts.died(Instant::now(), false) {
-                    self.later(delay, Input::StartDaemon(child.role));
-                }
-            }
+        if child.role == Role::TabHost {
+            self.host_gone(id);
         }
+        self.died(&key, &reason);
         self.changed.send_modify(|generation| *generation += 1);
-    }
-
-    fn host_ended(&mut self, id: ChildId, host: HostKey, reason: &str, was_asked: bool) {
-        self.host_gone(id);
-        if was_asked {
-            if self.waiting_for_exit.remove(&host) {
-                self.start_host(&host);
-            }
-            return;
-        }
-        let verdict = self.restarts.entry(host.clone()).or_default().died(Instant::now(), true);
-        if let Verdict::Restart(delay) = verdict {
-            self.host_delays.insert(host.clone(), delay);
-        }
-        let given_up = verdict == Verdict::GiveUp;
-        self.apply(Event::HostDied { host, reason: reason.to_owned(), given_up });
     }
 
     /// A child tried what its policy does not allow.
@@ -324,33 +287,6 @@ impl Kernel {
         child.refused = Some((Instant::now(), refused));
     }
 
-    /// Once a second: ask for signs of life, and act on missing ones.
-    pub(super) fn beat(&mut self) {
-        self.look_after_store();
-        let now = Instant::now();
-        let mut hung = Vec::new();
-        for (id, child) in &self.children {
-            let silence = now.duration_since(child.last_beat);
-            match child.phase {
-                ChildPhase::Starting if silence > READY => {
-                    hung.push((*id, format!("was not ready within {} s", READY.as_secs())));
-                }
-                ChildPhase::Ready if silence > HUNG => {
-                    hung.push((*id, format!("hung: no sign of life for {} s", HUNG.as_secs())));
-                }
-                ChildPhase::Starting | ChildPhase::Ready | ChildPhase::Stopping => {}
-            }
-        }
-        for (id, reason) in hung {
-            self.kill_child(id, &reason);
-        }
-        let ready: Vec<ChildId> =
-            self.children.iter().filter(|(_, child)| child.phase == ChildPhase::Ready).map(|(id, _)| *id).collect();
-        for id in ready {
-            self.send(id, ForChild::Heartbeat(Heartbeat { nonce: 0 }), Vec::new());
-        }
-    }
-
     pub(super) fn later(&self, delay: Duration, input: Input) {
         let inbox = self.inbox.clone();
         tokio::spawn(async move {
@@ -364,10 +300,9 @@ impl Kernel {
     pub(super) async fn shut_down(&mut self) {
         let ids: Vec<ChildId> = self.children.keys().copied().collect();
         for id in ids {
-            if let Some(child) = self.children.get_mut(&id) {
-                child.phase = ChildPhase::Stopping;
+            if let Some(key) = self.children.get(&id).map(Child::key) {
+                self.supervise(&key, supervisor::Event::Unwanted);
             }
-            self.send(id, ForChild::Shutdown(Shutdown {}), Vec::new());
         }
         let deadline = tokio::time::Instant::now() + GRACE;
         while !self.children.is_empty() {

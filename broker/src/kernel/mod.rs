@@ -9,6 +9,7 @@ mod files;
 mod grants;
 mod lifecycle;
 mod processes;
+mod supervision;
 mod window;
 
 use std::collections::{HashMap, HashSet};
@@ -30,21 +31,16 @@ use crate::launcher::{FromLauncherBody, Launcher};
 use crate::profile::Profile;
 use crate::session::{self, Event, HostKey, Session, TabId};
 use crate::store::{Saved, Store};
-use crate::supervisor::Restarts;
+use crate::supervisor::Machine;
 
 use crate::refused_calls::RefusedCall;
 
-use child::{Attachment, Child, ChildId, ChildPhase, Violation};
+use child::{Attachment, Child, ChildId, Violation};
 pub use control::{Command, CommandError, PageAnswer};
+use supervision::Key;
 
-/// How often children are asked for a sign of life.
-const BEAT: Duration = Duration::from_secs(1);
-/// A child that has not answered for this long hangs.
-const HUNG: Duration = Duration::from_secs(5);
 /// A child that was asked to end gets this long.
 const GRACE: Duration = Duration::from_secs(2);
-/// A child must say Ready within this time.
-const READY: Duration = Duration::from_secs(30);
 
 /// The other end of a [`PageAnswer`].
 type PageAnswerer = oneshot::Sender<(Reply, Vec<OwnedFd>)>;
@@ -58,9 +54,7 @@ pub(crate) enum Input {
     LauncherGone,
     RefusedCall { child: ChildId, refused: RefusedCall },
     Command(Command),
-    StartHost(HostKey),
-    StartDaemon(Role),
-    StopChild(ChildId),
+    NotStarted { key: Key, reason: String },
     SaveChanged,
     Listing(regen_proto::kernel::v1::Directory),
     FilesPlaced { tab: TabId, chosen: FilesChosen, failed: Vec<String> },
@@ -84,6 +78,8 @@ pub struct Options {
     pub ca_bundle: Option<PathBuf>,
     /// How many of them the profile added.
     pub extra_ca: u32,
+    /// The most memory that a site's processes may have, in bytes, where the user wants less than the policy.
+    pub site_memory: Option<u64>,
     /// Pages may not make machine code.
     pub jitless: bool,
     /// Nothing is refused of this role's processes, and everything is written down.
@@ -107,10 +103,10 @@ pub struct Kernel {
     next_child: ChildId,
     next_grant: u64,
     next_request: u64,
-    restarts: HashMap<HostKey, Restarts>,
-    daemon_restarts: HashMap<Role, Restarts>,
-    host_delays: HashMap<HostKey, Duration>,
-    waiting_for_exit: HashSet<HostKey>,
+    machines: HashMap<Key, Machine>,
+    ticks: u64,
+    /// The most memory that a role's processes may have together, by role.
+    ceilings_kb: HashMap<String, u64>,
     session: Session,
     gestures: HashMap<TabId, Instant>,
     /// Tabs that the store does not know as they are now. However often a tab changes, it waits once.
@@ -176,6 +172,7 @@ impl Kernel {
         let (inbox, queue) = mpsc::channel(1024);
         let (changed, watching) = watch::channel(0);
         let previous = setup.previous.filter(|saved| !saved.dismissed);
+        let ceilings_kb = ceilings(&setup.policies, setup.options.site_memory);
         let watched = |role: &String| setup.policies.iter().find(|policy| policy.role == *role);
         let watched = setup.options.watched.as_ref().and_then(watched);
         let mut kernel = Self {
@@ -191,10 +188,9 @@ impl Kernel {
             next_child: 0,
             next_grant: 0,
             next_request: 0,
-            restarts: HashMap::new(),
-            daemon_restarts: HashMap::new(),
-            host_delays: HashMap::new(),
-            waiting_for_exit: HashSet::new(),
+            machines: HashMap::new(),
+            ticks: 0,
+            ceilings_kb,
             session: Session::default(),
             gestures: HashMap::new(),
             unsaved: HashSet::new(),
@@ -228,8 +224,8 @@ impl Kernel {
 
     /// Runs until the browser ends.
     pub async fn run(mut self) {
-        let mut beat = tokio::time::interval(BEAT);
-        beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut tick = tokio::time::interval(supervision::TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         while !self.quitting {
             tokio::select! {
                 input = self.queue.recv() => match input {
@@ -241,7 +237,7 @@ impl Kernel {
                     Err(regen_proto::kernel_channel::ChannelError::Closed) => self.handle(Input::LauncherGone),
                     Err(error) => tracing::error!("the launcher's news are lost: {error}"),
                 },
-                _ = beat.tick() => self.beat(),
+                _ = tick.tick() => self.tick(),
             }
         }
         self.shut_down().await;
@@ -261,9 +257,7 @@ impl Kernel {
             }
             Input::RefusedCall { child, refused } => self.call_refused(child, refused),
             Input::Command(command) => self.command(command),
-            Input::StartHost(host) => self.start_host(&host),
-            Input::StartDaemon(role) => self.start_daemon(role),
-            Input::StopChild(child) => self.kill_child(child, "did not end when it was asked to"),
+            Input::NotStarted { key, reason } => self.died(&key, &reason),
             Input::SaveChanged => self.save_changed(),
             Input::Listing(listing) => {
                 self.tell_window(regen_proto::kernel::v1::shell_update::Body::Directory(listing), Vec::new());
@@ -280,7 +274,7 @@ impl Kernel {
             FromChild::Hello(hello) if !known => self.hello(id, &hello, sender),
             _ if !known => self.violation(id, &Violation::Channel("a message before its Hello".into())),
             FromChild::Hello(_) => self.violation(id, &Violation::Channel("a second Hello".into())),
-            FromChild::Heartbeat(_) => child.last_beat = Instant::now(),
+            FromChild::Heartbeat(_) => self.answered(id),
             FromChild::Ready(_) => self.ready(id),
             FromChild::Exit(exit) => child.doom = Some(exit.reason),
             FromChild::Telemetry(line) => tracing::info!(role = child::role_name(child.role), "{}", line.message),
@@ -329,8 +323,9 @@ impl Kernel {
         }
     }
 
+    /// The process of a daemon, unless it is ending.
     fn child_of_role(&self, role: Role) -> Option<ChildId> {
-        self.children.iter().find(|(_, c)| c.role == role && c.phase != ChildPhase::Stopping).map(|(id, _)| *id)
+        self.staying(&Key::Daemon(role))
     }
 
     fn ready_child_of_role(&self, role: Role) -> Option<ChildId> {
@@ -338,13 +333,27 @@ impl Kernel {
     }
 
     fn is_ready(&self, id: ChildId) -> bool {
-        self.children.get(&id).is_some_and(|child| child.phase == ChildPhase::Ready)
+        self.children.get(&id).and_then(|child| self.machine_of(child)).is_some_and(Machine::is_ready)
     }
 
+    /// The process of a site, unless it is ending.
     fn child_of_host(&self, host: &HostKey) -> Option<ChildId> {
-        let is_it = |child: &Child| child.host.as_ref() == Some(host) && child.phase != ChildPhase::Stopping;
-        self.children.iter().find(|(_, child)| is_it(child)).map(|(id, _)| *id)
+        self.staying(&Key::Host(host.clone()))
     }
+
+    fn staying(&self, key: &Key) -> Option<ChildId> {
+        self.child_of(key).filter(|_| self.machines.get(key).is_some_and(|machine| !machine.is_stopping()))
+    }
+}
+
+/// What the policies say, and the user's own for sites where it is less.
+fn ceilings(policies: &[Policy], site: Option<u64>) -> HashMap<String, u64> {
+    let of = |policy: &Policy| {
+        let policys = policy.memory.as_ref()?.resident;
+        let own = site.filter(|_| policy.role == child::role_name(Role::TabHost)).unwrap_or(policys);
+        Some((policy.role.clone(), policys.min(own) >> 10))
+    };
+    policies.iter().filter_map(of).collect()
 }
 
 impl KernelHandle {

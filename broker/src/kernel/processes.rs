@@ -9,7 +9,7 @@ use regen_proto::version::BUILD;
 use rustix::process::Signal;
 
 use super::Kernel;
-use super::child::{ChildId, ChildPhase, Helper, Violation, role_name};
+use super::child::{ChildId, Helper, Violation, role_name};
 use crate::pidfd::{self, process_id};
 use crate::session::{Tab, TabId};
 
@@ -72,17 +72,11 @@ impl Kernel {
         for (_, child) in children {
             let site = child.host.as_ref().map(|host| host.site.as_str()).unwrap_or_default();
             let mut info = process_info(role_name(child.role), child.pid, site, with_memory);
-            info.state = match child.phase {
-                ChildPhase::Starting => "starting",
-                ChildPhase::Ready => "ready",
-                ChildPhase::Stopping => "stopping",
+            if let Some(machine) = self.machine_of(child) {
+                machine.name().clone_into(&mut info.state);
+                info.restarts = machine.crashes();
             }
-            .to_owned();
             info.workspace = child.host.as_ref().map(|host| host.workspace.clone()).unwrap_or_default();
-            info.restarts = match &child.host {
-                Some(host) => self.restarts.get(host).map_or(0, |restarts| restarts.total),
-                None => self.daemon_restarts.get(&child.role).map_or(0, |restarts| restarts.total),
-            };
             for helper in child.helpers.iter().filter(|helper| process_id(&helper.pidfd).is_some()) {
                 info.rss_kb += resident_kb(helper.pid);
                 if with_memory {
@@ -108,7 +102,7 @@ impl Kernel {
                 .filter_map(|id| self.session.tabs.get(id))
                 .map(|t| self.tab_info(t))
                 .collect(),
-            warnings: self.warnings.iter().cloned().chain(self.store.trouble()).collect(),
+            warnings: self.warnings.iter().cloned().chain(self.store.trouble()).chain(self.struggling()).collect(),
             refusals: Some(self.refusals),
             extra_ca: self.options.extra_ca,
             offer: self.offer(),
@@ -176,15 +170,15 @@ fn process_info(role: &str, pid: i32, site: &str, with_memory: bool) -> Process 
     }
 }
 
-fn resident_kb(pid: i32) -> u64 {
+pub(super) fn resident_kb(pid: i32) -> u64 {
     field_kb(&format!("/proc/{pid}/status"), "VmRSS:")
 }
 
-fn proportional_kb(pid: i32) -> u64 {
+pub(super) fn proportional_kb(pid: i32) -> u64 {
     field_kb(&format!("/proc/{pid}/smaps_rollup"), "Pss:")
 }
 
-fn field_kb(path: &str, field: &str) -> u64 {
+pub(super) fn field_kb(path: &str, field: &str) -> u64 {
     let value = |text: String| {
         let line = text.lines().find_map(|line| line.strip_prefix(field).map(str::to_owned))?;
         line.split_whitespace().next()?.parse().ok()

@@ -1,87 +1,171 @@
-//! When a child that died comes back. Pure: time is an argument.
+//! One state machine for each child that there should be: a site's host, or a daemon. Pure: time is an argument, and what is to
+//! be done is a result. A file for each state; `rules` has what differs between roles.
 
-use std::collections::VecDeque;
+mod backing_off;
+mod crashed;
+mod degraded;
+mod given_up;
+mod ready;
+mod rules;
+mod starting;
+mod stopped;
+mod stopping;
+#[cfg(test)]
+mod tests;
+
 use std::time::{Duration, Instant};
 
-/// Crashes within this time count together.
-pub const PERIOD: Duration = Duration::from_secs(60);
-/// This many of them, and a tab-host waits for the user.
-pub const INTENSITY: usize = 3;
-const FIRST_DELAY: Duration = Duration::from_millis(250);
-const LONGEST_DELAY: Duration = Duration::from_secs(30);
+use backing_off::BackingOff;
+use crashed::History;
+use degraded::Degraded;
+use given_up::GivenUp;
+use ready::Ready;
+use starting::Starting;
+use stopped::Stopped;
+use stopping::Stopping;
 
-/// What to do about a death.
+pub use rules::{ASK, Escalation, Rules, of, who_needs};
+
+/// What happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    /// Start again after this long; zero the first time.
-    Restart(Duration),
-    /// Leave it to the user.
-    GiveUp,
+pub enum Event {
+    /// It should be there.
+    Wanted,
+    /// It said that it is ready: a handshake, not a process.
+    IsReady,
+    /// It was asked for a sign of life.
+    Asked,
+    /// It gave one.
+    Answered,
+    /// Time went by. `starved`: how much of the time since it was asked it waited for a processor.
+    Tick { starved: Duration },
+    /// It should end.
+    Unwanted,
+    /// It is over.
+    Died,
 }
 
-/// The recent deaths of one child.
-#[derive(Debug, Clone, Default)]
-pub struct Restarts {
-    recent: VecDeque<Instant>,
-    /// All of them, for the status.
-    pub total: u32,
+/// What is to be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Start a process.
+    Spawn,
+    /// Ask it to end.
+    AskToEnd,
+    /// End it, for this reason.
+    Kill(String),
+    /// It comes back, after this long.
+    ComesBack(Duration),
+    /// It does not come back by itself.
+    GivesUp,
+    /// It goes on failing: whoever needs it should know.
+    Struggles,
 }
 
-impl Restarts {
-    /// A death now. `may_give_up`: a page can wait for its user, a daemon cannot.
-    pub fn died(&mut self, now: Instant, may_give_up: bool) -> Verdict {
-        self.total = self.total.saturating_add(1);
-        self.recent.push_back(now);
-        while self.recent.front().is_some_and(|first| now.duration_since(*first) >= PERIOD) {
-            self.recent.pop_front();
-        }
-        let crashes = self.recent.len();
-        if may_give_up && crashes >= INTENSITY {
-            self.recent.clear();
-            return Verdict::GiveUp;
-        }
-        if crashes <= 1 {
-            return Verdict::Restart(Duration::ZERO);
-        }
-        let doublings = u32::try_from(crashes - 2).unwrap_or(u32::MAX).min(16);
-        Verdict::Restart(FIRST_DELAY.saturating_mul(1 << doublings).min(LONGEST_DELAY))
-    }
+/// Where a child is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Stopped(Stopped),
+    Starting(Starting),
+    Ready(Ready),
+    Degraded(Degraded),
+    Stopping(Stopping),
+    BackingOff(BackingOff),
+    GivenUp(GivenUp),
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// What a state needs to know to go on.
+struct Context<'a> {
+    now: Instant,
+    rules: &'a Rules,
+    history: &'a mut History,
+    /// From 0 to 1: so that children that died together do not come back together.
+    jitter: f64,
+}
 
-    #[test]
-    fn the_first_restart_is_immediate_and_later_ones_wait_longer() {
-        let mut restarts = Restarts::default();
-        let start = Instant::now();
-        assert_eq!(restarts.died(start, false), Verdict::Restart(Duration::ZERO));
-        assert_eq!(restarts.died(start, false), Verdict::Restart(FIRST_DELAY));
-        assert_eq!(restarts.died(start, false), Verdict::Restart(FIRST_DELAY * 2));
-        for _ in 0..40 {
-            restarts.died(start, false);
-        }
-        assert_eq!(restarts.died(start, false), Verdict::Restart(LONGEST_DELAY));
+type Next = (State, Vec<Action>);
+
+/// The supervision of one child, over all its processes.
+#[derive(Debug)]
+pub struct Machine {
+    rules: &'static Rules,
+    state: State,
+    history: History,
+    /// It is being killed: nothing more is asked of it until it is over.
+    doomed: bool,
+}
+
+impl Machine {
+    /// Nothing runs yet.
+    #[must_use]
+    pub fn new(rules: &'static Rules) -> Self {
+        Self { rules, state: State::Stopped(Stopped), history: History::default(), doomed: false }
     }
 
-    #[test]
-    fn three_crashes_in_a_minute_are_given_up() {
-        let mut restarts = Restarts::default();
-        let start = Instant::now();
-        assert!(matches!(restarts.died(start, true), Verdict::Restart(_)));
-        assert!(matches!(restarts.died(start + Duration::from_secs(20), true), Verdict::Restart(_)));
-        assert_eq!(restarts.died(start + Duration::from_secs(59), true), Verdict::GiveUp);
-        assert_eq!(restarts.died(start + Duration::from_secs(61), true), Verdict::Restart(Duration::ZERO));
+    /// Goes on. `jitter` is from 0 to 1.
+    pub fn on(&mut self, event: Event, now: Instant, jitter: f64) -> Vec<Action> {
+        if self.doomed && matches!(event, Event::Tick { .. } | Event::Asked) {
+            return Vec::new();
+        }
+        let mut context = Context { now, rules: self.rules, history: &mut self.history, jitter };
+        let (state, actions) = match self.state {
+            State::Stopped(state) => state.on(event, &mut context),
+            State::Starting(state) => state.on(event, &mut context),
+            State::Ready(state) => state.on(event, &mut context),
+            State::Degraded(state) => state.on(event, &mut context),
+            State::Stopping(state) => state.on(event, &mut context),
+            State::BackingOff(state) => state.on(event, &mut context),
+            State::GivenUp(state) => state.on(event, &mut context),
+        };
+        self.state = state;
+        self.doomed = match event {
+            Event::Died => false,
+            _ => self.doomed || actions.iter().any(|action| matches!(action, Action::Kill(_))),
+        };
+        actions
     }
 
-    #[test]
-    fn slow_crashes_are_forgotten() {
-        let mut restarts = Restarts::default();
-        let start = Instant::now();
-        for minute in 0..50 {
-            assert_eq!(restarts.died(start + PERIOD * minute, true), Verdict::Restart(Duration::ZERO));
+    /// For people and for `status`.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self.state {
+            State::Stopped(_) => "stopped",
+            State::Starting(_) => "starting",
+            State::Ready(_) => "ready",
+            State::Degraded(_) => "degraded",
+            State::Stopping(_) => "stopping",
+            State::BackingOff(_) => "backing off",
+            State::GivenUp(_) => "given up",
         }
-        assert_eq!(restarts.total, 50);
+    }
+
+    /// It takes commands. One that is late with a sign of life still does.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        matches!(self.state, State::Ready(_) | State::Degraded(_))
+    }
+
+    /// It was asked to end.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        matches!(self.state, State::Stopping(_))
+    }
+
+    /// There is a process.
+    #[must_use]
+    pub fn has_process(&self) -> bool {
+        matches!(self.state, State::Starting(_) | State::Ready(_) | State::Degraded(_) | State::Stopping(_))
+    }
+
+    /// It dies again and again.
+    #[must_use]
+    pub fn struggles(&self) -> bool {
+        self.history.recent.len() >= self.rules.intensity
+    }
+
+    /// How often it died without having been asked to.
+    #[must_use]
+    pub fn crashes(&self) -> u32 {
+        self.history.total
     }
 }

@@ -47,7 +47,7 @@ fn rules(policy: &Policy) -> Rules {
         add("env", format!("{}={}", env.name, env.value.as_deref().unwrap_or("(the user's)")));
     }
     if let Some(memory) = &policy.memory {
-        add("memory", format!("oom_score_adj {}", memory.oom_score_adj));
+        add("memory", format!("oom_score_adj {} resident {}", memory.oom_score_adj, memory.resident));
     }
     for limit in &policy.limit {
         add("limit", format!("{:?} {}", limit.resource, limit.value).to_lowercase());
@@ -104,6 +104,10 @@ pub fn looser(candidate: &Policy, reference: &Policy) -> Vec<String> {
     let goes_first = |policy: &Policy| policy.memory.as_ref().map_or(0, |memory| memory.oom_score_adj);
     if goes_first(candidate) < goes_first(reference) {
         more.push("it is ended later when memory runs out".to_owned());
+    }
+    let may_have = |policy: &Policy| policy.memory.as_ref().map_or(u64::MAX, |memory| memory.resident);
+    if may_have(candidate) > may_have(reference) {
+        more.push("more memory".to_owned());
     }
     let tmpfs = |policy: &Policy| policy.mount.iter().filter(|mount| mount.kind == MountKind::Tmpfs).count();
     if tmpfs(candidate) > tmpfs(reference) {

@@ -100,14 +100,16 @@ pub struct Namespaces {
     pub reason: String,
 }
 
-/// What the kernel does when the machine runs out of memory. How much a process may take is in its limits and in the sizes of
-/// its tmpfs mounts.
+/// How much memory there is for it, and who goes first when the machine runs out. What one process may take is in its limits, and
+/// what files in memory may take in the sizes of its tmpfs mounts.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Memory {
     /// From 0 to 1000: the higher, the sooner it is ended.
     pub oom_score_adj: u16,
+    /// The most that its processes may have together, in bytes (proportional set size); the broker ends them beyond it.
+    pub resident: u64,
     /// Why.
     pub reason: String,
 }

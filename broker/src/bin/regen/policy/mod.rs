@@ -124,7 +124,12 @@ fn show(role: &str, mode: Mode, output: Output) -> Result<(), Failure> {
     let namespaces: Vec<&str> = policy.namespaces.new.iter().map(|namespace| namespace.file()).collect();
     println!("namespaces of its own: {}\n    {}\n", namespaces.join(" "), policy.namespaces.reason);
     if let Some(memory) = &policy.memory {
-        println!("memory: oom_score_adj {}\n    {}\n", memory.oom_score_adj, memory.reason);
+        println!(
+            "memory: {} MB, oom_score_adj {}\n    {}\n",
+            memory.resident >> 20,
+            memory.oom_score_adj,
+            memory.reason
+        );
     }
     println!("file view");
     for mount in &policy.mount {

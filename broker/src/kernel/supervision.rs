@@ -1,0 +1,256 @@
+//! The kernel's side of supervision: feeds what happens to each child's state machine, and does what the machine says.
+
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
+use std::time::{Duration, Instant};
+
+use regen_proto::convert::ForChild;
+use regen_proto::kernel::v1::{Heartbeat, Role, Shutdown};
+use regen_sandbox::policy::Resource;
+
+use super::Kernel;
+use super::child::{Child, ChildId, role_name};
+use super::processes::{field_kb, proportional_kb, resident_kb};
+use crate::session::{Event as SessionEvent, HostKey};
+use crate::supervisor::{ASK, Action, Event, Machine, of};
+
+/// How often every machine is told that time went by.
+pub(super) const TICK: Duration = Duration::from_millis(100);
+/// One of so many children is weighed at each tick, and those that are heavy already at every one.
+const TURNS: u64 = 10;
+/// Every so many ticks, descriptors and threads are counted.
+const COUNTED: u64 = 100;
+
+/// What is supervised.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Key {
+    Host(HostKey),
+    Daemon(Role),
+}
+
+impl Key {
+    fn role(&self) -> Role {
+        match self {
+            Self::Host(_) => Role::TabHost,
+            Self::Daemon(role) => *role,
+        }
+    }
+}
+
+impl Child {
+    pub(super) fn key(&self) -> Key {
+        self.host.clone().map_or(Key::Daemon(self.role), Key::Host)
+    }
+}
+
+impl Kernel {
+    /// A daemon should be there.
+    pub(super) fn start_daemon(&mut self, role: Role) {
+        self.supervise(&Key::Daemon(role), Event::Wanted);
+    }
+
+    /// A site's host should be there.
+    pub(super) fn start_host(&mut self, host: &HostKey) {
+        if self.session.hosts.contains_key(host) {
+            self.supervise(&Key::Host(host.clone()), Event::Wanted);
+        }
+    }
+
+    /// A site's host should not be there any more.
+    pub(super) fn stop_host(&mut self, host: &HostKey) {
+        self.supervise(&Key::Host(host.clone()), Event::Unwanted);
+    }
+
+    /// Tells a machine what happened, and does what it says. Gives what it said.
+    pub(super) fn supervise(&mut self, key: &Key, event: Event) -> Vec<Action> {
+        let machine = self.machines.entry(key.clone()).or_insert_with(|| Machine::new(of(key.role())));
+        let before = machine.name();
+        let actions = machine.on(event, Instant::now(), jitter());
+        if machine.name() != before {
+            tracing::debug!(role = role_name(key.role()), "{before} → {}", machine.name());
+            self.changed.send_modify(|generation| *generation += 1);
+        }
+        for action in &actions {
+            self.act(key, action);
+        }
+        actions
+    }
+
+    fn act(&mut self, key: &Key, action: &Action) {
+        let id = self.child_of(key);
+        match action {
+            Action::Spawn => self.start(key),
+            Action::AskToEnd => {
+                if let Some(id) = id {
+                    self.send(id, ForChild::Shutdown(Shutdown {}), Vec::new());
+                }
+            }
+            Action::Kill(reason) => {
+                if let Some(id) = id {
+                    self.kill_child(id, reason);
+                }
+            }
+            Action::ComesBack(delay) => tracing::debug!(role = role_name(key.role()), "comes back in {delay:?}"),
+            Action::GivesUp => tracing::warn!(role = role_name(key.role()), "died too often: it waits for the user"),
+            Action::Struggles => {
+                tracing::warn!(role = role_name(key.role()), "dies again and again: it is tried slowly");
+            }
+        }
+    }
+
+    /// The process that a machine has, whatever state it is in.
+    pub(super) fn child_of(&self, key: &Key) -> Option<ChildId> {
+        self.children.iter().find(|(_, child)| child.key() == *key).map(|(id, _)| *id)
+    }
+
+    pub(super) fn machine_of(&self, child: &Child) -> Option<&Machine> {
+        self.machines.get(&child.key())
+    }
+
+    /// Daemons that die again and again, for the status.
+    pub(super) fn struggling(&self) -> impl Iterator<Item = String> {
+        let daemons =
+            self.machines.iter().filter(|(key, machine)| matches!(key, Key::Daemon(_)) && machine.struggles());
+        daemons.map(|(key, _)| format!("the {} dies again and again: see `regen logs`", role_name(key.role())))
+    }
+
+    /// Time went by.
+    pub(super) fn tick(&mut self) {
+        self.ticks += 1;
+        if self.ticks.is_multiple_of(ticks_in(ASK)) {
+            self.look_after_store();
+            self.ask_all();
+        }
+        let keys: Vec<Key> = self.machines.keys().cloned().collect();
+        for key in keys {
+            let starved = self.child_of(&key).and_then(|id| self.children.get(&id)).map_or(Duration::ZERO, starved);
+            self.supervise(&key, Event::Tick { starved });
+        }
+        // A site that nobody has open needs no memory of its deaths.
+        let hosts = &self.session.hosts;
+        self.machines.retain(|key, machine| match key {
+            Key::Host(host) => machine.has_process() || hosts.contains_key(host),
+            Key::Daemon(_) => true,
+        });
+        self.weigh();
+        if self.ticks.is_multiple_of(COUNTED) {
+            self.count();
+        }
+    }
+
+    fn ask_all(&mut self) {
+        let ready: Vec<(ChildId, Key)> = self
+            .children
+            .iter()
+            .filter(|(_, child)| self.machine_of(child).is_some_and(Machine::is_ready))
+            .map(|(id, child)| (*id, child.key()))
+            .collect();
+        for (id, key) in ready {
+            self.supervise(&key, Event::Asked);
+            if let Some(child) = self.children.get_mut(&id).filter(|child| child.asked.is_none()) {
+                child.asked = Some((Instant::now(), waited(child.pid)));
+            }
+            self.send(id, ForChild::Heartbeat(Heartbeat { nonce: 0 }), Vec::new());
+        }
+    }
+
+    pub(super) fn answered(&mut self, id: ChildId) {
+        let Some(child) = self.children.get_mut(&id) else { return };
+        child.asked = None;
+        let key = child.key();
+        self.supervise(&key, Event::Answered);
+    }
+
+    /// Ends children that take more memory than their policy allows: where there is no memory control group, nothing else would
+    /// before the whole machine is out of it. What they show comes back from its snapshot.
+    fn weigh(&mut self) {
+        let mut heavy = Vec::new();
+        for (id, child) in &mut self.children {
+            let Some(limit_kb) = self.ceilings_kb.get(role_name(child.role)).copied().filter(|_| child.pid > 0) else {
+                continue;
+            };
+            if !child.is_heavy && !(id + self.ticks).is_multiple_of(TURNS) {
+                continue;
+            }
+            let all = || child.helpers.iter().map(|helper| helper.pid).chain([child.pid]);
+            let resident: u64 = all().map(resident_kb).sum();
+            child.is_heavy = resident > limit_kb / 2;
+            // Shared pages count once for each process there, and in parts here: the cheap look comes first.
+            if resident > limit_kb {
+                let proportional: u64 = all().map(proportional_kb).sum();
+                if proportional > limit_kb {
+                    heavy.push((*id, proportional, limit_kb));
+                }
+            }
+        }
+        for (id, used, limit) in heavy {
+            self.kill_child(id, &format!("memory: it used {} MB, and the limit is {} MB", used >> 10, limit >> 10));
+        }
+    }
+
+    /// Says once of a child that it has nearly as many descriptors or threads as it may have: it leaks, or soon fails.
+    fn count(&mut self) {
+        for child in self.children.values_mut().filter(|child| child.pid > 0 && !child.is_leaking) {
+            let Some(policy) = self.policies.get(role_name(child.role)) else { continue };
+            let limit =
+                |resource| policy.limit.iter().find(|limit| limit.resource == resource).map(|limit| limit.value);
+            let status = format!("/proc/{}/status", child.pid);
+            let open = field_kb(&status, "FDSize:");
+            let threads = field_kb(&status, "Threads:");
+            for (what, now, most) in
+                [("descriptors", open, limit(Resource::Nofile)), ("threads", threads, limit(Resource::Nproc))]
+            {
+                if most.is_some_and(|most| now > most * 3 / 4) {
+                    child.is_leaking = true;
+                    tracing::warn!(role = role_name(child.role), pid = child.pid, "leaks: it has {now} {what}");
+                }
+            }
+        }
+    }
+
+    /// A death: what becomes of the child, and of those who need it.
+    pub(super) fn died(&mut self, key: &Key, reason: &str) {
+        let actions = self.supervise(key, Event::Died);
+        match key {
+            Key::Host(host) => {
+                let was_asked = !actions.iter().any(|action| matches!(action, Action::ComesBack(_) | Action::GivesUp));
+                if !was_asked {
+                    let given_up = actions.contains(&Action::GivesUp);
+                    self.apply(SessionEvent::HostDied { host: host.clone(), reason: reason.to_owned(), given_up });
+                }
+            }
+            // The first time it comes back at once; later its machine says when.
+            Key::Daemon(_) if !self.quitting => {
+                if actions.iter().any(|action| matches!(action, Action::ComesBack(_))) {
+                    self.supervise(key, Event::Wanted);
+                }
+            }
+            Key::Daemon(_) => {}
+        }
+    }
+}
+
+fn ticks_in(time: Duration) -> u64 {
+    u64::try_from(time.as_millis() / TICK.as_millis()).unwrap_or(1)
+}
+
+/// How long a child has waited for a processor since it was asked.
+fn starved(child: &Child) -> Duration {
+    match child.asked {
+        // A short wait needs no look.
+        Some((asked, before)) if asked.elapsed() > TICK * 3 => waited(child.pid).saturating_sub(before),
+        _ => Duration::ZERO,
+    }
+}
+
+/// How long a process's first thread has waited for a processor in all its life.
+fn waited(pid: i32) -> Duration {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/schedstat")).unwrap_or_default();
+    Duration::from_nanos(text.split_whitespace().nth(1).and_then(|field| field.parse().ok()).unwrap_or(0))
+}
+
+/// From 0 to 1, as it comes.
+fn jitter() -> f64 {
+    let random = RandomState::new().build_hasher().finish();
+    f64::from(u32::try_from(random >> 32).unwrap_or(0)) / f64::from(u32::MAX)
+}

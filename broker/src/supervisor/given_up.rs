@@ -1,0 +1,23 @@
+//! It died too often. It is left to the user.
+
+use super::starting::Starting;
+use super::stopped::Stopped;
+use super::{Action, Context, Event, Next, State};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct GivenUp;
+
+impl GivenUp {
+    pub(super) fn on(self, event: Event, context: &mut Context<'_>) -> Next {
+        match event {
+            Event::Wanted => {
+                context.history.forget();
+                (State::Starting(Starting { since: context.now }), vec![Action::Spawn])
+            }
+            Event::Unwanted => (State::Stopped(Stopped), Vec::new()),
+            Event::IsReady | Event::Asked | Event::Answered | Event::Tick { .. } | Event::Died => {
+                (State::GivenUp(self), Vec::new())
+            }
+        }
+    }
+}

@@ -111,6 +111,12 @@ impl Browser for Control {
         self.tab(tab, wait, timeout_ms).await
     }
 
+    async fn activate_tab(&self, request: Request<TabRequest>) -> Result<Response<TabReply>, Status> {
+        let tab = request.into_inner().tab;
+        let info = self.kernel.call(|answer| Command::Activate { tab, answer }).await.map_err(status)?;
+        Ok(Response::new(TabReply { tab: Some(info) }))
+    }
+
     async fn close_tab(&self, request: Request<TabRequest>) -> Result<Response<TabReply>, Status> {
         let tab = request.into_inner().tab;
         let info = self.kernel.call(|answer| Command::Close { tab, answer }).await.map_err(status)?;

@@ -53,6 +53,7 @@ pub enum Command {
     Tab { tab: TabId, answer: Answer<TabInfo> },
     Goto { tab: TabId, url: String, answer: Answer<()> },
     Close { tab: TabId, answer: Answer<TabInfo> },
+    Activate { tab: TabId, answer: Answer<TabInfo> },
     History { tab: TabId, delta: i32, reload: bool, answer: Answer<()> },
     Ask { tab: TabId, kind: QueryKind, answer: Answer<PageAnswer> },
     Input { tab: TabId, events: Vec<ToPage>, answer: Answer<PageAnswer> },
@@ -88,6 +89,11 @@ impl Kernel {
                     self.apply(Event::Navigate { tab, load });
                 }
                 reply(answer, found);
+            }
+            Command::Activate { tab, answer } => {
+                self.apply(Event::Activate(tab));
+                let info = self.session.tabs.get(&tab).map(|known| self.tab_info(known));
+                reply(answer, info.ok_or(CommandError::NoSuchTab(tab)));
             }
             Command::Close { tab, answer } => {
                 let found = self.find_tab(tab);

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Mode, Policy, PolicyError, looser};
+use super::{Mode, Policy, PolicyError, check, looser, read};
 
 /// Every role with a policy.
 pub const ROLES: [&str; 9] =
@@ -44,7 +44,8 @@ pub(super) fn included(name: &str) -> Result<&'static str, Vec<&'static str>> {
 /// For an unknown role, a file with a mistake, or an administrator's file that is looser.
 pub(super) fn load(role: &str) -> Result<Policy, PolicyError> {
     let text = text(role).filter(|_| ROLES.contains(&role)).ok_or_else(|| PolicyError::UnknownRole(role.to_owned()))?;
-    let shipped = Policy::parse(&format!("{role}.toml"), text)?;
+    // Checked by [`all`] when the browser starts, and by the tests: a jail need not do it for every child.
+    let shipped = read::policy(&format!("{role}.toml"), text, &included)?;
     let file = Path::new(ADMINISTRATORS).join(format!("{role}.toml"));
     let name = file.display().to_string();
     match std::fs::read_to_string(&file) {
@@ -58,10 +59,14 @@ pub(super) fn load(role: &str) -> Result<Policy, PolicyError> {
     }
 }
 
-/// Every role's policy, as this machine uses it.
+/// Every role's policy, as this machine uses it, checked.
 ///
 /// # Errors
 /// As for [`load`].
 pub fn all(mode: Mode) -> Result<Vec<Policy>, PolicyError> {
-    ROLES.iter().map(|role| Policy::in_mode(role, mode)).collect()
+    let checked = |role: &&str| {
+        let policy = Policy::in_mode(role, mode)?;
+        check::check(&policy).map(|()| policy)
+    };
+    ROLES.iter().map(|role| checked(&role)).collect()
 }

@@ -6,6 +6,7 @@
 
 mod arguments;
 mod audit;
+mod chaos;
 mod client;
 mod doctor;
 mod keys;
@@ -97,6 +98,7 @@ async fn run(arguments: Arguments, launchers: Vec<Forked>) -> Result<ExitCode, F
             audit::verify(profile.as_deref(), output).await?;
         }
         Some(Command::Policy(command)) => return policy::run(command, launchers, profile.as_deref(), output).await,
+        Some(Command::Chaos(command)) => return chaos::run(command, profile, output).await,
         Some(Command::Doctor) => return Ok(doctor::run(profile.as_deref(), output).await),
         Some(Command::Completions { shell }) => {
             clap_complete::generate(shell, &mut Arguments::command(), "regen", &mut std::io::stdout());

@@ -38,6 +38,10 @@ pub(crate) async fn run(mut client: Client, command: TabCommand, output: Output)
             let request = GotoTabRequest { tab: id, url, wait, timeout_ms: milliseconds(timeout) };
             render::tab(&api.goto_tab(request).await?.into_inner().tab.unwrap_or_default(), output);
         }
+        TabCommand::Activate { id } => {
+            let tab = api.activate_tab(TabRequest { tab: id }).await?.into_inner().tab;
+            render::tab(&tab.unwrap_or_default(), output);
+        }
         TabCommand::Close { id } => {
             api.close_tab(TabRequest { tab: id }).await?;
         }

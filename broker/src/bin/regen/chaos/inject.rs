@@ -1,0 +1,318 @@
+//! How each fault is made to happen, from outside, on the real processes.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use prost::Message;
+use regen_proto::kernel::v1::{Heartbeat, Role, ToBroker, to_broker};
+use regen_proto::kernel_channel::{self, ChannelError, MAX_MESSAGE};
+use regen_proto::version;
+use regen_sandbox::{spawn, verify};
+use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, Resource, Rlimit, Signal};
+
+use super::plan::{Fault, Step, Target, word};
+use super::stage::{Before, Injected, Stage};
+use crate::client::Failure;
+
+/// A pause that nobody may mind.
+const PAUSE: Duration = Duration::from_millis(300);
+/// How long a process goes without a descriptor to spare.
+const EXHAUSTED: Duration = Duration::from_millis(500);
+/// How long every processor is busy.
+const BUSY: Duration = Duration::from_millis(700);
+/// A signal that ends a process has done so within this time.
+const ENDS: Duration = Duration::from_millis(100);
+/// Messages of a flood: more than any child may send.
+const FLOOD: usize = 400;
+
+/// A process by a name that cannot come to mean another one.
+struct Process {
+    pid: i32,
+    handle: OwnedFd,
+}
+
+impl Process {
+    fn open(pid: i32) -> Result<Self, Failure> {
+        let handle = Pid::from_raw(pid)
+            .ok_or(rustix::io::Errno::SRCH)
+            .and_then(|pid| rustix::process::pidfd_open(pid, PidfdFlags::empty()));
+        let handle = handle.map_err(|error| Failure::Other(format!("process {pid}: {error}")))?;
+        Ok(Self { pid, handle })
+    }
+
+    fn signal(&self, signal: Signal) -> Result<(), Failure> {
+        match rustix::process::pidfd_send_signal(&self.handle, signal) {
+            // Dead already is dead.
+            Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
+            Err(error) => Err(Failure::Other(format!("cannot signal process {}: {error}", self.pid))),
+        }
+    }
+
+    fn is_alive(&self) -> bool {
+        use rustix::event::{PollFd, PollFlags, Timespec, poll};
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        let mut polled = [PollFd::new(&self.handle, PollFlags::IN)];
+        poll(&mut polled, Some(&now)).is_ok_and(|ended| ended == 0)
+    }
+
+    /// Until it is gone. The engine handles some signals itself, once.
+    async fn insist(&self, signal: Signal) -> Result<(), Failure> {
+        for _ in 0..20 {
+            self.signal(signal)?;
+            let sent = Instant::now();
+            while sent.elapsed() < ENDS {
+                if !self.is_alive() {
+                    return Ok(());
+                }
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        }
+        Err(Failure::Other(format!("process {} does not die of signal {}", self.pid, signal.as_raw())))
+    }
+
+    /// Its end of the kernel channel, to speak in its place.
+    fn channel(&self) -> Result<OwnedFd, Failure> {
+        rustix::process::pidfd_getfd(&self.handle, spawn::CHANNEL, PidfdGetfdFlags::empty())
+            .map_err(|error| Failure::Other(format!("the channel of process {}: {error}", self.pid)))
+    }
+}
+
+/// Makes a fault happen. Gives what it is expected to end.
+pub(super) async fn inject(stage: &Stage, step: &Step, before: &Before) -> Result<Injected, Failure> {
+    tokio::time::sleep(Duration::from_millis(step.after_ms)).await;
+    let process = Process::open(find(stage, step, before)?)?;
+    let ends = Ends::of(step, process.pid);
+    let at = Instant::now();
+    let mut injected = ends.injected(at);
+    match step.fault {
+        Fault::Kill => process.signal(Signal::KILL)?,
+        Fault::Segv => process.insist(Signal::SEGV).await?,
+        Fault::Abort => process.insist(Signal::ABORT).await?,
+        Fault::Stop => process.signal(Signal::STOP)?,
+        Fault::Pause => {
+            process.signal(Signal::STOP)?;
+            tokio::time::sleep(PAUSE).await;
+            process.signal(Signal::CONT)?;
+            injected = Ends::Nothing.injected(at);
+        }
+        Fault::Exit => exit(&process).await?,
+        Fault::Descriptors => {
+            exhaust_descriptors(&process).await?;
+            if process.is_alive() {
+                injected = Ends::Nothing.injected(at);
+            }
+        }
+        Fault::Balloon => stage.server.order_balloon(step.site),
+        Fault::KillTwice => {
+            process.signal(Signal::KILL)?;
+            // One that had died twice already has none: it waits for its user.
+            if let Some(successor) = successor(stage, step, &process).await? {
+                successor.signal(Signal::KILL)?;
+                injected.deaths = 2;
+            }
+        }
+        Fault::Starve => {
+            starve()?;
+            process.signal(Signal::KILL)?;
+        }
+        Fault::Garbage => send(&process.channel()?, &[0xff; 100], 0)?,
+        Fault::Truncated => {
+            let hello = hello(version::hello(role(step)));
+            send(&process.channel()?, hello.get(..hello.len() / 2).unwrap_or_default(), 0)?;
+        }
+        Fault::Oversize => send(&process.channel()?, &vec![0; MAX_MESSAGE + 1], 0)?,
+        Fault::Version => {
+            let mut unknown = version::hello(role(step));
+            (unknown.min_protocol, unknown.max_protocol) = (9_000, 9_001);
+            send(&process.channel()?, &hello(unknown), 0)?;
+        }
+        Fault::Flood => {
+            let (channel, beat) = (process.channel()?, heartbeat());
+            for _ in 0..FLOOD {
+                send(&channel, &beat, 0)?;
+            }
+        }
+        Fault::StrayDescriptors => send(&process.channel()?, &heartbeat(), 4)?,
+    }
+    Ok(injected)
+}
+
+/// What a fault is expected to end.
+enum Ends {
+    Nothing,
+    Site(usize),
+    Daemon(String, i32),
+    Browser,
+}
+
+impl Ends {
+    fn of(step: &Step, pid: i32) -> Self {
+        match step.role {
+            Target::TabHost | Target::WebProcess | Target::NetworkProcess | Target::Jail => Self::Site(step.site),
+            Target::NetDaemon | Target::AgentDaemon => Self::Daemon(word(&step.role), pid),
+            Target::Launcher | Target::Broker => Self::Browser,
+        }
+    }
+
+    fn injected(self, at: Instant) -> Injected {
+        let (mut sites, mut daemon, mut browser) = (BTreeSet::new(), None, false);
+        match self {
+            Self::Nothing => {}
+            Self::Site(site) => drop(sites.insert(site)),
+            Self::Daemon(role, pid) => daemon = Some((role, pid)),
+            Self::Browser => browser = true,
+        }
+        Injected { at, sites, daemon, browser, deaths: 1 }
+    }
+}
+
+/// The process that a step is about.
+fn find(stage: &Stage, step: &Step, before: &Before) -> Result<i32, Failure> {
+    let missing = || Failure::Other(format!("there is no {} to hit", word(&step.role)));
+    let broker = before.status.broker.as_ref().map_or(0, |broker| broker.pid);
+    let tab = stage.expected.get(step.site).map_or(0, |expected| expected.tab);
+    let host = before.status.tabs.iter().find(|info| info.id == tab).map(|info| info.pid);
+    let process = before.status.processes.iter().find(|process| Some(process.pid) == host);
+    let helper =
+        |name: &str| process?.helpers.iter().find(|helper| helper.name.contains(name)).map(|helper| helper.pid);
+    let daemon =
+        |name: &str| before.status.processes.iter().find(|process| process.role == name).map(|found| found.pid);
+    let found = match step.role {
+        Target::TabHost => host,
+        Target::WebProcess => helper("WebProcess"),
+        Target::NetworkProcess => helper("NetworkProcess"),
+        Target::NetDaemon => daemon("net-daemon"),
+        Target::AgentDaemon => daemon("agent-daemon"),
+        Target::Jail => host.map(verify::jail_of).transpose()?,
+        Target::Launcher => verify::launcher_of(broker)?,
+        Target::Broker => Some(broker),
+    };
+    found.filter(|pid| *pid > 0).ok_or_else(missing)
+}
+
+/// The process that comes in the place of one that died, as soon as it is there, ready or not.
+async fn successor(stage: &Stage, step: &Step, former: &Process) -> Result<Option<Process>, Failure> {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let tab = stage.expected.get(step.site).map_or(0, |expected| expected.tab);
+    while Instant::now() < deadline {
+        let status = stage.status().await?;
+        let site = status.tabs.iter().find(|info| info.id == tab).map(|info| info.site.clone()).unwrap_or_default();
+        let is_it = |process: &&regen_proto::control::v1::Process| match step.role {
+            Target::TabHost => process.site == site && process.role == "tab-host",
+            _ => process.role == word(&step.role),
+        };
+        let found = status.processes.iter().find(is_it).map(|process| process.pid);
+        if let Some(pid) = found.filter(|pid| *pid > 0 && *pid != former.pid) {
+            return Process::open(pid).map(Some);
+        }
+        let is_site = step.role == Target::TabHost;
+        if is_site && status.tabs.iter().any(|info| info.id == tab && info.state == "sad") {
+            return Ok(None);
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    Err(Failure::Timeout("nothing came in its place".to_owned()))
+}
+
+fn role(step: &Step) -> Role {
+    match step.role {
+        Target::NetDaemon => Role::NetDaemon,
+        Target::AgentDaemon => Role::AgentDaemon,
+        _ => Role::TabHost,
+    }
+}
+
+fn hello(hello: regen_proto::kernel::v1::Hello) -> Vec<u8> {
+    ToBroker { body: Some(to_broker::Body::Hello(hello)) }.encode_to_vec()
+}
+
+fn heartbeat() -> Vec<u8> {
+    ToBroker { body: Some(to_broker::Body::Heartbeat(Heartbeat { nonce: 0 })) }.encode_to_vec()
+}
+
+/// Speaks on a process's channel, with so many descriptors.
+fn send(channel: &OwnedFd, bytes: &[u8], descriptors: usize) -> Result<(), Failure> {
+    let null = std::fs::File::open("/dev/null")?;
+    let descriptors = vec![null.as_fd(); descriptors];
+    if bytes.len() > MAX_MESSAGE {
+        // The library would not: an attacker is not bound to it.
+        return match rustix::net::send(channel, bytes, rustix::net::SendFlags::NOSIGNAL) {
+            Ok(_) | Err(rustix::io::Errno::PIPE) => Ok(()),
+            Err(error) => Err(Failure::from(io::Error::from(error))),
+        };
+    }
+    match kernel_channel::send_now(channel.as_raw_fd(), bytes, &descriptors) {
+        // The broker has had enough already, or is not reading as fast: the flood has reached it.
+        Ok(()) | Err(ChannelError::Closed | ChannelError::Io(_)) => Ok(()),
+        Err(error) => Err(Failure::Other(error.to_string())),
+    }
+}
+
+async fn exhaust_descriptors(process: &Process) -> Result<(), Failure> {
+    let pid = Pid::from_raw(process.pid);
+    let open = std::fs::read_dir(format!("/proc/{}/fd", process.pid))?.count() as u64;
+    let limit = |current: Option<u64>, maximum| {
+        rustix::process::prlimit(pid, Resource::Nofile, Rlimit { current, maximum }).map_err(io::Error::from)
+    };
+    // The hard limit stays, so that the soft one can be given back.
+    let text = std::fs::read_to_string(format!("/proc/{}/limits", process.pid))?;
+    let row = text.lines().find(|line| line.starts_with("Max open files")).unwrap_or_default();
+    let hard: Option<u64> = row.split_whitespace().nth(4).and_then(|field| field.parse().ok());
+    let former = limit(Some(open), hard)?;
+    tokio::time::sleep(EXHAUSTED).await;
+    match limit(former.current, former.maximum) {
+        Err(error) if process.is_alive() => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+/// Keeps every processor busy for a while.
+fn starve() -> Result<(), Failure> {
+    let processors = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+    for _ in 0..processors * 2 {
+        std::thread::Builder::new().spawn(|| {
+            let start = Instant::now();
+            while start.elapsed() < BUSY {
+                std::hint::spin_loop();
+            }
+        })?;
+    }
+    Ok(())
+}
+
+/// Lets a process end by itself: its first thread calls `exit_group(0)`, wherever it is.
+#[cfg(target_arch = "x86_64")]
+async fn exit(process: &Process) -> Result<(), Failure> {
+    use nix::sys::{ptrace, wait};
+    const EXIT_GROUP: u64 = 231;
+    /// `syscall`, as it stands in memory.
+    const INSTRUCTION: i64 = 0x050f;
+    let pid = nix::unistd::Pid::from_raw(process.pid);
+    let failed = |error: nix::errno::Errno| Failure::Other(format!("cannot trace process {pid}: {error}"));
+    for _ in 0..200 {
+        ptrace::attach(pid).map_err(failed)?;
+        wait::waitpid(pid, Some(wait::WaitPidFlag::__WALL)).map_err(failed)?;
+        let mut registers = ptrace::getregs(pid).map_err(failed)?;
+        let instruction = registers.rip.wrapping_sub(2);
+        let word = ptrace::read(pid, std::ptr::without_provenance_mut(usize::try_from(instruction).unwrap_or(0)));
+        if word.is_ok_and(|word| word & 0xffff == INSTRUCTION) {
+            registers.rip = instruction;
+            registers.rax = EXIT_GROUP;
+            registers.orig_rax = u64::MAX;
+            registers.rdi = 0;
+            ptrace::setregs(pid, registers).map_err(failed)?;
+            return ptrace::detach(pid, None).map_err(failed);
+        }
+        // It was not in the kernel: a moment later it will be.
+        ptrace::detach(pid, None).map_err(failed)?;
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    Err(Failure::Other(format!("process {pid} never calls the kernel")))
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+async fn exit(process: &Process) -> Result<(), Failure> {
+    process.insist(Signal::TERM).await
+}

@@ -1,0 +1,199 @@
+//! What must hold after every fault.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::time::{Duration, Instant};
+
+use regen_proto::control::v1::StatusReply;
+use regen_sandbox::policy::Policy;
+use regen_sandbox::verify;
+
+use super::stage::{Before, Footprint, Injected, Stage};
+
+/// Processes that are just ending or starting are looked at again until then.
+const SETTLED: Duration = Duration::from_secs(5);
+/// Descriptors that the broker may have more than at the start: some are on their way.
+const MORE_DESCRIPTORS: usize = 16;
+/// Memory that the broker may have more than at the start, in KB.
+const MORE_MEMORY: u64 = 48 << 10;
+
+/// Everything that does not hold, in words.
+pub(super) async fn check(stage: &mut Stage, injected: &Injected, before: &Before) -> Vec<String> {
+    let mut wrong = Vec::new();
+    wrong.extend(pages(stage, injected, before).await);
+    // Until nothing changes any more; what is still wrong then is wrong.
+    let deadline = Instant::now() + SETTLED;
+    loop {
+        let found = match stage.status().await {
+            Ok(status) => processes(&status, before, injected).into_iter().chain(footprint(stage, &status)).collect(),
+            Err(failure) => vec![format!("no status: {failure}")],
+        };
+        if found.is_empty() || Instant::now() > deadline {
+            wrong.extend(found);
+            return wrong;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// Every tab is there, with address, history, scroll and text; pages of other sites have gone on without a break.
+async fn pages(stage: &Stage, injected: &Injected, before: &Before) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let status = match stage.status().await {
+        Ok(status) => status,
+        Err(failure) => return vec![format!("no status: {failure}")],
+    };
+    if status.tabs.len() != before.status.tabs.len() {
+        wrong.push(format!("there were {} tabs, and there are {}", before.status.tabs.len(), status.tabs.len()));
+    }
+    for (site, expected) in stage.expected.iter().enumerate() {
+        let Some(tab) = status.tabs.iter().find(|tab| tab.id == expected.tab) else {
+            wrong.push(format!("the tab of {} is gone", expected.url));
+            continue;
+        };
+        if tab.url != expected.url || tab.state != "ready" {
+            wrong.push(format!("{} is {} and shows {}", expected.url, tab.state, tab.url));
+        }
+        if !tab.can_go_back {
+            wrong.push(format!("{} has lost its history", expected.url));
+        }
+        let (Some(now), Some(old)) = (stage.witness(expected.tab).await, before.witnesses.get(site)) else {
+            wrong.push(format!("{} says nothing", expected.url));
+            continue;
+        };
+        if now.field != expected.field {
+            wrong.push(format!("{}: the text was “{}”, and is “{}”", expected.url, expected.field, now.field));
+        }
+        if now.scroll != expected.scroll {
+            wrong.push(format!("{}: it was scrolled to {}, and is at {}", expected.url, expected.scroll, now.scroll));
+        }
+        if injected.browser || injected.sites.contains(&site) {
+            continue;
+        }
+        if now.token != old.token {
+            wrong.push(format!("{} was loaded again, and had nothing to do with it", expected.url));
+        }
+        // A page in the background ticks once a second.
+        let enough = before.seen_at.elapsed() > Duration::from_millis(2500);
+        if now.tick < old.tick || (enough && now.tick == old.tick) {
+            wrong.push(format!("the script of {} stood still", expected.url));
+        }
+    }
+    wrong
+}
+
+/// Nobody is left over, everybody is held by their policy.
+fn processes(status: &StatusReply, before: &Before, injected: &Injected) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let broker = status.broker.as_ref().map_or(0, |broker| broker.pid);
+    let mut known = BTreeSet::from([broker]);
+    let mut roles: Vec<(String, i32)> = Vec::new();
+    match verify::launcher_of(broker) {
+        Ok(Some(launcher)) => roles.push(("launcher".to_owned(), launcher)),
+        Ok(None) => wrong.push("the broker has no launcher".to_owned()),
+        Err(error) => wrong.push(format!("the launcher cannot be looked at: {error}")),
+    }
+    for process in status.processes.iter().filter(|process| process.pid > 0) {
+        if process.state != "ready" {
+            wrong.push(format!("the {} {} is {}", process.role, process.site, process.state));
+        }
+        roles.push((process.role.clone(), process.pid));
+        roles.extend(process.helpers.iter().map(|helper| (process.role.clone(), helper.pid)));
+        if process.role != "broker" {
+            match verify::jail_of(process.pid) {
+                Ok(jail) => roles.push(("jail".to_owned(), jail)),
+                Err(error) => wrong.push(format!("process {} cannot be looked at: {error}", process.pid)),
+            }
+        }
+    }
+    known.extend(roles.iter().map(|(_, pid)| *pid));
+    for (pid, name) in descendants(broker) {
+        if !known.contains(&pid) {
+            wrong.push(format!("process {pid} ({name}) belongs to nobody"));
+        }
+    }
+    if injected.browser {
+        let old = before.status.processes.iter().flat_map(|process| {
+            process.helpers.iter().map(|helper| helper.pid).chain([process.pid]).collect::<Vec<_>>()
+        });
+        for pid in old.filter(|pid| *pid > 0 && !known.contains(pid) && is_alive(*pid)) {
+            wrong.push(format!("process {pid} has outlived its browser"));
+        }
+    }
+    for (role, pid) in roles {
+        let report = Policy::of(&role)
+            .map_err(|error| error.to_string())
+            .and_then(|policy| verify::verify(&policy, pid, broker).map_err(|error| error.to_string()));
+        match report {
+            Ok(report) if report.holds() => {}
+            Ok(report) => {
+                let drift = report.checks.iter().find(|check| !check.holds);
+                let what = drift.map_or(String::new(), |check| format!("{}: {}", check.name, check.found));
+                wrong.push(format!("the {role} {pid} is not as its policy has it: {what}"));
+            }
+            Err(error) => wrong.push(format!("the {role} {pid} cannot be verified: {error}")),
+        }
+    }
+    wrong
+}
+
+/// Nothing has grown. After a restart there is a new measure.
+fn footprint(stage: &mut Stage, status: &StatusReply) -> Vec<String> {
+    let now = match stage.footprint(status) {
+        Ok(now) => now,
+        Err(failure) => return vec![format!("the broker cannot be looked at: {failure}")],
+    };
+    let Footprint { descriptors, resident_kb, mounts } = stage.baseline;
+    if descriptors == 0 {
+        stage.baseline = now;
+        return Vec::new();
+    }
+    let mut wrong = Vec::new();
+    if now.descriptors > descriptors + MORE_DESCRIPTORS {
+        wrong.push(format!("the broker had {descriptors} descriptors, and has {}", now.descriptors));
+    }
+    if now.resident_kb > resident_kb + MORE_MEMORY {
+        wrong.push(format!("the broker had {resident_kb} KB, and has {}", now.resident_kb));
+    }
+    if now.mounts != mounts {
+        wrong.push(format!("there were {mounts} mounts, and there are {}", now.mounts));
+    }
+    wrong
+}
+
+fn is_alive(pid: i32) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/stat"))
+        .is_ok_and(|stat| stat.rsplit(')').next().is_some_and(|rest| !rest.trim_start().starts_with(['Z', 'X'])))
+}
+
+/// Everything that was started below a process, with its name. Those that have ended and were not waited for are ending.
+fn descendants(root: i32) -> Vec<(i32, String)> {
+    let mut parents = Vec::new();
+    for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else { continue };
+        let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else { continue };
+        let Some((name, rest)) = stat.rsplit_once(')') else { continue };
+        let mut fields = rest.split_whitespace();
+        let (Some(state), Some(parent)) = (fields.next(), fields.next().and_then(|parent| parent.parse::<i32>().ok()))
+        else {
+            continue;
+        };
+        if state != "Z" {
+            let name = name.split_once('(').map_or("", |(_, name)| name).to_owned();
+            parents.push((pid, parent, name));
+        }
+    }
+    let mut below = BTreeSet::from([root]);
+    let mut found = Vec::new();
+    loop {
+        let next: Vec<_> =
+            parents.iter().filter(|(pid, parent, _)| below.contains(parent) && !below.contains(pid)).cloned().collect();
+        if next.is_empty() {
+            return found;
+        }
+        for (pid, _, name) in next {
+            below.insert(pid);
+            found.push((pid, name));
+        }
+    }
+}

@@ -1,0 +1,259 @@
+//! What is injected, where and in which order. The same seed gives the same plan.
+
+use std::path::Path;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::read;
+use crate::client::Failure;
+
+/// What goes wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Fault {
+    /// SIGKILL.
+    Kill,
+    /// SIGSEGV.
+    Segv,
+    /// SIGABRT.
+    Abort,
+    /// SIGSTOP, and nobody wakes it.
+    Stop,
+    /// SIGSTOP, and a moment later SIGCONT: nothing may die of it.
+    Pause,
+    /// It ends by itself with exit code 0, at a wrong moment.
+    Exit,
+    /// It may open nothing more.
+    Descriptors,
+    /// Its page takes memory without end.
+    Balloon,
+    /// It dies, and its successor dies as soon as it is there.
+    KillTwice,
+    /// It dies while every processor is busy.
+    Starve,
+    /// It sends bytes that are no message.
+    Garbage,
+    /// It sends half a message.
+    Truncated,
+    /// It sends more than a message may have.
+    Oversize,
+    /// It says Hello again, in a version that nobody knows.
+    Version,
+    /// It sends messages as fast as it can.
+    Flood,
+    /// It sends descriptors that nobody asked for.
+    StrayDescriptors,
+}
+
+/// Where.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Target {
+    TabHost,
+    WebProcess,
+    NetworkProcess,
+    NetDaemon,
+    AgentDaemon,
+    Jail,
+    Launcher,
+    Broker,
+}
+
+/// One fault at one place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Step {
+    pub(super) fault: Fault,
+    pub(super) role: Target,
+    /// Which of the sites, where that matters.
+    #[serde(default)]
+    pub(super) site: usize,
+    /// Milliseconds from the step before.
+    #[serde(default)]
+    pub(super) after_ms: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Plan {
+    /// What it is called in reports.
+    pub(super) name: String,
+    pub(super) steps: Vec<Step>,
+    /// No step begins later than this.
+    pub(super) duration: Option<Duration>,
+}
+
+/// Sites that a browser under test has open.
+pub(super) const SITES: usize = 4;
+
+/// What can happen where.
+const POSSIBLE: &[(Target, &[Fault])] = &[
+    (
+        Target::TabHost,
+        &[
+            Fault::Kill,
+            Fault::Segv,
+            Fault::Abort,
+            Fault::Stop,
+            Fault::Pause,
+            Fault::Exit,
+            Fault::Descriptors,
+            Fault::Balloon,
+            Fault::KillTwice,
+            Fault::Starve,
+            Fault::Garbage,
+            Fault::Truncated,
+            Fault::Oversize,
+            Fault::Version,
+            Fault::Flood,
+            Fault::StrayDescriptors,
+        ],
+    ),
+    (Target::WebProcess, &[Fault::Kill, Fault::Segv, Fault::Abort, Fault::Pause]),
+    (Target::NetworkProcess, &[Fault::Kill, Fault::Segv, Fault::Abort, Fault::Pause]),
+    (
+        Target::NetDaemon,
+        &[
+            Fault::Kill,
+            Fault::Segv,
+            Fault::Abort,
+            Fault::Stop,
+            Fault::Pause,
+            Fault::Exit,
+            Fault::KillTwice,
+            Fault::Starve,
+            Fault::Garbage,
+            Fault::Truncated,
+            Fault::Oversize,
+            Fault::Version,
+            Fault::Flood,
+            Fault::StrayDescriptors,
+        ],
+    ),
+    (
+        Target::AgentDaemon,
+        &[Fault::Kill, Fault::Segv, Fault::Abort, Fault::Stop, Fault::Pause, Fault::Exit, Fault::Garbage, Fault::Flood],
+    ),
+    (Target::Jail, &[Fault::Kill]),
+    (Target::Launcher, &[Fault::Kill, Fault::Abort]),
+    (Target::Broker, &[Fault::Kill, Fault::Abort, Fault::Segv]),
+];
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    #[serde(default)]
+    name: Option<String>,
+    step: Vec<FileStep>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileStep {
+    fault: Fault,
+    role: Target,
+    #[serde(default)]
+    site: usize,
+    #[serde(default)]
+    after_ms: u64,
+    /// So many times.
+    #[serde(default = "once")]
+    times: usize,
+}
+
+fn once() -> usize {
+    1
+}
+
+impl Plan {
+    pub(super) fn of_file(path: &Path) -> Result<Self, Failure> {
+        Self::parse(&path.display().to_string(), &read(path)?)
+    }
+
+    fn parse(name: &str, text: &str) -> Result<Self, Failure> {
+        let file: File = toml::from_str(text).map_err(|error| Failure::Usage(format!("{name}: {error}")))?;
+        let mut steps = Vec::new();
+        for step in &file.step {
+            let FileStep { fault, role, site, after_ms, times } = *step;
+            if !possible(role).contains(&fault) {
+                let names: Vec<String> = possible(role).iter().map(|fault| word(fault)).collect();
+                let what = format!("{name}: {} cannot be done to a {}; it can be: ", word(&fault), word(&role));
+                return Err(Failure::Usage(what + &names.join(", ")));
+            }
+            if site >= SITES {
+                return Err(Failure::Usage(format!("{name}: the sites are 0 to {}", SITES - 1)));
+            }
+            steps.extend(std::iter::repeat_n(Step { fault, role, site, after_ms }, times));
+        }
+        Ok(Self { name: file.name.unwrap_or_else(|| name.to_owned()), steps, duration: None })
+    }
+
+    pub(super) fn random(
+        seed: u64,
+        faults: usize,
+        roles: &[String],
+        duration: Option<Duration>,
+    ) -> Result<Self, Failure> {
+        let wanted = roles.iter().map(|role| target(role)).collect::<Result<Vec<_>, _>>()?;
+        let mut all: Vec<(Target, Fault)> = Vec::new();
+        for (role, faults) in POSSIBLE.iter().filter(|(role, _)| wanted.is_empty() || wanted.contains(role)) {
+            all.extend(faults.iter().map(|fault| (*role, *fault)));
+        }
+        let mut random = fastrand::Rng::with_seed(seed);
+        // Every pair comes before any comes again: so many faults cover as much as they can.
+        let mut deck = Vec::new();
+        let mut draw = || {
+            if deck.is_empty() {
+                deck.clone_from(&all);
+                random.shuffle(&mut deck);
+            }
+            let (role, fault) = deck.pop()?;
+            Some(Step { fault, role, site: random.usize(0..SITES), after_ms: random.u64(0..200) })
+        };
+        let steps = (0..faults).map_while(|_| draw()).collect();
+        Ok(Self { name: format!("seed {seed}"), steps, duration })
+    }
+}
+
+fn possible(role: Target) -> &'static [Fault] {
+    POSSIBLE.iter().find(|(other, _)| *other == role).map_or(&[], |(_, faults)| faults)
+}
+
+fn target(name: &str) -> Result<Target, Failure> {
+    let found = POSSIBLE.iter().map(|(role, _)| *role).find(|role| word(role) == name);
+    found.ok_or_else(|| {
+        let names: Vec<String> = POSSIBLE.iter().map(|(role, _)| word(role)).collect();
+        Failure::Usage(format!("there is no role “{name}”; there are {}", names.join(", ")))
+    })
+}
+
+/// As it is written in scenarios and reports.
+pub(super) fn word(value: &impl Serialize) -> String {
+    serde_json::to_value(value).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seed_is_a_plan() {
+        let plan = |seed| Plan::random(seed, 200, &[], None).unwrap();
+        assert_eq!(plan(7), plan(7));
+        assert_ne!(plan(7).steps, plan(8).steps);
+        let pairs: usize = POSSIBLE.iter().map(|(_, faults)| faults.len()).sum();
+        let seen: std::collections::HashSet<_> = plan(1).steps.iter().map(|step| (step.role, step.fault)).collect();
+        assert_eq!(seen.len(), pairs, "200 faults hold everything that can happen");
+        assert!(Plan::random(1, 5, &["tabhost".to_owned()], None).is_err());
+    }
+
+    #[test]
+    fn a_scenario_says_what_happens_or_where_it_is_wrong() {
+        let plan = Plan::parse("x", "[[step]]\nfault = 'kill'\nrole = 'tab-host'\nsite = 2\ntimes = 3\n").unwrap();
+        assert_eq!(plan.steps.len(), 3);
+        let wrong = |text: &str| Plan::parse("x.toml", text).unwrap_err().to_string();
+        assert!(wrong("[[step]]\nfault = 'balloon'\nrole = 'broker'").contains("it can be: kill, abort, segv"));
+        assert!(wrong("[[step]]\nfault = 'kil'\nrole = 'broker'").contains("line 2"));
+        assert!(wrong("[[step]]\nfault = 'kill'\nrole = 'tab-host'\nsite = 9").contains("0 to 3"));
+    }
+}

@@ -74,6 +74,8 @@ pub(crate) struct View {
     choosers: RefCell<HashMap<u64, webkit2gtk::FileChooserRequest>>,
     downloads: RefCell<HashMap<u64, downloads::Running>>,
     restore_script: RefCell<Option<webkit2gtk::UserScript>>,
+    /// What is being put back into a page that has not committed yet: a death until the page has it again must not lose it.
+    replayed: RefCell<Option<restore::Replayed>>,
 }
 
 impl View {
@@ -155,6 +157,7 @@ impl View {
             choosers: RefCell::default(),
             downloads: RefCell::default(),
             restore_script: RefCell::default(),
+            replayed: RefCell::default(),
         });
         signals::connect(&view);
         agent::connect(&view);

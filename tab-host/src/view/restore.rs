@@ -1,5 +1,6 @@
 //! Bringing a page back: the engine's own back/forward list, then what it does not keep — scroll and typed text.
 
+use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
@@ -31,6 +32,13 @@ fn session_state(bytes: &[u8]) -> Option<WebViewSessionState> {
     }
 }
 
+/// What a page had, until it says itself what it has.
+#[derive(Debug)]
+pub(super) struct Replayed {
+    pub(super) forms: HashMap<String, serde_json::Value>,
+    pub(super) scroll: (f64, f64),
+}
+
 impl View {
     /// Restores, and loads `load` on top where the snapshot is older than the last commit.
     pub(super) fn restore(self: &Rc<Self>, snapshot: &Snapshot, load: Option<&Load>, fallback: &Load) {
@@ -59,6 +67,9 @@ impl View {
     fn replay(&self, snapshot: &Snapshot) {
         let forms = std::str::from_utf8(&snapshot.form).ok().filter(|form| !form.is_empty()).unwrap_or("{}");
         let scroll = format!("[{}, {}]", snapshot.scroll_x, snapshot.scroll_y);
+        // What the page-agent reported once, it reads back.
+        let known = serde_json::from_str(forms).unwrap_or_default();
+        self.replayed.replace(Some(Replayed { forms: known, scroll: (snapshot.scroll_x, snapshot.scroll_y) }));
         // Both are JSON, which is also JavaScript.
         let source = SCRIPT.replace("\"$FORMS\"", forms).replace("\"$SCROLL\"", &scroll);
         let script = agent::script(&source, UserScriptInjectionTime::End);

@@ -135,8 +135,9 @@ impl View {
             return;
         }
         if !same_document {
-            self.forms.borrow_mut().clear();
-            self.scroll.set((0.0, 0.0));
+            let kept = self.replayed.take();
+            self.scroll.set(kept.as_ref().map_or((0.0, 0.0), |kept| kept.scroll));
+            self.forms.replace(kept.map(|kept| kept.forms).unwrap_or_default());
         }
         self.committed.borrow_mut().clone_from(&url);
         self.carried.take();

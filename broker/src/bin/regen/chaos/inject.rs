@@ -181,8 +181,8 @@ fn find(stage: &Stage, step: &Step, before: &Before) -> Result<i32, Failure> {
         |name: &str| before.status.processes.iter().find(|process| process.role == name).map(|found| found.pid);
     let found = match step.role {
         Target::TabHost => host,
-        Target::WebProcess => helper("WebProcess"),
-        Target::NetworkProcess => helper("NetworkProcess"),
+        Target::WebProcess => helper("WebKitWeb"),
+        Target::NetworkProcess => helper("WebKitNet"),
         Target::NetDaemon => daemon("net-daemon"),
         Target::AgentDaemon => daemon("agent-daemon"),
         Target::Jail => host.map(verify::jail_of).transpose()?,

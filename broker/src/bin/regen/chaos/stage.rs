@@ -24,6 +24,10 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const LOOK: Duration = Duration::from_millis(10);
 /// A change that is older than this is never lost.
 const KEPT_AFTER: Duration = Duration::from_secs(1);
+/// A page that is seen ticks at least so often …
+const SEEN_TICKS: u64 = 3;
+/// … in this time.
+const SEEN: Duration = Duration::from_millis(300);
 /// Every so many faults somebody types and scrolls.
 const EDITS: usize = 5;
 /// So many deaths of one site within this time, and it waits for its user.
@@ -158,8 +162,19 @@ impl Stage {
         let down = if self.edits.is_multiple_of(2) { 240.0 } else { 360.0 };
         let away = event(to_page::Body::PointerMotion(PointerMotion { x: 500.0, y: 400.0 }));
         let scroll = vec![away, event(to_page::Body::PointerAxis(PointerAxis { dx: 0.0, dy: down, discrete: false }))];
-        // A user looks at what they change.
+        // A user looks at what they change: a page that is seen ticks fast.
         self.client.api.activate_tab(TabRequest { tab }).await?;
+        let deadline = Instant::now() + PATIENCE;
+        let mut ticks = u64::MAX;
+        while let Some(now) = self.witness(tab).await.map(|witness| witness.tick)
+            && now < ticks.saturating_add(SEEN_TICKS)
+        {
+            if Instant::now() > deadline {
+                return Err(Failure::Timeout("a page that was activated is not shown".to_owned()));
+            }
+            ticks = now;
+            tokio::time::sleep(SEEN).await;
+        }
         for events in [click, end, typed, scroll] {
             self.client.api.input(InputRequest { tab, events }).await?;
         }

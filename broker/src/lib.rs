@@ -4,6 +4,7 @@ pub mod audit;
 pub mod certificates;
 pub mod control;
 pub mod coverage;
+pub mod crashes;
 pub mod kernel;
 pub mod keyboard;
 pub mod launcher;

@@ -74,6 +74,9 @@ pub struct BrowserOptions {
     /// Dark or light, for the window and for pages; auto takes what the user's GTK settings say
     #[arg(long, value_name = "SCHEME", value_enum, default_value_t = ColorScheme::Auto)]
     pub color_scheme: ColorScheme,
+    /// Let a site's process go when nobody has looked at it for so many minutes, or earlier when memory is tight; 0 never
+    #[arg(long, value_name = "MINUTES", default_value_t = 60.0, value_parser = minutes)]
+    pub hibernate_after: f64,
     /// End a site's processes when they use more memory than this; they come back from their snapshot
     #[arg(long, value_name = "SIZE", value_parser = bytes)]
     pub site_memory: Option<u64>,
@@ -93,6 +96,11 @@ fn size(text: &str) -> Result<(u32, u32), String> {
     let (width, height) = text.split_once('x').ok_or_else(wrong)?;
     let side = |text: &str| text.parse().ok().filter(|side| (64..=8192).contains(side));
     side(width).zip(side(height)).ok_or_else(wrong)
+}
+
+fn minutes(text: &str) -> Result<f64, String> {
+    let value = text.parse::<f64>().ok().filter(|value| (0.0..=100_000.0).contains(value));
+    value.ok_or_else(|| "give minutes, such as 30, or 0 for never".to_owned())
 }
 
 fn bytes(text: &str) -> Result<u64, String> {
@@ -132,6 +140,7 @@ impl BrowserOptions {
             arguments.extend(["--scale".into(), scale.to_string().into()]);
         }
         arguments.extend(["--color-scheme".into(), self.color_scheme.name().into()]);
+        arguments.extend(["--hibernate-after".into(), self.hibernate_after.to_string().into()]);
         if let Some(bytes) = self.site_memory {
             arguments.extend(["--site-memory".into(), bytes.to_string().into()]);
         }

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Context;
 use regen_sandbox::lock_down;
@@ -68,6 +69,8 @@ async fn run(
         ca_bundle,
         extra_ca,
         site_memory: browser.site_memory,
+        hibernate_after: (browser.hibernate_after > 0.0)
+            .then(|| Duration::from_secs_f64(browser.hibernate_after * 60.0)),
         jitless: browser.jitless,
         watched: browser.watch,
     };

@@ -25,6 +25,7 @@ pub struct Browser {
     display: Option<String>,
     options: Vec<String>,
     variables: Vec<(String, String)>,
+    names_profile: bool,
 }
 
 impl Default for Browser {
@@ -57,6 +58,7 @@ impl Browser {
             display: None,
             options: options.iter().map(|&option| option.to_owned()).collect(),
             variables: Vec::new(),
+            names_profile: true,
         }
     }
 
@@ -80,6 +82,13 @@ impl Browser {
     #[must_use]
     pub fn with_variable(mut self, name: &str, value: &str) -> Self {
         self.variables.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Commands that have a profile of their own are not told of this one's.
+    #[must_use]
+    pub fn without_profile(mut self) -> Self {
+        self.names_profile = false;
         self
     }
 
@@ -127,7 +136,6 @@ impl Browser {
         let mut command = Command::new(self.programs.join("regen"));
         command
             .args(arguments)
-            .env("REGEN_PROFILE", self.profile())
             .env("XDG_RUNTIME_DIR", self.home.path())
             .env("XDG_DOWNLOAD_DIR", self.downloads())
             .env("HOME", self.user_home())
@@ -137,6 +145,9 @@ impl Browser {
             .stdin(Stdio::null());
         if let Some(display) = &self.display {
             command.env("DISPLAY", display);
+        }
+        if self.names_profile {
+            command.env("REGEN_PROFILE", self.profile());
         }
         command.output().expect("the command runs")
     }

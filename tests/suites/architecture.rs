@@ -126,7 +126,9 @@ fn internet_sockets_are_opened_by_the_net_daemon_alone() {
     for file in files {
         let text = fs::read_to_string(&file).unwrap();
         let relative = file.strip_prefix(root()).unwrap().to_path_buf();
-        if relative.starts_with("tests") {
+        // The attacker's program, and the command that gives it something to reach, are no roles.
+        let attacks = ["sandbox-policies/src/probe", "broker/src/bin/regen/policy/probe.rs"];
+        if relative.starts_with("tests") || attacks.iter().any(|place| relative.starts_with(place)) {
             continue;
         }
         if ["TcpStream::connect", "TcpSocket", "UdpSocket", "lookup_host"].iter().any(|call| text.contains(call)) {
@@ -146,7 +148,7 @@ fn unsafe_code_is_expected_with_a_reason_wherever_it_is() {
         let reasons = text.matches("SAFETY:").count();
         let here = file.strip_prefix(root()).unwrap().display();
         // The attacker's program has one reason for all of its system calls, at its top.
-        if !text.contains("fn unsafe_code_is_expected") && !here.to_string().ends_with("probes/escape.rs") {
+        if !text.contains("fn unsafe_code_is_expected") && !here.to_string().contains("src/probe/") {
             assert!(blocks <= reasons, "{here}: {blocks} unsafe blocks, {reasons} reasons");
         }
     }

@@ -177,3 +177,36 @@ fn a_loop_of_refused_calls_holds_up_nobody_but_itself() {
     let used = regen_tests::process::cpu_ticks(browser.broker()) - cpu;
     assert!(used < 100, "{used} hundredths of a second of the broker's");
 }
+
+#[test]
+fn every_death_leaves_a_report_with_its_last_words() {
+    let (_folder, browser) = hostile();
+    assert_eq!(browser.json(&["crashes", "list"]).as_array().unwrap().len(), 0);
+    // The hostile child panics where it does not know what to do.
+    let tab = browser.json(&["tab", "open", "http://unheard-of.test/"])["id"].as_u64().unwrap();
+    browser.wait_for_state(tab, "sad");
+    let reports = eventually("three reports", || {
+        Some(browser.json(&["crashes", "list"])).filter(|all| all.as_array().unwrap().len() == 3)
+    });
+    let last = &reports[2];
+    assert_eq!(
+        (&last["role"], &last["site"], &last["state"]),
+        (&"tab-host".into(), &"http://unheard-of.test".into(), &"ready".into())
+    );
+    assert_eq!(
+        (&last["exit_code"], &last["signal"], &last["crashes_before"]),
+        (&101.into(), &serde_json::Value::Null, &2.into())
+    );
+    let log = last["log"].to_string();
+    assert!(log.contains("nobody told me") && log.contains("stack backtrace"), "{log}");
+    let shown = browser.regen(&["crashes", "show", "last"]).unwrap();
+    assert!(shown.contains("nobody told me") && shown.contains("http://unheard-of.test"), "{shown}");
+    let file = browser.profile().join("report.json");
+    browser.regen(&["crashes", "export", "last", "-o", file.to_str().unwrap()]).unwrap();
+    let exported: serde_json::Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+    assert_eq!(exported["id"], last["id"]);
+    // They outlive the browser.
+    browser.quit();
+    assert_eq!(browser.json(&["crashes", "list"]).as_array().unwrap().len(), 3);
+    assert_eq!(browser.regen(&["crashes", "show", "none"]).unwrap_err().code, 4);
+}

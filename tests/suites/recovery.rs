@@ -245,3 +245,42 @@ fn a_killed_daemon_is_back_at_once() {
         });
     }
 }
+
+#[test]
+fn a_site_that_nobody_looks_at_sleeps_and_comes_back_where_it_was() {
+    let site = site();
+    // A hundredth of a minute and a half.
+    let browser = Browser::with_options(&["--headless", "--hibernate-after", "0.05"]);
+    let first = browser.open(&site.url(2, "/"));
+    fill_in(&browser, first);
+    let pid = browser.pid_of_tab(first);
+    let second = browser.open(&site.url(3, "/"));
+    let asleep = browser.wait_for_state(first, "lazy");
+    assert_eq!((&asleep["pid"], browser.tab(second)["state"].as_str()), (&0.into(), Some("ready")));
+    eventually("its process to be gone", || (!is_alive(pid)).then_some(()));
+    browser.regen(&["tab", "activate", &first.to_string()]).unwrap();
+    is_back(&browser, first);
+    // It had not crashed.
+    assert_eq!(browser.json(&["crashes", "list"]).as_array().unwrap().len(), 0);
+    assert!(browser.regen(&["audit"]).unwrap().contains("hibernated"));
+}
+
+#[test]
+fn a_page_that_takes_all_memory_is_ended_and_says_why() {
+    let greedy = "<title>greedy</title><p>greedy</p><script>const kept = [];\
+                  if (!localStorage.done) { localStorage.done = 1;\
+                  setInterval(() => kept.push(new Uint8Array(2e7).fill(7)), 5); }</script>";
+    let site = Site::pages(&[("/", greedy), ("/calm", "<title>calm</title><p>calm</p>")]);
+    let browser = Browser::with_options(&["--headless", "--site-memory", "700M"]);
+    let neighbour = browser.open(&site.url(3, "/calm"));
+    let pid = browser.pid_of_tab(neighbour);
+    let tab = browser.json(&["tab", "open", &site.url(2, "/")])["id"].as_u64().unwrap();
+    let report =
+        eventually("the report of its end", || browser.json(&["crashes", "list"]).as_array().unwrap().first().cloned());
+    let reason = report["reason"].as_str().unwrap();
+    assert!(reason.contains("memory: it used") && reason.contains("the limit is 700 MB"), "{reason}");
+    assert!(report["resources"]["resident_kb"].as_u64().unwrap() > 300 << 10, "{report}");
+    // The second time it is modest, and stays.
+    browser.wait_for_state(tab, "ready");
+    assert_eq!(browser.pid_of_tab(neighbour), pid);
+}

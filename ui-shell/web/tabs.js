@@ -72,14 +72,16 @@ const paint = (id) => {
   const button = buttons.get(id);
   if (!tab || !button) return;
   const busy = tab.state === "loading" || tab.state === "recovering";
+  const asleep = tab.state === "lazy" && tab.url !== "";
   const title = titleOf(tab);
   const hasIcon = button.dataset.icon === tab.site;
   button.querySelector(".title").textContent = title;
-  button.title = title;
-  button.setAttribute("aria-label", [title, busy && "loading", tab.state === "sad" && "crashed", tab.muted && "muted"].filter(Boolean).join(", "));
+  button.title = asleep ? `${title} (asleep: it comes back when you open it)` : title;
+  button.setAttribute("aria-label", [title, busy && "loading", tab.state === "sad" && "crashed", asleep && "asleep", tab.muted && "muted"].filter(Boolean).join(", "));
   button.setAttribute("aria-selected", String(id === state.active));
   button.tabIndex = id === state.active ? 0 : -1;
   button.classList.toggle("pinned", tab.pinned);
+  button.classList.toggle("asleep", asleep);
   button.querySelector(".spinner").hidden = !busy;
   button.querySelector("canvas").hidden = busy || !hasIcon;
   button.querySelector(".mark").hidden = busy || hasIcon;

@@ -18,6 +18,7 @@ use regen_runtime::Sealed;
 use tokio::sync::mpsc;
 
 use super::Input;
+use crate::crashes::{Resources, Tail};
 use crate::refused_calls::RefusedCall;
 use crate::session::HostKey;
 
@@ -72,6 +73,12 @@ pub(crate) struct Child {
     pub(crate) is_leaking: bool,
     /// Why it is being ended, when the kernel or the child itself knows.
     pub(crate) doom: Option<String>,
+    /// When it was started.
+    pub(crate) born: Instant,
+    /// Its last words.
+    pub(crate) tail: Tail,
+    /// As it was last looked at.
+    pub(crate) resources: Resources,
     /// The last system call that it was refused.
     pub(crate) refused: Option<(Instant, RefusedCall)>,
 }
@@ -189,9 +196,11 @@ async fn write(channel: Arc<KernelChannel>, mut waiting: mpsc::Receiver<(ForChil
 }
 
 /// Forwards a child's stderr to the log, bounded in line length and rate.
-pub(crate) fn forward_log(who: String, pipe: OwnedFd) -> io::Result<()> {
+pub(crate) fn forward_log(who: String, pipe: OwnedFd) -> io::Result<Tail> {
     use tokio::io::AsyncBufReadExt;
     let pipe = tokio::net::unix::pipe::Receiver::from_owned_fd(pipe)?;
+    let tail = Tail::default();
+    let kept = tail.clone();
     tokio::spawn(async move {
         let number = |n: u32| NonZeroU32::new(n).unwrap_or(NonZeroU32::MIN);
         let quota = Quota::per_second(number(20)).allow_burst(number(200));
@@ -214,6 +223,7 @@ pub(crate) fn forward_log(who: String, pipe: OwnedFd) -> io::Result<()> {
                 if line.is_empty() {
                     continue;
                 }
+                kept.push(line);
                 if bucket.check().is_err() {
                     dropped += 1;
                 } else if dropped > 0 {
@@ -225,5 +235,5 @@ pub(crate) fn forward_log(who: String, pipe: OwnedFd) -> io::Result<()> {
             }
         }
     });
-    Ok(())
+    Ok(tail)
 }

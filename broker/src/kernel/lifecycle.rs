@@ -1,6 +1,7 @@
 //! Children from spawn to death: start, handshake, readiness, pulse, end.
 
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -15,6 +16,7 @@ use rustix::process::{Pid, PidfdFlags, Signal};
 use super::child::{self, Child, ChildId, role_name};
 use super::supervision::Key;
 use super::{GRACE, Input, Kernel};
+use crate::crashes::{Crash, Resources, Tail};
 use crate::launcher::FromLauncherBody;
 use crate::refused_calls::{self, Manner, RefusedCall};
 use crate::session::{Event, HostKey};
@@ -22,6 +24,8 @@ use crate::supervisor::{self, Machine};
 
 /// A refused system call counts as the reason of a death that follows within this time.
 const BLAMED: Duration = Duration::from_secs(2);
+/// What a child said before its end has been read by then.
+const LAST_WORDS: Duration = Duration::from_millis(100);
 
 impl Kernel {
     /// Starts the process of a machine.
@@ -65,7 +69,7 @@ impl Kernel {
         let site = host.as_ref().map(|host| host.site.as_str());
         self.audit.record("spawned", serde_json::json!({ "child": id, "role": role_name(role), "site": site }));
         rustix::io::ioctl_fionbio(&log_read, true)?;
-        child::forward_log(
+        let tail = child::forward_log(
             host.as_ref().map_or_else(|| role_name(role).to_owned(), |host| format!("tab-host {}", host.site)),
             log_read,
         )?;
@@ -85,6 +89,9 @@ impl Kernel {
                 is_leaking: false,
                 doom: None,
                 refused: None,
+                born: Instant::now(),
+                tail,
+                resources: Resources::default(),
             },
         );
         Ok(())
@@ -142,8 +149,10 @@ impl Kernel {
                     }
                 }
             }
-            FromLauncherBody::Failed(failed) => self.ended(failed.child, &failed.reason, false),
-            FromLauncherBody::Exited(Exited { child, cause, clean, .. }) => self.ended(child, &cause, clean),
+            FromLauncherBody::Failed(failed) => self.ended(failed.child, &failed.reason, false, None),
+            FromLauncherBody::Exited(Exited { child, cause, clean, status }) => {
+                self.ended(child, &cause, clean, status)
+            }
         }
     }
 
@@ -235,9 +244,11 @@ impl Kernel {
         }
     }
 
-    fn ended(&mut self, id: ChildId, cause: &str, clean: bool) {
+    fn ended(&mut self, id: ChildId, cause: &str, clean: bool, status: Option<i32>) {
         let Some(key) = self.children.get(&id).map(Child::key) else { return };
-        let was_asked = self.machines.get(&key).is_some_and(Machine::is_stopping);
+        let machine = self.machines.get(&key);
+        let was_asked = machine.is_some_and(Machine::is_stopping);
+        let (state, before) = machine.map_or(("", 0), |machine| (machine.name(), machine.crashes()));
         let Some(child) = self.children.remove(&id) else { return };
         self.requests.retain(|_, (owner, _)| *owner != id);
         self.downloads_lost(id);
@@ -247,8 +258,8 @@ impl Kernel {
             None => cause.to_owned(),
         };
         // Who dies right after a refusal most likely dies of it.
-        if let Some((at, refused)) = child.refused.filter(|(at, _)| !clean && at.elapsed() < BLAMED) {
-            tracing::debug!("{:?} before its end: {refused}", at.elapsed());
+        let blamed = child.refused.filter(|(at, _)| !clean && at.elapsed() < BLAMED).map(|(_, refused)| refused);
+        if let Some(refused) = &blamed {
             reason = format!("{reason}, after it was refused {refused}");
         }
         let site = child.host.as_ref().map(|host| host.site.as_str());
@@ -261,6 +272,20 @@ impl Kernel {
             tracing::info!(role = role_name(child.role), site, "ended");
         } else {
             tracing::warn!(role = role_name(child.role), site, clean, "died: {reason}");
+            let crash = Crash {
+                site: site.map(str::to_owned),
+                pid: child.pid,
+                reason: reason.clone(),
+                refused_call: blamed.map(|refused| refused.to_string()),
+                state: state.to_owned(),
+                crashes_before: before,
+                lived_s: child.born.elapsed().as_secs_f64(),
+                resources: child.resources,
+                minidump: "none: no process writes one yet".to_owned(),
+                build: version::BUILD.to_owned(),
+                ..Crash::now(role, id).ended(status)
+            };
+            write_report(crash, child.tail, self.profile.root().to_path_buf());
         }
         if child.role == Role::TabHost {
             self.host_gone(id);
@@ -328,4 +353,15 @@ impl Kernel {
             tracing::error!("{why}");
         }
     }
+}
+
+/// Once its last words have been read: they are still in the pipe when it is over.
+fn write_report(mut crash: Crash, tail: Tail, profile: PathBuf) {
+    tokio::spawn(async move {
+        tokio::time::sleep(LAST_WORDS).await;
+        crash.log = tail.lines();
+        if let Err(error) = crash.write(&profile) {
+            tracing::error!("the crash report is lost: {error}");
+        }
+    });
 }

@@ -7,6 +7,7 @@ mod control;
 mod effects;
 mod files;
 mod grants;
+mod hibernation;
 mod lifecycle;
 mod processes;
 mod supervision;
@@ -80,6 +81,8 @@ pub struct Options {
     pub extra_ca: u32,
     /// The most memory that a site's processes may have, in bytes, where the user wants less than the policy.
     pub site_memory: Option<u64>,
+    /// A site that nobody has looked at for so long sleeps; none: never.
+    pub hibernate_after: Option<Duration>,
     /// Pages may not make machine code.
     pub jitless: bool,
     /// Nothing is refused of this role's processes, and everything is written down.
@@ -109,6 +112,8 @@ pub struct Kernel {
     ceilings_kb: HashMap<String, u64>,
     session: Session,
     gestures: HashMap<TabId, Instant>,
+    /// When each tab was last looked at.
+    seen: HashMap<TabId, Instant>,
     /// Tabs that the store does not know as they are now. However often a tab changes, it waits once.
     unsaved: HashSet<TabId>,
     audit: Audit,
@@ -193,6 +198,7 @@ impl Kernel {
             ceilings_kb,
             session: Session::default(),
             gestures: HashMap::new(),
+            seen: HashMap::new(),
             unsaved: HashSet::new(),
             audit: setup.audit,
             audit_saved: 0,

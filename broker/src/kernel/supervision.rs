@@ -120,6 +120,7 @@ impl Kernel {
         if self.ticks.is_multiple_of(ticks_in(ASK)) {
             self.look_after_store();
             self.ask_all();
+            self.hibernate();
         }
         let keys: Vec<Key> = self.machines.keys().cloned().collect();
         for key in keys {
@@ -175,6 +176,11 @@ impl Kernel {
             let all = || child.helpers.iter().map(|helper| helper.pid).chain([child.pid]);
             let resident: u64 = all().map(resident_kb).sum();
             child.is_heavy = resident > limit_kb / 2;
+            // One that is just gone weighs nothing: what it weighed is of interest.
+            if resident > 0 {
+                child.resources.resident_kb = resident;
+                child.resources.helpers = child.helpers.len();
+            }
             // Shared pages count once for each process there, and in parts here: the cheap look comes first.
             if resident > limit_kb {
                 let proportional: u64 = all().map(proportional_kb).sum();
@@ -190,17 +196,18 @@ impl Kernel {
 
     /// Says once of a child that it has nearly as many descriptors or threads as it may have: it leaks, or soon fails.
     fn count(&mut self) {
-        for child in self.children.values_mut().filter(|child| child.pid > 0 && !child.is_leaking) {
+        for child in self.children.values_mut().filter(|child| child.pid > 0) {
             let Some(policy) = self.policies.get(role_name(child.role)) else { continue };
             let limit =
                 |resource| policy.limit.iter().find(|limit| limit.resource == resource).map(|limit| limit.value);
             let status = format!("/proc/{}/status", child.pid);
             let open = field_kb(&status, "FDSize:");
             let threads = field_kb(&status, "Threads:");
+            (child.resources.threads, child.resources.descriptors) = (threads, open);
             for (what, now, most) in
                 [("descriptors", open, limit(Resource::Nofile)), ("threads", threads, limit(Resource::Nproc))]
             {
-                if most.is_some_and(|most| now > most * 3 / 4) {
+                if !child.is_leaking && most.is_some_and(|most| now > most * 3 / 4) {
                     child.is_leaking = true;
                     tracing::warn!(role = role_name(child.role), pid = child.pid, "leaks: it has {now} {what}");
                 }

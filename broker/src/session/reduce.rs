@@ -56,6 +56,7 @@ pub fn reduce(session: &mut Session, event: Event) -> Vec<Effect> {
         }
         Event::Pin { tab, pinned } => pin(session, tab, pinned, out),
         Event::Restore(saved) => restore(session, saved, out),
+        Event::Sleep(host) => sleep(session, &host, out),
         Event::HostUp(host) => host_up(session, &host, out),
         Event::HostDied { host, reason, given_up } => host_died(session, &host, &reason, given_up, out),
         Event::Page { host, tab, event } => page::event(session, &host, tab, event, out),
@@ -374,6 +375,21 @@ fn host_up(session: &mut Session, host: &HostKey, out: &mut Vec<Effect>) {
     for id in waiting {
         open_view(session, id, out);
     }
+}
+
+fn sleep(session: &mut Session, host: &HostKey, out: &mut Vec<Effect>) {
+    if !session.can_sleep(host) {
+        return;
+    }
+    for tab in session.tabs.values_mut().filter(|tab| tab.host().as_ref() == Some(host)) {
+        tab.phase = Phase::Lazy;
+        tab.view = false;
+        // What the process still says is about what is here now.
+        tab.left = tab.current;
+        out.push(Effect::TabChanged(tab.id));
+    }
+    session.hosts.remove(host);
+    out.push(Effect::StopHost(host.clone()));
 }
 
 fn host_died(session: &mut Session, host: &HostKey, reason: &str, given_up: bool, out: &mut Vec<Effect>) {

@@ -172,25 +172,68 @@ impl PageLoad {
 #[derive(Debug, Clone)]
 #[expect(missing_docs, reason = "each name says it")]
 pub enum Event {
-    Open { load: Option<PageLoad>, workspace: String, background: bool, opener: Option<TabId> },
-    Close { tab: TabId, ask: bool },
+    Open {
+        load: Option<PageLoad>,
+        workspace: String,
+        background: bool,
+        opener: Option<TabId>,
+    },
+    Close {
+        tab: TabId,
+        ask: bool,
+    },
     StillUsed(TabId),
     Activate(TabId),
-    Move { tab: TabId, index: usize },
+    Move {
+        tab: TabId,
+        index: usize,
+    },
     ReopenClosed,
     Duplicate(TabId),
-    Navigate { tab: TabId, load: PageLoad },
-    History { tab: TabId, delta: i32 },
-    Reload { tab: TabId, bypass_cache: bool },
+    Navigate {
+        tab: TabId,
+        load: PageLoad,
+    },
+    History {
+        tab: TabId,
+        delta: i32,
+    },
+    Reload {
+        tab: TabId,
+        bypass_cache: bool,
+    },
     Stop(TabId),
-    Zoom { tab: TabId, zoom: f64 },
-    Mute { tab: TabId, muted: bool },
-    Pin { tab: TabId, pinned: bool },
+    Zoom {
+        tab: TabId,
+        zoom: f64,
+    },
+    Mute {
+        tab: TabId,
+        muted: bool,
+    },
+    Pin {
+        tab: TabId,
+        pinned: bool,
+    },
     Restore(Vec<SavedTab>),
+    /// A site that nobody looks at lets its process go, until somebody does.
+    Sleep(HostKey),
     HostUp(HostKey),
-    HostDied { host: HostKey, reason: String, given_up: bool },
-    Page { host: HostKey, tab: TabId, event: page_event::Body },
-    Snapshot { host: HostKey, tab: TabId, snapshot: SavedSnapshot },
+    HostDied {
+        host: HostKey,
+        reason: String,
+        given_up: bool,
+    },
+    Page {
+        host: HostKey,
+        tab: TabId,
+        event: page_event::Body,
+    },
+    Snapshot {
+        host: HostKey,
+        tab: TabId,
+        snapshot: SavedSnapshot,
+    },
 }
 
 /// What must happen outside.
@@ -209,6 +252,23 @@ pub enum Effect {
     OrderChanged,
     FaviconChanged(TabId),
     ForwardToWindow { host: HostKey, tab: TabId, event: page_event::Body },
+}
+
+impl Session {
+    /// Whether a site's process could end without anybody noticing: no tab of it is in front, pinned, playing, loading, being
+    /// closed, or one of a page that others were opened from.
+    #[must_use]
+    pub fn can_sleep(&self, host: &HostKey) -> bool {
+        let mut tabs = self.tabs.values().filter(|tab| tab.host().as_ref() == Some(host)).peekable();
+        let is_up = self.hosts.get(host) == Some(&HostPhase::Up);
+        is_up
+            && tabs.peek().is_some()
+            && tabs.all(|tab| {
+                let rests = matches!(tab.phase, Phase::Ready | Phase::Lazy | Phase::Failed(_));
+                let is_used = self.active == Some(tab.id) || tab.pinned || tab.audible || tab.closing;
+                rests && !is_used && tab.opener_host.is_none() && tab.pending.is_none()
+            })
+    }
 }
 
 impl Tab {

@@ -318,3 +318,35 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_site_that_nobody_looks_at_sleeps_and_wakes_when_somebody_does() {
+    let mut session = Session::default();
+    let open = |session: &mut Session, url: &str| {
+        let load = Some(PageLoad::by_user(url));
+        reduce(session, Event::Open { load, workspace: String::new(), background: false, opener: None });
+        let tab = session.active.unwrap();
+        let host = session.tabs[&tab].host().unwrap();
+        reduce(session, Event::HostUp(host.clone()));
+        session.tabs.get_mut(&tab).unwrap().phase = Phase::Ready;
+        session.tabs.get_mut(&tab).unwrap().pending = None;
+        (tab, host)
+    };
+    let (first, host) = open(&mut session, "http://a.test/");
+    let (_second, _) = open(&mut session, "http://b.test/");
+    for keep in [
+        |tab: &mut Tab| tab.pinned = true,
+        |tab: &mut Tab| tab.audible = true,
+        |tab: &mut Tab| tab.phase = Phase::Loading,
+    ] {
+        let mut awake = session.clone();
+        keep(awake.tabs.get_mut(&first).unwrap());
+        assert!(reduce(&mut awake, Event::Sleep(host.clone())).is_empty());
+    }
+    let effects = reduce(&mut session, Event::Sleep(host.clone()));
+    assert!(effects.contains(&Effect::StopHost(host.clone())));
+    assert_eq!((&session.tabs[&first].phase, session.tabs[&first].view), (&Phase::Lazy, false));
+    let effects = reduce(&mut session, Event::Activate(first));
+    assert!(effects.contains(&Effect::StartHost(host.clone())));
+    assert!(!session.can_sleep(&host), "it is looked at");
+}

@@ -77,6 +77,9 @@ pub(crate) enum Command {
         #[arg(long, short)]
         follow: bool,
     },
+    /// Reports of what died; they are kept in the profile, and sent nowhere
+    #[command(subcommand)]
+    Crashes(CrashesCommand),
     /// Inject crashes, and check after each that nothing was lost; exit code 1 where something was
     #[command(subcommand)]
     Chaos(ChaosCommand),
@@ -183,6 +186,25 @@ pub(crate) struct Learn {
     /// A command that drives a browser of its own: `REGEN_PROFILE` names it, so `regen tab open …` in it is that browser's
     #[arg(last = true, required = true, value_name = "SCENARIO")]
     pub(crate) command: Vec<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum CrashesCommand {
+    /// All of them, oldest first
+    List,
+    /// Everything about one
+    Show {
+        /// Its name, or `last`
+        id: String,
+    },
+    /// One as a JSON file
+    Export {
+        /// Its name, or `last`
+        id: String,
+        /// Where to write it
+        #[arg(long, short, value_name = "FILE")]
+        output: PathBuf,
+    },
 }
 
 #[derive(Debug, Subcommand)]

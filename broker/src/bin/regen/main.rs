@@ -8,6 +8,7 @@ mod arguments;
 mod audit;
 mod chaos;
 mod client;
+mod crashes;
 mod doctor;
 mod keys;
 mod launch;
@@ -98,6 +99,7 @@ async fn run(arguments: Arguments, launchers: Vec<Forked>) -> Result<ExitCode, F
             audit::verify(profile.as_deref(), output).await?;
         }
         Some(Command::Policy(command)) => return policy::run(command, launchers, profile.as_deref(), output).await,
+        Some(Command::Crashes(command)) => crashes::run(profile.as_deref(), command, output)?,
         Some(Command::Chaos(command)) => return chaos::run(command, profile, output).await,
         Some(Command::Doctor) => return Ok(doctor::run(profile.as_deref(), output).await),
         Some(Command::Completions { shell }) => {

@@ -1,0 +1,77 @@
+//! `regen crashes`: the reports of what died, read from the profile.
+
+use std::path::Path;
+
+use regen_broker::crashes::{self, Crash};
+use regen_broker::profile::Profile;
+use serde_json::json;
+
+use crate::arguments::{CrashesCommand, Output};
+use crate::client::Failure;
+use crate::render::print_json;
+
+pub(crate) fn run(folder: Option<&Path>, command: CrashesCommand, output: Output) -> Result<(), Failure> {
+    let profile = Profile::find(folder)?;
+    let (all, unreadable) = crashes::list(profile.root())?;
+    unreadable.iter().for_each(|line| eprintln!("regen: cannot read {line}"));
+    match command {
+        CrashesCommand::List => list(&all, output),
+        CrashesCommand::Show { id } => show(find(&all, &id)?, output),
+        CrashesCommand::Export { id, output: path } => {
+            let crash = find(&all, &id)?;
+            let text = serde_json::to_string_pretty(crash).map_err(|error| Failure::Other(error.to_string()))?;
+            std::fs::write(&path, text + "\n")
+                .map_err(|error| Failure::Other(format!("cannot write {}: {error}", path.display())))?;
+            println!("{}", path.display());
+        }
+    }
+    Ok(())
+}
+
+/// By its name, or by `last`.
+fn find<'a>(all: &'a [Crash], id: &str) -> Result<&'a Crash, Failure> {
+    let found = if id == "last" { all.last() } else { all.iter().find(|crash| crash.id == id) };
+    found.ok_or_else(|| Failure::NotFound(format!("there is no crash report “{id}”: `regen crashes list` shows them")))
+}
+
+fn list(all: &[Crash], output: Output) {
+    if output == Output::Json {
+        print_json(&json!(all));
+        return;
+    }
+    for Crash { id, site, reason, .. } in all {
+        println!("{id}  {}  {reason}", site.as_deref().unwrap_or("–"));
+    }
+    if all.is_empty() {
+        println!("nothing has crashed");
+    }
+}
+
+fn show(crash: &Crash, output: Output) {
+    if output == Output::Json {
+        print_json(&json!(crash));
+        return;
+    }
+    let Crash { id, time, role, site, pid, reason, state, crashes_before, lived_s, resources, minidump, build, .. } =
+        crash;
+    println!("{id}\n{role} {} · process {pid} · {build}", site.as_deref().unwrap_or(""));
+    println!("died at {time} after {lived_s:.1} s, while it was {state}; it had died {crashes_before} times before");
+    println!("because: {reason}");
+    if let Some(call) = &crash.refused_call {
+        println!("refused just before: {call}");
+    }
+    println!(
+        "memory {} MB · {} helpers · {} threads · {} descriptors at most",
+        resources.resident_kb >> 10,
+        resources.helpers,
+        resources.threads,
+        resources.descriptors
+    );
+    println!("minidump: {minidump}");
+    if crash.log.is_empty() {
+        println!("it had said nothing");
+    } else {
+        println!("its last words:");
+        crash.log.iter().for_each(|line| println!("  {line}"));
+    }
+}

@@ -284,3 +284,22 @@ fn a_page_that_takes_all_memory_is_ended_and_says_why() {
     browser.wait_for_state(tab, "ready");
     assert_eq!(browser.pid_of_tab(neighbour), pid);
 }
+
+#[test]
+fn a_page_that_loops_is_no_hung_host_and_its_user_may_stop_it() {
+    let looping = "<title>loop</title><p>click me</p><script>onclick = () => { for (;;); }</script>";
+    let site = Site::pages(&[("/", looping), ("/calm", "<title>calm</title><p>calm</p>")]);
+    let browser = Browser::headless();
+    let other = browser.open(&site.url(2, "/calm"));
+    let tab = browser.open(&site.url(2, "/"));
+    let pid = browser.pid_of_tab(tab);
+    browser.input(tab, &["--click", "200,200"]);
+    eventually("the page to be called unresponsive", || (browser.tab(tab)["unresponsive"] == true).then_some(()));
+    assert_eq!((browser.pid_of_tab(tab), browser.tab(other)["state"].as_str()), (pid, Some("ready")));
+    browser.regen(&["tab", "stop-script", &tab.to_string()]).unwrap();
+    let sad = browser.wait_for_state(tab, "sad");
+    assert!(sad["reason"].as_str().unwrap().contains("stopped"), "{sad}");
+    browser.wait_for_text(other, "calm");
+    browser.regen(&["tab", "reload", &tab.to_string()]).unwrap();
+    browser.wait_for_text(tab, "click me");
+}

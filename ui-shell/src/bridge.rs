@@ -68,6 +68,9 @@ pub(crate) enum FromChrome {
     Stop {
         tab: u64,
     },
+    StopScript {
+        tab: u64,
+    },
     Zoom {
         tab: u64,
         zoom: f64,
@@ -177,6 +180,7 @@ pub(crate) struct ChromeTab {
     audible: bool,
     pinned: bool,
     opener_host: bool,
+    unresponsive: bool,
     has_host: bool,
 }
 
@@ -228,6 +232,7 @@ impl From<&Tab> for ChromeTab {
             audible: tab.audible,
             pinned: tab.pinned,
             opener_host: tab.opener_host,
+            unresponsive: tab.unresponsive,
             has_host: tab.host != 0,
         }
     }

@@ -35,6 +35,7 @@ impl Window {
                 self.command(Command::Reload(ReloadTab { tab, bypass_cache }));
             }
             FromChrome::Stop { tab } => self.command(Command::Stop(tab)),
+            FromChrome::StopScript { tab } => self.command(Command::StopScript(tab)),
             FromChrome::Zoom { tab, zoom } => self.command(Command::Zoom(ZoomTab { tab, zoom })),
             FromChrome::Find { tab, text, forward, next } => {
                 self.command(Command::Find(FindInTab { tab, find: Some(Find { text, forward, next }) }));

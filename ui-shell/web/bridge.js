@@ -3,7 +3,7 @@
 const handlers = new Map();
 
 /** Runs `handler` for every message of this type. */
-export const on = (type, handler) => handlers.set(type, handler);
+export const on = (type, handler) => handlers.set(type, [...(handlers.get(type) ?? []), handler]);
 
 /** Sends the shell a message. */
 export const send = (type, fields = {}) => window.ipc.postMessage(JSON.stringify({ type, ...fields }));
@@ -17,7 +17,7 @@ export const afterMessages = (run) => { afterwards = run; };
 Object.defineProperty(window, "regen", {
   value: Object.freeze({
     receive(messages) {
-      for (const message of messages) handlers.get(message.type)?.(message);
+      for (const message of messages) handlers.get(message.type)?.forEach((handler) => handler(message));
       afterwards();
     },
   }),

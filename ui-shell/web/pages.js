@@ -15,9 +15,13 @@ export const paint = () => {
   get("own-page").hidden = !(sad || refused);
   get("recovering").hidden = tab?.state !== "recovering";
   if (sad || refused) {
-    get("own-title").textContent = sad ? "This page keeps crashing" : "Regen does not open this address";
+    const stopped = tab.reason === "you stopped its script";
+    const crashed = stopped ? "This page was stopped" : "This page keeps crashing";
+    get("own-title").textContent = sad ? crashed : "Regen does not open this address";
     get("own-address").textContent = tab.url;
-    get("own-reason").textContent = sad ? `Its process ended three times within a minute. Last reason: ${tab.reason}.` : tab.reason;
+    get("own-reason").textContent = !sad || stopped
+      ? tab.reason
+      : `Its process ended three times within a minute. Last reason: ${tab.reason}.`;
     get("own-action").textContent = sad ? "Reload" : "Back";
     get("own-action").hidden = refused && !tab.canGoBack;
   }

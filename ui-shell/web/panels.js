@@ -208,6 +208,19 @@ on("sessionOffer", ({ tabs: count, savedAt }) => {
   ]);
 });
 
+// ── a script that does not end ──
+const hanging = new Map();
+on("tab", ({ tab }) => {
+  const answered = () => { hanging.get(tab.id)?.(); hanging.delete(tab.id); };
+  if (!tab.unresponsive) answered();
+  else if (!hanging.has(tab.id)) {
+    hanging.set(tab.id, notice("warning", `“${tab.title || tab.url}” does not respond.`, [
+      ["Wait", answered, false],
+      ["Stop script", () => { answered(); send("stopScript", { tab: tab.id }); }, true],
+    ]));
+  }
+});
+
 // ── file chooser ──
 const chooser = { tab: 0, request: 0, multiple: false, path: "", entries: [], chosen: new Set() };
 const list = get("chooser-list");

@@ -54,6 +54,7 @@ pub enum Command {
     Goto { tab: TabId, url: String, answer: Answer<()> },
     Close { tab: TabId, answer: Answer<TabInfo> },
     Activate { tab: TabId, answer: Answer<TabInfo> },
+    StopScript { tab: TabId, answer: Answer<TabInfo> },
     History { tab: TabId, delta: i32, reload: bool, answer: Answer<()> },
     Ask { tab: TabId, kind: QueryKind, answer: Answer<PageAnswer> },
     Input { tab: TabId, events: Vec<ToPage>, answer: Answer<PageAnswer> },
@@ -92,8 +93,11 @@ impl Kernel {
             }
             Command::Activate { tab, answer } => {
                 self.apply(Event::Activate(tab));
-                let info = self.session.tabs.get(&tab).map(|known| self.tab_info(known));
-                reply(answer, info.ok_or(CommandError::NoSuchTab(tab)));
+                reply(answer, self.find_tab(tab));
+            }
+            Command::StopScript { tab, answer } => {
+                self.apply(Event::StopScript(tab));
+                reply(answer, self.find_tab(tab));
             }
             Command::Close { tab, answer } => {
                 let found = self.find_tab(tab);

@@ -42,6 +42,11 @@ impl Kernel {
         match effect {
             Effect::StartHost(host) => self.start_host(&host),
             Effect::StopHost(host) => self.stop_host(&host),
+            Effect::EndHost { host, reason } => {
+                if let Some(child) = self.child_of_host(&host) {
+                    self.kill_child(child, &reason);
+                }
+            }
             Effect::KillHost { host, reason } => {
                 self.refusals.not_allowed += 1;
                 if let Some(child) = self.child_of_host(&host) {
@@ -183,7 +188,8 @@ impl Kernel {
             | page_event::Body::FileChooser(_)
             | page_event::Body::Download(_)
             | page_event::Body::FindResult(_)
-            | page_event::Body::Audible(_) => {}
+            | page_event::Body::Audible(_)
+            | page_event::Body::Unresponsive(_) => {}
         }
         self.apply(Event::Page { host, tab: event.tab, event: body });
     }

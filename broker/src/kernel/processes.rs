@@ -61,6 +61,7 @@ impl Kernel {
             can_go_back: tab.can_go_back(),
             can_go_forward: tab.can_go_forward(),
             workspace: tab.workspace.clone(),
+            unresponsive: tab.unresponsive,
         }
     }
 

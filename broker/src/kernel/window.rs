@@ -100,6 +100,7 @@ impl Kernel {
             audible: tab.audible,
             pinned: tab.pinned,
             opener_host: tab.opener_host.is_some(),
+            unresponsive: tab.unresponsive,
         }
     }
 
@@ -129,7 +130,8 @@ impl Kernel {
             | page_event::Body::NewTab(_)
             | page_event::Body::PopupOpened(_)
             | page_event::Body::CloseRequested(_)
-            | page_event::Body::Audible(_) => {}
+            | page_event::Body::Audible(_)
+            | page_event::Body::Unresponsive(_) => {}
         }
     }
 
@@ -163,6 +165,7 @@ impl Kernel {
                 self.apply(Event::Reload { tab: reload.tab, bypass_cache: reload.bypass_cache });
             }
             Body::Stop(tab) => self.apply(Event::Stop(tab)),
+            Body::StopScript(tab) => self.apply(Event::StopScript(tab)),
             Body::Zoom(zoom) => self.apply(Event::Zoom { tab: zoom.tab, zoom: zoom.zoom }),
             Body::Find(find) => {
                 if let Some(what) = find.find {

@@ -55,6 +55,10 @@ pub(super) fn event(session: &mut Session, host: &HostKey, id: TabId, event: Bod
             tab.progress = progress.clamp(0.0, 1.0);
             out.push(Effect::TabChanged(id));
         }
+        Body::Unresponsive(unresponsive) => {
+            tab.unresponsive = unresponsive;
+            out.push(Effect::TabChanged(id));
+        }
         Body::Audible(audible) => {
             tab.audible = audible;
             out.push(Effect::TabChanged(id));

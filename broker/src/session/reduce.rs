@@ -56,6 +56,7 @@ pub fn reduce(session: &mut Session, event: Event) -> Vec<Effect> {
         }
         Event::Pin { tab, pinned } => pin(session, tab, pinned, out),
         Event::Restore(saved) => restore(session, saved, out),
+        Event::StopScript(tab) => stop_script(session, tab, out),
         Event::Sleep(host) => sleep(session, &host, out),
         Event::HostUp(host) => host_up(session, &host, out),
         Event::HostDied { host, reason, given_up } => host_died(session, &host, &reason, given_up, out),
@@ -89,6 +90,7 @@ pub(super) fn open(
         zoom: 1.0,
         muted: false,
         audible: false,
+        unresponsive: false,
         pinned: false,
         favicon: None,
         closing: false,
@@ -377,6 +379,14 @@ fn host_up(session: &mut Session, host: &HostKey, out: &mut Vec<Effect>) {
     }
 }
 
+fn stop_script(session: &mut Session, id: TabId, out: &mut Vec<Effect>) {
+    let Some(tab) = session.tabs.get_mut(&id).filter(|tab| tab.view) else { return };
+    let Some(host) = tab.host() else { return };
+    tab.phase = Phase::Sad("you stopped its script".to_owned());
+    out.push(Effect::TabChanged(id));
+    out.push(Effect::EndHost { host, reason: "the user stopped its script".to_owned() });
+}
+
 fn sleep(session: &mut Session, host: &HostKey, out: &mut Vec<Effect>) {
     if !session.can_sleep(host) {
         return;
@@ -398,7 +408,9 @@ fn host_died(session: &mut Session, host: &HostKey, reason: &str, given_up: bool
     for tab in session.tabs.values_mut().filter(|tab| tab.host().as_ref() == Some(host)) {
         tab.view = false;
         tab.audible = false;
-        if tab.phase == Phase::Lazy {
+        tab.unresponsive = false;
+        // A page whose script was stopped would only run it again: it waits, like one that crashes too often.
+        if matches!(tab.phase, Phase::Lazy | Phase::Sad(_)) {
             continue;
         }
         // A form that was on its way may have arrived: only the user may send it once more.

@@ -144,6 +144,7 @@ impl SavedTab {
             zoom: self.zoom,
             muted: self.muted,
             audible: false,
+            unresponsive: false,
             pinned: self.pinned,
             favicon: None,
             closing: false,

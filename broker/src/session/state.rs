@@ -131,6 +131,8 @@ pub struct Tab {
     pub muted: bool,
     /// As the host says.
     pub audible: bool,
+    /// Its script does not end, as the host says.
+    pub unresponsive: bool,
     /// Small, at the left, not closed by accident.
     pub pinned: bool,
     /// As the page says, checked for size.
@@ -203,6 +205,8 @@ pub enum Event {
         bypass_cache: bool,
     },
     Stop(TabId),
+    /// The user does not want to wait for its script.
+    StopScript(TabId),
     Zoom {
         tab: TabId,
         zoom: f64,
@@ -242,8 +246,22 @@ pub enum Event {
 pub enum Effect {
     StartHost(HostKey),
     StopHost(HostKey),
-    KillHost { host: HostKey, reason: String },
-    Send { host: HostKey, tab: TabId, command: host_command::Body, snapshot: Option<SavedSnapshot> },
+    /// It did what no host may.
+    KillHost {
+        host: HostKey,
+        reason: String,
+    },
+    /// The user wants it to end.
+    EndHost {
+        host: HostKey,
+        reason: String,
+    },
+    Send {
+        host: HostKey,
+        tab: TabId,
+        command: host_command::Body,
+        snapshot: Option<SavedSnapshot>,
+    },
     Save(TabId),
     Forget(TabId),
     SaveOrder,
@@ -251,7 +269,11 @@ pub enum Effect {
     TabClosed(TabId),
     OrderChanged,
     FaviconChanged(TabId),
-    ForwardToWindow { host: HostKey, tab: TabId, event: page_event::Body },
+    ForwardToWindow {
+        host: HostKey,
+        tab: TabId,
+        event: page_event::Body,
+    },
 }
 
 impl Session {

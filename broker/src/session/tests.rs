@@ -350,3 +350,26 @@ fn a_site_that_nobody_looks_at_sleeps_and_wakes_when_somebody_does() {
     assert!(effects.contains(&Effect::StartHost(host.clone())));
     assert!(!session.can_sleep(&host), "it is looked at");
 }
+
+#[test]
+fn a_stopped_script_ends_its_page_and_the_others_of_the_site_come_back() {
+    let mut session = Session::default();
+    let mut open = |url: &str| {
+        let load = Some(PageLoad::by_user(url));
+        reduce(&mut session, Event::Open { load, workspace: String::new(), background: false, opener: None });
+        session.active.unwrap()
+    };
+    let (looping, other) = (open("http://a.test/loop"), open("http://a.test/"));
+    let host = session.tabs[&other].host().unwrap();
+    reduce(&mut session, Event::HostUp(host.clone()));
+    let effects = reduce(&mut session, Event::StopScript(looping));
+    let ended = |effect: &Effect| matches!(effect, Effect::EndHost { host: ended, .. } if *ended == host);
+    assert!(effects.iter().any(ended), "{effects:?}");
+    let effects = reduce(&mut session, Event::HostDied { host: host.clone(), reason: "asked".into(), given_up: false });
+    assert!(effects.contains(&Effect::StartHost(host.clone())));
+    assert_eq!(session.tabs[&other].phase, Phase::Recovering);
+    assert!(matches!(&session.tabs[&looping].phase, Phase::Sad(reason) if reason.contains("stopped")));
+    let effects = reduce(&mut session, Event::HostUp(host));
+    let opened = |tab: u64| effects.iter().any(|effect| matches!(effect, Effect::Send { tab: of, .. } if *of == tab));
+    assert!(opened(other) && !opened(looping));
+}

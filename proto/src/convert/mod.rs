@@ -250,7 +250,11 @@ fn page_event(event: &page_event::Body) -> Result<(), Refusal> {
                 Err(Refusal::Malformed("a progress that is no number".into()))
             }
         }
-        Body::LoadFinished(_) | Body::CloseRequested(_) | Body::FindResult(_) | Body::Audible(_) => Ok(()),
+        Body::LoadFinished(_)
+        | Body::CloseRequested(_)
+        | Body::FindResult(_)
+        | Body::Audible(_)
+        | Body::Unresponsive(_) => Ok(()),
     }
 }
 
@@ -279,6 +283,7 @@ fn user_command(command: &user_command::Body) -> Result<(), Refusal> {
         | Body::History(_)
         | Body::Reload(_)
         | Body::Stop(_)
+        | Body::StopScript(_)
         | Body::Quit(_)
         | Body::SessionAnswer(_)
         | Body::CancelDownload(_)

@@ -54,6 +54,12 @@ pub(super) fn connect(view: &Rc<View>) {
         }
     });
     let weak = Rc::downgrade(view);
+    web.connect_is_web_process_responsive_notify(move |web| {
+        if let Some(view) = weak.upgrade() {
+            view.tell(Body::Unresponsive(!web.is_web_process_responsive()));
+        }
+    });
+    let weak = Rc::downgrade(view);
     web.connect_favicon_notify(move |web| {
         if let (Some(view), Some(icon)) = (weak.upgrade(), web.favicon().and_then(|surface| small(&surface))) {
             view.tell(Body::Favicon(icon));

@@ -311,6 +311,11 @@ pub(crate) enum TabCommand {
         /// Which tab
         id: u64,
     },
+    /// End the page of a tab whose script does not end; it stays until it is reloaded
+    StopScript {
+        /// Which tab
+        id: u64,
+    },
     /// Close a tab
     Close {
         /// Which tab

@@ -118,10 +118,8 @@ impl Machine {
             State::GivenUp(state) => state.on(event, &mut context),
         };
         self.state = state;
-        self.doomed = match event {
-            Event::Died => false,
-            _ => self.doomed || actions.iter().any(|action| matches!(action, Action::Kill(_))),
-        };
+        let is_killed = actions.iter().any(|action| matches!(action, Action::Kill(_)));
+        self.doomed = event != Event::Died && (self.doomed || is_killed);
         actions
     }
 

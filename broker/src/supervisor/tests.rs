@@ -48,7 +48,7 @@ impl Bench {
         let actions = self.on(Event::Died);
         let delay = actions.iter().find_map(|action| match action {
             Action::ComesBack(delay) => Some(*delay),
-            _ => None,
+            Action::Spawn | Action::AskToEnd | Action::Kill(_) | Action::GivesUp | Action::Struggles => None,
         });
         let delay = delay.unwrap_or_else(|| panic!("{actions:?}"));
         assert_eq!(self.tick_for(delay.max(STEP)).last(), Some(&Action::Spawn), "{delay:?}");

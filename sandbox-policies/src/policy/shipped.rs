@@ -68,5 +68,5 @@ pub fn all(mode: Mode) -> Result<Vec<Policy>, PolicyError> {
         let policy = Policy::in_mode(role, mode)?;
         check::check(&policy).map(|()| policy)
     };
-    ROLES.iter().map(|role| checked(&role)).collect()
+    ROLES.iter().map(checked).collect()
 }

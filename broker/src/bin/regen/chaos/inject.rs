@@ -199,15 +199,14 @@ async fn successor(stage: &Stage, step: &Step, former: &Process) -> Result<Optio
     while Instant::now() < deadline {
         let status = stage.status().await?;
         let site = status.tabs.iter().find(|info| info.id == tab).map(|info| info.site.clone()).unwrap_or_default();
-        let is_it = |process: &&regen_proto::control::v1::Process| match step.role {
-            Target::TabHost => process.site == site && process.role == "tab-host",
-            _ => process.role == word(&step.role),
+        let is_site = step.role == Target::TabHost;
+        let is_it = |process: &&regen_proto::control::v1::Process| {
+            process.role == word(&step.role) && (!is_site || process.site == site)
         };
         let found = status.processes.iter().find(is_it).map(|process| process.pid);
         if let Some(pid) = found.filter(|pid| *pid > 0 && *pid != former.pid) {
             return Process::open(pid).map(Some);
         }
-        let is_site = step.role == Target::TabHost;
         if is_site && status.tabs.iter().any(|info| info.id == tab && info.state == "sad") {
             return Ok(None);
         }
@@ -220,7 +219,12 @@ fn role(step: &Step) -> Role {
     match step.role {
         Target::NetDaemon => Role::NetDaemon,
         Target::AgentDaemon => Role::AgentDaemon,
-        _ => Role::TabHost,
+        Target::TabHost
+        | Target::WebProcess
+        | Target::NetworkProcess
+        | Target::Jail
+        | Target::Launcher
+        | Target::Broker => Role::TabHost,
     }
 }
 

@@ -176,7 +176,7 @@ impl Plan {
         for step in &file.step {
             let FileStep { fault, role, site, after_ms, times } = *step;
             if !possible(role).contains(&fault) {
-                let names: Vec<String> = possible(role).iter().map(|fault| word(fault)).collect();
+                let names: Vec<String> = possible(role).iter().map(word).collect();
                 let what = format!("{name}: {} cannot be done to a {}; it can be: ", word(&fault), word(&role));
                 return Err(Failure::Usage(what + &names.join(", ")));
             }

@@ -29,13 +29,32 @@ pub(crate) async fn run(command: ChaosCommand, profile: Option<PathBuf>, output:
     let mut report = Report::new(&plan, budgets);
     let done = options.resume.as_deref().map(Record::read).transpose()?.unwrap_or_default();
     let mut stage = Stage::set(profile, &options).await?;
-    campaign(&plan, &mut stage, &mut report, done, &options, output).await?;
+    let outcome = tokio::select! {
+        outcome = campaign(&plan, &mut stage, &mut report, done, &options, output) => outcome,
+        failure = interrupted() => Err(failure),
+    };
+    // Whatever happened: no browser is left behind.
     stage.strike().await?;
+    outcome?;
     if let Some(path) = &options.junit {
         std::fs::write(path, report.junit()?)?;
     }
     report.print(output);
     Ok(ExitCode::from(u8::from(!report.holds())))
+}
+
+/// Ctrl+C, or a CI job whose time is up.
+async fn interrupted() -> Failure {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut end, mut stop) = match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
+        (Ok(end), Ok(stop)) => (end, stop),
+        (Err(error), _) | (_, Err(error)) => return error.into(),
+    };
+    tokio::select! {
+        _ = end.recv() => {}
+        _ = stop.recv() => {}
+    }
+    Failure::Timeout("interrupted: with `--resume FILE` it goes on where it was".to_owned())
 }
 
 /// Every step of the plan that was not done before, each with its checks.

@@ -65,7 +65,8 @@ pub(crate) struct Child {
     pub(crate) jail: Option<OwnedFd>,
     pub(crate) helpers: Vec<Helper>,
     pub(crate) outbox: mpsc::Sender<(ForChild, Vec<Attachment>)>,
-    /// When it was asked for a sign of life that has not come, and how long it had waited for a processor by then.
+    /// When it was asked for a sign of life that has not come, and how long it, and whoever reads the
+    /// answer, had waited for a processor by then.
     pub(crate) asked: Option<(Instant, Duration)>,
     /// It has half of the memory that it may have.
     pub(crate) is_heavy: bool,

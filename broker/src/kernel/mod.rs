@@ -108,6 +108,10 @@ pub struct Kernel {
     next_request: u64,
     machines: HashMap<Key, Machine>,
     ticks: u64,
+    /// The last of them.
+    ticked: Instant,
+    /// How much later they came than they should, all in all.
+    overslept: Duration,
     /// The most memory that a role's processes may have together, by role.
     ceilings_kb: HashMap<String, u64>,
     session: Session,
@@ -195,6 +199,8 @@ impl Kernel {
             next_request: 0,
             machines: HashMap::new(),
             ticks: 0,
+            ticked: Instant::now(),
+            overslept: Duration::ZERO,
             ceilings_kb,
             session: Session::default(),
             gestures: HashMap::new(),

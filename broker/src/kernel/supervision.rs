@@ -117,6 +117,10 @@ impl Kernel {
     /// Time went by.
     pub(super) fn tick(&mut self) {
         self.ticks += 1;
+        // While this process waited for a processor, an answer may have come that it has not read.
+        let now = Instant::now();
+        self.overslept += now.saturating_duration_since(self.ticked).saturating_sub(TICK * 2);
+        self.ticked = now;
         if self.ticks.is_multiple_of(ticks_in(ASK)) {
             self.look_after_store();
             self.ask_all();
@@ -124,7 +128,8 @@ impl Kernel {
         }
         let keys: Vec<Key> = self.machines.keys().cloned().collect();
         for key in keys {
-            let starved = self.child_of(&key).and_then(|id| self.children.get(&id)).map_or(Duration::ZERO, starved);
+            let child = self.child_of(&key).and_then(|id| self.children.get(&id));
+            let starved = child.map_or(Duration::ZERO, |child| self.starved(child));
             self.supervise(&key, Event::Tick { starved });
         }
         // A site that nobody has open needs no memory of its deaths.
@@ -149,7 +154,7 @@ impl Kernel {
         for (id, key) in ready {
             self.supervise(&key, Event::Asked);
             if let Some(child) = self.children.get_mut(&id).filter(|child| child.asked.is_none()) {
-                child.asked = Some((Instant::now(), waited(child.pid)));
+                child.asked = Some((Instant::now(), waited(child.pid) + self.overslept));
             }
             self.send(id, ForChild::Heartbeat(Heartbeat { nonce: 0 }), Vec::new());
         }
@@ -160,6 +165,17 @@ impl Kernel {
         child.asked = None;
         let key = child.key();
         self.supervise(&key, Event::Answered);
+    }
+
+    /// How long a child, or whoever reads its answers, has waited for a processor since it was asked.
+    fn starved(&self, child: &Child) -> Duration {
+        match child.asked {
+            // A short wait needs no look.
+            Some((asked, before)) if asked.elapsed() > TICK * 3 => {
+                (waited(child.pid) + self.overslept).saturating_sub(before)
+            }
+            _ => Duration::ZERO,
+        }
     }
 
     /// Ends children that take more memory than their policy allows: where there is no memory control group, nothing else would
@@ -239,15 +255,6 @@ impl Kernel {
 
 fn ticks_in(time: Duration) -> u64 {
     u64::try_from(time.as_millis() / TICK.as_millis()).unwrap_or(1)
-}
-
-/// How long a child has waited for a processor since it was asked.
-fn starved(child: &Child) -> Duration {
-    match child.asked {
-        // A short wait needs no look.
-        Some((asked, before)) if asked.elapsed() > TICK * 3 => waited(child.pid).saturating_sub(before),
-        _ => Duration::ZERO,
-    }
 }
 
 /// How long a process's first thread has waited for a processor in all its life.

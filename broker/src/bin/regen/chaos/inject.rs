@@ -24,6 +24,8 @@ const EXHAUSTED: Duration = Duration::from_millis(500);
 const BUSY: Duration = Duration::from_millis(700);
 /// A signal that ends a process has done so within this time.
 const ENDS: Duration = Duration::from_millis(100);
+/// And dies of that within this time, or not at all.
+const DIES_OF_IT: Duration = Duration::from_secs(1);
 /// Messages of a flood: more than any child may send.
 const FLOOD: usize = 400;
 
@@ -57,16 +59,23 @@ impl Process {
         poll(&mut polled, Some(&now)).is_ok_and(|ended| ended == 0)
     }
 
+    async fn ends_within(&self, time: Duration) -> bool {
+        let start = Instant::now();
+        while self.is_alive() {
+            if start.elapsed() > time {
+                return false;
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        true
+    }
+
     /// Until it is gone. The engine handles some signals itself, once.
     async fn insist(&self, signal: Signal) -> Result<(), Failure> {
         for _ in 0..20 {
             self.signal(signal)?;
-            let sent = Instant::now();
-            while sent.elapsed() < ENDS {
-                if !self.is_alive() {
-                    return Ok(());
-                }
-                tokio::time::sleep(Duration::from_millis(2)).await;
+            if self.ends_within(ENDS).await {
+                return Ok(());
             }
         }
         Err(Failure::Other(format!("process {} does not die of signal {}", self.pid, signal.as_raw())))
@@ -100,7 +109,8 @@ pub(super) async fn inject(stage: &Stage, step: &Step, before: &Before) -> Resul
         Fault::Exit => exit(&process).await?,
         Fault::Descriptors => {
             exhaust_descriptors(&process).await?;
-            if process.is_alive() {
+            // It may die of it, and need not.
+            if !process.ends_within(DIES_OF_IT).await {
                 injected = Ends::Nothing.injected(at);
             }
         }

@@ -8,7 +8,7 @@ use regen_proto::control::v1::StatusReply;
 use regen_sandbox::policy::Policy;
 use regen_sandbox::verify;
 
-use super::stage::{Before, Footprint, Injected, Stage};
+use super::stage::{Before, Footprint, Injected, Stage, reasons};
 
 /// Processes that are just ending or starting are looked at again until then.
 const SETTLED: Duration = Duration::from_secs(5);
@@ -19,8 +19,8 @@ const MORE_MEMORY: u64 = 48 << 10;
 
 /// Everything that does not hold, in words.
 pub(super) async fn check(stage: &mut Stage, injected: &Injected, before: &Before) -> Vec<String> {
-    let mut wrong = Vec::new();
-    wrong.extend(pages(stage, injected, before).await);
+    let mut wrong = pages(stage, injected, before).await;
+    wrong.extend(deaths(stage, injected, before));
     // Until nothing changes any more; what is still wrong then is wrong.
     let deadline = Instant::now() + SETTLED;
     loop {
@@ -77,6 +77,23 @@ async fn pages(stage: &Stage, injected: &Injected, before: &Before) -> Vec<Strin
         let enough = before.seen_at.elapsed() > Duration::from_millis(2500);
         if now.tick < old.tick || (enough && now.tick == old.tick) {
             wrong.push(format!("the script of {} stood still", expected.url));
+        }
+    }
+    wrong
+}
+
+/// Nobody died but of what was injected.
+fn deaths(stage: &Stage, injected: &Injected, before: &Before) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for (site, expected) in stage.expected.iter().enumerate().filter(|_| !injected.browser) {
+        let most = if injected.sites.contains(&site) { injected.deaths } else { 0 };
+        let name = before.status.tabs.iter().find(|tab| tab.id == expected.tab).map_or("", |tab| &tab.site);
+        match stage.deaths(name, before.time) {
+            Ok(deaths) if deaths.len() > most => {
+                wrong.push(format!("{most} deaths of {name} were injected, and there were: {}", reasons(&deaths)));
+            }
+            Ok(_) => {}
+            Err(failure) => wrong.push(format!("crash reports: {failure}")),
         }
     }
     wrong

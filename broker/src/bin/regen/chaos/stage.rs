@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
+use regen_broker::crashes::{self, Crash};
 use regen_broker::options::BrowserOptions;
 use regen_proto::control::v1::{
     GotoTabRequest, HistoryRequest, InputRequest, OpenTabRequest, QuitRequest, SessionAction, SessionRequest,
@@ -33,6 +34,8 @@ const EDITS: usize = 5;
 /// So many deaths of one site within this time, and it waits for its user.
 const INTENSITY: usize = 3;
 const PERIOD: Duration = Duration::from_secs(60);
+/// A death is reported a little after it is counted.
+const REPORTED: Duration = Duration::from_secs(2);
 
 /// One site's tab, as its user left it.
 #[derive(Debug, Clone)]
@@ -41,8 +44,8 @@ pub(super) struct Expected {
     pub(super) url: String,
     pub(super) field: String,
     pub(super) scroll: i64,
-    /// When the site's process died.
-    deaths: Vec<Instant>,
+    /// Deaths before this are forgiven: the browser was started, or its user has asked for the page, since.
+    forgiven: SystemTime,
 }
 
 /// What was seen before a fault.
@@ -51,6 +54,7 @@ pub(super) struct Before {
     pub(super) status: StatusReply,
     pub(super) witnesses: Vec<Witness>,
     pub(super) seen_at: Instant,
+    pub(super) time: SystemTime,
 }
 
 /// A fault that happened.
@@ -130,8 +134,8 @@ impl Stage {
             let url = self.server.url(site, "/two");
             let second = GotoTabRequest { tab, url: url.clone(), wait: true, timeout_ms };
             self.client.api.goto_tab(second).await?;
-            let deaths = Vec::new();
-            self.expected.push(Expected { tab, url, field: String::new(), scroll: 0, deaths });
+            let forgiven = SystemTime::now();
+            self.expected.push(Expected { tab, url, field: String::new(), scroll: 0, forgiven });
             self.edit(site).await?;
         }
         tokio::time::sleep(KEPT_AFTER * 2).await;
@@ -228,7 +232,7 @@ impl Stage {
             }
             let ready = status.processes.iter().all(|process| process.state == "ready");
             if ready && witnesses.len() == self.expected.len() {
-                return Ok(Before { status, witnesses, seen_at: Instant::now() });
+                return Ok(Before { status, witnesses, seen_at: Instant::now(), time: SystemTime::now() });
             }
             if Instant::now() > deadline {
                 let states: Vec<String> =
@@ -244,19 +248,6 @@ impl Stage {
         if injected.browser {
             return self.restarted(injected).await;
         }
-        let mut sad = BTreeSet::new();
-        for site in &injected.sites {
-            if let Some(expected) = self.expected.get_mut(*site) {
-                for _ in 0..injected.deaths {
-                    expected.deaths.push(injected.at);
-                    expected.deaths.retain(|death| injected.at.duration_since(*death) < PERIOD);
-                    if expected.deaths.len() >= INTENSITY {
-                        sad.insert(*site);
-                        expected.deaths.clear();
-                    }
-                }
-            }
-        }
         let deadline = Instant::now() + PATIENCE;
         if let Some((role, pid)) = &injected.daemon {
             self.until(deadline, &format!("another {role}"), |status| {
@@ -266,7 +257,7 @@ impl Stage {
         }
         let mut asked = false;
         for site in &injected.sites {
-            asked |= self.page_back(*site, before, sad.contains(site), deadline).await?;
+            asked |= self.page_back(*site, before, deadline).await?;
         }
         if injected.daemon.as_ref().is_some_and(|(role, _)| role == "net-daemon") {
             self.network_back(deadline).await?;
@@ -291,14 +282,8 @@ impl Stage {
     }
 
     /// Until a page has been loaded anew and is as its user left it. Whether its user had to ask for it, as the rules allow.
-    async fn page_back(
-        &self,
-        site: usize,
-        before: &Before,
-        may_be_sad: bool,
-        deadline: Instant,
-    ) -> Result<bool, Failure> {
-        let (Some(expected), Some(old)) = (self.expected.get(site), before.witnesses.get(site)) else {
+    async fn page_back(&mut self, site: usize, before: &Before, deadline: Instant) -> Result<bool, Failure> {
+        let (Some(expected), Some(old)) = (self.expected.get(site).cloned(), before.witnesses.get(site)) else {
             return Ok(false);
         };
         let mut asked = false;
@@ -309,10 +294,17 @@ impl Stage {
             let tab = status.tabs.iter().find(|tab| tab.id == expected.tab);
             let tab = tab.ok_or_else(|| Failure::Other(format!("the tab of {} is gone", expected.url)))?;
             if tab.state == "sad" && !asked {
-                if !may_be_sad {
-                    return Err(Failure::Other(format!("{} is a sad tab before its time: {}", tab.url, tab.reason)));
+                let recent = SystemTime::now() - PERIOD - REPORTED;
+                let is_due = |deaths: &[Crash]| deaths.len() >= INTENSITY;
+                let deaths = self.reported(&tab.site, recent.max(expected.forgiven), is_due).await?;
+                if !is_due(&deaths) {
+                    let words = format!("{} is a sad tab before its time: {}", tab.url, tab.reason);
+                    return Err(Failure::Other(format!("{words}; before that: {}", reasons(&deaths))));
                 }
                 asked = true;
+                if let Some(expected) = self.expected.get_mut(site) {
+                    expected.forgiven = SystemTime::now();
+                }
                 let reload = HistoryRequest { tab: expected.tab, delta: 0, reload: true };
                 self.client.api.clone().history(reload).await?;
             }
@@ -332,6 +324,33 @@ impl Stage {
             }
             tokio::time::sleep(LOOK).await;
         }
+    }
+
+    /// The same, as soon as they are as expected: a report is written a little after the death.
+    async fn reported(
+        &self,
+        site: &str,
+        since: SystemTime,
+        expected: impl Fn(&[Crash]) -> bool,
+    ) -> Result<Vec<Crash>, Failure> {
+        let deadline = Instant::now() + REPORTED;
+        loop {
+            let deaths = self.deaths(site, since)?;
+            if expected(&deaths) || Instant::now() > deadline {
+                return Ok(deaths);
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// The deaths of a site's process that the browser has reported since then.
+    pub(super) fn deaths(&self, site: &str, since: SystemTime) -> Result<Vec<Crash>, Failure> {
+        let (mut all, _) = crashes::list(self.profile())?;
+        all.retain(|crash| {
+            let time = humantime::parse_rfc3339(&crash.time);
+            crash.site.as_deref() == Some(site) && time.is_ok_and(|time| time >= since)
+        });
+        Ok(all)
     }
 
     /// Until every page has had an answer of its server.
@@ -366,7 +385,7 @@ impl Stage {
             let tab = status.tabs.iter().find(|tab| tab.url == expected.url);
             let tab = tab.ok_or_else(|| Failure::Other(format!("the tab of {} did not come back", expected.url)))?;
             expected.tab = tab.id;
-            expected.deaths.clear();
+            expected.forgiven = SystemTime::now();
         }
         for expected in &self.expected {
             self.client.api.activate_tab(TabRequest { tab: expected.tab }).await?;
@@ -430,4 +449,9 @@ impl Stage {
         self.client.wait_until_gone().await?;
         Ok(std::fs::remove_dir_all(&self.folder)?)
     }
+}
+
+/// Why each of them died.
+pub(super) fn reasons(deaths: &[Crash]) -> String {
+    deaths.iter().map(|crash| format!("{} {}", crash.time, crash.reason)).collect::<Vec<_>>().join("; ")
 }

@@ -19,6 +19,7 @@ async fn run() -> anyhow::Result<()> {
             ForChild::Hello(_)
             | ForChild::Grant(_)
             | ForChild::Revoke(_)
+            | ForChild::Cookies(_)
             | ForChild::Command(_)
             | ForChild::Update(_)
             | ForChild::Configure(_) => {

@@ -15,6 +15,7 @@ use crate::keyboard::Keyboard;
 use crate::launcher::Launching;
 use crate::options::BrowserOptions;
 use crate::profile::Profile;
+use crate::store::secrets::Vault;
 use crate::{certificates, control, launcher, logs, store};
 
 /// Runs a browser until it ends. Must be called while the process has one thread.
@@ -36,9 +37,16 @@ pub fn start(browser: BrowserOptions, echo_log: bool, how: Launching) -> anyhow:
     // What a policy calls optional and this machine lacks: shown, never passed over.
     let version = regen_sandbox::sys::landlock_version();
     let lacks = policies.iter().find_map(|policy| regen_sandbox::landlock::shortfall(policy, version));
+    let vault = key_of_secrets(&profile, !browser.headless).context("cannot have a key for saved session cookies")?;
     lock_down::enter("broker").context("the broker cannot lock itself down; run `regen doctor`")?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(run(policies, lacks, browser, profile, forked, logs))
+    runtime.block_on(run(policies, vault, lacks, browser, profile, forked, logs))
+}
+
+/// Before the lock-down: afterwards there is no way to the user's bus. Its threads end with its runtime.
+fn key_of_secrets(profile: &Profile, ask: bool) -> io::Result<Vault> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(Vault::open(profile.root(), ask))
 }
 
 /// What a browser that was killed left of the files that its user chose.
@@ -52,13 +60,15 @@ fn forget_chosen_files(profile: &Profile) {
 
 async fn run(
     policies: Vec<Policy>,
+    vault: Vault,
     lacks: Option<String>,
     browser: BrowserOptions,
     profile: Profile,
     forked: launcher::Forked,
     logs: logs::Logs,
 ) -> anyhow::Result<()> {
-    let opened = store::open(profile.root())?;
+    let secrets = vault.source().words();
+    let opened = store::open(profile.root(), vault)?;
     let (ca_bundle, extra_ca) = certificates::bundle(&browser.extra_ca, profile.root())?;
     let options = Options {
         headless: browser.headless,
@@ -91,6 +101,8 @@ async fn run(
         launcher: forked.adopt()?,
         store: opened.store,
         previous: opened.previous,
+        settings: opened.settings,
+        secrets,
         warnings: opened.warning.into_iter().chain(lacks).chain(watched).collect(),
         urls: browser.urls,
         profile,

@@ -48,7 +48,11 @@ async fn run() -> anyhow::Result<()> {
                 served.retain(|one| one.grant != revoke.grant);
             }
             ForChild::Shutdown(_) => return Ok(()),
-            ForChild::Hello(_) | ForChild::Command(_) | ForChild::Update(_) | ForChild::Configure(_) => {
+            ForChild::Hello(_)
+            | ForChild::Command(_)
+            | ForChild::Update(_)
+            | ForChild::Configure(_)
+            | ForChild::Cookies(_) => {
                 refuse(&kernel).await;
             }
         }

@@ -13,6 +13,7 @@ use regen_proto::site::Site;
 use tokio::sync::mpsc;
 use wry::WebContext;
 
+use crate::cookies::SessionJar;
 use crate::display::{DisplayCommand, DisplayHandleTo, ViewId};
 use crate::helpers::Helpers;
 use crate::link::{self, Link, ToMain};
@@ -40,6 +41,7 @@ pub(crate) struct Host {
     /// Windows that pages opened, until the broker has given them a name.
     pub(crate) popups: RefCell<HashMap<u64, Rc<View>>>,
     pub(crate) helpers: RefCell<Helpers>,
+    pub(crate) cookies: Rc<SessionJar>,
     pub(crate) to_main: mpsc::UnboundedSender<ToMain>,
 }
 
@@ -56,6 +58,7 @@ pub(crate) fn run(site: Site, link: Link, display: DisplayHandleTo) -> anyhow::R
         views: RefCell::default(),
         popups: RefCell::default(),
         helpers: RefCell::new(Helpers::new(outbox.clone())),
+        cookies: SessionJar::new(outbox.clone()),
         outbox,
         to_main,
     });
@@ -86,6 +89,7 @@ impl Host {
     fn handle(self: &Rc<Self>, message: ToMain) {
         match message {
             ToMain::Heartbeat(beat) => self.outbox.send(link::alive(beat)),
+            ToMain::Cookies(cookies) => self.cookies.give(&cookies),
             ToMain::Command(command, descriptors) => self.command(*command, descriptors),
             ToMain::Shutdown => self.shut_down(),
         }

@@ -4,7 +4,7 @@ use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context;
-use regen_proto::convert::{ForChild, FromChild};
+use regen_proto::convert::{ForChild, FromChild, MAX_COOKIES};
 use regen_proto::kernel::v1::{Configure, Grant, Heartbeat, HostCommand, Role, Service, host_command};
 use regen_runtime::Kernel;
 use tokio::net::UnixStream;
@@ -19,6 +19,8 @@ use crate::tunnel::{self, TunnelPort};
 #[derive(Debug)]
 pub(crate) enum ToMain {
     Command(Box<HostCommand>, Vec<OwnedFd>),
+    /// What an earlier process of this site had.
+    Cookies(Vec<u8>),
     /// Answered from the main thread: a host whose main thread hangs is a host that hangs.
     Heartbeat(Heartbeat),
     Shutdown,
@@ -101,6 +103,11 @@ impl Session {
                 ForChild::Command(command) => self.command(command, descriptors)?,
                 ForChild::Grant(grant) => self.granted(&grant, descriptors).await?,
                 ForChild::Revoke(revoke) => self.dialer.revoke(revoke.grant),
+                ForChild::Cookies(cookies) => {
+                    let payload = descriptors.first().context("cookies without their payload")?;
+                    let bytes = regen_runtime::read_sealed(payload, cookies.payload_size, MAX_COOKIES)?;
+                    self.to_main.send(ToMain::Cookies(bytes))?;
+                }
                 ForChild::Shutdown(_) => self.to_main.send(ToMain::Shutdown)?,
                 ForChild::Hello(_) | ForChild::Configure(_) | ForChild::Update(_) => {
                     self.kernel.exit("the broker sent a message that is not for a tab-host").await;

@@ -3,6 +3,7 @@
 //! Three threads: this one runs GTK and the engine's user interface side, one runs the display, one talks to the broker,
 //! the window and the net-daemon.
 
+mod cookies;
 mod display;
 mod helpers;
 mod host;

@@ -108,10 +108,42 @@ test("a sad tab says why and offers Reload", async () => {
 
 test("the earlier session is offered once and answered", async () => {
   await receive(...tabMessages, of("sessionOffer"));
-  assert.match(await page.locator("#notices").innerText(), /Restore previous session\? 12 tabs/);
+  assert.match(await page.locator("#notices").innerText(), /Restore previous session\? 2 tabs/);
   await page.getByRole("button", { name: "Restore", exact: true }).click();
-  assert.deepEqual(await said("sessionAnswer"), [{ type: "sessionAnswer", restore: true }]);
+  assert.deepEqual(await said("answerSession"), [{ type: "answerSession", session: 3, restore: true, tabs: [] }]);
   assert.equal(await page.locator(".notice").count(), 0);
+});
+
+test("some tabs of the earlier session are chosen", async () => {
+  await receive(...tabMessages, of("sessionOffer"));
+  await page.getByRole("button", { name: "Choose tabs…" }).click();
+  const boxes = page.locator("#choice-list input");
+  assert.equal(await boxes.count(), 2);
+  assert.deepEqual(await serious(), []);
+  await boxes.nth(0).uncheck();
+  await page.getByRole("button", { name: "Restore 1 tab" }).click();
+  assert.deepEqual(await said("answerSession"), [{ type: "answerSession", session: 3, restore: true, tabs: [2] }]);
+  assert.equal(await page.locator("#choice").isVisible(), false);
+  // Who cannot decide is asked again.
+  await receive(of("sessionOffer"));
+  await page.getByRole("button", { name: "Choose tabs…" }).click();
+  await boxes.nth(0).uncheck();
+  await boxes.nth(1).uncheck();
+  assert.equal(await page.locator("#choice-open").isDisabled(), true);
+  await page.keyboard.press("Escape");
+  assert.equal((await said("offerSession")).length, 1);
+});
+
+test("whether the last session comes back is a choice in the menu", async () => {
+  await receive(...tabMessages, of("restores"));
+  await page.locator("#menu-button").click();
+  const choice = page.getByRole("menuitemcheckbox", { name: "Last session comes back at start" });
+  assert.equal(await choice.getAttribute("aria-checked"), "false");
+  await choice.click();
+  assert.deepEqual(await said("setRestores"), [{ type: "setRestores", restores: true }]);
+  await receive({ type: "restores", restores: true });
+  await page.locator("#menu-button").click();
+  assert.equal(await choice.getAttribute("aria-checked"), "true");
 });
 
 test("the layout names every part that covers the page", async () => {

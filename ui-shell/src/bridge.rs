@@ -3,7 +3,7 @@
 //!
 //! `web/bridge.js` is the other side; `tests/chrome-ui` runs the chrome against messages made by [`ToChrome`].
 
-use regen_proto::kernel::v1::{DownloadState, ShellUpdate, Tab, TabState, TlsState, shell_update};
+use regen_proto::kernel::v1::{DownloadState, OfferedTab, ShellUpdate, Tab, TabState, TlsState, shell_update};
 use serde::{Deserialize, Serialize};
 
 /// A rectangle of the window, in logical pixels.
@@ -84,8 +84,15 @@ pub(crate) enum FromChrome {
     FocusPage,
     /// The chrome needs the keyboard, as for a dialog that a page's click opened.
     FocusChrome,
-    SessionAnswer {
+    /// No tabs: all of them.
+    AnswerSession {
+        session: u64,
         restore: bool,
+        tabs: Vec<u64>,
+    },
+    OfferSession,
+    SetRestores {
+        restores: bool,
     },
     ChooseFiles {
         tab: u64,
@@ -133,8 +140,13 @@ pub(crate) enum ToChrome {
         download: ChromeDownload,
     },
     SessionOffer {
+        session: u64,
         tabs: u32,
         saved_at: u64,
+        choices: Vec<ChromeChoice>,
+    },
+    Restores {
+        restores: bool,
     },
     Notice {
         level: String,
@@ -203,6 +215,14 @@ pub(crate) struct ChromeEntry {
     size: u64,
 }
 
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ChromeChoice {
+    tab: u64,
+    title: String,
+    url: String,
+}
+
 impl From<&Tab> for ChromeTab {
     fn from(tab: &Tab) -> Self {
         Self {
@@ -269,8 +289,19 @@ impl ToChrome {
                 },
             },
             shell_update::Body::SessionOffer(offer) => {
-                Self::SessionOffer { tabs: offer.tabs, saved_at: offer.saved_at }
+                let choice = |choice: &OfferedTab| ChromeChoice {
+                    tab: choice.tab,
+                    title: choice.title.clone(),
+                    url: choice.url.clone(),
+                };
+                Self::SessionOffer {
+                    session: offer.session,
+                    tabs: offer.tabs,
+                    saved_at: offer.saved_at,
+                    choices: offer.choices.iter().map(choice).collect(),
+                }
             }
+            shell_update::Body::Restores(restores) => Self::Restores { restores: *restores },
             shell_update::Body::Notice(notice) => {
                 Self::Notice { level: notice.level.clone(), text: notice.text.clone() }
             }
@@ -351,7 +382,16 @@ mod tests {
                     error: String::new(),
                 },
             },
-            ToChrome::SessionOffer { tabs: 12, saved_at: 1_700_000_000 },
+            ToChrome::SessionOffer {
+                session: 3,
+                tabs: 2,
+                saved_at: 1_700_000_000,
+                choices: vec![
+                    ChromeChoice { tab: 1, title: "Example".into(), url: "https://example.org/".into() },
+                    ChromeChoice { tab: 2, title: String::new(), url: "https://example.net/".into() },
+                ],
+            },
+            ToChrome::Restores { restores: false },
             ToChrome::Notice { level: "warning".into(), text: "Something to know.".into() },
             ToChrome::FileChooser { tab: 1, request: 9, multiple: true },
             ToChrome::Directory {

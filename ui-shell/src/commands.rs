@@ -4,7 +4,8 @@ use std::rc::Rc;
 
 use regen_proto::kernel::v1::user_command::Body as Command;
 use regen_proto::kernel::v1::{
-    ChooseFiles, Empty, Find, FindInTab, History, MoveTab, MuteTab, Navigate, OpenTab, PinTab, ReloadTab, ZoomTab,
+    AnswerSession, ChooseFiles, Empty, Find, FindInTab, History, MoveTab, MuteTab, Navigate, OpenTab, PinTab,
+    ReloadTab, ZoomTab,
 };
 
 use crate::bridge::FromChrome;
@@ -40,7 +41,11 @@ impl Window {
             FromChrome::Find { tab, text, forward, next } => {
                 self.command(Command::Find(FindInTab { tab, find: Some(Find { text, forward, next }) }));
             }
-            FromChrome::SessionAnswer { restore } => self.command(Command::SessionAnswer(restore)),
+            FromChrome::AnswerSession { session, restore, tabs } => {
+                self.command(Command::AnswerSession(AnswerSession { session, restore, tabs }));
+            }
+            FromChrome::OfferSession => self.command(Command::OfferSession(Empty {})),
+            FromChrome::SetRestores { restores } => self.command(Command::Restores(restores)),
             FromChrome::ChooseFiles { tab, request, paths } => {
                 self.command(Command::ChooseFiles(ChooseFiles { tab, request, paths }));
             }

@@ -38,8 +38,9 @@ on("pageFocused", () => close(false));
 const fill = (menu, items) => {
   menu.replaceChildren(...items.map((item) => {
     if (!item) return Object.assign(document.createElement("hr"), { role: "separator" });
-    const [label, shortcut, run] = item;
+    const [label, shortcut, run, isOn] = item;
     const button = Object.assign(document.createElement("button"), { role: "menuitem", textContent: label, tabIndex: -1 });
+    if (isOn !== undefined) Object.assign(button, { role: "menuitemcheckbox", ariaChecked: String(isOn) });
     if (shortcut) button.append(Object.assign(document.createElement("kbd"), { textContent: shortcut }));
     button.addEventListener("click", () => { close(false); run(); });
     return button;
@@ -47,7 +48,7 @@ const fill = (menu, items) => {
 };
 for (const menu of [get("menu"), get("tab-menu")]) {
   menu.addEventListener("keydown", (event) => {
-    const items = [...menu.querySelectorAll("[role=menuitem]")];
+    const items = [...menu.querySelectorAll("[role^=menuitem]")];
     const at = items.indexOf(document.activeElement);
     const to = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: items.length - 1 }[event.key];
     if (to === undefined) return;
@@ -68,6 +69,9 @@ get("menu-button").addEventListener("click", () => {
     null,
     ["Find in page…", "Ctrl+F", () => openFind()],
     ["Downloads", "Ctrl+J", () => openDownloads()],
+    null,
+    ["Earlier session…", "", () => send("offerSession")],
+    ["Last session comes back at start", "", () => send("setRestores", { restores: !restores }), restores],
     null,
     ["Quit Regen", "Ctrl+Q", () => send("quit")],
   ]);
@@ -197,16 +201,59 @@ const notice = (kind, text, actions) => {
 };
 on("notice", ({ level, text }) => notice(level, text, [["OK", () => {}, false]]));
 let offer = () => {};
-on("sessionOffer", ({ tabs: count, savedAt }) => {
+on("sessionOffer", ({ session, tabs: count, savedAt, choices }) => {
   offer();
   offer = () => {};
   if (!count) return;
   const when = new Date(savedAt * 1000).toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
+  const reply = (restore, chosen = []) => send("answerSession", { session, restore, tabs: chosen });
   offer = notice("offer", `Restore previous session? ${count === 1 ? "One tab was" : `${count} tabs were`} open on ${when}.`, [
-    ["Start fresh", () => send("sessionAnswer", { restore: false }), false],
-    ["Restore", () => send("sessionAnswer", { restore: true }), true],
+    ["Start fresh", () => reply(false), false],
+    ...(choices.length > 1 ? [["Choose tabs…", () => chooseTabs(choices, reply), false]] : []),
+    ["Restore", () => reply(true), true],
   ]);
 });
+
+// ── which tabs come back ──
+let answerChoice = () => {};
+const checked = () => [...get("choice-list").querySelectorAll("input:checked")].map((box) => Number(box.value));
+const paintChoice = () => {
+  const count = checked().length;
+  get("choice-open").disabled = !count;
+  get("choice-open").textContent = count === 1 ? "Restore 1 tab" : `Restore ${count} tabs`;
+};
+const chooseTabs = (choices, reply) => {
+  get("choice-list").replaceChildren(...choices.map((choice) => {
+    const label = document.createElement("label");
+    label.append(Object.assign(document.createElement("input"), { type: "checkbox", value: String(choice.tab), checked: true }));
+    label.append(Object.assign(document.createElement("span"), { textContent: choice.title || choice.url }));
+    label.append(Object.assign(document.createElement("small"), { textContent: choice.url }));
+    const item = document.createElement("li");
+    item.append(label);
+    return item;
+  }));
+  answerChoice = reply;
+  paintChoice();
+  get("choice").hidden = false;
+  get("veil").hidden = false;
+  layout();
+  send("focusChrome");
+  get("choice-list").querySelector("input").focus();
+};
+const closeChoice = () => {
+  get("choice").hidden = true;
+  get("veil").hidden = true;
+  layout();
+};
+get("choice-list").addEventListener("change", paintChoice);
+get("choice-open").addEventListener("click", () => { const chosen = checked(); closeChoice(); answerChoice(true, chosen); });
+// Nothing was decided: it is asked again.
+get("choice-cancel").addEventListener("click", () => { closeChoice(); send("offerSession"); });
+get("choice").addEventListener("keydown", (event) => {
+  if (event.key === "Escape") { event.preventDefault(); get("choice-cancel").click(); }
+});
+let restores = false;
+on("restores", (message) => { restores = message.restores; });
 
 // ── a script that does not end ──
 const hanging = new Map();

@@ -10,14 +10,15 @@ use regen_proto::control::v1::{
     SessionRequest, StatusReply, StatusRequest, Tab as TabInfo, TabReply, TabRequest, TextReply, WaitTabRequest,
     kill_request,
 };
-use regen_proto::kernel::v1::QueryKind;
+use regen_proto::kernel::v1::{AnswerSession, QueryKind};
 use rustix::process::Signal;
 use tokio_stream::{Stream, StreamExt, wrappers::BroadcastStream};
 use tonic::{Request, Response, Status};
 
-use crate::kernel::{Command, CommandError, KernelHandle};
+use crate::kernel::{Command, CommandError, KernelHandle, as_saved};
 use crate::logs::Logs;
 use crate::session::SavedTab;
+use crate::store::Saved;
 
 const DEFAULT_WAIT: Duration = Duration::from_secs(30);
 /// A page takes its input within this time, or is busy with something else.
@@ -84,6 +85,19 @@ fn saved_tab(tab: &SavedTab) -> TabInfo {
         workspace: tab.workspace.clone(),
         ..TabInfo::default()
     }
+}
+
+fn no_session(session: u64, earlier: &[Saved]) -> Status {
+    let words = match (session, earlier.first()) {
+        (0, Some(newest)) => format!(
+            "there is no earlier session that was not answered about; `regen session restore --session {}` brings back \
+             the one that was dismissed",
+            newest.epoch
+        ),
+        (0, None) => "there is no earlier session to restore".to_owned(),
+        _ => format!("there is no session {session}: `regen session list` shows them"),
+    };
+    Status::not_found(words)
 }
 
 #[tonic::async_trait]
@@ -204,23 +218,45 @@ impl Browser for Control {
     }
 
     async fn session(&self, request: Request<SessionRequest>) -> Result<Response<SessionReply>, Status> {
-        let action = request.into_inner().action();
-        if action == SessionAction::Save {
-            self.save().await?;
+        let request = request.into_inner();
+        let restores = match request.action() {
+            SessionAction::Save => {
+                self.save().await?;
+                None
+            }
+            SessionAction::Automatic => Some(true),
+            SessionAction::Ask => Some(false),
+            SessionAction::List | SessionAction::Restore | SessionAction::Dismiss | SessionAction::Unspecified => None,
+        };
+        if let Some(restores) = restores {
+            self.kernel.call(|answer| Command::SetRestores { restores, answer }).await.map_err(status)?;
         }
-        let (saved, tabs) = self.kernel.call(|answer| Command::Saved { answer }).await.map_err(status)?;
-        let restore = match action {
+        let (earlier, settings) = self.kernel.call(|answer| Command::Saved { answer }).await.map_err(status)?;
+        let restore = match request.action() {
             SessionAction::Restore => Some(true),
             SessionAction::Dismiss => Some(false),
-            SessionAction::List | SessionAction::Save | SessionAction::Unspecified => None,
+            SessionAction::List
+            | SessionAction::Save
+            | SessionAction::Automatic
+            | SessionAction::Ask
+            | SessionAction::Unspecified => None,
+        };
+        let chosen = match request.session {
+            0 => earlier.first().filter(|saved| !saved.dismissed),
+            session => earlier.iter().find(|saved| saved.epoch == session),
         };
         if let Some(restore) = restore {
-            if saved.is_none() {
-                return Err(Status::not_found("there is no earlier session to restore"));
+            let saved = chosen.ok_or_else(|| no_session(request.session, &earlier))?;
+            if let Some(tab) = request.tabs.iter().find(|tab| saved.tabs.iter().all(|saved| saved.id != **tab)) {
+                return Err(Status::not_found(format!("that session has no tab {tab}: see `regen session list`")));
             }
-            self.kernel.call(|answer| Command::AnswerSession { restore, answer }).await.map_err(status)?;
+            let what = AnswerSession { session: saved.epoch, restore, tabs: request.tabs.clone() };
+            self.kernel.call(|answer| Command::AnswerSession { what, answer }).await.map_err(status)?;
         }
-        Ok(Response::new(SessionReply { saved, tabs: tabs.iter().map(saved_tab).collect() }))
+        let is_asked_for = |tab: &&SavedTab| request.tabs.is_empty() || request.tabs.contains(&tab.id);
+        let tabs = chosen.into_iter().flat_map(|saved| &saved.tabs).filter(is_asked_for).map(saved_tab).collect();
+        let sessions = earlier.iter().map(as_saved).collect();
+        Ok(Response::new(SessionReply { saved: chosen.map(as_saved), tabs, sessions, automatic: settings.restore }))
     }
 
     type LogsStream = Pin<Box<dyn Stream<Item = Result<LogLine, Status>> + Send>>;

@@ -3,16 +3,16 @@
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use regen_proto::control::v1::{SavedSession, StatusReply, Tab as TabInfo};
-use regen_proto::kernel::v1::{Query, QueryKind, Reply, host_command};
+use regen_proto::control::v1::{StatusReply, Tab as TabInfo};
+use regen_proto::kernel::v1::{AnswerSession, Query, QueryKind, Reply, host_command};
 use regen_proto::page::v1::{ToPage, to_page};
 use rustix::process::Signal;
 use tokio::sync::oneshot;
 
 use super::{Input, Kernel, KernelHandle};
 use crate::audit::Head;
-use crate::session::{Event, PageLoad, SavedTab, TabId, address};
-use crate::store::Store;
+use crate::session::{Event, PageLoad, TabId, address};
+use crate::store::{Saved, Settings, Store};
 
 /// A page may take this long to answer a question.
 const ANSWER: Duration = Duration::from_secs(20);
@@ -61,9 +61,10 @@ pub enum Command {
     SignalRole { role: String, signal: Signal, answer: Answer<Vec<i32>> },
     SignalTab { tab: TabId, signal: Signal, answer: Answer<Vec<i32>> },
     SignalPid { pid: i32, signal: Signal, answer: Answer<Vec<i32>> },
-    Saved { answer: Answer<(Option<SavedSession>, Vec<SavedTab>)> },
+    Saved { answer: Answer<(Vec<Saved>, Settings)> },
     AuditHead { answer: Answer<Head> },
-    AnswerSession { restore: bool, answer: Answer<usize> },
+    AnswerSession { what: AnswerSession, answer: Answer<usize> },
+    SetRestores { restores: bool, answer: Answer<()> },
     Snapshots { answer: Answer<Vec<PageAnswer>> },
     SaveChanged { answer: Answer<Store> },
     Quit { answer: Answer<()> },
@@ -142,15 +143,18 @@ impl Kernel {
                 reply(answer, non_empty(self.signal_pid(pid, signal), stranger));
             }
             Command::Saved { answer } => {
-                let tabs = self.previous.as_ref().map(|saved| saved.tabs.clone()).unwrap_or_default();
-                reply(answer, Ok((self.offer(), tabs)));
+                reply(answer, Ok((self.previous.clone(), self.settings)));
             }
             Command::AuditHead { answer } => {
                 self.store.put_audit_head(self.audit.head().clone());
                 reply(answer, Ok(self.audit.head().clone()));
             }
-            Command::AnswerSession { restore, answer } => {
-                let count = self.answer_session(restore);
+            Command::SetRestores { restores, answer } => {
+                self.set_restores(restores);
+                reply(answer, Ok(()));
+            }
+            Command::AnswerSession { what, answer } => {
+                let count = self.answer_session(&what);
                 reply(answer, Ok(count));
             }
             Command::SaveChanged { answer } => {

@@ -102,7 +102,8 @@ impl Kernel {
         if self.store.wants_everything() {
             let tabs = self.session.tabs.values().filter(|tab| tab.opener_host.is_none()).map(SavedTab::from).collect();
             let order = self.session.order.clone();
-            self.store.put_everything(tabs, SavedOrder { order, active: self.session.active.unwrap_or(0) });
+            let order = SavedOrder { order, active: self.session.active.unwrap_or(0) };
+            self.store.put_everything(tabs, order, self.all_cookies());
             self.notice("info", "The session can be saved again.");
         }
     }

@@ -180,6 +180,7 @@ impl Kernel {
         };
         self.send(id, ForChild::Hello(version::hello(Role::Unspecified)), Vec::new());
         self.send(id, ForChild::Configure(configure), Vec::new());
+        self.give_cookies(id);
     }
 
     pub(super) fn ready(&mut self, id: ChildId) {

@@ -10,6 +10,7 @@ mod grants;
 mod hibernation;
 mod lifecycle;
 mod processes;
+mod sessions;
 mod supervision;
 mod window;
 
@@ -31,13 +32,14 @@ use crate::keyboard::Keyboard;
 use crate::launcher::{FromLauncherBody, Launcher};
 use crate::profile::Profile;
 use crate::session::{self, Event, HostKey, Session, TabId};
-use crate::store::{Saved, Store};
+use crate::store::{Saved, Settings, Store};
 use crate::supervisor::Machine;
 
 use crate::refused_calls::RefusedCall;
 
 use child::{Attachment, Child, ChildId, Violation};
 pub use control::{Command, CommandError, PageAnswer};
+pub(crate) use sessions::as_saved;
 use supervision::Key;
 
 /// A child that was asked to end gets this long.
@@ -126,7 +128,12 @@ pub struct Kernel {
     store: Store,
     /// What the user was last told about the store.
     store_trouble: Option<String>,
-    previous: Option<Saved>,
+    /// Earlier sessions that can come back, newest first.
+    previous: Vec<Saved>,
+    settings: Settings,
+    secrets: &'static str,
+    /// Session cookies, as each site's host has them: its next one gets them.
+    cookies: HashMap<HostKey, Vec<u8>>,
     warnings: Vec<String>,
     refusals: Refusals,
     requests: HashMap<u64, (ChildId, PageAnswerer)>,
@@ -167,7 +174,11 @@ pub struct Setup {
     /// The session's disk.
     pub store: Store,
     /// What an earlier run left.
-    pub previous: Option<Saved>,
+    pub previous: Vec<Saved>,
+    /// What the user has chosen.
+    pub settings: Settings,
+    /// Where the key of session cookies is, in words.
+    pub secrets: &'static str,
     /// What a person should know.
     pub warnings: Vec<String>,
     /// What to open.
@@ -180,7 +191,6 @@ impl Kernel {
     pub fn new(setup: Setup) -> (Self, KernelHandle) {
         let (inbox, queue) = mpsc::channel(1024);
         let (changed, watching) = watch::channel(0);
-        let previous = setup.previous.filter(|saved| !saved.dismissed);
         let ceilings_kb = ceilings(&setup.policies, setup.options.site_memory);
         let watched = |role: &String| setup.policies.iter().find(|policy| policy.role == *role);
         let watched = setup.options.watched.as_ref().and_then(watched);
@@ -210,7 +220,10 @@ impl Kernel {
             audit_saved: 0,
             store: setup.store,
             store_trouble: None,
-            previous,
+            previous: setup.previous,
+            settings: setup.settings,
+            secrets: setup.secrets,
+            cookies: HashMap::new(),
             warnings: setup.warnings,
             refusals: Refusals::default(),
             requests: HashMap::new(),
@@ -225,6 +238,7 @@ impl Kernel {
         if !kernel.options.headless {
             kernel.start_daemon(Role::UiShell);
         }
+        kernel.restore_by_itself();
         for url in &setup.urls {
             kernel.open_by_user(session::address::to_url(url), false, String::new());
         }
@@ -294,6 +308,7 @@ impl Kernel {
             FromChild::Helper(helper) => self.helper_started(id, helper, descriptors),
             FromChild::PageEvent(event) => self.page_event(id, event, &descriptors),
             FromChild::PutSnapshot(put) => self.put_snapshot(id, put, descriptors),
+            FromChild::PutCookies(put) => self.put_cookies(id, &put, &descriptors),
             FromChild::ShareBuffer(buffer) => self.share_buffer(id, &buffer, descriptors),
             FromChild::Reply(reply) => {
                 // Only whoever was asked may answer.

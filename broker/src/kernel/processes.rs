@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::fd::OwnedFd;
 
-use regen_proto::control::v1::{Broker, Helper as HelperInfo, Process, SavedSession, StatusReply, Tab as TabInfo};
+use regen_proto::control::v1::{Broker, Helper as HelperInfo, Process, StatusReply, Tab as TabInfo};
 use regen_proto::kernel::v1::{HelperStarted, Role};
 use regen_proto::version::BUILD;
 use rustix::process::Signal;
@@ -94,6 +94,7 @@ impl Kernel {
                 version: BUILD.to_owned(),
                 profile: self.profile.root().display().to_string(),
                 headless: self.options.headless,
+                secrets: self.secrets.to_owned(),
             }),
             processes,
             tabs: self
@@ -106,17 +107,9 @@ impl Kernel {
             warnings: self.warnings.iter().cloned().chain(self.store.trouble()).chain(self.struggling()).collect(),
             refusals: Some(self.refusals),
             extra_ca: self.options.extra_ca,
-            offer: self.offer(),
+            offer: self.offered().map(super::sessions::as_saved),
             policies: self.digests.clone(),
         }
-    }
-
-    pub(super) fn offer(&self) -> Option<SavedSession> {
-        self.previous.as_ref().map(|saved| SavedSession {
-            tabs: u32::try_from(saved.tabs.len()).unwrap_or(u32::MAX),
-            saved_at: saved.saved_at,
-            clean: saved.clean,
-        })
     }
 
     /// Sends a signal to every process of a role. Returns their ids.
@@ -172,7 +165,16 @@ fn process_info(role: &str, pid: i32, site: &str, with_memory: bool) -> Process 
 }
 
 pub(super) fn resident_kb(pid: i32) -> u64 {
-    field_kb(&format!("/proc/{pid}/status"), "VmRSS:")
+    // Pages; much cheaper for the system to tell than `status`.
+    let statm = fs::read_to_string(format!("/proc/{pid}/statm")).unwrap_or_default();
+    let pages: u64 = statm.split_whitespace().nth(1).and_then(|field| field.parse().ok()).unwrap_or(0);
+    pages * page_kb()
+}
+
+fn page_kb() -> u64 {
+    use nix::unistd::{SysconfVar, sysconf};
+    let bytes = sysconf(SysconfVar::PAGE_SIZE).ok().flatten();
+    bytes.and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or(4096) / 1024
 }
 
 pub(super) fn proportional_kb(pid: i32) -> u64 {

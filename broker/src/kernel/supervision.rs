@@ -126,20 +126,21 @@ impl Kernel {
             self.ask_all();
             self.hibernate();
         }
-        let keys: Vec<Key> = self.machines.keys().cloned().collect();
-        for key in keys {
+        let waiting = self.machines.iter().filter(|(_, machine)| machine.waits());
+        let waiting: Vec<Key> = waiting.map(|(key, _)| key.clone()).collect();
+        for key in waiting {
             let child = self.child_of(&key).and_then(|id| self.children.get(&id));
             let starved = child.map_or(Duration::ZERO, |child| self.starved(child));
             self.supervise(&key, Event::Tick { starved });
         }
-        // A site that nobody has open needs no memory of its deaths.
-        let hosts = &self.session.hosts;
-        self.machines.retain(|key, machine| match key {
-            Key::Host(host) => machine.has_process() || hosts.contains_key(host),
-            Key::Daemon(_) => true,
-        });
         self.weigh();
         if self.ticks.is_multiple_of(COUNTED) {
+            // A site that nobody has open needs no memory of its deaths.
+            let hosts = &self.session.hosts;
+            self.machines.retain(|key, machine| match key {
+                Key::Host(host) => machine.has_process() || hosts.contains_key(host),
+                Key::Daemon(_) => true,
+            });
             self.count();
         }
     }

@@ -2,8 +2,8 @@
 
 use regen_proto::convert::ForChild;
 use regen_proto::kernel::v1::{
-    FileChooserOpened, HostCommand, Notice, Role, SessionOffer, ShellUpdate, Tab as WireTab, TabFavicon, TabOrder,
-    TabState, UserCommand, host_command, page_event, shell_update, user_command,
+    FileChooserOpened, HostCommand, Notice, Role, ShellUpdate, Tab as WireTab, TabFavicon, TabOrder, TabState,
+    UserCommand, host_command, page_event, shell_update, user_command,
 };
 
 use super::Kernel;
@@ -38,14 +38,6 @@ impl Kernel {
     pub(super) fn notice(&mut self, level: &str, text: &str) {
         let notice = Notice { level: level.to_owned(), text: text.to_owned() };
         self.tell_window(shell_update::Body::Notice(notice), Vec::new());
-    }
-
-    /// Asks about an earlier session, where it ended without the user's wish.
-    pub(super) fn tell_offer(&mut self) {
-        let offer = self.offer().filter(|offer| !offer.clean).map_or_else(SessionOffer::default, |offer| {
-            SessionOffer { tabs: offer.tabs, saved_at: offer.saved_at, clean: offer.clean }
-        });
-        self.tell_window(shell_update::Body::SessionOffer(offer), Vec::new());
     }
 
     pub(super) fn tab_changed(&mut self, id: TabId) {
@@ -173,9 +165,11 @@ impl Kernel {
                 }
             }
             Body::Quit(_) => self.quitting = true,
-            Body::SessionAnswer(restore) => {
-                self.answer_session(restore);
+            Body::AnswerSession(answer) => {
+                self.answer_session(&answer);
             }
+            Body::Restores(restores) => self.set_restores(restores),
+            Body::OfferSession(_) => self.offer_again(),
             Body::ChooseFiles(chosen) => self.choose_files(chosen.tab, chosen.request, chosen.paths),
             Body::ListDirectory(path) => self.list_directory(path),
             Body::CancelDownload(download) => self.cancel_download(download),
@@ -198,28 +192,5 @@ impl Kernel {
         let Some(child) = host.and_then(|host| self.child_of_host(&host)) else { return false };
         self.send(child, ForChild::Command(HostCommand { tab, body: Some(body) }), attachments);
         true
-    }
-
-    /// Restores or dismisses the earlier session. Returns how many tabs came back.
-    pub(super) fn answer_session(&mut self, restore: bool) -> usize {
-        let Some(saved) = self.previous.take() else { return 0 };
-        self.store.dismiss(saved.epoch);
-        let count = saved.tabs.len();
-        if restore {
-            // The empty tab that a window starts with has served its purpose.
-            let blank: Vec<TabId> = self
-                .session
-                .tabs
-                .values()
-                .filter(|tab| tab.phase == Phase::Blank && tab.segments.len() == 1)
-                .map(|tab| tab.id)
-                .collect();
-            self.apply(Event::Restore(saved.tabs));
-            for tab in blank {
-                self.apply(Event::Close { tab, ask: false });
-            }
-        }
-        self.tell_offer();
-        if restore { count } else { 0 }
     }
 }

@@ -1,11 +1,15 @@
-//! What survives the browser: sessions, in sled.
+//! What survives the browser: sessions, in sled and as files beside it (see [`copies`]).
 //!
 //! sled runs on a thread of its own, because it can panic on I/O errors and corruption; the broker goes on without it and
-//! says so. A store that cannot be read whole is moved aside whole: nothing of it is thrown away.
+//! says so. A store that cannot be read is moved aside whole: nothing of it is thrown away.
 //!
-//! Durability: a record is on disk at most [`FLUSH`] after the event; a clean exit flushes before it ends.
+//! Durability: a record is on disk at most [`FLUSH`] after the event; a clean exit flushes before it ends. Session cookies
+//! are encrypted (see [`secrets`]).
 
 pub mod codec;
+mod copies;
+mod saved;
+pub mod secrets;
 mod thread;
 
 use std::path::{Path, PathBuf};
@@ -13,57 +17,32 @@ use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use serde::{Deserialize, Serialize};
+use copies::{COMMON, Copies, Damage};
+pub use saved::{Cookies, Saved, SavedOrder, Settings};
+use saved::{epoch_of, group_of, read_session};
+use secrets::Vault;
 
 use crate::audit::Head;
 use crate::session::SavedTab;
 
 /// How long a record may wait for the disk.
 pub const FLUSH: Duration = Duration::from_millis(200);
-const AUDIT_HEAD: &[u8] = b"audit-head";
+/// Older sessions are offered, and never come back by themselves.
+pub const STALE: Duration = Duration::from_secs(24 * 3600);
+/// So long a session that was not restored can be.
+pub const RECOVERABLE: Duration = Duration::from_secs(7 * 24 * 3600);
+/// But no more than so many.
+const KEPT_SESSIONS: usize = 20;
+const AUDIT_HEAD: &str = "audit-head";
+const SETTINGS: &str = "settings";
+/// Where the first version had what belongs to no session.
+const COMMON_V1: &str = "__sled__default";
 /// How long the store's thread sleeps when there is nothing to save.
 const IDLE: Duration = Duration::from_secs(3600);
 /// How often a store that failed is tried again.
 const RETRY: Duration = Duration::from_secs(1);
 /// What must fit on the disk before a failed store is opened again, bytes.
 const ROOM: usize = 1 << 20;
-/// Sessions that are kept beside the running one.
-const KEPT_SESSIONS: usize = 5;
-
-/// Order of the tabs, and which is active.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct SavedOrder {
-    /// As in the tab strip.
-    pub order: Vec<u64>,
-    /// What the window showed.
-    pub active: u64,
-}
-
-/// About one session.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-struct Meta {
-    /// It ended by the user's wish.
-    clean: bool,
-    /// The user does not want to be asked about it any more.
-    dismissed: bool,
-    /// Last write, seconds since 1970.
-    saved_at: u64,
-}
-
-/// A session of an earlier run.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Saved {
-    /// Which.
-    pub epoch: u64,
-    /// Its tabs in their order; the active one first.
-    pub tabs: Vec<SavedTab>,
-    /// Seconds since 1970.
-    pub saved_at: u64,
-    /// It ended by the user's wish.
-    pub clean: bool,
-    /// The user has answered already.
-    pub dismissed: bool,
-}
 
 /// Why the store cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -71,9 +50,9 @@ pub enum StoreError {
     /// sled's own.
     #[error("the store: {0}")]
     Sled(#[from] sled::Error),
-    /// A record that is not ours, or damaged.
-    #[error("the record “{key}”: {error}")]
-    Record { key: String, error: codec::CodecError },
+    /// A second copy.
+    #[error("the store's files: {0}")]
+    Files(#[from] std::io::Error),
     /// sled panicked.
     #[error("the store failed while it was opened: {0}")]
     Panic(String),
@@ -84,9 +63,11 @@ enum Job {
     Tab(Box<SavedTab>),
     Forget(u64),
     Order(SavedOrder),
-    Everything(Vec<SavedTab>, SavedOrder),
-    Dismiss(u64),
+    Cookies(Cookies),
+    Everything(Vec<SavedTab>, SavedOrder, Vec<Cookies>),
+    Answered { epoch: u64, restored: bool },
     AuditHead(Head),
+    Settings(Settings),
     Flush { clean: bool, done: Sender<()> },
 }
 
@@ -102,64 +83,124 @@ pub struct Store {
 pub struct Opened {
     /// For writing.
     pub store: Store,
-    /// The newest earlier session with tabs.
-    pub previous: Option<Saved>,
+    /// Earlier sessions that can come back, newest first.
+    pub previous: Vec<Saved>,
+    /// What the user has chosen.
+    pub settings: Settings,
     /// What a person should know, in words.
     pub warning: Option<String>,
 }
 
-/// Opens the profile's store. A store that cannot be read is moved aside, and a fresh one takes its place.
+/// What a profile's store holds.
+struct Contents {
+    copies: Copies,
+    epoch: u64,
+    previous: Vec<Saved>,
+    settings: Settings,
+    damage: Damage,
+}
+
+/// Opens the profile's store. A sled that cannot be read is moved aside, and a fresh one takes its place: the second copies
+/// bring back what was in it.
 ///
 /// # Errors
 /// When no store can be made at all, as on a full disk.
-pub fn open(profile: &Path) -> Result<Opened, StoreError> {
-    let path = profile.join("store");
-    let (store, previous, warning) = match try_open(&path) {
-        Ok((database, previous)) => (database, previous, None),
-        Err(error) => {
-            let aside = set_aside(&path);
+pub fn open(profile: &Path, vault: Vault) -> Result<Opened, StoreError> {
+    let (contents, trouble) = match try_open(profile, &vault) {
+        Ok(contents) if contents.damage.lost.is_empty() => (contents, None),
+        Ok(Contents { copies, previous, settings, damage, .. }) => {
+            drop(copies);
+            let aside = set_aside(profile);
+            let lost = damage.lost.join("; ");
+            let fresh = retried(profile, &vault)?;
             let warning = format!(
-                "The saved session could not be read ({error}). It is kept in {}; Regen started with a fresh one.",
+                "A part of the saved sessions could not be read ({lost}). All of them are kept in {} as they were.",
                 aside.display()
             );
-            tracing::error!("{warning}");
-            let (database, previous) = try_open(&path)?;
-            (database, previous, Some(warning))
+            (Contents { previous, settings, ..fresh }, Some(warning))
+        }
+        Err(error) => {
+            let aside = set_aside(profile);
+            let fresh = retried(profile, &vault)?;
+            let rest = match fresh.previous.first() {
+                Some(_) => "What was in it comes from its second copies.",
+                None => "Regen started with a fresh one.",
+            };
+            let warning = format!("The store could not be read ({error}). It is kept in {}. {rest}", aside.display());
+            (fresh, Some(warning))
         }
     };
+    let Contents { mut copies, epoch, previous, settings, damage } = contents;
+    for mended in &damage.mended {
+        tracing::warn!("a second copy was needed: {mended}");
+    }
+    if let Some(warning) = &trouble {
+        tracing::error!("{warning}");
+    }
+    let previous = prune(&mut copies, previous)?;
     let (jobs, queue) = channel();
-    let epoch = store.1;
-    let database = store.0;
     let health = Arc::new(thread::Health::default());
-    let seen = Arc::clone(&health);
+    let worker = thread::Worker { profile: profile.to_path_buf(), vault, epoch, health: Arc::clone(&health), said: 0 };
     std::thread::Builder::new()
         .name("store".into())
-        .spawn(move || thread::serve(&path, database, epoch, &queue, &seen))
+        .spawn(move || worker.serve(copies, &queue))
         .map_err(|error| StoreError::Panic(error.to_string()))?;
-    Ok(Opened { store: Store { jobs, health }, previous, warning })
+    Ok(Opened { store: Store { jobs, health }, previous, settings, warning: trouble })
 }
 
-type Database = (sled::Db, u64);
+fn sled_path(profile: &Path) -> PathBuf {
+    profile.join("store")
+}
 
-fn try_open(path: &Path) -> Result<(Database, Option<Saved>), StoreError> {
+fn sled(profile: &Path) -> sled::Config {
+    sled::Config::new()
+        .path(sled_path(profile))
+        .cache_capacity(8 * 1024 * 1024)
+        .flush_every_ms(Some(u64::try_from(FLUSH.as_millis()).unwrap_or(200)))
+}
+
+fn try_open(profile: &Path, vault: &Vault) -> Result<Contents, StoreError> {
     contained(|| {
-        let database = sled::Config::new()
-            .path(path)
-            .cache_capacity(8 * 1024 * 1024)
-            .flush_every_ms(Some(u64::try_from(FLUSH.as_millis()).unwrap_or(200)))
-            .open()?;
-        let previous = read_all(&database)?;
+        let mut copies = Copies::new(sled(profile).open()?, profile);
+        let (mut previous, mut damage) = (Vec::new(), Damage::default());
+        for group in copies.groups()? {
+            let Some(epoch) = epoch_of(&group) else { continue };
+            previous.push(read_session(&mut copies, epoch, vault, &mut damage)?);
+        }
+        let common = copies.find(COMMON)?;
+        let settings = common.get::<Settings>(SETTINGS, &mut damage);
+        for number in [settings.as_ref().map(|record| record.number), head_in(&copies)?.map(|record| record.number)] {
+            copies.seen(number.unwrap_or(0));
+        }
+        let settings = settings.map(|record| record.value).unwrap_or_default();
         let epoch = previous.iter().map(|saved| saved.epoch).max().unwrap_or(0) + 1;
-        prune(&database, &previous)?;
-        let newest = previous.into_iter().filter(|saved| !saved.tabs.is_empty()).max_by_key(|saved| saved.epoch);
-        Ok(((database, epoch), newest))
+        Ok(Contents { copies, epoch, previous, settings, damage })
     })
 }
 
-fn set_aside(path: &Path) -> PathBuf {
-    let aside = path.with_file_name(format!("store.unreadable-{}", now()));
-    if let Err(error) = std::fs::rename(path, &aside) {
-        tracing::error!("cannot move {} aside: {error}", path.display());
+/// After a store was moved aside: sled lets go of its files on a thread of its own.
+fn retried(profile: &Path, vault: &Vault) -> Result<Contents, StoreError> {
+    let mut opened = try_open(profile, vault);
+    for _ in 0..40 {
+        if !matches!(&opened, Err(StoreError::Sled(sled::Error::Io(_)))) {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+        opened = try_open(profile, vault);
+    }
+    opened
+}
+
+/// Moves sled's files aside; the second copies are copied there too.
+fn set_aside(profile: &Path) -> PathBuf {
+    let aside = profile.join(format!("store.unreadable-{}", now()));
+    let moved = std::fs::rename(sled_path(profile), &aside)
+        .and_then(|()| thread::copy_folder(&copies::files(profile), &aside.join("sessions")));
+    match moved {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            tracing::error!("cannot move {} aside: {error}", sled_path(profile).display());
+        }
+        _ => {}
     }
     aside
 }
@@ -168,53 +209,20 @@ fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
-fn read<T: serde::de::DeserializeOwned>(key: &[u8], value: &[u8]) -> Result<T, StoreError> {
-    codec::decode(value).map_err(|error| StoreError::Record { key: String::from_utf8_lossy(key).into_owned(), error })
-}
-
-fn read_all(database: &sled::Db) -> Result<Vec<Saved>, StoreError> {
-    let mut sessions = Vec::new();
-    for name in database.tree_names() {
-        let Some(epoch) = epoch_of(&name) else { continue };
-        let tree = database.open_tree(&name)?;
-        let mut saved = Saved { epoch, ..Saved::default() };
-        let mut order = SavedOrder::default();
-        for item in &tree {
-            let (key, value) = item?;
-            match key.as_ref() {
-                b"order" => order = read(&key, &value)?,
-                b"meta" => {
-                    let meta: Meta = read(&key, &value)?;
-                    (saved.clean, saved.dismissed, saved.saved_at) = (meta.clean, meta.dismissed, meta.saved_at);
-                }
-                _ => saved.tabs.push(read(&key, &value)?),
-            }
+/// Lets go of sessions that nobody can want any more. Gives the others, newest first.
+fn prune(copies: &mut Copies, mut sessions: Vec<Saved>) -> Result<Vec<Saved>, StoreError> {
+    sessions.sort_by_key(|saved| std::cmp::Reverse(saved.epoch));
+    let (mut kept, oldest) = (Vec::new(), now().saturating_sub(RECOVERABLE.as_secs()));
+    for saved in sessions {
+        let is_wanted = !saved.tabs.is_empty() && !saved.restored;
+        // One that nobody has answered about stays, however old it is, until there are newer ones.
+        if is_wanted && kept.len() < KEPT_SESSIONS && (kept.is_empty() || saved.saved_at >= oldest) {
+            kept.push(saved);
+        } else {
+            contained(|| copies.drop_group(&group_of(saved.epoch)))?;
         }
-        let place = |id: u64| order.order.iter().position(|other| *other == id).unwrap_or(usize::MAX);
-        saved.tabs.sort_by_key(|tab| place(tab.id));
-        if let Some(active) = saved.tabs.iter().position(|tab| tab.id == order.active) {
-            // Restoring opens the first one.
-            saved.tabs.rotate_left(active);
-        }
-        sessions.push(saved);
     }
-    Ok(sessions)
-}
-
-fn epoch_of(name: &[u8]) -> Option<u64> {
-    std::str::from_utf8(name).ok()?.strip_prefix("session-")?.parse().ok()
-}
-
-fn prune(database: &sled::Db, sessions: &[Saved]) -> Result<(), StoreError> {
-    let mut epochs: Vec<(bool, u64)> = sessions.iter().map(|s| (!s.tabs.is_empty(), s.epoch)).collect();
-    epochs.sort_unstable_by(|a, b| b.cmp(a));
-    for (has_tabs, epoch) in
-        epochs.iter().enumerate().filter(|(i, (tabs, _))| !tabs || *i >= KEPT_SESSIONS).map(|(_, e)| e)
-    {
-        tracing::debug!(has_tabs, epoch, "session dropped");
-        database.drop_tree(format!("session-{epoch}"))?;
-    }
-    Ok(())
+    Ok(kept)
 }
 
 fn contained<T>(work: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
@@ -225,27 +233,35 @@ fn contained<T>(work: impl FnOnce() -> Result<T, StoreError>) -> Result<T, Store
     })
 }
 
+fn head_in(copies: &Copies) -> Result<Option<codec::Record<Head>>, StoreError> {
+    for group in [COMMON, COMMON_V1] {
+        // What is damaged is damaged: the audit log then does not verify.
+        if let Some(head) = copies.find(group)?.get::<Head>(AUDIT_HEAD, &mut Damage::default()) {
+            return Ok(Some(head));
+        }
+    }
+    Ok(None)
+}
+
 /// The end of the audit log as the store of a browser that does not run has it.
 ///
 /// # Errors
 /// When the store cannot be opened, as while a browser uses it.
 pub fn audit_head(profile: &Path) -> Result<Head, StoreError> {
-    let path = profile.join("store");
-    if !path.exists() {
+    if !sled_path(profile).exists() {
         return Ok(Head::default());
     }
     // A browser that has just ended holds its lock for a moment longer.
-    let open = || sled::Config::new().path(&path).open();
-    let mut opened = open();
+    let mut opened = sled(profile).open();
     for _ in 0..40 {
         if !matches!(&opened, Err(sled::Error::Io(_))) {
             break;
         }
         std::thread::sleep(Duration::from_millis(50));
-        opened = open();
+        opened = sled(profile).open();
     }
-    let database = opened?;
-    contained(|| database.get(AUDIT_HEAD)?.map_or_else(|| Ok(Head::default()), |value| read(AUDIT_HEAD, &value)))
+    let copies = Copies::new(opened?, profile);
+    contained(|| Ok(head_in(&copies)?.map(|record| record.value).unwrap_or_default()))
 }
 
 impl Store {
@@ -271,9 +287,14 @@ impl Store {
         self.send(Job::Tab(Box::new(tab)));
     }
 
+    /// Saves a site's session cookies, encrypted.
+    pub fn put_cookies(&self, cookies: Cookies) {
+        self.send(Job::Cookies(cookies));
+    }
+
     /// Saves the whole session in place of what is there.
-    pub fn put_everything(&self, tabs: Vec<SavedTab>, order: SavedOrder) {
-        self.send(Job::Everything(tabs, order));
+    pub fn put_everything(&self, tabs: Vec<SavedTab>, order: SavedOrder, cookies: Vec<Cookies>) {
+        self.send(Job::Everything(tabs, order, cookies));
     }
 
     /// A closed tab.
@@ -286,14 +307,19 @@ impl Store {
         self.send(Job::Order(order));
     }
 
-    /// The user answered about an earlier session.
-    pub fn dismiss(&self, epoch: u64) {
-        self.send(Job::Dismiss(epoch));
+    /// The user answered about an earlier session. One of which everything has come back, and is saved, is let go.
+    pub fn answered(&self, epoch: u64, restored: bool) {
+        self.send(Job::Answered { epoch, restored });
     }
 
     /// The end of the audit log, so that a cut shows.
     pub fn put_audit_head(&self, head: Head) {
         self.send(Job::AuditHead(head));
+    }
+
+    /// What the user has chosen.
+    pub fn put_settings(&self, settings: Settings) {
+        self.send(Job::Settings(settings));
     }
 
     /// Waits until everything is on disk; `clean` marks the end of the session. Gives up after five seconds.
@@ -310,77 +336,4 @@ impl Store {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::session::{SavedSegment, SavedSnapshot};
-
-    fn tab(id: u64) -> SavedTab {
-        let segment = SavedSegment {
-            site: "http://127.0.0.1".into(),
-            url: format!("http://127.0.0.1/{id}"),
-            title: "t".into(),
-            can_go_back: false,
-            can_go_forward: false,
-            snapshot: SavedSnapshot { session_state: vec![1, 2, 3], ..SavedSnapshot::default() },
-        };
-        SavedTab {
-            id,
-            workspace: String::new(),
-            segments: vec![segment],
-            current: 0,
-            zoom: 1.0,
-            muted: false,
-            pinned: false,
-        }
-    }
-
-    fn opened(profile: &Path) -> Opened {
-        // sled releases its lock on a thread of its own.
-        for _ in 0..500 {
-            match try_open(&profile.join("store")) {
-                Err(StoreError::Sled(sled::Error::Io(_))) => std::thread::yield_now(),
-                _ => break,
-            }
-        }
-        open(profile).unwrap()
-    }
-
-    #[test]
-    fn the_next_start_finds_the_last_session_in_order() {
-        let profile = tempfile::tempdir().unwrap();
-        let first = opened(profile.path());
-        assert_eq!(first.previous, None);
-        for id in [1, 2, 3] {
-            first.store.put_tab(tab(id));
-        }
-        first.store.forget_tab(2);
-        first.store.put_order(SavedOrder { order: vec![3, 1], active: 3 });
-        first.store.flush(false).unwrap();
-        drop(first);
-        let again = opened(profile.path());
-        let previous = again.previous.unwrap();
-        assert_eq!(previous.tabs.iter().map(|t| t.id).collect::<Vec<_>>(), [3, 1]);
-        assert!(!previous.clean && !previous.dismissed && previous.saved_at > 0);
-        again.store.dismiss(previous.epoch);
-        again.store.flush(true).unwrap();
-        drop(again.store);
-        assert!(opened(profile.path()).previous.unwrap().dismissed);
-    }
-
-    #[test]
-    fn a_damaged_store_is_moved_aside_whole() {
-        let profile = tempfile::tempdir().unwrap();
-        let first = opened(profile.path());
-        first.store.put_tab(tab(1));
-        first.store.flush(false).unwrap();
-        drop(first);
-        let database = (0..500).find_map(|_| sled::open(profile.path().join("store")).ok()).unwrap();
-        database.open_tree("session-1").unwrap().insert("tab-1", b"something else entirely").unwrap();
-        database.flush().unwrap();
-        drop(database);
-        let again = opened(profile.path());
-        assert!(again.warning.unwrap().contains("store.unreadable-"));
-        assert_eq!(again.previous, None);
-        assert!(std::fs::read_dir(profile.path()).unwrap().count() >= 2);
-    }
-}
+mod tests;

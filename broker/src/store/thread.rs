@@ -1,46 +1,117 @@
 //! The store's thread: writes what it is told, and outlives a disk that is full or fails.
 
-use std::path::Path;
-use std::sync::Mutex;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use super::{AUDIT_HEAD, IDLE, Job, Meta, RETRY, ROOM, StoreError, codec, contained, now, set_aside, try_open};
+use super::copies::{COMMON, Copies, Damage};
+use super::saved::{META, Meta, ORDER, group_of, key_of_cookies, key_of_tab};
+use super::secrets::Vault;
+use super::{AUDIT_HEAD, IDLE, Job, RETRY, ROOM, SETTINGS, StoreError, contained, now, set_aside, sled_path, try_open};
 
-/// The store's thread. A store that fails is closed and opened again until the disk is well.
-pub(super) fn serve(path: &Path, first: sled::Db, epoch: u64, queue: &Receiver<Job>, health: &Health) {
-    let tree = format!("session-{epoch}");
-    let mut database = Some(first);
-    let mut tried = Instant::now();
-    loop {
-        let patience = if database.is_some() { IDLE } else { RETRY };
-        let job = match queue.recv_timeout(patience) {
-            Ok(job) => Some(job),
-            Err(RecvTimeoutError::Timeout) => None,
-            Err(RecvTimeoutError::Disconnected) => return,
-        };
-        match (&database, job) {
-            (Some(open), Some(job)) => {
-                if let Err(error) = contained(|| write(open, &tree, job)) {
-                    health.failed(&error);
+/// What the store's thread works with.
+#[derive(Debug)]
+pub(super) struct Worker {
+    pub(super) profile: PathBuf,
+    pub(super) vault: Vault,
+    pub(super) epoch: u64,
+    pub(super) health: Arc<Health>,
+    /// The second in which the session was last said to be saved.
+    pub(super) said: u64,
+}
+
+impl Worker {
+    /// Runs until nobody has anything to save any more. A store that fails is closed and opened again until the disk is well.
+    pub(super) fn serve(mut self, first: Copies, queue: &Receiver<Job>) {
+        let mut copies = Some(first);
+        let mut tried = Instant::now();
+        loop {
+            let patience = if copies.is_some() { IDLE } else { RETRY };
+            let job = match queue.recv_timeout(patience) {
+                Ok(job) => Some(job),
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => return,
+            };
+            match (&mut copies, job) {
+                (Some(open), Some(job)) => {
+                    if let Err(error) = contained(|| self.write(open, job)) {
+                        self.health.failed(&error);
+                        tried = Instant::now();
+                        copies.take().map(Copies::abandon);
+                    }
+                }
+                (Some(_), None) => {}
+                // What cannot be saved now is saved when the store is back: the broker knows it all.
+                (None, _) if tried.elapsed() < RETRY => {}
+                (None, _) => {
+                    match reopen(&self.profile, &self.vault) {
+                        Ok(open) => {
+                            copies = Some(open);
+                            self.health.recovered();
+                        }
+                        Err(error) => tracing::warn!("the store stays closed: {error}"),
+                    }
                     tried = Instant::now();
-                    // A sled that met an I/O error never finishes closing: its flusher is gone, and it waits for it.
-                    std::mem::forget(database.take());
                 }
             }
-            (Some(_), None) => {}
-            // What cannot be saved now is saved when the store is back: the broker knows it all.
-            (None, _) if tried.elapsed() < RETRY => {}
-            (None, _) => {
-                match reopen(path) {
-                    Ok(open) => {
-                        database = Some(open);
-                        health.recovered();
-                    }
-                    Err(error) => tracing::warn!("the store stays closed: {error}"),
+        }
+    }
+
+    fn write(&mut self, copies: &mut Copies, job: Job) -> Result<(), StoreError> {
+        let group = group_of(self.epoch);
+        let meta = |clean: bool| Meta { clean, saved_at: now(), ..Meta::default() };
+        match job {
+            Job::Tab(tab) => {
+                copies.put(&group, &key_of_tab(tab.id), &*tab)?;
+                // Its time is kept in seconds.
+                if std::mem::replace(&mut self.said, now()) == self.said {
+                    return Ok(());
                 }
-                tried = Instant::now();
+                copies.put(&group, META, &meta(false))
+            }
+            Job::Forget(id) => copies.remove(&group, &key_of_tab(id)),
+            Job::Order(order) => copies.put(&group, ORDER, &order),
+            Job::Cookies(cookies) => {
+                let key = key_of_cookies(&cookies);
+                if cookies.cookies.is_empty() {
+                    return copies.remove(&group, &key);
+                }
+                copies.put(&group, &key, &self.vault.seal(&format!("{group}/{key}"), &cookies))
+            }
+            Job::Everything(tabs, order, cookies) => {
+                let known: Vec<String> = copies.find(&group)?.keys().map(str::to_owned).collect();
+                let mut stale: std::collections::BTreeSet<String> = known.into_iter().collect();
+                for tab in tabs {
+                    stale.remove(&key_of_tab(tab.id));
+                    self.write(copies, Job::Tab(Box::new(tab)))?;
+                }
+                for cookies in cookies {
+                    stale.remove(&key_of_cookies(&cookies));
+                    self.write(copies, Job::Cookies(cookies))?;
+                }
+                for key in stale.iter().filter(|key| ![ORDER, META].contains(&key.as_str())) {
+                    copies.remove(&group, key)?;
+                }
+                self.write(copies, Job::Order(order))
+            }
+            Job::Answered { epoch, restored } => {
+                let group = group_of(epoch);
+                let old = copies.find(&group)?.get::<Meta>(META, &mut Damage::default());
+                let old = old.map(|record| record.value).unwrap_or_default();
+                copies.put(&group, META, &Meta { dismissed: true, restored, ..old })
+            }
+            Job::AuditHead(head) => copies.put(COMMON, AUDIT_HEAD, &head),
+            Job::Settings(settings) => copies.put(COMMON, SETTINGS, &settings),
+            Job::Flush { clean, done } => {
+                if clean && copies.find(&group)?.keys().next().is_some() {
+                    copies.put(&group, META, &meta(true))?;
+                }
+                copies.flush()?;
+                // Whoever waited may have given up.
+                let _ = done.send(());
+                Ok(())
             }
         }
     }
@@ -48,33 +119,33 @@ pub(super) fn serve(path: &Path, first: sled::Db, epoch: u64, queue: &Receiver<J
 
 /// Opens the store after a failure, when the disk has room. The failed sled still holds its files and their lock, so its
 /// successor works on a copy of them.
-fn reopen(path: &Path) -> Result<sled::Db, StoreError> {
+fn reopen(profile: &Path, vault: &Vault) -> Result<Copies, StoreError> {
+    let path = sled_path(profile);
     let copy = path.with_file_name("store.copy");
     let failed = path.with_file_name("store.failed");
     for leftover in [&copy, &failed] {
         match std::fs::remove_dir_all(leftover) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(sled::Error::from(error).into()),
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
             _ => {}
         }
     }
-    let copied = copy_folder(path, &copy).and_then(|()| std::fs::write(copy.join("room"), vec![1; ROOM]));
-    copied
-        .and_then(|()| std::fs::remove_file(copy.join("room")))
-        .and_then(|()| std::fs::rename(path, &failed))
-        .and_then(|()| std::fs::rename(&copy, path))
-        .and_then(|()| std::fs::remove_dir_all(&failed))
-        .map_err(sled::Error::from)?;
-    let open = || try_open(path).map(|((database, _), _)| database);
+    copy_folder(&path, &copy)?;
+    std::fs::write(copy.join("room"), vec![1; ROOM])?;
+    std::fs::remove_file(copy.join("room"))?;
+    std::fs::rename(&path, &failed)?;
+    std::fs::rename(&copy, &path)?;
+    std::fs::remove_dir_all(&failed)?;
+    let open = || try_open(profile, vault).map(|contents| contents.copies);
     match open() {
-        Err(StoreError::Sled(sled::Error::Corruption { .. }) | StoreError::Record { .. }) => {
-            set_aside(path);
+        Err(StoreError::Sled(sled::Error::Corruption { .. }) | StoreError::Panic(_)) => {
+            set_aside(profile);
             open()
         }
         other => other,
     }
 }
 
-fn copy_folder(from: &Path, to: &Path) -> std::io::Result<()> {
+pub(super) fn copy_folder(from: &Path, to: &Path) -> std::io::Result<()> {
     std::fs::create_dir(to)?;
     for entry in std::fs::read_dir(from)? {
         let entry = entry?;
@@ -86,62 +157,6 @@ fn copy_folder(from: &Path, to: &Path) -> std::io::Result<()> {
         }
     }
     Ok(())
-}
-
-fn write(database: &sled::Db, tree: &str, job: Job) -> Result<(), StoreError> {
-    let meta = |clean: bool| codec::encode(&Meta { clean, dismissed: false, saved_at: now() });
-    let put = |key: &[u8], value: Vec<u8>| -> Result<(), StoreError> {
-        let tree = database.open_tree(tree)?;
-        tree.insert(key, value)?;
-        tree.insert(b"meta", meta(false))?;
-        Ok(())
-    };
-    match job {
-        Job::Tab(tab) => put(&key_of(tab.id), codec::encode(&*tab)),
-        Job::Forget(id) => {
-            database.open_tree(tree)?.remove(key_of(id))?;
-            Ok(())
-        }
-        Job::Order(order) => put(b"order", codec::encode(&order)),
-        Job::Everything(tabs, order) => {
-            let tree = database.open_tree(tree)?;
-            let mut batch = sled::Batch::default();
-            for key in tree.iter().keys() {
-                batch.remove(key?);
-            }
-            for tab in &tabs {
-                batch.insert(key_of(tab.id), codec::encode(tab));
-            }
-            batch.insert(b"order", codec::encode(&order));
-            batch.insert(b"meta", meta(false));
-            tree.apply_batch(batch)?;
-            Ok(())
-        }
-        Job::Dismiss(epoch) => {
-            let tree = database.open_tree(format!("session-{epoch}"))?;
-            let old = tree.get(b"meta")?.and_then(|value| codec::decode::<Meta>(&value).ok()).unwrap_or_default();
-            tree.insert(b"meta", codec::encode(&Meta { dismissed: true, ..old }))?;
-            Ok(())
-        }
-        Job::AuditHead(head) => {
-            database.insert(AUDIT_HEAD, codec::encode(&head))?;
-            Ok(())
-        }
-        Job::Flush { clean, done } => {
-            let tree = database.open_tree(tree)?;
-            if clean && !tree.is_empty() {
-                tree.insert(b"meta", meta(true))?;
-            }
-            database.flush()?;
-            // Whoever waited may have given up.
-            let _ = done.send(());
-            Ok(())
-        }
-    }
-}
-
-fn key_of(tab: u64) -> Vec<u8> {
-    format!("tab-{tab}").into_bytes()
 }
 
 /// How the store is, as both sides see it.

@@ -155,6 +155,12 @@ impl Machine {
         matches!(self.state, State::Starting(_) | State::Ready(_) | State::Degraded(_) | State::Stopping(_))
     }
 
+    /// Time that goes by means something to it.
+    #[must_use]
+    pub fn waits(&self) -> bool {
+        !matches!(self.state, State::Stopped(_) | State::GivenUp(_) | State::Ready(Ready { asked: None }))
+    }
+
     /// It dies again and again.
     #[must_use]
     pub fn struggles(&self) -> bool {

@@ -17,6 +17,8 @@ const MAX_FAVICON_SIDE: u32 = 64;
 const MAX_BUFFER_SIDE: u32 = 16_384;
 /// Largest snapshot that is accepted in a descriptor.
 pub const MAX_SNAPSHOT: u64 = 4 * 1024 * 1024;
+/// Largest set of session cookies that a site may have, in the tab-host's format.
+pub const MAX_COOKIES: u64 = 1024 * 1024;
 /// Largest form that moves to another site, in bytes as it travels: chosen files of 32 MiB in base64, and some room.
 pub const MAX_BODY: u64 = 48 * 1024 * 1024;
 
@@ -67,7 +69,7 @@ pub fn kind(message: &FromChild) -> Kind {
         FromChild::Hello(_) | FromChild::Ready(_) | FromChild::Exit(_) | FromChild::RequestGrant(_) => Kind::Lifecycle,
         FromChild::Heartbeat(_) => Kind::Heartbeat,
         FromChild::PageEvent(_) => Kind::PageEvent,
-        FromChild::PutSnapshot(_) => Kind::Snapshot,
+        FromChild::PutSnapshot(_) | FromChild::PutCookies(_) => Kind::Snapshot,
         FromChild::ShareBuffer(_) | FromChild::Helper(_) => Kind::Descriptor,
         FromChild::Reply(_) => Kind::Reply,
         FromChild::UserCommand(_) => Kind::UserCommand,
@@ -119,6 +121,7 @@ fn permitted(role: Role, body: &FromChild) -> Result<(), Refusal> {
         | FromChild::Exit(_) => return Ok(()),
         FromChild::PageEvent(_) => ("a page event", Role::TabHost),
         FromChild::PutSnapshot(_) => ("a snapshot", Role::TabHost),
+        FromChild::PutCookies(_) => ("session cookies", Role::TabHost),
         FromChild::ShareBuffer(_) => ("a buffer", Role::TabHost),
         FromChild::Helper(_) => ("a helper process", Role::TabHost),
         // Grants are given, not asked for.
@@ -162,6 +165,13 @@ fn well_formed(body: &FromChild, descriptors: usize) -> Result<(), Refusal> {
                 return Err(Refusal::Malformed("a snapshot travels inline or in a descriptor, one of the two".into()));
             }
             usize::from(put.payload_size > 0)
+        }
+        FromChild::PutCookies(put) => {
+            let (got, limit) = (put.payload_size, MAX_COOKIES);
+            if got > limit {
+                return Err(Refusal::Oversized { field: "session cookies", got, limit });
+            }
+            usize::from(got > 0)
         }
         FromChild::PageEvent(event) => {
             page_event(event.body.as_ref().ok_or_else(|| Refusal::Malformed("an unknown page event".into()))?)?;
@@ -268,6 +278,7 @@ fn user_command(command: &user_command::Body) -> Result<(), Refusal> {
             limit("files", files.paths.len(), 64)?;
             limit("a path", files.paths.iter().map(String::len).max().unwrap_or(0), 4096)
         }
+        Body::AnswerSession(answer) => limit("tabs", answer.tabs.len(), 10_000),
         Body::ListDirectory(path) => limit("a path", path.len(), 4096),
         Body::Zoom(zoom) => {
             if zoom.zoom.is_finite() {
@@ -285,7 +296,8 @@ fn user_command(command: &user_command::Body) -> Result<(), Refusal> {
         | Body::Stop(_)
         | Body::StopScript(_)
         | Body::Quit(_)
-        | Body::SessionAnswer(_)
+        | Body::Restores(_)
+        | Body::OfferSession(_)
         | Body::CancelDownload(_)
         | Body::Mute(_)
         | Body::Pin(_)

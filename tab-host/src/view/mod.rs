@@ -87,6 +87,9 @@ impl View {
         descriptors: Vec<OwnedFd>,
     ) -> anyhow::Result<Rc<Self>> {
         let view = Self::build(host, id, None)?;
+        if let Some(manager) = view.web.context().and_then(|context| context.cookie_manager()) {
+            host.cookies.attach(&manager);
+        }
         view.show(open.visible);
         let mut open = open;
         if let Some(load) = &mut open.load {

@@ -6,7 +6,7 @@ use regen_broker::session::SavedTab;
 use regen_broker::store::codec;
 
 fuzz_target!(|bytes: &[u8]| {
-    if let Ok(tab) = codec::decode::<SavedTab>(bytes) {
+    if let Ok(codec::Record { value: tab, .. }) = codec::decode::<SavedTab>(bytes) {
         let _ = tab.revive(1);
     }
 });

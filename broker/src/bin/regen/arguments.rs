@@ -54,7 +54,7 @@ pub(crate) enum Command {
         #[arg(long, default_value = "KILL", value_parser = signal)]
         signal: i32,
     },
-    /// The session of an earlier run
+    /// Sessions of earlier runs, and saving this one
     #[command(subcommand)]
     Session(SessionCommand),
     /// The log of the running browser
@@ -262,12 +262,33 @@ pub(crate) enum AuditCommand {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum SessionCommand {
-    /// What could be restored
-    List,
-    /// Bring it back
-    Restore,
-    /// Do not offer it again
-    Dismiss,
+    /// Earlier sessions that can come back, and the tabs of one of them
+    List {
+        /// Of this one; without it, of the one that is offered
+        #[arg(long, value_name = "ID")]
+        session: Option<u64>,
+    },
+    /// Bring one back
+    Restore {
+        /// This one; without it, the one that is offered
+        #[arg(long, value_name = "ID")]
+        session: Option<u64>,
+        /// Only these of its tabs
+        #[arg(long = "tab", value_name = "ID")]
+        tabs: Vec<u64>,
+    },
+    /// Do not offer it again; for seven days it can still be restored
+    Dismiss {
+        /// This one; without it, the one that is offered
+        #[arg(long, value_name = "ID")]
+        session: Option<u64>,
+    },
+    /// Whether the last session comes back by itself when it ended normally
+    Automatic {
+        /// on or off; without it, what it is
+        #[arg(value_parser = on_or_off)]
+        choice: Option<bool>,
+    },
     /// Put everything as it is now on disk; returns when it is there
     Save,
 }
@@ -391,6 +412,14 @@ fn pair(text: &str) -> Result<(f64, f64), String> {
 fn seconds(text: &str) -> Result<f64, String> {
     let value = text.parse::<f64>().ok().filter(|value| (0.0..=86_400.0).contains(value));
     value.ok_or_else(|| "give seconds, from 0 to 86400".to_owned())
+}
+
+fn on_or_off(text: &str) -> Result<bool, String> {
+    match text {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err("say on or off".to_owned()),
+    }
 }
 
 fn signal(text: &str) -> Result<i32, String> {

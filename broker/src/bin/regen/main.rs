@@ -71,13 +71,17 @@ async fn run(arguments: Arguments, launchers: Vec<Forked>) -> Result<ExitCode, F
             render::killed(&reply.pids, signal, output);
         }
         Some(Command::Session(command)) => {
-            let action = match command {
-                SessionCommand::List => SessionAction::List,
-                SessionCommand::Restore => SessionAction::Restore,
-                SessionCommand::Dismiss => SessionAction::Dismiss,
-                SessionCommand::Save => SessionAction::Save,
+            let (action, session, tabs) = match command {
+                SessionCommand::List { session } => (SessionAction::List, session, Vec::new()),
+                SessionCommand::Restore { session, tabs } => (SessionAction::Restore, session, tabs),
+                SessionCommand::Dismiss { session } => (SessionAction::Dismiss, session, Vec::new()),
+                SessionCommand::Automatic { choice: Some(true) } => (SessionAction::Automatic, None, Vec::new()),
+                SessionCommand::Automatic { choice: Some(false) } => (SessionAction::Ask, None, Vec::new()),
+                SessionCommand::Automatic { choice: None } => (SessionAction::Unspecified, None, Vec::new()),
+                SessionCommand::Save => (SessionAction::Save, None, Vec::new()),
             };
-            let reply = connect().await?.api.session(SessionRequest { action: action.into() }).await?.into_inner();
+            let request = SessionRequest { action: action.into(), session: session.unwrap_or(0), tabs };
+            let reply = connect().await?.api.session(request).await?.into_inner();
             render::session(action, &reply, output);
         }
         Some(Command::Logs { follow, lines }) => {

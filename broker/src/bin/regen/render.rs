@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use regen_proto::control::v1::{Process, ScreenshotReply, SessionAction, SessionReply, StatusReply, Tab};
+use regen_proto::control::v1::{Process, SavedSession, ScreenshotReply, SessionAction, SessionReply, StatusReply, Tab};
 use serde_json::{Value, json};
 
 use crate::arguments::Output;
@@ -40,14 +40,14 @@ pub(crate) fn status(status: &StatusReply, memory: bool, output: Output) {
         print_json(&json!({
             "broker": {
                 "pid": broker.pid, "uptime_s": broker.uptime_s, "version": broker.version,
-                "profile": broker.profile, "headless": broker.headless,
+                "profile": broker.profile, "headless": broker.headless, "secrets": broker.secrets,
             },
             "processes": status.processes.iter().map(|p| process_json(p, memory)).collect::<Vec<_>>(),
             "tabs": status.tabs.iter().map(tab_json).collect::<Vec<_>>(),
             "policies": status.policies,
             "warnings": status.warnings,
             "extra_ca": status.extra_ca,
-            "saved_session": status.offer.as_ref().map(|o| json!({"tabs": o.tabs, "saved_at": o.saved_at, "clean": o.clean})),
+            "saved_session": status.offer.as_ref().map(session_json),
             "refused_messages": {
                 "malformed": refusals.malformed, "oversized": refusals.oversized, "too_frequent": refusals.too_frequent,
                 "not_allowed": refusals.not_allowed, "version": refusals.version, "system_calls": refusals.system_calls,
@@ -134,28 +134,46 @@ pub(crate) fn killed(pids: &[i32], signal: i32, output: Output) {
     }
 }
 
+fn session_json(saved: &SavedSession) -> Value {
+    let SavedSession { tabs, saved_at, clean, session, dismissed, stale } = saved;
+    json!({"session": session, "tabs": tabs, "saved_at": saved_at, "clean": clean, "dismissed": dismissed, "stale": stale})
+}
+
 pub(crate) fn session(action: SessionAction, reply: &SessionReply, output: Output) {
     if output == Output::Json {
-        let saved = reply.saved.as_ref().map(|s| json!({"tabs": s.tabs, "saved_at": s.saved_at, "clean": s.clean}));
+        let saved = reply.saved.as_ref().map(session_json);
         let tabs: Vec<Value> = reply.tabs.iter().map(tab_json).collect();
-        print_json(&json!({"saved": saved, "tabs": tabs}));
+        let sessions: Vec<Value> = reply.sessions.iter().map(session_json).collect();
+        print_json(&json!({"saved": saved, "tabs": tabs, "sessions": sessions, "automatic": reply.automatic}));
         return;
     }
-    if action == SessionAction::Save {
-        println!("The session is saved.");
-        return;
-    }
-    let Some(saved) = &reply.saved else {
-        println!("There is no earlier session.");
-        return;
-    };
-    let how = if saved.clean { "ended normally" } else { "did not end normally" };
     match action {
-        SessionAction::Restore => println!("{} tabs are back.", saved.tabs),
-        SessionAction::Dismiss => println!("The session with {} tabs will not be offered again.", saved.tabs),
-        SessionAction::List | SessionAction::Save | SessionAction::Unspecified => {
-            println!("A session with {} tabs, saved {}, that {how}:", saved.tabs, ago(saved.saved_at));
-            tabs(&reply.tabs, output);
+        SessionAction::Save => println!("The session is saved."),
+        SessionAction::Automatic | SessionAction::Ask | SessionAction::Unspecified => {
+            let how = if reply.automatic {
+                "comes back by itself after a normal end"
+            } else {
+                "does not come back by itself"
+            };
+            println!("The last session {how}.");
+        }
+        SessionAction::Restore => println!("{} tabs are back.", reply.tabs.len()),
+        SessionAction::Dismiss => {
+            let tabs = reply.saved.as_ref().map_or(0, |saved| saved.tabs);
+            println!("The session with {tabs} tabs will not be offered again.");
+        }
+        SessionAction::List if reply.sessions.is_empty() => println!("There is no earlier session."),
+        SessionAction::List => {
+            for saved in &reply.sessions {
+                let how = if saved.clean { "ended normally" } else { "did not end normally" };
+                let answered = if saved.dismissed { ", dismissed" } else { "" };
+                let (id, tabs, when) = (saved.session, saved.tabs, ago(saved.saved_at));
+                println!("Session {id}: {tabs} tabs, saved {when}, {how}{answered}");
+            }
+            if let Some(saved) = &reply.saved {
+                println!("\nTabs of session {}:", saved.session);
+                tabs(&reply.tabs, output);
+            }
         }
     }
 }

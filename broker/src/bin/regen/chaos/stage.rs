@@ -377,7 +377,7 @@ impl Stage {
         self.client.wait_until_gone().await?;
         launch::start_detached(&self.browser).await?;
         self.client = Client::connect(self.browser.profile.as_deref()).await?;
-        let restore = SessionRequest { action: SessionAction::Restore.into() };
+        let restore = SessionRequest { action: SessionAction::Restore.into(), ..SessionRequest::default() };
         self.client.api.session(restore).await?;
         let deadline = Instant::now() + PATIENCE;
         let status = self.status().await?;

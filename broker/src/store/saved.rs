@@ -1,0 +1,187 @@
+//! What the records of a session are, and how they become a session again.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::codec::{Readable, Record};
+use super::copies::{Copies, Damage};
+use super::secrets::{Sealed, Vault};
+use super::{STALE, StoreError, now};
+use crate::audit::Head;
+use crate::session::SavedTab;
+
+pub(super) const ORDER: &str = "order";
+pub(super) const META: &str = "meta";
+const TAB: &str = "tab-";
+const COOKIES: &str = "cookies-";
+
+/// Order of the tabs, and which is active.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct SavedOrder {
+    /// As in the tab strip.
+    pub order: Vec<u64>,
+    /// What the window showed.
+    pub active: u64,
+}
+
+/// What the user has chosen.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settings {
+    /// The last session comes back by itself, where it ended by the user's wish.
+    pub restore: bool,
+}
+
+/// The session cookies of one site, as its process gave them: the broker does not look into them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cookies {
+    /// Which workspace.
+    pub workspace: String,
+    /// The canonical site.
+    pub site: String,
+    /// Its process's own format; empty: none.
+    pub cookies: Vec<u8>,
+}
+
+/// About one session.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Meta {
+    /// It ended by the user's wish.
+    pub(super) clean: bool,
+    /// The user does not want to be asked about it any more.
+    pub(super) dismissed: bool,
+    /// All of it is in a later session.
+    pub(super) restored: bool,
+    /// Last write, seconds since 1970.
+    pub(super) saved_at: u64,
+}
+
+/// As version 1 had it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct MetaV1 {
+    clean: bool,
+    dismissed: bool,
+    saved_at: u64,
+}
+
+impl From<MetaV1> for Meta {
+    fn from(old: MetaV1) -> Self {
+        let MetaV1 { clean, dismissed, saved_at } = old;
+        Self { clean, dismissed, restored: false, saved_at }
+    }
+}
+
+impl Readable for Meta {
+    type V1 = MetaV1;
+}
+
+// The others are as they were, or came later.
+impl Readable for SavedTab {
+    type V1 = Self;
+}
+impl Readable for SavedOrder {
+    type V1 = Self;
+}
+impl Readable for Head {
+    type V1 = Self;
+}
+impl Readable for Settings {
+    type V1 = Self;
+}
+impl Readable for Sealed {
+    type V1 = Self;
+}
+
+/// A session of an earlier run.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Saved {
+    /// Which.
+    pub epoch: u64,
+    /// Its tabs in their order; the active one first.
+    pub tabs: Vec<SavedTab>,
+    /// Its session cookies.
+    pub cookies: Vec<Cookies>,
+    /// Seconds since 1970.
+    pub saved_at: u64,
+    /// It ended by the user's wish.
+    pub clean: bool,
+    /// The user has answered already.
+    pub dismissed: bool,
+    /// All of it is in a later session.
+    pub restored: bool,
+}
+
+impl Saved {
+    /// Too old to come back unasked.
+    #[must_use]
+    pub fn is_stale(&self) -> bool {
+        Duration::from_secs(now().saturating_sub(self.saved_at)) > STALE
+    }
+}
+
+pub(super) fn group_of(epoch: u64) -> String {
+    format!("session-{epoch}")
+}
+
+pub(super) fn epoch_of(group: &str) -> Option<u64> {
+    group.strip_prefix("session-")?.parse().ok()
+}
+
+pub(super) fn key_of_tab(tab: u64) -> String {
+    format!("{TAB}{tab}")
+}
+
+pub(super) fn key_of_cookies(cookies: &Cookies) -> String {
+    use sha2::{Digest, Sha256};
+    let hash = Sha256::digest(format!("{}\0{}", cookies.workspace, cookies.site));
+    let name: String = hash.iter().take(12).map(|byte| format!("{byte:02x}")).collect();
+    format!("{COOKIES}{name}")
+}
+
+pub(super) fn read_session(
+    copies: &mut Copies,
+    epoch: u64,
+    vault: &Vault,
+    damage: &mut Damage,
+) -> Result<Saved, StoreError> {
+    let group = group_of(epoch);
+    let found = copies.find(&group)?;
+    let mut newest = 0;
+    let mut order = SavedOrder::default();
+    let mut saved = Saved { epoch, ..Saved::default() };
+    for key in found.keys() {
+        let number = match key {
+            ORDER => found.get(key, damage).map(|Record { number, value }| {
+                order = value;
+                number
+            }),
+            META => found.get::<Meta>(key, damage).map(|Record { number, value }| {
+                let Meta { clean, dismissed, restored, saved_at } = value;
+                (saved.clean, saved.dismissed, saved.restored, saved.saved_at) = (clean, dismissed, restored, saved_at);
+                number
+            }),
+            _ if key.starts_with(COOKIES) => found.get::<Sealed>(key, damage).map(|Record { number, value }| {
+                match vault.open_sealed(&format!("{group}/{key}"), &value) {
+                    Some(cookies) => saved.cookies.push(cookies),
+                    None => {
+                        tracing::warn!("session cookies of an earlier run cannot be decrypted: that site asks anew")
+                    }
+                }
+                number
+            }),
+            _ => found.get(key, damage).map(|Record { number, value }| {
+                saved.tabs.push(value);
+                number
+            }),
+        };
+        newest = newest.max(number.unwrap_or(0));
+    }
+    copies.seen(newest);
+    let place = |id: u64| order.order.iter().position(|other| *other == id).unwrap_or(usize::MAX);
+    saved.tabs.sort_by_key(|tab| place(tab.id));
+    if let Some(active) = saved.tabs.iter().position(|tab| tab.id == order.active) {
+        // Restoring opens the first one.
+        saved.tabs.rotate_left(active);
+    }
+    Ok(saved)
+}

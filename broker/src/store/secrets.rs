@@ -1,0 +1,207 @@
+//! Session cookies are encrypted at rest (XChaCha20-Poly1305), with a key from the user's Secret Service where there is one,
+//! else from a file that only this user may read. A record is bound to its place: it cannot be read as another site's.
+
+use std::collections::HashMap;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use chacha20poly1305::aead::{Aead, AeadCore, KeyInit, OsRng, Payload};
+use chacha20poly1305::{Key, XChaCha20Poly1305, XNonce};
+use secret_service::{Collection, EncryptionType, SecretService};
+use serde::{Deserialize, Serialize};
+
+use super::saved::Cookies;
+
+/// The Secret Service answers within this time; a user who must unlock it gets [`UNLOCK`].
+const PATIENCE: Duration = Duration::from_secs(3);
+const UNLOCK: Duration = Duration::from_secs(60);
+const KEY: usize = 32;
+const KEY_FILE: &str = "secret.key";
+/// By which the key is found again: one for all of a user's profiles.
+const ATTRIBUTES: [(&str, &str); 2] = [("application", "regen"), ("purpose", "saved sessions")];
+
+/// Where the key is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// GNOME's keyring, KWallet, KeePassXC …
+    SecretService,
+    /// `secret.key` in the profile, mode 0600.
+    KeyFile,
+}
+
+impl Source {
+    /// For the status.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::SecretService => "the Secret Service",
+            Self::KeyFile => "a key file",
+        }
+    }
+}
+
+/// Something encrypted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Sealed {
+    nonce: Vec<u8>,
+    ciphertext: Vec<u8>,
+}
+
+/// Encrypts and decrypts.
+pub struct Vault {
+    source: Source,
+    cipher: XChaCha20Poly1305,
+    /// What earlier runs may have used: the Secret Service may not have been there.
+    earlier: Option<XChaCha20Poly1305>,
+}
+
+impl std::fmt::Debug for Vault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Vault").field("source", &self.source).finish_non_exhaustive()
+    }
+}
+
+impl Vault {
+    /// With the user's key, which is made where there is none. `ask`: the user may be asked to unlock their keyring.
+    ///
+    /// # Errors
+    /// When neither the Secret Service nor the profile has a place for a key.
+    pub async fn open(profile: &Path, ask: bool) -> io::Result<Self> {
+        let path = profile.join(KEY_FILE);
+        let found = match tokio::time::timeout(if ask { UNLOCK } else { PATIENCE }, key_of_service(ask)).await {
+            Ok(Ok(key)) => Some(key),
+            Ok(Err(error)) => {
+                tracing::debug!("no Secret Service: {error}");
+                None
+            }
+            Err(_) => {
+                tracing::warn!(
+                    "the Secret Service does not answer: the key of saved sessions is in {}",
+                    path.display()
+                );
+                None
+            }
+        };
+        match found {
+            Some(key) => {
+                let earlier = if path.exists() { Some(key_of_file(&path)?) } else { None };
+                let earlier = earlier.as_ref().map(cipher);
+                Ok(Self { source: Source::SecretService, cipher: cipher(&key), earlier })
+            }
+            None => Self::of_profile(profile),
+        }
+    }
+
+    /// With the profile's own key, whatever else there is.
+    ///
+    /// # Errors
+    /// When the profile has no place for a key.
+    pub fn of_profile(profile: &Path) -> io::Result<Self> {
+        let key = key_of_file(&profile.join(KEY_FILE))?;
+        Ok(Self { source: Source::KeyFile, cipher: cipher(&key), earlier: None })
+    }
+
+    /// Where its key is.
+    #[must_use]
+    pub fn source(&self) -> Source {
+        self.source
+    }
+
+    /// `place` is part of what is authenticated.
+    pub(super) fn seal(&self, place: &str, cookies: &Cookies) -> Sealed {
+        let nonce = XChaCha20Poly1305::generate_nonce(&mut OsRng);
+        let plain = serde_json::to_vec(cookies).unwrap_or_default();
+        let payload = Payload { msg: &plain, aad: place.as_bytes() };
+        // Only what is longer than 256 GB cannot be encrypted.
+        let ciphertext = self.cipher.encrypt(&nonce, payload).unwrap_or_default();
+        Sealed { nonce: nonce.to_vec(), ciphertext }
+    }
+
+    /// Nothing where the key or the place is another one, or a bit has changed.
+    pub(super) fn open_sealed(&self, place: &str, sealed: &Sealed) -> Option<Cookies> {
+        let nonce: [u8; 24] = sealed.nonce.as_slice().try_into().ok()?;
+        let payload = || Payload { msg: sealed.ciphertext.as_slice(), aad: place.as_bytes() };
+        let ciphers = std::iter::once(&self.cipher).chain(&self.earlier);
+        let plain = ciphers.filter_map(|cipher| cipher.decrypt(&XNonce::from(nonce), payload()).ok()).next()?;
+        serde_json::from_slice(&plain).ok()
+    }
+}
+
+fn cipher(key: &[u8; KEY]) -> XChaCha20Poly1305 {
+    XChaCha20Poly1305::new(Key::from_slice(key))
+}
+
+fn fresh_key() -> [u8; KEY] {
+    XChaCha20Poly1305::generate_key(&mut OsRng).into()
+}
+
+/// From the file, which is made where there is none.
+fn key_of_file(path: &Path) -> io::Result<[u8; KEY]> {
+    let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+    match fs::read(path) {
+        Ok(bytes) => match bytes.try_into() {
+            Ok(key) => Ok(key),
+            Err(_) => {
+                // A torn write: nothing that it encrypted can be there.
+                let aside: PathBuf = path.with_extension("key.unreadable");
+                fs::rename(path, &aside).map_err(named)?;
+                tracing::warn!("{} is no key: it is kept in {}", path.display(), aside.display());
+                key_of_file(path)
+            }
+        },
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let key = fresh_key();
+            let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(named)?;
+            file.write_all(&key).and_then(|()| file.sync_all()).map_err(named)?;
+            Ok(key)
+        }
+        Err(error) => Err(named(error)),
+    }
+}
+
+async fn key_of_service(ask: bool) -> Result<[u8; KEY], secret_service::Error> {
+    let service = SecretService::connect(EncryptionType::Dh).await?;
+    let collection: Collection<'_> = service.get_default_collection().await?;
+    if collection.is_locked().await? {
+        if !ask {
+            return Err(secret_service::Error::Locked);
+        }
+        collection.unlock().await?;
+    }
+    for item in collection.search_items(HashMap::from(ATTRIBUTES)).await? {
+        if let Ok(key) = item.get_secret().await?.try_into() {
+            return Ok(key);
+        }
+    }
+    let key = fresh_key();
+    let (label, kind) = ("Regen: key of saved sessions", "application/octet-stream");
+    collection.create_item(label, HashMap::from(ATTRIBUTES), &key, false, kind).await?;
+    Ok(key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cookies_are_read_only_in_their_place_and_with_their_key() {
+        let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let vault = Vault::of_profile(one.path()).unwrap();
+        let cookies = Cookies { workspace: String::new(), site: "https://a.example".into(), cookies: b"id=1".to_vec() };
+        let sealed = vault.seal("session-1/cookies-a", &cookies);
+        assert!(!sealed.ciphertext.windows(4).any(|window| window == b"id=1"));
+        let again = Vault::of_profile(one.path()).unwrap();
+        assert_eq!(again.open_sealed("session-1/cookies-a", &sealed), Some(cookies));
+        assert_eq!(again.open_sealed("session-1/cookies-b", &sealed), None);
+        assert_eq!(Vault::of_profile(other.path()).unwrap().open_sealed("session-1/cookies-a", &sealed), None);
+        let mut torn = sealed;
+        torn.ciphertext.pop();
+        assert_eq!(again.open_sealed("session-1/cookies-a", &torn), None);
+        let mode =
+            std::os::unix::fs::PermissionsExt::mode(&fs::metadata(one.path().join(KEY_FILE)).unwrap().permissions());
+        assert_eq!(mode & 0o777, 0o600);
+    }
+}

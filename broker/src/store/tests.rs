@@ -1,0 +1,216 @@
+use super::*;
+use crate::session::{SavedSegment, SavedSnapshot};
+use crate::store::codec::Record;
+use crate::store::saved::Meta;
+
+fn tab(id: u64) -> SavedTab {
+    let segment = SavedSegment {
+        site: "http://127.0.0.1".into(),
+        url: format!("http://127.0.0.1/{id}"),
+        title: "t".into(),
+        can_go_back: false,
+        can_go_forward: false,
+        snapshot: SavedSnapshot { session_state: vec![1, 2, 3], ..SavedSnapshot::default() },
+    };
+    SavedTab {
+        id,
+        workspace: String::new(),
+        segments: vec![segment],
+        current: 0,
+        zoom: 1.0,
+        muted: false,
+        pinned: false,
+    }
+}
+
+fn opened(profile: &Path) -> Opened {
+    // sled releases its lock on a thread of its own.
+    for _ in 0..500 {
+        match try_open(profile, &Vault::of_profile(profile).unwrap()) {
+            Err(StoreError::Sled(sled::Error::Io(_))) => std::thread::yield_now(),
+            _ => break,
+        }
+    }
+    open(profile, Vault::of_profile(profile).unwrap()).unwrap()
+}
+
+/// sled without a browser.
+fn database(profile: &Path) -> sled::Db {
+    (0..5000).find_map(|_| sled::open(sled_path(profile)).ok()).unwrap()
+}
+
+fn cookies(site: &str) -> Cookies {
+    Cookies { workspace: String::new(), site: site.to_owned(), cookies: b"secret".to_vec() }
+}
+
+#[test]
+fn the_next_start_finds_the_last_session_in_order() {
+    let profile = tempfile::tempdir().unwrap();
+    let first = opened(profile.path());
+    assert_eq!(first.previous, []);
+    for id in [1, 2, 3] {
+        first.store.put_tab(tab(id));
+    }
+    first.store.forget_tab(2);
+    first.store.put_order(SavedOrder { order: vec![3, 1], active: 3 });
+    first.store.put_cookies(cookies("http://127.0.0.1"));
+    first.store.put_settings(Settings { restore: true });
+    first.store.flush(false).unwrap();
+    drop(first);
+    let again = opened(profile.path());
+    let previous = again.previous[0].clone();
+    assert_eq!(previous.tabs.iter().map(|t| t.id).collect::<Vec<_>>(), [3, 1]);
+    assert_eq!((previous.cookies.as_slice(), again.settings.restore), ([cookies("http://127.0.0.1")].as_slice(), true));
+    assert!(!previous.clean && !previous.dismissed && previous.saved_at > 0 && !previous.is_stale());
+    again.store.answered(previous.epoch, false);
+    again.store.flush(true).unwrap();
+    drop(again.store);
+    let third = opened(profile.path());
+    assert!(third.previous[0].dismissed, "it can still be had");
+    third.store.answered(previous.epoch, true);
+    third.store.flush(true).unwrap();
+    drop(third.store);
+    assert_eq!(opened(profile.path()).previous, [], "all of it is in a later session");
+}
+
+#[test]
+fn a_damaged_copy_costs_nothing() {
+    let profile = tempfile::tempdir().unwrap();
+    let first = opened(profile.path());
+    (1..4).for_each(|id| first.store.put_tab(tab(id)));
+    first.store.put_order(SavedOrder { order: vec![1, 2, 3], active: 1 });
+    first.store.flush(false).unwrap();
+    drop(first);
+    // In sled: nonsense, a later build's record. In the files: a flipped bit, nothing at all.
+    let database = database(profile.path());
+    let tree = database.open_tree("session-1").unwrap();
+    tree.insert("tab-1", b"something else entirely").unwrap();
+    let mut newer = tree.get("tab-2").unwrap().unwrap().to_vec();
+    newer[4] = 9;
+    tree.insert("tab-2", newer).unwrap();
+    database.flush().unwrap();
+    drop((tree, database));
+    let file = copies::files(profile.path()).join("session-1/tab-3");
+    let mut flipped = std::fs::read(&file).unwrap();
+    *flipped.last_mut().unwrap() ^= 4;
+    std::fs::write(&file, flipped).unwrap();
+    std::fs::remove_file(copies::files(profile.path()).join("session-1/order")).unwrap();
+    let again = opened(profile.path());
+    assert_eq!((again.warning, again.previous[0].tabs.len()), (None, 3));
+}
+
+#[test]
+fn a_sled_that_cannot_be_opened_is_moved_aside_and_its_session_comes_back() {
+    let profile = tempfile::tempdir().unwrap();
+    let first = opened(profile.path());
+    (1..4).for_each(|id| first.store.put_tab(tab(id)));
+    first.store.flush(false).unwrap();
+    drop(first);
+    drop(database(profile.path()));
+    for entry in std::fs::read_dir(sled_path(profile.path())).unwrap().flatten() {
+        if entry.file_type().unwrap().is_file() {
+            std::fs::write(entry.path(), b"garbage").unwrap();
+        }
+    }
+    let again = opened(profile.path());
+    assert!(again.warning.unwrap().contains("store.unreadable-"));
+    assert_eq!(again.previous[0].tabs.len(), 3);
+}
+
+#[test]
+fn what_is_damaged_in_both_places_is_kept_aside_and_the_rest_comes_back() {
+    let profile = tempfile::tempdir().unwrap();
+    let first = opened(profile.path());
+    (1..4).for_each(|id| first.store.put_tab(tab(id)));
+    first.store.flush(false).unwrap();
+    drop(first);
+    let database = database(profile.path());
+    database.open_tree("session-1").unwrap().insert("tab-1", b"nonsense").unwrap();
+    database.flush().unwrap();
+    drop(database);
+    std::fs::write(copies::files(profile.path()).join("session-1/tab-1"), b"").unwrap();
+    let again = opened(profile.path());
+    let warning = again.warning.unwrap();
+    assert!(warning.contains("tab-1") && warning.contains("store.unreadable-"), "{warning}");
+    assert_eq!(again.previous[0].tabs.len(), 2);
+}
+
+/// Records of every version that there was, as its build wrote them.
+#[test]
+fn records_of_every_version_are_read() {
+    fn read<T: codec::Readable>(bytes: &[u8]) -> Record<T> {
+        codec::decode(bytes).unwrap()
+    }
+    let golden: SavedTab = read(include_bytes!("golden/v1-tab.record")).value;
+    assert_eq!((golden.id, golden.zoom, golden.pinned, golden.segments.len()), (7, 1.5, true, 1));
+    let snapshot = &golden.segments[0].snapshot;
+    assert_eq!((snapshot.scroll_y, snapshot.form.as_slice()), (240.0, b"[]".as_slice()));
+    let order: Record<SavedOrder> = read(include_bytes!("golden/v1-order.record"));
+    assert_eq!(order, Record { number: 0, value: SavedOrder { order: vec![7, 3], active: 3 } });
+    let meta: Record<Meta> = read(include_bytes!("golden/v1-meta.record"));
+    let was = Meta { clean: true, dismissed: false, restored: false, saved_at: 1_790_000_000 };
+    assert_eq!(meta.value, was);
+    let head: Record<Head> = read(include_bytes!("golden/v1-audit-head.record"));
+    assert_eq!(head.value.length, 42);
+    // And of this one: whoever changes a shape without a new version is told here.
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/store/golden");
+    let now = [
+        ("v2-tab", codec::encode(3, &golden)),
+        ("v2-order", codec::encode(4, &order.value)),
+        ("v2-meta", codec::encode(5, &was)),
+        ("v2-audit-head", codec::encode(6, &head.value)),
+        ("v2-settings", codec::encode(7, &Settings { restore: true })),
+    ];
+    for (name, bytes) in now {
+        let path = format!("{folder}/{name}.record");
+        if std::env::var_os("REGEN_WRITE_GOLDEN").is_some() {
+            std::fs::write(&path, &bytes).unwrap();
+        }
+        assert_eq!(std::fs::read(&path).unwrap(), bytes, "{name}");
+    }
+}
+
+/// A day's use of a hundred tabs, each of which is saved every ten seconds while it is looked at, ends in less than 50 MB; and a
+/// week in no more.
+#[test]
+fn a_week_of_use_does_not_make_it_grow() {
+    let profile = tempfile::tempdir().unwrap();
+    let size = || -> u64 {
+        let mut folders = vec![profile.path().to_path_buf()];
+        let mut sum = 0;
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap().flatten() {
+                match entry.metadata() {
+                    Ok(data) if data.is_dir() => folders.push(entry.path()),
+                    Ok(data) => sum += data.len(),
+                    Err(_) => {}
+                }
+            }
+        }
+        sum
+    };
+    let mut random = fastrand::Rng::with_seed(1);
+    let mut state: Vec<u8> = (0..4000).map(|_| random.u8(..)).collect();
+    let mut sizes = Vec::new();
+    for day in 0..7 {
+        let opened = opened(profile.path());
+        // The first day in full.
+        for change in 0..if day == 0 { 8640_u64 } else { 1000 } {
+            let mut tab = tab(change % 100 + 1);
+            state[random.usize(0..4000)] = random.u8(..);
+            tab.segments[0].snapshot.session_state.clone_from(&state);
+            opened.store.put_tab(tab);
+            if change % 500 == 0 {
+                opened.store.flush(false).unwrap();
+            }
+        }
+        opened.store.flush(true).unwrap();
+        for saved in &opened.previous {
+            opened.store.answered(saved.epoch, true);
+        }
+        opened.store.flush(true).unwrap();
+        sizes.push(size() >> 20);
+    }
+    println!("MB after each day: {sizes:?}");
+    assert!(sizes.iter().all(|megabytes| *megabytes < 50), "{sizes:?} MB");
+}

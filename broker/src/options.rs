@@ -77,6 +77,9 @@ pub struct BrowserOptions {
     /// Let a site's process go when nobody has looked at it for so many minutes, or earlier when memory is tight; 0 never
     #[arg(long, value_name = "MINUTES", default_value_t = 60.0, value_parser = minutes)]
     pub hibernate_after: f64,
+    /// Put downloads into this folder instead of the user's
+    #[arg(long, value_name = "DIR")]
+    pub downloads: Option<PathBuf>,
     /// End a site's processes when they use more memory than this; they come back from their snapshot
     #[arg(long, value_name = "SIZE", value_parser = bytes)]
     pub site_memory: Option<u64>,
@@ -141,6 +144,9 @@ impl BrowserOptions {
         }
         arguments.extend(["--color-scheme".into(), self.color_scheme.name().into()]);
         arguments.extend(["--hibernate-after".into(), self.hibernate_after.to_string().into()]);
+        if let Some(folder) = &self.downloads {
+            arguments.extend(["--downloads".into(), folder.into()]);
+        }
         if let Some(bytes) = self.site_memory {
             arguments.extend(["--site-memory".into(), bytes.to_string().into()]);
         }

@@ -14,7 +14,7 @@ use crate::kernel::{Kernel, Options, Setup};
 use crate::keyboard::Keyboard;
 use crate::launcher::Launching;
 use crate::options::BrowserOptions;
-use crate::profile::Profile;
+use crate::profile::{Profile, downloads};
 use crate::store::secrets::Vault;
 use crate::{certificates, control, launcher, logs, store};
 
@@ -79,6 +79,7 @@ async fn run(
         ca_bundle,
         extra_ca,
         site_memory: browser.site_memory,
+        downloads: browser.downloads.unwrap_or_else(downloads),
         hibernate_after: (browser.hibernate_after > 0.0)
             .then(|| Duration::from_secs_f64(browser.hibernate_after * 60.0)),
         jitless: browser.jitless,

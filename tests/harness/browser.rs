@@ -154,6 +154,13 @@ impl Browser {
         command.output().expect("the command runs")
     }
 
+    #[expect(clippy::print_stderr, reason = "whoever reads of a failed test wants to know what the browser did")]
+    fn print_log(&self) {
+        let log = std::fs::read_to_string(self.profile().join("regen.log")).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        eprintln!("the end of the browser's log:\n{}", lines[lines.len().saturating_sub(60)..].join("\n"));
+    }
+
     /// Runs `regen` with these arguments; gives what it printed.
     ///
     /// # Errors
@@ -292,6 +299,9 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.print_log();
+        }
         let broker = self.regen(&["--json", "status"]).ok().and_then(|status| {
             let status: Value = serde_json::from_str(&status).ok()?;
             i32::try_from(status["broker"]["pid"].as_i64()?).ok()

@@ -14,7 +14,6 @@ use rustix::fs::{CWD, RenameFlags};
 
 use super::child::{Attachment, ChildId};
 use super::{Input, Kernel};
-use crate::profile;
 use crate::session::{HostKey, TabId};
 
 /// Downloads that one site may run at once.
@@ -106,7 +105,7 @@ impl Kernel {
             return;
         }
         let answer = |refused| host_command::Body::Download(DownloadAnswer { download: download.download, refused });
-        match create_download(&profile::downloads(), &download.suggested_name) {
+        match create_download(&self.options.downloads, &download.suggested_name) {
             Ok((file, path)) => {
                 tracing::info!(path = %path.display(), "download started");
                 self.command_host(tab, answer(false), vec![Attachment::Fd(OwnedFd::from(file))]);

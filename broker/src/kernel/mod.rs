@@ -83,6 +83,8 @@ pub struct Options {
     pub extra_ca: u32,
     /// The most memory that a site's processes may have, in bytes, where the user wants less than the policy.
     pub site_memory: Option<u64>,
+    /// Where downloads go.
+    pub downloads: PathBuf,
     /// A site that nobody has looked at for so long sleeps; none: never.
     pub hibernate_after: Option<Duration>,
     /// Pages may not make machine code.

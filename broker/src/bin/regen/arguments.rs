@@ -249,6 +249,9 @@ pub(crate) struct ChaosOptions {
     /// Stop at the first violation
     #[arg(long)]
     pub(crate) fail_fast: bool,
+    /// With a window on this display, which then has its share of the faults
+    #[arg(long)]
+    pub(crate) window: bool,
     /// What a site's processes may use, so that a page that takes all it can get is found out, in bytes
     #[arg(long, default_value_t = 900 << 20)]
     pub(crate) site_memory: u64,

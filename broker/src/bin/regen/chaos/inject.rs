@@ -14,6 +14,7 @@ use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, Resource, Rlimit, Signal
 
 use super::plan::{Fault, Step, Target, word};
 use super::stage::{Before, Injected, Stage};
+use super::{invariants, store};
 use crate::client::Failure;
 
 /// A pause that nobody may mind.
@@ -26,6 +27,10 @@ const BUSY: Duration = Duration::from_millis(700);
 const ENDS: Duration = Duration::from_millis(100);
 /// And dies of that within this time, or not at all.
 const DIES_OF_IT: Duration = Duration::from_secs(1);
+/// How long a server does not answer.
+const STALL: Duration = Duration::from_secs(2);
+/// How long everything stands still: longer than a hang may be.
+const SUSPENDED: Duration = Duration::from_secs(3);
 /// Messages of a flood: more than any child may send.
 const FLOOD: usize = 400;
 
@@ -145,6 +150,49 @@ pub(super) async fn inject(stage: &Stage, step: &Step, before: &Before) -> Resul
             }
         }
         Fault::StrayDescriptors => send(&process.channel()?, &heartbeat(), 4)?,
+        Fault::KillSaving => {
+            let saving = tokio::spawn(stage.save());
+            tokio::time::sleep(Duration::from_millis(step.after_ms % 50)).await;
+            process.signal(Signal::KILL)?;
+            // It is cut short, and may say so.
+            let _ = saving.await;
+        }
+        Fault::KillRestoring => {
+            process.signal(Signal::KILL)?;
+            if let Some(successor) = successor(stage, step, &process).await? {
+                // Its engine starts, its page comes, its form is filled in: somewhere between.
+                tokio::time::sleep(Duration::from_millis(step.after_ms * 4)).await;
+                successor.signal(Signal::KILL)?;
+                injected.deaths = 2;
+            }
+        }
+        Fault::KillDownloading => {
+            stage.download(step.site).await?;
+            process.signal(Signal::KILL)?;
+        }
+        Fault::Stall => {
+            stage.server.stall(STALL);
+            tokio::time::sleep(STALL).await;
+            injected = Ends::Nothing.injected(at);
+        }
+        Fault::Suspend => {
+            suspend(process.pid, SUSPENDED).await?;
+            injected = Ends::Nothing.injected(at);
+        }
+        Fault::NoSpace | Fault::IoError => {
+            let error = if step.fault == Fault::NoSpace { "ENOSPC" } else { "EIO" };
+            store::disk_fails(process.pid, error, stage.cannot_save()).await?;
+            stage.saves_again().await?;
+            injected = Ends::Nothing.injected(at);
+        }
+        Fault::TornRecord | Fault::FlippedBit | Fault::ForeignVersion | Fault::OldVersion => {
+            process.signal(Signal::KILL)?;
+            stage.gone().await?;
+            store::damage(stage.profile(), step)?;
+            if step.fault == Fault::OldVersion {
+                stage.start_and_kill(Duration::from_millis(step.after_ms)).await?;
+            }
+        }
     }
     Ok(injected)
 }
@@ -161,8 +209,8 @@ impl Ends {
     fn of(step: &Step, pid: i32) -> Self {
         match step.role {
             Target::TabHost | Target::WebProcess | Target::NetworkProcess | Target::Jail => Self::Site(step.site),
-            Target::NetDaemon | Target::AgentDaemon => Self::Daemon(word(&step.role), pid),
-            Target::Launcher | Target::Broker => Self::Browser,
+            Target::NetDaemon | Target::AgentDaemon | Target::UiShell => Self::Daemon(word(&step.role), pid),
+            Target::Launcher | Target::Broker | Target::Store | Target::Machine => Self::Browser,
         }
     }
 
@@ -195,9 +243,10 @@ fn find(stage: &Stage, step: &Step, before: &Before) -> Result<i32, Failure> {
         Target::NetworkProcess => helper("WebKitNet"),
         Target::NetDaemon => daemon("net-daemon"),
         Target::AgentDaemon => daemon("agent-daemon"),
+        Target::UiShell => daemon("ui-shell"),
         Target::Jail => host.map(verify::jail_of).transpose()?,
         Target::Launcher => verify::launcher_of(broker)?,
-        Target::Broker => Some(broker),
+        Target::Broker | Target::Store | Target::Machine => Some(broker),
     };
     found.filter(|pid| *pid > 0).ok_or_else(missing)
 }
@@ -229,12 +278,15 @@ fn role(step: &Step) -> Role {
     match step.role {
         Target::NetDaemon => Role::NetDaemon,
         Target::AgentDaemon => Role::AgentDaemon,
+        Target::UiShell => Role::UiShell,
         Target::TabHost
         | Target::WebProcess
         | Target::NetworkProcess
         | Target::Jail
         | Target::Launcher
-        | Target::Broker => Role::TabHost,
+        | Target::Broker
+        | Target::Store
+        | Target::Machine => Role::TabHost,
     }
 }
 
@@ -280,6 +332,17 @@ async fn exhaust_descriptors(process: &Process) -> Result<(), Failure> {
         Err(error) if process.is_alive() => Err(error.into()),
         _ => Ok(()),
     }
+}
+
+/// Stops the whole browser and wakes it, the broker first, which then finds that nobody has answered for long.
+async fn suspend(broker: i32, time: Duration) -> Result<(), Failure> {
+    let below = invariants::descendants(broker).into_iter().map(|(pid, _)| pid);
+    let all: Vec<Process> = std::iter::once(broker).chain(below).filter_map(|pid| Process::open(pid).ok()).collect();
+    for process in all.iter().rev() {
+        process.signal(Signal::STOP)?;
+    }
+    tokio::time::sleep(time).await;
+    all.iter().try_for_each(|process| process.signal(Signal::CONT))
 }
 
 /// Keeps every processor busy for a while.

@@ -9,6 +9,7 @@ use regen_sandbox::policy::Policy;
 use regen_sandbox::verify;
 
 use super::stage::{Before, Footprint, Injected, Stage, reasons};
+use super::witness;
 
 /// Processes that are just ending or starting are looked at again until then.
 const SETTLED: Duration = Duration::from_secs(5);
@@ -21,6 +22,7 @@ const MORE_MEMORY: u64 = 48 << 10;
 pub(super) async fn check(stage: &mut Stage, injected: &Injected, before: &Before) -> Vec<String> {
     let mut wrong = pages(stage, injected, before).await;
     wrong.extend(deaths(stage, injected, before));
+    wrong.extend(downloads(stage));
     // Until nothing changes any more; what is still wrong then is wrong.
     let deadline = Instant::now() + SETTLED;
     loop {
@@ -97,6 +99,15 @@ fn deaths(stage: &Stage, injected: &Injected, before: &Before) -> Vec<String> {
         }
     }
     wrong
+}
+
+/// What looks like a finished download is one.
+fn downloads(stage: &Stage) -> Vec<String> {
+    let files = fs::read_dir(stage.downloads()).into_iter().flatten().flatten();
+    let is_whole = |size: u64| size == witness::FILE as u64;
+    let finished = files.filter(|file| !file.file_name().to_string_lossy().ends_with(".part"));
+    let broken = finished.filter(|file| file.metadata().is_ok_and(|data| !is_whole(data.len())));
+    broken.map(|file| format!("{} looks finished, and is not whole", file.path().display())).collect()
 }
 
 /// Nobody is left over, everybody is held by their policy.
@@ -184,7 +195,7 @@ fn is_alive(pid: i32) -> bool {
 }
 
 /// Everything that was started below a process, with its name. Those that have ended and were not waited for are ending.
-fn descendants(root: i32) -> Vec<(i32, String)> {
+pub(super) fn descendants(root: i32) -> Vec<(i32, String)> {
     let mut parents = Vec::new();
     for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
         let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else { continue };

@@ -5,6 +5,7 @@ mod invariants;
 mod plan;
 mod report;
 mod stage;
+mod store;
 mod witness;
 
 use std::path::{Path, PathBuf};
@@ -22,7 +23,7 @@ pub(crate) async fn run(command: ChaosCommand, profile: Option<PathBuf>, output:
     let (plan, options) = match command {
         ChaosCommand::Run { scenario, options } => (Plan::of_file(&scenario)?, options),
         ChaosCommand::Random { seed, faults, roles, duration, options } => {
-            (Plan::random(seed, faults, &roles, duration.map(Duration::from_secs_f64))?, options)
+            (Plan::random(seed, faults, &roles, options.window, duration.map(Duration::from_secs_f64))?, options)
         }
     };
     let budgets = options.budget.iter().map(|text| report::budget(text)).collect::<Result<Vec<_>, _>>()?;

@@ -44,6 +44,28 @@ pub(super) enum Fault {
     Flood,
     /// It sends descriptors that nobody asked for.
     StrayDescriptors,
+    /// It dies while everything is being saved.
+    KillSaving,
+    /// It dies, and its successor dies while it brings the page back.
+    KillRestoring,
+    /// It dies in the middle of a download.
+    KillDownloading,
+    /// Its server does not answer for a while.
+    Stall,
+    /// Every process stands still for a while, as when a laptop sleeps, and all clocks jump.
+    Suspend,
+    /// The disk has no room for a while.
+    NoSpace,
+    /// The disk fails for a while.
+    IoError,
+    /// The browser dies, and the last that it wrote never reached the disk.
+    TornRecord,
+    /// The browser dies, and a bit of what it wrote changes.
+    FlippedBit,
+    /// The browser dies, and finds records of a later version.
+    ForeignVersion,
+    /// The browser dies, finds the records of the first version, and dies again while it reads them.
+    OldVersion,
 }
 
 /// Where.
@@ -58,6 +80,12 @@ pub(super) enum Target {
     Jail,
     Launcher,
     Broker,
+    /// The disk under the browser, and what is on it.
+    Store,
+    /// The machine.
+    Machine,
+    /// The window, of a campaign that has one.
+    UiShell,
 }
 
 /// One fault at one place.
@@ -107,6 +135,9 @@ const POSSIBLE: &[(Target, &[Fault])] = &[
             Fault::Version,
             Fault::Flood,
             Fault::StrayDescriptors,
+            Fault::KillSaving,
+            Fault::KillRestoring,
+            Fault::KillDownloading,
         ],
     ),
     (Target::WebProcess, &[Fault::Kill, Fault::Segv, Fault::Abort, Fault::Pause]),
@@ -128,6 +159,8 @@ const POSSIBLE: &[(Target, &[Fault])] = &[
             Fault::Version,
             Fault::Flood,
             Fault::StrayDescriptors,
+            Fault::KillDownloading,
+            Fault::Stall,
         ],
     ),
     (
@@ -136,8 +169,40 @@ const POSSIBLE: &[(Target, &[Fault])] = &[
     ),
     (Target::Jail, &[Fault::Kill]),
     (Target::Launcher, &[Fault::Kill, Fault::Abort]),
-    (Target::Broker, &[Fault::Kill, Fault::Abort, Fault::Segv]),
+    (Target::Broker, &[Fault::Kill, Fault::Abort, Fault::Segv, Fault::KillSaving]),
+    (
+        Target::Store,
+        &[
+            Fault::NoSpace,
+            Fault::IoError,
+            Fault::TornRecord,
+            Fault::FlippedBit,
+            Fault::ForeignVersion,
+            Fault::OldVersion,
+        ],
+    ),
+    (Target::Machine, &[Fault::Suspend]),
 ];
+
+/// And in a campaign with a window.
+const POSSIBLE_IN_WINDOW: (Target, &[Fault]) = (
+    Target::UiShell,
+    &[
+        Fault::Kill,
+        Fault::Segv,
+        Fault::Abort,
+        Fault::Stop,
+        Fault::Pause,
+        Fault::Exit,
+        Fault::KillTwice,
+        Fault::Garbage,
+        Fault::Truncated,
+        Fault::Oversize,
+        Fault::Version,
+        Fault::Flood,
+        Fault::StrayDescriptors,
+    ],
+);
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -192,11 +257,15 @@ impl Plan {
         seed: u64,
         faults: usize,
         roles: &[String],
+        window: bool,
         duration: Option<Duration>,
     ) -> Result<Self, Failure> {
         let wanted = roles.iter().map(|role| target(role)).collect::<Result<Vec<_>, _>>()?;
+        if wanted.contains(&Target::UiShell) && !window {
+            return Err(Failure::Usage("there is no ui-shell without --window".to_owned()));
+        }
         let mut all: Vec<(Target, Fault)> = Vec::new();
-        for (role, faults) in POSSIBLE.iter().filter(|(role, _)| wanted.is_empty() || wanted.contains(role)) {
+        for (role, faults) in everything(window).filter(|(role, _)| wanted.is_empty() || wanted.contains(role)) {
             all.extend(faults.iter().map(|fault| (*role, *fault)));
         }
         let mut random = fastrand::Rng::with_seed(seed);
@@ -215,14 +284,18 @@ impl Plan {
     }
 }
 
+fn everything(window: bool) -> impl Iterator<Item = &'static (Target, &'static [Fault])> {
+    POSSIBLE.iter().chain(window.then_some(&POSSIBLE_IN_WINDOW))
+}
+
 fn possible(role: Target) -> &'static [Fault] {
-    POSSIBLE.iter().find(|(other, _)| *other == role).map_or(&[], |(_, faults)| faults)
+    everything(true).find(|(other, _)| *other == role).map_or(&[], |(_, faults)| faults)
 }
 
 fn target(name: &str) -> Result<Target, Failure> {
-    let found = POSSIBLE.iter().map(|(role, _)| *role).find(|role| word(role) == name);
+    let found = everything(true).map(|(role, _)| *role).find(|role| word(role) == name);
     found.ok_or_else(|| {
-        let names: Vec<String> = POSSIBLE.iter().map(|(role, _)| word(role)).collect();
+        let names: Vec<String> = everything(true).map(|(role, _)| word(role)).collect();
         Failure::Usage(format!("there is no role “{name}”; there are {}", names.join(", ")))
     })
 }
@@ -238,13 +311,13 @@ mod tests {
 
     #[test]
     fn a_seed_is_a_plan() {
-        let plan = |seed| Plan::random(seed, 200, &[], None).unwrap();
+        let plan = |seed| Plan::random(seed, 200, &[], false, None).unwrap();
         assert_eq!(plan(7), plan(7));
         assert_ne!(plan(7).steps, plan(8).steps);
         let pairs: usize = POSSIBLE.iter().map(|(_, faults)| faults.len()).sum();
         let seen: std::collections::HashSet<_> = plan(1).steps.iter().map(|step| (step.role, step.fault)).collect();
         assert_eq!(seen.len(), pairs, "200 faults hold everything that can happen");
-        assert!(Plan::random(1, 5, &["tabhost".to_owned()], None).is_err());
+        assert!(Plan::random(1, 5, &["tabhost".to_owned()], false, None).is_err());
     }
 
     #[test]
@@ -252,7 +325,9 @@ mod tests {
         let plan = Plan::parse("x", "[[step]]\nfault = 'kill'\nrole = 'tab-host'\nsite = 2\ntimes = 3\n").unwrap();
         assert_eq!(plan.steps.len(), 3);
         let wrong = |text: &str| Plan::parse("x.toml", text).unwrap_err().to_string();
-        assert!(wrong("[[step]]\nfault = 'balloon'\nrole = 'broker'").contains("it can be: kill, abort, segv"));
+        assert!(
+            wrong("[[step]]\nfault = 'balloon'\nrole = 'broker'").contains("it can be: kill, abort, segv, kill-saving")
+        );
         assert!(wrong("[[step]]\nfault = 'kil'\nrole = 'broker'").contains("line 2"));
         assert!(wrong("[[step]]\nfault = 'kill'\nrole = 'tab-host'\nsite = 9").contains("0 to 3"));
     }

@@ -19,6 +19,8 @@ use crate::arguments::ChaosOptions;
 use crate::client::{Client, Failure};
 use crate::launch;
 
+/// Where downloads go, in the campaign's own folder.
+const DOWNLOADS: &str = "downloads";
 /// Nothing takes longer than this to come back.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How often the browser is looked at while something is awaited.
@@ -106,7 +108,8 @@ impl Stage {
         let own = profile.is_none();
         let browser = BrowserOptions {
             profile: Some(profile.unwrap_or_else(|| folder.clone())),
-            headless: true,
+            headless: !options.window,
+            downloads: Some(folder.join(DOWNLOADS)),
             site_memory: Some(options.site_memory),
             ..BrowserOptions::default()
         };
@@ -123,6 +126,10 @@ impl Stage {
 
     pub(super) fn profile(&self) -> &Path {
         self.browser.profile.as_deref().unwrap_or(&self.folder)
+    }
+
+    pub(super) fn downloads(&self) -> PathBuf {
+        self.folder.join(DOWNLOADS)
     }
 
     async fn open_all(&mut self) -> Result<(), Failure> {
@@ -207,6 +214,67 @@ impl Stage {
         }
         tokio::time::sleep(KEPT_AFTER).await;
         Ok(())
+    }
+
+    /// Asks for everything to be saved, in the background.
+    pub(super) fn save(&self) -> impl Future<Output = Result<(), Failure>> + use<> {
+        let mut api = self.client.api.clone();
+        async move {
+            let save = SessionRequest { action: SessionAction::Save.into(), ..SessionRequest::default() };
+            api.session(save).await?;
+            Ok(())
+        }
+    }
+
+    /// A page downloads a file, which has begun to come.
+    pub(super) async fn download(&self, site: usize) -> Result<(), Failure> {
+        let parts = || -> BTreeSet<PathBuf> {
+            let files = std::fs::read_dir(self.downloads()).into_iter().flatten().flatten();
+            files.map(|file| file.path()).collect()
+        };
+        let before = parts();
+        self.server.order_download(site);
+        let deadline = Instant::now() + PATIENCE;
+        while parts().is_subset(&before) {
+            if Instant::now() > deadline {
+                return Err(Failure::Timeout("a page does not download what it was told to".to_owned()));
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+        Ok(())
+    }
+
+    /// While the disk fails: whoever wants to save is told so.
+    pub(super) async fn cannot_save(&self) -> Result<(), Failure> {
+        let deadline = Instant::now() + KEPT_AFTER * 3;
+        while self.save().await.is_ok() {
+            if Instant::now() > deadline {
+                return Err(Failure::Other("the disk failed, and saving did not".to_owned()));
+            }
+        }
+        Ok(())
+    }
+
+    /// After a disk failed: until everything can be saved once more, and nobody complains.
+    pub(super) async fn saves_again(&self) -> Result<(), Failure> {
+        let deadline = Instant::now() + PATIENCE;
+        self.until(deadline, "saving again", |status| status.warnings.is_empty()).await?;
+        self.save().await
+    }
+
+    /// Until nothing of the browser is left.
+    pub(super) async fn gone(&self) -> Result<(), Failure> {
+        self.client.wait_until_gone().await
+    }
+
+    /// Starts a browser on the profile, and kills it.
+    pub(super) async fn start_and_kill(&self, after: Duration) -> Result<(), Failure> {
+        let status = launch::start_detached(&self.browser).await?;
+        tokio::time::sleep(after).await;
+        let pid = status.broker.and_then(|broker| rustix::process::Pid::from_raw(broker.pid));
+        let pid = pid.ok_or_else(|| Failure::Other("no browser was started".to_owned()))?;
+        rustix::process::kill_process(pid, rustix::process::Signal::KILL).map_err(std::io::Error::from)?;
+        self.gone().await
     }
 
     pub(super) async fn status(&self) -> Result<StatusReply, Failure> {
@@ -357,16 +425,18 @@ impl Stage {
     async fn network_back(&self, deadline: Instant) -> Result<(), Failure> {
         let mut orders = BTreeMap::new();
         loop {
-            let mut all = true;
+            let mut without = Vec::new();
             for expected in &self.expected {
                 let now = self.witness(expected.tab).await.map_or(0, |witness| witness.orders);
-                all &= now > *orders.entry(expected.tab).or_insert(now);
+                if now <= *orders.entry(expected.tab).or_insert(now) {
+                    without.push(expected.url.as_str());
+                }
             }
-            if all {
+            if without.is_empty() {
                 return Ok(());
             }
             if Instant::now() > deadline {
-                return Err(Failure::Timeout("the pages have no network".to_owned()));
+                return Err(Failure::Timeout(format!("no network for {}", without.join(", "))));
             }
             tokio::time::sleep(LOOK).await;
         }

@@ -104,6 +104,7 @@ async fn one(stage: &mut Stage, number: usize, step: &Step) -> Record {
                     record.recovery_ms = recovered.time.map(|time| time.as_secs_f64() * 1000.0);
                     record.ended_as = recovered.how;
                     record.violations = invariants::check(stage, &injected, &before).await;
+                    record.noticed = invariants::noticed(stage, &injected, &before);
                 }
                 Err(failure) => record.violations.push(format!("recovery: {failure}")),
             },

@@ -26,12 +26,16 @@ pub(super) struct Record {
     pub(super) recovery_ms: Option<f64>,
     pub(super) ended_as: String,
     pub(super) violations: Vec<String>,
+    /// What was not asked for and cost nothing.
+    #[serde(default)]
+    pub(super) noticed: Vec<String>,
 }
 
 impl Record {
     pub(super) fn of(number: usize, step: &Step) -> Self {
         let Step { fault, role, site, .. } = *step;
-        Self { number, role, fault, site, recovery_ms: None, ended_as: String::new(), violations: Vec::new() }
+        let (violations, noticed) = (Vec::new(), Vec::new());
+        Self { number, role, fault, site, recovery_ms: None, ended_as: String::new(), violations, noticed }
     }
 
     pub(super) fn print(&self) {
@@ -39,6 +43,7 @@ impl Record {
         let (role, fault) = (word(&self.role), word(&self.fault));
         println!("{:>5} {role:<16} {fault:<18} {time:>9}  {}", self.number + 1, self.ended_as);
         self.violations.iter().for_each(|violation| println!("      VIOLATION {violation}"));
+        self.noticed.iter().for_each(|noticed| println!("      noticed: {noticed}"));
     }
 
     /// The records that an interrupted campaign left.

@@ -255,11 +255,16 @@ impl Stage {
         Ok(())
     }
 
-    /// After a disk failed: until everything can be saved once more, and nobody complains.
+    /// After a disk failed: until everything can be saved once more.
     pub(super) async fn saves_again(&self) -> Result<(), Failure> {
         let deadline = Instant::now() + PATIENCE;
-        self.until(deadline, "saving again", |status| status.warnings.is_empty()).await?;
-        self.save().await
+        while let Err(failure) = self.save().await {
+            if Instant::now() > deadline {
+                return Err(failure);
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+        Ok(())
     }
 
     /// Until nothing of the browser is left.

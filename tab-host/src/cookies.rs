@@ -148,11 +148,9 @@ impl Kept {
         if cookie.expires().is_some() {
             return None;
         }
-        let same_site = match cookie.same_site_policy() {
-            SameSitePolicy::Strict => 2,
-            SameSitePolicy::Lax => 1,
-            _ => 0,
-        };
+        let policies = [SameSitePolicy::None, SameSitePolicy::Lax, SameSitePolicy::Strict];
+        let policy = cookie.same_site_policy();
+        let same_site = policies.iter().position(|other| *other == policy).and_then(|place| place.try_into().ok());
         Some(Self {
             domain: cookie.domain()?.into(),
             path: cookie.path()?.into(),
@@ -160,7 +158,7 @@ impl Kept {
             value: cookie.value()?.into(),
             secure: cookie.is_secure(),
             http_only: cookie.is_http_only(),
-            same_site,
+            same_site: same_site.unwrap_or(0),
         })
     }
 

@@ -8,6 +8,7 @@
 )]
 
 use regen_tests::Browser;
+use regen_tests::window::Display;
 use tempfile::TempDir;
 
 /// Of the same seed, so that what fails here fails again.
@@ -64,4 +65,15 @@ fn a_scenario_is_carried_out_reported_and_held_to_its_budget() {
     assert!(wrong.code == 2 && wrong.message.contains("p95=800ms"), "{}", wrong.message);
     let wrong = regen().regen(&["chaos", "run", "/there/is/none.toml"]).unwrap_err();
     assert_eq!(wrong.code, 4, "{}", wrong.message);
+}
+
+#[test]
+fn the_window_dies_in_every_way_and_no_page_notices() {
+    let display = Display::start(1400, 900);
+    let browser = regen().with_variable("DISPLAY", &display.name());
+    let report = browser.json(&["chaos", "random", "--window", "--roles", "ui-shell", "--faults", "13"]);
+    assert_eq!((&report["holds"], &report["faults"]), (&true.into(), &13.into()), "{report:#}");
+    // The control: without a display there is no such campaign.
+    let none = regen().regen(&["chaos", "random", "--roles", "ui-shell", "--faults", "1"]).unwrap_err();
+    assert_eq!(none.code, 2, "{none:?}");
 }

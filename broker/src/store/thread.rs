@@ -39,7 +39,9 @@ impl Worker {
                     if let Err(error) = contained(|| self.write(open, job)) {
                         self.health.failed(&error);
                         tried = Instant::now();
-                        copies.take().map(Copies::abandon);
+                        if let Some(failed) = copies.take() {
+                            failed.abandon();
+                        }
                     }
                 }
                 (Some(_), None) => {}

@@ -103,6 +103,8 @@ pub(crate) async fn start_detached(browser: &BrowserOptions) -> Result<StatusRep
         if let Ok(mut client) = Client::connect(browser.profile.as_deref()).await
             && let Ok(status) = client.api.status(StatusRequest { memory: false }).await
         {
+            // Whoever starts many is left with none that nobody waited for.
+            std::thread::Builder::new().spawn(move || child.wait())?;
             return Ok(status.into_inner());
         }
         if let Some(status) = child.try_wait()? {

@@ -24,31 +24,25 @@ pub(super) fn damage(profile: &Path, step: &Step) -> Result<(), Failure> {
     // The same step does the same damage to the same file.
     let mut random = fastrand::Rng::with_seed(step.after_ms.wrapping_mul(31).wrapping_add(step.site as u64));
     let log = profile.join("store").join("db");
-    match step.fault {
-        Fault::TornRecord => tear(&log, &mut random)?,
+    let fault = step.fault;
+    if fault == Fault::TornRecord {
+        tear(&log, &mut random)?;
+    } else if fault == Fault::FlippedBit && step.site.is_multiple_of(2) {
+        flip(&log, &mut random)?;
+    } else if fault == Fault::FlippedBit {
         // Now one copy, now the other.
-        Fault::FlippedBit if step.site.is_multiple_of(2) => flip(&log, &mut random)?,
-        Fault::FlippedBit => {
-            let records = records(profile)?;
-            let record = random.choice(records).ok_or_else(|| Failure::Other("the store has no records".to_owned()))?;
-            flip(&record, &mut random)?;
+        let record = random.choice(records(profile)?);
+        flip(&record.ok_or_else(|| Failure::Other("the store has no records".to_owned()))?, &mut random)?;
+    } else if fault == Fault::ForeignVersion {
+        for record in records(profile)?.iter().filter(|_| random.bool()) {
+            rewrite(record, |bytes| bytes.get_mut(4).into_iter().for_each(|version| *version = 9))?;
         }
-        Fault::ForeignVersion => {
-            for record in records(profile)?.iter().filter(|_| random.bool()) {
-                rewrite(record, |bytes| bytes.get_mut(4).into_iter().for_each(|version| *version = 9))?;
-            }
+    } else if fault == Fault::OldVersion {
+        for record in records(profile)?.iter().filter(|record| !name(record).starts_with("cookies-")) {
+            rewrite(record, |bytes| to_version_1(bytes, name(record) == "meta"))?;
         }
-        Fault::OldVersion => {
-            for record in records(profile)? {
-                if name(&record).starts_with("cookies-") {
-                    continue;
-                }
-                rewrite(&record, |bytes| to_version_1(bytes, name(&record) == "meta"))?;
-            }
-            // What only this version writes is in sled too: the records in the files are all there is.
-            fs::remove_dir_all(profile.join("store"))?;
-        }
-        _ => {}
+        // What only this version writes is in sled too: the records in the files are all there is.
+        fs::remove_dir_all(profile.join("store"))?;
     }
     Ok(())
 }
@@ -124,9 +118,11 @@ pub(super) async fn disk_fails(
     error: &str,
     seen: impl Future<Output = Result<(), Failure>>,
 ) -> Result<(), Failure> {
-    let missing = |error: io::Error| match error.kind() {
-        io::ErrorKind::NotFound => Failure::Usage("strace is needed to let a disk fail: install strace".to_owned()),
-        _ => error.into(),
+    let missing = |error: io::Error| {
+        if error.kind() == io::ErrorKind::NotFound {
+            return Failure::Usage("strace is needed to let a disk fail: install strace".to_owned());
+        }
+        error.into()
     };
     let mut strace = strace(broker, error).spawn().map_err(missing)?;
     let deadline = Instant::now() + ATTACHED;

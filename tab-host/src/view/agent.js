@@ -79,21 +79,27 @@
   window.addEventListener("input", onEdit, true);
   window.addEventListener("change", onEdit, true);
 
+  let scrollTimer = 0;
+  const reportScroll = () => {
+    scrollTimer = 0;
+    post({ kind: "scroll", x: window.scrollX, y: window.scrollY });
+  };
   if (window === window.top) {
-    let scrollTimer = 0;
     window.addEventListener("scroll", () => {
-      if (scrollTimer) return;
-      scrollTimer = setTimeout(() => {
-        scrollTimer = 0;
-        post({ kind: "scroll", x: window.scrollX, y: window.scrollY });
-      }, 150);
+      if (!scrollTimer) scrollTimer = setTimeout(reportScroll, 150);
     }, { capture: true, passive: true });
   }
+  // A page that nobody sees has slow timers: what it has to say it says as it disappears.
+  document.addEventListener("visibilitychange", () => {
+    if (document.visibilityState !== "hidden") return;
+    if (formTimer) { clearTimeout(formTimer); reportForms(); }
+    if (scrollTimer) { clearTimeout(scrollTimer); reportScroll(); }
+  });
 
   // The tab-host asks for this before it takes a snapshot that must be of this very moment.
   globalThis.reportNow = () => {
     reportForms();
-    if (window === window.top) post({ kind: "scroll", x: window.scrollX, y: window.scrollY });
+    if (window === window.top) reportScroll();
   };
 
   // A file's bytes in base64, at once: the page may be gone in the next moment. Nothing when it cannot be read.

@@ -8,7 +8,8 @@ use regen_proto::control::v1::StatusReply;
 use regen_sandbox::policy::Policy;
 use regen_sandbox::verify;
 
-use super::stage::{Before, Footprint, Injected, Stage, reasons};
+use super::recovery::reasons;
+use super::stage::{Before, Footprint, Injected, Stage};
 use super::witness;
 
 /// Processes that are just ending or starting are looked at again until then.

@@ -3,6 +3,7 @@
 mod inject;
 mod invariants;
 mod plan;
+mod recovery;
 mod report;
 mod stage;
 mod store;

@@ -1,14 +1,13 @@
 //! The browser under test: started, filled with pages, looked at, and started again.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
-use regen_broker::crashes::{self, Crash};
 use regen_broker::options::BrowserOptions;
 use regen_proto::control::v1::{
-    GotoTabRequest, HistoryRequest, InputRequest, OpenTabRequest, QuitRequest, SessionAction, SessionRequest,
-    StatusReply, StatusRequest, TabRequest,
+    GotoTabRequest, InputRequest, OpenTabRequest, QuitRequest, SessionAction, SessionRequest, StatusReply,
+    StatusRequest, TabRequest,
 };
 use regen_proto::page::v1::{PointerAxis, PointerButton, PointerMotion, ToPage, TypeText, to_page};
 use regen_sandbox::verify;
@@ -22,23 +21,17 @@ use crate::launch;
 /// Where downloads go, in the campaign's own folder.
 const DOWNLOADS: &str = "downloads";
 /// Nothing takes longer than this to come back.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 /// How often the browser is looked at while something is awaited.
-const LOOK: Duration = Duration::from_millis(10);
+pub(super) const LOOK: Duration = Duration::from_millis(10);
 /// A change that is older than this is never lost.
-const KEPT_AFTER: Duration = Duration::from_secs(1);
+pub(super) const KEPT_AFTER: Duration = Duration::from_secs(1);
 /// A page that is seen ticks at least so often …
 const SEEN_TICKS: u64 = 3;
 /// … in this time.
 const SEEN: Duration = Duration::from_millis(300);
 /// Every so many faults somebody types and scrolls.
 const EDITS: usize = 5;
-/// So many deaths of one site within this time, and it waits for its user.
-const INTENSITY: usize = 3;
-const PERIOD: Duration = Duration::from_secs(60);
-/// A death is reported a little after it is counted.
-const REPORTED: Duration = Duration::from_secs(2);
-
 /// One site's tab, as its user left it.
 #[derive(Debug, Clone)]
 pub(super) struct Expected {
@@ -47,7 +40,7 @@ pub(super) struct Expected {
     pub(super) field: String,
     pub(super) scroll: i64,
     /// Deaths before this are forgiven: the browser was started, or its user has asked for the page, since.
-    forgiven: SystemTime,
+    pub(super) forgiven: SystemTime,
 }
 
 /// What was seen before a fault.
@@ -73,14 +66,6 @@ pub(super) struct Injected {
     pub(super) deaths: usize,
 }
 
-/// How it came back.
-#[derive(Debug, Clone)]
-pub(super) struct Recovered {
-    /// From the fault to everything being as it was; none where nothing was to happen, or the user had to act.
-    pub(super) time: Option<Duration>,
-    pub(super) how: String,
-}
-
 /// What must not grow.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Footprint {
@@ -90,10 +75,10 @@ pub(super) struct Footprint {
 }
 
 pub(super) struct Stage {
-    client: Client,
+    pub(super) client: Client,
     pub(super) server: Server,
     pub(super) expected: Vec<Expected>,
-    browser: BrowserOptions,
+    pub(super) browser: BrowserOptions,
     /// The browser is this command's own: its profile is gone afterwards.
     own: bool,
     folder: PathBuf,
@@ -316,171 +301,6 @@ impl Stage {
         }
     }
 
-    /// Waits until what the fault ended is back as it was.
-    pub(super) async fn recovered(&mut self, injected: &Injected, before: &Before) -> Result<Recovered, Failure> {
-        if injected.browser {
-            return self.restarted(injected).await;
-        }
-        let deadline = Instant::now() + PATIENCE;
-        if let Some((role, pid)) = &injected.daemon {
-            self.until(deadline, &format!("another {role}"), |status| {
-                status.processes.iter().any(|now| now.role == *role && now.pid != *pid && now.state == "ready")
-            })
-            .await?;
-        }
-        let mut asked = false;
-        for site in &injected.sites {
-            asked |= self.page_back(*site, before, deadline).await?;
-        }
-        if injected.daemon.as_ref().is_some_and(|(role, _)| role == "net-daemon") {
-            self.network_back(deadline).await?;
-        }
-        let nothing = injected.sites.is_empty() && injected.daemon.is_none();
-        let how = match (nothing, asked) {
-            (true, _) => "nothing died".to_owned(),
-            (false, true) => "sad tab, reloaded by the user".to_owned(),
-            (false, false) => "recovered".to_owned(),
-        };
-        Ok(Recovered { time: (!nothing && !asked).then(|| injected.at.elapsed()), how })
-    }
-
-    async fn until(&self, deadline: Instant, what: &str, holds: impl Fn(&StatusReply) -> bool) -> Result<(), Failure> {
-        while !holds(&self.status().await?) {
-            if Instant::now() > deadline {
-                return Err(Failure::Timeout(format!("{what} did not come")));
-            }
-            tokio::time::sleep(LOOK).await;
-        }
-        Ok(())
-    }
-
-    /// Until a page has been loaded anew and is as its user left it. Whether its user had to ask for it, as the rules allow.
-    async fn page_back(&mut self, site: usize, before: &Before, deadline: Instant) -> Result<bool, Failure> {
-        let (Some(expected), Some(old)) = (self.expected.get(site).cloned(), before.witnesses.get(site)) else {
-            return Ok(false);
-        };
-        let mut asked = false;
-        // Its user looks at it: a page that nobody sees takes its place in the text when it is seen.
-        self.client.api.clone().activate_tab(TabRequest { tab: expected.tab }).await?;
-        loop {
-            let status = self.status().await?;
-            let tab = status.tabs.iter().find(|tab| tab.id == expected.tab);
-            let tab = tab.ok_or_else(|| Failure::Other(format!("the tab of {} is gone", expected.url)))?;
-            if tab.state == "sad" && !asked {
-                let recent = SystemTime::now() - PERIOD - REPORTED;
-                let is_due = |deaths: &[Crash]| deaths.len() >= INTENSITY;
-                let deaths = self.reported(&tab.site, recent.max(expected.forgiven), is_due).await?;
-                if !is_due(&deaths) {
-                    let words = format!("{} is a sad tab before its time: {}", tab.url, tab.reason);
-                    return Err(Failure::Other(format!("{words}; before that: {}", reasons(&deaths))));
-                }
-                asked = true;
-                if let Some(expected) = self.expected.get_mut(site) {
-                    expected.forgiven = SystemTime::now();
-                }
-                let reload = HistoryRequest { tab: expected.tab, delta: 0, reload: true };
-                self.client.api.clone().history(reload).await?;
-            }
-            let now = self.witness(expected.tab).await;
-            if let Some(now) = &now
-                && now.token != old.token
-                && now.field == expected.field
-                && now.scroll == expected.scroll
-            {
-                return Ok(asked);
-            }
-            if Instant::now() > deadline {
-                let state = format!("{} {}", tab.state, tab.reason);
-                let wanted = format!("“{}” at {}", expected.field, expected.scroll);
-                let words = format!("{} did not come back as {wanted}: {now:?}, {state}", tab.url);
-                return Err(Failure::Timeout(words));
-            }
-            tokio::time::sleep(LOOK).await;
-        }
-    }
-
-    /// The same, as soon as they are as expected: a report is written a little after the death.
-    async fn reported(
-        &self,
-        site: &str,
-        since: SystemTime,
-        expected: impl Fn(&[Crash]) -> bool,
-    ) -> Result<Vec<Crash>, Failure> {
-        let deadline = Instant::now() + REPORTED;
-        loop {
-            let deaths = self.deaths(site, since)?;
-            if expected(&deaths) || Instant::now() > deadline {
-                return Ok(deaths);
-            }
-            tokio::time::sleep(LOOK).await;
-        }
-    }
-
-    /// The deaths of a site's process that the browser has reported since then.
-    pub(super) fn deaths(&self, site: &str, since: SystemTime) -> Result<Vec<Crash>, Failure> {
-        let (mut all, _) = crashes::list(self.profile())?;
-        all.retain(|crash| {
-            let time = humantime::parse_rfc3339(&crash.time);
-            crash.site.as_deref() == Some(site) && time.is_ok_and(|time| time >= since)
-        });
-        Ok(all)
-    }
-
-    /// Until every page has had an answer of its server.
-    async fn network_back(&self, deadline: Instant) -> Result<(), Failure> {
-        let mut orders = BTreeMap::new();
-        loop {
-            let mut without = Vec::new();
-            for expected in &self.expected {
-                let now = self.witness(expected.tab).await.map_or(0, |witness| witness.orders);
-                if now <= *orders.entry(expected.tab).or_insert(now) {
-                    without.push(expected.url.as_str());
-                }
-            }
-            if without.is_empty() {
-                return Ok(());
-            }
-            if Instant::now() > deadline {
-                return Err(Failure::Timeout(format!("no network for {}", without.join(", "))));
-            }
-            tokio::time::sleep(LOOK).await;
-        }
-    }
-
-    /// The browser is gone: everything of it must be, and the next one brings the session back.
-    async fn restarted(&mut self, injected: &Injected) -> Result<Recovered, Failure> {
-        self.client.wait_until_gone().await?;
-        launch::start_detached(&self.browser).await?;
-        self.client = Client::connect(self.browser.profile.as_deref()).await?;
-        let restore = SessionRequest { action: SessionAction::Restore.into(), ..SessionRequest::default() };
-        self.client.api.session(restore).await?;
-        let deadline = Instant::now() + PATIENCE;
-        let status = self.status().await?;
-        for expected in &mut self.expected {
-            let tab = status.tabs.iter().find(|tab| tab.url == expected.url);
-            let tab = tab.ok_or_else(|| Failure::Other(format!("the tab of {} did not come back", expected.url)))?;
-            expected.tab = tab.id;
-            expected.forgiven = SystemTime::now();
-        }
-        for expected in &self.expected {
-            self.client.api.activate_tab(TabRequest { tab: expected.tab }).await?;
-            loop {
-                let now = self.witness(expected.tab).await;
-                if now.as_ref().is_some_and(|now| now.field == expected.field && now.scroll == expected.scroll) {
-                    break;
-                }
-                if Instant::now() > deadline {
-                    let words = format!("{} did not come back as it was: {now:?}", expected.url);
-                    return Err(Failure::Timeout(words));
-                }
-                tokio::time::sleep(LOOK).await;
-            }
-        }
-        let time = Some(injected.at.elapsed());
-        self.baseline = Footprint::default();
-        Ok(Recovered { time, how: "restarted, and the session restored".to_owned() })
-    }
-
     /// What the broker and its launcher hold.
     pub(super) fn footprint(&self, status: &StatusReply) -> Result<Footprint, Failure> {
         let broker = status.broker.as_ref().map_or(0, |broker| broker.pid);
@@ -524,9 +344,4 @@ impl Stage {
         self.client.wait_until_gone().await?;
         Ok(std::fs::remove_dir_all(&self.folder)?)
     }
-}
-
-/// Why each of them died.
-pub(super) fn reasons(deaths: &[Crash]) -> String {
-    deaths.iter().map(|crash| format!("{} {}", crash.time, crash.reason)).collect::<Vec<_>>().join("; ")
 }

@@ -4,7 +4,8 @@
   const forms = "$FORMS";
   const [scrollX, scrollY] = "$SCROLL";
 
-  const GIVE_UP = Date.now() + 10000;
+  const PATIENCE = 10000;
+  const GIVE_UP = Date.now() + PATIENCE;
   let touched = false;
   for (const kind of ["wheel", "keydown", "pointerdown", "touchstart"]) {
     window.addEventListener(kind, (event) => { touched = touched || event.isTrusted; }, { capture: true, passive: true });
@@ -33,14 +34,28 @@
   };
   fillWhatIsThere();
 
+  // The engine puts back a position of its own, which may be an older one, when the page has loaded and is seen: being there
+  // once is not enough.
+  const SETTLED = 1000;
+  const isSeen = () => document.visibilityState === "visible";
+  let until = GIVE_UP;
+  let arrived = false;
   const scroll = () => {
-    if (touched || Date.now() > GIVE_UP) return;
-    if (Math.abs(window.scrollX - scrollX) <= 1 && Math.abs(window.scrollY - scrollY) <= 1) return;
-    window.scrollTo({ left: scrollX, top: scrollY, behavior: "instant" });
+    if (touched || Date.now() > until) return;
+    if (Math.abs(window.scrollX - scrollX) > 1 || Math.abs(window.scrollY - scrollY) > 1) {
+      window.scrollTo({ left: scrollX, top: scrollY, behavior: "instant" });
+    } else if (!arrived && document.readyState === "complete" && isSeen()) {
+      arrived = true;
+      until = Math.min(until, Date.now() + SETTLED);
+    }
     setTimeout(scroll, 100);
   };
   if (window === window.top && (scrollX || scrollY)) {
     scroll();
-    window.addEventListener("load", () => setTimeout(scroll, 50));
+    const whenSeen = () => {
+      until = Date.now() + PATIENCE;
+      scroll();
+    };
+    if (!isSeen()) document.addEventListener("visibilitychange", whenSeen, { once: true });
   }
 })();

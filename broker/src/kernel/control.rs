@@ -158,6 +158,8 @@ impl Kernel {
                 reply(answer, Ok(count));
             }
             Command::SaveChanged { answer } => {
+                // One that has just come back from a failure is told everything first.
+                self.look_after_store();
                 self.save_changed();
                 reply(answer, Ok(self.store.clone()));
             }

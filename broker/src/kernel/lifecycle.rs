@@ -348,6 +348,7 @@ impl Kernel {
         }
         self.write_coverage();
         self.audit.record("stopped", serde_json::json!({ "failed": self.failed }));
+        self.look_after_store();
         self.store.put_audit_head(self.audit.head().clone());
         self.save_changed();
         if let Err(why) = self.store.flush(!self.failed) {

@@ -56,6 +56,18 @@ fn kill_the_broker(browser: &Browser) {
     eventually("the broker to be gone", || (!is_alive(broker)).then_some(()));
 }
 
+/// Until the broker has a site's session cookies, and has put them into its store.
+fn wait_until_kept(browser: &Browser) {
+    let is_kept = |folder: &Path| {
+        let mut files = std::fs::read_dir(folder).into_iter().flatten().flatten();
+        files.any(|file| file.file_name().to_string_lossy().starts_with("cookies-"))
+    };
+    eventually("the session cookies to be kept", || {
+        let sessions = std::fs::read_dir(browser.profile().join("sessions")).ok()?;
+        sessions.flatten().any(|session| is_kept(&session.path())).then_some(())
+    });
+}
+
 /// Whether a file below a folder holds these bytes.
 fn holds(folder: &Path, needle: &str) -> bool {
     std::fs::read_dir(folder).unwrap().flatten().any(|entry| match entry.file_type() {
@@ -75,8 +87,7 @@ fn a_login_outlives_its_process_and_the_browser_and_only_its_own_site_has_it() {
     let both = format!("sid={SECRET}; theme=dark");
     eventually("the login to be kept", || (cookies_seen(&browser, tab, &site.url(1, "/a")) == both).then_some(()));
     let old = browser.pid_of_tab(tab);
-    // What a page's own process does not outlive, in every other browser: the death of any of its processes.
-    std::thread::park_timeout(std::time::Duration::from_secs(1));
+    wait_until_kept(&browser);
     browser.regen(&["kill", "tab", &tab.to_string()]).unwrap();
     eventually("another process", || (browser.pid_of_tab(tab) != old && browser.pid_of_tab(tab) != 0).then_some(()));
     browser.wait_for_state(tab, "ready");
@@ -243,7 +254,7 @@ fn the_key_is_in_the_secret_service_where_there_is_one() {
     assert!(!browser.profile().join("secret.key").exists());
     let tab = browser.open(&site.url(1, "/login"));
     eventually("the login", || cookies_seen(&browser, tab, &site.url(1, "/a")).starts_with("sid=").then_some(()));
-    std::thread::park_timeout(std::time::Duration::from_secs(1));
+    wait_until_kept(&browser);
     browser.regen(&["session", "save"]).unwrap();
     kill_the_broker(&browser);
     browser.start();

@@ -1,6 +1,7 @@
 //! The methods of `regen.control.v1.Browser`, each a question or two to the kernel.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use regen_proto::control::v1::browser_server::Browser;
@@ -87,7 +88,7 @@ fn saved_tab(tab: &SavedTab) -> TabInfo {
     }
 }
 
-fn no_session(session: u64, earlier: &[Saved]) -> Status {
+fn no_session(session: u64, earlier: &[Arc<Saved>]) -> Status {
     let words = match (session, earlier.first()) {
         (0, Some(newest)) => format!(
             "there is no earlier session that was not answered about; `regen session restore --session {}` brings back \
@@ -255,8 +256,13 @@ impl Browser for Control {
         }
         let is_asked_for = |tab: &&SavedTab| request.tabs.is_empty() || request.tabs.contains(&tab.id);
         let tabs = chosen.into_iter().flat_map(|saved| &saved.tabs).filter(is_asked_for).map(saved_tab).collect();
-        let sessions = earlier.iter().map(as_saved).collect();
-        Ok(Response::new(SessionReply { saved: chosen.map(as_saved), tabs, sessions, automatic: settings.restore }))
+        let sessions = earlier.iter().map(|saved| as_saved(saved)).collect();
+        Ok(Response::new(SessionReply {
+            saved: chosen.map(|saved| as_saved(saved)),
+            tabs,
+            sessions,
+            automatic: settings.restore,
+        }))
     }
 
     type LogsStream = Pin<Box<dyn Stream<Item = Result<LogLine, Status>> + Send>>;

@@ -1,6 +1,7 @@
 //! What the control API asks of the kernel. Each command carries the way to answer it.
 
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::time::Duration;
 
 use regen_proto::control::v1::{StatusReply, Tab as TabInfo};
@@ -61,7 +62,7 @@ pub enum Command {
     SignalRole { role: String, signal: Signal, answer: Answer<Vec<i32>> },
     SignalTab { tab: TabId, signal: Signal, answer: Answer<Vec<i32>> },
     SignalPid { pid: i32, signal: Signal, answer: Answer<Vec<i32>> },
-    Saved { answer: Answer<(Vec<Saved>, Settings)> },
+    Saved { answer: Answer<(Vec<Arc<Saved>>, Settings)> },
     AuditHead { answer: Answer<Head> },
     AnswerSession { what: AnswerSession, answer: Answer<usize> },
     SetRestores { restores: bool, answer: Answer<()> },

@@ -131,7 +131,7 @@ pub struct Kernel {
     /// What the user was last told about the store.
     store_trouble: Option<String>,
     /// Earlier sessions that can come back, newest first.
-    previous: Vec<Saved>,
+    previous: Vec<Arc<Saved>>,
     settings: Settings,
     secrets: &'static str,
     /// Session cookies, as each site's host has them: its next one gets them.
@@ -222,7 +222,7 @@ impl Kernel {
             audit_saved: 0,
             store: setup.store,
             store_trouble: None,
-            previous: setup.previous,
+            previous: setup.previous.into_iter().map(Arc::new).collect(),
             settings: setup.settings,
             secrets: setup.secrets,
             cookies: HashMap::new(),

@@ -1,6 +1,7 @@
 //! Earlier sessions: what is offered, what comes back, and when. And the cookies that live as long as a session.
 
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 
 use regen_proto::control::v1::SavedSession;
 use regen_proto::convert::{ForChild, MAX_COOKIES};
@@ -36,7 +37,7 @@ impl Kernel {
 
     /// The session that its user has not been asked about yet.
     pub(super) fn offered(&self) -> Option<&Saved> {
-        self.previous.first().filter(|saved| !saved.dismissed)
+        self.previous.first().map(Arc::as_ref).filter(|saved| !saved.dismissed)
     }
 
     /// Asks about an earlier session, where it ended without the user's wish.
@@ -48,7 +49,7 @@ impl Kernel {
 
     /// The user looks for an earlier session: the newest, whatever they answered before.
     pub(super) fn offer_again(&mut self) {
-        match self.previous.first().map(as_offer) {
+        match self.previous.first().map(|saved| as_offer(saved)) {
             Some(offer) => self.tell_window(shell_update::Body::SessionOffer(offer), Vec::new()),
             None => self.notice("info", "There is no earlier session."),
         }
@@ -59,16 +60,17 @@ impl Kernel {
         let Some(index) = self.previous.iter().position(|saved| saved.epoch == answer.session) else { return 0 };
         let is_wanted = |tab: &SavedTab| answer.restore && (answer.tabs.is_empty() || answer.tabs.contains(&tab.id));
         let Some(saved) = self.previous.get_mut(index) else { return 0 };
-        saved.dismissed = true;
+        Arc::make_mut(saved).dismissed = true;
+        let saved = Arc::clone(saved);
         let wanted: Vec<SavedTab> = saved.tabs.iter().filter(|tab| is_wanted(tab)).cloned().collect();
         let (count, is_all) = (wanted.len(), wanted.len() == saved.tabs.len());
         if count > 0 {
-            for cookies in saved.cookies.clone() {
+            for cookies in &saved.cookies {
                 if let Ok(site) = Site::parse(&cookies.site) {
                     let host = HostKey { site, workspace: cookies.workspace.clone() };
                     // What the running session knows is newer.
                     if !self.cookies.contains_key(&host) {
-                        self.keep_cookies(host, cookies.cookies);
+                        self.keep_cookies(host, cookies.cookies.clone());
                     }
                 }
             }

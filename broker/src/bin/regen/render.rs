@@ -57,6 +57,7 @@ pub(crate) fn status(status: &StatusReply, memory: bool, output: Output) {
     }
     let mode = if broker.headless { "headless" } else { "with a window" };
     println!("Regen {} · {mode} · up {} · {}", broker.version, uptime(broker.uptime_s), broker.profile);
+    println!("Session cookies are encrypted; the key is in {}", broker.secrets);
     if status.extra_ca > 0 {
         println!("{} certificate authorities were added to this profile (--extra-ca)", status.extra_ca);
     }

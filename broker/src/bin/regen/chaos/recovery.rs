@@ -4,15 +4,14 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime};
 
 use regen_broker::crashes::{self, Crash};
+use regen_broker::supervisor;
 use regen_proto::control::v1::{HistoryRequest, SessionAction, SessionRequest, StatusReply, TabRequest};
+use regen_proto::kernel::v1::Role;
 
 use super::stage::{Before, Footprint, Injected, LOOK, PATIENCE, Stage};
 use crate::client::{Client, Failure};
 use crate::launch;
 
-/// So many deaths of one site within this time, and it waits for its user.
-const INTENSITY: usize = 3;
-const PERIOD: Duration = Duration::from_secs(60);
 /// A death is reported a little after it is counted.
 const REPORTED: Duration = Duration::from_secs(2);
 
@@ -76,8 +75,9 @@ impl Stage {
             let tab = status.tabs.iter().find(|tab| tab.id == expected.tab);
             let tab = tab.ok_or_else(|| Failure::Other(format!("the tab of {} is gone", expected.url)))?;
             if tab.state == "sad" && !asked {
-                let recent = SystemTime::now() - PERIOD - REPORTED;
-                let is_due = |deaths: &[Crash]| deaths.len() >= INTENSITY;
+                let rules = supervisor::of(Role::TabHost);
+                let recent = SystemTime::now() - rules.period - REPORTED;
+                let is_due = |deaths: &[Crash]| deaths.len() >= rules.intensity;
                 let deaths = self.reported(&tab.site, recent.max(expected.forgiven), is_due).await?;
                 if !is_due(&deaths) {
                     let words = format!("{} is a sad tab before its time: {}", tab.url, tab.reason);

@@ -119,6 +119,17 @@ impl Browser {
         self.home.path().join("profile")
     }
 
+    /// The socket that the control API listens on.
+    #[must_use]
+    pub fn control_socket(&self) -> PathBuf {
+        let folders = std::fs::read_dir(self.home.path().join("regen")).expect("the runtime folder");
+        folders
+            .flatten()
+            .map(|folder| folder.path().join("control.sock"))
+            .find(|socket| socket.exists())
+            .expect("a socket")
+    }
+
     /// The home folder of this browser's user.
     #[must_use]
     pub fn user_home(&self) -> PathBuf {

@@ -2,17 +2,19 @@
 //! does what the name of its site tells it to.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a probe ends by panicking")]
 
-use std::os::fd::AsFd;
+use std::io::IoSlice;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::time::Duration;
 
 use prost::Message;
 use regen_proto::convert::{ForChild, FromChild};
 use regen_proto::kernel::v1::{
-    Empty, NavigationCommitted, PageEvent, Reply, Role, ShareBuffer, ToBroker, UserCommand, page_event, to_broker,
-    user_command,
+    Empty, NavigationCommitted, PageEvent, PutSnapshot, Reply, Role, ShareBuffer, ToBroker, UserCommand, page_event,
+    to_broker, user_command,
 };
 use regen_proto::kernel_channel::{KernelChannel, MAX_MESSAGE};
 use regen_proto::version;
+use rustix::fs::SealFlags;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
@@ -88,6 +90,58 @@ async fn misbehave(channel: &KernelChannel, how: &str) {
             // Harmless without a window; then it asks for answers that nobody gave.
             send(channel, to_broker::Body::Reply(Reply { request: 12_345, ..Reply::default() })).await;
         }
+        // Payloads that are not what they were announced as, or do not stay so.
+        "open-payload.test" => put_snapshot(channel, &memory(100, SealFlags::empty()), 100).await,
+        "shrinking-payload.test" => {
+            let memory = memory(100, SealFlags::GROW);
+            let ours = memory.try_clone().unwrap();
+            std::thread::spawn(move || {
+                loop {
+                    let _ = rustix::fs::ftruncate(&ours, 0);
+                }
+            });
+            put_snapshot(channel, &memory, 100).await;
+        }
+        "mapped-payload.test" => {
+            let memory = memory(100, SealFlags::SHRINK | SealFlags::GROW);
+            keep_mapped(&memory);
+            let sealed = rustix::fs::fcntl_add_seals(&memory, SealFlags::WRITE);
+            assert_eq!(sealed, Err(rustix::io::Errno::BUSY), "the kernel does not seal what can still be written");
+            put_snapshot(channel, &memory, 100).await;
+        }
+        "short-payload.test" => {
+            let finished = SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE | SealFlags::SEAL;
+            put_snapshot(channel, &memory(100, finished), 4000).await;
+        }
+        "pipe-payload.test" => {
+            put_snapshot(channel, &rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap().0, 100).await
+        }
+        "folder-payload.test" => put_snapshot(channel, &std::fs::File::open("/").unwrap().into(), 100).await,
+        // Descriptors on a connection that has no use for any.
+        "rights.test" => {
+            let grant = loop {
+                let mut datagram = channel.receive().await.unwrap();
+                if let Ok(ForChild::Grant(_)) = regen_proto::convert::from_broker(&datagram.bytes) {
+                    break datagram.descriptors.remove(0);
+                }
+            };
+            let spam = [null.as_raw_fd(); 250];
+            let mut sent = 0;
+            let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+            for byte in preface.iter().chain(std::iter::repeat(&0)).take(400) {
+                let rights = [nix::sys::socket::ControlMessage::ScmRights(&spam)];
+                let flags = nix::sys::socket::MsgFlags::MSG_NOSIGNAL;
+                let one = [*byte];
+                match nix::sys::socket::sendmsg::<()>(grant.as_raw_fd(), &[IoSlice::new(&one)], &rights, flags, None) {
+                    Ok(_) => sent += spam.len(),
+                    Err(_) => break,
+                }
+            }
+            // Said by the title of whatever tab this is.
+            for tab in 0..50 {
+                send(channel, event(tab, page_event::Body::Title(format!("{sent} sent")))).await;
+            }
+        }
         "nopidfd.test" => {
             let helper = regen_proto::kernel::v1::HelperStarted { name: "liar".into() };
             let bytes = ToBroker { body: Some(to_broker::Body::Helper(helper)) }.encode_to_vec();
@@ -122,6 +176,30 @@ async fn misbehave(channel: &KernelChannel, how: &str) {
         "silent.test" => {}
         other => panic!("nobody told me what “{other}” means"),
     }
+}
+
+/// A memfd with these seals.
+fn memory(size: u64, seals: SealFlags) -> OwnedFd {
+    let memory = rustix::fs::memfd_create("x", rustix::fs::MemfdFlags::ALLOW_SEALING).unwrap();
+    rustix::fs::ftruncate(&memory, size).unwrap();
+    if !seals.is_empty() {
+        rustix::fs::fcntl_add_seals(&memory, seals).unwrap();
+    }
+    memory
+}
+
+async fn put_snapshot(channel: &KernelChannel, payload: &OwnedFd, payload_size: u64) {
+    let put = PutSnapshot { tab: 1, snapshot: None, payload_size };
+    let bytes = ToBroker { body: Some(to_broker::Body::PutSnapshot(put)) }.encode_to_vec();
+    drop(channel.send(&bytes, &[payload.as_fd()]).await);
+}
+
+#[expect(unsafe_code, reason = "a mapping that can be written")]
+fn keep_mapped(memory: &OwnedFd) {
+    use rustix::mm::{MapFlags, ProtFlags, mmap};
+    // SAFETY: a fresh mapping at an address of the kernel's choice, which nothing here reads or writes.
+    unsafe { mmap(std::ptr::null_mut(), 4096, ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED, memory, 0) }
+        .unwrap();
 }
 
 #[expect(unsafe_code, reason = "the number is what the oversized write needs")]

@@ -7,8 +7,12 @@
     reason = "a test fails by panicking"
 )]
 
+use std::io::{IoSlice, Read};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::symlink;
+use std::os::unix::net::UnixStream;
 
+use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 use regen_tests::process::is_alive;
 use regen_tests::{Browser, eventually, programs, programs_with};
 use tempfile::TempDir;
@@ -88,6 +92,76 @@ fn a_lying_favicon_ends_its_sender() {
 #[test]
 fn a_descriptor_that_is_no_process_ends_its_sender() {
     is_killed_for("nopidfd.test", "no process of its own", "oversized");
+}
+
+#[test]
+fn a_payload_that_can_still_be_written_ends_its_sender() {
+    is_killed_for("open-payload.test", "not sealed", "oversized");
+}
+
+#[test]
+fn a_payload_that_shrinks_while_it_is_read_ends_its_sender() {
+    is_killed_for("shrinking-payload.test", "not sealed", "oversized");
+}
+
+#[test]
+fn a_payload_that_its_sender_keeps_mapped_ends_it() {
+    is_killed_for("mapped-payload.test", "not sealed", "oversized");
+}
+
+#[test]
+fn a_payload_that_is_shorter_than_announced_ends_its_sender() {
+    is_killed_for("short-payload.test", "of 100 bytes, announced as 4000", "oversized");
+}
+
+#[test]
+fn a_payload_that_is_a_pipe_ends_its_sender() {
+    is_killed_for("pipe-payload.test", "a snapshot that cannot be read", "oversized");
+}
+
+#[test]
+fn a_payload_that_is_a_folder_ends_its_sender() {
+    is_killed_for("folder-payload.test", "a snapshot that cannot be read", "oversized");
+}
+
+#[test]
+fn descriptors_on_a_granted_connection_reach_nobody() {
+    let (_folder, browser) = hostile();
+    let net = browser.pids_of("net-daemon");
+    let open = || std::fs::read_dir(format!("/proc/{}/fd", net[0])).unwrap().count();
+    let before = open();
+    let tab = browser.json(&["tab", "open", "http://rights.test/"])["id"].as_u64().unwrap();
+    let title = eventually("its confession", || {
+        browser.tab(tab)["title"].as_str().filter(|title| title.ends_with(" sent")).map(str::to_owned)
+    });
+    let sent: u64 = title.trim_end_matches(" sent").parse().unwrap();
+    assert!(sent >= 250 * 24, "the whole preface went out: {sent}");
+    // The control: the connection is open at both ends, so what it brought would show.
+    eventually("what it brought to be closed", || (open() <= before + 2).then_some(()));
+    assert_eq!(browser.pids_of("net-daemon"), net, "and nobody was hurt");
+}
+
+#[test]
+fn descriptors_on_the_control_socket_reach_nobody() {
+    let browser = Browser::headless();
+    let open = || std::fs::read_dir(format!("/proc/{}/fd", browser.broker())).unwrap().count();
+    let before = open();
+    let socket = UnixStream::connect(browser.control_socket()).unwrap();
+    let null = std::fs::File::open("/dev/null").unwrap();
+    let spam = [null.as_raw_fd(); 250];
+    let mut sent = 0;
+    for byte in b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" {
+        let (one, rights) = ([*byte], [ControlMessage::ScmRights(&spam)]);
+        sent +=
+            sendmsg::<()>(socket.as_raw_fd(), &[IoSlice::new(&one)], &rights, MsgFlags::MSG_NOSIGNAL, None).unwrap();
+    }
+    assert_eq!(sent, 24);
+    // The broker has read them all when it answers on the same connection; commands of the harness come and go meanwhile.
+    let mut settings = [0; 9];
+    (&socket).read_exact(&mut settings).unwrap();
+    assert_eq!(settings[3], 4, "SETTINGS is what a server says first");
+    eventually("what it brought to be closed", || (open() < before + 10).then_some(()));
+    assert_eq!(browser.status()["tabs"].as_array().unwrap().len(), 1, "it still answers");
 }
 
 #[test]

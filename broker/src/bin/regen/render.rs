@@ -3,10 +3,16 @@
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use clap::builder::styling::{AnsiColor, Style};
 use regen_proto::control::v1::{Process, SavedSession, ScreenshotReply, SessionAction, SessionReply, StatusReply, Tab};
 use serde_json::{Value, json};
 
 use crate::arguments::Output;
+
+/// What works, but less well than it should. Colours only reach terminals, and none where `NO_COLOR` is set.
+pub(crate) const CAUTION: Style = AnsiColor::Yellow.on_default();
+/// What is not as it must be.
+pub(crate) const WRONG: Style = AnsiColor::Red.on_default().bold();
 
 pub(crate) fn print_json(value: &Value) {
     println!("{value:#}");
@@ -62,7 +68,7 @@ pub(crate) fn status(status: &StatusReply, memory: bool, output: Output) {
         println!("{} certificate authorities were added to this profile (--extra-ca)", status.extra_ca);
     }
     for warning in &status.warnings {
-        println!("! {warning}");
+        anstream::println!("{CAUTION}! {warning}{CAUTION:#}");
     }
     println!("\n{:>8}  {:<13} {:<9} {:>8} {:>9}  SITE", "PID", "ROLE", "STATE", "RESTARTS", "MEMORY");
     for process in &status.processes {

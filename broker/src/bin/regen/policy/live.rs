@@ -10,7 +10,7 @@ use serde_json::json;
 use super::role_policy;
 use crate::arguments::Output;
 use crate::client::Failure;
-use crate::render::print_json;
+use crate::render::{CAUTION, WRONG, print_json};
 
 pub(super) fn verified(status: &StatusReply, only: Option<i32>, output: Output) -> Result<ExitCode, Failure> {
     let broker = status.broker.as_ref().map_or(0, |broker| broker.pid);
@@ -56,12 +56,19 @@ fn print_report(report: &Report) {
     let kinds: Vec<String> = report.descriptors.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
     println!("{} {} {}", report.role, report.pid, report.program);
     for check in &report.checks {
-        let mark = if check.holds { "ok   " } else { "DRIFT" };
-        let wanted = if check.holds { String::new() } else { format!("   (wanted: {})", check.wanted) };
-        println!("  {mark} {:<36} {}{wanted}", check.name, check.found);
+        if check.holds {
+            println!("  ok    {:<36} {}", check.name, check.found);
+        } else {
+            anstream::println!(
+                "  {WRONG}DRIFT{WRONG:#} {:<36} {}   (wanted: {})",
+                check.name,
+                check.found,
+                check.wanted
+            );
+        }
     }
     if let Some(lacks) = &report.lacks {
-        println!("  lacks {:<36} {lacks}", "optional");
+        anstream::println!("  {CAUTION}lacks{CAUTION:#} {:<36} {CAUTION}{lacks}{CAUTION:#}", "optional");
     }
     println!("        {:<36} {}\n", "open descriptors", kinds.join(", "));
 }

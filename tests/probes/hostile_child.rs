@@ -6,6 +6,7 @@ use std::io::IoSlice;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::time::Duration;
 
+use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 use prost::Message;
 use regen_proto::convert::{ForChild, FromChild};
 use regen_proto::kernel::v1::{
@@ -128,14 +129,18 @@ async fn misbehave(channel: &KernelChannel, how: &str) {
             let spam = [null.as_raw_fd(); 250];
             let mut sent = 0;
             let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-            for byte in preface.iter().chain(std::iter::repeat(&0)).take(400) {
-                let rights = [nix::sys::socket::ControlMessage::ScmRights(&spam)];
-                let flags = nix::sys::socket::MsgFlags::MSG_NOSIGNAL;
-                let one = [*byte];
-                match nix::sys::socket::sendmsg::<()>(grant.as_raw_fd(), &[IoSlice::new(&one)], &rights, flags, None) {
-                    Ok(_) => sent += spam.len(),
-                    Err(_) => break,
+            'spam: for byte in preface.iter().chain(std::iter::repeat(&0)).take(400) {
+                let (one, rights) = ([*byte], [ControlMessage::ScmRights(&spam)]);
+                let send =
+                    || sendmsg::<()>(grant.as_raw_fd(), &[IoSlice::new(&one)], &rights, MsgFlags::MSG_NOSIGNAL, None);
+                // Too many in flight, until the other end has thrown some away.
+                while let Err(error) = send() {
+                    if error != nix::errno::Errno::ETOOMANYREFS {
+                        break 'spam;
+                    }
+                    std::thread::yield_now();
                 }
+                sent += spam.len();
             }
             // Said by the title of whatever tab this is.
             for tab in 0..50 {

@@ -5,7 +5,7 @@ use regen_proto::convert::{ForChild, FromChild};
 use regen_proto::kernel::v1::Role;
 
 fn main() -> anyhow::Result<()> {
-    regen_runtime::log();
+    regen_runtime::begin();
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(run())
 }
 

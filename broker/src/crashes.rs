@@ -2,15 +2,22 @@
 //! never sent anywhere, and the oldest go first.
 
 use std::collections::VecDeque;
+use std::io::Write;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 use std::{fs, io};
 
+use regen_runtime::read_sealed;
 use serde::{Deserialize, Serialize};
 
 /// So many are kept.
 const KEPT: usize = 100;
+/// Of those, so many with their minidumps, which are a thousand times as large.
+const KEPT_MINIDUMPS: usize = 20;
+/// What a minidump may have, in bytes; the dumper makes smaller ones.
+const LARGEST_MINIDUMP: u64 = 16 << 20;
 /// Lines of a child's own log that go into its report: a panic's backtrace is long.
 const LINES: usize = 200;
 
@@ -45,7 +52,7 @@ pub struct Crash {
     pub resources: Resources,
     /// The last lines that it said.
     pub log: Vec<String>,
-    /// Where its memory is, or why it is nowhere.
+    /// The name of its minidump beside the report, or `none: ` and why.
     pub minidump: String,
     /// What died.
     pub build: String,
@@ -111,34 +118,70 @@ impl Crash {
         self
     }
 
+    /// Takes what the child's dumper has left, if it has.
+    #[must_use]
+    pub fn dumped(&mut self, dumper: Option<&OwnedFd>) -> Option<Vec<u8>> {
+        let left = dumper.and_then(|dumper| regen_sandbox::sys::receive_descriptor(dumper).ok().flatten());
+        let Some(memory) = left else {
+            self.minidump = match (self.signal, self.exit_code) {
+                (Some(9), _) => "none: a process that is killed has no time for one",
+                (Some(_), _) => "none: its dumper has left none, see its last words",
+                (None, Some(_)) => "none: it ended by itself",
+                (None, None) => "none: it never ran",
+            }
+            .to_owned();
+            return None;
+        };
+        let size = rustix::fs::fstat(&memory).map_or(0, |stat| u64::try_from(stat.st_size).unwrap_or(0));
+        match read_sealed(&memory, size, LARGEST_MINIDUMP) {
+            Ok(dump) => {
+                self.minidump = format!("{}.dmp", self.id);
+                Some(dump)
+            }
+            Err(error) => {
+                self.minidump = format!("none: {error}");
+                None
+            }
+        }
+    }
+
     /// Puts it on disk, and lets the oldest go.
     ///
     /// # Errors
     /// When the disk refuses.
-    pub fn write(&self, profile: &Path) -> io::Result<()> {
-        use std::os::unix::fs::OpenOptionsExt;
+    pub fn write(&self, profile: &Path, minidump: Option<&[u8]>) -> io::Result<()> {
         let folder = folder(profile);
         fs::create_dir_all(&folder)?;
-        let path = folder.join(format!("{}.json", self.id));
-        let file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
-        serde_json::to_writer_pretty(file, self).map_err(io::Error::other)?;
-        let names = names(&folder)?;
-        for old in names.iter().take(names.len().saturating_sub(KEPT)) {
-            fs::remove_file(folder.join(old))?;
+        if let Some(minidump) = minidump {
+            create(&folder.join(&self.minidump))?.write_all(minidump)?;
+        }
+        serde_json::to_writer_pretty(create(&folder.join(format!("{}.json", self.id)))?, self)
+            .map_err(io::Error::other)?;
+        for (extension, kept) in [("json", KEPT), ("dmp", KEPT_MINIDUMPS)] {
+            let names = names(&folder, extension)?;
+            for old in names.iter().take(names.len().saturating_sub(kept)) {
+                fs::remove_file(folder.join(old))?;
+            }
         }
         Ok(())
     }
 }
 
-/// Reports by name, oldest first.
-fn names(folder: &Path) -> io::Result<Vec<String>> {
+/// For its owner's eyes only: it has what pages and programs said.
+fn create(path: &Path) -> io::Result<fs::File> {
+    use std::os::unix::fs::OpenOptionsExt;
+    fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)
+}
+
+/// Files of one kind by name, oldest first.
+fn names(folder: &Path, extension: &str) -> io::Result<Vec<String>> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(error),
     };
     let mut names: Vec<String> = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect();
-    names.retain(|name| Path::new(name).extension().is_some_and(|extension| extension == "json"));
+    names.retain(|name| Path::new(name).extension().is_some_and(|its| its == extension));
     names.sort();
     Ok(names)
 }
@@ -150,11 +193,16 @@ fn names(folder: &Path) -> io::Result<Vec<String>> {
 pub fn list(profile: &Path) -> io::Result<(Vec<Crash>, Vec<String>)> {
     let (folder, mut unreadable) = (folder(profile), Vec::new());
     let mut all = Vec::new();
-    for name in names(&folder)? {
-        let read =
-            fs::read(folder.join(&name)).and_then(|bytes| serde_json::from_slice(&bytes).map_err(io::Error::other));
+    for name in names(&folder, "json")? {
+        let read = fs::read(folder.join(&name))
+            .and_then(|bytes| serde_json::from_slice::<Crash>(&bytes).map_err(io::Error::other));
         match read {
-            Ok(crash) => all.push(crash),
+            Ok(mut crash) => {
+                if !crash.minidump.starts_with("none: ") && !folder.join(&crash.minidump).exists() {
+                    crash.minidump = format!("none: only the last {KEPT_MINIDUMPS} are kept");
+                }
+                all.push(crash);
+            }
             Err(error) => unreadable.push(format!("{name}: {error}")),
         }
     }
@@ -174,12 +222,16 @@ mod tests {
             let mut crash = Crash::now("tab-host", n).ended(Some(11));
             crash.id = format!("{n:04}");
             crash.log = tail.lines();
-            crash.write(profile.path()).unwrap();
+            crash.minidump = format!("{}.dmp", crash.id);
+            crash.write(profile.path(), Some(b"MDMP")).unwrap();
         }
         fs::write(folder(profile.path()).join("9999.json"), "{").unwrap();
         let (all, unreadable) = list(profile.path()).unwrap();
         assert_eq!((all.len(), unreadable.len()), (KEPT, 1));
         assert_eq!((all[0].id.as_str(), all[0].signal, all[0].exit_code), ("0003", Some(11), None));
+        assert_eq!(all[0].minidump, "none: only the last 20 are kept");
+        assert_eq!(all[KEPT - 1].minidump, format!("{}.dmp", all[KEPT - 1].id));
+        assert_eq!(names(&folder(profile.path()), "dmp").unwrap().len(), KEPT_MINIDUMPS);
         assert_eq!((all[0].log.len(), all[0].log[0].as_str()), (LINES, "line 5"));
         assert_eq!(Crash::now("x", 1).ended(Some(3 << 8)).exit_code, Some(3));
     }

@@ -27,7 +27,7 @@ struct Served {
 }
 
 fn main() -> anyhow::Result<()> {
-    regen_runtime::log();
+    regen_runtime::begin();
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(run())
 }
 

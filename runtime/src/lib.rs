@@ -1,13 +1,15 @@
-//! What every child does first: adopt its one inherited descriptor, say Hello, and serve the kernel channel.
+//! What every child does first: adopt what it inherited, say Hello, and serve the kernel channel.
 //!
-//! A child must not open anything before [`adopt`]. It never outlives its channel: when the broker is gone,
+//! A child must not open anything before [`begin`] and [`adopt`]. It never outlives its channel: when the broker is gone,
 //! [`Kernel::receive`] says so and the child ends.
 
+mod crash;
 mod sealed;
 
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::sync::Arc;
 
+pub use crash::show_crashes_of_helper;
 pub use sealed::{MappedBytes, Sealed, read_sealed};
 
 use regen_proto::convert::{self, ForChild, FromChild};
@@ -39,8 +41,10 @@ pub enum RuntimeError {
 #[derive(Debug, Clone)]
 pub struct Kernel(Arc<KernelChannel>);
 
-/// Sets up logging (to stderr, which the broker reads) and says what panicked before the process ends.
-pub fn log() {
+/// Sets up logging (to stderr, which the broker reads), says what panicked before the process ends, and shows a crash to the
+/// dumper. Must be called before anything is opened.
+pub fn begin() {
+    crash::show_crashes();
     let filter = tracing_subscriber::EnvFilter::new("info,smithay=warn");
     tracing_subscriber::fmt()
         .with_env_filter(filter)

@@ -15,13 +15,17 @@ use serde::{Deserialize, Serialize};
 use crate::policy::{Guest, Mode, Policy, PolicyError};
 use crate::sys::{self, Cloned};
 
-/// Where the jail finds its descriptors. The role inherits only the first.
+/// Where the jail finds its descriptors. The role inherits only the first, and its connection to the dumper.
 pub const CHANNEL: RawFd = 3;
 /// The launcher's go-ahead: readable once the id maps are written.
 pub const GO: RawFd = 4;
+/// In the role: where it tells its dumper that it crashes. Its number was the go-ahead's.
+pub const DUMPER: RawFd = 4;
+/// The same, for the engine's helpers, which inherit nothing.
+pub const DUMPER_PATH: &str = "/regen/dumper";
 /// How the role ended, written by the jail.
 pub const REPORT: RawFd = 5;
-/// Where the role's filter sends its listener, for the broker.
+/// Where the role's filter sends its listener, for the broker; and the dumper its minidump.
 pub const LISTENER: RawFd = 6;
 
 /// The user id inside every sandbox.
@@ -120,9 +124,7 @@ pub fn outside_id(role: &str) -> u32 {
     if own != 0 {
         return own;
     }
-    let offset = ["tab-host", "net-daemon", "agent-daemon", "ui-shell", "agent-worker", "dumper"]
-        .iter()
-        .position(|r| *r == role);
+    let offset = ["tab-host", "net-daemon", "agent-daemon", "ui-shell", "agent-worker"].iter().position(|r| *r == role);
     OUTSIDE_BASE + offset.and_then(|o| u32::try_from(o).ok()).unwrap_or(99)
 }
 

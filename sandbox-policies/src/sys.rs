@@ -70,6 +70,25 @@ pub fn fork() -> io::Result<Option<i32>> {
     }
 }
 
+/// Leaves these namespaces for fresh ones.
+///
+/// # Errors
+/// When the right is missing, or a limit was reached.
+pub fn unshare(namespaces: &[Namespace]) -> io::Result<()> {
+    let flags = namespaces.iter().fold(0, |all, namespace| all | clone_flag(*namespace));
+    // SAFETY: takes a number; no file table or address space is unshared.
+    check(unsafe { libc::unshare(flags) }.into()).map(drop)
+}
+
+/// Sends a signal to one thread of a process.
+///
+/// # Errors
+/// When it is gone, or is somebody else's.
+pub fn signal_thread(process: i32, thread: i32, signal: u32) -> io::Result<()> {
+    // SAFETY: takes numbers.
+    check(unsafe { libc::syscall(libc::SYS_tgkill, process, thread, signal) }).map(drop)
+}
+
 /// Applies mount flags to a whole mount tree.
 ///
 /// # Errors

@@ -98,10 +98,11 @@ pub fn verify(policy: &Policy, pid: i32, broker: i32) -> io::Result<Report> {
     };
     check("Seccomp", process.field("Seccomp").to_owned(), "2".to_owned());
     // The launcher's filter is above every child's.
-    let filters = if policy.is_jailed() || policy.role == "jail" { "2" } else { "1" };
+    let is_inside = policy.is_jailed() || ["jail", "dumper"].contains(&policy.role.as_str());
+    let filters = if is_inside { "2" } else { "1" };
     check("Seccomp_filters", process.field("Seccomp_filters").to_owned(), filters.to_owned());
     check("NoNewPrivs", process.field("NoNewPrivs").to_owned(), "1".to_owned());
-    if policy.is_jailed() || policy.role == "jail" {
+    if is_inside {
         for set in ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"] {
             check(set, process.field(set).trim_start_matches('0').to_owned(), String::new());
         }
@@ -116,6 +117,10 @@ pub fn verify(policy: &Policy, pid: i32, broker: i32) -> io::Result<Report> {
     }
     if policy.is_jailed() {
         checks.extend(jailed(policy, &process, broker)?);
+    }
+    if policy.role == "dumper" {
+        checks.push(leaves_its_role(&process)?);
+        checks.extend(limits(policy, &process)?);
     }
     if policy.role != "broker" {
         let (found, wanted) = (descent(&process, broker), "the broker or its children");
@@ -183,6 +188,28 @@ fn jailed(policy: &Policy, process: &Process, broker: i32) -> io::Result<Vec<Che
     checks.push(mounts(policy, process)?);
     checks.extend(limits(policy, process)?);
     Ok(checks)
+}
+
+/// A dumper has neither the network of the role that it starts beside, nor a file that can be written to.
+fn leaves_its_role(process: &Process) -> io::Result<Check> {
+    let mut kept = Vec::new();
+    for namespace in [Namespace::Net, Namespace::Mount] {
+        let file = format!("ns/{}", namespace.file());
+        if process.link(&file)? == fs::read_link(format!("/proc/{}/{file}", process.parent()))?.to_string_lossy() {
+            kept.push(format!("the role's {} namespace", namespace.file()));
+        }
+    }
+    for line in process.file("mountinfo")?.lines() {
+        let fields: Vec<&str> = line.split(' ').collect();
+        let (Some(place), Some(options)) = (fields.get(4), fields.get(5)) else { continue };
+        let is_harmless = *place == "/proc" || place.starts_with("/dev/");
+        if !is_harmless && options.split(',').any(|option| option == "rw") {
+            kept.push((*place).to_owned());
+        }
+    }
+    let (wanted, found) = ("nothing of the role's", kept.join(", "));
+    let found = if found.is_empty() { wanted.to_owned() } else { found };
+    Ok(Check { name: "keeps", holds: found == wanted, found, wanted: wanted.to_owned() })
 }
 
 /// Its id in its own PID namespace.
@@ -318,13 +345,25 @@ pub fn jail_of(pid: i32) -> io::Result<i32> {
 /// The process that started a jail.
 ///
 /// # Errors
-/// When the process has ended.
+/// When there is no `/proc`.
 pub fn launcher_of(broker: i32) -> io::Result<Option<i32>> {
+    child_of(broker, "regen-broker")
+}
+
+/// The process that will look at a role's memory, should it crash. Gone once it has.
+///
+/// # Errors
+/// When there is no `/proc`.
+pub fn dumper_of(jail: i32) -> io::Result<Option<i32>> {
+    child_of(jail, "regen-jail")
+}
+
+fn child_of(parent: i32, name: &str) -> io::Result<Option<i32>> {
     for entry in fs::read_dir("/proc")?.flatten() {
         let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else { continue };
         // A process that ended meanwhile is not it.
         let Ok(process) = Process::read(pid) else { continue };
-        if process.parent() == broker && process.field("Name") == "regen-broker" {
+        if process.parent() == parent && process.field("Name") == name {
             return Ok(Some(pid));
         }
     }

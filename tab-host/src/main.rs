@@ -18,7 +18,7 @@ use regen_proto::kernel::v1::Role;
 use regen_proto::site::Site;
 
 fn main() -> anyhow::Result<()> {
-    regen_runtime::log();
+    regen_runtime::begin();
     lean::without_graphics_driver();
     prepare_folders()?;
     let link = link::start(Role::TabHost)?;

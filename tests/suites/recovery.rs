@@ -303,3 +303,50 @@ fn a_page_that_loops_is_no_hung_host_and_its_user_may_stop_it() {
     browser.regen(&["tab", "reload", &tab.to_string()]).unwrap();
     browser.wait_for_text(tab, "click me");
 }
+
+#[test]
+fn a_crash_leaves_a_minidump_and_a_kill_says_why_it_leaves_none() {
+    use minidump::{Minidump, MinidumpException, MinidumpModuleList, MinidumpThreadList, Module};
+    let site = site();
+    let browser = Browser::headless();
+    let tab = browser.open(&site.url(2, "/second"));
+    let reports = |count: usize| {
+        eventually("the reports", || {
+            Some(browser.json(&["crashes", "list"])).filter(|all| all.as_array().is_some_and(|all| all.len() == count))
+        })
+    };
+    let file = browser.profile().join("memory.dmp");
+    let export = || browser.regen(&["crashes", "export", "last", "--minidump", "-o", file.to_str().unwrap()]);
+    let helper = |name: &str| {
+        let status = browser.status();
+        let hosts = status["processes"].as_array().unwrap().clone();
+        let helpers = hosts.iter().flat_map(|host| host["helpers"].as_array().unwrap().clone());
+        let found = helpers.into_iter().find(|helper| helper["name"].as_str().unwrap().starts_with(name)).unwrap();
+        i32::try_from(found["pid"].as_i64().unwrap()).unwrap()
+    };
+    let net_daemon = || browser.daemon("net-daemon");
+    let web_process = || helper("WebKitWebProces");
+    let victims: [(&dyn Fn() -> i32, Signal, u32, &str); 3] = [
+        (&net_daemon, Signal::SEGV, 11, "regen-net-daemon"),
+        (&web_process, Signal::ABORT, 6, "libwebkit2gtk"),
+        (&web_process, Signal::SEGV, 11, "libregen_page_agent"),
+    ];
+    for (count, (victim, by, number, module)) in victims.into_iter().enumerate() {
+        signal(victim(), by);
+        reports(count + 1);
+        export().unwrap();
+        let dump = Minidump::read_path(&file).unwrap();
+        let exception = dump.get_stream::<MinidumpException<'_>>().unwrap();
+        assert_eq!(exception.raw.exception_record.exception_code, number);
+        let threads = dump.get_stream::<MinidumpThreadList<'_>>().unwrap();
+        assert!(threads.get_thread(exception.get_crashing_thread_id()).is_some());
+        let modules = dump.get_stream::<MinidumpModuleList>().unwrap();
+        assert!(modules.iter().any(|its| its.code_file().contains(module)), "{module}");
+        browser.wait_for_state(tab, "ready");
+    }
+    signal(browser.pid_of_tab(tab), Signal::KILL);
+    let last = reports(4)[3].clone();
+    assert_eq!(last["minidump"], "none: a process that is killed has no time for one");
+    let refused = export().unwrap_err();
+    assert!(refused.code == 4 && refused.message.contains("no time for one"), "{refused:?}");
+}

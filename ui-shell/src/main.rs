@@ -15,7 +15,7 @@ mod window;
 use std::rc::Rc;
 
 fn main() -> anyhow::Result<()> {
-    regen_runtime::log();
+    regen_runtime::begin();
     for name in ["HOME", "XDG_RUNTIME_DIR", "XDG_CACHE_HOME"] {
         if let Some(path) = std::env::var_os(name) {
             std::fs::create_dir_all(path)?;

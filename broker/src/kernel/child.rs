@@ -78,6 +78,8 @@ pub(crate) struct Child {
     pub(crate) born: Instant,
     /// Its last words.
     pub(crate) tail: Tail,
+    /// Where its minidump arrives.
+    pub(crate) dumper: Option<OwnedFd>,
     /// As it was last looked at.
     pub(crate) resources: Resources,
     /// The last system call that it was refused.

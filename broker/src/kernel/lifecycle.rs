@@ -91,6 +91,7 @@ impl Kernel {
                 refused: None,
                 born: Instant::now(),
                 tail,
+                dumper: None,
                 resources: Resources::default(),
             },
         );
@@ -137,6 +138,8 @@ impl Kernel {
                     known.jail = jail;
                     let policy = self.policies.get(role_name(known.role));
                     if let (Some(listener), Some(policy)) = (listener, policy) {
+                        // What arrives after the listener is the minidump; it is looked at when the child is dead.
+                        known.dumper = listener.try_clone().ok();
                         let manner = match &self.coverage {
                             Some(coverage) if self.is_watched(&policy.role) => Manner::Watched(Arc::clone(coverage)),
                             _ => Manner::Paced,
@@ -282,11 +285,10 @@ impl Kernel {
                 crashes_before: before,
                 lived_s: child.born.elapsed().as_secs_f64(),
                 resources: child.resources,
-                minidump: "none: no process writes one yet".to_owned(),
                 build: version::BUILD.to_owned(),
                 ..Crash::now(role, id).ended(status)
             };
-            write_report(crash, child.tail, self.profile.root().to_path_buf());
+            write_report(crash, child.tail, child.dumper, self.profile.root().to_path_buf());
         }
         if child.role == Role::TabHost {
             self.host_gone(id);
@@ -357,12 +359,16 @@ impl Kernel {
     }
 }
 
-/// Once its last words have been read: they are still in the pipe when it is over.
-fn write_report(mut crash: Crash, tail: Tail, profile: PathBuf) {
+/// Once its last words have been read: they are still in the pipe when it is over. Its minidump waits in a socket.
+fn write_report(mut crash: Crash, tail: Tail, dumper: Option<OwnedFd>, profile: PathBuf) {
     tokio::spawn(async move {
         tokio::time::sleep(LAST_WORDS).await;
         crash.log = tail.lines();
-        if let Err(error) = crash.write(&profile) {
+        let written = tokio::task::spawn_blocking(move || {
+            let minidump = crash.dumped(dumper.as_ref());
+            crash.write(&profile, minidump.as_deref())
+        });
+        if let Err(error) = written.await.unwrap_or_else(|panic| Err(panic.into())) {
             tracing::error!("the crash report is lost: {error}");
         }
     });

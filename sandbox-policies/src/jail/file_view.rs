@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use regen_sandbox::policy::{Mount, MountKind, Policy};
 use regen_sandbox::spawn::Contents;
 use regen_sandbox::{DEVICES, MULTIARCH, sys};
-use rustix::fs::{CWD, Mode, OFlags};
+use rustix::fs::CWD;
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags,
 };
@@ -117,13 +117,11 @@ pub(crate) fn enter(policy: &Policy, held: Vec<Held>) -> Result<(), SetupError> 
 
     rustix::process::pivot_root(".", ".").step("replace the root")?;
     rustix::mount::unmount(".", UnmountFlags::DETACH).step("let go of the machine's files")?;
-    rustix::process::chdir("/").step("enter the root")?;
-    // The root itself is needed no more: nothing can be added beside what the policy lists.
-    let root = rustix::fs::open("/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).step("open the root")?;
-    lock_root(&root)
+    rustix::process::chdir("/").step("enter the root")
 }
 
-fn lock_root(root: &OwnedFd) -> Result<(), SetupError> {
+/// From here on nothing can be added beside what the policy lists.
+pub(crate) fn lock() -> Result<(), SetupError> {
     rustix::mount::mount_remount(
         "/",
         rustix::mount::MountFlags::BIND
@@ -132,9 +130,7 @@ fn lock_root(root: &OwnedFd) -> Result<(), SetupError> {
             | rustix::mount::MountFlags::NODEV,
         "",
     )
-    .step("lock the root")?;
-    rustix::fs::fstat(root).step("the root")?;
-    Ok(())
+    .step("lock the root")
 }
 
 fn belongs(mount: &Mount, held: &Held) -> bool {

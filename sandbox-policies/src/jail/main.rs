@@ -3,11 +3,13 @@
 //!
 //! It is not for people: the launcher starts it with the descriptors of `regen_sandbox::spawn`.
 
+mod dumper;
 mod file_view;
 
 use std::ffi::CString;
 use std::fs::File;
 use std::io::{Read, Write};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use libseccomp::ScmpFilterContext;
@@ -74,6 +76,8 @@ fn start() -> Result<i32, SetupError> {
 
     // 5. The file view replaces the machine's.
     file_view::enter(&policy, sources)?;
+    let crashes = dumper::listen()?;
+    file_view::lock()?;
 
     // 6. Names and network of its own.
     if policy.namespaces.new.contains(&Namespace::Uts) {
@@ -83,13 +87,16 @@ fn start() -> Result<i32, SetupError> {
         sys::loopback_up().step("loopback interface")?;
     }
 
-    // 7. No right is left, and none can be regained.
+    // 7. Whoever will look at the role's memory should it crash. A guest's crash is its owner's business.
+    let dumper = if contents.guest.is_none() { Some(dumper::start(&policy, crashes)?) } else { None };
+
+    // 8. No right is left, and none can be regained.
     for limit in &policy.limit {
         sys::set_limit(limit.resource, limit.value).step("resource limit")?;
     }
     drop_rights()?;
 
-    // 8. The role's filter is made here, while its policy can still be read; the jail's own as well.
+    // 9. The role's filter is made here, while its policy can still be read; the jail's own as well.
     let role_filter =
         if contents.watched { seccomp::watching() } else { seccomp::filter(&policy, lock_down::otherwise(&policy)) };
     let role_filter = role_filter.map_err(std::io::Error::other).step("the filter")?;
@@ -97,17 +104,18 @@ fn start() -> Result<i32, SetupError> {
     let own_filter =
         seccomp::filter(&own, lock_down::otherwise(&own)).map_err(std::io::Error::other).step("the jail's filter")?;
 
-    // 9. The role, under its Landlock domain and filter; and this process, which from here on only waits.
+    // 10. The role, under its Landlock domain and filter; and this process, which from here on only waits.
     match sys::fork().step("fork")? {
         Some(role) => {
             // Only the role holds its channel, so that its end is the channel's end.
+            drop(dumper);
             drop(sys::inherit(spawn::CHANNEL));
             drop(sys::inherit(spawn::LISTENER));
             seccomp::load(&own_filter, Otherwise::Refuse).map_err(std::io::Error::other).step("the jail's filter")?;
             Ok(role)
         }
         None => {
-            let error = become_role(&policy, contents.guest.as_ref(), &role_filter);
+            let error = become_role(&policy, contents.guest.as_ref(), &role_filter, dumper);
             // The log is all that is left to say it to.
             let _ = sys::say(2, &format!("regen-jail: {error}\n"));
             sys::exit_now(if error.kind() == std::io::ErrorKind::NotFound { 127 } else { 126 });
@@ -140,10 +148,18 @@ fn remove_from_bounds(capability: CapabilitySet) -> Result<(), SetupError> {
     }
 }
 
-/// In the child: the role's own program, environment and single descriptor. Returns only on failure.
-fn become_role(policy: &Policy, guest: Option<&Guest>, filter: &ScmpFilterContext) -> std::io::Error {
+/// In the child: the role's own program, environment and descriptors. Returns only on failure.
+fn become_role(
+    policy: &Policy,
+    guest: Option<&Guest>,
+    filter: &ScmpFilterContext,
+    dumper: Option<OwnedFd>,
+) -> std::io::Error {
     let prepare = || -> std::io::Result<(Vec<CString>, Vec<CString>)> {
         drop(sys::inherit(spawn::REPORT));
+        if let Some(dumper) = &dumper {
+            sys::place(dumper.as_raw_fd(), spawn::DUMPER)?;
+        }
         sys::close_from(spawn::LISTENER.cast_unsigned() + 1)?;
         rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
         rustix::process::setsid()?;

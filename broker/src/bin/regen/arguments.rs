@@ -197,10 +197,13 @@ pub(crate) enum CrashesCommand {
         /// Its name, or `last`
         id: String,
     },
-    /// One as a JSON file
+    /// One as a JSON file, or its minidump
     Export {
         /// Its name, or `last`
         id: String,
+        /// The memory of the process as it crashed, for `minidump-stackwalk`
+        #[arg(long)]
+        minidump: bool,
         /// Where to write it
         #[arg(long, short, value_name = "FILE")]
         output: PathBuf,

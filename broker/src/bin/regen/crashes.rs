@@ -17,7 +17,16 @@ pub(crate) fn run(folder: Option<&Path>, command: CrashesCommand, output: Output
     match command {
         CrashesCommand::List => list(&all, output),
         CrashesCommand::Show { id } => show(find(&all, &id)?, output),
-        CrashesCommand::Export { id, output: path } => {
+        CrashesCommand::Export { id, minidump: true, output: path } => {
+            let crash = find(&all, &id)?;
+            if let Some(why) = crash.minidump.strip_prefix("none: ") {
+                return Err(Failure::NotFound(format!("{} has no minidump: {why}", crash.id)));
+            }
+            std::fs::copy(crashes::folder(profile.root()).join(&crash.minidump), &path)
+                .map_err(|error| Failure::Other(format!("cannot write {}: {error}", path.display())))?;
+            println!("{}", path.display());
+        }
+        CrashesCommand::Export { id, minidump: false, output: path } => {
             let crash = find(&all, &id)?;
             let text = serde_json::to_string_pretty(crash).map_err(|error| Failure::Other(error.to_string()))?;
             std::fs::write(&path, text + "\n")

@@ -22,7 +22,9 @@ pub(super) fn verified(status: &StatusReply, only: Option<i32>, output: Output) 
         processes.push((process.role.clone(), process.pid));
         processes.extend(process.helpers.iter().map(|helper| (process.role.clone(), helper.pid)));
         if process.role != "broker" {
-            processes.push(("jail".to_owned(), verify::jail_of(process.pid).map_err(gone(process.pid))?));
+            let jail = verify::jail_of(process.pid).map_err(gone(process.pid))?;
+            processes.push(("jail".to_owned(), jail));
+            processes.extend(verify::dumper_of(jail)?.map(|dumper| ("dumper".to_owned(), dumper)));
         }
     }
     if let Some(launcher) = verify::launcher_of(broker).map_err(gone(broker))? {

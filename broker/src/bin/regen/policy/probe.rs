@@ -302,8 +302,8 @@ impl Laboratory {
     fn locked(&self, policy: &Policy, attempts: &[Attempt]) -> Result<RoleFindings, Failure> {
         let mut findings = Vec::new();
         let (port, folder) = (self.outside.port.to_string(), self.outside.folder.to_string_lossy());
-        // The launcher makes sandboxes and the jail does nothing; the broker is worth an attacker's while.
-        let worthwhile = attempts.iter().filter(|_| policy.role == "broker");
+        // The launcher makes sandboxes and the jail does nothing; the others are worth an attacker's while.
+        let worthwhile = attempts.iter().filter(|_| ["broker", "dumper"].contains(&policy.role.as_str()));
         for attempt in worthwhile.filter(|attempt| AREAS_OF_A_FILTER.contains(&attempt.area.as_str())) {
             let output = self.outside(&["locked-attempt", &policy.role, &attempt.name, &port, &folder])?;
             let said = String::from_utf8_lossy(&output.stderr).into_owned();

@@ -1,0 +1,122 @@
+//! The dumper: a process that starts beside the role, in its user and PID namespaces, and waits for one of them to crash. Then
+//! it looks at that process's memory, gives the broker a minidump of it, and ends.
+//!
+//! It is a fork of the jail, so that it costs next to nothing while it waits. It must never keep what the role keeps: it leaves
+//! the role's network and every mount that can be written to, holds no right, and its filter knows no socket and no program.
+//! It has no Landlock domain: a process in one may not look at others outside it.
+
+use std::fs::File;
+use std::io::{Cursor, IoSliceMut, Write};
+use std::os::fd::OwnedFd;
+
+use minidump_writer::CrashContextExt;
+use minidump_writer::crash_context::CrashContext;
+use minidump_writer::minidump_writer::MinidumpWriterConfig;
+use regen_sandbox::policy::{MountKind, Namespace, Policy};
+use regen_sandbox::{lock_down, spawn, sys};
+use rustix::fs::{MemfdFlags, SealFlags};
+use rustix::mount::UnmountFlags;
+use rustix::net::sockopt::set_socket_passcred;
+use rustix::net::{AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SocketAddrUnix, SocketType};
+use rustix::process::Signal;
+
+use crate::{SetupError, Step, drop_rights};
+
+/// In bytes; the stacks of many threads are cut to fit.
+const LARGEST: u64 = 4 << 20;
+
+/// Where crashing processes speak to it. Made while the root of the file view can still be written to.
+pub(crate) fn listen() -> Result<OwnedFd, SetupError> {
+    let address = SocketAddrUnix::new(spawn::DUMPER_PATH).step("the dumper's address")?;
+    let socket = rustix::net::socket(AddressFamily::UNIX, SocketType::DGRAM, None).step("the dumper's socket")?;
+    set_socket_passcred(&socket, true).step("the dumper's socket")?;
+    rustix::net::bind(&socket, &address).step("the dumper's socket")?;
+    Ok(socket)
+}
+
+/// Starts the dumper of a role. Returns the role's connection to it.
+pub(crate) fn start(role: &Policy, socket: OwnedFd) -> Result<OwnedFd, SetupError> {
+    let connection = rustix::net::socket(AddressFamily::UNIX, SocketType::DGRAM, None).step("the dumper's socket")?;
+    let address = SocketAddrUnix::new(spawn::DUMPER_PATH).step("the dumper's address")?;
+    rustix::net::connect(&connection, &address).step("the dumper's socket")?;
+    if sys::fork().step("fork the dumper")?.is_some() {
+        return Ok(connection);
+    }
+    drop(connection);
+    let done = lock_up(role).map_err(|error| error.to_string()).and_then(|()| {
+        let broker = sys::inherit(spawn::LISTENER);
+        dump_one(&socket, &broker).map_err(|error| format!("no minidump: {error}"))
+    });
+    if let Err(what) = done {
+        // The log is all that is left to say it to.
+        let _ = sys::say(2, &format!("regen-jail: dumper: {what}\n"));
+    }
+    sys::exit_now(0);
+}
+
+/// Leaves what is the role's, and everything that could hurt.
+fn lock_up(role: &Policy) -> Result<(), SetupError> {
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).step("parent death signal")?;
+    drop(sys::inherit(spawn::CHANNEL));
+    drop(sys::inherit(spawn::REPORT));
+    sys::unshare(&[Namespace::Mount, Namespace::Net]).step("namespaces of its own")?;
+    for mount in &role.mount {
+        if matches!(mount.kind, MountKind::Bucket | MountKind::Chosen | MountKind::Tmpfs | MountKind::Display) {
+            match rustix::mount::unmount(mount.target(), UnmountFlags::DETACH) {
+                // The sockets of a display are mounts of their own, in a folder that is none; no socket is made from here on.
+                Ok(()) | Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOENT) => {}
+                Err(error) => return Err(error).step(mount.target()),
+            }
+        }
+    }
+    let own = Policy::of("dumper").map_err(std::io::Error::other).step("its policy")?;
+    for limit in &own.limit {
+        sys::set_limit(limit.resource, limit.value).step("resource limit")?;
+    }
+    drop_rights()?;
+    lock_down::enter("dumper").map_err(std::io::Error::other).step("its filter")
+}
+
+fn dump_one(socket: &OwnedFd, broker: &OwnedFd) -> Result<(), Box<dyn std::error::Error>> {
+    let (context, sender) = next_crash(socket)?;
+    let (process, thread, signal) = (sender, context.tid, context.siginfo.ssi_signo);
+    let mut config = MinidumpWriterConfig::new(process, thread);
+    config.set_crash_context(CrashContextExt { inner: context }).set_minidump_size_limit(LARGEST);
+    let written = config.write(&mut Cursor::new(Vec::new()));
+    let told = written.map_err(Into::into).and_then(|dump| Ok(sys::send_descriptor(broker, &sealed(&dump)?)?));
+    // Whatever came of it, the process may now die as it was about to.
+    sys::signal_thread(process, thread, signal)?;
+    told
+}
+
+/// Waits for a process to say that it crashes. Who it is, the kernel says.
+fn next_crash(socket: &OwnedFd) -> std::io::Result<(CrashContext, i32)> {
+    let mut bytes = vec![0; size_of::<CrashContext>() + 1];
+    let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmCredentials(1))];
+    loop {
+        let mut control = RecvAncillaryBuffer::new(&mut space);
+        let received =
+            rustix::net::recvmsg(socket, &mut [IoSliceMut::new(&mut bytes)], &mut control, RecvFlags::CMSG_CLOEXEC);
+        let received = match received {
+            Err(rustix::io::Errno::INTR) => continue,
+            received => received?.bytes,
+        };
+        let sender = control.drain().find_map(|message| match message {
+            RecvAncillaryMessage::ScmCredentials(who) => Some(who.pid.as_raw_nonzero().get()),
+            _ => None,
+        });
+        let context = bytes.get(..received).and_then(CrashContext::from_bytes);
+        if let (Some(context), Some(sender)) = (context, sender) {
+            return Ok((context, sender));
+        }
+    }
+}
+
+fn sealed(bytes: &[u8]) -> std::io::Result<OwnedFd> {
+    let memory = rustix::fs::memfd_create("minidump", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
+    let mut file = File::from(memory);
+    file.write_all(bytes)?;
+    let memory = OwnedFd::from(file);
+    rustix::fs::fcntl_add_seals(&memory, SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE | SealFlags::SEAL)?;
+    Ok(memory)
+}

@@ -20,6 +20,7 @@ async fn run() -> anyhow::Result<()> {
             | ForChild::Grant(_)
             | ForChild::Revoke(_)
             | ForChild::Cookies(_)
+            | ForChild::Site(_)
             | ForChild::Command(_)
             | ForChild::Update(_)
             | ForChild::Configure(_) => {

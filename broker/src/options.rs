@@ -44,6 +44,47 @@ impl ColorScheme {
     }
 }
 
+/// Whether a process is kept ready for the next site.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Spare {
+    /// Where memory is plenty.
+    #[default]
+    Auto,
+    /// Always.
+    On,
+    /// Never.
+    Off,
+}
+
+/// A machine with less is a small one.
+const PLENTY_KB: u64 = 4_000_000;
+
+impl Spare {
+    /// The name on the command line.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::On => "on",
+            Self::Off => "off",
+        }
+    }
+
+    /// Whether that is on, on this machine.
+    #[must_use]
+    pub fn is_wanted(self) -> bool {
+        match self {
+            Self::On => true,
+            Self::Off => false,
+            Self::Auto => {
+                // A machine that does not say how much memory it has is taken for a small one.
+                let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+                let total = text.lines().find_map(|line| line.strip_prefix("MemTotal:")?.split_whitespace().next());
+                total.and_then(|total| total.parse::<u64>().ok()).is_some_and(|total| total >= PLENTY_KB)
+            }
+        }
+    }
+}
+
 /// What `gtk-3.0/settings.ini` says.
 fn prefers_dark(settings: &str) -> bool {
     settings.lines().filter_map(|line| line.split_once('=')).any(|(name, value)| match name.trim() {
@@ -83,6 +124,9 @@ pub struct BrowserOptions {
     /// End a site's processes when they use more memory than this; they come back from their snapshot
     #[arg(long, value_name = "SIZE", value_parser = bytes)]
     pub site_memory: Option<u64>,
+    /// Keep a process ready for the next site; auto does where there are at least 4 GB of memory
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t = Spare::Auto)]
+    pub spare: Spare,
     /// Compile no page's JavaScript: slower, and the kernel refuses memory that is both written and executed
     #[arg(long)]
     pub jitless: bool,
@@ -150,6 +194,7 @@ impl BrowserOptions {
         if let Some(bytes) = self.site_memory {
             arguments.extend(["--site-memory".into(), bytes.to_string().into()]);
         }
+        arguments.extend(["--spare".into(), self.spare.name().into()]);
         if self.jitless {
             arguments.push("--jitless".into());
         }

@@ -87,6 +87,12 @@ impl Profile {
         self.root.join("buckets").join(workspace).join(site_folder)
     }
 
+    /// Where buckets are while a process has them.
+    #[must_use]
+    pub fn slots(&self) -> PathBuf {
+        self.root.join("slots")
+    }
+
     /// Where files that the user chose are for one child.
     #[must_use]
     pub fn chosen(&self, child: u64) -> PathBuf {

@@ -15,6 +15,7 @@ use crate::keyboard::Keyboard;
 use crate::launcher::Launching;
 use crate::options::BrowserOptions;
 use crate::profile::{Profile, downloads};
+use crate::slots::Slots;
 use crate::store::secrets::Vault;
 use crate::{certificates, control, launcher, logs, store};
 
@@ -82,6 +83,7 @@ async fn run(
         downloads: browser.downloads.unwrap_or_else(downloads),
         hibernate_after: (browser.hibernate_after > 0.0)
             .then(|| Duration::from_secs_f64(browser.hibernate_after * 60.0)),
+        spare: browser.spare.is_wanted(),
         jitless: browser.jitless,
         watched: browser.watch,
     };
@@ -96,6 +98,7 @@ async fn run(
         serde_json::json!({ "pid": std::process::id(), "version": env!("CARGO_PKG_VERSION"), "policies": digests }),
     );
     let setup = Setup {
+        slots: Slots::open(profile.slots()).context("the storage of sites cannot be put back where it belongs")?,
         audit,
         policies,
         options,

@@ -52,7 +52,8 @@ async fn run() -> anyhow::Result<()> {
             | ForChild::Command(_)
             | ForChild::Update(_)
             | ForChild::Configure(_)
-            | ForChild::Cookies(_) => {
+            | ForChild::Cookies(_)
+            | ForChild::Site(_) => {
                 refuse(&kernel).await;
             }
         }

@@ -22,8 +22,8 @@ use crate::page_service;
 use crate::tunnel::TunnelPort;
 use crate::view::View;
 
-/// Where the site's storage appears inside the sandbox.
-pub(crate) const BUCKET: &str = "/bucket";
+/// Where the site's storage appears inside the sandbox: in this host's slot.
+pub(crate) const BUCKET: &str = "/bucket/site";
 /// How often new helper processes are looked for, beside the moments when they are expected.
 const LOOK: Duration = Duration::from_secs(2);
 /// A page that changes all the time is saved at least this often.
@@ -91,6 +91,7 @@ impl Host {
             ToMain::Heartbeat(beat) => self.outbox.send(link::alive(beat)),
             ToMain::Cookies(cookies) => self.cookies.give(&cookies),
             ToMain::Command(command, descriptors) => self.command(*command, descriptors),
+            ToMain::Site(_) => self.outbox.exit("a host that has a site was given another".to_owned()),
             ToMain::Shutdown => self.shut_down(),
         }
     }

@@ -19,6 +19,8 @@ use crate::tunnel::{self, TunnelPort};
 #[derive(Debug)]
 pub(crate) enum ToMain {
     Command(Box<HostCommand>, Vec<OwnedFd>),
+    /// What this host is for, where it was started as a spare.
+    Site(String),
     /// What an earlier process of this site had.
     Cookies(Vec<u8>),
     /// Answered from the main thread: a host whose main thread hangs is a host that hangs.
@@ -108,6 +110,7 @@ impl Session {
                     let bytes = regen_runtime::read_sealed(payload, cookies.payload_size, MAX_COOKIES)?;
                     self.to_main.send(ToMain::Cookies(bytes))?;
                 }
+                ForChild::Site(show) => self.to_main.send(ToMain::Site(show.site))?,
                 ForChild::Shutdown(_) => self.to_main.send(ToMain::Shutdown)?,
                 ForChild::Hello(_) | ForChild::Configure(_) | ForChild::Update(_) => {
                     self.kernel.exit("the broker sent a message that is not for a tab-host").await;

@@ -11,6 +11,7 @@ mod lean;
 mod link;
 mod outbox;
 mod page_service;
+mod spare;
 mod tunnel;
 mod view;
 
@@ -21,15 +22,18 @@ fn main() -> anyhow::Result<()> {
     regen_runtime::begin();
     lean::without_graphics_driver();
     prepare_folders()?;
-    let link = link::start(Role::TabHost)?;
+    let mut link = link::start(Role::TabHost)?;
     let configure = &link.configure;
-    let site = Site::parse(&configure.site)?;
     let display = display::start(configure.clone(), link.outbox.clone())?;
     link.set_display(display.clone())?;
     gtk::init()?;
     if let Some(settings) = gtk::Settings::default() {
         gtk::prelude::GtkSettingsExt::set_gtk_application_prefer_dark_theme(&settings, configure.dark);
     }
+    let site = match link.configure.site.as_str() {
+        "" => spare::wait(&mut link)?,
+        site => Site::parse(site)?,
+    };
     host::run(site, link, display)
 }
 

@@ -144,7 +144,12 @@ fn running(server: &Server) {
     }
     std::thread::sleep(Duration::from_secs(3));
     let status = browser.json(&["status", "--memory"]);
-    for process in status["processes"].as_array().unwrap().iter().filter(|process| process["role"] == "tab-host") {
+    for process in status["processes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|process| process["role"] == "tab-host" && process["site"] != "")
+    {
         memory.insert(process["site"].as_str().unwrap().to_owned(), process["pss_kb"].as_f64().unwrap() / 1024.0);
     }
     let mean = memory.values().sum::<f64>() / memory.len() as f64;

@@ -123,8 +123,9 @@ fn pages(server: &Server) {
     let _places = Places::make();
     let open = std::fs::read(programs().join("regen-open-broker")).unwrap();
     let folder = programs_with("broker", &open);
-    let sandboxed = Browser::headless();
-    let bare = Browser::not_started(&["--headless"]).with_programs(folder.path());
+    // The other one cannot have a spare: its processes share one file view.
+    let sandboxed = Browser::with_options(&["--headless", "--spare", "off"]);
+    let bare = Browser::not_started(&["--headless", "--spare", "off"]).with_programs(folder.path());
     bare.start();
     let seccomp = |browser: &Browser, tab| {
         regen_tests::process::status_field(browser.pid_of_tab(tab), "Seccomp").unwrap_or_default()
@@ -158,7 +159,7 @@ fn pages(server: &Server) {
 fn refused_calls() {
     let hostile = std::fs::read(programs().join("regen-hostile-child")).unwrap();
     let folder = programs_with("tab-host", &hostile);
-    let browser = Browser::not_started(&["--headless"]).with_programs(folder.path());
+    let browser = Browser::not_started(&["--headless", "--spare", "off"]).with_programs(folder.path());
     browser.start();
     let (mut before, mut during) = (Vec::new(), Vec::new());
     for _ in 0..LOADS {

@@ -255,7 +255,8 @@ impl Browser {
         let status = self.status();
         let processes = status["processes"].as_array().expect("processes").clone();
         let pid = |process: &Value| i32::try_from(process["pid"].as_i64()?).ok();
-        processes.iter().filter(|process| process["role"] == role).filter_map(pid).collect()
+        let its = processes.iter().filter(|process| process["role"] == role && process["state"] != "spare");
+        its.filter_map(pid).filter(|pid| *pid > 0).collect()
     }
 
     /// The one process of a role, as soon as it is ready.

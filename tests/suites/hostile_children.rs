@@ -21,7 +21,8 @@ use tempfile::TempDir;
 fn hostile() -> (TempDir, Browser) {
     let hostile = std::fs::read(programs().join("regen-hostile-child")).unwrap();
     let folder = programs_with("tab-host", &hostile);
-    let browser = Browser::not_started(&["--headless"]).with_programs(folder.path());
+    // A hostile child does what its site tells it to: one that has none would not know.
+    let browser = Browser::not_started(&["--headless", "--spare", "off"]).with_programs(folder.path());
     browser.start();
     (folder, browser)
 }

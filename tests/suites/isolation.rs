@@ -124,7 +124,7 @@ fn a_tab_host_sees_a_small_read_only_file_view_and_only_its_own_bucket() {
 }
 
 #[test]
-fn a_child_inherits_its_channel_and_nothing_else() {
+fn a_child_inherits_its_channel_and_its_dumper_and_nothing_else() {
     let browser = Browser::headless();
     let agent = browser.daemon("agent-daemon");
     let mut kinds: Vec<String> = fs::read_dir(format!("/proc/{agent}/fd"))
@@ -137,8 +137,8 @@ fn a_child_inherits_its_channel_and_nothing_else() {
     let allowed = ["/dev/null", "anon_inode", "pipe", "socket"];
     assert!(kinds.iter().all(|kind| allowed.contains(&kind.as_str())), "{kinds:?}");
     let sockets = kinds.iter().filter(|kind| *kind == "socket").count();
-    // The channel, and three by which the runtime learns of signals.
-    assert!(sockets <= 4, "{kinds:?}");
+    // The channel, the way to the dumper, and three by which the runtime learns of signals.
+    assert!(sockets <= 5, "{kinds:?}");
 }
 
 #[test]
@@ -154,11 +154,14 @@ fn sites_do_not_share_storage() {
     assert!(browser.text(b).contains("was empty cookie none"));
     let again = browser.open(&site.url(1, "/"));
     assert!(browser.text(again).contains("was 127.0.0.1 cookie c=127.0.0.1"), "{}", browser.text(again));
+    // Storage is back in its place when no process has it.
+    browser.quit();
     let buckets: HashSet<String> = fs::read_dir(browser.profile().join("buckets/default"))
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
     assert_eq!(buckets, HashSet::from(["http_127.0.0.1".to_owned(), "http_127.0.0.2".to_owned()]));
+    browser.start();
     let elsewhere = browser.json(&["tab", "open", &site.url(1, "/"), "--wait", "--workspace", "work"]);
     assert!(browser.text(elsewhere["id"].as_u64().unwrap()).contains("was empty cookie none"));
 }

@@ -99,7 +99,11 @@ async fn serve(kernel: &Kernel, pages: &Pages, to_main: &mpsc::UnboundedSender<T
             ForChild::Grant(grant) => granted(&grant, descriptors, pages)?,
             ForChild::Revoke(_) => {}
             ForChild::Shutdown(_) => to_main.send(ToMain::Shutdown)?,
-            ForChild::Hello(_) | ForChild::Configure(_) | ForChild::Command(_) | ForChild::Cookies(_) => {
+            ForChild::Hello(_)
+            | ForChild::Configure(_)
+            | ForChild::Command(_)
+            | ForChild::Cookies(_)
+            | ForChild::Site(_) => {
                 kernel.exit("the broker sent a message that is not for a ui-shell").await;
             }
         }

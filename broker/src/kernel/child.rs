@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::num::NonZeroU32;
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use governor::clock::MonotonicClock;
@@ -76,6 +76,8 @@ pub(crate) struct Child {
     pub(crate) doom: Option<String>,
     /// When it was started.
     pub(crate) born: Instant,
+    /// Its name in the log.
+    pub(crate) who: Who,
     /// Its last words.
     pub(crate) tail: Tail,
     /// Where its minidump arrives.
@@ -198,8 +200,28 @@ async fn write(channel: Arc<KernelChannel>, mut waiting: mpsc::Receiver<(ForChil
     }
 }
 
+/// What a child is called in the log: a spare gets another name when it gets a site.
+#[derive(Debug, Clone)]
+pub(crate) struct Who(Arc<Mutex<String>>);
+
+impl Who {
+    pub(crate) fn named(name: String) -> Self {
+        Self(Arc::new(Mutex::new(name)))
+    }
+
+    pub(crate) fn rename(&self, name: String) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = name;
+    }
+}
+
+impl std::fmt::Display for Who {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
 /// Forwards a child's stderr to the log, bounded in line length and rate.
-pub(crate) fn forward_log(who: String, pipe: OwnedFd) -> io::Result<Tail> {
+pub(crate) fn forward_log(who: Who, pipe: OwnedFd) -> io::Result<Tail> {
     use tokio::io::AsyncBufReadExt;
     let pipe = tokio::net::unix::pipe::Receiver::from_owned_fd(pipe)?;
     let tail = Tail::default();

@@ -33,10 +33,13 @@ impl Kernel {
         self.next_child += 1;
         let id = self.next_child;
         let (role, host) = match key {
+            Key::Host(host) if self.take_spare(host) => return,
             Key::Host(host) => (Role::TabHost, Some(host.clone())),
+            Key::Spare => (Role::TabHost, None),
             Key::Daemon(role) => (*role, None),
         };
         if let Err(error) = self.try_start(id, role, host) {
+            self.empty_slot(id);
             tracing::error!(role = role_name(role), "cannot start: {error}");
             // As a death, so that its machine goes on; not at once, for it is just being told.
             self.later(Duration::ZERO, Input::NotStarted { key: key.clone(), reason: error.to_string() });
@@ -44,10 +47,13 @@ impl Kernel {
     }
 
     fn try_start(&mut self, id: ChildId, role: Role, host: Option<HostKey>) -> anyhow::Result<()> {
-        let bucket = match &host {
-            Some(host) => self.make_bucket(host)?,
-            None => String::new(),
-        };
+        let mut slot = String::new();
+        if role == Role::TabHost {
+            slot = self.slots.make(id)?.to_string_lossy().into_owned();
+            if let Some(host) = &host {
+                self.fill_slot(id, host)?;
+            }
+        }
         let ca_bundle = match (&self.options.ca_bundle, role) {
             (Some(bundle), Role::TabHost) => bundle.to_string_lossy().into_owned(),
             _ => String::new(),
@@ -58,7 +64,7 @@ impl Kernel {
         let spawn = Spawn {
             child: id,
             role: role_name(role).to_owned(),
-            bucket,
+            bucket: slot,
             chosen,
             ca_bundle,
             jitless: self.options.jitless,
@@ -69,10 +75,11 @@ impl Kernel {
         let site = host.as_ref().map(|host| host.site.as_str());
         self.audit.record("spawned", serde_json::json!({ "child": id, "role": role_name(role), "site": site }));
         rustix::io::ioctl_fionbio(&log_read, true)?;
-        let tail = child::forward_log(
-            host.as_ref().map_or_else(|| role_name(role).to_owned(), |host| format!("tab-host {}", host.site)),
-            log_read,
-        )?;
+        let who = child::Who::named(match &host {
+            Some(host) => format!("tab-host {}", host.site),
+            None => role_name(role).to_owned(),
+        });
+        let tail = child::forward_log(who.clone(), log_read)?;
         let outbox = child::attach(id, role, KernelChannel::adopt(ours)?, self.inbox.clone());
         self.children.insert(
             id,
@@ -90,6 +97,7 @@ impl Kernel {
                 doom: None,
                 refused: None,
                 born: Instant::now(),
+                who,
                 tail,
                 dumper: None,
                 resources: Resources::default(),
@@ -110,14 +118,14 @@ impl Kernel {
         self.coverage.is_some() && self.options.watched.as_deref() == Some(role)
     }
 
-    fn make_bucket(&self, host: &HostKey) -> anyhow::Result<String> {
+    pub(super) fn make_bucket(&self, host: &HostKey) -> std::io::Result<PathBuf> {
         let bucket = self.profile.bucket(&host.workspace, &host.site.folder());
         std::fs::create_dir_all(&bucket)?;
         let owner = outside_id(role_name(Role::TabHost));
         if rustix::process::geteuid().is_root() {
             std::os::unix::fs::chown(&bucket, Some(owner), Some(owner))?;
         }
-        Ok(bucket.to_string_lossy().into_owned())
+        Ok(bucket)
     }
 
     /// An empty folder for files that the user chooses for this host's pages.
@@ -226,7 +234,7 @@ impl Kernel {
         let mut hosts: Vec<ChildId> = self
             .children
             .iter()
-            .filter(|(id, child)| child.role == Role::TabHost && self.is_ready(**id))
+            .filter(|(id, child)| child.host.is_some() && self.is_ready(**id))
             .map(|(id, _)| *id)
             .collect();
         hosts.sort_unstable();
@@ -257,6 +265,7 @@ impl Kernel {
         self.requests.retain(|_, (owner, _)| *owner != id);
         self.downloads_lost(id);
         self.forget_chosen(id);
+        self.empty_slot(id);
         let mut reason = match &child.doom {
             Some(doom) => format!("{doom} ({cause})"),
             None => cause.to_owned(),

@@ -11,6 +11,7 @@ mod hibernation;
 mod lifecycle;
 mod processes;
 mod sessions;
+mod spare;
 mod supervision;
 mod window;
 
@@ -32,6 +33,7 @@ use crate::keyboard::Keyboard;
 use crate::launcher::{FromLauncherBody, Launcher};
 use crate::profile::Profile;
 use crate::session::{self, Event, HostKey, Session, TabId};
+use crate::slots::Slots;
 use crate::store::{Saved, Settings, Store};
 use crate::supervisor::Machine;
 
@@ -87,6 +89,8 @@ pub struct Options {
     pub downloads: PathBuf,
     /// A site that nobody has looked at for so long sleeps; none: never.
     pub hibernate_after: Option<Duration>,
+    /// Keep a process ready for the next site.
+    pub spare: bool,
     /// Pages may not make machine code.
     pub jitless: bool,
     /// Nothing is refused of this role's processes, and everything is written down.
@@ -97,6 +101,7 @@ pub struct Options {
 pub struct Kernel {
     options: Options,
     profile: Profile,
+    slots: Slots,
     launcher: Launcher,
     /// What was seen of the watched role.
     coverage: Option<Arc<Mutex<Coverage>>>,
@@ -167,6 +172,8 @@ pub struct Setup {
     pub options: Options,
     /// Where.
     pub profile: Profile,
+    /// Where sites' storage is while a process has it.
+    pub slots: Slots,
     /// The process that starts processes.
     pub launcher: Launcher,
     /// What every role may do.
@@ -200,6 +207,7 @@ impl Kernel {
             coverage: watched.map(|policy| Arc::new(Mutex::new(Coverage::of(policy)))),
             options: setup.options,
             profile: setup.profile,
+            slots: setup.slots,
             launcher: setup.launcher,
             digests: setup.policies.iter().map(|own| (own.role.clone(), own.sha256.clone())).collect(),
             policies: setup.policies.into_iter().map(|policy| (policy.role.clone(), Arc::new(policy))).collect(),

@@ -10,6 +10,7 @@ use rustix::process::Signal;
 
 use super::Kernel;
 use super::child::{ChildId, Helper, Violation, role_name};
+use super::supervision::Key;
 use crate::pidfd::{self, process_id};
 use crate::session::{Tab, TabId};
 
@@ -74,7 +75,9 @@ impl Kernel {
             let site = child.host.as_ref().map(|host| host.site.as_str()).unwrap_or_default();
             let mut info = process_info(role_name(child.role), child.pid, site, with_memory);
             if let Some(machine) = self.machine_of(child) {
-                machine.name().clone_into(&mut info.state);
+                // A tab-host without a site is ready to be taken.
+                let is_spare = child.key() == Key::Spare && machine.is_ready();
+                if is_spare { "spare" } else { machine.name() }.clone_into(&mut info.state);
                 info.restarts = machine.crashes();
             }
             info.workspace = child.host.as_ref().map(|host| host.workspace.clone()).unwrap_or_default();

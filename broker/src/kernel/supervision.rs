@@ -25,13 +25,15 @@ const COUNTED: u64 = 100;
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Key {
     Host(HostKey),
+    /// The tab-host that no site has yet.
+    Spare,
     Daemon(Role),
 }
 
 impl Key {
     fn role(&self) -> Role {
         match self {
-            Self::Host(_) => Role::TabHost,
+            Self::Host(_) | Self::Spare => Role::TabHost,
             Self::Daemon(role) => *role,
         }
     }
@@ -39,7 +41,11 @@ impl Key {
 
 impl Child {
     pub(super) fn key(&self) -> Key {
-        self.host.clone().map_or(Key::Daemon(self.role), Key::Host)
+        match &self.host {
+            Some(host) => Key::Host(host.clone()),
+            None if self.role == Role::TabHost => Key::Spare,
+            None => Key::Daemon(self.role),
+        }
     }
 }
 
@@ -125,6 +131,7 @@ impl Kernel {
             self.look_after_store();
             self.ask_all();
             self.hibernate();
+            self.keep_spare();
         }
         let waiting = self.machines.iter().filter(|(_, machine)| machine.waits());
         let waiting: Vec<Key> = waiting.map(|(key, _)| key.clone()).collect();
@@ -139,7 +146,7 @@ impl Kernel {
             let hosts = &self.session.hosts;
             self.machines.retain(|key, machine| match key {
                 Key::Host(host) => machine.has_process() || hosts.contains_key(host),
-                Key::Daemon(_) => true,
+                Key::Spare | Key::Daemon(_) => true,
             });
             self.count();
         }
@@ -249,7 +256,8 @@ impl Kernel {
                     self.supervise(key, Event::Wanted);
                 }
             }
-            Key::Daemon(_) => {}
+            // The next look says whether another one is wanted.
+            Key::Daemon(_) | Key::Spare => {}
         }
     }
 }

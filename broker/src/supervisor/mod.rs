@@ -149,6 +149,18 @@ impl Machine {
         matches!(self.state, State::Stopping(_))
     }
 
+    /// A process was started, and has not said yet that it is ready.
+    #[must_use]
+    pub fn is_starting(&self) -> bool {
+        matches!(self.state, State::Starting(_))
+    }
+
+    /// It died too often.
+    #[must_use]
+    pub fn has_given_up(&self) -> bool {
+        matches!(self.state, State::GivenUp(_))
+    }
+
     /// There is a process.
     #[must_use]
     pub fn has_process(&self) -> bool {

@@ -30,7 +30,10 @@ pub(super) async fn check(stage: &mut Stage, injected: &Injected, before: &Befor
         match stage.status().await {
             Ok(status) => {
                 found.extend(processes(&status, before, injected));
-                found.extend(footprint(stage, &status));
+                // What is there only for a moment is not what it holds.
+                if found.is_empty() {
+                    found.extend(footprint(stage, &status));
+                }
             }
             Err(failure) => found.push(format!("no status: {failure}")),
         }
@@ -135,7 +138,7 @@ fn processes(status: &StatusReply, before: &Before, injected: &Injected) -> Vec<
         Err(error) => wrong.push(format!("the launcher cannot be looked at: {error}")),
     }
     for process in status.processes.iter().filter(|process| process.pid > 0) {
-        if process.state != "ready" {
+        if !["ready", "spare"].contains(&process.state.as_str()) {
             wrong.push(format!("the {} {} is {}", process.role, process.site, process.state));
         }
         roles.push((process.role.clone(), process.pid));
@@ -144,6 +147,11 @@ fn processes(status: &StatusReply, before: &Before, injected: &Injected) -> Vec<
             match verify::jail_of(process.pid) {
                 Ok(jail) => {
                     roles.push(("jail".to_owned(), jail));
+                    match verify::dumper_of(jail) {
+                        Ok(Some(dumper)) => roles.push(("dumper".to_owned(), dumper)),
+                        Ok(None) => wrong.push(format!("the {} {} has no dumper", process.role, process.site)),
+                        Err(error) => wrong.push(format!("a dumper cannot be looked at: {error}")),
+                    }
                     // The window tells nobody of its helpers: they are what is in its jail.
                     if process.role == "ui-shell" {
                         known.extend(descendants(jail).into_iter().map(|(pid, _)| pid));
@@ -152,6 +160,10 @@ fn processes(status: &StatusReply, before: &Before, injected: &Injected) -> Vec<
                 Err(error) => wrong.push(format!("process {} cannot be looked at: {error}", process.pid)),
             }
         }
+    }
+    let has_spare = |status: &StatusReply| status.processes.iter().any(|process| process.state == "spare");
+    if has_spare(&before.status) && !has_spare(status) {
+        wrong.push("no tab-host is ready for the next site".to_owned());
     }
     known.extend(roles.iter().map(|(_, pid)| *pid));
     for (pid, name) in descendants(broker) {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
-use regen_broker::options::BrowserOptions;
+use regen_broker::options::{BrowserOptions, Spare};
 use regen_proto::control::v1::{
     GotoTabRequest, InputRequest, OpenTabRequest, QuitRequest, SessionAction, SessionRequest, StatusReply,
     StatusRequest, TabRequest,
@@ -94,6 +94,7 @@ impl Stage {
         let browser = BrowserOptions {
             profile: Some(profile.unwrap_or_else(|| folder.clone())),
             headless: !options.window,
+            spare: Spare::On,
             downloads: Some(folder.join(DOWNLOADS)),
             site_memory: Some(options.site_memory),
             ..BrowserOptions::default()
@@ -288,8 +289,10 @@ impl Stage {
             for expected in &self.expected {
                 witnesses.extend(self.witness(expected.tab).await.filter(|witness| witness.orders > 0));
             }
-            let ready = status.processes.iter().all(|process| process.state == "ready");
-            if ready && witnesses.len() == self.expected.len() {
+            let mut states = status.processes.iter().map(|process| process.state.as_str());
+            let ready = states.clone().all(|state| ["ready", "spare"].contains(&state));
+            let has_spare = !self.own || states.any(|state| state == "spare");
+            if ready && has_spare && witnesses.len() == self.expected.len() {
                 return Ok(Before { status, witnesses, seen_at: Instant::now(), time: SystemTime::now() });
             }
             if Instant::now() > deadline {

@@ -1,0 +1,55 @@
+//! The spare: a tab-host that is up, in its sandbox, with its toolkit and display, and waits for a site. The next site that
+//! needs a process takes it, and is spared that wait.
+
+use regen_proto::convert::ForChild;
+use regen_proto::kernel::v1::ShowSite;
+
+use super::Kernel;
+use super::child::ChildId;
+use super::supervision::Key;
+use crate::session::HostKey;
+
+impl Kernel {
+    /// Once a second: there should be one, once nothing more urgent is being started.
+    pub(super) fn keep_spare(&mut self) {
+        let is_there = self.machines.get(&Key::Spare).is_some_and(|spare| spare.has_process() || spare.has_given_up());
+        let is_busy = self.machines.iter().any(|(_, machine)| machine.is_starting());
+        if self.options.spare && !self.quitting && !is_there && !is_busy {
+            self.supervise(&Key::Spare, crate::supervisor::Event::Wanted);
+        }
+    }
+
+    /// Gives the spare to a site. False when there is none that could be given.
+    pub(super) fn take_spare(&mut self, host: &HostKey) -> bool {
+        let Some(id) = self.child_of(&Key::Spare).filter(|id| self.is_ready(*id)) else { return false };
+        if let Err(error) = self.fill_slot(id, host) {
+            tracing::error!("the spare cannot have the storage of {}: {error}", host.site);
+            return false;
+        }
+        // Its life as a spare is over, without a death.
+        self.machines.remove(&Key::Spare);
+        if let Some(child) = self.children.get_mut(&id) {
+            child.asked = None;
+            child.who.rename(format!("tab-host {}", host.site));
+            child.host = Some(host.clone());
+        }
+        let site = host.site.as_str().to_owned();
+        self.audit.record("spare_taken", serde_json::json!({ "child": id, "site": site }));
+        self.send(id, ForChild::Site(ShowSite { site }), Vec::new());
+        self.give_cookies(id);
+        true
+    }
+
+    /// Moves a site's storage to where a child's sandbox has it.
+    pub(super) fn fill_slot(&self, id: ChildId, host: &HostKey) -> std::io::Result<()> {
+        let bucket = self.make_bucket(host)?;
+        self.slots.fill(id, &bucket)
+    }
+
+    /// And back, when the child is gone.
+    pub(super) fn empty_slot(&self, id: ChildId) {
+        if let Err(error) = self.slots.empty(id) {
+            tracing::error!("the storage of a site stays where its process had it, until the next start: {error}");
+        }
+    }
+}

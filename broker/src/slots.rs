@@ -1,0 +1,189 @@
+//! Slots: the folder that a tab-host's sandbox has mounted, and the bucket of its site in it.
+//!
+//! A sandbox is built before it is known which site it will show; then the site's bucket is moved into its slot, by one
+//! rename, and back when it has ended. Beside each filled slot, where no sandbox can reach, is a note of where its bucket
+//! belongs, written first and removed last: wherever a crash falls, the next start puts the bucket back.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// The bucket's name inside its slot. The tab-host knows it as well.
+const BUCKET: &str = "site";
+
+/// All slots of a profile.
+#[derive(Debug)]
+pub struct Slots {
+    root: PathBuf,
+}
+
+impl Slots {
+    /// The slots in this folder. Those that an earlier broker left are emptied.
+    ///
+    /// # Errors
+    /// When a bucket cannot be put back: nothing may be started that would make it anew.
+    pub fn open(root: PathBuf) -> io::Result<Self> {
+        fs::create_dir_all(&root)?;
+        let slots = Self { root };
+        for entry in fs::read_dir(&slots.root)? {
+            let name = entry?.file_name();
+            if let Some(child) = name.to_str().and_then(|name| name.parse().ok()) {
+                slots.empty(child)?;
+            }
+        }
+        Ok(slots)
+    }
+
+    /// An empty slot for a child.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn make(&self, child: u64) -> io::Result<PathBuf> {
+        let slot = self.slot(child);
+        fs::create_dir_all(&slot)?;
+        // Its owner is another user than the child's where the broker is root; the child only passes through it.
+        fs::set_permissions(&slot, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+        Ok(slot)
+    }
+
+    /// Moves a bucket into a child's slot.
+    ///
+    /// # Errors
+    /// When the disk refuses. The bucket is then where it was.
+    pub fn fill(&self, child: u64, bucket: &Path) -> io::Result<()> {
+        fs::write(self.note(child), bucket.as_os_str().as_encoded_bytes())?;
+        fs::rename(bucket, self.slot(child).join(BUCKET))
+    }
+
+    /// Puts a child's bucket back, if it has one, and removes its slot.
+    ///
+    /// # Errors
+    /// When the bucket cannot be put back. It is then still in the slot.
+    pub fn empty(&self, child: u64) -> io::Result<()> {
+        let (slot, note) = (self.slot(child), self.note(child));
+        let inside = slot.join(BUCKET);
+        if let Some(home) = read_note(&note)? {
+            match fs::symlink_metadata(&inside) {
+                // Who runs in a sandbox of this user's could have put a link there.
+                Ok(found) if !found.is_dir() => {
+                    return Err(io::Error::other(format!("{} is no folder", inside.display())));
+                }
+                Ok(_) => fs::rename(&inside, &home)?,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        if slot.exists() {
+            fs::remove_dir_all(&slot)?;
+        }
+        match fs::remove_file(&note) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    fn slot(&self, child: u64) -> PathBuf {
+        self.root.join(child.to_string())
+    }
+
+    fn note(&self, child: u64) -> PathBuf {
+        self.root.join(format!("{child}.home"))
+    }
+}
+
+fn read_note(note: &Path) -> io::Result<Option<PathBuf>> {
+    use std::os::unix::ffi::OsStringExt;
+    match fs::read(note) {
+        // A note that was never finished is older than any move.
+        Ok(home) if home.is_empty() => Ok(None),
+        Ok(home) => Ok(Some(PathBuf::from(std::ffi::OsString::from_vec(home)))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Place {
+        folder: tempfile::TempDir,
+        home: PathBuf,
+    }
+
+    impl Place {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let home = folder.path().join("buckets/a");
+            fs::create_dir_all(&home).unwrap();
+            fs::write(home.join("cookies"), "mine").unwrap();
+            Self { folder, home }
+        }
+
+        fn slots(&self) -> Slots {
+            Slots::open(self.folder.path().join("slots")).unwrap()
+        }
+
+        fn is_home(&self) -> bool {
+            fs::read_to_string(self.home.join("cookies")).is_ok_and(|text| text == "mine")
+        }
+
+        fn is_clean(&self) -> bool {
+            fs::read_dir(self.folder.path().join("slots")).unwrap().count() == 0
+        }
+    }
+
+    #[test]
+    fn a_bucket_goes_into_a_slot_and_back() {
+        let place = Place::new();
+        let slots = place.slots();
+        let slot = slots.make(1).unwrap();
+        slots.fill(1, &place.home).unwrap();
+        assert!(slot.join("site/cookies").exists() && !place.is_home());
+        fs::write(slot.join("site/more"), "written meanwhile").unwrap();
+        slots.empty(1).unwrap();
+        assert!(place.is_home() && place.is_clean() && place.home.join("more").exists());
+        // One that was never filled, and one that is not there.
+        slots.make(2).unwrap();
+        slots.empty(2).unwrap();
+        slots.empty(3).unwrap();
+        assert!(place.is_clean());
+    }
+
+    #[test]
+    fn wherever_a_crash_falls_the_next_start_puts_the_bucket_back() {
+        // After the slot was made, after the note, in the middle of the note, after the move, after the move back.
+        let note = |place: &Place| (place.folder.path().join("slots/1.home"), place.home.clone());
+        let steps: [&dyn Fn(&Place, &Slots); 5] = [
+            &|_, _| {},
+            &|place, _| fs::write(note(place).0, note(place).1.as_os_str().as_encoded_bytes()).unwrap(),
+            &|place, _| fs::write(note(place).0, "").unwrap(),
+            &|place, slots| slots.fill(1, &place.home).unwrap(),
+            &|place, slots| {
+                slots.fill(1, &place.home).unwrap();
+                fs::rename(place.folder.path().join("slots/1/site"), &place.home).unwrap();
+            },
+        ];
+        for (number, step) in steps.iter().enumerate() {
+            let place = Place::new();
+            let slots = place.slots();
+            slots.make(1).unwrap();
+            step(&place, &slots);
+            drop(slots);
+            drop(place.slots());
+            assert!(place.is_home(), "step {number}");
+        }
+    }
+
+    #[test]
+    fn a_link_in_the_place_of_the_bucket_is_not_followed() {
+        let place = Place::new();
+        let slots = place.slots();
+        let slot = slots.make(1).unwrap();
+        slots.fill(1, &place.home).unwrap();
+        fs::rename(slot.join("site"), slot.join("hidden")).unwrap();
+        std::os::unix::fs::symlink("/etc", slot.join("site")).unwrap();
+        assert!(slots.empty(1).is_err());
+        assert!(!place.home.exists() && slot.join("hidden/cookies").exists());
+    }
+}

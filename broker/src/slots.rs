@@ -1,8 +1,8 @@
 //! Slots: the folder that a tab-host's sandbox has mounted, and the bucket of its site in it.
 //!
 //! A sandbox is built before it is known which site it will show; then the site's bucket is moved into its slot, by one
-//! rename, and back when it has ended. Beside each filled slot, where no sandbox can reach, is a note of where its bucket
-//! belongs, written first and removed last: wherever a crash falls, the next start puts the bucket back.
+//! rename, and back when it has ended. Beside each filled slot, where no sandbox can reach, is a link to where its bucket
+//! belongs, made first and removed last: wherever a crash falls, the next start puts the bucket back.
 
 use std::fs;
 use std::io;
@@ -51,7 +51,9 @@ impl Slots {
     /// # Errors
     /// When the disk refuses. The bucket is then where it was.
     pub fn fill(&self, child: u64, bucket: &Path) -> io::Result<()> {
-        fs::write(self.note(child), bucket.as_os_str().as_encoded_bytes())?;
+        let folder = self.root.parent().unwrap_or(&self.root);
+        let home = bucket.strip_prefix(folder).map_err(io::Error::other)?;
+        std::os::unix::fs::symlink(Path::new("..").join(home), self.home(child))?;
         fs::rename(bucket, self.slot(child).join(BUCKET))
     }
 
@@ -60,15 +62,15 @@ impl Slots {
     /// # Errors
     /// When the bucket cannot be put back. It is then still in the slot.
     pub fn empty(&self, child: u64) -> io::Result<()> {
-        let (slot, note) = (self.slot(child), self.note(child));
+        let (slot, home) = (self.slot(child), self.home(child));
         let inside = slot.join(BUCKET);
-        if let Some(home) = read_note(&note)? {
+        if let Some(home) = read_link(&home)? {
             match fs::symlink_metadata(&inside) {
                 // Who runs in a sandbox of this user's could have put a link there.
                 Ok(found) if !found.is_dir() => {
                     return Err(io::Error::other(format!("{} is no folder", inside.display())));
                 }
-                Ok(_) => fs::rename(&inside, &home)?,
+                Ok(_) => fs::rename(&inside, self.root.join(home))?,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(error),
             }
@@ -76,7 +78,7 @@ impl Slots {
         if slot.exists() {
             fs::remove_dir_all(&slot)?;
         }
-        match fs::remove_file(&note) {
+        match fs::remove_file(&home) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),
         }
@@ -86,17 +88,14 @@ impl Slots {
         self.root.join(child.to_string())
     }
 
-    fn note(&self, child: u64) -> PathBuf {
+    fn home(&self, child: u64) -> PathBuf {
         self.root.join(format!("{child}.home"))
     }
 }
 
-fn read_note(note: &Path) -> io::Result<Option<PathBuf>> {
-    use std::os::unix::ffi::OsStringExt;
-    match fs::read(note) {
-        // A note that was never finished is older than any move.
-        Ok(home) if home.is_empty() => Ok(None),
-        Ok(home) => Ok(Some(PathBuf::from(std::ffi::OsString::from_vec(home)))),
+fn read_link(link: &Path) -> io::Result<Option<PathBuf>> {
+    match fs::read_link(link) {
+        Ok(home) => Ok(Some(home)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }
@@ -152,12 +151,11 @@ mod tests {
 
     #[test]
     fn wherever_a_crash_falls_the_next_start_puts_the_bucket_back() {
-        // After the slot was made, after the note, in the middle of the note, after the move, after the move back.
-        let note = |place: &Place| (place.folder.path().join("slots/1.home"), place.home.clone());
-        let steps: [&dyn Fn(&Place, &Slots); 5] = [
+        // After the slot was made, after the link, after the move, after the move back.
+        let link = |place: &Place| std::os::unix::fs::symlink("../buckets/a", place.folder.path().join("slots/1.home"));
+        let steps: [&dyn Fn(&Place, &Slots); 4] = [
             &|_, _| {},
-            &|place, _| fs::write(note(place).0, note(place).1.as_os_str().as_encoded_bytes()).unwrap(),
-            &|place, _| fs::write(note(place).0, "").unwrap(),
+            &|place, _| link(place).unwrap(),
             &|place, slots| slots.fill(1, &place.home).unwrap(),
             &|place, slots| {
                 slots.fill(1, &place.home).unwrap();
@@ -171,7 +169,7 @@ mod tests {
             step(&place, &slots);
             drop(slots);
             drop(place.slots());
-            assert!(place.is_home(), "step {number}");
+            assert!(place.is_home() && place.is_clean(), "step {number}");
         }
     }
 

@@ -178,6 +178,13 @@ async fn misbehave(channel: &KernelChannel, how: &str) {
         "insistent.test" => loop {
             let _ = nix::sys::ptrace::traceme();
         },
+        // It does what it should, and nothing else.
+        "decent.test" => loop {
+            let datagram = channel.receive().await.unwrap();
+            if let Ok(ForChild::Heartbeat(beat)) = regen_proto::convert::from_broker(&datagram.bytes) {
+                send(channel, FromChild::Heartbeat(beat)).await;
+            }
+        },
         "silent.test" => {}
         other => panic!("nobody told me what “{other}” means"),
     }

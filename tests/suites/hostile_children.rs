@@ -30,7 +30,7 @@ fn hostile() -> (TempDir, Browser) {
 /// Lets a child misbehave, and expects its tabs to end as sad ones, for this reason.
 fn is_killed_for(site: &str, words: &str, counter: &str) {
     let (_folder, browser) = hostile();
-    let quiet = browser.json(&["tab", "open", "http://silent.test/"])["id"].as_u64().unwrap();
+    let quiet = browser.json(&["tab", "open", "http://decent.test/"])["id"].as_u64().unwrap();
     let neighbour =
         eventually("the quiet neighbour", || Some(browser.tab(quiet)["pid"].as_i64().unwrap()).filter(|pid| *pid > 0));
     let before = (browser.broker(), browser.pids_of("net-daemon"));

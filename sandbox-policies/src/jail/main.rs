@@ -76,7 +76,8 @@ fn start() -> Result<i32, SetupError> {
 
     // 5. The file view replaces the machine's.
     file_view::enter(&policy, sources)?;
-    let crashes = dumper::listen()?;
+    // A guest's crash is its owner's business.
+    let crashes = if contents.guest.is_none() { Some(dumper::listen()?) } else { None };
     file_view::lock()?;
 
     // 6. Names and network of its own.
@@ -87,8 +88,8 @@ fn start() -> Result<i32, SetupError> {
         sys::loopback_up().step("loopback interface")?;
     }
 
-    // 7. Whoever will look at the role's memory should it crash. A guest's crash is its owner's business.
-    let dumper = if contents.guest.is_none() { Some(dumper::start(&policy, crashes)?) } else { None };
+    // 7. Whoever will look at the role's memory should it crash.
+    let dumper = crashes.map(|crashes| dumper::start(&policy, crashes)).transpose()?;
 
     // 8. No right is left, and none can be regained.
     for limit in &policy.limit {

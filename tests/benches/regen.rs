@@ -21,7 +21,7 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use regen_tests::window::Display;
-use regen_tests::{Browser, MiniBrowser, process};
+use regen_tests::{Browser, MiniBrowser, eventually, process, programs, programs_with};
 use shared::{PATIENCE, Seen, Server, bound, median, processor_time, report};
 
 const RUNS: usize = 10;
@@ -34,6 +34,7 @@ fn main() {
     starts(&server, &display);
     downloads(&server, &display);
     running(&server);
+    many_children();
 }
 
 /// Start, recovery, and a second page.
@@ -61,12 +62,20 @@ fn starts(server: &Server, display: &Display) {
         let browser = Browser::with_options(&["--headless", &url]);
         let our_start = server.wait(Seen::Done) - start;
 
-        std::thread::sleep(Duration::from_millis(300));
-        server.forget();
-        let pid = browser.pid_of_tab(1);
-        let start = Instant::now();
-        process::signal(pid, rustix::process::Signal::KILL);
-        let our_recovery = server.wait(Seen::Done) - start;
+        // One death each: a second one would wait before it comes back.
+        let second = browser.open(&server.url(2, PAGE));
+        for tab in [1, second] {
+            browser.regen(&["tab", "activate", &tab.to_string()]).unwrap();
+            eventually("a spare", || has_spare(&browser).then_some(()));
+            server.forget();
+            let pid = browser.pid_of_tab(tab);
+            let start = Instant::now();
+            process::signal(pid, rustix::process::Signal::KILL);
+            let our_recovery = server.wait(Seen::Done) - start;
+            if run > 0 {
+                recovered.push(our_recovery);
+            }
+        }
         drop(browser);
 
         server.forget();
@@ -79,15 +88,43 @@ fn starts(server: &Server, display: &Display) {
         if run > 0 {
             theirs.push(their_start);
             ours.push(our_start);
-            recovered.push(our_recovery);
             our_second.push(our_next);
             their_second.push(their_next);
         }
     }
     let theirs = median(theirs);
     report("start to interactive", median(ours), "MiniBrowser", theirs, 0.9);
-    report("kill -9 of the tab-host to interactive", median(recovered), "MiniBrowser", theirs, 0.9);
+    recovered.sort();
+    let late = recovered[recovered.len() * 95 / 100 - 1];
+    report("kill -9 of the tab-host to interactive", median(recovered), "MiniBrowser", theirs, 0.55);
+    report("the same, 95th percentile", late, "MiniBrowser", theirs, 0.8);
     report("a second page of the same site", median(our_second), "MiniBrowser", median(their_second), 1.05);
+}
+
+fn has_spare(browser: &Browser) -> bool {
+    browser.status()["processes"].as_array().unwrap().iter().any(|process| process["state"] == "spare")
+}
+
+/// What it costs the broker to look after many children. They do nothing but show that they live.
+fn many_children() {
+    const CHILDREN: usize = 200;
+    let decent = fs::read(programs().join("regen-hostile-child")).unwrap();
+    let folder = programs_with("tab-host", &decent);
+    let browser = Browser::not_started(&["--headless", "--spare", "off"]).with_programs(folder.path());
+    browser.start();
+    for site in 0..CHILDREN {
+        browser.regen(&["tab", "open", &format!("http://decent{site}.test/")]).unwrap();
+    }
+    let ready = || browser.status()["processes"].as_array().unwrap().iter().filter(|p| p["state"] == "ready").count();
+    eventually("all of them", || (ready() >= CHILDREN).then_some(()));
+    std::thread::sleep(Duration::from_secs(3));
+    let before = processor_time(browser.broker());
+    std::thread::sleep(Duration::from_secs(20));
+    let used = (processor_time(browser.broker()) - before) / 20.0 * 100.0;
+    bound("the broker with 200 children", used, "% of a core", 1.0);
+    let resident = process::status_field(browser.broker(), "VmRSS").unwrap();
+    let resident: f64 = resident.trim_end_matches(" kB").parse().unwrap();
+    bound("the broker with 200 children", resident / 1024.0, "MB", 40.0);
 }
 
 fn downloads(server: &Server, display: &Display) {

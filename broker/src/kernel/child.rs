@@ -18,6 +18,7 @@ use regen_runtime::Sealed;
 use tokio::sync::mpsc;
 
 use super::Input;
+use super::figures::Figures;
 use crate::crashes::{Resources, Tail};
 use crate::refused_calls::RefusedCall;
 use crate::session::HostKey;
@@ -61,6 +62,8 @@ pub(crate) struct Child {
     /// The role's own process; 0 until its Hello.
     pub(crate) pid: i32,
     pub(crate) pidfd: Option<OwnedFd>,
+    /// What is looked at of it, from its Hello on.
+    pub(crate) figures: Option<Figures>,
     /// The jail, with everything in it.
     pub(crate) jail: Option<OwnedFd>,
     pub(crate) helpers: Vec<Helper>,

@@ -14,6 +14,7 @@ use regen_sandbox::spawn::outside_id;
 use rustix::process::{Pid, PidfdFlags, Signal};
 
 use super::child::{self, Child, ChildId, role_name};
+use super::figures::Figures;
 use super::supervision::Key;
 use super::{GRACE, Input, Kernel};
 use crate::crashes::{Crash, Resources, Tail};
@@ -88,6 +89,7 @@ impl Kernel {
                 host,
                 pid: 0,
                 pidfd: None,
+                figures: None,
                 jail: None,
                 helpers: Vec::new(),
                 outbox,
@@ -178,6 +180,7 @@ impl Kernel {
         let pid = Pid::from_raw(sender);
         child.pidfd = pid.and_then(|pid| rustix::process::pidfd_open(pid, PidfdFlags::empty()).ok());
         child.pid = sender;
+        child.figures = Figures::of(sender);
         let configure = Configure {
             site: child.host.as_ref().map(|host| host.site.as_str().to_owned()).unwrap_or_default(),
             headless: self.options.headless,

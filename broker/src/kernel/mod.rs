@@ -5,6 +5,7 @@
 mod child;
 mod control;
 mod effects;
+mod figures;
 mod files;
 mod grants;
 mod hibernation;
@@ -117,6 +118,8 @@ pub struct Kernel {
     next_request: u64,
     machines: HashMap<Key, Machine>,
     ticks: u64,
+    /// For how many seconds there has been no spare.
+    spare_missed: u32,
     /// The last of them.
     ticked: Instant,
     /// How much later they came than they should, all in all.
@@ -219,6 +222,7 @@ impl Kernel {
             next_request: 0,
             machines: HashMap::new(),
             ticks: 0,
+            spare_missed: 0,
             ticked: Instant::now(),
             overslept: Duration::ZERO,
             ceilings_kb,

@@ -10,6 +10,7 @@ use rustix::process::Signal;
 
 use super::Kernel;
 use super::child::{ChildId, Helper, Violation, role_name};
+use super::figures::resident_kb;
 use super::supervision::Key;
 use crate::pidfd::{self, process_id};
 use crate::session::{Tab, TabId};
@@ -165,19 +166,6 @@ fn process_info(role: &str, pid: i32, site: &str, with_memory: bool) -> Process 
         helpers: Vec::new(),
         workspace: String::new(),
     }
-}
-
-pub(super) fn resident_kb(pid: i32) -> u64 {
-    // Pages; much cheaper for the system to tell than `status`.
-    let statm = fs::read_to_string(format!("/proc/{pid}/statm")).unwrap_or_default();
-    let pages: u64 = statm.split_whitespace().nth(1).and_then(|field| field.parse().ok()).unwrap_or(0);
-    pages * page_kb()
-}
-
-fn page_kb() -> u64 {
-    use nix::unistd::{SysconfVar, sysconf};
-    let bytes = sysconf(SysconfVar::PAGE_SIZE).ok().flatten();
-    bytes.and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or(4096) / 1024
 }
 
 pub(super) fn proportional_kb(pid: i32) -> u64 {

@@ -7,15 +7,21 @@ use regen_proto::kernel::v1::ShowSite;
 use super::Kernel;
 use super::child::ChildId;
 use super::supervision::Key;
-use crate::session::HostKey;
+use crate::session::{HostKey, Phase};
+use crate::supervisor::{Event, Machine};
+
+/// A page that loads for ever does not keep the spare away for ever. In seconds.
+const PATIENCE: u32 = 5;
 
 impl Kernel {
-    /// Once a second: there should be one, once nothing more urgent is being started.
+    /// Once a second: there should be one, once nothing more urgent is being done, or is done for too long.
     pub(super) fn keep_spare(&mut self) {
         let is_there = self.machines.get(&Key::Spare).is_some_and(|spare| spare.has_process() || spare.has_given_up());
-        let is_busy = self.machines.iter().any(|(_, machine)| machine.is_starting());
-        if self.options.spare && !self.quitting && !is_there && !is_busy {
-            self.supervise(&Key::Spare, crate::supervisor::Event::Wanted);
+        let is_busy = self.machines.values().any(Machine::is_starting)
+            || self.session.tabs.values().any(|tab| matches!(tab.phase, Phase::Loading | Phase::Recovering));
+        self.spare_missed = if is_there { 0 } else { self.spare_missed + 1 };
+        if self.options.spare && !self.quitting && !is_there && (!is_busy || self.spare_missed > PATIENCE) {
+            self.supervise(&Key::Spare, Event::Wanted);
         }
     }
 

@@ -10,7 +10,8 @@ use regen_sandbox::policy::Resource;
 
 use super::Kernel;
 use super::child::{Child, ChildId, role_name};
-use super::processes::{field_kb, proportional_kb, resident_kb};
+use super::figures::{Figures, resident_kb};
+use super::processes::{field_kb, proportional_kb};
 use crate::session::{Event as SessionEvent, HostKey};
 use crate::supervisor::{ASK, Action, Event, Machine, of};
 
@@ -162,7 +163,7 @@ impl Kernel {
         for (id, key) in ready {
             self.supervise(&key, Event::Asked);
             if let Some(child) = self.children.get_mut(&id).filter(|child| child.asked.is_none()) {
-                child.asked = Some((Instant::now(), waited(child.pid) + self.overslept));
+                child.asked = Some((Instant::now(), waited(child) + self.overslept));
             }
             self.send(id, ForChild::Heartbeat(Heartbeat { nonce: 0 }), Vec::new());
         }
@@ -180,7 +181,7 @@ impl Kernel {
         match child.asked {
             // A short wait needs no look.
             Some((asked, before)) if asked.elapsed() > TICK * 3 => {
-                (waited(child.pid) + self.overslept).saturating_sub(before)
+                (waited(child) + self.overslept).saturating_sub(before)
             }
             _ => Duration::ZERO,
         }
@@ -197,8 +198,8 @@ impl Kernel {
             if !child.is_heavy && !(id + self.ticks).is_multiple_of(TURNS) {
                 continue;
             }
-            let all = || child.helpers.iter().map(|helper| helper.pid).chain([child.pid]);
-            let resident: u64 = all().map(resident_kb).sum();
+            let own = child.figures.as_ref().map_or(0, Figures::resident_kb);
+            let resident = own + child.helpers.iter().map(|helper| resident_kb(helper.pid)).sum::<u64>();
             child.is_heavy = resident > limit_kb / 2;
             // One that is just gone weighs nothing: what it weighed is of interest.
             if resident > 0 {
@@ -207,7 +208,8 @@ impl Kernel {
             }
             // Shared pages count once for each process there, and in parts here: the cheap look comes first.
             if resident > limit_kb {
-                let proportional: u64 = all().map(proportional_kb).sum();
+                let all = child.helpers.iter().map(|helper| helper.pid).chain([child.pid]);
+                let proportional: u64 = all.map(proportional_kb).sum();
                 if proportional > limit_kb {
                     heavy.push((*id, proportional, limit_kb));
                 }
@@ -266,10 +268,9 @@ fn ticks_in(time: Duration) -> u64 {
     u64::try_from(time.as_millis() / TICK.as_millis()).unwrap_or(1)
 }
 
-/// How long a process's first thread has waited for a processor in all its life.
-fn waited(pid: i32) -> Duration {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/schedstat")).unwrap_or_default();
-    Duration::from_nanos(text.split_whitespace().nth(1).and_then(|field| field.parse().ok()).unwrap_or(0))
+/// How long a child's first thread has waited for a processor in all its life.
+fn waited(child: &Child) -> Duration {
+    child.figures.as_ref().map_or(Duration::ZERO, Figures::waited)
 }
 
 /// From 0 to 1, as it comes.

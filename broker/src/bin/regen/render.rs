@@ -74,6 +74,7 @@ pub(crate) fn status(status: &StatusReply, memory: bool, output: Output) {
     for process in &status.processes {
         let memory = if memory { process.pss_kb } else { process.rss_kb };
         let Process { pid, role, state, restarts, site, .. } = process;
+        let site = if state == "spare" { "(the next site)" } else { site };
         println!("{pid:>8}  {role:<13} {state:<9} {restarts:>8} {:>6} MB  {}", memory / 1024, plain(site));
         for helper in &process.helpers {
             println!("{:>8}    └ {}", helper.pid, plain(&helper.name));

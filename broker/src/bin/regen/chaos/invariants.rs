@@ -97,7 +97,7 @@ fn deaths(stage: &Stage, injected: &Injected, before: &Before) -> Vec<String> {
 }
 
 /// Deaths that were not injected, of a site that was hit, and that cost nothing. The engine ends its own network process when
-/// that takes more than three seconds to start, as on a machine that has too much to do.
+/// that does not answer for six seconds, as on a machine that has too much to do.
 pub(super) fn noticed(stage: &Stage, injected: &Injected, before: &Before) -> Vec<String> {
     more_deaths(stage, before, |site| injected.sites.contains(&site), injected.deaths)
 }

@@ -151,9 +151,10 @@ mod tests {
 
     #[test]
     fn wherever_a_crash_falls_the_next_start_puts_the_bucket_back() {
+        type Step<'a> = &'a dyn Fn(&Place, &Slots);
         // After the slot was made, after the link, after the move, after the move back.
         let link = |place: &Place| std::os::unix::fs::symlink("../buckets/a", place.folder.path().join("slots/1.home"));
-        let steps: [&dyn Fn(&Place, &Slots); 4] = [
+        let steps: [Step<'_>; 4] = [
             &|_, _| {},
             &|place, _| link(place).unwrap(),
             &|place, slots| slots.fill(1, &place.home).unwrap(),

@@ -2,6 +2,7 @@
 //!
 //! It moves bytes and descriptors and knows their limits. What the bytes mean is [`crate::convert`]'s business.
 
+use std::cell::RefCell;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
@@ -152,9 +153,14 @@ pub fn send_now(fd: i32, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> Result
 /// # Errors
 /// As [`KernelChannel::receive`], and `WouldBlock` when nothing is there.
 pub fn receive_now(fd: i32) -> Result<Datagram, ChannelError> {
-    let mut buffer = vec![0_u8; MAX_MESSAGE];
+    // Most messages are a few bytes long: the room for the largest is made once, not for each of them.
+    thread_local!(static ROOM: RefCell<Vec<u8>> = RefCell::new(vec![0; MAX_MESSAGE]));
+    ROOM.with_borrow_mut(|room| receive_into(fd, room))
+}
+
+fn receive_into(fd: i32, buffer: &mut [u8]) -> Result<Datagram, ChannelError> {
     let mut control = cmsg_space!([i32; SCM_MAX_FD], nix::libc::ucred);
-    let mut slices = [IoSliceMut::new(&mut buffer)];
+    let mut slices = [IoSliceMut::new(buffer)];
     let message = recvmsg::<()>(fd, &mut slices, Some(&mut control), MsgFlags::MSG_CMSG_CLOEXEC)?;
     let (bytes, flags) = (message.bytes, message.flags);
     let mut descriptors = Vec::new();
@@ -177,8 +183,8 @@ pub fn receive_now(fd: i32) -> Result<Datagram, ChannelError> {
     if bytes == 0 && descriptors.is_empty() {
         return Err(ChannelError::Closed);
     }
-    buffer.truncate(bytes);
-    Ok(Datagram { bytes: buffer, descriptors, sender })
+    let bytes = buffer.get(..bytes).unwrap_or_default().to_vec();
+    Ok(Datagram { bytes, descriptors, sender })
 }
 
 /// Watches a descriptor that this process owns for readiness (a channel, a pidfd). Must be called inside a tokio runtime.

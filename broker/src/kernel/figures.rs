@@ -11,18 +11,31 @@ use std::time::Duration;
 pub(crate) struct Figures {
     statm: File,
     schedstat: File,
+    status: File,
 }
 
 impl Figures {
     /// Of a process that is there.
     pub(crate) fn of(pid: i32) -> Option<Self> {
         let open = |name: &str| File::open(format!("/proc/{pid}/{name}")).ok();
-        Some(Self { statm: open("statm")?, schedstat: open("schedstat")? })
+        Some(Self { statm: open("statm")?, schedstat: open("schedstat")?, status: open("status")? })
     }
 
     /// Memory in KB; 0 when it has ended.
     pub(crate) fn resident_kb(&self) -> u64 {
         second_number(|line| self.statm.read_at(line, 0)) * page_kb()
+    }
+
+    /// Size of its descriptor table, and number of its threads.
+    pub(crate) fn descriptors_and_threads(&self) -> (u64, u64) {
+        let mut text = [0; 4096];
+        let length = self.status.read_at(&mut text, 0).unwrap_or(0);
+        let text = String::from_utf8_lossy(text.get(..length).unwrap_or_default());
+        let field = |name: &str| {
+            let value = text.lines().find_map(|line| line.strip_prefix(name));
+            value.and_then(|value| value.trim().parse().ok()).unwrap_or(0)
+        };
+        (field("FDSize:"), field("Threads:"))
     }
 
     /// How long its first thread has waited for a processor in all its life.
@@ -61,6 +74,8 @@ mod tests {
         let own = i32::try_from(std::process::id()).unwrap();
         let figures = Figures::of(own).unwrap();
         assert!(figures.resident_kb() > 500 && resident_kb(own) > 500);
+        let (descriptors, threads) = figures.descriptors_and_threads();
+        assert!(descriptors >= 64 && threads >= 2, "{descriptors} {threads}");
         assert_eq!(resident_kb(i32::MAX), 0);
         assert!(Figures::of(i32::MAX).is_none());
     }

@@ -11,7 +11,7 @@ use regen_sandbox::policy::Resource;
 use super::Kernel;
 use super::child::{Child, ChildId, role_name};
 use super::figures::{Figures, resident_kb};
-use super::processes::{field_kb, proportional_kb};
+use super::processes::proportional_kb;
 use crate::session::{Event as SessionEvent, HostKey};
 use crate::supervisor::{ASK, Action, Event, Machine, of};
 
@@ -226,9 +226,7 @@ impl Kernel {
             let Some(policy) = self.policies.get(role_name(child.role)) else { continue };
             let limit =
                 |resource| policy.limit.iter().find(|limit| limit.resource == resource).map(|limit| limit.value);
-            let status = format!("/proc/{}/status", child.pid);
-            let open = field_kb(&status, "FDSize:");
-            let threads = field_kb(&status, "Threads:");
+            let Some((open, threads)) = child.figures.as_ref().map(Figures::descriptors_and_threads) else { continue };
             (child.resources.threads, child.resources.descriptors) = (threads, open);
             for (what, now, most) in
                 [("descriptors", open, limit(Resource::Nofile)), ("threads", threads, limit(Resource::Nproc))]

@@ -101,9 +101,11 @@ fn next_crash(socket: &OwnedFd) -> std::io::Result<(CrashContext, i32)> {
             Err(rustix::io::Errno::INTR) => continue,
             received => received?.bytes,
         };
-        let sender = control.drain().find_map(|message| match message {
-            RecvAncillaryMessage::ScmCredentials(who) => Some(who.pid.as_raw_nonzero().get()),
-            _ => None,
+        let sender = control.drain().find_map(|message| {
+            if let RecvAncillaryMessage::ScmCredentials(who) = message {
+                return Some(who.pid.as_raw_nonzero().get());
+            }
+            None
         });
         let context = bytes.get(..received).and_then(CrashContext::from_bytes);
         if let (Some(context), Some(sender)) = (context, sender) {

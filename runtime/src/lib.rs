@@ -4,9 +4,10 @@
 //! [`Kernel::receive`] says so and the child ends.
 
 mod crash;
+mod inherited;
 mod sealed;
 
-use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 pub use crash::show_crashes_of_helper;
@@ -16,8 +17,9 @@ use regen_proto::convert::{self, ForChild, FromChild};
 use regen_proto::kernel::v1::{Configure, Exit, Hello, Ready, Role};
 use regen_proto::kernel_channel::{ChannelError, KernelChannel};
 use regen_proto::version;
+use rustix::net::SocketType;
 
-/// The number of the one descriptor that a child inherits beside its standard streams.
+/// The number of the channel among the descriptors that a child inherits beside its standard streams.
 const CHANNEL: i32 = 3;
 
 /// What may go wrong between a child and its broker. All of it ends the child.
@@ -60,7 +62,7 @@ pub fn begin() {
 /// # Errors
 /// When this process is not a broker's child, or the broker is of another build.
 pub async fn adopt(role: Role) -> Result<(Kernel, Configure), RuntimeError> {
-    let channel = inherited_channel().ok_or(RuntimeError::NotAChild)?;
+    let channel = inherited::take(CHANNEL, SocketType::SEQPACKET).ok_or(RuntimeError::NotAChild)?;
     let kernel = Kernel(Arc::new(KernelChannel::adopt(channel).map_err(ChannelError::Io)?));
     kernel.send(FromChild::Hello(version::hello(role))).await?;
     let ForChild::Hello(hello) = kernel.receive().await?.0 else {
@@ -118,19 +120,5 @@ impl Kernel {
         // If the broker is gone there is nobody to tell.
         let _ = self.send(FromChild::Exit(Exit { reason: reason.to_owned() })).await;
         std::process::exit(1)
-    }
-}
-
-#[expect(unsafe_code, reason = "an inherited descriptor is only a number")]
-fn inherited_channel() -> Option<OwnedFd> {
-    // SAFETY: only the jail starts this program, with the channel at this number; it is taken over once, before
-    // anything else was opened. What is checked next does not depend on it being a channel.
-    let channel = unsafe { OwnedFd::from_raw_fd(CHANNEL) };
-    match rustix::net::sockopt::socket_type(channel.as_fd()) {
-        Ok(rustix::net::SocketType::SEQPACKET) => Some(channel),
-        _ => {
-            std::mem::forget(channel);
-            None
-        }
     }
 }

@@ -8,6 +8,8 @@ use std::os::fd::OwnedFd;
 
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketType};
 
+use crate::inherited;
+
 /// Where the role's connection to its dumper is (`regen_sandbox::spawn::DUMPER`).
 const DUMPER: i32 = 4;
 /// Where everybody else in the sandbox finds it (`regen_sandbox::spawn::DUMPER_PATH`).
@@ -17,7 +19,7 @@ const DUMPER_PATH: &str = "/regen/dumper";
 ///
 /// Without a dumper, as in tests, nothing is done: a crash is then only a crash.
 pub(crate) fn show_crashes() {
-    if let Some(dumper) = sys::inherited(DUMPER) {
+    if let Some(dumper) = inherited::take(DUMPER, SocketType::DGRAM) {
         sys::install(dumper);
     }
 }

@@ -2,7 +2,7 @@
 
 #![expect(unsafe_code, reason = "signal handlers")]
 
-use std::os::fd::{AsFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{IntoRawFd, OwnedFd};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
@@ -19,20 +19,6 @@ static IS_TOLD: AtomicBool = AtomicBool::new(false);
 static EARLIER: OnceLock<[libc::sigaction; SIGNALS.len()]> = OnceLock::new();
 
 type Handler = extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void);
-
-/// The descriptor of this number, if it is what the jail placed there.
-pub(super) fn inherited(number: RawFd) -> Option<OwnedFd> {
-    // SAFETY: only the jail starts this program, with the connection at this number; it is taken over once, before anything
-    // else was opened. What is checked next does not depend on it being one.
-    let socket = unsafe { OwnedFd::from_raw_fd(number) };
-    match rustix::net::sockopt::socket_type(socket.as_fd()) {
-        Ok(rustix::net::SocketType::DGRAM) => Some(socket),
-        _ => {
-            std::mem::forget(socket);
-            None
-        }
-    }
-}
 
 /// Takes the signals. Whoever had them before is asked first.
 pub(super) fn install(dumper: OwnedFd) {

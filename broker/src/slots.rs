@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 
 /// The bucket's name inside its slot. The tab-host knows it as well.
 const BUCKET: &str = "site";
+/// What the name of a link ends with.
+const HOME: &str = ".home";
 
 /// All slots of a profile.
 #[derive(Debug)]
@@ -26,8 +28,10 @@ impl Slots {
         fs::create_dir_all(&root)?;
         let slots = Self { root };
         for entry in fs::read_dir(&slots.root)? {
+            // A slot or a link, whichever is left. What the other one says is done by then.
             let name = entry?.file_name();
-            if let Some(child) = name.to_str().and_then(|name| name.parse().ok()) {
+            let name = name.to_str().map(|name| name.strip_suffix(HOME).unwrap_or(name));
+            if let Some(child) = name.and_then(|name| name.parse().ok()) {
                 slots.empty(child)?;
             }
         }
@@ -51,10 +55,31 @@ impl Slots {
     /// # Errors
     /// When the disk refuses. The bucket is then where it was.
     pub fn fill(&self, child: u64, bucket: &Path) -> io::Result<()> {
-        let folder = self.root.parent().unwrap_or(&self.root);
-        let home = bucket.strip_prefix(folder).map_err(io::Error::other)?;
-        std::os::unix::fs::symlink(Path::new("..").join(home), self.home(child))?;
-        fs::rename(bucket, self.slot(child).join(BUCKET))
+        std::os::unix::fs::symlink(self.link_to(bucket)?, self.home(child))?;
+        fs::rename(bucket, self.slot(child).join(BUCKET)).inspect_err(|_| {
+            // It says what is not so; where it stays, the next start takes it for what it is.
+            let _ = fs::remove_file(self.home(child));
+        })
+    }
+
+    /// The slot that a bucket is in. One that could not be put back must not be made anew beside it.
+    ///
+    /// # Errors
+    /// When the slots cannot be read.
+    pub fn holder(&self, bucket: &Path) -> io::Result<Option<PathBuf>> {
+        let link = self.link_to(bucket)?;
+        for entry in fs::read_dir(&self.root)? {
+            let path = entry?.path();
+            if read_link(&path)?.is_some_and(|home| home == link) {
+                return Ok(Some(path));
+            }
+        }
+        Ok(None)
+    }
+
+    fn link_to(&self, bucket: &Path) -> io::Result<PathBuf> {
+        let profile = self.root.parent().unwrap_or(&self.root);
+        Ok(Path::new("..").join(bucket.strip_prefix(profile).map_err(io::Error::other)?))
     }
 
     /// Puts a child's bucket back, if it has one, and removes its slot.
@@ -66,11 +91,10 @@ impl Slots {
         let inside = slot.join(BUCKET);
         if let Some(home) = read_link(&home)? {
             match fs::symlink_metadata(&inside) {
-                // Who runs in a sandbox of this user's could have put a link there.
-                Ok(found) if !found.is_dir() => {
-                    return Err(io::Error::other(format!("{} is no folder", inside.display())));
-                }
-                Ok(_) => fs::rename(&inside, self.root.join(home))?,
+                Ok(found) if found.is_dir() => fs::rename(&inside, self.root.join(home))?,
+                // Where the sandbox has this user's id, its process can put a link there, or nothing: it has thrown away its
+                // own site's storage, which is its right. The link is not followed, and keeps nobody from starting.
+                Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(error),
             }
@@ -80,7 +104,7 @@ impl Slots {
         }
         match fs::remove_file(&home) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
+            Ok(()) | Err(_) => Ok(()),
         }
     }
 
@@ -89,14 +113,15 @@ impl Slots {
     }
 
     fn home(&self, child: u64) -> PathBuf {
-        self.root.join(format!("{child}.home"))
+        self.root.join(format!("{child}{HOME}"))
     }
 }
 
 fn read_link(link: &Path) -> io::Result<Option<PathBuf>> {
     match fs::read_link(link) {
         Ok(home) => Ok(Some(home)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        // Nothing is there, or it is a slot.
+        Err(error) if [io::ErrorKind::NotFound, io::ErrorKind::InvalidInput].contains(&error.kind()) => Ok(None),
         Err(error) => Err(error),
     }
 }
@@ -152,15 +177,19 @@ mod tests {
     #[test]
     fn wherever_a_crash_falls_the_next_start_puts_the_bucket_back() {
         type Step<'a> = &'a dyn Fn(&Place, &Slots);
-        // After the slot was made, after the link, after the move, after the move back.
+        // After the slot was made, after the link, after the move, after the move back, after the slot was removed.
         let link = |place: &Place| std::os::unix::fs::symlink("../buckets/a", place.folder.path().join("slots/1.home"));
-        let steps: [Step<'_>; 4] = [
+        let steps: [Step<'_>; 5] = [
             &|_, _| {},
             &|place, _| link(place).unwrap(),
             &|place, slots| slots.fill(1, &place.home).unwrap(),
             &|place, slots| {
                 slots.fill(1, &place.home).unwrap();
                 fs::rename(place.folder.path().join("slots/1/site"), &place.home).unwrap();
+            },
+            &|place, _| {
+                link(place).unwrap();
+                fs::remove_dir(place.folder.path().join("slots/1")).unwrap();
             },
         ];
         for (number, step) in steps.iter().enumerate() {
@@ -182,7 +211,21 @@ mod tests {
         slots.fill(1, &place.home).unwrap();
         fs::rename(slot.join("site"), slot.join("hidden")).unwrap();
         std::os::unix::fs::symlink("/etc", slot.join("site")).unwrap();
-        assert!(slots.empty(1).is_err());
-        assert!(!place.home.exists() && slot.join("hidden/cookies").exists());
+        slots.empty(1).unwrap();
+        assert!(fs::symlink_metadata(&place.home).is_err() && place.is_clean());
+        assert!(Path::new("/etc/passwd").exists());
+    }
+
+    #[test]
+    fn a_bucket_that_is_still_in_a_slot_has_a_holder_and_a_move_that_fails_leaves_nothing() {
+        let place = Place::new();
+        let slots = place.slots();
+        // Its slot is missing.
+        assert!(slots.fill(1, &place.home).is_err());
+        assert!(place.is_home() && place.is_clean());
+        slots.make(2).unwrap();
+        assert_eq!(slots.holder(&place.home).unwrap(), None);
+        slots.fill(2, &place.home).unwrap();
+        assert!(slots.holder(&place.home).unwrap().is_some_and(|link| link.ends_with("2.home")));
     }
 }

@@ -48,7 +48,7 @@ pub struct Contents {
     pub mode: Mode,
     /// Where Regen's programs are.
     pub programs: PathBuf,
-    /// The site's storage on the outside.
+    /// On the outside, the folder that is mounted as the bucket: a tab-host's slot, a guest's own.
     pub bucket: Option<PathBuf>,
     /// Where the broker puts files that the user chose.
     pub chosen: Option<PathBuf>,

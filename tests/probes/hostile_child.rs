@@ -179,14 +179,25 @@ async fn misbehave(channel: &KernelChannel, how: &str) {
             let _ = nix::sys::ptrace::traceme();
         },
         // It does what it should, and nothing else.
-        decent if decent.starts_with("decent") => loop {
-            let datagram = channel.receive().await.unwrap();
-            if let Ok(ForChild::Heartbeat(beat)) = regen_proto::convert::from_broker(&datagram.bytes) {
-                send(channel, FromChild::Heartbeat(beat)).await;
-            }
-        },
+        decent if decent.starts_with("decent") => show_life(channel, usize::MAX).await,
+        "twenty-heartbeats.test" => {
+            show_life(channel, 20).await;
+            std::process::exit(0);
+        }
         "silent.test" => {}
         other => panic!("nobody told me what “{other}” means"),
+    }
+}
+
+/// Answers so many heartbeats.
+async fn show_life(channel: &KernelChannel, most: usize) {
+    let mut answered = 0;
+    while answered < most {
+        let datagram = channel.receive().await.unwrap();
+        if let Ok(ForChild::Heartbeat(beat)) = regen_proto::convert::from_broker(&datagram.bytes) {
+            send(channel, FromChild::Heartbeat(beat)).await;
+            answered += 1;
+        }
     }
 }
 

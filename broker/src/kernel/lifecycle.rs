@@ -1,7 +1,7 @@
 //! Children from spawn to death: start, handshake, readiness, pulse, end.
 
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -120,14 +120,13 @@ impl Kernel {
         self.coverage.is_some() && self.options.watched.as_deref() == Some(role)
     }
 
-    pub(super) fn make_bucket(&self, host: &HostKey) -> std::io::Result<PathBuf> {
-        let bucket = self.profile.bucket(&host.workspace, &host.site.folder());
-        std::fs::create_dir_all(&bucket)?;
+    pub(super) fn make_bucket(bucket: &Path) -> std::io::Result<()> {
+        std::fs::create_dir_all(bucket)?;
         let owner = outside_id(role_name(Role::TabHost));
         if rustix::process::geteuid().is_root() {
-            std::os::unix::fs::chown(&bucket, Some(owner), Some(owner))?;
+            std::os::unix::fs::chown(bucket, Some(owner), Some(owner))?;
         }
-        Ok(bucket)
+        Ok(())
     }
 
     /// An empty folder for files that the user chooses for this host's pages.

@@ -172,7 +172,7 @@ pub(super) fn proportional_kb(pid: i32) -> u64 {
     field_kb(&format!("/proc/{pid}/smaps_rollup"), "Pss:")
 }
 
-pub(super) fn field_kb(path: &str, field: &str) -> u64 {
+fn field_kb(path: &str, field: &str) -> u64 {
     let value = |text: String| {
         let line = text.lines().find_map(|line| line.strip_prefix(field).map(str::to_owned))?;
         line.split_whitespace().next()?.parse().ok()

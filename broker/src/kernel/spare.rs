@@ -48,7 +48,12 @@ impl Kernel {
 
     /// Moves a site's storage to where a child's sandbox has it.
     pub(super) fn fill_slot(&self, id: ChildId, host: &HostKey) -> std::io::Result<()> {
-        let bucket = self.make_bucket(host)?;
+        let bucket = self.profile.bucket(&host.workspace, &host.site.folder());
+        if let Some(holder) = self.slots.holder(&bucket)? {
+            let words = format!("the site's storage could not be put back ({}): start Regen again", holder.display());
+            return Err(std::io::Error::other(words));
+        }
+        Self::make_bucket(&bucket)?;
         self.slots.fill(id, &bucket)
     }
 

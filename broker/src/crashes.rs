@@ -126,7 +126,7 @@ impl Crash {
             self.minidump = match (self.signal, self.exit_code) {
                 (Some(9), _) => "none: a process that is killed has no time for one",
                 (Some(_), _) => "none: its dumper has left none, see its last words",
-                (None, Some(_)) => "none: it ended by itself",
+                (None, Some(_)) => "none: no process of it said that it crashes",
                 (None, None) => "none: it never ran",
             }
             .to_owned();

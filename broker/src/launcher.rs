@@ -182,6 +182,7 @@ fn start(spawn: Spawn, programs: &Path, how: Launching, descriptors: Vec<OwnedFd
             program: guest.program.into(),
             arguments: guest.arguments,
             files: guest.files.into_iter().map(PathBuf::from).collect(),
+            as_dumper: guest.as_dumper,
         }),
     };
     let launch = Launch { contents, channel, log, stdio: descriptors.next().zip(descriptors.next()) };

@@ -46,7 +46,7 @@ fn main() {
 async fn starts(forked: launcher::Forked) {
     let launcher = forked.adopt().unwrap();
     let policy = Policy::of("agent-worker").unwrap();
-    let guest = Guest { program: TRUE.into(), arguments: Vec::new(), files: Vec::new() };
+    let guest = Guest { program: TRUE.into(), arguments: Vec::new(), files: Vec::new(), as_dumper: false };
     let policy = Arc::new(policy.with_guest(&guest));
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for _ in 0..STARTS {

@@ -12,15 +12,16 @@ use std::os::fd::OwnedFd;
 use minidump_writer::CrashContextExt;
 use minidump_writer::crash_context::CrashContext;
 use minidump_writer::minidump_writer::MinidumpWriterConfig;
-use regen_sandbox::policy::{MountKind, Namespace, Policy};
+use regen_sandbox::policy::{Guest, MountKind, Namespace, Policy};
 use regen_sandbox::{lock_down, spawn, sys};
 use rustix::fs::{MemfdFlags, SealFlags};
-use rustix::mount::UnmountFlags;
+use rustix::mount::{MountFlags, UnmountFlags};
 use rustix::net::sockopt::set_socket_passcred;
 use rustix::net::{AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SocketAddrUnix, SocketType};
 use rustix::process::Signal;
 
-use crate::{SetupError, Step, drop_rights};
+use crate::file_view::make_read_only;
+use crate::{SetupError, Step, drop_rights, guest_command};
 
 /// In bytes; the stacks of many threads are cut to fit.
 const LARGEST: u64 = 4 << 20;
@@ -43,7 +44,9 @@ pub(crate) fn start(role: &Policy, socket: OwnedFd) -> Result<OwnedFd, SetupErro
         return Ok(connection);
     }
     drop(connection);
-    let done = lock_up(role).map_err(|error| error.to_string()).and_then(|()| {
+    drop(sys::inherit(spawn::CHANNEL));
+    let ready = leave(role).and_then(|()| lock_down::enter("dumper").map_err(std::io::Error::other).step("its filter"));
+    let done = ready.map_err(|error| error.to_string()).and_then(|()| {
         let broker = sys::inherit(spawn::LISTENER);
         dump_one(&socket, &broker).map_err(|error| format!("no minidump: {error}"))
     });
@@ -54,10 +57,27 @@ pub(crate) fn start(role: &Policy, socket: OwnedFd) -> Result<OwnedFd, SetupErro
     sys::exit_now(0);
 }
 
+/// Starts a guest where the dumper would be, with the role's channel in the place of the dumper's socket. The guest enters the
+/// filter, under which no program could be started. Returns its id in this PID namespace.
+pub(crate) fn start_guest(role: &Policy, guest: &Guest) -> Result<i32, SetupError> {
+    if let Some(pid) = sys::fork().step("fork the dumper")? {
+        return Ok(pid);
+    }
+    let started = leave(role).and_then(|()| {
+        let (program, arguments) = guest_command(guest).step("the guest")?;
+        sys::close_from(spawn::CHANNEL.cast_unsigned() + 1).step("descriptors")?;
+        Err::<(), _>(sys::exec(&program, &arguments, &[])).step("the guest")
+    });
+    if let Err(error) = started {
+        // The log is all that is left to say it to.
+        let _ = sys::say(2, &format!("regen-jail: dumper: {error}\n"));
+    }
+    sys::exit_now(126);
+}
+
 /// Leaves what is the role's, and everything that could hurt.
-fn lock_up(role: &Policy) -> Result<(), SetupError> {
+fn leave(role: &Policy) -> Result<(), SetupError> {
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).step("parent death signal")?;
-    drop(sys::inherit(spawn::CHANNEL));
     drop(sys::inherit(spawn::REPORT));
     sys::unshare(&[Namespace::Mount, Namespace::Net]).step("namespaces of its own")?;
     for mount in &role.mount {
@@ -69,12 +89,13 @@ fn lock_up(role: &Policy) -> Result<(), SetupError> {
             }
         }
     }
+    // Who may write there may choose who goes when memory runs out.
+    make_read_only("/proc", MountFlags::NOEXEC)?;
     let own = Policy::of("dumper").map_err(std::io::Error::other).step("its policy")?;
     for limit in &own.limit {
         sys::set_limit(limit.resource, limit.value).step("resource limit")?;
     }
-    drop_rights()?;
-    lock_down::enter("dumper").map_err(std::io::Error::other).step("its filter")
+    drop_rights()
 }
 
 fn dump_one(socket: &OwnedFd, broker: &OwnedFd) -> Result<(), Box<dyn std::error::Error>> {

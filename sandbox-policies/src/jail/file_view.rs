@@ -12,7 +12,8 @@ use regen_sandbox::spawn::Contents;
 use regen_sandbox::{DEVICES, MULTIARCH, sys};
 use rustix::fs::CWD;
 use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags,
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags,
+    UnmountFlags,
 };
 
 use crate::{SetupError, Step};
@@ -122,15 +123,13 @@ pub(crate) fn enter(policy: &Policy, held: Vec<Held>) -> Result<(), SetupError> 
 
 /// From here on nothing can be added beside what the policy lists.
 pub(crate) fn lock() -> Result<(), SetupError> {
-    rustix::mount::mount_remount(
-        "/",
-        rustix::mount::MountFlags::BIND
-            | rustix::mount::MountFlags::RDONLY
-            | rustix::mount::MountFlags::NOSUID
-            | rustix::mount::MountFlags::NODEV,
-        "",
-    )
-    .step("lock the root")
+    make_read_only("/", MountFlags::empty())
+}
+
+/// What is mounted there can no longer be written to; with flags that it has beside.
+pub(crate) fn make_read_only(place: &str, more: MountFlags) -> Result<(), SetupError> {
+    let flags = MountFlags::BIND | MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV | more;
+    rustix::mount::mount_remount(place, flags, "").step(&format!("lock {place}"))
 }
 
 fn belongs(mount: &Mount, held: &Held) -> bool {

@@ -10,7 +10,7 @@ use std::ffi::CString;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use libseccomp::ScmpFilterContext;
 use regen_sandbox::policy::{Guest, Namespace, Policy};
@@ -88,8 +88,10 @@ fn start() -> Result<i32, SetupError> {
         sys::loopback_up().step("loopback interface")?;
     }
 
-    // 7. Whoever will look at the role's memory should it crash.
+    // 7. Whoever will look at the role's memory should it crash; or a guest in its place.
     let dumper = crashes.map(|crashes| dumper::start(&policy, crashes)).transpose()?;
+    let as_dumper = contents.guest.as_ref().filter(|guest| guest.as_dumper);
+    let as_dumper = as_dumper.map(|guest| dumper::start_guest(&policy, guest)).transpose()?;
 
     // 8. No right is left, and none can be regained.
     for limit in &policy.limit {
@@ -106,7 +108,8 @@ fn start() -> Result<i32, SetupError> {
         seccomp::filter(&own, lock_down::otherwise(&own)).map_err(std::io::Error::other).step("the jail's filter")?;
 
     // 10. The role, under its Landlock domain and filter; and this process, which from here on only waits.
-    match sys::fork().step("fork")? {
+    let role = if as_dumper.is_some() { as_dumper } else { sys::fork().step("fork")? };
+    match role {
         Some(role) => {
             // Only the role holds its channel, so that its end is the channel's end.
             drop(dumper);
@@ -156,7 +159,7 @@ fn become_role(
     filter: &ScmpFilterContext,
     dumper: Option<OwnedFd>,
 ) -> std::io::Error {
-    let prepare = || -> std::io::Result<(Vec<CString>, Vec<CString>)> {
+    let prepare = || -> std::io::Result<(CString, Vec<CString>, Vec<CString>)> {
         drop(sys::inherit(spawn::REPORT));
         if let Some(dumper) = &dumper {
             sys::place(dumper.as_raw_fd(), spawn::DUMPER)?;
@@ -164,11 +167,13 @@ fn become_role(
         sys::close_from(spawn::LISTENER.cast_unsigned() + 1)?;
         rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
         rustix::process::setsid()?;
-        let own = PathBuf::from(format!("/regen/{}", policy.program));
-        let program = guest.map_or(own, |guest| guest.program.clone());
-        let program = CString::new(program.into_os_string().into_encoded_bytes())?;
-        let told = guest.iter().flat_map(|guest| guest.arguments.iter().map(|word| CString::new(word.as_str())));
-        let arguments = std::iter::once(Ok(program.clone())).chain(told).collect::<Result<_, _>>()?;
+        let (program, arguments) = match guest {
+            Some(guest) => guest_command(guest)?,
+            None => {
+                let own = CString::new(format!("/regen/{}", policy.program))?;
+                (own.clone(), vec![own])
+            }
+        };
         let environment = policy
             .env
             .iter()
@@ -184,15 +189,20 @@ fn become_role(
         let listener = seccomp::load(filter, Otherwise::Notify).map_err(std::io::Error::other)?;
         let listener = listener.ok_or_else(|| std::io::Error::other("the filter has no listener"))?;
         sys::send_descriptor(&broker, &listener)?;
-        Ok((arguments, environment))
+        Ok((program, arguments, environment))
     };
     match prepare() {
-        Ok((arguments, environment)) => match arguments.first() {
-            Some(program) => sys::exec(program, &arguments, &environment),
-            None => std::io::Error::other("no program"),
-        },
+        Ok((program, arguments, environment)) => sys::exec(&program, &arguments, &environment),
         Err(error) => error,
     }
+}
+
+/// A guest's program, and what it is told, its own name first.
+fn guest_command(guest: &Guest) -> std::io::Result<(CString, Vec<CString>)> {
+    let program = CString::new(guest.program.as_os_str().as_encoded_bytes())?;
+    let told = guest.arguments.iter().map(|word| CString::new(word.as_str()));
+    let arguments = std::iter::once(Ok(program.clone())).chain(told).collect::<Result<_, _>>()?;
+    Ok((program, arguments))
 }
 
 fn reap_until(role: i32) -> std::io::Result<i32> {

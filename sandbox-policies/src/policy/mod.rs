@@ -383,6 +383,8 @@ pub struct Guest {
     pub arguments: Vec<String>,
     /// What else is put into its file view, read-only, at the same place.
     pub files: Vec<PathBuf>,
+    /// It takes the place of the dumper beside the role, which is not started, and enters the dumper's filter itself.
+    pub as_dumper: bool,
 }
 
 /// Why a policy cannot be used.

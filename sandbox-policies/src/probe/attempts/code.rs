@@ -17,10 +17,7 @@ const ENGINES: &[(&str, &str)] = &[
 ];
 
 /// What has no file view of its own.
-const SEES_FILES: &[(&str, &str)] = &[
-    ("broker", "it opens the files that the user picks; it can run none of them"),
-    ("dumper", "tried under its filter alone; its file view is the one of the role beside it"),
-];
+const SEES_FILES: &[(&str, &str)] = &[("broker", "it opens the files that the user picks; it can run none of them")];
 
 pub(super) const ATTEMPTS: &[Attempt] = &[
     Attempt { name: "find a shell", by_nature: SEES_FILES, make: |_| fs::File::open("/bin/sh").map(drop) },

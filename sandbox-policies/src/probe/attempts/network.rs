@@ -13,11 +13,8 @@ use super::{Attempt, Here, attempt, call};
 /// The one role with a network.
 const NETWORK: &[(&str, &str)] = &[("net-daemon", "it opens the connections of every page")];
 /// The same, to look at: the broker reads `/proc`.
-const TABLES: &[(&str, &str)] = &[
-    ("net-daemon", "it opens the connections of every page"),
-    ("broker", "it looks after its children in /proc"),
-    ("dumper", "tried under its filter alone; its network namespace is empty"),
-];
+const TABLES: &[(&str, &str)] =
+    &[("net-daemon", "it opens the connections of every page"), ("broker", "it looks after its children in /proc")];
 /// Local sockets are the broker's trade.
 const LOCAL: &[(&str, &str)] = &[("broker", "it serves the command line on a local socket")];
 

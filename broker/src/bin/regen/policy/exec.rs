@@ -74,7 +74,7 @@ pub(super) fn guest(command: &[String], bind: &[PathBuf]) -> Result<Option<Guest
     if program.to_str().is_none() {
         return Err(Failure::Usage(format!("{} is not UTF-8: give it another name", program.display())));
     }
-    Ok(Some(Guest { program, arguments: arguments.to_vec(), files }))
+    Ok(Some(Guest { program, arguments: arguments.to_vec(), files, as_dumper: false }))
 }
 
 /// As a shell finds it.

@@ -32,6 +32,9 @@ const DONE: i32 = 77;
 /// Where a process without a file view and namespaces of its own is held by its filter.
 const AREAS_OF_A_FILTER: [&str; 3] = ["code", "kernel", "network"];
 
+/// The role beside which the dumper is tried: the one whose pages are strangers'.
+const BESIDE: &str = "tab-host";
+
 /// One way to get out.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Attempt {
@@ -127,7 +130,7 @@ pub(super) async fn run(
         let findings = if policy.is_jailed() {
             laboratory.jailed(policy, &attempts).await?
         } else {
-            laboratory.locked(policy, &attempts)?
+            laboratory.locked(policy, &attempts).await?
         };
         if output == Output::Text && !markdown {
             probe_report::text(&findings);
@@ -244,7 +247,7 @@ impl Laboratory {
 
     fn order(&self, role: &str, arguments: &[&str]) -> Order {
         let arguments = arguments.iter().map(|word| (*word).to_owned()).collect();
-        let guest = Guest { program: self.program.clone(), arguments, files: Vec::new() };
+        let guest = Guest { program: self.program.clone(), arguments, files: Vec::new(), as_dumper: false };
         Order { role: role.to_owned(), mode: Mode::Jit, guest, manner: Manner::AtOnce, bucket: None }
     }
 
@@ -281,8 +284,15 @@ impl Laboratory {
 
     async fn attempt(&mut self, role: &str, attempt: &Attempt) -> Result<Finding, Failure> {
         let (port, folder) = (self.outside.port.to_string(), self.outside.folder.to_string_lossy().into_owned());
-        let order = self.order(role, &["attempt", &attempt.name, &port, &folder]);
-        let neighbour = self.order(role, &["neighbour"]);
+        let arguments = [&attempt.name, &port, &folder].map(String::as_str);
+        let (order, beside) = if role == DUMPER {
+            let mut order = self.order(BESIDE, &[&["locked-attempt", role], arguments.as_slice()].concat());
+            order.guest.as_dumper = true;
+            (order, BESIDE)
+        } else {
+            (self.order(role, &[&["attempt"], arguments.as_slice()].concat()), role)
+        };
+        let neighbour = self.order(beside, &["neighbour"]);
         let mut harmed = None;
         let neighbours = &mut self.neighbours;
         let meanwhile = async {
@@ -298,16 +308,18 @@ impl Laboratory {
         Ok(attempt.found(role, harmed.map_or(found, |harm| (false, harm))))
     }
 
-    /// A role without a sandbox has a filter, and nothing else to get out of.
-    fn locked(&self, policy: &Policy, attempts: &[Attempt]) -> Result<RoleFindings, Failure> {
+    /// A role without a sandbox has a filter, and nothing else to get out of. Except the dumper, which is in that of another.
+    async fn locked(&mut self, policy: &Policy, attempts: &[Attempt]) -> Result<RoleFindings, Failure> {
         let mut findings = Vec::new();
-        let (port, folder) = (self.outside.port.to_string(), self.outside.folder.to_string_lossy());
-        // The launcher makes sandboxes and the jail does nothing; the others are worth an attacker's while.
-        let worthwhile = attempts.iter().filter(|_| ["broker", "dumper"].contains(&policy.role.as_str()));
-        for attempt in worthwhile.filter(|attempt| AREAS_OF_A_FILTER.contains(&attempt.area.as_str())) {
-            let output = self.outside(&["locked-attempt", &policy.role, &attempt.name, &port, &folder])?;
-            let said = String::from_utf8_lossy(&output.stderr).into_owned();
-            findings.push(attempt.found(&policy.role, contained(&said, false, output.status.into_raw())));
+        for attempt in attempts {
+            match policy.role.as_str() {
+                DUMPER => findings.push(self.attempt(DUMPER, attempt).await?),
+                BROKER if AREAS_OF_A_FILTER.contains(&attempt.area.as_str()) => {
+                    findings.push(self.under_a_filter(&policy.role, attempt)?);
+                }
+                // The launcher makes sandboxes, and the jail does nothing.
+                _ => {}
+            }
         }
         let trials = trials::trials(policy);
         let output = self.outside(&["locked", &policy.role, &trials::plan(&trials)])?;
@@ -326,8 +338,17 @@ impl Laboratory {
         let role = policy.role.clone();
         Ok(RoleFindings { role, findings, calls_made: trials.len(), calls_wrong: wrong })
     }
+
+    fn under_a_filter(&self, role: &str, attempt: &Attempt) -> Result<Finding, Failure> {
+        let (port, folder) = (self.outside.port.to_string(), self.outside.folder.to_string_lossy());
+        let output = self.outside(&["locked-attempt", role, &attempt.name, &port, &folder])?;
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        Ok(attempt.found(role, contained(&said, false, output.status.into_raw())))
+    }
 }
 
+const BROKER: &str = "broker";
+const DUMPER: &str = "dumper";
 const EPERM: i32 = rustix::io::Errno::PERM.raw_os_error();
 const ENOSYS: i32 = rustix::io::Errno::NOSYS.raw_os_error();
 

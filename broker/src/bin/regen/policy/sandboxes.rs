@@ -125,6 +125,7 @@ impl Sandboxes {
                 program: path(&order.guest.program),
                 arguments: order.guest.arguments.clone(),
                 files: order.guest.files.iter().map(|file| path(file)).collect(),
+                as_dumper: order.guest.as_dumper,
             }),
         };
         let (ours, theirs) = kernel_channel::pair()?;

@@ -68,11 +68,11 @@ pub fn answer_for(policy: Arc<Policy>, arrives: OwnedFd, manner: Manner, tell: i
 
 async fn answer(policy: &Policy, arrives: OwnedFd, manner: &Manner, tell: impl Fn(RefusedCall)) -> std::io::Result<()> {
     rustix::io::ioctl_fionbio(&arrives, true)?;
-    let arrives = kernel_channel::register(arrives)?;
+    let arrives = kernel_channel::register(arrives, Interest::READABLE)?;
     let listener = arrives.async_io(Interest::READABLE, sys::receive_descriptor).await?;
     // A jail that fails before it has a filter says so in its report.
     let Some(listener) = listener else { return Ok(()) };
-    let listener = kernel_channel::register(listener)?;
+    let listener = kernel_channel::register(listener, Interest::READABLE)?;
     let mut book = Book::new(policy);
     loop {
         let mut ready = listener.readable().await?;

@@ -12,6 +12,7 @@ use nix::sys::socket::{
     AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, recvmsg, sendmsg, setsockopt,
     socketpair, sockopt,
 };
+use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 /// Largest datagram, in bytes.
@@ -86,7 +87,8 @@ impl KernelChannel {
     /// When the descriptor cannot be polled.
     pub fn adopt(end: OwnedFd) -> io::Result<Self> {
         nix::fcntl::fcntl(&end, nix::fcntl::FcntlArg::F_SETFL(nix::fcntl::OFlag::O_NONBLOCK))?;
-        Ok(Self(register(end)?))
+        // Only for reading: an end that also waits for room is woken by each datagram that the other one takes.
+        Ok(Self(register(end, Interest::READABLE)?))
     }
 
     /// The next datagram.
@@ -110,15 +112,17 @@ impl KernelChannel {
     /// # Errors
     /// When the message is over a limit or the peer is gone.
     pub async fn send(&self, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> Result<(), ChannelError> {
-        loop {
-            match self.try_send(bytes, descriptors) {
-                Err(ChannelError::Io(e)) if e.kind() == io::ErrorKind::WouldBlock => {
-                    // Another task may have used the room: readiness is only a hint.
-                    self.0.writable().await?.clear_ready();
-                }
-                result => return result,
+        let is_full = |result: &Result<(), ChannelError>| matches!(result, Err(ChannelError::Io(error)) if error.kind() == io::ErrorKind::WouldBlock);
+        let mut result = self.try_send(bytes, descriptors);
+        if is_full(&result) {
+            let room = register(self.0.get_ref().try_clone()?, Interest::WRITABLE)?;
+            while is_full(&result) {
+                // Another task may have used the room: readiness is only a hint.
+                room.writable().await?.clear_ready();
+                result = self.try_send(bytes, descriptors);
             }
         }
+        result
     }
 
     /// Sends one datagram if there is room for it now.
@@ -192,9 +196,9 @@ fn receive_into(fd: i32, buffer: &mut [u8]) -> Result<Datagram, ChannelError> {
 /// # Errors
 /// When the descriptor cannot be polled.
 #[expect(unsafe_code, reason = "tokio cannot know that the descriptor stays the same one")]
-pub fn register(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+pub fn register(fd: OwnedFd, interest: Interest) -> io::Result<AsyncFd<OwnedFd>> {
     // SAFETY: an OwnedFd names the same open file until it is dropped, and AsyncFd deregisters before it drops it.
-    unsafe { AsyncFd::register(fd) }.map_err(|error| error.into_parts().1)
+    unsafe { AsyncFd::register_with_interest(fd, interest) }.map_err(|error| error.into_parts().1)
 }
 
 #[expect(unsafe_code, reason = "a descriptor that arrived in SCM_RIGHTS is a bare number")]

@@ -50,7 +50,7 @@ pub fn programs_with(role: &str, program: &[u8]) -> tempfile::TempDir {
     folder
 }
 
-const PROGRAMS: [&str; 8] = [
+const PROGRAMS: [&str; 9] = [
     "regen",
     "regen-broker",
     "regen-jail",
@@ -59,6 +59,7 @@ const PROGRAMS: [&str; 8] = [
     "regen-agent-daemon",
     "regen-ui-shell",
     "libregen_page_agent.so",
+    "libregen_crash_agent.so",
 ];
 
 /// Waits for an event with a deadline. Returns what `look` found, or says what was waited for.

@@ -312,7 +312,6 @@ fn a_crash_leaves_a_minidump_and_a_kill_says_why_it_leaves_none() {
     use minidump::{Minidump, MinidumpException, MinidumpModuleList, MinidumpThreadList, Module};
     let site = site();
     let browser = Browser::headless();
-    let tab = browser.open(&site.url(2, "/second"));
     let reports = |count: usize| {
         eventually("the reports", || {
             Some(browser.json(&["crashes", "list"])).filter(|all| all.as_array().is_some_and(|all| all.len() == count))
@@ -320,23 +319,27 @@ fn a_crash_leaves_a_minidump_and_a_kill_says_why_it_leaves_none() {
     };
     let file = browser.profile().join("memory.dmp");
     let export = || browser.regen(&["crashes", "export", "last", "--minidump", "-o", file.to_str().unwrap()]);
-    let helper = |name: &str| {
+    let helper = |host: i32, name: &str| {
         let status = browser.status();
-        let hosts = status["processes"].as_array().unwrap().clone();
-        let helpers = hosts.iter().flat_map(|host| host["helpers"].as_array().unwrap().clone());
+        let host = status["processes"].as_array().unwrap().iter().find(|process| process["pid"] == host).cloned();
+        let helpers = host.unwrap()["helpers"].as_array().unwrap().clone();
         let found = helpers.into_iter().find(|helper| helper["name"].as_str().unwrap().starts_with(name)).unwrap();
         i32::try_from(found["pid"].as_i64().unwrap()).unwrap()
     };
-    let net_daemon = || browser.daemon("net-daemon");
-    let web_process = || helper("WebKitWebProces");
-    let victims: [(&dyn Fn() -> i32, Signal, u32, &str); 3] = [
-        (&net_daemon, Signal::SEGV, 11, "regen-net-daemon"),
-        (&web_process, Signal::ABORT, 6, "libwebkit2gtk"),
-        (&web_process, Signal::SEGV, 11, "libregen_page_agent"),
+    let victims = [
+        ("net-daemon", Signal::SEGV, 11, "regen-net-daemon"),
+        ("WebKitWebProces", Signal::ABORT, 6, "libwebkit2gtk"),
+        ("WebKitWebProces", Signal::SEGV, 11, "libregen_page_agent"),
+        ("WebKitNetworkPr", Signal::ABORT, 6, "libwebkit2gtk"),
+        ("WebKitNetworkPr", Signal::SEGV, 11, "libregen_crash_agent"),
     ];
-    for (count, (victim, by, number, module)) in victims.into_iter().enumerate() {
-        signal(victim(), by);
-        reports(count + 1);
+    let mut tab = 0;
+    for (count, (victim, by, number, module)) in (1..).zip(victims) {
+        // One site after the other: nobody dies too often.
+        tab = browser.open(&site.url(count % 3 + 1, "/second"));
+        let pid = if victim == "net-daemon" { browser.daemon(victim) } else { helper(browser.pid_of_tab(tab), victim) };
+        signal(pid, by);
+        reports(count.into());
         export().unwrap();
         let dump = Minidump::read_path(&file).unwrap();
         let exception = dump.get_stream::<MinidumpException<'_>>().unwrap();
@@ -348,7 +351,7 @@ fn a_crash_leaves_a_minidump_and_a_kill_says_why_it_leaves_none() {
         browser.wait_for_state(tab, "ready");
     }
     signal(browser.pid_of_tab(tab), Signal::KILL);
-    let last = reports(4)[3].clone();
+    let last = reports(6)[5].clone();
     assert_eq!(last["minidump"], "none: a process that is killed has no time for one");
     let refused = export().unwrap_err();
     assert!(refused.code == 4 && refused.message.contains("no time for one"), "{refused:?}");

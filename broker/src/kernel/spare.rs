@@ -16,7 +16,7 @@ const PATIENCE: u32 = 5;
 impl Kernel {
     /// Once a second: there should be one, once nothing more urgent is being done, or is done for too long.
     pub(super) fn keep_spare(&mut self) {
-        let is_there = self.machines.get(&Key::Spare).is_some_and(|spare| spare.has_process() || spare.has_given_up());
+        let is_there = self.machines.get(&Key::Spare).is_some_and(Machine::has_process);
         let is_busy = self.machines.values().any(Machine::is_starting)
             || self.session.tabs.values().any(|tab| matches!(tab.phase, Phase::Loading | Phase::Recovering));
         self.spare_missed = if is_there { 0 } else { self.spare_missed + 1 };

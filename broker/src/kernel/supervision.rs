@@ -13,7 +13,7 @@ use super::child::{Child, ChildId, role_name};
 use super::figures::{Figures, resident_kb};
 use super::processes::proportional_kb;
 use crate::session::{Event as SessionEvent, HostKey};
-use crate::supervisor::{ASK, Action, Event, Machine, of};
+use crate::supervisor::{ASK, Action, Event, Machine, Rules, SPARE, of};
 
 /// How often every machine is told that time went by.
 pub(super) const TICK: Duration = Duration::from_millis(100);
@@ -38,6 +38,10 @@ impl Key {
             Self::Daemon(role) => *role,
         }
     }
+
+    fn rules(&self) -> &'static Rules {
+        if *self == Self::Spare { &SPARE } else { of(self.role()) }
+    }
 }
 
 impl Child {
@@ -46,6 +50,14 @@ impl Child {
             Some(host) => Key::Host(host.clone()),
             None if self.role == Role::TabHost => Key::Spare,
             None => Key::Daemon(self.role),
+        }
+    }
+
+    fn is_of(&self, key: &Key) -> bool {
+        match key {
+            Key::Host(host) => self.host.as_ref() == Some(host),
+            Key::Spare => self.host.is_none() && self.role == Role::TabHost,
+            Key::Daemon(role) => self.role == *role && self.role != Role::TabHost,
         }
     }
 }
@@ -70,7 +82,7 @@ impl Kernel {
 
     /// Tells a machine what happened, and does what it says. Gives what it said.
     pub(super) fn supervise(&mut self, key: &Key, event: Event) -> Vec<Action> {
-        let machine = self.machines.entry(key.clone()).or_insert_with(|| Machine::new(of(key.role())));
+        let machine = self.machines.entry(key.clone()).or_insert_with(|| Machine::new(key.rules()));
         let before = machine.name();
         let actions = machine.on(event, Instant::now(), jitter());
         if machine.name() != before {
@@ -107,7 +119,7 @@ impl Kernel {
 
     /// The process that a machine has, whatever state it is in.
     pub(super) fn child_of(&self, key: &Key) -> Option<ChildId> {
-        self.children.iter().find(|(_, child)| child.key() == *key).map(|(id, _)| *id)
+        self.children.iter().find(|(_, child)| child.is_of(key)).map(|(id, _)| *id)
     }
 
     pub(super) fn machine_of(&self, child: &Child) -> Option<&Machine> {
@@ -128,18 +140,19 @@ impl Kernel {
         let now = Instant::now();
         self.overslept += now.saturating_duration_since(self.ticked).saturating_sub(TICK * 2);
         self.ticked = now;
-        if self.ticks.is_multiple_of(ticks_in(ASK)) {
-            self.look_after_store();
-            self.ask_all();
-            self.hibernate();
-            self.keep_spare();
-        }
         let waiting = self.machines.iter().filter(|(_, machine)| machine.waits());
         let waiting: Vec<Key> = waiting.map(|(key, _)| key.clone()).collect();
         for key in waiting {
             let child = self.child_of(&key).and_then(|id| self.children.get(&id));
             let starved = child.map_or(Duration::ZERO, |child| self.starved(child));
             self.supervise(&key, Event::Tick { starved });
+        }
+        // After that: who is asked now need not be looked at before the next tick.
+        if self.ticks.is_multiple_of(ticks_in(ASK)) {
+            self.look_after_store();
+            self.ask_all();
+            self.hibernate();
+            self.keep_spare();
         }
         self.weigh();
         if self.ticks.is_multiple_of(COUNTED) {

@@ -24,7 +24,7 @@ use starting::Starting;
 use stopped::Stopped;
 use stopping::Stopping;
 
-pub use rules::{ASK, Escalation, Rules, of, who_needs};
+pub use rules::{ASK, Escalation, Rules, SPARE, of, who_needs};
 
 /// What happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -153,12 +153,6 @@ impl Machine {
     #[must_use]
     pub fn is_starting(&self) -> bool {
         matches!(self.state, State::Starting(_))
-    }
-
-    /// It died too often.
-    #[must_use]
-    pub fn has_given_up(&self) -> bool {
-        matches!(self.state, State::GivenUp(_))
     }
 
     /// There is a process.

@@ -55,6 +55,9 @@ const COMMON: Rules = Rules {
 };
 
 const TAB_HOST: Rules = Rules { escalation: Escalation::GiveUp, needs: &[Role::NetDaemon, Role::UiShell], ..COMMON };
+/// A site that it would be for does without it: nobody needs to know that it is tried slowly.
+pub const SPARE: Rules =
+    Rules { escalation: Escalation::KeepTrying, intensity: 8, longest_delay: Duration::from_secs(10), ..TAB_HOST };
 /// Every page waits for it: it is tried more often before it is tried slowly.
 const NET_DAEMON: Rules = Rules { intensity: 8, longest_delay: Duration::from_secs(10), ..COMMON };
 const AGENT_DAEMON: Rules = Rules { intensity: 8, ..COMMON };

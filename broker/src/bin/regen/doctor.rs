@@ -138,6 +138,7 @@ fn programs() -> Vec<Finding> {
         "regen-agent-daemon",
         "regen-ui-shell",
         "libregen_page_agent.so",
+        "libregen_crash_agent.so",
     ];
     let missing: Vec<&str> = names.into_iter().filter(|name| !folder.join(name).exists()).collect();
     vec![Finding {

@@ -1,6 +1,6 @@
 //! Starting a browser, or opening tabs in the one that already runs.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::OpenOptions;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -94,8 +94,17 @@ fn become_broker(browser: &BrowserOptions) -> Failure {
 
 /// A browser that goes on when this command ends.
 pub(crate) async fn start_detached(browser: &BrowserOptions) -> Result<StatusReply, Failure> {
+    start_detached_with(browser, &[]).await
+}
+
+/// The same, with more in its environment.
+pub(crate) async fn start_detached_with(
+    browser: &BrowserOptions,
+    environment: &[(&str, &OsStr)],
+) -> Result<StatusReply, Failure> {
     let complaints = tempfile()?;
     let mut command = broker_command(browser, &[])?;
+    command.envs(environment.iter().copied());
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(complaints.try_clone()?).process_group(0);
     let mut child = command.spawn()?;
     let deadline = Instant::now() + START;

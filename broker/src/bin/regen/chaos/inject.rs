@@ -14,7 +14,7 @@ use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, Resource, Rlimit, Signal
 
 use super::plan::{Fault, Step, Target, word};
 use super::stage::{Before, Injected, Stage};
-use super::{invariants, store};
+use super::{clock, invariants, store};
 use crate::client::Failure;
 
 /// A pause that nobody may mind.
@@ -166,6 +166,14 @@ pub(super) async fn inject(stage: &Stage, step: &Step, before: &Before) -> Resul
                 injected.deaths = 2;
             }
         }
+        Fault::KillTaking => {
+            let host = Process::open(find(stage, &Step { role: Target::TabHost, ..step.clone() }, before)?)?;
+            let broker = Process::open(find(stage, &Step { role: Target::Broker, ..step.clone() }, before)?)?;
+            host.signal(Signal::KILL)?;
+            // The death is seen, storage moves, the spare is told: all of it in some milliseconds.
+            tokio::time::sleep(Duration::from_micros(step.after_ms * 50)).await;
+            broker.signal(Signal::KILL)?;
+        }
         Fault::KillDownloading => {
             stage.download(step.site).await?;
             process.signal(Signal::KILL)?;
@@ -178,6 +186,13 @@ pub(super) async fn inject(stage: &Stage, step: &Step, before: &Before) -> Resul
         Fault::Suspend => {
             suspend(process.pid, SUSPENDED).await?;
             injected = Ends::Nothing.injected(at);
+        }
+        Fault::ClockJump => {
+            process.signal(Signal::KILL)?;
+            stage.gone().await?;
+            clock::jump(stage, step).await?;
+            // That browser was another one's fault: the last death is the one that is measured.
+            injected.at = Instant::now();
         }
         Fault::NoSpace | Fault::IoError => {
             let error = if step.fault == Fault::NoSpace { "ENOSPC" } else { "EIO" };
@@ -208,8 +223,11 @@ enum Ends {
 impl Ends {
     fn of(step: &Step, pid: i32) -> Self {
         match step.role {
+            Target::Spare if step.fault == Fault::KillTaking => Self::Browser,
             Target::TabHost | Target::WebProcess | Target::NetworkProcess | Target::Jail => Self::Site(step.site),
-            Target::NetDaemon | Target::AgentDaemon | Target::UiShell => Self::Daemon(word(&step.role), pid),
+            Target::NetDaemon | Target::AgentDaemon | Target::UiShell | Target::Spare => {
+                Self::Daemon(word(&step.role), pid)
+            }
             Target::Launcher | Target::Broker | Target::Store | Target::Machine => Self::Browser,
         }
     }
@@ -239,6 +257,7 @@ fn find(stage: &Stage, step: &Step, before: &Before) -> Result<i32, Failure> {
         |name: &str| before.status.processes.iter().find(|process| process.role == name).map(|found| found.pid);
     let found = match step.role {
         Target::TabHost => host,
+        Target::Spare => before.status.processes.iter().find(|process| is_spare(process)).map(|found| found.pid),
         Target::WebProcess => helper("WebKitWeb"),
         Target::NetworkProcess => helper("WebKitNet"),
         Target::NetDaemon => daemon("net-daemon"),
@@ -251,6 +270,11 @@ fn find(stage: &Stage, step: &Step, before: &Before) -> Result<i32, Failure> {
     found.filter(|pid| *pid > 0).ok_or_else(missing)
 }
 
+/// It has no site yet, whether it is ready for one or not.
+fn is_spare(process: &regen_proto::control::v1::Process) -> bool {
+    process.role == "tab-host" && process.site.is_empty()
+}
+
 /// The process that comes in the place of one that died, as soon as it is there, ready or not.
 async fn successor(stage: &Stage, step: &Step, former: &Process) -> Result<Option<Process>, Failure> {
     let deadline = Instant::now() + Duration::from_secs(20);
@@ -259,8 +283,10 @@ async fn successor(stage: &Stage, step: &Step, former: &Process) -> Result<Optio
         let status = stage.status().await?;
         let site = status.tabs.iter().find(|info| info.id == tab).map(|info| info.site.clone()).unwrap_or_default();
         let is_site = step.role == Target::TabHost;
-        let is_it = |process: &&regen_proto::control::v1::Process| {
-            process.role == word(&step.role) && (!is_site || process.site == site)
+        let is_it = |process: &&regen_proto::control::v1::Process| match step.role {
+            Target::TabHost => process.role == "tab-host" && process.site == site,
+            Target::Spare => is_spare(process),
+            role => process.role == word(&role),
         };
         let found = status.processes.iter().find(is_it).map(|process| process.pid);
         if let Some(pid) = found.filter(|pid| *pid > 0 && *pid != former.pid) {
@@ -280,6 +306,7 @@ fn role(step: &Step) -> Role {
         Target::AgentDaemon => Role::AgentDaemon,
         Target::UiShell => Role::UiShell,
         Target::TabHost
+        | Target::Spare
         | Target::WebProcess
         | Target::NetworkProcess
         | Target::Jail

@@ -1,5 +1,6 @@
 //! `regen chaos`: injects crashes into a browser, one after the other, and checks after each that nothing was lost.
 
+mod clock;
 mod inject;
 mod invariants;
 mod plan;

@@ -50,10 +50,14 @@ pub(super) enum Fault {
     KillRestoring,
     /// It dies in the middle of a download.
     KillDownloading,
+    /// A site's process dies, and while this one takes its place, the browser.
+    KillTaking,
     /// Its server does not answer for a while.
     Stall,
     /// Every process stands still for a while, as when a laptop sleeps, and all clocks jump.
     Suspend,
+    /// The clock on the wall jumps by hours, under a running browser and to the next one.
+    ClockJump,
     /// The disk has no room for a while.
     NoSpace,
     /// The disk fails for a while.
@@ -73,6 +77,8 @@ pub(super) enum Fault {
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Target {
     TabHost,
+    /// The tab-host that is ready for the next site.
+    Spare,
     WebProcess,
     NetworkProcess,
     NetDaemon,
@@ -140,6 +146,22 @@ const POSSIBLE: &[(Target, &[Fault])] = &[
             Fault::KillDownloading,
         ],
     ),
+    (
+        Target::Spare,
+        &[
+            Fault::Kill,
+            Fault::Segv,
+            Fault::Abort,
+            Fault::Stop,
+            Fault::Pause,
+            Fault::Exit,
+            Fault::KillTwice,
+            Fault::Garbage,
+            Fault::Version,
+            Fault::StrayDescriptors,
+            Fault::KillTaking,
+        ],
+    ),
     (Target::WebProcess, &[Fault::Kill, Fault::Segv, Fault::Abort, Fault::Pause]),
     (Target::NetworkProcess, &[Fault::Kill, Fault::Segv, Fault::Abort, Fault::Pause]),
     (
@@ -181,7 +203,7 @@ const POSSIBLE: &[(Target, &[Fault])] = &[
             Fault::OldVersion,
         ],
     ),
-    (Target::Machine, &[Fault::Suspend]),
+    (Target::Machine, &[Fault::Suspend, Fault::ClockJump]),
 ];
 
 /// And in a campaign with a window.

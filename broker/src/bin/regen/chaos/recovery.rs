@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use regen_broker::crashes::{self, Crash};
 use regen_broker::supervisor;
-use regen_proto::control::v1::{HistoryRequest, SessionAction, SessionRequest, StatusReply, TabRequest};
+use regen_proto::control::v1::{HistoryRequest, Process, SessionAction, SessionRequest, StatusReply, TabRequest};
 use regen_proto::kernel::v1::Role;
 
 use super::stage::{Before, Footprint, Injected, LOOK, PATIENCE, Stage};
@@ -32,7 +32,11 @@ impl Stage {
         let deadline = Instant::now() + PATIENCE;
         if let Some((role, pid)) = &injected.daemon {
             self.until(deadline, &format!("another {role}"), |status| {
-                status.processes.iter().any(|now| now.role == *role && now.pid != *pid && now.state == "ready")
+                let is_it = |now: &Process| match role.as_str() {
+                    "spare" => now.state == "spare",
+                    role => now.role == role && now.state == "ready",
+                };
+                status.processes.iter().any(|now| now.pid != *pid && is_it(now))
             })
             .await?;
         }

@@ -118,6 +118,12 @@ impl Stage {
         self.folder.join(DOWNLOADS)
     }
 
+    /// A file of the campaign's own.
+    pub(super) fn file(&self, name: &str) -> std::io::Result<PathBuf> {
+        std::fs::create_dir_all(&self.folder)?;
+        Ok(self.folder.join(name))
+    }
+
     async fn open_all(&mut self) -> Result<(), Failure> {
         for site in 0..SITES {
             let timeout_ms = u32::try_from(PATIENCE.as_millis()).unwrap_or(u32::MAX);
@@ -262,7 +268,12 @@ impl Stage {
     pub(super) async fn start_and_kill(&self, after: Duration) -> Result<(), Failure> {
         let status = launch::start_detached(&self.browser).await?;
         tokio::time::sleep(after).await;
-        let pid = status.broker.and_then(|broker| rustix::process::Pid::from_raw(broker.pid));
+        self.kill(&status).await
+    }
+
+    /// Kills a browser that answered so, and waits until nothing of it is left.
+    pub(super) async fn kill(&self, status: &StatusReply) -> Result<(), Failure> {
+        let pid = status.broker.as_ref().and_then(|broker| rustix::process::Pid::from_raw(broker.pid));
         let pid = pid.ok_or_else(|| Failure::Other("no browser was started".to_owned()))?;
         rustix::process::kill_process(pid, rustix::process::Signal::KILL).map_err(std::io::Error::from)?;
         self.gone().await

@@ -1,0 +1,101 @@
+//! A clock on the wall that jumps by hours under a running browser. libfaketime stands between the broker and its C library
+//! and reads the difference from a file; every other clock goes on.
+
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use regen_proto::control::v1::{SessionAction, SessionRequest, StatusReply, StatusRequest};
+
+use super::plan::Step;
+use super::stage::{LOOK, PATIENCE, Stage};
+use crate::client::{Client, Failure};
+use crate::launch;
+
+/// Where Debian and others have it, below the library folders.
+const LIBRARY: &str = "faketime/libfaketimeMT.so.1";
+const LIBRARY_FOLDERS: [&str; 6] = [
+    "/usr/lib/x86_64-linux-gnu",
+    "/usr/lib/aarch64-linux-gnu",
+    "/usr/lib64",
+    "/usr/lib",
+    "/usr/local/lib64",
+    "/usr/local/lib",
+];
+/// How far it jumps, forth or back.
+const HOURS: u64 = 6;
+/// How long the browser goes on after a jump: everybody is asked for a sign of life, and answers.
+const GOES_ON: Duration = Duration::from_millis(1500);
+
+/// Starts a browser, restores its session, lets the clock jump away, back and away again, and kills it there: the next one finds
+/// what was saved hours from now. Nothing may die of it, and everything can be saved.
+pub(super) async fn jump(stage: &Stage, step: &Step) -> Result<(), Failure> {
+    let library = library()?;
+    let file = stage.file("clock")?;
+    let away = if step.after_ms.is_multiple_of(2) { format!("+{HOURS}h") } else { format!("-{HOURS}h") };
+    set(&file, "+0")?;
+    let environment = [
+        ("LD_PRELOAD", library.as_os_str()),
+        ("FAKETIME_TIMESTAMP_FILE", file.as_os_str()),
+        ("FAKETIME_NO_CACHE", OsStr::new("1")),
+        ("FAKETIME_DONT_FAKE_MONOTONIC", OsStr::new("1")),
+    ];
+    launch::start_detached_with(&stage.browser, &environment).await?;
+    let mut client = Client::connect(stage.browser.profile.as_deref()).await?;
+    let session = |action: SessionAction| SessionRequest { action: action.into(), ..SessionRequest::default() };
+    client.api.session(session(SessionAction::Restore)).await?;
+    let before = all_ready(&mut client).await?;
+    for offset in [away.as_str(), "+0", away.as_str()] {
+        set(&file, offset)?;
+        client.api.session(session(SessionAction::Save)).await?;
+        tokio::time::sleep(GOES_ON).await;
+    }
+    let after = all_ready(&mut client).await?;
+    if !before.is_subset(&after) {
+        return Err(Failure::Other("the clock jumped, and a process died of it".to_owned()));
+    }
+    client.api.session(session(SessionAction::Save)).await?;
+    stage.kill(&client.api.status(StatusRequest { memory: false }).await?.into_inner()).await?;
+
+    // The clock really was another one: what was saved says so.
+    let status = launch::start_detached(&stage.browser).await?;
+    let mut client = Client::connect(stage.browser.profile.as_deref()).await?;
+    let list = client.api.session(session(SessionAction::List)).await?.into_inner();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let jumped = list.sessions.first().map_or(0, |saved| saved.saved_at.abs_diff(now));
+    if jumped.abs_diff(HOURS * 3600) > PATIENCE.as_secs() {
+        return Err(Failure::Other(format!("the browser's clock did not jump: it is {jumped} s from this one")));
+    }
+    stage.kill(&status).await
+}
+
+/// Waits until every process that there is has come up. Gives their ids.
+async fn all_ready(client: &mut Client) -> Result<BTreeSet<i32>, Failure> {
+    let deadline = std::time::Instant::now() + PATIENCE;
+    loop {
+        let status: StatusReply = client.api.status(StatusRequest { memory: false }).await?.into_inner();
+        let is_up = |state: &str| ["ready", "spare"].contains(&state);
+        let has_spare = status.processes.iter().any(|process| process.state == "spare");
+        if has_spare && status.processes.iter().all(|process| is_up(&process.state)) {
+            return Ok(status.processes.iter().map(|process| process.pid).collect());
+        }
+        if std::time::Instant::now() > deadline {
+            return Err(Failure::Timeout("the browser whose clock jumps does not come up".to_owned()));
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// Who reads the file sees all of it, or what was there before.
+fn set(file: &Path, offset: &str) -> std::io::Result<()> {
+    let new = file.with_extension("new");
+    fs::write(&new, format!("{offset}\n"))?;
+    fs::rename(new, file)
+}
+
+fn library() -> Result<PathBuf, Failure> {
+    let found = LIBRARY_FOLDERS.iter().map(|folder| Path::new(folder).join(LIBRARY)).find(|path| path.exists());
+    found.ok_or_else(|| Failure::Usage("libfaketime is needed to let the clock jump: install libfaketime".to_owned()))
+}

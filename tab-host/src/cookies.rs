@@ -102,16 +102,17 @@ impl SessionJar {
         glib::timeout_add_local_once(IDLE, move || {
             if let Some(jar) = jar.upgrade() {
                 jar.is_pending.set(false);
-                jar.look();
+                jar.look(|| {});
             }
         });
     }
 
-    /// Asks the engine for all cookies.
-    fn look(self: &Rc<Self>) {
+    /// Asks the engine for all cookies, and reports them where they have changed. Then goes on.
+    pub(crate) fn look(self: &Rc<Self>, then: impl FnOnce() + 'static) {
         let manager = self.manager.borrow();
-        let Some(manager) = manager.as_ref() else { return };
-        let jar = Box::into_raw(Box::new(Rc::downgrade(self)));
+        let Some(manager) = manager.as_ref() else { return then() };
+        let jar: Question = (Rc::downgrade(self), Box::new(then));
+        let jar = Box::into_raw(Box::new(jar));
         // SAFETY: the manager lives through the call; `jar` is taken back by the answer, which comes exactly once.
         unsafe {
             webkit_cookie_manager_get_all_cookies(manager.to_glib_none().0, ptr::null_mut(), answered, jar.cast())
@@ -178,6 +179,9 @@ impl Kept {
 
 type Answered = unsafe extern "C" fn(*mut glib::gobject_ffi::GObject, *mut gtk::gio::ffi::GAsyncResult, *mut c_void);
 
+/// Who asked, and what comes then.
+type Question = (Weak<SessionJar>, Box<dyn FnOnce()>);
+
 // Since WebKitGTK 2.42.
 unsafe extern "C" {
     fn webkit_cookie_manager_get_all_cookies(
@@ -202,16 +206,19 @@ unsafe extern "C" fn answered(
 ) {
     let mut error = ptr::null_mut();
     // SAFETY: `data` is the box of `look`; the list and its cookies are ours; the error, if there is one, too.
-    let (jar, cookies) = unsafe {
-        let jar = Box::from_raw(data.cast::<Weak<SessionJar>>());
+    let ((jar, then), cookies) = unsafe {
+        let question = Box::from_raw(data.cast::<Question>());
         let list = webkit_cookie_manager_get_all_cookies_finish(manager.cast(), result, &raw mut error);
-        if !error.is_null() {
+        if error.is_null() {
+            (*question, Some(Vec::<Cookie>::from_glib_full(list)))
+        } else {
+            // A network process that is gone knows none; what it had was reported.
             glib::ffi::g_error_free(error);
-            return;
+            (*question, None)
         }
-        (jar, Vec::<Cookie>::from_glib_full(list))
     };
-    if let Some(jar) = jar.upgrade() {
+    if let (Some(jar), Some(cookies)) = (jar.upgrade(), cookies) {
         jar.report(cookies);
     }
+    then();
 }

@@ -7,13 +7,26 @@
     reason = "a test fails by panicking"
 )]
 
-use regen_tests::Browser;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use regen_tests::process::{is_alive, signal};
+use regen_tests::site::Answer;
 use regen_tests::window::Display;
+use regen_tests::{Browser, Site, eventually};
+use rustix::process::Signal;
 use tempfile::TempDir;
 
 /// Of the same seed, so that what fails here fails again.
 const SEED: &str = "1";
 const FAULTS: usize = 200;
+
+/// How often a busy browser is killed; more with `REGEN_KILLS`.
+const KILLS: u64 = 20;
+/// It is busy for up to so long before, in milliseconds.
+const BUSY: u64 = 500;
+/// Tabs that its user has open at most.
+const MOST_TABS: usize = 8;
 
 fn regen() -> Browser {
     Browser::not_started(&["--headless"]).without_profile()
@@ -76,4 +89,80 @@ fn the_window_dies_in_every_way_and_no_page_notices() {
     // The control: without a display there is no such campaign.
     let none = regen().regen(&["chaos", "random", "--roles", "ui-shell", "--faults", "1"]).unwrap_err();
     assert_eq!(none.code, 2, "{none:?}");
+}
+
+/// What its user is sure of: the tabs, by id, that were there when everything was saved last, and were left alone since.
+type Kept = BTreeMap<u64, String>;
+
+/// The user does something. Fails when the browser dies of being killed.
+fn do_something(browser: &Browser, site: &Site, kept: &mut Kept, random: &mut fastrand::Rng) -> Option<()> {
+    let tabs = browser.regen(&["--json", "tab", "list"]).ok()?;
+    let tabs: serde_json::Value = serde_json::from_str(&tabs).unwrap();
+    let tabs: Kept =
+        tabs.as_array().unwrap().iter().map(|tab| (id(tab), tab["url"].as_str().unwrap().into())).collect();
+    let url = site.url(1, &format!("/{}", random.u32(..)));
+    let any = random.choice(tabs.keys()).copied();
+    match (random.u8(0..6), any) {
+        (0, _) => {
+            browser.regen(&["session", "save"]).ok()?;
+            *kept = tabs;
+        }
+        (1, Some(tab)) => drop(browser.regen(&["tab", "activate", &tab.to_string()]).ok()?),
+        (2, Some(tab)) => {
+            kept.remove(&tab);
+            browser.regen(&["tab", "goto", &tab.to_string(), &url]).ok()?;
+        }
+        (3, Some(tab)) if tabs.len() > 2 => {
+            kept.remove(&tab);
+            browser.regen(&["tab", "close", &tab.to_string()]).ok()?;
+        }
+        _ if tabs.len() < MOST_TABS => drop(browser.regen(&["tab", "open", &url]).ok()?),
+        _ => {}
+    }
+    Some(())
+}
+
+fn id(tab: &serde_json::Value) -> u64 {
+    tab["id"].as_u64().unwrap()
+}
+
+#[test]
+fn a_busy_browser_that_is_killed_anywhere_opens_its_store_every_time() {
+    let site = Site::serve(|_| Some(Answer::page("<title>t</title><p>here")));
+    let browser = Browser::headless();
+    browser.open(&site.url(1, "/first"));
+    let kills = std::env::var("REGEN_KILLS").map_or(KILLS, |kills| kills.parse().unwrap());
+    let (mut kept, mut sure) = (Kept::new(), 0);
+    for kill in 0..kills {
+        let mut random = fastrand::Rng::with_seed(kill);
+        let broker = browser.broker();
+        let when = Duration::from_millis(random.u64(0..BUSY));
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                std::thread::sleep(when);
+                signal(broker, Signal::KILL);
+            });
+            while do_something(&browser, &site, &mut kept, &mut random).is_some() {}
+        });
+        eventually("the broker to be gone", || (!is_alive(broker)).then_some(()));
+        browser.start();
+        let files = std::fs::read_dir(browser.profile()).unwrap().flatten();
+        let aside = files.map(|file| file.file_name()).find(|name| name.to_string_lossy().contains("unreadable"));
+        assert_eq!(aside, None, "kill {kill}");
+        browser.regen(&["session", "restore"]).unwrap();
+        let status = browser.status();
+        let tabs: Vec<(u64, &str)> =
+            status["tabs"].as_array().unwrap().iter().map(|tab| (id(tab), tab["url"].as_str().unwrap())).collect();
+        for url in kept.values() {
+            assert!(tabs.iter().any(|(_, other)| other == url), "kill {kill}: {url} is not in {tabs:?}");
+        }
+        sure += kept.len();
+        // A tab that came back has another name.
+        kept = tabs
+            .into_iter()
+            .filter(|(_, url)| kept.values().any(|kept| kept == url))
+            .map(|(id, url)| (id, url.into()))
+            .collect();
+    }
+    assert!(sure > 0, "the control: nothing was ever saved");
 }

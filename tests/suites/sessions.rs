@@ -123,6 +123,18 @@ fn a_login_outlives_its_process_and_the_browser_and_only_its_own_site_has_it() {
 }
 
 #[test]
+fn a_login_of_a_moment_ago_is_on_disk_when_saving_returns() {
+    let (site, browser) = (site_with_login(), Browser::headless());
+    browser.open(&site.url(1, "/login"));
+    browser.regen(&["session", "save"]).unwrap();
+    kill_the_broker(&browser);
+    browser.start();
+    browser.regen(&["session", "restore"]).unwrap();
+    let tab = restored(&browser, &site.url(1, "/login"));
+    assert_eq!(cookies_seen(&browser, tab, &site.url(1, "/a")), format!("sid={SECRET}; theme=dark"));
+}
+
+#[test]
 fn some_tabs_come_back_and_the_rest_can_for_days() {
     let (site, browser) = (site_with_login(), Browser::headless());
     let urls: Vec<String> = (0..4).map(|number| site.url(1, &format!("/{number}"))).collect();

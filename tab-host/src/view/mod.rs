@@ -279,8 +279,11 @@ impl View {
             QueryKind::Saved => {
                 let (view, request) = (Rc::clone(self), query.request);
                 agent::evaluate(&self.web, agent::REPORT_NOW, move |_| {
-                    view.snapshot();
-                    view.reply(Reply { request, ..Reply::default() });
+                    let Some(host) = view.host() else { return };
+                    host.cookies.look(move || {
+                        view.snapshot();
+                        view.reply(Reply { request, ..Reply::default() });
+                    });
                 });
             }
             QueryKind::Settled => self.answer_settled(query.request, query.events),

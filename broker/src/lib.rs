@@ -14,6 +14,7 @@ pub mod pidfd;
 pub mod profile;
 pub mod refused_calls;
 pub mod session;
+pub mod shields;
 pub mod slots;
 pub mod start;
 pub mod store;

@@ -106,6 +106,7 @@ async fn run(
         store: opened.store,
         previous: opened.previous,
         settings: opened.settings,
+        shields: opened.shields,
         secrets,
         warnings: opened.warning.into_iter().chain(lacks).chain(watched).collect(),
         urls: browser.urls,

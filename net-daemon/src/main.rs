@@ -3,6 +3,7 @@
 //! It must never see the session, a file of the user's, or the content of an encrypted page.
 
 mod route;
+mod shields;
 mod tunnel;
 
 use std::os::fd::OwnedFd;
@@ -11,12 +12,15 @@ use anyhow::Context;
 use regen_proto::convert::{ForChild, FromChild};
 use regen_proto::grpc::{self, GrantedStream};
 use regen_proto::kernel::v1::{Grant, Role, Service};
+use regen_proto::net::v1::shields_admin_server::ShieldsAdminServer;
+use regen_proto::net::v1::shields_server::ShieldsServer;
 use regen_proto::net::v1::tunnel_server::TunnelServer;
 use regen_runtime::Kernel;
 use tokio::net::UnixStream;
 use tokio::task::AbortHandle;
 
 use crate::route::Route;
+use crate::shields::{Admin, ForPages, Shields};
 use crate::tunnel::{TunnelGrant, Tunnels};
 
 /// A granted connection that is being served, so that it can be revoked.
@@ -32,7 +36,8 @@ fn main() -> anyhow::Result<()> {
 }
 
 async fn run() -> anyhow::Result<()> {
-    let (kernel, _configure) = regen_runtime::adopt(Role::NetDaemon).await?;
+    let (kernel, configure) = regen_runtime::adopt(Role::NetDaemon).await?;
+    let shields = Shields::start(&configure.shields.unwrap_or_default())?;
     kernel.ready().await?;
     let mut served: Vec<Served> = Vec::new();
     loop {
@@ -41,17 +46,17 @@ async fn run() -> anyhow::Result<()> {
             ForChild::Heartbeat(beat) => kernel.send(FromChild::Heartbeat(beat)).await?,
             ForChild::Grant(grant) => {
                 served.retain(|one| !one.task.is_finished());
-                served.push(serve(&grant, descriptors)?);
+                served.push(serve(&grant, descriptors, shields.clone())?);
             }
             ForChild::Revoke(revoke) => {
                 served.iter().filter(|one| one.grant == revoke.grant).for_each(|one| one.task.abort());
                 served.retain(|one| one.grant != revoke.grant);
             }
+            ForChild::Configure(configure) => shields.set(&configure.shields.unwrap_or_default()),
             ForChild::Shutdown(_) => return Ok(()),
             ForChild::Hello(_)
             | ForChild::Command(_)
             | ForChild::Update(_)
-            | ForChild::Configure(_)
             | ForChild::Cookies(_)
             | ForChild::Site(_) => {
                 refuse(&kernel).await;
@@ -64,20 +69,26 @@ async fn refuse(kernel: &Kernel) -> ! {
     kernel.exit("the broker sent a message that is not for a net-daemon").await
 }
 
-fn serve(grant: &Grant, descriptors: Vec<OwnedFd>) -> anyhow::Result<Served> {
-    anyhow::ensure!(grant.service() == Service::Tunnel && grant.serve, "the net-daemon serves tunnels only");
+fn serve(grant: &Grant, descriptors: Vec<OwnedFd>, shields: Shields) -> anyhow::Result<Served> {
+    let is_admin = grant.service() == Service::ShieldsAdmin;
+    anyhow::ensure!(grant.serve && (is_admin || grant.service() == Service::Tunnel), "not what a net-daemon serves");
     let socket = descriptors.into_iter().next().context("a grant without its socket")?;
     let socket = std::os::unix::net::UnixStream::from(socket);
     socket.set_nonblocking(true)?;
     let stream = UnixStream::from_std(socket)?;
     let route = Route::parse(&grant.route)?;
-    let granted = GrantedStream::new(stream, TunnelGrant { host: grant.host, route });
-    // The task ends when the tab-host closes its end; a fault of one host's connection is that host's alone.
+    let granted = GrantedStream::new(stream, TunnelGrant { host: grant.host, route, site: grant.site.clone() });
+    // The task ends when the other end is closed; a fault of one host's connection is that host's alone.
     let task = tokio::spawn(async move {
         let incoming = tokio_stream::once(Ok::<_, std::io::Error>(granted));
-        let service = TunnelServer::new(Tunnels);
-        if let Err(error) = grpc::server().add_service(service).serve_with_incoming(incoming).await {
-            tracing::warn!("tunnel server: {error}");
+        let server = if is_admin {
+            grpc::server().add_service(ShieldsAdminServer::new(Admin(shields)))
+        } else {
+            let tunnels = TunnelServer::new(Tunnels(shields.clone()));
+            grpc::server().add_service(tunnels).add_service(ShieldsServer::new(ForPages(shields)))
+        };
+        if let Err(error) = server.serve_with_incoming(incoming).await {
+            tracing::warn!("a granted connection: {error}");
         }
     });
     Ok(Served { grant: grant.grant, task: task.abort_handle() })

@@ -11,6 +11,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::route::{Route, RouteError};
+use crate::shields::Shields;
 
 /// Bytes read at once. Larger chunks are fewer messages.
 const CHUNK: usize = 64 * 1024;
@@ -24,11 +25,13 @@ const MAX_HOST: usize = 255;
 pub(crate) struct TunnelGrant {
     pub(crate) host: u64,
     pub(crate) route: Route,
+    /// Of the tab-host.
+    pub(crate) site: String,
 }
 
-/// The service; all state is in the tunnels themselves.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Tunnels;
+/// The service; all other state is in the tunnels themselves.
+#[derive(Debug, Clone)]
+pub(crate) struct Tunnels(pub(crate) Shields);
 
 type Down = mpsc::Sender<Result<FromNetwork, Status>>;
 
@@ -44,10 +47,11 @@ impl Tunnel for Tunnels {
             .ok_or_else(|| Status::permission_denied("this connection has no grant"))?;
         let mut up = request.into_inner();
         let (down, stream) = mpsc::channel(WAITING);
+        let shields = self.0.clone();
         tokio::spawn(async move {
             // When the page goes away its receiver closes, and nobody is left to connect for.
             let opened = tokio::select! {
-                opened = open(&grant, &mut up) => opened,
+                opened = open(&grant, &shields, &mut up) => opened,
                 () = down.closed() => return,
             };
             match opened {
@@ -67,7 +71,7 @@ fn message(body: from_network::Body) -> Result<FromNetwork, Status> {
     Ok(FromNetwork { body: Some(body) })
 }
 
-async fn open(grant: &TunnelGrant, up: &mut Streaming<ToNetwork>) -> Result<TcpStream, RouteError> {
+async fn open(grant: &TunnelGrant, shields: &Shields, up: &mut Streaming<ToNetwork>) -> Result<TcpStream, RouteError> {
     let refuse = |message: &str| RouteError { kind: FailureKind::Policy, message: message.to_owned() };
     let first = up.message().await.map_err(|status| refuse(status.message()))?;
     let Some(ToNetwork { body: Some(to_network::Body::Open(Open { host, port })) }) = first else {
@@ -76,6 +80,10 @@ async fn open(grant: &TunnelGrant, up: &mut Streaming<ToNetwork>) -> Result<TcpS
     let port = u16::try_from(port).ok().filter(|port| *port != 0).ok_or_else(|| refuse("there is no such port"))?;
     if host.is_empty() || host.len() > MAX_HOST || host.contains(|c: char| c.is_control() || c.is_whitespace()) {
         return Err(refuse("there is no such host name"));
+    }
+    let verdict = shields.check_host(&grant.site, &host).await;
+    if verdict.blocked {
+        return Err(refuse(&format!("shields do not let this page reach {host}: {} ({})", verdict.rule, verdict.list)));
     }
     grant.route.connect(&host, port).await
 }

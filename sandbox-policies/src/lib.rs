@@ -19,8 +19,11 @@ pub const MULTIARCH: &str = if cfg!(target_arch = "aarch64") { "aarch64-linux-gn
 /// The five device nodes that give nothing away.
 pub const DEVICES: [&str; 5] = ["null", "zero", "full", "random", "urandom"];
 
-/// A path inside a sandbox, as this machine has it.
+/// Where Debian's uBlock Origin has its filter lists.
+pub const UBLOCK: &str = "/usr/share/mozilla/extensions/{ec8030f7-c20a-464f-9b0e-13a3a9e97384}/uBlock0@raymondhill.net";
+
+/// A path of a policy, as this machine has it.
 #[must_use]
 pub fn filled(path: &str) -> String {
-    path.replace("{multiarch}", MULTIARCH)
+    path.replace("{multiarch}", MULTIARCH).replace("{ublock}", UBLOCK)
 }

@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, watch};
 use crate::display::{DisplayCommand, DisplayHandleTo};
 use crate::outbox::{Outbox, outbox};
 use crate::page_service;
+use crate::shields;
 use crate::tunnel::{self, TunnelPort};
 
 /// What the main thread must do.
@@ -58,6 +59,7 @@ pub(crate) fn start(role: Role) -> anyhow::Result<Link> {
         let work = async move {
             let (kernel, configure) = regen_runtime::adopt(role).await?;
             let (dialer, tunnel) = tunnel::start().await?;
+            shields::start(dialer.watch())?;
             tokio::spawn(outgoings.deliver(kernel.clone()));
             // The other end only goes away with this process.
             let _ = started.send(Started { configure, tunnel });

@@ -11,6 +11,7 @@ mod lean;
 mod link;
 mod outbox;
 mod page_service;
+mod shields;
 mod spare;
 mod tunnel;
 mod view;

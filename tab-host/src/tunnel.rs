@@ -25,7 +25,7 @@ use tonic::transport::Channel;
 const CHUNK: usize = 64 * 1024;
 const WAITING: usize = 4;
 /// While the net-daemon restarts, new connections wait this long for its return.
-const PATIENCE: Duration = Duration::from_secs(3);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(3);
 /// The engine says hello on a fresh connection within this time.
 const GREETING: Duration = Duration::from_secs(10);
 
@@ -39,7 +39,8 @@ pub(crate) struct TunnelPort {
     pub(crate) failures: Failures,
 }
 
-type Granted = Option<(u64, TunnelClient<Channel>)>;
+/// The connection to the net-daemon, and what it is called.
+pub(crate) type Granted = Option<(u64, Channel)>;
 
 /// Holds the present grant.
 #[derive(Debug)]
@@ -50,7 +51,12 @@ pub(crate) struct Dialer {
 impl Dialer {
     /// From now on, new connections go this way.
     pub(crate) fn grant(&self, grant: u64, stream: UnixStream) {
-        self.granted.send_replace(Some((grant, TunnelClient::new(grpc::client(stream)))));
+        self.granted.send_replace(Some((grant, grpc::client(stream))));
+    }
+
+    /// The way to the network, whichever it is.
+    pub(crate) fn watch(&self) -> watch::Receiver<Granted> {
+        self.granted.subscribe()
     }
 
     /// This way is closed.
@@ -140,7 +146,7 @@ async fn open(
         why: "Regen's network process is not there at the moment".to_owned(),
     };
     loop {
-        let client = granted.borrow_and_update().as_ref().map(|(_, client)| client.clone());
+        let client = granted.borrow_and_update().as_ref().map(|(_, channel)| TunnelClient::new(channel.clone()));
         let gone = match client {
             Some(client) => match try_open(client, host, port).await {
                 Ok(opened) => return opened,

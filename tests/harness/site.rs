@@ -156,6 +156,12 @@ impl Site {
         format!("{scheme}://127.0.0.{number}:{}{path}", self.port)
     }
 
+    /// Takes all requests that were seen so far, in order; what comes later is seen alone.
+    #[must_use]
+    pub fn take_requests(&self) -> Vec<Request> {
+        std::mem::take(&mut *self.requests.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+
     /// Every request so far for this path, in order.
     #[must_use]
     pub fn requests(&self, path: &str) -> Vec<Request> {

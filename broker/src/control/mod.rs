@@ -2,6 +2,7 @@
 
 mod peer;
 mod service;
+mod shields;
 
 use std::io;
 use std::os::unix::fs::PermissionsExt;

@@ -8,10 +8,11 @@ use regen_proto::control::v1::browser_server::Browser;
 use regen_proto::control::v1::{
     AuditReply, AuditRequest, GotoTabRequest, HistoryRequest, InputReply, InputRequest, KillReply, KillRequest,
     LogLine, LogsRequest, OpenTabRequest, QuitReply, QuitRequest, ScreenshotReply, SessionAction, SessionReply,
-    SessionRequest, StatusReply, StatusRequest, Tab as TabInfo, TabReply, TabRequest, TextReply, WaitTabRequest,
-    kill_request,
+    SessionRequest, ShieldsReply, ShieldsRequest, StatusReply, StatusRequest, Tab as TabInfo, TabReply, TabRequest,
+    TextReply, WaitTabRequest, kill_request,
 };
 use regen_proto::kernel::v1::{AnswerSession, QueryKind};
+use regen_proto::net::v1::{CheckRequest, ShieldsLog, ShieldsLogRequest, Verdict};
 use rustix::process::Signal;
 use tokio_stream::{Stream, StreamExt, wrappers::BroadcastStream};
 use tonic::{Request, Response, Status};
@@ -30,7 +31,7 @@ const MAX_PIXELS: u64 = 200 << 20;
 /// The service.
 #[derive(Debug, Clone)]
 pub(super) struct Control {
-    kernel: KernelHandle,
+    pub(super) kernel: KernelHandle,
     logs: Logs,
 }
 
@@ -65,7 +66,7 @@ fn limit(timeout_ms: u32) -> Duration {
     if timeout_ms == 0 { DEFAULT_WAIT } else { Duration::from_millis(timeout_ms.into()) }
 }
 
-fn status(error: CommandError) -> Status {
+pub(super) fn status(error: CommandError) -> Status {
     let text = error.to_string();
     match error {
         CommandError::NoSuchTab(_) | CommandError::NoSuchProcess(_) => Status::not_found(text),
@@ -191,6 +192,18 @@ impl Browser for Control {
         // A page that navigates away, closes or hangs has taken its input all the same.
         let _ = tokio::time::timeout(SETTLED, settled).await;
         Ok(Response::new(InputReply {}))
+    }
+
+    async fn shields(&self, request: Request<ShieldsRequest>) -> Result<Response<ShieldsReply>, Status> {
+        Ok(Response::new(self.shields_now(request.into_inner()).await?))
+    }
+
+    async fn shields_log(&self, request: Request<ShieldsLogRequest>) -> Result<Response<ShieldsLog>, Status> {
+        Ok(Response::new(self.blocked(request.into_inner()).await?))
+    }
+
+    async fn shields_test(&self, request: Request<CheckRequest>) -> Result<Response<Verdict>, Status> {
+        Ok(Response::new(self.would_block(request.into_inner()).await?))
     }
 
     async fn history(&self, request: Request<HistoryRequest>) -> Result<Response<TabReply>, Status> {

@@ -7,12 +7,15 @@ use std::time::Duration;
 use regen_proto::control::v1::{StatusReply, Tab as TabInfo};
 use regen_proto::kernel::v1::{AnswerSession, Query, QueryKind, Reply, host_command};
 use regen_proto::page::v1::{ToPage, to_page};
+use regen_proto::site::Site;
 use rustix::process::Signal;
 use tokio::sync::oneshot;
 
+use super::shields::ShieldsAdmin;
 use super::{Input, Kernel, KernelHandle};
 use crate::audit::Head;
 use crate::session::{Event, PageLoad, TabId, address};
+use crate::shields::{Level, ShieldsSettings};
 use crate::store::{Saved, Settings, Store};
 
 /// A page may take this long to answer a question.
@@ -68,6 +71,8 @@ pub enum Command {
     SetRestores { restores: bool, answer: Answer<()> },
     Snapshots { answer: Answer<Vec<PageAnswer>> },
     SaveChanged { answer: Answer<Store> },
+    Shields { answer: Answer<(ShieldsSettings, Option<ShieldsAdmin>)> },
+    ChooseShields { site: Option<Site>, level: Option<Level>, answer: Answer<()> },
     Quit { answer: Answer<()> },
 }
 
@@ -168,6 +173,11 @@ impl Kernel {
                 let shown: Vec<TabId> = self.session.tabs.values().filter(|tab| tab.view).map(|tab| tab.id).collect();
                 let pages = shown.into_iter().filter_map(|tab| self.ask(tab, QueryKind::Saved, 0).ok()).collect();
                 reply(answer, Ok(pages));
+            }
+            Command::Shields { answer } => reply(answer, Ok((self.shields.clone(), self.shields_admin.clone()))),
+            Command::ChooseShields { site, level, answer } => {
+                self.choose_shields(site.as_ref(), level);
+                reply(answer, Ok(()));
             }
             Command::Quit { answer } => {
                 self.quitting = true;

@@ -11,9 +11,9 @@ use super::Kernel;
 use super::child::{Attachment, ChildId};
 
 /// The route of a site that has no other.
-const DEFAULT_ROUTE: &str = "direct";
+pub(super) const DEFAULT_ROUTE: &str = "direct";
 
-fn connection() -> Option<(OwnedFd, OwnedFd)> {
+pub(super) fn connection() -> Option<(OwnedFd, OwnedFd)> {
     match rustix::net::socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None) {
         Ok(pair) => Some(pair),
         Err(error) => {
@@ -50,6 +50,7 @@ impl Kernel {
             host,
             partition: format!("{}|{}", key.workspace, key.site),
             route: DEFAULT_ROUTE.to_owned(),
+            site: key.site.as_str().to_owned(),
             ..Grant::default()
         };
         self.grant(net, host, grant);

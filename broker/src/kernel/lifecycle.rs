@@ -190,6 +190,7 @@ impl Kernel {
             keyboard_layout: self.options.keyboard.layout.clone(),
             keyboard_variant: self.options.keyboard.variant.clone(),
             keyboard_options: self.options.keyboard.options.clone(),
+            shields: (child.role == Role::NetDaemon).then(|| self.shields.to_wire()),
         };
         self.send(id, ForChild::Hello(version::hello(Role::Unspecified)), Vec::new());
         self.send(id, ForChild::Configure(configure), Vec::new());
@@ -216,7 +217,10 @@ impl Kernel {
                 self.grant_page(id);
                 self.apply(Event::HostUp(host));
             }
-            (Role::NetDaemon, _) => self.grant_anew(role),
+            (Role::NetDaemon, _) => {
+                self.connect_shields(id);
+                self.grant_anew(role);
+            }
             (Role::UiShell, _) => self.window_ready(),
             (Role::TabHost | Role::AgentDaemon | Role::Unspecified, _) => {}
         }

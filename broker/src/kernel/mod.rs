@@ -12,6 +12,7 @@ mod hibernation;
 mod lifecycle;
 mod processes;
 mod sessions;
+mod shields;
 mod spare;
 mod supervision;
 mod window;
@@ -34,6 +35,7 @@ use crate::keyboard::Keyboard;
 use crate::launcher::{FromLauncherBody, Launcher};
 use crate::profile::Profile;
 use crate::session::{self, Event, HostKey, Session, TabId};
+use crate::shields::ShieldsSettings;
 use crate::slots::Slots;
 use crate::store::{Saved, Settings, Store};
 use crate::supervisor::Machine;
@@ -43,6 +45,7 @@ use crate::refused_calls::RefusedCall;
 use child::{Attachment, Child, ChildId, Violation};
 pub use control::{Command, CommandError, PageAnswer};
 pub(crate) use sessions::as_saved;
+pub use shields::ShieldsAdmin;
 use supervision::Key;
 
 /// A child that was asked to end gets this long.
@@ -141,6 +144,9 @@ pub struct Kernel {
     /// Earlier sessions that can come back, newest first.
     previous: Vec<Arc<Saved>>,
     settings: Settings,
+    shields: ShieldsSettings,
+    /// The net-daemon that answers about shields.
+    shields_admin: Option<ShieldsAdmin>,
     secrets: &'static str,
     /// Session cookies, as each site's host has them: its next one gets them.
     cookies: HashMap<HostKey, Vec<u8>>,
@@ -189,6 +195,8 @@ pub struct Setup {
     pub previous: Vec<Saved>,
     /// What the user has chosen.
     pub settings: Settings,
+    /// What the user wants of shields.
+    pub shields: ShieldsSettings,
     /// Where the key of session cookies is, in words.
     pub secrets: &'static str,
     /// What a person should know.
@@ -236,6 +244,8 @@ impl Kernel {
             store_trouble: None,
             previous: setup.previous.into_iter().map(Arc::new).collect(),
             settings: setup.settings,
+            shields: setup.shields,
+            shields_admin: None,
             secrets: setup.secrets,
             cookies: HashMap::new(),
             warnings: setup.warnings,

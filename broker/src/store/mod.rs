@@ -24,6 +24,7 @@ use secrets::Vault;
 
 use crate::audit::Head;
 use crate::session::SavedTab;
+use crate::shields::ShieldsSettings;
 
 /// How long a record may wait for the disk.
 pub const FLUSH: Duration = Duration::from_millis(200);
@@ -35,6 +36,7 @@ pub const RECOVERABLE: Duration = Duration::from_secs(7 * 24 * 3600);
 const KEPT_SESSIONS: usize = 20;
 const AUDIT_HEAD: &str = "audit-head";
 const SETTINGS: &str = "settings";
+const SHIELDS: &str = "shields";
 /// Where the first version had what belongs to no session.
 const COMMON_V1: &str = "__sled__default";
 /// How long the store's thread sleeps when there is nothing to save.
@@ -68,6 +70,7 @@ enum Job {
     Answered { epoch: u64, restored: bool },
     AuditHead(Head),
     Settings(Settings),
+    Shields(ShieldsSettings),
     Flush { clean: bool, done: Sender<()> },
 }
 
@@ -87,6 +90,8 @@ pub struct Opened {
     pub previous: Vec<Saved>,
     /// What the user has chosen.
     pub settings: Settings,
+    /// What the user wants of shields.
+    pub shields: ShieldsSettings,
     /// What a person should know, in words.
     pub warning: Option<String>,
 }
@@ -97,6 +102,7 @@ struct Contents {
     epoch: u64,
     previous: Vec<Saved>,
     settings: Settings,
+    shields: ShieldsSettings,
     damage: Damage,
 }
 
@@ -108,7 +114,7 @@ struct Contents {
 pub fn open(profile: &Path, vault: Vault) -> Result<Opened, StoreError> {
     let (contents, trouble) = match try_open(profile, &vault) {
         Ok(contents) if contents.damage.lost.is_empty() => (contents, None),
-        Ok(Contents { copies, previous, settings, damage, .. }) => {
+        Ok(Contents { copies, previous, settings, shields, damage, .. }) => {
             drop(copies);
             let aside = set_aside(profile);
             let lost = damage.lost.join("; ");
@@ -117,7 +123,7 @@ pub fn open(profile: &Path, vault: Vault) -> Result<Opened, StoreError> {
                 "A part of the saved sessions could not be read ({lost}). All of them are kept in {} as they were.",
                 aside.display()
             );
-            (Contents { previous, settings, ..fresh }, Some(warning))
+            (Contents { previous, settings, shields, ..fresh }, Some(warning))
         }
         Err(error) => {
             let aside = set_aside(profile);
@@ -130,7 +136,7 @@ pub fn open(profile: &Path, vault: Vault) -> Result<Opened, StoreError> {
             (fresh, Some(warning))
         }
     };
-    let Contents { mut copies, epoch, previous, settings, damage } = contents;
+    let Contents { mut copies, epoch, previous, settings, shields, damage } = contents;
     for mended in &damage.mended {
         tracing::warn!("a second copy was needed: {mended}");
     }
@@ -145,7 +151,7 @@ pub fn open(profile: &Path, vault: Vault) -> Result<Opened, StoreError> {
         .name("store".into())
         .spawn(move || worker.serve(copies, &queue))
         .map_err(|error| StoreError::Panic(error.to_string()))?;
-    Ok(Opened { store: Store { jobs, health }, previous, settings, warning: trouble })
+    Ok(Opened { store: Store { jobs, health }, previous, settings, shields, warning: trouble })
 }
 
 fn sled_path(profile: &Path) -> PathBuf {
@@ -169,12 +175,15 @@ fn try_open(profile: &Path, vault: &Vault) -> Result<Contents, StoreError> {
         }
         let common = copies.find(COMMON)?;
         let settings = common.get::<Settings>(SETTINGS, &mut damage);
-        for number in [settings.as_ref().map(|record| record.number), head_in(&copies)?.map(|record| record.number)] {
+        let shields = common.get::<ShieldsSettings>(SHIELDS, &mut damage);
+        let numbers = [settings.as_ref().map(|record| record.number), shields.as_ref().map(|record| record.number)];
+        for number in numbers.into_iter().chain([head_in(&copies)?.map(|record| record.number)]) {
             copies.seen(number.unwrap_or(0));
         }
         let settings = settings.map(|record| record.value).unwrap_or_default();
+        let shields = shields.map(|record| record.value).unwrap_or_default();
         let epoch = previous.iter().map(|saved| saved.epoch).max().unwrap_or(0) + 1;
-        Ok(Contents { copies, epoch, previous, settings, damage })
+        Ok(Contents { copies, epoch, previous, settings, shields, damage })
     })
 }
 
@@ -320,6 +329,11 @@ impl Store {
     /// What the user has chosen.
     pub fn put_settings(&self, settings: Settings) {
         self.send(Job::Settings(settings));
+    }
+
+    /// What the user wants of shields.
+    pub fn put_shields(&self, settings: ShieldsSettings) {
+        self.send(Job::Shields(settings));
     }
 
     /// Waits until everything is on disk; `clean` marks the end of the session. Gives up after five seconds.

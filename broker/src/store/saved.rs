@@ -10,6 +10,7 @@ use super::secrets::{Sealed, Vault};
 use super::{STALE, StoreError, now};
 use crate::audit::Head;
 use crate::session::SavedTab;
+use crate::shields::ShieldsSettings;
 
 pub(super) const ORDER: &str = "order";
 pub(super) const META: &str = "meta";
@@ -86,6 +87,9 @@ impl Readable for Head {
     type V1 = Self;
 }
 impl Readable for Settings {
+    type V1 = Self;
+}
+impl Readable for ShieldsSettings {
     type V1 = Self;
 }
 impl Readable for Sealed {

@@ -1,7 +1,9 @@
 use super::*;
 use crate::session::{SavedSegment, SavedSnapshot};
+use crate::shields::Level;
 use crate::store::codec::Record;
 use crate::store::saved::Meta;
+use regen_proto::site::Site;
 
 fn tab(id: u64) -> SavedTab {
     let segment = SavedSegment {
@@ -152,6 +154,8 @@ fn records_of_every_version_are_read() {
     assert_eq!(meta.value, was);
     let head: Record<Head> = read(include_bytes!("golden/v1-audit-head.record"));
     assert_eq!(head.value.length, 42);
+    let mut shields = ShieldsSettings::default();
+    shields.choose(Some(&Site::of("https://example.org/").unwrap()), Some(Level::Off));
     // And of this one: whoever changes a shape without a new version is told here.
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/store/golden");
     let now = [
@@ -160,6 +164,7 @@ fn records_of_every_version_are_read() {
         ("v2-meta", codec::encode(5, &was)),
         ("v2-audit-head", codec::encode(6, &head.value)),
         ("v2-settings", codec::encode(7, &Settings { restore: true })),
+        ("v2-shields", codec::encode(8, &shields)),
     ];
     for (name, bytes) in now {
         let path = format!("{folder}/{name}.record");

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use regen_sandbox::policy::{Mount, MountKind, Policy};
 use regen_sandbox::spawn::Contents;
-use regen_sandbox::{DEVICES, MULTIARCH, sys};
+use regen_sandbox::{DEVICES, sys};
 use rustix::fs::CWD;
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags,
@@ -194,7 +194,7 @@ fn relative(target: &str) -> PathBuf {
 }
 
 pub(crate) fn fill_in(path: &str, programs: &Path) -> PathBuf {
-    PathBuf::from(path.replace("{bin}", &programs.to_string_lossy()).replace("{multiarch}", MULTIARCH))
+    PathBuf::from(regen_sandbox::filled(&path.replace("{bin}", &programs.to_string_lossy())))
 }
 
 /// Where a display socket and its key appear inside.

@@ -165,7 +165,7 @@ impl Namespace {
 pub struct Mount {
     /// What kind of entry.
     pub kind: MountKind,
-    /// The source on the outside (or a symlink's target). `{bin}` and `{multiarch}` are filled in.
+    /// The source on the outside (or a symlink's target). `{bin}`, `{multiarch}` and `{ublock}` are filled in.
     #[serde(default)]
     pub path: String,
     /// Where it appears; the same as `path` unless given.

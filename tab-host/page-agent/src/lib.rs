@@ -1,17 +1,21 @@
 //! The page-agent: the part of Regen inside the web process. It sees every request before it is sent, with its page, and
 //! so knows what the embedder is not told: whether it is the main frame that is about to leave for another site. Such a
-//! request is stopped here, before a byte of it is sent, and handed to the tab-host, which hands it to the broker.
+//! request is stopped here, before a byte of it is sent, and handed to the tab-host, which hands it to the broker. Of the
+//! others it asks whether shields let them through.
 //!
 //! It runs beside hostile content and is not trusted: should it be subverted, the broker kills the host that commits a
 //! foreign page.
 
+mod shields;
 mod sys;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ffi::c_void;
 
+use regen_proto::net::v1::CheckRequest;
 use regen_proto::site::Site;
+use shields::Shields;
 use sys::{
     GVariant, Page, Request, WebKitURIRequest, WebKitURIResponse, WebKitUserMessage, WebKitWebExtension, WebKitWebPage,
 };
@@ -41,6 +45,7 @@ struct Agent {
     main: HashMap<u64, MainLoad>,
     /// Popups with an opener live in its host, whatever they show.
     popups: Vec<u64>,
+    shields: Shields,
 }
 
 thread_local! {
@@ -123,9 +128,10 @@ fn decide(page: Page, request: Request, redirected_from: Option<&str>) -> bool {
         }
     };
     if !is_main {
-        return false;
+        return is_blocked(page, request, url);
     }
     AGENT.with_borrow_mut(|agent| {
+        agent.shields.forget();
         let now = without_fragment(&url);
         let former = agent.main.remove(&id);
         let is_first_page = former.is_none();
@@ -148,6 +154,17 @@ fn decide(page: Page, request: Request, redirected_from: Option<&str>) -> bool {
         page.send("handover", &[&url, &request.method(), &request.header("Referer"), &first]);
         true
     })
+}
+
+/// Whether shields stop a part of a page. They may also send it to another address, without what only tracks.
+fn is_blocked(page: Page, request: Request, url: String) -> bool {
+    let kind = shields::kind(&request.header("Sec-Fetch-Dest"), &request.header("Accept"), &url).to_owned();
+    let asked = CheckRequest { url, page: page.uri(), kind, method: request.method() };
+    let verdict = AGENT.with_borrow_mut(|agent| agent.shields.check(asked));
+    if !verdict.rewritten_url.is_empty() {
+        request.set_uri(&verdict.rewritten_url);
+    }
+    verdict.blocked
 }
 
 /// The bootstrap document has an opaque origin; what the request says about its origin is the initiator's.

@@ -55,6 +55,7 @@ unsafe extern "C" {
         callback: gpointer,
         data: gpointer,
     );
+    fn webkit_uri_request_set_uri(request: *mut WebKitURIRequest, uri: *const c_char);
     fn webkit_uri_request_get_uri(request: *mut WebKitURIRequest) -> *const c_char;
     fn webkit_uri_response_get_uri(response: *mut WebKitURIResponse) -> *const c_char;
     fn webkit_uri_request_get_http_method(request: *mut WebKitURIRequest) -> *const c_char;
@@ -184,6 +185,12 @@ impl Request {
     pub(crate) fn uri(self) -> String {
         // SAFETY: the request is alive while the signal handler that got it runs.
         text(unsafe { webkit_uri_request_get_uri(self.0) })
+    }
+
+    pub(crate) fn set_uri(self, uri: &str) {
+        let uri = c_string(uri);
+        // SAFETY: as in `uri`; the text is copied.
+        unsafe { webkit_uri_request_set_uri(self.0, uri.as_ptr()) };
     }
 
     pub(crate) fn method(self) -> String {

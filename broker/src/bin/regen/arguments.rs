@@ -57,6 +57,9 @@ pub(crate) enum Command {
     /// Sessions of earlier runs, and saving this one
     #[command(subcommand)]
     Session(SessionCommand),
+    /// What pages are kept from sending: trackers, and what else filter lists name
+    #[command(subcommand)]
+    Shields(ShieldsCommand),
     /// The log of the running browser
     Logs {
         /// Go on printing as new lines come
@@ -94,6 +97,39 @@ pub(crate) enum Command {
     },
     /// The manual page, on standard output
     Man,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ShieldsCommand {
+    /// The level, and how much was blocked
+    Status,
+    /// Show or choose how much is blocked: strict, balanced, off; or default
+    Level {
+        /// From now on; pages that are open take it when they are loaded again
+        level: Option<String>,
+        /// Only on this site (any of its addresses)
+        #[arg(long)]
+        site: Option<String>,
+    },
+    /// The filter lists that are in use
+    Lists,
+    /// What was blocked lately, by which rule of which list
+    Log {
+        /// Go on printing as more is blocked
+        #[arg(long, short)]
+        follow: bool,
+    },
+    /// Would a page be kept from this? Exit code 1 where it would
+    Test {
+        /// What it wants
+        url: String,
+        /// The address of the page
+        #[arg(long)]
+        page: String,
+        /// For what: script, image, stylesheet, font, media, subdocument, xmlhttprequest, websocket, ping, other
+        #[arg(long = "type", default_value = "other")]
+        kind: String,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -165,12 +165,12 @@ fn files() -> Vec<Finding> {
         ("keyboard layouts", "/usr/share/X11/xkb", "sudo apt-get install xkb-data"),
         ("fonts", "/usr/share/fonts", "sudo apt-get install fonts-dejavu-core"),
         ("certificate authorities", "/etc/ssl/certs/ca-certificates.crt", "sudo apt-get install ca-certificates"),
+        ("filter lists", "{ublock}/assets/ublock", "sudo apt-get install webext-ublock-origin-firefox"),
     ];
-    let multiarch = format!("{}-linux-gnu", std::env::consts::ARCH);
     needed
         .into_iter()
         .map(|(name, path, remedy)| {
-            let path = path.replace("{multiarch}", &multiarch);
+            let path = regen_sandbox::filled(path);
             Finding { name, well: Path::new(&path).exists(), found: path, remedy }
         })
         .collect()

@@ -14,6 +14,7 @@ mod keys;
 mod launch;
 mod policy;
 mod render;
+mod shields;
 mod tab;
 
 use std::process::ExitCode;
@@ -84,6 +85,7 @@ async fn run(arguments: Arguments, launchers: Vec<Forked>) -> Result<ExitCode, F
             let reply = connect().await?.api.session(request).await?.into_inner();
             render::session(action, &reply, output);
         }
+        Some(Command::Shields(command)) => return shields::run(connect().await?, command, output).await,
         Some(Command::Logs { follow, lines }) => {
             let mut stream = connect().await?.api.logs(LogsRequest { follow, lines }).await?.into_inner();
             while let Some(line) = stream.message().await? {

@@ -1,0 +1,63 @@
+//! What people ask about shields, and where the answer comes from.
+
+use regen_proto::control::v1::{ShieldsReply, ShieldsRequest};
+use regen_proto::net::v1::{CheckRequest, ShieldsLog, ShieldsLogRequest, ShieldsStatusRequest, TestRequest, Verdict};
+use regen_proto::site::{Site, SiteError};
+use tonic::Status;
+
+use super::service::{Control, status};
+use crate::kernel::{Command, ShieldsAdmin};
+use crate::shields::{Level, ShieldsSettings};
+
+/// How a site is told to have no level of its own.
+const DEFAULT: &str = "default";
+
+impl Control {
+    /// Changes the level where one is given; then how things are.
+    pub(super) async fn shields_now(&self, request: ShieldsRequest) -> Result<ShieldsReply, Status> {
+        let site = match request.site.as_str() {
+            "" => None,
+            url => Some(Site::of(url).map_err(no_site)?),
+        };
+        if !request.level.is_empty() {
+            let level = match request.level.as_str() {
+                DEFAULT => None,
+                word => Some(word.parse::<Level>().map_err(|error| Status::invalid_argument(error.to_string()))?),
+            };
+            let choose = |answer| Command::ChooseShields { site, level, answer };
+            self.kernel.call(choose).await.map_err(status)?;
+        }
+        let (ShieldsSettings { level, sites }, admin) = self.shields().await?;
+        let sites = sites.into_iter().map(|(site, level)| (site, level.to_string())).collect();
+        let engine = match admin {
+            // One that has just died has a successor soon: how the settings are is known without it.
+            Some(mut admin) => admin.status(ShieldsStatusRequest {}).await.ok().map(tonic::Response::into_inner),
+            None => None,
+        };
+        Ok(ShieldsReply { level: level.to_string(), sites, engine })
+    }
+
+    pub(super) async fn blocked(&self, request: ShieldsLogRequest) -> Result<ShieldsLog, Status> {
+        Ok(self.shields_admin().await?.log(request).await?.into_inner())
+    }
+
+    pub(super) async fn would_block(&self, request: CheckRequest) -> Result<Verdict, Status> {
+        let site = Site::of(&request.page).map_err(no_site)?.as_str().to_owned();
+        Site::of(&request.url).map_err(no_site)?;
+        let test = TestRequest { site, request: Some(request) };
+        Ok(self.shields_admin().await?.test(test).await?.into_inner())
+    }
+
+    async fn shields(&self) -> Result<(ShieldsSettings, Option<ShieldsAdmin>), Status> {
+        self.kernel.call(|answer| Command::Shields { answer }).await.map_err(status)
+    }
+
+    async fn shields_admin(&self) -> Result<ShieldsAdmin, Status> {
+        let missing = || Status::unavailable("Regen's network process is not there at the moment: try again");
+        self.shields().await?.1.ok_or_else(missing)
+    }
+}
+
+fn no_site(error: SiteError) -> Status {
+    Status::invalid_argument(error.to_string())
+}

@@ -1,0 +1,107 @@
+//! What the user wants of shields: how much is blocked, and where it is another measure.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use regen_proto::kernel::v1 as wire;
+use regen_proto::site::Site;
+use serde::{Deserialize, Serialize};
+
+/// How much is blocked.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Level {
+    /// Nothing.
+    Off,
+    /// What other sites would send to a page.
+    #[default]
+    Balanced,
+    /// What the page's own site would send, too.
+    Strict,
+}
+
+/// There is no such level.
+#[derive(Debug, thiserror::Error)]
+#[error("there is no level “{0}”: say strict, balanced or off")]
+pub struct NoSuchLevel(String);
+
+impl FromStr for Level {
+    type Err = NoSuchLevel;
+
+    fn from_str(word: &str) -> Result<Self, NoSuchLevel> {
+        let all = [Self::Off, Self::Balanced, Self::Strict];
+        all.into_iter().find(|level| level.to_string() == word).ok_or_else(|| NoSuchLevel(word.to_owned()))
+    }
+}
+
+impl fmt::Display for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Off => "off",
+            Self::Balanced => "balanced",
+            Self::Strict => "strict",
+        })
+    }
+}
+
+impl From<Level> for wire::ShieldsLevel {
+    fn from(level: Level) -> Self {
+        match level {
+            Level::Off => Self::Off,
+            Level::Balanced => Self::Balanced,
+            Level::Strict => Self::Strict,
+        }
+    }
+}
+
+/// All that the user has chosen.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShieldsSettings {
+    /// Where nothing else is said.
+    pub level: Level,
+    /// By the canonical site.
+    pub sites: BTreeMap<String, Level>,
+}
+
+impl ShieldsSettings {
+    /// Changes the level of a site, or of all that have none of their own. Without a level, a site has none of its own.
+    pub fn choose(&mut self, site: Option<&Site>, level: Option<Level>) {
+        match (site, level) {
+            (Some(site), Some(level)) => drop(self.sites.insert(site.as_str().to_owned(), level)),
+            (Some(site), None) => drop(self.sites.remove(site.as_str())),
+            (None, level) => self.level = level.unwrap_or_default(),
+        }
+    }
+
+    /// For the net-daemon.
+    #[must_use]
+    pub fn to_wire(&self) -> wire::Shields {
+        let site = |(site, level): (&String, &Level)| wire::SiteShields {
+            site: site.clone(),
+            level: wire::ShieldsLevel::from(*level).into(),
+        };
+        wire::Shields {
+            level: wire::ShieldsLevel::from(self.level).into(),
+            sites: self.sites.iter().map(site).collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_choice_holds_where_it_was_made() {
+        let mut settings = ShieldsSettings::default();
+        let site = Site::of("https://www.example.org/").unwrap();
+        settings.choose(Some(&site), Some(Level::Off));
+        settings.choose(None, Some("strict".parse().unwrap()));
+        assert_eq!((settings.level, settings.sites["https://example.org"]), (Level::Strict, Level::Off));
+        assert_eq!(settings.to_wire().sites[0].level(), wire::ShieldsLevel::Off);
+        settings.choose(Some(&site), None);
+        settings.choose(None, None);
+        assert_eq!(settings, ShieldsSettings::default());
+        assert!("mild".parse::<Level>().unwrap_err().to_string().contains("strict, balanced or off"));
+    }
+}

@@ -1,0 +1,187 @@
+//! Shields: what filter lists name never leaves a page, and the user can see why.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+use regen_tests::site::{Answer, Request};
+use regen_tests::{Browser, Site, eventually};
+use rustix::process::Signal;
+use serde_json::Value;
+
+/// A page with what the lists name, from another site and from its own, and with what they do not name.
+fn page(port_of: &dyn Fn(u8, &str) -> String) -> String {
+    let other = |path: &str| port_of(2, path);
+    format!(
+        "<title>t</title><p id=said></p>
+        <img src='{banner}'><img src='{cat}'><img src='{own}'>
+        <script src='{collect}'></script><script src='{fine}'></script>
+        <iframe src='{frame}'></iframe>
+        <script>
+            const say = text => document.getElementById('said').append(text + ' ');
+            fetch('{hop}').then(() => say('hop:sent'), () => say('hop:stopped'));
+            new Worker(URL.createObjectURL(new Blob([`
+                fetch('{worker}').then(() => postMessage('worker:sent'), () => postMessage('worker:stopped'))`])))
+                .onmessage = event => say(event.data);
+            navigator.sendBeacon('{beacon}', 'x');
+            say('end');
+        </script>",
+        banner = other("/banner/ad_728x90.gif"),
+        cat = other("/cat.gif"),
+        own = port_of(1, "/own/ad_728x90.gif"),
+        collect = other("/collect?v=1&script"),
+        fine = other("/fine.js"),
+        frame = other("/frame"),
+        hop = other("/hop"),
+        worker = other("/collect?v=1&worker"),
+        beacon = other("/collect?v=1&beacon"),
+    )
+}
+
+fn site() -> Site {
+    Site::serve(|request: &Request| {
+        let own = |host: u8, path: &str| {
+            let port = request.header("host").rsplit(':').next().unwrap().to_owned();
+            format!("http://127.0.0.{host}:{port}{path}")
+        };
+        let any = "Access-Control-Allow-Origin";
+        Some(match request.path.as_str() {
+            "/" => Answer::page(&page(&own)),
+            "/frame" => Answer::page(&format!("<img src='{}'>", own(3, "/frame/ad_728x90.gif"))),
+            // What is named comes only at the second address.
+            "/hop" => Answer::redirect(302, &own(3, "/collect?v=1&hop")).with(any, "*"),
+            path if path.contains(".js") => Answer::typed("text/javascript", Vec::new()),
+            _ => Answer::typed("text/plain", b"x".to_vec()).with(any, "*"),
+        })
+    })
+}
+
+fn loaded(browser: &Browser, tab: u64) {
+    eventually("the page to have tried everything", || {
+        let text = browser.text(tab);
+        ["end", "hop:", "worker:"].iter().all(|word| text.contains(word)).then_some(())
+    });
+}
+
+/// What has arrived since the last look.
+fn arrived(site: &Site) -> Vec<String> {
+    let mut paths: Vec<String> = site.take_requests().into_iter().map(|request| request.path).collect();
+    paths.retain(|path| path != "/favicon.ico");
+    paths.sort();
+    paths.dedup();
+    paths
+}
+
+const NAMED: [&str; 6] = [
+    "/banner/ad_728x90.gif",
+    "/collect?v=1&beacon",
+    "/collect?v=1&hop",
+    "/collect?v=1&script",
+    "/collect?v=1&worker",
+    "/frame/ad_728x90.gif",
+];
+const OWN: &str = "/own/ad_728x90.gif";
+const REST: [&str; 5] = ["/", "/cat.gif", "/fine.js", "/frame", "/hop"];
+
+#[test]
+fn what_the_lists_name_is_not_sent_and_the_user_sees_why() {
+    let (site, browser) = (site(), Browser::headless());
+    let tab = browser.open(&site.url(1, "/"));
+    loaded(&browser, tab);
+    let text = browser.text(tab);
+    assert!(text.contains("hop:stopped") && text.contains("worker:stopped"), "{text}");
+    let sent = arrived(&site);
+    for path in REST.iter().chain([&OWN]) {
+        assert!(sent.iter().any(|sent| sent == path), "{path} is harmless, or the site's own: {sent:?}");
+    }
+    for path in NAMED {
+        assert!(!sent.iter().any(|sent| sent == path), "{path} was sent: {sent:?}");
+    }
+    let log = browser.json(&["shields", "log"]);
+    let entry = |part: &str| {
+        let found = log.as_array().unwrap().iter().find(|entry| entry["url"].as_str().unwrap().contains(part));
+        found.unwrap_or_else(|| panic!("{part} is not in {log:#}")).clone()
+    };
+    let banner = entry("/banner/");
+    assert_eq!((&banner["list"], &banner["type"]), (&"easylist".into(), &"image".into()), "{banner}");
+    assert_eq!(banner["page"], site.url(1, "/"));
+    assert!(banner["rule"].as_str().unwrap().contains("728x90"), "{banner}");
+    assert_eq!(entry("hop")["list"], "easyprivacy");
+    let status = browser.json(&["shields", "status"]);
+    assert_eq!((&status["level"], status["lists"].as_array().unwrap().len()), (&"balanced".into(), 8), "{status}");
+    assert_eq!(status["blocked"].as_u64().unwrap() as usize, log.as_array().unwrap().len());
+}
+
+#[test]
+fn how_much_is_blocked_is_chosen_by_site_and_remembered() {
+    let (site, browser) = (site(), Browser::headless());
+    let url = site.url(1, "/");
+    let tab = browser.open(&url);
+    loaded(&browser, tab);
+    let again = || {
+        drop(site.take_requests());
+        browser.regen(&["tab", "reload", &tab.to_string()]).unwrap();
+        eventually("the page anew", || (!site.requests("/").is_empty()).then_some(()));
+        browser.wait_for_state(tab, "ready");
+        loaded(&browser, tab);
+        arrived(&site)
+    };
+    browser.regen(&["shields", "level", "strict"]).unwrap();
+    assert!(!again().contains(&OWN.to_owned()), "strict is about the site's own, too");
+    browser.regen(&["shields", "level", "off", "--site", &url]).unwrap();
+    let sent = again();
+    for path in NAMED.iter().chain([&OWN]).filter(|path| !path.contains("beacon")) {
+        assert!(sent.iter().any(|sent| sent == path), "{path} was not sent, and shields are off: {sent:?}");
+    }
+    // A net-daemon that died knows it, and so does the next browser.
+    let levels = || {
+        let now = browser.json(&["shields", "level"]);
+        (now["level"].clone(), now["sites"].clone())
+    };
+    let chosen = (Value::from("strict"), serde_json::json!({ "http://127.0.0.1": "off" }));
+    assert_eq!(levels(), chosen);
+    let net = browser.daemon("net-daemon");
+    regen_tests::process::signal(net, Signal::KILL);
+    eventually("another net-daemon", || (browser.daemon("net-daemon") != net).then_some(()));
+    assert!(again().contains(&OWN.to_owned()), "off is still off");
+    browser.quit();
+    browser.start();
+    assert_eq!(levels(), chosen);
+    let test = |page: &str| {
+        browser.regen(&["shields", "test", "https://www.google-analytics.com/analytics.js", "--page", page]).is_err()
+    };
+    eventually("the network process", || {
+        browser.json(&["shields", "status"])["ready"].as_bool().filter(|ready| *ready)
+    });
+    assert!(test("https://example.org/") && !test("http://127.0.0.1/"));
+    browser.regen(&["shields", "level", "default", "--site", &url]).unwrap();
+    assert!(test("http://127.0.0.1/"));
+    let wrong = browser.regen(&["shields", "level", "mild"]).unwrap_err();
+    assert!(wrong.code == 2 && wrong.message.contains("strict, balanced or off"), "{wrong:?}");
+    let wrong = browser.regen(&["shields", "test", "nonsense", "--page", "https://example.org/"]).unwrap_err();
+    assert_eq!(wrong.code, 2, "{wrong:?}");
+}
+
+#[test]
+fn a_host_that_is_blocked_outright_is_not_reached_by_what_no_page_is_asked_about() {
+    let site = Site::pages(&[(
+        "/",
+        "<title>t</title><p id=said></p><script>
+            for (const host of ['adnxs.com', 'no-such-host.test']) {
+                const socket = new WebSocket(`ws://${host}/`);
+                socket.onerror = () => document.getElementById('said').append(host + ':failed ');
+            }
+        </script>",
+    )]);
+    let browser = Browser::headless();
+    let tab = browser.open(&site.url(1, "/"));
+    browser.wait_for_text(tab, "adnxs.com:failed");
+    browser.wait_for_text(tab, "no-such-host.test:failed");
+    let log = browser.json(&["shields", "log"]);
+    let urls: Vec<&str> = log.as_array().unwrap().iter().map(|entry| entry["url"].as_str().unwrap()).collect();
+    assert!(urls.iter().any(|url| url.contains("adnxs.com")), "{urls:?}");
+    assert!(!urls.iter().any(|url| url.contains("no-such-host")), "the control: {urls:?}");
+}

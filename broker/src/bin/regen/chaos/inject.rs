@@ -283,10 +283,11 @@ async fn successor(stage: &Stage, step: &Step, former: &Process) -> Result<Optio
         let status = stage.status().await?;
         let site = status.tabs.iter().find(|info| info.id == tab).map(|info| info.site.clone()).unwrap_or_default();
         let is_site = step.role == Target::TabHost;
-        let is_it = |process: &&regen_proto::control::v1::Process| match step.role {
-            Target::TabHost => process.role == "tab-host" && process.site == site,
-            Target::Spare => is_spare(process),
-            role => process.role == word(&role),
+        let is_it = |process: &&regen_proto::control::v1::Process| {
+            if step.role == Target::Spare {
+                return is_spare(process);
+            }
+            process.role == word(&step.role) && (!is_site || process.site == site)
         };
         let found = status.processes.iter().find(is_it).map(|process| process.pid);
         if let Some(pid) = found.filter(|pid| *pid > 0 && *pid != former.pid) {

@@ -7,7 +7,11 @@
     reason = "a test fails by panicking"
 )]
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use regen_tests::process::{descendants, is_alive, signal};
+use regen_tests::site::Answer;
 use regen_tests::{Browser, Site, eventually};
 use rustix::process::Signal;
 use serde_json::Value;
@@ -94,6 +98,52 @@ fn a_killed_tab_host_comes_back_with_scroll_and_typed_text() {
     eventually("the other site's JavaScript to go on", || {
         (state(&browser, other)["ticks"].as_u64() > before["ticks"].as_u64()).then_some(())
     });
+}
+
+/// The engine knows an older place, and goes there when it takes the page for loaded, which may be long after it is.
+#[test]
+fn a_page_that_goes_on_loading_stays_where_it_was() {
+    let held = Arc::new(AtomicBool::new(false));
+    let hold = Arc::clone(&held);
+    let site = Site::serve(move |request| {
+        while request.path == "/slow" && hold.load(Ordering::SeqCst) {
+            std::thread::yield_now();
+        }
+        let slow = request.header("host").replace("127.0.0.1", "127.0.0.3");
+        Some(if request.path == "/" {
+            Answer::page(&format!("{PAGE}<script>fetch('http://{slow}/slow', {{ mode: 'no-cors' }})</script>"))
+        } else {
+            Answer::typed("text/plain", b"x".to_vec())
+        })
+    });
+    let browser = Browser::headless();
+    let tab = browser.open(&site.url(1, "/"));
+    let scroll_to = |y: u64| {
+        browser.input(tab, &["--scroll", "0,400"]);
+        eventually("the scroll", || (state(&browser, tab)["y"] == y).then_some(()));
+        browser.regen(&["session", "save"]).unwrap();
+    };
+    let kill = || {
+        let old = browser.pid_of_tab(tab);
+        signal(old, Signal::KILL);
+        eventually("another process", || Some(browser.pid_of_tab(tab)).filter(|pid| *pid != old && *pid != 0));
+    };
+    scroll_to(400);
+    kill();
+    eventually("the page where it was", || (state(&browser, tab)["y"] == 400).then_some(()));
+    browser.wait_for_state(tab, "ready");
+    scroll_to(800);
+    held.store(true, Ordering::SeqCst);
+    kill();
+    eventually("the page where it was, for three seconds", || {
+        let now = state(&browser, tab);
+        (now["y"] == 800 && now["ticks"].as_u64() > Some(60)).then_some(())
+    });
+    held.store(false, Ordering::SeqCst);
+    browser.wait_for_state(tab, "ready");
+    let ticks = state(&browser, tab)["ticks"].as_u64();
+    let now = eventually("a moment later", || Some(state(&browser, tab)).filter(|now| now["ticks"].as_u64() > ticks));
+    assert_eq!(now["y"], 800);
 }
 
 #[test]

@@ -34,13 +34,16 @@
   };
   fillWhatIsThere();
 
-  // The engine puts back a position of its own, which may be an older one, when the page has loaded and is seen: being there
-  // once is not enough.
+  // The engine puts back a position of its own, which may be an older one, when the page is seen and when it takes it for
+  // loaded, which may be long after: it is told not to until then, and being there once is not enough.
   const SETTLED = 1000;
+  const engines = history.scrollRestoration;
   const isSeen = () => document.visibilityState === "visible";
   let until = GIVE_UP;
   let arrived = false;
+  let again = 0;
   const scroll = () => {
+    clearTimeout(again);
     if (touched || Date.now() > until) return;
     if (Math.abs(window.scrollX - scrollX) > 1 || Math.abs(window.scrollY - scrollY) > 1) {
       window.scrollTo({ left: scrollX, top: scrollY, behavior: "instant" });
@@ -48,9 +51,16 @@
       arrived = true;
       until = Math.min(until, Date.now() + SETTLED);
     }
-    setTimeout(scroll, 100);
+    again = setTimeout(scroll, 100);
   };
   if (window === window.top && (scrollX || scrollY)) {
+    history.scrollRestoration = "manual";
+    // The tab-host says when the engine takes the page for loaded.
+    globalThis.loaded = () => {
+      history.scrollRestoration = engines;
+      until = Math.max(until, Date.now() + SETTLED);
+      scroll();
+    };
     scroll();
     const whenSeen = () => {
       until = Date.now() + PATIENCE;

@@ -14,6 +14,8 @@ use super::View;
 use super::agent;
 
 const SCRIPT: &str = include_str!("restore.js");
+/// Tells it that the page has loaded.
+const LOADED: &str = "globalThis.loaded?.()";
 
 /// A snapshot that was too large for a datagram.
 pub(super) fn read(payload: &OwnedFd, size: u64) -> anyhow::Result<Snapshot> {
@@ -83,6 +85,7 @@ impl View {
     pub(super) fn restored(&self) {
         if let (Some(manager), Some(script)) = (self.web.user_content_manager(), self.restore_script.take()) {
             manager.remove_script(&script);
+            agent::evaluate(&self.web, LOADED, |_| {});
         }
     }
 }

@@ -54,6 +54,16 @@ impl From<Level> for wire::ShieldsLevel {
     }
 }
 
+/// All of them go to the net-daemon in one message, which has room for so many.
+const MOST_SITES: usize = 400;
+
+/// There is no room for another site.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{MOST_SITES} sites have a level of their own, and no more can: give one back with `regen shields level default --site URL`"
+)]
+pub struct TooManySites;
+
 /// All that the user has chosen.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ShieldsSettings {
@@ -65,12 +75,19 @@ pub struct ShieldsSettings {
 
 impl ShieldsSettings {
     /// Changes the level of a site, or of all that have none of their own. Without a level, a site has none of its own.
-    pub fn choose(&mut self, site: Option<&Site>, level: Option<Level>) {
+    ///
+    /// # Errors
+    /// When too many sites have one.
+    pub fn choose(&mut self, site: Option<&Site>, level: Option<Level>) -> Result<(), TooManySites> {
         match (site, level) {
+            (Some(site), Some(_)) if self.sites.len() >= MOST_SITES && !self.sites.contains_key(site.as_str()) => {
+                return Err(TooManySites);
+            }
             (Some(site), Some(level)) => drop(self.sites.insert(site.as_str().to_owned(), level)),
             (Some(site), None) => drop(self.sites.remove(site.as_str())),
             (None, level) => self.level = level.unwrap_or_default(),
         }
+        Ok(())
     }
 
     /// For the net-daemon.
@@ -95,13 +112,18 @@ mod tests {
     fn a_choice_holds_where_it_was_made() {
         let mut settings = ShieldsSettings::default();
         let site = Site::of("https://www.example.org/").unwrap();
-        settings.choose(Some(&site), Some(Level::Off));
-        settings.choose(None, Some("strict".parse().unwrap()));
+        settings.choose(Some(&site), Some(Level::Off)).unwrap();
+        settings.choose(None, Some("strict".parse().unwrap())).unwrap();
         assert_eq!((settings.level, settings.sites["https://example.org"]), (Level::Strict, Level::Off));
         assert_eq!(settings.to_wire().sites[0].level(), wire::ShieldsLevel::Off);
-        settings.choose(Some(&site), None);
-        settings.choose(None, None);
+        settings.choose(Some(&site), None).unwrap();
+        settings.choose(None, None).unwrap();
         assert_eq!(settings, ShieldsSettings::default());
+        for number in 0..MOST_SITES {
+            settings.choose(Some(&Site::of(&format!("https://{number}.test/")).unwrap()), Some(Level::Off)).unwrap();
+        }
+        assert_eq!(settings.choose(Some(&site), Some(Level::Off)), Err(TooManySites));
+        assert_eq!(settings.choose(Some(&Site::of("https://7.test/").unwrap()), Some(Level::Strict)), Ok(()));
         assert!("mild".parse::<Level>().unwrap_err().to_string().contains("strict, balanced or off"));
     }
 }

@@ -1,6 +1,7 @@
 //! The net-daemon: opens connections for the other processes, along the route that each grant names.
 //!
-//! It must never see the session, a file of the user's, or the content of an encrypted page.
+//! For shields it sees the addresses of what pages ask for, on every site. It must never see the session, a file of the user's,
+//! or the content of an encrypted page.
 
 mod route;
 mod shields;
@@ -20,7 +21,7 @@ use tokio::net::UnixStream;
 use tokio::task::AbortHandle;
 
 use crate::route::Route;
-use crate::shields::{Admin, ForPages, Shields};
+use crate::shields::{Admin, Asking, ForPages, LARGEST, Shields};
 use crate::tunnel::{TunnelGrant, Tunnels};
 
 /// A granted connection that is being served, so that it can be revoked.
@@ -77,7 +78,8 @@ fn serve(grant: &Grant, descriptors: Vec<OwnedFd>, shields: Shields) -> anyhow::
     socket.set_nonblocking(true)?;
     let stream = UnixStream::from_std(socket)?;
     let route = Route::parse(&grant.route)?;
-    let granted = GrantedStream::new(stream, TunnelGrant { host: grant.host, route, site: grant.site.clone() });
+    let asking = Asking::of(grant.site.clone());
+    let granted = GrantedStream::new(stream, TunnelGrant { host: grant.host, route, asking });
     // The task ends when the other end is closed; a fault of one host's connection is that host's alone.
     let task = tokio::spawn(async move {
         let incoming = tokio_stream::once(Ok::<_, std::io::Error>(granted));
@@ -85,7 +87,9 @@ fn serve(grant: &Grant, descriptors: Vec<OwnedFd>, shields: Shields) -> anyhow::
             grpc::server().add_service(ShieldsAdminServer::new(Admin(shields)))
         } else {
             let tunnels = TunnelServer::new(Tunnels(shields.clone()));
-            grpc::server().add_service(tunnels).add_service(ShieldsServer::new(ForPages(shields)))
+            grpc::server()
+                .add_service(tunnels)
+                .add_service(ShieldsServer::new(ForPages(shields)).max_decoding_message_size(LARGEST))
         };
         if let Err(error) = server.serve_with_incoming(incoming).await {
             tracing::warn!("a granted connection: {error}");

@@ -11,7 +11,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::route::{Route, RouteError};
-use crate::shields::Shields;
+use crate::shields::{Asking, Shields};
 
 /// Bytes read at once. Larger chunks are fewer messages.
 const CHUNK: usize = 64 * 1024;
@@ -25,8 +25,8 @@ const MAX_HOST: usize = 255;
 pub(crate) struct TunnelGrant {
     pub(crate) host: u64,
     pub(crate) route: Route,
-    /// Of the tab-host.
-    pub(crate) site: String,
+    /// Whose shields hold.
+    pub(crate) asking: Asking,
 }
 
 /// The service; all other state is in the tunnels themselves.
@@ -81,7 +81,7 @@ async fn open(grant: &TunnelGrant, shields: &Shields, up: &mut Streaming<ToNetwo
     if host.is_empty() || host.len() > MAX_HOST || host.contains(|c: char| c.is_control() || c.is_whitespace()) {
         return Err(refuse("there is no such host name"));
     }
-    let verdict = shields.check_host(&grant.site, &host).await;
+    let verdict = shields.check_host(&grant.asking, &host).await;
     if verdict.blocked {
         return Err(refuse(&format!("shields do not let this page reach {host}: {} ({})", verdict.rule, verdict.list)));
     }

@@ -9,6 +9,23 @@ pub mod kernel_channel;
 pub mod site;
 pub mod version;
 
+/// What a request can be for, as filter lists name it.
+pub const KINDS: [&str; 11] = [
+    "script",
+    "image",
+    "stylesheet",
+    "font",
+    "media",
+    "object",
+    "subdocument",
+    "xmlhttprequest",
+    "websocket",
+    "ping",
+    "other",
+];
+/// Where a web process finds whom to ask about a request, in its sandbox.
+pub const SHIELDS_PLACE: &str = "/tmp/regen-shields";
+
 macro_rules! schema {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*

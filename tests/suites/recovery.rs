@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use regen_tests::process::{descendants, is_alive, signal};
 use regen_tests::site::Answer;
-use regen_tests::{Browser, Site, eventually};
+use regen_tests::{Browser, DEADLINE, Site, eventually, within};
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -106,8 +106,9 @@ fn a_page_that_goes_on_loading_stays_where_it_was() {
     let held = Arc::new(AtomicBool::new(false));
     let hold = Arc::clone(&held);
     let site = Site::serve(move |request| {
-        while request.path == "/slow" && hold.load(Ordering::SeqCst) {
-            std::thread::yield_now();
+        if request.path == "/slow" {
+            // Should the test fail, nobody is held for ever.
+            within(DEADLINE, || (!hold.load(Ordering::SeqCst)).then_some(()));
         }
         let slow = request.header("host").replace("127.0.0.1", "127.0.0.3");
         Some(if request.path == "/" {

@@ -110,9 +110,10 @@ fn what_the_lists_name_is_not_sent_and_the_user_sees_why() {
     assert_eq!(banner["page"], site.url(1, "/"));
     assert!(banner["rule"].as_str().unwrap().contains("728x90"), "{banner}");
     assert_eq!(entry("hop")["list"], "easyprivacy");
+    assert_eq!(entry("beacon")["list"], "easyprivacy");
     let status = browser.json(&["shields", "status"]);
     assert_eq!((&status["level"], status["lists"].as_array().unwrap().len()), (&"balanced".into(), 8), "{status}");
-    assert_eq!(status["blocked"], log.as_array().unwrap().len());
+    assert!(status["blocked"].as_u64().unwrap() >= 6, "{status}");
 }
 
 #[test]

@@ -15,7 +15,7 @@ use super::shields::ShieldsAdmin;
 use super::{Input, Kernel, KernelHandle};
 use crate::audit::Head;
 use crate::session::{Event, PageLoad, TabId, address};
-use crate::shields::{Level, ShieldsSettings};
+use crate::shields::{Level, ShieldsSettings, TooManySites};
 use crate::store::{Saved, Settings, Store};
 
 /// A page may take this long to answer a question.
@@ -72,7 +72,7 @@ pub enum Command {
     Snapshots { answer: Answer<Vec<PageAnswer>> },
     SaveChanged { answer: Answer<Store> },
     Shields { answer: Answer<(ShieldsSettings, Option<ShieldsAdmin>)> },
-    ChooseShields { site: Option<Site>, level: Option<Level>, answer: Answer<()> },
+    ChooseShields { site: Option<Site>, level: Option<Level>, answer: Answer<Result<(), TooManySites>> },
     Quit { answer: Answer<()> },
 }
 
@@ -176,8 +176,8 @@ impl Kernel {
             }
             Command::Shields { answer } => reply(answer, Ok((self.shields.clone(), self.shields_admin.clone()))),
             Command::ChooseShields { site, level, answer } => {
-                self.choose_shields(site.as_ref(), level);
-                reply(answer, Ok(()));
+                let chosen = self.choose_shields(site.as_ref(), level);
+                reply(answer, Ok(chosen));
             }
             Command::Quit { answer } => {
                 self.quitting = true;

@@ -10,7 +10,10 @@ use tonic::transport::Channel;
 use super::Kernel;
 use super::child::{Attachment, ChildId};
 use super::grants::{DEFAULT_ROUTE, connection};
-use crate::shields::Level;
+use crate::shields::{Level, TooManySites};
+
+/// The largest answer: a full log, in bytes.
+const LARGEST: usize = 16 << 20;
 
 /// The broker's own connection to the net-daemon.
 pub type ShieldsAdmin = ShieldsAdminClient<Channel>;
@@ -21,7 +24,12 @@ impl Kernel {
         let Some((theirs, ours)) = connection() else { return };
         let ours = std::os::unix::net::UnixStream::from(ours);
         match ours.set_nonblocking(true).and_then(|()| tokio::net::UnixStream::from_std(ours)) {
-            Ok(stream) => self.shields_admin = Some(ShieldsAdminClient::new(grpc::client(stream))),
+            Ok(stream) => {
+                self.shields_admin = {
+                    let admin = ShieldsAdminClient::new(grpc::client(stream));
+                    Some(admin.max_decoding_message_size(LARGEST))
+                }
+            }
             Err(error) => return tracing::error!("shields cannot be asked: {error}"),
         }
         self.next_grant += 1;
@@ -33,17 +41,24 @@ impl Kernel {
             serde_json::json!({ "grant": grant.grant, "service": "shields_admin", "server": net, "client": "broker" }),
         );
         self.send(net, ForChild::Grant(grant), vec![Attachment::Fd(theirs)]);
+        // What was chosen since it said Hello.
+        self.tell_shields(net);
+    }
+
+    fn tell_shields(&mut self, net: ChildId) {
+        let configure = Configure { shields: Some(self.shields.to_wire()), ..Configure::default() };
+        self.send(net, ForChild::Configure(configure), Vec::new());
     }
 
     /// The user wants more or less of them.
-    pub(super) fn choose_shields(&mut self, site: Option<&Site>, level: Option<Level>) {
-        self.shields.choose(site, level);
+    pub(super) fn choose_shields(&mut self, site: Option<&Site>, level: Option<Level>) -> Result<(), TooManySites> {
+        self.shields.choose(site, level)?;
         self.store.put_shields(self.shields.clone());
         let (site, level) = (site.map(Site::as_str), level.map(|level| level.to_string()));
         self.audit.record("shields", serde_json::json!({ "site": site, "level": level }));
         if let Some(net) = self.ready_child_of_role(Role::NetDaemon) {
-            let configure = Configure { shields: Some(self.shields.to_wire()), ..Configure::default() };
-            self.send(net, ForChild::Configure(configure), Vec::new());
+            self.tell_shields(net);
         }
+        Ok(())
     }
 }

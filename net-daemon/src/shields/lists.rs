@@ -41,11 +41,50 @@ fn read_in(folder: &Path) -> (Vec<List>, String) {
         let path = folder.join(file);
         let is_short = fs::metadata(&path).is_ok_and(|about| about.len() <= LONGEST);
         match fs::read_to_string(&path) {
-            Ok(text) if is_short => lists.push(List { name: name.to_owned(), text }),
+            Ok(text) if is_short => lists.push(List { name: name.to_owned(), text: as_rules(&text) }),
             Ok(_) => missing.push(format!("{name}: it is longer than {} MB", LONGEST >> 20)),
             Err(error) => missing.push(format!("{name}: {error}")),
         }
     }
     let error = if missing.is_empty() { String::new() } else { format!("not read: {}", missing.join("; ")) };
     (lists, error)
+}
+
+/// As the engine reads it: without the branches that are for other blockers, and with a line that is only a host for that host,
+/// not for whatever contains it.
+pub(super) fn as_rules(text: &str) -> String {
+    let mut rules = String::with_capacity(text.len());
+    // Of each `!#if` around a line: whether it holds.
+    let mut branches: Vec<bool> = Vec::new();
+    for line in text.lines() {
+        let line = line.trim();
+        if let Some(condition) = line.strip_prefix("!#if ") {
+            branches.push(holds(condition));
+        } else if line == "!#else" {
+            branches.last_mut().into_iter().for_each(|holds| *holds = !*holds);
+        } else if line == "!#endif" {
+            branches.pop();
+        } else if branches.iter().all(|holds| *holds) {
+            let is_host =
+                line.contains('.') && line.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-".contains(&byte));
+            rules.push_str(if is_host { "||" } else { "" });
+            rules.push_str(line);
+            rules.push_str(if is_host { "^" } else { "" });
+        }
+        // What was left out still counts as a line: the log names lines.
+        rules.push('\n');
+    }
+    rules
+}
+
+/// A condition of uBlock's: names, `!`, `&&` and `||`. This is a blocker like it, in no browser that it knows.
+fn holds(condition: &str) -> bool {
+    let all = |part: &str| {
+        part.split("&&").all(|name| {
+            let name = name.trim();
+            let (name, is_negated) = name.strip_prefix('!').map_or((name, false), |name| (name.trim(), true));
+            ["ext_ublock", "true"].contains(&name) != is_negated
+        })
+    };
+    condition.split("||").any(all)
 }

@@ -7,7 +7,7 @@ use regen_proto::net::v1::{Blocked, CheckRequest, Verdict};
 
 /// So many are kept.
 const KEPT: usize = 1000;
-/// Longer addresses are cut.
+/// Longer addresses and rules are cut, in bytes.
 const LONGEST: usize = 2000;
 
 #[derive(Debug, Default)]
@@ -27,7 +27,7 @@ impl Log {
         if self.entries.len() == KEPT {
             self.entries.pop_front();
         }
-        let cut = |text: &str| text.chars().take(LONGEST).collect::<String>();
+        let cut = |text: &str| text.get(..text.floor_char_boundary(LONGEST)).unwrap_or_default().to_owned();
         let time = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
         self.entries.push_back(Blocked {
             number: self.blocked,
@@ -36,7 +36,7 @@ impl Log {
             page: cut(&request.page),
             url: cut(&request.url),
             kind: request.kind.clone(),
-            rule: verdict.rule.clone(),
+            rule: cut(&verdict.rule),
             list: verdict.list.clone(),
         });
     }

@@ -6,7 +6,7 @@ mod lists;
 mod log;
 mod service;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use adblock::Engine;
@@ -15,12 +15,18 @@ use adblock::request::Request;
 use regen_proto::kernel::v1::{Shields as Settings, ShieldsLevel};
 use regen_proto::net::v1::{CheckRequest, FilterList, Verdict};
 use regen_proto::site::Site;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
+use url::Url;
 
 use lists::List;
 use log::Log;
 
-pub(crate) use service::{Admin, ForPages};
+pub(crate) use service::{Admin, ForPages, LARGEST};
+
+/// Questions of one tab-host that are looked at at a time.
+const AT_ONCE: usize = 8;
+/// Hosts that are remembered of one tab-host.
+const HOSTS: usize = 4096;
 
 /// Everything that is known of shields. Clones share it.
 #[derive(Debug, Clone)]
@@ -41,6 +47,26 @@ struct Rules {
 impl std::fmt::Debug for Rules {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Rules").field("lists", &self.lists).finish_non_exhaustive()
+    }
+}
+
+/// One tab-host's questions.
+#[derive(Debug, Clone)]
+pub(crate) struct Asking {
+    site: String,
+    /// So many of its questions are looked at at a time; the others wait.
+    room: Arc<Semaphore>,
+    /// Hosts of which something may be sent: what a rule has against the rest of one has been looked at.
+    hosts: Arc<Mutex<HashSet<String>>>,
+}
+
+impl Asking {
+    pub(crate) fn of(site: String) -> Self {
+        Self { site, room: Arc::new(Semaphore::new(AT_ONCE)), hosts: Arc::default() }
+    }
+
+    fn hosts(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.hosts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -66,8 +92,15 @@ impl Shields {
         shields.set(settings);
         let rules = Arc::clone(&shields.rules);
         std::thread::Builder::new().name("lists".into()).spawn(move || {
-            let (lists, error) = lists::read();
-            rules.send_replace(Some(Arc::new(Rules::of(lists, error))));
+            let read = std::panic::catch_unwind(|| {
+                let (lists, error) = lists::read();
+                Rules::of(lists, error)
+            });
+            match read {
+                Ok(rules_read) => drop(rules.send_replace(Some(Arc::new(rules_read)))),
+                // Nobody would ever be answered.
+                Err(_) => std::process::abort(),
+            }
         })?;
         Ok(shields)
     }
@@ -78,32 +111,49 @@ impl Shields {
         *self.levels.lock().unwrap_or_else(PoisonError::into_inner) = Levels { everywhere: settings.level(), sites };
     }
 
-    /// Whether a page of this site may send this. What it may not is counted and logged.
-    pub(crate) async fn check(&self, site: &str, request: &CheckRequest) -> Verdict {
-        let verdict = self.test(site, request).await;
-        self.log().enter(site, request, &verdict);
+    /// Whether a page may send this. What it may not is counted and logged.
+    pub(crate) async fn check(&self, asking: &Asking, request: CheckRequest) -> Verdict {
+        let verdict = self.look(asking, &request).await;
+        if let (false, Some(host)) = (verdict.blocked, host_of(&request.url)) {
+            let mut hosts = asking.hosts();
+            if hosts.len() >= HOSTS {
+                hosts.clear();
+            }
+            hosts.insert(host);
+        }
+        verdict
+    }
+
+    async fn look(&self, asking: &Asking, request: &CheckRequest) -> Verdict {
+        // It is never closed.
+        let _room = asking.room.acquire().await;
+        let verdict = self.test(&asking.site, request).await;
+        self.log().enter(&asking.site, request, &verdict);
         verdict
     }
 
     /// The same, without a trace.
     async fn test(&self, site: &str, request: &CheckRequest) -> Verdict {
         let level = self.levels.lock().unwrap_or_else(PoisonError::into_inner).of(site);
-        if level == ShieldsLevel::Off {
+        if level == ShieldsLevel::Off || (level == ShieldsLevel::Balanced && is_first_party(request)) {
             return Verdict::default();
         }
-        self.rules().await.verdict(level, request)
+        let (rules, request) = (self.rules().await, request.clone());
+        // A rule may take its time: this process's own thread moves the bytes of every site.
+        tokio::task::spawn_blocking(move || rules.verdict(&request)).await.unwrap_or_else(|_| unanswered())
     }
 
     /// A connection that no page was asked about, as those of WebSockets and service workers are not: a host that is blocked
     /// outright is not reached. The site's own hosts are the site.
-    pub(crate) async fn check_host(&self, site: &str, host: &str) -> Verdict {
+    pub(crate) async fn check_host(&self, asking: &Asking, host: &str) -> Verdict {
         let url = if host.contains(':') { format!("https://[{host}]/") } else { format!("https://{host}/") };
-        let request =
-            CheckRequest { url, page: site.to_owned(), kind: "websocket".to_owned(), method: "GET".to_owned() };
-        if is_first_party(&request) {
+        let (page, kind, method) = (asking.site.clone(), "websocket".to_owned(), "GET".to_owned());
+        let request = CheckRequest { url, page, kind, method };
+        let is_known = host_of(&request.url).is_some_and(|host| asking.hosts().contains(&host));
+        if is_known || is_first_party(&request) {
             return Verdict::default();
         }
-        self.check(site, &request).await
+        self.look(asking, &request).await
     }
 
     async fn rules(&self) -> Arc<Rules> {
@@ -140,14 +190,11 @@ impl Rules {
         Self { engine, lists: told, error }
     }
 
-    fn verdict(&self, level: ShieldsLevel, request: &CheckRequest) -> Verdict {
-        let Ok(asked) = Request::new(&request.url, &request.page, &request.kind, &request.method) else {
-            // What is no address on a network reaches nobody.
-            return Verdict::default();
-        };
-        if level == ShieldsLevel::Balanced && is_first_party(request) {
-            return Verdict::default();
-        }
+    fn verdict(&self, request: &CheckRequest) -> Verdict {
+        // The engine compares letter by letter: spellings of one address are made one.
+        let Some(url) = canonical(&request.url) else { return unanswered() };
+        let page = canonical(&request.page).unwrap_or_default();
+        let Ok(asked) = Request::new(&url, &page, &request.kind, &request.method) else { return unanswered() };
         let found = self.engine.check_network_request(&asked);
         let blocked = found.should_block();
         let decided = if blocked { found.filter } else { found.exception };
@@ -162,9 +209,28 @@ impl Rules {
     }
 }
 
+/// What nobody can say may not be sent.
+fn unanswered() -> Verdict {
+    Verdict { blocked: true, rule: "an address that cannot be read".to_owned(), ..Verdict::default() }
+}
+
+fn canonical(url: &str) -> Option<String> {
+    let mut url = Url::parse(url).ok()?;
+    let host = url.host_str()?.trim_end_matches('.').to_owned();
+    url.set_host(Some(&host)).ok()?;
+    Some(url.into())
+}
+
+fn host_of(url: &str) -> Option<String> {
+    Some(Url::parse(&canonical(url)?).ok()?.host_str()?.to_owned())
+}
+
 /// Both ends belong to one registrable domain.
 fn is_first_party(request: &CheckRequest) -> bool {
     let domain = |url: &str| Some(Site::of(url).ok()?.as_str().split_once("://")?.1.to_owned());
     let (asked, asking) = (domain(&request.url), domain(&request.page));
     asked.is_some() && asked == asking
 }
+
+#[cfg(test)]
+mod tests;

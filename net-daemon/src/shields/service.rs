@@ -7,8 +7,15 @@ use regen_proto::net::v1::{
 };
 use tonic::{Request, Response, Status};
 
+use regen_proto::KINDS;
+
 use super::Shields;
 use crate::tunnel::TunnelGrant;
+
+/// The largest question, in bytes.
+pub(crate) const LARGEST: usize = 32 * 1024;
+/// No method has a longer name.
+const LONGEST_METHOD: usize = 32;
 
 /// On the connection of a tab-host.
 #[derive(Debug, Clone)]
@@ -19,7 +26,11 @@ impl ShieldsService for ForPages {
     async fn check(&self, request: Request<CheckRequest>) -> Result<Response<Verdict>, Status> {
         let grant = request.extensions().get::<TunnelGrant>().cloned();
         let grant = grant.ok_or_else(|| Status::permission_denied("this connection has no grant"))?;
-        Ok(Response::new(self.0.check(&grant.site, request.get_ref()).await))
+        let request = request.into_inner();
+        if !KINDS.contains(&request.kind.as_str()) || request.method.len() > LONGEST_METHOD {
+            return Err(Status::invalid_argument("not a kind of request"));
+        }
+        Ok(Response::new(self.0.check(&grant.asking, request).await))
     }
 }
 

@@ -5,26 +5,28 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::Duration;
 
 use prost::Message;
-use regen_proto::kernel_channel;
+use regen_proto::SHIELDS_PLACE;
+use regen_proto::kernel_channel::{self, ChannelError};
 use regen_proto::net::v1::{CheckAnswer, CheckRequest, Verdict};
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
-/// Where the tab-host listens, in the sandbox of both.
-const PLACE: &str = "/tmp/regen-shields";
 /// Longer than the tab-host takes to say no.
 const PATIENCE: Duration = Duration::from_secs(15);
-/// Filter rules are about the beginning of an address; of a longer one, so much is asked about, in characters.
+/// Filter rules are about the beginning of an address; of a longer one, so much is asked about, in bytes.
 const LONGEST: usize = 8000;
 /// So many answers are remembered.
 const REMEMBERED: usize = 4096;
 
-/// One page's questions and answers.
+/// Page, what for, method and address.
+type Question = [String; 4];
+
+/// The questions of this process's pages, and the answers.
 #[derive(Debug, Default)]
 pub(crate) struct Shields {
     connection: Option<OwnedFd>,
-    /// By what it is for, and the address: the engine asks for much twice.
-    answers: HashMap<(String, String), Verdict>,
+    /// The engine asks for much twice.
+    answers: HashMap<Question, Verdict>,
 }
 
 impl Shields {
@@ -35,7 +37,7 @@ impl Shields {
 
     /// Whether a request may be sent. Without an answer it may not.
     pub(crate) fn check(&mut self, request: CheckRequest) -> Verdict {
-        let key = (request.kind.clone(), request.url.clone());
+        let key = [&request.page, &request.kind, &request.method, &request.url].map(Clone::clone);
         if let Some(verdict) = self.answers.get(&key) {
             return verdict.clone();
         }
@@ -51,9 +53,12 @@ impl Shields {
     }
 
     fn ask(&mut self, mut request: CheckRequest) -> Option<Verdict> {
+        let mut is_cut = false;
         for text in [&mut request.url, &mut request.page] {
+            *text = without_user(text);
             if text.len() > LONGEST {
-                *text = text.chars().take(LONGEST).collect();
+                text.truncate(text.floor_char_boundary(LONGEST));
+                is_cut = true;
             }
         }
         if self.connection.is_none() {
@@ -61,15 +66,35 @@ impl Shields {
         }
         let connection = self.connection.as_ref()?.as_raw_fd();
         kernel_channel::send_now(connection, &request.encode_to_vec(), &[]).ok()?;
-        let answer = kernel_channel::receive_now(connection).ok()?;
-        CheckAnswer::decode(answer.bytes.as_slice()).ok()?.verdict
+        let answer = loop {
+            match kernel_channel::receive_now(connection) {
+                // The engine stops its threads by a signal to collect garbage.
+                Err(ChannelError::Io(error)) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                answer => break answer.ok()?,
+            }
+        };
+        let mut verdict = CheckAnswer::decode(answer.bytes.as_slice()).ok()?.verdict?;
+        if is_cut {
+            verdict.rewritten_url.clear();
+        }
+        Some(verdict)
     }
+}
+
+/// An address without what stands before its host and after its query: a page could hide the rest behind them.
+fn without_user(url: &str) -> String {
+    let url = url.split('#').next().unwrap_or_default();
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let end = rest.find(['/', '?']).unwrap_or(rest.len());
+    let (authority, path) = rest.split_at(end);
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    format!("{scheme}://{host}{path}")
 }
 
 fn connect() -> rustix::io::Result<OwnedFd> {
     let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
     set_socket_timeout(&socket, Timeout::Recv, Some(PATIENCE))?;
-    rustix::net::connect(&socket, &SocketAddrUnix::new(PLACE)?)?;
+    rustix::net::connect(&socket, &SocketAddrUnix::new(SHIELDS_PLACE)?)?;
     Ok(socket)
 }
 
@@ -108,7 +133,14 @@ pub(crate) fn kind(destination: &str, accept: &str, url: &str) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use super::kind;
+    use super::{kind, without_user};
+
+    #[test]
+    fn nothing_hides_the_host_and_the_path() {
+        assert_eq!(without_user("https://u:p@a@b.test/x@y?z@#w"), "https://b.test/x@y?z@");
+        assert_eq!(without_user("https://b.test?x@y"), "https://b.test?x@y");
+        assert_eq!(without_user("https://b.test"), "https://b.test");
+    }
 
     #[test]
     fn what_a_request_is_for_is_said_or_shows() {

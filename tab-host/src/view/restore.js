@@ -55,7 +55,7 @@
   };
   if (window === window.top && (scrollX || scrollY)) {
     history.scrollRestoration = "manual";
-    // The tab-host says when the engine takes the page for loaded.
+    // The tab-host says when the engine takes the page for loaded. What the page itself has chosen meanwhile cannot be told apart.
     globalThis.loaded = () => {
       history.scrollRestoration = engines;
       until = Math.max(until, Date.now() + SETTLED);

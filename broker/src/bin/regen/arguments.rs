@@ -126,8 +126,8 @@ pub(crate) enum ShieldsCommand {
         /// The address of the page
         #[arg(long)]
         page: String,
-        /// For what: script, image, stylesheet, font, media, subdocument, xmlhttprequest, websocket, ping, other
-        #[arg(long = "type", default_value = "other")]
+        /// For what
+        #[arg(long = "type", default_value = "other", value_parser = clap::builder::PossibleValuesParser::new(regen_proto::KINDS))]
         kind: String,
     },
 }

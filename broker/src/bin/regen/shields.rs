@@ -13,21 +13,6 @@ use crate::render;
 
 /// How often a log that is followed is looked at.
 const LOOK: Duration = Duration::from_millis(250);
-/// What a request can be for.
-const KINDS: [&str; 11] = [
-    "script",
-    "image",
-    "stylesheet",
-    "font",
-    "media",
-    "object",
-    "subdocument",
-    "xmlhttprequest",
-    "websocket",
-    "ping",
-    "other",
-];
-
 pub(crate) async fn run(mut client: Client, command: ShieldsCommand, output: Output) -> Result<ExitCode, Failure> {
     match command {
         ShieldsCommand::Status => {
@@ -63,9 +48,6 @@ pub(crate) async fn run(mut client: Client, command: ShieldsCommand, output: Out
         }
         ShieldsCommand::Log { follow } => log(client, follow, output).await?,
         ShieldsCommand::Test { url, page, kind } => {
-            if !KINDS.contains(&kind.as_str()) {
-                return Err(Failure::Usage(format!("there is no type “{kind}”; there are {}", KINDS.join(", "))));
-            }
             let request = CheckRequest { url, page, kind, method: "GET".to_owned() };
             let Verdict { blocked, rule, list, rewritten_url } = client.api.shields_test(request).await?.into_inner();
             if output == Output::Json {

@@ -1,0 +1,84 @@
+use super::*;
+use crate::shields::lists::{List, as_rules};
+
+const LIST: &str = "||tracker.test^
+@@||tracker.test/allowed.js$script
+||evil.test^
+/banner.
+1.2.3.4
+!#if env_firefox || ext_ubol
+||firefox.test^
+!#else
+||others.test^
+!#endif
+!#if ext_ublock && !env_safari
+||ublock.test^
+!#endif
+||param.test^$removeparam=click
+";
+
+fn shields(level: ShieldsLevel) -> Shields {
+    let list = List { name: "mine".to_owned(), text: as_rules(LIST) };
+    let rules = Rules::of(vec![list], String::new());
+    let rules = Arc::new(watch::Sender::new(Some(Arc::new(rules))));
+    let shields = Shields { rules, levels: Arc::default(), log: Arc::default() };
+    shields.set(&Settings { level: level.into(), sites: Vec::new() });
+    shields
+}
+
+fn request(url: &str) -> CheckRequest {
+    let (page, kind) = ("https://page.test/".to_owned(), "script".to_owned());
+    CheckRequest { url: url.to_owned(), page, kind, method: "GET".to_owned() }
+}
+
+fn asking() -> Asking {
+    Asking::of("https://page.test".to_owned())
+}
+
+#[tokio::test]
+async fn what_a_rule_names_is_blocked_however_it_is_spelt() {
+    let (shields, asking) = (shields(ShieldsLevel::Balanced), asking());
+    for url in [
+        "https://tracker.test/x.js",
+        "https://TRACKER.test/x.js",
+        "https://a.tracker.test./x.js",
+        "https://tracker.test:8443/x.js",
+        "https://1.2.3.4/",
+        "https://others.test/",
+        "https://ublock.test/",
+    ] {
+        let verdict = shields.check(&asking, request(url)).await;
+        assert!(verdict.blocked && verdict.list == "mine", "{url}: {verdict:?}");
+    }
+    for url in ["https://21.2.3.45/", "https://firefox.test/", "https://page.test/banner.js", "https://other.test/"] {
+        assert!(!shields.check(&asking, request(url)).await.blocked, "{url}");
+    }
+    assert!(shields.check(&asking, request("https:///")).await.blocked, "what cannot be read is not sent");
+    let fetched = CheckRequest { kind: "xmlhttprequest".to_owned(), ..request("https://param.test/?click=1&b=2") };
+    let found = shields.check(&asking, fetched).await;
+    assert_eq!((found.blocked, found.rewritten_url.as_str()), (false, "https://param.test/?b=2"));
+    assert_eq!(shields.log().blocked, 8);
+}
+
+#[tokio::test]
+async fn strict_is_about_the_sites_own_too_and_off_about_nothing() {
+    let own = || request("https://page.test/banner.js");
+    assert!(shields(ShieldsLevel::Strict).check(&asking(), own()).await.blocked);
+    assert!(!shields(ShieldsLevel::Off).check(&asking(), request("https://tracker.test/")).await.blocked);
+    assert!(shields(ShieldsLevel::Unspecified).check(&asking(), request("https://tracker.test/")).await.blocked);
+}
+
+#[tokio::test]
+async fn a_host_is_refused_unless_something_of_it_may_be_sent() {
+    let (shields, asking) = (shields(ShieldsLevel::Balanced), asking());
+    for host in ["tracker.test", "TRACKER.test.", "evil.test", "1.2.3.4"] {
+        assert!(shields.check_host(&asking, host).await.blocked, "{host}");
+    }
+    assert!(!shields.check_host(&asking, "2001:db8::1").await.blocked);
+    let allowed = shields.check(&asking, request("https://tracker.test/allowed.js")).await;
+    assert!(!allowed.blocked && allowed.rule.starts_with("@@"), "{allowed:?}");
+    assert!(!shields.check_host(&asking, "tracker.test").await.blocked, "it was just said that this may be sent");
+    assert!(shields.check_host(&asking, "evil.test").await.blocked);
+    let other = Asking::of("https://other.test".to_owned());
+    assert!(shields.check_host(&other, "tracker.test").await.blocked, "to another site it was not");
+}

@@ -5,16 +5,17 @@
 //! the role's network and every mount that can be written to, holds no right, and its filter knows no socket and no program.
 //! It has no Landlock domain: a process in one may not look at others outside it.
 
+use std::ffi::CString;
 use std::fs::File;
 use std::io::{Cursor, IoSliceMut, Write};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 
 use minidump_writer::CrashContextExt;
 use minidump_writer::crash_context::CrashContext;
 use minidump_writer::minidump_writer::MinidumpWriterConfig;
 use regen_sandbox::policy::{Guest, MountKind, Namespace, Policy};
 use regen_sandbox::{lock_down, spawn, sys};
-use rustix::fs::{MemfdFlags, SealFlags};
+use rustix::fs::{MemfdFlags, Mode, OFlags, SealFlags};
 use rustix::mount::{MountFlags, UnmountFlags};
 use rustix::net::sockopt::set_socket_passcred;
 use rustix::net::{AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SocketAddrUnix, SocketType};
@@ -63,11 +64,16 @@ pub(crate) fn start_guest(role: &Policy, guest: &Guest) -> Result<i32, SetupErro
     if let Some(pid) = sys::fork().step("fork the dumper")? {
         return Ok(pid);
     }
-    let started = leave(role).and_then(|()| {
+    let run = || {
         let (program, arguments) = guest_command(guest).step("the guest")?;
-        sys::close_from(spawn::CHANNEL.cast_unsigned() + 1).step("descriptors")?;
+        // It may be in a folder that is about to go.
+        let program = rustix::fs::open(&*program, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).step("the guest")?;
+        leave(role)?;
+        drop(sys::inherit(spawn::LISTENER));
+        let program = CString::new(format!("/proc/self/fd/{}", program.as_raw_fd())).step("the guest")?;
         Err::<(), _>(sys::exec(&program, &arguments, &[])).step("the guest")
-    });
+    };
+    let started: Result<(), SetupError> = run();
     if let Err(error) = started {
         // The log is all that is left to say it to.
         let _ = sys::say(2, &format!("regen-jail: dumper: {error}\n"));

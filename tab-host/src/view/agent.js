@@ -93,7 +93,9 @@
   document.addEventListener("visibilitychange", () => {
     if (document.visibilityState !== "hidden") return;
     if (formTimer) { clearTimeout(formTimer); reportForms(); }
-    if (scrollTimer) { clearTimeout(scrollTimer); reportScroll(); }
+    // A page that was scrolled a moment before it disappears gets no event of it.
+    clearTimeout(scrollTimer);
+    if (window === window.top) reportScroll();
   });
 
   // The tab-host asks for this before it takes a snapshot that must be of this very moment.

@@ -47,6 +47,8 @@
     if (touched || Date.now() > until) return;
     if (Math.abs(window.scrollX - scrollX) > 1 || Math.abs(window.scrollY - scrollY) > 1) {
       window.scrollTo({ left: scrollX, top: scrollY, behavior: "instant" });
+      // The engine's older position may have been reported, and a page that nobody sees gets no event of this one.
+      globalThis.reportNow();
     } else if (!arrived && document.readyState === "complete" && isSeen()) {
       arrived = true;
       until = Math.min(until, Date.now() + SETTLED);

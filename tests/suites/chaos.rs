@@ -8,12 +8,12 @@
 )]
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use regen_tests::process::{is_alive, signal};
 use regen_tests::site::Answer;
 use regen_tests::window::Display;
-use regen_tests::{Browser, Site, eventually};
+use regen_tests::{Browser, DEADLINE, Site, eventually, within};
 use rustix::process::Signal;
 use tempfile::TempDir;
 
@@ -23,8 +23,8 @@ const FAULTS: usize = 200;
 
 /// How often a busy browser is killed; more with `REGEN_KILLS`.
 const KILLS: u64 = 20;
-/// It is busy for up to so long before, in milliseconds.
-const BUSY: u64 = 500;
+/// Its user does up to so many things before.
+const BUSY: u64 = 20;
 /// Tabs that its user has open at most.
 const MOST_TABS: usize = 8;
 
@@ -110,7 +110,7 @@ fn do_something(browser: &Browser, site: &Site, kept: &mut Kept, random: &mut fa
         (1, Some(tab)) => drop(browser.regen(&["tab", "activate", &tab.to_string()]).ok()?),
         (2, Some(tab)) => {
             kept.remove(&tab);
-            browser.regen(&["tab", "goto", &tab.to_string(), &url]).ok()?;
+            browser.regen(&["tab", "goto", &tab.to_string(), &url, "--wait"]).ok()?;
         }
         (3, Some(tab)) if tabs.len() > 2 => {
             kept.remove(&tab);
@@ -136,14 +136,18 @@ fn a_busy_browser_that_is_killed_anywhere_opens_its_store_every_time() {
     for kill in 0..kills {
         let mut random = fastrand::Rng::with_seed(kill);
         let broker = browser.broker();
-        let when = Duration::from_millis(random.u64(0..BUSY));
+        // The one that sees it die may be at any point of what it does.
+        let (begun, enough) = (AtomicU64::new(0), random.u64(1..=BUSY));
         std::thread::scope(|scope| {
             scope.spawn(|| {
-                std::thread::sleep(when);
+                within(DEADLINE, || (begun.load(Ordering::SeqCst) >= enough).then_some(()));
                 signal(broker, Signal::KILL);
             });
-            while do_something(&browser, &site, &mut kept, &mut random).is_some() {}
+            while do_something(&browser, &site, &mut kept, &mut random).is_some() {
+                begun.fetch_add(1, Ordering::SeqCst);
+            }
         });
+        assert!(begun.load(Ordering::SeqCst) >= enough, "kill {kill}: the browser died before it was killed");
         eventually("the broker to be gone", || (!is_alive(broker)).then_some(()));
         browser.start();
         let files = std::fs::read_dir(browser.profile()).unwrap().flatten();

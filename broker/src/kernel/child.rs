@@ -68,9 +68,10 @@ pub(crate) struct Child {
     pub(crate) jail: Option<OwnedFd>,
     pub(crate) helpers: Vec<Helper>,
     pub(crate) outbox: mpsc::Sender<(ForChild, Vec<Attachment>)>,
-    /// When it was asked for a sign of life that has not come, and how long it, and whoever reads the
-    /// answer, had waited for a processor by then.
-    pub(crate) asked: Option<(Instant, Duration)>,
+    /// When it was asked for a sign of life that has not come.
+    pub(crate) asked: Option<Instant>,
+    /// How long it, and whoever reads the answer, had waited for a processor when the answer was first missed.
+    pub(crate) waited: Option<Duration>,
     /// It has half of the memory that it may have.
     pub(crate) is_heavy: bool,
     /// It was said that it leaks.

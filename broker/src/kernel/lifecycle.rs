@@ -94,6 +94,7 @@ impl Kernel {
                 helpers: Vec::new(),
                 outbox,
                 asked: None,
+                waited: None,
                 is_heavy: false,
                 is_leaking: false,
                 doom: None,

@@ -143,8 +143,9 @@ impl Kernel {
         let waiting = self.machines.iter().filter(|(_, machine)| machine.waits());
         let waiting: Vec<Key> = waiting.map(|(key, _)| key.clone()).collect();
         for key in waiting {
-            let child = self.child_of(&key).and_then(|id| self.children.get(&id));
-            let starved = child.map_or(Duration::ZERO, |child| self.starved(child));
+            let overslept = self.overslept;
+            let child = self.child_of(&key).and_then(|id| self.children.get_mut(&id));
+            let starved = child.map_or(Duration::ZERO, |child| starved(child, overslept));
             self.supervise(&key, Event::Tick { starved });
         }
         // After that: who is asked now need not be looked at before the next tick.
@@ -176,7 +177,7 @@ impl Kernel {
         for (id, key) in ready {
             self.supervise(&key, Event::Asked);
             if let Some(child) = self.children.get_mut(&id).filter(|child| child.asked.is_none()) {
-                child.asked = Some((Instant::now(), waited(child) + self.overslept));
+                (child.asked, child.waited) = (Some(Instant::now()), None);
             }
             self.send(id, ForChild::Heartbeat(Heartbeat { nonce: 0 }), Vec::new());
         }
@@ -187,17 +188,6 @@ impl Kernel {
         child.asked = None;
         let key = child.key();
         self.supervise(&key, Event::Answered);
-    }
-
-    /// How long a child, or whoever reads its answers, has waited for a processor since it was asked.
-    fn starved(&self, child: &Child) -> Duration {
-        match child.asked {
-            // A short wait needs no look.
-            Some((asked, before)) if asked.elapsed() > TICK * 3 => {
-                (waited(child) + self.overslept).saturating_sub(before)
-            }
-            _ => Duration::ZERO,
-        }
     }
 
     /// Ends children that take more memory than their policy allows: where there is no memory control group, nothing else would
@@ -279,9 +269,14 @@ fn ticks_in(time: Duration) -> u64 {
     u64::try_from(time.as_millis() / TICK.as_millis()).unwrap_or(1)
 }
 
-/// How long a child's first thread has waited for a processor in all its life.
-fn waited(child: &Child) -> Duration {
-    child.figures.as_ref().map_or(Duration::ZERO, Figures::waited)
+/// How long a child, or whoever reads its answers, has waited for a processor since its answer was first missed. Most answer
+/// before the next tick, and are not looked at.
+fn starved(child: &mut Child, overslept: Duration) -> Duration {
+    if child.asked.is_none() {
+        return Duration::ZERO;
+    }
+    let now = child.figures.as_ref().map_or(Duration::ZERO, Figures::waited) + overslept;
+    now.saturating_sub(*child.waited.get_or_insert(now))
 }
 
 /// From 0 to 1, as it comes.

@@ -13,6 +13,7 @@ pub mod options;
 pub mod pidfd;
 pub mod profile;
 pub mod refused_calls;
+pub mod routes;
 pub mod session;
 pub mod shields;
 pub mod slots;

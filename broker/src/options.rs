@@ -106,6 +106,10 @@ pub struct BrowserOptions {
     /// Trust the certificate authorities in this PEM file too (may be given more than once)
     #[arg(long, value_name = "FILE")]
     pub extra_ca: Vec<PathBuf>,
+    /// Change Tor's configuration as this file says, in arti's words (TOML): bridges, timeouts, another network [default: tor.toml in
+    /// the profile]
+    #[arg(long, value_name = "FILE")]
+    pub tor_config: Option<PathBuf>,
     /// Page size without a window, in pixels
     #[arg(long, value_name = "WxH", value_parser = size)]
     pub size: Option<(u32, u32)>,
@@ -179,6 +183,9 @@ impl BrowserOptions {
         }
         for file in &self.extra_ca {
             arguments.extend(["--extra-ca".into(), file.into()]);
+        }
+        if let Some(file) = &self.tor_config {
+            arguments.extend(["--tor-config".into(), file.into()]);
         }
         if let Some((width, height)) = self.size {
             arguments.extend(["--size".into(), format!("{width}x{height}").into()]);

@@ -93,6 +93,12 @@ impl Profile {
         self.root.join("slots")
     }
 
+    /// What a daemon keeps between its lives.
+    #[must_use]
+    pub fn daemon(&self, role: &str) -> PathBuf {
+        self.root.join(role)
+    }
+
     /// Where files that the user chose are for one child.
     #[must_use]
     pub fn chosen(&self, child: u64) -> PathBuf {

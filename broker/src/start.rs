@@ -71,6 +71,7 @@ async fn run(
     let secrets = vault.source().words();
     let opened = store::open(profile.root(), vault)?;
     let (ca_bundle, extra_ca) = certificates::bundle(&browser.extra_ca, profile.root())?;
+    let tor_config = tor_config(browser.tor_config, &profile)?;
     let options = Options {
         headless: browser.headless,
         size: browser.size.unwrap_or((1280, 800)),
@@ -85,6 +86,7 @@ async fn run(
             .then(|| Duration::from_secs_f64(browser.hibernate_after * 60.0)),
         spare: browser.spare.is_wanted(),
         jitless: browser.jitless,
+        tor_config,
         watched: browser.watch,
     };
     let watched = options.watched.as_ref().map(|role| {
@@ -105,8 +107,7 @@ async fn run(
         launcher: forked.adopt()?,
         store: opened.store,
         previous: opened.previous,
-        settings: opened.settings,
-        shields: opened.shields,
+        choices: opened.choices,
         secrets,
         warnings: opened.warning.into_iter().chain(lacks).chain(watched).collect(),
         urls: browser.urls,
@@ -127,6 +128,20 @@ async fn run(
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "started");
     kernel.run().await;
     Ok(())
+}
+
+/// What the user changes of Tor's configuration: the file that was named, or the profile's if there is one. What it says is for
+/// the net-daemon to understand.
+fn tor_config(named: Option<PathBuf>, profile: &Profile) -> anyhow::Result<String> {
+    /// It travels in one message.
+    const LARGEST: usize = 32 * 1024;
+    let file = named.clone().unwrap_or_else(|| profile.root().join("tor.toml"));
+    let text = match std::fs::read_to_string(&file) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound && named.is_none() => return Ok(String::new()),
+        text => text.with_context(|| format!("Tor's configuration: {}", file.display()))?,
+    };
+    anyhow::ensure!(text.len() <= LARGEST, "{}: more than {LARGEST} bytes", file.display());
+    Ok(text)
 }
 
 /// Each site takes a handful of descriptors here: as many as the system allows.

@@ -5,6 +5,7 @@
 
 mod route;
 mod shields;
+mod tor;
 mod tunnel;
 
 use std::os::fd::OwnedFd;
@@ -15,13 +16,17 @@ use regen_proto::grpc::{self, GrantedStream};
 use regen_proto::kernel::v1::{Grant, Role, Service};
 use regen_proto::net::v1::shields_admin_server::ShieldsAdminServer;
 use regen_proto::net::v1::shields_server::ShieldsServer;
+use regen_proto::net::v1::tor_admin_server::TorAdminServer;
 use regen_proto::net::v1::tunnel_server::TunnelServer;
+use regen_proto::route::Route;
 use regen_runtime::Kernel;
 use tokio::net::UnixStream;
 use tokio::task::AbortHandle;
+use tokio_util::sync::CancellationToken;
 
-use crate::route::Route;
-use crate::shields::{Admin, Asking, ForPages, LARGEST, Shields};
+use crate::route::Ways;
+use crate::shields::{Asking, ForPages, LARGEST, Shields};
+use crate::tor::Tor;
 use crate::tunnel::{TunnelGrant, Tunnels};
 
 /// A granted connection that is being served, so that it can be revoked.
@@ -29,6 +34,7 @@ use crate::tunnel::{TunnelGrant, Tunnels};
 struct Served {
     grant: u64,
     task: AbortHandle,
+    revoked: CancellationToken,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -39,6 +45,7 @@ fn main() -> anyhow::Result<()> {
 async fn run() -> anyhow::Result<()> {
     let (kernel, configure) = regen_runtime::adopt(Role::NetDaemon).await?;
     let shields = Shields::start(&configure.shields.unwrap_or_default())?;
+    let tor = Tor::new(configure.tor_config);
     kernel.ready().await?;
     let mut served: Vec<Served> = Vec::new();
     loop {
@@ -47,11 +54,13 @@ async fn run() -> anyhow::Result<()> {
             ForChild::Heartbeat(beat) => kernel.send(FromChild::Heartbeat(beat)).await?,
             ForChild::Grant(grant) => {
                 served.retain(|one| !one.task.is_finished());
-                served.push(serve(&grant, descriptors, shields.clone())?);
+                served.push(serve(grant, descriptors, shields.clone(), tor.clone())?);
             }
             ForChild::Revoke(revoke) => {
-                served.iter().filter(|one| one.grant == revoke.grant).for_each(|one| one.task.abort());
-                served.retain(|one| one.grant != revoke.grant);
+                for one in served.extract_if(.., |one| one.grant == revoke.grant) {
+                    one.revoked.cancel();
+                    one.task.abort();
+                }
             }
             ForChild::Configure(configure) => shields.set(&configure.shields.unwrap_or_default()),
             ForChild::Shutdown(_) => return Ok(()),
@@ -70,21 +79,25 @@ async fn refuse(kernel: &Kernel) -> ! {
     kernel.exit("the broker sent a message that is not for a net-daemon").await
 }
 
-fn serve(grant: &Grant, descriptors: Vec<OwnedFd>, shields: Shields) -> anyhow::Result<Served> {
-    let is_admin = grant.service() == Service::ShieldsAdmin;
+fn serve(grant: Grant, descriptors: Vec<OwnedFd>, shields: Shields, tor: Tor) -> anyhow::Result<Served> {
+    let is_admin = grant.service() == Service::NetAdmin;
     anyhow::ensure!(grant.serve && (is_admin || grant.service() == Service::Tunnel), "not what a net-daemon serves");
     let socket = descriptors.into_iter().next().context("a grant without its socket")?;
     let socket = std::os::unix::net::UnixStream::from(socket);
     socket.set_nonblocking(true)?;
     let stream = UnixStream::from_std(socket)?;
-    let route = Route::parse(&grant.route)?;
-    let asking = Asking::of(grant.site.clone());
-    let granted = GrantedStream::new(stream, TunnelGrant { host: grant.host, route, asking });
+    let route = if is_admin { Route::default() } else { grant.route.parse()? };
+    let revoked = CancellationToken::new();
+    let ways = Ways { route, partition: grant.partition, tor: tor.clone() };
+    let tunnel = TunnelGrant { host: grant.host, ways, asking: Asking::of(grant.site), revoked: revoked.clone() };
+    let granted = GrantedStream::new(stream, tunnel);
     // The task ends when the other end is closed; a fault of one host's connection is that host's alone.
     let task = tokio::spawn(async move {
         let incoming = tokio_stream::once(Ok::<_, std::io::Error>(granted));
         let server = if is_admin {
-            grpc::server().add_service(ShieldsAdminServer::new(Admin(shields)))
+            grpc::server()
+                .add_service(ShieldsAdminServer::new(shields::Admin(shields)))
+                .add_service(TorAdminServer::new(tor::Admin(tor)))
         } else {
             let tunnels = TunnelServer::new(Tunnels(shields.clone()));
             grpc::server()
@@ -95,5 +108,5 @@ fn serve(grant: &Grant, descriptors: Vec<OwnedFd>, shields: Shields) -> anyhow::
             tracing::warn!("a granted connection: {error}");
         }
     });
-    Ok(Served { grant: grant.grant, task: task.abort_handle() })
+    Ok(Served { grant: grant.grant, task: task.abort_handle(), revoked })
 }

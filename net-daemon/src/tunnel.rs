@@ -3,14 +3,13 @@
 use bytes::{Bytes, BytesMut};
 use regen_proto::net::v1::tunnel_server::Tunnel;
 use regen_proto::net::v1::{Failed, FailureKind, FromNetwork, Open, Opened, ToNetwork, from_network, to_network};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 
-use crate::route::{Route, RouteError};
+use crate::route::{Connection, RouteError, Stream, Ways};
 use crate::shields::{Asking, Shields};
 
 /// Bytes read at once. Larger chunks are fewer messages.
@@ -24,9 +23,11 @@ const MAX_HOST: usize = 255;
 #[derive(Debug, Clone)]
 pub(crate) struct TunnelGrant {
     pub(crate) host: u64,
-    pub(crate) route: Route,
+    pub(crate) ways: Ways,
     /// Whose shields hold.
     pub(crate) asking: Asking,
+    /// It was taken back: nothing that it allowed goes on.
+    pub(crate) revoked: CancellationToken,
 }
 
 /// The service; all other state is in the tunnels themselves.
@@ -45,23 +46,19 @@ impl Tunnel for Tunnels {
             .get::<TunnelGrant>()
             .cloned()
             .ok_or_else(|| Status::permission_denied("this connection has no grant"))?;
-        let mut up = request.into_inner();
+        let up = request.into_inner();
         let (down, stream) = mpsc::channel(WAITING);
         let shields = self.0.clone();
         tokio::spawn(async move {
-            // When the page goes away its receiver closes, and nobody is left to connect for.
-            let opened = tokio::select! {
-                opened = open(&grant, &shields, &mut up) => opened,
+            tokio::select! {
+                biased;
+                () = grant.revoked.cancelled() => {}
+                // When the page goes away its receiver closes, and nobody is left to connect for.
                 () = down.closed() => return,
-            };
-            match opened {
-                Ok(connection) => relay(connection, up, down).await,
-                Err(error) => {
-                    tracing::info!(host = grant.host, "{error}");
-                    let failed = Failed { kind: error.kind.into(), message: error.message };
-                    let _ = down.send(message(from_network::Body::Failed(failed))).await;
-                }
+                () = serve(&grant, &shields, up, &down) => return,
             }
+            // Not as if the other end had said all it wanted.
+            let _ = down.send(Err(Status::aborted("the route was changed"))).await;
         });
         Ok(Response::new(ReceiverStream::new(stream)))
     }
@@ -71,7 +68,23 @@ fn message(body: from_network::Body) -> Result<FromNetwork, Status> {
     Ok(FromNetwork { body: Some(body) })
 }
 
-async fn open(grant: &TunnelGrant, shields: &Shields, up: &mut Streaming<ToNetwork>) -> Result<TcpStream, RouteError> {
+async fn serve(grant: &TunnelGrant, shields: &Shields, mut up: Streaming<ToNetwork>, down: &Down) {
+    match open(grant, shields, &mut up).await {
+        Ok(Connection { stream, over, .. }) => tokio::select! {
+            () = relay(stream, up, down) => {}
+            () = over.cancelled() => {
+                let _ = down.send(Err(Status::aborted("the identity was given up"))).await;
+            }
+        },
+        Err(error) => {
+            tracing::info!(host = grant.host, "{error}");
+            let failed = Failed { kind: error.kind.into(), message: error.message };
+            let _ = down.send(message(from_network::Body::Failed(failed))).await;
+        }
+    }
+}
+
+async fn open(grant: &TunnelGrant, shields: &Shields, up: &mut Streaming<ToNetwork>) -> Result<Connection, RouteError> {
     let refuse = |message: &str| RouteError { kind: FailureKind::Policy, message: message.to_owned() };
     let first = up.message().await.map_err(|status| refuse(status.message()))?;
     let Some(ToNetwork { body: Some(to_network::Body::Open(Open { host, port })) }) = first else {
@@ -85,20 +98,26 @@ async fn open(grant: &TunnelGrant, shields: &Shields, up: &mut Streaming<ToNetwo
     if verdict.blocked {
         return Err(refuse(&format!("shields do not let this page reach {host}: {} ({})", verdict.rule, verdict.list)));
     }
-    grant.route.connect(&host, port).await
+    grant.ways.connect(&host, port).await
 }
 
-async fn relay(connection: TcpStream, up: Streaming<ToNetwork>, down: Down) {
+async fn relay(connection: Box<dyn Stream>, up: Streaming<ToNetwork>, down: &Down) {
     if down.send(message(from_network::Body::Opened(Opened {}))).await.is_err() {
         return;
     }
-    let (read, write) = connection.into_split();
-    let upward = tokio::spawn(send_up(up, write));
-    send_down(read, down).await;
-    upward.abort();
+    let (read, write) = tokio::io::split(connection);
+    let upward = send_up(up, write);
+    tokio::pin!(upward);
+    let downward = send_down(read, down);
+    tokio::pin!(downward);
+    // What the page has still to say is of no use to an end that has said all it wanted.
+    tokio::select! {
+        () = &mut downward => {}
+        () = &mut upward => downward.await,
+    }
 }
 
-async fn send_down(mut read: OwnedReadHalf, down: Down) {
+async fn send_down(mut read: ReadHalf<Box<dyn Stream>>, down: &Down) {
     let mut buffer = BytesMut::with_capacity(CHUNK);
     loop {
         buffer.reserve(CHUNK);
@@ -122,9 +141,10 @@ async fn send_down(mut read: OwnedReadHalf, down: Down) {
     }
 }
 
-async fn send_up(mut up: Streaming<ToNetwork>, mut write: OwnedWriteHalf) {
+async fn send_up(mut up: Streaming<ToNetwork>, mut write: WriteHalf<Box<dyn Stream>>) {
     while let Ok(Some(ToNetwork { body: Some(to_network::Body::Data(chunk)) })) = up.message().await {
-        if write.write_all(&chunk).await.is_err() {
+        // A way that collects bytes into larger pieces must send these now.
+        if write.write_all(&chunk).await.is_err() || write.flush().await.is_err() {
             return;
         }
     }

@@ -6,6 +6,7 @@
 pub mod convert;
 pub mod grpc;
 pub mod kernel_channel;
+pub mod route;
 pub mod site;
 pub mod version;
 

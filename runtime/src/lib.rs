@@ -39,6 +39,9 @@ pub enum RuntimeError {
     Unexpected(String),
 }
 
+/// What is logged. Tor's own parts say what happens to each relay: what matters of it, the net-daemon says.
+const FILTER: &str = "info,smithay=warn,tor_=error,arti_client=error";
+
 /// The child's end of its kernel channel. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Kernel(Arc<KernelChannel>);
@@ -47,7 +50,7 @@ pub struct Kernel(Arc<KernelChannel>);
 /// dumper. Must be called before anything is opened.
 pub fn begin() {
     crash::show_crashes();
-    let filter = tracing_subscriber::EnvFilter::new("info,smithay=warn");
+    let filter = tracing_subscriber::EnvFilter::new(FILTER);
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

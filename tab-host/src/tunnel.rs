@@ -180,7 +180,7 @@ async fn try_open(mut client: TunnelClient<Channel>, host: &str, port: u16) -> R
                 FailureKind::Name | FailureKind::Unreachable => ReplyError::HostUnreachable,
                 FailureKind::Refused => ReplyError::ConnectionRefused,
                 FailureKind::Timeout => ReplyError::TtlExpired,
-                FailureKind::Policy => ReplyError::ConnectionNotAllowed,
+                FailureKind::Policy | FailureKind::Route => ReplyError::ConnectionNotAllowed,
                 FailureKind::Other | FailureKind::Unspecified => ReplyError::GeneralFailure,
             };
             Err(Refused { reply, why: failed.message })
@@ -217,11 +217,23 @@ async fn send_up(mut read: OwnedReadHalf, up: mpsc::Sender<ToNetwork>) {
 }
 
 async fn send_down(mut down: Streaming<FromNetwork>, mut write: OwnedWriteHalf) {
-    while let Ok(Some(FromNetwork { body: Some(from_network::Body::Data(chunk)) })) = down.message().await {
-        if write.write_all(&chunk).await.is_err() {
-            return;
+    loop {
+        match down.message().await {
+            Ok(Some(FromNetwork { body: Some(from_network::Body::Data(chunk)) })) => {
+                if write.write_all(&chunk).await.is_err() {
+                    return;
+                }
+            }
+            // The other end has said all it wanted.
+            Ok(None) => {
+                let _ = write.shutdown().await;
+                return;
+            }
+            // It was cut off: what arrived must not pass for all there is.
+            Ok(Some(_)) | Err(_) => {
+                let _ = write.as_ref().set_zero_linger();
+                return;
+            }
         }
     }
-    // The other end has said all it wanted.
-    let _ = write.shutdown().await;
 }

@@ -5,9 +5,11 @@
 
 pub mod browser;
 pub mod mini_browser;
+pub mod network;
 pub mod process;
 pub mod site;
 pub mod tls;
+pub mod tor;
 pub mod window;
 
 use std::fs::Permissions;
@@ -18,6 +20,7 @@ use std::time::{Duration, Instant};
 pub use browser::{Browser, Failed};
 pub use mini_browser::MiniBrowser;
 pub use site::Site;
+pub use tor::TorNetwork;
 
 /// Things that take a machine longer than this have gone wrong.
 pub const DEADLINE: Duration = Duration::from_secs(20);

@@ -1,7 +1,7 @@
 //! A web server of the test's own: several loopback addresses are several sites, and every request is remembered.
 
 use std::collections::HashMap;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex};
 
 use tiny_http::{Header, Response, Server};
@@ -17,6 +17,8 @@ pub struct Request {
     pub path: String,
     /// The address it arrived at.
     pub host: String,
+    /// And from where it came.
+    pub from: IpAddr,
     /// Lower-case names.
     pub headers: HashMap<String, String>,
     /// What was sent.
@@ -72,9 +74,10 @@ impl Answer {
 /// Answers requests.
 pub(crate) type Handler = dyn Fn(&Request) -> Option<Answer> + Send + Sync;
 
-/// A server on 127.0.0.1, 127.0.0.2 and 127.0.0.3.
+/// A server on 127.0.0.1, 127.0.0.2 and 127.0.0.3, or on three such addresses of another network.
 #[derive(Clone)]
 pub struct Site {
+    network: [u8; 3],
     port: u16,
     secure: bool,
     requests: Arc<Mutex<Vec<Request>>>,
@@ -86,13 +89,17 @@ impl std::fmt::Debug for Site {
     }
 }
 
-const ADDRESSES: [[u8; 4]; 3] = [[127, 0, 0, 1], [127, 0, 0, 2], [127, 0, 0, 3]];
+const LOOPBACK: [u8; 3] = [127, 0, 0];
+
+fn addresses([a, b, c]: [u8; 3]) -> [Ipv4Addr; 3] {
+    [1, 2, 3].map(|d| Ipv4Addr::new(a, b, c, d))
+}
 
 impl Site {
     /// Serves with this function; what it declines is not found.
     #[must_use]
     pub fn serve(handler: impl Fn(&Request) -> Option<Answer> + Send + Sync + 'static) -> Self {
-        Self::start(Arc::new(handler))
+        Self::start(LOOPBACK, Arc::new(handler))
     }
 
     /// Serves over TLS with this certificate and key (PEM).
@@ -102,17 +109,24 @@ impl Site {
         key: String,
         handler: impl Fn(&Request) -> Option<Answer> + Send + Sync + 'static,
     ) -> Self {
-        let listeners = bind_all();
+        let listeners = bind_all(LOOPBACK);
         let port = listeners[0].local_addr().expect("an address").port();
-        let site = Self { port, secure: true, requests: Arc::default() };
+        let site = Self { network: LOOPBACK, port, secure: true, requests: Arc::default() };
         let handler: Arc<Handler> = Arc::new(handler);
         let config = Arc::new(crate::tls::config(&certificate, &key));
-        for (listener, address) in listeners.into_iter().zip(ADDRESSES) {
-            let host = std::net::Ipv4Addr::from(address).to_string();
+        for (listener, address) in listeners.into_iter().zip(addresses(site.network)) {
+            let host = address.to_string();
             let (handler, requests, config) = (Arc::clone(&handler), Arc::clone(&site.requests), Arc::clone(&config));
             std::thread::spawn(move || crate::tls::serve(&listener, &host, &config, &handler, &requests));
         }
         site
+    }
+
+    /// Serves in a network of the test's own, of which these are the first three numbers of its addresses.
+    #[must_use]
+    pub fn serve_in(network: [u8; 3], handler: impl Fn(&Request) -> Option<Answer> + Send + Sync + 'static) -> Self {
+        addresses(network).into_iter().for_each(crate::network::add_address);
+        Self::start(network, Arc::new(handler))
     }
 
     /// Serves fixed pages by path.
@@ -123,13 +137,13 @@ impl Site {
         Self::serve(move |request| pages.get(&request.path).map(|html| Answer::page(html)))
     }
 
-    fn start(handler: Arc<Handler>) -> Self {
-        let listeners = bind_all();
+    fn start(network: [u8; 3], handler: Arc<Handler>) -> Self {
+        let listeners = bind_all(network);
         let port = listeners[0].local_addr().expect("an address").port();
-        let site = Self { port, secure: false, requests: Arc::default() };
-        for (listener, address) in listeners.into_iter().zip(ADDRESSES) {
+        let site = Self { network, port, secure: false, requests: Arc::default() };
+        for (listener, address) in listeners.into_iter().zip(addresses(site.network)) {
             let server = Arc::new(Server::from_listener(listener, None).expect("a server"));
-            let host = std::net::Ipv4Addr::from(address).to_string();
+            let host = address.to_string();
             for _ in 0..4 {
                 let (server, handler, requests, host) =
                     (Arc::clone(&server), Arc::clone(&handler), Arc::clone(&site.requests), host.clone());
@@ -153,7 +167,8 @@ impl Site {
     #[must_use]
     pub fn url(&self, number: u8, path: &str) -> String {
         let scheme = if self.secure { "https" } else { "http" };
-        format!("{scheme}://127.0.0.{number}:{}{path}", self.port)
+        let [a, b, c] = self.network;
+        format!("{scheme}://{a}.{b}.{c}.{number}:{}{path}", self.port)
     }
 
     /// Takes all requests that were seen so far, in order; what comes later is seen alone.
@@ -176,13 +191,13 @@ impl Site {
     }
 }
 
-fn bind_all() -> Vec<TcpListener> {
+fn bind_all(network: [u8; 3]) -> Vec<TcpListener> {
+    let [first, others @ ..] = addresses(network);
     for _ in 0..100 {
-        let Ok(first) = TcpListener::bind(SocketAddr::from((ADDRESSES[0], 0))) else { continue };
+        let Ok(first) = TcpListener::bind(SocketAddr::from((first, 0))) else { continue };
         let port = first.local_addr().expect("an address").port();
-        let others: Vec<_> =
-            ADDRESSES[1..].iter().filter_map(|ip| TcpListener::bind(SocketAddr::from((*ip, port))).ok()).collect();
-        if others.len() == ADDRESSES.len() - 1 {
+        let others: Result<Vec<_>, _> = others.into_iter().map(|ip| TcpListener::bind((ip, port))).collect();
+        if let Ok(others) = others {
             return std::iter::once(first).chain(others).collect();
         }
     }
@@ -197,6 +212,7 @@ fn answer(mut request: tiny_http::Request, host: &str, handler: &Handler, reques
         method: request.method().to_string(),
         path: request.url().to_owned(),
         host: host.to_owned(),
+        from: request.remote_addr().expect("a TCP peer").ip(),
         headers: request
             .headers()
             .iter()

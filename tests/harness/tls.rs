@@ -75,6 +75,7 @@ fn answer(
     handler: &Handler,
     requests: &Mutex<Vec<Request>>,
 ) {
+    let Ok(from) = stream.sock.peer_addr().map(|address| address.ip()) else { return };
     let mut stream = BufReader::new(stream);
     let mut head = Vec::new();
     loop {
@@ -100,6 +101,7 @@ fn answer(
         method: words.next().unwrap_or_default(),
         path: words.next().unwrap_or_default(),
         host,
+        from,
         headers,
         body,
     };

@@ -1,5 +1,6 @@
 //! The control API's server: tonic over the profile's local socket, for the same user only.
 
+mod net;
 mod peer;
 mod service;
 mod shields;

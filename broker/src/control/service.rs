@@ -7,12 +7,14 @@ use std::time::Duration;
 use regen_proto::control::v1::browser_server::Browser;
 use regen_proto::control::v1::{
     AuditReply, AuditRequest, GotoTabRequest, HistoryRequest, InputReply, InputRequest, KillReply, KillRequest,
-    LogLine, LogsRequest, OpenTabRequest, QuitReply, QuitRequest, ScreenshotReply, SessionAction, SessionReply,
-    SessionRequest, ShieldsReply, ShieldsRequest, StatusReply, StatusRequest, Tab as TabInfo, TabReply, TabRequest,
-    TextReply, WaitTabRequest, kill_request,
+    LogLine, LogsRequest, OpenTabRequest, QuitReply, QuitRequest, RoutesReply, RoutesRequest, ScreenshotReply,
+    SessionAction, SessionReply, SessionRequest, ShieldsReply, ShieldsRequest, StatusReply, StatusRequest,
+    Tab as TabInfo, TabReply, TabRequest, TextReply, WaitTabRequest, kill_request,
 };
 use regen_proto::kernel::v1::{AnswerSession, QueryKind};
-use regen_proto::net::v1::{CheckRequest, ShieldsLog, ShieldsLogRequest, Verdict};
+use regen_proto::net::v1::{
+    CheckRequest, NewIdentityReply, NewIdentityRequest, ShieldsLog, ShieldsLogRequest, Verdict,
+};
 use rustix::process::Signal;
 use tokio_stream::{Stream, StreamExt, wrappers::BroadcastStream};
 use tonic::{Request, Response, Status};
@@ -204,6 +206,14 @@ impl Browser for Control {
 
     async fn shields_test(&self, request: Request<CheckRequest>) -> Result<Response<Verdict>, Status> {
         Ok(Response::new(self.would_block(request.into_inner()).await?))
+    }
+
+    async fn routes(&self, request: Request<RoutesRequest>) -> Result<Response<RoutesReply>, Status> {
+        Ok(Response::new(self.routes_now(request.into_inner()).await?))
+    }
+
+    async fn tor_new_identity(&self, _: Request<NewIdentityRequest>) -> Result<Response<NewIdentityReply>, Status> {
+        Ok(Response::new(self.new_identity().await?))
     }
 
     async fn history(&self, request: Request<HistoryRequest>) -> Result<Response<TabReply>, Status> {

@@ -19,6 +19,7 @@ use tokio::sync::mpsc;
 
 use super::Input;
 use super::figures::Figures;
+use super::routes::Tunnel;
 use crate::crashes::{Resources, Tail};
 use crate::refused_calls::RefusedCall;
 use crate::session::HostKey;
@@ -88,6 +89,8 @@ pub(crate) struct Child {
     pub(crate) dumper: Option<OwnedFd>,
     /// As it was last looked at.
     pub(crate) resources: Resources,
+    /// Its way to the network.
+    pub(crate) tunnel: Option<Tunnel>,
     /// The last system call that it was refused.
     pub(crate) refused: Option<(Instant, RefusedCall)>,
 }

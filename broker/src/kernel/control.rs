@@ -6,14 +6,17 @@ use std::time::Duration;
 
 use regen_proto::control::v1::{StatusReply, Tab as TabInfo};
 use regen_proto::kernel::v1::{AnswerSession, Query, QueryKind, Reply, host_command};
+use regen_proto::net::v1::TorStatus;
 use regen_proto::page::v1::{ToPage, to_page};
+use regen_proto::route::Route;
 use regen_proto::site::Site;
 use rustix::process::Signal;
 use tokio::sync::oneshot;
 
-use super::shields::ShieldsAdmin;
+use super::net::NetAdmin;
 use super::{Input, Kernel, KernelHandle};
 use crate::audit::Head;
+use crate::routes::{RouteSettings, Scope};
 use crate::session::{Event, PageLoad, TabId, address};
 use crate::shields::{Level, ShieldsSettings, TooManySites};
 use crate::store::{Saved, Settings, Store};
@@ -71,8 +74,11 @@ pub enum Command {
     SetRestores { restores: bool, answer: Answer<()> },
     Snapshots { answer: Answer<Vec<PageAnswer>> },
     SaveChanged { answer: Answer<Store> },
-    Shields { answer: Answer<(ShieldsSettings, Option<ShieldsAdmin>)> },
+    Net { answer: Answer<Option<NetAdmin>> },
+    Shields { answer: Answer<ShieldsSettings> },
     ChooseShields { site: Option<Site>, level: Option<Level>, answer: Answer<Result<(), TooManySites>> },
+    Routes { answer: Answer<(RouteSettings, TorStatus)> },
+    ChooseRoute { scope: Scope, route: Option<Route>, answer: Answer<()> },
     Quit { answer: Answer<()> },
 }
 
@@ -149,7 +155,7 @@ impl Kernel {
                 reply(answer, non_empty(self.signal_pid(pid, signal), stranger));
             }
             Command::Saved { answer } => {
-                reply(answer, Ok((self.previous.clone(), self.settings)));
+                reply(answer, Ok((self.previous.clone(), self.choices.settings)));
             }
             Command::AuditHead { answer } => {
                 self.store.put_audit_head(self.audit.head().clone());
@@ -174,10 +180,16 @@ impl Kernel {
                 let pages = shown.into_iter().filter_map(|tab| self.ask(tab, QueryKind::Saved, 0).ok()).collect();
                 reply(answer, Ok(pages));
             }
-            Command::Shields { answer } => reply(answer, Ok((self.shields.clone(), self.shields_admin.clone()))),
+            Command::Net { answer } => reply(answer, Ok(self.net_admin.clone())),
+            Command::Shields { answer } => reply(answer, Ok(self.choices.shields.clone())),
             Command::ChooseShields { site, level, answer } => {
                 let chosen = self.choose_shields(site.as_ref(), level);
                 reply(answer, Ok(chosen));
+            }
+            Command::Routes { answer } => reply(answer, Ok((self.choices.routes.clone(), self.tor.clone()))),
+            Command::ChooseRoute { scope, route, answer } => {
+                self.choose_route(scope, route);
+                reply(answer, Ok(()));
             }
             Command::Quit { answer } => {
                 self.quitting = true;

@@ -104,8 +104,7 @@ impl Kernel {
             let order = self.session.order.clone();
             let order = SavedOrder { order, active: self.session.active.unwrap_or(0) };
             self.store.put_everything(tabs, order, self.all_cookies());
-            self.store.put_settings(self.settings);
-            self.store.put_shields(self.shields.clone());
+            self.store.put_choices(&self.choices);
             self.notice("info", "The session can be saved again.");
         }
     }

@@ -10,9 +10,6 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use super::Kernel;
 use super::child::{Attachment, ChildId};
 
-/// The route of a site that has no other.
-pub(super) const DEFAULT_ROUTE: &str = "direct";
-
 pub(super) fn connection() -> Option<(OwnedFd, OwnedFd)> {
     match rustix::net::socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None) {
         Ok(pair) => Some(pair),
@@ -24,8 +21,9 @@ pub(super) fn connection() -> Option<(OwnedFd, OwnedFd)> {
 }
 
 impl Kernel {
-    fn grant(&mut self, server: ChildId, client: ChildId, grant: Grant) {
-        let Some((ours, theirs)) = connection() else { return };
+    /// Both ends get theirs. Gives the grant's name, where there is one.
+    pub(super) fn grant(&mut self, server: ChildId, client: ChildId, grant: Grant) -> Option<u64> {
+        let (ours, theirs) = connection()?;
         self.next_grant += 1;
         let grant = Grant { grant: self.next_grant, ..grant };
         let (service, partition) =
@@ -39,21 +37,7 @@ impl Kernel {
         );
         self.send(server, ForChild::Grant(Grant { serve: true, ..grant.clone() }), vec![Attachment::Fd(ours)]);
         self.send(client, ForChild::Grant(Grant { serve: false, ..grant }), vec![Attachment::Fd(theirs)]);
-    }
-
-    /// A tab-host gets its way to the network, if there is a network.
-    pub(super) fn grant_tunnel(&mut self, host: ChildId) {
-        let Some(net) = self.ready_child_of_role(Role::NetDaemon) else { return };
-        let Some(key) = self.children.get(&host).and_then(|child| child.host.clone()) else { return };
-        let grant = Grant {
-            service: Service::Tunnel.into(),
-            host,
-            partition: format!("{}|{}", key.workspace, key.site),
-            route: DEFAULT_ROUTE.to_owned(),
-            site: key.site.as_str().to_owned(),
-            ..Grant::default()
-        };
-        self.grant(net, host, grant);
+        Some(self.next_grant)
     }
 
     /// The window gets the pages of a tab-host, if there is a window.

@@ -55,6 +55,11 @@ impl Kernel {
                 self.fill_slot(id, host)?;
             }
         }
+        if role == Role::NetDaemon {
+            let folder = self.profile.daemon(role_name(role));
+            Self::make_bucket(&folder, role)?;
+            slot = folder.to_string_lossy().into_owned();
+        }
         let ca_bundle = match (&self.options.ca_bundle, role) {
             (Some(bundle), Role::TabHost) => bundle.to_string_lossy().into_owned(),
             _ => String::new(),
@@ -98,6 +103,7 @@ impl Kernel {
                 is_heavy: false,
                 is_leaking: false,
                 doom: None,
+                tunnel: None,
                 refused: None,
                 born: Instant::now(),
                 who,
@@ -121,9 +127,10 @@ impl Kernel {
         self.coverage.is_some() && self.options.watched.as_deref() == Some(role)
     }
 
-    pub(super) fn make_bucket(bucket: &Path) -> std::io::Result<()> {
+    /// Storage of a role's own.
+    pub(super) fn make_bucket(bucket: &Path, role: Role) -> std::io::Result<()> {
         std::fs::create_dir_all(bucket)?;
-        let owner = outside_id(role_name(Role::TabHost));
+        let owner = outside_id(role_name(role));
         if rustix::process::geteuid().is_root() {
             std::os::unix::fs::chown(bucket, Some(owner), Some(owner))?;
         }
@@ -191,7 +198,8 @@ impl Kernel {
             keyboard_layout: self.options.keyboard.layout.clone(),
             keyboard_variant: self.options.keyboard.variant.clone(),
             keyboard_options: self.options.keyboard.options.clone(),
-            shields: (child.role == Role::NetDaemon).then(|| self.shields.to_wire()),
+            tor_config: if child.role == Role::NetDaemon { self.options.tor_config.clone() } else { String::new() },
+            shields: (child.role == Role::NetDaemon).then(|| self.choices.shields.to_wire()),
         };
         self.send(id, ForChild::Hello(version::hello(Role::Unspecified)), Vec::new());
         self.send(id, ForChild::Configure(configure), Vec::new());
@@ -219,7 +227,7 @@ impl Kernel {
                 self.apply(Event::HostUp(host));
             }
             (Role::NetDaemon, _) => {
-                self.connect_shields(id);
+                self.connect_net(id);
                 self.grant_anew(role);
             }
             (Role::UiShell, _) => self.window_ready(),

@@ -10,7 +10,9 @@ mod files;
 mod grants;
 mod hibernation;
 mod lifecycle;
+mod net;
 mod processes;
+mod routes;
 mod sessions;
 mod shields;
 mod spare;
@@ -26,6 +28,7 @@ use std::time::{Duration, Instant};
 use regen_proto::control::v1::Refusals;
 use regen_proto::convert::{ForChild, FromChild};
 use regen_proto::kernel::v1::{FilesChosen, Reply, Role};
+use regen_proto::net::v1::TorStatus;
 use regen_sandbox::policy::Policy;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -35,17 +38,16 @@ use crate::keyboard::Keyboard;
 use crate::launcher::{FromLauncherBody, Launcher};
 use crate::profile::Profile;
 use crate::session::{self, Event, HostKey, Session, TabId};
-use crate::shields::ShieldsSettings;
 use crate::slots::Slots;
-use crate::store::{Saved, Settings, Store};
+use crate::store::{Choices, Saved, Store};
 use crate::supervisor::Machine;
 
 use crate::refused_calls::RefusedCall;
 
 use child::{Attachment, Child, ChildId, Violation};
 pub use control::{Command, CommandError, PageAnswer};
+pub use net::NetAdmin;
 pub(crate) use sessions::as_saved;
-pub use shields::ShieldsAdmin;
 use supervision::Key;
 
 /// A child that was asked to end gets this long.
@@ -57,16 +59,42 @@ type PageAnswerer = oneshot::Sender<(Reply, Vec<OwnedFd>)>;
 /// Everything that can happen to the kernel.
 #[derive(Debug)]
 pub(crate) enum Input {
-    Message { child: ChildId, message: FromChild, descriptors: Vec<OwnedFd>, sender: i32 },
-    Violation { child: ChildId, violation: Violation },
-    Launcher { news: FromLauncherBody, descriptors: Vec<OwnedFd> },
+    Message {
+        child: ChildId,
+        message: FromChild,
+        descriptors: Vec<OwnedFd>,
+        sender: i32,
+    },
+    Violation {
+        child: ChildId,
+        violation: Violation,
+    },
+    Launcher {
+        news: FromLauncherBody,
+        descriptors: Vec<OwnedFd>,
+    },
     LauncherGone,
-    RefusedCall { child: ChildId, refused: RefusedCall },
+    RefusedCall {
+        child: ChildId,
+        refused: RefusedCall,
+    },
     Command(Command),
-    NotStarted { key: Key, reason: String },
+    NotStarted {
+        key: Key,
+        reason: String,
+    },
     SaveChanged,
+    /// Of the net-daemon with this name.
+    Tor {
+        net: ChildId,
+        status: TorStatus,
+    },
     Listing(regen_proto::kernel::v1::Directory),
-    FilesPlaced { tab: TabId, chosen: FilesChosen, failed: Vec<String> },
+    FilesPlaced {
+        tab: TabId,
+        chosen: FilesChosen,
+        failed: Vec<String>,
+    },
     Quit,
 }
 
@@ -97,6 +125,8 @@ pub struct Options {
     pub spare: bool,
     /// Pages may not make machine code.
     pub jitless: bool,
+    /// The user's changes of Tor's configuration, TOML.
+    pub tor_config: String,
     /// Nothing is refused of this role's processes, and everything is written down.
     pub watched: Option<String>,
 }
@@ -143,10 +173,11 @@ pub struct Kernel {
     store_trouble: Option<String>,
     /// Earlier sessions that can come back, newest first.
     previous: Vec<Arc<Saved>>,
-    settings: Settings,
-    shields: ShieldsSettings,
-    /// The net-daemon that answers about shields.
-    shields_admin: Option<ShieldsAdmin>,
+    choices: Choices,
+    /// The net-daemon, as far as it answers people.
+    net_admin: Option<NetAdmin>,
+    /// How its Tor is.
+    tor: TorStatus,
     secrets: &'static str,
     /// Session cookies, as each site's host has them: its next one gets them.
     cookies: HashMap<HostKey, Vec<u8>>,
@@ -194,9 +225,7 @@ pub struct Setup {
     /// What an earlier run left.
     pub previous: Vec<Saved>,
     /// What the user has chosen.
-    pub settings: Settings,
-    /// What the user wants of shields.
-    pub shields: ShieldsSettings,
+    pub choices: Choices,
     /// Where the key of session cookies is, in words.
     pub secrets: &'static str,
     /// What a person should know.
@@ -243,9 +272,9 @@ impl Kernel {
             store: setup.store,
             store_trouble: None,
             previous: setup.previous.into_iter().map(Arc::new).collect(),
-            settings: setup.settings,
-            shields: setup.shields,
-            shields_admin: None,
+            choices: setup.choices,
+            net_admin: None,
+            tor: TorStatus::default(),
             secrets: setup.secrets,
             cookies: HashMap::new(),
             warnings: setup.warnings,
@@ -309,6 +338,7 @@ impl Kernel {
             Input::Command(command) => self.command(command),
             Input::NotStarted { key, reason } => self.died(&key, &reason),
             Input::SaveChanged => self.save_changed(),
+            Input::Tor { net, status } => self.tor_changed(net, status),
             Input::Listing(listing) => {
                 self.tell_window(regen_proto::kernel::v1::shell_update::Body::Directory(listing), Vec::new());
             }

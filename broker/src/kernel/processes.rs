@@ -55,10 +55,11 @@ impl Kernel {
             id: tab.id,
             url: tab.segment().url.clone(),
             title: tab.segment().title.clone(),
+            route: host.as_ref().map(|host| self.choices.routes.of(host).to_string()).unwrap_or_default(),
             site: host.map(|host| host.site.as_str().to_owned()).unwrap_or_default(),
             state: tab.phase.name().to_owned(),
             pid,
-            reason: tab.phase.reason().to_owned(),
+            reason: self.reason(tab),
             active: self.session.active == Some(tab.id),
             can_go_back: tab.can_go_back(),
             can_go_forward: tab.can_go_forward(),
@@ -108,7 +109,14 @@ impl Kernel {
                 .filter_map(|id| self.session.tabs.get(id))
                 .map(|t| self.tab_info(t))
                 .collect(),
-            warnings: self.warnings.iter().cloned().chain(self.store.trouble()).chain(self.struggling()).collect(),
+            warnings: self
+                .warnings
+                .iter()
+                .cloned()
+                .chain(self.store.trouble())
+                .chain(self.struggling())
+                .chain(self.tor_trouble())
+                .collect(),
             refusals: Some(self.refusals),
             extra_ca: self.options.extra_ca,
             offer: self.offered().map(super::sessions::as_saved),

@@ -23,15 +23,15 @@ impl Kernel {
     /// At the start: the last session, where the user wants that and it ended by their wish not long ago.
     pub(super) fn restore_by_itself(&mut self) {
         let newest = self.previous.first().filter(|saved| saved.clean && !saved.dismissed && !saved.is_stale());
-        if let Some(session) = newest.map(|saved| saved.epoch).filter(|_| self.settings.restore) {
+        if let Some(session) = newest.map(|saved| saved.epoch).filter(|_| self.choices.settings.restore) {
             let tabs = self.answer_session(&AnswerSession { session, restore: true, tabs: Vec::new() });
             tracing::info!("{tabs} tabs of the last session are back");
         }
     }
 
     pub(super) fn set_restores(&mut self, restore: bool) {
-        self.settings = Settings { restore };
-        self.store.put_settings(self.settings);
+        self.choices.settings = Settings { restore };
+        self.store.put_settings(self.choices.settings);
         self.tell_window(shell_update::Body::Restores(restore), Vec::new());
     }
 
@@ -42,7 +42,7 @@ impl Kernel {
 
     /// Asks about an earlier session, where it ended without the user's wish.
     pub(super) fn tell_offer(&mut self) {
-        self.tell_window(shell_update::Body::Restores(self.settings.restore), Vec::new());
+        self.tell_window(shell_update::Body::Restores(self.choices.settings.restore), Vec::new());
         let offer = self.offered().filter(|saved| !saved.clean).map(as_offer).unwrap_or_default();
         self.tell_window(shell_update::Body::SessionOffer(offer), Vec::new());
     }

@@ -2,7 +2,7 @@
 //! needs a process takes it, and is spared that wait.
 
 use regen_proto::convert::ForChild;
-use regen_proto::kernel::v1::ShowSite;
+use regen_proto::kernel::v1::{Role, ShowSite};
 
 use super::Kernel;
 use super::child::ChildId;
@@ -53,7 +53,7 @@ impl Kernel {
             let words = format!("the site's storage could not be put back ({}): start Regen again", holder.display());
             return Err(std::io::Error::other(words));
         }
-        Self::make_bucket(&bucket)?;
+        Self::make_bucket(&bucket, Role::TabHost)?;
         self.slots.fill(id, &bucket)
     }
 

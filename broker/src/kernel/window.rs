@@ -85,7 +85,7 @@ impl Kernel {
             can_go_forward: tab.can_go_forward(),
             tls: tab.tls.into(),
             progress: tab.progress,
-            reason: tab.phase.reason().to_owned(),
+            reason: self.reason(tab),
             host: host.filter(|_| tab.view).and_then(|host| self.child_of_host(&host)).unwrap_or(0),
             zoom: tab.zoom,
             muted: tab.muted,

@@ -23,6 +23,7 @@ use saved::{epoch_of, group_of, read_session};
 use secrets::Vault;
 
 use crate::audit::Head;
+use crate::routes::RouteSettings;
 use crate::session::SavedTab;
 use crate::shields::ShieldsSettings;
 
@@ -37,6 +38,7 @@ const KEPT_SESSIONS: usize = 20;
 const AUDIT_HEAD: &str = "audit-head";
 const SETTINGS: &str = "settings";
 const SHIELDS: &str = "shields";
+const ROUTES: &str = "routes";
 /// Where the first version had what belongs to no session.
 const COMMON_V1: &str = "__sled__default";
 /// How long the store's thread sleeps when there is nothing to save.
@@ -71,6 +73,7 @@ enum Job {
     AuditHead(Head),
     Settings(Settings),
     Shields(ShieldsSettings),
+    Routes(RouteSettings),
     Flush { clean: bool, done: Sender<()> },
 }
 
@@ -81,6 +84,17 @@ pub struct Store {
     health: Arc<thread::Health>,
 }
 
+/// What the user has chosen: a record for each.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Choices {
+    /// Of sessions.
+    pub settings: Settings,
+    /// Of shields.
+    pub shields: ShieldsSettings,
+    /// Of the ways to the network.
+    pub routes: RouteSettings,
+}
+
 /// What opening gave.
 #[derive(Debug)]
 pub struct Opened {
@@ -89,9 +103,7 @@ pub struct Opened {
     /// Earlier sessions that can come back, newest first.
     pub previous: Vec<Saved>,
     /// What the user has chosen.
-    pub settings: Settings,
-    /// What the user wants of shields.
-    pub shields: ShieldsSettings,
+    pub choices: Choices,
     /// What a person should know, in words.
     pub warning: Option<String>,
 }
@@ -101,8 +113,7 @@ struct Contents {
     copies: Copies,
     epoch: u64,
     previous: Vec<Saved>,
-    settings: Settings,
-    shields: ShieldsSettings,
+    choices: Choices,
     damage: Damage,
 }
 
@@ -114,7 +125,7 @@ struct Contents {
 pub fn open(profile: &Path, vault: Vault) -> Result<Opened, StoreError> {
     let (contents, trouble) = match try_open(profile, &vault) {
         Ok(contents) if contents.damage.lost.is_empty() => (contents, None),
-        Ok(Contents { copies, previous, settings, shields, damage, .. }) => {
+        Ok(Contents { copies, previous, choices, damage, .. }) => {
             drop(copies);
             let aside = set_aside(profile);
             let lost = damage.lost.join("; ");
@@ -123,7 +134,7 @@ pub fn open(profile: &Path, vault: Vault) -> Result<Opened, StoreError> {
                 "A part of the saved sessions could not be read ({lost}). All of them are kept in {} as they were.",
                 aside.display()
             );
-            (Contents { previous, settings, shields, ..fresh }, Some(warning))
+            (Contents { previous, choices, ..fresh }, Some(warning))
         }
         Err(error) => {
             let aside = set_aside(profile);
@@ -136,7 +147,7 @@ pub fn open(profile: &Path, vault: Vault) -> Result<Opened, StoreError> {
             (fresh, Some(warning))
         }
     };
-    let Contents { mut copies, epoch, previous, settings, shields, damage } = contents;
+    let Contents { mut copies, epoch, previous, choices, damage } = contents;
     for mended in &damage.mended {
         tracing::warn!("a second copy was needed: {mended}");
     }
@@ -151,7 +162,7 @@ pub fn open(profile: &Path, vault: Vault) -> Result<Opened, StoreError> {
         .name("store".into())
         .spawn(move || worker.serve(copies, &queue))
         .map_err(|error| StoreError::Panic(error.to_string()))?;
-    Ok(Opened { store: Store { jobs, health }, previous, settings, shields, warning: trouble })
+    Ok(Opened { store: Store { jobs, health }, previous, choices, warning: trouble })
 }
 
 fn sled_path(profile: &Path) -> PathBuf {
@@ -176,15 +187,24 @@ fn try_open(profile: &Path, vault: &Vault) -> Result<Contents, StoreError> {
         let common = copies.find(COMMON)?;
         let settings = common.get::<Settings>(SETTINGS, &mut damage);
         let shields = common.get::<ShieldsSettings>(SHIELDS, &mut damage);
-        let numbers = [settings.as_ref().map(|record| record.number), shields.as_ref().map(|record| record.number)];
-        for number in numbers.into_iter().chain([head_in(&copies)?.map(|record| record.number)]) {
-            copies.seen(number.unwrap_or(0));
-        }
-        let settings = settings.map(|record| record.value).unwrap_or_default();
-        let shields = shields.map(|record| record.value).unwrap_or_default();
+        let routes = common.get::<RouteSettings>(ROUTES, &mut damage);
+        let head = head_in(&copies)?;
+        let choices = Choices {
+            settings: known(&mut copies, settings).unwrap_or_default(),
+            shields: known(&mut copies, shields).unwrap_or_default(),
+            routes: known(&mut copies, routes).unwrap_or_default(),
+        };
+        known(&mut copies, head);
         let epoch = previous.iter().map(|saved| saved.epoch).max().unwrap_or(0) + 1;
-        Ok(Contents { copies, epoch, previous, settings, shields, damage })
+        Ok(Contents { copies, epoch, previous, choices, damage })
     })
+}
+
+/// What is in a record; what is written from now on has a higher number.
+fn known<T>(copies: &mut Copies, record: Option<codec::Record<T>>) -> Option<T> {
+    let codec::Record { number, value } = record?;
+    copies.seen(number);
+    Some(value)
 }
 
 /// After a store was moved aside: sled lets go of its files on a thread of its own.
@@ -326,7 +346,14 @@ impl Store {
         self.send(Job::AuditHead(head));
     }
 
-    /// What the user has chosen.
+    /// All that the user has chosen.
+    pub fn put_choices(&self, choices: &Choices) {
+        self.put_settings(choices.settings);
+        self.put_shields(choices.shields.clone());
+        self.put_routes(choices.routes.clone());
+    }
+
+    /// What the user wants of sessions.
     pub fn put_settings(&self, settings: Settings) {
         self.send(Job::Settings(settings));
     }
@@ -334,6 +361,11 @@ impl Store {
     /// What the user wants of shields.
     pub fn put_shields(&self, settings: ShieldsSettings) {
         self.send(Job::Shields(settings));
+    }
+
+    /// Which ways the user wants connections to take.
+    pub fn put_routes(&self, settings: RouteSettings) {
+        self.send(Job::Routes(settings));
     }
 
     /// Waits until everything is on disk; `clean` marks the end of the session. Gives up after five seconds.

@@ -9,6 +9,7 @@ use super::copies::{Copies, Damage};
 use super::secrets::{Sealed, Vault};
 use super::{STALE, StoreError, now};
 use crate::audit::Head;
+use crate::routes::RouteSettings;
 use crate::session::SavedTab;
 use crate::shields::ShieldsSettings;
 
@@ -90,6 +91,9 @@ impl Readable for Settings {
     type V1 = Self;
 }
 impl Readable for ShieldsSettings {
+    type V1 = Self;
+}
+impl Readable for RouteSettings {
     type V1 = Self;
 }
 impl Readable for Sealed {

@@ -1,4 +1,5 @@
 use super::*;
+use crate::routes::Scope;
 use crate::session::{SavedSegment, SavedSnapshot};
 use crate::shields::Level;
 use crate::store::codec::Record;
@@ -62,7 +63,10 @@ fn the_next_start_finds_the_last_session_in_order() {
     let again = opened(profile.path());
     let previous = again.previous[0].clone();
     assert_eq!(previous.tabs.iter().map(|t| t.id).collect::<Vec<_>>(), [3, 1]);
-    assert_eq!((previous.cookies.as_slice(), again.settings.restore), ([cookies("http://127.0.0.1")].as_slice(), true));
+    assert_eq!(
+        (previous.cookies.as_slice(), again.choices.settings.restore),
+        ([cookies("http://127.0.0.1")].as_slice(), true)
+    );
     assert!(!previous.clean && !previous.dismissed && previous.saved_at > 0 && !previous.is_stale());
     again.store.answered(previous.epoch, false);
     again.store.flush(true).unwrap();
@@ -156,6 +160,10 @@ fn records_of_every_version_are_read() {
     assert_eq!(head.value.length, 42);
     let mut shields = ShieldsSettings::default();
     shields.choose(Some(&Site::of("https://example.org/").unwrap()), Some(Level::Off)).unwrap();
+    let mut routes = RouteSettings::default();
+    routes.choose(Scope::Everywhere, Some("tor → direct".parse().unwrap()));
+    routes.choose(Scope::Workspace("work".to_owned()), Some("direct".parse().unwrap()));
+    routes.choose(Scope::Site(Site::of("https://example.org/").unwrap()), Some("block".parse().unwrap()));
     // And of this one: whoever changes a shape without a new version is told here.
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/store/golden");
     let now = [
@@ -165,6 +173,7 @@ fn records_of_every_version_are_read() {
         ("v2-audit-head", codec::encode(6, &head.value)),
         ("v2-settings", codec::encode(7, &Settings { restore: true })),
         ("v2-shields", codec::encode(8, &shields)),
+        ("v2-routes", codec::encode(9, &routes)),
     ];
     for (name, bytes) in now {
         let path = format!("{folder}/{name}.record");

@@ -8,12 +8,27 @@ use regen_proto::net::v1::FailureKind;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::RouteError;
+use super::{RouteError, WayError};
 
 const RESOLVE: Duration = Duration::from_secs(20);
 const CONNECT: Duration = Duration::from_secs(30);
 
-pub(super) async fn connect(host: &str, port: u16) -> Result<TcpStream, RouteError> {
+pub(super) async fn connect(host: &str, port: u16) -> Result<TcpStream, WayError> {
+    if is_onion(host) {
+        let message =
+            format!("{host} is an onion service, which only Tor reaches: `regen route set tor` takes you there");
+        return Err(WayError::Down(RouteError { kind: FailureKind::Route, message }));
+    }
+    over_tcp(host, port).await.map_err(WayError::Target)
+}
+
+/// The name says who its visitor is: no name server may see it.
+fn is_onion(host: &str) -> bool {
+    let last = host.trim_end_matches('.').rsplit('.').next();
+    last.is_some_and(|label| label.eq_ignore_ascii_case("onion"))
+}
+
+async fn over_tcp(host: &str, port: u16) -> Result<TcpStream, RouteError> {
     let addresses = resolve(host, port).await?;
     let mut last = RouteError { kind: FailureKind::Name, message: format!("“{host}” has no address") };
     for address in addresses {
@@ -59,4 +74,15 @@ fn refused(host: &str, address: SocketAddr, error: &io::Error) -> RouteError {
         _ => (FailureKind::Other, format!("{host} ({address}): {error}")),
     };
     RouteError { kind, message }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_names_of_onion_services_are_known() {
+        assert!(["a.onion", "x.y.ONION", "a.onion."].into_iter().all(is_onion));
+        assert!(!["onion.test", "a.onions", ""].into_iter().any(is_onion));
+    }
 }

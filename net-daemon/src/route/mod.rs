@@ -1,16 +1,13 @@
-//! Routes: how a connection leaves this machine. A grant names one; there is no fallback from one to another.
+//! Routes: how a connection leaves this machine. A grant names its ways; none that it does not name is ever taken.
 
 mod direct;
 
 use regen_proto::net::v1::FailureKind;
-use tokio::net::TcpStream;
+use regen_proto::route::{Route, Way};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_util::sync::CancellationToken;
 
-/// The way out that a grant allows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Route {
-    /// Plain TCP from this machine, names resolved by the system.
-    Direct,
-}
+use crate::tor::{Counted, Tor};
 
 /// Why a connection could not be opened, in the words of the error page.
 #[derive(Debug, thiserror::Error)]
@@ -20,22 +17,63 @@ pub(crate) struct RouteError {
     pub(crate) message: String,
 }
 
-/// A grant with a route that this build does not have.
-#[derive(Debug, thiserror::Error)]
-#[error("there is no route “{0}”")]
-pub(crate) struct UnknownRoute(String);
+/// Whose fault it is.
+#[derive(Debug)]
+pub(crate) enum WayError {
+    /// The other end's: another way would end there, too.
+    Target(RouteError),
+    /// The way's: the next one may do.
+    Down(RouteError),
+}
 
-impl Route {
-    pub(crate) fn parse(name: &str) -> Result<Self, UnknownRoute> {
-        match name {
-            "direct" => Ok(Self::Direct),
-            other => Err(UnknownRoute(other.to_owned())),
+/// Bytes both ways.
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
+/// An open connection.
+pub(crate) struct Connection {
+    pub(crate) stream: Box<dyn Stream>,
+    /// It must end.
+    pub(crate) over: CancellationToken,
+    /// While this is kept, it counts as open.
+    _open: Option<Counted>,
+}
+
+/// The ways out of one grant.
+#[derive(Debug, Clone)]
+pub(crate) struct Ways {
+    pub(crate) route: Route,
+    /// What shares a circuit.
+    pub(crate) partition: String,
+    pub(crate) tor: Tor,
+}
+
+impl Ways {
+    /// Over the first way that works.
+    pub(crate) async fn connect(&self, host: &str, port: u16) -> Result<Connection, RouteError> {
+        let blocked = "this route lets nothing out: `regen route show` says which it is".to_owned();
+        let mut last = RouteError { kind: FailureKind::Route, message: blocked };
+        for way in self.route.ways() {
+            match self.try_way(way, host, port).await {
+                Ok(connection) => return Ok(connection),
+                Err(WayError::Target(error)) => return Err(error),
+                Err(WayError::Down(error)) => last = error,
+            }
         }
+        Err(last)
     }
 
-    pub(crate) async fn connect(self, host: &str, port: u16) -> Result<TcpStream, RouteError> {
-        match self {
-            Self::Direct => direct::connect(host, port).await,
+    async fn try_way(&self, way: Way, host: &str, port: u16) -> Result<Connection, WayError> {
+        match way {
+            Way::Direct => {
+                let stream = Box::new(direct::connect(host, port).await?);
+                Ok(Connection { stream, over: CancellationToken::new(), _open: None })
+            }
+            Way::Tor => {
+                let (stream, over, open) = self.tor.connect(&self.partition, host, port).await?;
+                Ok(Connection { stream: Box::new(stream), over, _open: Some(open) })
+            }
         }
     }
 }

@@ -60,6 +60,12 @@ pub(crate) enum Command {
     /// What pages are kept from sending: trackers, and what else filter lists name
     #[command(subcommand)]
     Shields(ShieldsCommand),
+    /// Which way connections leave this machine: directly, or over Tor
+    #[command(subcommand)]
+    Route(RouteCommand),
+    /// Tor, for the sites whose route has it
+    #[command(subcommand)]
+    Tor(TorCommand),
     /// The log of the running browser
     Logs {
         /// Go on printing as new lines come
@@ -130,6 +136,31 @@ pub(crate) enum ShieldsCommand {
         #[arg(long = "type", default_value = "other", value_parser = clap::builder::PossibleValuesParser::new(regen_proto::KINDS))]
         kind: String,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RouteCommand {
+    /// The routes that you have chosen
+    Show,
+    /// Choose one; open connections of the old one end
+    Set {
+        /// Its ways in the order in which they are tried: direct, tor, “tor → block”, block; or default
+        route: String,
+        /// Only for this site (any of its addresses)
+        #[arg(long, conflicts_with = "workspace")]
+        site: Option<String>,
+        /// Only for this workspace
+        #[arg(long)]
+        workspace: Option<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TorCommand {
+    /// Whether it runs, and whether it gets through
+    Status,
+    /// Share no circuit with what was before, for any site; open connections end
+    NewIdentity,
 }
 
 #[derive(Debug, Subcommand)]

@@ -14,6 +14,7 @@ mod keys;
 mod launch;
 mod policy;
 mod render;
+mod routes;
 mod shields;
 mod tab;
 
@@ -85,6 +86,8 @@ async fn run(arguments: Arguments, launchers: Vec<Forked>) -> Result<ExitCode, F
             let reply = connect().await?.api.session(request).await?.into_inner();
             render::session(action, &reply, output);
         }
+        Some(Command::Route(command)) => routes::route(connect().await?, command, output).await?,
+        Some(Command::Tor(command)) => return routes::tor(connect().await?, command, output).await,
         Some(Command::Shields(command)) => return shields::run(connect().await?, command, output).await,
         Some(Command::Logs { follow, lines }) => {
             let mut stream = connect().await?.api.logs(LogsRequest { follow, lines }).await?.into_inner();

@@ -1,0 +1,64 @@
+//! What the net-daemon is asked for people, and the ways to the network.
+
+use std::time::Duration;
+
+use regen_proto::control::v1::{RoutesReply, RoutesRequest};
+use regen_proto::net::v1::{NewIdentityReply, NewIdentityRequest};
+use regen_proto::route::Route;
+use regen_proto::site::Site;
+use tonic::{Response, Status};
+
+use super::service::{Control, status};
+use super::shields::no_site;
+use crate::kernel::{Command, NetAdmin};
+use crate::routes::Scope;
+
+/// The net-daemon answers within this time, if at all; the first time it may be reading its lists.
+const ANSWERS: Duration = Duration::from_secs(5);
+/// How a site or a workspace is told to have no route of its own.
+const DEFAULT: &str = "default";
+
+impl Control {
+    /// Changes a route where one is given; then how they are.
+    pub(super) async fn routes_now(&self, request: RoutesRequest) -> Result<RoutesReply, Status> {
+        let RoutesRequest { route, site, workspace } = request;
+        let scope = match (site.as_str(), workspace.as_str()) {
+            ("", "") => Scope::Everywhere,
+            ("", _) => Scope::Workspace(workspace),
+            (url, "") => Scope::Site(Site::of(url).map_err(no_site)?),
+            _ => return Err(Status::invalid_argument("a route is for a site or for a workspace, not for both")),
+        };
+        if !route.is_empty() {
+            let route = match route.as_str() {
+                DEFAULT => None,
+                words => Some(words.parse::<Route>().map_err(|error| Status::invalid_argument(error.to_string()))?),
+            };
+            self.kernel.call(|answer| Command::ChooseRoute { scope, route, answer }).await.map_err(status)?;
+        }
+        let (routes, tor) = self.kernel.call(|answer| Command::Routes { answer }).await.map_err(status)?;
+        let words = |(key, route): (String, Route)| (key, route.to_string());
+        Ok(RoutesReply {
+            route: routes.everywhere.to_string(),
+            workspaces: routes.workspaces.into_iter().map(words).collect(),
+            sites: routes.sites.into_iter().map(words).collect(),
+            tor: Some(tor),
+        })
+    }
+
+    pub(super) async fn new_identity(&self) -> Result<NewIdentityReply, Status> {
+        answered(self.net().await?.tor.new_identity(NewIdentityRequest {})).await
+    }
+
+    pub(super) async fn net(&self) -> Result<NetAdmin, Status> {
+        let missing = || Status::unavailable("Regen's network process is not there at the moment: try again");
+        self.kernel.call(|answer| Command::Net { answer }).await.map_err(status)?.ok_or_else(missing)
+    }
+}
+
+/// The broker waits for no child without an end.
+pub(super) async fn answered<T>(asked: impl Future<Output = Result<Response<T>, Status>>) -> Result<T, Status> {
+    match tokio::time::timeout(ANSWERS, asked).await {
+        Ok(answer) => Ok(answer?.into_inner()),
+        Err(_) => Err(Status::unavailable("Regen's network process does not answer at the moment: try again")),
+    }
+}

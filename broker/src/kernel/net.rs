@@ -1,0 +1,94 @@
+//! The broker's own connection to the net-daemon, for what people ask.
+
+use std::time::Duration;
+
+use regen_proto::convert::ForChild;
+use regen_proto::grpc;
+use regen_proto::kernel::v1::{Grant, Service};
+use regen_proto::net::v1::shields_admin_client::ShieldsAdminClient;
+use regen_proto::net::v1::tor_admin_client::TorAdminClient;
+use regen_proto::net::v1::{TorStatus, TorWatchRequest};
+use tokio::sync::mpsc;
+use tonic::transport::Channel;
+
+use super::child::{Attachment, ChildId};
+use super::grants::connection;
+use super::{Input, Kernel};
+use crate::session::Phase;
+
+/// The largest answer: a full log, in bytes.
+const LARGEST: usize = 16 << 20;
+/// How Tor is is told no more often, however often it changes.
+const PACE: Duration = Duration::from_millis(100);
+/// The longest message about it that is kept.
+const MAX_MESSAGE: usize = 500;
+
+/// What a net-daemon answers.
+#[derive(Debug, Clone)]
+pub struct NetAdmin {
+    /// About shields.
+    pub shields: ShieldsAdminClient<Channel>,
+    /// About Tor.
+    pub tor: TorAdminClient<Channel>,
+}
+
+impl Kernel {
+    /// A net-daemon is there: whoever asks is answered by it.
+    pub(super) fn connect_net(&mut self, net: ChildId) {
+        let Some((theirs, ours)) = connection() else { return };
+        let ours = std::os::unix::net::UnixStream::from(ours);
+        let channel = match ours.set_nonblocking(true).and_then(|()| tokio::net::UnixStream::from_std(ours)) {
+            Ok(stream) => grpc::client(stream),
+            Err(error) => return tracing::error!("the net-daemon cannot be asked: {error}"),
+        };
+        self.next_grant += 1;
+        let grant =
+            Grant { service: Service::NetAdmin.into(), serve: true, grant: self.next_grant, ..Grant::default() };
+        self.audit.record(
+            "granted",
+            serde_json::json!({ "grant": grant.grant, "service": "net_admin", "server": net, "client": "broker" }),
+        );
+        self.send(net, ForChild::Grant(grant), vec![Attachment::Fd(theirs)]);
+        let shields = ShieldsAdminClient::new(channel.clone()).max_decoding_message_size(LARGEST);
+        let tor = TorAdminClient::new(channel);
+        self.tor = TorStatus::default();
+        tokio::spawn(watch_tor(net, tor.clone(), self.inbox.clone()));
+        self.net_admin = Some(NetAdmin { shields, tor });
+        // What was chosen since it said Hello.
+        self.tell_shields(net);
+    }
+
+    /// How Tor is, as its net-daemon says.
+    pub(super) fn tor_changed(&mut self, net: ChildId, mut status: TorStatus) {
+        if !self.children.contains_key(&net) {
+            return;
+        }
+        status.percent = status.percent.min(100);
+        status.message = status.message.chars().filter(|char| !char.is_control()).take(MAX_MESSAGE).collect();
+        let (was, is) = (self.tor.state(), status.state());
+        self.tor = status;
+        if was != is
+            && let Some(text) = self.tor_trouble()
+        {
+            self.notice("error", &text);
+        }
+        // Those that load say what they wait for.
+        let loading = self.session.tabs.values().filter(|tab| matches!(tab.phase, Phase::Loading | Phase::Recovering));
+        for tab in loading.map(|tab| tab.id).collect::<Vec<_>>() {
+            self.tab_changed(tab);
+        }
+        self.changed.send_modify(|generation| *generation += 1);
+    }
+}
+
+/// Until the net-daemon is gone.
+async fn watch_tor(net: ChildId, mut tor: TorAdminClient<Channel>, inbox: mpsc::Sender<Input>) {
+    let Ok(answer) = tor.watch(TorWatchRequest {}).await else { return };
+    let mut news = answer.into_inner();
+    while let Ok(Some(status)) = news.message().await {
+        if inbox.send(Input::Tor { net, status }).await.is_err() {
+            return;
+        }
+        tokio::time::sleep(PACE).await;
+    }
+}

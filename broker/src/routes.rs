@@ -1,0 +1,88 @@
+//! Which way each site's connections take, as the user has chosen.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use regen_proto::route::Route;
+use regen_proto::site::Site;
+use serde::{Deserialize, Serialize};
+
+use crate::session::HostKey;
+
+/// All that the user has chosen. What a site has comes before what its workspace has, and that before the rest.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RouteSettings {
+    /// Where nothing else is said.
+    pub everywhere: Route,
+    /// By name.
+    pub workspaces: BTreeMap<String, Route>,
+    /// By the canonical site.
+    pub sites: BTreeMap<String, Route>,
+}
+
+/// What a choice is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Scope {
+    /// All that has no route of its own.
+    Everywhere,
+    /// One workspace.
+    Workspace(String),
+    /// One site, in every workspace.
+    Site(Site),
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Everywhere => f.write_str("everywhere"),
+            Self::Workspace(name) => write!(f, "workspace {name}"),
+            Self::Site(site) => write!(f, "{site}"),
+        }
+    }
+}
+
+impl RouteSettings {
+    /// The route of a site's process.
+    #[must_use]
+    pub fn of(&self, host: &HostKey) -> &Route {
+        let own = self.sites.get(host.site.as_str()).or_else(|| self.workspaces.get(&host.workspace));
+        own.unwrap_or(&self.everywhere)
+    }
+
+    /// Changes one. Without a route, a site or a workspace has none of its own.
+    pub fn choose(&mut self, scope: Scope, route: Option<Route>) {
+        let set = |routes: &mut BTreeMap<String, Route>, key: String, route| match route {
+            Some(route) => drop(routes.insert(key, route)),
+            None => drop(routes.remove(&key)),
+        };
+        match scope {
+            Scope::Everywhere => self.everywhere = route.unwrap_or_default(),
+            Scope::Workspace(name) => set(&mut self.workspaces, name, route),
+            Scope::Site(site) => set(&mut self.sites, site.as_str().to_owned(), route),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_closest_choice_holds() {
+        let route = |text: &str| text.parse::<Route>().unwrap();
+        let host =
+            |url: &str, workspace: &str| HostKey { site: Site::of(url).unwrap(), workspace: workspace.to_owned() };
+        let mut settings = RouteSettings::default();
+        settings.choose(Scope::Everywhere, Some(route("tor")));
+        settings.choose(Scope::Workspace("bank".to_owned()), Some(route("direct")));
+        settings.choose(Scope::Site(Site::of("https://www.example.org/x").unwrap()), Some(route("block")));
+        assert_eq!(settings.of(&host("https://a.test/", "")), &route("tor"));
+        assert_eq!(settings.of(&host("https://a.test/", "bank")), &route("direct"));
+        assert_eq!(settings.of(&host("https://example.org/", "bank")), &route("block"));
+        assert_eq!(settings.of(&host("http://example.org/", "bank")), &route("direct"), "another site");
+        settings.choose(Scope::Site(Site::of("https://example.org/").unwrap()), None);
+        settings.choose(Scope::Workspace("bank".to_owned()), None);
+        settings.choose(Scope::Everywhere, None);
+        assert_eq!(settings, RouteSettings::default());
+    }
+}

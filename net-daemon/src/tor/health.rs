@@ -1,0 +1,87 @@
+//! Whether Tor works: how far it is on its way, and what became of the last request that it took.
+
+use std::time::Duration;
+
+use arti_client::{ErrorKind, HasKind, TorClient};
+use regen_proto::net::v1::{TorState, TorStatus};
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
+use tokio_stream::StreamExt;
+use tor_rtcompat::PreferredRuntime;
+
+use super::{CONNECTS, Client};
+
+/// How often Tor is tried while it does not work.
+const AGAIN: Duration = Duration::from_secs(5);
+/// What is asked for then: a name that cannot exist, so that an exit's answer is all that comes of it.
+const NOBODY: (&str, u16) = ("regen-health.invalid", 443);
+
+pub(super) fn works(status: &watch::Sender<TorStatus>) {
+    status.send_if_modified(|status| {
+        let is_news = status.state() != TorState::Ready || status.percent != 100 || !status.message.is_empty();
+        (status.percent, status.message) = (100, String::new());
+        status.set_state(TorState::Ready);
+        is_news
+    });
+}
+
+pub(super) fn fails(status: &watch::Sender<TorStatus>, why: &str) {
+    status.send_modify(|status| {
+        status.set_state(TorState::Failing);
+        status.message = why.to_owned();
+    });
+}
+
+/// Until the first request is answered.
+pub(super) async fn tell_progress(client: Client, status: watch::Sender<TorStatus>) {
+    let mut events = client.bootstrap_events();
+    while let Some(now) = events.next().await {
+        status.send_if_modified(|status| {
+            if status.state() != TorState::Starting {
+                return false;
+            }
+            let message = now.blocked().map(|blockage| blockage.to_string()).unwrap_or_default();
+            let percent = percent(now.as_frac());
+            let is_news = (status.percent, &status.message) != (percent, &message);
+            (status.percent, status.message) = (percent, message);
+            is_news
+        });
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is from 0 to 99")]
+fn percent(fraction: f32) -> u32 {
+    // It is there when a request says so.
+    (fraction.clamp(0.0, 1.0) * 99.0) as u32
+}
+
+/// While it does not work, whether it works again is found out without a page.
+pub(super) async fn keep_looking(client: Client, status: watch::Sender<TorStatus>) {
+    let mut news = status.subscribe();
+    loop {
+        if news.wait_for(|status| status.state() == TorState::Failing).await.is_err() {
+            return;
+        }
+        if answers(&client.isolated_client()).await {
+            works(&status);
+        } else {
+            sleep(AGAIN).await;
+        }
+    }
+}
+
+async fn answers(client: &TorClient<PreferredRuntime>) -> bool {
+    match timeout(CONNECTS, client.connect(NOBODY)).await {
+        Ok(Ok(_)) => true,
+        // Only an exit can have said these.
+        Ok(Err(error)) => matches!(
+            error.kind(),
+            ErrorKind::RemoteHostNotFound
+                | ErrorKind::RemoteHostResolutionFailed
+                | ErrorKind::RemoteConnectionRefused
+                | ErrorKind::RemoteNetworkFailed
+                | ErrorKind::ExitPolicyRejected
+        ),
+        Err(_) => false,
+    }
+}

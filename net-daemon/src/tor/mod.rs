@@ -1,0 +1,258 @@
+//! Tor. It starts when a route needs it for the first time. Each partition has circuits of its own.
+//!
+//! Whether it works is known from requests alone: what arti says of itself stays green through a total outage.
+
+mod config;
+mod health;
+mod service;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use arti_client::{DataStream, ErrorKind, HasKind, IsolationToken, StreamPrefs, TorClient};
+use regen_proto::net::v1::{FailureKind, TorState, TorStatus};
+use tokio::runtime::Runtime;
+use tokio::sync::{OnceCell, watch};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tor_error::ErrorReport;
+use tor_rtcompat::PreferredRuntime;
+
+use crate::route::{RouteError, WayError};
+
+pub(crate) use service::Admin;
+
+/// For the way to the network to be there; later, arti is still at it, and the next page asks again.
+const STARTS: Duration = Duration::from_secs(90);
+/// For one connection, over all that arti tries for it.
+const CONNECTS: Duration = Duration::from_secs(60);
+
+type Client = Arc<TorClient<PreferredRuntime>>;
+
+/// Tor as a whole. Clones share it.
+#[derive(Debug, Clone)]
+pub(crate) struct Tor {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    /// What the user changes of its configuration, TOML.
+    changes: String,
+    /// Its own thread: reading a directory takes seconds, and nobody else waits for that.
+    running: OnceCell<Running>,
+    identity: Mutex<Identity>,
+    status: watch::Sender<TorStatus>,
+}
+
+struct Running {
+    client: Client,
+    runtime: Runtime,
+}
+
+impl std::fmt::Debug for Running {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Running").finish_non_exhaustive()
+    }
+}
+
+/// What new connections belong to. A new identity is another of these.
+#[derive(Debug, Default)]
+struct Identity {
+    circuits: HashMap<String, IsolationToken>,
+    over: CancellationToken,
+}
+
+impl Identity {
+    fn of(&mut self, partition: &str) -> IsolationToken {
+        *self.circuits.entry(partition.to_owned()).or_insert_with(IsolationToken::new)
+    }
+}
+
+/// One of those that wait, or that are open, for as long as this is kept.
+#[derive(Debug)]
+pub(crate) struct Counted {
+    status: watch::Sender<TorStatus>,
+    which: fn(&mut TorStatus) -> &mut u32,
+}
+
+impl Counted {
+    fn new(status: &watch::Sender<TorStatus>, which: fn(&mut TorStatus) -> &mut u32) -> Self {
+        status.send_modify(|status| *which(status) += 1);
+        Self { status: status.clone(), which }
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.status.send_modify(|status| *(self.which)(status) -= 1);
+    }
+}
+
+impl Tor {
+    pub(crate) fn new(changes: String) -> Self {
+        let status = TorStatus { state: TorState::Off.into(), ..TorStatus::default() };
+        Self {
+            shared: Arc::new(Shared {
+                changes,
+                running: OnceCell::new(),
+                identity: Mutex::default(),
+                status: watch::Sender::new(status),
+            }),
+        }
+    }
+
+    /// A connection whose circuit only this partition's share, and when it must end.
+    pub(crate) async fn connect(
+        &self,
+        partition: &str,
+        host: &str,
+        port: u16,
+    ) -> Result<(DataStream, CancellationToken, Counted), WayError> {
+        let waits = Counted::new(&self.shared.status, |status| &mut status.waiting);
+        let (circuit, over) = {
+            let mut identity = self.identity();
+            (identity.of(partition), identity.over.clone())
+        };
+        let client = self.client().await?;
+        let opened = tokio::select! {
+            opened = self.open(&client, circuit, host, port) => opened,
+            () = over.cancelled() => Err(WayError::Target(given_up())),
+        };
+        self.note(&opened);
+        drop(waits);
+        let open = || Counted::new(&self.shared.status, |status| &mut status.open);
+        opened.map(|stream| (stream, over, open()))
+    }
+
+    async fn open(
+        &self,
+        client: &Client,
+        circuit: IsolationToken,
+        host: &str,
+        port: u16,
+    ) -> Result<DataStream, WayError> {
+        match timeout(STARTS, client.bootstrap()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => return Err(self.down(&words(&error))),
+            Err(_) => return Err(self.down(&format!("it did not reach its network within {} s", STARTS.as_secs()))),
+        }
+        let mut prefs = StreamPrefs::new();
+        prefs.set_isolation(circuit);
+        prefs.connect_to_onion_services(arti_client::config::BoolOrAuto::Explicit(true));
+        match timeout(CONNECTS, client.connect_with_prefs((host, port), &prefs)).await {
+            Ok(Ok(stream)) => Ok(stream),
+            Ok(Err(error)) => Err(self.failed(host, &error)),
+            Err(_) => Err(self.down(&format!("no answer within {} s", CONNECTS.as_secs()))),
+        }
+    }
+
+    /// What came of a connection, for the person who asked for it.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "arti's kinds are many: what is not the other end's is Tor's")]
+    fn failed(&self, host: &str, error: &arti_client::Error) -> WayError {
+        let target = |kind, message: String| WayError::Target(RouteError { kind, message });
+        match error.kind() {
+            ErrorKind::RemoteHostNotFound | ErrorKind::RemoteHostResolutionFailed => {
+                target(FailureKind::Name, format!("Tor's exit found no address for “{host}”"))
+            }
+            ErrorKind::RemoteConnectionRefused => {
+                target(FailureKind::Refused, format!("{host} refused the connection of Tor's exit"))
+            }
+            ErrorKind::RemoteNetworkFailed | ErrorKind::RemoteNetworkTimeout | ErrorKind::RemoteStreamReset => {
+                target(FailureKind::Unreachable, format!("{host} did not answer Tor's exit"))
+            }
+            ErrorKind::ExitPolicyRejected => {
+                target(FailureKind::Policy, format!("no exit of Tor's connects to {host} on this port"))
+            }
+            ErrorKind::InvalidStreamTarget | ErrorKind::ForbiddenStreamTarget => {
+                target(FailureKind::Policy, format!("Tor does not connect to {host}: {}", words(error)))
+            }
+            ErrorKind::OnionServiceNotFound | ErrorKind::OnionServiceAddressInvalid => {
+                target(FailureKind::Name, format!("there is no onion service {host}"))
+            }
+            ErrorKind::OnionServiceNotRunning
+            | ErrorKind::OnionServiceConnectionFailed
+            | ErrorKind::OnionServiceMissingClientAuth
+            | ErrorKind::OnionServiceWrongClientAuth
+            | ErrorKind::OnionServiceProtocolViolation => {
+                target(FailureKind::Unreachable, format!("the onion service {host}: {}", words(error)))
+            }
+            _ => self.down(&words(error)),
+        }
+    }
+
+    fn down(&self, why: &str) -> WayError {
+        let status = self.shared.status.borrow();
+        let percent = if status.percent < 100 { format!(" at {} %", status.percent) } else { String::new() };
+        WayError::Down(RouteError {
+            kind: FailureKind::Route,
+            message: format!("Tor does not get through{percent}: {why}"),
+        })
+    }
+
+    async fn client(&self) -> Result<Client, WayError> {
+        let running = self.shared.running.get_or_try_init(|| async {
+            let shared = Arc::clone(&self.shared);
+            // It makes folders and opens a database.
+            let running = tokio::task::spawn_blocking(move || start(&shared.changes)).await??;
+            self.shared.status.send_modify(|status| status.set_state(TorState::Starting));
+            let (client, status) = (&running.client, &self.shared.status);
+            running.runtime.spawn(health::tell_progress(Arc::clone(client), status.clone()));
+            running.runtime.spawn(health::keep_looking(Arc::clone(client), status.clone()));
+            anyhow::Ok(running)
+        });
+        match running.await {
+            Ok(running) => Ok(Arc::clone(&running.client)),
+            Err(error) => {
+                let message = format!("Tor cannot be started: {error:#}");
+                health::fails(&self.shared.status, &message);
+                Err(WayError::Down(RouteError { kind: FailureKind::Route, message }))
+            }
+        }
+    }
+
+    /// What a request said about Tor itself.
+    fn note(&self, opened: &Result<DataStream, WayError>) {
+        match opened {
+            Ok(_) => health::works(&self.shared.status),
+            Err(WayError::Target(error)) if error.kind != FailureKind::Policy => health::works(&self.shared.status),
+            Err(WayError::Target(_)) => {}
+            Err(WayError::Down(error)) => health::fails(&self.shared.status, &error.message),
+        }
+    }
+
+    /// From now on, no connection shares a circuit with one from before. Those end; gives how many they were.
+    pub(crate) fn new_identity(&self) -> u32 {
+        let ended = self.shared.status.borrow().open;
+        std::mem::take(&mut *self.identity()).over.cancel();
+        ended
+    }
+
+    fn identity(&self) -> MutexGuard<'_, Identity> {
+        self.shared.identity.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// arti's own words, causes included.
+fn words(error: &arti_client::Error) -> String {
+    let report = error.report().to_string();
+    report.strip_prefix("error: ").unwrap_or(&report).to_owned()
+}
+
+fn given_up() -> RouteError {
+    RouteError { kind: FailureKind::Route, message: "the identity was given up while Tor connected".to_owned() }
+}
+
+fn start(changes: &str) -> anyhow::Result<Running> {
+    // arti chooses none by itself. A second time, there is one already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let config = config::with(changes)?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).thread_name("tor").enable_all().build()?;
+    let client = {
+        let _inside = runtime.enter();
+        TorClient::with_runtime(PreferredRuntime::current()?).config(config).create_unbootstrapped()?
+    };
+    Ok(Running { client, runtime })
+}

@@ -1,0 +1,116 @@
+//! A route: the ways out of this machine that connections may take, in the order in which they are tried. What is not written
+//! there is never taken.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// One way out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Way {
+    /// Plain TCP from this machine, names resolved by the system.
+    Direct,
+    /// The Tor network: names are resolved by its exits.
+    Tor,
+}
+
+impl fmt::Display for Way {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Direct => "direct",
+            Self::Tor => "tor",
+        })
+    }
+}
+
+/// Ways in their order. Where none works, and where there is none, nothing leaves.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Route(Vec<Way>);
+
+/// What is wrong with a route, in words.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RouteError {
+    /// Not a way.
+    #[error(
+        "there is no way “{0}”: a route is made of direct and tor, in the order in which they are tried, such as “tor → block”"
+    )]
+    NoSuchWay(String),
+    /// Nothing comes after it.
+    #[error("what follows “block” would never be tried")]
+    AfterBlock,
+    /// Twice the same.
+    #[error("“{0}” is there twice: a way that failed is not tried again")]
+    Twice(Way),
+}
+
+/// What ends a route that is written down; it ends there in any case.
+const BLOCK: &str = "block";
+const ARROW: &str = " → ";
+
+impl Route {
+    /// The ways, in their order.
+    pub fn ways(&self) -> impl Iterator<Item = Way> {
+        self.0.iter().copied()
+    }
+}
+
+impl Default for Route {
+    fn default() -> Self {
+        Self(vec![Way::Direct])
+    }
+}
+
+impl FromStr for Route {
+    type Err = RouteError;
+
+    /// From words with arrows or commas between them.
+    fn from_str(text: &str) -> Result<Self, RouteError> {
+        let text = text.replace("->", ",").replace('→', ",");
+        let mut words = text.split(',').map(str::trim);
+        let mut ways = Vec::new();
+        for word in words.by_ref() {
+            let all = [Way::Direct, Way::Tor];
+            match all.into_iter().find(|way| way.to_string() == word) {
+                Some(way) if ways.contains(&way) => return Err(RouteError::Twice(way)),
+                Some(way) => ways.push(way),
+                None if word == BLOCK => break,
+                None => return Err(RouteError::NoSuchWay(word.to_owned())),
+            }
+        }
+        if words.next().is_some() { Err(RouteError::AfterBlock) } else { Ok(Self(ways)) }
+    }
+}
+
+impl fmt::Display for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|way| write!(f, "{way}{ARROW}"))?;
+        f.write_str(BLOCK)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_route_is_what_was_written_and_ends_in_block() {
+        let read = |text: &str| text.parse::<Route>().map(|route| route.to_string());
+        for (text, route) in [
+            ("tor", "tor → block"),
+            ("tor -> block", "tor → block"),
+            ("tor→direct", "tor → direct → block"),
+            ("direct, tor", "direct → tor → block"),
+            ("block", "block"),
+        ] {
+            assert_eq!(read(text).as_deref(), Ok(route));
+            assert_eq!(read(route).as_deref(), Ok(route), "what is shown can be written");
+        }
+        assert_eq!(read("block → tor"), Err(RouteError::AfterBlock));
+        assert_eq!(read("tor → tor"), Err(RouteError::Twice(Way::Tor)));
+        for text in ["", "tor →", "vpm", "Tor"] {
+            assert!(matches!(read(text), Err(RouteError::NoSuchWay(_))), "{text}");
+        }
+        assert_eq!(Route::default().to_string(), "direct → block");
+    }
+}

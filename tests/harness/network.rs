@@ -1,0 +1,79 @@
+//! A network namespace of the test's own, in which there is nothing but loopback, and every packet in it.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::process::Command;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use nix::sys::socket::{AddressFamily, SockFlag, SockProtocol, SockType, socket};
+use regen_sandbox::policy::Namespace;
+
+/// Where a packet went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Packet {
+    /// From here.
+    pub from: IpAddr,
+    /// To here.
+    pub to: IpAddr,
+    /// The port there, of TCP and UDP.
+    pub port: u16,
+}
+
+/// What went over loopback since it was made.
+#[derive(Debug, Clone)]
+pub struct Packets(Arc<Mutex<Vec<Packet>>>);
+
+/// From now on, this thread and all that it starts are in a network of their own. Everything in it is heard.
+#[must_use]
+pub fn own_network() -> Packets {
+    regen_sandbox::sys::unshare(&[Namespace::Net]).expect("a network namespace: run as root");
+    ip(&["link", "set", "lo", "up"]);
+    // Without the link's own header.
+    let listener = socket(AddressFamily::Packet, SockType::Datagram, SockFlag::SOCK_CLOEXEC, SockProtocol::EthAll)
+        .expect("a packet socket: run as root");
+    let seen = Packets(Arc::default());
+    let packets = seen.clone();
+    std::thread::spawn(move || {
+        let mut packet = vec![0; 65536];
+        while let Ok(length) = rustix::io::read(&listener, packet.as_mut_slice()) {
+            packets.0.lock().unwrap_or_else(PoisonError::into_inner).extend(parse(&packet[..length]));
+        }
+    });
+    seen
+}
+
+/// One more address of this machine.
+pub fn add_address(address: Ipv4Addr) {
+    ip(&["address", "add", &format!("{address}/32"), "dev", "lo"]);
+}
+
+fn ip(arguments: &[&str]) {
+    let done = Command::new("ip").args(arguments).status().expect("ip");
+    assert!(done.success(), "ip {}", arguments.join(" "));
+}
+
+impl Packets {
+    /// All so far.
+    #[must_use]
+    pub fn all(&self) -> Vec<Packet> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+fn parse(packet: &[u8]) -> Option<Packet> {
+    let ports_at = match packet.first()? >> 4 {
+        4 => usize::from(packet[0] & 15) * 4,
+        6 => 40,
+        _ => return None,
+    };
+    let (from, to) = if packet[0] >> 4 == 4 {
+        let address =
+            |at: usize| Some(IpAddr::from(Ipv4Addr::from(<[u8; 4]>::try_from(packet.get(at..at + 4)?).ok()?)));
+        (address(12)?, address(16)?)
+    } else {
+        let address =
+            |at: usize| Some(IpAddr::from(Ipv6Addr::from(<[u8; 16]>::try_from(packet.get(at..at + 16)?).ok()?)));
+        (address(8)?, address(24)?)
+    };
+    let port = packet.get(ports_at + 2..ports_at + 4)?;
+    Some(Packet { from, to, port: u16::from_be_bytes([port[0], port[1]]) })
+}

@@ -1,0 +1,230 @@
+//! A Tor network of the test's own, of real tor processes in the test's own network: every relay is an authority and an exit, at an
+//! address of its own, from which its exit's connections come (but not those to 127.0.0.0/8: tor takes any address for them).
+
+use std::fmt::Write as _;
+use std::fs::{self, File};
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use rustix::process::Signal;
+use tempfile::TempDir;
+
+use crate::{network, process, within};
+
+/// A consensus takes about a quarter of this.
+const AGREEMENT: Duration = Duration::from_secs(60);
+const OR_PORT: u16 = 5001;
+const DIR_PORT: u16 = 7001;
+
+/// A running network. Dropping it ends it.
+#[derive(Debug)]
+pub struct TorNetwork {
+    folder: TempDir,
+    relays: Vec<Relay>,
+}
+
+#[derive(Debug)]
+struct Relay {
+    folder: PathBuf,
+    address: Ipv4Addr,
+    process: Option<Child>,
+}
+
+/// What others must know of a relay.
+struct Identity {
+    v3ident: String,
+    rsa: String,
+    ed25519: String,
+}
+
+impl TorNetwork {
+    /// Starts so many relays (three at least), and waits until they agree on who they are.
+    #[must_use]
+    pub fn start(count: u8) -> Self {
+        let folder = TempDir::with_prefix("regen-tor-").expect("a temporary folder");
+        let relays: Vec<Relay> = (0..count)
+            .map(|number| {
+                let folder = folder.path().join(format!("relay{number}"));
+                let address = Ipv4Addr::new(10, 10 + number, 0, 1);
+                network::add_address(address);
+                Relay { folder, address, process: None }
+            })
+            .collect();
+        fs::write(folder.path().join("resolv.conf"), "nameserver 127.0.0.1\n").expect("a file");
+        let identities: Vec<Identity> = relays.iter().map(Relay::make).collect();
+        let authorities: String = relays
+            .iter()
+            .zip(&identities)
+            .fold(String::new(), |all, (relay, identity)| all + &relay.authority(identity));
+        for relay in &relays {
+            let torrc = fs::read_to_string(relay.folder.join("torrc")).expect("its configuration");
+            // The first of them, which only named the keys.
+            let (torrc, _) = torrc.split_once("DirAuthority").expect("an authority");
+            fs::write(relay.folder.join("torrc"), format!("{torrc}{authorities}")).expect("its configuration");
+        }
+        let mut client = String::from("[tor_network]\nfallback_caches = [\n");
+        for (relay, Identity { rsa, ed25519, .. }) in relays.iter().zip(&identities) {
+            let address = relay.address;
+            let _ = writeln!(
+                client,
+                "  {{ rsa_identity = \"{rsa}\", ed_identity = \"{ed25519}\", orports = [\"{address}:{OR_PORT}\"] }},"
+            );
+        }
+        let idents: Vec<String> = identities.iter().map(|identity| format!("\"{}\"", identity.v3ident)).collect();
+        let _ = writeln!(client, "]\n[tor_network.authorities]\nv3idents = [{}]", idents.join(", "));
+        client += "[address_filter]\nallow_local_addrs = true\n[circuit_timing]\nrequest_timeout = \"10 seconds\"\n";
+        fs::write(folder.path().join("tor.toml"), client).expect("the client's configuration");
+        let mut network = Self { folder, relays };
+        network.revive();
+        for relay in &network.relays {
+            let consensus = relay.folder.join("cached-microdesc-consensus");
+            let has_all = || fs::read_to_string(&consensus).is_ok_and(|text| exits_in(&text) == usize::from(count));
+            within(AGREEMENT, || has_all().then_some(())).unwrap_or_else(|| panic!("no consensus: {}", relay.log()));
+        }
+        network
+    }
+
+    /// What a browser is told of this network: `--tor-config`.
+    #[must_use]
+    pub fn config(&self) -> PathBuf {
+        self.folder.path().join("tor.toml")
+    }
+
+    /// From where connections come that took this network.
+    #[must_use]
+    pub fn is_exit(&self, address: IpAddr) -> bool {
+        self.relays.iter().any(|relay| relay.address == address)
+    }
+
+    /// Kills every relay.
+    pub fn kill(&mut self) {
+        for relay in &mut self.relays {
+            relay.kill();
+        }
+    }
+
+    /// Starts every relay that does not run, with the keys and the state that it had.
+    pub fn revive(&mut self) {
+        for relay in self.relays.iter_mut().filter(|relay| relay.process.is_none()) {
+            let log = File::create(relay.folder.join("log")).expect("its log");
+            let mut tor = relay.tor();
+            tor.stdout(log).stderr(Stdio::null());
+            relay.process = Some(tor.spawn().expect("tor"));
+        }
+    }
+}
+
+impl Relay {
+    /// Keys, and a configuration that names no other relay yet.
+    fn make(&self) -> Identity {
+        let keys = self.folder.join("keys");
+        fs::create_dir_all(&keys).expect("its folder");
+        let certificate = keys.join("authority_certificate");
+        let address = self.address;
+        let mut gencert = Command::new("tor-gencert");
+        gencert.args(["--create-identity-key", "--passphrase-fd", "0", "-m", "12", "-a"]);
+        gencert.arg(format!("{address}:{DIR_PORT}")).current_dir(&keys).stdin(Stdio::null());
+        let made = gencert.output().expect("tor-gencert");
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        let certificate = fs::read_to_string(certificate).expect("its certificate");
+        let v3ident = certificate.lines().find_map(|line| line.strip_prefix("fingerprint ")).expect("its fingerprint");
+        let v3ident = v3ident.trim().to_owned();
+        let unknown = "0".repeat(40);
+        let own = Identity { v3ident, rsa: unknown, ed25519: String::new() };
+        fs::write(self.folder.join("torrc"), self.torrc() + &self.authority(&own)).expect("its configuration");
+        let listed = self.tor().arg("--list-fingerprint").output().expect("tor");
+        assert!(listed.status.success(), "{}", String::from_utf8_lossy(&listed.stdout));
+        let last_word = |file: &str| {
+            let text = fs::read_to_string(self.folder.join(file)).expect("its fingerprint");
+            text.split_whitespace().last().expect("a word").to_owned()
+        };
+        Identity { rsa: last_word("fingerprint"), ed25519: last_word("fingerprint-ed25519"), ..own }
+    }
+
+    fn tor(&self) -> Command {
+        let mut tor = Command::new("tor");
+        tor.arg("-f").arg(self.folder.join("torrc")).args(["--defaults-torrc", "/dev/null"]);
+        tor
+    }
+
+    fn name(&self) -> String {
+        self.folder.file_name().expect("a name").to_string_lossy().into_owned()
+    }
+
+    fn authority(&self, identity: &Identity) -> String {
+        let (name, address, Identity { v3ident, rsa, .. }) = (self.name(), self.address, identity);
+        format!("DirAuthority {name} orport={OR_PORT} no-v2 v3ident={v3ident} {address}:{DIR_PORT} {rsa}\n")
+    }
+
+    fn torrc(&self) -> String {
+        let (name, address, folder) = (self.name(), self.address, self.folder.display());
+        let resolver = self.folder.parent().unwrap_or(Path::new("/")).join("resolv.conf");
+        format!(
+            "TestingTorNetwork 1
+Nickname {name}
+DataDirectory {folder}
+Log notice stdout
+SocksPort 0
+Address {address}
+OutboundBindAddress {address}
+ORPort {address}:{OR_PORT} IPv4Only
+DirPort {address}:{DIR_PORT} IPv4Only
+AuthoritativeDirectory 1
+V3AuthoritativeDirectory 1
+ContactInfo nobody@regen.invalid
+AuthDirMaxServersPerAddr 0
+TestingDirAuthVoteGuard *
+TestingMinExitFlagThreshold 0
+TestingAuthDirTimeToLearnReachability 0
+ExitRelay 1
+ExitPolicyRejectPrivate 0
+ExitPolicy accept *:*
+AssumeReachable 1
+DirAllowPrivateAddresses 1
+ExtendAllowPrivateAddresses 1
+EnforceDistinctSubnets 0
+PathsNeededToBuildCircuits 0.25
+ServerDNSAllowBrokenConfig 1
+ServerDNSDetectHijacking 0
+ServerDNSTestAddresses
+ServerDNSResolvConfFile {resolver}
+ShutdownWaitLength 0
+DirCache 1
+RefuseUnknownExits 0
+V3AuthVotingInterval 10
+V3AuthVoteDelay 2
+V3AuthDistDelay 2
+TestingV3AuthInitialVotingInterval 10
+TestingV3AuthInitialVoteDelay 2
+TestingV3AuthInitialDistDelay 2
+V3AuthNIntervalsValid 3
+",
+            resolver = resolver.display()
+        )
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.folder.join("log")).unwrap_or_default()
+    }
+
+    fn kill(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            process::signal(i32::try_from(process.id()).expect("a process id"), Signal::KILL);
+            let _ = process.wait();
+        }
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Relays that a consensus takes for running exits.
+fn exits_in(consensus: &str) -> usize {
+    let flags = consensus.lines().filter_map(|line| line.strip_prefix("s "));
+    flags.filter(|flags| flags.contains("Exit") && flags.contains("Running")).count()
+}

@@ -29,6 +29,10 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(3);
 /// The engine says hello on a fresh connection within this time.
 const GREETING: Duration = Duration::from_secs(10);
 
+/// The engine drops a page whose connection takes ten seconds, and says that it was cancelled. Before, it is told that there is
+/// one.
+const ENGINE_WAITS: Duration = Duration::from_secs(5);
+
 /// Why connections to a host failed last, for the error page.
 pub(crate) type Failures = Arc<Mutex<HashMap<String, String>>>;
 
@@ -120,26 +124,52 @@ async fn serve(stream: TcpStream, granted: watch::Receiver<Granted>, failures: F
         TargetAddr::Ip(address) => (address.ip().to_string(), address.port()),
         TargetAddr::Domain(name, port) => (name, port),
     };
-    match open(granted, &host, port).await {
-        Ok((up, down)) => {
-            failures.lock().unwrap_or_else(PoisonError::into_inner).remove(&host);
-            let nowhere = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
-            if let Ok(stream) = protocol.reply_success(nowhere).await {
-                relay(stream, up, down).await;
+    let nowhere = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+    let opening = open(granted, &host, port);
+    tokio::pin!(opening);
+    // The engine may have gone whenever it is answered.
+    match timeout(ENGINE_WAITS, &mut opening).await {
+        Ok(opened) => match noted(&failures, &host, opened) {
+            Ok((up, down)) => {
+                if let Ok(stream) = protocol.reply_success(nowhere).await {
+                    relay(stream, up, down).await;
+                }
             }
-        }
-        Err(refused) => {
-            failures.lock().unwrap_or_else(PoisonError::into_inner).insert(host, refused.why);
-            let _ = protocol.reply_error(&refused.reply).await;
+            Err(reply) => drop(protocol.reply_error(&reply).await),
+        },
+        // What it sends waits here; what becomes of it, it learns later.
+        Err(_) => {
+            let Ok(stream) = protocol.reply_success(nowhere).await else { return };
+            match noted(&failures, &host, opening.await) {
+                Ok((up, down)) => relay(stream, up, down).await,
+                Err(_) => cut_off(&stream),
+            }
         }
     }
 }
 
-async fn open(
-    mut granted: watch::Receiver<Granted>,
-    host: &str,
-    port: u16,
-) -> Result<(mpsc::Sender<ToNetwork>, Streaming<FromNetwork>), Refused> {
+/// Keeps why there is no connection, for the error page.
+fn noted(failures: &Failures, host: &str, opened: Opened) -> Result<Ends, ReplyError> {
+    let mut failures = failures.lock().unwrap_or_else(PoisonError::into_inner);
+    match opened {
+        Ok(ends) => {
+            failures.remove(host);
+            Ok(ends)
+        }
+        Err(refused) => {
+            failures.insert(host.to_owned(), refused.why);
+            Err(refused.reply)
+        }
+    }
+}
+
+/// Whoever closes now does not say that all has been said.
+fn cut_off(stream: &TcpStream) {
+    // A peer that is gone needs no sign.
+    let _ = stream.set_zero_linger();
+}
+
+async fn open(mut granted: watch::Receiver<Granted>, host: &str, port: u16) -> Opened {
     let deadline = tokio::time::Instant::now() + PATIENCE;
     let no_network = || Refused {
         reply: ReplyError::NetworkUnreachable,
@@ -163,7 +193,8 @@ async fn open(
     }
 }
 
-type Opened = Result<(mpsc::Sender<ToNetwork>, Streaming<FromNetwork>), Refused>;
+type Ends = (mpsc::Sender<ToNetwork>, Streaming<FromNetwork>);
+type Opened = Result<Ends, Refused>;
 
 /// Asks for one connection. `Err` means that the net-daemon itself cannot be reached.
 async fn try_open(mut client: TunnelClient<Channel>, host: &str, port: u16) -> Result<Opened, tonic::Status> {
@@ -231,7 +262,7 @@ async fn send_down(mut down: Streaming<FromNetwork>, mut write: OwnedWriteHalf) 
             }
             // It was cut off: what arrived must not pass for all there is.
             Ok(Some(_)) | Err(_) => {
-                let _ = write.as_ref().set_zero_linger();
+                cut_off(write.as_ref());
                 return;
             }
         }

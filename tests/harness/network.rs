@@ -46,6 +46,7 @@ pub fn add_address(address: Ipv4Addr) {
     ip(&["address", "add", &format!("{address}/32"), "dev", "lo"]);
 }
 
+#[expect(clippy::disallowed_methods, reason = "a test starts processes")]
 fn ip(arguments: &[&str]) {
     let done = Command::new("ip").args(arguments).status().expect("ip");
     assert!(done.success(), "ip {}", arguments.join(" "));

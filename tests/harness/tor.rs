@@ -74,7 +74,7 @@ impl TorNetwork {
         }
         let idents: Vec<String> = identities.iter().map(|identity| format!("\"{}\"", identity.v3ident)).collect();
         let _ = writeln!(client, "]\n[tor_network.authorities]\nv3idents = [{}]", idents.join(", "));
-        client += "[address_filter]\nallow_local_addrs = true\n[circuit_timing]\nrequest_timeout = \"10 seconds\"\n";
+        client += "[address_filter]\nallow_local_addrs = true\n[circuit_timing]\nrequest_timeout = \"12 seconds\"\n";
         fs::write(folder.path().join("tor.toml"), client).expect("the client's configuration");
         let mut network = Self { folder, relays };
         network.revive();
@@ -116,6 +116,7 @@ impl TorNetwork {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "a test starts processes")]
 impl Relay {
     /// Keys, and a configuration that names no other relay yet.
     fn make(&self) -> Identity {

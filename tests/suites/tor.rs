@@ -8,11 +8,29 @@
     reason = "a test fails by panicking"
 )]
 
-use regen_tests::network::{Packets, own_network};
-use regen_tests::site::Answer;
-use regen_tests::{Browser, Site, TorNetwork, eventually};
+use std::collections::HashSet;
+use std::net::IpAddr;
+use std::time::Duration;
 
-/// In a network of its own: three relays, a site, and a browser that knows the relays and takes Tor.
+use regen_tests::network::{Packets, own_network};
+use regen_tests::process::{is_alive, signal};
+use regen_tests::site::Answer;
+use regen_tests::{Browser, Site, TorNetwork, eventually, within};
+use rustix::process::Signal;
+
+/// The relays need about a third of this to agree once more.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A page that asks its own site again and again, each time over a connection of its own, and once what is never answered (in a
+/// way that the engine does not try again by itself).
+const ASKS: &str = "<title>t</title><p>here</p><p id=held>held</p><script>
+    const held = document.getElementById('held');
+    fetch('/held', { method: 'POST', body: 'x' }).catch(() => held.textContent = 'cut off');
+    const ask = () => fetch('/again').catch(() => {}).then(() => setTimeout(ask, 20));
+    ask();
+</script>";
+
+/// In a network of its own: three relays, a site, and a browser that knows the relays.
 struct Scene {
     packets: Packets,
     tor: TorNetwork,
@@ -22,11 +40,23 @@ struct Scene {
 
 fn scene() -> Scene {
     let packets = own_network();
-    let site = Site::serve_in([10, 80, 0], |_| Some(Answer::page("<title>t</title><p>here")));
+    let site = Site::serve_in([10, 80, 0], |request| {
+        Some(match request.path.as_str() {
+            "/asks" => Answer::page(ASKS),
+            "/held" => loop {
+                std::thread::park();
+            },
+            _ => Answer::page("<title>t</title><p>here").with("Connection", "close"),
+        })
+    });
     let tor = TorNetwork::start(3);
-    let config = tor.config();
-    let browser = Browser::with_options(&["--headless", "--tor-config", config.to_str().unwrap()]);
+    let browser = browser_of(&tor);
+    browser.start();
     Scene { packets, tor, site, browser }
+}
+
+fn browser_of(tor: &TorNetwork) -> Browser {
+    Browser::not_started(&["--headless", "--tor-config", tor.config().to_str().unwrap()])
 }
 
 impl Scene {
@@ -34,6 +64,19 @@ impl Scene {
     fn leaked(&self) -> usize {
         let to_site = |port| port == self.site.port();
         self.packets.all().into_iter().filter(|packet| to_site(packet.port) && !self.tor.is_exit(packet.from)).count()
+    }
+
+    fn tor_is(&self, state: &str) {
+        let is = || self.browser.json(&["route", "show"])["tor"] == state;
+        within(PATIENCE, || is().then_some(())).unwrap_or_else(|| {
+            panic!("Tor is not {state}: {}\n{}", self.browser.json(&["route", "show"]), self.browser.log());
+        });
+    }
+
+    /// The exits that asked for this since the last look.
+    fn exits_of(&self, path: &str) -> HashSet<IpAddr> {
+        let requests = self.site.take_requests();
+        requests.into_iter().filter(|request| request.path == path).map(|request| request.from).collect()
     }
 }
 
@@ -47,11 +90,168 @@ fn a_page_takes_tor_and_nothing_leaves_another_way() {
     assert!(browser.text(tab).contains("here"));
     let requests = site.requests("/");
     assert!(!requests.is_empty() && requests.iter().all(|request| tor.is_exit(request.from)), "{requests:?}");
+    scene.tor_is("ready");
+    // What was chosen is remembered.
+    browser.quit();
+    browser.start();
+    browser.open(&site.url(2, "/later"));
     assert_eq!(scene.leaked(), 0);
-    eventually("Tor to be ready", || (browser.json(&["tor", "status"])["state"] == "ready").then_some(()));
     // The control: without Tor there are such packets, and they are seen.
-    browser.regen(&["route", "set", "direct"]).unwrap();
-    browser.open(&site.url(1, "/other"));
+    browser.regen(&["route", "set", "direct", "--site", &site.url(3, "/")]).unwrap();
+    browser.open(&site.url(3, "/direct"));
     assert!(scene.leaked() > 0);
-    assert!(site.requests("/other").iter().all(|request| !tor.is_exit(request.from)));
+    assert!(site.requests("/direct").iter().all(|request| !tor.is_exit(request.from)));
+    let routes = browser.json(&["route", "show"]);
+    assert_eq!(
+        (&routes["route"], &routes["sites"]["http://10.80.0.3"]),
+        (&"tor → block".into(), &"direct → block".into())
+    );
+    // A workspace has its own, and a site in it the site's.
+    browser.regen(&["route", "set", "block", "--workspace", "shut"]).unwrap();
+    let opened = browser.json(&["tab", "open", &site.url(1, "/shut"), "--workspace", "shut"]);
+    let shut = browser.wait_for_state(opened["id"].as_u64().unwrap(), "failed");
+    assert!(shut["reason"].as_str().unwrap().contains("lets nothing out"), "{shut}");
+    assert!(site.requests("/shut").is_empty());
+    // Without Tor, the name of an onion service is nobody's business.
+    let name = "http://duckduckgogg42xjoc72x3sjasowoarfbgcmvfimaftt6twagswzczad.onion/";
+    browser.regen(&["route", "set", "direct", "--site", name]).unwrap();
+    let onion = browser.json(&["tab", "open", name]);
+    let onion = browser.wait_for_state(onion["id"].as_u64().unwrap(), "failed");
+    assert!(onion["reason"].as_str().unwrap().contains("only Tor reaches"), "{onion}");
+    assert!(scene.packets.all().iter().all(|packet| packet.port != 53), "a name server was asked");
+}
+
+#[test]
+fn each_partition_has_circuits_of_its_own_and_a_new_identity_has_others() {
+    const PARTITIONS: usize = 8;
+    const IDENTITIES: usize = 8;
+    let scene = scene();
+    let Scene { browser, site, .. } = &scene;
+    browser.regen(&["route", "set", "tor"]).unwrap();
+    let mut seen = HashSet::new();
+    for number in 0..PARTITIONS {
+        let path = format!("/partition{number}");
+        for _ in 0..3 {
+            let tab = browser.json(&["tab", "open", &site.url(1, &path), "--workspace", &path[1..], "--wait"]);
+            assert_eq!(tab["state"], "ready", "{tab}");
+        }
+        let exits = scene.exits_of(&path);
+        assert_eq!(exits.len(), 1, "a partition's connections share a circuit");
+        seen.extend(exits);
+    }
+    // All the same by chance: once in 2,187.
+    assert!(seen.len() > 1, "partitions do not share one: {seen:?}");
+    let tab = browser.open(&site.url(2, "/asks"));
+    let _ = site.wait_for_request("/held");
+    assert!(browser.text(tab).contains("held"));
+    let mut seen = HashSet::new();
+    for identity in 0..IDENTITIES {
+        eventually("questions", || (!site.requests("/again").is_empty()).then_some(()));
+        let ended = browser.json(&["tor", "new-identity"])["ended"].as_u64().unwrap();
+        if identity == 0 {
+            assert!(ended > 0, "open connections end");
+            browser.wait_for_text(tab, "cut off");
+        }
+        // What was under way has arrived: what arrives from now on has another circuit.
+        let _ = site.take_requests();
+        eventually("questions", || (site.requests("/again").len() > 3).then_some(()));
+        let exits = scene.exits_of("/again");
+        assert_eq!(exits.len(), 1, "an identity's connections share a circuit");
+        seen.extend(exits);
+    }
+    assert!(seen.len() > 1, "identities do not share one: {seen:?}");
+    assert_eq!(scene.leaked(), 0);
+}
+
+#[test]
+fn a_change_of_route_ends_what_took_the_old_one() {
+    let scene = scene();
+    let Scene { browser, site, tor, .. } = &scene;
+    let tab = browser.open(&site.url(1, "/asks"));
+    eventually("direct questions", || (!site.requests("/again").is_empty()).then_some(()));
+    let _ = site.wait_for_request("/held");
+    assert!(!browser.text(tab).contains("cut off"));
+    browser.regen(&["route", "set", "tor → block"]).unwrap();
+    browser.wait_for_text(tab, "cut off");
+    eventually("questions over Tor", || site.requests("/again").iter().any(|one| tor.is_exit(one.from)).then_some(()));
+    // From the first of these on, there is none that took the old way.
+    let questions = site.requests("/again");
+    let first = questions.iter().position(|one| tor.is_exit(one.from)).unwrap();
+    assert!(first > 0 && questions[first..].iter().all(|one| tor.is_exit(one.from)));
+    assert_eq!(browser.tab(tab)["route"], "tor → block");
+}
+
+#[test]
+fn an_outage_is_an_error_in_words_and_never_another_way_and_it_ends_by_itself() {
+    let mut scene = scene();
+    scene.browser.regen(&["route", "set", "tor"]).unwrap();
+    let tab = scene.browser.open(&scene.site.url(1, "/"));
+    scene.tor_is("ready");
+    scene.tor.kill();
+    let Scene { browser, site, .. } = &scene;
+    browser.regen(&["tab", "goto", &tab.to_string(), &site.url(1, "/down")]).unwrap();
+    let waits = eventually("words while it waits", || Some(browser.tab(tab)).filter(|tab| tab["reason"] != ""));
+    assert!(waits["state"] == "loading" && waits["reason"].as_str().unwrap().contains("Tor"), "{waits}");
+    let failed = within(PATIENCE, || Some(browser.tab(tab)).filter(|tab| tab["state"] == "failed"));
+    let failed = failed.expect("an end of the waiting");
+    assert!(failed["reason"].as_str().unwrap().contains("Tor does not get through"), "{failed}");
+    scene.tor_is("failing");
+    let warnings = browser.status()["warnings"].to_string();
+    assert!(warnings.contains("Tor does not get through"), "{warnings}");
+    assert_eq!(browser.regen(&["tor", "status"]).unwrap_err().code, 1);
+    assert!(site.requests("/down").is_empty() && scene.leaked() == 0);
+    // A browser that has never reached it says how far it is.
+    let other = browser_of(&scene.tor);
+    other.start();
+    other.regen(&["route", "set", "tor"]).unwrap();
+    let waits = other.json(&["tab", "open", &site.url(1, "/down")])["id"].as_u64().unwrap();
+    let said = eventually("its progress", || Some(other.tab(waits)).filter(|tab| tab["reason"] != ""));
+    assert!(said["state"] == "loading" && said["reason"].as_str().unwrap().contains("Tor is starting"), "{said}");
+    drop(other);
+    // As the user wrote it: then, and only then, another way.
+    browser.regen(&["route", "set", "tor → direct", "--site", &site.url(2, "/")]).unwrap();
+    let fails_over = browser.json(&["tab", "open", &site.url(2, "/over")])["id"].as_u64().unwrap();
+    within(PATIENCE, || (browser.tab(fails_over)["state"] == "ready").then_some(())).expect("the second way");
+    assert!(scene.leaked() > 0, "the control: such packets are seen");
+    scene.tor.revive();
+    scene.tor_is("ready");
+    let Scene { browser, site, tor, .. } = &scene;
+    browser.regen(&["tab", "goto", &tab.to_string(), &site.url(1, "/up"), "--wait", "--timeout", "60"]).unwrap();
+    assert!(site.requests("/up").iter().all(|request| tor.is_exit(request.from)));
+    assert_eq!(browser.tab(tab)["state"], "ready");
+}
+
+#[test]
+fn a_net_daemon_that_dies_again_and_again_lets_nothing_out() {
+    const KILLS: usize = 20;
+    let scene = scene();
+    let Scene { browser, site, .. } = &scene;
+    browser.regen(&["route", "set", "tor"]).unwrap();
+    let tab = browser.open(&site.url(1, "/asks"));
+    for _ in 0..KILLS {
+        let daemon = browser.daemon("net-daemon");
+        let _ = site.take_requests();
+        within(PATIENCE, || (!site.requests("/again").is_empty()).then_some(())).expect("questions over Tor");
+        signal(daemon, Signal::KILL);
+        eventually("its death", || (!is_alive(daemon)).then_some(()));
+    }
+    assert_eq!(scene.leaked(), 0);
+    assert_eq!(browser.tab(tab)["route"], "tor → block");
+}
+
+#[test]
+fn a_mistake_in_its_configuration_is_named_and_lets_nothing_out() {
+    let site = Site::pages(&[("/", "here")]);
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "[circuit_timing]\nrequest_timeout = 'soon'\n").unwrap();
+    let browser = Browser::with_options(&["--headless", "--tor-config", file.path().to_str().unwrap()]);
+    browser.regen(&["route", "set", "tor"]).unwrap();
+    let tab = browser.json(&["tab", "open", &site.url(1, "/")])["id"].as_u64().unwrap();
+    let failed = browser.wait_for_state(tab, "failed");
+    let reason = failed["reason"].as_str().unwrap();
+    assert!(reason.contains("Tor cannot be started") && reason.contains("request_timeout"), "{reason}");
+    assert!(site.requests("/").is_empty());
+    assert!(browser.regen(&["route", "set", "tro"]).unwrap_err().message.contains("no way “tro”"));
+    let missing = Browser::not_started(&["--headless", "--tor-config", "/nowhere/tor.toml"]);
+    assert!(missing.try_start().unwrap_err().message.contains("/nowhere/tor.toml"));
 }

@@ -86,6 +86,7 @@ impl Kernel {
                 Some(format!("Tor is starting: {percent} %{why}"))
             }
             TorState::Failing if wants_tor => self.tor_trouble(),
+            TorState::Ready if wants_tor => Some("Tor is making a connection".to_owned()),
             TorState::Unspecified | TorState::Off | TorState::Starting | TorState::Ready | TorState::Failing => None,
         }
     }

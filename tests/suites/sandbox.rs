@@ -124,6 +124,10 @@ fn an_existing_runtime_takes_a_policy_and_runs_its_program() {
     let browser = Browser::not_started(&["--headless"]);
     let bundle = TempDir::new().unwrap();
     let config = browser.regen(&["policy", "show", "net-daemon", "--oci"]).unwrap();
+    // Whoever runs it says where its own folder is.
+    let own = bundle.path().join("own");
+    std::fs::create_dir(&own).unwrap();
+    let config = config.replace("{bucket}", own.to_str().unwrap());
     std::fs::write(bundle.path().join("config.json"), config).unwrap();
     let root = bundle.path().join("rootfs");
     std::fs::create_dir(&root).unwrap();

@@ -54,13 +54,13 @@ async fn serve(channel: KernelChannel, mut granted: watch::Receiver<Granted>) {
             let datagram = channel.receive().await?;
             let request = CheckRequest::decode(datagram.bytes.as_slice()).map_err(io::Error::other)?;
             let verdict = match ask(&mut granted, request, &mut waited).await {
-                Ok(verdict) => verdict,
+                Ok(verdict) => Some(verdict),
                 Err(error) => {
                     tracing::warn!("shields: a request is not sent, for nobody said that it may be: {error}");
-                    Verdict { blocked: true, ..Verdict::default() }
+                    None
                 }
             };
-            channel.send(&CheckAnswer { verdict: Some(verdict) }.encode_to_vec(), &[]).await
+            channel.send(&CheckAnswer { verdict }.encode_to_vec(), &[]).await
         };
         match answered.await {
             Ok(()) => {}

@@ -7,10 +7,16 @@
     reason = "a test fails by panicking"
 )]
 
+use std::time::Duration;
+
+use regen_tests::process::signal;
 use regen_tests::site::{Answer, Request};
-use regen_tests::{Browser, Site, eventually};
+use regen_tests::{Browser, Site, eventually, within};
 use rustix::process::Signal;
 use serde_json::Value;
+
+/// A net-daemon that died again and again is back within this time.
+const BACK: Duration = Duration::from_secs(60);
 
 /// A page with what the lists name, from another site and from its own, and with what they do not name.
 fn page(port_of: &dyn Fn(u8, &str) -> String) -> String {
@@ -185,4 +191,36 @@ fn a_host_that_is_blocked_outright_is_not_reached_by_what_no_page_is_asked_about
     let urls: Vec<&str> = log.as_array().unwrap().iter().map(|entry| entry["url"].as_str().unwrap()).collect();
     assert!(urls.iter().any(|url| url.contains("adnxs.com")), "{urls:?}");
     assert!(!urls.iter().any(|url| url.contains("no-such-host")), "the control: {urls:?}");
+}
+
+/// While nobody can be asked, nothing is sent; but that is not the answer for ever.
+#[test]
+fn a_page_that_could_not_ask_for_a_while_asks_again() {
+    // Ever new addresses, until one fails; then one and the same until that is answered.
+    const ASKS: &str = "<title>t</title><script>
+        const get = path => fetch(path, { cache: 'no-store' }).then(() => true, () => false);
+        let fresh = 0, again = 0, failed = false;
+        const go = async () => {
+            if (!failed) failed = !await get('/fresh' + fresh++);
+            else if (await get('/again' + again)) { failed = false; again++; }
+            setTimeout(go, 50);
+        };
+        go();
+    </script>";
+    let site = Site::serve(|request: &Request| {
+        Some(if request.path == "/" { Answer::page(ASKS) } else { Answer::typed("text/plain", b"x".to_vec()) })
+    });
+    let browser = Browser::headless();
+    browser.open(&site.url(1, "/"));
+    let _ = site.wait_for_request("/fresh0");
+    // It comes back later and later, until the page has waited in vain.
+    eventually("a question that nobody answers", || {
+        for daemon in browser.pids_of("net-daemon") {
+            signal(daemon, Signal::KILL);
+        }
+        browser.log().contains("nobody said that it may be").then_some(())
+    });
+    let _ = site.take_requests();
+    let asked = within(BACK, || (!site.take_requests().is_empty()).then_some(()));
+    assert!(asked.is_some(), "the page never asked again: {}", browser.log());
 }

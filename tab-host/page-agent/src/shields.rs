@@ -41,8 +41,12 @@ impl Shields {
         if let Some(verdict) = self.answers.get(&key) {
             return verdict.clone();
         }
-        let Some(verdict) = self.ask(request) else {
+        let answer = self.ask(request);
+        if answer.is_none() {
             self.connection = None;
+        }
+        // That nobody could be asked holds for this once: it is not remembered.
+        let Some(verdict) = answer.and_then(|answer| answer.verdict) else {
             return Verdict { blocked: true, ..Verdict::default() };
         };
         if self.answers.len() >= REMEMBERED {
@@ -52,7 +56,7 @@ impl Shields {
         verdict
     }
 
-    fn ask(&mut self, mut request: CheckRequest) -> Option<Verdict> {
+    fn ask(&mut self, mut request: CheckRequest) -> Option<CheckAnswer> {
         let mut is_cut = false;
         for text in [&mut request.url, &mut request.page] {
             *text = without_user(text);
@@ -73,11 +77,11 @@ impl Shields {
                 answer => break answer.ok()?,
             }
         };
-        let mut verdict = CheckAnswer::decode(answer.bytes.as_slice()).ok()?.verdict?;
-        if is_cut {
+        let mut answer = CheckAnswer::decode(answer.bytes.as_slice()).ok()?;
+        if let Some(verdict) = answer.verdict.as_mut().filter(|_| is_cut) {
             verdict.rewritten_url.clear();
         }
-        Some(verdict)
+        Some(answer)
     }
 }
 

@@ -16,7 +16,7 @@ pub struct RouteSettings {
     pub everywhere: Route,
     /// By name.
     pub workspaces: BTreeMap<String, Route>,
-    /// By the canonical site.
+    /// By the site's host: a route holds for what is encrypted and for what is not.
     pub sites: BTreeMap<String, Route>,
 }
 
@@ -27,7 +27,7 @@ pub enum Scope {
     Everywhere,
     /// One workspace.
     Workspace(String),
-    /// One site, in every workspace.
+    /// One site, over http and https, in every workspace.
     Site(Site),
 }
 
@@ -36,7 +36,7 @@ impl fmt::Display for Scope {
         match self {
             Self::Everywhere => f.write_str("everywhere"),
             Self::Workspace(name) => write!(f, "workspace {name}"),
-            Self::Site(site) => write!(f, "{site}"),
+            Self::Site(site) => f.write_str(site.host()),
         }
     }
 }
@@ -45,7 +45,7 @@ impl RouteSettings {
     /// The route of a site's process.
     #[must_use]
     pub fn of(&self, host: &HostKey) -> &Route {
-        let own = self.sites.get(host.site.as_str()).or_else(|| self.workspaces.get(&host.workspace));
+        let own = self.sites.get(host.site.host()).or_else(|| self.workspaces.get(&host.workspace));
         own.unwrap_or(&self.everywhere)
     }
 
@@ -58,7 +58,7 @@ impl RouteSettings {
         match scope {
             Scope::Everywhere => self.everywhere = route.unwrap_or_default(),
             Scope::Workspace(name) => set(&mut self.workspaces, name, route),
-            Scope::Site(site) => set(&mut self.sites, site.as_str().to_owned(), route),
+            Scope::Site(site) => set(&mut self.sites, site.host().to_owned(), route),
         }
     }
 }
@@ -79,7 +79,7 @@ mod tests {
         assert_eq!(settings.of(&host("https://a.test/", "")), &route("tor"));
         assert_eq!(settings.of(&host("https://a.test/", "bank")), &route("direct"));
         assert_eq!(settings.of(&host("https://example.org/", "bank")), &route("block"));
-        assert_eq!(settings.of(&host("http://example.org/", "bank")), &route("direct"), "another site");
+        assert_eq!(settings.of(&host("http://example.org/", "bank")), &route("block"), "its other scheme");
         settings.choose(Scope::Site(Site::of("https://example.org/").unwrap()), None);
         settings.choose(Scope::Workspace("bank".to_owned()), None);
         settings.choose(Scope::Everywhere, None);

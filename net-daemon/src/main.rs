@@ -9,6 +9,7 @@ mod tor;
 mod tunnel;
 
 use std::os::fd::OwnedFd;
+use std::sync::{Arc, Weak};
 
 use anyhow::Context;
 use regen_proto::convert::{ForChild, FromChild};
@@ -21,7 +22,6 @@ use regen_proto::net::v1::tunnel_server::TunnelServer;
 use regen_proto::route::Route;
 use regen_runtime::Kernel;
 use tokio::net::UnixStream;
-use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::route::Ways;
@@ -29,12 +29,13 @@ use crate::shields::{Asking, ForPages, LARGEST, Shields};
 use crate::tor::Tor;
 use crate::tunnel::{TunnelGrant, Tunnels};
 
-/// A granted connection that is being served, so that it can be revoked.
+/// A granted connection, so that it can be revoked.
 #[derive(Debug)]
 struct Served {
     grant: u64,
-    task: AbortHandle,
     revoked: CancellationToken,
+    /// The connection has the other end of this.
+    open: Weak<()>,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -53,14 +54,11 @@ async fn run() -> anyhow::Result<()> {
         match message {
             ForChild::Heartbeat(beat) => kernel.send(FromChild::Heartbeat(beat)).await?,
             ForChild::Grant(grant) => {
-                served.retain(|one| !one.task.is_finished());
+                served.retain(|one| one.open.strong_count() > 0);
                 served.push(serve(grant, descriptors, shields.clone(), tor.clone())?);
             }
             ForChild::Revoke(revoke) => {
-                for one in served.extract_if(.., |one| one.grant == revoke.grant) {
-                    one.revoked.cancel();
-                    one.task.abort();
-                }
+                served.extract_if(.., |one| one.grant == revoke.grant).for_each(|one| one.revoked.cancel());
             }
             ForChild::Configure(configure) => shields.set(&configure.shields.unwrap_or_default()),
             ForChild::Shutdown(_) => return Ok(()),
@@ -87,12 +85,13 @@ fn serve(grant: Grant, descriptors: Vec<OwnedFd>, shields: Shields, tor: Tor) ->
     socket.set_nonblocking(true)?;
     let stream = UnixStream::from_std(socket)?;
     let route = if is_admin { Route::default() } else { grant.route.parse()? };
-    let revoked = CancellationToken::new();
+    let (revoked, open) = (CancellationToken::new(), Arc::new(()));
+    let served = Served { grant: grant.grant, revoked: revoked.clone(), open: Arc::downgrade(&open) };
     let ways = Ways { route, partition: grant.partition, tor: tor.clone() };
-    let tunnel = TunnelGrant { host: grant.host, ways, asking: Asking::of(grant.site), revoked: revoked.clone() };
+    let tunnel = TunnelGrant { host: grant.host, ways, asking: Asking::of(grant.site), revoked, _open: open };
     let granted = GrantedStream::new(stream, tunnel);
-    // The task ends when the other end is closed; a fault of one host's connection is that host's alone.
-    let task = tokio::spawn(async move {
+    // A fault of one host's connection is that host's alone.
+    tokio::spawn(async move {
         let incoming = tokio_stream::once(Ok::<_, std::io::Error>(granted));
         let server = if is_admin {
             grpc::server()
@@ -108,5 +107,5 @@ fn serve(grant: Grant, descriptors: Vec<OwnedFd>, shields: Shields, tor: Tor) ->
             tracing::warn!("a granted connection: {error}");
         }
     });
-    Ok(Served { grant: grant.grant, task: task.abort_handle(), revoked })
+    Ok(served)
 }

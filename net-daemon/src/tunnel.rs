@@ -1,5 +1,7 @@
 //! Tunnels: bytes between a tab-host and a host on the network. Back-pressure is HTTP/2's, in both directions.
 
+use std::sync::Arc;
+
 use bytes::{Bytes, BytesMut};
 use regen_proto::net::v1::tunnel_server::Tunnel;
 use regen_proto::net::v1::{Failed, FailureKind, FromNetwork, Open, Opened, ToNetwork, from_network, to_network};
@@ -28,6 +30,8 @@ pub(crate) struct TunnelGrant {
     pub(crate) asking: Asking,
     /// It was taken back: nothing that it allowed goes on.
     pub(crate) revoked: CancellationToken,
+    /// Somebody has it as long as the connection is open.
+    pub(crate) _open: Arc<()>,
 }
 
 /// The service; all other state is in the tunnels themselves.

@@ -49,6 +49,12 @@ const BLOCK: &str = "block";
 const ARROW: &str = " → ";
 
 impl Route {
+    /// Lets nothing out.
+    #[must_use]
+    pub fn block() -> Self {
+        Self(Vec::new())
+    }
+
     /// The ways, in their order.
     pub fn ways(&self) -> impl Iterator<Item = Way> {
         self.0.iter().copied()

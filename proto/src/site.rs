@@ -82,6 +82,12 @@ impl Site {
         &self.0
     }
 
+    /// Its host, without the scheme.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        self.0.split_once("://").map_or(&self.0, |(_, host)| host)
+    }
+
     /// A folder name that no other site shares.
     #[must_use]
     pub fn folder(&self) -> String {

@@ -170,7 +170,7 @@ fn cut_off(stream: &TcpStream) {
 }
 
 async fn open(mut granted: watch::Receiver<Granted>, host: &str, port: u16) -> Opened {
-    let deadline = tokio::time::Instant::now() + PATIENCE;
+    let mut deadline = None;
     let no_network = || Refused {
         reply: ReplyError::NetworkUnreachable,
         why: "Regen's network process is not there at the moment".to_owned(),
@@ -186,6 +186,7 @@ async fn open(mut granted: watch::Receiver<Granted>, host: &str, port: u16) -> O
         };
         tracing::debug!("tunnel: {gone}");
         // The net-daemon died: a new grant is on its way.
+        let deadline = *deadline.get_or_insert_with(|| tokio::time::Instant::now() + PATIENCE);
         match tokio::time::timeout_at(deadline, granted.changed()).await {
             Ok(Ok(())) => {}
             _ => return Err(no_network()),
@@ -263,6 +264,8 @@ async fn send_down(mut down: Streaming<FromNetwork>, mut write: OwnedWriteHalf) 
             // It was cut off: what arrived must not pass for all there is.
             Ok(Some(_)) | Err(_) => {
                 cut_off(write.as_ref());
+                // Dropped, it would say that all has been said.
+                write.forget();
                 return;
             }
         }

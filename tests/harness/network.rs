@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use nix::sys::socket::{AddressFamily, SockFlag, SockProtocol, SockType, socket};
+use nix::sys::socket::{AddressFamily, SockFlag, SockProtocol, SockType, setsockopt, socket, sockopt};
 use regen_sandbox::policy::Namespace;
 
 /// Where a packet went.
@@ -30,6 +30,10 @@ pub fn own_network() -> Packets {
     // Without the link's own header.
     let listener = socket(AddressFamily::Packet, SockType::Datagram, SockFlag::SOCK_CLOEXEC, SockProtocol::EthAll)
         .expect("a packet socket: run as root");
+    // None may be missed.
+    setsockopt(&listener, sockopt::RcvBufForce, &(256 << 20)).expect("room for packets: run as root");
+    // What is for elsewhere is at least seen.
+    ip(&["route", "add", "default", "dev", "lo"]);
     let seen = Packets(Arc::default());
     let packets = seen.clone();
     std::thread::spawn(move || {

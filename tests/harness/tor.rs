@@ -15,6 +15,8 @@ use crate::{network, process, within};
 
 /// A consensus takes about a quarter of this.
 const AGREEMENT: Duration = Duration::from_secs(60);
+/// Whom exits ask for names. Nobody is there.
+pub const RESOLVER: Ipv4Addr = Ipv4Addr::new(10, 53, 0, 1);
 const OR_PORT: u16 = 5001;
 const DIR_PORT: u16 = 7001;
 
@@ -52,7 +54,7 @@ impl TorNetwork {
                 Relay { folder, address, process: None }
             })
             .collect();
-        fs::write(folder.path().join("resolv.conf"), "nameserver 127.0.0.1\n").expect("a file");
+        fs::write(folder.path().join("resolv.conf"), format!("nameserver {RESOLVER}\n")).expect("a file");
         let identities: Vec<Identity> = relays.iter().map(Relay::make).collect();
         let authorities: String = relays
             .iter()
@@ -96,6 +98,14 @@ impl TorNetwork {
     #[must_use]
     pub fn is_exit(&self, address: IpAddr) -> bool {
         self.relays.iter().any(|relay| relay.address == address)
+    }
+
+    /// Every relay falls silent, or goes on.
+    pub fn pause(&self, silent: bool) {
+        for process in self.relays.iter().filter_map(|relay| relay.process.as_ref()) {
+            let pid = i32::try_from(process.id()).expect("a process id");
+            process::signal(pid, if silent { Signal::STOP } else { Signal::CONT });
+        }
     }
 
     /// Kills every relay.

@@ -140,7 +140,7 @@ fn a_busy_browser_that_is_killed_anywhere_opens_its_store_every_time() {
         let (begun, enough) = (AtomicU64::new(0), random.u64(1..=BUSY));
         std::thread::scope(|scope| {
             scope.spawn(|| {
-                within(DEADLINE, || (begun.load(Ordering::SeqCst) >= enough).then_some(()));
+                within(DEADLINE * 6, || (begun.load(Ordering::SeqCst) >= enough).then_some(()));
                 signal(broker, Signal::KILL);
             });
             while do_something(&browser, &site, &mut kept, &mut random).is_some() {

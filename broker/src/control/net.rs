@@ -30,10 +30,16 @@ impl Control {
         };
         if !route.is_empty() {
             let route = match route.as_str() {
+                DEFAULT if scope == Scope::Everywhere => {
+                    let what = "“default” gives back the route of a --site or a --workspace; for everything else say the route";
+                    return Err(Status::invalid_argument(what));
+                }
                 DEFAULT => None,
                 words => Some(words.parse::<Route>().map_err(|error| Status::invalid_argument(error.to_string()))?),
             };
             self.kernel.call(|answer| Command::ChooseRoute { scope, route, answer }).await.map_err(status)?;
+            // Whoever hears that it is chosen may rely on it after a crash.
+            self.flush().await?;
         }
         let (routes, tor) = self.kernel.call(|answer| Command::Routes { answer }).await.map_err(status)?;
         let words = |(key, route): (String, Route)| (key, route.to_string());

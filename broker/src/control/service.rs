@@ -49,6 +49,11 @@ impl Control {
             // A page that hangs or dies has been saved as it was before.
             let _ = tokio::time::timeout(SETTLED, page).await;
         }
+        self.flush().await
+    }
+
+    /// The store has on disk what the kernel knows.
+    pub(super) async fn flush(&self) -> Result<(), Status> {
         let store = self.kernel.call(|answer| Command::SaveChanged { answer }).await.map_err(status)?;
         let flushed = tokio::task::spawn_blocking(move || store.flush(false)).await;
         flushed.map_err(|error| Status::internal(error.to_string()))?.map_err(Status::resource_exhausted)

@@ -317,6 +317,9 @@ impl Kernel {
         if child.role == Role::TabHost {
             self.host_gone(id);
         }
+        if child.role == Role::NetDaemon {
+            self.net_gone();
+        }
         self.died(&key, &reason);
         self.changed.send_modify(|generation| *generation += 1);
     }

@@ -18,7 +18,7 @@ use crate::session::Phase;
 
 /// The largest answer: a full log, in bytes.
 const LARGEST: usize = 16 << 20;
-/// How Tor is is told no more often, however often it changes.
+/// How Tor is is listened to no more often, whatever is said.
 const PACE: Duration = Duration::from_millis(100);
 /// The longest message about it that is kept.
 const MAX_MESSAGE: usize = 500;
@@ -56,6 +56,11 @@ impl Kernel {
         self.net_admin = Some(NetAdmin { shields, tor });
         // What was chosen since it said Hello.
         self.tell_shields(net);
+    }
+
+    /// It is gone, and its Tor with it.
+    pub(super) fn net_gone(&mut self) {
+        (self.net_admin, self.tor) = (None, TorStatus::default());
     }
 
     /// How Tor is, as its net-daemon says.

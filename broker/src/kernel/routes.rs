@@ -44,13 +44,17 @@ impl Kernel {
         self.audit.record("route", serde_json::json!({ "scope": scope.to_string(), "route": words }));
         self.choices.routes.choose(scope, route);
         self.store.put_routes(self.choices.routes.clone());
-        for host in self.ready_hosts() {
-            let Some(child) = self.children.get(&host) else { continue };
-            let (Some(key), Some(tunnel)) = (&child.host, child.tunnel.clone()) else { continue };
-            if *self.choices.routes.of(key) != tunnel.route {
-                // Its server first: from then on there is no way back, whatever the host does.
-                self.send(tunnel.net, ForChild::Revoke(Revoke { grant: tunnel.grant }), Vec::new());
-                self.send(host, ForChild::Revoke(Revoke { grant: tunnel.grant }), Vec::new());
+        // Those that are about to end, too.
+        let hosts: Vec<ChildId> = self.children.keys().copied().collect();
+        for host in hosts {
+            let Some(child) = self.children.get_mut(&host) else { continue };
+            let routes = &self.choices.routes;
+            let is_other = |tunnel: &mut Tunnel| child.host.as_ref().is_none_or(|key| *routes.of(key) != tunnel.route);
+            let Some(Tunnel { grant, net, .. }) = child.tunnel.take_if(is_other) else { continue };
+            // Its server first: from then on there is no way back, whatever the host does.
+            self.send(net, ForChild::Revoke(Revoke { grant }), Vec::new());
+            self.send(host, ForChild::Revoke(Revoke { grant }), Vec::new());
+            if self.is_ready(host) {
                 self.grant_tunnel(host);
             }
         }
@@ -63,7 +67,7 @@ impl Kernel {
     /// That Tor was needed and does not work, in words.
     pub(super) fn tor_trouble(&self) -> Option<String> {
         let is_failing = self.tor.state() == TorState::Failing;
-        is_failing.then(|| format!("Tor does not get through: {}", self.tor.message))
+        is_failing.then(|| self.tor.message.clone())
     }
 
     /// Why a tab is as it is; of a page that loads, what it waits for.

@@ -22,6 +22,8 @@ pub use saved::{Cookies, Saved, SavedOrder, Settings};
 use saved::{epoch_of, group_of, read_session};
 use secrets::Vault;
 
+use regen_proto::route::Route;
+
 use crate::audit::Head;
 use crate::routes::RouteSettings;
 use crate::session::SavedTab;
@@ -41,6 +43,8 @@ const SHIELDS: &str = "shields";
 const ROUTES: &str = "routes";
 /// Where the first version had what belongs to no session.
 const COMMON_V1: &str = "__sled__default";
+/// What is said of routes that let nothing out, where a store was damaged.
+const BLOCKED: &str = " Nothing leaves this machine: `regen route set direct`, or another route, changes that.";
 /// How long the store's thread sleeps when there is nothing to save.
 const IDLE: Duration = Duration::from_secs(3600);
 /// How often a store that failed is tried again.
@@ -131,8 +135,9 @@ pub fn open(profile: &Path, vault: Vault) -> Result<Opened, StoreError> {
             let lost = damage.lost.join("; ");
             let fresh = retried(profile, &vault)?;
             let warning = format!(
-                "A part of the saved sessions could not be read ({lost}). All of them are kept in {} as they were.",
-                aside.display()
+                "A part of what was saved could not be read ({lost}). All of it is kept in {} as it was.{}",
+                aside.display(),
+                if choices.routes.everywhere == Route::block() { BLOCKED } else { "" }
             );
             (Contents { previous, choices, ..fresh }, Some(warning))
         }
@@ -162,7 +167,12 @@ pub fn open(profile: &Path, vault: Vault) -> Result<Opened, StoreError> {
         .name("store".into())
         .spawn(move || worker.serve(copies, &queue))
         .map_err(|error| StoreError::Panic(error.to_string()))?;
-    Ok(Opened { store: Store { jobs, health }, previous, choices, warning: trouble })
+    let store = Store { jobs, health };
+    if trouble.is_some() {
+        // A store that took another's place has none of them.
+        store.put_choices(&choices);
+    }
+    Ok(Opened { store, previous, choices, warning: trouble })
 }
 
 fn sled_path(profile: &Path) -> PathBuf {
@@ -187,12 +197,16 @@ fn try_open(profile: &Path, vault: &Vault) -> Result<Contents, StoreError> {
         let common = copies.find(COMMON)?;
         let settings = common.get::<Settings>(SETTINGS, &mut damage);
         let shields = common.get::<ShieldsSettings>(SHIELDS, &mut damage);
+        let lost_before = damage.lost.len();
         let routes = common.get::<RouteSettings>(ROUTES, &mut damage);
+        // Which way connections were to take is not known: none, until the user says it again.
+        let nothing = || RouteSettings { everywhere: Route::block(), ..RouteSettings::default() };
+        let unknown = (damage.lost.len() > lost_before).then(nothing);
         let head = head_in(&copies)?;
         let choices = Choices {
             settings: known(&mut copies, settings).unwrap_or_default(),
             shields: known(&mut copies, shields).unwrap_or_default(),
-            routes: known(&mut copies, routes).unwrap_or_default(),
+            routes: known(&mut copies, routes).or(unknown).unwrap_or_default(),
         };
         known(&mut copies, head);
         let epoch = previous.iter().map(|saved| saved.epoch).max().unwrap_or(0) + 1;

@@ -123,6 +123,30 @@ fn a_sled_that_cannot_be_opened_is_moved_aside_and_its_session_comes_back() {
     assert_eq!(again.previous[0].tabs.len(), 3);
 }
 
+/// They may have kept connections from going out directly.
+#[test]
+fn routes_that_cannot_be_read_let_nothing_out() {
+    let profile = tempfile::tempdir().unwrap();
+    let first = opened(profile.path());
+    assert_eq!(first.choices.routes, RouteSettings::default(), "the control: routes that were never chosen");
+    let mut routes = RouteSettings::default();
+    routes.choose(Scope::Everywhere, Some("tor".parse().unwrap()));
+    first.store.put_routes(routes);
+    first.store.flush(false).unwrap();
+    drop(first);
+    let database = database(profile.path());
+    database.open_tree(COMMON).unwrap().insert(ROUTES, b"nonsense").unwrap();
+    database.flush().unwrap();
+    drop(database);
+    std::fs::write(copies::files(profile.path()).join(COMMON).join(ROUTES), b"").unwrap();
+    for what in ["found", "remembered"] {
+        let again = opened(profile.path());
+        assert_eq!(again.choices.routes.everywhere.to_string(), "block", "{what}");
+        assert_eq!(again.warning.is_some_and(|text| text.contains("Nothing leaves")), what == "found");
+        again.store.flush(false).unwrap();
+    }
+}
+
 #[test]
 fn what_is_damaged_in_both_places_is_kept_aside_and_the_rest_comes_back() {
     let profile = tempfile::tempdir().unwrap();

@@ -14,18 +14,15 @@ const RESOLVE: Duration = Duration::from_secs(20);
 const CONNECT: Duration = Duration::from_secs(30);
 
 pub(super) async fn connect(host: &str, port: u16) -> Result<TcpStream, WayError> {
-    if is_onion(host) {
-        let message =
-            format!("{host} is an onion service, which only Tor reaches: `regen route set tor` takes you there");
-        return Err(WayError::Down(RouteError { kind: FailureKind::Route, message }));
-    }
-    over_tcp(host, port).await.map_err(WayError::Target)
-}
-
-/// The name says who its visitor is: no name server may see it.
-fn is_onion(host: &str) -> bool {
-    let last = host.trim_end_matches('.').rsplit('.').next();
-    last.is_some_and(|label| label.eq_ignore_ascii_case("onion"))
+    over_tcp(host, port).await.map_err(|error| match error.kind {
+        // Somebody was there.
+        FailureKind::Refused | FailureKind::Policy | FailureKind::Other => WayError::Target(error),
+        FailureKind::Name
+        | FailureKind::Unreachable
+        | FailureKind::Timeout
+        | FailureKind::Route
+        | FailureKind::Unspecified => WayError::Down(error),
+    })
 }
 
 async fn over_tcp(host: &str, port: u16) -> Result<TcpStream, RouteError> {
@@ -74,15 +71,4 @@ fn refused(host: &str, address: SocketAddr, error: &io::Error) -> RouteError {
         _ => (FailureKind::Other, format!("{host} ({address}): {error}")),
     };
     RouteError { kind, message }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_names_of_onion_services_are_known() {
-        assert!(["a.onion", "x.y.ONION", "a.onion."].into_iter().all(is_onion));
-        assert!(!["onion.test", "a.onions", ""].into_iter().any(is_onion));
-    }
 }

@@ -52,16 +52,28 @@ pub(crate) struct Ways {
 impl Ways {
     /// Over the first way that works.
     pub(crate) async fn connect(&self, host: &str, port: u16) -> Result<Connection, RouteError> {
-        let blocked = "this route lets nothing out: `regen route show` says which it is".to_owned();
-        let mut last = RouteError { kind: FailureKind::Route, message: blocked };
+        let mut last = None;
         for way in self.route.ways() {
+            // The name says who its visitor is: no name server may see it.
+            if way == Way::Direct && is_onion(host) {
+                continue;
+            }
             match self.try_way(way, host, port).await {
                 Ok(connection) => return Ok(connection),
                 Err(WayError::Target(error)) => return Err(error),
-                Err(WayError::Down(error)) => last = error,
+                Err(WayError::Down(error)) => last = Some(error),
             }
         }
-        Err(last)
+        Err(last.unwrap_or_else(|| self.lets_nothing_out(host)))
+    }
+
+    fn lets_nothing_out(&self, host: &str) -> RouteError {
+        let message = if is_onion(host) && self.route.ways().next().is_some() {
+            format!("{host} is an onion service, which only Tor reaches: `regen route set tor` takes you there")
+        } else {
+            "this route lets nothing out: `regen route show` says which it is".to_owned()
+        };
+        RouteError { kind: FailureKind::Route, message }
     }
 
     async fn try_way(&self, way: Way, host: &str, port: u16) -> Result<Connection, WayError> {
@@ -75,5 +87,21 @@ impl Ways {
                 Ok(Connection { stream: Box::new(stream), over, _open: Some(open) })
             }
         }
+    }
+}
+
+fn is_onion(host: &str) -> bool {
+    let last = host.trim_end_matches('.').rsplit('.').next();
+    last.is_some_and(|label| label.eq_ignore_ascii_case("onion"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_names_of_onion_services_are_known() {
+        assert!(["a.onion", "x.y.ONION", "a.onion."].into_iter().all(is_onion));
+        assert!(!["onion.test", "a.onions", ""].into_iter().any(is_onion));
     }
 }

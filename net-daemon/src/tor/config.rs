@@ -16,7 +16,11 @@ const GIVES_UP: Duration = Duration::from_secs(30);
 pub(super) fn with(changes: &str) -> anyhow::Result<TorClientConfig> {
     let changes: toml::Table = toml::from_str(changes).context("its configuration")?;
     let has_timeout = changes.get("circuit_timing").is_some_and(|timing| timing.get("request_timeout").is_some());
-    let mut config: TorClientConfigBuilder = changes.try_into().context("its configuration")?;
+    let mut unknown = Vec::new();
+    let mut config: TorClientConfigBuilder =
+        serde_ignored::deserialize(changes, |path| unknown.push(path.to_string())).context("its configuration")?;
+    // A word that was misspelt is a wish that would not hold.
+    anyhow::ensure!(unknown.is_empty(), "its configuration has nothing called {}", unknown.join(", "));
     let folder = |name: &str| CfgPath::new_literal(Path::new(FOLDER).join(name));
     config.storage().state_dir(folder("tor-state")).cache_dir(folder("tor-cache"));
     // The folder is this sandbox's alone; who owns it on the outside cannot be seen from here.
@@ -40,6 +44,7 @@ mod tests {
         let wrong = |text: &str| format!("{:#}", with(text).unwrap_err());
         assert!(wrong("[circuit_timing]\nrequest_timeout = 'soon'").contains("circuit_timing"));
         assert!(wrong("[circuit").contains("line 1"));
+        assert!(wrong("[bridge]\nenabled = true").contains("bridge"));
         assert!(wrong("[bridges]\nbridges = ['nonsense']").contains("nonsense"));
     }
 }

@@ -1,10 +1,11 @@
 //! Whether Tor works: how far it is on its way, and what became of the last request that it took.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use arti_client::{ErrorKind, HasKind, TorClient};
 use regen_proto::net::v1::{TorState, TorStatus};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::{sleep, timeout};
 use tokio_stream::StreamExt;
 use tor_rtcompat::PreferredRuntime;
@@ -28,7 +29,7 @@ pub(super) fn works(status: &watch::Sender<TorStatus>) {
 pub(super) fn fails(status: &watch::Sender<TorStatus>, why: &str) {
     status.send_modify(|status| {
         status.set_state(TorState::Failing);
-        status.message = why.to_owned();
+        why.clone_into(&mut status.message);
     });
 }
 
@@ -55,33 +56,40 @@ fn percent(fraction: f32) -> u32 {
     (fraction.clamp(0.0, 1.0) * 99.0) as u32
 }
 
-/// While it does not work, whether it works again is found out without a page.
-pub(super) async fn keep_looking(client: Client, status: watch::Sender<TorStatus>) {
+/// While it does not work, and where that is in doubt, whether it works is found out without a page.
+pub(super) async fn keep_looking(client: Client, status: watch::Sender<TorStatus>, doubt: Arc<Notify>) {
     let mut news = status.subscribe();
     loop {
-        if news.wait_for(|status| status.state() == TorState::Failing).await.is_err() {
-            return;
+        tokio::select! {
+            failing = news.wait_for(|status| status.state() == TorState::Failing) => if failing.is_err() { return },
+            () = doubt.notified() => {}
         }
         if answers(&client.isolated_client()).await {
             works(&status);
         } else {
+            fails(&status, "Tor does not get through: its exits do not answer");
             sleep(AGAIN).await;
         }
     }
 }
 
+/// Only an exit can have said this.
+pub(super) fn an_exit_said(kind: ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::RemoteHostNotFound
+            | ErrorKind::RemoteHostResolutionFailed
+            | ErrorKind::RemoteConnectionRefused
+            | ErrorKind::RemoteNetworkFailed
+            | ErrorKind::RemoteStreamReset
+            | ErrorKind::ExitPolicyRejected
+    )
+}
+
 async fn answers(client: &TorClient<PreferredRuntime>) -> bool {
     match timeout(CONNECTS, client.connect(NOBODY)).await {
         Ok(Ok(_)) => true,
-        // Only an exit can have said these.
-        Ok(Err(error)) => matches!(
-            error.kind(),
-            ErrorKind::RemoteHostNotFound
-                | ErrorKind::RemoteHostResolutionFailed
-                | ErrorKind::RemoteConnectionRefused
-                | ErrorKind::RemoteNetworkFailed
-                | ErrorKind::ExitPolicyRejected
-        ),
+        Ok(Err(error)) => an_exit_said(error.kind()),
         Err(_) => false,
     }
 }

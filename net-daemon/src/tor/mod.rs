@@ -13,7 +13,7 @@ use std::time::Duration;
 use arti_client::{DataStream, ErrorKind, HasKind, IsolationToken, StreamPrefs, TorClient};
 use regen_proto::net::v1::{FailureKind, TorState, TorStatus};
 use tokio::runtime::Runtime;
-use tokio::sync::{OnceCell, watch};
+use tokio::sync::{Notify, OnceCell, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tor_error::ErrorReport;
@@ -44,6 +44,8 @@ struct Shared {
     running: OnceCell<Running>,
     identity: Mutex<Identity>,
     status: watch::Sender<TorStatus>,
+    /// A request was not answered, and nobody knows whether that is Tor's fault.
+    doubt: Arc<Notify>,
 }
 
 struct Running {
@@ -99,6 +101,7 @@ impl Tor {
                 running: OnceCell::new(),
                 identity: Mutex::default(),
                 status: watch::Sender::new(status),
+                doubt: Arc::default(),
             }),
         }
     }
@@ -120,7 +123,6 @@ impl Tor {
             opened = self.open(&client, circuit, host, port) => opened,
             () = over.cancelled() => Err(WayError::Target(given_up())),
         };
-        self.note(&opened);
         drop(waits);
         let open = || Counted::new(&self.shared.status, |status| &mut status.open);
         opened.map(|stream| (stream, over, open()))
@@ -142,7 +144,10 @@ impl Tor {
         prefs.set_isolation(circuit);
         prefs.connect_to_onion_services(arti_client::config::BoolOrAuto::Explicit(true));
         match timeout(CONNECTS, client.connect_with_prefs((host, port), &prefs)).await {
-            Ok(Ok(stream)) => Ok(stream),
+            Ok(Ok(stream)) => {
+                health::works(&self.shared.status);
+                Ok(stream)
+            }
             Ok(Err(error)) => Err(self.failed(host, &error)),
             Err(_) => Err(self.down(&format!("no answer within {} s", CONNECTS.as_secs()))),
         }
@@ -151,6 +156,11 @@ impl Tor {
     /// What came of a connection, for the person who asked for it.
     #[expect(clippy::wildcard_enum_match_arm, reason = "arti's kinds are many: what is not the other end's is Tor's")]
     fn failed(&self, host: &str, error: &arti_client::Error) -> WayError {
+        if health::an_exit_said(error.kind()) {
+            health::works(&self.shared.status);
+        } else {
+            self.shared.doubt.notify_one();
+        }
         let target = |kind, message: String| WayError::Target(RouteError { kind, message });
         match error.kind() {
             ErrorKind::RemoteHostNotFound | ErrorKind::RemoteHostResolutionFailed => {
@@ -162,7 +172,7 @@ impl Tor {
             ErrorKind::RemoteNetworkFailed | ErrorKind::RemoteNetworkTimeout | ErrorKind::RemoteStreamReset => {
                 target(FailureKind::Unreachable, format!("{host} did not answer Tor's exit"))
             }
-            ErrorKind::ExitPolicyRejected => {
+            ErrorKind::ExitPolicyRejected | ErrorKind::NoPath | ErrorKind::NoExit => {
                 target(FailureKind::Policy, format!("no exit of Tor's connects to {host} on this port"))
             }
             ErrorKind::InvalidStreamTarget | ErrorKind::ForbiddenStreamTarget => {
@@ -183,12 +193,11 @@ impl Tor {
     }
 
     fn down(&self, why: &str) -> WayError {
-        let status = self.shared.status.borrow();
-        let percent = if status.percent < 100 { format!(" at {} %", status.percent) } else { String::new() };
-        WayError::Down(RouteError {
-            kind: FailureKind::Route,
-            message: format!("Tor does not get through{percent}: {why}"),
-        })
+        let percent = self.shared.status.borrow().percent;
+        let percent = if percent < 100 { format!(" at {percent} %") } else { String::new() };
+        let message = format!("Tor does not get through{percent}: {why}");
+        health::fails(&self.shared.status, &message);
+        WayError::Down(RouteError { kind: FailureKind::Route, message })
     }
 
     async fn client(&self) -> Result<Client, WayError> {
@@ -199,7 +208,8 @@ impl Tor {
             self.shared.status.send_modify(|status| status.set_state(TorState::Starting));
             let (client, status) = (&running.client, &self.shared.status);
             running.runtime.spawn(health::tell_progress(Arc::clone(client), status.clone()));
-            running.runtime.spawn(health::keep_looking(Arc::clone(client), status.clone()));
+            let doubt = Arc::clone(&self.shared.doubt);
+            running.runtime.spawn(health::keep_looking(Arc::clone(client), status.clone(), doubt));
             anyhow::Ok(running)
         });
         match running.await {
@@ -209,16 +219,6 @@ impl Tor {
                 health::fails(&self.shared.status, &message);
                 Err(WayError::Down(RouteError { kind: FailureKind::Route, message }))
             }
-        }
-    }
-
-    /// What a request said about Tor itself.
-    fn note(&self, opened: &Result<DataStream, WayError>) {
-        match opened {
-            Ok(_) => health::works(&self.shared.status),
-            Err(WayError::Target(error)) if error.kind != FailureKind::Policy => health::works(&self.shared.status),
-            Err(WayError::Target(_)) => {}
-            Err(WayError::Down(error)) => health::fails(&self.shared.status, &error.message),
         }
     }
 

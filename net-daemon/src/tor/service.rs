@@ -1,6 +1,7 @@
 //! Tor as the broker reaches it, for people.
 
 use std::pin::Pin;
+use std::time::Duration;
 
 use regen_proto::net::v1::tor_admin_server::TorAdmin;
 use regen_proto::net::v1::{NewIdentityReply, NewIdentityRequest, TorStatus, TorWatchRequest};
@@ -9,6 +10,9 @@ use tokio_stream::{Stream, StreamExt};
 use tonic::{Request, Response, Status};
 
 use super::Tor;
+
+/// How it is is told no more often, however often it changes.
+const PACE: Duration = Duration::from_millis(200);
 
 /// On the broker's own connection.
 #[derive(Debug, Clone)]
@@ -19,7 +23,8 @@ impl TorAdmin for Admin {
     type WatchStream = Pin<Box<dyn Stream<Item = Result<TorStatus, Status>> + Send>>;
 
     async fn watch(&self, _: Request<TorWatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
-        let news = WatchStream::new(self.0.shared.status.subscribe());
+        // Of what changes in between, the last is told.
+        let news = WatchStream::new(self.0.shared.status.subscribe()).throttle(PACE);
         Ok(Response::new(Box::pin(news.map(Ok))))
     }
 

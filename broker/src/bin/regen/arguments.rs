@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Parser, Subcommand};
 use regen_broker::options::BrowserOptions;
 
@@ -146,11 +147,11 @@ pub(crate) enum RouteCommand {
     Set {
         /// Its ways in the order in which they are tried: direct, tor, “tor → block”, block; or default
         route: String,
-        /// Only for this site (any of its addresses)
-        #[arg(long, conflicts_with = "workspace")]
+        /// Only for pages of this site (any of its addresses), and what they embed
+        #[arg(long, conflicts_with = "workspace", value_parser = NonEmptyStringValueParser::new())]
         site: Option<String>,
         /// Only for this workspace
-        #[arg(long)]
+        #[arg(long, value_parser = NonEmptyStringValueParser::new())]
         workspace: Option<String>,
     },
 }

@@ -1,12 +1,14 @@
 //! Tunnels: bytes between a tab-host and a host on the network. Back-pressure is HTTP/2's, in both directions.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use regen_proto::net::v1::tunnel_server::Tunnel;
 use regen_proto::net::v1::{Failed, FailureKind, FromNetwork, Open, Opened, ToNetwork, from_network, to_network};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
@@ -18,6 +20,8 @@ use crate::shields::{Asking, Shields};
 const CHUNK: usize = 64 * 1024;
 /// Chunks that may wait for a slow page, per tunnel.
 const WAITING: usize = 4;
+/// A way may be asked whether it still works when an answer takes so long.
+const SILENCE: Duration = Duration::from_secs(10);
 /// Longest host name in DNS.
 const MAX_HOST: usize = 255;
 
@@ -74,8 +78,8 @@ fn message(body: from_network::Body) -> Result<FromNetwork, Status> {
 
 async fn serve(grant: &TunnelGrant, shields: &Shields, mut up: Streaming<ToNetwork>, down: &Down) {
     match open(grant, shields, &mut up).await {
-        Ok(Connection { stream, over, .. }) => tokio::select! {
-            () = relay(stream, up, down) => {}
+        Ok(Connection { stream, over, doubt, .. }) => tokio::select! {
+            () = relay(stream, doubt, up, down) => {}
             () = over.cancelled() => {
                 let _ = down.send(Err(Status::aborted("the identity was given up"))).await;
             }
@@ -105,23 +109,40 @@ async fn open(grant: &TunnelGrant, shields: &Shields, up: &mut Streaming<ToNetwo
     grant.ways.connect(&host, port).await
 }
 
-async fn relay(connection: Box<dyn Stream>, up: Streaming<ToNetwork>, down: &Down) {
+async fn relay(connection: Box<dyn Stream>, doubt: Option<Arc<Notify>>, up: Streaming<ToNetwork>, down: &Down) {
     if down.send(message(from_network::Body::Opened(Opened {}))).await.is_err() {
         return;
     }
     let (read, write) = tokio::io::split(connection);
-    let upward = send_up(up, write);
-    tokio::pin!(upward);
-    let downward = send_down(read, down);
-    tokio::pin!(downward);
+    let unanswered = AtomicBool::new(false);
+    let upward = send_up(up, write, &unanswered);
+    let downward = send_down(read, down, &unanswered);
     // What the page has still to say is of no use to an end that has said all it wanted.
+    let both = async {
+        tokio::pin!(upward, downward);
+        tokio::select! {
+            () = &mut downward => {}
+            () = &mut upward => downward.await,
+        }
+    };
     tokio::select! {
-        () = &mut downward => {}
-        () = &mut upward => downward.await,
+        () = both => {}
+        () = doubts(doubt.as_deref(), &unanswered) => {}
     }
 }
 
-async fn send_down(mut read: ReadHalf<Box<dyn Stream>>, down: &Down) {
+/// Says again and again that what was sent has no answer. Never ends.
+async fn doubts(doubt: Option<&Notify>, unanswered: &AtomicBool) {
+    let Some(doubt) = doubt else { return std::future::pending().await };
+    loop {
+        tokio::time::sleep(SILENCE).await;
+        if unanswered.load(Ordering::Relaxed) {
+            doubt.notify_one();
+        }
+    }
+}
+
+async fn send_down(mut read: ReadHalf<Box<dyn Stream>>, down: &Down, unanswered: &AtomicBool) {
     let mut buffer = BytesMut::with_capacity(CHUNK);
     loop {
         buffer.reserve(CHUNK);
@@ -132,6 +153,7 @@ async fn send_down(mut read: ReadHalf<Box<dyn Stream>>, down: &Down) {
         match got {
             Ok(0) => return,
             Ok(_) => {
+                unanswered.store(false, Ordering::Relaxed);
                 let chunk: Bytes = buffer.split().freeze();
                 if down.send(message(from_network::Body::Data(chunk))).await.is_err() {
                     return;
@@ -145,12 +167,13 @@ async fn send_down(mut read: ReadHalf<Box<dyn Stream>>, down: &Down) {
     }
 }
 
-async fn send_up(mut up: Streaming<ToNetwork>, mut write: WriteHalf<Box<dyn Stream>>) {
+async fn send_up(mut up: Streaming<ToNetwork>, mut write: WriteHalf<Box<dyn Stream>>, unanswered: &AtomicBool) {
     while let Ok(Some(ToNetwork { body: Some(to_network::Body::Data(chunk)) })) = up.message().await {
         // A way that collects bytes into larger pieces must send these now.
         if write.write_all(&chunk).await.is_err() || write.flush().await.is_err() {
             return;
         }
+        unanswered.store(true, Ordering::Relaxed);
     }
     // The page has said all it wanted; the other end may still answer.
     let _ = write.shutdown().await;

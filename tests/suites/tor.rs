@@ -236,8 +236,10 @@ fn relays_that_fall_silent_are_an_outage_too() {
     let tab = browser.open(&site.url(1, "/"));
     scene.tor_is("ready");
     tor.pause(true);
+    // Over the connection that is still open: nobody has to connect.
     browser.regen(&["tab", "goto", &tab.to_string(), &site.url(1, "/silent")]).unwrap();
     scene.tor_is("failing");
+    eventually("words", || browser.tab(tab)["reason"].as_str().unwrap().contains("Tor does not").then_some(()));
     // Whoever gives up an identity has not seen that it works.
     browser.regen(&["tor", "new-identity"]).unwrap();
     assert_eq!(browser.json(&["route", "show"])["tor"], "failing");

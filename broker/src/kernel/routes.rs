@@ -82,14 +82,15 @@ impl Kernel {
         if self.ready_child_of_role(Role::NetDaemon).is_none() {
             return Some("Regen's network process is not there at the moment: it comes back".to_owned());
         }
-        let wants_tor = self.choices.routes.of(host).ways().any(|way| way == Way::Tor) && self.tor.waiting > 0;
+        let takes_tor = self.choices.routes.of(host).ways().any(|way| way == Way::Tor);
+        let wants_tor = takes_tor && self.tor.waiting > 0;
         match self.tor.state() {
             TorState::Starting if wants_tor => {
                 let TorStatus { percent, message, .. } = &self.tor;
                 let why = if message.is_empty() { String::new() } else { format!(" ({message})") };
                 Some(format!("Tor is starting: {percent} %{why}"))
             }
-            TorState::Failing if wants_tor => self.tor_trouble(),
+            TorState::Failing if takes_tor => self.tor_trouble(),
             TorState::Ready if wants_tor => Some("Tor is making a connection".to_owned()),
             TorState::Unspecified | TorState::Off | TorState::Starting | TorState::Ready | TorState::Failing => None,
         }

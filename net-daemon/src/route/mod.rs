@@ -2,9 +2,12 @@
 
 mod direct;
 
+use std::sync::Arc;
+
 use regen_proto::net::v1::FailureKind;
 use regen_proto::route::{Route, Way};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::tor::{Counted, Tor};
@@ -36,6 +39,8 @@ pub(crate) struct Connection {
     pub(crate) stream: Box<dyn Stream>,
     /// It must end.
     pub(crate) over: CancellationToken,
+    /// Whom to tell that it has been silent for long.
+    pub(crate) doubt: Option<Arc<Notify>>,
     /// While this is kept, it counts as open.
     _open: Option<Counted>,
 }
@@ -80,11 +85,12 @@ impl Ways {
         match way {
             Way::Direct => {
                 let stream = Box::new(direct::connect(host, port).await?);
-                Ok(Connection { stream, over: CancellationToken::new(), _open: None })
+                Ok(Connection { stream, over: CancellationToken::new(), doubt: None, _open: None })
             }
             Way::Tor => {
                 let (stream, over, open) = self.tor.connect(&self.partition, host, port).await?;
-                Ok(Connection { stream: Box::new(stream), over, _open: Some(open) })
+                let doubt = Some(self.tor.doubt());
+                Ok(Connection { stream: Box::new(stream), over, doubt, _open: Some(open) })
             }
         }
     }

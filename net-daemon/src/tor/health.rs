@@ -14,6 +14,8 @@ use super::{CONNECTS, Client};
 
 /// How often Tor is tried while it does not work.
 const AGAIN: Duration = Duration::from_secs(5);
+/// And once it works, doubts wait so long: some answers just take their time.
+const SURE: Duration = Duration::from_secs(30);
 /// What is asked for then: a name that cannot exist, so that an exit's answer is all that comes of it.
 const NOBODY: (&str, u16) = ("regen-health.invalid", 443);
 
@@ -66,6 +68,7 @@ pub(super) async fn keep_looking(client: Client, status: watch::Sender<TorStatus
         }
         if answers(&client.isolated_client()).await {
             works(&status);
+            sleep(SURE).await;
         } else {
             fails(&status, "Tor does not get through: its exits do not answer");
             sleep(AGAIN).await;

@@ -128,6 +128,11 @@ impl Tor {
         opened.map(|stream| (stream, over, open()))
     }
 
+    /// Whom to tell that something is not answered.
+    pub(crate) fn doubt(&self) -> Arc<Notify> {
+        Arc::clone(&self.shared.doubt)
+    }
+
     async fn open(
         &self,
         client: &Client,

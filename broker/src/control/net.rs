@@ -15,8 +15,8 @@ use crate::routes::Scope;
 
 /// The net-daemon answers within this time, if at all; the first time it may be reading its lists.
 const ANSWERS: Duration = Duration::from_secs(5);
-/// How a site or a workspace is told to have no route of its own.
-const DEFAULT: &str = "default";
+/// How a site or a workspace is told to have nothing of its own.
+pub(super) const DEFAULT: &str = "default";
 
 impl Control {
     /// Changes a route where one is given; then how they are.

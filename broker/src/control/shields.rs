@@ -5,13 +5,10 @@ use regen_proto::net::v1::{CheckRequest, ShieldsLog, ShieldsLogRequest, ShieldsS
 use regen_proto::site::{Site, SiteError};
 use tonic::Status;
 
-use super::net::answered;
+use super::net::{DEFAULT, answered};
 use super::service::{Control, status};
 use crate::kernel::Command;
 use crate::shields::{Level, ShieldsSettings};
-
-/// How a site is told to have no level of its own.
-const DEFAULT: &str = "default";
 
 impl Control {
     /// Changes the level where one is given; then how things are.

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use regen_proto::site::Site;
 
 /// Dark or light.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -106,6 +107,9 @@ pub struct BrowserOptions {
     /// Trust the certificate authorities in this PEM file too (may be given more than once)
     #[arg(long, value_name = "FILE")]
     pub extra_ca: Vec<PathBuf>,
+    /// Let pages of this site reach this computer's own network though they come from outside (may be given more than once)
+    #[arg(long, value_name = "URL", value_parser = Site::of)]
+    pub reach_private: Vec<Site>,
     /// Change Tor's configuration as this file says, in arti's words (TOML): bridges, timeouts, another network [default: tor.toml in
     /// the profile]
     #[arg(long, value_name = "FILE")]
@@ -183,6 +187,9 @@ impl BrowserOptions {
         }
         for file in &self.extra_ca {
             arguments.extend(["--extra-ca".into(), file.into()]);
+        }
+        for site in &self.reach_private {
+            arguments.extend(["--reach-private".into(), site.as_str().into()]);
         }
         if let Some(file) = &self.tor_config {
             arguments.extend(["--tor-config".into(), file.into()]);

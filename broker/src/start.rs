@@ -87,6 +87,7 @@ async fn run(
         spare: browser.spare.is_wanted(),
         jitless: browser.jitless,
         tor_config,
+        reach_private: browser.reach_private.iter().map(|site| site.host().to_owned()).collect(),
         watched: browser.watch,
     };
     let watched = options.watched.as_ref().map(|role| {

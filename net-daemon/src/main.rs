@@ -24,7 +24,7 @@ use regen_runtime::Kernel;
 use tokio::net::UnixStream;
 use tokio_util::sync::CancellationToken;
 
-use crate::route::Ways;
+use crate::route::{Spaces, Ways};
 use crate::shields::{Asking, ForPages, LARGEST, Shields};
 use crate::tor::Tor;
 use crate::tunnel::{TunnelGrant, Tunnels};
@@ -38,6 +38,14 @@ struct Served {
     open: Weak<()>,
 }
 
+/// What all grants have in common.
+#[derive(Debug, Clone)]
+struct Shared {
+    shields: Shields,
+    tor: Tor,
+    spaces: Spaces,
+}
+
 fn main() -> anyhow::Result<()> {
     regen_runtime::begin();
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(run())
@@ -47,6 +55,8 @@ async fn run() -> anyhow::Result<()> {
     let (kernel, configure) = regen_runtime::adopt(Role::NetDaemon).await?;
     let shields = Shields::start(&configure.shields.unwrap_or_default())?;
     let tor = Tor::new(configure.tor_config);
+    let spaces = Spaces::new(configure.reach_private);
+    let shared = Shared { shields, tor, spaces };
     kernel.ready().await?;
     let mut served: Vec<Served> = Vec::new();
     loop {
@@ -55,12 +65,12 @@ async fn run() -> anyhow::Result<()> {
             ForChild::Heartbeat(beat) => kernel.send(FromChild::Heartbeat(beat)).await?,
             ForChild::Grant(grant) => {
                 served.retain(|one| one.open.strong_count() > 0);
-                served.push(serve(grant, descriptors, shields.clone(), tor.clone())?);
+                served.push(serve(grant, descriptors, shared.clone())?);
             }
             ForChild::Revoke(revoke) => {
                 served.extract_if(.., |one| one.grant == revoke.grant).for_each(|one| one.revoked.cancel());
             }
-            ForChild::Configure(configure) => shields.set(&configure.shields.unwrap_or_default()),
+            ForChild::Configure(configure) => shared.shields.set(&configure.shields.unwrap_or_default()),
             ForChild::Shutdown(_) => return Ok(()),
             ForChild::Hello(_)
             | ForChild::Command(_)
@@ -77,7 +87,8 @@ async fn refuse(kernel: &Kernel) -> ! {
     kernel.exit("the broker sent a message that is not for a net-daemon").await
 }
 
-fn serve(grant: Grant, descriptors: Vec<OwnedFd>, shields: Shields, tor: Tor) -> anyhow::Result<Served> {
+fn serve(grant: Grant, descriptors: Vec<OwnedFd>, shared: Shared) -> anyhow::Result<Served> {
+    let Shared { shields, tor, spaces } = shared;
     let is_admin = grant.service() == Service::NetAdmin;
     anyhow::ensure!(grant.serve && (is_admin || grant.service() == Service::Tunnel), "not what a net-daemon serves");
     let socket = descriptors.into_iter().next().context("a grant without its socket")?;
@@ -87,7 +98,7 @@ fn serve(grant: Grant, descriptors: Vec<OwnedFd>, shields: Shields, tor: Tor) ->
     let route = if is_admin { Route::default() } else { grant.route.parse()? };
     let (revoked, open) = (CancellationToken::new(), Arc::new(()));
     let served = Served { grant: grant.grant, revoked: revoked.clone(), open: Arc::downgrade(&open) };
-    let ways = Ways { route, partition: grant.partition, tor: tor.clone() };
+    let ways = Ways { route, partition: grant.partition, tor: tor.clone(), site: grant.site.clone(), spaces };
     let tunnel = TunnelGrant { host: grant.host, ways, asking: Asking::of(grant.site), revoked, _open: open };
     let granted = GrantedStream::new(stream, tunnel);
     // A fault of one host's connection is that host's alone.

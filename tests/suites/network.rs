@@ -10,6 +10,7 @@
 use std::net::TcpListener;
 
 use rcgen::CertificateParams;
+use regen_tests::network::own_network;
 use regen_tests::site::Answer;
 use regen_tests::tls::Authority;
 use regen_tests::{Browser, Site, eventually};
@@ -172,4 +173,29 @@ fn a_tab_host_has_no_other_way_out() {
         }
         (site.requests("/").len() > seen).then_some(())
     });
+}
+
+#[test]
+fn pages_from_outside_do_not_reach_this_computers_own_network() {
+    let _ = own_network();
+    let any = "Access-Control-Allow-Origin";
+    let inside = Site::serve(move |_| Some(Answer::typed("text/plain", b"x".to_vec()).with(any, "*")));
+    let page = format!(
+        "<title>t</title><p id=said>asks</p><script>
+            const say = text => document.getElementById('said').textContent = text;
+            fetch('{}').then(() => say('reached'), () => say('kept out'));
+        </script>",
+        inside.url(1, "/inside")
+    );
+    let outside = Site::serve_in([93, 184, 216], move |_| Some(Answer::page(&page)));
+    let browser = Browser::with_options(&["--headless", "--reach-private", &outside.url(2, "/")]);
+    let tab = browser.open(&outside.url(1, "/"));
+    browser.wait_for_text(tab, "kept out");
+    assert!(inside.requests("/inside").is_empty());
+    // The control, and the way out: a site that the user lets in.
+    let trusted = browser.open(&outside.url(2, "/"));
+    browser.wait_for_text(trusted, "reached");
+    assert_eq!(inside.requests("/inside").len(), 1);
+    // Where you go yourself is another matter.
+    browser.open(&inside.url(2, "/mine"));
 }

@@ -125,6 +125,8 @@ pub struct Options {
     pub spare: bool,
     /// Pages may not make machine code.
     pub jitless: bool,
+    /// Hosts of sites whose pages reach private addresses, wherever they come from.
+    pub reach_private: Vec<String>,
     /// The user's changes of Tor's configuration, TOML.
     pub tor_config: String,
     /// Nothing is refused of this role's processes, and everything is written down.

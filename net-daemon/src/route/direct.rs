@@ -8,13 +8,13 @@ use regen_proto::net::v1::FailureKind;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::{RouteError, WayError};
+use super::{RouteError, Spaces, WayError};
 
 const RESOLVE: Duration = Duration::from_secs(20);
 const CONNECT: Duration = Duration::from_secs(30);
 
-pub(super) async fn connect(host: &str, port: u16) -> Result<TcpStream, WayError> {
-    over_tcp(host, port).await.map_err(|error| match error.kind {
+pub(super) async fn connect(host: &str, port: u16, site: &str, spaces: &Spaces) -> Result<TcpStream, WayError> {
+    over_tcp(host, port, site, spaces).await.map_err(|error| match error.kind {
         // Somebody was there.
         FailureKind::Refused | FailureKind::Policy | FailureKind::Other => WayError::Target(error),
         FailureKind::Name
@@ -25,8 +25,8 @@ pub(super) async fn connect(host: &str, port: u16) -> Result<TcpStream, WayError
     })
 }
 
-async fn over_tcp(host: &str, port: u16) -> Result<TcpStream, RouteError> {
-    let addresses = resolve(host, port).await?;
+async fn over_tcp(host: &str, port: u16, site: &str, spaces: &Spaces) -> Result<TcpStream, RouteError> {
+    let addresses = spaces.reachable(site, host, resolve(host, port).await?)?;
     let mut last = RouteError { kind: FailureKind::Name, message: format!("“{host}” has no address") };
     for address in addresses {
         match timeout(CONNECT, TcpStream::connect(address)).await {

@@ -1,6 +1,7 @@
 //! Routes: how a connection leaves this machine. A grant names its ways; none that it does not name is ever taken.
 
 mod direct;
+mod space;
 
 use std::sync::Arc;
 
@@ -11,6 +12,8 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::tor::{Counted, Tor};
+
+pub(crate) use space::Spaces;
 
 /// Why a connection could not be opened, in the words of the error page.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +55,9 @@ pub(crate) struct Ways {
     /// What shares a circuit.
     pub(crate) partition: String,
     pub(crate) tor: Tor,
+    /// Of whose pages they are.
+    pub(crate) site: String,
+    pub(crate) spaces: Spaces,
 }
 
 impl Ways {
@@ -84,7 +90,7 @@ impl Ways {
     async fn try_way(&self, way: Way, host: &str, port: u16) -> Result<Connection, WayError> {
         match way {
             Way::Direct => {
-                let stream = Box::new(direct::connect(host, port).await?);
+                let stream = Box::new(direct::connect(host, port, &self.site, &self.spaces).await?);
                 Ok(Connection { stream, over: CancellationToken::new(), doubt: None, _open: None })
             }
             Way::Tor => {

@@ -364,7 +364,10 @@ impl Store {
     pub fn put_choices(&self, choices: &Choices) {
         self.put_settings(choices.settings);
         self.put_shields(choices.shields.clone());
-        self.put_routes(choices.routes.clone());
+        // Those that were never chosen have no record: one that cannot be read lets nothing out.
+        if choices.routes != RouteSettings::default() {
+            self.put_routes(choices.routes.clone());
+        }
     }
 
     /// What the user wants of sessions.

@@ -198,9 +198,7 @@ impl Kernel {
             keyboard_layout: self.options.keyboard.layout.clone(),
             keyboard_variant: self.options.keyboard.variant.clone(),
             keyboard_options: self.options.keyboard.options.clone(),
-            tor_config: if child.role == Role::NetDaemon { self.options.tor_config.clone() } else { String::new() },
-            reach_private: if child.role == Role::NetDaemon { self.options.reach_private.clone() } else { Vec::new() },
-            shields: (child.role == Role::NetDaemon).then(|| self.choices.shields.to_wire()),
+            ..if child.role == Role::NetDaemon { self.for_net() } else { Configure::default() }
         };
         self.send(id, ForChild::Hello(version::hello(Role::Unspecified)), Vec::new());
         self.send(id, ForChild::Configure(configure), Vec::new());

@@ -59,42 +59,17 @@ type PageAnswerer = oneshot::Sender<(Reply, Vec<OwnedFd>)>;
 /// Everything that can happen to the kernel.
 #[derive(Debug)]
 pub(crate) enum Input {
-    Message {
-        child: ChildId,
-        message: FromChild,
-        descriptors: Vec<OwnedFd>,
-        sender: i32,
-    },
-    Violation {
-        child: ChildId,
-        violation: Violation,
-    },
-    Launcher {
-        news: FromLauncherBody,
-        descriptors: Vec<OwnedFd>,
-    },
+    Message { child: ChildId, message: FromChild, descriptors: Vec<OwnedFd>, sender: i32 },
+    Violation { child: ChildId, violation: Violation },
+    Launcher { news: FromLauncherBody, descriptors: Vec<OwnedFd> },
     LauncherGone,
-    RefusedCall {
-        child: ChildId,
-        refused: RefusedCall,
-    },
+    RefusedCall { child: ChildId, refused: RefusedCall },
     Command(Command),
-    NotStarted {
-        key: Key,
-        reason: String,
-    },
+    NotStarted { key: Key, reason: String },
     SaveChanged,
-    /// Of the net-daemon with this name.
-    Tor {
-        net: ChildId,
-        status: TorStatus,
-    },
+    Tor { net: ChildId, status: TorStatus },
     Listing(regen_proto::kernel::v1::Directory),
-    FilesPlaced {
-        tab: TabId,
-        chosen: FilesChosen,
-        failed: Vec<String>,
-    },
+    FilesPlaced { tab: TabId, chosen: FilesChosen, failed: Vec<String> },
     Quit,
 }
 

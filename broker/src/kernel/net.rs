@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use regen_proto::convert::ForChild;
 use regen_proto::grpc;
-use regen_proto::kernel::v1::{Grant, Service};
+use regen_proto::kernel::v1::{Configure, Grant, Service};
 use regen_proto::net::v1::shields_admin_client::ShieldsAdminClient;
 use regen_proto::net::v1::tor_admin_client::TorAdminClient;
 use regen_proto::net::v1::{TorStatus, TorWatchRequest};
@@ -33,6 +33,16 @@ pub struct NetAdmin {
 }
 
 impl Kernel {
+    /// What a net-daemon is told before anything else.
+    pub(super) fn for_net(&self) -> Configure {
+        Configure {
+            shields: Some(self.choices.shields.to_wire()),
+            tor_config: self.options.tor_config.clone(),
+            reach_private: self.options.reach_private.clone(),
+            ..Configure::default()
+        }
+    }
+
     /// A net-daemon is there: whoever asks is answered by it.
     pub(super) fn connect_net(&mut self, net: ChildId) {
         let Some((theirs, ours)) = connection() else { return };

@@ -70,7 +70,10 @@ pub(super) async fn keep_looking(client: Client, status: watch::Sender<TorStatus
             works(&status);
             sleep(SURE).await;
         } else {
-            fails(&status, "Tor does not get through: its exits do not answer");
+            // What failed first says more.
+            if status.borrow().state() != TorState::Failing {
+                fails(&status, "Tor does not get through: its exits do not answer");
+            }
             sleep(AGAIN).await;
         }
     }

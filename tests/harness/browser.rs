@@ -255,7 +255,8 @@ impl Browser {
         let status = self.status();
         let processes = status["processes"].as_array().expect("processes").clone();
         let pid = |process: &Value| i32::try_from(process["pid"].as_i64()?).ok();
-        let its = processes.iter().filter(|process| process["role"] == role && process["state"] != "spare");
+        let is_spare = |process: &Value| role == "tab-host" && process["site"] == "";
+        let its = processes.iter().filter(|process| process["role"] == role && !is_spare(process));
         its.filter_map(pid).filter(|pid| *pid > 0).collect()
     }
 

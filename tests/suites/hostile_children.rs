@@ -33,12 +33,12 @@ fn is_killed_for(site: &str, words: &str, counter: &str) {
     let quiet = browser.json(&["tab", "open", "http://decent.test/"])["id"].as_u64().unwrap();
     let neighbour =
         eventually("the quiet neighbour", || Some(browser.tab(quiet)["pid"].as_i64().unwrap()).filter(|pid| *pid > 0));
-    let before = (browser.broker(), browser.pids_of("net-daemon"));
+    let before = (browser.broker(), browser.daemon("net-daemon"));
     let tab = browser.json(&["tab", "open", &format!("http://{site}/")])["id"].as_u64().unwrap();
     let sad = browser.wait_for_state(tab, "sad");
     let reason = sad["reason"].as_str().unwrap();
     assert!(reason.contains(words), "{reason}");
-    assert_eq!((browser.broker(), browser.pids_of("net-daemon")), before, "nobody else was hurt");
+    assert_eq!((browser.broker(), browser.daemon("net-daemon")), before, "nobody else was hurt");
     assert_eq!(browser.tab(quiet)["pid"], neighbour);
     let status = browser.status();
     assert!(status["refused_messages"][counter].as_u64().unwrap() >= 3, "{}", status["refused_messages"]);

@@ -10,8 +10,13 @@ pub mod route;
 pub mod site;
 pub mod version;
 
-/// What a request can be for, as filter lists name it.
-pub const KINDS: [&str; 11] = [
+/// What the user's own rules are called among the filter lists.
+pub const OWN_RULES: &str = "own";
+/// What the request for a main frame is for, as filter lists name it.
+pub const DOCUMENT: &str = "document";
+/// What a request can be for.
+pub const KINDS: [&str; 12] = [
+    DOCUMENT,
     "script",
     "image",
     "stylesheet",

@@ -10,6 +10,7 @@ use std::time::Duration;
 use regen_proto::convert::FromChild;
 use regen_proto::kernel::v1::{HostCommand, Ready, host_command};
 use regen_proto::site::Site;
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use wry::WebContext;
 
@@ -19,6 +20,7 @@ use crate::helpers::Helpers;
 use crate::link::{self, Link, ToMain};
 use crate::outbox::Outbox;
 use crate::page_service;
+use crate::shields::Asker;
 use crate::tunnel::TunnelPort;
 use crate::view::View;
 
@@ -35,6 +37,7 @@ pub(crate) struct Host {
     pub(crate) outbox: Outbox,
     pub(crate) display: DisplayHandleTo,
     pub(crate) tunnel: TunnelPort,
+    pub(crate) asker: (Handle, Asker),
     pub(crate) size: (u32, u32),
     pub(crate) context: RefCell<WebContext>,
     pub(crate) views: RefCell<HashMap<ViewId, Rc<View>>>,
@@ -48,11 +51,12 @@ pub(crate) struct Host {
 /// Runs until the broker ends this host.
 pub(crate) fn run(site: Site, link: Link, display: DisplayHandleTo) -> anyhow::Result<()> {
     let to_main = link.to_main();
-    let Link { configure, outbox, mut inbox, tunnel, .. } = link;
+    let Link { configure, outbox, mut inbox, tunnel, asker, .. } = link;
     let host = Rc::new(Host {
         site,
         display,
         tunnel,
+        asker,
         size: (configure.width, configure.height),
         context: RefCell::new(WebContext::new(Some(PathBuf::from(BUCKET)))),
         views: RefCell::default(),
@@ -91,6 +95,10 @@ impl Host {
             ToMain::Heartbeat(beat) => self.outbox.send(link::alive(beat)),
             ToMain::Cookies(cookies) => self.cookies.give(&cookies),
             ToMain::Command(command, descriptors) => self.command(*command, descriptors),
+            ToMain::Blocked(page) => {
+                let view = self.views.borrow().values().find(|view| view.is_page(page)).cloned();
+                view.into_iter().for_each(|view| view.count_blocked());
+            }
             ToMain::Site(_) => self.outbox.exit("a host that has a site was given another".to_owned()),
             ToMain::Shutdown => self.shut_down(),
         }

@@ -8,12 +8,13 @@ use regen_proto::convert::{ForChild, FromChild, MAX_COOKIES};
 use regen_proto::kernel::v1::{Configure, Grant, Heartbeat, HostCommand, Role, Service, host_command};
 use regen_runtime::Kernel;
 use tokio::net::UnixStream;
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 
 use crate::display::{DisplayCommand, DisplayHandleTo};
 use crate::outbox::{Outbox, outbox};
 use crate::page_service;
-use crate::shields;
+use crate::shields::{self, Asker};
 use crate::tunnel::{self, TunnelPort};
 
 /// What the main thread must do.
@@ -26,6 +27,8 @@ pub(crate) enum ToMain {
     Cookies(Vec<u8>),
     /// Answered from the main thread: a host whose main thread hangs is a host that hangs.
     Heartbeat(Heartbeat),
+    /// Shields stopped a request of this page, as the engine numbers them.
+    Blocked(u64),
     Shutdown,
 }
 
@@ -37,6 +40,8 @@ pub(crate) struct Link {
     pub(crate) inbox: mpsc::UnboundedReceiver<ToMain>,
     /// Where the engine finds its proxy.
     pub(crate) tunnel: TunnelPort,
+    /// Who asks the net-daemon about shields, and the thread where that must happen.
+    pub(crate) asker: (Handle, Asker),
     to_main: mpsc::UnboundedSender<ToMain>,
     display: Arc<Mutex<Option<DisplayHandleTo>>>,
     display_known: watch::Sender<bool>,
@@ -45,6 +50,7 @@ pub(crate) struct Link {
 struct Started {
     configure: Configure,
     tunnel: TunnelPort,
+    asker: (Handle, Asker),
 }
 
 /// Starts the thread, and returns when the broker has said what this host is for.
@@ -59,10 +65,11 @@ pub(crate) fn start(role: Role) -> anyhow::Result<Link> {
         let work = async move {
             let (kernel, configure) = regen_runtime::adopt(role).await?;
             let (dialer, tunnel) = tunnel::start().await?;
-            shields::start(dialer.watch())?;
+            let asker = Asker::new(dialer.watch(), its_main.clone());
+            shields::start(asker.clone())?;
             tokio::spawn(outgoings.deliver(kernel.clone()));
             // The other end only goes away with this process.
-            let _ = started.send(Started { configure, tunnel });
+            let _ = started.send(Started { configure, tunnel, asker: (Handle::current(), asker) });
             let session = Session { kernel, dialer, to_main: its_main, display: its_display, display_watch };
             session.serve().await
         };
@@ -73,8 +80,8 @@ pub(crate) fn start(role: Role) -> anyhow::Result<Link> {
         tracing::info!("{reason}");
         std::process::exit(0);
     })?;
-    let Started { configure, tunnel } = wait.recv().context("the broker did not answer")?;
-    Ok(Link { configure, outbox, inbox, tunnel, to_main, display, display_known })
+    let Started { configure, tunnel, asker } = wait.recv().context("the broker did not answer")?;
+    Ok(Link { configure, outbox, inbox, tunnel, asker, to_main, display, display_known })
 }
 
 impl Link {

@@ -87,6 +87,23 @@ test("tabs are shown in order, with the active one selected", async () => {
   assert.deepEqual(await said("closeTab"), [{ type: "closeTab", tab: 2 }]);
 });
 
+test("the way of a page's connections, what was stopped and what it waits for are shown", async () => {
+  await receive(...tabMessages);
+  assert.equal(await page.locator("#route").isVisible(), false);
+  assert.equal(await page.locator("#blocked").isVisible(), false);
+  const [{ tab }] = tabMessages;
+  const waiting = { ...tab, state: "loading", reason: "Tor is starting: 7 %", route: "tor → block", blocked: 3 };
+  await receive({ type: "tab", tab: waiting });
+  assert.equal(await page.locator("#route").innerText(), "Tor");
+  assert.equal(await page.locator("#blocked").innerText(), "3 blocked");
+  assert.equal(await page.locator("#pending").innerText(), "Tor is starting: 7 %");
+  await page.locator("#security").click();
+  assert.match(await page.locator("#site-panel").innerText(), /tor → block\.[\s\S]*stopped 3 requests/);
+  await receive({ type: "tab", tab: { ...waiting, state: "ready", reason: "", route: "direct → block", blocked: 0 } });
+  assert.equal(await page.locator("#pending").isVisible(), false);
+  assert.equal(await page.locator("#route").isVisible(), false);
+});
+
 test("an address is sent as typed, and Escape gives the old one back", async () => {
   await receive(...tabMessages);
   const address = page.locator("#address");

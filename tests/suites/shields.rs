@@ -224,3 +224,101 @@ fn a_page_that_could_not_ask_for_a_while_asks_again() {
     let asked = within(BACK, || (!site.take_requests().is_empty()).then_some(()));
     assert!(asked.is_some(), "the page never asked again: {}", browser.log());
 }
+
+/// What filter lists can do to a page besides keeping requests from being sent; the rules are the user's own.
+#[test]
+fn rules_hide_parts_of_pages_and_stand_in_for_what_they_block() {
+    let site = Site::serve(|request: &Request| {
+        let port = request.header("host").rsplit(':').next().unwrap().to_owned();
+        Some(match request.path.split('?').next().unwrap() {
+            "/" => Answer::page(&format!(
+                "<head><title>t</title><script>var adsEnabled = true;</script></head>
+                <p class=banner>specific</p><p class=fine>content</p><div id=first>Sponsored one</div>
+                <div class=box><span>by-upward</span></div><p id=said></p>
+                <script>
+                    const say = text => document.getElementById('said').append(text + ' ');
+                    say('ads:' + adsEnabled);
+                    const stub = document.createElement('script');
+                    stub.onload = () => say('stub:loaded');
+                    stub.onerror = () => say('stub:failed');
+                    stub.src = 'http://127.0.0.1:{port}/stub.js';
+                    document.head.append(stub);
+                    addEventListener('load', () => setTimeout(() => {{
+                        document.body.insertAdjacentHTML('beforeend',
+                            '<p class=grown-ad>generic</p><div>Sponsored two</div><p class=end>end</p>');
+                    }}, 0));
+                </script>"
+            )),
+            "/policy" => Answer::page(
+                "<head><title>t</title><script>var ran = 'inline:ran';</script></head><p id=said></p>
+                <script src=/say.js></script>",
+            ),
+            "/say.js" => Answer::typed(
+                "text/javascript",
+                b"document.getElementById('said').append((window.ran || 'inline:stopped') + ' end')".to_vec(),
+            ),
+            "/stub.js" => Answer::typed("text/javascript", b"say('stub:sent')".to_vec()),
+            _ => Answer::page("<title>t</title>other"),
+        })
+    });
+    let browser = Browser::headless();
+    // The lists have an exception for 127.0.0.1, where people try out their own pages.
+    let rules = [
+        "127.0.0.2##.banner",
+        "##.grown-ad",
+        "127.0.0.2##div:has-text(Sponsored)",
+        "127.0.0.2##span:upward(.box)",
+        "127.0.0.2##+js(set-constant, adsEnabled, false)",
+        "||127.0.0.1^$script,redirect=noop.js",
+        "||127.0.0.2^*/policy$csp=script-src 'self'",
+        "||127.0.0.2^$removeparam=utm_source",
+        "||127.0.0.3^$document",
+    ];
+    // The control comes first: without rules all of it is there.
+    let _net = browser.daemon("net-daemon");
+    let tab = browser.open(&site.url(2, "/?utm_source=x&b=1"));
+    let hidden = ["specific", "Sponsored one", "by-upward", "generic", "Sponsored two"];
+    browser.wait_for_text(tab, "end");
+    browser.wait_for_text(tab, "stub:sent");
+    let text = browser.text(tab);
+    assert!(hidden.iter().all(|part| text.contains(part)) && text.contains("ads:true"), "{text}");
+    assert_eq!(site.take_requests()[0].path, "/?utm_source=x&b=1");
+    for rule in rules {
+        browser.regen(&["shields", "rules", "--add", rule]).unwrap();
+    }
+    browser.regen(&["tab", "reload", &tab.to_string()]).unwrap();
+    eventually("the page without what the rules name", || {
+        let text = browser.text(tab);
+        (text.contains("end") && text.contains("stub:") && !hidden.iter().any(|part| text.contains(part))).then_some(())
+    });
+    let text = browser.text(tab);
+    assert!(text.contains("content") && text.contains("ads:false") && text.contains("stub:loaded"), "{text}");
+    let sent = site.take_requests();
+    assert_eq!(sent[0].path, "/?b=1", "what only tracks is not sent");
+    assert!(sent.iter().all(|request| request.path != "/stub.js"), "{sent:?}");
+    eventually("the count", || (browser.tab(tab)["blocked"] == 1).then_some(()));
+    browser.regen(&["tab", "goto", &tab.to_string(), &site.url(2, "/policy")]).unwrap();
+    browser.wait_for_text(tab, "inline:stopped end");
+    // A page that a rule names is not opened, and says why.
+    let refused = browser.json(&["tab", "open", &site.url(3, "/"), "--wait"]);
+    assert_eq!(refused["state"], "failed", "{refused}");
+    let reason = refused["reason"].as_str().unwrap();
+    assert!(reason.contains("||127.0.0.3^$document") && reason.contains("your own rules"), "{reason}");
+    assert!(site.requests("/").iter().all(|request| !request.header("host").starts_with("127.0.0.3")), "it was sent");
+    // And they are still there after a crash and another start.
+    regen_tests::process::signal(browser.daemon("net-daemon"), Signal::KILL);
+    browser.quit();
+    browser.start();
+    let _net = browser.daemon("net-daemon");
+    let kept = browser.json(&["shields", "rules"]);
+    assert_eq!(kept.as_array().unwrap().len(), rules.len(), "{kept}");
+    let wrong = browser.regen(&["shields", "rules", "--add", "||a.test^$nonsense"]).unwrap_err();
+    assert!(wrong.code == 2 && wrong.message.contains("nonsense"), "{wrong:?}");
+    browser.regen(&["shields", "rules", "--remove", rules[0]]).unwrap();
+    let tab = browser.open(&site.url(2, "/"));
+    let picked = browser.json(&["shields", "block-element", ".fine", "--tab", &tab.to_string()]);
+    assert_eq!(picked["rule"], "127.0.0.2##.fine");
+    browser.regen(&["tab", "reload", &tab.to_string()]).unwrap();
+    browser.wait_for_text(tab, "specific");
+    eventually("what was picked to be hidden", || (!browser.text(tab).contains("content")).then_some(()));
+}

@@ -193,6 +193,8 @@ pub(crate) struct ChromeTab {
     pinned: bool,
     opener_host: bool,
     unresponsive: bool,
+    blocked: u32,
+    route: String,
     has_host: bool,
 }
 
@@ -253,6 +255,8 @@ impl From<&Tab> for ChromeTab {
             pinned: tab.pinned,
             opener_host: tab.opener_host,
             unresponsive: tab.unresponsive,
+            blocked: tab.blocked,
+            route: tab.route.clone(),
             has_host: tab.host != 0,
         }
     }

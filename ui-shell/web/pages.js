@@ -13,7 +13,9 @@ export const paint = () => {
   const wasStart = !get("start").hidden;
   get("start").hidden = !start;
   get("own-page").hidden = !(sad || refused);
-  get("recovering").hidden = tab?.state !== "recovering";
+  const pending = tab?.state === "recovering" ? "Bringing the page back…" : tab?.state === "loading" ? tab.reason : "";
+  get("pending").hidden = !pending;
+  get("pending").textContent = pending ?? "";
   if (sad || refused) {
     const stopped = tab.reason === "you stopped its script";
     const crashed = stopped ? "This page was stopped" : "This page keeps crashing";

@@ -39,6 +39,15 @@ export const paint = () => {
   get("security-text").textContent = text;
   get("zoom-level").hidden = !tab || Math.abs(tab.zoom - 1) < 0.01;
   get("zoom-level").textContent = `${Math.round((tab?.zoom ?? 1) * 100)} %`;
+  const way = (tab?.route ?? "").split(" → ")[0];
+  get("route").hidden = way === "" || way === "direct";
+  get("route").textContent = way === "tor" ? "Tor" : way === "block" ? "No network" : way;
+  get("blocked").hidden = !tab?.blocked;
+  get("blocked").textContent = `${tab?.blocked} blocked`;
+  get("site-route").textContent = !tab?.route ? ""
+    : `Its connections go: ${tab.route}${way === "direct" ? ", from your own address" : ""}.`;
+  get("site-blocked").textContent = !tab?.site ? ""
+    : `Shields stopped ${tab.blocked || "no"} ${tab.blocked === 1 ? "request" : "requests"} of this page.`;
   const progress = get("progress");
   progress.hidden = !busy;
   const percent = Math.max(8, Math.round((tab?.progress ?? 0) * 100));

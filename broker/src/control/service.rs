@@ -13,7 +13,8 @@ use regen_proto::control::v1::{
 };
 use regen_proto::kernel::v1::{AnswerSession, QueryKind};
 use regen_proto::net::v1::{
-    CheckRequest, NewIdentityReply, NewIdentityRequest, ShieldsLog, ShieldsLogRequest, Verdict,
+    CheckRequest, NewIdentityReply, NewIdentityRequest, OwnRules, OwnRulesRequest, ShieldsLog, ShieldsLogRequest,
+    Verdict,
 };
 use rustix::process::Signal;
 use tokio_stream::{Stream, StreamExt, wrappers::BroadcastStream};
@@ -207,6 +208,10 @@ impl Browser for Control {
 
     async fn shields_log(&self, request: Request<ShieldsLogRequest>) -> Result<Response<ShieldsLog>, Status> {
         Ok(Response::new(self.blocked(request.into_inner()).await?))
+    }
+
+    async fn shields_rules(&self, request: Request<OwnRulesRequest>) -> Result<Response<OwnRules>, Status> {
+        Ok(Response::new(self.own_rules(request.into_inner()).await?))
     }
 
     async fn shields_test(&self, request: Request<CheckRequest>) -> Result<Response<Verdict>, Status> {

@@ -1,7 +1,9 @@
 //! What people ask about shields, and where the answer comes from.
 
 use regen_proto::control::v1::{ShieldsReply, ShieldsRequest};
-use regen_proto::net::v1::{CheckRequest, ShieldsLog, ShieldsLogRequest, ShieldsStatusRequest, TestRequest, Verdict};
+use regen_proto::net::v1::{
+    CheckRequest, OwnRules, OwnRulesRequest, ShieldsLog, ShieldsLogRequest, ShieldsStatusRequest, TestRequest, Verdict,
+};
 use regen_proto::site::{Site, SiteError};
 use tonic::Status;
 
@@ -40,6 +42,10 @@ impl Control {
 
     pub(super) async fn blocked(&self, request: ShieldsLogRequest) -> Result<ShieldsLog, Status> {
         answered(self.net().await?.shields.log(request)).await
+    }
+
+    pub(super) async fn own_rules(&self, request: OwnRulesRequest) -> Result<OwnRules, Status> {
+        answered(self.net().await?.shields.own(request)).await
     }
 
     pub(super) async fn would_block(&self, request: CheckRequest) -> Result<Verdict, Status> {

@@ -191,7 +191,8 @@ impl Kernel {
             | page_event::Body::Download(_)
             | page_event::Body::FindResult(_)
             | page_event::Body::Audible(_)
-            | page_event::Body::Unresponsive(_) => {}
+            | page_event::Body::Unresponsive(_)
+            | page_event::Body::Blocked(_) => {}
         }
         self.apply(Event::Page { host, tab: event.tab, event: body });
     }

@@ -55,7 +55,7 @@ impl Kernel {
             id: tab.id,
             url: tab.segment().url.clone(),
             title: tab.segment().title.clone(),
-            route: host.as_ref().map(|host| self.choices.routes.of(host).to_string()).unwrap_or_default(),
+            route: self.route_of(tab),
             site: host.map(|host| host.site.as_str().to_owned()).unwrap_or_default(),
             state: tab.phase.name().to_owned(),
             pid,
@@ -65,6 +65,7 @@ impl Kernel {
             can_go_forward: tab.can_go_forward(),
             workspace: tab.workspace.clone(),
             unresponsive: tab.unresponsive,
+            blocked: tab.blocked,
         }
     }
 

@@ -38,6 +38,11 @@ impl Kernel {
         }
     }
 
+    /// A tab's ways out in their order; nothing for one without a site.
+    pub(super) fn route_of(&self, tab: &Tab) -> String {
+        tab.host().map(|host| self.choices.routes.of(&host).to_string()).unwrap_or_default()
+    }
+
     /// The user wants another way. Connections of the old one end at once.
     pub(super) fn choose_route(&mut self, scope: Scope, route: Option<Route>) {
         let words = route.as_ref().map(Route::to_string);

@@ -93,6 +93,8 @@ impl Kernel {
             pinned: tab.pinned,
             opener_host: tab.opener_host.is_some(),
             unresponsive: tab.unresponsive,
+            blocked: tab.blocked,
+            route: self.route_of(tab),
         }
     }
 
@@ -123,7 +125,8 @@ impl Kernel {
             | page_event::Body::PopupOpened(_)
             | page_event::Body::CloseRequested(_)
             | page_event::Body::Audible(_)
-            | page_event::Body::Unresponsive(_) => {}
+            | page_event::Body::Unresponsive(_)
+            | page_event::Body::Blocked(_) => {}
         }
     }
 

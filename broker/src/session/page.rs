@@ -59,6 +59,10 @@ pub(super) fn event(session: &mut Session, host: &HostKey, id: TabId, event: Bod
             tab.unresponsive = unresponsive;
             out.push(Effect::TabChanged(id));
         }
+        Body::Blocked(blocked) => {
+            tab.blocked = blocked;
+            out.push(Effect::TabChanged(id));
+        }
         Body::Audible(audible) => {
             tab.audible = audible;
             out.push(Effect::TabChanged(id));
@@ -88,6 +92,7 @@ fn commit(session: &mut Session, host: &HostKey, id: TabId, committed: Navigatio
             out.push(Effect::FaviconChanged(id));
         }
         tab.phase = Phase::Loading;
+        tab.blocked = 0;
     }
     let segment = tab.segment_mut();
     if segment.url != committed.url {

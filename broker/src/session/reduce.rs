@@ -91,6 +91,7 @@ pub(super) fn open(
         muted: false,
         audible: false,
         unresponsive: false,
+        blocked: 0,
         pinned: false,
         favicon: None,
         closing: false,

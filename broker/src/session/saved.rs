@@ -145,6 +145,7 @@ impl SavedTab {
             muted: self.muted,
             audible: false,
             unresponsive: false,
+            blocked: 0,
             pinned: self.pinned,
             favicon: None,
             closing: false,

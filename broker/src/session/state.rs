@@ -133,6 +133,8 @@ pub struct Tab {
     pub audible: bool,
     /// Its script does not end, as the host says.
     pub unresponsive: bool,
+    /// Requests of its page that shields stopped, as the host says.
+    pub blocked: u32,
     /// Small, at the left, not closed by accident.
     pub pinned: bool,
     /// As the page says, checked for size.

@@ -4,25 +4,29 @@
 
 mod lists;
 mod log;
+mod own;
+mod rules;
+mod scriptlets;
 mod service;
 
 use std::collections::{HashMap, HashSet};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use adblock::Engine;
-use adblock::lists::FilterSet;
-use adblock::request::Request;
+use regen_proto::DOCUMENT;
 use regen_proto::kernel::v1::{Shields as Settings, ShieldsLevel};
-use regen_proto::net::v1::{CheckRequest, FilterList, Verdict};
+use regen_proto::net::v1::{CheckRequest, DocumentRequest, DocumentRules, HideRequest, Verdict};
 use regen_proto::site::Site;
 use tokio::sync::{Semaphore, watch};
-use url::Url;
 
-use lists::List;
 use log::Log;
+use own::{OwnRules, OwnRulesError};
+use rules::{Rules, host_of, unanswered};
 
 pub(crate) use service::{Admin, ForPages, LARGEST};
 
+/// What shields keep, in the daemon's folder.
+const FOLDER: &str = "/bucket/shields";
 /// Questions of one tab-host that are looked at at a time.
 const AT_ONCE: usize = 8;
 /// Hosts that are remembered of one tab-host.
@@ -34,20 +38,8 @@ pub(crate) struct Shields {
     rules: Arc<watch::Sender<Option<Arc<Rules>>>>,
     levels: Arc<Mutex<Levels>>,
     log: Arc<Mutex<Log>>,
-}
-
-/// The engine, and what it was made from.
-struct Rules {
-    engine: Engine,
-    lists: Vec<FilterList>,
-    /// Why there are none, or not all.
-    error: String,
-}
-
-impl std::fmt::Debug for Rules {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Rules").field("lists", &self.lists).finish_non_exhaustive()
-    }
+    /// Held while they change.
+    own: Arc<tokio::sync::Mutex<OwnRules>>,
 }
 
 /// One tab-host's questions.
@@ -88,15 +80,13 @@ impl Levels {
 impl Shields {
     /// Reads the lists on a thread of its own; whoever asks before they are read waits.
     pub(crate) fn start(settings: &Settings) -> std::io::Result<Self> {
-        let shields = Self { rules: Arc::new(watch::Sender::new(None)), levels: Arc::default(), log: Arc::default() };
+        let own = Arc::new(tokio::sync::Mutex::new(OwnRules::in_folder(Path::new(FOLDER))));
+        let rules = Arc::new(watch::Sender::new(None));
+        let shields = Self { rules, levels: Arc::default(), log: Arc::default(), own };
         shields.set(settings);
         let rules = Arc::clone(&shields.rules);
         std::thread::Builder::new().name("lists".into()).spawn(move || {
-            let read = std::panic::catch_unwind(|| {
-                let (lists, error) = lists::read();
-                Rules::of(lists, error)
-            });
-            match read {
+            match std::panic::catch_unwind(|| read(&OwnRules::in_folder(Path::new(FOLDER)))) {
                 Ok(rules_read) => drop(rules.send_replace(Some(Arc::new(rules_read)))),
                 // Nobody would ever be answered.
                 Err(_) => std::process::abort(),
@@ -109,6 +99,23 @@ impl Shields {
     pub(crate) fn set(&self, settings: &Settings) {
         let sites = settings.sites.iter().map(|one| (one.site.clone(), one.level())).collect();
         *self.levels.lock().unwrap_or_else(PoisonError::into_inner) = Levels { everywhere: settings.level(), sites };
+    }
+
+    /// Changes the user's own rules; with nothing to change, tells them.
+    async fn change_own(&self, add: Vec<String>, remove: Vec<String>) -> Result<Vec<String>, OwnRulesError> {
+        let own = Arc::clone(&self.own).lock_owned().await;
+        if add.is_empty() && remove.is_empty() {
+            return Ok(own.read()?);
+        }
+        // The first engine is made from what was there before.
+        drop(self.rules().await);
+        let made = tokio::task::spawn_blocking(move || {
+            let all = own.change(&add, &remove)?;
+            Ok::<_, OwnRulesError>((all, read(&own)))
+        });
+        let (all, rules) = made.await.map_err(std::io::Error::other)??;
+        self.rules.send_replace(Some(Arc::new(rules)));
+        Ok(all)
     }
 
     /// Whether a page may send this. What it may not is counted and logged.
@@ -134,8 +141,9 @@ impl Shields {
 
     /// The same, without a trace.
     async fn test(&self, site: &str, request: &CheckRequest) -> Verdict {
-        let level = self.levels.lock().unwrap_or_else(PoisonError::into_inner).of(site);
-        if level == ShieldsLevel::Off || (level == ShieldsLevel::Balanced && is_first_party(request)) {
+        let level = self.level(site);
+        let is_own = request.kind != DOCUMENT && is_first_party(request);
+        if level == ShieldsLevel::Off || (level == ShieldsLevel::Balanced && is_own) {
             return Verdict::default();
         }
         let (rules, request) = (self.rules().await, request.clone());
@@ -156,6 +164,34 @@ impl Shields {
         self.look(asking, &request).await
     }
 
+    /// What a document of this tab-host's is to meet.
+    pub(crate) async fn begin(&self, asking: &Asking, request: DocumentRequest) -> DocumentRules {
+        self.unless_off(asking, move |rules| rules.document(&request)).await
+    }
+
+    /// What of a document that has grown is to be hidden.
+    pub(crate) async fn hidden(&self, asking: &Asking, request: HideRequest) -> Vec<String> {
+        self.unless_off(asking, move |rules| rules.hidden(&request)).await
+    }
+
+    async fn unless_off<T, F>(&self, asking: &Asking, look: F) -> T
+    where
+        T: Default + Send + 'static,
+        F: FnOnce(&Rules) -> T + Send + 'static,
+    {
+        if self.level(&asking.site) == ShieldsLevel::Off {
+            return T::default();
+        }
+        // It is never closed.
+        let _room = asking.room.acquire().await;
+        let rules = self.rules().await;
+        tokio::task::spawn_blocking(move || look(&rules)).await.unwrap_or_default()
+    }
+
+    fn level(&self, site: &str) -> ShieldsLevel {
+        self.levels.lock().unwrap_or_else(PoisonError::into_inner).of(site)
+    }
+
     async fn rules(&self) -> Arc<Rules> {
         let mut rules = self.rules.subscribe();
         loop {
@@ -172,57 +208,16 @@ impl Shields {
     }
 }
 
-impl Rules {
-    fn of(lists: Vec<List>, error: String) -> Self {
-        // With the text of each rule: whoever sees that something is missing wants to know why.
-        let mut set = FilterSet::new(true);
-        let mut told = Vec::new();
-        for List { name, text } in lists {
-            let bytes = text.len() as u64;
-            let title = set.add_filter_list(text, Default::default()).metadata.title.unwrap_or_default();
-            told.push(FilterList { name, title, bytes, ..FilterList::default() });
-        }
-        let engine = Engine::new_with_filter_set(set);
-        for (list, source) in told.iter_mut().zip(engine.get_debug_info().source_info) {
-            list.rules = source.network_filter_count + source.cosmetic_filter_count;
-            list.unreadable = source.parse_error;
-        }
-        Self { engine, lists: told, error }
+/// All lists of this machine and the user's own rules, as an engine.
+fn read(own: &OwnRules) -> Rules {
+    let (mut lists, mut errors) = lists::read();
+    match own.list() {
+        Ok(list) => lists.extend((!list.text.is_empty()).then_some(list)),
+        Err(error) => errors.push(error),
     }
-
-    fn verdict(&self, request: &CheckRequest) -> Verdict {
-        // The engine compares letter by letter: spellings of one address are made one.
-        let Some(url) = canonical(&request.url) else { return unanswered() };
-        let page = canonical(&request.page).unwrap_or_default();
-        let Ok(asked) = Request::new(&url, &page, &request.kind, &request.method) else { return unanswered() };
-        let found = self.engine.check_network_request(&asked);
-        let blocked = found.should_block();
-        let decided = if blocked { found.filter } else { found.exception };
-        let (mut rule, mut list) = (String::new(), String::new());
-        if let Some(decided) = decided {
-            rule = decided.raw_line.unwrap_or_default();
-            let source = decided.source_location.and_then(|place| self.lists.get(place.source_index as usize));
-            list = source.map(|list| list.name.clone()).unwrap_or_default();
-        }
-        let rewritten_url = found.rewritten_url.filter(|_| !blocked).unwrap_or_default();
-        Verdict { blocked, rule, list, rewritten_url }
-    }
-}
-
-/// What nobody can say may not be sent.
-fn unanswered() -> Verdict {
-    Verdict { blocked: true, rule: "an address that cannot be read".to_owned(), ..Verdict::default() }
-}
-
-fn canonical(url: &str) -> Option<String> {
-    let mut url = Url::parse(url).ok()?;
-    let host = url.host_str()?.trim_end_matches('.').to_owned();
-    url.set_host(Some(&host)).ok()?;
-    Some(url.into())
-}
-
-fn host_of(url: &str) -> Option<String> {
-    Some(Url::parse(&canonical(url)?).ok()?.host_str()?.to_owned())
+    let (resources, missing) = rules::resources(Path::new(lists::UBLOCK));
+    errors.extend((!missing.is_empty()).then_some(missing));
+    Rules::of(lists, resources, errors.join("; "))
 }
 
 /// Both ends belong to one registrable domain.

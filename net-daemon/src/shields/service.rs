@@ -3,17 +3,19 @@
 use regen_proto::net::v1::shields_admin_server::ShieldsAdmin;
 use regen_proto::net::v1::shields_server::Shields as ShieldsService;
 use regen_proto::net::v1::{
-    CheckRequest, ShieldsLog, ShieldsLogRequest, ShieldsStatus, ShieldsStatusRequest, TestRequest, Verdict,
+    CheckRequest, DocumentRequest, DocumentRules, HideReply, HideRequest, OwnRules, OwnRulesRequest, ShieldsLog,
+    ShieldsLogRequest, ShieldsStatus, ShieldsStatusRequest, TestRequest, Verdict,
 };
 use tonic::{Request, Response, Status};
 
 use regen_proto::KINDS;
 
 use super::Shields;
+use super::own::OwnRulesError;
 use crate::tunnel::TunnelGrant;
 
-/// The largest question, in bytes.
-pub(crate) const LARGEST: usize = 32 * 1024;
+/// The largest question, in bytes: a document that has grown names many classes.
+pub(crate) const LARGEST: usize = 128 * 1024;
 /// No method has a longer name.
 const LONGEST_METHOD: usize = 32;
 
@@ -24,14 +26,28 @@ pub(crate) struct ForPages(pub(crate) Shields);
 #[tonic::async_trait]
 impl ShieldsService for ForPages {
     async fn check(&self, request: Request<CheckRequest>) -> Result<Response<Verdict>, Status> {
-        let grant = request.extensions().get::<TunnelGrant>().cloned();
-        let grant = grant.ok_or_else(|| Status::permission_denied("this connection has no grant"))?;
+        let grant = grant(&request)?;
         let request = request.into_inner();
         if !KINDS.contains(&request.kind.as_str()) || request.method.len() > LONGEST_METHOD {
             return Err(Status::invalid_argument("not a kind of request"));
         }
         Ok(Response::new(self.0.check(&grant.asking, request).await))
     }
+
+    async fn begin(&self, request: Request<DocumentRequest>) -> Result<Response<DocumentRules>, Status> {
+        let grant = grant(&request)?;
+        Ok(Response::new(self.0.begin(&grant.asking, request.into_inner()).await))
+    }
+
+    async fn hide(&self, request: Request<HideRequest>) -> Result<Response<HideReply>, Status> {
+        let grant = grant(&request)?;
+        Ok(Response::new(HideReply { selectors: self.0.hidden(&grant.asking, request.into_inner()).await }))
+    }
+}
+
+fn grant<T>(request: &Request<T>) -> Result<TunnelGrant, Status> {
+    let grant = request.extensions().get::<TunnelGrant>().cloned();
+    grant.ok_or_else(|| Status::permission_denied("this connection has no grant"))
 }
 
 /// On the broker's own connection.
@@ -55,6 +71,18 @@ impl ShieldsAdmin for Admin {
 
     async fn log(&self, request: Request<ShieldsLogRequest>) -> Result<Response<ShieldsLog>, Status> {
         Ok(Response::new(ShieldsLog { entries: self.0.log().after(request.get_ref().after) }))
+    }
+
+    async fn own(&self, request: Request<OwnRulesRequest>) -> Result<Response<OwnRules>, Status> {
+        let OwnRulesRequest { add, remove } = request.into_inner();
+        let changed = self.0.change_own(add, remove).await;
+        let rules = changed.map_err(|error| match error {
+            OwnRulesError::NotARule { .. } | OwnRulesError::NotThere(_) | OwnRulesError::TooLong => {
+                Status::invalid_argument(error.to_string())
+            }
+            OwnRulesError::Io(_) => Status::internal(error.to_string()),
+        })?;
+        Ok(Response::new(OwnRules { rules }))
     }
 
     async fn test(&self, request: Request<TestRequest>) -> Result<Response<Verdict>, Status> {

@@ -1,3 +1,7 @@
+use adblock::resources::{MimeType, PermissionMask, Resource, ResourceType};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+
 use super::*;
 use crate::shields::lists::{List, as_rules};
 
@@ -15,13 +19,36 @@ const LIST: &str = "||tracker.test^
 ||ublock.test^
 !#endif
 ||param.test^$removeparam=click
+||page.test/policy$csp=script-src 'self'
+page.test##.own
+##.generic
+##.generic > .deep
+@@||quiet.test^$generichide
+page.test##div:has-text(words)
+||stub.test^$script,redirect=stub.js
+page.test##+js(set, a, b)
+page.test##+js(trusted, a)
 ";
 
 fn shields(level: ShieldsLevel) -> Shields {
-    let list = List { name: "mine".to_owned(), text: as_rules(LIST) };
-    let rules = Rules::of(vec![list], String::new());
+    let list = List { name: "mine".to_owned(), text: as_rules(LIST), is_trusted: false };
+    let script = |name: &str, content: &str, permission| Resource {
+        name: name.to_owned(),
+        aliases: Vec::new(),
+        kind: ResourceType::Mime(MimeType::ApplicationJavascript),
+        content: BASE64_STANDARD.encode(content),
+        dependencies: Vec::new(),
+        permission,
+    };
+    let resources = vec![
+        script("stub.js", "0", PermissionMask::default()),
+        script("set.js", "function set(a, b) {}", PermissionMask::default()),
+        script("trusted.js", "function trusted(a) {}", scriptlets::TRUSTED),
+    ];
+    let rules = Rules::of(vec![list], resources, String::new());
     let rules = Arc::new(watch::Sender::new(Some(Arc::new(rules))));
-    let shields = Shields { rules, levels: Arc::default(), log: Arc::default() };
+    let own = Arc::new(tokio::sync::Mutex::new(OwnRules::in_folder(Path::new("/nowhere"))));
+    let shields = Shields { rules, levels: Arc::default(), log: Arc::default(), own };
     shields.set(&Settings { level: level.into(), sites: Vec::new() });
     shields
 }
@@ -81,4 +108,26 @@ async fn a_host_is_refused_unless_something_of_it_may_be_sent() {
     assert!(shields.check_host(&asking, "evil.test").await.blocked);
     let other = Asking::of("https://other.test".to_owned());
     assert!(shields.check_host(&other, "tracker.test").await.blocked, "to another site it was not");
+}
+
+#[tokio::test]
+async fn a_document_meets_what_the_lists_have_for_it() {
+    let on = shields(ShieldsLevel::Balanced);
+    let begin = |url: &str| DocumentRequest { url: url.to_owned(), is_main_frame: true };
+    let rules = on.begin(&asking(), begin("https://page.test/policy")).await;
+    assert_eq!((rules.policy.as_str(), rules.generic), ("script-src 'self'", true));
+    assert_eq!(rules.hide, [".own"]);
+    assert!(rules.procedural.len() == 1 && rules.procedural[0].contains("has-text"), "{rules:?}");
+    assert!(rules.script.contains("set(\"a\", \"b\")"), "{}", rules.script);
+    assert!(!rules.script.contains("trusted"), "this list may not use it: {}", rules.script);
+    assert!(!on.begin(&asking(), begin("https://quiet.test/")).await.generic);
+    let seen = HideRequest { classes: vec!["generic".to_owned(), "other".to_owned()], ..HideRequest::default() };
+    let mut hidden = on.hidden(&asking(), seen.clone()).await;
+    hidden.sort();
+    assert_eq!(hidden, [".generic", ".generic > .deep"]);
+    let stub = on.check(&asking(), request("https://stub.test/x.js")).await;
+    assert_eq!((stub.blocked, stub.stand_in.as_str()), (true, "data:application/javascript;base64,MA=="));
+    let off = shields(ShieldsLevel::Off);
+    assert_eq!(off.begin(&asking(), begin("https://page.test/policy")).await, DocumentRules::default());
+    assert!(off.hidden(&asking(), seen).await.is_empty());
 }

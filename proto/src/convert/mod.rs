@@ -264,7 +264,8 @@ fn page_event(event: &page_event::Body) -> Result<(), Refusal> {
         | Body::CloseRequested(_)
         | Body::FindResult(_)
         | Body::Audible(_)
-        | Body::Unresponsive(_) => Ok(()),
+        | Body::Unresponsive(_)
+        | Body::Blocked(_) => Ok(()),
     }
 }
 

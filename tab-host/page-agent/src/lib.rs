@@ -13,12 +13,17 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ffi::c_void;
 
-use regen_proto::net::v1::CheckRequest;
+use regen_proto::DOCUMENT;
+use regen_proto::net::v1::{CheckRequest, DocumentRequest};
 use regen_proto::site::Site;
 use shields::Shields;
 use sys::{
-    GVariant, Page, Request, WebKitURIRequest, WebKitURIResponse, WebKitUserMessage, WebKitWebExtension, WebKitWebPage,
+    Document, GVariant, Page, Request, WebKitFrame, WebKitScriptWorld, WebKitURIRequest, WebKitURIResponse,
+    WebKitUserMessage, WebKitWebExtension, WebKitWebPage, World,
 };
+
+/// The script world of the tab-host.
+const WORLD: &str = "regen";
 
 /// What a navigation that was handed over to this page may say about its initiator.
 #[derive(Debug, Clone)]
@@ -46,6 +51,7 @@ struct Agent {
     /// Popups with an opener live in its host, whatever they show.
     popups: Vec<u64>,
     shields: Shields,
+    world: Option<World>,
 }
 
 thread_local! {
@@ -67,6 +73,8 @@ pub unsafe extern "C" fn webkit_web_extension_initialize_with_user_data(extensio
     if let Err(error) = regen_runtime::show_crashes_of_helper() {
         eprintln!("a crash of this process will leave no minidump: {error}");
     }
+    AGENT.with_borrow_mut(|agent| agent.world = Some(World::named(WORLD)));
+    sys::on_document(document_begins);
     sys::on_page_created(extension.cast::<WebKitWebExtension>(), page_created);
 }
 
@@ -86,6 +94,30 @@ unsafe extern "C" fn send_request(
     let redirected_from = sys::response_uri(redirected_from);
     let stop = decide(Page::new(page), Request::new(request), redirected_from.as_deref());
     sys::gboolean::from(stop)
+}
+
+/// Hands a document what the lists have for it: scriptlets at once, and the rest for the tab-host's script, which comes next.
+#[expect(unsafe_code, reason = "the engine calls it")]
+unsafe extern "C" fn document_begins(
+    _world: *mut WebKitScriptWorld,
+    page: *mut WebKitWebPage,
+    frame: *mut WebKitFrame,
+    _data: *mut c_void,
+) {
+    let (page, document) = (Page::new(page).id(), Document::new(frame));
+    let request = DocumentRequest { url: document.uri(), is_main_frame: document.is_main_frame() };
+    if !request.url.starts_with("http:") && !request.url.starts_with("https:") {
+        return;
+    }
+    let (rules, world) = AGENT.with_borrow_mut(|agent| (agent.shields.begin(page, request), agent.world));
+    let for_script = serde_json::json!({
+        "hide": rules.hide, "procedural": rules.procedural, "generic": rules.generic, "exceptions": rules.exceptions,
+        "policy": rules.policy,
+    });
+    document.run(&format!("globalThis.shields = {for_script};"), world);
+    if !rules.script.is_empty() {
+        document.run(&rules.script, None);
+    }
 }
 
 #[expect(unsafe_code, reason = "the engine calls it")]
@@ -147,8 +179,10 @@ fn decide(page: Page, request: Request, redirected_from: Option<&str>) -> bool {
             Some(popup) if is_first_page && !page.has_opener() => {
                 agent.popups.swap_remove(popup);
             }
-            Some(_) => return false,
-            None if agent.site.as_ref().is_some_and(|site| site.may_show(&url)) => return false,
+            Some(_) => return agent.is_document_blocked(page, request, &url),
+            None if agent.site.as_ref().is_some_and(|site| site.may_show(&url)) => {
+                return agent.is_document_blocked(page, request, &url);
+            }
             None => {}
         }
         page.send("handover", &[&url, &request.method(), &request.header("Referer"), &first]);
@@ -156,15 +190,38 @@ fn decide(page: Page, request: Request, redirected_from: Option<&str>) -> bool {
     })
 }
 
+impl Agent {
+    /// Whether shields stop a main frame: the user is told why. They may also send it to another address, without what only tracks.
+    fn is_document_blocked(&mut self, page: Page, request: Request, url: &str) -> bool {
+        let kind = DOCUMENT.to_owned();
+        let asked = CheckRequest { url: url.to_owned(), page: url.to_owned(), kind, method: request.method() };
+        let verdict = self.shields.check(page.id(), asked);
+        // Where nobody can be asked there is no network either: the page waits for it as it would without shields.
+        let is_blocked = verdict.blocked && !verdict.list.is_empty();
+        if is_blocked {
+            page.send("blocked", &[url, &verdict.rule, &verdict.list]);
+        } else if !verdict.rewritten_url.is_empty() {
+            request.set_uri(&verdict.rewritten_url);
+            if let Some(main) = self.main.get_mut(&page.id()) {
+                main.now = without_fragment(&verdict.rewritten_url);
+            }
+        }
+        is_blocked
+    }
+}
+
 /// Whether shields stop a part of a page. They may also send it to another address, without what only tracks.
 fn is_blocked(page: Page, request: Request, url: String) -> bool {
     let kind = shields::kind(&request.header("Sec-Fetch-Dest"), &request.header("Accept"), &url).to_owned();
     let asked = CheckRequest { url, page: page.uri(), kind, method: request.method() };
-    let verdict = AGENT.with_borrow_mut(|agent| agent.shields.check(asked));
-    if !verdict.rewritten_url.is_empty() {
-        request.set_uri(&verdict.rewritten_url);
+    let verdict = AGENT.with_borrow_mut(|agent| agent.shields.check(page.id(), asked));
+    match (verdict.rewritten_url.as_str(), verdict.stand_in.as_str()) {
+        ("", "") => verdict.blocked,
+        ("", instead) | (instead, _) => {
+            request.set_uri(instead);
+            false
+        }
     }
-    verdict.blocked
 }
 
 /// The bootstrap document has an opaque origin; what the request says about its origin is the initiator's.

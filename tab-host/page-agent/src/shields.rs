@@ -7,7 +7,10 @@ use std::time::Duration;
 use prost::Message;
 use regen_proto::SHIELDS_PLACE;
 use regen_proto::kernel_channel::{self, ChannelError};
-use regen_proto::net::v1::{CheckAnswer, CheckRequest, Verdict};
+use regen_proto::net::v1::{
+    CheckRequest, DocumentRequest, DocumentRules, PageAnswer, PageQuestion, Verdict, page_answer, page_question,
+};
+use regen_runtime::read_sealed;
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
@@ -17,6 +20,9 @@ const PATIENCE: Duration = Duration::from_secs(15);
 const LONGEST: usize = 8000;
 /// So many answers are remembered.
 const REMEMBERED: usize = 4096;
+
+/// No document meets more rules than this, in bytes.
+const MOST: u64 = 16 << 20;
 
 /// Page, what for, method and address.
 type Question = [String; 4];
@@ -36,19 +42,20 @@ impl Shields {
     }
 
     /// Whether a request may be sent. Without an answer it may not.
-    pub(crate) fn check(&mut self, request: CheckRequest) -> Verdict {
+    pub(crate) fn check(&mut self, page: u64, mut request: CheckRequest) -> Verdict {
         let key = [&request.page, &request.kind, &request.method, &request.url].map(Clone::clone);
         if let Some(verdict) = self.answers.get(&key) {
             return verdict.clone();
         }
-        let answer = self.ask(request);
-        if answer.is_none() {
-            self.connection = None;
-        }
+        let is_cut = shorten(&mut request.url) | shorten(&mut request.page);
+        let answer = self.ask(page, page_question::Body::Check(request));
         // That nobody could be asked holds for this once: it is not remembered.
-        let Some(verdict) = answer.and_then(|answer| answer.verdict) else {
+        let Some((page_answer::Body::Verdict(mut verdict), _)) = answer else {
             return Verdict { blocked: true, ..Verdict::default() };
         };
+        if is_cut {
+            verdict.rewritten_url.clear();
+        }
         if self.answers.len() >= REMEMBERED {
             self.answers.clear();
         }
@@ -56,20 +63,31 @@ impl Shields {
         verdict
     }
 
-    fn ask(&mut self, mut request: CheckRequest) -> Option<CheckAnswer> {
-        let mut is_cut = false;
-        for text in [&mut request.url, &mut request.page] {
-            *text = without_user(text);
-            if text.len() > LONGEST {
-                text.truncate(text.floor_char_boundary(LONGEST));
-                is_cut = true;
-            }
+    /// What a document that begins is to meet; nothing where nobody could be asked.
+    pub(crate) fn begin(&mut self, page: u64, mut request: DocumentRequest) -> DocumentRules {
+        shorten(&mut request.url);
+        let rules = match self.ask(page, page_question::Body::Begin(request)) {
+            Some((page_answer::Body::RulesSize(size), Some(sealed))) => read_sealed(&sealed, size, MOST).ok(),
+            _ => None,
+        };
+        rules.and_then(|rules| DocumentRules::decode(rules.as_slice()).ok()).unwrap_or_default()
+    }
+
+    fn ask(&mut self, page: u64, body: page_question::Body) -> Option<(page_answer::Body, Option<OwnedFd>)> {
+        let answer = self.exchange(&PageQuestion { page, body: Some(body) });
+        if answer.is_none() {
+            self.connection = None;
         }
+        let (answer, descriptor) = answer?;
+        Some((answer.body?, descriptor))
+    }
+
+    fn exchange(&mut self, question: &PageQuestion) -> Option<(PageAnswer, Option<OwnedFd>)> {
         if self.connection.is_none() {
             self.connection = connect().ok();
         }
         let connection = self.connection.as_ref()?.as_raw_fd();
-        kernel_channel::send_now(connection, &request.encode_to_vec(), &[]).ok()?;
+        kernel_channel::send_now(connection, &question.encode_to_vec(), &[]).ok()?;
         let answer = loop {
             match kernel_channel::receive_now(connection) {
                 // The engine stops its threads by a signal to collect garbage.
@@ -77,12 +95,17 @@ impl Shields {
                 answer => break answer.ok()?,
             }
         };
-        let mut answer = CheckAnswer::decode(answer.bytes.as_slice()).ok()?;
-        if let Some(verdict) = answer.verdict.as_mut().filter(|_| is_cut) {
-            verdict.rewritten_url.clear();
-        }
-        Some(answer)
+        let descriptor = answer.descriptors.into_iter().next();
+        Some((PageAnswer::decode(answer.bytes.as_slice()).ok()?, descriptor))
     }
+}
+
+/// Takes away what nobody needs to know. Returns whether something is missing at the end.
+fn shorten(url: &mut String) -> bool {
+    *url = without_user(url);
+    let is_long = url.len() > LONGEST;
+    url.truncate(url.floor_char_boundary(LONGEST));
+    is_long
 }
 
 /// An address without what stands before its host and after its query: a page could hide the rest behind them.

@@ -18,6 +18,7 @@ opaque!(
     GVariant,
     SoupMessageHeaders,
     WebKitFrame,
+    WebKitScriptWorld,
     JSCContext,
     JSCValue
 );
@@ -44,6 +45,14 @@ unsafe extern "C" {
     fn webkit_web_page_get_id(page: *mut WebKitWebPage) -> u64;
     fn webkit_web_page_get_main_frame(page: *mut WebKitWebPage) -> *mut WebKitFrame;
     fn webkit_frame_get_js_context(frame: *mut WebKitFrame) -> *mut JSCContext;
+    fn webkit_frame_get_js_context_for_script_world(
+        frame: *mut WebKitFrame,
+        world: *mut WebKitScriptWorld,
+    ) -> *mut JSCContext;
+    fn webkit_frame_get_uri(frame: *mut WebKitFrame) -> *const c_char;
+    fn webkit_frame_is_main_frame(frame: *mut WebKitFrame) -> gboolean;
+    fn webkit_script_world_get_default() -> *mut WebKitScriptWorld;
+    fn webkit_script_world_new_with_name(name: *const c_char) -> *mut WebKitScriptWorld;
     fn jsc_context_evaluate(context: *mut JSCContext, code: *const c_char, length: isize) -> *mut JSCValue;
     fn jsc_value_to_boolean(value: *mut JSCValue) -> gboolean;
     fn g_object_unref(object: gpointer);
@@ -97,6 +106,10 @@ pub(crate) struct Handlers {
     pub(crate) message: unsafe extern "C" fn(*mut WebKitWebPage, *mut WebKitUserMessage, gpointer) -> gboolean,
 }
 
+/// What is called when a document begins.
+pub(crate) type DocumentBegins =
+    unsafe extern "C" fn(*mut WebKitScriptWorld, *mut WebKitWebPage, *mut WebKitFrame, gpointer);
+
 /// Calls `created` for every page that this process makes.
 pub(crate) fn on_page_created(
     extension: *mut WebKitWebExtension,
@@ -131,6 +144,63 @@ pub(crate) fn on_page(page: *mut WebKitWebPage, handlers: &Handlers) {
         >(handlers.message);
         g_signal_connect_data(page.cast(), c"send-request".as_ptr(), send, std::ptr::null_mut(), None, 0);
         g_signal_connect_data(page.cast(), c"user-message-received".as_ptr(), message, std::ptr::null_mut(), None, 0);
+    }
+}
+
+/// Calls `begins` for every document of this process, before anything of it runs.
+pub(crate) fn on_document(begins: DocumentBegins) {
+    // SAFETY: as in `on_page_created`; the default world lives as long as the process.
+    unsafe {
+        let handler = std::mem::transmute::<DocumentBegins, GCallback>(begins);
+        let world = webkit_script_world_get_default().cast();
+        g_signal_connect_data(world, c"window-object-cleared".as_ptr(), handler, std::ptr::null_mut(), None, 0);
+    }
+}
+
+/// The tab-host's own script world, which pages cannot reach into.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct World(*mut WebKitScriptWorld);
+
+impl World {
+    /// Must come before the engine hears of a world of this name from the tab-host: it then is the same.
+    pub(crate) fn named(name: &str) -> Self {
+        let name = c_string(name);
+        // SAFETY: the name is copied; the world is kept for the process's life.
+        Self(unsafe { webkit_script_world_new_with_name(name.as_ptr()) })
+    }
+}
+
+/// One frame's document, while it begins.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Document(*mut WebKitFrame);
+
+impl Document {
+    pub(crate) fn new(frame: *mut WebKitFrame) -> Self {
+        Self(frame)
+    }
+
+    pub(crate) fn uri(self) -> String {
+        // SAFETY: the frame is alive while the signal handler that got it runs.
+        text(unsafe { webkit_frame_get_uri(self.0) })
+    }
+
+    pub(crate) fn is_main_frame(self) -> bool {
+        // SAFETY: as in `uri`.
+        unsafe { webkit_frame_is_main_frame(self.0) != 0 }
+    }
+
+    /// Runs a script in the page's own world, or in another.
+    pub(crate) fn run(self, script: &str, world: Option<World>) {
+        let script = c_string(script);
+        // SAFETY: as in `uri`; the context and the value are ours to release.
+        unsafe {
+            let context = match world {
+                Some(world) => webkit_frame_get_js_context_for_script_world(self.0, world.0),
+                None => webkit_frame_get_js_context(self.0),
+            };
+            g_object_unref(jsc_context_evaluate(context, script.as_ptr(), -1).cast());
+            g_object_unref(context.cast());
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use webkit2gtk::{
 
 use super::View;
 use super::navigation::SubmittedForm;
+use super::shields::{self, Seen};
 
 /// The script world that pages cannot reach into.
 pub(super) const WORLD: &str = "regen";
@@ -33,6 +34,10 @@ enum Report {
     Scroll { x: f64, y: f64 },
     /// A form of any frame is about to be sent.
     Submit(SubmittedForm),
+    /// What is to be hidden of a document.
+    Style { url: String, css: String },
+    /// A document has grown.
+    Seen(Seen),
 }
 
 pub(super) fn connect(view: &Rc<View>) {
@@ -44,7 +49,9 @@ pub(super) fn connect(view: &Rc<View>) {
             view.report(&javascript_text(&value));
         }
     });
-    manager.add_script(&script(SCRIPT, UserScriptInjectionTime::Start));
+    for source in [SCRIPT, shields::SCRIPT] {
+        manager.add_script(&script(source, UserScriptInjectionTime::Start));
+    }
 }
 
 /// A script for every frame, in the page-agent's world.
@@ -83,6 +90,8 @@ impl View {
             Ok(Report::Submit(form)) => {
                 self.last_form.replace(Some(form));
             }
+            Ok(Report::Style { url, css }) => self.add_style(&url, &css),
+            Ok(Report::Seen(seen)) => self.seen(seen),
             Err(error) => tracing::debug!("page-agent: {error}"),
         }
     }

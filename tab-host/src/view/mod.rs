@@ -7,10 +7,11 @@ mod files;
 mod navigation;
 mod popups;
 mod restore;
+mod shields;
 mod signals;
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::{Rc, Weak};
 use std::time::Duration;
@@ -76,6 +77,12 @@ pub(crate) struct View {
     restore_script: RefCell<Option<webkit2gtk::UserScript>>,
     /// What is being put back into a page that has not committed yet: a death until the page has it again must not lose it.
     replayed: RefCell<Option<restore::Replayed>>,
+    /// The style sheets that hide parts of this page, by their hash.
+    styles: RefCell<HashSet<u64>>,
+    /// Requests of this page that shields stopped.
+    blocked: Cell<u32>,
+    /// The broker will soon be told how many.
+    counting: Cell<bool>,
 }
 
 impl View {
@@ -161,6 +168,9 @@ impl View {
             downloads: RefCell::default(),
             restore_script: RefCell::default(),
             replayed: RefCell::default(),
+            styles: RefCell::default(),
+            blocked: Cell::default(),
+            counting: Cell::default(),
         });
         signals::connect(&view);
         agent::connect(&view);

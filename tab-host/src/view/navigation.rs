@@ -125,11 +125,17 @@ impl View {
         if origin.is_empty() || origin == "null" { String::new() } else { format!("{origin}/") }
     }
 
-    /// The page-agent in the web process stopped the main frame on its way to another site.
+    /// The page-agent in the web process stopped the main frame.
     fn agent_message(self: &Rc<Self>, message: &UserMessage) -> bool {
-        if message.name().as_deref() != Some("handover") {
-            return false;
+        match message.name().as_deref() {
+            Some("handover") => self.stopped_on_its_way(message),
+            Some("blocked") => self.stopped_by_shields(message),
+            _ => false,
         }
+    }
+
+    /// It wants to go to another site.
+    fn stopped_on_its_way(self: &Rc<Self>, message: &UserMessage) -> bool {
         let Some((url, method, referrer, first)) =
             message.parameters().and_then(|words| <(String, String, String, String)>::from_variant(&words))
         else {

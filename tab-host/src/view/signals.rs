@@ -115,7 +115,10 @@ impl View {
                 self.error_page.set(Stage::None);
                 self.tell(Body::LoadStarted(LoadStarted { url }));
             }
-            LoadEvent::Committed => self.committed(url, false),
+            LoadEvent::Committed => {
+                self.forget_styles();
+                self.committed(url, false);
+            }
             LoadEvent::Finished if self.error_page.get() == Stage::Shown => self.error_shown(),
             LoadEvent::Finished if self.error_page.get() == Stage::None && !self.is_bootstrap(&url) => {
                 self.moved_within_document();

@@ -23,7 +23,7 @@ fn tab_json(tab: &Tab) -> Value {
         "id": tab.id, "url": tab.url, "title": tab.title, "site": tab.site, "state": tab.state, "pid": tab.pid,
         "reason": tab.reason, "active": tab.active, "workspace": tab.workspace,
         "can_go_back": tab.can_go_back, "can_go_forward": tab.can_go_forward,
-        "unresponsive": tab.unresponsive, "route": tab.route,
+        "unresponsive": tab.unresponsive, "route": tab.route, "blocked": tab.blocked,
     })
 }
 

@@ -3,9 +3,12 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use regen_proto::control::v1::{ShieldsReply, ShieldsRequest};
-use regen_proto::net::v1::{Blocked, CheckRequest, FilterList, ShieldsLogRequest, ShieldsStatus, Verdict};
+use regen_proto::control::v1::{ShieldsReply, ShieldsRequest, StatusRequest, Tab};
+use regen_proto::net::v1::{
+    Blocked, CheckRequest, FilterList, OwnRulesRequest, ShieldsLogRequest, ShieldsStatus, Verdict,
+};
 use serde_json::{Value, json};
+use url::Url;
 
 use crate::arguments::{Output, ShieldsCommand};
 use crate::client::{Client, Failure};
@@ -13,6 +16,7 @@ use crate::render;
 
 /// How often a log that is followed is looked at.
 const LOOK: Duration = Duration::from_millis(250);
+
 pub(crate) async fn run(mut client: Client, command: ShieldsCommand, output: Output) -> Result<ExitCode, Failure> {
     match command {
         ShieldsCommand::Status => {
@@ -46,10 +50,33 @@ pub(crate) async fn run(mut client: Client, command: ShieldsCommand, output: Out
                 }
             }
         }
+        ShieldsCommand::Rules { add, remove } => {
+            let rules = client.api.shields_rules(OwnRulesRequest { add, remove }).await?.into_inner().rules;
+            match output {
+                Output::Json => render::print_json(&json!(rules)),
+                Output::Text => rules.iter().for_each(|rule| println!("{rule}")),
+            }
+        }
+        ShieldsCommand::BlockElement { selector, tab } => {
+            let tabs = client.api.status(StatusRequest::default()).await?.into_inner().tabs;
+            let is_meant = |one: &&Tab| tab.map_or(one.active, |id| one.id == id);
+            let found = tabs.iter().find(is_meant);
+            let found = found
+                .ok_or_else(|| Failure::NotFound("there is no such tab: `regen tab list` shows them".to_owned()))?;
+            let host = Url::parse(&found.url).ok().and_then(|url| url.host_str().map(str::to_owned));
+            let host = host.ok_or_else(|| Failure::Usage("this tab shows no site".to_owned()))?;
+            let rule = format!("{host}##{selector}");
+            client.api.shields_rules(OwnRulesRequest { add: vec![rule.clone()], remove: Vec::new() }).await?;
+            match output {
+                Output::Json => render::print_json(&json!({ "rule": rule })),
+                Output::Text => println!("{rule}\nPages that are open take it when they are loaded again."),
+            }
+        }
         ShieldsCommand::Log { follow } => log(client, follow, output).await?,
         ShieldsCommand::Test { url, page, kind } => {
             let request = CheckRequest { url, page, kind, method: "GET".to_owned() };
-            let Verdict { blocked, rule, list, rewritten_url } = client.api.shields_test(request).await?.into_inner();
+            let Verdict { blocked, rule, list, rewritten_url, .. } =
+                client.api.shields_test(request).await?.into_inner();
             if output == Output::Json {
                 let verdict = json!({ "blocked": blocked, "rule": rule, "list": list, "sent_as": rewritten_url });
                 render::print_json(&verdict);

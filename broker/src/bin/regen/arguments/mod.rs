@@ -126,6 +126,23 @@ pub(crate) enum ShieldsCommand {
     },
     /// The filter lists that are in use
     Lists,
+    /// Your own rules, in the filter lists' language; or change them
+    Rules {
+        /// One more, such as “||example.com^” or “example.org##.banner” (may be given more than once)
+        #[arg(long, value_name = "RULE")]
+        add: Vec<String>,
+        /// One less
+        #[arg(long, value_name = "RULE")]
+        remove: Vec<String>,
+    },
+    /// Hide what a selector of CSS names, on the site of a tab from now on
+    BlockElement {
+        /// Such as “#banner” or “div.advert”
+        selector: String,
+        /// The active one unless told
+        #[arg(long)]
+        tab: Option<u64>,
+    },
     /// What was blocked lately, by which rule of which list
     Log {
         /// Go on printing as more is blocked

@@ -1,0 +1,113 @@
+//! The user's own rules, a line each, in the daemon's folder.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use adblock::lists::{ParseOptions, parse_filter};
+
+use regen_proto::OWN_RULES;
+
+use super::lists::{LONGEST, List};
+
+const FILE: &str = "rules.txt";
+
+/// Where they are kept.
+#[derive(Debug)]
+pub(super) struct OwnRules {
+    folder: PathBuf,
+}
+
+/// What cannot be done with them.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum OwnRulesError {
+    #[error("{rule:?} is not a rule of a filter list: {why}")]
+    NotARule { rule: String, why: String },
+    #[error("there is no rule {0:?} among your own: `regen shields rules` shows them")]
+    NotThere(String),
+    #[error("your rules would be longer than {} MB", LONGEST >> 20)]
+    TooLong,
+    #[error("your rules cannot be written: {0}")]
+    Io(#[from] io::Error),
+}
+
+impl OwnRules {
+    pub(super) fn in_folder(folder: &Path) -> Self {
+        Self { folder: folder.to_owned() }
+    }
+
+    /// None of them where there is no file yet.
+    pub(super) fn read(&self) -> io::Result<Vec<String>> {
+        match fs::read_to_string(self.folder.join(FILE)) {
+            Ok(text) => Ok(text.lines().map(str::to_owned).collect()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Adds some and takes some away; on disk when it returns. All or nothing.
+    pub(super) fn change(&self, add: &[String], remove: &[String]) -> Result<Vec<String>, OwnRulesError> {
+        let mut rules = self.read()?;
+        for rule in remove {
+            let place = rules.iter().position(|one| one == rule.trim());
+            rules.remove(place.ok_or_else(|| OwnRulesError::NotThere(rule.clone()))?);
+        }
+        for rule in add.iter().map(|rule| rule.trim()) {
+            let no_rule = |why: String| OwnRulesError::NotARule { rule: rule.to_owned(), why };
+            if rule.contains(['\n', '\r']) {
+                return Err(no_rule("it has more than one line".to_owned()));
+            }
+            parse_filter(rule, true, ParseOptions::default()).map_err(|error| no_rule(words(&error)))?;
+            if !rules.iter().any(|one| one == rule) {
+                rules.push(rule.to_owned());
+            }
+        }
+        let text: String = rules.iter().map(|rule| format!("{rule}\n")).collect();
+        if text.len() as u64 > LONGEST {
+            return Err(OwnRulesError::TooLong);
+        }
+        fs::create_dir_all(&self.folder)?;
+        let (new, place) = (self.folder.join("rules.new"), self.folder.join(FILE));
+        let mut file = fs::File::create(&new)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        fs::rename(new, place)?;
+        Ok(rules)
+    }
+
+    /// As a list like any other.
+    pub(super) fn list(&self) -> Result<List, String> {
+        let rules = self.read().map_err(|error| format!("your own rules are not read: {error}"))?;
+        Ok(List { name: OWN_RULES.to_owned(), text: rules.join("\n"), is_trusted: false })
+    }
+}
+
+/// An error with what caused it.
+fn words(error: &dyn std::error::Error) -> String {
+    error.source().map_or_else(|| error.to_string(), |cause| format!("{error}: {}", words(cause)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn own_rules_are_kept_and_what_is_none_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let own = OwnRules::in_folder(&folder.path().join("shields"));
+        let rules = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+        assert!(own.read().unwrap().is_empty());
+        own.change(&rules(&[" ||ads.test^ ", "a.test##.ad", "||ads.test^"]), &[]).unwrap();
+        assert_eq!(OwnRules::in_folder(&folder.path().join("shields")).read().unwrap(), ["||ads.test^", "a.test##.ad"]);
+        for wrong in ["", "||ads.test^$nonsense", "a.test##.ad{", "||a.test^\n||b.test^", "! a comment"] {
+            let refused = own.change(&rules(&["||new.test^", wrong]), &[]).unwrap_err();
+            assert!(matches!(refused, OwnRulesError::NotARule { .. }), "{wrong}: {refused}");
+        }
+        assert!(matches!(own.change(&[], &rules(&["||new.test^"])), Err(OwnRulesError::NotThere(_))));
+        assert_eq!(
+            own.change(&rules(&["||new.test^"]), &rules(&["||ads.test^"])).unwrap(),
+            ["a.test##.ad", "||new.test^"]
+        );
+        assert!(own.list().unwrap().text.contains("||new.test^"));
+    }
+}

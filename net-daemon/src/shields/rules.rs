@@ -1,0 +1,132 @@
+//! The engine made from filter lists, and what it says.
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use adblock::Engine;
+use adblock::lists::{FilterSet, ParseOptions};
+use adblock::request::Request;
+use adblock::resources::Resource;
+use adblock::resources::resource_assembler::assemble_web_accessible_resources;
+use regen_proto::DOCUMENT;
+use regen_proto::net::v1::{CheckRequest, DocumentRequest, DocumentRules, FilterList, HideRequest, Verdict};
+use url::Url;
+
+use super::lists::List;
+use super::scriptlets;
+
+/// The engine, and what it was made from.
+pub(super) struct Rules {
+    engine: Engine,
+    pub(super) lists: Vec<FilterList>,
+    /// Why there are none, or not all.
+    pub(super) error: String,
+}
+
+impl std::fmt::Debug for Rules {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Rules").field("lists", &self.lists).finish_non_exhaustive()
+    }
+}
+
+impl Rules {
+    pub(super) fn of(lists: Vec<List>, resources: Vec<Resource>, error: String) -> Self {
+        // With the text of each rule: whoever sees that something is missing wants to know why.
+        let mut set = FilterSet::new(true);
+        let mut told = Vec::new();
+        for List { name, text, is_trusted } in lists {
+            let bytes = text.len() as u64;
+            let permissions = if is_trusted { scriptlets::TRUSTED } else { Default::default() };
+            let options = ParseOptions { permissions, ..ParseOptions::default() };
+            let title = set.add_filter_list(text, options).metadata.title.unwrap_or_default();
+            told.push(FilterList { name, title, bytes, ..FilterList::default() });
+        }
+        let mut engine = Engine::new_with_filter_set(set);
+        engine.use_resources(resources);
+        for (list, source) in told.iter_mut().zip(engine.get_debug_info().source_info) {
+            list.rules = source.network_filter_count + source.cosmetic_filter_count;
+            list.unreadable = source.parse_error;
+        }
+        Self { engine, lists: told, error }
+    }
+
+    pub(super) fn verdict(&self, request: &CheckRequest) -> Verdict {
+        // The engine compares letter by letter: spellings of one address are made one.
+        let Some(url) = canonical(&request.url) else { return unanswered() };
+        let page = canonical(&request.page).unwrap_or_default();
+        let Ok(asked) = Request::new(&url, &page, &request.kind, &request.method) else { return unanswered() };
+        let found = self.engine.check_network_request(&asked);
+        let blocked = found.should_block();
+        let decided = if blocked { found.filter } else { found.exception };
+        let (mut rule, mut list) = (String::new(), String::new());
+        if let Some(decided) = decided {
+            rule = decided.raw_line.unwrap_or_default();
+            let source = decided.source_location.and_then(|place| self.lists.get(place.source_index as usize));
+            list = source.map(|list| list.name.clone()).unwrap_or_default();
+        }
+        let rewritten_url = found.rewritten_url.filter(|_| !blocked).unwrap_or_default();
+        let stand_in = found.redirect.filter(|_| blocked).unwrap_or_default();
+        Verdict { blocked, rule, list, rewritten_url, stand_in }
+    }
+
+    /// What a document is to meet.
+    pub(super) fn document(&self, request: &DocumentRequest) -> DocumentRules {
+        let Some(url) = canonical(&request.url) else { return DocumentRules::default() };
+        let kind = if request.is_main_frame { DOCUMENT } else { "subdocument" };
+        let policy =
+            Request::new(&url, &url, kind, "GET").ok().and_then(|asked| self.engine.get_csp_directives(&asked));
+        let found = self.engine.url_cosmetic_resources(&url);
+        DocumentRules {
+            script: alone(&found.injected_script),
+            hide: found.hide_selectors.into_iter().collect(),
+            procedural: found.procedural_actions.into_iter().collect(),
+            generic: !found.generichide,
+            exceptions: found.exceptions.into_iter().collect(),
+            policy: policy.unwrap_or_default(),
+        }
+    }
+
+    /// What of a document's classes and ids is to be hidden.
+    pub(super) fn hidden(&self, request: &HideRequest) -> Vec<String> {
+        let exceptions: HashSet<String> = request.exceptions.iter().cloned().collect();
+        self.engine.hidden_class_id_selectors(&request.classes, &request.ids, &exceptions)
+    }
+}
+
+/// Scriptlets in a scope of their own, with what they take for granted there.
+fn alone(script: &str) -> String {
+    if script.is_empty() { String::new() } else { format!("(() => {{ const scriptletGlobals = {{}};\n{script}\n}})()") }
+}
+
+/// What stands in for what is blocked, and what runs in pages; and why some of it is missing.
+pub(super) fn resources(ublock: &Path) -> (Vec<Resource>, String) {
+    let (folder, index) = (ublock.join("web_accessible_resources"), ublock.join("js/redirect-resources.js"));
+    // The crate's reader panics at what it does not understand.
+    let stand_ins = std::panic::catch_unwind(|| assemble_web_accessible_resources(&folder, &index));
+    let mut missing = String::new();
+    let mut all = stand_ins.unwrap_or_else(|_| {
+        missing = format!("what stands in for blocked scripts cannot be read from {}", index.display());
+        Vec::new()
+    });
+    match scriptlets::read(ublock) {
+        Ok(scriptlets) => all.extend(scriptlets),
+        Err(error) => missing = format!("scriptlets: {error}"),
+    }
+    (all, missing)
+}
+
+/// What nobody can say may not be sent.
+pub(super) fn unanswered() -> Verdict {
+    Verdict { blocked: true, rule: "an address that cannot be read".to_owned(), ..Verdict::default() }
+}
+
+pub(super) fn canonical(url: &str) -> Option<String> {
+    let mut url = Url::parse(url).ok()?;
+    let host = url.host_str()?.trim_end_matches('.').to_owned();
+    url.set_host(Some(&host)).ok()?;
+    Some(url.into())
+}
+
+pub(super) fn host_of(url: &str) -> Option<String> {
+    Some(Url::parse(&canonical(url)?).ok()?.host_str()?.to_owned())
+}

@@ -1,0 +1,125 @@
+//! Shields as a page meets them: what its script finds to be hidden becomes a style sheet of the user's, which no page can see or undo;
+//! and how many of its requests were stopped.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::rc::Rc;
+use std::time::Duration;
+
+use glib::variant::FromVariant;
+use regen_proto::OWN_RULES;
+use regen_proto::kernel::v1::page_event::Body;
+use regen_proto::net::v1::HideRequest;
+use serde::Deserialize;
+use tokio::sync::oneshot;
+use url::Url;
+use webkit2gtk::{
+    UserContentInjectedFrames, UserContentManagerExt, UserMessage, UserMessageExt, UserStyleLevel, UserStyleSheet,
+    WebViewExt,
+};
+
+use super::View;
+
+/// Runs in every frame.
+pub(super) const SCRIPT: &str = include_str!("shields.js");
+/// So many style sheets are kept of one page.
+const MOST_STYLES: usize = 500;
+/// The count is told this often.
+const COUNTING: Duration = Duration::from_millis(200);
+
+/// Classes and ids that have appeared.
+#[derive(Debug, Deserialize)]
+pub(super) struct Seen {
+    url: String,
+    classes: Vec<String>,
+    ids: Vec<String>,
+    exceptions: Vec<String>,
+}
+
+impl View {
+    /// Another page: what was hidden of the last one is not its business.
+    pub(super) fn forget_styles(&self) {
+        self.styles.borrow_mut().clear();
+        if let Some(manager) = self.web.user_content_manager() {
+            manager.remove_all_style_sheets();
+        }
+        self.blocked.set(0);
+    }
+
+    pub(super) fn add_style(&self, url: &str, css: &str) {
+        let Some(pattern) = pattern_of(url) else { return };
+        let mut styles = self.styles.borrow_mut();
+        if styles.len() >= MOST_STYLES {
+            return;
+        }
+        let mut hasher = DefaultHasher::new();
+        (&pattern, css).hash(&mut hasher);
+        if let (Some(manager), true) = (self.web.user_content_manager(), styles.insert(hasher.finish())) {
+            let (frames, level) = (UserContentInjectedFrames::AllFrames, UserStyleLevel::User);
+            manager.add_style_sheet(&UserStyleSheet::new(css, frames, level, &[&pattern], &[]));
+        }
+    }
+
+    /// Asks what of it is to be hidden, and hides it.
+    pub(super) fn seen(self: &Rc<Self>, seen: Seen) {
+        let Some(host) = self.host() else { return };
+        let (runtime, asker) = &host.asker;
+        let Seen { url, classes, ids, exceptions } = seen;
+        let request = HideRequest { url: url.clone(), classes, ids, exceptions };
+        let (answer, selectors) = oneshot::channel();
+        let hidden = asker.clone().hidden(request);
+        runtime.spawn(async move {
+            let _ = answer.send(hidden.await);
+        });
+        let view = Rc::clone(self);
+        glib::MainContext::default().spawn_local(async move {
+            let selectors = selectors.await.unwrap_or_default();
+            if !selectors.is_empty() {
+                let rules: Vec<String> =
+                    selectors.iter().map(|one| format!("{one} {{ display: none !important }}")).collect();
+                view.add_style(&url, &rules.join("\n"));
+            }
+        });
+    }
+
+    /// A list has something against the page itself.
+    pub(super) fn stopped_by_shields(self: &Rc<Self>, message: &UserMessage) -> bool {
+        let words = message.parameters().and_then(|words| <(String, String, String)>::from_variant(&words));
+        let Some((url, rule, list)) = words else { return false };
+        let whose =
+            if list == OWN_RULES { "One of your own rules".to_owned() } else { format!("A rule of the list {list}") };
+        let because = format!("{whose} is against it: {rule}");
+        let instead = "To open it all the same, turn shields off for its site: regen shields level off --site";
+        self.show_error(
+            &url,
+            "Shields did not open this page",
+            &format!("{because}. Nothing was sent to it. {instead} {url}"),
+        );
+        true
+    }
+
+    /// One more of its requests was stopped.
+    pub(crate) fn count_blocked(self: &Rc<Self>) {
+        self.blocked.set(self.blocked.get().saturating_add(1));
+        if self.counting.replace(true) {
+            return;
+        }
+        let weak = Rc::downgrade(self);
+        glib::timeout_add_local_once(COUNTING, move || {
+            if let Some(view) = weak.upgrade() {
+                view.counting.set(false);
+                view.tell(Body::Blocked(view.blocked.get()));
+            }
+        });
+    }
+
+    /// Whether this is what the engine calls a page by this number.
+    pub(crate) fn is_page(&self, page: u64) -> bool {
+        self.web.page_id() == page
+    }
+}
+
+/// The pages of a document's host, as the engine wants it said.
+fn pattern_of(url: &str) -> Option<String> {
+    let url = Url::parse(url).ok()?;
+    Some(format!("{}://{}/*", url.scheme(), url.host_str()?))
+}

@@ -23,6 +23,8 @@ use crate::tunnel::{Granted, PATIENCE};
 
 /// The net-daemon answers within this time; the first answer waits until it has read the lists.
 const ANSWERS: Duration = Duration::from_secs(10);
+/// A page waits so long for a net-daemon.
+const PAGE_PATIENCE: Duration = Duration::from_secs(2);
 /// Web processes that may be waiting to be let in.
 const WAITING: i32 = 16;
 
@@ -81,9 +83,10 @@ impl Asker {
         let question = PageQuestion::decode(datagram.bytes.as_slice()).map_err(io::Error::other)?;
         match question.body {
             Some(page_question::Body::Check(request)) => {
-                // A page that begins waits for the network by itself.
-                let patience = if request.kind == DOCUMENT { Duration::ZERO } else { PATIENCE };
-                let verdict = self.ask(patience, |mut net| {
+                // Without a network there is no page: each is waited for anew, but not so long that its process counts as hung.
+                let is_page = request.kind == DOCUMENT;
+                self.waited &= !is_page;
+                let verdict = self.ask(if is_page { PAGE_PATIENCE } else { PATIENCE }, |mut net| {
                     let request = request.clone();
                     async move { net.check(request).await }
                 });

@@ -233,7 +233,7 @@ fn rules_hide_parts_of_pages_and_stand_in_for_what_they_block() {
         Some(match request.path.split('?').next().unwrap() {
             "/" => Answer::page(&format!(
                 "<head><title>t</title><script>var adsEnabled = true;</script></head>
-                <p class=banner>specific</p><p class=fine>content</p><div id=first>Sponsored one</div>
+                <form><input name=id><input name=classList></form><p class=banner>specific</p><p class=fine>content</p><div id=first>Sponsored one</div>
                 <div class=box><span>by-upward</span></div><p id=said></p>
                 <script>
                     const say = text => document.getElementById('said').append(text + ' ');
@@ -276,7 +276,7 @@ fn rules_hide_parts_of_pages_and_stand_in_for_what_they_block() {
     ];
     // The control comes first: without rules all of it is there.
     let _net = browser.daemon("net-daemon");
-    let tab = browser.open(&site.url(2, "/?utm_source=x&b=1"));
+    let tab = browser.open(&site.url(2, "/?utm_source=x&b=1#part"));
     let hidden = ["specific", "Sponsored one", "by-upward", "generic", "Sponsored two"];
     browser.wait_for_text(tab, "end");
     browser.wait_for_text(tab, "stub:sent");
@@ -295,6 +295,7 @@ fn rules_hide_parts_of_pages_and_stand_in_for_what_they_block() {
     assert!(text.contains("content") && text.contains("ads:false") && text.contains("stub:loaded"), "{text}");
     let sent = site.take_requests();
     assert_eq!(sent[0].path, "/?b=1", "what only tracks is not sent");
+    assert_eq!(browser.tab(tab)["url"], site.url(2, "/?b=1#part"), "the rest stays");
     assert!(sent.iter().all(|request| request.path != "/stub.js"), "{sent:?}");
     eventually("the count", || (browser.tab(tab)["blocked"] == 1).then_some(()));
     browser.regen(&["tab", "goto", &tab.to_string(), &site.url(2, "/policy")]).unwrap();
@@ -314,8 +315,10 @@ fn rules_hide_parts_of_pages_and_stand_in_for_what_they_block() {
     assert_eq!(kept.as_array().unwrap().len(), rules.len(), "{kept}");
     let wrong = browser.regen(&["shields", "rules", "--add", "||a.test^$nonsense"]).unwrap_err();
     assert!(wrong.code == 2 && wrong.message.contains("nonsense"), "{wrong:?}");
-    browser.regen(&["shields", "rules", "--remove", rules[0]]).unwrap();
     let tab = browser.open(&site.url(2, "/"));
+    browser.wait_for_text(tab, "end");
+    eventually("what they hide", || (!hidden.iter().any(|part| browser.text(tab).contains(part))).then_some(()));
+    browser.regen(&["shields", "rules", "--remove", rules[0]]).unwrap();
     let picked = browser.json(&["shields", "block-element", ".fine", "--tab", &tab.to_string()]);
     assert_eq!(picked["rule"], "127.0.0.2##.fine");
     browser.regen(&["tab", "reload", &tab.to_string()]).unwrap();

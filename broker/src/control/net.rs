@@ -63,7 +63,15 @@ impl Control {
 
 /// The broker waits for no child without an end.
 pub(super) async fn answered<T>(asked: impl Future<Output = Result<Response<T>, Status>>) -> Result<T, Status> {
-    match tokio::time::timeout(ANSWERS, asked).await {
+    answered_within(ANSWERS, asked).await
+}
+
+/// For what takes longer.
+pub(super) async fn answered_within<T>(
+    time: Duration,
+    asked: impl Future<Output = Result<Response<T>, Status>>,
+) -> Result<T, Status> {
+    match tokio::time::timeout(time, asked).await {
         Ok(answer) => Ok(answer?.into_inner()),
         Err(_) => Err(Status::unavailable("Regen's network process does not answer at the moment: try again")),
     }

@@ -1,5 +1,7 @@
 //! What people ask about shields, and where the answer comes from.
 
+use std::time::Duration;
+
 use regen_proto::control::v1::{ShieldsReply, ShieldsRequest};
 use regen_proto::net::v1::{
     CheckRequest, OwnRules, OwnRulesRequest, ShieldsLog, ShieldsLogRequest, ShieldsStatusRequest, TestRequest, Verdict,
@@ -7,10 +9,13 @@ use regen_proto::net::v1::{
 use regen_proto::site::{Site, SiteError};
 use tonic::Status;
 
-use super::net::{DEFAULT, answered};
+use super::net::{DEFAULT, answered, answered_within};
 use super::service::{Control, status};
 use crate::kernel::Command;
 use crate::shields::{Level, ShieldsSettings};
+
+/// All lists are read anew within this time.
+const REBUILT: Duration = Duration::from_secs(60);
 
 impl Control {
     /// Changes the level where one is given; then how things are.
@@ -45,7 +50,7 @@ impl Control {
     }
 
     pub(super) async fn own_rules(&self, request: OwnRulesRequest) -> Result<OwnRules, Status> {
-        answered(self.net().await?.shields.own(request)).await
+        answered_within(REBUILT, self.net().await?.shields.own(request)).await
     }
 
     pub(super) async fn would_block(&self, request: CheckRequest) -> Result<Verdict, Status> {

@@ -2,6 +2,7 @@
 //!
 //! Whoever asks says what is asked; whose settings hold, the broker has said.
 
+mod cache;
 mod lists;
 mod log;
 mod own;
@@ -19,6 +20,7 @@ use regen_proto::net::v1::{CheckRequest, DocumentRequest, DocumentRules, HideReq
 use regen_proto::site::Site;
 use tokio::sync::{Semaphore, watch};
 
+use cache::Cache;
 use log::Log;
 use own::{OwnRules, OwnRulesError};
 use rules::{Rules, host_of, unanswered};
@@ -48,13 +50,20 @@ pub(crate) struct Asking {
     site: String,
     /// So many of its questions are looked at at a time; the others wait.
     room: Arc<Semaphore>,
+    /// The same for what is about looks: no request waits for that.
+    looks: Arc<Semaphore>,
     /// Hosts of which something may be sent: what a rule has against the rest of one has been looked at.
     hosts: Arc<Mutex<HashSet<String>>>,
 }
 
 impl Asking {
     pub(crate) fn of(site: String) -> Self {
-        Self { site, room: Arc::new(Semaphore::new(AT_ONCE)), hosts: Arc::default() }
+        Self {
+            site,
+            room: Arc::new(Semaphore::new(AT_ONCE)),
+            looks: Arc::new(Semaphore::new(AT_ONCE)),
+            hosts: Arc::default(),
+        }
     }
 
     fn hosts(&self) -> MutexGuard<'_, HashSet<String>> {
@@ -109,19 +118,22 @@ impl Shields {
         }
         // The first engine is made from what was there before.
         drop(self.rules().await);
-        let made = tokio::task::spawn_blocking(move || {
+        let rules = Arc::clone(&self.rules);
+        // To its end, also when whoever asked has gone: what is on disk is what holds.
+        let changed = tokio::task::spawn_blocking(move || {
             let all = own.change(&add, &remove)?;
-            Ok::<_, OwnRulesError>((all, read(&own)))
+            rules.send_replace(Some(Arc::new(read(&own))));
+            Ok(all)
         });
-        let (all, rules) = made.await.map_err(std::io::Error::other)??;
-        self.rules.send_replace(Some(Arc::new(rules)));
-        Ok(all)
+        changed.await.map_err(std::io::Error::other)?
     }
 
     /// Whether a page may send this. What it may not is counted and logged.
     pub(crate) async fn check(&self, asking: &Asking, request: CheckRequest) -> Verdict {
         let verdict = self.look(asking, &request).await;
-        if let (false, Some(host)) = (verdict.blocked, host_of(&request.url)) {
+        // That a page may be opened says nothing about what else of its host may be sent.
+        let is_part = request.kind != DOCUMENT && !verdict.blocked;
+        if let (true, Some(host)) = (is_part, host_of(&request.url)) {
             let mut hosts = asking.hosts();
             if hosts.len() >= HOSTS {
                 hosts.clear();
@@ -183,7 +195,7 @@ impl Shields {
             return T::default();
         }
         // It is never closed.
-        let _room = asking.room.acquire().await;
+        let _room = asking.looks.acquire().await;
         let rules = self.rules().await;
         tokio::task::spawn_blocking(move || look(&rules)).await.unwrap_or_default()
     }
@@ -217,7 +229,15 @@ fn read(own: &OwnRules) -> Rules {
     }
     let (resources, missing) = rules::resources(Path::new(lists::UBLOCK));
     errors.extend((!missing.is_empty()).then_some(missing));
-    Rules::of(lists, resources, errors.join("; "))
+    let cache = Cache::in_folder(Path::new(FOLDER));
+    let engine = cache.read(&lists).unwrap_or_else(|| {
+        let engine = rules::engine(&lists);
+        if let Err(error) = cache.keep(&lists, &engine) {
+            tracing::warn!("shields: the next start will read the lists anew: {error}");
+        }
+        engine
+    });
+    Rules::of(engine, &lists, resources, errors.join("; "))
 }
 
 /// Both ends belong to one registrable domain.

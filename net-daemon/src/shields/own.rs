@@ -8,7 +8,7 @@ use adblock::lists::{ParseOptions, parse_filter};
 
 use regen_proto::OWN_RULES;
 
-use super::lists::{LONGEST, List};
+use super::lists::{LONGEST, List, as_rules};
 
 const FILE: &str = "rules.txt";
 
@@ -78,7 +78,7 @@ impl OwnRules {
     /// As a list like any other.
     pub(super) fn list(&self) -> Result<List, String> {
         let rules = self.read().map_err(|error| format!("your own rules are not read: {error}"))?;
-        Ok(List { name: OWN_RULES.to_owned(), text: rules.join("\n"), is_trusted: false })
+        Ok(List { name: OWN_RULES.to_owned(), text: as_rules(&rules.join("\n")), is_trusted: false })
     }
 }
 

@@ -30,24 +30,18 @@ impl std::fmt::Debug for Rules {
 }
 
 impl Rules {
-    pub(super) fn of(lists: Vec<List>, resources: Vec<Resource>, error: String) -> Self {
-        // With the text of each rule: whoever sees that something is missing wants to know why.
-        let mut set = FilterSet::new(true);
-        let mut told = Vec::new();
-        for List { name, text, is_trusted } in lists {
-            let bytes = text.len() as u64;
-            let permissions = if is_trusted { scriptlets::TRUSTED } else { Default::default() };
-            let options = ParseOptions { permissions, ..ParseOptions::default() };
-            let title = set.add_filter_list(text, options).metadata.title.unwrap_or_default();
-            told.push(FilterList { name, title, bytes, ..FilterList::default() });
-        }
-        let mut engine = Engine::new_with_filter_set(set);
+    /// The engine must be one of these lists.
+    pub(super) fn of(mut engine: Engine, lists: &[List], resources: Vec<Resource>, error: String) -> Self {
         engine.use_resources(resources);
-        for (list, source) in told.iter_mut().zip(engine.get_debug_info().source_info) {
-            list.rules = source.network_filter_count + source.cosmetic_filter_count;
-            list.unreadable = source.parse_error;
-        }
-        Self { engine, lists: told, error }
+        let sources = engine.get_debug_info().source_info;
+        let told = lists.iter().zip(sources).map(|(list, source)| FilterList {
+            name: list.name.clone(),
+            title: source.title.unwrap_or_default(),
+            bytes: list.text.len() as u64,
+            rules: source.network_filter_count + source.cosmetic_filter_count,
+            unreadable: source.parse_error,
+        });
+        Self { lists: told.collect(), engine, error }
     }
 
     pub(super) fn verdict(&self, request: &CheckRequest) -> Verdict {
@@ -73,8 +67,9 @@ impl Rules {
     pub(super) fn document(&self, request: &DocumentRequest) -> DocumentRules {
         let Some(url) = canonical(&request.url) else { return DocumentRules::default() };
         let kind = if request.is_main_frame { DOCUMENT } else { "subdocument" };
+        let page = canonical(&request.page).unwrap_or_else(|| url.clone());
         let policy =
-            Request::new(&url, &url, kind, "GET").ok().and_then(|asked| self.engine.get_csp_directives(&asked));
+            Request::new(&url, &page, kind, "GET").ok().and_then(|asked| self.engine.get_csp_directives(&asked));
         let found = self.engine.url_cosmetic_resources(&url);
         DocumentRules {
             script: alone(&found.injected_script),
@@ -91,6 +86,17 @@ impl Rules {
         let exceptions: HashSet<String> = request.exceptions.iter().cloned().collect();
         self.engine.hidden_class_id_selectors(&request.classes, &request.ids, &exceptions)
     }
+}
+
+/// Makes it from the lists' texts.
+pub(super) fn engine(lists: &[List]) -> Engine {
+    // With the text of each rule: whoever sees that something is missing wants to know why.
+    let mut set = FilterSet::new(true);
+    for List { text, is_trusted, .. } in lists {
+        let permissions = if *is_trusted { scriptlets::TRUSTED } else { Default::default() };
+        set.add_filter_list(text.clone(), ParseOptions { permissions, ..ParseOptions::default() });
+    }
+    Engine::new_with_filter_set(set)
 }
 
 /// Scriptlets in a scope of their own, with what they take for granted there.

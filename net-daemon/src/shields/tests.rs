@@ -31,7 +31,11 @@ page.test##+js(trusted, a)
 ";
 
 fn shields(level: ShieldsLevel) -> Shields {
-    let list = List { name: "mine".to_owned(), text: as_rules(LIST), is_trusted: false };
+    shields_of(level, false)
+}
+
+fn shields_of(level: ShieldsLevel, is_trusted: bool) -> Shields {
+    let list = List { name: "mine".to_owned(), text: as_rules(LIST), is_trusted };
     let script = |name: &str, content: &str, permission| Resource {
         name: name.to_owned(),
         aliases: Vec::new(),
@@ -45,7 +49,8 @@ fn shields(level: ShieldsLevel) -> Shields {
         script("set.js", "function set(a, b) {}", PermissionMask::default()),
         script("trusted.js", "function trusted(a) {}", scriptlets::TRUSTED),
     ];
-    let rules = Rules::of(vec![list], resources, String::new());
+    let lists = [list];
+    let rules = Rules::of(rules::engine(&lists), &lists, resources, String::new());
     let rules = Arc::new(watch::Sender::new(Some(Arc::new(rules))));
     let own = Arc::new(tokio::sync::Mutex::new(OwnRules::in_folder(Path::new("/nowhere"))));
     let shields = Shields { rules, levels: Arc::default(), log: Arc::default(), own };
@@ -113,13 +118,15 @@ async fn a_host_is_refused_unless_something_of_it_may_be_sent() {
 #[tokio::test]
 async fn a_document_meets_what_the_lists_have_for_it() {
     let on = shields(ShieldsLevel::Balanced);
-    let begin = |url: &str| DocumentRequest { url: url.to_owned(), is_main_frame: true };
+    let begin = |url: &str| DocumentRequest { url: url.to_owned(), is_main_frame: true, page: url.to_owned() };
     let rules = on.begin(&asking(), begin("https://page.test/policy")).await;
     assert_eq!((rules.policy.as_str(), rules.generic), ("script-src 'self'", true));
     assert_eq!(rules.hide, [".own"]);
     assert!(rules.procedural.len() == 1 && rules.procedural[0].contains("has-text"), "{rules:?}");
     assert!(rules.script.contains("set(\"a\", \"b\")"), "{}", rules.script);
     assert!(!rules.script.contains("trusted"), "this list may not use it: {}", rules.script);
+    let trusted = shields_of(ShieldsLevel::Balanced, true).begin(&asking(), begin("https://page.test/")).await;
+    assert!(trusted.script.contains("trusted(\"a\")"), "the control: {}", trusted.script);
     assert!(!on.begin(&asking(), begin("https://quiet.test/")).await.generic);
     let seen = HideRequest { classes: vec!["generic".to_owned(), "other".to_owned()], ..HideRequest::default() };
     let mut hidden = on.hidden(&asking(), seen.clone()).await;

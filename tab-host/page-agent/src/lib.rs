@@ -104,12 +104,14 @@ unsafe extern "C" fn document_begins(
     frame: *mut WebKitFrame,
     _data: *mut c_void,
 ) {
-    let (page, document) = (Page::new(page).id(), Document::new(frame));
-    let request = DocumentRequest { url: document.uri(), is_main_frame: document.is_main_frame() };
+    let (page, document) = (Page::new(page), Document::new(frame));
+    let (url, is_main_frame) = (document.uri(), document.is_main_frame());
+    let page_url = if is_main_frame { url.clone() } else { page.uri() };
+    let request = DocumentRequest { url, is_main_frame, page: page_url };
     if !request.url.starts_with("http:") && !request.url.starts_with("https:") {
         return;
     }
-    let (rules, world) = AGENT.with_borrow_mut(|agent| (agent.shields.begin(page, request), agent.world));
+    let (rules, world) = AGENT.with_borrow_mut(|agent| (agent.shields.begin(page.id(), request), agent.world));
     let for_script = serde_json::json!({
         "hide": rules.hide, "procedural": rules.procedural, "generic": rules.generic, "exceptions": rules.exceptions,
         "policy": rules.policy,
@@ -196,17 +198,16 @@ impl Agent {
         let kind = DOCUMENT.to_owned();
         let asked = CheckRequest { url: url.to_owned(), page: url.to_owned(), kind, method: request.method() };
         let verdict = self.shields.check(page.id(), asked);
-        // Where nobody can be asked there is no network either: the page waits for it as it would without shields.
-        let is_blocked = verdict.blocked && !verdict.list.is_empty();
-        if is_blocked {
+        if verdict.blocked {
             page.send("blocked", &[url, &verdict.rule, &verdict.list]);
         } else if !verdict.rewritten_url.is_empty() {
-            request.set_uri(&verdict.rewritten_url);
+            request.set_uri(&with_query_of(&verdict.rewritten_url, url));
             if let Some(main) = self.main.get_mut(&page.id()) {
-                main.now = without_fragment(&verdict.rewritten_url);
+                // As the engine spells it: a redirect from there will be compared.
+                main.now = without_fragment(&request.uri());
             }
         }
-        is_blocked
+        verdict.blocked
     }
 }
 
@@ -217,8 +218,12 @@ fn is_blocked(page: Page, request: Request, url: String) -> bool {
     let verdict = AGENT.with_borrow_mut(|agent| agent.shields.check(page.id(), asked));
     match (verdict.rewritten_url.as_str(), verdict.stand_in.as_str()) {
         ("", "") => verdict.blocked,
-        ("", instead) | (instead, _) => {
-            request.set_uri(instead);
+        ("", stand_in) => {
+            request.set_uri(stand_in);
+            false
+        }
+        (rewritten, _) => {
+            request.set_uri(&with_query_of(rewritten, &request.uri()));
             false
         }
     }
@@ -232,6 +237,30 @@ fn speak_for_initiator(request: Request, handover: &Handover) {
     }
 }
 
+/// An address whose parameters were looked at: who asked was told nothing of the user and the fragment, and they stay.
+fn with_query_of(rewritten: &str, url: &str) -> String {
+    let (rest, fragment) = url.split_at(url.find('#').unwrap_or(url.len()));
+    let start = rest.split('?').next().unwrap_or_default();
+    let query = rewritten.split('#').next().unwrap_or_default();
+    let query = query.find('?').and_then(|at| query.get(at..)).unwrap_or_default();
+    format!("{start}{query}{fragment}")
+}
+
 fn without_fragment(url: &str) -> String {
     url.split('#').next().unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::with_query_of;
+
+    #[test]
+    fn only_parameters_are_taken_off() {
+        let of = |rewritten, url| with_query_of(rewritten, url);
+        assert_eq!(
+            of("https://a.test/?b=1", "https://u:p@a.test./?utm=x&b=1#part?x"),
+            "https://u:p@a.test./?b=1#part?x"
+        );
+        assert_eq!(of("https://a.test/x", "https://a.test/x?utm=x"), "https://a.test/x");
+    }
 }

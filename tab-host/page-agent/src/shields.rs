@@ -66,6 +66,7 @@ impl Shields {
     /// What a document that begins is to meet; nothing where nobody could be asked.
     pub(crate) fn begin(&mut self, page: u64, mut request: DocumentRequest) -> DocumentRules {
         shorten(&mut request.url);
+        shorten(&mut request.page);
         let rules = match self.ask(page, page_question::Body::Begin(request)) {
             Some((page_answer::Body::RulesSize(size), Some(sealed))) => read_sealed(&sealed, size, MOST).ok(),
             _ => None,

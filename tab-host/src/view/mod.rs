@@ -79,6 +79,8 @@ pub(crate) struct View {
     replayed: RefCell<Option<restore::Replayed>>,
     /// The style sheets that hide parts of this page, by their hash.
     styles: RefCell<HashSet<u64>>,
+    /// How many documents its main frame has had.
+    documents: Cell<u64>,
     /// Requests of this page that shields stopped.
     blocked: Cell<u32>,
     /// The broker will soon be told how many.
@@ -169,6 +171,7 @@ impl View {
             restore_script: RefCell::default(),
             replayed: RefCell::default(),
             styles: RefCell::default(),
+            documents: Cell::default(),
             blocked: Cell::default(),
             counting: Cell::default(),
         });

@@ -4,8 +4,10 @@
   "use strict";
   const rules = globalThis.shields;
   delete globalThis.shields;
-  if (!rules) return;
+  if (!rules || !(rules.generic || rules.policy || rules.hide.length || rules.procedural.length)) return;
   const post = (message) => window.webkit.messageHandlers.regen.postMessage(JSON.stringify(message));
+  // A page can put things of its own in the place of an element's properties, not of these.
+  const { getAttribute, querySelectorAll } = Element.prototype;
   const HIDDEN = "display: none !important";
   // Hidden by more than a selector; the page does not know this name.
   const MARK = "data-" + Array.from(crypto.getRandomValues(new Uint8Array(8)), (byte) => (byte % 26 + 10).toString(36)).join("");
@@ -13,11 +15,15 @@
   const plain = ({ selector, action }) =>
     selector.length === 1 && selector[0].type === "css-selector" && (!action || action.type === "style");
   const procedural = rules.procedural.map((rule) => JSON.parse(rule));
-  const styles = [`[${MARK}] { ${HIDDEN} }`];
+  const styles = [];
   for (const selector of rules.hide) styles.push(`${selector} { ${HIDDEN} }`);
   for (const rule of procedural.filter(plain)) styles.push(`${rule.selector[0].arg} { ${rule.action ? rule.action.arg : HIDDEN} }`);
-  const style = () => post({ kind: "style", url: location.href, css: styles.join("\n") });
-  style();
+  const style = () => {
+    const url = location.href;
+    if (styles.length) post({ kind: "style", url, css: styles.join("\n") });
+    // The same for all frames of a host, unlike the name of the mark.
+    if (compiled.length) post({ kind: "style", url, css: `[${MARK}] { ${HIDDEN} }` });
+  };
 
   // Policies count only in the head, and before what they are about.
   if (rules.policy) {
@@ -136,36 +142,53 @@
   // Classes and ids are asked about once each, as they appear.
   const known = { classes: new Set(), ids: new Set() };
   let fresh = { classes: [], ids: [] };
-  const MOST = 500;
+  const LONGEST = 100; // letters of a name
+  const AT_ONCE = 150; // names in a question
+  const MOST = 20000; // names of a document
+  const note = (name, kind) => {
+    if (!name || name.length > LONGEST || !name.isWellFormed()) return;
+    if (known[kind].has(name) || known[kind].size >= MOST) return;
+    known[kind].add(name);
+    fresh[kind].push(name);
+  };
   const see = (element) => {
-    const note = (name, kind) => {
-      if (!name || name.length > 100 || known[kind].has(name)) return;
-      known[kind].add(name);
-      fresh[kind].push(name);
-    };
-    note(element.id, "ids");
-    for (const name of element.classList) note(name, "classes");
+    if (!rules.generic) return;
+    note(getAttribute.call(element, "id"), "ids");
+    for (const name of (getAttribute.call(element, "class") || "").split(/\s+/)) note(name, "classes");
   };
   const ask = () => {
     while (fresh.classes.length || fresh.ids.length) {
-      const [classes, ids] = [fresh.classes.splice(0, MOST), fresh.ids.splice(0, MOST)];
-    post({ kind: "seen", url: location.href, classes, ids, exceptions: rules.exceptions });
+      const [classes, ids] = [fresh.classes.splice(0, AT_ONCE), fresh.ids.splice(0, AT_ONCE)];
+      post({ kind: "seen", url: location.href, classes, ids, exceptions: rules.exceptions });
     }
   };
 
   let planned = false;
+  let pause = 0; // ms
   const look = () => {
     planned = false;
-    if (rules.generic) ask();
-    if (compiled.length) apply();
+    ask();
+    if (!compiled.length) return;
+    const began = performance.now();
+    apply();
+    // A tenth of the page's time at most.
+    pause = Math.min(10 * (performance.now() - began), 5000);
   };
   const plan = () => {
     if (planned) return;
     planned = true;
     // A page that nobody sees has no frames.
-    if (document.visibilityState === "hidden") setTimeout(look, 50);
+    if (pause || document.visibilityState === "hidden") setTimeout(look, Math.max(pause, 50));
     else requestAnimationFrame(look);
   };
+  style();
+  // The tab-host forgot what belongs to a page that was left.
+  window.addEventListener("pageshow", (event) => {
+    if (!event.persisted) return;
+    style();
+    fresh = { classes: Array.from(known.classes), ids: Array.from(known.ids) };
+    ask();
+  });
   if (!rules.generic && !compiled.length) return;
   new MutationObserver((changes) => {
     let matters = false;
@@ -177,18 +200,11 @@
       for (const node of addedNodes) {
         if (!(node instanceof Element)) continue;
         see(node);
-        node.querySelectorAll("[id],[class]").forEach(see);
+        querySelectorAll.call(node, "[id],[class]").forEach(see);
       }
       matters = true;
     }
     if (matters) plan();
   }).observe(document, { childList: true, subtree: true, attributes: true, attributeFilter: ["class", "id"] });
   if (document.documentElement) see(document.documentElement);
-  // The tab-host forgot what belongs to a page that was left.
-  window.addEventListener("pageshow", (event) => {
-    if (!event.persisted) return;
-    style();
-    fresh = { classes: Array.from(known.classes), ids: Array.from(known.ids) };
-    ask();
-  });
 })();

@@ -9,6 +9,7 @@ use glib::variant::FromVariant;
 use regen_proto::OWN_RULES;
 use regen_proto::kernel::v1::page_event::Body;
 use regen_proto::net::v1::HideRequest;
+use regen_proto::site::Site;
 use serde::Deserialize;
 use tokio::sync::oneshot;
 use url::Url;
@@ -23,6 +24,8 @@ use super::View;
 pub(super) const SCRIPT: &str = include_str!("shields.js");
 /// So many style sheets are kept of one page.
 const MOST_STYLES: usize = 500;
+/// Above the reason why a page was not opened.
+const TITLE: &str = "Shields did not open this page";
 /// The count is told this often.
 const COUNTING: Duration = Duration::from_millis(200);
 
@@ -42,7 +45,10 @@ impl View {
         if let Some(manager) = self.web.user_content_manager() {
             manager.remove_all_style_sheets();
         }
-        self.blocked.set(0);
+        self.documents.set(self.documents.get().wrapping_add(1));
+        if self.blocked.replace(0) != 0 {
+            self.tell(Body::Blocked(0));
+        }
     }
 
     pub(super) fn add_style(&self, url: &str, css: &str) {
@@ -70,9 +76,11 @@ impl View {
         runtime.spawn(async move {
             let _ = answer.send(hidden.await);
         });
-        let view = Rc::clone(self);
+        let (weak, page) = (Rc::downgrade(self), self.documents.get());
         glib::MainContext::default().spawn_local(async move {
             let selectors = selectors.await.unwrap_or_default();
+            // It may be gone, or show another page.
+            let Some(view) = weak.upgrade().filter(|view| view.documents.get() == page) else { return };
             if !selectors.is_empty() {
                 let rules: Vec<String> =
                     selectors.iter().map(|one| format!("{one} {{ display: none !important }}")).collect();
@@ -85,15 +93,21 @@ impl View {
     pub(super) fn stopped_by_shields(self: &Rc<Self>, message: &UserMessage) -> bool {
         let words = message.parameters().and_then(|words| <(String, String, String)>::from_variant(&words));
         let Some((url, rule, list)) = words else { return false };
+        if list.is_empty() {
+            let nobody = "Nobody could be asked whether it may be opened, for Regen's network process is not there at the moment";
+            let words = if rule.is_empty() { nobody } else { &rule };
+            self.show_error(&url, "This page cannot be reached", &format!("{words}. Nothing was sent to it."));
+            return true;
+        }
         let whose =
             if list == OWN_RULES { "One of your own rules".to_owned() } else { format!("A rule of the list {list}") };
         let because = format!("{whose} is against it: {rule}");
-        let instead = "To open it all the same, turn shields off for its site: regen shields level off --site";
-        self.show_error(
-            &url,
-            "Shields did not open this page",
-            &format!("{because}. Nothing was sent to it. {instead} {url}"),
-        );
+        // What is to be copied into a shell must not be of the page's making.
+        let is_plain = |site: &str| site.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-:/[]".contains(&byte));
+        let site = Site::of(&url).map(|site| site.as_str().to_owned()).ok().filter(|site| is_plain(site));
+        let command = site.map(|site| format!(": regen shields level off --site {site}")).unwrap_or_default();
+        let instead = "To open it all the same, turn shields off for its site";
+        self.show_error(&url, TITLE, &format!("{because}. Nothing was sent to it. {instead}{command}"));
         true
     }
 

@@ -164,11 +164,13 @@ fn decide(page: Page, request: Request, redirected_from: Option<&str>) -> bool {
     if !is_main {
         return is_blocked(page, request, url);
     }
+    // This runs a script, and the engine then tells of the document that it belongs to: nothing may be borrowed meanwhile.
+    let is_new_popup = AGENT.with_borrow(|agent| agent.popups.contains(&id) && !agent.main.contains_key(&id));
+    let has_opener = !is_new_popup || page.has_opener();
     AGENT.with_borrow_mut(|agent| {
         agent.shields.forget();
         let now = without_fragment(&url);
         let former = agent.main.remove(&id);
-        let is_first_page = former.is_none();
         let first = former.filter(|_| redirected_from.is_some()).map_or_else(|| now.clone(), |main| main.first);
         agent.main.insert(id, MainLoad { first: first.clone(), now });
         let handover = agent.handovers.remove(&id).filter(|handover| handover.url == without_fragment(&url));
@@ -178,7 +180,7 @@ fn decide(page: Page, request: Request, redirected_from: Option<&str>) -> bool {
         let popup = agent.popups.iter().position(|popup| *popup == id);
         match popup {
             // A window that was opened without an opener is a tab like any other.
-            Some(popup) if is_first_page && !page.has_opener() => {
+            Some(popup) if !has_opener => {
                 agent.popups.swap_remove(popup);
             }
             Some(_) => return agent.is_document_blocked(page, request, &url),

@@ -1,12 +1,21 @@
 //! A web server of the test's own: several loopback addresses are several sites, and every request is remembered.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
-use std::sync::{Arc, Mutex};
+use std::future::IntoFuture;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::{Arc, LazyLock, Mutex};
 
-use tiny_http::{Header, Response, Server};
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::extract::ConnectInfo;
+use axum::http::{HeaderName, HeaderValue};
+use axum::response::Response;
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+use tokio_rustls::TlsAcceptor;
 
 use crate::eventually;
+use crate::tls::{Peer, TlsListener};
 
 /// One request as it arrived.
 #[derive(Debug, Clone)]
@@ -89,6 +98,12 @@ impl std::fmt::Debug for Site {
     }
 }
 
+/// All of a test's servers. They end with it.
+static SERVERS: LazyLock<Runtime> = LazyLock::new(|| {
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    runtime.worker_threads(2).enable_all().build().expect("a runtime")
+});
+
 const LOOPBACK: [u8; 3] = [127, 0, 0];
 
 fn addresses([a, b, c]: [u8; 3]) -> [Ipv4Addr; 3] {
@@ -99,34 +114,24 @@ impl Site {
     /// Serves with this function; what it declines is not found.
     #[must_use]
     pub fn serve(handler: impl Fn(&Request) -> Option<Answer> + Send + Sync + 'static) -> Self {
-        Self::start(LOOPBACK, Arc::new(handler))
+        Self::start(LOOPBACK, None, Arc::new(handler))
     }
 
     /// Serves over TLS with this certificate and key (PEM).
     #[must_use]
     pub fn serve_tls(
-        certificate: String,
-        key: String,
+        certificate: &str,
+        key: &str,
         handler: impl Fn(&Request) -> Option<Answer> + Send + Sync + 'static,
     ) -> Self {
-        let listeners = bind_all(LOOPBACK);
-        let port = listeners[0].local_addr().expect("an address").port();
-        let site = Self { network: LOOPBACK, port, secure: true, requests: Arc::default() };
-        let handler: Arc<Handler> = Arc::new(handler);
-        let config = Arc::new(crate::tls::config(&certificate, &key));
-        for (listener, address) in listeners.into_iter().zip(addresses(site.network)) {
-            let host = address.to_string();
-            let (handler, requests, config) = (Arc::clone(&handler), Arc::clone(&site.requests), Arc::clone(&config));
-            std::thread::spawn(move || crate::tls::serve(&listener, &host, &config, &handler, &requests));
-        }
-        site
+        Self::start(LOOPBACK, Some(crate::tls::acceptor(certificate, key)), Arc::new(handler))
     }
 
     /// Serves in a network of the test's own, of which these are the first three numbers of its addresses.
     #[must_use]
     pub fn serve_in(network: [u8; 3], handler: impl Fn(&Request) -> Option<Answer> + Send + Sync + 'static) -> Self {
         addresses(network).into_iter().for_each(crate::network::add_address);
-        Self::start(network, Arc::new(handler))
+        Self::start(network, None, Arc::new(handler))
     }
 
     /// Serves fixed pages by path.
@@ -137,22 +142,26 @@ impl Site {
         Self::serve(move |request| pages.get(&request.path).map(|html| Answer::page(html)))
     }
 
-    fn start(network: [u8; 3], handler: Arc<Handler>) -> Self {
+    fn start(network: [u8; 3], tls: Option<TlsAcceptor>, handler: Arc<Handler>) -> Self {
         let listeners = bind_all(network);
         let port = listeners[0].local_addr().expect("an address").port();
-        let site = Self { network, port, secure: false, requests: Arc::default() };
+        let site = Self { network, port, secure: tls.is_some(), requests: Arc::default() };
+        let _inside = SERVERS.enter();
         for (listener, address) in listeners.into_iter().zip(addresses(site.network)) {
-            let server = Arc::new(Server::from_listener(listener, None).expect("a server"));
-            let host = address.to_string();
-            for _ in 0..4 {
-                let (server, handler, requests, host) =
-                    (Arc::clone(&server), Arc::clone(&handler), Arc::clone(&site.requests), host.clone());
-                std::thread::spawn(move || {
-                    while let Ok(request) = server.recv() {
-                        answer(request, &host, &*handler, &requests);
-                    }
-                });
-            }
+            let (handler, requests) = (Arc::clone(&handler), Arc::clone(&site.requests));
+            let asked = move |ConnectInfo(Peer(from)): ConnectInfo<Peer>, request| {
+                answer(request, address, from, Arc::clone(&handler), Arc::clone(&requests))
+            };
+            let service = Router::new().fallback(asked).into_make_service_with_connect_info::<Peer>();
+            listener.set_nonblocking(true).expect("a listener");
+            let listener = TcpListener::from_std(listener).expect("a listener");
+            match &tls {
+                None => SERVERS.spawn(axum::serve(listener, service).into_future()),
+                Some(tls) => {
+                    let listener = TlsListener::new(listener, tls.clone());
+                    SERVERS.spawn(axum::serve(listener, service).into_future())
+                }
+            };
         }
         site
     }
@@ -191,12 +200,12 @@ impl Site {
     }
 }
 
-fn bind_all(network: [u8; 3]) -> Vec<TcpListener> {
+fn bind_all(network: [u8; 3]) -> Vec<std::net::TcpListener> {
     let [first, others @ ..] = addresses(network);
     for _ in 0..100 {
-        let Ok(first) = TcpListener::bind(SocketAddr::from((first, 0))) else { continue };
+        let Ok(first) = std::net::TcpListener::bind(SocketAddr::from((first, 0))) else { continue };
         let port = first.local_addr().expect("an address").port();
-        let others: Result<Vec<_>, _> = others.into_iter().map(|ip| TcpListener::bind((ip, port))).collect();
+        let others: Result<Vec<_>, _> = others.into_iter().map(|ip| std::net::TcpListener::bind((ip, port))).collect();
         if let Ok(others) = others {
             return std::iter::once(first).chain(others).collect();
         }
@@ -204,28 +213,34 @@ fn bind_all(network: [u8; 3]) -> Vec<TcpListener> {
     panic!("no port is free on all addresses");
 }
 
-fn answer(mut request: tiny_http::Request, host: &str, handler: &Handler, requests: &Mutex<Vec<Request>>) {
-    let mut body = String::new();
+async fn answer(
+    request: axum::extract::Request,
+    address: Ipv4Addr,
+    from: SocketAddr,
+    handler: Arc<Handler>,
+    requests: Arc<Mutex<Vec<Request>>>,
+) -> Response {
+    let (head, body) = request.into_parts();
     // A page may hang up in the middle of a form.
-    let _ = request.as_reader().read_to_string(&mut body);
+    let body = to_bytes(body, usize::MAX).await.unwrap_or_default();
+    let header = |(name, value): (&HeaderName, &HeaderValue)| {
+        (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned())
+    };
     let seen = Request {
-        method: request.method().to_string(),
-        path: request.url().to_owned(),
-        host: host.to_owned(),
-        from: request.remote_addr().expect("a TCP peer").ip(),
-        headers: request
-            .headers()
-            .iter()
-            .map(|header| (header.field.as_str().as_str().to_ascii_lowercase(), header.value.as_str().to_owned()))
-            .collect(),
-        body,
+        method: head.method.to_string(),
+        path: head.uri.to_string(),
+        host: address.to_string(),
+        from: from.ip(),
+        headers: head.headers.iter().map(header).collect(),
+        body: String::from_utf8_lossy(&body).into_owned(),
     };
     requests.lock().expect("the list").push(seen.clone());
-    let answer = handler(&seen).unwrap_or_else(|| Answer { status: 404, ..Answer::page("not found") });
-    let mut response = Response::from_data(answer.body).with_status_code(answer.status);
-    for (name, value) in &answer.headers {
-        response.add_header(Header::from_bytes(name.as_bytes(), value.as_bytes()).expect("a header"));
+    // Some take as long as they like.
+    let answer = tokio::task::spawn_blocking(move || handler(&seen)).await.expect("an answer");
+    let answer = answer.unwrap_or_else(|| Answer { status: 404, ..Answer::page("not found") });
+    let mut response = Response::builder().status(answer.status);
+    for (name, value) in answer.headers {
+        response = response.header(name, value);
     }
-    // The page may be gone.
-    let _ = request.respond(response);
+    response.body(Body::from(answer.body)).expect("usable headers")
 }

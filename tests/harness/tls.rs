@@ -1,15 +1,18 @@
-//! HTTPS for the test's own site: just enough HTTP over rustls to serve a page.
+//! HTTPS for the test's own site, and an authority for its certificates.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::sync::{Arc, Mutex};
+use std::net::SocketAddr;
+use std::sync::Arc;
 
+use axum::extract::connect_info::Connected;
+use axum::serve::{IncomingStream, Listener};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ServerConfig, ServerConnection, StreamOwned};
-
-use crate::site::{Answer, Handler, Request};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
 /// A certificate authority of the test's own.
 #[derive(Debug)]
@@ -46,76 +49,68 @@ impl Authority {
     }
 }
 
-pub(crate) fn config(certificate: &str, key: &str) -> ServerConfig {
+pub(crate) fn acceptor(certificate: &str, key: &str) -> TlsAcceptor {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let chain = vec![CertificateDer::from_pem_slice(certificate.as_bytes()).expect("a certificate")];
     let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).expect("a key");
     let builder = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    builder.expect("versions").with_no_client_auth().with_single_cert(chain, key).expect("a usable certificate")
+    let builder = builder.expect("versions").with_no_client_auth();
+    TlsAcceptor::from(Arc::new(builder.with_single_cert(chain, key).expect("a usable certificate")))
 }
 
-pub(crate) fn serve(
-    listener: &TcpListener,
-    host: &str,
-    config: &Arc<ServerConfig>,
-    handler: &Arc<Handler>,
-    requests: &Arc<Mutex<Vec<Request>>>,
-) {
-    for stream in listener.incoming().flatten() {
-        let connection = ServerConnection::new(Arc::clone(config)).expect("a connection");
-        let (host, handler, requests) = (host.to_owned(), Arc::clone(handler), Arc::clone(requests));
-        // An engine opens connections before it has anything to ask: none may hold up another.
-        std::thread::spawn(move || answer(StreamOwned::new(connection, stream), host, &*handler, &requests));
+/// Connections that have shaken hands. An engine opens connections before it has anything to ask: none holds up another.
+pub(crate) struct TlsListener {
+    ready: mpsc::Receiver<(TlsStream<TcpStream>, SocketAddr)>,
+    address: SocketAddr,
+}
+
+impl TlsListener {
+    /// Inside a runtime.
+    pub(crate) fn new(listener: TcpListener, acceptor: TlsAcceptor) -> Self {
+        let address = listener.local_addr().expect("an address");
+        let (sender, ready) = mpsc::channel(1);
+        tokio::spawn(async move {
+            while let Ok((stream, from)) = listener.accept().await {
+                let (acceptor, sender) = (acceptor.clone(), sender.clone());
+                tokio::spawn(async move {
+                    // A client that refuses the certificate hangs up here.
+                    let Ok(stream) = acceptor.accept(stream).await else { return };
+                    let _ = sender.send((stream, from)).await;
+                });
+            }
+        });
+        Self { ready, address }
     }
 }
 
-fn answer(
-    stream: StreamOwned<ServerConnection, TcpStream>,
-    host: String,
-    handler: &Handler,
-    requests: &Mutex<Vec<Request>>,
-) {
-    let Ok(from) = stream.sock.peer_addr().map(|address| address.ip()) else { return };
-    let mut stream = BufReader::new(stream);
-    let mut head = Vec::new();
-    loop {
-        let mut line = String::new();
-        // A client that refuses the certificate hangs up here.
-        if stream.read_line(&mut line).is_err() || line.trim().is_empty() {
-            break;
+impl Listener for TlsListener {
+    type Io = TlsStream<TcpStream>;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
+        match self.ready.recv().await {
+            Some(connection) => connection,
+            None => std::future::pending().await,
         }
-        head.push(line.trim().to_owned());
     }
-    let Some(first) = head.first() else { return };
-    let mut words = first.split(' ').map(str::to_owned);
-    let headers: std::collections::HashMap<String, String> = head
-        .iter()
-        .skip(1)
-        .filter_map(|line| line.split_once(':'))
-        .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
-        .collect();
-    let length = headers.get("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
-    let mut body = String::new();
-    let _ = stream.by_ref().take(length).read_to_string(&mut body);
-    let request = Request {
-        method: words.next().unwrap_or_default(),
-        path: words.next().unwrap_or_default(),
-        host,
-        from,
-        headers,
-        body,
-    };
-    requests.lock().expect("the list").push(request.clone());
-    let answer = handler(&request).unwrap_or_else(|| Answer { status: 404, ..Answer::page("not found") });
-    let mut text =
-        format!("HTTP/1.1 {} x\r\nContent-Length: {}\r\nConnection: close\r\n", answer.status, answer.body.len());
-    for (name, value) in &answer.headers {
-        text.push_str(&format!("{name}: {value}\r\n"));
+
+    fn local_addr(&self) -> std::io::Result<Self::Addr> {
+        Ok(self.address)
     }
-    text.push_str("\r\n");
-    let stream = stream.get_mut();
-    // The page may be gone.
-    let _ = stream.write_all(text.as_bytes()).and_then(|()| stream.write_all(&answer.body));
-    stream.conn.send_close_notify();
-    let _ = stream.flush();
+}
+
+/// From where a connection comes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Peer(pub(crate) SocketAddr);
+
+impl Connected<IncomingStream<'_, TcpListener>> for Peer {
+    fn connect_info(stream: IncomingStream<'_, TcpListener>) -> Self {
+        Self(*stream.remote_addr())
+    }
+}
+
+impl Connected<IncomingStream<'_, TlsListener>> for Peer {
+    fn connect_info(stream: IncomingStream<'_, TlsListener>) -> Self {
+        Self(*stream.remote_addr())
+    }
 }

@@ -6,7 +6,7 @@ use std::fs::{self, File};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::process::Signal;
 use tempfile::TempDir;
@@ -56,6 +56,11 @@ impl TorNetwork {
             .collect();
         fs::write(folder.path().join("resolv.conf"), format!("nameserver {RESOLVER}\n")).expect("a file");
         let identities: Vec<Identity> = relays.iter().map(Relay::make).collect();
+        // Without measurements, relays weigh what they happened to carry so far, and one that carried nothing is never chosen.
+        let weights = identities.iter().map(|identity| format!("node_id=${} bw=1000\n", identity.rsa));
+        let seconds = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock").as_secs();
+        let measured = format!("{seconds}\n{}", weights.collect::<String>());
+        fs::write(folder.path().join("measured"), measured).expect("a file");
         let authorities: String = relays
             .iter()
             .zip(&identities)
@@ -171,7 +176,7 @@ impl Relay {
 
     fn torrc(&self) -> String {
         let (name, address, folder) = (self.name(), self.address, self.folder.display());
-        let resolver = self.folder.parent().unwrap_or(Path::new("/")).join("resolv.conf");
+        let shared = self.folder.parent().unwrap_or(Path::new("/")).display();
         format!(
             "TestingTorNetwork 1
 Nickname {name}
@@ -200,7 +205,8 @@ PathsNeededToBuildCircuits 0.25
 ServerDNSAllowBrokenConfig 1
 ServerDNSDetectHijacking 0
 ServerDNSTestAddresses
-ServerDNSResolvConfFile {resolver}
+ServerDNSResolvConfFile {shared}/resolv.conf
+V3BandwidthsFile {shared}/measured
 ShutdownWaitLength 0
 DirCache 1
 RefuseUnknownExits 0
@@ -211,8 +217,7 @@ TestingV3AuthInitialVotingInterval 10
 TestingV3AuthInitialVoteDelay 2
 TestingV3AuthInitialDistDelay 2
 V3AuthNIntervalsValid 3
-",
-            resolver = resolver.display()
+"
         )
     }
 

@@ -103,7 +103,7 @@ fn a_name_that_does_not_exist_is_named() {
 
 fn https(authority: &Authority, names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> Site {
     let (certificate, key) = authority.issue(names, change);
-    Site::serve_tls(certificate, key, |_| Some(Answer::page("<title>secret</title><p>over TLS</p>")))
+    Site::serve_tls(&certificate, &key, |_| Some(Answer::page("<title>secret</title><p>over TLS</p>")))
 }
 
 #[test]

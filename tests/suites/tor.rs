@@ -142,13 +142,19 @@ fn a_page_takes_tor_and_nothing_leaves_another_way() {
 
 #[test]
 fn each_partition_has_circuits_of_its_own_and_a_new_identity_has_others() {
-    const PARTITIONS: usize = 12;
-    const IDENTITIES: usize = 12;
+    const FEWEST: usize = 6;
+    // With a fixed guard, two of three relays can be the exit: all the same by chance happens once in half a million.
+    const MOST: usize = 20;
     let scene = scene();
     let Scene { browser, site, .. } = &scene;
     browser.regen(&["route", "set", "tor"]).unwrap();
+    // While Tor starts, the circuit of the first who asks may give way to another.
+    browser.open(&site.url(3, "/first"));
     let mut seen = HashSet::new();
-    for number in 0..PARTITIONS {
+    for number in 0..MOST {
+        if number >= FEWEST && seen.len() > 1 {
+            break;
+        }
         let path = format!("/partition{number}");
         for _ in 0..3 {
             let tab = browser.json(&["tab", "open", &site.url(1, &path), "--workspace", &path[1..], "--wait"]);
@@ -158,13 +164,15 @@ fn each_partition_has_circuits_of_its_own_and_a_new_identity_has_others() {
         assert_eq!(exits.len(), 1, "a partition's connections share a circuit");
         seen.extend(exits);
     }
-    // All the same by chance: once in 177,147.
     assert!(seen.len() > 1, "partitions do not share one: {seen:?}");
     let tab = browser.open(&site.url(2, "/asks"));
     let _ = site.wait_for_request("/held");
     assert!(browser.text(tab).contains("held"));
     let mut seen = HashSet::new();
-    for identity in 0..IDENTITIES {
+    for identity in 0..MOST {
+        if identity >= FEWEST && seen.len() > 1 {
+            break;
+        }
         eventually("questions", || (!site.requests("/again").is_empty()).then_some(()));
         let ended = browser.json(&["tor", "new-identity"])["ended"].as_u64().unwrap();
         if identity == 0 {

@@ -181,8 +181,7 @@ fn every_way_to_another_site_is_as_in_the_engine_alone() {
 fn every_way_to_another_secure_site_is_as_in_the_engine_alone() {
     let authority = Authority::new("test authority");
     let (certificate, key) = authority.issue(&["127.0.0.1", "127.0.0.2", "127.0.0.3"], |_| {});
-    let secure =
-        |auto: bool| Site::serve_tls(certificate.clone(), key.clone(), move |request| serve(request, "https", auto));
+    let secure = |auto: bool| Site::serve_tls(&certificate, &key, move |request| serve(request, "https", auto));
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("authority.pem");
     std::fs::write(&file, authority.pem()).expect("the authority");

@@ -25,11 +25,12 @@ Object.defineProperty(window, "regen", {
 
 let scheduled = false;
 
-/** Tells the shell where the page is and what the chrome covers, once the browser has laid it out. */
+/** Tells the shell where the page is and what the chrome covers, once all changes are made. A frame would be late: until the shell
+ * knows, clicks on the page are the chrome's. */
 export const layout = () => {
   if (scheduled) return;
   scheduled = true;
-  requestAnimationFrame(() => {
+  queueMicrotask(() => {
     scheduled = false;
     const rect = (element) => {
       const { x, y, width, height } = element.getBoundingClientRect();

@@ -25,6 +25,8 @@ pub(super) fn with(changes: &str) -> anyhow::Result<TorClientConfig> {
     config.storage().state_dir(folder("tor-state")).cache_dir(folder("tor-cache"));
     // The folder is this sandbox's alone; who owns it on the outside cannot be seen from here.
     config.storage().permissions().dangerously_trust_everyone();
+    // A circuit that belongs to nobody yet may be taken by any connection: then a site sees its visitor come from several exits.
+    config.preemptive_circuits().disable_at_threshold(0);
     if !has_timeout {
         config.circuit_timing().request_timeout(GIVES_UP);
     }

@@ -1,11 +1,19 @@
 //! The pages under test, and their server: each page says in its text who it is, how long it has lived, and what its user did.
 
-use std::io::Read;
+use std::convert::Infallible;
+use std::future::IntoFuture;
+use std::net::TcpListener;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use axum::Router;
+use axum::body::Body;
+use axum::http::Uri;
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use axum::response::{Html, IntoResponse, Response};
 use serde::Deserialize;
+use tokio_stream::StreamExt;
 
 use super::plan::SITES;
 use crate::client::Failure;
@@ -70,15 +78,20 @@ struct Orders {
 
 impl Server {
     pub(super) fn start() -> Result<Self, Failure> {
-        let failed = |error: Box<dyn std::error::Error + Send + Sync>| Failure::Other(format!("no server: {error}"));
         let orders = Arc::new(Orders::default());
+        // On a thread of its own: what a page is told must not wait for what is done to it.
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let mut port = 0;
         for site in 0..SITES {
-            let server = tiny_http::Server::http((address(site).as_str(), port)).map_err(failed)?;
-            port = server.server_addr().to_ip().map_or(port, |address| address.port());
+            let listener = TcpListener::bind((address(site), port))?;
+            listener.set_nonblocking(true)?;
+            port = listener.local_addr()?.port();
             let orders = Arc::clone(&orders);
-            std::thread::Builder::new().spawn(move || serve(&server, site, &orders))?;
+            let pages = Router::new().fallback(move |asked: Uri| answer(asked, site, Arc::clone(&orders)));
+            let _inside = runtime.enter();
+            runtime.spawn(axum::serve(tokio::net::TcpListener::from_std(listener)?, pages).into_future());
         }
+        std::thread::Builder::new().spawn(move || runtime.block_on(std::future::pending::<()>()))?;
         Ok(Self { port, orders })
     }
 
@@ -116,56 +129,29 @@ fn is_ordered(orders: &[AtomicBool; SITES], site: usize) -> bool {
     orders.get(site).is_some_and(|order| order.swap(false, Ordering::Relaxed))
 }
 
-fn serve(server: &tiny_http::Server, site: usize, orders: &Orders) {
-    for request in server.incoming_requests() {
-        let until = *orders.stalled_until.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(rest) = until.and_then(|until| until.checked_duration_since(Instant::now())) {
-            std::thread::sleep(rest);
-        }
-        let (kind, body) = match request.url() {
-            "/download" => {
-                // It takes long, and others do not wait for it. Without a thread there is no download, which shows.
-                let _ = std::thread::Builder::new().spawn(move || send_file(request));
-                continue;
-            }
-            "/order" if is_ordered(&orders.balloons, site) => ("text/plain", "balloon"),
-            "/order" if is_ordered(&orders.downloads, site) => ("text/plain", "download"),
-            "/order" => ("text/plain", ""),
-            _ => ("text/html", PAGE),
-        };
-        respond(request, kind, tiny_http::Response::from_string(body));
+async fn answer(asked: Uri, site: usize, orders: Arc<Orders>) -> Response {
+    let until = *orders.stalled_until.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(until) = until {
+        tokio::time::sleep_until(until.into()).await;
     }
-}
-
-fn respond<R: Read>(request: tiny_http::Request, kind: &str, mut response: tiny_http::Response<R>) {
-    if let Ok(header) = tiny_http::Header::from_bytes("Content-Type", kind) {
-        response.add_header(header);
+    match asked.path() {
+        "/download" => slow_file(),
+        "/order" if is_ordered(&orders.balloons, site) => "balloon".into_response(),
+        "/order" if is_ordered(&orders.downloads, site) => "download".into_response(),
+        "/order" => "".into_response(),
+        _ => Html(PAGE).into_response(),
     }
-    // Whoever asked may be dead by now: that is what all this is about.
-    let _ = request.respond(response);
-}
-
-/// A file that takes ten seconds.
-fn send_file(request: tiny_http::Request) {
-    let body = Slow { left: FILE };
-    let response = tiny_http::Response::new(tiny_http::StatusCode(200), Vec::new(), body, Some(FILE), None);
-    respond(request, "application/octet-stream", response.with_chunked_threshold(usize::MAX));
 }
 
 /// Bytes of the file that is downloaded.
 pub(super) const FILE: usize = 10 << 20;
 const PIECE: usize = 100 << 10;
 
-struct Slow {
-    left: usize,
-}
-
-impl Read for Slow {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        std::thread::sleep(Duration::from_millis(100));
-        let count = buffer.len().min(PIECE).min(self.left);
-        buffer.get_mut(..count).into_iter().for_each(|piece| piece.fill(7));
-        self.left -= count;
-        Ok(count)
-    }
+/// A file that takes ten seconds.
+fn slow_file() -> Response {
+    let sizes = (0..FILE).step_by(PIECE).map(|at| PIECE.min(FILE - at));
+    let pieces = tokio_stream::iter(sizes).map(|size| Ok::<_, Infallible>(vec![7; size]));
+    let pieces = pieces.throttle(Duration::from_millis(100));
+    let headers = [(CONTENT_TYPE, "application/octet-stream".to_owned()), (CONTENT_LENGTH, FILE.to_string())];
+    (headers, Body::from_stream(pieces)).into_response()
 }

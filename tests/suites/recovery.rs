@@ -380,7 +380,7 @@ fn a_crash_leaves_a_minidump_and_a_kill_says_why_it_leaves_none() {
     let victims = [
         ("net-daemon", Signal::SEGV, 11, "regen-net-daemon"),
         ("WebKitWebProces", Signal::ABORT, 6, "libwebkit2gtk"),
-        ("WebKitWebProces", Signal::SEGV, 11, "libregen_page_agent"),
+        ("WebKitWebProces", Signal::SEGV, 11, "libregen_crash_agent"),
         ("WebKitNetworkPr", Signal::ABORT, 6, "libwebkit2gtk"),
         ("WebKitNetworkPr", Signal::SEGV, 11, "libregen_crash_agent"),
     ];

@@ -7,6 +7,8 @@
     reason = "a test fails by panicking"
 )]
 
+use minidump::{Minidump, MinidumpException};
+use regen_tests::process::{descendants, signal};
 use regen_tests::window::{Display, Screen};
 use regen_tests::{Browser, Site, eventually};
 use rustix::process::Signal;
@@ -146,6 +148,23 @@ fn a_menu_lies_over_the_page_and_leaves_nothing_behind() {
     scene.display.xdotool(&["key", "Escape"]);
     scene.display.xdotool(&["mousemove", "640", "700"]);
     eventually("the page again, whole", || (green(&scene.display.screenshot()) > 0.99).then_some(()));
+}
+
+#[test]
+fn what_draws_the_bars_crashes_with_a_minidump_and_they_are_drawn_again() {
+    let Scene { browser, display, .. } = scene();
+    let window = browser.daemon("ui-shell");
+    let helpers = descendants(window);
+    let (helper, _) = helpers.iter().find(|(_, name)| name.starts_with("WebKitWebProces")).unwrap();
+    signal(*helper, Signal::SEGV);
+    let report = eventually("a report", || browser.json(&["crashes", "list"]).as_array().unwrap().first().cloned());
+    assert_eq!(report["role"], "ui-shell", "{report}");
+    let file = browser.profile().join("memory.dmp");
+    browser.regen(&["crashes", "export", "last", "--minidump", "-o", file.to_str().unwrap()]).unwrap();
+    let dump = Minidump::read_path(&file).unwrap();
+    assert_eq!(dump.get_stream::<MinidumpException<'_>>().unwrap().raw.exception_record.exception_code, 11);
+    eventually("another window", || browser.pids_of("ui-shell").into_iter().find(|pid| *pid != window && *pid != 0));
+    eventually("its bars", || has_bars(&display.screenshot()).then_some(()));
 }
 
 #[test]

@@ -65,14 +65,10 @@ thread_local! {
 /// Only the engine calls this, with a live extension and the tab-host's tuple of one string.
 #[unsafe(no_mangle)]
 #[expect(unsafe_code, reason = "the engine's entry point is a C function")]
-#[expect(clippy::print_stderr, reason = "what the engine's helpers say is read by the broker")]
 pub unsafe extern "C" fn webkit_web_extension_initialize_with_user_data(extension: *mut c_void, data: *mut c_void) {
     // SAFETY: the tab-host passes a tuple of one string.
     let words = unsafe { sys::words(data.cast::<GVariant>()) };
     AGENT.with_borrow_mut(|agent| agent.site = words.first().and_then(|site| Site::parse(site).ok()));
-    if let Err(error) = regen_runtime::show_crashes_of_helper() {
-        eprintln!("a crash of this process will leave no minidump: {error}");
-    }
     AGENT.with_borrow_mut(|agent| agent.world = Some(World::named(WORLD)));
     sys::on_document(document_begins);
     sys::on_page_created(extension.cast::<WebKitWebExtension>(), page_created);

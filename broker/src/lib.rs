@@ -20,3 +20,4 @@ pub mod slots;
 pub mod start;
 pub mod store;
 pub mod supervisor;
+pub mod vpn;

@@ -3,10 +3,12 @@
 //! For shields it sees the addresses of what pages ask for, on every site. It must never see the session, a file of the user's,
 //! or the content of an encrypted page.
 
+mod counted;
 mod route;
 mod shields;
 mod tor;
 mod tunnel;
+mod wireguard;
 
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Weak};
@@ -19,6 +21,7 @@ use regen_proto::net::v1::shields_admin_server::ShieldsAdminServer;
 use regen_proto::net::v1::shields_server::ShieldsServer;
 use regen_proto::net::v1::tor_admin_server::TorAdminServer;
 use regen_proto::net::v1::tunnel_server::TunnelServer;
+use regen_proto::net::v1::vpn_admin_server::VpnAdminServer;
 use regen_proto::route::Route;
 use regen_runtime::Kernel;
 use tokio::net::UnixStream;
@@ -28,6 +31,7 @@ use crate::route::{Spaces, Ways};
 use crate::shields::{Asking, ForPages, LARGEST, Shields};
 use crate::tor::Tor;
 use crate::tunnel::{TunnelGrant, Tunnels};
+use crate::wireguard::WireGuard;
 
 /// A granted connection, so that it can be revoked.
 #[derive(Debug)]
@@ -43,6 +47,7 @@ struct Served {
 struct Shared {
     shields: Shields,
     tor: Tor,
+    wireguard: WireGuard,
     spaces: Spaces,
 }
 
@@ -56,7 +61,7 @@ async fn run() -> anyhow::Result<()> {
     let shields = Shields::start(&configure.shields.unwrap_or_default())?;
     let tor = Tor::new(configure.tor_config);
     let spaces = Spaces::new(configure.reach_private);
-    let shared = Shared { shields, tor, spaces };
+    let shared = Shared { shields, tor, wireguard: WireGuard::new(), spaces };
     kernel.ready().await?;
     let mut served: Vec<Served> = Vec::new();
     loop {
@@ -88,7 +93,7 @@ async fn refuse(kernel: &Kernel) -> ! {
 }
 
 fn serve(grant: Grant, descriptors: Vec<OwnedFd>, shared: Shared) -> anyhow::Result<Served> {
-    let Shared { shields, tor, spaces } = shared;
+    let Shared { shields, tor, wireguard, spaces } = shared;
     let is_admin = grant.service() == Service::NetAdmin;
     anyhow::ensure!(grant.serve && (is_admin || grant.service() == Service::Tunnel), "not what a net-daemon serves");
     let socket = descriptors.into_iter().next().context("a grant without its socket")?;
@@ -98,7 +103,8 @@ fn serve(grant: Grant, descriptors: Vec<OwnedFd>, shared: Shared) -> anyhow::Res
     let route = if is_admin { Route::default() } else { grant.route.parse()? };
     let (revoked, open) = (CancellationToken::new(), Arc::new(()));
     let served = Served { grant: grant.grant, revoked: revoked.clone(), open: Arc::downgrade(&open) };
-    let ways = Ways { route, partition: grant.partition, tor: tor.clone(), site: grant.site.clone(), spaces };
+    let (site, partition) = (grant.site.clone(), grant.partition);
+    let ways = Ways { route, partition, tor: tor.clone(), wireguard: wireguard.clone(), site, spaces };
     let tunnel = TunnelGrant { host: grant.host, ways, asking: Asking::of(grant.site), revoked, _open: open };
     let granted = GrantedStream::new(stream, tunnel);
     // A fault of one host's connection is that host's alone.
@@ -108,6 +114,7 @@ fn serve(grant: Grant, descriptors: Vec<OwnedFd>, shared: Shared) -> anyhow::Res
             grpc::server()
                 .add_service(ShieldsAdminServer::new(shields::Admin(shields)))
                 .add_service(TorAdminServer::new(tor::Admin(tor)))
+                .add_service(VpnAdminServer::new(wireguard::Admin(wireguard)))
         } else {
             let tunnels = TunnelServer::new(Tunnels(shields.clone()));
             grpc::server()

@@ -9,6 +9,7 @@ pub mod kernel_channel;
 pub mod route;
 pub mod site;
 pub mod version;
+pub mod wireguard;
 
 /// What the user's own rules are called among the filter lists.
 pub const OWN_RULES: &str = "own";

@@ -6,21 +6,39 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::wireguard::is_name;
+
 /// One way out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Way {
     /// Plain TCP from this machine, names resolved by the system.
     Direct,
     /// The Tor network: names are resolved by its exits.
     Tor,
+    /// The `WireGuard` tunnel of this profile: names are resolved by its name servers.
+    Vpn(String),
 }
+
+/// What the name of a profile follows.
+const VPN: &str = "vpn:";
 
 impl fmt::Display for Way {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Direct => "direct",
-            Self::Tor => "tor",
-        })
+        match self {
+            Self::Direct => f.write_str("direct"),
+            Self::Tor => f.write_str("tor"),
+            Self::Vpn(profile) => write!(f, "{VPN}{profile}"),
+        }
+    }
+}
+
+impl Way {
+    fn of(word: &str) -> Option<Self> {
+        match word {
+            "direct" => Some(Self::Direct),
+            "tor" => Some(Self::Tor),
+            _ => word.strip_prefix(VPN).filter(|profile| is_name(profile)).map(|profile| Self::Vpn(profile.to_owned())),
+        }
     }
 }
 
@@ -33,7 +51,7 @@ pub struct Route(Vec<Way>);
 pub enum RouteError {
     /// Not a way.
     #[error(
-        "there is no way “{0}”: a route is made of direct and tor, in the order in which they are tried, such as “tor → block”"
+        "there is no way “{0}”: a route is made of direct, tor and vpn:PROFILE, in the order in which they are tried, such as “vpn:home → tor → block”"
     )]
     NoSuchWay(String),
     /// Nothing comes after it.
@@ -56,8 +74,8 @@ impl Route {
     }
 
     /// The ways, in their order.
-    pub fn ways(&self) -> impl Iterator<Item = Way> {
-        self.0.iter().copied()
+    pub fn ways(&self) -> impl Iterator<Item = &Way> {
+        self.0.iter()
     }
 }
 
@@ -76,8 +94,7 @@ impl FromStr for Route {
         let mut words = text.split(',').map(str::trim);
         let mut ways = Vec::new();
         for word in words.by_ref() {
-            let all = [Way::Direct, Way::Tor];
-            match all.into_iter().find(|way| way.to_string() == word) {
+            match Way::of(word) {
                 Some(way) if ways.contains(&way) => return Err(RouteError::Twice(way)),
                 Some(way) => ways.push(way),
                 None if word == BLOCK => break,
@@ -107,6 +124,8 @@ mod tests {
             ("tor -> block", "tor → block"),
             ("tor→direct", "tor → direct → block"),
             ("direct, tor", "direct → tor → block"),
+            ("vpn:home→tor", "vpn:home → tor → block"),
+            ("vpn:a, vpn:b", "vpn:a → vpn:b → block"),
             ("block", "block"),
         ] {
             assert_eq!(read(text).as_deref(), Ok(route));
@@ -114,7 +133,7 @@ mod tests {
         }
         assert_eq!(read("block → tor"), Err(RouteError::AfterBlock));
         assert_eq!(read("tor → tor"), Err(RouteError::Twice(Way::Tor)));
-        for text in ["", "tor →", "vpm", "Tor"] {
+        for text in ["", "tor →", "vpm", "Tor", "vpn", "vpn:", "vpn:a b"] {
             assert!(matches!(read(text), Err(RouteError::NoSuchWay(_))), "{text}");
         }
         assert_eq!(Route::default().to_string(), "direct → block");

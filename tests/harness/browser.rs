@@ -143,7 +143,8 @@ impl Browser {
     }
 
     #[expect(clippy::disallowed_methods, reason = "a test starts the product's command line")]
-    fn command(&self, arguments: &[&str]) -> Output {
+    #[must_use]
+    pub fn command(&self, arguments: &[&str]) -> Output {
         let mut command = Command::new(self.programs.join("regen"));
         command
             .args(arguments)

@@ -11,6 +11,7 @@ pub mod site;
 pub mod tls;
 pub mod tor;
 pub mod window;
+pub mod wireguard;
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;

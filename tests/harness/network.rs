@@ -51,7 +51,7 @@ pub fn add_address(address: Ipv4Addr) {
 }
 
 #[expect(clippy::disallowed_methods, reason = "a test starts processes")]
-fn ip(arguments: &[&str]) {
+pub(crate) fn ip(arguments: &[&str]) {
     let done = Command::new("ip").args(arguments).status().expect("ip");
     assert!(done.success(), "ip {}", arguments.join(" "));
 }

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use regen_proto::control::v1::{RoutesReply, RoutesRequest};
-use regen_proto::net::v1::{NewIdentityReply, NewIdentityRequest};
+use regen_proto::control::v1::{
+    RoutesReply, RoutesRequest, VpnImport, VpnInfo, VpnReply, VpnRequest, VpnUp, vpn_request,
+};
+use regen_proto::net::v1::{NewIdentityReply, NewIdentityRequest, VpnState, VpnStatusRequest, VpnTunnel};
 use regen_proto::route::Route;
 use regen_proto::site::Site;
 use tonic::{Response, Status};
@@ -12,6 +14,7 @@ use super::service::{Control, status};
 use super::shields::no_site;
 use crate::kernel::{Command, NetAdmin};
 use crate::routes::Scope;
+use crate::vpn::{VpnChange, VpnChoice, VpnError};
 
 /// The net-daemon answers within this time, if at all; the first time it may be reading its lists.
 const ANSWERS: Duration = Duration::from_secs(5);
@@ -53,6 +56,44 @@ impl Control {
 
     pub(super) async fn new_identity(&self) -> Result<NewIdentityReply, Status> {
         answered(self.net().await?.tor.new_identity(NewIdentityRequest {})).await
+    }
+
+    /// Changes a VPN profile where a change is given; then how they are.
+    pub(super) async fn vpn_now(&self, request: VpnRequest) -> Result<VpnReply, Status> {
+        let change = request.change.map(|change| match change {
+            vpn_request::Change::Import(VpnImport { name, config, replace }) => {
+                VpnChange::Import { name, config, replace }
+            }
+            vpn_request::Change::Remove(name) => VpnChange::Remove(name),
+            vpn_request::Change::Up(VpnUp { name, allow }) => VpnChange::Up { name, allow },
+            vpn_request::Change::Down(name) => VpnChange::Down(name),
+        });
+        if let Some(change) = change {
+            let changed = self.kernel.call(|answer| Command::ChangeVpn { change, answer }).await.map_err(status)?;
+            changed.map_err(|error| match error {
+                VpnError::Missing(_) => Status::not_found(error.to_string()),
+                VpnError::Exists(_) => Status::already_exists(error.to_string()),
+                VpnError::NotAllowed(_) => Status::permission_denied(error.to_string()),
+                VpnError::TooMany => Status::resource_exhausted(error.to_string()),
+                VpnError::Name(_) | VpnError::Profile(_) => Status::invalid_argument(error.to_string()),
+            })?;
+            self.flush().await?;
+        }
+        let settings = self.kernel.call(|answer| Command::Vpn { answer }).await.map_err(status)?;
+        // The net-daemon is told at the same time, and may be a moment behind; or it is not there for a moment.
+        let net = self.kernel.call(|answer| Command::Net { answer }).await.map_err(status)?;
+        let live = match net {
+            Some(mut net) => answered(net.vpn.status(VpnStatusRequest {})).await?.tunnels,
+            None => Vec::new(),
+        };
+        let profile = |(name, choice): (String, VpnChoice)| {
+            let state = if choice.up { VpnState::Connecting } else { VpnState::Down };
+            let unknown = || VpnTunnel { name: name.clone(), state: state.into(), ..VpnTunnel::default() };
+            let is_it = |tunnel: &&VpnTunnel| tunnel.name == name && (tunnel.state() == VpnState::Down) != choice.up;
+            let tunnel = live.iter().find(is_it).cloned().unwrap_or_else(unknown);
+            VpnInfo { tunnel: Some(tunnel), allowed: choice.allowed }
+        };
+        Ok(VpnReply { profiles: settings.profiles.into_iter().map(profile).collect() })
     }
 
     pub(super) async fn net(&self) -> Result<NetAdmin, Status> {

@@ -9,7 +9,7 @@ use regen_proto::control::v1::{
     AuditReply, AuditRequest, GotoTabRequest, HistoryRequest, InputReply, InputRequest, KillReply, KillRequest,
     LogLine, LogsRequest, OpenTabRequest, QuitReply, QuitRequest, RoutesReply, RoutesRequest, ScreenshotReply,
     SessionAction, SessionReply, SessionRequest, ShieldsReply, ShieldsRequest, StatusReply, StatusRequest,
-    Tab as TabInfo, TabReply, TabRequest, TextReply, WaitTabRequest, kill_request,
+    Tab as TabInfo, TabReply, TabRequest, TextReply, VpnReply, VpnRequest, WaitTabRequest, kill_request,
 };
 use regen_proto::kernel::v1::{AnswerSession, QueryKind};
 use regen_proto::net::v1::{
@@ -224,6 +224,10 @@ impl Browser for Control {
 
     async fn tor_new_identity(&self, _: Request<NewIdentityRequest>) -> Result<Response<NewIdentityReply>, Status> {
         Ok(Response::new(self.new_identity().await?))
+    }
+
+    async fn vpn(&self, request: Request<VpnRequest>) -> Result<Response<VpnReply>, Status> {
+        Ok(Response::new(self.vpn_now(request.into_inner()).await?))
     }
 
     async fn history(&self, request: Request<HistoryRequest>) -> Result<Response<TabReply>, Status> {

@@ -20,6 +20,7 @@ use crate::routes::{RouteSettings, Scope};
 use crate::session::{Event, PageLoad, TabId, address};
 use crate::shields::{Level, ShieldsSettings, TooManySites};
 use crate::store::{Saved, Settings, Store};
+use crate::vpn::{VpnChange, VpnError, VpnSettings};
 
 /// A page may take this long to answer a question.
 const ANSWER: Duration = Duration::from_secs(20);
@@ -79,6 +80,8 @@ pub enum Command {
     ChooseShields { site: Option<Site>, level: Option<Level>, answer: Answer<Result<(), TooManySites>> },
     Routes { answer: Answer<(RouteSettings, TorStatus)> },
     ChooseRoute { scope: Scope, route: Option<Route>, answer: Answer<()> },
+    Vpn { answer: Answer<VpnSettings> },
+    ChangeVpn { change: VpnChange, answer: Answer<Result<(), VpnError>> },
     Quit { answer: Answer<()> },
 }
 
@@ -190,6 +193,11 @@ impl Kernel {
             Command::ChooseRoute { scope, route, answer } => {
                 self.choose_route(scope, route);
                 reply(answer, Ok(()));
+            }
+            Command::Vpn { answer } => reply(answer, Ok(self.choices.vpn.clone())),
+            Command::ChangeVpn { change, answer } => {
+                let changed = self.change_vpn(change);
+                reply(answer, Ok(changed));
             }
             Command::Quit { answer } => {
                 self.quitting = true;

@@ -153,6 +153,8 @@ pub struct Kernel {
     choices: Choices,
     /// The net-daemon, as far as it answers people.
     net_admin: Option<NetAdmin>,
+    /// To the one that is there: all VPN profiles.
+    tell_vpn: Option<tokio::sync::watch::Sender<Vec<regen_proto::net::v1::VpnProfile>>>,
     /// How its Tor is.
     tor: TorStatus,
     secrets: &'static str,
@@ -251,6 +253,7 @@ impl Kernel {
             previous: setup.previous.into_iter().map(Arc::new).collect(),
             choices: setup.choices,
             net_admin: None,
+            tell_vpn: None,
             tor: TorStatus::default(),
             secrets: setup.secrets,
             cookies: HashMap::new(),

@@ -7,14 +7,16 @@ use regen_proto::grpc;
 use regen_proto::kernel::v1::{Configure, Grant, Service};
 use regen_proto::net::v1::shields_admin_client::ShieldsAdminClient;
 use regen_proto::net::v1::tor_admin_client::TorAdminClient;
-use regen_proto::net::v1::{TorStatus, TorWatchRequest};
-use tokio::sync::mpsc;
+use regen_proto::net::v1::vpn_admin_client::VpnAdminClient;
+use regen_proto::net::v1::{TorStatus, TorWatchRequest, VpnProfile, VpnProfiles};
+use tokio::sync::{mpsc, watch};
 use tonic::transport::Channel;
 
 use super::child::{Attachment, ChildId};
 use super::grants::connection;
 use super::{Input, Kernel};
 use crate::session::Phase;
+use crate::vpn::{VpnChange, VpnError};
 
 /// The largest answer: a full log, in bytes.
 const LARGEST: usize = 16 << 20;
@@ -30,6 +32,8 @@ pub struct NetAdmin {
     pub shields: ShieldsAdminClient<Channel>,
     /// About Tor.
     pub tor: TorAdminClient<Channel>,
+    /// About VPN profiles.
+    pub vpn: VpnAdminClient<Channel>,
 }
 
 impl Kernel {
@@ -60,17 +64,34 @@ impl Kernel {
         );
         self.send(net, ForChild::Grant(grant), vec![Attachment::Fd(theirs)]);
         let shields = ShieldsAdminClient::new(channel.clone()).max_decoding_message_size(LARGEST);
-        let tor = TorAdminClient::new(channel);
+        let tor = TorAdminClient::new(channel.clone());
+        let vpn = VpnAdminClient::new(channel);
         self.tor = TorStatus::default();
         tokio::spawn(watch_tor(net, tor.clone(), self.inbox.clone()));
-        self.net_admin = Some(NetAdmin { shields, tor });
+        let (tell_vpn, told) = watch::channel(self.choices.vpn.to_wire());
+        self.tell_vpn = Some(tell_vpn);
+        tokio::spawn(tell_vpn_profiles(vpn.clone(), told));
+        self.net_admin = Some(NetAdmin { shields, tor, vpn });
         // What was chosen since it said Hello.
         self.tell_shields(net);
     }
 
+    /// The user wants another profile, or another state of one.
+    pub(super) fn change_vpn(&mut self, change: VpnChange) -> Result<(), VpnError> {
+        let (what, name) = change.words();
+        let entry = serde_json::json!({ "change": what, "profile": name });
+        self.choices.vpn.change(change)?;
+        self.audit.record("vpn", entry);
+        self.store.put_vpn(self.choices.vpn.clone());
+        if let Some(tell) = &self.tell_vpn {
+            tell.send_replace(self.choices.vpn.to_wire());
+        }
+        Ok(())
+    }
+
     /// It is gone, and its Tor with it.
     pub(super) fn net_gone(&mut self) {
-        (self.net_admin, self.tor) = (None, TorStatus::default());
+        (self.net_admin, self.tor, self.tell_vpn) = (None, TorStatus::default(), None);
     }
 
     /// How Tor is, as its net-daemon says.
@@ -93,6 +114,19 @@ impl Kernel {
             self.tab_changed(tab);
         }
         self.changed.send_modify(|generation| *generation += 1);
+    }
+}
+
+/// All of them at once, again with each change, in order.
+async fn tell_vpn_profiles(mut vpn: VpnAdminClient<Channel>, mut told: watch::Receiver<Vec<VpnProfile>>) {
+    loop {
+        let profiles = told.borrow_and_update().clone();
+        if let Err(error) = vpn.set(VpnProfiles { profiles }).await {
+            return tracing::warn!("the net-daemon was not told of VPN profiles: {}", error.message());
+        }
+        if told.changed().await.is_err() {
+            return;
+        }
     }
 }
 

@@ -87,7 +87,7 @@ impl Kernel {
         if self.ready_child_of_role(Role::NetDaemon).is_none() {
             return Some("Regen's network process is not there at the moment: it comes back".to_owned());
         }
-        let takes_tor = self.choices.routes.of(host).ways().any(|way| way == Way::Tor);
+        let takes_tor = self.choices.routes.of(host).ways().any(|way| *way == Way::Tor);
         let wants_tor = takes_tor && self.tor.waiting > 0;
         match self.tor.state() {
             TorState::Starting if wants_tor => {

@@ -20,7 +20,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use copies::{COMMON, Copies, Damage};
 pub use saved::{Cookies, Saved, SavedOrder, Settings};
 use saved::{epoch_of, group_of, read_session};
-use secrets::Vault;
+use secrets::{Sealed, Vault};
 
 use regen_proto::route::Route;
 
@@ -28,6 +28,7 @@ use crate::audit::Head;
 use crate::routes::RouteSettings;
 use crate::session::SavedTab;
 use crate::shields::ShieldsSettings;
+use crate::vpn::VpnSettings;
 
 /// How long a record may wait for the disk.
 pub const FLUSH: Duration = Duration::from_millis(200);
@@ -41,6 +42,7 @@ const AUDIT_HEAD: &str = "audit-head";
 const SETTINGS: &str = "settings";
 const SHIELDS: &str = "shields";
 const ROUTES: &str = "routes";
+const VPN: &str = "vpn";
 /// Where the first version had what belongs to no session.
 const COMMON_V1: &str = "__sled__default";
 /// What is said of routes that let nothing out, where a store was damaged.
@@ -78,6 +80,7 @@ enum Job {
     Settings(Settings),
     Shields(ShieldsSettings),
     Routes(RouteSettings),
+    Vpn(VpnSettings),
     Flush { clean: bool, done: Sender<()> },
 }
 
@@ -97,6 +100,8 @@ pub struct Choices {
     pub shields: ShieldsSettings,
     /// Of the ways to the network.
     pub routes: RouteSettings,
+    /// Of VPN profiles.
+    pub vpn: VpnSettings,
 }
 
 /// What opening gave.
@@ -202,15 +207,25 @@ fn try_open(profile: &Path, vault: &Vault) -> Result<Contents, StoreError> {
         // Which way connections were to take is not known: none, until the user says it again.
         let nothing = || RouteSettings { everywhere: Route::block(), ..RouteSettings::default() };
         let unknown = (damage.lost.len() > lost_before).then(nothing);
+        let vpn = common.get::<Sealed>(VPN, &mut damage);
         let head = head_in(&copies)?;
         let choices = Choices {
             settings: known(&mut copies, settings).unwrap_or_default(),
             shields: known(&mut copies, shields).unwrap_or_default(),
             routes: known(&mut copies, routes).or(unknown).unwrap_or_default(),
+            vpn: known(&mut copies, vpn).map(|sealed| opened_vpn(vault, &sealed)).unwrap_or_default(),
         };
         known(&mut copies, head);
         let epoch = previous.iter().map(|saved| saved.epoch).max().unwrap_or(0) + 1;
         Ok(Contents { copies, epoch, previous, choices, damage })
+    })
+}
+
+/// Without its key they are gone, and routes over them let nothing out.
+fn opened_vpn(vault: &Vault, sealed: &Sealed) -> VpnSettings {
+    vault.open_sealed(VPN, sealed).unwrap_or_else(|| {
+        tracing::warn!("VPN profiles of an earlier run cannot be decrypted: import them again");
+        VpnSettings::default()
     })
 }
 
@@ -368,6 +383,9 @@ impl Store {
         if choices.routes != RouteSettings::default() {
             self.put_routes(choices.routes.clone());
         }
+        if choices.vpn != VpnSettings::default() {
+            self.put_vpn(choices.vpn.clone());
+        }
     }
 
     /// What the user wants of sessions.
@@ -383,6 +401,11 @@ impl Store {
     /// Which ways the user wants connections to take.
     pub fn put_routes(&self, settings: RouteSettings) {
         self.send(Job::Routes(settings));
+    }
+
+    /// The user's VPN profiles.
+    pub fn put_vpn(&self, settings: VpnSettings) {
+        self.send(Job::Vpn(settings));
     }
 
     /// Waits until everything is on disk; `clean` marks the end of the session. Gives up after five seconds.

@@ -1,4 +1,4 @@
-//! Session cookies are encrypted at rest (XChaCha20-Poly1305), with a key from the user's Secret Service where there is one,
+//! Session cookies and VPN profiles are encrypted at rest (XChaCha20-Poly1305), with a key from the user's Secret Service where there is one,
 //! else from a file that only this user may read. A record is bound to its place: it cannot be read as another site's.
 
 use std::collections::HashMap;
@@ -11,9 +11,8 @@ use std::time::Duration;
 use chacha20poly1305::aead::{Aead, AeadCore, KeyInit, OsRng, Payload};
 use chacha20poly1305::{Key, XChaCha20Poly1305, XNonce};
 use secret_service::{Collection, EncryptionType, SecretService};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-
-use super::saved::Cookies;
 
 /// The Secret Service answers within this time; a user who must unlock it gets [`UNLOCK`].
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -111,9 +110,9 @@ impl Vault {
     }
 
     /// `place` is part of what is authenticated.
-    pub(super) fn seal(&self, place: &str, cookies: &Cookies) -> Sealed {
+    pub(super) fn seal(&self, place: &str, secret: &impl Serialize) -> Sealed {
         let nonce = XChaCha20Poly1305::generate_nonce(&mut OsRng);
-        let plain = serde_json::to_vec(cookies).unwrap_or_default();
+        let plain = serde_json::to_vec(secret).unwrap_or_default();
         let payload = Payload { msg: &plain, aad: place.as_bytes() };
         // Only what is longer than 256 GB cannot be encrypted.
         let ciphertext = self.cipher.encrypt(&nonce, payload).unwrap_or_default();
@@ -121,7 +120,7 @@ impl Vault {
     }
 
     /// Nothing where the key or the place is another one, or a bit has changed.
-    pub(super) fn open_sealed(&self, place: &str, sealed: &Sealed) -> Option<Cookies> {
+    pub(super) fn open_sealed<T: DeserializeOwned>(&self, place: &str, sealed: &Sealed) -> Option<T> {
         let nonce: [u8; 24] = sealed.nonce.as_slice().try_into().ok()?;
         let payload = || Payload { msg: sealed.ciphertext.as_slice(), aad: place.as_bytes() };
         let ciphers = std::iter::once(&self.cipher).chain(&self.earlier);
@@ -184,6 +183,7 @@ async fn key_of_service(ask: bool) -> Result<[u8; KEY], secret_service::Error> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::saved::Cookies;
     use super::*;
 
     #[test]
@@ -195,7 +195,7 @@ mod tests {
         assert!(!sealed.ciphertext.windows(4).any(|window| window == b"id=1"));
         let again = Vault::of_profile(one.path()).unwrap();
         assert_eq!(again.open_sealed("session-1/cookies-a", &sealed), Some(cookies));
-        assert_eq!(again.open_sealed("session-1/cookies-b", &sealed), None);
+        assert_eq!(again.open_sealed::<Cookies>("session-1/cookies-b", &sealed), None);
         assert_eq!(Vault::of_profile(other.path()).unwrap().open_sealed("session-1/cookies-a", &sealed), None);
         let mut torn = sealed;
         torn.ciphertext.pop();

@@ -11,7 +11,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::tor::{Counted, Tor};
+use crate::tor::Tor;
+use crate::wireguard::WireGuard;
 
 pub(crate) use space::Spaces;
 
@@ -45,7 +46,7 @@ pub(crate) struct Connection {
     /// Whom to tell that it has been silent for long.
     pub(crate) doubt: Option<Arc<Notify>>,
     /// While this is kept, it counts as open.
-    _open: Option<Counted>,
+    _open: Option<Box<dyn Send>>,
 }
 
 /// The ways out of one grant.
@@ -55,9 +56,18 @@ pub(crate) struct Ways {
     /// What shares a circuit.
     pub(crate) partition: String,
     pub(crate) tor: Tor,
+    pub(crate) wireguard: WireGuard,
     /// Of whose pages they are.
     pub(crate) site: String,
     pub(crate) spaces: Spaces,
+}
+
+/// On whose behalf names are looked up and addresses are reached.
+#[derive(Debug)]
+pub(crate) struct Inside<'a> {
+    pub(crate) partition: &'a str,
+    pub(crate) site: &'a str,
+    pub(crate) spaces: &'a Spaces,
 }
 
 impl Ways {
@@ -66,7 +76,7 @@ impl Ways {
         let mut last = None;
         for way in self.route.ways() {
             // The name says who its visitor is: no name server may see it.
-            if way == Way::Direct && is_onion(host) {
+            if *way != Way::Tor && is_onion(host) {
                 continue;
             }
             match self.try_way(way, host, port).await {
@@ -87,7 +97,7 @@ impl Ways {
         RouteError { kind: FailureKind::Route, message }
     }
 
-    async fn try_way(&self, way: Way, host: &str, port: u16) -> Result<Connection, WayError> {
+    async fn try_way(&self, way: &Way, host: &str, port: u16) -> Result<Connection, WayError> {
         match way {
             Way::Direct => {
                 let stream = Box::new(direct::connect(host, port, &self.site, &self.spaces).await?);
@@ -96,7 +106,12 @@ impl Ways {
             Way::Tor => {
                 let (stream, over, open) = self.tor.connect(&self.partition, host, port).await?;
                 let doubt = Some(self.tor.doubt());
-                Ok(Connection { stream: Box::new(stream), over, doubt, _open: Some(open) })
+                Ok(Connection { stream: Box::new(stream), over, doubt, _open: Some(Box::new(open)) })
+            }
+            Way::Vpn(profile) => {
+                let inside = Inside { partition: &self.partition, site: &self.site, spaces: &self.spaces };
+                let (stream, over, open) = self.wireguard.connect(profile, &inside, host, port).await?;
+                Ok(Connection { stream: Box::new(stream), over, doubt: None, _open: Some(Box::new(open)) })
             }
         }
     }

@@ -35,7 +35,7 @@ impl Spaces {
     }
 
     /// Those of a host's addresses that pages of this site may reach.
-    pub(super) fn reachable(
+    pub(crate) fn reachable(
         &self,
         site: &str,
         host: &str,

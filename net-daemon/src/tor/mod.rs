@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tor_error::ErrorReport;
 use tor_rtcompat::PreferredRuntime;
 
+use crate::counted::Counted;
 use crate::route::{RouteError, WayError};
 
 pub(crate) use service::Admin;
@@ -72,26 +73,6 @@ impl Identity {
     }
 }
 
-/// One of those that wait, or that are open, for as long as this is kept.
-#[derive(Debug)]
-pub(crate) struct Counted {
-    status: watch::Sender<TorStatus>,
-    which: fn(&mut TorStatus) -> &mut u32,
-}
-
-impl Counted {
-    fn new(status: &watch::Sender<TorStatus>, which: fn(&mut TorStatus) -> &mut u32) -> Self {
-        status.send_modify(|status| *which(status) += 1);
-        Self { status: status.clone(), which }
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.status.send_modify(|status| *(self.which)(status) -= 1);
-    }
-}
-
 impl Tor {
     pub(crate) fn new(changes: String) -> Self {
         let status = TorStatus { state: TorState::Off.into(), ..TorStatus::default() };
@@ -112,7 +93,7 @@ impl Tor {
         partition: &str,
         host: &str,
         port: u16,
-    ) -> Result<(DataStream, CancellationToken, Counted), WayError> {
+    ) -> Result<(DataStream, CancellationToken, Counted<TorStatus>), WayError> {
         let waits = Counted::new(&self.shared.status, |status| &mut status.waiting);
         let (circuit, over) = {
             let mut identity = self.identity();

@@ -17,6 +17,7 @@ mod render;
 mod routes;
 mod shields;
 mod tab;
+mod vpn;
 
 use std::process::ExitCode;
 
@@ -87,6 +88,7 @@ async fn run(arguments: Arguments, launchers: Vec<Forked>) -> Result<ExitCode, F
             render::session(action, &reply, output);
         }
         Some(Command::Route(command)) => routes::route(connect().await?, command, output).await?,
+        Some(Command::Vpn(command)) => return vpn::run(connect().await?, command, output).await,
         Some(Command::Tor(command)) => return routes::tor(connect().await?, command, output).await,
         Some(Command::Shields(command)) => return shields::run(connect().await?, command, output).await,
         Some(Command::Logs { follow, lines }) => {

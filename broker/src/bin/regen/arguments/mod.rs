@@ -70,6 +70,9 @@ pub(crate) enum Command {
     /// Which way connections leave this machine: directly, or over Tor
     #[command(subcommand)]
     Route(RouteCommand),
+    /// VPN profiles, for the sites whose route has one
+    #[command(subcommand)]
+    Vpn(VpnCommand),
     /// Tor, for the sites whose route has it
     #[command(subcommand)]
     Tor(TorCommand),
@@ -185,6 +188,43 @@ pub(crate) enum TorCommand {
     Status,
     /// Share no circuit with what was before, for any site; open connections end
     NewIdentity,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum VpnCommand {
+    /// Take a profile from a file as `wg-quick` reads it; nothing takes it yet
+    Import {
+        /// The file
+        #[arg(value_hint = clap::ValueHint::FilePath)]
+        file: PathBuf,
+        /// Its name; otherwise the file's
+        #[arg(long, value_parser = NonEmptyStringValueParser::new())]
+        name: Option<String>,
+        /// Instead of the profile that has this name
+        #[arg(long)]
+        replace: bool,
+    },
+    /// The profiles, and whether each is up
+    #[command(visible_alias = "status")]
+    List,
+    /// Bring one up, now and after each start; then `regen route set vpn:NAME` sends pages through it
+    Up {
+        /// Its name
+        name: String,
+        /// Agree to that, where it has never been up
+        #[arg(long)]
+        allow: bool,
+    },
+    /// Take one down: what has no other way then stays here
+    Down {
+        /// Its name
+        name: String,
+    },
+    /// Forget one, its keys included
+    Remove {
+        /// Its name
+        name: String,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -1,0 +1,160 @@
+//! `regen vpn`: profiles of `WireGuard` tunnels.
+
+use std::io::{IsTerminal, Read};
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use regen_proto::control::v1::vpn_request::Change;
+use regen_proto::control::v1::{VpnImport, VpnInfo, VpnRequest, VpnUp};
+use regen_proto::net::v1::{VpnState, VpnTunnel};
+use regen_proto::wireguard::{Profile, is_name};
+use serde_json::{Value, json};
+use tonic::Code;
+
+use crate::arguments::{Output, VpnCommand};
+use crate::client::{Client, Failure};
+use crate::render;
+
+/// A peer that lives has answered by then.
+const ANSWERS: Duration = Duration::from_secs(20);
+/// How often is looked whether it has.
+const LOOKS: Duration = Duration::from_millis(100);
+/// No profile is larger, bytes.
+const LARGEST: u64 = 1 << 20;
+
+/// Does it. The exit code is 1 where a tunnel that is to be up lets nothing through.
+pub(crate) async fn run(mut client: Client, command: VpnCommand, output: Output) -> Result<ExitCode, Failure> {
+    match command {
+        VpnCommand::Import { file, name, replace } => {
+            let name = match name {
+                Some(name) => name,
+                None => name_of(&file)?,
+            };
+            let (config, profile) = read(&file)?;
+            for (line, what) in &profile.ignored {
+                eprintln!("regen: {}: line {line} has no effect: {what}", file.display());
+            }
+            let import = Change::Import(VpnImport { name: name.clone(), config, replace });
+            let profiles = ask(&mut client, Some(import)).await?;
+            match output {
+                Output::Json => print_all(&profiles, output),
+                Output::Text => println!("{name} is imported: `regen vpn up {name}` brings it up"),
+            }
+        }
+        VpnCommand::List => {
+            let profiles = ask(&mut client, None).await?;
+            print_all(&profiles, output);
+            return Ok(code(&profiles));
+        }
+        VpnCommand::Up { name, allow } => {
+            let profiles = bring_up(&mut client, &name, allow).await?;
+            print_all(&profiles, output);
+            return Ok(code(&profiles));
+        }
+        VpnCommand::Down { name } => print_all(&ask(&mut client, Some(Change::Down(name))).await?, output),
+        VpnCommand::Remove { name } => print_all(&ask(&mut client, Some(Change::Remove(name))).await?, output),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Waits until its peer has answered, or does not.
+async fn bring_up(client: &mut Client, name: &str, allow: bool) -> Result<Vec<VpnInfo>, Failure> {
+    let up = |allow| VpnRequest { change: Some(Change::Up(VpnUp { name: name.to_owned(), allow })) };
+    match client.api.vpn(up(allow)).await {
+        Err(refused) if refused.code() == Code::PermissionDenied && std::io::stdin().is_terminal() => {
+            if !agrees(name)? {
+                return Err(Failure::Usage(format!("“{name}” stays down")));
+            }
+            client.api.vpn(up(true)).await?;
+        }
+        answer => drop(answer?),
+    }
+    let since = Instant::now();
+    loop {
+        let profiles: Vec<VpnInfo> =
+            ask(client, None).await?.into_iter().filter(|one| tunnel(one).name == name).collect();
+        let is_settled = |one: &VpnInfo| tunnel(one).state() != VpnState::Connecting;
+        if profiles.iter().all(is_settled) || since.elapsed() > ANSWERS {
+            return Ok(profiles);
+        }
+        tokio::time::sleep(LOOKS).await;
+    }
+}
+
+fn agrees(name: &str) -> Result<bool, Failure> {
+    eprint!("“{name}” has never been up. With it, a company sees which sites you visit. Allow it? [y/N] ");
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer)?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}
+
+async fn ask(client: &mut Client, change: Option<Change>) -> Result<Vec<VpnInfo>, Failure> {
+    Ok(client.api.vpn(VpnRequest { change }).await?.into_inner().profiles)
+}
+
+fn name_of(file: &Path) -> Result<String, Failure> {
+    let stem = file.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+    if is_name(stem) {
+        return Ok(stem.to_owned());
+    }
+    Err(Failure::Usage(format!("“{stem}” is no name for a profile: choose one with --name")))
+}
+
+fn read(file: &Path) -> Result<(String, Profile), Failure> {
+    let failed = |what: String| Failure::Usage(format!("{}: {what}", file.display()));
+    let mut config = String::new();
+    let opened = std::fs::File::open(file).map_err(|error| failed(error.to_string()))?;
+    opened.take(LARGEST).read_to_string(&mut config).map_err(|error| failed(error.to_string()))?;
+    let profile = config.parse::<Profile>().map_err(|error| failed(error.to_string()))?;
+    Ok((config, profile))
+}
+
+fn tunnel(info: &VpnInfo) -> VpnTunnel {
+    info.tunnel.clone().unwrap_or_default()
+}
+
+fn code(profiles: &[VpnInfo]) -> ExitCode {
+    let is_well = |one: &VpnInfo| matches!(tunnel(one).state(), VpnState::Up | VpnState::Down);
+    ExitCode::from(u8::from(!profiles.iter().all(is_well)))
+}
+
+fn print_all(profiles: &[VpnInfo], output: Output) {
+    if output == Output::Json {
+        return render::print_json(&Value::from(profiles.iter().map(to_json).collect::<Vec<_>>()));
+    }
+    for info in profiles {
+        let VpnTunnel { name, message, endpoint, sent, received, handshake_s, open, .. } = tunnel(info);
+        let state = word(tunnel(info).state());
+        if message.is_empty() {
+            println!("{name}  {state}")
+        } else {
+            println!("{name}  {state}: {message}")
+        }
+        if let Some(ago) = handshake_s {
+            let (sent, received) = (sent / 1024, received / 1024);
+            println!(
+                "  {endpoint} · handshake {ago} s ago · {sent} KB sent, {received} KB received · {open} connections"
+            );
+        }
+    }
+}
+
+fn to_json(info: &VpnInfo) -> Value {
+    let VpnTunnel { name, message, endpoint, addresses, dns, mtu, sent, received, handshake_s, waiting, open, .. } =
+        tunnel(info);
+    json!({
+        "name": name, "state": word(tunnel(info).state()), "message": message, "endpoint": endpoint,
+        "addresses": addresses, "dns": dns, "mtu": mtu, "sent": sent, "received": received,
+        "handshake_s": handshake_s, "waiting": waiting, "open": open, "allowed": info.allowed,
+    })
+}
+
+fn word(state: VpnState) -> &'static str {
+    match state {
+        VpnState::Down | VpnState::Unspecified => "down",
+        VpnState::Connecting => "connecting",
+        VpnState::Up => "up",
+        VpnState::Failing => "failing",
+    }
+}

@@ -1,0 +1,230 @@
+//! `WireGuard`, all in this process: no root, no device, no module of the kernel. A tunnel that is dead is a stop.
+
+mod names;
+mod service;
+mod stack;
+mod tunnel;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use regen_proto::net::v1::{FailureKind, VpnProfile, VpnState, VpnTunnel};
+use regen_proto::wireguard::Profile;
+use tokio::sync::watch;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use crate::counted::Counted;
+use crate::route::{Inside, RouteError, WayError};
+use names::Names;
+use stack::{Stack, TcpStream};
+use tunnel::Tunnel;
+
+pub(crate) use service::Admin;
+
+/// For one connection through a tunnel that works.
+const CONNECTS: Duration = Duration::from_secs(20);
+/// For the profiles to be there: they are told right after the start.
+const TOLD: Duration = Duration::from_secs(5);
+
+/// All tunnels. Clones share them.
+#[derive(Debug, Clone)]
+pub(crate) struct WireGuard {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    profiles: Mutex<BTreeMap<String, Known>>,
+    told: watch::Sender<bool>,
+}
+
+/// A profile that was told of.
+#[derive(Debug)]
+struct Known {
+    config: String,
+    /// What is wrong with it, where it cannot be up.
+    trouble: String,
+    up: Option<Arc<Up>>,
+}
+
+/// A tunnel that is to work.
+#[derive(Debug)]
+struct Up {
+    stack: Stack,
+    names: Names,
+    status: watch::Sender<VpnTunnel>,
+    /// What is open now ends with this.
+    over: watch::Sender<CancellationToken>,
+    /// Ends with this value.
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Drop for Up {
+    fn drop(&mut self) {
+        self.task.abort();
+        self.over.borrow().cancel();
+    }
+}
+
+impl WireGuard {
+    pub(crate) fn new() -> Self {
+        Self { shared: Arc::new(Shared { profiles: Mutex::default(), told: watch::Sender::new(false) }) }
+    }
+
+    fn profiles(&self) -> MutexGuard<'_, BTreeMap<String, Known>> {
+        self.shared.profiles.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// These are all that there are. One that is as it was goes on.
+    fn set(&self, wanted: Vec<VpnProfile>) {
+        let mut profiles = self.profiles();
+        let names: Vec<&String> = wanted.iter().map(|profile| &profile.name).collect();
+        profiles.retain(|name, _| names.contains(&name));
+        for VpnProfile { name, config, up } in wanted {
+            let is_same = |known: &Known| known.config == config && known.up.is_some() == up;
+            if profiles.get(&name).is_some_and(is_same) {
+                continue;
+            }
+            // The old one ends before there is a new one: they may want the same port.
+            profiles.remove(&name);
+            let (tunnel, trouble) = match config.parse::<Profile>() {
+                Ok(profile) if up => (Some(Arc::new(Up::start(&name, profile))), String::new()),
+                Ok(_) => (None, String::new()),
+                Err(error) => (None, error.to_string()),
+            };
+            profiles.insert(name, Known { config, trouble, up: tunnel });
+        }
+        drop(profiles);
+        self.shared.told.send_replace(true);
+    }
+
+    fn status(&self) -> Vec<VpnTunnel> {
+        let all = self.profiles();
+        let tunnel = |(name, known): (&String, &Known)| match &known.up {
+            Some(up) => up.status.borrow().clone(),
+            None => {
+                let state = if known.trouble.is_empty() { VpnState::Down } else { VpnState::Failing };
+                VpnTunnel {
+                    name: name.clone(),
+                    state: state.into(),
+                    message: known.trouble.clone(),
+                    ..VpnTunnel::default()
+                }
+            }
+        };
+        all.iter().map(tunnel).collect()
+    }
+
+    /// A connection through the tunnel of this profile, and when it must end.
+    pub(crate) async fn connect(
+        &self,
+        profile: &str,
+        inside: &Inside<'_>,
+        host: &str,
+        port: u16,
+    ) -> Result<(TcpStream, CancellationToken, Counted<VpnTunnel>), WayError> {
+        let mut told = self.shared.told.subscribe();
+        let _ = timeout(TOLD, told.wait_for(|told| *told)).await;
+        let up = self.find(profile)?;
+        let waits = Counted::new(&up.status, |status| &mut status.waiting);
+        let over = up.over.borrow().clone();
+        let opened = tokio::select! {
+            opened = up.open(profile, inside, host, port) => opened,
+            () = over.cancelled() => Err(up.failure(profile)),
+        };
+        drop(waits);
+        opened.map(|stream| (stream, over, Counted::new(&up.status, |status| &mut status.open)))
+    }
+
+    fn find(&self, name: &str) -> Result<Arc<Up>, WayError> {
+        let profiles = self.profiles();
+        let message = match profiles.get(name) {
+            Some(Known { up: Some(up), .. }) => return Ok(Arc::clone(up)),
+            Some(Known { trouble, .. }) if !trouble.is_empty() => format!("the VPN “{name}” cannot be used: {trouble}"),
+            Some(_) => format!("the VPN “{name}” is down, so nothing leaves: `regen vpn up {name}`"),
+            None => format!("there is no VPN profile “{name}”: `regen vpn import FILE --name {name}`"),
+        };
+        Err(down(message))
+    }
+}
+
+impl Up {
+    fn start(name: &str, profile: Profile) -> Self {
+        let stack = Stack::new(&profile);
+        let names = Names::new(profile.dns.clone(), stack.clone());
+        let words = |all: &[IpAddr]| all.iter().map(ToString::to_string).collect();
+        let first = VpnTunnel {
+            name: name.to_owned(),
+            state: VpnState::Connecting.into(),
+            addresses: profile.addresses.iter().map(ToString::to_string).collect(),
+            dns: words(&profile.dns),
+            mtu: profile.mtu.into(),
+            ..VpnTunnel::default()
+        };
+        let (status, over) = (watch::Sender::new(first), watch::Sender::new(CancellationToken::new()));
+        let opening = Tunnel::open(profile, stack.clone(), status.clone(), over.clone());
+        let failed = status.clone();
+        let task = tokio::spawn(async move {
+            match opening.await {
+                Ok(tunnel) => tunnel.run().await,
+                Err(error) => failed.send_modify(|status| {
+                    status.set_state(VpnState::Failing);
+                    status.message = format!("no port to send from: {error}");
+                }),
+            }
+        });
+        Self { stack, names, status, over, task }
+    }
+
+    async fn open(&self, profile: &str, inside: &Inside<'_>, host: &str, port: u16) -> Result<TcpStream, WayError> {
+        if self.status.borrow().state() == VpnState::Failing {
+            return Err(self.failure(profile));
+        }
+        let addresses = match host.parse::<IpAddr>() {
+            Ok(address) => vec![address],
+            Err(_) => self.names.resolve(inside.partition, host).await?,
+        };
+        let addresses = addresses.into_iter().map(|address| SocketAddr::new(address, port)).collect();
+        let addresses = inside.spaces.reachable(inside.site, host, addresses).map_err(WayError::Target)?;
+        let mut last = target(FailureKind::Name, format!("“{host}” has no address"));
+        for address in addresses {
+            last = match timeout(CONNECTS, self.stack.connect(address)).await {
+                Ok(Ok(stream)) => return Ok(stream),
+                Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => target(
+                    FailureKind::Refused,
+                    format!("{host} ({address}) refused the connection: nothing listens there"),
+                ),
+                Ok(Err(_)) => {
+                    down(format!("the VPN “{profile}” has no address from which {host} ({address}) is reached"))
+                }
+                Err(_) if self.status.borrow().state() == VpnState::Up => {
+                    let waited = CONNECTS.as_secs();
+                    target(
+                        FailureKind::Timeout,
+                        format!("{host} ({address}) did not answer within {waited} s through the VPN “{profile}”"),
+                    )
+                }
+                Err(_) => self.failure(profile),
+            };
+        }
+        Err(last)
+    }
+
+    fn failure(&self, profile: &str) -> WayError {
+        let status = self.status.borrow();
+        let why = if status.message.is_empty() { "it was taken down" } else { &status.message };
+        down(format!("the VPN “{profile}” lets nothing out: {why}"))
+    }
+}
+
+fn down(message: String) -> WayError {
+    WayError::Down(RouteError { kind: FailureKind::Route, message })
+}
+
+fn target(kind: FailureKind, message: String) -> WayError {
+    WayError::Target(RouteError { kind, message })
+}

@@ -1,0 +1,292 @@
+//! One tunnel: packets between its network stack and its peers, encrypted. What no peer is for is dropped: there is no other way.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use boringtun::noise::rate_limiter::RateLimiter;
+use boringtun::noise::{Packet, Tunn, TunnResult};
+use boringtun::x25519::{PublicKey, StaticSecret};
+use regen_proto::net::v1::{VpnState, VpnTunnel};
+use regen_proto::wireguard::{Peer, Profile};
+use tokio::net::UdpSocket;
+use tokio::sync::watch;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::stack::Stack;
+
+/// How often timers are looked at.
+const TICK: Duration = Duration::from_millis(250);
+/// A peer that lives has answered by then, with a sign of life if with nothing else: its own timer for that is 10 s.
+const DEAD: Duration = Duration::from_secs(15);
+/// How often a dead one is tried.
+const AGAIN: Duration = Duration::from_secs(5);
+/// The largest datagram.
+const DATAGRAM: usize = 65_536;
+/// Datagrams that are taken before the stack has its turn.
+const AT_ONCE: usize = 64;
+/// Handshakes that are looked at each second: more is an attack.
+const HANDSHAKES: u64 = 100;
+const RESOLVE: Duration = Duration::from_secs(10);
+
+/// Runs for as long as its profile is up.
+pub(super) struct Tunnel {
+    stack: Stack,
+    peers: Vec<Link>,
+    socket: UdpSocket,
+    status: watch::Sender<VpnTunnel>,
+    /// What is open ends when the tunnel is dead.
+    over: watch::Sender<CancellationToken>,
+    /// For what is encrypted or decrypted.
+    buffer: Vec<u8>,
+}
+
+/// The way to one peer.
+struct Link {
+    peer: Peer,
+    tunnel: Tunn,
+    /// Where it was heard last; before that, where the profile says.
+    at: Option<SocketAddr>,
+    /// Since when it owes an answer.
+    owes: Option<Instant>,
+    tried: Instant,
+    heard: bool,
+}
+
+impl Tunnel {
+    pub(super) async fn open(
+        profile: Profile,
+        stack: Stack,
+        status: watch::Sender<VpnTunnel>,
+        over: watch::Sender<CancellationToken>,
+    ) -> io::Result<Self> {
+        let port = profile.listen_port.unwrap_or(0);
+        // Both families, where this machine has both.
+        let socket = match UdpSocket::bind((Ipv6Addr::UNSPECIFIED, port)).await {
+            Ok(socket) => socket,
+            Err(_) => UdpSocket::bind((Ipv4Addr::UNSPECIFIED, port)).await?,
+        };
+        let secret = StaticSecret::from(profile.private_key.bytes());
+        let limiter = Arc::new(RateLimiter::new(&PublicKey::from(&secret), HANDSHAKES));
+        let link = |(index, peer): (u32, Peer)| Link {
+            tunnel: Tunn::new(
+                secret.clone(),
+                PublicKey::from(peer.public_key.bytes()),
+                peer.preshared_key.as_ref().map(regen_proto::wireguard::Key::bytes),
+                peer.keepalive,
+                index,
+                Some(Arc::clone(&limiter)),
+            ),
+            peer,
+            at: None,
+            owes: None,
+            tried: Instant::now(),
+            heard: false,
+        };
+        let peers = (0..).zip(profile.peers).map(link).collect();
+        Ok(Self { stack, peers, socket, status, over, buffer: vec![0; DATAGRAM] })
+    }
+
+    /// Until it is dropped.
+    pub(super) async fn run(mut self) {
+        for index in 0..self.peers.len() {
+            self.shake_hands(index).await;
+        }
+        let mut datagram = vec![0; DATAGRAM];
+        let mut ticks = interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let delay = self.send_all().await;
+            tokio::select! {
+                got = self.socket.recv_from(&mut datagram) => self.receive_all(got, &mut datagram).await,
+                () = self.stack.changed() => {}
+                () = sleep(delay) => {}
+                _ = ticks.tick() => self.look().await,
+            }
+        }
+    }
+
+    /// What the stack has to send. Gives when it wants to be asked again.
+    async fn send_all(&mut self) -> Duration {
+        loop {
+            let (packets, delay) = self.stack.run();
+            if packets.is_empty() {
+                return delay.unwrap_or(TICK);
+            }
+            for packet in packets {
+                self.send(&packet).await;
+            }
+        }
+    }
+
+    async fn send(&mut self, packet: &[u8]) {
+        let Some(index) = Tunn::dst_address(packet).and_then(|to| closest(&self.peers, to)) else { return };
+        let Some(link) = self.peers.get_mut(index) else { return };
+        link.owes.get_or_insert_with(Instant::now);
+        let result = link.tunnel.encapsulate(packet, &mut self.buffer);
+        send_to_peer(&self.socket, link.at, result).await;
+    }
+
+    async fn receive_all(&mut self, mut got: io::Result<(usize, SocketAddr)>, datagram: &mut [u8]) {
+        for _ in 0..AT_ONCE {
+            match got {
+                Ok((count, from)) => self.receive(datagram.get(..count).unwrap_or_default(), from).await,
+                // A network that is not there for a moment. What is lost is sent again.
+                Err(error) if error.kind() != io::ErrorKind::WouldBlock => {
+                    return sleep(Duration::from_millis(10)).await;
+                }
+                Err(_) => return,
+            }
+            got = self.socket.try_recv_from(datagram);
+        }
+    }
+
+    async fn receive(&mut self, datagram: &[u8], from: SocketAddr) {
+        let named = match Tunn::parse_incoming_packet(datagram) {
+            // It does not say for which of us it is.
+            Ok(Packet::HandshakeInit(_)) => None,
+            Ok(Packet::HandshakeResponse(packet)) => Some(packet.receiver_idx),
+            Ok(Packet::PacketCookieReply(packet)) => Some(packet.receiver_idx),
+            Ok(Packet::PacketData(packet)) => Some(packet.receiver_idx),
+            Err(_) => return,
+        };
+        // The tunnel's number is above the session's.
+        let named = named.map(|index| usize::try_from(index >> 8).unwrap_or(usize::MAX));
+        for (index, link) in self.peers.iter_mut().enumerate() {
+            if named.is_some_and(|named| named != index) {
+                continue;
+            }
+            let mut result = link.tunnel.decapsulate(Some(from.ip()), datagram, &mut self.buffer);
+            if matches!(result, TunnResult::Err(_)) {
+                continue;
+            }
+            // It is who it says it is, wherever it is now.
+            (link.at, link.owes, link.heard) = (Some(from), None, true);
+            loop {
+                match result {
+                    TunnResult::WriteToTunnelV4(packet, sender) => {
+                        if allows(&link.peer, IpAddr::V4(sender)) {
+                            self.stack.receive(packet);
+                        }
+                        break;
+                    }
+                    TunnResult::WriteToTunnelV6(packet, sender) => {
+                        if allows(&link.peer, IpAddr::V6(sender)) {
+                            self.stack.receive(packet);
+                        }
+                        break;
+                    }
+                    TunnResult::WriteToNetwork(_) => {
+                        send_to_peer(&self.socket, link.at, result).await;
+                        // What waited for the handshake.
+                        result = link.tunnel.decapsulate(None, &[], &mut self.buffer);
+                    }
+                    TunnResult::Done | TunnResult::Err(_) => break,
+                }
+            }
+            return;
+        }
+    }
+
+    /// Timers, and whether everybody is still there.
+    async fn look(&mut self) {
+        for index in 0..self.peers.len() {
+            let Some(link) = self.peers.get_mut(index) else { return };
+            let result = link.tunnel.update_timers(&mut self.buffer);
+            if matches!(result, TunnResult::WriteToNetwork(_)) && !link.heard {
+                link.owes.get_or_insert_with(Instant::now);
+            }
+            send_to_peer(&self.socket, link.at, result).await;
+            let is_dead = link.owes.is_some_and(|since| since.elapsed() > DEAD);
+            if is_dead && link.tried.elapsed() > AGAIN {
+                self.shake_hands(index).await;
+            }
+        }
+        self.say_how_it_is();
+    }
+
+    /// Where it is is found out anew: its name may mean another address by now.
+    async fn shake_hands(&mut self, index: usize) {
+        let Some(link) = self.peers.get_mut(index) else { return };
+        link.tried = Instant::now();
+        link.owes.get_or_insert(link.tried);
+        let (host, port) = link.peer.endpoint.clone();
+        if let Ok(Ok(mut found)) = timeout(RESOLVE, tokio::net::lookup_host((host.as_str(), port))).await
+            && let Some(found) = found.next()
+        {
+            link.at = Some(found);
+        }
+        let result = link.tunnel.format_handshake_initiation(&mut self.buffer, true);
+        send_to_peer(&self.socket, link.at, result).await;
+    }
+
+    fn say_how_it_is(&self) {
+        let dead = self.peers.iter().find(|link| link.owes.is_some_and(|since| since.elapsed() > DEAD));
+        let (state, message) = match dead {
+            Some(Link { at: None, peer, .. }) => {
+                (VpnState::Failing, format!("the name of its peer, {}, could not be resolved", peer.endpoint.0))
+            }
+            Some(Link { heard: false, peer, .. }) => {
+                let (host, port) = &peer.endpoint;
+                (
+                    VpnState::Failing,
+                    format!("its peer at {host} (port {port}) does not answer: is it there, and are the keys right?"),
+                )
+            }
+            Some(Link { peer, .. }) => {
+                (VpnState::Failing, format!("its peer {} does not answer any more", peer.endpoint.0))
+            }
+            None if self.peers.iter().any(|link| link.heard) => (VpnState::Up, String::new()),
+            None => (VpnState::Connecting, String::new()),
+        };
+        let mut died = false;
+        self.status.send_modify(|status| {
+            died = state == VpnState::Failing && status.state() != VpnState::Failing;
+            status.set_state(state);
+            status.message = message;
+            (status.sent, status.received, status.handshake_s) = (0, 0, None);
+            for link in &self.peers {
+                let (shaken, sent, received, _, _) = link.tunnel.stats();
+                status.sent += sent as u64;
+                status.received += received as u64;
+                status.handshake_s = status.handshake_s.into_iter().chain(shaken.map(|ago| ago.as_secs())).min();
+            }
+            status.endpoint = self.peers.iter().find_map(|link| link.at).map(canonical).unwrap_or_default();
+        });
+        if died {
+            self.over.send_replace(CancellationToken::new()).cancel();
+        }
+    }
+}
+
+fn canonical(address: SocketAddr) -> String {
+    SocketAddr::new(address.ip().to_canonical(), address.port()).to_string()
+}
+
+/// The peer with the closest network that has this address.
+fn closest(peers: &[Link], to: IpAddr) -> Option<usize> {
+    let prefix = |link: &Link| {
+        link.peer.allowed_ips.iter().filter(|network| network.contains(&to)).map(ipnet::IpNet::prefix_len).max()
+    };
+    let all = peers.iter().enumerate().filter_map(|(index, link)| Some((prefix(link)?, index)));
+    all.max().map(|(_, index)| index)
+}
+
+fn allows(peer: &Peer, from: IpAddr) -> bool {
+    peer.allowed_ips.iter().any(|network| network.contains(&from))
+}
+
+/// What cannot be sent is lost, as on any network: whoever needs it sends it again.
+async fn send_to_peer(socket: &UdpSocket, at: Option<SocketAddr>, result: TunnResult<'_>) {
+    let (TunnResult::WriteToNetwork(datagram), Some(at)) = (result, at) else { return };
+    let is_v6 = socket.local_addr().is_ok_and(|own| own.is_ipv6());
+    let at = match at {
+        SocketAddr::V4(v4) if is_v6 => SocketAddr::new(v4.ip().to_ipv6_mapped().into(), v4.port()),
+        at => at,
+    };
+    if let Err(error) = socket.send_to(datagram, at).await {
+        tracing::debug!("{at}: {error}");
+    }
+}

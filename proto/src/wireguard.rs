@@ -1,0 +1,328 @@
+//! `WireGuard` profiles, as `wg-quick` writes them.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::str::FromStr;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use ipnet::IpNet;
+
+/// The longest name that `wg-quick` allows.
+const MAX_NAME: usize = 15;
+/// What fits into the internet's usual 1500 bytes beside the tunnel's own headers, over IPv6, too.
+const DEFAULT_MTU: u16 = 1420;
+/// IPv6 needs this much.
+const LEAST_MTU: u16 = 1280;
+
+/// A key. It is never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Key([u8; 32]);
+
+impl Key {
+    /// Its bytes.
+    #[must_use]
+    pub fn bytes(&self) -> [u8; 32] {
+        self.0
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Key")
+    }
+}
+
+/// One end of a tunnel, and its peers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Profile {
+    /// Our own.
+    pub private_key: Key,
+    /// Our addresses inside of the tunnel.
+    pub addresses: Vec<IpNet>,
+    /// Name servers, asked through the tunnel only.
+    pub dns: Vec<IpAddr>,
+    /// The UDP port that we send from; any where there is none.
+    pub listen_port: Option<u16>,
+    /// The largest packet inside of the tunnel, bytes.
+    pub mtu: u16,
+    /// At least one.
+    pub peers: Vec<Peer>,
+    /// What is said there and has no meaning here: its line, and why.
+    pub ignored: Vec<(usize, String)>,
+}
+
+/// The other end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Peer {
+    /// Who it is.
+    pub public_key: Key,
+    /// A second secret, against a future that can compute the first.
+    pub preshared_key: Option<Key>,
+    /// What is sent to it, and taken from it.
+    pub allowed_ips: Vec<IpNet>,
+    /// Host and port.
+    pub endpoint: (String, u16),
+    /// A sign of life every so many seconds.
+    pub keepalive: Option<u16>,
+}
+
+/// What is wrong with a profile.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("line {line}: {what}")]
+pub struct ProfileError {
+    /// From 1; the last one where something is missing.
+    pub line: usize,
+    /// In words.
+    pub what: String,
+}
+
+/// Whether a profile may have this name: what `wg-quick` takes as the name of an interface.
+#[must_use]
+pub fn is_name(name: &str) -> bool {
+    let fits = |char: char| char.is_ascii_alphanumeric() || "_=+.-".contains(char);
+    (1..=MAX_NAME).contains(&name.len()) && name.chars().all(fits)
+}
+
+#[derive(Default)]
+struct Draft {
+    private_key: Option<Key>,
+    addresses: Vec<IpNet>,
+    dns: Vec<IpAddr>,
+    listen_port: Option<u16>,
+    mtu: Option<u16>,
+    peers: Vec<DraftPeer>,
+    ignored: Vec<(usize, String)>,
+}
+
+#[derive(Default)]
+struct DraftPeer {
+    line: usize,
+    public_key: Option<Key>,
+    preshared_key: Option<Key>,
+    allowed_ips: Vec<IpNet>,
+    endpoint: Option<(String, u16)>,
+    keepalive: Option<u16>,
+}
+
+#[derive(Clone, Copy)]
+enum Section {
+    None,
+    Interface,
+    Peer,
+}
+
+impl FromStr for Profile {
+    type Err = ProfileError;
+
+    fn from_str(text: &str) -> Result<Self, ProfileError> {
+        let mut draft = Draft::default();
+        let mut section = Section::None;
+        let mut has_interface = false;
+        for (number, line) in (1..).zip(text.lines()) {
+            let failed = |what: String| ProfileError { line: number, what };
+            let line = line.split('#').next().unwrap_or_default().trim();
+            if line.is_empty() {
+                continue;
+            }
+            if let Some(name) = line.strip_prefix('[') {
+                section = match name.trim_end_matches(']').trim().to_ascii_lowercase().as_str() {
+                    "interface" if has_interface => return Err(failed("[Interface] is there twice".to_owned())),
+                    "interface" => Section::Interface,
+                    "peer" => {
+                        draft.peers.push(DraftPeer { line: number, ..DraftPeer::default() });
+                        Section::Peer
+                    }
+                    _ => return Err(failed(format!("there is no section {line}: only [Interface] and [Peer]"))),
+                };
+                has_interface |= matches!(section, Section::Interface);
+                continue;
+            }
+            let Some((key, value)) = line.split_once('=') else {
+                return Err(failed(format!("“{line}” is not `Key = value`")));
+            };
+            let (key, value) = (key.trim(), value.trim());
+            match (section, draft.peers.last_mut()) {
+                (Section::Interface, _) => draft.interface(number, key, value).map_err(failed)?,
+                (Section::Peer, Some(peer)) => peer.set(key, value).map_err(failed)?,
+                (Section::None | Section::Peer, _) => {
+                    return Err(failed(format!("{key} comes before [Interface] and [Peer]")));
+                }
+            }
+        }
+        draft.finish(text.lines().count().max(1))
+    }
+}
+
+impl Draft {
+    fn interface(&mut self, line: usize, key: &str, value: &str) -> Result<(), String> {
+        match key.to_ascii_lowercase().as_str() {
+            "privatekey" => self.private_key = Some(secret(value)?),
+            "address" => self.addresses.extend(networks(value)?),
+            "dns" => {
+                for word in words(value) {
+                    match word.parse() {
+                        Ok(server) => self.dns.push(server),
+                        Err(_) => {
+                            self.ignored.push((line, format!("the search domain {word}: names are complete here")))
+                        }
+                    }
+                }
+            }
+            "listenport" => self.listen_port = Some(number(key, value)?),
+            "mtu" => {
+                let mtu: u16 = number(key, value)?;
+                if mtu < LEAST_MTU {
+                    return Err(format!("MTU {mtu} is too small: IPv6 needs {LEAST_MTU}"));
+                }
+                self.mtu = Some(mtu);
+            }
+            "table" | "fwmark" => {
+                self.ignored.push((line, format!("{key}: what takes the tunnel, `regen route` says")))
+            }
+            "preup" | "postup" | "predown" | "postdown" => {
+                self.ignored.push((line, format!("{key}: Regen runs no commands of a profile")));
+            }
+            "saveconfig" => self.ignored.push((line, format!("{key}: the file is only read"))),
+            _ => return Err(format!("[Interface] has nothing called {key}")),
+        }
+        Ok(())
+    }
+
+    fn finish(self, last: usize) -> Result<Profile, ProfileError> {
+        let missing = |line: usize, what: &str| ProfileError { line, what: what.to_owned() };
+        let private_key = self.private_key.ok_or_else(|| missing(last, "[Interface] has no PrivateKey"))?;
+        if self.addresses.is_empty() {
+            return Err(missing(last, "[Interface] has no Address"));
+        }
+        if self.peers.is_empty() {
+            return Err(missing(last, "there is no [Peer]"));
+        }
+        let whole = |peer: DraftPeer| {
+            let public_key = peer.public_key.ok_or_else(|| missing(peer.line, "this [Peer] has no PublicKey"))?;
+            let endpoint =
+                peer.endpoint.ok_or_else(|| missing(peer.line, "this [Peer] has no Endpoint to connect to"))?;
+            if peer.allowed_ips.is_empty() {
+                return Err(missing(peer.line, "this [Peer] has no AllowedIPs: nothing would be sent to it"));
+            }
+            let (preshared_key, allowed_ips, keepalive) = (peer.preshared_key, peer.allowed_ips, peer.keepalive);
+            Ok(Peer { public_key, preshared_key, allowed_ips, endpoint, keepalive })
+        };
+        Ok(Profile {
+            private_key,
+            addresses: self.addresses,
+            dns: self.dns,
+            listen_port: self.listen_port,
+            mtu: self.mtu.unwrap_or(DEFAULT_MTU),
+            peers: self.peers.into_iter().map(whole).collect::<Result<_, _>>()?,
+            ignored: self.ignored,
+        })
+    }
+}
+
+impl DraftPeer {
+    fn set(&mut self, key: &str, value: &str) -> Result<(), String> {
+        match key.to_ascii_lowercase().as_str() {
+            "publickey" => self.public_key = Some(secret(value)?),
+            "presharedkey" => self.preshared_key = Some(secret(value)?),
+            "allowedips" => self.allowed_ips.extend(networks(value)?),
+            "endpoint" => self.endpoint = Some(endpoint(value)?),
+            "persistentkeepalive" if value.eq_ignore_ascii_case("off") => self.keepalive = None,
+            "persistentkeepalive" => self.keepalive = Some(number(key, value)?).filter(|seconds| *seconds != 0),
+            _ => return Err(format!("[Peer] has nothing called {key}")),
+        }
+        Ok(())
+    }
+}
+
+fn words(value: &str) -> impl Iterator<Item = &str> {
+    value.split(',').map(str::trim).filter(|word| !word.is_empty())
+}
+
+/// The value is in no message: it may be a secret that is only misspelt.
+fn secret(value: &str) -> Result<Key, String> {
+    let bytes = STANDARD.decode(value).ok().and_then(|bytes| bytes.try_into().ok());
+    bytes.map(Key).ok_or_else(|| "this is no key: one is 44 characters of base64, as `wg genkey` prints it".to_owned())
+}
+
+fn networks(value: &str) -> Result<Vec<IpNet>, String> {
+    let network = |word: &str| {
+        let whole = word.parse::<IpNet>().ok().or_else(|| word.parse::<IpAddr>().ok().map(IpNet::from));
+        whole.ok_or_else(|| format!("“{word}” is no address, such as 10.0.0.2/32 or fd00::2/128"))
+    };
+    words(value).map(network).collect()
+}
+
+fn number(key: &str, value: &str) -> Result<u16, String> {
+    value.parse().map_err(|_| format!("{key} is a number from 0 to 65535, not “{value}”"))
+}
+
+fn endpoint(value: &str) -> Result<(String, u16), String> {
+    let wrong = || format!("“{value}” is no endpoint, such as vpn.example.org:51820 or [2001:db8::1]:51820");
+    let (host, port) = value.rsplit_once(':').ok_or_else(wrong)?;
+    let port = port.parse().ok().filter(|port| *port != 0).ok_or_else(wrong)?;
+    let host = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+        Some(address) if address.parse::<IpAddr>().is_ok() => address,
+        None if !host.is_empty() && !host.contains([':', '/', ' ']) => host,
+        Some(_) | None => return Err(wrong()),
+    };
+    Ok((host.to_owned(), port))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: &str = "yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk=";
+
+    fn profile() -> String {
+        format!(
+            "# mine\n[Interface]\nPrivateKey = {KEY}\nAddress = 10.0.0.2/32, fd00::2/128\nDNS = 10.0.0.1, lan\nMTU = 1380\n\
+             ListenPort=51821\nPostUp = rm -rf /\nTable = off\n\n[Peer]\npublickey = {KEY}\nPresharedKey = {KEY}\n\
+             AllowedIPs = 0.0.0.0/0, ::/0\nEndpoint = vpn.example.org:51820 # there\nPersistentKeepalive = 25\n"
+        )
+    }
+
+    #[test]
+    fn what_wg_quick_writes_is_read() {
+        let profile: Profile = profile().parse().unwrap();
+        assert_eq!(profile.addresses.len(), 2);
+        assert_eq!((profile.mtu, profile.listen_port), (1380, Some(51821)));
+        assert_eq!(profile.dns, ["10.0.0.1".parse::<IpAddr>().unwrap()]);
+        let [peer] = profile.peers.as_slice() else { panic!("one peer") };
+        assert_eq!((peer.endpoint.clone(), peer.keepalive), (("vpn.example.org".to_owned(), 51820), Some(25)));
+        let lines: Vec<usize> = profile.ignored.iter().map(|(line, _)| *line).collect();
+        assert_eq!(lines, [5, 8, 9]);
+        assert!(!format!("{profile:?}").contains("yAnz"), "keys are not shown");
+    }
+
+    #[test]
+    fn a_mistake_is_named_with_its_line_and_shows_no_key() {
+        let whole = profile();
+        for (from, to, line, word) in [
+            ("MTU = 1380", "MTU = 900", 6, "too small"),
+            ("MTU = 1380", "Mut = 1380", 6, "nothing called Mut"),
+            ("10.0.0.2/32", "10.0.0.2/40", 4, "10.0.0.2/40"),
+            ("[Interface]", "[Interfaces]", 2, "[Interfaces]"),
+            ("# mine", "MTU = 1400", 1, "before"),
+            (":51820 #", " #", 15, "endpoint"),
+            ("[Peer]", "[Peer]\n[Peer]", 11, "PublicKey"),
+            ("Table = off", "Table", 9, "Key = value"),
+            ("0.0.0.0/0, ::/0", "", 11, "AllowedIPs"),
+            ("\n\n[Peer]", "\n[Interface]\n[Peer]", 10, "twice"),
+            ("Address = 10.0.0.2/32, fd00::2/128", "", 16, "no Address"),
+        ] {
+            assert!(whole.contains(from), "{from}");
+            let error = whole.replacen(from, to, 1).parse::<Profile>().unwrap_err();
+            assert!(error.line == line && error.what.contains(word), "{from}: {error}");
+        }
+        let error = whole.replace("yAnz", "yAn").parse::<Profile>().unwrap_err();
+        assert!(error.line == 3 && !error.what.contains("5TF"), "{error}");
+    }
+
+    #[test]
+    fn names_are_those_of_interfaces() {
+        assert!(["home", "wg0", "a.b-c_d"].into_iter().all(is_name));
+        assert!(!["", "a b", "../x", "much-too-long-a-name", "ä"].into_iter().any(is_name));
+    }
+}

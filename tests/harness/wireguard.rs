@@ -1,0 +1,202 @@
+//! A `WireGuard` peer of the test's own: a real wireguard-go in a network namespace of its own, behind which there is a site that
+//! nobody else reaches.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+
+use regen_sandbox::policy::Namespace;
+use rustix::process::Signal;
+use tempfile::TempDir;
+
+use crate::{eventually, network, process};
+
+/// Where the peer is, as the browser's network sees it.
+pub const PEER: Ipv4Addr = Ipv4Addr::new(10, 90, 0, 2);
+const BROWSER: Ipv4Addr = Ipv4Addr::new(10, 90, 0, 1);
+/// The peer inside of the tunnel, where it is a name server, too; and the browser there.
+pub const INSIDE: Ipv4Addr = Ipv4Addr::new(10, 91, 0, 1);
+/// The browser inside of the tunnel.
+pub const CLIENT: Ipv4Addr = Ipv4Addr::new(10, 91, 0, 2);
+/// The name that its name server knows.
+pub const NAME: &str = "inside.test";
+/// The first numbers of the addresses of what is behind it.
+pub const BEHIND: [u8; 3] = [10, 92, 0];
+const PORT: u16 = 51820;
+
+/// A running peer. Dropping it ends it.
+#[derive(Debug)]
+pub struct WireGuardPeer {
+    folder: TempDir,
+    /// The thread that lives in its network.
+    thread: mpsc::Sender<Job>,
+    device: String,
+    server: Option<Child>,
+    names: Option<Child>,
+    keys: Keys,
+}
+
+type Job = Box<dyn FnOnce() + Send>;
+
+#[derive(Debug)]
+struct Keys {
+    server: String,
+    server_public: String,
+    client: String,
+    client_public: String,
+    shared: String,
+}
+
+impl WireGuardPeer {
+    /// Starts it, beside the network of this thread, which is one of the test's own.
+    #[must_use]
+    pub fn start() -> Self {
+        let folder = TempDir::with_prefix("regen-wireguard-").expect("a temporary folder");
+        let (thread, jobs) = mpsc::channel::<Job>();
+        let (there, where_it_is) = mpsc::channel();
+        std::thread::spawn(move || {
+            regen_sandbox::sys::unshare(&[Namespace::Net]).expect("a network namespace: run as root");
+            there.send(rustix::thread::gettid().as_raw_nonzero().get()).expect("its test");
+            jobs.into_iter().for_each(|job| job());
+        });
+        let other = where_it_is.recv().expect("its thread").to_string();
+        network::ip(&["link", "add", "outside", "type", "veth", "peer", "name", "uplink", "netns", &other]);
+        network::ip(&["address", "add", &format!("{BROWSER}/24"), "dev", "outside"]);
+        network::ip(&["address", "add", "fd90::1/64", "dev", "outside", "nodad"]);
+        network::ip(&["link", "set", "outside", "up"]);
+        // Interfaces of one name would share a socket in the file system.
+        let device = format!("wg{}", std::process::id());
+        let client = output("wg", &["genkey"], "");
+        let server = output("wg", &["genkey"], "");
+        let keys = Keys {
+            client_public: output("wg", &["pubkey"], &client),
+            server_public: output("wg", &["pubkey"], &server),
+            shared: output("wg", &["genpsk"], ""),
+            client,
+            server,
+        };
+        let mut peer = Self { folder, thread, device, server: None, names: None, keys };
+        peer.run(|| {
+            network::ip(&["link", "set", "lo", "up"]);
+            network::ip(&["address", "add", &format!("{PEER}/24"), "dev", "uplink"]);
+            network::ip(&["address", "add", "fd90::2/64", "dev", "uplink", "nodad"]);
+            network::ip(&["link", "set", "uplink", "up"]);
+        });
+        peer.revive();
+        let mut names = Command::new("dnsmasq");
+        names.args(["--keep-in-foreground", "--no-resolv", "--no-hosts", "--conf-file=/dev/null", "--user=root"]);
+        names.args(["--bind-dynamic", &format!("--listen-address={INSIDE}"), "--pid-file="]);
+        names.arg(format!("--address=/{NAME}/10.92.0.2")).stderr(Stdio::null());
+        peer.names = Some(peer.start_there(names));
+        peer
+    }
+
+    /// Does this in the peer's network.
+    pub fn run<T: Send + 'static>(&self, act: impl FnOnce() -> T + Send + 'static) -> T {
+        let (done, result) = mpsc::channel();
+        let job: Job = Box::new(move || drop(done.send(act())));
+        self.thread.send(job).expect("its thread");
+        result.recv().expect("what was done there")
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "a test starts processes")]
+    fn start_there(&self, mut command: Command) -> Child {
+        self.run(move || command.spawn().expect("the process"))
+    }
+
+    /// The browser's profile, with these lines instead of those that begin alike.
+    #[must_use]
+    pub fn profile(&self, changes: &[&str]) -> PathBuf {
+        let Keys { client, server_public, shared, .. } = &self.keys;
+        let mut text = format!(
+            "[Interface]\nPrivateKey = {client}\nAddress = {CLIENT}/32, fd91::2/128\nDNS = {INSIDE}\nMTU = 1420\n\
+             [Peer]\nPublicKey = {server_public}\nPresharedKey = {shared}\nAllowedIPs = 0.0.0.0/0, ::/0\n\
+             Endpoint = {PEER}:{PORT}\n"
+        );
+        for change in changes {
+            let (key, _) = change.split_once(' ').expect("a key and its value");
+            let is_other = |line: &&str| !line.starts_with(key);
+            assert!(text.lines().any(|line| !is_other(&line)), "{key}");
+            text = text.lines().map(|line| if is_other(&line) { line } else { change }).fold(
+                String::new(),
+                |mut all, line| {
+                    let _ = writeln!(all, "{line}");
+                    all
+                },
+            );
+        }
+        let file = self.folder.path().join("home.conf");
+        fs::write(&file, text).expect("a file");
+        file
+    }
+
+    /// Starts its server, if it does not run.
+    pub fn revive(&mut self) {
+        if self.server.is_some() {
+            return;
+        }
+        let mut server = Command::new("wireguard-go");
+        server.args(["--foreground", &self.device]).env("LOG_LEVEL", "silent").stderr(Stdio::null());
+        self.server = Some(self.start_there(server));
+        let Keys { server, client_public, shared, .. } = &self.keys;
+        let config = format!(
+            "[Interface]\nPrivateKey = {server}\nListenPort = {PORT}\n\
+             [Peer]\nPublicKey = {client_public}\nPresharedKey = {shared}\nAllowedIPs = {CLIENT}/32, fd91::2/128\n"
+        );
+        let file = self.folder.path().join("server.conf");
+        fs::write(&file, config).expect("a file");
+        let device = self.device.clone();
+        eventually("its device", || {
+            let (device, file) = (device.clone(), file.clone());
+            self.run(move || try_run("wg", &["setconf", &device, file.to_str().expect("a path")])).then_some(())
+        });
+        self.run(move || {
+            network::ip(&["address", "add", &format!("{INSIDE}/24"), "dev", &device]);
+            network::ip(&["address", "add", "fd91::1/64", "dev", &device, "nodad"]);
+            network::ip(&["link", "set", &device, "mtu", "1420", "up"]);
+        });
+    }
+
+    /// Kills its server.
+    pub fn kill(&mut self) {
+        if let Some(mut server) = self.server.take() {
+            process::signal(i32::try_from(server.id()).expect("a process id"), Signal::KILL);
+            let _ = server.wait();
+        }
+    }
+
+    /// It is heard from another port from now on.
+    pub fn roam(&self, port: u16) {
+        let device = self.device.clone();
+        assert!(self.run(move || try_run("wg", &["set", &device, "listen-port", &port.to_string()])));
+    }
+}
+
+impl Drop for WireGuardPeer {
+    fn drop(&mut self) {
+        self.kill();
+        if let Some(mut names) = self.names.take() {
+            process::signal(i32::try_from(names.id()).expect("a process id"), Signal::KILL);
+            let _ = names.wait();
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a test starts processes")]
+fn try_run(program: &str, arguments: &[&str]) -> bool {
+    Command::new(program).args(arguments).stderr(Stdio::null()).status().expect(program).success()
+}
+
+#[expect(clippy::disallowed_methods, reason = "a test starts processes")]
+fn output(program: &str, arguments: &[&str], input: &str) -> String {
+    use std::io::Write;
+    let mut command = Command::new(program);
+    let mut child = command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect(program);
+    child.stdin.take().expect("its input").write_all(input.as_bytes()).expect("its input");
+    let output = child.wait_with_output().expect(program);
+    assert!(output.status.success(), "{program}");
+    String::from_utf8(output.stdout).expect("text").trim().to_owned()
+}

@@ -1,0 +1,215 @@
+//! `WireGuard`, with a real peer in a network of its own: what takes the tunnel, and that nothing ever leaves another way.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+use std::time::Duration;
+
+use regen_tests::network::{Packets, own_network};
+use regen_tests::process::signal;
+use regen_tests::site::Answer;
+use regen_tests::wireguard::{BEHIND, CLIENT, NAME, WireGuardPeer};
+use regen_tests::{Browser, Site, eventually, within};
+use rustix::process::Signal;
+
+/// A dead peer is known to be dead after 15 s.
+const PATIENCE: Duration = Duration::from_secs(40);
+const LARGE: usize = 3 << 20;
+
+struct Scene {
+    packets: Packets,
+    peer: WireGuardPeer,
+    site: Site,
+    browser: Browser,
+}
+
+fn scene() -> Scene {
+    let packets = own_network();
+    let peer = WireGuardPeer::start();
+    let site = peer.run(|| {
+        Site::serve_in(BEHIND, |request| {
+            Some(match request.path.as_str() {
+                "/large" => Answer::typed("application/octet-stream", (0..LARGE).map(|at| (at % 251) as u8).collect()),
+                "/sends" => Answer::page(&format!(
+                    "<p id=said>here</p><script>
+                    (async () => {{
+                        const bytes = new Uint8Array(await (await fetch('/large')).arrayBuffer());
+                        const whole = bytes.length == {LARGE} && bytes.every((byte, at) => byte == at % 251);
+                        const told = await (await fetch('/takes', {{ method: 'POST', body: 'x'.repeat({LARGE}) }})).text();
+                        said.textContent = `whole: ${{whole}}, ${{told}}`;
+                    }})();</script>"
+                )),
+                "/takes" => Answer::typed("text/plain", format!("taken: {}", request.body.len()).into_bytes()),
+                _ => Answer::page("<title>t</title><p>here"),
+            })
+        })
+    });
+    let browser = Browser::headless();
+    Scene { packets, peer, site, browser }
+}
+
+impl Scene {
+    fn bring_up(&self, changes: &[&str]) -> serde_json::Value {
+        self.browser.regen(&["vpn", "import", self.peer.profile(changes).to_str().unwrap(), "--replace"]).unwrap();
+        let output = self.browser.command(&["--json", "vpn", "up", "home", "--allow"]);
+        let all: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        all[0].clone()
+    }
+
+    /// Packets to what is behind the tunnel, or to a name server, that are not in it.
+    fn leaked(&self) -> usize {
+        let is_outside = |port: u16| port == self.site.port() || port == 53;
+        self.packets.all().into_iter().filter(|packet| is_outside(packet.port)).count()
+    }
+
+    fn is(&self, state: &str) {
+        let now = || self.browser.command(&["--json", "vpn", "list"]).stdout;
+        let is = || serde_json::from_slice::<serde_json::Value>(&now()).unwrap()[0]["state"] == state;
+        within(PATIENCE, || is().then_some(()))
+            .unwrap_or_else(|| panic!("not {state}: {}\n{}", String::from_utf8_lossy(&now()), self.browser.log()));
+    }
+}
+
+#[test]
+fn a_page_takes_the_tunnel_and_nothing_leaves_another_way() {
+    let scene = scene();
+    let Scene { browser, site, peer, .. } = &scene;
+    let profile = peer.profile(&[]);
+    browser.regen(&["vpn", "import", profile.to_str().unwrap()]).unwrap();
+    browser.regen(&["route", "set", "vpn:home"]).unwrap();
+    // Nothing takes what its user has not agreed to.
+    let refused = browser.regen(&["vpn", "up", "home"]).unwrap_err();
+    assert!(refused.message.contains("--allow"), "{refused:?}");
+    let tab = browser.json(&["tab", "open", &site.url(1, "/")])["id"].as_u64().unwrap();
+    let failed = browser.wait_for_state(tab, "failed");
+    assert!(failed["reason"].as_str().unwrap().contains("is down"), "{failed}");
+    let up = browser.json(&["vpn", "up", "home", "--allow"])[0].clone();
+    assert_eq!((&up["state"], &up["mtu"]), (&"up".into(), &1420.into()), "{up}");
+    let tab = browser.open(&site.url(1, "/sends"));
+    browser.wait_for_text(tab, &format!("whole: true, taken: {LARGE}"));
+    assert!(site.take_requests().iter().all(|request| request.from == CLIENT));
+    // Names are its name server's, through the tunnel.
+    let tab = browser.open(&format!("http://{NAME}:{}/named", site.port()));
+    assert!(browser.text(tab).contains("here"));
+    assert_eq!(site.wait_for_request("/named").from, CLIENT);
+    let nobody = browser.json(&["tab", "open", "http://nobody.invalid/"])["id"].as_u64().unwrap();
+    let nobody = browser.wait_for_state(nobody, "failed");
+    assert!(nobody["reason"].as_str().unwrap().contains("name server"), "{nobody}");
+    let closed = browser.json(&["tab", "open", "http://10.92.0.1:9999/"])["id"].as_u64().unwrap();
+    let closed = browser.wait_for_state(closed, "failed");
+    assert!(closed["reason"].as_str().unwrap().contains("refused"), "{closed}");
+    let now = browser.json(&["vpn", "list"])[0].clone();
+    assert!(now["received"].as_u64().unwrap() > LARGE as u64 && now["handshake_s"].is_u64(), "{now}");
+    // It is up again after a restart, and its keys are nowhere to be read.
+    browser.quit();
+    let text = std::fs::read_to_string(&profile).unwrap();
+    let key = text.lines().find_map(|line| line.strip_prefix("PrivateKey = ")).unwrap().to_owned();
+    let found = std::process::Command::new("grep").args(["-rl", &key]).arg(browser.profile()).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&found.stdout), "");
+    browser.start();
+    browser.open(&site.url(2, "/later"));
+    assert_eq!(scene.leaked(), 0);
+    // The control: without the tunnel there are such packets, and they are seen.
+    browser.regen(&["route", "set", "direct"]).unwrap();
+    browser.regen(&["tab", "open", &site.url(3, "/direct")]).unwrap();
+    eventually("a packet outside", || (scene.leaked() > 0).then_some(()));
+    assert!(site.requests("/direct").is_empty(), "which nobody takes");
+}
+
+#[test]
+fn a_dead_tunnel_is_a_stop_and_a_living_one_goes_on() {
+    let mut scene = scene();
+    assert_eq!(scene.bring_up(&[])["state"], "up");
+    let Scene { browser, site, .. } = &scene;
+    browser.regen(&["route", "set", "vpn:home"]).unwrap();
+    let tab = browser.open(&site.url(1, "/"));
+    scene.peer.kill();
+    scene.browser.regen(&["tab", "reload", &tab.to_string()]).unwrap();
+    scene.is("failing");
+    let ended = within(PATIENCE, || Some(scene.browser.tab(tab)).filter(|tab| tab["state"] == "failed")).unwrap();
+    assert!(ended["reason"].as_str().unwrap().contains("does not answer"), "{ended}");
+    // While it is dead, a page hears so at once, and takes another way only where one is written.
+    let other = scene.browser.json(&["tab", "open", &scene.site.url(2, "/")])["id"].as_u64().unwrap();
+    scene.browser.wait_for_state(other, "failed");
+    assert_eq!(scene.leaked(), 0);
+    scene.peer.revive();
+    scene.is("up");
+    scene.browser.regen(&["tab", "goto", &tab.to_string(), &scene.site.url(1, "/"), "--wait"]).unwrap();
+    assert!(scene.browser.text(tab).contains("here"));
+    // The peer is heard from elsewhere, and is followed there.
+    scene.peer.roam(40_000);
+    eventually("where it is now", || {
+        scene.browser.regen(&["tab", "reload", &tab.to_string()]).ok()?;
+        let now = scene.browser.command(&["--json", "vpn", "list"]).stdout;
+        String::from_utf8_lossy(&now).contains(":40000").then_some(())
+    });
+    scene.browser.regen(&["tab", "goto", &tab.to_string(), &scene.site.url(1, "/"), "--wait"]).unwrap();
+    assert_eq!(scene.leaked(), 0);
+    // The user takes it down: what is open ends, and nothing leaves.
+    scene.browser.regen(&["vpn", "down", "home"]).unwrap();
+    scene.browser.regen(&["tab", "reload", &tab.to_string()]).unwrap();
+    assert!(scene.browser.wait_for_state(tab, "failed")["reason"].as_str().unwrap().contains("is down"));
+    assert_eq!(scene.leaked(), 0);
+    scene.browser.regen(&["route", "set", "vpn:home → direct"]).unwrap();
+    scene.browser.regen(&["tab", "reload", &tab.to_string()]).unwrap();
+    eventually("a packet outside, as was written", || (scene.leaked() > 0).then_some(()));
+}
+
+#[test]
+fn a_killed_net_daemon_lets_nothing_out_while_it_comes_back() {
+    // More by hand: the net-daemon comes back more slowly each time.
+    let kills = std::env::var("REGEN_KILLS").map_or(6, |kills| kills.parse().unwrap());
+    let scene = scene();
+    assert_eq!(scene.bring_up(&[])["state"], "up");
+    let Scene { browser, site, .. } = &scene;
+    browser.regen(&["route", "set", "vpn:home"]).unwrap();
+    let tab = browser.open(&site.url(1, "/"));
+    for _ in 0..kills {
+        browser.regen(&["tab", "reload", &tab.to_string()]).unwrap();
+        let pids = browser.pids_of("net-daemon");
+        pids.iter().filter(|pid| **pid != 0).for_each(|pid| signal(*pid, Signal::KILL));
+        within(PATIENCE, || {
+            browser.pids_of("net-daemon").iter().any(|pid| *pid != 0 && !pids.contains(pid)).then_some(())
+        })
+        .expect("another one");
+    }
+    within(PATIENCE, || {
+        browser.regen(&["tab", "goto", &tab.to_string(), &site.url(1, "/"), "--wait"]).ok()?;
+        browser.text(tab).contains("here").then_some(())
+    })
+    .expect("the page");
+    assert_eq!(scene.leaked(), 0);
+}
+
+#[test]
+fn a_profile_that_cannot_work_says_why() {
+    let scene = scene();
+    let Scene { browser, site, peer, .. } = &scene;
+    let import = |changes: &[&str]| {
+        browser.regen(&["vpn", "import", peer.profile(changes).to_str().unwrap(), "--replace"]).unwrap_err().message
+    };
+    assert!(import(&["MTU = 12"]).contains("line 5"));
+    assert!(import(&["PublicKey = x"]).contains("line 7: this is no key"));
+    // Another key: the peer says nothing, and that is said.
+    let wrong = scene.bring_up(&["PublicKey = yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk="]);
+    assert_eq!(wrong["state"], "failing", "{wrong}");
+    assert!(wrong["message"].as_str().unwrap().contains("keys"), "{wrong}");
+    // Small packets, over IPv6 on the outside.
+    let small = scene.bring_up(&["MTU = 1280", "Endpoint = [fd90::2]:51820"]);
+    assert_eq!((&small["state"], &small["mtu"]), (&"up".into(), &1280.into()), "{small}");
+    browser.regen(&["route", "set", "vpn:home"]).unwrap();
+    let tab = browser.open(&site.url(1, "/sends"));
+    browser.wait_for_text(tab, &format!("whole: true, taken: {LARGE}"));
+    // A profile that names no name server: names stop, addresses do not.
+    let silent = scene.bring_up(&["DNS = search.test"]);
+    assert_eq!(silent["state"], "up", "{silent}");
+    let named = browser.json(&["tab", "open", &format!("http://{NAME}:{}/", site.port())])["id"].as_u64().unwrap();
+    let named = browser.wait_for_state(named, "failed");
+    assert!(named["reason"].as_str().unwrap().contains("names no server"), "{named}");
+    browser.open(&site.url(2, "/"));
+    assert_eq!(scene.leaked(), 0);
+}

@@ -50,6 +50,7 @@ struct Keys {
     shared: String,
 }
 
+#[expect(clippy::disallowed_methods, reason = "a test starts processes")]
 impl WireGuardPeer {
     /// Starts it, beside the network of this thread, which is one of the test's own.
     #[must_use]
@@ -102,7 +103,6 @@ impl WireGuardPeer {
         result.recv().expect("what was done there")
     }
 
-    #[expect(clippy::disallowed_methods, reason = "a test starts processes")]
     fn start_there(&self, mut command: Command) -> Child {
         self.run(move || command.spawn().expect("the process"))
     }

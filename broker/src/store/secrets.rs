@@ -196,10 +196,13 @@ mod tests {
         let again = Vault::of_profile(one.path()).unwrap();
         assert_eq!(again.open_sealed("session-1/cookies-a", &sealed), Some(cookies));
         assert_eq!(again.open_sealed::<Cookies>("session-1/cookies-b", &sealed), None);
-        assert_eq!(Vault::of_profile(other.path()).unwrap().open_sealed("session-1/cookies-a", &sealed), None);
+        assert_eq!(
+            Vault::of_profile(other.path()).unwrap().open_sealed::<Cookies>("session-1/cookies-a", &sealed),
+            None
+        );
         let mut torn = sealed;
         torn.ciphertext.pop();
-        assert_eq!(again.open_sealed("session-1/cookies-a", &torn), None);
+        assert_eq!(again.open_sealed::<Cookies>("session-1/cookies-a", &torn), None);
         let mode =
             std::os::unix::fs::PermissionsExt::mode(&fs::metadata(one.path().join(KEY_FILE)).unwrap().permissions());
         assert_eq!(mode & 0o777, 0o600);

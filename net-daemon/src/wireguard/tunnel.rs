@@ -284,7 +284,7 @@ async fn send_to_peer(socket: &UdpSocket, at: Option<SocketAddr>, result: TunnRe
     let is_v6 = socket.local_addr().is_ok_and(|own| own.is_ipv6());
     let at = match at {
         SocketAddr::V4(v4) if is_v6 => SocketAddr::new(v4.ip().to_ipv6_mapped().into(), v4.port()),
-        at => at,
+        SocketAddr::V4(_) | SocketAddr::V6(_) => at,
     };
     if let Err(error) = socket.send_to(datagram, at).await {
         tracing::debug!("{at}: {error}");

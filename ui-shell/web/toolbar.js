@@ -41,7 +41,7 @@ export const paint = () => {
   get("zoom-level").textContent = `${Math.round((tab?.zoom ?? 1) * 100)} %`;
   const way = (tab?.route ?? "").split(" → ")[0];
   get("route").hidden = way === "" || way === "direct";
-  get("route").textContent = way === "tor" ? "Tor" : way === "block" ? "No network" : way;
+  get("route").textContent = way === "tor" ? "Tor" : way === "block" ? "No network" : way.replace("vpn:", "VPN ");
   get("blocked").hidden = !tab?.blocked;
   get("blocked").textContent = `${tab?.blocked} blocked`;
   get("site-route").textContent = !tab?.route ? ""

@@ -325,3 +325,40 @@ fn rules_hide_parts_of_pages_and_stand_in_for_what_they_block() {
     browser.wait_for_text(tab, "specific");
     eventually("what was picked to be hidden", || (!browser.text(tab).contains("content")).then_some(()));
 }
+
+#[test]
+fn other_sites_learn_that_nobody_is_to_be_tracked_and_not_which_page_asks() {
+    let site = Site::serve(|request: &Request| {
+        let port = request.header("host").rsplit(':').next().unwrap().to_owned();
+        Some(match request.path.as_str() {
+            "/page?secret" => Answer::page(&format!(
+                "<meta name=referrer content=unsafe-url><p id=said></p><img src='/own'><img src='http://127.0.0.2:{port}/picture'>
+                 <a href='http://127.0.0.2:{port}/next' style='position:fixed;inset:0'>on</a>
+                 <script>said.textContent = 'asks: ' + navigator.globalPrivacyControl</script>"
+            )),
+            _ => Answer::page("<title>t</title>"),
+        })
+    });
+    let browser = Browser::headless();
+    let told = || {
+        let tab = browser.open(&site.url(1, "/page?secret"));
+        let said = browser.text(tab);
+        let own = site.wait_for_request("/own");
+        let picture = site.wait_for_request("/picture");
+        browser.input(tab, &["--click", "200,200"]);
+        let next = site.wait_for_request("/next");
+        let _ = site.take_requests();
+        (said.trim().trim_end_matches(" on").to_owned(), [own, picture, next])
+    };
+    let (page, origin) = (site.url(1, "/page?secret"), site.url(1, "/"));
+    let (said, requests) = told();
+    assert!(said.contains("asks: true"), "{said}");
+    assert!(requests.iter().all(|request| request.header("sec-gpc") == "1"), "{requests:?}");
+    assert_eq!(requests.each_ref().map(|request| request.header("referer")), [&page, &origin, &origin]);
+    // The control: without shields the page's own wish holds, and nothing is asked for.
+    browser.regen(&["shields", "level", "off"]).unwrap();
+    let (said, requests) = told();
+    assert!(said.contains("asks: undefined"), "{said}");
+    assert!(requests.iter().all(|request| request.header("sec-gpc").is_empty()), "{requests:?}");
+    assert_eq!(requests.each_ref().map(|request| request.header("referer")), [&page, &page, &page]);
+}

@@ -130,7 +130,8 @@ impl Shields {
 
     /// Whether a page may send this. What it may not is counted and logged.
     pub(crate) async fn check(&self, asking: &Asking, request: CheckRequest) -> Verdict {
-        let verdict = self.look(asking, &request).await;
+        let mut verdict = self.look(asking, &request).await;
+        verdict.is_private = self.level(&asking.site) != ShieldsLevel::Off;
         // That a page may be opened says nothing about what else of its host may be sent.
         let is_part = request.kind != DOCUMENT && !verdict.blocked;
         if let (true, Some(host)) = (is_part, host_of(&request.url)) {
@@ -178,7 +179,8 @@ impl Shields {
 
     /// What a document of this tab-host's is to meet.
     pub(crate) async fn begin(&self, asking: &Asking, request: DocumentRequest) -> DocumentRules {
-        self.unless_off(asking, move |rules| rules.document(&request)).await
+        let rules = self.unless_off(asking, move |rules| rules.document(&request)).await;
+        DocumentRules { is_private: self.level(&asking.site) != ShieldsLevel::Off, ..rules }
     }
 
     /// What of a document that has grown is to be hidden.

@@ -60,7 +60,7 @@ impl Rules {
         }
         let rewritten_url = found.rewritten_url.filter(|_| !blocked).unwrap_or_default();
         let stand_in = found.redirect.filter(|_| blocked).unwrap_or_default();
-        Verdict { blocked, rule, list, rewritten_url, stand_in }
+        Verdict { blocked, rule, list, rewritten_url, stand_in, ..Verdict::default() }
     }
 
     /// What a document is to meet.
@@ -78,6 +78,7 @@ impl Rules {
             generic: !found.generichide,
             exceptions: found.exceptions.into_iter().collect(),
             policy: policy.unwrap_or_default(),
+            ..DocumentRules::default()
         }
     }
 

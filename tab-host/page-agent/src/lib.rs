@@ -14,7 +14,7 @@ use std::collections::HashMap;
 use std::ffi::c_void;
 
 use regen_proto::DOCUMENT;
-use regen_proto::net::v1::{CheckRequest, DocumentRequest};
+use regen_proto::net::v1::{CheckRequest, DocumentRequest, Verdict};
 use regen_proto::site::Site;
 use shields::Shields;
 use sys::{
@@ -58,6 +58,10 @@ thread_local! {
     // The engine calls on its main thread only.
     static AGENT: RefCell<Agent> = RefCell::default();
 }
+
+/// Global Privacy Control, as a page's script reads it.
+const SIGNAL: &str = "Object.defineProperty(Navigator.prototype, 'globalPrivacyControl',
+    { get: () => true, enumerable: true, configurable: true });";
 
 /// Called once by the engine, with the site that the tab-host passed.
 ///
@@ -113,6 +117,9 @@ unsafe extern "C" fn document_begins(
         "policy": rules.policy,
     });
     document.run(&format!("globalThis.shields = {for_script};"), world);
+    if rules.is_private {
+        document.run(SIGNAL, None);
+    }
     if !rules.script.is_empty() {
         document.run(&rules.script, None);
     }
@@ -205,8 +212,31 @@ impl Agent {
                 main.now = without_fragment(&request.uri());
             }
         }
+        keep_private(request, &verdict);
         verdict.blocked
     }
+}
+
+/// Says that the user is not to be tracked, and tells another site no more than where the request comes from.
+fn keep_private(request: Request, verdict: &Verdict) {
+    if !verdict.is_private {
+        return;
+    }
+    request.set_header("Sec-GPC", "1");
+    let referrer = request.header("Referer");
+    let is_other = |from: Site, to: Site| from.host() != to.host();
+    if let (Ok(from), Ok(to)) = (Site::of(&referrer), Site::of(&request.uri()))
+        && is_other(from, to)
+    {
+        request.set_header("Referer", origin_of(&referrer));
+    }
+}
+
+/// The beginning of an address, up to its path.
+fn origin_of(url: &str) -> &str {
+    let host = url.find("://").map_or(0, |at| at + 3);
+    let path = url.get(host..).and_then(|rest| rest.find(['/', '?', '#']));
+    path.and_then(|at| url.get(..=host + at)).filter(|origin| origin.ends_with('/')).unwrap_or_default()
 }
 
 /// Whether shields stop a part of a page. They may also send it to another address, without what only tracks.
@@ -214,6 +244,7 @@ fn is_blocked(page: Page, request: Request, url: String) -> bool {
     let kind = shields::kind(&request.header("Sec-Fetch-Dest"), &request.header("Accept"), &url).to_owned();
     let asked = CheckRequest { url, page: page.uri(), kind, method: request.method() };
     let verdict = AGENT.with_borrow_mut(|agent| agent.shields.check(page.id(), asked));
+    keep_private(request, &verdict);
     match (verdict.rewritten_url.as_str(), verdict.stand_in.as_str()) {
         ("", "") => verdict.blocked,
         ("", stand_in) => {
@@ -250,7 +281,14 @@ fn without_fragment(url: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::with_query_of;
+    use super::{origin_of, with_query_of};
+
+    #[test]
+    fn an_origin_is_all_before_the_path() {
+        assert_eq!(origin_of("https://a.test:81/x/y?z"), "https://a.test:81/");
+        assert_eq!(origin_of("https://a.test/"), "https://a.test/");
+        assert_eq!((origin_of("https://a.test?x"), origin_of("")), ("", ""), "what no engine writes is not sent");
+    }
 
     #[test]
     fn only_parameters_are_taken_off() {

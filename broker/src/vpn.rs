@@ -37,7 +37,7 @@ impl fmt::Debug for VpnChoice {
 }
 
 /// What the user wants.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum VpnChange {
     /// A profile, under this name.
     Import {
@@ -59,6 +59,13 @@ pub enum VpnChange {
     },
     /// To take one down.
     Down(String),
+}
+
+impl fmt::Debug for VpnChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (what, name) = self.words();
+        write!(f, "{what} {name}")
+    }
 }
 
 impl VpnChange {

@@ -114,7 +114,9 @@ fn serve(grant: Grant, descriptors: Vec<OwnedFd>, shared: Shared) -> anyhow::Res
             grpc::server()
                 .add_service(ShieldsAdminServer::new(shields::Admin(shields)))
                 .add_service(TorAdminServer::new(tor::Admin(tor)))
-                .add_service(VpnAdminServer::new(wireguard::Admin(wireguard)))
+                .add_service(
+                    VpnAdminServer::new(wireguard::Admin(wireguard)).max_decoding_message_size(wireguard::LARGEST),
+                )
         } else {
             let tunnels = TunnelServer::new(Tunnels(shields.clone()));
             grpc::server()

@@ -1,7 +1,7 @@
 //! `WireGuard` profiles, as `wg-quick` writes them.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::str::FromStr;
 
 use base64::Engine;
@@ -12,8 +12,13 @@ use ipnet::IpNet;
 const MAX_NAME: usize = 15;
 /// What fits into the internet's usual 1500 bytes beside the tunnel's own headers, over IPv6, too.
 const DEFAULT_MTU: u16 = 1420;
-/// IPv6 needs this much.
-const LEAST_MTU: u16 = 1280;
+/// What every part of the internet carries; IPv6 needs more.
+const LEAST_MTU: u16 = 576;
+const LEAST_MTU_V6: u16 = 1280;
+/// No network carries more.
+const LARGEST_MTU: u16 = 9000;
+/// As long as any name that is known here. A longer one may be a key that was not split from its name.
+const LONGEST_WORD: usize = 20;
 
 /// A key. It is never shown.
 #[derive(Clone, PartialEq, Eq)]
@@ -119,6 +124,7 @@ impl FromStr for Profile {
         let mut draft = Draft::default();
         let mut section = Section::None;
         let mut has_interface = false;
+        let text = text.trim_start_matches('\u{feff}');
         for (number, line) in (1..).zip(text.lines()) {
             let failed = |what: String| ProfileError { line: number, what };
             let line = line.split('#').next().unwrap_or_default().trim();
@@ -139,14 +145,14 @@ impl FromStr for Profile {
                 continue;
             }
             let Some((key, value)) = line.split_once('=') else {
-                return Err(failed(format!("“{line}” is not `Key = value`")));
+                return Err(failed("this is not `Key = value`".to_owned()));
             };
             let (key, value) = (key.trim(), value.trim());
             match (section, draft.peers.last_mut()) {
                 (Section::Interface, _) => draft.interface(number, key, value).map_err(failed)?,
                 (Section::Peer, Some(peer)) => peer.set(key, value).map_err(failed)?,
                 (Section::None | Section::Peer, _) => {
-                    return Err(failed(format!("{key} comes before [Interface] and [Peer]")));
+                    return Err(failed(format!("{} comes before [Interface] and [Peer]", shown(key))));
                 }
             }
         }
@@ -158,7 +164,16 @@ impl Draft {
     fn interface(&mut self, line: usize, key: &str, value: &str) -> Result<(), String> {
         match key.to_ascii_lowercase().as_str() {
             "privatekey" => self.private_key = Some(secret(value)?),
-            "address" => self.addresses.extend(networks(value)?),
+            "address" => {
+                for network in networks(value)? {
+                    let address = network.addr();
+                    let is_broadcast = address == IpAddr::V4(Ipv4Addr::BROADCAST);
+                    if address.is_multicast() || address.is_unspecified() || is_broadcast {
+                        return Err(format!("{address} cannot be one's own address"));
+                    }
+                    self.addresses.push(network);
+                }
+            }
             "dns" => {
                 for word in words(value) {
                     match word.parse() {
@@ -172,8 +187,10 @@ impl Draft {
             "listenport" => self.listen_port = Some(number(key, value)?),
             "mtu" => {
                 let mtu: u16 = number(key, value)?;
-                if mtu < LEAST_MTU {
-                    return Err(format!("MTU {mtu} is too small: IPv6 needs {LEAST_MTU}"));
+                if !(LEAST_MTU..=LARGEST_MTU).contains(&mtu) {
+                    return Err(format!(
+                        "MTU {mtu} is too small or too large: it is from {LEAST_MTU} to {LARGEST_MTU}"
+                    ));
                 }
                 self.mtu = Some(mtu);
             }
@@ -184,7 +201,7 @@ impl Draft {
                 self.ignored.push((line, format!("{key}: Regen runs no commands of a profile")));
             }
             "saveconfig" => self.ignored.push((line, format!("{key}: the file is only read"))),
-            _ => return Err(format!("[Interface] has nothing called {key}")),
+            _ => return Err(format!("[Interface] has nothing called {}", shown(key))),
         }
         Ok(())
     }
@@ -197,6 +214,10 @@ impl Draft {
         }
         if self.peers.is_empty() {
             return Err(missing(last, "there is no [Peer]"));
+        }
+        let mtu = self.mtu.unwrap_or(DEFAULT_MTU);
+        if mtu < LEAST_MTU_V6 && self.addresses.iter().any(|own| own.addr().is_ipv6()) {
+            return Err(missing(last, &format!("MTU {mtu} is too small: IPv6 needs {LEAST_MTU_V6}")));
         }
         let whole = |peer: DraftPeer| {
             let public_key = peer.public_key.ok_or_else(|| missing(peer.line, "this [Peer] has no PublicKey"))?;
@@ -213,7 +234,7 @@ impl Draft {
             addresses: self.addresses,
             dns: self.dns,
             listen_port: self.listen_port,
-            mtu: self.mtu.unwrap_or(DEFAULT_MTU),
+            mtu,
             peers: self.peers.into_iter().map(whole).collect::<Result<_, _>>()?,
             ignored: self.ignored,
         })
@@ -229,10 +250,16 @@ impl DraftPeer {
             "endpoint" => self.endpoint = Some(endpoint(value)?),
             "persistentkeepalive" if value.eq_ignore_ascii_case("off") => self.keepalive = None,
             "persistentkeepalive" => self.keepalive = Some(number(key, value)?).filter(|seconds| *seconds != 0),
-            _ => return Err(format!("[Peer] has nothing called {key}")),
+            _ => return Err(format!("[Peer] has nothing called {}", shown(key))),
         }
         Ok(())
     }
+}
+
+/// A name that is not known; a secret that stands in its place is not shown.
+fn shown(key: &str) -> &str {
+    let is_word = key.len() <= LONGEST_WORD && key.chars().all(|char| char.is_ascii_alphanumeric());
+    if is_word { key } else { "what is written there" }
 }
 
 fn words(value: &str) -> impl Iterator<Item = &str> {
@@ -300,7 +327,9 @@ mod tests {
     fn a_mistake_is_named_with_its_line_and_shows_no_key() {
         let whole = profile();
         for (from, to, line, word) in [
-            ("MTU = 1380", "MTU = 900", 6, "too small"),
+            ("MTU = 1380", "MTU = 12", 6, "too small"),
+            ("MTU = 1380", "MTU = 900", 16, "IPv6 needs"),
+            ("10.0.0.2/32", "224.0.0.1/32", 4, "own address"),
             ("MTU = 1380", "Mut = 1380", 6, "nothing called Mut"),
             ("10.0.0.2/32", "10.0.0.2/40", 4, "10.0.0.2/40"),
             ("[Interface]", "[Interfaces]", 2, "[Interfaces]"),
@@ -318,6 +347,8 @@ mod tests {
         }
         let error = whole.replace("yAnz", "yAn").parse::<Profile>().unwrap_err();
         assert!(error.line == 3 && !error.what.contains("5TF"), "{error}");
+        let error = whole.replace("PrivateKey = ", "PrivateKey ").parse::<Profile>().unwrap_err();
+        assert!(error.line == 3 && !error.what.contains("yAnz"), "{error}");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What the net-daemon is asked for people, and the ways to the network.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use regen_proto::control::v1::{
     RoutesReply, RoutesRequest, VpnImport, VpnInfo, VpnReply, VpnRequest, VpnUp, vpn_request,
@@ -14,10 +14,13 @@ use super::service::{Control, status};
 use super::shields::no_site;
 use crate::kernel::{Command, NetAdmin};
 use crate::routes::Scope;
-use crate::vpn::{VpnChange, VpnChoice, VpnError};
+use crate::vpn::{VpnChange, VpnChoice, VpnError, VpnSettings};
 
 /// The net-daemon answers within this time, if at all; the first time it may be reading its lists.
 const ANSWERS: Duration = Duration::from_secs(5);
+/// The net-daemon is told of a VPN profile within this time, and how often is looked whether it was.
+const TOLD: Duration = Duration::from_secs(2);
+const LOOKS: Duration = Duration::from_millis(20);
 /// How a site or a workspace is told to have nothing of its own.
 pub(super) const DEFAULT: &str = "default";
 
@@ -80,20 +83,33 @@ impl Control {
             self.flush().await?;
         }
         let settings = self.kernel.call(|answer| Command::Vpn { answer }).await.map_err(status)?;
-        // The net-daemon is told at the same time, and may be a moment behind; or it is not there for a moment.
-        let net = self.kernel.call(|answer| Command::Net { answer }).await.map_err(status)?;
-        let live = match net {
-            Some(mut net) => answered(net.vpn.status(VpnStatusRequest {})).await?.tunnels,
-            None => Vec::new(),
-        };
+        let live = self.tunnels(&settings).await?;
         let profile = |(name, choice): (String, VpnChoice)| {
             let state = if choice.up { VpnState::Connecting } else { VpnState::Down };
             let unknown = || VpnTunnel { name: name.clone(), state: state.into(), ..VpnTunnel::default() };
-            let is_it = |tunnel: &&VpnTunnel| tunnel.name == name && (tunnel.state() == VpnState::Down) != choice.up;
-            let tunnel = live.iter().find(is_it).cloned().unwrap_or_else(unknown);
+            let tunnel = live.iter().find(|tunnel| tunnel.name == name).cloned().unwrap_or_else(unknown);
             VpnInfo { tunnel: Some(tunnel), allowed: choice.allowed }
         };
         Ok(VpnReply { profiles: settings.profiles.into_iter().map(profile).collect() })
+    }
+
+    /// How the tunnels are, once the net-daemon knows which are to be up: it is told at the same time. None while it is not there.
+    async fn tunnels(&self, settings: &VpnSettings) -> Result<Vec<VpnTunnel>, Status> {
+        let since = Instant::now();
+        loop {
+            let net = self.kernel.call(|answer| Command::Net { answer }).await.map_err(status)?;
+            let Some(mut net) = net else { return Ok(Vec::new()) };
+            let live = answered(net.vpn.status(VpnStatusRequest {})).await?.tunnels;
+            let is_up = |tunnel: &VpnTunnel| tunnel.state() != VpnState::Down;
+            let is_told = live.len() == settings.profiles.len()
+                && live
+                    .iter()
+                    .all(|one| settings.profiles.get(&one.name).is_some_and(|choice| choice.up == is_up(one)));
+            if is_told || since.elapsed() > TOLD {
+                return Ok(live);
+            }
+            tokio::time::sleep(LOOKS).await;
+        }
     }
 
     pub(super) async fn net(&self) -> Result<NetAdmin, Status> {

@@ -22,6 +22,8 @@ use crate::vpn::{VpnChange, VpnError};
 const LARGEST: usize = 16 << 20;
 /// How Tor is is listened to no more often, whatever is said.
 const PACE: Duration = Duration::from_millis(100);
+/// How soon it is told again what it did not take.
+const AGAIN: Duration = Duration::from_secs(1);
 /// The longest message about it that is kept.
 const MAX_MESSAGE: usize = 500;
 
@@ -121,11 +123,20 @@ impl Kernel {
 async fn tell_vpn_profiles(mut vpn: VpnAdminClient<Channel>, mut told: watch::Receiver<Vec<VpnProfile>>) {
     loop {
         let profiles = told.borrow_and_update().clone();
-        if let Err(error) = vpn.set(VpnProfiles { profiles }).await {
-            return tracing::warn!("the net-daemon was not told of VPN profiles: {}", error.message());
-        }
-        if told.changed().await.is_err() {
-            return;
+        match vpn.set(VpnProfiles { profiles }).await {
+            Ok(_) => {
+                if told.changed().await.is_err() {
+                    return;
+                }
+            }
+            Err(error) => {
+                tracing::warn!("the net-daemon was not told of VPN profiles: {}", error.message());
+                tokio::time::sleep(AGAIN).await;
+                // It is gone.
+                if told.has_changed().is_err() {
+                    return;
+                }
+            }
         }
     }
 }

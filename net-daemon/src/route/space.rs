@@ -34,6 +34,11 @@ impl Spaces {
         Self { found: Arc::default(), trusted: Arc::new(trusted.into_iter().collect()) }
     }
 
+    /// The same in another network, of which nothing is known yet: what is found there says nothing about this one.
+    pub(crate) fn of_another_network(&self) -> Self {
+        Self { found: Arc::default(), trusted: Arc::clone(&self.trusted) }
+    }
+
     /// Those of a host's addresses that pages of this site may reach.
     pub(crate) fn reachable(
         &self,

@@ -8,7 +8,7 @@ mod tunnel;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use regen_proto::net::v1::{FailureKind, VpnProfile, VpnState, VpnTunnel};
@@ -18,15 +18,17 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::counted::Counted;
-use crate::route::{Inside, RouteError, WayError};
+use crate::route::{Inside, RouteError, Spaces, WayError};
 use names::Names;
 use stack::{Stack, TcpStream};
-use tunnel::Tunnel;
+use tunnel::{AGAIN, Tunnel};
 
-pub(crate) use service::Admin;
+pub(crate) use service::{Admin, LARGEST};
 
 /// For one connection through a tunnel that works.
 const CONNECTS: Duration = Duration::from_secs(20);
+/// Addresses of a name that are tried.
+const MOST_ADDRESSES: usize = 4;
 /// For the profiles to be there: they are told right after the start.
 const TOLD: Duration = Duration::from_secs(5);
 
@@ -43,7 +45,6 @@ struct Shared {
 }
 
 /// A profile that was told of.
-#[derive(Debug)]
 struct Known {
     config: String,
     /// What is wrong with it, where it cannot be up.
@@ -51,21 +52,49 @@ struct Known {
     up: Option<Arc<Up>>,
 }
 
+impl std::fmt::Debug for Known {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Known").field("up", &self.up.is_some()).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Known {
+    /// Whatever is being opened through it.
+    fn drop(&mut self) {
+        if let Some(up) = &self.up {
+            up.task.abort();
+            up.over.borrow().cancel();
+        }
+    }
+}
+
 /// A tunnel that is to work.
 #[derive(Debug)]
 struct Up {
+    profile: Profile,
     stack: Stack,
     names: Names,
+    /// Its network is another one than this machine's.
+    spaces: OnceLock<Spaces>,
     status: watch::Sender<VpnTunnel>,
     /// What is open now ends with this.
     over: watch::Sender<CancellationToken>,
-    /// Ends with this value.
+    /// Ends when it is not wanted any more.
     task: tokio::task::JoinHandle<()>,
 }
 
-impl Drop for Up {
+/// A tunnel that ends by itself lets nothing through, and says so.
+struct Ends {
+    status: watch::Sender<VpnTunnel>,
+    over: watch::Sender<CancellationToken>,
+}
+
+impl Drop for Ends {
     fn drop(&mut self) {
-        self.task.abort();
+        self.status.send_modify(|status| {
+            status.set_state(VpnState::Failing);
+            "it has ended: take it down and up again".clone_into(&mut status.message);
+        });
         self.over.borrow().cancel();
     }
 }
@@ -166,18 +195,21 @@ impl Up {
             ..VpnTunnel::default()
         };
         let (status, over) = (watch::Sender::new(first), watch::Sender::new(CancellationToken::new()));
-        let opening = Tunnel::open(profile, stack.clone(), status.clone(), over.clone());
-        let failed = status.clone();
+        let ends = Ends { status: status.clone(), over: over.clone() };
+        let (mine, inside) = (profile.clone(), stack.clone());
         let task = tokio::spawn(async move {
-            match opening.await {
-                Ok(tunnel) => tunnel.run().await,
-                Err(error) => failed.send_modify(|status| {
-                    status.set_state(VpnState::Failing);
-                    status.message = format!("no port to send from: {error}");
-                }),
+            loop {
+                match Tunnel::open(&mine, inside.clone(), ends.status.clone(), ends.over.clone()).await {
+                    Ok(tunnel) => tunnel.run().await,
+                    Err(error) => ends.status.send_modify(|status| {
+                        status.set_state(VpnState::Failing);
+                        status.message = format!("no port to send from: {error}");
+                    }),
+                }
+                tokio::time::sleep(AGAIN).await;
             }
         });
-        Self { stack, names, status, over, task }
+        Self { profile, stack, names, spaces: OnceLock::new(), status, over, task }
     }
 
     async fn open(&self, profile: &str, inside: &Inside<'_>, host: &str, port: u16) -> Result<TcpStream, WayError> {
@@ -189,18 +221,21 @@ impl Up {
             Err(_) => self.names.resolve(inside.partition, host).await?,
         };
         let addresses = addresses.into_iter().map(|address| SocketAddr::new(address, port)).collect();
-        let addresses = inside.spaces.reachable(inside.site, host, addresses).map_err(WayError::Target)?;
-        let mut last = target(FailureKind::Name, format!("“{host}” has no address"));
-        for address in addresses {
+        let spaces = self.spaces.get_or_init(|| inside.spaces.of_another_network());
+        let addresses = spaces.reachable(inside.site, host, addresses).map_err(WayError::Target)?;
+        // A page that asks for what the tunnel does not carry does not choose another way by that.
+        let message = format!(
+            "{host} has no address that the VPN “{profile}” carries: its AllowedIPs and its own Address say which"
+        );
+        let mut last = target(FailureKind::Unreachable, message);
+        for address in addresses.into_iter().filter(|address| self.carries(address.ip())).take(MOST_ADDRESSES) {
             last = match timeout(CONNECTS, self.stack.connect(address)).await {
                 Ok(Ok(stream)) => return Ok(stream),
                 Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => target(
                     FailureKind::Refused,
                     format!("{host} ({address}) refused the connection: nothing listens there"),
                 ),
-                Ok(Err(_)) => {
-                    down(format!("the VPN “{profile}” has no address from which {host} ({address}) is reached"))
-                }
+                Ok(Err(error)) => target(FailureKind::Other, format!("{host} ({address}): {error}")),
                 Err(_) if self.status.borrow().state() == VpnState::Up => {
                     let waited = CONNECTS.as_secs();
                     target(
@@ -212,6 +247,12 @@ impl Up {
             };
         }
         Err(last)
+    }
+
+    fn carries(&self, address: IpAddr) -> bool {
+        let mut allowed = self.profile.peers.iter().flat_map(|peer| &peer.allowed_ips);
+        let has_family = self.profile.addresses.iter().any(|own| own.addr().is_ipv4() == address.is_ipv4());
+        has_family && allowed.any(|network| network.contains(&address))
     }
 
     fn failure(&self, profile: &str) -> WayError {

@@ -55,8 +55,9 @@ impl Names {
                 Err(WayError::Target(failed(FailureKind::Name, message)))
             }
             Err(error) => {
+                // A site that makes its name fail does not choose the way.
                 let message = format!("the VPN's name servers do not answer for “{host}” ({error})");
-                Err(WayError::Down(failed(FailureKind::Name, message)))
+                Err(WayError::Target(failed(FailureKind::Name, message)))
             }
         }
     }
@@ -115,9 +116,9 @@ impl RuntimeProvider for Through {
         })
     }
 
-    fn bind_udp(&self, _: SocketAddr, _: SocketAddr) -> Opening<UdpSocket> {
+    fn bind_udp(&self, own: SocketAddr, _: SocketAddr) -> Opening<UdpSocket> {
         let stack = self.stack.clone();
-        Box::pin(async move { stack.bind() })
+        Box::pin(async move { stack.bind(own.port()) })
     }
 }
 

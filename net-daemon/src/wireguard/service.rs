@@ -6,6 +6,9 @@ use tonic::{Request, Response, Status};
 
 use super::WireGuard;
 
+/// All profiles at once, bytes.
+pub(crate) const LARGEST: usize = 16 << 20;
+
 /// On the broker's own connection.
 #[derive(Debug, Clone)]
 pub(crate) struct Admin(pub(crate) WireGuard);

@@ -11,7 +11,7 @@ use std::time::Duration;
 use regen_proto::wireguard::Profile;
 use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet};
 use smoltcp::phy::{Device, DeviceCapabilities, Medium, RxToken, TxToken};
-use smoltcp::socket::{tcp, udp};
+use smoltcp::socket::{Socket, tcp, udp};
 use smoltcp::time::{Duration as StackDuration, Instant};
 use smoltcp::wire::{HardwareAddress, IpCidr, Ipv4Address, Ipv6Address};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -22,12 +22,14 @@ const RECEIVES: usize = 512 * 1024;
 const SENDS: usize = 256 * 1024;
 /// A name server's answer is smaller.
 const DATAGRAMS: usize = 16 * 1024;
-/// A peer that says nothing for so long while something waits for it is gone, bytes underway or not.
+/// How often the other end of a silent connection is asked whether it is still there, and when it is not.
+const ASKS: StackDuration = StackDuration::from_secs(30);
 const SILENCE: StackDuration = StackDuration::from_secs(120);
 /// So long a connection that nobody has any more may take to say goodbye.
 const GOODBYE: StackDuration = StackDuration::from_secs(20);
-/// The first of the ports that connections come from.
-const FIRST_PORT: u16 = 49_152;
+/// The first of the ports that connections come from, a power of two apart from the last.
+const FIRST_PORT: u16 = 0xc000;
+const PORT_TRIES: u32 = 64;
 /// Packets that may wait to be encrypted.
 const MOST_PACKETS: usize = 256;
 
@@ -40,10 +42,11 @@ pub(super) struct Stack {
 }
 
 struct Inner {
+    /// Its clock: the system's may be set.
+    started: std::time::Instant,
     interface: Interface,
     sockets: SocketSet<'static>,
     packets: Packets,
-    next_port: u16,
     /// Nobody has these any more.
     closing: Vec<(SocketHandle, Instant)>,
 }
@@ -67,7 +70,7 @@ impl Stack {
         let mut packets = Packets { incoming, outgoing, mtu: usize::from(profile.mtu) };
         let mut config = Config::new(HardwareAddress::Ip);
         config.random_seed = u64::from_ne_bytes(random());
-        let mut interface = Interface::new(config, &mut packets, Instant::now());
+        let mut interface = Interface::new(config, &mut packets, Instant::ZERO);
         interface.update_ip_addrs(|addresses| {
             for network in &profile.addresses {
                 // More than there is room for are of no use to somebody who only connects.
@@ -77,9 +80,8 @@ impl Stack {
         // In a tunnel there is one way on; the address is never asked for.
         let _ = interface.routes_mut().add_default_ipv4_route(Ipv4Address::new(0, 0, 0, 1));
         let _ = interface.routes_mut().add_default_ipv6_route(Ipv6Address::new(0, 0, 0, 0, 0, 0, 0, 1));
-        let next_port = FIRST_PORT + (u16::from_ne_bytes(random()) & 0x3fff);
-        let sockets = SocketSet::new(Vec::new());
-        let inner = Inner { interface, sockets, packets, next_port, closing: Vec::new() };
+        let (started, sockets) = (std::time::Instant::now(), SocketSet::new(Vec::new()));
+        let inner = Inner { started, interface, sockets, packets, closing: Vec::new() };
         Self { inner: Arc::new(Mutex::new(inner)), changed: Arc::default() }
     }
 
@@ -100,8 +102,8 @@ impl Stack {
     /// Does what is to be done now. Gives the packets for the tunnel, and when to do this again at the latest.
     pub(super) fn run(&self) -> (VecDeque<Vec<u8>>, Option<Duration>) {
         let mut inner = self.inner();
+        let now = inner.now();
         let Inner { interface, sockets, packets, closing, .. } = &mut *inner;
-        let now = Instant::now();
         interface.poll(now, packets, sockets);
         closing.retain(|(handle, until)| {
             let socket = sockets.get_mut::<tcp::Socket<'_>>(*handle);
@@ -127,7 +129,7 @@ impl Stack {
         socket.set_congestion_control(tcp::CongestionControl::Cubic);
         let stream = {
             let mut inner = self.inner();
-            let port = inner.port();
+            let port = inner.port(0)?;
             let Inner { interface, sockets, .. } = &mut *inner;
             let unreachable = |_| io::Error::from(io::ErrorKind::AddrNotAvailable);
             socket.connect(interface.context(), to, port).map_err(unreachable)?;
@@ -149,6 +151,7 @@ impl Stack {
                 | tcp::State::Closing
                 | tcp::State::LastAck
                 | tcp::State::TimeWait => {
+                    socket.set_keep_alive(Some(ASKS));
                     socket.set_timeout(Some(SILENCE));
                     Poll::Ready(Ok(()))
                 }
@@ -158,21 +161,32 @@ impl Stack {
         Ok(stream)
     }
 
-    /// A socket for datagrams.
-    pub(super) fn bind(&self) -> io::Result<UdpSocket> {
+    /// A socket for datagrams, from this port; 0: from any.
+    pub(super) fn bind(&self, port: u16) -> io::Result<UdpSocket> {
         let buffer = || udp::PacketBuffer::new(vec![udp::PacketMetadata::EMPTY; 16], vec![0; DATAGRAMS]);
         let mut socket = udp::Socket::new(buffer(), buffer());
         let mut inner = self.inner();
-        socket.bind(inner.port()).map_err(|_| io::Error::from(io::ErrorKind::AddrInUse))?;
+        socket.bind(inner.port(port)?).map_err(|_| io::Error::from(io::ErrorKind::AddrInUse))?;
         Ok(UdpSocket { stack: self.clone(), handle: inner.sockets.add(socket) })
     }
 }
 
 impl Inner {
-    fn port(&mut self) -> u16 {
-        let port = self.next_port;
-        self.next_port = port.checked_add(1).unwrap_or(FIRST_PORT);
-        port
+    fn now(&self) -> Instant {
+        Instant::from_micros(i64::try_from(self.started.elapsed().as_micros()).unwrap_or(i64::MAX))
+    }
+
+    /// This port, or any that nobody can foretell: an answer to a guessed port could be forged.
+    fn port(&self, wanted: u16) -> io::Result<u16> {
+        let is_taken = |port: u16| {
+            self.sockets.iter().any(|(_, socket)| match socket {
+                Socket::Tcp(socket) => socket.local_endpoint().is_some_and(|own| own.port == port),
+                Socket::Udp(socket) => socket.endpoint().port == port,
+            })
+        };
+        let any = || FIRST_PORT | u16::from_ne_bytes(random());
+        let mut tries = (0..PORT_TRIES).map(|_| if wanted == 0 { any() } else { wanted });
+        tries.find(|port| !is_taken(*port)).ok_or_else(|| io::ErrorKind::AddrInUse.into())
     }
 }
 
@@ -252,7 +266,8 @@ impl Drop for TcpStream {
             } else {
                 socket.close()
             }
-            inner.closing.push((self.handle, Instant::now() + GOODBYE));
+            let until = inner.now() + GOODBYE;
+            inner.closing.push((self.handle, until));
         }
         self.stack.changed.notify_one();
     }

@@ -12,6 +12,7 @@ use regen_proto::net::v1::{VpnState, VpnTunnel};
 use regen_proto::wireguard::{Peer, Profile};
 use tokio::net::UdpSocket;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -21,13 +22,18 @@ use super::stack::Stack;
 const TICK: Duration = Duration::from_millis(250);
 /// A peer that lives has answered by then, with a sign of life if with nothing else: its own timer for that is 10 s.
 const DEAD: Duration = Duration::from_secs(15);
+/// One that has not answered by then is asked for a handshake, which it answers at once; again and again until it is dead.
+const QUIET: Duration = Duration::from_millis(10_500);
+const ASKS: Duration = Duration::from_secs(1);
 /// How often a dead one is tried.
-const AGAIN: Duration = Duration::from_secs(5);
+pub(super) const AGAIN: Duration = Duration::from_secs(5);
 /// The largest datagram.
 const DATAGRAM: usize = 65_536;
 /// Datagrams that are taken before the stack has its turn.
 const AT_ONCE: usize = 64;
-/// Handshakes that are looked at each second: more is an attack.
+/// The first byte of the answer to too many handshakes.
+const COOKIE: u8 = 3;
+/// Handshakes that are looked at in each tick: more is an attack.
 const HANDSHAKES: u64 = 100;
 const RESOLVE: Duration = Duration::from_secs(10);
 
@@ -41,6 +47,7 @@ pub(super) struct Tunnel {
     over: watch::Sender<CancellationToken>,
     /// For what is encrypted or decrypted.
     buffer: Vec<u8>,
+    limiter: Arc<RateLimiter>,
 }
 
 /// The way to one peer.
@@ -53,11 +60,27 @@ struct Link {
     owes: Option<Instant>,
     tried: Instant,
     heard: bool,
+    /// The name of its endpoint is being looked up.
+    lookup: Option<JoinHandle<Option<SocketAddr>>>,
+}
+
+impl Link {
+    fn is_dead(&self) -> bool {
+        self.owes.is_some_and(|since| since.elapsed() > DEAD)
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        if let Some(lookup) = &self.lookup {
+            lookup.abort();
+        }
+    }
 }
 
 impl Tunnel {
     pub(super) async fn open(
-        profile: Profile,
+        profile: &Profile,
         stack: Stack,
         status: watch::Sender<VpnTunnel>,
         over: watch::Sender<CancellationToken>,
@@ -70,7 +93,7 @@ impl Tunnel {
         };
         let secret = StaticSecret::from(profile.private_key.bytes());
         let limiter = Arc::new(RateLimiter::new(&PublicKey::from(&secret), HANDSHAKES));
-        let link = |(index, peer): (u32, Peer)| Link {
+        let link = |(index, peer): (u32, &Peer)| Link {
             tunnel: Tunn::new(
                 secret.clone(),
                 PublicKey::from(peer.public_key.bytes()),
@@ -79,14 +102,15 @@ impl Tunnel {
                 index,
                 Some(Arc::clone(&limiter)),
             ),
-            peer,
+            peer: peer.clone(),
             at: None,
             owes: None,
             tried: Instant::now(),
             heard: false,
+            lookup: None,
         };
-        let peers = (0..).zip(profile.peers).map(link).collect();
-        Ok(Self { stack, peers, socket, status, over, buffer: vec![0; DATAGRAM] })
+        let peers = (0..).zip(&profile.peers).map(link).collect();
+        Ok(Self { stack, peers, socket, status, over, buffer: vec![0; DATAGRAM], limiter })
     }
 
     /// Until it is dropped.
@@ -152,6 +176,8 @@ impl Tunnel {
             Ok(Packet::PacketData(packet)) => Some(packet.receiver_idx),
             Err(_) => return,
         };
+        // Whoever listens in could have made this.
+        let is_cookie = datagram.first() == Some(&COOKIE);
         // The tunnel's number is above the session's.
         let named = named.map(|index| usize::try_from(index >> 8).unwrap_or(usize::MAX));
         for (index, link) in self.peers.iter_mut().enumerate() {
@@ -162,8 +188,16 @@ impl Tunnel {
             if matches!(result, TunnResult::Err(_)) {
                 continue;
             }
-            // It is who it says it is, wherever it is now.
-            (link.at, link.owes, link.heard) = (Some(from), None, true);
+            if let TunnResult::WriteToNetwork(answer) = &result
+                && answer.first() == Some(&COOKIE)
+            {
+                // Too many handshakes at once: it has not been looked at, and may be from anybody.
+                return send_to_peer(&self.socket, Some(from), result).await;
+            }
+            if !is_cookie {
+                // It is who it says it is, wherever it is now.
+                (link.at, link.owes, link.heard) = (Some(from), None, true);
+            }
             loop {
                 match result {
                     TunnResult::WriteToTunnelV4(packet, sender) => {
@@ -192,15 +226,17 @@ impl Tunnel {
 
     /// Timers, and whether everybody is still there.
     async fn look(&mut self) {
+        self.limiter.reset_count();
         for index in 0..self.peers.len() {
+            self.take_lookup(index).await;
             let Some(link) = self.peers.get_mut(index) else { return };
             let result = link.tunnel.update_timers(&mut self.buffer);
             if matches!(result, TunnResult::WriteToNetwork(_)) && !link.heard {
                 link.owes.get_or_insert_with(Instant::now);
             }
             send_to_peer(&self.socket, link.at, result).await;
-            let is_dead = link.owes.is_some_and(|since| since.elapsed() > DEAD);
-            if is_dead && link.tried.elapsed() > AGAIN {
+            let is_quiet = link.owes.is_some_and(|since| since.elapsed() > QUIET);
+            if is_quiet && link.tried.elapsed() > if link.is_dead() { AGAIN } else { ASKS } {
                 self.shake_hands(index).await;
             }
         }
@@ -213,17 +249,41 @@ impl Tunnel {
         link.tried = Instant::now();
         link.owes.get_or_insert(link.tried);
         let (host, port) = link.peer.endpoint.clone();
-        if let Ok(Ok(mut found)) = timeout(RESOLVE, tokio::net::lookup_host((host.as_str(), port))).await
-            && let Some(found) = found.next()
+        match host.parse::<IpAddr>() {
+            Ok(address) => link.at = Some(SocketAddr::new(address, port)),
+            // Meanwhile, where it was.
+            Err(_) if link.lookup.is_none() => {
+                link.lookup = Some(tokio::spawn(async move {
+                    let found = timeout(RESOLVE, tokio::net::lookup_host((host.as_str(), port))).await;
+                    found.ok()?.ok()?.next()
+                }));
+            }
+            Err(_) => {}
+        }
+        self.ask_for_handshake(index).await;
+    }
+
+    /// The name of an endpoint was looked up.
+    async fn take_lookup(&mut self, index: usize) {
+        let Some(link) = self.peers.get_mut(index) else { return };
+        let Some(lookup) = link.lookup.take_if(|lookup| lookup.is_finished()) else { return };
+        if let Ok(Some(found)) = lookup.await
+            && link.at != Some(found)
         {
             link.at = Some(found);
+            self.ask_for_handshake(index).await;
         }
+    }
+
+    async fn ask_for_handshake(&mut self, index: usize) {
+        let Some(link) = self.peers.get_mut(index) else { return };
         let result = link.tunnel.format_handshake_initiation(&mut self.buffer, true);
         send_to_peer(&self.socket, link.at, result).await;
     }
 
     fn say_how_it_is(&self) {
-        let dead = self.peers.iter().find(|link| link.owes.is_some_and(|since| since.elapsed() > DEAD));
+        // As long as one lives, it is there for what is its own; what is another's gets no answer.
+        let dead = self.peers.first().filter(|_| self.peers.iter().all(Link::is_dead));
         let (state, message) = match dead {
             Some(Link { at: None, peer, .. }) => {
                 (VpnState::Failing, format!("the name of its peer, {}, could not be resolved", peer.endpoint.0))

@@ -53,7 +53,8 @@ fn scene() -> Scene {
             "/held" => loop {
                 std::thread::park();
             },
-            _ => Answer::page("<title>t</title><p>here").with("Connection", "close"),
+            path if path.starts_with("/partition") => Answer::page("<p>here").with("Connection", "close"),
+            _ => Answer::page("<title>t</title><p>here"),
         })
     });
     let tor = TorNetwork::start(3);

@@ -157,13 +157,15 @@ fn a_dead_tunnel_is_a_stop_and_a_living_one_goes_on() {
     scene.is("up");
     scene.browser.regen(&["tab", "goto", &tab.to_string(), &scene.site.url(1, "/"), "--wait"]).unwrap();
     assert!(scene.browser.text(tab).contains("here"));
-    // The peer is heard from elsewhere, and is followed there.
+    // The peer is heard from elsewhere, as soon as it has something to say, and is followed there.
+    let asking = scene.browser.open(&scene.site.url(3, "/asks"));
     scene.peer.roam(40_000);
-    eventually("where it is now", || {
-        scene.browser.regen(&["tab", "reload", &tab.to_string()]).ok()?;
+    within(PATIENCE, || {
         let now = scene.browser.command(&["--json", "vpn", "list"]).stdout;
         String::from_utf8_lossy(&now).contains(":40000").then_some(())
-    });
+    })
+    .expect("where it is now");
+    scene.browser.regen(&["tab", "close", &asking.to_string()]).unwrap();
     scene.browser.regen(&["tab", "goto", &tab.to_string(), &scene.site.url(1, "/"), "--wait"]).unwrap();
     assert_eq!(scene.leaked(), 0);
     // The user takes it down: what is open ends, and nothing leaves.

@@ -62,6 +62,7 @@ impl Drop for Known {
     /// Whatever is being opened through it.
     fn drop(&mut self) {
         if let Some(up) = &self.up {
+            up.status.send_modify(|status| "it was taken down".clone_into(&mut status.message));
             up.task.abort();
             up.over.borrow().cancel();
         }
@@ -93,7 +94,9 @@ impl Drop for Ends {
     fn drop(&mut self) {
         self.status.send_modify(|status| {
             status.set_state(VpnState::Failing);
-            "it has ended: take it down and up again".clone_into(&mut status.message);
+            if status.message.is_empty() {
+                "it has ended: take it down and up again".clone_into(&mut status.message);
+            }
         });
         self.over.borrow().cancel();
     }
@@ -257,7 +260,7 @@ impl Up {
 
     fn failure(&self, profile: &str) -> WayError {
         let status = self.status.borrow();
-        let why = if status.message.is_empty() { "it was taken down" } else { &status.message };
+        let why = if status.message.is_empty() { "its peer has not answered yet" } else { &status.message };
         down(format!("the VPN “{profile}” lets nothing out: {why}"))
     }
 }

@@ -93,6 +93,21 @@ fn find_button((width, height, pixels): &(usize, usize, Vec<u8>)) -> (usize, usi
 }
 
 #[test]
+fn a_port_that_the_engine_refuses_is_an_error_in_words() {
+    let site = Site::pages(&[("/", "<title>t</title><p>here")]);
+    let browser = Browser::headless();
+    let tab = browser.json(&["tab", "open", "http://127.0.0.1:9/"])["id"].as_u64().unwrap();
+    let refused = browser.wait_for_state(tab, "failed");
+    assert!(refused["reason"].as_str().unwrap().contains("another service"), "{refused}");
+    assert_eq!(refused["url"], "http://127.0.0.1:9/");
+    browser.regen(&["tab", "goto", &tab.to_string(), &site.url(1, "/"), "--wait"]).unwrap();
+    assert!(browser.text(tab).contains("here"));
+    browser.regen(&["tab", "goto", &tab.to_string(), "http://127.0.0.1:6000/"]).unwrap();
+    let again = browser.wait_for_state(tab, "failed");
+    assert_eq!(again["url"], "http://127.0.0.1:6000/");
+}
+
+#[test]
 fn a_name_that_does_not_exist_is_named() {
     let browser = Browser::headless();
     let tab = browser.json(&["tab", "open", "http://no-such-host.invalid/", "--wait"]);

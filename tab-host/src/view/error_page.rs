@@ -22,6 +22,7 @@ pub(super) enum Stage {
     Shown,
 }
 
+const BLANK: &str = "about:blank";
 const PAGE: &str = include_str!("error_page.html");
 
 pub(super) fn connect(view: &Rc<View>) {
@@ -61,6 +62,17 @@ impl View {
         self.show_error(url, title, &sentence(&reason));
     }
 
+    /// An empty document in the place of a page of the web, without a word: that is how the engine refuses a port.
+    pub(super) fn is_refused_port(&self, url: &str) -> bool {
+        self.error_page.get() == Stage::None && url == BLANK && self.started.borrow().starts_with("http")
+    }
+
+    pub(super) fn refuse_port(self: &Rc<Self>) {
+        let reason = "Its port belongs to another service than the web: pages are not opened there.";
+        // Nor is anything else shown under such an address.
+        self.show_error_under(BLANK, &self.started.take(), "This address cannot be opened", reason);
+    }
+
     fn load_abandoned(self: &Rc<Self>) {
         if self.error_page.get() == Stage::None && !self.committed.borrow().is_empty() {
             self.commit_again();
@@ -69,6 +81,10 @@ impl View {
 
     /// Shows the error page in the place of `url`, so that reloading tries it again.
     pub(super) fn show_error(self: &Rc<Self>, url: &str, title: &str, reason: &str) {
+        self.show_error_under(url, url, title, reason);
+    }
+
+    fn show_error_under(self: &Rc<Self>, address: &str, url: &str, title: &str, reason: &str) {
         self.error_page.set(Stage::Expected);
         self.restored();
         let host = host_of(url);
@@ -77,7 +93,7 @@ impl View {
             .replace("{{host}}", &escape(&host))
             .replace("{{reason}}", &escape(reason))
             .replace("{{url}}", &escape(url));
-        self.web.load_alternate_html(&page, url, None);
+        self.web.load_alternate_html(&page, address, None);
         let reason = format!("{title}: {reason}");
         self.failure.replace(Some(LoadFailed { url: url.to_owned(), reason }));
     }

@@ -54,6 +54,8 @@ pub(crate) struct View {
     is_popup: bool,
     /// The URL of the last commit that the broker knows.
     committed: RefCell<String>,
+    /// What began to load last.
+    started: RefCell<String>,
     /// What the page-agent last said.
     scroll: Cell<(f64, f64)>,
     forms: RefCell<HashMap<String, serde_json::Value>>,
@@ -154,6 +156,7 @@ impl View {
             visible: Cell::new(false),
             is_popup: opener.is_some(),
             committed: RefCell::default(),
+            started: RefCell::default(),
             scroll: Cell::default(),
             forms: RefCell::default(),
             pending_snapshot: Cell::default(),

@@ -113,8 +113,11 @@ impl View {
                     return;
                 }
                 self.error_page.set(Stage::None);
+                self.started.borrow_mut().clone_from(&url);
                 self.tell(Body::LoadStarted(LoadStarted { url }));
             }
+            LoadEvent::Committed if self.is_refused_port(&url) => {}
+            LoadEvent::Finished if self.is_refused_port(&url) => self.refuse_port(),
             LoadEvent::Committed => {
                 self.forget_styles();
                 self.committed(url, false);

@@ -204,8 +204,8 @@ impl Kernel {
             let own = child.figures.as_ref().map_or(0, Figures::resident_kb);
             let resident = own + child.helpers.iter().map(|helper| resident_kb(helper.pid)).sum::<u64>();
             child.is_heavy = resident > limit_kb / 2;
-            // One that is just gone weighs nothing: what it weighed is of interest.
-            if resident > 0 {
+            // One that is going weighs less and less: what it weighed is of interest.
+            if resident > 0 && child.doom.is_none() {
                 child.resources.resident_kb = resident;
                 child.resources.helpers = child.helpers.len();
             }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::process::Child;
 
 use rustix::process::{Pid, Signal};
 
@@ -46,6 +47,14 @@ pub fn descendants(root: i32) -> BTreeMap<i32, String> {
         if found.len() == before {
             return found;
         }
+    }
+}
+
+/// Kills a process that the test started, if it is there, and waits until it is gone.
+pub fn kill(process: &mut Option<Child>) {
+    if let Some(mut process) = process.take() {
+        signal(i32::try_from(process.id()).expect("a process id"), Signal::KILL);
+        let _ = process.wait();
     }
 }
 

@@ -226,10 +226,7 @@ V3AuthNIntervalsValid 3
     }
 
     fn kill(&mut self) {
-        if let Some(mut process) = self.process.take() {
-            process::signal(i32::try_from(process.id()).expect("a process id"), Signal::KILL);
-            let _ = process.wait();
-        }
+        process::kill(&mut self.process);
     }
 }
 

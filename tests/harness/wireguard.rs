@@ -9,7 +9,6 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 
 use regen_sandbox::policy::Namespace;
-use rustix::process::Signal;
 use tempfile::TempDir;
 
 use crate::{eventually, network, process};
@@ -162,10 +161,7 @@ impl WireGuardPeer {
 
     /// Kills its server.
     pub fn kill(&mut self) {
-        if let Some(mut server) = self.server.take() {
-            process::signal(i32::try_from(server.id()).expect("a process id"), Signal::KILL);
-            let _ = server.wait();
-        }
+        process::kill(&mut self.server);
     }
 
     /// It is heard from another port from now on.
@@ -178,10 +174,7 @@ impl WireGuardPeer {
 impl Drop for WireGuardPeer {
     fn drop(&mut self) {
         self.kill();
-        if let Some(mut names) = self.names.take() {
-            process::signal(i32::try_from(names.id()).expect("a process id"), Signal::KILL);
-            let _ = names.wait();
-        }
+        process::kill(&mut self.names);
     }
 }
 

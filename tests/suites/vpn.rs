@@ -204,8 +204,8 @@ fn a_killed_net_daemon_lets_nothing_out_while_it_comes_back() {
     assert_eq!(scene.leaked(), 0);
 }
 
+/// Two minutes long, for so old are keys before they are replaced; nearly all of it is waiting.
 #[test]
-#[ignore = "takes three minutes: keys are two minutes old before they are replaced"]
 fn new_keys_are_made_while_a_page_is_at_it() {
     let scene = scene();
     assert_eq!(scene.bring_up(&[])["state"], "up");

@@ -3,8 +3,8 @@
 //! sled runs on a thread of its own, because it can panic on I/O errors and corruption; the broker goes on without it and
 //! says so. A store that cannot be read is moved aside whole: nothing of it is thrown away.
 //!
-//! Durability: a record is on disk at most [`FLUSH`] after the event; a clean exit flushes before it ends. Session cookies
-//! are encrypted (see [`secrets`]).
+//! Durability: a record is on disk at most [`FLUSH`] after the event; a clean exit flushes before it ends. Session cookies and
+//! VPN profiles are encrypted (see [`secrets`]).
 
 pub mod codec;
 mod copies;

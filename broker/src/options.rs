@@ -114,6 +114,9 @@ pub struct BrowserOptions {
     /// the profile]
     #[arg(long, value_name = "FILE")]
     pub tor_config: Option<PathBuf>,
+    /// Believe signed names (`regen dns set --dnssec on`) by these DNSKEY records, as a zone file has them, instead of the root's own
+    #[arg(long, value_name = "FILE")]
+    pub dns_anchors: Option<PathBuf>,
     /// Page size without a window, in pixels
     #[arg(long, value_name = "WxH", value_parser = size)]
     pub size: Option<(u32, u32)>,
@@ -193,6 +196,9 @@ impl BrowserOptions {
         }
         if let Some(file) = &self.tor_config {
             arguments.extend(["--tor-config".into(), file.into()]);
+        }
+        if let Some(file) = &self.dns_anchors {
+            arguments.extend(["--dns-anchors".into(), file.into()]);
         }
         if let Some((width, height)) = self.size {
             arguments.extend(["--size".into(), format!("{width}x{height}").into()]);

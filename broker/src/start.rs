@@ -72,6 +72,8 @@ async fn run(
     let opened = store::open(profile.root(), vault)?;
     let (ca_bundle, extra_ca) = certificates::bundle(&browser.extra_ca, profile.root())?;
     let tor_config = tor_config(browser.tor_config, &profile)?;
+    let dns_anchors = browser.dns_anchors.as_deref().map(|file| for_net_daemon(file, "DNSSEC anchors")).transpose()?;
+    let dns_anchors = dns_anchors.unwrap_or_default();
     let options = Options {
         headless: browser.headless,
         size: browser.size.unwrap_or((1280, 800)),
@@ -87,6 +89,7 @@ async fn run(
         spare: browser.spare.is_wanted(),
         jitless: browser.jitless,
         tor_config,
+        dns_anchors,
         reach_private: browser.reach_private.iter().map(|site| site.host().to_owned()).collect(),
         watched: browser.watch,
     };
@@ -134,13 +137,18 @@ async fn run(
 /// What the user changes of Tor's configuration: the file that was named, or the profile's if there is one. What it says is for
 /// the net-daemon to understand.
 fn tor_config(named: Option<PathBuf>, profile: &Profile) -> anyhow::Result<String> {
-    /// It travels in one message.
-    const LARGEST: usize = 32 * 1024;
-    let file = named.clone().unwrap_or_else(|| profile.root().join("tor.toml"));
-    let text = match std::fs::read_to_string(&file) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound && named.is_none() => return Ok(String::new()),
-        text => text.with_context(|| format!("Tor's configuration: {}", file.display()))?,
-    };
+    let usual = profile.root().join("tor.toml");
+    if named.is_none() && !usual.exists() {
+        return Ok(String::new());
+    }
+    for_net_daemon(&named.unwrap_or(usual), "Tor's configuration")
+}
+
+/// A file of the user's that the net-daemon is told.
+fn for_net_daemon(file: &Path, what: &str) -> anyhow::Result<String> {
+    /// They travel in one message.
+    const LARGEST: usize = 16 * 1024;
+    let text = std::fs::read_to_string(file).with_context(|| format!("{what}: {}", file.display()))?;
     anyhow::ensure!(text.len() <= LARGEST, "{}: more than {LARGEST} bytes", file.display());
     Ok(text)
 }

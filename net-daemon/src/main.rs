@@ -4,8 +4,11 @@
 //! or the content of an encrypted page.
 
 mod counted;
+mod fetch;
+mod names;
 mod route;
 mod shields;
+mod tls;
 mod tor;
 mod tunnel;
 mod wireguard;
@@ -15,8 +18,10 @@ use std::sync::{Arc, Weak};
 
 use anyhow::Context;
 use regen_proto::convert::{ForChild, FromChild};
+use regen_proto::dns::DnsSettings;
 use regen_proto::grpc::{self, GrantedStream};
-use regen_proto::kernel::v1::{Grant, Role, Service};
+use regen_proto::kernel::v1::{self as wire, Grant, Role, Service};
+use regen_proto::net::v1::dns_admin_server::DnsAdminServer;
 use regen_proto::net::v1::shields_admin_server::ShieldsAdminServer;
 use regen_proto::net::v1::shields_server::ShieldsServer;
 use regen_proto::net::v1::tor_admin_server::TorAdminServer;
@@ -27,8 +32,10 @@ use regen_runtime::Kernel;
 use tokio::net::UnixStream;
 use tokio_util::sync::CancellationToken;
 
+use crate::fetch::Fetcher;
+use crate::names::Dns;
 use crate::route::{Spaces, Ways};
-use crate::shields::{Asking, ForPages, LARGEST, Shields};
+use crate::shields::{Asking, ForPages, LARGEST, LARGEST_LIST, Shields};
 use crate::tor::Tor;
 use crate::tunnel::{TunnelGrant, Tunnels};
 use crate::wireguard::WireGuard;
@@ -46,9 +53,11 @@ struct Served {
 #[derive(Debug, Clone)]
 struct Shared {
     shields: Shields,
+    dns: Dns,
     tor: Tor,
     wireguard: WireGuard,
     spaces: Spaces,
+    fetcher: Fetcher,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -58,10 +67,14 @@ fn main() -> anyhow::Result<()> {
 
 async fn run() -> anyhow::Result<()> {
     let (kernel, configure) = regen_runtime::adopt(Role::NetDaemon).await?;
+    let dns = Dns::new(settings_of(configure.dns)?, &configure.dns_anchors);
     let shields = Shields::start(&configure.shields.unwrap_or_default())?;
     let tor = Tor::new(configure.tor_config);
     let spaces = Spaces::new(configure.reach_private);
-    let shared = Shared { shields, tor, wireguard: WireGuard::new(), spaces };
+    let wireguard = WireGuard::new(dns.clone());
+    let fetcher = Fetcher::new(dns.clone(), tor.clone(), wireguard.clone(), configure.route.parse()?);
+    tokio::spawn(shields.clone().keep_fresh(fetcher.clone()));
+    let shared = Shared { shields, dns, tor, wireguard, spaces, fetcher };
     kernel.ready().await?;
     let mut served: Vec<Served> = Vec::new();
     loop {
@@ -75,7 +88,11 @@ async fn run() -> anyhow::Result<()> {
             ForChild::Revoke(revoke) => {
                 served.extract_if(.., |one| one.grant == revoke.grant).for_each(|one| one.revoked.cancel());
             }
-            ForChild::Configure(configure) => shared.shields.set(&configure.shields.unwrap_or_default()),
+            ForChild::Configure(configure) => {
+                shared.dns.set(settings_of(configure.dns)?);
+                shared.fetcher.take(configure.route.parse()?);
+                shared.shields.set(&configure.shields.unwrap_or_default());
+            }
             ForChild::Shutdown(_) => return Ok(()),
             ForChild::Hello(_)
             | ForChild::Command(_)
@@ -88,12 +105,18 @@ async fn run() -> anyhow::Result<()> {
     }
 }
 
+fn settings_of(dns: Option<wire::Dns>) -> anyhow::Result<DnsSettings> {
+    // A broker that says nothing of it is not one that wants this machine's.
+    let wire::Dns { servers, dnssec } = dns.context("no word of name servers")?;
+    Ok(DnsSettings { servers: servers.parse()?, dnssec })
+}
+
 async fn refuse(kernel: &Kernel) -> ! {
     kernel.exit("the broker sent a message that is not for a net-daemon").await
 }
 
 fn serve(grant: Grant, descriptors: Vec<OwnedFd>, shared: Shared) -> anyhow::Result<Served> {
-    let Shared { shields, tor, wireguard, spaces } = shared;
+    let Shared { shields, dns, tor, wireguard, spaces, fetcher } = shared;
     let is_admin = grant.service() == Service::NetAdmin;
     anyhow::ensure!(grant.serve && (is_admin || grant.service() == Service::Tunnel), "not what a net-daemon serves");
     let socket = descriptors.into_iter().next().context("a grant without its socket")?;
@@ -104,7 +127,8 @@ fn serve(grant: Grant, descriptors: Vec<OwnedFd>, shared: Shared) -> anyhow::Res
     let (revoked, open) = (CancellationToken::new(), Arc::new(()));
     let served = Served { grant: grant.grant, revoked: revoked.clone(), open: Arc::downgrade(&open) };
     let (site, partition) = (grant.site.clone(), grant.partition);
-    let ways = Ways { route, partition, tor: tor.clone(), wireguard: wireguard.clone(), site, spaces };
+    let (for_ways, for_vpn) = (tor.clone(), wireguard.clone());
+    let ways = Ways { route, partition, dns: dns.clone(), tor: for_ways, wireguard: for_vpn, site, spaces };
     let tunnel = TunnelGrant { host: grant.host, ways, asking: Asking::of(grant.site), revoked, _open: open };
     let granted = GrantedStream::new(stream, tunnel);
     // A fault of one host's connection is that host's alone.
@@ -112,7 +136,11 @@ fn serve(grant: Grant, descriptors: Vec<OwnedFd>, shared: Shared) -> anyhow::Res
         let incoming = tokio_stream::once(Ok::<_, std::io::Error>(granted));
         let server = if is_admin {
             grpc::server()
-                .add_service(ShieldsAdminServer::new(shields::Admin(shields)))
+                .add_service(
+                    ShieldsAdminServer::new(shields::Admin { shields, fetcher })
+                        .max_decoding_message_size(LARGEST_LIST),
+                )
+                .add_service(DnsAdminServer::new(names::Admin { dns, tor: tor.clone(), wireguard: wireguard.clone() }))
                 .add_service(TorAdminServer::new(tor::Admin(tor)))
                 .add_service(
                     VpnAdminServer::new(wireguard::Admin(wireguard)).max_decoding_message_size(wireguard::LARGEST),

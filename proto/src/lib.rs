@@ -4,8 +4,10 @@
 //! Nothing here opens a socket by name, spawns, or knows what a message means to its receiver.
 
 pub mod convert;
+pub mod dns;
 pub mod grpc;
 pub mod kernel_channel;
+pub mod proxy;
 pub mod route;
 pub mod site;
 pub mod version;

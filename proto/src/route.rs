@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::proxy::{Proxy, is_proxy};
 use crate::wireguard::is_name;
 
 /// One way out.
@@ -17,6 +18,8 @@ pub enum Way {
     Tor,
     /// The `WireGuard` tunnel of this profile: names are resolved by its name servers.
     Vpn(String),
+    /// This proxy: it looks up the names.
+    Proxy(Proxy),
 }
 
 /// What the name of a profile follows.
@@ -28,16 +31,25 @@ impl fmt::Display for Way {
             Self::Direct => f.write_str("direct"),
             Self::Tor => f.write_str("tor"),
             Self::Vpn(profile) => write!(f, "{VPN}{profile}"),
+            Self::Proxy(proxy) => write!(f, "{proxy}"),
         }
     }
 }
 
-impl Way {
-    fn of(word: &str) -> Option<Self> {
+impl FromStr for Way {
+    type Err = RouteError;
+
+    fn from_str(word: &str) -> Result<Self, RouteError> {
         match word {
-            "direct" => Some(Self::Direct),
-            "tor" => Some(Self::Tor),
-            _ => word.strip_prefix(VPN).filter(|profile| is_name(profile)).map(|profile| Self::Vpn(profile.to_owned())),
+            "direct" => Ok(Self::Direct),
+            "tor" => Ok(Self::Tor),
+            _ if is_proxy(word) => word.parse().map(Self::Proxy).map_err(RouteError::Proxy),
+            _ => {
+                let profile = word.strip_prefix(VPN).filter(|profile| is_name(profile));
+                profile
+                    .map(|profile| Self::Vpn(profile.to_owned()))
+                    .ok_or_else(|| RouteError::NoSuchWay(word.to_owned()))
+            }
         }
     }
 }
@@ -51,9 +63,12 @@ pub struct Route(Vec<Way>);
 pub enum RouteError {
     /// Not a way.
     #[error(
-        "there is no way “{0}”: a route is made of direct, tor and vpn:PROFILE, in the order in which they are tried, such as “vpn:home → tor → block”"
+        "there is no way “{0}”: a route is made of direct, tor, vpn:PROFILE, socks5://HOST:PORT and https://HOST:PORT, in the order in which they are tried, such as “vpn:home → tor → block”"
     )]
     NoSuchWay(String),
+    /// Not a proxy.
+    #[error("{0}")]
+    Proxy(String),
     /// Nothing comes after it.
     #[error("what follows “block” would never be tried")]
     AfterBlock,
@@ -93,13 +108,12 @@ impl FromStr for Route {
         let text = text.replace("->", ",").replace('→', ",");
         let mut words = text.split(',').map(str::trim);
         let mut ways = Vec::new();
-        for word in words.by_ref() {
-            match Way::of(word) {
-                Some(way) if ways.contains(&way) => return Err(RouteError::Twice(way)),
-                Some(way) => ways.push(way),
-                None if word == BLOCK => break,
-                None => return Err(RouteError::NoSuchWay(word.to_owned())),
+        for word in words.by_ref().take_while(|word| *word != BLOCK) {
+            let way = word.parse()?;
+            if ways.contains(&way) {
+                return Err(RouteError::Twice(way));
             }
+            ways.push(way);
         }
         if words.next().is_some() { Err(RouteError::AfterBlock) } else { Ok(Self(ways)) }
     }
@@ -126,6 +140,7 @@ mod tests {
             ("direct, tor", "direct → tor → block"),
             ("vpn:home→tor", "vpn:home → tor → block"),
             ("vpn:a, vpn:b", "vpn:a → vpn:b → block"),
+            ("https://a.test->socks5://b.test:9050", "https://a.test:443 → socks5://b.test:9050 → block"),
             ("block", "block"),
         ] {
             assert_eq!(read(text).as_deref(), Ok(route));
@@ -136,6 +151,7 @@ mod tests {
         for text in ["", "tor →", "vpm", "Tor", "vpn", "vpn:", "vpn:a b"] {
             assert!(matches!(read(text), Err(RouteError::NoSuchWay(_))), "{text}");
         }
+        assert!(matches!(read("http://a.test"), Err(RouteError::Proxy(_))));
         assert_eq!(Route::default().to_string(), "direct → block");
     }
 }

@@ -123,6 +123,19 @@ test("a sad tab says why and offers Reload", async () => {
   assert.deepEqual(await said("reload"), [{ type: "reload", tab: 3, bypassCache: false }]);
 });
 
+test("a page that is not encrypted says so and is opened only when its user agrees", async () => {
+  const [{ tab }] = tabMessages;
+  const insecure = { ...tab, state: "insecure", url: "http://plain.test/", reason: "There is no encrypted connection to it.", hasHost: false };
+  await receive(...tabMessages, { type: "tab", tab: insecure });
+  const card = page.locator("#own-page");
+  assert.match(await card.innerText(), /not encrypted[\s\S]*plain\.test[\s\S]*Anybody on the way/);
+  assert.deepEqual(await serious(), []);
+  await card.getByRole("button", { name: "Continue without encryption" }).click();
+  assert.deepEqual(await said("allowInsecure"), [{ type: "allowInsecure", tab: 1 }]);
+  await receive({ type: "tab", tab });
+  assert.equal(await card.isVisible(), false);
+});
+
 test("the earlier session is offered once and answered", async () => {
   await receive(...tabMessages, of("sessionOffer"));
   assert.match(await page.locator("#notices").innerText(), /Restore previous session\? 2 tabs/);

@@ -5,8 +5,10 @@
 
 pub mod browser;
 pub mod mini_browser;
+pub mod names;
 pub mod network;
 pub mod process;
+pub mod proxy;
 pub mod site;
 pub mod tls;
 pub mod tor;
@@ -20,6 +22,8 @@ use std::time::{Duration, Instant};
 
 pub use browser::{Browser, Failed};
 pub use mini_browser::MiniBrowser;
+pub use names::NameServer;
+pub use proxy::UpstreamProxy;
 pub use site::Site;
 pub use tor::TorNetwork;
 

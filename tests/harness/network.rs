@@ -47,7 +47,7 @@ pub fn own_network() -> Packets {
 
 /// One more address of this machine.
 pub fn add_address(address: Ipv4Addr) {
-    ip(&["address", "add", &format!("{address}/32"), "dev", "lo"]);
+    ip(&["address", "replace", &format!("{address}/32"), "dev", "lo"]);
 }
 
 #[expect(clippy::disallowed_methods, reason = "a test starts processes")]

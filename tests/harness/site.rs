@@ -99,7 +99,7 @@ impl std::fmt::Debug for Site {
 }
 
 /// All of a test's servers. They end with it.
-static SERVERS: LazyLock<Runtime> = LazyLock::new(|| {
+pub(crate) static SERVERS: LazyLock<Runtime> = LazyLock::new(|| {
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     runtime.worker_threads(2).enable_all().build().expect("a runtime")
 });
@@ -134,6 +134,20 @@ impl Site {
         Self::start(network, None, Arc::new(handler))
     }
 
+    /// Serves on this very port in a network of the test's own, over TLS where there is a certificate with its key (PEM).
+    #[must_use]
+    pub fn serve_on(
+        network: [u8; 3],
+        port: u16,
+        tls: Option<(&str, &str)>,
+        handler: impl Fn(&Request) -> Option<Answer> + Send + Sync + 'static,
+    ) -> Self {
+        addresses(network).into_iter().for_each(crate::network::add_address);
+        let tls = tls.map(|(certificate, key)| crate::tls::acceptor(certificate, key));
+        let bind = |address| std::net::TcpListener::bind((address, port)).expect("a free port");
+        Self::on(addresses(network).map(bind).into(), network, tls, Arc::new(handler))
+    }
+
     /// Serves fixed pages by path.
     #[must_use]
     pub fn pages(pages: &[(&str, &str)]) -> Self {
@@ -143,7 +157,15 @@ impl Site {
     }
 
     fn start(network: [u8; 3], tls: Option<TlsAcceptor>, handler: Arc<Handler>) -> Self {
-        let listeners = bind_all(network);
+        Self::on(bind_all(network), network, tls, handler)
+    }
+
+    fn on(
+        listeners: Vec<std::net::TcpListener>,
+        network: [u8; 3],
+        tls: Option<TlsAcceptor>,
+        handler: Arc<Handler>,
+    ) -> Self {
         let port = listeners[0].local_addr().expect("an address").port();
         let site = Self { network, port, secure: tls.is_some(), requests: Arc::default() };
         let _inside = SERVERS.enter();

@@ -49,6 +49,14 @@ impl Authority {
     }
 }
 
+/// The SHA-256 of a key's public part, as it is pinned; of a key as `Authority::issue` gives it.
+#[must_use]
+pub fn pin_of(key: &str) -> [u8; 32] {
+    use sha2::Digest;
+    let key = KeyPair::from_pem(key).expect("a key");
+    sha2::Sha256::digest(rcgen::PublicKeyData::subject_public_key_info(&key)).into()
+}
+
 pub(crate) fn acceptor(certificate: &str, key: &str) -> TlsAcceptor {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let chain = vec![CertificateDer::from_pem_slice(certificate.as_bytes()).expect("a certificate")];

@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -17,7 +17,8 @@ use crate::{network, process, within};
 const AGREEMENT: Duration = Duration::from_secs(60);
 /// Whom exits ask for names. Nobody is there.
 pub const RESOLVER: Ipv4Addr = Ipv4Addr::new(10, 53, 0, 1);
-const OR_PORT: u16 = 5001;
+/// Where relays listen.
+pub const OR_PORT: u16 = 5001;
 const DIR_PORT: u16 = 7001;
 
 /// A running network. Dropping it ends it.
@@ -25,6 +26,9 @@ const DIR_PORT: u16 = 7001;
 pub struct TorNetwork {
     folder: TempDir,
     relays: Vec<Relay>,
+    /// An onion service's tor, and a bridge.
+    others: Vec<Relay>,
+    authorities: String,
 }
 
 #[derive(Debug)]
@@ -45,6 +49,17 @@ impl TorNetwork {
     /// Starts so many relays (three at least), and waits until they agree on who they are.
     #[must_use]
     pub fn start(count: u8) -> Self {
+        Self::voting(count, 10, "")
+    }
+
+    /// One in which onion services are found. In a network of its own, tor has services move on with every 24 votes, which other
+    /// programs are told; and those believe no less than five minutes.
+    #[must_use]
+    pub fn with_onions(count: u8) -> Self {
+        Self::voting(count, 15, "ConsensusParams hsdir_interval=6\n")
+    }
+
+    fn voting(count: u8, every: u8, params: &str) -> Self {
         let folder = TempDir::with_prefix("regen-tor-").expect("a temporary folder");
         let relays: Vec<Relay> = (0..count)
             .map(|number| {
@@ -55,7 +70,7 @@ impl TorNetwork {
             })
             .collect();
         fs::write(folder.path().join("resolv.conf"), format!("nameserver {RESOLVER}\n")).expect("a file");
-        let identities: Vec<Identity> = relays.iter().map(Relay::make).collect();
+        let identities: Vec<Identity> = relays.iter().map(|relay| relay.make(every, params)).collect();
         // Without measurements, relays weigh what they happened to carry so far, and one that carried nothing is never chosen.
         let weights = identities.iter().map(|identity| format!("node_id=${} bw=1000\n", identity.rsa));
         let seconds = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock").as_secs();
@@ -83,7 +98,7 @@ impl TorNetwork {
         let _ = writeln!(client, "]\n[tor_network.authorities]\nv3idents = [{}]", idents.join(", "));
         client += "[address_filter]\nallow_local_addrs = true\n[circuit_timing]\nrequest_timeout = \"12 seconds\"\n";
         fs::write(folder.path().join("tor.toml"), client).expect("the client's configuration");
-        let mut network = Self { folder, relays };
+        let mut network = Self { folder, relays, others: Vec::new(), authorities };
         network.revive();
         for relay in &network.relays {
             let consensus = relay.folder.join("cached-microdesc-consensus");
@@ -97,6 +112,59 @@ impl TorNetwork {
     #[must_use]
     pub fn config(&self) -> PathBuf {
         self.folder.path().join("tor.toml")
+    }
+
+    /// An onion service that is this server; its name.
+    pub fn onion(&mut self, server: SocketAddr) -> String {
+        let service = format!("HiddenServiceDir {{folder}}/service\nHiddenServicePort 80 {server}\n");
+        let other = self.other("onion", Ipv4Addr::new(10, 60, 0, 1), &service);
+        let name = other.join("service/hostname");
+        within(AGREEMENT, || fs::read_to_string(&name).ok()).expect("its name").trim().to_owned()
+    }
+
+    /// A bridge, which no consensus knows, and the configuration that names it: `--tor-config`.
+    pub fn bridge(&mut self) -> (Ipv4Addr, PathBuf) {
+        let address = Ipv4Addr::new(10, 61, 0, 1);
+        let bridge = format!(
+            "ORPort {address}:{OR_PORT} IPv4Only\nBridgeRelay 1\nPublishServerDescriptor 0\nAssumeReachable 1\nExitRelay 0\n"
+        );
+        let folder = self.other("bridge", address, &bridge);
+        let print = within(AGREEMENT, || {
+            let of = |file: &str| fs::read_to_string(folder.join(file)).ok();
+            of("fingerprint").zip(of("fingerprint-ed25519"))
+        });
+        let (rsa, ed25519) = print.expect("its fingerprints");
+        let last = |text: &str| text.split_whitespace().last().expect("a word").to_owned();
+        let line = format!("{address}:{OR_PORT} {} ed25519:{}", last(&rsa), last(&ed25519));
+        let known = fs::read_to_string(self.config()).expect("the client's configuration");
+        let config = self.folder.path().join("bridge.toml");
+        fs::write(&config, format!("{known}[bridges]\nenabled = true\nbridges = [\"{line}\"]\n")).expect("a file");
+        (address, config)
+    }
+
+    /// What the onion service and the bridge said, for messages of failed tests.
+    #[must_use]
+    pub fn log_of_others(&self) -> String {
+        self.others.iter().map(Relay::log).collect()
+    }
+
+    /// Another tor that uses this network.
+    fn other(&mut self, name: &str, address: Ipv4Addr, what: &str) -> PathBuf {
+        let folder = self.folder.path().join(name);
+        fs::create_dir_all(&folder).expect("its folder");
+        network::add_address(address);
+        let shown = folder.display().to_string();
+        let torrc = format!(
+            "TestingTorNetwork 1\nNickname {name}\nDataDirectory {shown}\nLog notice stdout\nSocksPort 0\nAddress {address}\n\
+             OutboundBindAddress {address}\nDirAllowPrivateAddresses 1\nExtendAllowPrivateAddresses 1\n\
+             EnforceDistinctSubnets 0\nPathsNeededToBuildCircuits 0.25\nShutdownWaitLength 0\n{}{}",
+            what.replace("{folder}", &shown),
+            self.authorities
+        );
+        fs::write(folder.join("torrc"), torrc).expect("its configuration");
+        self.others.push(Relay { folder: folder.clone(), address, process: None });
+        self.revive();
+        folder
     }
 
     /// From where connections come that took this network.
@@ -115,14 +183,14 @@ impl TorNetwork {
 
     /// Kills every relay.
     pub fn kill(&mut self) {
-        for relay in &mut self.relays {
+        for relay in self.relays.iter_mut().chain(&mut self.others) {
             relay.kill();
         }
     }
 
     /// Starts every relay that does not run, with the keys and the state that it had.
     pub fn revive(&mut self) {
-        for relay in self.relays.iter_mut().filter(|relay| relay.process.is_none()) {
+        for relay in self.relays.iter_mut().chain(&mut self.others).filter(|relay| relay.process.is_none()) {
             let log = File::create(relay.folder.join("log")).expect("its log");
             let mut tor = relay.tor();
             tor.stdout(log).stderr(Stdio::null());
@@ -134,7 +202,7 @@ impl TorNetwork {
 #[expect(clippy::disallowed_methods, reason = "a test starts processes")]
 impl Relay {
     /// Keys, and a configuration that names no other relay yet.
-    fn make(&self) -> Identity {
+    fn make(&self, every: u8, params: &str) -> Identity {
         let keys = self.folder.join("keys");
         fs::create_dir_all(&keys).expect("its folder");
         let certificate = keys.join("authority_certificate");
@@ -149,7 +217,8 @@ impl Relay {
         let v3ident = v3ident.trim().to_owned();
         let unknown = "0".repeat(40);
         let own = Identity { v3ident, rsa: unknown, ed25519: String::new() };
-        fs::write(self.folder.join("torrc"), self.torrc() + &self.authority(&own)).expect("its configuration");
+        fs::write(self.folder.join("torrc"), self.torrc(every) + params + &self.authority(&own))
+            .expect("its configuration");
         let listed = self.tor().arg("--list-fingerprint").output().expect("tor");
         assert!(listed.status.success(), "{}", String::from_utf8_lossy(&listed.stdout));
         let last_word = |file: &str| {
@@ -174,7 +243,7 @@ impl Relay {
         format!("DirAuthority {name} orport={OR_PORT} no-v2 v3ident={v3ident} {address}:{DIR_PORT} {rsa}\n")
     }
 
-    fn torrc(&self) -> String {
+    fn torrc(&self, every: u8) -> String {
         let (name, address, folder) = (self.name(), self.address, self.folder.display());
         let shared = self.folder.parent().unwrap_or(Path::new("/")).display();
         format!(
@@ -192,6 +261,7 @@ V3AuthoritativeDirectory 1
 ContactInfo nobody@regen.invalid
 AuthDirMaxServersPerAddr 0
 TestingDirAuthVoteGuard *
+TestingDirAuthVoteHSDir *
 TestingMinExitFlagThreshold 0
 TestingAuthDirTimeToLearnReachability 0
 ExitRelay 1
@@ -210,10 +280,10 @@ V3BandwidthsFile {shared}/measured
 ShutdownWaitLength 0
 DirCache 1
 RefuseUnknownExits 0
-V3AuthVotingInterval 10
+V3AuthVotingInterval {every}
 V3AuthVoteDelay 2
 V3AuthDistDelay 2
-TestingV3AuthInitialVotingInterval 10
+TestingV3AuthInitialVotingInterval {every}
 TestingV3AuthInitialVoteDelay 2
 TestingV3AuthInitialDistDelay 2
 V3AuthNIntervalsValid 3

@@ -46,6 +46,10 @@ struct Scene {
 }
 
 fn scene() -> Scene {
+    scene_on(|| TorNetwork::start(3))
+}
+
+fn scene_on(start: impl FnOnce() -> TorNetwork) -> Scene {
     let packets = own_network();
     let site = Site::serve_in([10, 80, 0], |request| {
         Some(match request.path.as_str() {
@@ -57,7 +61,7 @@ fn scene() -> Scene {
             _ => Answer::page("<title>t</title><p>here"),
         })
     });
-    let tor = TorNetwork::start(3);
+    let tor = start();
     let browser = browser_of(&tor);
     browser.start();
     Scene { packets, tor, site, browser }
@@ -331,4 +335,60 @@ fn a_mistake_in_its_configuration_is_named_and_lets_nothing_out() {
     assert!(browser.regen(&["route", "set", "tro"]).unwrap_err().message.contains("no way “tro”"));
     let missing = Browser::not_started(&["--headless", "--tor-config", "/nowhere/tor.toml"]);
     assert!(missing.try_start().unwrap_err().message.contains("/nowhere/tor.toml"));
+}
+
+#[test]
+fn an_onion_service_is_reached_over_tor_alone() {
+    let mut scene = scene_on(|| TorNetwork::with_onions(7));
+    let server = std::net::SocketAddr::new(IpAddr::from([10, 80, 0, 1]), scene.site.port());
+    let onion = scene.tor.onion(server);
+    let (browser, url) = (&scene.browser, format!("http://{onion}/"));
+    // Its name is asked of nobody, whatever the route.
+    let refused = browser.json(&["tab", "open", &url, "--wait"]);
+    assert!(refused["reason"].as_str().unwrap().contains("only Tor reaches"), "{refused}");
+    browser.regen(&["route", "set", "tor → direct"]).unwrap();
+    // It has to make itself known first.
+    let tab = within(PATIENCE, || {
+        let tab = browser.json(&["tab", "open", &url, "--wait"]);
+        (tab["state"] == "ready").then(|| tab["id"].as_u64().unwrap())
+    });
+    let tab = tab.unwrap_or_else(|| panic!("it is not reached: {}\n{}", browser.log(), scene.tor.log_of_others()));
+    assert!(browser.text(tab).contains("here"));
+    assert_eq!(browser.tab(tab)["url"], url);
+    assert!(scene.asked_for_names().is_empty());
+    let gone = format!("http://{}/", onion.replace(&onion[..1], if onion.starts_with('a') { "b" } else { "a" }));
+    let failed = browser.json(&["tab", "open", &gone, "--wait"]);
+    assert_eq!(failed["state"], "failed", "{failed}");
+    assert!(scene.asked_for_names().is_empty());
+}
+
+#[test]
+fn with_a_bridge_no_other_relay_is_met() {
+    let packets = own_network();
+    let site = Site::serve_in([10, 80, 0], |_| Some(Answer::page("<title>t</title><p>here")));
+    let mut tor = TorNetwork::start(3);
+    let (bridge, config) = tor.bridge();
+    // Whoever has no address of its own there connects from where it connects to.
+    let met = || {
+        let is_own = |packet: &Packet| packet.from == packet.to && tor_port(packet);
+        packets.all().into_iter().filter(is_own).map(|packet| packet.to).collect::<HashSet<IpAddr>>()
+    };
+    let opened = |config: &std::path::Path| {
+        let browser = Browser::with_options(&["--headless", "--tor-config", config.to_str().unwrap()]);
+        browser.regen(&["route", "set", "tor"]).unwrap();
+        within(PATIENCE, || {
+            let tab = browser.json(&["tab", "open", &site.url(1, "/"), "--wait"]);
+            (tab["state"] == "ready").then_some(())
+        })
+        .unwrap_or_else(|| panic!("no page: {}\n{}", browser.json(&["tor", "status"]), browser.log()));
+    };
+    opened(&config);
+    assert_eq!(met(), HashSet::from([IpAddr::from(bridge)]));
+    // The control: without one, relays are met, and seen.
+    opened(&tor.config());
+    assert!(met().len() > 1);
+}
+
+fn tor_port(packet: &Packet) -> bool {
+    packet.port == regen_tests::tor::OR_PORT
 }

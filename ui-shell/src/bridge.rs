@@ -71,6 +71,9 @@ pub(crate) enum FromChrome {
     StopScript {
         tab: u64,
     },
+    AllowInsecure {
+        tab: u64,
+    },
     Zoom {
         tab: u64,
         zoom: f64,
@@ -239,6 +242,7 @@ impl From<&Tab> for ChromeTab {
                 TabState::Failed => "failed",
                 TabState::Recovering => "recovering",
                 TabState::Sad => "sad",
+                TabState::Insecure => "insecure",
             },
             can_go_back: tab.can_go_back,
             can_go_forward: tab.can_go_forward,

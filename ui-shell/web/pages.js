@@ -8,7 +8,8 @@ const get = (id) => document.getElementById(id);
 export const paint = () => {
   const tab = active();
   const sad = tab?.state === "sad";
-  const refused = tab?.state === "failed" && !tab.hasHost;
+  const insecure = tab?.state === "insecure";
+  const refused = insecure || (tab?.state === "failed" && !tab.hasHost);
   const start = !tab || (!tab.url && !tab.hasHost && !sad && !refused);
   const wasStart = !get("start").hidden;
   get("start").hidden = !start;
@@ -19,16 +20,22 @@ export const paint = () => {
   if (sad || refused) {
     const stopped = tab.reason === "you stopped its script";
     const crashed = stopped ? "This page was stopped" : "This page keeps crashing";
-    get("own-title").textContent = sad ? crashed : "Regen does not open this address";
+    get("own-title").textContent = sad ? crashed : insecure ? "This page is not encrypted" : "Regen does not open this address";
     get("own-address").textContent = tab.url;
     get("own-reason").textContent = !sad || stopped
-      ? tab.reason
+      ? insecure ? `${tab.reason} Anybody on the way could read and change what it shows, and what you type.` : tab.reason
       : `Its process ended three times within a minute. Last reason: ${tab.reason}.`;
     get("own-action").textContent = sad ? "Reload" : "Back";
     get("own-action").hidden = refused && !tab.canGoBack;
+    get("own-anyway").hidden = !insecure;
   }
   if (start && !wasStart && document.activeElement === document.body) get("start-input").focus();
 };
+
+get("own-anyway").addEventListener("click", () => {
+  const tab = active();
+  if (tab?.state === "insecure") send("allowInsecure", { tab: tab.id });
+});
 
 get("own-action").addEventListener("click", () => {
   const tab = active();

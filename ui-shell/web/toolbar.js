@@ -37,11 +37,12 @@ export const paint = () => {
   get("security").className = kind;
   get("security").querySelector("use").setAttribute("href", `#i-${icon}`);
   get("security-text").textContent = text;
+  get("security").setAttribute("aria-label", text ? `${text}: site information` : "Site information");
   get("zoom-level").hidden = !tab || Math.abs(tab.zoom - 1) < 0.01;
   get("zoom-level").textContent = `${Math.round((tab?.zoom ?? 1) * 100)} %`;
   const way = (tab?.route ?? "").split(" → ")[0];
   get("route").hidden = way === "" || way === "direct";
-  get("route").textContent = way === "tor" ? "Tor" : way === "block" ? "No network" : way.replace("vpn:", "VPN ");
+  get("route").textContent = way === "tor" ? "Tor" : way === "block" ? "No network" : way.includes("://") ? "Proxy" : way.replace("vpn:", "VPN ");
   get("blocked").hidden = !tab?.blocked;
   get("blocked").textContent = `${tab?.blocked} blocked`;
   get("site-route").textContent = !tab?.route ? ""

@@ -3,9 +3,13 @@
 use std::time::{Duration, Instant};
 
 use regen_proto::control::v1::{
-    RoutesReply, RoutesRequest, VpnImport, VpnInfo, VpnReply, VpnRequest, VpnUp, vpn_request,
+    DnsQueryRequest, DnsReply, DnsRequest, RoutesReply, RoutesRequest, VpnImport, VpnInfo, VpnReply, VpnRequest, VpnUp,
+    vpn_request,
 };
-use regen_proto::net::v1::{NewIdentityReply, NewIdentityRequest, VpnState, VpnStatusRequest, VpnTunnel};
+use regen_proto::dns::{DnsSettings, Servers};
+use regen_proto::net::v1::{
+    DnsAnswer, DnsQuery, NewIdentityReply, NewIdentityRequest, VpnState, VpnStatusRequest, VpnTunnel,
+};
 use regen_proto::route::Route;
 use regen_proto::site::Site;
 use tonic::{Response, Status};
@@ -14,6 +18,7 @@ use super::service::{Control, status};
 use super::shields::no_site;
 use crate::kernel::{Command, NetAdmin};
 use crate::routes::Scope;
+use crate::session::HostKey;
 use crate::vpn::{VpnChange, VpnChoice, VpnError, VpnSettings};
 
 /// The net-daemon answers within this time, if at all; the first time it may be reading its lists.
@@ -21,6 +26,8 @@ const ANSWERS: Duration = Duration::from_secs(5);
 /// The net-daemon is told of a VPN profile within this time, and how often is looked whether it was.
 const TOLD: Duration = Duration::from_secs(2);
 const LOOKS: Duration = Duration::from_millis(20);
+/// A name is looked up within this time: Tor may only just be starting.
+const LOOKED_UP: Duration = Duration::from_secs(100);
 /// How a site or a workspace is told to have nothing of its own.
 pub(super) const DEFAULT: &str = "default";
 
@@ -59,6 +66,36 @@ impl Control {
 
     pub(super) async fn new_identity(&self) -> Result<NewIdentityReply, Status> {
         answered(self.net().await?.tor.new_identity(NewIdentityRequest {})).await
+    }
+
+    /// Changes which name servers are asked where that is given; then which they are.
+    pub(super) async fn dns_now(&self, request: DnsRequest) -> Result<DnsReply, Status> {
+        let mut settings = self.kernel.call(|answer| Command::Dns { answer }).await.map_err(status)?;
+        let wanted = DnsSettings {
+            servers: match request.servers.as_str() {
+                "" => settings.servers.clone(),
+                words => words.parse::<Servers>().map_err(|error| Status::invalid_argument(error.to_string()))?,
+            },
+            dnssec: request.dnssec.unwrap_or(settings.dnssec),
+        };
+        if wanted != settings {
+            settings = wanted.clone();
+            self.kernel.call(|answer| Command::ChooseDns { settings: wanted, answer }).await.map_err(status)?;
+            self.flush().await?;
+        }
+        Ok(DnsReply { servers: settings.servers.to_string(), dnssec: settings.dnssec })
+    }
+
+    /// What a name means to pages of a site; without one, where nothing else is said of the route.
+    pub(super) async fn look_up(&self, request: DnsQueryRequest) -> Result<DnsAnswer, Status> {
+        let DnsQueryRequest { name, kind, site, workspace } = request;
+        let (routes, _) = self.kernel.call(|answer| Command::Routes { answer }).await.map_err(status)?;
+        let route = match site.as_str() {
+            "" => routes.workspaces.get(&workspace).unwrap_or(&routes.everywhere),
+            url => routes.of(&HostKey { site: Site::of(url).map_err(no_site)?, workspace }),
+        };
+        let query = DnsQuery { name, kind, route: route.to_string() };
+        answered_within(LOOKED_UP, self.net().await?.dns.query(query)).await
     }
 
     /// Changes a VPN profile where a change is given; then how they are.
@@ -112,9 +149,19 @@ impl Control {
         }
     }
 
+    /// The net-daemon; one that has just died, or is only coming up, is waited for.
     pub(super) async fn net(&self) -> Result<NetAdmin, Status> {
-        let missing = || Status::unavailable("Regen's network process is not there at the moment: try again");
-        self.kernel.call(|answer| Command::Net { answer }).await.map_err(status)?.ok_or_else(missing)
+        let since = Instant::now();
+        loop {
+            match self.kernel.call(|answer| Command::Net { answer }).await.map_err(status)? {
+                Some(net) => return Ok(net),
+                None if since.elapsed() < ANSWERS => tokio::time::sleep(LOOKS).await,
+                None => {
+                    let words = "Regen's network process is not there at the moment: try again";
+                    return Err(Status::unavailable(words));
+                }
+            }
+        }
     }
 }
 

@@ -6,15 +6,16 @@ use std::time::Duration;
 
 use regen_proto::control::v1::browser_server::Browser;
 use regen_proto::control::v1::{
-    AuditReply, AuditRequest, GotoTabRequest, HistoryRequest, InputReply, InputRequest, KillReply, KillRequest,
-    LogLine, LogsRequest, OpenTabRequest, QuitReply, QuitRequest, RoutesReply, RoutesRequest, ScreenshotReply,
-    SessionAction, SessionReply, SessionRequest, ShieldsReply, ShieldsRequest, StatusReply, StatusRequest,
-    Tab as TabInfo, TabReply, TabRequest, TextReply, VpnReply, VpnRequest, WaitTabRequest, kill_request,
+    AuditReply, AuditRequest, DnsQueryRequest, DnsReply, DnsRequest, GotoTabRequest, HistoryRequest, HttpsOnlyReply,
+    HttpsOnlyRequest, InputReply, InputRequest, KillReply, KillRequest, LogLine, LogsRequest, OpenTabRequest,
+    QuitReply, QuitRequest, RoutesReply, RoutesRequest, ScreenshotReply, SessionAction, SessionReply, SessionRequest,
+    ShieldsReply, ShieldsRequest, StatusReply, StatusRequest, Tab as TabInfo, TabReply, TabRequest, TextReply,
+    VpnReply, VpnRequest, WaitTabRequest, kill_request,
 };
 use regen_proto::kernel::v1::{AnswerSession, QueryKind};
 use regen_proto::net::v1::{
-    CheckRequest, NewIdentityReply, NewIdentityRequest, OwnRules, OwnRulesRequest, ShieldsLog, ShieldsLogRequest,
-    Verdict,
+    CheckRequest, DnsAnswer, ListsReply, ListsRequest, NewIdentityReply, NewIdentityRequest, OwnRules, OwnRulesRequest,
+    ShieldsLog, ShieldsLogRequest, Verdict,
 };
 use rustix::process::Signal;
 use tokio_stream::{Stream, StreamExt, wrappers::BroadcastStream};
@@ -147,6 +148,12 @@ impl Browser for Control {
         Ok(Response::new(TabReply { tab: Some(info) }))
     }
 
+    async fn allow_insecure(&self, request: Request<TabRequest>) -> Result<Response<TabReply>, Status> {
+        let tab = request.into_inner().tab;
+        let info = self.kernel.call(|answer| Command::AllowInsecure { tab, answer }).await.map_err(status)?;
+        Ok(Response::new(TabReply { tab: Some(info) }))
+    }
+
     async fn close_tab(&self, request: Request<TabRequest>) -> Result<Response<TabReply>, Status> {
         let tab = request.into_inner().tab;
         let info = self.kernel.call(|answer| Command::Close { tab, answer }).await.map_err(status)?;
@@ -214,6 +221,10 @@ impl Browser for Control {
         Ok(Response::new(self.own_rules(request.into_inner()).await?))
     }
 
+    async fn shields_lists(&self, request: Request<ListsRequest>) -> Result<Response<ListsReply>, Status> {
+        Ok(Response::new(self.own_lists(request.into_inner()).await?))
+    }
+
     async fn shields_test(&self, request: Request<CheckRequest>) -> Result<Response<Verdict>, Status> {
         Ok(Response::new(self.would_block(request.into_inner()).await?))
     }
@@ -224,6 +235,18 @@ impl Browser for Control {
 
     async fn tor_new_identity(&self, _: Request<NewIdentityRequest>) -> Result<Response<NewIdentityReply>, Status> {
         Ok(Response::new(self.new_identity().await?))
+    }
+
+    async fn https_only(&self, request: Request<HttpsOnlyRequest>) -> Result<Response<HttpsOnlyReply>, Status> {
+        Ok(Response::new(self.https_only_now(request.into_inner()).await?))
+    }
+
+    async fn dns(&self, request: Request<DnsRequest>) -> Result<Response<DnsReply>, Status> {
+        Ok(Response::new(self.dns_now(request.into_inner()).await?))
+    }
+
+    async fn dns_query(&self, request: Request<DnsQueryRequest>) -> Result<Response<DnsAnswer>, Status> {
+        Ok(Response::new(self.look_up(request.into_inner()).await?))
     }
 
     async fn vpn(&self, request: Request<VpnRequest>) -> Result<Response<VpnReply>, Status> {

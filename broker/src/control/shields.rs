@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use regen_proto::control::v1::{ShieldsReply, ShieldsRequest};
+use regen_proto::control::v1::{HttpsOnlyReply, HttpsOnlyRequest, ShieldsReply, ShieldsRequest};
 use regen_proto::net::v1::{
-    CheckRequest, OwnRules, OwnRulesRequest, ShieldsLog, ShieldsLogRequest, ShieldsStatusRequest, TestRequest, Verdict,
+    CheckRequest, ListsReply, ListsRequest, OwnRules, OwnRulesRequest, ShieldsLog, ShieldsLogRequest,
+    ShieldsStatusRequest, TestRequest, Verdict,
 };
 use regen_proto::site::{Site, SiteError};
 use tonic::Status;
@@ -12,10 +13,14 @@ use tonic::Status;
 use super::net::{DEFAULT, answered, answered_within};
 use super::service::{Control, status};
 use crate::kernel::Command;
+use crate::session::HttpsOnly;
 use crate::shields::{Level, ShieldsSettings};
 
 /// All lists are read anew within this time.
 const REBUILT: Duration = Duration::from_secs(60);
+
+/// And those that have an address fetched before that.
+const FETCHED: Duration = Duration::from_secs(600);
 
 impl Control {
     /// Changes the level where one is given; then how things are.
@@ -45,12 +50,35 @@ impl Control {
         Ok(ShieldsReply { level: level.to_string(), sites, engine })
     }
 
+    /// Changes where encryption is insisted on where a choice is given; then where it is.
+    pub(super) async fn https_only_now(&self, request: HttpsOnlyRequest) -> Result<HttpsOnlyReply, Status> {
+        let HttpsOnlyRequest { choice, site } = request;
+        let site = if site.is_empty() { None } else { Some(Site::of(&site).map_err(no_site)?) };
+        if !choice.is_empty() {
+            let on = match choice.as_str() {
+                "on" => Some(true),
+                "off" => Some(false),
+                DEFAULT => None,
+                word => return Err(Status::invalid_argument(format!("say on, off or {DEFAULT}, not “{word}”"))),
+            };
+            let choose = |answer| Command::ChooseHttpsOnly { site, on, answer };
+            self.kernel.call(choose).await.map_err(status)?;
+            self.flush().await?;
+        }
+        let HttpsOnly { on, sites } = self.kernel.call(|answer| Command::HttpsOnly { answer }).await.map_err(status)?;
+        Ok(HttpsOnlyReply { on, sites: sites.into_iter().collect() })
+    }
+
     pub(super) async fn blocked(&self, request: ShieldsLogRequest) -> Result<ShieldsLog, Status> {
         answered(self.net().await?.shields.log(request)).await
     }
 
     pub(super) async fn own_rules(&self, request: OwnRulesRequest) -> Result<OwnRules, Status> {
         answered_within(REBUILT, self.net().await?.shields.own(request)).await
+    }
+
+    pub(super) async fn own_lists(&self, request: ListsRequest) -> Result<ListsReply, Status> {
+        answered_within(FETCHED, self.net().await?.shields.lists(request)).await
     }
 
     pub(super) async fn would_block(&self, request: CheckRequest) -> Result<Verdict, Status> {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use regen_proto::control::v1::{StatusReply, Tab as TabInfo};
+use regen_proto::dns::DnsSettings;
 use regen_proto::kernel::v1::{AnswerSession, Query, QueryKind, Reply, host_command};
 use regen_proto::net::v1::TorStatus;
 use regen_proto::page::v1::{ToPage, to_page};
@@ -17,7 +18,7 @@ use super::net::NetAdmin;
 use super::{Input, Kernel, KernelHandle};
 use crate::audit::Head;
 use crate::routes::{RouteSettings, Scope};
-use crate::session::{Event, PageLoad, TabId, address};
+use crate::session::{Event, HttpsOnly, PageLoad, TabId, address};
 use crate::shields::{Level, ShieldsSettings, TooManySites};
 use crate::store::{Saved, Settings, Store};
 use crate::vpn::{VpnChange, VpnError, VpnSettings};
@@ -80,6 +81,11 @@ pub enum Command {
     ChooseShields { site: Option<Site>, level: Option<Level>, answer: Answer<Result<(), TooManySites>> },
     Routes { answer: Answer<(RouteSettings, TorStatus)> },
     ChooseRoute { scope: Scope, route: Option<Route>, answer: Answer<()> },
+    AllowInsecure { tab: TabId, answer: Answer<TabInfo> },
+    HttpsOnly { answer: Answer<HttpsOnly> },
+    ChooseHttpsOnly { site: Option<Site>, on: Option<bool>, answer: Answer<()> },
+    Dns { answer: Answer<DnsSettings> },
+    ChooseDns { settings: DnsSettings, answer: Answer<()> },
     Vpn { answer: Answer<VpnSettings> },
     ChangeVpn { change: VpnChange, answer: Answer<Result<(), VpnError>> },
     Quit { answer: Answer<()> },
@@ -192,6 +198,20 @@ impl Kernel {
             Command::Routes { answer } => reply(answer, Ok((self.choices.routes.clone(), self.tor.clone()))),
             Command::ChooseRoute { scope, route, answer } => {
                 self.choose_route(scope, route);
+                reply(answer, Ok(()));
+            }
+            Command::AllowInsecure { tab, answer } => {
+                self.apply(Event::AllowInsecure(tab));
+                reply(answer, self.find_tab(tab));
+            }
+            Command::HttpsOnly { answer } => reply(answer, Ok(self.choices.https_only.clone())),
+            Command::ChooseHttpsOnly { site, on, answer } => {
+                self.choose_https_only(site.as_ref(), on);
+                reply(answer, Ok(()));
+            }
+            Command::Dns { answer } => reply(answer, Ok(self.choices.dns.clone())),
+            Command::ChooseDns { settings, answer } => {
+                self.choose_dns(settings);
                 reply(answer, Ok(()));
             }
             Command::Vpn { answer } => reply(answer, Ok(self.choices.vpn.clone())),

@@ -60,10 +60,8 @@ impl Kernel {
             Self::make_bucket(&folder, role)?;
             slot = folder.to_string_lossy().into_owned();
         }
-        let ca_bundle = match (&self.options.ca_bundle, role) {
-            (Some(bundle), Role::TabHost) => bundle.to_string_lossy().into_owned(),
-            _ => String::new(),
-        };
+        // It is mounted where the role's policy has a place for it.
+        let ca_bundle = self.options.ca_bundle.as_ref().map(|bundle| bundle.to_string_lossy().into_owned());
         let (ours, theirs) = kernel_channel::pair()?;
         let (log_read, log_write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
         let chosen = if role == Role::TabHost { self.make_chosen(id)? } else { String::new() };
@@ -72,7 +70,7 @@ impl Kernel {
             role: role_name(role).to_owned(),
             bucket: slot,
             chosen,
-            ca_bundle,
+            ca_bundle: ca_bundle.unwrap_or_default(),
             jitless: self.options.jitless,
             watched: self.is_watched(role_name(role)),
             guest: None,

@@ -102,6 +102,8 @@ pub struct Options {
     pub jitless: bool,
     /// Hosts of sites whose pages reach private addresses, wherever they come from.
     pub reach_private: Vec<String>,
+    /// DNSKEY records whose signatures count; empty: the root's own.
+    pub dns_anchors: String,
     /// The user's changes of Tor's configuration, TOML.
     pub tor_config: String,
     /// Nothing is refused of this role's processes, and everything is written down.
@@ -242,7 +244,7 @@ impl Kernel {
             ticked: Instant::now(),
             overslept: Duration::ZERO,
             ceilings_kb,
-            session: Session::default(),
+            session: Session { https_only: setup.choices.https_only.clone(), ..Session::default() },
             gestures: HashMap::new(),
             seen: HashMap::new(),
             unsaved: HashSet::new(),

@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use regen_proto::convert::ForChild;
+use regen_proto::dns::DnsSettings;
 use regen_proto::grpc;
-use regen_proto::kernel::v1::{Configure, Grant, Service};
+use regen_proto::kernel::v1::{self as wire, Configure, Grant, Role, Service};
+use regen_proto::net::v1::dns_admin_client::DnsAdminClient;
 use regen_proto::net::v1::shields_admin_client::ShieldsAdminClient;
 use regen_proto::net::v1::tor_admin_client::TorAdminClient;
 use regen_proto::net::v1::vpn_admin_client::VpnAdminClient;
@@ -34,19 +36,40 @@ pub struct NetAdmin {
     pub shields: ShieldsAdminClient<Channel>,
     /// About Tor.
     pub tor: TorAdminClient<Channel>,
+    /// About names.
+    pub dns: DnsAdminClient<Channel>,
     /// About VPN profiles.
     pub vpn: VpnAdminClient<Channel>,
 }
 
 impl Kernel {
-    /// What a net-daemon is told before anything else.
+    /// What a net-daemon is told before anything else, and again when it changes.
     pub(super) fn for_net(&self) -> Configure {
         Configure {
             shields: Some(self.choices.shields.to_wire()),
             tor_config: self.options.tor_config.clone(),
             reach_private: self.options.reach_private.clone(),
+            dns: Some(wire::Dns { servers: self.choices.dns.servers.to_string(), dnssec: self.choices.dns.dnssec }),
+            route: self.choices.routes.everywhere.to_string(),
+            dns_anchors: self.options.dns_anchors.clone(),
             ..Configure::default()
         }
+    }
+
+    /// Something that a net-daemon is told has changed.
+    pub(super) fn tell_net(&mut self) {
+        if let Some(net) = self.ready_child_of_role(Role::NetDaemon) {
+            self.send(net, ForChild::Configure(self.for_net()), Vec::new());
+        }
+    }
+
+    /// The user wants other name servers asked.
+    pub(super) fn choose_dns(&mut self, settings: DnsSettings) {
+        let (servers, dnssec) = (settings.servers.to_string(), settings.dnssec);
+        self.audit.record("dns", serde_json::json!({ "servers": servers, "dnssec": dnssec }));
+        self.choices.dns = settings;
+        self.store.put_dns(self.choices.dns.clone());
+        self.tell_net();
     }
 
     /// A net-daemon is there: whoever asks is answered by it.
@@ -67,15 +90,16 @@ impl Kernel {
         self.send(net, ForChild::Grant(grant), vec![Attachment::Fd(theirs)]);
         let shields = ShieldsAdminClient::new(channel.clone()).max_decoding_message_size(LARGEST);
         let tor = TorAdminClient::new(channel.clone());
+        let dns = DnsAdminClient::new(channel.clone());
         let vpn = VpnAdminClient::new(channel);
         self.tor = TorStatus::default();
         tokio::spawn(watch_tor(net, tor.clone(), self.inbox.clone()));
         let (tell_vpn, told) = watch::channel(self.choices.vpn.to_wire());
         self.tell_vpn = Some(tell_vpn);
         tokio::spawn(tell_vpn_profiles(vpn.clone(), told));
-        self.net_admin = Some(NetAdmin { shields, tor, vpn });
+        self.net_admin = Some(NetAdmin { shields, tor, dns, vpn });
         // What was chosen since it said Hello.
-        self.tell_shields(net);
+        self.send(net, ForChild::Configure(self.for_net()), Vec::new());
     }
 
     /// The user wants another profile, or another state of one.

@@ -49,6 +49,7 @@ impl Kernel {
         self.audit.record("route", serde_json::json!({ "scope": scope.to_string(), "route": words }));
         self.choices.routes.choose(scope, route);
         self.store.put_routes(self.choices.routes.clone());
+        self.tell_net();
         // Those that are about to end, too.
         let hosts: Vec<ChildId> = self.children.keys().copied().collect();
         for host in hosts {

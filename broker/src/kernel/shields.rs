@@ -1,28 +1,27 @@
-//! Shields: what the user has chosen goes to the net-daemon.
+//! Shields, and encryption: what the user has chosen.
 
-use regen_proto::convert::ForChild;
-use regen_proto::kernel::v1::{Configure, Role};
 use regen_proto::site::Site;
 
 use super::Kernel;
-use super::child::ChildId;
+use crate::session::Event;
 use crate::shields::{Level, TooManySites};
 
 impl Kernel {
-    pub(super) fn tell_shields(&mut self, net: ChildId) {
-        let configure = Configure { shields: Some(self.choices.shields.to_wire()), ..Configure::default() };
-        self.send(net, ForChild::Configure(configure), Vec::new());
-    }
-
     /// The user wants more or less of them.
     pub(super) fn choose_shields(&mut self, site: Option<&Site>, level: Option<Level>) -> Result<(), TooManySites> {
         self.choices.shields.choose(site, level)?;
         self.store.put_shields(self.choices.shields.clone());
         let (site, level) = (site.map(Site::as_str), level.map(|level| level.to_string()));
         self.audit.record("shields", serde_json::json!({ "site": site, "level": level }));
-        if let Some(net) = self.ready_child_of_role(Role::NetDaemon) {
-            self.tell_shields(net);
-        }
+        self.tell_net();
         Ok(())
+    }
+
+    /// The user insists on encryption, or no longer.
+    pub(super) fn choose_https_only(&mut self, site: Option<&Site>, on: Option<bool>) {
+        self.choices.https_only.choose(site, on);
+        self.store.put_https_only(self.choices.https_only.clone());
+        self.audit.record("https_only", serde_json::json!({ "site": site.map(Site::as_str), "on": on }));
+        self.apply(Event::HttpsOnly(self.choices.https_only.clone()));
     }
 }

@@ -72,6 +72,7 @@ impl Kernel {
             Phase::Ready => TabState::Ready,
             Phase::Failed(_) | Phase::Refused(_) => TabState::Failed,
             Phase::Recovering => TabState::Recovering,
+            Phase::Insecure(_) => TabState::Insecure,
             Phase::Sad(_) => TabState::Sad,
         };
         WireTab {
@@ -161,6 +162,7 @@ impl Kernel {
             }
             Body::Stop(tab) => self.apply(Event::Stop(tab)),
             Body::StopScript(tab) => self.apply(Event::StopScript(tab)),
+            Body::AllowInsecure(tab) => self.apply(Event::AllowInsecure(tab)),
             Body::Zoom(zoom) => self.apply(Event::Zoom { tab: zoom.tab, zoom: zoom.zoom }),
             Body::Find(find) => {
                 if let Some(what) = find.find {

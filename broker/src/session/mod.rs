@@ -8,10 +8,12 @@ mod history;
 mod page;
 mod reduce;
 mod saved;
+mod secure;
 mod state;
 #[cfg(test)]
 mod tests;
 
 pub use reduce::reduce;
 pub use saved::{SavedSegment, SavedSnapshot, SavedTab};
+pub use secure::HttpsOnly;
 pub use state::{Effect, Event, HostKey, HostPhase, PageLoad, Phase, Segment, Session, Tab, TabId};

@@ -7,6 +7,7 @@ use regen_proto::site::Site;
 
 use super::reduce::{navigate, open, refuse, remove, set_phase};
 use super::saved::SavedSnapshot;
+use super::secure;
 use super::state::{Effect, HostKey, PageLoad, Phase, Segment, Session, TabId};
 
 pub(super) fn event(session: &mut Session, host: &HostKey, id: TabId, event: Body, out: &mut Vec<Effect>) {
@@ -33,6 +34,7 @@ pub(super) fn event(session: &mut Session, host: &HostKey, id: TabId, event: Bod
             }
             out.push(Effect::TabChanged(id));
         }
+        Body::LoadFailed(failed) if tab.upgraded.is_some() => secure::failed(session, id, &failed.reason, out),
         Body::LoadFailed(failed) => {
             tab.progress = 1.0;
             tab.pending = None;
@@ -85,6 +87,7 @@ fn commit(session: &mut Session, host: &HostKey, id: TabId, committed: Navigatio
         return;
     }
     tab.pending = None;
+    tab.upgraded = None;
     tab.closing = false;
     if !committed.same_document {
         tab.tls = committed.tls();
@@ -176,7 +179,9 @@ fn new_tab(session: &mut Session, host: &HostKey, id: TabId, wanted: NewTab, out
 
 /// A popup that keeps its opener runs in the opener's host.
 fn popup_opened(session: &mut Session, host: &HostKey, opener: TabId, popup: &PopupOpened, out: &mut Vec<Effect>) {
-    if !popup.user_gesture {
+    // It would be shown in its opener's process: there is no other address to ask for.
+    let is_forbidden = Site::of(&popup.url).is_ok_and(|site| session.forbids(&site));
+    if !popup.user_gesture || is_forbidden {
         answer_popup(host, opener, popup.token, true, out);
         return;
     }

@@ -7,6 +7,7 @@ use regen_proto::site::Site;
 use super::history;
 use super::page;
 use super::saved::SavedTab;
+use super::secure;
 use super::state::{Effect, Event, HostKey, HostPhase, PageLoad, Phase, Segment, Session, Tab, TabId};
 
 /// How many closed tabs can be reopened.
@@ -57,6 +58,8 @@ pub fn reduce(session: &mut Session, event: Event) -> Vec<Effect> {
         Event::Pin { tab, pinned } => pin(session, tab, pinned, out),
         Event::Restore(saved) => restore(session, saved, out),
         Event::StopScript(tab) => stop_script(session, tab, out),
+        Event::AllowInsecure(tab) => secure::agree(session, tab, out),
+        Event::HttpsOnly(https_only) => session.https_only = https_only,
         Event::Sleep(host) => sleep(session, &host, out),
         Event::HostUp(host) => host_up(session, &host, out),
         Event::HostDied { host, reason, given_up } => host_died(session, &host, &reason, given_up, out),
@@ -85,6 +88,7 @@ pub(super) fn open(
         view: false,
         opener_host: None,
         pending: None,
+        upgraded: None,
         progress: 0.0,
         tls: TlsState::Unspecified,
         zoom: 1.0,
@@ -260,8 +264,8 @@ pub(super) fn send_if_open(session: &Session, id: TabId, command: Command, out: 
 
 /// Takes a tab to a URL, in whichever process that URL belongs.
 pub(super) fn navigate(session: &mut Session, id: TabId, load: PageLoad, out: &mut Vec<Effect>) {
+    let Some(load) = secure::look(session, id, load.0, out) else { return };
     let Some(tab) = session.tabs.get_mut(&id) else { return };
-    let load = load.0;
     let url = load.url.clone();
     let site = match Site::of(&url) {
         Ok(site) => Some(site),
@@ -325,12 +329,18 @@ fn reload(session: &mut Session, id: TabId, bypass_cache: bool, out: &mut Vec<Ef
             ensure_view(session, id, out);
             out.push(Effect::TabChanged(id));
         }
-        Phase::Refused(_) => {
+        Phase::Refused(_) | Phase::Insecure(_) => {
             let url = tab.segment().url.clone();
             navigate(session, id, PageLoad::by_user(url), out);
         }
         Phase::Blank | Phase::Loading | Phase::Ready | Phase::Failed(_) | Phase::Recovering => {
-            send_if_open(session, id, Command::Reload(Reload { bypass_cache }), out);
+            let (url, site) = (tab.segment().url.clone(), tab.segment().site.clone());
+            if tab.opener_host.is_none() && site.is_some_and(|site| session.forbids(&site)) {
+                // Encryption is insisted on since it was opened.
+                navigate(session, id, PageLoad::by_user(url), out);
+            } else {
+                send_if_open(session, id, Command::Reload(Reload { bypass_cache }), out);
+            }
         }
     }
 }
@@ -339,6 +349,12 @@ fn reload(session: &mut Session, id: TabId, bypass_cache: bool, out: &mut Vec<Ef
 pub(super) fn ensure_view(session: &mut Session, id: TabId, out: &mut Vec<Effect>) {
     let Some(tab) = session.tabs.get(&id) else { return };
     let Some(host) = tab.host() else { return };
+    if session.forbids(&host.site) {
+        // From before encryption was insisted on.
+        let url = tab.segment().url.clone();
+        navigate(session, id, PageLoad::by_user(url), out);
+        return;
+    }
     match session.hosts.get(&host) {
         Some(HostPhase::Up) => open_view(session, id, out),
         Some(HostPhase::Starting) => {}
@@ -372,7 +388,9 @@ fn host_up(session: &mut Session, host: &HostKey, out: &mut Vec<Effect>) {
     let waiting: Vec<TabId> = session
         .tabs
         .values()
-        .filter(|tab| tab.host().as_ref() == Some(host) && !matches!(tab.phase, Phase::Lazy | Phase::Sad(_)))
+        .filter(|tab| {
+            tab.host().as_ref() == Some(host) && !matches!(tab.phase, Phase::Lazy | Phase::Sad(_) | Phase::Insecure(_))
+        })
         .map(|tab| tab.id)
         .collect();
     for id in waiting {
@@ -411,7 +429,7 @@ fn host_died(session: &mut Session, host: &HostKey, reason: &str, given_up: bool
         tab.audible = false;
         tab.unresponsive = false;
         // A page whose script was stopped would only run it again: it waits, like one that crashes too often.
-        if matches!(tab.phase, Phase::Lazy | Phase::Sad(_)) {
+        if matches!(tab.phase, Phase::Lazy | Phase::Sad(_) | Phase::Insecure(_)) {
             continue;
         }
         // A form that was on its way may have arrived: only the user may send it once more.

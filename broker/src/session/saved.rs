@@ -139,6 +139,7 @@ impl SavedTab {
             view: false,
             opener_host: None,
             pending: None,
+            upgraded: None,
             progress: 0.0,
             tls: TlsState::Unspecified,
             zoom: self.zoom,

@@ -1,11 +1,12 @@
 //! What the session is made of, what can happen to it, and what it asks for.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use regen_proto::kernel::v1::{Favicon, Load, TlsState, host_command, page_event};
 use regen_proto::site::Site;
 
 use super::saved::{SavedSnapshot, SavedTab};
+use super::secure::HttpsOnly;
 
 /// A tab's name, for its whole life and across restarts.
 pub type TabId = u64;
@@ -45,6 +46,8 @@ pub enum Phase {
     Failed(String),
     /// Regen refuses this address; the window says why.
     Refused(String),
+    /// It would come without encryption, which its user has not agreed to; the window asks.
+    Insecure(String),
     /// Its host died; it is coming back.
     Recovering,
     /// Its host died too often; it waits for Reload.
@@ -62,6 +65,7 @@ impl Phase {
             Self::Ready => "ready",
             Self::Failed(_) => "failed",
             Self::Refused(_) => "refused",
+            Self::Insecure(_) => "insecure",
             Self::Recovering => "recovering",
             Self::Sad(_) => "sad",
         }
@@ -71,7 +75,7 @@ impl Phase {
     #[must_use]
     pub fn reason(&self) -> &str {
         match self {
-            Self::Failed(reason) | Self::Refused(reason) | Self::Sad(reason) => reason,
+            Self::Failed(reason) | Self::Refused(reason) | Self::Insecure(reason) | Self::Sad(reason) => reason,
             Self::Blank | Self::Lazy | Self::Loading | Self::Ready | Self::Recovering => "",
         }
     }
@@ -121,6 +125,8 @@ pub struct Tab {
     pub opener_host: Option<HostKey>,
     /// What to load as soon as there is a view; kept until the load commits.
     pub pending: Option<Load>,
+    /// The address without encryption that this load was wanted for.
+    pub upgraded: Option<String>,
     /// 0 to 1.
     pub progress: f64,
     /// As the host says; it may lie.
@@ -158,6 +164,10 @@ pub struct Session {
     pub closed: Vec<SavedTab>,
     /// The hosts that were asked for.
     pub hosts: HashMap<HostKey, HostPhase>,
+    /// Where encryption is insisted on.
+    pub https_only: HttpsOnly,
+    /// Hosts of sites that their user has agreed to see without encryption, in this run.
+    pub agreed: HashSet<String>,
 }
 
 /// A wish to load something, before its site is known.
@@ -209,6 +219,10 @@ pub enum Event {
     Stop(TabId),
     /// The user does not want to wait for its script.
     StopScript(TabId),
+    /// The user agrees to see what this tab says is not encrypted.
+    AllowInsecure(TabId),
+    /// Where encryption is insisted on from now on.
+    HttpsOnly(HttpsOnly),
     Zoom {
         tab: TabId,
         zoom: f64,

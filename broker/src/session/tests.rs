@@ -373,3 +373,65 @@ fn a_stopped_script_ends_its_page_and_the_others_of_the_site_come_back() {
     let opened = |tab: u64| effects.iter().any(|effect| matches!(effect, Effect::Send { tab: of, .. } if *of == tab));
     assert!(opened(other) && !opened(looping));
 }
+
+#[test]
+fn without_encryption_a_page_is_opened_only_when_its_user_agrees() {
+    const PLAIN: &str = "http://plain.test/a";
+    const SECURE: &str = "https://plain.test/a";
+    let mut session = Session::default();
+    let insists = HttpsOnly { on: true, ..HttpsOnly::default() };
+    reduce(&mut session, Event::HttpsOnly(insists));
+    let (tab, effects) = open(&mut session, PLAIN);
+    assert!(effects.contains(&Effect::StartHost(key(SECURE))), "it is asked for over https: {effects:?}");
+    reduce(&mut session, Event::HostUp(key(SECURE)));
+    let failed = || Body::LoadFailed(LoadFailed { url: SECURE.into(), reason: "refused".into() });
+    let effects = page(&mut session, SECURE, tab, failed());
+    assert!(matches!(&session.tabs[&tab].phase, Phase::Insecure(why) if why.contains("refused")));
+    assert!(effects.contains(&Effect::StopHost(key(SECURE))));
+    assert_eq!(session.tabs[&tab].segment().url, PLAIN);
+    assert_eq!(session.tabs[&tab].segments.len(), 1, "what never was there is no step back");
+    // Nothing opens it by itself: not a reload, not being looked at, not a restart.
+    reduce(&mut session, Event::Reload { tab, bypass_cache: false });
+    assert_eq!(session.tabs[&tab].segment().url, SECURE);
+    reduce(&mut session, Event::HostUp(key(SECURE)));
+    page(&mut session, SECURE, tab, failed());
+    let saved = SavedTab::from(&session.tabs[&tab]);
+    let mut next = Session { https_only: session.https_only.clone(), ..Session::default() };
+    let effects = reduce(&mut next, Event::Restore(vec![saved]));
+    assert!(effects.contains(&Effect::StartHost(key(SECURE))) && !effects.contains(&Effect::StartHost(key(PLAIN))));
+    let effects = reduce(&mut session, Event::AllowInsecure(tab));
+    assert!(effects.contains(&Effect::StartHost(key(PLAIN))), "{effects:?}");
+    // From then on, for all of its site.
+    let (_, effects) = open(&mut session, "http://www.plain.test/b");
+    assert!(!effects.iter().any(|effect| *effect == Effect::StartHost(key(SECURE))));
+    // A page that came encrypted ends the wish; a later failure is just one.
+    let (other, _) = open(&mut session, "http://fine.test/");
+    reduce(&mut session, Event::HostUp(key("https://fine.test/")));
+    page(&mut session, "https://fine.test/", other, committed("https://fine.test/"));
+    let broken = LoadFailed { url: "https://fine.test/x".into(), reason: "gone".into() };
+    page(&mut session, "https://fine.test/", other, Body::LoadFailed(broken));
+    assert!(matches!(session.tabs[&other].phase, Phase::Failed(_)));
+}
+
+#[test]
+fn a_server_that_sends_its_visitors_back_without_encryption_is_not_followed() {
+    let mut session = Session::default();
+    reduce(&mut session, Event::HttpsOnly(HttpsOnly { on: true, ..HttpsOnly::default() }));
+    let (tab, _) = open(&mut session, "http://plain.test/");
+    reduce(&mut session, Event::HostUp(key("https://plain.test/")));
+    let back = Load { url: "http://plain.test/".into(), continues: true, ..Load::default() };
+    page(&mut session, "https://plain.test/", tab, Body::Handover(back));
+    assert!(matches!(&session.tabs[&tab].phase, Phase::Insecure(why) if why.contains("does not want")));
+    // Nor does a form leave a page that way.
+    let start = loaded(&mut session, "https://a.test/");
+    let form = Load {
+        url: "http://plain.test/".into(),
+        method: "POST".into(),
+        body: b"x".to_vec().into(),
+        initiator: "https://a.test".into(),
+        user_gesture: true,
+        ..Load::default()
+    };
+    page(&mut session, "https://a.test/", start, Body::Handover(form));
+    assert!(matches!(&session.tabs[&start].phase, Phase::Insecure(why) if why.contains("Nothing was sent")));
+}

@@ -22,11 +22,12 @@ pub use saved::{Cookies, Saved, SavedOrder, Settings};
 use saved::{epoch_of, group_of, read_session};
 use secrets::{Sealed, Vault};
 
+use regen_proto::dns::{DnsSettings, Servers};
 use regen_proto::route::Route;
 
 use crate::audit::Head;
 use crate::routes::RouteSettings;
-use crate::session::SavedTab;
+use crate::session::{HttpsOnly, SavedTab};
 use crate::shields::ShieldsSettings;
 use crate::vpn::VpnSettings;
 
@@ -43,10 +44,14 @@ const SETTINGS: &str = "settings";
 const SHIELDS: &str = "shields";
 const ROUTES: &str = "routes";
 const VPN: &str = "vpn";
+const DNS: &str = "dns";
+const HTTPS_ONLY: &str = "https-only";
 /// Where the first version had what belongs to no session.
 const COMMON_V1: &str = "__sled__default";
 /// What is said of routes that let nothing out, where a store was damaged.
 const BLOCKED: &str = " Nothing leaves this machine: `regen route set direct`, or another route, changes that.";
+/// And of name servers.
+const UNASKED: &str = " No name server is asked: `regen dns set system`, or other servers, changes that.";
 /// How long the store's thread sleeps when there is nothing to save.
 const IDLE: Duration = Duration::from_secs(3600);
 /// How often a store that failed is tried again.
@@ -81,6 +86,8 @@ enum Job {
     Shields(ShieldsSettings),
     Routes(RouteSettings),
     Vpn(VpnSettings),
+    Dns(DnsSettings),
+    HttpsOnly(HttpsOnly),
     Flush { clean: bool, done: Sender<()> },
 }
 
@@ -102,6 +109,10 @@ pub struct Choices {
     pub routes: RouteSettings,
     /// Of VPN profiles.
     pub vpn: VpnSettings,
+    /// Of name servers.
+    pub dns: DnsSettings,
+    /// Of encryption.
+    pub https_only: HttpsOnly,
 }
 
 /// What opening gave.
@@ -140,9 +151,10 @@ pub fn open(profile: &Path, vault: Vault) -> Result<Opened, StoreError> {
             let lost = damage.lost.join("; ");
             let fresh = retried(profile, &vault)?;
             let warning = format!(
-                "A part of what was saved could not be read ({lost}). All of it is kept in {} as it was.{}",
+                "A part of what was saved could not be read ({lost}). All of it is kept in {} as it was.{}{}",
                 aside.display(),
-                if choices.routes.everywhere == Route::block() { BLOCKED } else { "" }
+                if choices.routes.everywhere == Route::block() { BLOCKED } else { "" },
+                if choices.dns.servers == Servers::block() { UNASKED } else { "" }
             );
             (Contents { previous, choices, ..fresh }, Some(warning))
         }
@@ -207,12 +219,23 @@ fn try_open(profile: &Path, vault: &Vault) -> Result<Contents, StoreError> {
         // Which way connections were to take is not known: none, until the user says it again.
         let nothing = || RouteSettings { everywhere: Route::block(), ..RouteSettings::default() };
         let unknown = (damage.lost.len() > lost_before).then(nothing);
+        let lost_before = damage.lost.len();
+        let https_only = common.get::<HttpsOnly>(HTTPS_ONLY, &mut damage);
+        let insists = || HttpsOnly { on: true, ..HttpsOnly::default() };
+        let unknown_https = (damage.lost.len() > lost_before).then(insists);
+        let lost_before = damage.lost.len();
+        let dns = common.get::<DnsSettings>(DNS, &mut damage);
+        // Who was to be asked is not known: nobody, until the user says it again.
+        let nobody = || DnsSettings { servers: Servers::block(), ..DnsSettings::default() };
+        let unasked = (damage.lost.len() > lost_before).then(nobody);
         let vpn = common.get::<Sealed>(VPN, &mut damage);
         let head = head_in(&copies)?;
         let choices = Choices {
             settings: known(&mut copies, settings).unwrap_or_default(),
             shields: known(&mut copies, shields).unwrap_or_default(),
             routes: known(&mut copies, routes).or(unknown).unwrap_or_default(),
+            https_only: known(&mut copies, https_only).or(unknown_https).unwrap_or_default(),
+            dns: known(&mut copies, dns).or(unasked).unwrap_or_default(),
             vpn: known(&mut copies, vpn).map(|sealed| opened_vpn(vault, &sealed)).unwrap_or_default(),
         };
         known(&mut copies, head);
@@ -383,6 +406,12 @@ impl Store {
         if choices.routes != RouteSettings::default() {
             self.put_routes(choices.routes.clone());
         }
+        if choices.https_only != HttpsOnly::default() {
+            self.put_https_only(choices.https_only.clone());
+        }
+        if choices.dns != DnsSettings::default() {
+            self.put_dns(choices.dns.clone());
+        }
         if choices.vpn != VpnSettings::default() {
             self.put_vpn(choices.vpn.clone());
         }
@@ -401,6 +430,16 @@ impl Store {
     /// Which ways the user wants connections to take.
     pub fn put_routes(&self, settings: RouteSettings) {
         self.send(Job::Routes(settings));
+    }
+
+    /// Where the user insists on encryption.
+    pub fn put_https_only(&self, settings: HttpsOnly) {
+        self.send(Job::HttpsOnly(settings));
+    }
+
+    /// Which name servers the user wants asked.
+    pub fn put_dns(&self, settings: DnsSettings) {
+        self.send(Job::Dns(settings));
     }
 
     /// The user's VPN profiles.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use regen_proto::dns::DnsSettings;
 use serde::{Deserialize, Serialize};
 
 use super::codec::{Readable, Record};
@@ -10,7 +11,7 @@ use super::secrets::{Sealed, Vault};
 use super::{STALE, StoreError, now};
 use crate::audit::Head;
 use crate::routes::RouteSettings;
-use crate::session::SavedTab;
+use crate::session::{HttpsOnly, SavedTab};
 use crate::shields::ShieldsSettings;
 
 pub(super) const ORDER: &str = "order";
@@ -94,6 +95,12 @@ impl Readable for ShieldsSettings {
     type V1 = Self;
 }
 impl Readable for RouteSettings {
+    type V1 = Self;
+}
+impl Readable for HttpsOnly {
+    type V1 = Self;
+}
+impl Readable for DnsSettings {
     type V1 = Self;
 }
 impl Readable for Sealed {

@@ -123,6 +123,30 @@ fn a_sled_that_cannot_be_opened_is_moved_aside_and_its_session_comes_back() {
     assert_eq!(again.previous[0].tabs.len(), 3);
 }
 
+/// They may have been chosen so that this machine's own are not asked.
+#[test]
+fn name_servers_that_cannot_be_read_leave_nobody_to_ask() {
+    let profile = tempfile::tempdir().unwrap();
+    let first = opened(profile.path());
+    assert_eq!(first.choices.dns, DnsSettings::default(), "the control: servers that were never chosen");
+    let chosen = DnsSettings { servers: "tls://9.9.9.9".parse().unwrap(), dnssec: false };
+    first.store.put_dns(chosen.clone());
+    first.store.flush(false).unwrap();
+    drop(first);
+    assert_eq!(opened(profile.path()).choices.dns, chosen);
+    let database = database(profile.path());
+    database.open_tree(COMMON).unwrap().insert(DNS, b"nonsense").unwrap();
+    database.flush().unwrap();
+    drop(database);
+    std::fs::write(copies::files(profile.path()).join(COMMON).join(DNS), b"").unwrap();
+    for what in ["found", "remembered"] {
+        let again = opened(profile.path());
+        assert_eq!(again.choices.dns.servers.to_string(), "block", "{what}");
+        assert_eq!(again.warning.is_some_and(|text| text.contains("No name server is asked")), what == "found");
+        again.store.flush(false).unwrap();
+    }
+}
+
 /// They may have kept connections from going out directly.
 #[test]
 fn routes_that_cannot_be_read_let_nothing_out() {
@@ -189,6 +213,14 @@ fn records_of_every_version_are_read() {
     routes.choose(Scope::Workspace("work".to_owned()), Some("direct".parse().unwrap()));
     routes.choose(Scope::Site(Site::of("https://example.org/").unwrap()), Some("block".parse().unwrap()));
     // And of this one: whoever changes a shape without a new version is told here.
+    let mut by_proxies = RouteSettings::default();
+    let proxies =
+        "vpn:home → https://a.test:8443#sha256/AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8= → socks5://[::1]:9050";
+    by_proxies.choose(Scope::Everywhere, Some(proxies.parse().unwrap()));
+    let servers = "udp://10.0.0.1:5353, tls://9.9.9.9#dns.quad9.net, https://dns.quad9.net/dns-query".parse().unwrap();
+    let dns = DnsSettings { servers, dnssec: true };
+    let mut https_only = HttpsOnly { on: true, ..HttpsOnly::default() };
+    https_only.choose(Some(&Site::of("http://plain.test/").unwrap()), Some(false));
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/store/golden");
     let now = [
         ("v2-tab", codec::encode(3, &golden)),
@@ -198,6 +230,9 @@ fn records_of_every_version_are_read() {
         ("v2-settings", codec::encode(7, &Settings { restore: true })),
         ("v2-shields", codec::encode(8, &shields)),
         ("v2-routes", codec::encode(9, &routes)),
+        ("v2-routes-with-proxies", codec::encode(10, &by_proxies)),
+        ("v2-dns", codec::encode(11, &dns)),
+        ("v2-https-only", codec::encode(12, &https_only)),
     ];
     for (name, bytes) in now {
         let path = format!("{folder}/{name}.record");

@@ -10,8 +10,8 @@ use super::copies::{COMMON, Copies, Damage};
 use super::saved::{META, Meta, ORDER, group_of, key_of_cookies, key_of_tab};
 use super::secrets::Vault;
 use super::{
-    AUDIT_HEAD, IDLE, Job, RETRY, ROOM, ROUTES, SETTINGS, SHIELDS, StoreError, VPN, contained, now, set_aside,
-    sled_path, try_open,
+    AUDIT_HEAD, DNS, HTTPS_ONLY, IDLE, Job, RETRY, ROOM, ROUTES, SETTINGS, SHIELDS, StoreError, VPN, contained, now,
+    set_aside, sled_path, try_open,
 };
 
 /// What the store's thread works with.
@@ -111,6 +111,8 @@ impl Worker {
             Job::Settings(settings) => copies.put(COMMON, SETTINGS, &settings),
             Job::Shields(settings) => copies.put(COMMON, SHIELDS, &settings),
             Job::Routes(settings) => copies.put(COMMON, ROUTES, &settings),
+            Job::HttpsOnly(settings) => copies.put(COMMON, HTTPS_ONLY, &settings),
+            Job::Dns(settings) => copies.put(COMMON, DNS, &settings),
             Job::Vpn(settings) => copies.put(COMMON, VPN, &self.vault.seal(VPN, &settings)),
             Job::Flush { clean, done } => {
                 if clean && copies.find(&group)?.keys().next().is_some() {

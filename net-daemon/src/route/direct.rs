@@ -1,4 +1,4 @@
-//! The direct route: the system's resolver, then TCP to each address in turn.
+//! The direct route: a name server's answer, then TCP to each address in turn.
 
 use std::io;
 use std::net::SocketAddr;
@@ -8,13 +8,14 @@ use regen_proto::net::v1::FailureKind;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::{RouteError, Spaces, WayError};
+use super::{Inside, RouteError, WayError};
+use crate::names::Dns;
 
-const RESOLVE: Duration = Duration::from_secs(20);
 const CONNECT: Duration = Duration::from_secs(30);
 
-pub(super) async fn connect(host: &str, port: u16, site: &str, spaces: &Spaces) -> Result<TcpStream, WayError> {
-    over_tcp(host, port, site, spaces).await.map_err(|error| match error.kind {
+/// On behalf of a page.
+pub(super) async fn connect(host: &str, port: u16, inside: &Inside<'_>, dns: &Dns) -> Result<TcpStream, WayError> {
+    over_tcp(host, port, inside, dns).await.map_err(|error| match error.kind {
         // Somebody was there.
         FailureKind::Refused | FailureKind::Policy | FailureKind::Other => WayError::Target(error),
         FailureKind::Name
@@ -25,8 +26,22 @@ pub(super) async fn connect(host: &str, port: u16, site: &str, spaces: &Spaces) 
     })
 }
 
-async fn over_tcp(host: &str, port: u16, site: &str, spaces: &Spaces) -> Result<TcpStream, RouteError> {
-    let addresses = spaces.reachable(site, host, resolve(host, port).await?)?;
+async fn over_tcp(host: &str, port: u16, inside: &Inside<'_>, dns: &Dns) -> Result<TcpStream, RouteError> {
+    let addresses = addresses(host, port, inside.partition, dns).await?;
+    to_one_of(host, inside.spaces.reachable(inside.site, host, addresses)?).await
+}
+
+/// To what the user has named, wherever that is.
+pub(super) async fn dial(host: &str, port: u16, partition: &str, dns: &Dns) -> Result<TcpStream, RouteError> {
+    to_one_of(host, addresses(host, port, partition, dns).await?).await
+}
+
+async fn addresses(host: &str, port: u16, partition: &str, dns: &Dns) -> Result<Vec<SocketAddr>, RouteError> {
+    let found = dns.addresses(partition, host).await?;
+    Ok(found.into_iter().map(|address| SocketAddr::new(address, port)).collect())
+}
+
+async fn to_one_of(host: &str, addresses: Vec<SocketAddr>) -> Result<TcpStream, RouteError> {
     let mut last = RouteError { kind: FailureKind::Name, message: format!("“{host}” has no address") };
     for address in addresses {
         match timeout(CONNECT, TcpStream::connect(address)).await {
@@ -43,20 +58,6 @@ async fn over_tcp(host: &str, port: u16, site: &str, spaces: &Spaces) -> Result<
         }
     }
     Err(last)
-}
-
-async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, RouteError> {
-    match timeout(RESOLVE, tokio::net::lookup_host((host, port))).await {
-        Ok(Ok(addresses)) => Ok(addresses.collect()),
-        Ok(Err(error)) => {
-            let message = format!("the name “{host}” could not be resolved ({error})");
-            Err(RouteError { kind: FailureKind::Name, message })
-        }
-        Err(_) => {
-            let message = format!("no name server answered for “{host}” within {} s", RESOLVE.as_secs());
-            Err(RouteError { kind: FailureKind::Timeout, message })
-        }
-    }
 }
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "the system's errors are many, and speak for themselves")]

@@ -1,6 +1,7 @@
 //! Routes: how a connection leaves this machine. A grant names its ways; none that it does not name is ever taken.
 
 mod direct;
+mod proxy;
 mod space;
 
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use crate::names::Dns;
 use crate::tor::Tor;
 use crate::wireguard::WireGuard;
 
@@ -49,12 +51,20 @@ pub(crate) struct Connection {
     _open: Option<Box<dyn Send>>,
 }
 
+impl Connection {
+    /// One that ends by itself only.
+    fn plain(stream: impl Stream + 'static) -> Self {
+        Self { stream: Box::new(stream), over: CancellationToken::new(), doubt: None, _open: None }
+    }
+}
+
 /// The ways out of one grant.
 #[derive(Debug, Clone)]
 pub(crate) struct Ways {
     pub(crate) route: Route,
     /// What shares a circuit.
     pub(crate) partition: String,
+    pub(crate) dns: Dns,
     pub(crate) tor: Tor,
     pub(crate) wireguard: WireGuard,
     /// Of whose pages they are.
@@ -98,20 +108,18 @@ impl Ways {
     }
 
     async fn try_way(&self, way: &Way, host: &str, port: u16) -> Result<Connection, WayError> {
+        let inside = Inside { partition: &self.partition, site: &self.site, spaces: &self.spaces };
         match way {
-            Way::Direct => {
-                let stream = Box::new(direct::connect(host, port, &self.site, &self.spaces).await?);
-                Ok(Connection { stream, over: CancellationToken::new(), doubt: None, _open: None })
-            }
+            Way::Direct => Ok(Connection::plain(direct::connect(host, port, &inside, &self.dns).await?)),
+            Way::Proxy(proxy) => Ok(Connection::plain(proxy::connect(proxy, &self.dns, &inside, host, port).await?)),
             Way::Tor => {
                 let (stream, over, open) = self.tor.connect(&self.partition, host, port).await?;
                 let doubt = Some(self.tor.doubt());
-                Ok(Connection { stream: Box::new(stream), over, doubt, _open: Some(Box::new(open)) })
+                Ok(Connection { over, doubt, _open: Some(Box::new(open)), ..Connection::plain(stream) })
             }
             Way::Vpn(profile) => {
-                let inside = Inside { partition: &self.partition, site: &self.site, spaces: &self.spaces };
                 let (stream, over, open) = self.wireguard.connect(profile, &inside, host, port).await?;
-                Ok(Connection { stream: Box::new(stream), over, doubt: None, _open: Some(Box::new(open)) })
+                Ok(Connection { over, _open: Some(Box::new(open)), ..Connection::plain(stream) })
             }
         }
     }

@@ -30,6 +30,11 @@ pub(super) struct List {
     pub(super) is_trusted: bool,
 }
 
+/// What the lists of this machine are called.
+pub(super) fn built_in() -> impl Iterator<Item = &'static str> {
+    LISTS.into_iter().map(|(name, _)| name)
+}
+
 /// All that can be read, and what cannot.
 pub(super) fn read() -> (Vec<List>, Vec<String>) {
     let folder = Path::new(UBLOCK);

@@ -9,6 +9,7 @@ mod own;
 mod rules;
 mod scriptlets;
 mod service;
+mod subscriptions;
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -22,10 +23,10 @@ use tokio::sync::{Semaphore, watch};
 
 use cache::Cache;
 use log::Log;
-use own::{OwnRules, OwnRulesError};
+use own::{Own, OwnRulesError};
 use rules::{Rules, host_of, unanswered};
 
-pub(crate) use service::{Admin, ForPages, LARGEST};
+pub(crate) use service::{Admin, ForPages, LARGEST, LARGEST_LIST};
 
 /// What shields keep, in the daemon's folder.
 const FOLDER: &str = "/bucket/shields";
@@ -40,8 +41,10 @@ pub(crate) struct Shields {
     rules: Arc<watch::Sender<Option<Arc<Rules>>>>,
     levels: Arc<Mutex<Levels>>,
     log: Arc<Mutex<Log>>,
-    /// Held while they change.
-    own: Arc<tokio::sync::Mutex<OwnRules>>,
+    /// Held while it changes.
+    own: Arc<tokio::sync::Mutex<Own>>,
+    /// Why a list of the user's could not be looked for again, by its name.
+    stale: Arc<Mutex<HashMap<String, String>>>,
 }
 
 /// One tab-host's questions.
@@ -89,13 +92,13 @@ impl Levels {
 impl Shields {
     /// Reads the lists on a thread of its own; whoever asks before they are read waits.
     pub(crate) fn start(settings: &Settings) -> std::io::Result<Self> {
-        let own = Arc::new(tokio::sync::Mutex::new(OwnRules::in_folder(Path::new(FOLDER))));
+        let own = Arc::new(tokio::sync::Mutex::new(Own::in_folder(Path::new(FOLDER))));
         let rules = Arc::new(watch::Sender::new(None));
-        let shields = Self { rules, levels: Arc::default(), log: Arc::default(), own };
+        let shields = Self { rules, levels: Arc::default(), log: Arc::default(), own, stale: Arc::default() };
         shields.set(settings);
         let rules = Arc::clone(&shields.rules);
         std::thread::Builder::new().name("lists".into()).spawn(move || {
-            match std::panic::catch_unwind(|| read(&OwnRules::in_folder(Path::new(FOLDER)))) {
+            match std::panic::catch_unwind(|| read(&Own::in_folder(Path::new(FOLDER)))) {
                 Ok(rules_read) => drop(rules.send_replace(Some(Arc::new(rules_read)))),
                 // Nobody would ever be answered.
                 Err(_) => std::process::abort(),
@@ -112,20 +115,10 @@ impl Shields {
 
     /// Changes the user's own rules; with nothing to change, tells them.
     async fn change_own(&self, add: Vec<String>, remove: Vec<String>) -> Result<Vec<String>, OwnRulesError> {
-        let own = Arc::clone(&self.own).lock_owned().await;
         if add.is_empty() && remove.is_empty() {
-            return Ok(own.read()?);
+            return Ok(self.own.lock().await.rules.read()?);
         }
-        // The first engine is made from what was there before.
-        drop(self.rules().await);
-        let rules = Arc::clone(&self.rules);
-        // To its end, also when whoever asked has gone: what is on disk is what holds.
-        let changed = tokio::task::spawn_blocking(move || {
-            let all = own.change(&add, &remove)?;
-            rules.send_replace(Some(Arc::new(read(&own))));
-            Ok(all)
-        });
-        changed.await.map_err(std::io::Error::other)?
+        self.change(move |own| own.rules.change(&add, &remove)).await
     }
 
     /// Whether a page may send this. What it may not is counted and logged.
@@ -223,12 +216,11 @@ impl Shields {
 }
 
 /// All lists of this machine and the user's own rules, as an engine.
-fn read(own: &OwnRules) -> Rules {
+fn read(own: &Own) -> Rules {
     let (mut lists, mut errors) = lists::read();
-    match own.list() {
-        Ok(list) => lists.extend((!list.text.is_empty()).then_some(list)),
-        Err(error) => errors.push(error),
-    }
+    let (own_lists, own_errors) = own.read();
+    lists.extend(own_lists);
+    errors.extend(own_errors);
     let (resources, missing) = rules::resources(Path::new(lists::UBLOCK));
     errors.extend((!missing.is_empty()).then_some(missing));
     let cache = Cache::in_folder(Path::new(FOLDER));

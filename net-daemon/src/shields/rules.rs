@@ -40,6 +40,7 @@ impl Rules {
             bytes: list.text.len() as u64,
             rules: source.network_filter_count + source.cosmetic_filter_count,
             unreadable: source.parse_error,
+            ..FilterList::default()
         });
         Self { lists: told.collect(), engine, error }
     }

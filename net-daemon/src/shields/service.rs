@@ -1,21 +1,25 @@
 //! Shields as others reach them: pages by their tab-host, people by the broker.
 
+use regen_proto::net::v1::lists_request as list_change;
 use regen_proto::net::v1::shields_admin_server::ShieldsAdmin;
 use regen_proto::net::v1::shields_server::Shields as ShieldsService;
 use regen_proto::net::v1::{
-    CheckRequest, DocumentRequest, DocumentRules, HideReply, HideRequest, OwnRules, OwnRulesRequest, ShieldsLog,
-    ShieldsLogRequest, ShieldsStatus, ShieldsStatusRequest, TestRequest, Verdict,
+    CheckRequest, DocumentRequest, DocumentRules, HideReply, HideRequest, ListsReply, ListsRequest, OwnRules,
+    OwnRulesRequest, ShieldsLog, ShieldsLogRequest, ShieldsStatus, ShieldsStatusRequest, TestRequest, Verdict,
 };
 use tonic::{Request, Response, Status};
 
 use regen_proto::KINDS;
 
 use super::Shields;
-use super::own::OwnRulesError;
+use super::own::{OwnListsError, OwnRulesError};
+use crate::fetch::Fetcher;
 use crate::tunnel::TunnelGrant;
 
 /// The largest question, in bytes: a document that has grown names many classes.
 pub(crate) const LARGEST: usize = 128 * 1024;
+/// The largest change: a list of the user's, bytes.
+pub(crate) const LARGEST_LIST: usize = 40 << 20;
 /// No method has a longer name.
 const LONGEST_METHOD: usize = 32;
 
@@ -52,30 +56,40 @@ fn grant<T>(request: &Request<T>) -> Result<TunnelGrant, Status> {
 
 /// On the broker's own connection.
 #[derive(Debug, Clone)]
-pub(crate) struct Admin(pub(crate) Shields);
+pub(crate) struct Admin {
+    pub(crate) shields: Shields,
+    pub(crate) fetcher: Fetcher,
+}
 
 #[tonic::async_trait]
 impl ShieldsAdmin for Admin {
     async fn status(&self, _: Request<ShieldsStatusRequest>) -> Result<Response<ShieldsStatus>, Status> {
         let (checked, blocked) = {
-            let log = self.0.log();
+            let log = self.shields.log();
             (log.checked, log.blocked)
         };
-        let rules = self.0.rules.borrow().clone();
+        let rules = self.shields.rules.borrow().clone();
         let mut told = ShieldsStatus { ready: rules.is_some(), checked, blocked, ..ShieldsStatus::default() };
         if let Some(rules) = rules {
             (told.lists, told.error) = (rules.lists.clone(), rules.error.clone());
+            // One whose index cannot be read has said so.
+            for source in self.shields.sources().await.unwrap_or_default() {
+                for list in told.lists.iter_mut().filter(|list| list.name == source.name) {
+                    (list.url, list.checked_s) = (source.url.clone().unwrap_or_default(), source.checked_s);
+                    list.error = self.shields.stale().get(&source.name).cloned().unwrap_or_default();
+                }
+            }
         }
         Ok(Response::new(told))
     }
 
     async fn log(&self, request: Request<ShieldsLogRequest>) -> Result<Response<ShieldsLog>, Status> {
-        Ok(Response::new(ShieldsLog { entries: self.0.log().after(request.get_ref().after) }))
+        Ok(Response::new(ShieldsLog { entries: self.shields.log().after(request.get_ref().after) }))
     }
 
     async fn own(&self, request: Request<OwnRulesRequest>) -> Result<Response<OwnRules>, Status> {
         let OwnRulesRequest { add, remove } = request.into_inner();
-        let changed = self.0.change_own(add, remove).await;
+        let changed = self.shields.change_own(add, remove).await;
         let rules = changed.map_err(|error| match error {
             OwnRulesError::NotARule { .. } | OwnRulesError::NotThere(_) | OwnRulesError::TooLong => {
                 Status::invalid_argument(error.to_string())
@@ -85,8 +99,26 @@ impl ShieldsAdmin for Admin {
         Ok(Response::new(OwnRules { rules }))
     }
 
+    async fn lists(&self, request: Request<ListsRequest>) -> Result<Response<ListsReply>, Status> {
+        let Self { shields, fetcher } = self;
+        let changed = match request.into_inner().change {
+            Some(list_change::Change::Add(add)) => shields.add_list(add, fetcher).await,
+            Some(list_change::Change::Remove(name)) => shields.remove_list(name).await,
+            Some(list_change::Change::Update(_)) => shields.update_lists(fetcher).await,
+            None => Ok(()),
+        };
+        changed.map_err(|error| match error {
+            OwnListsError::Io(_) => Status::internal(error.to_string()),
+            OwnListsError::NotThere(_) | OwnListsError::Exists(_) | OwnListsError::Name(_) => {
+                Status::invalid_argument(error.to_string())
+            }
+            OwnListsError::TooMany | OwnListsError::Broken { .. } => Status::failed_precondition(error.to_string()),
+        })?;
+        Ok(Response::new(ListsReply {}))
+    }
+
     async fn test(&self, request: Request<TestRequest>) -> Result<Response<Verdict>, Status> {
         let TestRequest { site, request } = request.into_inner();
-        Ok(Response::new(self.0.test(&site, &request.unwrap_or_default()).await))
+        Ok(Response::new(self.shields.test(&site, &request.unwrap_or_default()).await))
     }
 }

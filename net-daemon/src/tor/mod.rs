@@ -7,6 +7,7 @@ mod health;
 mod service;
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -136,6 +137,19 @@ impl Tor {
             }
             Ok(Err(error)) => Err(self.failed(host, &error)),
             Err(_) => Err(self.down(&format!("no answer within {} s", CONNECTS.as_secs()))),
+        }
+    }
+
+    /// The addresses that an exit finds for a host, for people: pages' names are looked up where they connect.
+    pub(crate) async fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, RouteError> {
+        let only = |error| match error {
+            WayError::Down(error) | WayError::Target(error) => error,
+        };
+        let client = self.client().await.map_err(only)?.isolated_client();
+        match timeout(STARTS, client.resolve(host)).await {
+            Ok(Ok(addresses)) => Ok(addresses),
+            Ok(Err(error)) => Err(only(self.failed(host, &error))),
+            Err(_) => Err(only(self.down(&format!("no answer within {} s", STARTS.as_secs())))),
         }
     }
 

@@ -1,8 +1,8 @@
 //! `WireGuard`, all in this process: no root, no device, no module of the kernel. A tunnel that is dead is a stop.
 
-mod names;
 mod service;
 mod stack;
+mod through;
 mod tunnel;
 
 use std::collections::BTreeMap;
@@ -11,6 +11,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
+use hickory_resolver::proto::rr::{Record, RecordType};
 use regen_proto::net::v1::{FailureKind, VpnProfile, VpnState, VpnTunnel};
 use regen_proto::wireguard::Profile;
 use tokio::sync::watch;
@@ -18,9 +19,10 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::counted::Counted;
+use crate::names::{Dns, Names};
 use crate::route::{Inside, RouteError, Spaces, WayError};
-use names::Names;
 use stack::{Stack, TcpStream};
+use through::Through;
 use tunnel::{AGAIN, Tunnel};
 
 pub(crate) use service::{Admin, LARGEST};
@@ -42,6 +44,8 @@ pub(crate) struct WireGuard {
 struct Shared {
     profiles: Mutex<BTreeMap<String, Known>>,
     told: watch::Sender<bool>,
+    /// Where the peers are.
+    dns: Dns,
 }
 
 /// A profile that was told of.
@@ -74,7 +78,7 @@ impl Drop for Known {
 struct Up {
     profile: Profile,
     stack: Stack,
-    names: Names,
+    names: Names<Through>,
     /// Its network is another one than this machine's.
     spaces: OnceLock<Spaces>,
     status: watch::Sender<VpnTunnel>,
@@ -103,8 +107,8 @@ impl Drop for Ends {
 }
 
 impl WireGuard {
-    pub(crate) fn new() -> Self {
-        Self { shared: Arc::new(Shared { profiles: Mutex::default(), told: watch::Sender::new(false) }) }
+    pub(crate) fn new(dns: Dns) -> Self {
+        Self { shared: Arc::new(Shared { profiles: Mutex::default(), told: watch::Sender::new(false), dns }) }
     }
 
     fn profiles(&self) -> MutexGuard<'_, BTreeMap<String, Known>> {
@@ -124,7 +128,9 @@ impl WireGuard {
             // The old one ends before there is a new one: they may want the same port.
             profiles.remove(&name);
             let (tunnel, trouble) = match config.parse::<Profile>() {
-                Ok(profile) if up => (Some(Arc::new(Up::start(&name, profile))), String::new()),
+                Ok(profile) if up => {
+                    (Some(Arc::new(Up::start(&name, profile, self.shared.dns.clone()))), String::new())
+                }
                 Ok(_) => (None, String::new()),
                 Err(error) => (None, error.to_string()),
             };
@@ -172,6 +178,12 @@ impl WireGuard {
         opened.map(|stream| (stream, over, Counted::new(&up.status, |status| &mut status.open)))
     }
 
+    /// All records of a name that are of this type, for people.
+    pub(crate) async fn records(&self, profile: &str, name: &str, kind: RecordType) -> Result<Vec<Record>, RouteError> {
+        let up = self.find(profile).map_err(|(WayError::Down(error) | WayError::Target(error))| error)?;
+        up.names.records(name, kind).await
+    }
+
     fn find(&self, name: &str) -> Result<Arc<Up>, WayError> {
         let profiles = self.profiles();
         let message = match profiles.get(name) {
@@ -185,9 +197,9 @@ impl WireGuard {
 }
 
 impl Up {
-    fn start(name: &str, profile: Profile) -> Self {
+    fn start(name: &str, profile: Profile, dns: Dns) -> Self {
         let stack = Stack::new(&profile);
-        let names = Names::new(profile.dns.clone(), stack.clone());
+        let names = through::names(name, &profile.dns, stack.clone());
         let words = |all: &[IpAddr]| all.iter().map(ToString::to_string).collect();
         let first = VpnTunnel {
             name: name.to_owned(),
@@ -202,7 +214,7 @@ impl Up {
         let (mine, inside) = (profile.clone(), stack.clone());
         let task = tokio::spawn(async move {
             loop {
-                match Tunnel::open(&mine, inside.clone(), ends.status.clone(), ends.over.clone()).await {
+                match Tunnel::open(&mine, dns.clone(), inside.clone(), ends.status.clone(), ends.over.clone()).await {
                     Ok(tunnel) => tunnel.run().await,
                     Err(error) => ends.status.send_modify(|status| {
                         status.set_state(VpnState::Failing);
@@ -221,7 +233,12 @@ impl Up {
         }
         let addresses = match host.parse::<IpAddr>() {
             Ok(address) => vec![address],
-            Err(_) => self.names.resolve(inside.partition, host).await?,
+            Err(_) if self.profile.dns.is_empty() => {
+                let message = format!("“{host}” cannot be looked up: this VPN's profile names no server under DNS");
+                return Err(WayError::Down(RouteError { kind: FailureKind::Name, message }));
+            }
+            // A site that makes its name fail does not choose the way.
+            Err(_) => self.names.addresses(inside.partition, host).await.map_err(WayError::Target)?,
         };
         let addresses = addresses.into_iter().map(|address| SocketAddr::new(address, port)).collect();
         let spaces = self.spaces.get_or_init(|| inside.spaces.of_another_network());

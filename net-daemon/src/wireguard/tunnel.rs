@@ -17,6 +17,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::stack::Stack;
+use crate::names::Dns;
 
 /// How often timers are looked at.
 const TICK: Duration = Duration::from_millis(250);
@@ -36,9 +37,13 @@ const COOKIE: u8 = 3;
 /// Handshakes that are looked at in each tick: more is an attack.
 const HANDSHAKES: u64 = 100;
 const RESOLVE: Duration = Duration::from_secs(10);
+/// Whose names those of peers are: no page's.
+const ENDPOINTS: &str = "";
 
 /// Runs for as long as its profile is up.
 pub(super) struct Tunnel {
+    /// Where its peers are.
+    dns: Dns,
     stack: Stack,
     peers: Vec<Link>,
     socket: UdpSocket,
@@ -81,6 +86,7 @@ impl Drop for Link {
 impl Tunnel {
     pub(super) async fn open(
         profile: &Profile,
+        dns: Dns,
         stack: Stack,
         status: watch::Sender<VpnTunnel>,
         over: watch::Sender<CancellationToken>,
@@ -110,7 +116,7 @@ impl Tunnel {
             lookup: None,
         };
         let peers = (0..).zip(&profile.peers).map(link).collect();
-        Ok(Self { stack, peers, socket, status, over, buffer: vec![0; DATAGRAM], limiter })
+        Ok(Self { dns, stack, peers, socket, status, over, buffer: vec![0; DATAGRAM], limiter })
     }
 
     /// Until it is dropped.
@@ -253,9 +259,10 @@ impl Tunnel {
             Ok(address) => link.at = Some(SocketAddr::new(address, port)),
             // Meanwhile, where it was.
             Err(_) if link.lookup.is_none() => {
+                let dns = self.dns.clone();
                 link.lookup = Some(tokio::spawn(async move {
-                    let found = timeout(RESOLVE, tokio::net::lookup_host((host.as_str(), port))).await;
-                    found.ok()?.ok()?.next()
+                    let found = timeout(RESOLVE, dns.addresses(ENDPOINTS, &host)).await.ok()?.ok()?;
+                    Some(SocketAddr::new(*found.first()?, port))
                 }));
             }
             Err(_) => {}

@@ -296,6 +296,7 @@ fn user_command(command: &user_command::Body) -> Result<(), Refusal> {
         | Body::Reload(_)
         | Body::Stop(_)
         | Body::StopScript(_)
+        | Body::AllowInsecure(_)
         | Body::Quit(_)
         | Body::Restores(_)
         | Body::OfferSession(_)

@@ -9,6 +9,7 @@ mod audit;
 mod chaos;
 mod client;
 mod crashes;
+mod dns;
 mod doctor;
 mod keys;
 mod launch;
@@ -88,6 +89,10 @@ async fn run(arguments: Arguments, launchers: Vec<Forked>) -> Result<ExitCode, F
             render::session(action, &reply, output);
         }
         Some(Command::Route(command)) => routes::route(connect().await?, command, output).await?,
+        Some(Command::HttpsOnly { choice, site }) => {
+            shields::https_only(connect().await?, choice, site, output).await?
+        }
+        Some(Command::Dns(command)) => dns::run(connect().await?, command, output).await?,
         Some(Command::Vpn(command)) => return vpn::run(connect().await?, command, output).await,
         Some(Command::Tor(command)) => return routes::tor(connect().await?, command, output).await,
         Some(Command::Shields(command)) => return shields::run(connect().await?, command, output).await,

@@ -1,16 +1,20 @@
 //! `regen shields`: how much is blocked, by what, and why.
 
+use std::collections::BTreeMap;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use regen_proto::control::v1::{ShieldsReply, ShieldsRequest, StatusRequest, Tab};
+use regen_proto::control::v1::{HttpsOnlyReply, HttpsOnlyRequest, ShieldsReply, ShieldsRequest, StatusRequest, Tab};
+use regen_proto::net::v1::lists_request::Change;
 use regen_proto::net::v1::{
-    Blocked, CheckRequest, FilterList, OwnRulesRequest, ShieldsLogRequest, ShieldsStatus, Verdict,
+    AddList, Blocked, CheckRequest, FilterList, ListsRequest, OwnRulesRequest, ShieldsLogRequest, ShieldsStatus,
+    UpdateLists, Verdict,
 };
 use serde_json::{Value, json};
 use url::Url;
 
-use crate::arguments::{Output, ShieldsCommand};
+use crate::arguments::{ListsArguments, Output, ShieldsCommand, TestArguments};
 use crate::client::{Client, Failure};
 use crate::render;
 
@@ -34,21 +38,12 @@ pub(crate) async fn run(mut client: Client, command: ShieldsCommand, output: Out
             let request = ShieldsRequest { level: level.unwrap_or_default(), site: site.unwrap_or_default() };
             show(&client.api.shields(request).await?.into_inner(), output, |_| {});
         }
-        ShieldsCommand::Lists => {
-            let reply = client.api.shields(ShieldsRequest::default()).await?.into_inner();
-            let engine = reply.engine.ok_or_else(no_engine)?;
-            match output {
-                Output::Json => render::print_json(&json!(engine.lists.iter().map(list).collect::<Vec<_>>())),
-                Output::Text => {
-                    println!("{:<20} {:>7} {:>11}  TITLE", "LIST", "RULES", "NOT READ");
-                    for FilterList { name, title, rules, unreadable, .. } in &engine.lists {
-                        println!("{name:<20} {rules:>7} {unreadable:>11}  {title}");
-                    }
-                    if !engine.error.is_empty() {
-                        println!("{}", engine.error);
-                    }
-                }
+        ShieldsCommand::Lists(arguments) => {
+            if let Some(change) = change(arguments)? {
+                client.api.shields_lists(ListsRequest { change: Some(change) }).await?;
             }
+            let reply = client.api.shields(ShieldsRequest::default()).await?.into_inner();
+            return Ok(print_lists(&reply.engine.ok_or_else(no_engine)?, output));
         }
         ShieldsCommand::Rules { add, remove } => {
             let rules = client.api.shields_rules(OwnRulesRequest { add, remove }).await?.into_inner().rules;
@@ -73,23 +68,109 @@ pub(crate) async fn run(mut client: Client, command: ShieldsCommand, output: Out
             }
         }
         ShieldsCommand::Log { follow } => log(client, follow, output).await?,
-        ShieldsCommand::Test { url, page, kind } => {
+        ShieldsCommand::Test(TestArguments { requests: Some(file), .. }) => test_all(client, &file).await?,
+        ShieldsCommand::Test(TestArguments { url, page, kind, .. }) => {
+            // The grammar asks for both.
+            let (url, page) = (url.unwrap_or_default(), page.unwrap_or_default());
             let request = CheckRequest { url, page, kind, method: "GET".to_owned() };
-            let Verdict { blocked, rule, list, rewritten_url, .. } =
-                client.api.shields_test(request).await?.into_inner();
+            let verdict = client.api.shields_test(request).await?.into_inner();
+            let Verdict { blocked, rule, list, rewritten_url, .. } = &verdict;
             if output == Output::Json {
-                let verdict = json!({ "blocked": blocked, "rule": rule, "list": list, "sent_as": rewritten_url });
-                render::print_json(&verdict);
+                render::print_json(&verdict_of(&verdict));
             } else {
-                let word = if blocked { "blocked" } else { "sent" };
+                let word = if *blocked { "blocked" } else { "sent" };
                 let why = if rule.is_empty() { String::new() } else { format!(": {rule} ({list})") };
                 let other = if rewritten_url.is_empty() { String::new() } else { format!(", as {rewritten_url}") };
                 println!("{word}{other}{why}");
             }
-            return Ok(ExitCode::from(u8::from(blocked)));
+            return Ok(ExitCode::from(u8::from(*blocked)));
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// A line of JSON for each line of JSON.
+async fn test_all(mut client: Client, file: &Path) -> Result<(), Failure> {
+    let wrong = |number: usize, what: String| Failure::Usage(format!("{}: line {number}: {what}", file.display()));
+    let text =
+        if file == Path::new("-") { std::io::read_to_string(std::io::stdin()) } else { std::fs::read_to_string(file) };
+    let text = text.map_err(|error| Failure::Usage(format!("{}: {error}", file.display())))?;
+    for (number, line) in (1..).zip(text.lines()) {
+        let asked: Value = serde_json::from_str(line).map_err(|error| wrong(number, error.to_string()))?;
+        let word =
+            |key: &str| asked[key].as_str().map(str::to_owned).ok_or_else(|| wrong(number, format!("no “{key}”")));
+        let request =
+            CheckRequest { url: word("url")?, page: word("page")?, kind: word("type")?, method: "GET".to_owned() };
+        if !regen_proto::KINDS.contains(&request.kind.as_str()) {
+            return Err(wrong(number, format!("there is no type “{}”", request.kind)));
+        }
+        println!("{}", verdict_of(&client.api.shields_test(request).await?.into_inner()));
+    }
+    Ok(())
+}
+
+/// Where encryption is insisted on; or changes it.
+pub(crate) async fn https_only(
+    mut client: Client,
+    choice: Option<String>,
+    site: Option<String>,
+    output: Output,
+) -> Result<(), Failure> {
+    let request = HttpsOnlyRequest { choice: choice.unwrap_or_default(), site: site.unwrap_or_default() };
+    let HttpsOnlyReply { on, sites } = client.api.https_only(request).await?.into_inner();
+    let sites: BTreeMap<String, bool> = sites.into_iter().collect();
+    if output == Output::Json {
+        render::print_json(&json!({ "on": on, "sites": sites }));
+    } else {
+        let word = |on: bool| if on { "on" } else { "off" };
+        println!("{}", word(on));
+        sites.iter().for_each(|(site, on)| println!("{}  on {site}", word(*on)));
+    }
+    Ok(())
+}
+
+fn verdict_of(verdict: &Verdict) -> Value {
+    let Verdict { blocked, rule, list, rewritten_url, .. } = verdict;
+    json!({ "blocked": blocked, "rule": rule, "list": list, "sent_as": rewritten_url })
+}
+
+fn change(arguments: ListsArguments) -> Result<Option<Change>, Failure> {
+    let ListsArguments { add, name, sha256, remove, update } = arguments;
+    let Some(place) = add else {
+        return Ok(remove.map(Change::Remove).or_else(|| update.then_some(Change::Update(UpdateLists {}))));
+    };
+    let is_address = place.contains("://");
+    let stem = || {
+        let last = Path::new(place.split(['?', '#']).next().unwrap_or_default());
+        last.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default().to_owned()
+    };
+    let name = name.unwrap_or_else(stem);
+    let failed = |error: std::io::Error| Failure::Usage(format!("{place}: {error}"));
+    let text = if is_address { String::new() } else { std::fs::read_to_string(&place).map_err(failed)? };
+    let url = if is_address { place } else { String::new() };
+    Ok(Some(Change::Add(AddList { name, url, text, sha256: sha256.unwrap_or_default() })))
+}
+
+/// The exit code is 1 where one of them is not as it should be.
+fn print_lists(engine: &ShieldsStatus, output: Output) -> ExitCode {
+    match output {
+        Output::Json => render::print_json(&json!(engine.lists.iter().map(list).collect::<Vec<_>>())),
+        Output::Text => {
+            println!("{:<20} {:>7} {:>11}  TITLE", "LIST", "RULES", "NOT READ");
+            for FilterList { name, title, rules, unreadable, url, error, .. } in &engine.lists {
+                let title = if title.is_empty() { url } else { title };
+                println!("{name:<20} {rules:>7} {unreadable:>11}  {title}");
+                if !error.is_empty() {
+                    println!("  as it was: {error}");
+                }
+            }
+            if !engine.error.is_empty() {
+                println!("{}", engine.error);
+            }
+        }
+    }
+    let is_well = engine.error.is_empty() && engine.lists.iter().all(|list| list.error.is_empty());
+    ExitCode::from(u8::from(!is_well))
 }
 
 fn no_engine() -> Failure {
@@ -119,8 +200,11 @@ fn show(reply: &ShieldsReply, output: Output, more: impl FnOnce(&ShieldsReply)) 
 }
 
 fn list(list: &FilterList) -> Value {
-    let FilterList { name, title, rules, unreadable, bytes } = list;
-    json!({ "name": name, "title": title, "rules": rules, "unreadable": unreadable, "bytes": bytes })
+    let FilterList { name, title, rules, unreadable, bytes, url, checked_s, error } = list;
+    json!({
+        "name": name, "title": title, "rules": rules, "unreadable": unreadable, "bytes": bytes,
+        "url": url, "checked_s": checked_s, "error": error,
+    })
 }
 
 async fn log(mut client: Client, follow: bool, output: Output) -> Result<(), Failure> {

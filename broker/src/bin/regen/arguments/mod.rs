@@ -67,9 +67,20 @@ pub(crate) enum Command {
     /// What pages are kept from sending: trackers, and what else filter lists name
     #[command(subcommand)]
     Shields(ShieldsCommand),
-    /// Which way connections leave this machine: directly, or over Tor
+    /// Open pages over encrypted connections only, and ask before one comes without
+    HttpsOnly {
+        /// on, off or default, from now on; without it, what it is
+        choice: Option<String>,
+        /// Only on this site (any of its addresses)
+        #[arg(long, value_name = "URL")]
+        site: Option<String>,
+    },
+    /// Which way connections leave this machine: directly, over Tor, through a VPN or a proxy
     #[command(subcommand)]
     Route(RouteCommand),
+    /// Which name servers are asked where a route is direct, and what they say
+    #[command(subcommand)]
+    Dns(DnsCommand),
     /// VPN profiles, for the sites whose route has one
     #[command(subcommand)]
     Vpn(VpnCommand),
@@ -127,8 +138,8 @@ pub(crate) enum ShieldsCommand {
         #[arg(long)]
         site: Option<String>,
     },
-    /// The filter lists that are in use
-    Lists,
+    /// The filter lists that are in use; or add and remove ones of your own
+    Lists(ListsArguments),
     /// Your own rules, in the filter lists' language; or change them
     Rules {
         /// One more, such as “||example.com^” or “example.org##.banner” (may be given more than once)
@@ -153,16 +164,7 @@ pub(crate) enum ShieldsCommand {
         follow: bool,
     },
     /// Would a page be kept from this? Exit code 1 where it would
-    Test {
-        /// What it wants
-        url: String,
-        /// The address of the page
-        #[arg(long)]
-        page: String,
-        /// For what
-        #[arg(long = "type", default_value = "other", value_parser = clap::builder::PossibleValuesParser::new(regen_proto::KINDS))]
-        kind: String,
-    },
+    Test(TestArguments),
 }
 
 #[derive(Debug, Subcommand)]
@@ -188,6 +190,74 @@ pub(crate) enum TorCommand {
     Status,
     /// Share no circuit with what was before, for any site; open connections end
     NewIdentity,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct TestArguments {
+    /// What it wants
+    #[arg(required_unless_present = "requests", requires = "page")]
+    pub(crate) url: Option<String>,
+    /// The address of the page
+    #[arg(long, value_name = "URL")]
+    pub(crate) page: Option<String>,
+    /// For what
+    #[arg(long = "type", default_value = "other", value_name = "TYPE", value_parser = clap::builder::PossibleValuesParser::new(regen_proto::KINDS))]
+    pub(crate) kind: String,
+    /// Many at once: a file with a line of JSON for each, such as {"url": …, "page": …, "type": "script"}; - is standard input.
+    /// Prints a line for each, and the exit code is 0
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["url", "page", "kind"])]
+    pub(crate) requests: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+#[group(skip)]
+#[command(group(clap::ArgGroup::new("change").multiple(false)))]
+pub(crate) struct ListsArguments {
+    /// Add a list: a file, or an https address where it is looked for again as often as it says
+    #[arg(long, value_name = "FILE|URL", group = "change")]
+    pub(crate) add: Option<String>,
+    /// What it is called from now on; otherwise, as its file is
+    #[arg(long, requires = "add")]
+    pub(crate) name: Option<String>,
+    /// Take no other text than the one with this hash
+    #[arg(long, value_name = "HEX", requires = "add")]
+    pub(crate) sha256: Option<String>,
+    /// Forget a list of yours
+    #[arg(long, value_name = "NAME", group = "change")]
+    pub(crate) remove: Option<String>,
+    /// Look for newer versions of yours now
+    #[arg(long, group = "change")]
+    pub(crate) update: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DnsCommand {
+    /// Which name servers are asked
+    Show,
+    /// Choose them. What takes Tor, a VPN or a proxy does not ask them
+    Set {
+        /// system, or servers with commas between them: tls://9.9.9.9#dns.quad9.net, https://dns.quad9.net/dns-query, udp://192.168.1.1;
+        /// or block
+        #[arg(required_unless_present = "dnssec", value_parser = NonEmptyStringValueParser::new())]
+        servers: Option<String>,
+        /// on: an answer that is not signed as its zone says is none
+        #[arg(long, value_name = "ON|OFF", value_parser = on_or_off)]
+        dnssec: Option<bool>,
+    },
+    /// Ask for a name as pages would; exit code 1 where there is no answer
+    Query {
+        /// Which name
+        name: String,
+        /// A, AAAA, TXT, MX …
+        #[arg(long = "type", default_value = "A", value_name = "TYPE")]
+        kind: String,
+        /// As pages of this site would (any of its addresses)
+        #[arg(long, value_name = "URL", default_value = "")]
+        site: String,
+        /// In this workspace
+        #[arg(long, default_value = "")]
+        workspace: String,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -329,6 +399,11 @@ pub(crate) enum TabCommand {
     },
     /// End the page of a tab whose script does not end; it stays until it is reloaded
     StopScript {
+        /// Which tab
+        id: u64,
+    },
+    /// Open what a tab says is not encrypted, as all of its site until the browser ends
+    AllowInsecure {
         /// Which tab
         id: u64,
     },

@@ -1,26 +1,27 @@
 //! The user's own rules, a line each, in the daemon's folder.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use adblock::lists::{ParseOptions, parse_filter};
 
 use regen_proto::OWN_RULES;
 
-use super::lists::{LONGEST, List, as_rules};
+use super::super::lists::{LONGEST, List, as_rules};
+use super::{replace, words};
 
 const FILE: &str = "rules.txt";
 
 /// Where they are kept.
 #[derive(Debug)]
-pub(super) struct OwnRules {
+pub(in super::super) struct OwnRules {
     folder: PathBuf,
 }
 
 /// What cannot be done with them.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum OwnRulesError {
+pub(in super::super) enum OwnRulesError {
     #[error("{rule:?} is not a rule of a filter list: {why}")]
     NotARule { rule: String, why: String },
     #[error("there is no rule {0:?} among your own: `regen shields rules` shows them")]
@@ -37,7 +38,7 @@ impl OwnRules {
     }
 
     /// None of them where there is no file yet.
-    pub(super) fn read(&self) -> io::Result<Vec<String>> {
+    pub(in super::super) fn read(&self) -> io::Result<Vec<String>> {
         match fs::read_to_string(self.folder.join(FILE)) {
             Ok(text) => Ok(text.lines().map(str::to_owned).collect()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
@@ -46,7 +47,7 @@ impl OwnRules {
     }
 
     /// Adds some and takes some away; on disk when it returns. All or nothing.
-    pub(super) fn change(&self, add: &[String], remove: &[String]) -> Result<Vec<String>, OwnRulesError> {
+    pub(in super::super) fn change(&self, add: &[String], remove: &[String]) -> Result<Vec<String>, OwnRulesError> {
         let mut rules = self.read()?;
         for rule in remove {
             let place = rules.iter().position(|one| one == rule.trim());
@@ -66,12 +67,7 @@ impl OwnRules {
         if text.len() as u64 > LONGEST {
             return Err(OwnRulesError::TooLong);
         }
-        fs::create_dir_all(&self.folder)?;
-        let (new, place) = (self.folder.join("rules.new"), self.folder.join(FILE));
-        let mut file = fs::File::create(&new)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        fs::rename(new, place)?;
+        replace(&self.folder, FILE, text.as_bytes())?;
         Ok(rules)
     }
 
@@ -80,11 +76,6 @@ impl OwnRules {
         let rules = self.read().map_err(|error| format!("your own rules are not read: {error}"))?;
         Ok(List { name: OWN_RULES.to_owned(), text: as_rules(&rules.join("\n")), is_trusted: false })
     }
-}
-
-/// An error with what caused it.
-fn words(error: &dyn std::error::Error) -> String {
-    error.source().map_or_else(|| error.to_string(), |cause| format!("{error}: {}", words(cause)))
 }
 
 #[cfg(test)]

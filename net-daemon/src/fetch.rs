@@ -1,0 +1,124 @@
+//! Fetches a file of the user's choice, such as a filter list, along the route that the user has chosen.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Empty, Limited};
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper::{Request, Response, StatusCode, header};
+use hyper_util::rt::TokioIo;
+use regen_proto::route::Route;
+use rustls::pki_types::ServerName;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use url::Url;
+
+use crate::names::Dns;
+use crate::route::{Spaces, Stream, Ways};
+use crate::tls;
+use crate::tor::Tor;
+use crate::wireguard::WireGuard;
+
+/// For all of one file.
+const TIME: Duration = Duration::from_secs(120);
+/// A file may have moved so many times.
+const MOVES: usize = 5;
+/// Whose circuits and names these are: no page's.
+const PARTITION: &str = "regen|lists";
+
+/// What fetching needs.
+#[derive(Debug, Clone)]
+pub(crate) struct Fetcher {
+    pub(crate) dns: Dns,
+    pub(crate) tor: Tor,
+    pub(crate) wireguard: WireGuard,
+    route: Arc<Mutex<Route>>,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub(crate) enum Fetched {
+    /// The server has no other version than the one that is known.
+    Same,
+    /// This.
+    Whole { bytes: Bytes, etag: String },
+}
+
+impl Fetcher {
+    pub(crate) fn new(dns: Dns, tor: Tor, wireguard: WireGuard, route: Route) -> Self {
+        Self { dns, tor, wireguard, route: Arc::new(Mutex::new(route)) }
+    }
+
+    /// The way to take from now on.
+    pub(crate) fn take(&self, route: Route) {
+        *self.route.lock().unwrap_or_else(PoisonError::into_inner) = route;
+    }
+
+    /// A file of at most so many bytes; `etag`: the version that is known. Fails in words.
+    pub(crate) async fn get(&self, url: &Url, etag: &str, largest: u64) -> Result<Fetched, String> {
+        let late = |_| format!("{url} was not whole within {} s", TIME.as_secs());
+        timeout(TIME, self.follow(url.clone(), etag, largest)).await.map_err(late)?
+    }
+
+    async fn follow(&self, mut url: Url, etag: &str, largest: u64) -> Result<Fetched, String> {
+        for _ in 0..=MOVES {
+            let answer = self.ask(&url, etag).await?;
+            let text = |name| answer.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+            match answer.status() {
+                StatusCode::NOT_MODIFIED => return Ok(Fetched::Same),
+                status if status.is_redirection() => {
+                    let to = url.join(text(header::LOCATION)).map_err(|error| format!("{url} moved: {error}"))?;
+                    if url.scheme() == "https" && to.scheme() != "https" {
+                        return Err(format!("{url} moved to {to}, which anybody on the way could change"));
+                    }
+                    url = to;
+                }
+                StatusCode::OK => {
+                    let etag = text(header::ETAG).to_owned();
+                    let most = usize::try_from(largest).unwrap_or(usize::MAX);
+                    let whole = Limited::new(answer.into_body(), most).collect().await;
+                    let bytes = whole.map_err(|error| format!("{url}: {error}"))?.to_bytes();
+                    return Ok(Fetched::Whole { bytes, etag });
+                }
+                status => return Err(format!("{url}: {status}")),
+            }
+        }
+        Err(format!("{url} has moved more than {MOVES} times"))
+    }
+
+    async fn ask(&self, url: &Url, etag: &str) -> Result<Response<Incoming>, String> {
+        let failed = |error: &dyn std::fmt::Display| format!("{url}: {error}");
+        let (host, port) = (url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or_default());
+        let bare = host.trim_matches(['[', ']']);
+        let ways = Ways {
+            route: self.route.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            partition: PARTITION.to_owned(),
+            dns: self.dns.clone(),
+            tor: self.tor.clone(),
+            wireguard: self.wireguard.clone(),
+            // The user has named it: it may be anywhere.
+            site: bare.to_owned(),
+            spaces: Spaces::new(vec![bare.to_owned()]),
+        };
+        let mut stream = ways.connect(bare, port).await.map_err(|error| failed(&error))?.stream;
+        if url.scheme() == "https" {
+            let config = tls::client(None)?;
+            let name = ServerName::try_from(bare.to_owned()).map_err(|error| failed(&error))?;
+            let secure = TlsConnector::from(config).connect(name, stream).await;
+            stream = Box::new(secure.map_err(|error| failed(&error))?) as Box<dyn Stream>;
+        }
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|error| failed(&error))?;
+        // It ends with the answer.
+        tokio::spawn(connection);
+        let authority = url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
+        let path = url.query().map_or_else(|| url.path().to_owned(), |query| format!("{}?{query}", url.path()));
+        let mut request = Request::get(path).header(header::HOST, authority).header(header::ACCEPT, "text/plain, */*");
+        if !etag.is_empty() {
+            request = request.header(header::IF_NONE_MATCH, etag);
+        }
+        let request = request.body(Empty::<Bytes>::new()).map_err(|error| failed(&error))?;
+        sender.send_request(request).await.map_err(|error| failed(&error))
+    }
+}

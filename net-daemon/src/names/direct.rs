@@ -1,0 +1,159 @@
+//! The names of the direct way: whom this machine asks, or whom the user wants asked instead.
+
+use std::net::IpAddr;
+use std::str::FromStr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ProtocolConfig};
+use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use hickory_resolver::proto::dnssec::TrustAnchors;
+use hickory_resolver::proto::rr::{Record, RecordType};
+use hickory_resolver::system_conf::read_system_conf;
+use regen_proto::dns::{DnsSettings, Server, Servers, Transport};
+use regen_proto::net::v1::FailureKind;
+use tokio::sync::OnceCell;
+use tokio::time::timeout;
+
+use super::{Asked, Names};
+use crate::route::RouteError;
+use crate::tls;
+
+/// For all that this machine's own resolver tries.
+const RESOLVE: Duration = Duration::from_secs(20);
+
+/// Names outside of all tunnels. Clones share them.
+#[derive(Clone)]
+pub(crate) struct Dns {
+    chosen: Arc<Mutex<Arc<Chosen>>>,
+    /// Whose signatures count: the root's key, or what the user has put in its place; or what is wrong with that.
+    anchors: Result<Arc<TrustAnchors>, String>,
+}
+
+#[derive(Debug, Default)]
+struct Chosen {
+    settings: DnsSettings,
+    names: OnceCell<Names<TokioRuntimeProvider>>,
+}
+
+impl std::fmt::Debug for Dns {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Dns").field("chosen", &self.chosen).finish_non_exhaustive()
+    }
+}
+
+impl Dns {
+    /// `anchors`: DNSKEY records of a zone file, or nothing for the root's own.
+    pub(crate) fn new(settings: DnsSettings, anchors: &str) -> Self {
+        let anchors = if anchors.is_empty() { Ok(TrustAnchors::default()) } else { read(anchors) };
+        let dns = Self { chosen: Arc::default(), anchors: anchors.map(Arc::new) };
+        dns.set(settings);
+        dns
+    }
+
+    /// What the user wants from now on. What is known from others is forgotten.
+    pub(crate) fn set(&self, settings: DnsSettings) {
+        let mut chosen = self.chosen.lock().unwrap_or_else(PoisonError::into_inner);
+        if chosen.settings != settings {
+            *chosen = Arc::new(Chosen { settings, names: OnceCell::new() });
+        }
+    }
+
+    fn chosen(&self) -> Arc<Chosen> {
+        Arc::clone(&self.chosen.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The addresses of a host.
+    pub(crate) async fn addresses(&self, partition: &str, host: &str) -> Result<Vec<IpAddr>, RouteError> {
+        if let Ok(address) = host.parse() {
+            return Ok(vec![address]);
+        }
+        let chosen = self.chosen();
+        if chosen.settings == DnsSettings::default() {
+            return by_the_system(host).await;
+        }
+        self.names(&chosen).await?.addresses(partition, host).await
+    }
+
+    /// Records of a name, for people.
+    pub(super) async fn records(&self, name: &str, kind: RecordType) -> Result<(String, Vec<Record>), RouteError> {
+        let chosen = self.chosen();
+        let names = self.names(&chosen).await?;
+        Ok((chosen.settings.servers.to_string(), names.records(name, kind).await?))
+    }
+
+    async fn names<'a>(&self, chosen: &'a Chosen) -> Result<&'a Names<TokioRuntimeProvider>, RouteError> {
+        chosen.names.get_or_try_init(|| self.ask(&chosen.settings)).await
+    }
+
+    async fn ask(&self, settings: &DnsSettings) -> Result<Names<TokioRuntimeProvider>, RouteError> {
+        let failed = |message: String| RouteError { kind: FailureKind::Name, message };
+        let (mut servers, mut who) = (Vec::new(), "this machine's name server".to_owned());
+        match &settings.servers {
+            Servers::System => {
+                let (config, _) = read_system_conf()
+                    .map_err(|error| failed(format!("this machine's name servers are not known: {error}")))?;
+                servers.extend_from_slice(config.name_servers());
+            }
+            Servers::These(chosen) if chosen.is_empty() => {
+                let words = "no name server may be asked: `regen dns set` says which";
+                return Err(RouteError { kind: FailureKind::Policy, message: words.to_owned() });
+            }
+            Servers::These(chosen) => {
+                for server in chosen {
+                    servers.extend(configs(server).await?);
+                }
+                who = format!("the name server {}", settings.servers);
+            }
+        }
+        let is_secret = |server: &Server| server.transport != Transport::Plain;
+        let wants_tls = matches!(&settings.servers, Servers::These(chosen) if chosen.iter().any(is_secret));
+        let tls = wants_tls.then(|| tls::client(None)).transpose().map_err(failed)?;
+        let anchors = settings.dnssec.then(|| self.anchors.clone()).transpose().map_err(failed)?;
+        let provider = TokioRuntimeProvider::default();
+        Ok(Names::new(Asked { who, servers, provider, tls, hosts_file: true, anchors }))
+    }
+}
+
+/// DNSKEY records of the root, as a zone file has them.
+fn read(anchors: &str) -> Result<TrustAnchors, String> {
+    let failed = |why: String| format!("no name is believed: --dns-anchors has no key of the root ({why})");
+    let anchors = TrustAnchors::from_str(anchors).map_err(|error| failed(error.to_string()))?;
+    if anchors.is_empty() { Err(failed("it is empty".to_owned())) } else { Ok(anchors) }
+}
+
+/// A server by each of its addresses: where it is known by name, this machine's own servers are asked for that.
+async fn configs(server: &Server) -> Result<Vec<NameServerConfig>, RouteError> {
+    let addresses = match server.host.parse::<IpAddr>() {
+        Ok(address) => vec![address],
+        Err(_) => by_the_system(&server.host).await?,
+    };
+    let name: Arc<str> = server.certified_name().into();
+    let protocols = match server.transport {
+        Transport::Plain => vec![ProtocolConfig::Udp, ProtocolConfig::Tcp],
+        Transport::Tls => vec![ProtocolConfig::Tls { server_name: name }],
+        Transport::Https => vec![ProtocolConfig::Https { server_name: name, path: server.path.as_str().into() }],
+    };
+    let connections = protocols.into_iter().map(|protocol| {
+        let mut connection = ConnectionConfig::new(protocol);
+        connection.port = server.port;
+        connection
+    });
+    let connections: Vec<_> = connections.collect();
+    Ok(addresses.into_iter().map(|address| NameServerConfig::new(address, true, connections.clone())).collect())
+}
+
+/// As every program of this machine looks names up.
+async fn by_the_system(host: &str) -> Result<Vec<IpAddr>, RouteError> {
+    match timeout(RESOLVE, tokio::net::lookup_host((host, 0))).await {
+        Ok(Ok(addresses)) => Ok(addresses.map(|address| address.ip()).collect()),
+        Ok(Err(error)) => {
+            let message = format!("the name “{host}” could not be resolved ({error})");
+            Err(RouteError { kind: FailureKind::Name, message })
+        }
+        Err(_) => {
+            let message = format!("no name server answered for “{host}” within {} s", RESOLVE.as_secs());
+            Err(RouteError { kind: FailureKind::Timeout, message })
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! What names mean. Each way has servers of its own, and whoever takes one way asks no other's; what one partition has asked
+//! for, no other finds out.
+
+mod direct;
+mod service;
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use hickory_resolver::Resolver;
+use hickory_resolver::config::{LookupIpStrategy, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts};
+use hickory_resolver::lookup::Lookup;
+use hickory_resolver::net::runtime::RuntimeProvider;
+use hickory_resolver::net::{DnsError, NetError};
+use hickory_resolver::proto::dnssec::{Proof, TrustAnchors};
+use hickory_resolver::proto::rr::{Record, RecordType};
+use regen_proto::net::v1::FailureKind;
+use rustls::ClientConfig;
+
+use crate::route::RouteError;
+use crate::tls;
+
+pub(crate) use direct::Dns;
+pub(crate) use service::Admin;
+
+/// For one question to one server.
+pub(crate) const ANSWERS: Duration = Duration::from_secs(4);
+/// Partitions whose names are kept.
+const MOST: usize = 1_000;
+
+/// Some servers, and how they are asked.
+pub(crate) struct Asked<P> {
+    /// Who they are, in words.
+    pub(crate) who: String,
+    pub(crate) servers: Vec<NameServerConfig>,
+    pub(crate) provider: P,
+    /// Whom to believe; nobody, where no server has TLS.
+    pub(crate) tls: Option<Arc<ClientConfig>>,
+    /// Whether this machine's own names come first.
+    pub(crate) hosts_file: bool,
+    /// Whose signatures count, where signatures are asked for.
+    pub(crate) anchors: Option<Arc<TrustAnchors>>,
+}
+
+/// Names, as some servers know them.
+pub(crate) struct Names<P: RuntimeProvider> {
+    asked: Asked<P>,
+    caches: Mutex<HashMap<String, Arc<Resolver<P>>>>,
+}
+
+impl<P: RuntimeProvider> std::fmt::Debug for Names<P> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Names").field("servers", &self.asked.servers).finish_non_exhaustive()
+    }
+}
+
+impl<P: RuntimeProvider> Names<P> {
+    pub(crate) fn new(asked: Asked<P>) -> Self {
+        Self { asked, caches: Mutex::default() }
+    }
+
+    /// The addresses of a host.
+    pub(crate) async fn addresses(&self, partition: &str, host: &str) -> Result<Vec<IpAddr>, RouteError> {
+        let found = self.of(partition)?.lookup_ip(whole(host)).await.map_err(|error| self.failed(host, &error))?;
+        self.believe(host, found.as_lookup())?;
+        Ok(found.iter().collect())
+    }
+
+    /// All records of a name that are of this type.
+    pub(crate) async fn records(&self, name: &str, kind: RecordType) -> Result<Vec<Record>, RouteError> {
+        let found = self.of("")?.lookup(whole(name), kind).await.map_err(|error| self.failed(name, &error))?;
+        self.believe(name, &found)?;
+        Ok(found.answers().to_vec())
+    }
+
+    /// An answer counts that is signed as it should be, or whose zone is signed by nobody.
+    fn believe(&self, host: &str, found: &Lookup) -> Result<(), RouteError> {
+        let is_asked_for = self.asked.anchors.is_some();
+        let counts = |record: &Record| matches!(record.proof, Proof::Secure | Proof::Insecure);
+        if is_asked_for && !found.answers().iter().all(counts) { Err(self.unsigned(host)) } else { Ok(()) }
+    }
+
+    fn unsigned(&self, host: &str) -> RouteError {
+        let message = format!("the answer of {} for “{host}” is not signed as it should be (DNSSEC)", self.asked.who);
+        RouteError { kind: FailureKind::Name, message }
+    }
+
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the library's errors are many, and speak for themselves")]
+    fn failed(&self, host: &str, error: &NetError) -> RouteError {
+        let who = &self.asked.who;
+        match error {
+            NetError::Dns(DnsError::DnssecBogus | DnsError::Nsec { .. }) if self.asked.anchors.is_some() => {
+                self.unsigned(host)
+            }
+            error if error.is_no_records_found() => {
+                RouteError { kind: FailureKind::Name, message: format!("{who} knows no such address as “{host}”") }
+            }
+            error => {
+                let message = format!("{who} gives no answer for “{host}” ({error})");
+                RouteError { kind: FailureKind::Timeout, message }
+            }
+        }
+    }
+
+    fn of(&self, partition: &str) -> Result<Arc<Resolver<P>>, RouteError> {
+        let mut caches = self.caches.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = caches.get(partition) {
+            return Ok(Arc::clone(known));
+        }
+        if caches.len() >= MOST {
+            // They can be asked for again.
+            caches.clear();
+        }
+        let Asked { servers, provider, tls, hosts_file, anchors, .. } = &self.asked;
+        let config = ResolverConfig::from_parts(None, Vec::new(), servers.clone());
+        let mut options = ResolverOpts::default();
+        (options.timeout, options.ip_strategy) = (ANSWERS, LookupIpStrategy::Ipv4AndIpv6);
+        options.use_hosts_file = if *hosts_file { ResolveHosts::Always } else { ResolveHosts::Never };
+        options.validate = anchors.is_some();
+        let wrong = |message: String| RouteError { kind: FailureKind::Other, message };
+        let tls = tls.clone().map_or_else(tls::with_nobody, Ok).map_err(wrong)?;
+        let mut builder = Resolver::builder_with_config(config, provider.clone())
+            .with_options(options)
+            .with_tls_config(ClientConfig::clone(&tls));
+        if let Some(anchors) = anchors {
+            builder = builder.with_trust_anchor(Arc::clone(anchors));
+        }
+        let resolver = Arc::new(builder.build().map_err(|error| wrong(error.to_string()))?);
+        caches.insert(partition.to_owned(), Arc::clone(&resolver));
+        Ok(resolver)
+    }
+}
+
+/// Names are complete here: no search domain is tried.
+fn whole(name: &str) -> String {
+    format!("{}.", name.trim_end_matches('.'))
+}

@@ -1,0 +1,80 @@
+//! Names as people ask for them, by the broker.
+
+use std::str::FromStr;
+
+use hickory_resolver::proto::dnssec::Proof;
+use hickory_resolver::proto::rr::{Record, RecordType};
+use regen_proto::net::v1::dns_admin_server::DnsAdmin;
+use regen_proto::net::v1::{DnsAnswer, DnsQuery, DnsRecord, FailureKind};
+use regen_proto::route::{Route, Way};
+use tonic::{Request, Response, Status};
+
+use super::Dns;
+use crate::route::RouteError;
+use crate::tor::Tor;
+use crate::wireguard::WireGuard;
+
+/// On the broker's own connection.
+#[derive(Debug, Clone)]
+pub(crate) struct Admin {
+    pub(crate) dns: Dns,
+    pub(crate) tor: Tor,
+    pub(crate) wireguard: WireGuard,
+}
+
+#[tonic::async_trait]
+impl DnsAdmin for Admin {
+    async fn query(&self, request: Request<DnsQuery>) -> Result<Response<DnsAnswer>, Status> {
+        let DnsQuery { name, kind, route } = request.into_inner();
+        let wrong = |error: String| Status::invalid_argument(error);
+        let route = route.parse::<Route>().map_err(|error| wrong(error.to_string()))?;
+        let kind = RecordType::from_str(&kind.to_ascii_uppercase())
+            .map_err(|_| wrong(format!("there is no type “{kind}”: say A, AAAA, TXT, MX or another one of DNS")))?;
+        Ok(Response::new(
+            self.ask(&name, kind, &route).await.map_err(|error| Status::failed_precondition(error.message))?,
+        ))
+    }
+}
+
+impl Admin {
+    /// By the first way of a route, as pages that take it would have it.
+    async fn ask(&self, name: &str, kind: RecordType, route: &Route) -> Result<DnsAnswer, RouteError> {
+        let refused = |message: &str| RouteError { kind: FailureKind::Policy, message: message.to_owned() };
+        match route.ways().next() {
+            Some(Way::Direct) => {
+                let (by, records) = self.dns.records(name, kind).await?;
+                Ok(answer(by, &records))
+            }
+            Some(Way::Vpn(profile)) => {
+                let records = self.wireguard.records(profile, name, kind).await?;
+                Ok(answer(format!("the name servers of the VPN “{profile}”"), &records))
+            }
+            Some(Way::Tor) if matches!(kind, RecordType::A | RecordType::AAAA) => {
+                let addresses = self.tor.addresses(name).await?;
+                let is_asked_for = |address: &std::net::IpAddr| address.is_ipv4() == (kind == RecordType::A);
+                let record = |address: std::net::IpAddr| DnsRecord {
+                    name: name.to_owned(),
+                    kind: kind.to_string(),
+                    data: address.to_string(),
+                    ..DnsRecord::default()
+                };
+                let records = addresses.into_iter().filter(is_asked_for).map(record).collect();
+                Ok(DnsAnswer { by: "an exit of Tor's".to_owned(), records })
+            }
+            Some(Way::Tor) => Err(refused("exits of Tor's look up addresses only: ask for A or AAAA")),
+            Some(Way::Proxy(_)) => Err(refused("the proxy looks names up when it connects, and cannot be asked")),
+            None => Err(refused("this route lets nothing out, so no name server is asked")),
+        }
+    }
+}
+
+fn answer(by: String, records: &[Record]) -> DnsAnswer {
+    let record = |record: &Record| DnsRecord {
+        name: record.name.to_string(),
+        kind: record.record_type().to_string(),
+        data: record.data.to_string(),
+        ttl_s: record.ttl,
+        signed: record.proof == Proof::Secure,
+    };
+    DnsAnswer { by, records: records.iter().map(record).collect() }
+}

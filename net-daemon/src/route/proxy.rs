@@ -1,0 +1,129 @@
+//! An upstream proxy: it is reached directly, is told the name of the host, and looks it up itself.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use bytes::Bytes;
+use fast_socks5::client::{Config, Socks5Stream};
+use fast_socks5::util::target_addr::TargetAddr;
+use fast_socks5::{ReplyError, Socks5Command, SocksError};
+use http_body_util::Empty;
+use hyper::client::conn::http1;
+use hyper::{Request, StatusCode, header};
+use hyper_util::rt::TokioIo;
+use regen_proto::net::v1::FailureKind;
+use regen_proto::proxy::{Protocol, Proxy};
+use rustls::pki_types::ServerName;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+
+use super::{Inside, RouteError, Stream, WayError, direct};
+use crate::names::Dns;
+use crate::tls;
+
+/// For a proxy to open one connection.
+const CONNECTS: Duration = Duration::from_secs(60);
+
+pub(super) async fn connect(
+    proxy: &Proxy,
+    dns: &Dns,
+    inside: &Inside<'_>,
+    host: &str,
+    port: u16,
+) -> Result<Box<dyn Stream>, WayError> {
+    let Inside { partition, site, spaces } = inside;
+    // What is private there is not for pages from outside either; what a name means there, it alone knows.
+    if let Some(address) = literal(host) {
+        let elsewhere = spaces.of_another_network();
+        elsewhere.reachable(site, host, vec![SocketAddr::new(address, port)]).map_err(WayError::Target)?;
+    }
+    let failed = |why: String| {
+        let message = format!("the proxy {} lets nothing out: {why}", plain(proxy));
+        WayError::Down(RouteError { kind: FailureKind::Route, message })
+    };
+    let opening = async {
+        let stream = direct::dial(&proxy.host, proxy.port, partition, dns).await;
+        let stream = stream.map_err(|error| failed(error.message))?;
+        match &proxy.protocol {
+            Protocol::Socks5 => by_socks(stream, host, port, failed).await,
+            Protocol::Https { pin } => by_https(stream, proxy, *pin, host, port, failed).await,
+        }
+    };
+    let late = |_| failed(format!("it opened no connection to {host} within {} s", CONNECTS.as_secs()));
+    timeout(CONNECTS, opening).await.map_err(late)?
+}
+
+/// An address that a host is in every network.
+fn literal(host: &str) -> Option<IpAddr> {
+    let name = host.trim_end_matches('.').to_ascii_lowercase();
+    let is_local = name == "localhost" || name.ends_with(".localhost");
+    if is_local { Some(Ipv4Addr::LOCALHOST.into()) } else { host.parse().ok() }
+}
+
+/// Without its key, which says nothing to a person.
+fn plain(proxy: &Proxy) -> String {
+    proxy.to_string().split('#').next().unwrap_or_default().to_owned()
+}
+
+async fn by_socks(
+    stream: TcpStream,
+    host: &str,
+    port: u16,
+    failed: impl Fn(String) -> WayError,
+) -> Result<Box<dyn Stream>, WayError> {
+    let target = match host.parse::<IpAddr>() {
+        Ok(address) => TargetAddr::Ip(SocketAddr::new(address, port)),
+        Err(_) => TargetAddr::Domain(host.to_owned(), port),
+    };
+    let mut socks = Socks5Stream::use_stream(stream, None, Config::default()).await.map_err(|error| {
+        let is_closed = matches!(error, SocksError::AuthMethodUnacceptable(_));
+        let words = format!("it does not speak SOCKS 5 ({error})");
+        failed(if is_closed { "it wants a name and a password".to_owned() } else { words })
+    })?;
+    match socks.request(Socks5Command::TCPConnect, target).await {
+        Ok(_) => Ok(Box::new(socks)),
+        Err(SocksError::ReplyError(ReplyError::ConnectionRefused)) => {
+            Err(target_error(FailureKind::Refused, format!("{host} refused the connection of the proxy")))
+        }
+        // It has looked at the wish, and does not fulfil it.
+        Err(SocksError::ReplyError(reply)) => {
+            Err(target_error(FailureKind::Unreachable, format!("the proxy does not reach {host}: {reply}")))
+        }
+        Err(error) => Err(failed(format!("it hung up ({error})"))),
+    }
+}
+
+async fn by_https(
+    stream: TcpStream,
+    proxy: &Proxy,
+    pin: Option<tls::Pin>,
+    host: &str,
+    port: u16,
+    failed: impl Fn(String) -> WayError,
+) -> Result<Box<dyn Stream>, WayError> {
+    let config = tls::client(pin).map_err(&failed)?;
+    let name = ServerName::try_from(proxy.host.clone()).map_err(|error| failed(error.to_string()))?;
+    let secure = TlsConnector::from(config).connect(name, stream).await;
+    let secure = secure.map_err(|error| failed(format!("its connection is not secure: {error}")))?;
+    let (mut sender, connection) =
+        http1::handshake(TokioIo::new(secure)).await.map_err(|error| failed(error.to_string()))?;
+    // It ends with what it carries.
+    tokio::spawn(connection.with_upgrades());
+    let authority = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
+    let request = Request::connect(&authority).header(header::HOST, &authority).body(Empty::<Bytes>::new());
+    let request = request.map_err(|error| target_error(FailureKind::Name, error.to_string()))?;
+    let answer = sender.send_request(request).await.map_err(|error| failed(format!("it hung up ({error})")))?;
+    match answer.status() {
+        status if status.is_success() => {
+            let upgraded = hyper::upgrade::on(answer).await.map_err(|error| failed(error.to_string()))?;
+            Ok(Box::new(TokioIo::new(upgraded)))
+        }
+        StatusCode::PROXY_AUTHENTICATION_REQUIRED => Err(failed("it wants a name and a password".to_owned())),
+        status => Err(target_error(FailureKind::Unreachable, format!("the proxy does not reach {host}: {status}"))),
+    }
+}
+
+fn target_error(kind: FailureKind, message: String) -> WayError {
+    WayError::Target(RouteError { kind, message })
+}

@@ -1,0 +1,153 @@
+//! Lists that the user has added, as they come and are kept fresh. Whatever goes wrong with a new text, the one before stays.
+
+use std::collections::HashMap;
+use std::sync::{Arc, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use regen_proto::net::v1::AddList;
+use tokio::sync::OwnedMutexGuard;
+use url::Url;
+
+use super::lists::LONGEST;
+use super::own::{Own, OwnListsError, Source, name_of_new};
+use super::{Shields, read};
+use crate::fetch::{Fetched, Fetcher};
+
+/// How often is looked whether a list is due.
+const LOOK: Duration = Duration::from_mins(10);
+/// After a failure, the next try.
+const AGAIN: Duration = Duration::from_hours(1);
+
+impl Shields {
+    /// Adds a list; it holds when this returns.
+    pub(super) async fn add_list(&self, add: AddList, fetcher: &Fetcher) -> Result<(), OwnListsError> {
+        let AddList { name, url, text, sha256 } = add;
+        name_of_new(&name, &self.sources().await?)?;
+        let broken = |why: String| OwnListsError::Broken { name: name.clone(), why };
+        let pin = (!sha256.is_empty()).then_some(sha256.as_str());
+        let (url, text, etag) = if url.is_empty() {
+            (None, text, String::new())
+        } else {
+            let place = address(&url, pin.is_some()).map_err(broken)?;
+            match fetcher.get(&place, "", LONGEST).await.map_err(broken)? {
+                Fetched::Whole { bytes, etag } => (Some(url.as_str()), as_text(&bytes).map_err(broken)?, etag),
+                Fetched::Same => return Err(broken("its server sent nothing".to_owned())),
+            }
+        };
+        let source = Source::of(&name, url, &etag, &text, pin)?;
+        self.change(move |own| {
+            name_of_new(&source.name, &own.lists.sources()?)?;
+            own.lists.put(&source, &text)
+        })
+        .await
+    }
+
+    /// Forgets a list.
+    pub(super) async fn remove_list(&self, name: String) -> Result<(), OwnListsError> {
+        self.stale().remove(&name);
+        self.change(move |own| own.lists.remove(&name)).await
+    }
+
+    /// Looks for newer versions of all that have an address.
+    pub(super) async fn update_lists(&self, fetcher: &Fetcher) -> Result<(), OwnListsError> {
+        for source in self.sources().await? {
+            self.update(&source, fetcher).await;
+        }
+        Ok(())
+    }
+
+    /// Looks for newer versions as often as the lists say.
+    pub(crate) async fn keep_fresh(self, fetcher: Fetcher) {
+        loop {
+            tokio::time::sleep(LOOK).await;
+            let Ok(sources) = self.sources().await else { continue };
+            let mut failed = false;
+            for source in sources.iter().filter(|source| source.due_in().is_zero()) {
+                failed |= !self.update(source, &fetcher).await;
+            }
+            if failed {
+                tokio::time::sleep(AGAIN).await;
+            }
+        }
+    }
+
+    /// Whether it is known to be the newest now.
+    async fn update(&self, source: &Source, fetcher: &Fetcher) -> bool {
+        let Some(url) = &source.url else { return true };
+        let outcome = self.update_from(source, url, fetcher).await;
+        match &outcome {
+            Ok(()) => drop(self.stale().remove(&source.name)),
+            Err(why) => {
+                tracing::warn!("shields: {} is as it was: {why}", source.name);
+                self.stale().insert(source.name.clone(), why.clone());
+            }
+        }
+        outcome.is_ok()
+    }
+
+    async fn update_from(&self, source: &Source, url: &str, fetcher: &Fetcher) -> Result<(), String> {
+        let pin = source.pinned.then_some(source.sha256.as_str());
+        let (bytes, etag) = match fetcher.get(&address(url, source.pinned)?, &source.etag, LONGEST).await? {
+            Fetched::Whole { bytes, etag } => (bytes, etag),
+            Fetched::Same => {
+                let own = Arc::clone(&self.own).lock_owned().await;
+                return own.lists.is_fresh(&source.name).map_err(|error| error.to_string());
+            }
+        };
+        let text = as_text(&bytes)?;
+        let new = Source::of(&source.name, Some(url), &etag, &text, pin).map_err(|error| error.to_string())?;
+        let changed = self.change(move |own| {
+            // It may have been removed meanwhile.
+            let is_there = own.lists.sources()?.iter().any(|one| one.name == new.name);
+            if is_there { own.lists.put(&new, &text) } else { Ok(()) }
+        });
+        changed.await.map_err(|error| error.to_string())
+    }
+
+    pub(super) async fn sources(&self) -> Result<Vec<Source>, OwnListsError> {
+        Ok(self.own.lock().await.lists.sources()?)
+    }
+
+    pub(super) fn stale(&self) -> MutexGuard<'_, HashMap<String, String>> {
+        self.stale.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes what is the user's own, and makes the engine anew. To its end, also when whoever asked has gone: what is on
+    /// disk is what holds.
+    pub(super) async fn change<T, E, F>(&self, change: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<std::io::Error> + Send + 'static,
+        F: FnOnce(&OwnedMutexGuard<Own>) -> Result<T, E> + Send + 'static,
+    {
+        let own = Arc::clone(&self.own).lock_owned().await;
+        // The first engine is made from what was there before.
+        drop(self.rules().await);
+        let rules = Arc::clone(&self.rules);
+        let changed = tokio::task::spawn_blocking(move || {
+            let changed = change(&own)?;
+            rules.send_replace(Some(Arc::new(read(&own))));
+            Ok(changed)
+        });
+        changed.await.map_err(|error| E::from(std::io::Error::other(error)))?
+    }
+}
+
+/// Where a list is looked for: what anybody on the way could change is taken only if its text is known before.
+fn address(url: &str, is_pinned: bool) -> Result<Url, String> {
+    let parsed = Url::parse(url).map_err(|error| format!("{url} is no address: {error}"))?;
+    match parsed.scheme() {
+        "https" => Ok(parsed),
+        "http" if is_pinned => Ok(parsed),
+        "http" => Err(format!("{url}: anybody on the way could change it; say https, or its --sha256")),
+        _ => Err(format!("{url} is no address of the web")),
+    }
+}
+
+fn as_text(bytes: &[u8]) -> Result<String, String> {
+    String::from_utf8(bytes.to_vec()).map_err(|error| {
+        let good = bytes.get(..error.utf8_error().valid_up_to()).unwrap_or_default();
+        let line = good.iter().filter(|byte| **byte == b'\n').count() + 1;
+        format!("line {line} is no text (UTF-8)")
+    })
+}

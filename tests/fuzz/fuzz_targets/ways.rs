@@ -1,0 +1,15 @@
+//! Routes, proxies and name servers as they are written: what is shown can be written again.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use regen_proto::dns::Servers;
+use regen_proto::route::Route;
+
+fuzz_target!(|text: &str| {
+    if let Ok(route) = text.parse::<Route>() {
+        assert_eq!(route.to_string().parse(), Ok(route));
+    }
+    if let Ok(servers) = text.parse::<Servers>() {
+        assert_eq!(servers.to_string().parse(), Ok(servers));
+    }
+});

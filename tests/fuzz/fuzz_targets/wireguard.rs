@@ -1,0 +1,19 @@
+//! VPN profiles as anybody may hand them to a user.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use regen_proto::wireguard::Profile;
+
+fuzz_target!(|text: &str| {
+    match text.parse::<Profile>() {
+        Ok(profile) => assert!(!profile.peers.is_empty()),
+        // A mistake is shown to people, and keys are not.
+        Err(error) => {
+            let words = error.to_string();
+            for line in text.lines().filter(|line| line.trim_start().starts_with("PrivateKey")) {
+                let key = line.split_once('=').map_or("", |(_, key)| key.trim());
+                assert!(key.len() < 40 || !words.contains(key), "{words}");
+            }
+        }
+    }
+});

@@ -1,0 +1,133 @@
+//! Encryption of what pages ask for: HTTPS only, and what encrypted pages embed.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+use std::net::Ipv4Addr;
+
+use regen_tests::names::{SERVER, SERVER_NAME};
+use regen_tests::network::own_network;
+use regen_tests::site::{Answer, Request};
+use regen_tests::tls::Authority;
+use regen_tests::{Browser, NameServer, Site};
+use serde_json::Value;
+
+/// Hosts on the ports of the web: `both` and `back` with and without TLS, `plain` only without.
+struct Scene {
+    plain: Site,
+    secure: Site,
+    alone: Site,
+    browser: Browser,
+    _names: NameServer,
+    _folder: tempfile::TempDir,
+}
+
+fn answer(request: &Request) -> Option<Answer> {
+    let mixed = "<p id=said>asks</p><script>
+        const part = new Promise(done => {
+            const script = document.createElement('script');
+            [script.onload, script.onerror] = [() => done('script:came'), () => done('script:kept out')];
+            script.src = 'http://plain.test/mixed.js';
+            document.body.append(script);
+        });
+        const frame = document.createElement('iframe');
+        frame.src = 'http://plain.test/frame';
+        document.body.append(frame);
+        const fetched = fetch('http://plain.test/fetched', { mode: 'no-cors' }).then(() => 'fetch:came', () => 'fetch:kept out');
+        Promise.all([part, fetched]).then(all => said.textContent = all.join(' '));</script>";
+    Some(match (request.header("host"), request.path.as_str()) {
+        ("back.test", _) => Answer::redirect(302, "http://back.test/"),
+        (_, "/mixed") => Answer::page(mixed),
+        (_, path) if path.ends_with(".js") => Answer::typed("text/javascript", Vec::new()),
+        _ => Answer::page("<title>t</title><p>here"),
+    })
+}
+
+fn scene() -> Scene {
+    drop(own_network());
+    let authority = Authority::new("test authority");
+    let (certificate, key) = authority.issue(&["both.test", "www.both.test", "back.test", SERVER_NAME], |_| {});
+    let (here, there) = (Ipv4Addr::new(93, 184, 216, 1), Ipv4Addr::new(93, 184, 217, 1));
+    let known = [
+        ("both.test", here),
+        ("www.both.test", here),
+        ("back.test", here),
+        ("wrong.test", here),
+        ("plain.test", there),
+    ];
+    let names = NameServer::start(&known, &certificate, &key);
+    let secure = Site::serve_on([93, 184, 216], 443, Some((&certificate, &key)), answer);
+    let plain = Site::serve_on([93, 184, 216], 80, None, answer);
+    let alone = Site::serve_on([93, 184, 217], 80, None, answer);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("authority.pem");
+    std::fs::write(&file, authority.pem()).unwrap();
+    let browser = Browser::with_options(&["--headless", "--extra-ca", file.to_str().unwrap()]);
+    browser.regen(&["dns", "set", &format!("udp://{SERVER}")]).unwrap();
+    Scene { plain, secure, alone, browser, _names: names, _folder: folder }
+}
+
+impl Scene {
+    fn open(&self, url: &str) -> Value {
+        self.browser.json(&["tab", "open", url, "--wait"])
+    }
+
+    fn insecure(&self, url: &str, why: &str) -> String {
+        let tab = self.open(url);
+        assert_eq!((&tab["state"], &tab["url"]), (&"insecure".into(), &url.into()), "{tab}");
+        assert!(tab["reason"].as_str().unwrap().contains(why), "{tab}");
+        tab["id"].to_string()
+    }
+}
+
+#[test]
+fn without_encryption_nothing_is_sent_until_its_user_agrees() {
+    let scene = scene();
+    let Scene { browser, plain, secure, alone, .. } = &scene;
+    // The control: without a wish for it, pages come as they are asked for.
+    assert_eq!(scene.open("http://both.test/control")["url"], "http://both.test/control");
+    assert_eq!(plain.requests("/control").len(), 1);
+    let shown = browser.json(&["https-only", "on"]);
+    assert_eq!(shown["on"], true);
+    let tab = scene.open("http://both.test/page?x#y");
+    assert_eq!((&tab["state"], &tab["url"]), (&"ready".into(), &"https://both.test/page?x#y".into()), "{tab}");
+    assert_eq!((secure.requests("/page").len(), plain.requests("/page").len()), (1, 0));
+    // What was open before takes it when it is loaded again.
+    let tab = scene.insecure("http://plain.test/secret", "There is no encrypted connection");
+    drop(scene.insecure("http://wrong.test/", "another host"));
+    drop(scene.insecure("http://back.test/", "does not want"));
+    assert!(alone.take_requests().is_empty(), "nothing was sent");
+    browser.regen(&["tab", "reload", &tab]).unwrap();
+    browser.wait_for_state(tab.parse().unwrap(), "insecure");
+    browser.quit();
+    browser.start();
+    assert!(browser.json(&["https-only"])["on"] == true, "it is remembered");
+    let tab = scene.insecure("http://plain.test/secret", "There is no encrypted connection");
+    assert!(alone.take_requests().is_empty());
+    browser.regen(&["tab", "allow-insecure", &tab]).unwrap();
+    browser.wait_for_url(tab.parse().unwrap(), "http://plain.test/secret");
+    assert_eq!(alone.requests("/secret").len(), 1);
+    // For all of this site, and for no other.
+    assert_eq!(scene.open("http://plain.test/more")["state"], "ready");
+    drop(scene.insecure("http://wrong.test/", "another host"));
+    browser.regen(&["https-only", "off", "--site", "https://both.test/"]).unwrap();
+    assert_eq!(scene.open("http://both.test/chosen")["url"], "http://both.test/chosen");
+    browser.regen(&["https-only", "default", "--site", "https://both.test/"]).unwrap();
+    assert_eq!(scene.open("http://both.test/again")["url"], "https://both.test/again");
+    assert_eq!(browser.regen(&["https-only", "perhaps"]).unwrap_err().code, 2);
+}
+
+#[test]
+fn what_an_encrypted_page_embeds_comes_encrypted_or_not_at_all() {
+    let scene = scene();
+    let tab = scene.browser.open("https://both.test/mixed");
+    scene.browser.wait_for_text(tab, "script:kept out fetch:kept out");
+    assert!(scene.alone.take_requests().is_empty(), "neither of them, nor the frame");
+    // The control: a page that came without encryption may.
+    let tab = scene.browser.open("http://both.test/mixed");
+    scene.browser.wait_for_text(tab, "script:came fetch:came");
+}

@@ -1,0 +1,204 @@
+//! Name servers of the user's choice, with a real BIND: who is asked, who is not, and whose answers count.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+use std::net::Ipv4Addr;
+
+use regen_tests::names::{SERVER, SERVER_NAME};
+use regen_tests::network::{Packets, own_network};
+use regen_tests::site::Answer;
+use regen_tests::tls::Authority;
+use regen_tests::{Browser, NameServer, Site};
+
+/// A name server, and what it knows.
+struct Scene {
+    packets: Packets,
+    server: NameServer,
+    site: Site,
+    folder: tempfile::TempDir,
+}
+
+fn scene() -> Scene {
+    let packets = own_network();
+    let authority = Authority::new("test authority");
+    let (certificate, key) = authority.issue(&[SERVER_NAME], |_| {});
+    let at = |last| Ipv4Addr::new(93, 184, 216, last);
+    let names = [
+        ("site.test", at(1)),
+        ("later.test", at(1)),
+        ("site.plain", at(2)),
+        ("inside.test", Ipv4Addr::new(10, 82, 0, 53)),
+    ];
+    let server = NameServer::start(&names, &certificate, &key);
+    let site = Site::serve_in([93, 184, 216], |request| {
+        let rebinding = "<p id=said>asks</p><script>
+            const inside = `http://inside.test:${location.port}/`;
+            fetch(inside, { mode: 'no-cors' }).then(() => said.textContent = 'reached', () => said.textContent = 'kept out');
+        </script>";
+        Some(Answer::page(if request.path == "/rebinding" { rebinding } else { "<title>t</title><p>here" }))
+    });
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("authority.pem"), authority.pem()).unwrap();
+    std::fs::write(folder.path().join("anchors"), server.anchors()).unwrap();
+    Scene { packets, server, site, folder }
+}
+
+impl Scene {
+    fn file(&self, name: &str) -> String {
+        self.folder.path().join(name).to_str().unwrap().to_owned()
+    }
+
+    fn browser(&self) -> Browser {
+        let (authority, anchors) = (self.file("authority.pem"), self.file("anchors"));
+        Browser::with_options(&["--headless", "--extra-ca", &authority, "--dns-anchors", &anchors])
+    }
+
+    fn url(&self, host: &str, path: &str) -> String {
+        format!("http://{host}:{}{path}", self.site.port())
+    }
+
+    /// Packets to a name server since the beginning: to the test's own on this port, and to any other.
+    fn asked(&self, port: u16) -> (usize, usize) {
+        let all = self.packets.all();
+        let is_own = |to: std::net::IpAddr| to == SERVER;
+        let own = all.iter().filter(|packet| is_own(packet.to) && packet.port == port).count();
+        (own, all.iter().filter(|packet| !is_own(packet.to) && [53, 853].contains(&packet.port)).count())
+    }
+}
+
+/// Opens what cannot be opened; says why.
+fn failure(browser: &Browser, url: &str) -> String {
+    drop(browser.daemon("net-daemon"));
+    let tab = browser.json(&["tab", "open", url, "--wait"]);
+    assert_eq!(tab["state"], "failed", "{tab}");
+    tab["reason"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn the_servers_that_the_user_chose_are_asked_and_nobody_else() {
+    let scene = scene();
+    let browser = scene.browser();
+    let ways = [
+        (53, format!("udp://{SERVER}")),
+        (853, format!("tls://{SERVER}#{SERVER_NAME}")),
+        (443, format!("https://{SERVER}/dns-query#{SERVER_NAME}")),
+    ];
+    for (port, servers) in ways {
+        let (before, _) = scene.asked(port);
+        let shown = browser.json(&["dns", "set", &servers]);
+        assert_eq!((&shown["servers"], &shown["dnssec"]), (&servers.as_str().into(), &false.into()));
+        let tab = browser.open(&scene.url("site.test", "/"));
+        assert!(browser.text(tab).contains("here"));
+        let (own, others) = scene.asked(port);
+        assert!(own > before, "{servers} was not asked");
+        assert_eq!(others, 0, "{servers}: somebody else was asked, too");
+        // What is chosen anew forgets what is known, and a tab's end is a page's.
+        browser.regen(&["tab", "close", &tab.to_string()]).unwrap();
+    }
+    let answer = browser.json(&["dns", "query", "site.test"]);
+    assert_eq!(
+        (&answer["records"][0]["data"], &answer["records"][0]["signed"]),
+        (&"93.184.216.1".into(), &false.into())
+    );
+    assert!(answer["by"].as_str().unwrap().contains("https://10.82.0.53"), "{answer}");
+    // It is remembered, by the next net-daemon and the next browser.
+    browser.regen(&["kill", "net-daemon"]).unwrap();
+    browser.open(&scene.url("later.test", "/"));
+    browser.quit();
+    browser.start();
+    assert!(browser.json(&["dns", "show"])["servers"].as_str().unwrap().starts_with("https://"));
+    browser.open(&scene.url("site.test", "/again"));
+    assert_eq!(scene.asked(443).1, 0);
+    // A name that is made to mean something inside is kept from pages from outside.
+    let tab = browser.open(&scene.url("site.test", "/rebinding"));
+    browser.wait_for_text(tab, "kept out");
+    // Nobody may be asked at all.
+    browser.regen(&["dns", "set", "block"]).unwrap();
+    let reason = failure(&browser, &scene.url("later.test", "/"));
+    assert!(reason.to_lowercase().contains("no name server may be asked"), "{reason}");
+    // The control: this machine's own servers are others.
+    browser.regen(&["dns", "set", "system"]).unwrap();
+    drop(failure(&browser, &scene.url("later.test", "/")));
+    assert!(scene.asked(53).1 > 0, "nobody else was ever asked, so nothing was shown");
+    for wrong in ["", "quad9", "tls://9.9.9.9/path", "udp://dns.quad9.net"] {
+        assert_eq!(browser.regen(&["dns", "set", wrong]).unwrap_err().code, 2, "{wrong}");
+    }
+}
+
+#[test]
+fn a_server_that_is_somebody_else_or_gone_is_not_believed_and_has_no_successor() {
+    let mut scene = scene();
+    let trusting = scene.browser();
+    trusting.regen(&["dns", "set", &format!("tls://{SERVER}#other.test")]).unwrap();
+    let reason = failure(&trusting, &scene.url("site.test", "/"));
+    assert!(reason.contains("gives no answer"), "{reason}");
+    trusting.quit();
+    // Its authority is nobody's here.
+    let browser = Browser::headless();
+    browser.regen(&["dns", "set", &format!("https://{SERVER}/dns-query#{SERVER_NAME}")]).unwrap();
+    drop(failure(&browser, &scene.url("site.test", "/")));
+    assert!(scene.site.requests("/").is_empty());
+    browser.regen(&["dns", "set", &format!("udp://{SERVER}")]).unwrap();
+    browser.open(&scene.url("site.test", "/"));
+    scene.server.kill();
+    let reason = failure(&browser, &scene.url("later.test", "/"));
+    assert!(reason.contains("gives no answer"), "{reason}");
+    assert_eq!(scene.asked(53).1, 0, "nobody else is asked instead");
+}
+
+#[test]
+fn answers_that_are_not_signed_as_they_should_be_are_none() {
+    let scene = scene();
+    let browser = scene.browser();
+    browser.regen(&["dns", "set", &format!("udp://{SERVER}"), "--dnssec", "on"]).unwrap();
+    assert!(browser.text(browser.open(&scene.url("site.test", "/"))).contains("here"));
+    let answer = browser.json(&["dns", "query", "site.test"]);
+    assert_eq!(answer["records"][0]["signed"], true, "{answer}");
+    // Nobody signs this zone, and that is signed.
+    browser.open(&scene.url("site.plain", "/"));
+    assert_eq!(browser.json(&["dns", "query", "site.plain"])["records"][0]["signed"], false);
+    assert_eq!(browser.regen(&["dns", "query", "nothing.test"]).unwrap_err().code, 1);
+    browser.quit();
+    // Whoever has another key than the one that counts has signed nothing.
+    let anchors = std::fs::read_to_string(scene.file("anchors")).unwrap();
+    let key = anchors.lines().last().unwrap();
+    let (start, end) = key.split_at(key.len() - 20);
+    let other = if end.starts_with('A') { "B" } else { "A" };
+    std::fs::write(scene.file("anchors"), format!("{start}{other}{}\n", &end[1..])).unwrap();
+    let browser = scene.browser();
+    browser.regen(&["dns", "set", &format!("udp://{SERVER}"), "--dnssec", "on"]).unwrap();
+    let reason = failure(&browser, &scene.url("site.test", "/forged"));
+    assert!(reason.contains("DNSSEC"), "{reason}");
+    assert!(scene.site.requests("/forged").is_empty());
+    // The control.
+    browser.regen(&["dns", "set", "--dnssec", "off"]).unwrap();
+    browser.open(&scene.url("site.test", "/forged"));
+    browser.quit();
+    std::fs::write(scene.file("anchors"), "no key\n").unwrap();
+    let browser = scene.browser();
+    browser.regen(&["dns", "set", &format!("udp://{SERVER}"), "--dnssec", "on"]).unwrap();
+    let reason = failure(&browser, &scene.url("site.test", "/"));
+    assert!(reason.contains("--dns-anchors"), "{reason}");
+}
+
+#[test]
+fn what_one_partition_has_asked_for_no_other_finds_out() {
+    let scene = scene();
+    let browser = scene.browser();
+    browser.regen(&["dns", "set", &format!("udp://{SERVER}")]).unwrap();
+    let opened = |workspace: &str| {
+        let (before, _) = scene.asked(53);
+        let tab = browser.json(&["tab", "open", &scene.url("site.test", "/"), "--workspace", workspace, "--wait"]);
+        assert_eq!(tab["state"], "ready", "{tab}");
+        browser.regen(&["tab", "close", &tab["id"].to_string()]).unwrap();
+        scene.asked(53).0 - before
+    };
+    assert!(opened("one") > 0);
+    assert_eq!(opened("one"), 0, "it is known there");
+    assert!(opened("two") > 0, "and is not known here");
+}

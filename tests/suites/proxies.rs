@@ -1,0 +1,166 @@
+//! Upstream proxies as a way of a route, with real ones: what takes them, whom they must be, and that nothing leaves another way.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+use std::net::Ipv4Addr;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use rcgen::date_time_ymd;
+use regen_tests::network::{Packets, own_network};
+use regen_tests::proxy::NAME;
+use regen_tests::site::Answer;
+use regen_tests::tls::{Authority, pin_of};
+use regen_tests::{Browser, Site, UpstreamProxy};
+
+/// Where proxies connect from.
+const PROXY: Ipv4Addr = Ipv4Addr::new(93, 184, 216, 9);
+const SITE: Ipv4Addr = Ipv4Addr::new(93, 184, 216, 1);
+const LARGE: usize = 3 << 20;
+
+struct Scene {
+    packets: Packets,
+    site: Site,
+}
+
+fn scene() -> Scene {
+    let packets = own_network();
+    let site = Site::serve_in([93, 184, 216], |request| {
+        Some(match request.path.as_str() {
+            "/large" => Answer::typed("application/octet-stream", (0..=250).cycle().take(LARGE).collect()),
+            "/sends" => Answer::page(&format!(
+                "<p id=said>here</p><script>
+                (async () => {{
+                    const bytes = new Uint8Array(await (await fetch('/large')).arrayBuffer());
+                    const whole = bytes.length == {LARGE} && bytes.every((byte, at) => byte == at % 251);
+                    const told = await (await fetch('/takes', {{ method: 'POST', body: 'x'.repeat({LARGE}) }})).text();
+                    said.textContent = `whole: ${{whole}}, ${{told}}`;
+                }})();</script>"
+            )),
+            "/takes" => Answer::typed("text/plain", format!("taken: {}", request.body.len()).into_bytes()),
+            "/inside" => Answer::page(
+                "<p id=said>asks</p><script>
+                const ask = host => fetch(`http://${host}:${location.port}/`, { mode: 'no-cors' }).then(() => 'reached', () => 'kept out');
+                Promise.all([ask('127.0.0.1'), ask('localhost')]).then(all => said.textContent = all.join(', '));</script>",
+            ),
+            _ => Answer::page("<title>t</title><p>here"),
+        })
+    });
+    Scene { packets, site }
+}
+
+impl Scene {
+    /// Packets to the site that the proxy did not send, and questions to name servers.
+    fn leaked(&self) -> usize {
+        let is_leak = |port, from| port == 53 || (port == self.site.port() && from != PROXY);
+        self.packets.all().into_iter().filter(|packet| is_leak(packet.port, packet.from)).count()
+    }
+
+    fn named(&self, path: &str) -> String {
+        format!("http://{NAME}:{}{path}", self.site.port())
+    }
+
+    fn failure(&self, browser: &Browser, route: &str) -> String {
+        browser.regen(&["route", "set", route]).unwrap();
+        let tab = browser.json(&["tab", "open", &self.site.url(1, "/refused"), "--wait"]);
+        assert_eq!(tab["state"], "failed", "{route}: {tab}");
+        assert!(self.site.requests("/refused").is_empty());
+        tab["reason"].as_str().unwrap().to_owned()
+    }
+}
+
+/// What every proxy must do; the route names it.
+fn everything_takes_it(scene: &Scene, browser: &Browser, route: &str) {
+    browser.regen(&["route", "set", route]).unwrap();
+    let tab = browser.open(&scene.site.url(1, "/sends"));
+    browser.wait_for_text(tab, &format!("whole: true, taken: {LARGE}"));
+    // The name is known there only.
+    browser.open(&scene.named("/named"));
+    let requests = scene.site.take_requests();
+    assert!(!requests.is_empty() && requests.iter().all(|request| request.from == PROXY), "{requests:?}");
+    // What is on the proxy's own machine is not for pages from outside.
+    let tab = browser.open(&scene.site.url(1, "/inside"));
+    browser.wait_for_text(tab, "kept out, kept out");
+    let refused = browser.json(&["tab", "open", "http://93.184.216.1:9/", "--wait"]);
+    assert_eq!(refused["state"], "failed", "{refused}");
+    assert_eq!(scene.leaked(), 0);
+}
+
+#[test]
+fn pages_take_a_socks_proxy_and_nothing_leaves_another_way() {
+    let scene = scene();
+    let mut proxy = UpstreamProxy::socks(PROXY, SITE);
+    let browser = Browser::headless();
+    let route = format!("socks5://127.0.0.1:{}", proxy.port());
+    everything_takes_it(&scene, &browser, &route);
+    assert_eq!(browser.json(&["route", "show"])["route"], format!("{route} → block"));
+    browser.quit();
+    browser.start();
+    browser.open(&scene.site.url(1, "/later"));
+    proxy.kill();
+    let reason = scene.failure(&browser, &route);
+    assert!(reason.contains("lets nothing out"), "{reason}");
+    assert_eq!(scene.leaked(), 0);
+    // The control: where it was written, the other way is taken, and seen.
+    browser.regen(&["route", "set", &format!("{route} → direct")]).unwrap();
+    browser.open(&scene.site.url(1, "/direct"));
+    assert!(scene.leaked() > 0);
+}
+
+#[test]
+fn an_https_proxy_must_be_who_it_says_it_is() {
+    let scene = scene();
+    let authority = Authority::new("test authority");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("authority.pem");
+    std::fs::write(&file, authority.pem()).unwrap();
+    let browser = Browser::with_options(&["--headless", "--extra-ca", file.to_str().unwrap()]);
+    let (certificate, key) = authority.issue(&["127.0.0.1"], |_| {});
+    let proxy = UpstreamProxy::https(PROXY, SITE, &certificate, &key);
+    everything_takes_it(&scene, &browser, &format!("https://127.0.0.1:{}", proxy.port()));
+    // Each kind of somebody else.
+    let expired = authority.issue(&["127.0.0.1"], |certificate| {
+        (certificate.not_before, certificate.not_after) = (date_time_ymd(2020, 1, 1), date_time_ymd(2021, 1, 1));
+    });
+    let self_made = Authority::new("somebody else").issue(&["127.0.0.1"], |_| {});
+    for (what, word, (certificate, key)) in [
+        ("expired", "expired", expired),
+        ("another host's", "NotValidForName", authority.issue(&["other.test"], |_| {})),
+        ("self-made", "UnknownIssuer", self_made),
+    ] {
+        let other = UpstreamProxy::https(PROXY, SITE, &certificate, &key);
+        let reason = scene.failure(&browser, &format!("https://127.0.0.1:{}", other.port()));
+        assert!(reason.contains("not secure"), "{what}: {reason}");
+        assert!(
+            reason.to_lowercase().contains(&word.to_lowercase()) || reason.contains("certificate"),
+            "{what}: {reason}"
+        );
+    }
+    assert_eq!(scene.leaked(), 0);
+}
+
+#[test]
+fn a_pinned_proxy_has_that_key_and_no_other() {
+    let scene = scene();
+    let (certificate, key) = Authority::new("nobody knows it").issue(&["whatever.test"], |_| {});
+    let proxy = UpstreamProxy::https(PROXY, SITE, &certificate, &key);
+    let browser = Browser::headless();
+    let route = |pin: [u8; 32]| format!("https://127.0.0.1:{}#sha256/{}", proxy.port(), STANDARD.encode(pin));
+    let pin = pin_of(&key);
+    everything_takes_it(&scene, &browser, &route(pin));
+    let mut other = pin;
+    other[0] ^= 1;
+    let reason = scene.failure(&browser, &route(other));
+    assert!(reason.contains("another key"), "{reason}");
+    let reason = scene.failure(&browser, &format!("https://127.0.0.1:{}", proxy.port()));
+    assert!(reason.contains("not secure"), "without its pin nobody vouches for it: {reason}");
+    assert_eq!(scene.leaked(), 0);
+    for wrong in ["https://a.test#sha256/AAAA", "http://a.test:80", "socks5://u:p@a.test"] {
+        assert_eq!(browser.regen(&["route", "set", wrong]).unwrap_err().code, 2, "{wrong}");
+    }
+}

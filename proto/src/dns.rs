@@ -213,7 +213,7 @@ mod tests {
         ] {
             assert!(read(text).is_err(), "{text}");
         }
-        assert!(read(&vec!["9.9.9.9"; MOST + 1].join(",")).is_err());
+        assert!(read(&["9.9.9.9"; MOST + 1].join(",")).is_err());
         assert_eq!(DnsSettings::default().servers.to_string(), "system");
     }
 }

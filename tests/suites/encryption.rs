@@ -42,6 +42,7 @@ fn answer(request: &Request) -> Option<Answer> {
     Some(match (request.header("host"), request.path.as_str()) {
         ("back.test", _) => Answer::redirect(302, "http://back.test/"),
         (_, "/mixed") => Answer::page(mixed),
+        (_, "/insists") => Answer::page("<p>here").with("Strict-Transport-Security", "max-age=9000; includeSubDomains"),
         (_, path) if path.ends_with(".js") => Answer::typed("text/javascript", Vec::new()),
         _ => Answer::page("<title>t</title><p>here"),
     })
@@ -130,4 +131,25 @@ fn what_an_encrypted_page_embeds_comes_encrypted_or_not_at_all() {
     // The control: a page that came without encryption may.
     let tab = scene.browser.open("http://both.test/mixed");
     scene.browser.wait_for_text(tab, "script:came fetch:came");
+}
+
+#[test]
+fn a_host_that_insists_on_encryption_is_never_asked_without_where_it_said_so() {
+    let scene = scene();
+    let Scene { browser, plain, secure, .. } = &scene;
+    // The control: it has not said so yet, and what comes without encryption cannot say so.
+    assert_eq!(scene.open("http://both.test/insists")["url"], "http://both.test/insists");
+    assert_eq!(scene.open("http://both.test/before")["url"], "http://both.test/before");
+    browser.open("https://both.test/insists");
+    let tab = scene.open("http://both.test/after");
+    assert_eq!(tab["url"], "https://both.test/after", "{tab}");
+    assert_eq!(scene.open("http://www.both.test/below")["url"], "https://www.both.test/below");
+    browser.quit();
+    browser.start();
+    assert_eq!(scene.open("http://both.test/later")["url"], "https://both.test/later");
+    assert!(["/after", "/below", "/later"].into_iter().all(|path| plain.requests(path).is_empty()));
+    assert_eq!(secure.requests("/later").len(), 1);
+    // Another workspace shares nothing with this one.
+    let other = browser.json(&["tab", "open", "http://both.test/elsewhere", "--workspace", "other", "--wait"]);
+    assert_eq!(other["url"], "http://both.test/elsewhere", "{other}");
 }

@@ -73,7 +73,7 @@ impl Scene {
 
 /// Opens what cannot be opened; says why.
 fn failure(browser: &Browser, url: &str) -> String {
-    drop(browser.daemon("net-daemon"));
+    assert!(browser.daemon("net-daemon") > 0);
     let tab = browser.json(&["tab", "open", url, "--wait"]);
     assert_eq!(tab["state"], "failed", "{tab}");
     tab["reason"].as_str().unwrap().to_owned()

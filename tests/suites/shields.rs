@@ -362,3 +362,46 @@ fn other_sites_learn_that_nobody_is_to_be_tracked_and_not_which_page_asks() {
     assert!(requests.iter().all(|request| request.header("sec-gpc").is_empty()), "{requests:?}");
     assert_eq!(requests.each_ref().map(|request| request.header("referer")), [&page, &page, &page]);
 }
+
+#[test]
+fn what_is_embedded_sets_and_gets_no_cookies_and_pages_have_no_webrtc() {
+    let page = |other: u8, port: &str| {
+        format!(
+            "<p id=said>asks</p><iframe src='http://127.0.0.{other}:{port}/frame'></iframe><script>
+            const image = path => new Promise(done => {{
+                const image = new Image();
+                image.onload = image.onerror = done;
+                image.src = `http://127.0.0.{other}:{port}/${{path}}`;
+            }});
+            const names = ['RTCPeerConnection', 'webkitRTCPeerConnection', 'RTCDataChannel'].filter(name => name in window);
+            image('first').then(() => image('second')).then(() => said.textContent = `done, WebRTC: ${{names.length}}`);
+            </script>"
+        )
+    };
+    let site = Site::serve(move |request: &Request| {
+        let port = request.header("host").rsplit(':').next().unwrap().to_owned();
+        let sets = |answer: Answer| answer.with("Set-Cookie", "embedded=1; Path=/");
+        Some(match request.path.as_str() {
+            "/embeds-other" => Answer::page(&page(2, &port)),
+            "/embeds-own" => Answer::page(&page(1, &port)),
+            "/frame" => sets(Answer::page("<script>document.cookie = 'script=1'; fetch('/from-frame')</script>")),
+            "/first" | "/second" => sets(Answer::typed("image/gif", Vec::new())),
+            _ => return None,
+        })
+    });
+    let browser = Browser::headless();
+    for level in ["off", "balanced", "strict"] {
+        browser.regen(&["shields", "level", level]).unwrap();
+        drop(site.take_requests());
+        let tab = browser.open(&site.url(1, "/embeds-other"));
+        browser.wait_for_text(tab, "done, WebRTC: 0");
+        let cookies = |path: &str| site.wait_for_request(path).header("cookie").to_owned();
+        assert_eq!((cookies("/second"), cookies("/from-frame")), (String::new(), String::new()), "{level}");
+    }
+    // The control: what a page embeds of its own site does.
+    drop(site.take_requests());
+    let tab = browser.open(&site.url(1, "/embeds-own"));
+    browser.wait_for_text(tab, "done");
+    assert!(site.wait_for_request("/second").header("cookie").contains("embedded=1"));
+    assert!(site.wait_for_request("/from-frame").header("cookie").contains("script=1"));
+}

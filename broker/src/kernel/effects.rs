@@ -1,11 +1,13 @@
 //! Carries out what the session asks for.
 
 use std::os::fd::OwnedFd;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use prost::Message;
 use regen_proto::convert::{ForChild, MAX_BODY, MAX_SNAPSHOT};
-use regen_proto::kernel::v1::{HostCommand, OpenView, PageEvent, PutSnapshot, Snapshot, host_command, page_event};
+use regen_proto::kernel::v1::{
+    HostCommand, NavigationCommitted, OpenView, PageEvent, PutSnapshot, Snapshot, TlsState, host_command, page_event,
+};
 use regen_proto::kernel_channel::MAX_INLINE;
 use regen_runtime::{Sealed, read_sealed};
 
@@ -179,8 +181,8 @@ impl Kernel {
                 popup.user_gesture = by_user;
                 self.gestures.remove(&event.tab);
             }
+            page_event::Body::Committed(committed) => self.hear_of_encryption(&host, event.tab, committed),
             page_event::Body::LoadStarted(_)
-            | page_event::Body::Committed(_)
             | page_event::Body::LoadFinished(_)
             | page_event::Body::LoadFailed(_)
             | page_event::Body::Title(_)
@@ -195,6 +197,24 @@ impl Kernel {
             | page_event::Body::Blocked(_) => {}
         }
         self.apply(Event::Page { host, tab: event.tab, event: body });
+    }
+
+    /// A host may insist on encryption for itself, where it came encrypted.
+    fn hear_of_encryption(&mut self, host: &HostKey, tab: TabId, committed: &NavigationCommitted) {
+        let is_its_own = self.session.tabs.get(&tab).is_some_and(|tab| tab.host().as_ref() == Some(host));
+        let is_encrypted = committed.tls() == TlsState::Valid && committed.url.starts_with("https:");
+        if committed.transport_security.is_empty()
+            || !is_its_own
+            || !is_encrypted
+            || !host.site.may_show(&committed.url)
+        {
+            return;
+        }
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        if self.session.hsts.hear(&host.workspace, &committed.url, &committed.transport_security, now) {
+            self.choices.hsts = self.session.hsts.clone();
+            self.store.put_hsts(self.choices.hsts.clone());
+        }
     }
 
     pub(super) fn gesture(&mut self, tab: TabId) {

@@ -244,7 +244,11 @@ impl Kernel {
             ticked: Instant::now(),
             overslept: Duration::ZERO,
             ceilings_kb,
-            session: Session { https_only: setup.choices.https_only.clone(), ..Session::default() },
+            session: Session {
+                https_only: setup.choices.https_only.clone(),
+                hsts: setup.choices.hsts.clone(),
+                ..Session::default()
+            },
             gestures: HashMap::new(),
             seen: HashMap::new(),
             unsaved: HashSet::new(),

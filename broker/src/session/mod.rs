@@ -5,6 +5,7 @@
 
 pub mod address;
 mod history;
+mod hsts;
 mod page;
 mod reduce;
 mod saved;
@@ -13,6 +14,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 
+pub use hsts::Hsts;
 pub use reduce::reduce;
 pub use saved::{SavedSegment, SavedSnapshot, SavedTab};
 pub use secure::HttpsOnly;

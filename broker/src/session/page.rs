@@ -34,8 +34,15 @@ pub(super) fn event(session: &mut Session, host: &HostKey, id: TabId, event: Bod
             }
             out.push(Effect::TabChanged(id));
         }
-        Body::LoadFailed(failed) if tab.upgraded.is_some() => secure::failed(session, id, &failed.reason, out),
         Body::LoadFailed(failed) => {
+            if let Some(url) = tab.upgraded.take() {
+                let workspace = tab.workspace.clone();
+                if !session.is_strict(&url, &workspace) {
+                    let why = format!("There is no encrypted connection to it. {}", failed.reason);
+                    return secure::insecure(session, id, url, &why, out);
+                }
+            }
+            let Some(tab) = session.tabs.get_mut(&id) else { return };
             tab.progress = 1.0;
             tab.pending = None;
             tab.tls = TlsState::Unspecified;
@@ -180,7 +187,7 @@ fn new_tab(session: &mut Session, host: &HostKey, id: TabId, wanted: NewTab, out
 /// A popup that keeps its opener runs in the opener's host.
 fn popup_opened(session: &mut Session, host: &HostKey, opener: TabId, popup: &PopupOpened, out: &mut Vec<Effect>) {
     // It would be shown in its opener's process: there is no other address to ask for.
-    let is_forbidden = Site::of(&popup.url).is_ok_and(|site| session.forbids(&site));
+    let is_forbidden = session.forbids(&popup.url, &host.workspace);
     if !popup.user_gesture || is_forbidden {
         answer_popup(host, opener, popup.token, true, out);
         return;

@@ -334,8 +334,8 @@ fn reload(session: &mut Session, id: TabId, bypass_cache: bool, out: &mut Vec<Ef
             navigate(session, id, PageLoad::by_user(url), out);
         }
         Phase::Blank | Phase::Loading | Phase::Ready | Phase::Failed(_) | Phase::Recovering => {
-            let (url, site) = (tab.segment().url.clone(), tab.segment().site.clone());
-            if tab.opener_host.is_none() && site.is_some_and(|site| session.forbids(&site)) {
+            let (url, workspace) = (tab.segment().url.clone(), tab.workspace.clone());
+            if tab.opener_host.is_none() && session.forbids(&url, &workspace) {
                 // Encryption is insisted on since it was opened.
                 navigate(session, id, PageLoad::by_user(url), out);
             } else {
@@ -349,9 +349,9 @@ fn reload(session: &mut Session, id: TabId, bypass_cache: bool, out: &mut Vec<Ef
 pub(super) fn ensure_view(session: &mut Session, id: TabId, out: &mut Vec<Effect>) {
     let Some(tab) = session.tabs.get(&id) else { return };
     let Some(host) = tab.host() else { return };
-    if session.forbids(&host.site) {
+    let url = tab.segment().url.clone();
+    if session.forbids(&url, &host.workspace) {
         // From before encryption was insisted on.
-        let url = tab.segment().url.clone();
         navigate(session, id, PageLoad::by_user(url), out);
         return;
     }

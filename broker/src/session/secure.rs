@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use url::{Host, Url};
 
 use super::history;
-use super::reduce::{leave_host, navigate, set_phase};
+use super::reduce::{leave_host, navigate, refuse, set_phase};
 use super::state::{Effect, PageLoad, Phase, Segment, Session, TabId};
 
 /// Where pages may come without encryption.
@@ -38,26 +38,36 @@ impl HttpsOnly {
 
 impl Session {
     /// Where an address is asked for instead; nothing for one that may be as it is. Names that only this machine or its network
-    /// knows, addresses and onion services (which Tor encrypts) may be.
-    fn upgraded(&self, address: &str) -> Option<String> {
+    /// knows, addresses and onion services (which Tor encrypts) may be, unless they have said otherwise themselves.
+    fn upgraded(&self, address: &str, workspace: &str) -> Option<String> {
         let mut url = Url::parse(address).ok().filter(|url| url.scheme() == "http")?;
         let Some(Host::Domain(name)) = url.host() else { return None };
         let last = name.trim_end_matches('.').rsplit('.').next().unwrap_or_default();
         let is_public = name.trim_end_matches('.').contains('.') && !["localhost", "onion", "local"].contains(&last);
         let site = Site::of(address).ok()?;
-        let wanted = is_public && self.https_only.insists(&site) && !self.agreed.contains(site.host());
+        let is_wanted = is_public && self.https_only.insists(&site) && !self.agreed.contains(site.host());
+        let wanted = is_wanted || self.hsts.covers(workspace, name);
         (wanted && url.set_scheme("https").is_ok()).then(|| url.into())
     }
 
-    /// Whether a site's pages may not be asked for as they are.
-    pub(super) fn forbids(&self, site: &Site) -> bool {
-        self.upgraded(site.as_str()).is_some()
+    /// Whether an address may not be asked for as it is.
+    pub(super) fn forbids(&self, address: &str, workspace: &str) -> bool {
+        self.upgraded(address, workspace).is_some()
+    }
+
+    /// Whether its own host has forbidden it: its user is not asked.
+    pub(super) fn is_strict(&self, address: &str, workspace: &str) -> bool {
+        let url = Url::parse(address).ok();
+        let host = url.as_ref().and_then(Url::host_str);
+        host.is_some_and(|host| self.hsts.covers(workspace, host))
     }
 }
 
 /// What is asked for when this is wanted; nothing where a page of Regen's own says why it is not.
 pub(super) fn look(session: &mut Session, id: TabId, load: Load, out: &mut Vec<Effect>) -> Option<Load> {
-    let upgraded = session.upgraded(&load.url);
+    let workspace = session.tabs.get(&id)?.workspace.clone();
+    let upgraded = session.upgraded(&load.url, &workspace);
+    let is_strict = session.is_strict(&load.url, &workspace);
     let tab = session.tabs.get_mut(&id)?;
     let Some(url) = upgraded else {
         // On the way there, its server may have named another place.
@@ -66,24 +76,22 @@ pub(super) fn look(session: &mut Session, id: TabId, load: Load, out: &mut Vec<E
         }
         return Some(load);
     };
-    if load.method == "POST" {
+    if load.method == "POST" && !is_strict {
         let why = "A form would be sent there without encryption. Nothing was sent.";
         insecure(session, id, load.url, why, out);
         return None;
     }
     if tab.phase == Phase::Loading && tab.upgraded.as_ref() == Some(&load.url) {
         let why = "Its server does not want to be asked over an encrypted connection.";
-        insecure(session, id, load.url, why, out);
+        if is_strict {
+            refuse(session, id, load.url, why.to_owned(), out);
+        } else {
+            insecure(session, id, load.url, why, out);
+        }
         return None;
     }
     tab.upgraded = Some(load.url);
     Some(Load { url, ..load })
-}
-
-/// There is no encrypted connection.
-pub(super) fn failed(session: &mut Session, id: TabId, reason: &str, out: &mut Vec<Effect>) {
-    let Some(url) = session.tabs.get_mut(&id).and_then(|tab| tab.upgraded.take()) else { return };
-    insecure(session, id, url, &format!("There is no encrypted connection to it. {reason}"), out);
 }
 
 /// Shows why an address is not opened without encryption, and that it could be.
@@ -119,7 +127,7 @@ mod tests {
     #[test]
     fn what_is_public_and_not_agreed_to_is_asked_for_over_https() {
         let mut session = Session::default();
-        assert_eq!(session.upgraded("http://example.org/"), None, "it is off");
+        assert_eq!(session.upgraded("http://example.org/", ""), None, "it is off");
         session.https_only.choose(None, Some(true));
         let other = Site::of("https://plain.test/").unwrap();
         session.https_only.choose(Some(&other), Some(false));
@@ -139,10 +147,13 @@ mod tests {
             ("http://printer.local/", None),
             ("http://abc.onion/", None),
         ] {
-            assert_eq!(session.upgraded(address).as_deref(), wanted, "{address}");
+            assert_eq!(session.upgraded(address, "").as_deref(), wanted, "{address}");
         }
-        assert!(session.forbids(&Site::of("http://example.org/").unwrap()));
+        assert!(session.forbids("http://example.org/", ""));
         session.https_only.choose(Some(&other), None);
-        assert!(session.upgraded("http://plain.test/").is_some());
+        assert!(session.upgraded("http://plain.test/", "").is_some());
+        // What a host has said itself holds whatever its user has agreed to, where it said so.
+        assert!(session.hsts.hear("work", "https://agreed.test/", "max-age=9", 1));
+        assert!(session.forbids("http://agreed.test/", "work") && !session.forbids("http://agreed.test/", ""));
     }
 }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use regen_proto::kernel::v1::{Favicon, Load, TlsState, host_command, page_event};
 use regen_proto::site::Site;
 
+use super::hsts::Hsts;
 use super::saved::{SavedSnapshot, SavedTab};
 use super::secure::HttpsOnly;
 
@@ -166,6 +167,8 @@ pub struct Session {
     pub hosts: HashMap<HostKey, HostPhase>,
     /// Where encryption is insisted on.
     pub https_only: HttpsOnly,
+    /// Which hosts have insisted on it themselves.
+    pub hsts: Hsts,
     /// Hosts of sites that their user has agreed to see without encryption, in this run.
     pub agreed: HashSet<String>,
 }

@@ -27,7 +27,7 @@ use regen_proto::route::Route;
 
 use crate::audit::Head;
 use crate::routes::RouteSettings;
-use crate::session::{HttpsOnly, SavedTab};
+use crate::session::{Hsts, HttpsOnly, SavedTab};
 use crate::shields::ShieldsSettings;
 use crate::vpn::VpnSettings;
 
@@ -46,6 +46,7 @@ const ROUTES: &str = "routes";
 const VPN: &str = "vpn";
 const DNS: &str = "dns";
 const HTTPS_ONLY: &str = "https-only";
+const HSTS: &str = "hsts";
 /// Where the first version had what belongs to no session.
 const COMMON_V1: &str = "__sled__default";
 /// What is said of routes that let nothing out, where a store was damaged.
@@ -88,6 +89,7 @@ enum Job {
     Vpn(VpnSettings),
     Dns(DnsSettings),
     HttpsOnly(HttpsOnly),
+    Hsts(Hsts),
     Flush { clean: bool, done: Sender<()> },
 }
 
@@ -113,6 +115,8 @@ pub struct Choices {
     pub dns: DnsSettings,
     /// Of encryption.
     pub https_only: HttpsOnly,
+    /// And which hosts insist on that themselves: no choice, but as little to be forgotten.
+    pub hsts: Hsts,
 }
 
 /// What opening gave.
@@ -223,6 +227,7 @@ fn try_open(profile: &Path, vault: &Vault) -> Result<Contents, StoreError> {
         let https_only = common.get::<HttpsOnly>(HTTPS_ONLY, &mut damage);
         let insists = || HttpsOnly { on: true, ..HttpsOnly::default() };
         let unknown_https = (damage.lost.len() > lost_before).then(insists);
+        let hsts = common.get::<Hsts>(HSTS, &mut damage);
         let lost_before = damage.lost.len();
         let dns = common.get::<DnsSettings>(DNS, &mut damage);
         // Who was to be asked is not known: nobody, until the user says it again.
@@ -234,6 +239,7 @@ fn try_open(profile: &Path, vault: &Vault) -> Result<Contents, StoreError> {
             settings: known(&mut copies, settings).unwrap_or_default(),
             shields: known(&mut copies, shields).unwrap_or_default(),
             routes: known(&mut copies, routes).or(unknown).unwrap_or_default(),
+            hsts: known(&mut copies, hsts).map(still_valid).unwrap_or_default(),
             https_only: known(&mut copies, https_only).or(unknown_https).unwrap_or_default(),
             dns: known(&mut copies, dns).or(unasked).unwrap_or_default(),
             vpn: known(&mut copies, vpn).map(|sealed| opened_vpn(vault, &sealed)).unwrap_or_default(),
@@ -250,6 +256,11 @@ fn opened_vpn(vault: &Vault, sealed: &Sealed) -> VpnSettings {
         tracing::warn!("VPN profiles of an earlier run cannot be decrypted: import them again");
         VpnSettings::default()
     })
+}
+
+fn still_valid(mut hsts: Hsts) -> Hsts {
+    hsts.forget_old(now());
+    hsts
 }
 
 /// What is in a record; what is written from now on has a higher number.
@@ -409,6 +420,9 @@ impl Store {
         if choices.https_only != HttpsOnly::default() {
             self.put_https_only(choices.https_only.clone());
         }
+        if choices.hsts != Hsts::default() {
+            self.put_hsts(choices.hsts.clone());
+        }
         if choices.dns != DnsSettings::default() {
             self.put_dns(choices.dns.clone());
         }
@@ -435,6 +449,11 @@ impl Store {
     /// Where the user insists on encryption.
     pub fn put_https_only(&self, settings: HttpsOnly) {
         self.send(Job::HttpsOnly(settings));
+    }
+
+    /// Which hosts insist on encryption themselves.
+    pub fn put_hsts(&self, hsts: Hsts) {
+        self.send(Job::Hsts(hsts));
     }
 
     /// Which name servers the user wants asked.

@@ -11,7 +11,7 @@ use super::secrets::{Sealed, Vault};
 use super::{STALE, StoreError, now};
 use crate::audit::Head;
 use crate::routes::RouteSettings;
-use crate::session::{HttpsOnly, SavedTab};
+use crate::session::{Hsts, HttpsOnly, SavedTab};
 use crate::shields::ShieldsSettings;
 
 pub(super) const ORDER: &str = "order";
@@ -95,6 +95,9 @@ impl Readable for ShieldsSettings {
     type V1 = Self;
 }
 impl Readable for RouteSettings {
+    type V1 = Self;
+}
+impl Readable for Hsts {
     type V1 = Self;
 }
 impl Readable for HttpsOnly {

@@ -219,6 +219,8 @@ fn records_of_every_version_are_read() {
     by_proxies.choose(Scope::Everywhere, Some(proxies.parse().unwrap()));
     let servers = "udp://10.0.0.1:5353, tls://9.9.9.9#dns.quad9.net, https://dns.quad9.net/dns-query".parse().unwrap();
     let dns = DnsSettings { servers, dnssec: true };
+    let mut hsts = Hsts::default();
+    assert!(hsts.hear("work", "https://a.test/", "max-age=1000; includeSubDomains", 1_000_000));
     let mut https_only = HttpsOnly { on: true, ..HttpsOnly::default() };
     https_only.choose(Some(&Site::of("http://plain.test/").unwrap()), Some(false));
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/store/golden");
@@ -233,6 +235,7 @@ fn records_of_every_version_are_read() {
         ("v2-routes-with-proxies", codec::encode(10, &by_proxies)),
         ("v2-dns", codec::encode(11, &dns)),
         ("v2-https-only", codec::encode(12, &https_only)),
+        ("v2-hsts", codec::encode(13, &hsts)),
     ];
     for (name, bytes) in now {
         let path = format!("{folder}/{name}.record");

@@ -10,8 +10,8 @@ use super::copies::{COMMON, Copies, Damage};
 use super::saved::{META, Meta, ORDER, group_of, key_of_cookies, key_of_tab};
 use super::secrets::Vault;
 use super::{
-    AUDIT_HEAD, DNS, HTTPS_ONLY, IDLE, Job, RETRY, ROOM, ROUTES, SETTINGS, SHIELDS, StoreError, VPN, contained, now,
-    set_aside, sled_path, try_open,
+    AUDIT_HEAD, DNS, HSTS, HTTPS_ONLY, IDLE, Job, RETRY, ROOM, ROUTES, SETTINGS, SHIELDS, StoreError, VPN, contained,
+    now, set_aside, sled_path, try_open,
 };
 
 /// What the store's thread works with.
@@ -112,6 +112,7 @@ impl Worker {
             Job::Shields(settings) => copies.put(COMMON, SHIELDS, &settings),
             Job::Routes(settings) => copies.put(COMMON, ROUTES, &settings),
             Job::HttpsOnly(settings) => copies.put(COMMON, HTTPS_ONLY, &settings),
+            Job::Hsts(hsts) => copies.put(COMMON, HSTS, &hsts),
             Job::Dns(settings) => copies.put(COMMON, DNS, &settings),
             Job::Vpn(settings) => copies.put(COMMON, VPN, &self.vault.seal(VPN, &settings)),
             Job::Flush { clean, done } => {

@@ -12,6 +12,8 @@ use crate::kernel_channel::MAX_INLINE;
 /// Longest URL that travels. Longer ones are refused, as other browsers do at about this length.
 pub const MAX_URL: usize = 32 * 1024;
 const MAX_TITLE: usize = 4 * 1024;
+/// The longest header of a page's that is told, bytes.
+pub const MAX_HEADER: usize = 1024;
 const MAX_TEXT: usize = 16 * 1024;
 const MAX_FAVICON_SIDE: u32 = 64;
 const MAX_BUFFER_SIDE: u32 = 16_384;
@@ -224,7 +226,10 @@ fn page_event(event: &page_event::Body) -> Result<(), Refusal> {
     use page_event::Body;
     match event {
         Body::LoadStarted(e) => limit("a URL", e.url.len(), MAX_URL),
-        Body::Committed(e) => limit("a URL", e.url.len(), MAX_URL),
+        Body::Committed(e) => {
+            limit("a URL", e.url.len(), MAX_URL)?;
+            limit("a header", e.transport_security.len(), MAX_HEADER)
+        }
         Body::LoadFailed(e) => {
             limit("a URL", e.url.len(), MAX_URL)?;
             limit("a reason", e.reason.len(), MAX_TEXT)

@@ -4,11 +4,12 @@ use std::rc::Rc;
 
 use gtk::cairo;
 use gtk::prelude::WidgetExt;
+use regen_proto::convert::MAX_HEADER;
 use regen_proto::kernel::v1::{
     Empty, Favicon, FindResult, LoadFinished, LoadStarted, NavigationCommitted, TlsState, page_event::Body,
 };
 use regen_proto::page::v1::HoverLink;
-use webkit2gtk::{FindControllerExt, HitTestResultExt, LoadEvent, WebViewExt};
+use webkit2gtk::{FindControllerExt, HitTestResultExt, LoadEvent, URIResponseExt, WebResourceExt, WebViewExt};
 
 use super::View;
 use super::error_page::Stage;
@@ -174,7 +175,14 @@ impl View {
             Some(_) => TlsState::Broken,
             None => TlsState::None,
         };
+        let header = || {
+            let response = self.web.main_resource()?.response()?;
+            Some(response.http_headers()?.one("Strict-Transport-Security")?.to_string())
+        };
+        let is_said = tls == TlsState::Valid && !same_document;
+        let transport_security = is_said.then(header).flatten().filter(|text| text.len() <= MAX_HEADER);
         self.tell(Body::Committed(NavigationCommitted {
+            transport_security: transport_security.unwrap_or_default(),
             url,
             can_go_back: self.web.can_go_back(),
             can_go_forward: self.web.can_go_forward(),

@@ -97,8 +97,13 @@ async fn test_all(mut client: Client, file: &Path) -> Result<(), Failure> {
     let text = text.map_err(|error| Failure::Usage(format!("{}: {error}", file.display())))?;
     for (number, line) in (1..).zip(text.lines()) {
         let asked: Value = serde_json::from_str(line).map_err(|error| wrong(number, error.to_string()))?;
-        let word =
-            |key: &str| asked[key].as_str().map(str::to_owned).ok_or_else(|| wrong(number, format!("no “{key}”")));
+        let word = |key: &str| {
+            asked
+                .get(key)
+                .and_then(Value::as_str)
+                .map(str::to_owned)
+                .ok_or_else(|| wrong(number, format!("no “{key}”")))
+        };
         let request =
             CheckRequest { url: word("url")?, page: word("page")?, kind: word("type")?, method: "GET".to_owned() };
         if !regen_proto::KINDS.contains(&request.kind.as_str()) {

@@ -1,0 +1,117 @@
+//! Which hosts have said that they are never to be asked without encryption (HSTS, RFC 6797), in each workspace. Kept here, for a
+//! site's encrypted pages and its other ones are shown by different processes.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use url::{Host, Url};
+
+/// The most hosts that are remembered; those whose time is up first make room.
+const MOST: usize = 2000;
+/// Nobody is believed for longer.
+const LONGEST: Duration = Duration::from_hours(24 * 730);
+
+/// What hosts have said.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hsts {
+    /// By workspace and host.
+    hosts: BTreeMap<(String, String), Said>,
+}
+
+/// One of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Said {
+    /// Seconds since 1970.
+    until_s: u64,
+    subdomains: bool,
+}
+
+impl Hsts {
+    /// What an encrypted page came with. Returns whether that is news.
+    pub fn hear(&mut self, workspace: &str, url: &str, header: &str, now_s: u64) -> bool {
+        let Some(Host::Domain(host)) = Url::parse(url).ok().and_then(|url| url.host().map(|host| host.to_owned()))
+        else {
+            return false;
+        };
+        let Some((max_age, subdomains)) = read(header) else { return false };
+        let key = (workspace.to_owned(), host);
+        if max_age.is_zero() {
+            return self.hosts.remove(&key).is_some();
+        }
+        self.hosts.retain(|_, said| said.until_s > now_s);
+        while self.hosts.len() >= MOST && !self.hosts.contains_key(&key) {
+            let first = self.hosts.iter().min_by_key(|(_, said)| said.until_s).map(|(key, _)| key.clone());
+            self.hosts.retain(|key, _| Some(key) != first.as_ref());
+        }
+        let said = Said { until_s: now_s + max_age.min(LONGEST).as_secs(), subdomains };
+        // A page that says the same again and again is not written down each time.
+        let old = self.hosts.get(&key).copied();
+        let is_news = old.is_none_or(|old| old.subdomains != subdomains || old.until_s.abs_diff(said.until_s) > 3600);
+        if is_news {
+            self.hosts.insert(key, said);
+        }
+        is_news
+    }
+
+    /// Forgets those whose time is up.
+    pub fn forget_old(&mut self, now_s: u64) {
+        self.hosts.retain(|_, said| said.until_s > now_s);
+    }
+
+    /// Whether a host is never to be asked without encryption.
+    pub(super) fn covers(&self, workspace: &str, host: &str) -> bool {
+        let parents = std::iter::successors(Some(host), |host| host.split_once('.').map(|(_, parent)| parent));
+        parents.filter(|parent| !parent.is_empty()).any(|parent| {
+            let said = self.hosts.get(&(workspace.to_owned(), parent.to_owned()));
+            said.is_some_and(|said| parent == host || said.subdomains)
+        })
+    }
+}
+
+/// For how long, and whether for all hosts below it.
+fn read(header: &str) -> Option<(Duration, bool)> {
+    let mut max_age = None;
+    let mut subdomains = false;
+    for directive in header.split(';') {
+        let (name, value) = directive.split_once('=').unwrap_or((directive, ""));
+        match name.trim().to_ascii_lowercase().as_str() {
+            "max-age" if max_age.is_none() => max_age = Some(value.trim().trim_matches('"').parse::<u64>().ok()?),
+            // Said twice, it is no header of this kind.
+            "max-age" => return None,
+            "includesubdomains" => subdomains = true,
+            _ => {}
+        }
+    }
+    Some((Duration::from_secs(max_age?), subdomains))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_host_says_holds_for_its_time_in_its_workspace() {
+        let mut hsts = Hsts::default();
+        assert!(hsts.hear("", "https://a.test/x", "max-age=1000; includeSubDomains; preload", 10));
+        assert!(!hsts.hear("", "https://a.test/y", "max-age=1000;includesubdomains", 11), "nothing new");
+        assert!(hsts.hear("work", "https://www.b.test/", "max-age=\"50\"", 10));
+        let covered = |hsts: &Hsts, workspace: &str, host: &str| hsts.covers(workspace, host);
+        assert!(covered(&hsts, "", "a.test") && covered(&hsts, "", "x.y.a.test"));
+        assert!(!covered(&hsts, "work", "a.test") && !covered(&hsts, "", "nota.test"));
+        assert!(covered(&hsts, "work", "www.b.test") && !covered(&hsts, "work", "x.www.b.test"));
+        assert!(!covered(&hsts, "work", "b.test"));
+        hsts.forget_old(61);
+        assert!(!covered(&hsts, "work", "www.b.test") && covered(&hsts, "", "a.test"));
+        assert!(hsts.hear("", "https://a.test/", "max-age=0", 62));
+        assert_eq!(hsts, Hsts::default());
+        for nothing in ["", "includeSubDomains", "max-age=x", "max-age=1; max-age=2", "max-age=-1"] {
+            assert!(!hsts.hear("", "https://a.test/", nothing, 1), "{nothing}");
+        }
+        assert!(!hsts.hear("", "https://127.0.0.1/", "max-age=5", 1), "an address is no host of this kind");
+        for host in 0..MOST + 10 {
+            hsts.hear("", &format!("https://{host}.test/"), "max-age=100", 1);
+        }
+        assert_eq!(hsts.hosts.len(), MOST);
+    }
+}

@@ -13,10 +13,11 @@ use regen_proto::route::Route;
 use rustls::pki_types::ServerName;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
+use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::names::Dns;
-use crate::route::{Spaces, Stream, Ways};
+use crate::route::{Connection, Spaces, Stream, Ways};
 use crate::tls;
 use crate::tor::Tor;
 use crate::wireguard::WireGuard;
@@ -34,7 +35,7 @@ pub(crate) struct Fetcher {
     pub(crate) dns: Dns,
     pub(crate) tor: Tor,
     pub(crate) wireguard: WireGuard,
-    route: Arc<Mutex<Route>>,
+    route: Arc<Mutex<(Route, CancellationToken)>>,
 }
 
 /// What came of it.
@@ -48,23 +49,37 @@ pub(crate) enum Fetched {
 
 impl Fetcher {
     pub(crate) fn new(dns: Dns, tor: Tor, wireguard: WireGuard, route: Route) -> Self {
-        Self { dns, tor, wireguard, route: Arc::new(Mutex::new(route)) }
+        Self { dns, tor, wireguard, route: Arc::new(Mutex::new((route, CancellationToken::new()))) }
     }
 
-    /// The way to take from now on.
+    /// The way to take from now on. What takes another one ends.
     pub(crate) fn take(&self, route: Route) {
-        *self.route.lock().unwrap_or_else(PoisonError::into_inner) = route;
+        let mut now = self.route.lock().unwrap_or_else(PoisonError::into_inner);
+        if now.0 != route {
+            std::mem::replace(&mut *now, (route, CancellationToken::new())).1.cancel();
+        }
+    }
+
+    fn route(&self) -> (Route, CancellationToken) {
+        self.route.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// A file of at most so many bytes; `etag`: the version that is known. Fails in words.
     pub(crate) async fn get(&self, url: &Url, etag: &str, largest: u64) -> Result<Fetched, String> {
         let late = |_| format!("{url} was not whole within {} s", TIME.as_secs());
-        timeout(TIME, self.follow(url.clone(), etag, largest)).await.map_err(late)?
+        let (route, over) = self.route();
+        tokio::select! {
+            fetched = timeout(TIME, self.follow(url.clone(), etag, largest, &route)) => fetched.map_err(late)?,
+            () = over.cancelled() => Err(format!("{url}: the route was changed")),
+        }
     }
 
-    async fn follow(&self, mut url: Url, etag: &str, largest: u64) -> Result<Fetched, String> {
+    async fn follow(&self, named: Url, etag: &str, largest: u64, route: &Route) -> Result<Fetched, String> {
+        let mut url = named.clone();
         for _ in 0..=MOVES {
-            let answer = self.ask(&url, etag).await?;
+            // Another host is told nothing of what this one said.
+            let etag = if url.host() == named.host() { etag } else { "" };
+            let (answer, connection) = self.ask(&url, &named, etag, route).await?;
             let text = |name| answer.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
             match answer.status() {
                 StatusCode::NOT_MODIFIED => return Ok(Fetched::Same),
@@ -78,7 +93,10 @@ impl Fetcher {
                 StatusCode::OK => {
                     let etag = text(header::ETAG).to_owned();
                     let most = usize::try_from(largest).unwrap_or(usize::MAX);
-                    let whole = Limited::new(answer.into_body(), most).collect().await;
+                    let whole = tokio::select! {
+                        whole = Limited::new(answer.into_body(), most).collect() => whole,
+                        () = connection.cancelled() => return Err(format!("{url}: its way was taken down")),
+                    };
                     let bytes = whole.map_err(|error| format!("{url}: {error}"))?.to_bytes();
                     return Ok(Fetched::Whole { bytes, etag });
                 }
@@ -88,21 +106,28 @@ impl Fetcher {
         Err(format!("{url} has moved more than {MOVES} times"))
     }
 
-    async fn ask(&self, url: &Url, etag: &str) -> Result<Response<Incoming>, String> {
+    /// The answer, and when it must end.
+    async fn ask(
+        &self,
+        url: &Url,
+        named: &Url,
+        etag: &str,
+        route: &Route,
+    ) -> Result<(Response<Incoming>, CancellationToken), String> {
         let failed = |error: &dyn std::fmt::Display| format!("{url}: {error}");
         let (host, port) = (url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or_default());
         let bare = host.trim_matches(['[', ']']);
         let ways = Ways {
-            route: self.route.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            route: route.clone(),
             partition: PARTITION.to_owned(),
             dns: self.dns.clone(),
             tor: self.tor.clone(),
             wireguard: self.wireguard.clone(),
-            // The user has named it: it may be anywhere.
+            // What the user has named may be anywhere; where that sends us, not.
             site: bare.to_owned(),
-            spaces: Spaces::new(vec![bare.to_owned()]),
+            spaces: Spaces::new(Vec::from_iter((url.host() == named.host()).then(|| bare.to_owned()))),
         };
-        let mut stream = ways.connect(bare, port).await.map_err(|error| failed(&error))?.stream;
+        let Connection { mut stream, over, .. } = ways.connect(bare, port).await.map_err(|error| failed(&error))?;
         if url.scheme() == "https" {
             let config = tls::client(None)?;
             let name = ServerName::try_from(bare.to_owned()).map_err(|error| failed(&error))?;
@@ -119,6 +144,6 @@ impl Fetcher {
             request = request.header(header::IF_NONE_MATCH, etag);
         }
         let request = request.body(Empty::<Bytes>::new()).map_err(|error| failed(&error))?;
-        sender.send_request(request).await.map_err(|error| failed(&error))
+        Ok((sender.send_request(request).await.map_err(|error| failed(&error))?, over))
     }
 }

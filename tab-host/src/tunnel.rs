@@ -34,7 +34,15 @@ const GREETING: Duration = Duration::from_secs(10);
 const ENGINE_WAITS: Duration = Duration::from_secs(5);
 
 /// Why connections to a host failed last, for the error page.
-pub(crate) type Failures = Arc<Mutex<HashMap<String, String>>>;
+pub(crate) type Failures = Arc<Mutex<HashMap<String, Failure>>>;
+
+/// Why a host was not reached.
+#[derive(Debug, Clone)]
+pub(crate) struct Failure {
+    pub(crate) why: String,
+    /// It is the host that does not answer, and not the way there.
+    pub(crate) is_its_own: bool,
+}
 
 /// Where the front listens.
 #[derive(Debug, Clone)]
@@ -157,7 +165,11 @@ fn noted(failures: &Failures, host: &str, opened: Opened) -> Result<Ends, ReplyE
             Ok(ends)
         }
         Err(refused) => {
-            failures.insert(host.to_owned(), refused.why);
+            let is_its_own = matches!(
+                refused.reply,
+                ReplyError::HostUnreachable | ReplyError::ConnectionRefused | ReplyError::TtlExpired
+            );
+            failures.insert(host.to_owned(), Failure { why: refused.why, is_its_own });
             Err(refused.reply)
         }
     }
@@ -209,7 +221,8 @@ async fn try_open(mut client: TunnelClient<Channel>, host: &str, port: u16) -> R
         Some(from_network::Body::Opened(_)) => Ok((up, down)),
         Some(from_network::Body::Failed(failed)) => {
             let reply = match failed.kind() {
-                FailureKind::Name | FailureKind::Unreachable => ReplyError::HostUnreachable,
+                FailureKind::Name => ReplyError::NetworkUnreachable,
+                FailureKind::Unreachable => ReplyError::HostUnreachable,
                 FailureKind::Refused => ReplyError::ConnectionRefused,
                 FailureKind::Timeout => ReplyError::TtlExpired,
                 FailureKind::Policy | FailureKind::Route => ReplyError::ConnectionNotAllowed,

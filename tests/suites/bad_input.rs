@@ -165,7 +165,8 @@ fn a_full_disk_loses_no_running_tab_and_saving_goes_on_when_there_is_room() {
     assert!(rustix::process::geteuid().is_root(), "a small disk is mounted by root: run this test as root");
     let page =
         "<title>kept</title><body style='margin:0'><textarea id=field style='width:500px;height:300px'></textarea>
-      <script>field.oninput = () => { field.value = field.value.trimEnd() + ' '.repeat(300000); \
+      <script>field.oninput = () => { document.title = field.value.trimEnd(); \
+      field.value = field.value.trimEnd() + ' '.repeat(300000); \
       field.setSelectionRange(field.value.trimEnd().length, field.value.trimEnd().length) }</script>";
     let site = Site::serve(move |_| Some(regen_tests::site::Answer::page(page)));
     let (_programs, browser) = on_a_small_disk(24 << 20);
@@ -181,6 +182,8 @@ fn a_full_disk_loses_no_running_tab_and_saving_goes_on_when_there_is_room() {
 
     browser.input(tab, &["--click", "100,100"]);
     browser.input(tab, &["--type", "onafulldisk"]);
+    // It is much to lay out: on a machine that has other things to do, letters take their time.
+    eventually("the page to have it", || (browser.tab(tab)["title"] == "onafulldisk").then_some(()));
     let more = browser.open(&site.url(2, "/"));
     let warning = eventually("a warning", || {
         // What is saved now finds no room, sooner or later: some of it was set aside.

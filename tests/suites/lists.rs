@@ -130,6 +130,7 @@ fn a_list_from_an_address_is_kept_fresh_and_what_is_none_does_not_take_its_place
     let other = add(&site.url(2, "/list.txt"), &["--name", "pinned", "--sha256", &"0".repeat(64)]).unwrap_err();
     assert!(other.message.contains("SHA-256"), "{other:?}");
     assert!(list(&browser, "pinned").is_none());
+    assert_eq!(browser.status()["refused_messages"]["system_calls"], 0, "its policy has all that it calls");
     // What is fetched takes the route that was chosen.
     drop(site.take_requests());
     browser.regen(&["route", "set", "block"]).unwrap();

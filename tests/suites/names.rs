@@ -114,6 +114,7 @@ fn the_servers_that_the_user_chose_are_asked_and_nobody_else() {
     assert!(browser.json(&["dns", "show"])["servers"].as_str().unwrap().starts_with("https://"));
     browser.open(&scene.url("site.test", "/again"));
     assert_eq!(scene.asked(443).1, 0);
+    assert_eq!(browser.status()["refused_messages"]["system_calls"], 0, "its policy has all that it calls");
     // A name that is made to mean something inside is kept from pages from outside.
     let tab = browser.open(&scene.url("site.test", "/rebinding"));
     browser.wait_for_text(tab, "kept out");

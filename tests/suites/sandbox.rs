@@ -128,6 +128,7 @@ fn an_existing_runtime_takes_a_policy_and_runs_its_program() {
     let own = bundle.path().join("own");
     std::fs::create_dir(&own).unwrap();
     let config = config.replace("{bucket}", own.to_str().unwrap());
+    let config = config.replace("{certificates}", "/etc/ssl/certs/ca-certificates.crt");
     std::fs::write(bundle.path().join("config.json"), config).unwrap();
     let root = bundle.path().join("rootfs");
     std::fs::create_dir(&root).unwrap();

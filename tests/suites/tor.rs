@@ -285,6 +285,7 @@ fn an_outage_is_an_error_in_words_and_never_another_way_and_it_ends_by_itself() 
     let other = browser_of(&scene.tor);
     other.start();
     other.regen(&["route", "set", "tor"]).unwrap();
+    assert!(other.daemon("net-daemon") > 0);
     let waits = other.json(&["tab", "open", &site.url(1, "/down")])["id"].as_u64().unwrap();
     let said = eventually("its progress", || Some(other.tab(waits)).filter(|tab| tab["reason"] != ""));
     assert!(said["state"] == "loading" && said["reason"].as_str().unwrap().contains("Tor is starting"), "{said}");

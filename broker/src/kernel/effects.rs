@@ -79,6 +79,10 @@ impl Kernel {
     }
 
     pub(super) fn save_changed(&mut self) {
+        if std::mem::take(&mut self.hsts_unsaved) {
+            self.choices.hsts.clone_from(&self.session.hsts);
+            self.store.put_hsts(self.choices.hsts.clone());
+        }
         for tab in std::mem::take(&mut self.unsaved) {
             // Popups die with their opener's page.
             if let Some(tab) = self.session.tabs.get(&tab).filter(|tab| tab.opener_host.is_none()) {
@@ -212,8 +216,10 @@ impl Kernel {
         }
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         if self.session.hsts.hear(&host.workspace, &committed.url, &committed.transport_security, now) {
-            self.choices.hsts = self.session.hsts.clone();
-            self.store.put_hsts(self.choices.hsts.clone());
+            self.hsts_unsaved = true;
+            if self.unsaved.is_empty() {
+                self.later(SAVE, Input::SaveChanged);
+            }
         }
     }
 

@@ -144,6 +144,8 @@ pub struct Kernel {
     seen: HashMap<TabId, Instant>,
     /// Tabs that the store does not know as they are now. However often a tab changes, it waits once.
     unsaved: HashSet<TabId>,
+    /// What hosts say of encryption has changed, and is not saved yet.
+    hsts_unsaved: bool,
     audit: Audit,
     /// How much of it the store knows.
     audit_saved: u64,
@@ -252,6 +254,7 @@ impl Kernel {
             gestures: HashMap::new(),
             seen: HashMap::new(),
             unsaved: HashSet::new(),
+            hsts_unsaved: false,
             audit: setup.audit,
             audit_saved: 0,
             store: setup.store,

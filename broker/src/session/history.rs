@@ -27,6 +27,7 @@ pub(super) fn step(session: &mut Session, id: TabId, delta: i32, out: &mut Vec<E
     tab.current = target;
     tab.view = false;
     tab.pending = None;
+    tab.upgraded = None;
     tab.favicon = None;
     let phase = match (&tab.segment().site, tab.segment().url.as_str()) {
         (Some(_), _) => Phase::Loading,

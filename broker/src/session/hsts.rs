@@ -4,11 +4,16 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use regen_proto::site::Site;
 use serde::{Deserialize, Serialize};
 use url::{Host, Url};
 
 /// The most hosts that are remembered; those whose time is up first make room.
-const MOST: usize = 2000;
+const MOST: usize = 5000;
+/// And of one site in one workspace: nobody drives out others.
+const MOST_OF_A_SITE: usize = 30;
+/// No host has a longer name, bytes.
+const LONGEST_NAME: usize = 253;
 /// Nobody is believed for longer.
 const LONGEST: Duration = Duration::from_hours(24 * 730);
 
@@ -30,19 +35,24 @@ struct Said {
 impl Hsts {
     /// What an encrypted page came with. Returns whether that is news.
     pub fn hear(&mut self, workspace: &str, url: &str, header: &str, now_s: u64) -> bool {
-        let Some(Host::Domain(host)) = Url::parse(url).ok().and_then(|url| url.host().map(|host| host.to_owned()))
-        else {
-            return false;
-        };
+        let host = Url::parse(url).ok().and_then(|url| url.host().map(|host| host.to_owned()));
+        let Some(Host::Domain(host)) = host else { return false };
+        let site_of = |host: &str| Site::of(&format!("https://{host}/")).ok();
+        let Some(site) = site_of(&host).filter(|_| host.len() <= LONGEST_NAME) else { return false };
         let Some((max_age, subdomains)) = read(header) else { return false };
         let key = (workspace.to_owned(), host);
         if max_age.is_zero() {
             return self.hosts.remove(&key).is_some();
         }
         self.hosts.retain(|_, said| said.until_s > now_s);
-        while self.hosts.len() >= MOST && !self.hosts.contains_key(&key) {
-            let first = self.hosts.iter().min_by_key(|(_, said)| said.until_s).map(|(key, _)| key.clone());
-            self.hosts.retain(|key, _| Some(key) != first.as_ref());
+        if !self.hosts.contains_key(&key) {
+            let is_its = |(its, name): &(String, String)| its == workspace && site_of(name).as_ref() == Some(&site);
+            let its_own = self.hosts.keys().filter(|key| is_its(key)).count();
+            if its_own >= MOST_OF_A_SITE {
+                self.forget_first(is_its);
+            } else if self.hosts.len() >= MOST {
+                self.forget_first(|_| true);
+            }
         }
         let said = Said { until_s: now_s + max_age.min(LONGEST).as_secs(), subdomains };
         // A page that says the same again and again is not written down each time.
@@ -52,6 +62,14 @@ impl Hsts {
             self.hosts.insert(key, said);
         }
         is_news
+    }
+
+    /// Forgets the one of these whose time is up first.
+    fn forget_first(&mut self, which: impl Fn(&(String, String)) -> bool) {
+        let first = self.hosts.iter().filter(|(key, _)| which(key)).min_by_key(|(_, said)| said.until_s);
+        if let Some(first) = first.map(|(key, _)| key.clone()) {
+            self.hosts.remove(&first);
+        }
     }
 
     /// Forgets those whose time is up.
@@ -109,9 +127,13 @@ mod tests {
             assert!(!hsts.hear("", "https://a.test/", nothing, 1), "{nothing}");
         }
         assert!(!hsts.hear("", "https://127.0.0.1/", "max-age=5", 1), "an address is no host of this kind");
-        for host in 0..MOST + 10 {
-            hsts.hear("", &format!("https://{host}.test/"), "max-age=100", 1);
+        assert!(!hsts.hear("", &format!("https://{}.test/", "x".repeat(300)), "max-age=5", 1));
+        // A site that names very many drives out its own, and nobody else's.
+        assert!(hsts.hear("", "https://bank.test/", "max-age=100", 1));
+        for host in 0..MOST_OF_A_SITE + 10 {
+            hsts.hear("", &format!("https://{host}.evil.test/"), "max-age=99999", 1);
         }
-        assert_eq!(hsts.hosts.len(), MOST);
+        assert!(hsts.covers("", "bank.test"));
+        assert_eq!(hsts.hosts.len(), MOST_OF_A_SITE + 1);
     }
 }

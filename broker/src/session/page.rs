@@ -35,12 +35,8 @@ pub(super) fn event(session: &mut Session, host: &HostKey, id: TabId, event: Bod
             out.push(Effect::TabChanged(id));
         }
         Body::LoadFailed(failed) => {
-            if let Some(url) = tab.upgraded.take() {
-                let workspace = tab.workspace.clone();
-                if !session.is_strict(&url, &workspace) {
-                    let why = format!("There is no encrypted connection to it. {}", failed.reason);
-                    return secure::insecure(session, id, url, &why, out);
-                }
+            if secure::failed(session, id, &failed, out) {
+                return;
             }
             let Some(tab) = session.tabs.get_mut(&id) else { return };
             tab.progress = 1.0;
@@ -112,6 +108,11 @@ fn commit(session: &mut Session, host: &HostKey, id: TabId, committed: Navigatio
     segment.can_go_back = committed.can_go_back;
     segment.can_go_forward = committed.can_go_forward;
     out.extend([Effect::TabChanged(id), Effect::Save(id)]);
+    // Its process follows links within its site by itself; from here on it does not.
+    let (url, workspace, is_popup) = (tab.segment().url.clone(), tab.workspace.clone(), tab.opener_host.is_some());
+    if !committed.same_document && !is_popup && session.forbids(&url, &workspace) {
+        navigate(session, id, PageLoad::by_user(url), out);
+    }
 }
 
 /// The main frame wants to go to another site: another host takes the tab, with what the page may say about itself.
@@ -122,7 +123,6 @@ fn handover(session: &mut Session, host: &HostKey, id: TabId, mut load: Load, ou
         load.initiator.clone_from(&pending.initiator);
         load.referrer.clone_from(&pending.referrer);
         load.user_gesture |= pending.user_gesture;
-        load.continues = false;
         check_and_go(session, host, id, load, out);
         return;
     }

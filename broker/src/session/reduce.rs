@@ -317,6 +317,8 @@ pub(super) fn set_phase(session: &mut Session, id: TabId, phase: Phase, out: &mu
 }
 
 fn reload(session: &mut Session, id: TabId, bypass_cache: bool, out: &mut Vec<Effect>) {
+    let shown = session.tabs.get(&id);
+    let is_forbidden = shown.is_some_and(|tab| session.forbids(&tab.segment().url, &tab.workspace));
     let Some(tab) = session.tabs.get_mut(&id) else { return };
     match tab.phase {
         Phase::Sad(_) | Phase::Lazy => {
@@ -329,18 +331,15 @@ fn reload(session: &mut Session, id: TabId, bypass_cache: bool, out: &mut Vec<Ef
             ensure_view(session, id, out);
             out.push(Effect::TabChanged(id));
         }
-        Phase::Refused(_) | Phase::Insecure(_) => {
+        Phase::Insecure(_) => secure::ask_anew(session, id, out),
+        Phase::Refused(_) => {
             let url = tab.segment().url.clone();
             navigate(session, id, PageLoad::by_user(url), out);
         }
+        // Encryption may have been insisted on since it was opened.
+        _ if tab.opener_host.is_none() && is_forbidden => secure::ask_anew(session, id, out),
         Phase::Blank | Phase::Loading | Phase::Ready | Phase::Failed(_) | Phase::Recovering => {
-            let (url, workspace) = (tab.segment().url.clone(), tab.workspace.clone());
-            if tab.opener_host.is_none() && session.forbids(&url, &workspace) {
-                // Encryption is insisted on since it was opened.
-                navigate(session, id, PageLoad::by_user(url), out);
-            } else {
-                send_if_open(session, id, Command::Reload(Reload { bypass_cache }), out);
-            }
+            send_if_open(session, id, Command::Reload(Reload { bypass_cache }), out);
         }
     }
 }
@@ -349,10 +348,8 @@ fn reload(session: &mut Session, id: TabId, bypass_cache: bool, out: &mut Vec<Ef
 pub(super) fn ensure_view(session: &mut Session, id: TabId, out: &mut Vec<Effect>) {
     let Some(tab) = session.tabs.get(&id) else { return };
     let Some(host) = tab.host() else { return };
-    let url = tab.segment().url.clone();
-    if session.forbids(&url, &host.workspace) {
-        // From before encryption was insisted on.
-        navigate(session, id, PageLoad::by_user(url), out);
+    if session.forbids(&tab.segment().url, &host.workspace) {
+        secure::ask_anew(session, id, out);
         return;
     }
     match session.hosts.get(&host) {
@@ -394,7 +391,7 @@ fn host_up(session: &mut Session, host: &HostKey, out: &mut Vec<Effect>) {
         .map(|tab| tab.id)
         .collect();
     for id in waiting {
-        open_view(session, id, out);
+        ensure_view(session, id, out);
     }
 }
 

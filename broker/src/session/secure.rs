@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use regen_proto::kernel::v1::Load;
+use regen_proto::kernel::v1::{Load, LoadFailed};
 use regen_proto::site::Site;
 use serde::{Deserialize, Serialize};
 use url::{Host, Url};
@@ -20,6 +20,20 @@ pub struct HttpsOnly {
     /// By the site's host.
     pub sites: BTreeMap<String, bool>,
 }
+
+/// A load over an encrypted connection, in the place of one without.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Upgraded {
+    /// What was wanted.
+    pub address: String,
+    /// How often its servers have sent it on to where encryption had to be added again.
+    times: u8,
+}
+
+/// Servers that send a load back and forth more often than this do not want it encrypted.
+const MOST: u8 = 5;
+/// The longest reason that is shown, in characters.
+const LONGEST: usize = 300;
 
 impl HttpsOnly {
     /// Changes what holds for a site, or for all that have nothing of their own. Without a choice, a site has none of its own.
@@ -45,7 +59,7 @@ impl Session {
         let last = name.trim_end_matches('.').rsplit('.').next().unwrap_or_default();
         let is_public = name.trim_end_matches('.').contains('.') && !["localhost", "onion", "local"].contains(&last);
         let site = Site::of(address).ok()?;
-        let is_wanted = is_public && self.https_only.insists(&site) && !self.agreed.contains(site.host());
+        let is_wanted = is_public && self.https_only.insists(&site) && !self.has_agreed(&site, workspace);
         let wanted = is_wanted || self.hsts.covers(workspace, name);
         (wanted && url.set_scheme("https").is_ok()).then(|| url.into())
     }
@@ -53,6 +67,10 @@ impl Session {
     /// Whether an address may not be asked for as it is.
     pub(super) fn forbids(&self, address: &str, workspace: &str) -> bool {
         self.upgraded(address, workspace).is_some()
+    }
+
+    fn has_agreed(&self, site: &Site, workspace: &str) -> bool {
+        self.agreed.contains(&(workspace.to_owned(), site.host().to_owned()))
     }
 
     /// Whether its own host has forbidden it: its user is not asked.
@@ -64,24 +82,24 @@ impl Session {
 }
 
 /// What is asked for when this is wanted; nothing where a page of Regen's own says why it is not.
-pub(super) fn look(session: &mut Session, id: TabId, load: Load, out: &mut Vec<Effect>) -> Option<Load> {
-    let workspace = session.tabs.get(&id)?.workspace.clone();
-    let upgraded = session.upgraded(&load.url, &workspace);
-    let is_strict = session.is_strict(&load.url, &workspace);
+pub(super) fn look(session: &mut Session, id: TabId, mut load: Load, out: &mut Vec<Effect>) -> Option<Load> {
     let tab = session.tabs.get_mut(&id)?;
-    let Some(url) = upgraded else {
-        // On the way there, its server may have named another place.
-        if tab.phase != Phase::Loading {
-            tab.upgraded = None;
-        }
+    // A server that sends a load on goes on with the same wish; whatever else is wanted is another one.
+    let before = tab.upgraded.take().filter(|_| std::mem::take(&mut load.continues));
+    load.continues = false;
+    let workspace = tab.workspace.clone();
+    let Some(url) = session.upgraded(&load.url, &workspace) else {
+        session.tabs.get_mut(&id)?.upgraded = before;
         return Some(load);
     };
+    let is_strict = session.is_strict(&load.url, &workspace);
     if load.method == "POST" && !is_strict {
         let why = "A form would be sent there without encryption. Nothing was sent.";
         insecure(session, id, load.url, why, out);
         return None;
     }
-    if tab.phase == Phase::Loading && tab.upgraded.as_ref() == Some(&load.url) {
+    let times = before.as_ref().map_or(0, |before| before.times + 1);
+    if before.is_some_and(|before| before.address == load.url) || times > MOST {
         let why = "Its server does not want to be asked over an encrypted connection.";
         if is_strict {
             refuse(session, id, load.url, why.to_owned(), out);
@@ -90,8 +108,33 @@ pub(super) fn look(session: &mut Session, id: TabId, load: Load, out: &mut Vec<E
         }
         return None;
     }
-    tab.upgraded = Some(load.url);
+    session.tabs.get_mut(&id)?.upgraded = Some(Upgraded { address: load.url, times });
     Some(Load { url, ..load })
+}
+
+/// A load has failed. Whether that was for want of encryption: its user is asked then.
+pub(super) fn failed(session: &mut Session, id: TabId, failed: &LoadFailed, out: &mut Vec<Effect>) -> bool {
+    let Some(tab) = session.tabs.get_mut(&id) else { return false };
+    let Some(Upgraded { address, .. }) = tab.upgraded.take() else { return false };
+    let workspace = tab.workspace.clone();
+    let host = |url: &str| Url::parse(url).ok().and_then(|url| url.host_str().map(str::to_owned));
+    let is_about_it = failed.is_its_own && host(&address) == host(&failed.url);
+    if !is_about_it || session.is_strict(&address, &workspace) {
+        return false;
+    }
+    let reason: String = failed.reason.chars().take(LONGEST).collect();
+    insecure(session, id, address, &format!("There is no encrypted connection to it. {reason}"), out);
+    true
+}
+
+/// A tab comes to an address from before encryption was insisted on: it is asked for anew, in the place of what was there.
+pub(super) fn ask_anew(session: &mut Session, id: TabId, out: &mut Vec<Effect>) {
+    let Some(tab) = session.tabs.get_mut(&id) else { return };
+    let left = tab.clone();
+    let url = std::mem::take(tab.segment_mut()).url;
+    (tab.view, tab.pending) = (false, None);
+    leave_host(session, &left, out);
+    navigate(session, id, PageLoad::by_user(url), out);
 }
 
 /// Shows why an address is not opened without encryption, and that it could be.
@@ -115,9 +158,9 @@ pub(super) fn insecure(session: &mut Session, id: TabId, url: String, why: &str,
 /// The user agrees to open what a tab says is not encrypted; until the browser ends, for all of its site.
 pub(super) fn agree(session: &mut Session, id: TabId, out: &mut Vec<Effect>) {
     let Some(tab) = session.tabs.get(&id).filter(|tab| matches!(tab.phase, Phase::Insecure(_))) else { return };
-    let url = tab.segment().url.clone();
-    session.agreed.extend(tab.segment().site.as_ref().map(|site| site.host().to_owned()));
-    navigate(session, id, PageLoad::by_user(url), out);
+    let workspace = tab.workspace.clone();
+    session.agreed.extend(tab.segment().site.as_ref().map(|site| (workspace, site.host().to_owned())));
+    ask_anew(session, id, out);
 }
 
 #[cfg(test)]
@@ -131,7 +174,7 @@ mod tests {
         session.https_only.choose(None, Some(true));
         let other = Site::of("https://plain.test/").unwrap();
         session.https_only.choose(Some(&other), Some(false));
-        session.agreed.insert("agreed.test".to_owned());
+        session.agreed.insert((String::new(), "agreed.test".to_owned()));
         for (address, wanted) in [
             ("http://example.org/a?b#c", Some("https://example.org/a?b#c")),
             ("http://www.example.org:80/", Some("https://www.example.org/")),

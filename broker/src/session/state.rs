@@ -7,7 +7,7 @@ use regen_proto::site::Site;
 
 use super::hsts::Hsts;
 use super::saved::{SavedSnapshot, SavedTab};
-use super::secure::HttpsOnly;
+use super::secure::{HttpsOnly, Upgraded};
 
 /// A tab's name, for its whole life and across restarts.
 pub type TabId = u64;
@@ -127,7 +127,7 @@ pub struct Tab {
     /// What to load as soon as there is a view; kept until the load commits.
     pub pending: Option<Load>,
     /// The address without encryption that this load was wanted for.
-    pub upgraded: Option<String>,
+    pub upgraded: Option<Upgraded>,
     /// 0 to 1.
     pub progress: f64,
     /// As the host says; it may lie.
@@ -169,8 +169,8 @@ pub struct Session {
     pub https_only: HttpsOnly,
     /// Which hosts have insisted on it themselves.
     pub hsts: Hsts,
-    /// Hosts of sites that their user has agreed to see without encryption, in this run.
-    pub agreed: HashSet<String>,
+    /// Workspaces and hosts of sites that their user has agreed to see without encryption, in this run.
+    pub agreed: HashSet<(String, String)>,
 }
 
 /// A wish to load something, before its site is known.

@@ -1,6 +1,6 @@
 //! The names of the direct way: whom this machine asks, or whom the user wants asked instead.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -72,7 +72,22 @@ impl Dns {
         if chosen.settings == DnsSettings::default() {
             return by_the_system(host).await;
         }
-        self.names(&chosen).await?.addresses(partition, host).await
+        if host.to_ascii_lowercase().trim_end_matches('.').ends_with(".localhost") {
+            return Ok(vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]);
+        }
+        let found = self.names(&chosen).await?.addresses(partition, host).await;
+        if found.as_ref().is_err_and(|error| error.kind == FailureKind::Timeout) {
+            self.renew(&chosen);
+        }
+        found
+    }
+
+    /// This machine may be in another network by now, and a server somewhere else: who they are is found out anew.
+    fn renew(&self, failed: &Arc<Chosen>) {
+        let mut chosen = self.chosen.lock().unwrap_or_else(PoisonError::into_inner);
+        if Arc::ptr_eq(&chosen, failed) {
+            *chosen = Arc::new(Chosen { settings: failed.settings.clone(), names: OnceCell::new() });
+        }
     }
 
     /// Records of a name, for people.
@@ -100,8 +115,15 @@ impl Dns {
                 return Err(RouteError { kind: FailureKind::Policy, message: words.to_owned() });
             }
             Servers::These(chosen) => {
+                let mut unknown = None;
                 for server in chosen {
-                    servers.extend(configs(server).await?);
+                    match configs(server).await {
+                        Ok(found) => servers.extend(found),
+                        Err(error) => unknown = Some(error),
+                    }
+                }
+                if let Some(error) = unknown.filter(|_| servers.is_empty()) {
+                    return Err(error);
                 }
                 who = format!("the name server {}", settings.servers);
             }
@@ -111,7 +133,7 @@ impl Dns {
         let tls = wants_tls.then(|| tls::client(None)).transpose().map_err(failed)?;
         let anchors = settings.dnssec.then(|| self.anchors.clone()).transpose().map_err(failed)?;
         let provider = TokioRuntimeProvider::default();
-        Ok(Names::new(Asked { who, servers, provider, tls, hosts_file: true, anchors }))
+        Ok(Names::new(Asked { who, servers, provider, tls, own: super::own_names(), anchors }))
     }
 }
 

@@ -5,7 +5,7 @@ mod direct;
 mod service;
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -27,8 +27,13 @@ pub(crate) use service::Admin;
 
 /// For one question to one server.
 pub(crate) const ANSWERS: Duration = Duration::from_secs(4);
-/// Partitions whose names are kept.
+/// Partitions whose names are kept, and answers of each: a page can ask for any number, and make them long.
 const MOST: usize = 1_000;
+const MOST_ANSWERS: u64 = 128;
+/// The most addresses of a name that are tried.
+const MOST_ADDRESSES: usize = 16;
+/// Names that this machine defines itself.
+const HOSTS: &str = "/etc/hosts";
 
 /// Some servers, and how they are asked.
 pub(crate) struct Asked<P> {
@@ -38,8 +43,8 @@ pub(crate) struct Asked<P> {
     pub(crate) provider: P,
     /// Whom to believe; nobody, where no server has TLS.
     pub(crate) tls: Option<Arc<ClientConfig>>,
-    /// Whether this machine's own names come first.
-    pub(crate) hosts_file: bool,
+    /// Names that no server is asked for.
+    pub(crate) own: HashMap<String, Vec<IpAddr>>,
     /// Whose signatures count, where signatures are asked for.
     pub(crate) anchors: Option<Arc<TrustAnchors>>,
 }
@@ -63,9 +68,12 @@ impl<P: RuntimeProvider> Names<P> {
 
     /// The addresses of a host.
     pub(crate) async fn addresses(&self, partition: &str, host: &str) -> Result<Vec<IpAddr>, RouteError> {
+        if let Some(own) = self.asked.own.get(&host.trim_end_matches('.').to_ascii_lowercase()) {
+            return Ok(own.clone());
+        }
         let found = self.of(partition)?.lookup_ip(whole(host)).await.map_err(|error| self.failed(host, &error))?;
         self.believe(host, found.as_lookup())?;
-        Ok(found.iter().collect())
+        Ok(found.iter().take(MOST_ADDRESSES).collect())
     }
 
     /// All records of a name that are of this type.
@@ -113,11 +121,11 @@ impl<P: RuntimeProvider> Names<P> {
             // They can be asked for again.
             caches.clear();
         }
-        let Asked { servers, provider, tls, hosts_file, anchors, .. } = &self.asked;
+        let Asked { servers, provider, tls, anchors, .. } = &self.asked;
         let config = ResolverConfig::from_parts(None, Vec::new(), servers.clone());
         let mut options = ResolverOpts::default();
         (options.timeout, options.ip_strategy) = (ANSWERS, LookupIpStrategy::Ipv4AndIpv6);
-        options.use_hosts_file = if *hosts_file { ResolveHosts::Always } else { ResolveHosts::Never };
+        (options.use_hosts_file, options.cache_size) = (ResolveHosts::Never, MOST_ANSWERS);
         options.validate = anchors.is_some();
         let wrong = |message: String| RouteError { kind: FailureKind::Other, message };
         let tls = tls.clone().map_or_else(tls::with_nobody, Ok).map_err(wrong)?;
@@ -131,6 +139,21 @@ impl<P: RuntimeProvider> Names<P> {
         caches.insert(partition.to_owned(), Arc::clone(&resolver));
         Ok(resolver)
     }
+}
+
+/// This machine's own names: no server is to hear of them.
+fn own_names() -> HashMap<String, Vec<IpAddr>> {
+    let mut own =
+        HashMap::from([("localhost".to_owned(), vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()])]);
+    let text = std::fs::read_to_string(HOSTS).unwrap_or_default();
+    for line in text.lines() {
+        let mut words = line.split('#').next().unwrap_or_default().split_whitespace();
+        let Some(address) = words.next().and_then(|word| word.parse::<IpAddr>().ok()) else { continue };
+        for name in words.map(str::to_ascii_lowercase).filter(|name| name != "localhost") {
+            own.entry(name).or_default().push(address);
+        }
+    }
+    own
 }
 
 /// Names are complete here: no search domain is tried.

@@ -58,7 +58,14 @@ pub(super) async fn connect(
 fn literal(host: &str) -> Option<IpAddr> {
     let name = host.trim_end_matches('.').to_ascii_lowercase();
     let is_local = name == "localhost" || name.ends_with(".localhost");
-    if is_local { Some(Ipv4Addr::LOCALHOST.into()) } else { host.parse().ok() }
+    // Spellings that only some programs take for one, too: 127.1, 0x7f.1, 2130706433.
+    let spelt = if name.contains(':') { url::Host::parse(&format!("[{name}]")) } else { url::Host::parse(&name) };
+    match spelt {
+        _ if is_local => Some(Ipv4Addr::LOCALHOST.into()),
+        Ok(url::Host::Ipv4(address)) => Some(address.into()),
+        Ok(url::Host::Ipv6(address)) => Some(address.into()),
+        Ok(url::Host::Domain(_)) | Err(_) => None,
+    }
 }
 
 /// Without its key, which says nothing to a person.
@@ -126,4 +133,19 @@ async fn by_https(
 
 fn target_error(kind: FailureKind, message: String) -> WayError {
     WayError::Target(RouteError { kind, message })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_one_however_it_is_spelt() {
+        let local = Some(IpAddr::from(Ipv4Addr::LOCALHOST));
+        for host in ["127.0.0.1", "127.1", "2130706433", "0x7f.1", "localhost", "LOCALHOST.", "x.localhost"] {
+            assert_eq!(literal(host), local, "{host}");
+        }
+        assert_eq!(literal("::1"), "::1".parse().ok());
+        assert!(["example.org", "localhost.test", ""].into_iter().all(|host| literal(host).is_none()));
+    }
 }

@@ -34,7 +34,7 @@ impl Shields {
                 Fetched::Same => return Err(broken("its server sent nothing".to_owned())),
             }
         };
-        let source = Source::of(&name, url, &etag, &text, pin)?;
+        let (source, text) = made(name.clone(), url.map(str::to_owned), etag, text, pin.map(str::to_owned)).await?;
         self.change(move |own| {
             name_of_new(&source.name, &own.lists.sources()?)?;
             own.lists.put(&source, &text)
@@ -86,19 +86,21 @@ impl Shields {
     }
 
     async fn update_from(&self, source: &Source, url: &str, fetcher: &Fetcher) -> Result<(), String> {
-        let pin = source.pinned.then_some(source.sha256.as_str());
+        let pin = source.pinned.then(|| source.sha256.clone());
         let (bytes, etag) = match fetcher.get(&address(url, source.pinned)?, &source.etag, LONGEST).await? {
             Fetched::Whole { bytes, etag } => (bytes, etag),
             Fetched::Same => {
                 let own = Arc::clone(&self.own).lock_owned().await;
-                return own.lists.is_fresh(&source.name).map_err(|error| error.to_string());
+                return own.lists.is_fresh(source).map_err(|error| error.to_string());
             }
         };
         let text = as_text(&bytes)?;
-        let new = Source::of(&source.name, Some(url), &etag, &text, pin).map_err(|error| error.to_string())?;
+        let made = made(source.name.clone(), Some(url.to_owned()), etag, text, pin).await;
+        let (new, text) = made.map_err(|error| error.to_string())?;
+        let known = source.clone();
         let changed = self.change(move |own| {
-            // It may have been removed meanwhile.
-            let is_there = own.lists.sources()?.iter().any(|one| one.name == new.name);
+            // It may have been removed meanwhile, and another one be called so.
+            let is_there = own.lists.sources()?.iter().any(|one| one.is_same(&known));
             if is_there { own.lists.put(&new, &text) } else { Ok(()) }
         });
         changed.await.map_err(|error| error.to_string())
@@ -131,6 +133,21 @@ impl Shields {
         });
         changed.await.map_err(|error| E::from(std::io::Error::other(error)))?
     }
+}
+
+/// Looks at a whole list; this process's own thread moves the bytes of every site meanwhile.
+async fn made(
+    name: String,
+    url: Option<String>,
+    etag: String,
+    text: String,
+    pin: Option<String>,
+) -> Result<(Source, String), OwnListsError> {
+    let make = move || {
+        let source = Source::of(&name, url.as_deref(), &etag, &text, pin.as_deref())?;
+        Ok((source, text))
+    };
+    tokio::task::spawn_blocking(make).await.map_err(std::io::Error::other)?
 }
 
 /// Where a list is looked for: what anybody on the way could change is taken only if its text is known before.

@@ -169,7 +169,11 @@ impl Tor {
             ErrorKind::RemoteConnectionRefused => {
                 target(FailureKind::Refused, format!("{host} refused the connection of Tor's exit"))
             }
-            ErrorKind::RemoteNetworkFailed | ErrorKind::RemoteNetworkTimeout | ErrorKind::RemoteStreamReset => {
+            // Nobody said whose fault it is.
+            ErrorKind::RemoteNetworkTimeout => {
+                target(FailureKind::Unreachable, format!("{host} does not answer, or Tor does not get through to it"))
+            }
+            ErrorKind::RemoteNetworkFailed | ErrorKind::RemoteStreamReset => {
                 target(FailureKind::Unreachable, format!("{host} did not answer Tor's exit"))
             }
             ErrorKind::ExitPolicyRejected | ErrorKind::NoPath | ErrorKind::NoExit => {

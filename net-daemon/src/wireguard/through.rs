@@ -1,5 +1,6 @@
 //! How names inside of a tunnel are looked up: its own name servers are asked, through it, and no other.
 
+use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
@@ -19,7 +20,7 @@ pub(super) fn names(profile: &str, servers: &[IpAddr], stack: Stack) -> Names<Th
         servers: servers.iter().copied().map(NameServerConfig::udp_and_tcp).collect(),
         provider: Through { stack, handle: TokioHandle::default() },
         tls: None,
-        hosts_file: false,
+        own: HashMap::new(),
         anchors: None,
     })
 }

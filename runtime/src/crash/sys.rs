@@ -2,6 +2,8 @@
 
 #![expect(unsafe_code, reason = "signal handlers")]
 
+use std::cell::UnsafeCell;
+use std::mem::MaybeUninit;
 use std::os::fd::{IntoRawFd, OwnedFd};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
@@ -17,6 +19,15 @@ const PATIENCE: libc::c_int = 3000;
 static DUMPER: AtomicI32 = AtomicI32::new(-1);
 static IS_TOLD: AtomicBool = AtomicBool::new(false);
 static EARLIER: OnceLock<[libc::sigaction; SIGNALS.len()]> = OnceLock::new();
+
+/// Where the crash is described. A signal handler's stack has no room for it: the kernel puts the registers there, and those of
+/// some processors fill half of it.
+static PLACE: Place = Place(UnsafeCell::new(MaybeUninit::zeroed()));
+
+struct Place(UnsafeCell<MaybeUninit<CrashContext>>);
+
+// SAFETY: one thread touches it: the one that took `IS_TOLD`.
+unsafe impl Sync for Place {}
 
 type Handler = extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void);
 
@@ -88,14 +99,14 @@ fn is_dealt_with(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut 
 
 /// Tells the dumper where this thread stood. False when there is no dumper any more.
 fn show(info: *const libc::siginfo_t, context: *const libc::c_void) -> bool {
-    // SAFETY: all of it is plain data.
-    let mut crash: CrashContext = unsafe { std::mem::zeroed() };
+    // SAFETY: it is plain data, of which all bits may be zero, and only the one thread that took `IS_TOLD` comes here.
+    let crash = unsafe { (*PLACE.0.get()).assume_init_mut() };
     // SAFETY: the kernel gave both to the handler; a siginfo_t is as large as a signalfd_siginfo and begins alike, and the
     // context is a ucontext_t, whose floating point registers are where it says.
     unsafe {
         std::ptr::copy_nonoverlapping(info.cast(), &raw mut crash.siginfo, 1);
         std::ptr::copy_nonoverlapping(context.cast(), &raw mut crash.context, 1);
-        copy_float_state(&mut crash);
+        copy_float_state(crash);
         crash.pid = libc::getpid();
         crash.tid = libc::gettid();
         // Where Yama is on, only whom a process names may look at it. In its PID namespace there is nobody else.

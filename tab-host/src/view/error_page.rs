@@ -39,7 +39,8 @@ pub(super) fn connect(view: &Rc<View>) {
     let weak = Rc::downgrade(view);
     view.web.connect_load_failed_with_tls_errors(move |_, url, certificate, problems| {
         let Some(view) = weak.upgrade() else { return false };
-        view.show_error(url, "The connection is not secure", &describe_tls(problems | by_the_clock(certificate)));
+        let reason = describe_tls(problems | by_the_clock(certificate));
+        view.show_failure(url, url, "The connection is not secure", &reason, true);
         true
     });
 }
@@ -57,9 +58,11 @@ impl View {
         let known = self
             .host()
             .and_then(|regen| regen.tunnel.failures.lock().unwrap_or_else(PoisonError::into_inner).get(&host).cloned());
-        let reason = known.unwrap_or_else(|| error.message().to_owned());
+        // What the engine alone knows of, a connection that ends, or is no TLS, is the host's.
+        let is_its_own = known.as_ref().is_none_or(|known| known.is_its_own);
+        let reason = known.map_or_else(|| error.message().to_owned(), |known| known.why);
         let title = if host.is_empty() { "This address cannot be opened" } else { "This page cannot be reached" };
-        self.show_error(url, title, &sentence(&reason));
+        self.show_failure(url, url, title, &sentence(&reason), is_its_own);
     }
 
     /// An empty document in the place of a page of the web, without a word: that is how the engine refuses a port.
@@ -70,7 +73,7 @@ impl View {
     pub(super) fn refuse_port(self: &Rc<Self>) {
         let reason = "Its port belongs to another service than the web: pages are not opened there.";
         // Nor is anything else shown under such an address.
-        self.show_error_under(BLANK, &self.started.take(), "This address cannot be opened", reason);
+        self.show_failure(BLANK, &self.started.take(), "This address cannot be opened", reason, false);
     }
 
     fn load_abandoned(self: &Rc<Self>) {
@@ -81,10 +84,10 @@ impl View {
 
     /// Shows the error page in the place of `url`, so that reloading tries it again.
     pub(super) fn show_error(self: &Rc<Self>, url: &str, title: &str, reason: &str) {
-        self.show_error_under(url, url, title, reason);
+        self.show_failure(url, url, title, reason, false);
     }
 
-    fn show_error_under(self: &Rc<Self>, address: &str, url: &str, title: &str, reason: &str) {
+    fn show_failure(self: &Rc<Self>, address: &str, url: &str, title: &str, reason: &str, is_its_own: bool) {
         self.error_page.set(Stage::Expected);
         self.restored();
         let host = host_of(url);
@@ -95,7 +98,7 @@ impl View {
             .replace("{{url}}", &escape(url));
         self.web.load_alternate_html(&page, address, None);
         let reason = format!("{title}: {reason}");
-        self.failure.replace(Some(LoadFailed { url: url.to_owned(), reason }));
+        self.failure.replace(Some(LoadFailed { url: url.to_owned(), reason, is_its_own }));
     }
 
     /// The error page is there to be read.

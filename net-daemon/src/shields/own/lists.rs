@@ -20,6 +20,8 @@ const MAX_NAME: usize = 40;
 const MOST: usize = 50;
 /// No rule is longer, in bytes.
 const LONGEST_LINE: usize = 128 * 1024;
+/// Nothing that is meant is nested deeper: the reader of selectors would run out of stack.
+pub(super) const DEEPEST: usize = 32;
 /// Of a list's lines, at most one in so many may be for other blockers than this.
 const UNREADABLE: usize = 10;
 /// How often a list is looked for again that does not say it.
@@ -116,9 +118,9 @@ impl OwnLists {
     }
 
     /// One that is still the newest.
-    pub(in super::super) fn is_fresh(&self, name: &str) -> Result<(), OwnListsError> {
+    pub(in super::super) fn is_fresh(&self, known: &Source) -> Result<(), OwnListsError> {
         let mut sources = self.sources()?;
-        for source in sources.iter_mut().filter(|source| source.name == name) {
+        for source in sources.iter_mut().filter(|source| source.is_same(known)) {
             source.checked_s = now_s();
         }
         self.keep(&sources)
@@ -172,6 +174,12 @@ impl Source {
         })
     }
 
+    /// Whether it is this very one, and not another that is called so.
+    pub(in super::super) fn is_same(&self, other: &Self) -> bool {
+        let what = |one: &Self| (one.name.clone(), one.url.clone(), one.sha256.clone(), one.pinned);
+        what(self) == what(other)
+    }
+
     /// For how long it need not be looked for.
     pub(in super::super) fn due_in(&self) -> Duration {
         Duration::from_secs((self.checked_s + self.expires_s).saturating_sub(now_s()))
@@ -198,6 +206,9 @@ fn check(text: &str) -> Result<(), String> {
         let trimmed = line.trim();
         if line.len() > LONGEST_LINE {
             return Err(format!("line {number} is longer than {} KB", LONGEST_LINE >> 10));
+        }
+        if depth(line) > DEEPEST {
+            return Err(format!("line {number} has parentheses in parentheses, more than {DEEPEST} deep"));
         }
         if line.contains(|char: char| char.is_control() && char != '\t') {
             return Err(format!("line {number} has bytes that are no text"));
@@ -233,6 +244,19 @@ fn check(text: &str) -> Result<(), String> {
         _ if rules == 0 => Err("there is no rule in it".to_owned()),
         _ => Ok(()),
     }
+}
+
+pub(super) fn depth(line: &str) -> usize {
+    let (mut now, mut deepest) = (0_usize, 0);
+    for byte in line.bytes() {
+        match byte {
+            b'(' | b'[' => now += 1,
+            b')' | b']' => now = now.saturating_sub(1),
+            _ => {}
+        }
+        deepest = deepest.max(now);
+    }
+    deepest
 }
 
 fn begins(line: &str, tag: &str) -> bool {
@@ -287,6 +311,8 @@ mod tests {
         ] {
             assert!(check(text).unwrap_err().contains(word), "{text:?}: {:?}", check(text));
         }
+        let deep = format!("||a.test^\na.test##{}x{}\n", ":not(".repeat(10_000), ")".repeat(10_000));
+        assert!(check(&deep).unwrap_err().contains("line 2 has parentheses"));
         let long = format!("||a.test^\n{}\n", "x".repeat(LONGEST_LINE + 1));
         assert!(check(&long).unwrap_err().contains("line 2 is longer"));
         let few = format!("{}||b.test^$nonsense\n", "||a.test^\n".repeat(UNREADABLE));

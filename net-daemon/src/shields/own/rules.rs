@@ -9,6 +9,7 @@ use adblock::lists::{ParseOptions, parse_filter};
 use regen_proto::OWN_RULES;
 
 use super::super::lists::{LONGEST, List, as_rules};
+use super::lists::{DEEPEST, depth};
 use super::{replace, words};
 
 const FILE: &str = "rules.txt";
@@ -57,6 +58,9 @@ impl OwnRules {
             let no_rule = |why: String| OwnRulesError::NotARule { rule: rule.to_owned(), why };
             if rule.contains(['\n', '\r']) {
                 return Err(no_rule("it has more than one line".to_owned()));
+            }
+            if depth(rule) > DEEPEST {
+                return Err(no_rule(format!("it has parentheses in parentheses, more than {DEEPEST} deep")));
             }
             parse_filter(rule, true, ParseOptions::default()).map_err(|error| no_rule(words(&error)))?;
             if !rules.iter().any(|one| one == rule) {

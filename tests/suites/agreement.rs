@@ -1,4 +1,8 @@
 //! Verdicts compared with those of uBlock Origin's own engine, on requests that are made from its lists' rules.
+//!
+//! Where they differ: options that the `adblock` crate does not know (`strict1p`, `strict3p`, `to=`), whose rules it leaves out;
+//! and exceptions with `redirect-rule`, which it takes for exceptions from being blocked. A line that is only an address is that
+//! host here, and text anywhere in a URL there: no requests are made from those.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

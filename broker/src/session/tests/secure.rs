@@ -1,0 +1,158 @@
+//! Where encryption is insisted on.
+
+use super::*;
+
+#[test]
+fn without_encryption_a_page_is_opened_only_when_its_user_agrees() {
+    const PLAIN: &str = "http://plain.test/a";
+    const SECURE: &str = "https://plain.test/a";
+    let mut session = Session::default();
+    let insists = HttpsOnly { on: true, ..HttpsOnly::default() };
+    reduce(&mut session, Event::HttpsOnly(insists));
+    let (tab, effects) = open(&mut session, PLAIN);
+    assert!(effects.contains(&Effect::StartHost(key(SECURE))), "it is asked for over https: {effects:?}");
+    reduce(&mut session, Event::HostUp(key(SECURE)));
+    let failed = || Body::LoadFailed(LoadFailed { url: SECURE.into(), reason: "refused".into(), is_its_own: true });
+    let effects = page(&mut session, SECURE, tab, failed());
+    assert!(matches!(&session.tabs[&tab].phase, Phase::Insecure(why) if why.contains("refused")));
+    assert!(effects.contains(&Effect::StopHost(key(SECURE))));
+    assert_eq!(session.tabs[&tab].segment().url, PLAIN);
+    assert_eq!(session.tabs[&tab].segments.len(), 1, "what never was there is no step back");
+    // Nothing opens it by itself: not a reload, not being looked at, not a restart.
+    reduce(&mut session, Event::Reload { tab, bypass_cache: false });
+    assert_eq!(session.tabs[&tab].segment().url, SECURE);
+    reduce(&mut session, Event::HostUp(key(SECURE)));
+    page(&mut session, SECURE, tab, failed());
+    let saved = SavedTab::from(&session.tabs[&tab]);
+    let mut next = Session { https_only: session.https_only.clone(), ..Session::default() };
+    let effects = reduce(&mut next, Event::Restore(vec![saved]));
+    assert!(effects.contains(&Effect::StartHost(key(SECURE))) && !effects.contains(&Effect::StartHost(key(PLAIN))));
+    let effects = reduce(&mut session, Event::AllowInsecure(tab));
+    assert!(effects.contains(&Effect::StartHost(key(PLAIN))), "{effects:?}");
+    // From then on, for all of its site.
+    let (_, effects) = open(&mut session, "http://www.plain.test/b");
+    assert!(!effects.iter().any(|effect| *effect == Effect::StartHost(key(SECURE))));
+    // A page that came encrypted ends the wish; a later failure is just one.
+    let (other, _) = open(&mut session, "http://fine.test/");
+    reduce(&mut session, Event::HostUp(key("https://fine.test/")));
+    page(&mut session, "https://fine.test/", other, committed("https://fine.test/"));
+    let broken = LoadFailed { url: "https://fine.test/x".into(), reason: "gone".into(), is_its_own: true };
+    page(&mut session, "https://fine.test/", other, Body::LoadFailed(broken));
+    assert!(matches!(session.tabs[&other].phase, Phase::Failed(_)));
+}
+
+#[test]
+fn a_server_that_sends_its_visitors_back_without_encryption_is_not_followed() {
+    let mut session = Session::default();
+    reduce(&mut session, Event::HttpsOnly(HttpsOnly { on: true, ..HttpsOnly::default() }));
+    let (tab, _) = open(&mut session, "http://plain.test/");
+    reduce(&mut session, Event::HostUp(key("https://plain.test/")));
+    let back = Load { url: "http://plain.test/".into(), continues: true, ..Load::default() };
+    page(&mut session, "https://plain.test/", tab, Body::Handover(back));
+    assert!(matches!(&session.tabs[&tab].phase, Phase::Insecure(why) if why.contains("does not want")));
+    // Nor does a form leave a page that way.
+    let start = loaded(&mut session, "https://a.test/");
+    let form = Load {
+        url: "http://plain.test/".into(),
+        method: "POST".into(),
+        body: b"x".to_vec().into(),
+        initiator: "https://a.test".into(),
+        user_gesture: true,
+        ..Load::default()
+    };
+    page(&mut session, "https://a.test/", start, Body::Handover(form));
+    assert!(matches!(&session.tabs[&start].phase, Phase::Insecure(why) if why.contains("Nothing was sent")));
+}
+
+fn insisting() -> Session {
+    let mut session = Session::default();
+    reduce(&mut session, Event::HttpsOnly(HttpsOnly { on: true, ..HttpsOnly::default() }));
+    session
+}
+
+fn failed(url: &str, is_its_own: bool) -> Body {
+    Body::LoadFailed(LoadFailed { url: url.into(), reason: "x".into(), is_its_own })
+}
+
+#[test]
+fn the_user_is_asked_about_what_failed_for_want_of_encryption_and_about_nothing_else() {
+    let mut session = insisting();
+    // No way there is no reason to go without.
+    let (tab, _) = open(&mut session, "http://a.test/");
+    reduce(&mut session, Event::HostUp(key("https://a.test/")));
+    page(&mut session, "https://a.test/", tab, failed("https://a.test/", false));
+    assert!(matches!(session.tabs[&tab].phase, Phase::Failed(_)));
+    // Nor is another page's failure, wanted while this one was under way, or reached from it.
+    reduce(&mut session, Event::Navigate { tab, load: PageLoad::by_user("http://a.test/") });
+    reduce(&mut session, Event::Navigate { tab, load: PageLoad::by_user("https://b.test/") });
+    reduce(&mut session, Event::HostUp(key("https://b.test/")));
+    page(&mut session, "https://b.test/", tab, failed("https://b.test/", true));
+    assert!(matches!(session.tabs[&tab].phase, Phase::Failed(_)));
+    let (tab, _) = open(&mut session, "http://c.test/");
+    reduce(&mut session, Event::HostUp(key("https://c.test/")));
+    let on = Load { url: "https://b.test/".into(), continues: true, ..Load::default() };
+    page(&mut session, "https://c.test/", tab, Body::Handover(on));
+    page(&mut session, "https://b.test/", tab, failed("https://b.test/", true));
+    assert!(matches!(session.tabs[&tab].phase, Phase::Failed(_)));
+    // What was agreed to in one workspace is not agreed to in another.
+    let (tab, _) = open(&mut session, "http://d.test/");
+    reduce(&mut session, Event::HostUp(key("https://d.test/")));
+    page(&mut session, "https://d.test/", tab, failed("https://d.test/", true));
+    reduce(&mut session, Event::AllowInsecure(tab));
+    assert_eq!(session.tabs[&tab].segment().url, "http://d.test/");
+    let load = Some(PageLoad::by_user("http://d.test/"));
+    let other = Event::Open { load, workspace: "other".into(), background: false, opener: None };
+    reduce(&mut session, other);
+    assert_eq!(session.tabs[session.order.last().unwrap()].segment().url, "https://d.test/");
+}
+
+#[test]
+fn pages_from_before_encryption_was_insisted_on_are_not_asked_for_again_as_they_were() {
+    const PLAIN: &str = "http://a.test/";
+    const SECURE: &str = "https://a.test/";
+    let mut session = Session::default();
+    let tab = loaded(&mut session, "http://z.test/");
+    reduce(&mut session, Event::Navigate { tab, load: PageLoad::by_user(PLAIN) });
+    reduce(&mut session, Event::HostUp(key(PLAIN)));
+    page(&mut session, PLAIN, tab, committed(PLAIN));
+    let died = |host: &str| Event::HostDied { host: key(host), reason: "x".into(), given_up: false };
+    reduce(&mut session, Event::HttpsOnly(HttpsOnly { on: true, ..HttpsOnly::default() }));
+    assert_eq!(session.tabs[&tab].segment().url, PLAIN, "what is open stays");
+    // Its process dies: what comes back is encrypted.
+    reduce(&mut session, died(PLAIN));
+    let effects = reduce(&mut session, Event::HostUp(key(PLAIN)));
+    assert!(views_opened(&effects).is_empty() && effects.contains(&Effect::StartHost(key(SECURE))), "{effects:?}");
+    assert_eq!(session.tabs[&tab].segments.len(), 2, "in its place");
+    // Without it, asking again and again makes no steps, and back leads back.
+    for _ in 0..3 {
+        reduce(&mut session, Event::HostUp(key(SECURE)));
+        page(&mut session, SECURE, tab, failed(SECURE, true));
+        assert!(matches!(session.tabs[&tab].phase, Phase::Insecure(_)));
+        assert_eq!(session.tabs[&tab].segments.len(), 2);
+        reduce(&mut session, Event::Reload { tab, bypass_cache: false });
+    }
+    reduce(&mut session, Event::History { tab, delta: -1 });
+    assert_eq!(session.tabs[&tab].segment().url, "https://z.test/");
+    // A link within a site that its process follows by itself leads no further.
+    let mut session = Session::default();
+    let tab = loaded(&mut session, PLAIN);
+    reduce(&mut session, Event::HttpsOnly(HttpsOnly { on: true, ..HttpsOnly::default() }));
+    let effects = page(&mut session, PLAIN, tab, committed("http://www.a.test/next"));
+    assert!(effects.contains(&Effect::StartHost(key(SECURE))));
+    assert_eq!(session.tabs[&tab].segment().url, "https://www.a.test/next");
+}
+
+#[test]
+fn servers_that_send_a_load_back_and_forth_without_encryption_are_not_followed_for_ever() {
+    let mut session = insisting();
+    let (tab, _) = open(&mut session, "http://a.test/");
+    reduce(&mut session, Event::HostUp(key("https://a.test/")));
+    let mut hops = 0;
+    while session.tabs[&tab].phase == Phase::Loading && hops < 50 {
+        let url = if hops % 2 == 0 { "http://www.a.test/" } else { "http://a.test/" };
+        let on = Load { url: url.into(), continues: true, ..Load::default() };
+        page(&mut session, "https://a.test/", tab, Body::Handover(on));
+        hops += 1;
+    }
+    assert!(matches!(session.tabs[&tab].phase, Phase::Insecure(_)) && hops < 20, "{hops} hops");
+}

@@ -80,6 +80,34 @@ impl Answer {
     }
 }
 
+/// How much [`large_both_ways`] sends each way, bytes.
+pub const LARGE: usize = 3 << 20;
+
+/// The answers for a page, `/sends`, that fetches much and sends as much, and says whether both arrived (see [`arrived_whole`]).
+#[must_use]
+pub fn large_both_ways(request: &Request) -> Option<Answer> {
+    Some(match request.path.as_str() {
+        "/large" => Answer::typed("application/octet-stream", (0..=250).cycle().take(LARGE).collect()),
+        "/sends" => Answer::page(&format!(
+            "<p id=said>here</p><script>
+            (async () => {{
+                const bytes = new Uint8Array(await (await fetch('/large')).arrayBuffer());
+                const whole = bytes.length == {LARGE} && bytes.every((byte, at) => byte == at % 251);
+                const told = await (await fetch('/takes', {{ method: 'POST', body: 'x'.repeat({LARGE}) }})).text();
+                said.textContent = `whole: ${{whole}}, ${{told}}`;
+            }})();</script>"
+        )),
+        "/takes" => Answer::typed("text/plain", format!("taken: {}", request.body.len()).into_bytes()),
+        _ => return None,
+    })
+}
+
+/// What that page says then.
+#[must_use]
+pub fn arrived_whole() -> String {
+    format!("whole: true, taken: {LARGE}")
+}
+
 /// Answers requests.
 pub(crate) type Handler = dyn Fn(&Request) -> Option<Answer> + Send + Sync;
 

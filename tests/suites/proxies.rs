@@ -14,14 +14,13 @@ use base64::engine::general_purpose::STANDARD;
 use rcgen::date_time_ymd;
 use regen_tests::network::{Packets, own_network};
 use regen_tests::proxy::NAME;
-use regen_tests::site::Answer;
+use regen_tests::site::{Answer, arrived_whole, large_both_ways};
 use regen_tests::tls::{Authority, pin_of};
 use regen_tests::{Browser, Site, UpstreamProxy};
 
 /// Where proxies connect from.
 const PROXY: Ipv4Addr = Ipv4Addr::new(93, 184, 216, 9);
 const SITE: Ipv4Addr = Ipv4Addr::new(93, 184, 216, 1);
-const LARGE: usize = 3 << 20;
 
 struct Scene {
     packets: Packets,
@@ -32,23 +31,12 @@ fn scene() -> Scene {
     let packets = own_network();
     let site = Site::serve_in([93, 184, 216], |request| {
         Some(match request.path.as_str() {
-            "/large" => Answer::typed("application/octet-stream", (0..=250).cycle().take(LARGE).collect()),
-            "/sends" => Answer::page(&format!(
-                "<p id=said>here</p><script>
-                (async () => {{
-                    const bytes = new Uint8Array(await (await fetch('/large')).arrayBuffer());
-                    const whole = bytes.length == {LARGE} && bytes.every((byte, at) => byte == at % 251);
-                    const told = await (await fetch('/takes', {{ method: 'POST', body: 'x'.repeat({LARGE}) }})).text();
-                    said.textContent = `whole: ${{whole}}, ${{told}}`;
-                }})();</script>"
-            )),
-            "/takes" => Answer::typed("text/plain", format!("taken: {}", request.body.len()).into_bytes()),
             "/inside" => Answer::page(
                 "<p id=said>asks</p><script>
                 const ask = host => fetch(`http://${host}:${location.port}/`, { mode: 'no-cors' }).then(() => 'reached', () => 'kept out');
                 Promise.all([ask('127.0.0.1'), ask('localhost')]).then(all => said.textContent = all.join(', '));</script>",
             ),
-            _ => Answer::page("<title>t</title><p>here"),
+            _ => return large_both_ways(request).or_else(|| Some(Answer::page("<title>t</title><p>here"))),
         })
     });
     Scene { packets, site }
@@ -78,7 +66,7 @@ impl Scene {
 fn everything_takes_it(scene: &Scene, browser: &Browser, route: &str) {
     browser.regen(&["route", "set", route]).unwrap();
     let tab = browser.open(&scene.site.url(1, "/sends"));
-    browser.wait_for_text(tab, &format!("whole: true, taken: {LARGE}"));
+    browser.wait_for_text(tab, &arrived_whole());
     // The name is known there only.
     browser.open(&scene.named("/named"));
     let requests = scene.site.take_requests();

@@ -12,14 +12,13 @@ use std::time::Duration;
 
 use regen_tests::network::{Packets, own_network};
 use regen_tests::process::signal;
-use regen_tests::site::Answer;
+use regen_tests::site::{Answer, LARGE, arrived_whole, large_both_ways};
 use regen_tests::wireguard::{BEHIND, CLIENT, NAME, WireGuardPeer};
 use regen_tests::{Browser, Site, eventually, within};
 use rustix::process::Signal;
 
 /// A dead peer is known to be dead after 15 s.
 const PATIENCE: Duration = Duration::from_secs(40);
-const LARGE: usize = 3 << 20;
 
 struct Scene {
     packets: Packets,
@@ -34,16 +33,6 @@ fn scene() -> Scene {
     let site = peer.run(|| {
         Site::serve_in(BEHIND, |request| {
             Some(match request.path.as_str() {
-                "/large" => Answer::typed("application/octet-stream", (0..=250).cycle().take(LARGE).collect()),
-                "/sends" => Answer::page(&format!(
-                    "<p id=said>here</p><script>
-                    (async () => {{
-                        const bytes = new Uint8Array(await (await fetch('/large')).arrayBuffer());
-                        const whole = bytes.length == {LARGE} && bytes.every((byte, at) => byte == at % 251);
-                        const told = await (await fetch('/takes', {{ method: 'POST', body: 'x'.repeat({LARGE}) }})).text();
-                        said.textContent = `whole: ${{whole}}, ${{told}}`;
-                    }})();</script>"
-                )),
                 "/asks" => Answer::page(
                     "<p id=said></p><script>
                     let answers = 0, lost = 0;
@@ -52,8 +41,7 @@ fn scene() -> Scene {
                         said.textContent = `${answers} answers, ${lost} lost`;
                     }, 500);</script>",
                 ),
-                "/takes" => Answer::typed("text/plain", format!("taken: {}", request.body.len()).into_bytes()),
-                _ => Answer::page("<title>t</title><p>here"),
+                _ => return large_both_ways(request).or_else(|| Some(Answer::page("<title>t</title><p>here"))),
             })
         })
     });
@@ -107,7 +95,7 @@ fn a_page_takes_the_tunnel_and_nothing_leaves_another_way() {
     let up = browser.json(&["vpn", "up", "home", "--allow"])[0].clone();
     assert_eq!((&up["state"], &up["mtu"]), (&"up".into(), &1420.into()), "{up}");
     let tab = browser.open(&site.url(1, "/sends"));
-    browser.wait_for_text(tab, &format!("whole: true, taken: {LARGE}"));
+    browser.wait_for_text(tab, &arrived_whole());
     assert!(site.take_requests().iter().all(|request| request.from == CLIENT));
     // Names are its name server's, through the tunnel.
     let tab = browser.open(&format!("http://{NAME}:{}/named", site.port()));
@@ -247,7 +235,7 @@ fn a_profile_that_cannot_work_says_why() {
     assert_eq!((&small["state"], &small["mtu"]), (&"up".into(), &1280.into()), "{small}");
     browser.regen(&["route", "set", "vpn:home"]).unwrap();
     let tab = browser.open(&site.url(1, "/sends"));
-    browser.wait_for_text(tab, &format!("whole: true, taken: {LARGE}"));
+    browser.wait_for_text(tab, &arrived_whole());
     // What a tunnel does not carry stays here, whatever comes after it: a page that asks for it does not choose the way.
     scene.bring_up(&["AllowedIPs = 10.91.0.0/24, 10.92.0.1/32"]);
     browser.regen(&["route", "set", "vpn:home → direct"]).unwrap();

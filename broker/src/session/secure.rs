@@ -85,8 +85,8 @@ impl Session {
 pub(super) fn look(session: &mut Session, id: TabId, mut load: Load, out: &mut Vec<Effect>) -> Option<Load> {
     let tab = session.tabs.get_mut(&id)?;
     // A server that sends a load on goes on with the same wish; whatever else is wanted is another one.
-    let before = tab.upgraded.take().filter(|_| std::mem::take(&mut load.continues));
-    load.continues = false;
+    let continues = std::mem::take(&mut load.continues);
+    let before = tab.upgraded.take().filter(|_| continues);
     let workspace = tab.workspace.clone();
     let Some(url) = session.upgraded(&load.url, &workspace) else {
         session.tabs.get_mut(&id)?.upgraded = before;

@@ -35,7 +35,7 @@ use tokio_util::sync::CancellationToken;
 use crate::fetch::Fetcher;
 use crate::names::Dns;
 use crate::route::{Spaces, Ways};
-use crate::shields::{Asking, ForPages, LARGEST, LARGEST_LIST, Shields};
+use crate::shields::{ForPages, LARGEST, LARGEST_LIST, Lines, Shields};
 use crate::tor::Tor;
 use crate::tunnel::{TunnelGrant, Tunnels};
 use crate::wireguard::WireGuard;
@@ -53,6 +53,7 @@ struct Served {
 #[derive(Debug, Clone)]
 struct Shared {
     shields: Shields,
+    lines: Lines,
     dns: Dns,
     tor: Tor,
     wireguard: WireGuard,
@@ -74,7 +75,8 @@ async fn run() -> anyhow::Result<()> {
     let wireguard = WireGuard::new(dns.clone());
     let fetcher = Fetcher::new(dns.clone(), tor.clone(), wireguard.clone(), configure.route.parse()?);
     tokio::spawn(shields.clone().keep_fresh(fetcher.clone()));
-    let shared = Shared { shields, dns, tor, wireguard, spaces, fetcher };
+    let lines = Lines::start(shields.clone())?;
+    let shared = Shared { shields, lines, dns, tor, wireguard, spaces, fetcher };
     kernel.ready().await?;
     let mut served: Vec<Served> = Vec::new();
     loop {
@@ -83,7 +85,7 @@ async fn run() -> anyhow::Result<()> {
             ForChild::Heartbeat(beat) => kernel.send(FromChild::Heartbeat(beat)).await?,
             ForChild::Grant(grant) => {
                 served.retain(|one| one.open.strong_count() > 0);
-                served.push(serve(grant, descriptors, shared.clone())?);
+                served.extend(serve(grant, descriptors, shared.clone())?);
             }
             ForChild::Revoke(revoke) => {
                 served.extract_if(.., |one| one.grant == revoke.grant).for_each(|one| one.revoked.cancel());
@@ -115,11 +117,18 @@ async fn refuse(kernel: &Kernel) -> ! {
     kernel.exit("the broker sent a message that is not for a net-daemon").await
 }
 
-fn serve(grant: Grant, descriptors: Vec<OwnedFd>, shared: Shared) -> anyhow::Result<Served> {
-    let Shared { shields, dns, tor, wireguard, spaces, fetcher } = shared;
+fn serve(grant: Grant, descriptors: Vec<OwnedFd>, shared: Shared) -> anyhow::Result<Option<Served>> {
+    let Shared { shields, lines, dns, tor, wireguard, spaces, fetcher } = shared;
     let is_admin = grant.service() == Service::NetAdmin;
-    anyhow::ensure!(grant.serve && (is_admin || grant.service() == Service::Tunnel), "not what a net-daemon serves");
+    let is_line = grant.service() == Service::Verdicts;
+    let is_served = is_admin || is_line || grant.service() == Service::Tunnel;
+    anyhow::ensure!(grant.serve && is_served, "not what a net-daemon serves");
     let socket = descriptors.into_iter().next().context("a grant without its socket")?;
+    let asking = shields.asking(grant.host, &grant.site);
+    if is_line {
+        lines.serve(socket, asking);
+        return Ok(None);
+    }
     let socket = std::os::unix::net::UnixStream::from(socket);
     socket.set_nonblocking(true)?;
     let stream = UnixStream::from_std(socket)?;
@@ -129,7 +138,7 @@ fn serve(grant: Grant, descriptors: Vec<OwnedFd>, shared: Shared) -> anyhow::Res
     let (site, partition) = (grant.site.clone(), grant.partition);
     let (for_ways, for_vpn) = (tor.clone(), wireguard.clone());
     let ways = Ways { route, partition, dns: dns.clone(), tor: for_ways, wireguard: for_vpn, site, spaces };
-    let tunnel = TunnelGrant { host: grant.host, ways, asking: Asking::of(grant.site), revoked, _open: open };
+    let tunnel = TunnelGrant { host: grant.host, ways, asking, revoked, _open: open };
     let granted = GrantedStream::new(stream, tunnel);
     // A fault of one host's connection is that host's alone.
     tokio::spawn(async move {
@@ -155,5 +164,5 @@ fn serve(grant: Grant, descriptors: Vec<OwnedFd>, shared: Shared) -> anyhow::Res
             tracing::warn!("a granted connection: {error}");
         }
     });
-    Ok(served)
+    Ok(Some(served))
 }

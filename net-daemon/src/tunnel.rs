@@ -31,7 +31,7 @@ pub(crate) struct TunnelGrant {
     pub(crate) host: u64,
     pub(crate) ways: Ways,
     /// Whose shields hold.
-    pub(crate) asking: Asking,
+    pub(crate) asking: Arc<Asking>,
     /// It was taken back: nothing that it allowed goes on.
     pub(crate) revoked: CancellationToken,
     /// Somebody has it as long as the connection is open.

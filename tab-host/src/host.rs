@@ -95,9 +95,9 @@ impl Host {
             ToMain::Heartbeat(beat) => self.outbox.send(link::alive(beat)),
             ToMain::Cookies(cookies) => self.cookies.give(&cookies),
             ToMain::Command(command, descriptors) => self.command(*command, descriptors),
-            ToMain::Blocked(page) => {
+            ToMain::Blocked(page, more) => {
                 let view = self.views.borrow().values().find(|view| view.is_page(page)).cloned();
-                view.into_iter().for_each(|view| view.count_blocked());
+                view.into_iter().for_each(|view| view.count_blocked(more));
             }
             ToMain::Site(_) => self.outbox.exit("a host that has a site was given another".to_owned()),
             ToMain::Shutdown => self.shut_down(),

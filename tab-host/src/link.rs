@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, watch};
 use crate::display::{DisplayCommand, DisplayHandleTo};
 use crate::outbox::{Outbox, outbox};
 use crate::page_service;
-use crate::shields::{self, Asker};
+use crate::shields::{self, Asker, Lines};
 use crate::tunnel::{self, TunnelPort};
 
 /// What the main thread must do.
@@ -27,8 +27,8 @@ pub(crate) enum ToMain {
     Cookies(Vec<u8>),
     /// Answered from the main thread: a host whose main thread hangs is a host that hangs.
     Heartbeat(Heartbeat),
-    /// Shields stopped a request of this page, as the engine numbers them.
-    Blocked(u64),
+    /// Shields stopped so many more requests of this page, as the engine numbers them.
+    Blocked(u64, u32),
     Shutdown,
 }
 
@@ -56,6 +56,7 @@ struct Started {
 /// Starts the thread, and returns when the broker has said what this host is for.
 pub(crate) fn start(role: Role) -> anyhow::Result<Link> {
     let (outbox, outgoings) = outbox();
+    let lines = Lines::new(outbox.clone());
     let (to_main, inbox) = mpsc::unbounded_channel();
     let (started, wait) = std::sync::mpsc::channel();
     let display: Arc<Mutex<Option<DisplayHandleTo>>> = Arc::default();
@@ -65,12 +66,12 @@ pub(crate) fn start(role: Role) -> anyhow::Result<Link> {
         let work = async move {
             let (kernel, configure) = regen_runtime::adopt(role).await?;
             let (dialer, tunnel) = tunnel::start().await?;
-            let asker = Asker::new(dialer.watch(), its_main.clone());
+            let asker = Asker::new(dialer.watch(), lines.clone(), its_main.clone());
             shields::start(asker.clone())?;
             tokio::spawn(outgoings.deliver(kernel.clone()));
             // The other end only goes away with this process.
             let _ = started.send(Started { configure, tunnel, asker: (Handle::current(), asker) });
-            let session = Session { kernel, dialer, to_main: its_main, display: its_display, display_watch };
+            let session = Session { kernel, dialer, lines, to_main: its_main, display: its_display, display_watch };
             session.serve().await
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -100,6 +101,7 @@ impl Link {
 struct Session {
     kernel: Kernel,
     dialer: tunnel::Dialer,
+    lines: Lines,
     to_main: mpsc::UnboundedSender<ToMain>,
     display: Arc<Mutex<Option<DisplayHandleTo>>>,
     display_watch: watch::Receiver<bool>,
@@ -140,11 +142,18 @@ impl Session {
 
     async fn granted(&mut self, grant: &Grant, descriptors: Vec<OwnedFd>) -> anyhow::Result<()> {
         let socket = descriptors.into_iter().next().context("a grant without its socket")?;
+        if (grant.service(), grant.serve) == (Service::Verdicts, false) {
+            self.lines.granted(socket);
+            return Ok(());
+        }
         let socket = std::os::unix::net::UnixStream::from(socket);
         socket.set_nonblocking(true)?;
         let stream = UnixStream::from_std(socket)?;
         match (grant.service(), grant.serve) {
-            (Service::Tunnel, false) => self.dialer.grant(grant.grant, stream),
+            (Service::Tunnel, false) => {
+                self.dialer.grant(grant.grant, stream);
+                self.lines.ask_again();
+            }
             (Service::Page, true) => {
                 // Not before there is a display to show.
                 self.display_watch.wait_for(|known| *known).await?;

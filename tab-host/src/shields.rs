@@ -1,30 +1,38 @@
-//! What a web process asks before it sends a request, on its way to the net-daemon and back. The web process stands still
-//! meanwhile, so nothing here waits for long; and without an answer nothing is sent.
+//! What a web process asks before it sends a request. Most of it it asks the net-daemon itself, on a line that it is given here;
+//! what is sealed for it takes this way there and back. It stands still meanwhile, so nothing here waits for long; and without an
+//! answer nothing is sent.
 
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use prost::Message;
-use regen_proto::kernel_channel::{self, ChannelError, KernelChannel, MAX_INLINE};
+use regen_proto::SHIELDS_PLACE;
+use regen_proto::convert::FromChild;
+use regen_proto::kernel::v1::{RequestGrant, Service};
+use regen_proto::kernel_channel::{self, ChannelError, KernelChannel};
 use regen_proto::net::v1::shields_client::ShieldsClient;
-use regen_proto::net::v1::{HideRequest, PageAnswer, PageQuestion, page_answer, page_question};
-use regen_proto::{DOCUMENT, SHIELDS_PLACE};
+use regen_proto::net::v1::{HideRequest, Line, PageAnswer, PageQuestion, page_answer, page_question};
 use regen_runtime::Sealed;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use tokio::io::Interest;
-use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tonic::transport::Channel;
 use tonic::{Code, Response, Status};
 
 use crate::link::ToMain;
+use crate::outbox::Outbox;
 use crate::tunnel::{Granted, PATIENCE};
 
 /// The net-daemon answers within this time; the first answer waits until it has read the lists.
 const ANSWERS: Duration = Duration::from_secs(10);
 /// A page waits so long for a net-daemon.
 const PAGE_PATIENCE: Duration = Duration::from_secs(2);
+/// What was blocked is told this often.
+const COUNTING: Duration = Duration::from_millis(100);
 /// Web processes that may be waiting to be let in.
 const WAITING: i32 = 16;
 
@@ -52,8 +60,37 @@ pub(crate) fn start(asker: Asker) -> io::Result<()> {
 
 /// One web process, until it ends or says something else.
 async fn serve(channel: KernelChannel, mut asker: Asker) {
+    // Of its pages, and not told yet.
+    let mut blocked = HashMap::<u64, u32>::new();
+    let mut tell_at = None;
     loop {
-        match asker.answer_one(&channel).await {
+        let telling = async {
+            match tell_at {
+                Some(at) => sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
+        let answered = tokio::select! {
+            datagram = channel.receive() => match datagram.and_then(question) {
+                Ok((page, page_question::Body::Blocked(count))) => {
+                    let all = blocked.entry(page).or_default();
+                    *all = all.saturating_add(count);
+                    tell_at.get_or_insert_with(|| Instant::now() + COUNTING);
+                    Ok(())
+                }
+                Ok((_, question)) => asker.answer(&channel, question).await,
+                Err(error) => Err(error),
+            },
+            () = telling => {
+                tell_at = None;
+                for (page, count) in blocked.drain() {
+                    // The main thread only goes away with this process.
+                    let _ = asker.blocked.send(ToMain::Blocked(page, count));
+                }
+                Ok(())
+            }
+        };
+        match answered {
             Ok(()) => {}
             Err(ChannelError::Closed) => return,
             Err(error) => {
@@ -64,51 +101,83 @@ async fn serve(channel: KernelChannel, mut asker: Asker) {
     }
 }
 
+fn question(datagram: kernel_channel::Datagram) -> Result<(u64, page_question::Body), ChannelError> {
+    let question = PageQuestion::decode(datagram.bytes.as_slice()).map_err(io::Error::other)?;
+    Ok((question.page, question.body.ok_or_else(|| io::Error::other("a question that is not one"))?))
+}
+
+/// Lines to the net-daemon that web processes wait for. They are all alike.
+#[derive(Debug, Clone)]
+pub(crate) struct Lines {
+    outbox: Outbox,
+    waiting: Arc<Mutex<VecDeque<oneshot::Sender<OwnedFd>>>>,
+}
+
+impl Lines {
+    pub(crate) fn new(outbox: Outbox) -> Self {
+        Self { outbox, waiting: Arc::default() }
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, VecDeque<oneshot::Sender<OwnedFd>>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn ask(&self) {
+        self.outbox.send(FromChild::RequestGrant(RequestGrant { service: Service::Verdicts.into() }));
+    }
+
+    async fn line(&self, patience: Duration) -> Option<OwnedFd> {
+        let (sender, line) = oneshot::channel();
+        self.waiting().push_back(sender);
+        self.ask();
+        timeout(patience, line).await.ok()?.ok()
+    }
+
+    /// Here is one. Whoever waited for it may have given up.
+    pub(crate) fn granted(&self, mut line: OwnedFd) {
+        let mut waiting = self.waiting();
+        while let Some(sender) = waiting.pop_front() {
+            match sender.send(line) {
+                Ok(()) => return,
+                Err(back) => line = back,
+            }
+        }
+    }
+
+    /// There is a net-daemon now. One that was asked for a line may have died without giving it.
+    pub(crate) fn ask_again(&self) {
+        let mut waiting = self.waiting();
+        waiting.retain(|sender| !sender.is_closed());
+        waiting.iter().for_each(|_| self.ask());
+    }
+}
+
 /// Whoever asks the net-daemon.
 #[derive(Debug, Clone)]
 pub(crate) struct Asker {
     granted: watch::Receiver<Granted>,
+    lines: Lines,
     /// Nobody was there to be asked the last time.
     waited: bool,
     blocked: mpsc::UnboundedSender<ToMain>,
 }
 
 impl Asker {
-    pub(crate) fn new(granted: watch::Receiver<Granted>, blocked: mpsc::UnboundedSender<ToMain>) -> Self {
-        Self { granted, waited: false, blocked }
+    pub(crate) fn new(granted: watch::Receiver<Granted>, lines: Lines, blocked: mpsc::UnboundedSender<ToMain>) -> Self {
+        Self { granted, lines, waited: false, blocked }
     }
 
-    async fn answer_one(&mut self, channel: &KernelChannel) -> Result<(), ChannelError> {
-        let datagram = channel.receive().await?;
-        let question = PageQuestion::decode(datagram.bytes.as_slice()).map_err(io::Error::other)?;
-        match question.body {
-            Some(page_question::Body::Check(request)) => {
-                // Without a network there is no page: each is waited for anew, but not so long that its process counts as hung.
-                let is_page = request.kind == DOCUMENT;
-                self.waited &= !is_page;
-                let verdict = self.ask(if is_page { PAGE_PATIENCE } else { PATIENCE }, |mut net| {
-                    let request = request.clone();
-                    async move { net.check(request).await }
-                });
-                let body = match verdict.await {
-                    Ok(mut verdict) => {
-                        if verdict.blocked {
-                            // The main thread only goes away with this process.
-                            let _ = self.blocked.send(ToMain::Blocked(question.page));
-                        }
-                        if verdict.encoded_len() > MAX_INLINE {
-                            verdict.stand_in.clear();
-                        }
-                        Some(page_answer::Body::Verdict(verdict))
-                    }
-                    Err(error) => {
-                        tracing::warn!("shields: a request is not sent, for nobody said that it may be: {error}");
-                        None
-                    }
+    async fn answer(&mut self, channel: &KernelChannel, question: page_question::Body) -> Result<(), ChannelError> {
+        match question {
+            page_question::Body::Line(request) => {
+                let line = self.line(request.is_page).await;
+                let (body, descriptors) = match &line {
+                    Some(line) => (Some(page_answer::Body::Line(Line {})), vec![line.as_fd()]),
+                    None => (None, Vec::new()),
                 };
-                channel.send(&PageAnswer { body }.encode_to_vec(), &[]).await
+                channel.send(&PageAnswer { body }.encode_to_vec(), &descriptors).await
             }
-            Some(page_question::Body::Begin(request)) => {
+            page_question::Body::Begin(request) => {
                 let rules = self.ask(Duration::ZERO, |mut net| {
                     let request = request.clone();
                     async move { net.begin(request).await }
@@ -120,8 +189,24 @@ impl Asker {
                 let body = Some(page_answer::Body::RulesSize(rules.len() as u64));
                 channel.send(&PageAnswer { body }.encode_to_vec(), &[sealed.as_fd()]).await
             }
-            None => Err(io::Error::other("a question that is not one").into()),
+            // It has no answer.
+            page_question::Body::Blocked(_) => Ok(()),
         }
+    }
+
+    /// Without a network there is no page: each is waited for anew, but not so long that its process counts as hung.
+    async fn line(&mut self, is_page: bool) -> Option<OwnedFd> {
+        let patience = match (self.waited, is_page) {
+            (_, true) => PAGE_PATIENCE,
+            (false, false) => PATIENCE,
+            (true, false) => Duration::ZERO,
+        };
+        let line = self.lines.line(patience).await;
+        self.waited = line.is_none();
+        if self.waited {
+            tracing::warn!("shields: a request is not sent, for nobody is there who could say that it may be");
+        }
+        line
     }
 
     /// What of a document that has grown is to be hidden: selectors.

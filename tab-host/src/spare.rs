@@ -17,7 +17,7 @@ pub(crate) fn wait(link: &mut Link) -> anyhow::Result<Site> {
             ToMain::Site(site) => return Ok(Site::parse(&site)?),
             ToMain::Heartbeat(beat) => link.outbox.send(link::alive(beat)),
             ToMain::Shutdown => std::process::exit(0),
-            ToMain::Command(..) | ToMain::Cookies(_) | ToMain::Blocked(_) => {
+            ToMain::Command(..) | ToMain::Cookies(_) | ToMain::Blocked(..) => {
                 anyhow::bail!("a spare was given work before it had a site")
             }
         }

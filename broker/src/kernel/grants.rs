@@ -10,8 +10,9 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use super::Kernel;
 use super::child::{Attachment, ChildId};
 
-pub(super) fn connection() -> Option<(OwnedFd, OwnedFd)> {
-    match rustix::net::socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None) {
+pub(super) fn connection(service: Service) -> Option<(OwnedFd, OwnedFd)> {
+    let kind = if service == Service::Verdicts { SocketType::SEQPACKET } else { SocketType::STREAM };
+    match rustix::net::socketpair(AddressFamily::UNIX, kind, SocketFlags::CLOEXEC, None) {
         Ok(pair) => Some(pair),
         Err(error) => {
             tracing::error!("cannot make a connection to grant: {error}");
@@ -23,7 +24,7 @@ pub(super) fn connection() -> Option<(OwnedFd, OwnedFd)> {
 impl Kernel {
     /// Both ends get theirs. Gives the grant's name, where there is one.
     pub(super) fn grant(&mut self, server: ChildId, client: ChildId, grant: Grant) -> Option<u64> {
-        let (ours, theirs) = connection()?;
+        let (ours, theirs) = connection(grant.service())?;
         self.next_grant += 1;
         let grant = Grant { grant: self.next_grant, ..grant };
         let (service, partition) =
@@ -38,6 +39,14 @@ impl Kernel {
         self.send(server, ForChild::Grant(Grant { serve: true, ..grant.clone() }), vec![Attachment::Fd(ours)]);
         self.send(client, ForChild::Grant(Grant { serve: false, ..grant }), vec![Attachment::Fd(theirs)]);
         Some(self.next_grant)
+    }
+
+    /// A tab-host wants one more line to the verdicts, for a web process. Without a net-daemon it asks again when there is one.
+    pub(super) fn grant_line(&mut self, host: ChildId) {
+        let Some(net) = self.ready_child_of_role(Role::NetDaemon) else { return };
+        let Some(key) = self.children.get(&host).and_then(|child| child.host.clone()) else { return };
+        let site = key.site.as_str().to_owned();
+        self.grant(net, host, Grant { service: Service::Verdicts.into(), host, site, ..Grant::default() });
     }
 
     /// The window gets the pages of a tab-host, if there is a window.

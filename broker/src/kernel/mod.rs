@@ -347,7 +347,7 @@ impl Kernel {
             FromChild::Ready(_) => self.ready(id),
             FromChild::Exit(exit) => child.doom = Some(exit.reason),
             FromChild::Telemetry(line) => tracing::info!(role = child::role_name(child.role), "{}", line.message),
-            FromChild::RequestGrant(_) => self.violation(id, &Violation::Channel("a request for a grant".into())),
+            FromChild::RequestGrant(_) => self.grant_line(id),
             FromChild::Helper(helper) => self.helper_started(id, helper, descriptors),
             FromChild::PageEvent(event) => self.page_event(id, event, &descriptors),
             FromChild::PutSnapshot(put) => self.put_snapshot(id, put, descriptors),

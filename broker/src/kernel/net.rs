@@ -74,7 +74,7 @@ impl Kernel {
 
     /// A net-daemon is there: whoever asks is answered by it.
     pub(super) fn connect_net(&mut self, net: ChildId) {
-        let Some((theirs, ours)) = connection() else { return };
+        let Some((theirs, ours)) = connection(Service::NetAdmin) else { return };
         let ours = std::os::unix::net::UnixStream::from(ours);
         let channel = match ours.set_nonblocking(true).and_then(|()| tokio::net::UnixStream::from_std(ours)) {
             Ok(stream) => grpc::client(stream),

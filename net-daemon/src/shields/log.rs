@@ -3,23 +3,47 @@
 use std::collections::VecDeque;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use regen_proto::net::v1::{Blocked, CheckRequest, Verdict};
+use hdrhistogram::Histogram;
+use regen_proto::net::v1::{Blocked, CheckRequest, Verdict, VerdictWait};
 
 /// So many are kept.
 const KEPT: usize = 1000;
 /// Longer addresses and rules are cut, in bytes.
 const LONGEST: usize = 2000;
 
-#[derive(Debug, Default)]
+/// Longer waits count as this long, microseconds: it is a web process that says so.
+const LONGEST_WAIT: u64 = 60_000_000;
+
+#[derive(Debug)]
 pub(super) struct Log {
     entries: VecDeque<Blocked>,
     pub(super) checked: u64,
     pub(super) blocked: u64,
+    /// For verdicts, microseconds.
+    waits: Histogram<u64>,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        #[expect(clippy::expect_used, reason = "it is right for all these numbers, or for none")]
+        let waits = Histogram::new_with_bounds(1, LONGEST_WAIT, 2).expect("bounds and two digits");
+        Self { entries: VecDeque::new(), checked: 0, blocked: 0, waits }
+    }
 }
 
 impl Log {
+    /// How long pages stood still.
+    pub(super) fn wait(&self) -> Option<VerdictWait> {
+        let waits = &self.waits;
+        let [p50_us, p99_us] = [0.5, 0.99].map(|part| waits.value_at_quantile(part));
+        (!waits.is_empty()).then(|| VerdictWait { count: waits.len(), p50_us, p99_us, max_us: waits.max() })
+    }
+
     pub(super) fn enter(&mut self, site: &str, request: &CheckRequest, verdict: &Verdict) {
         self.checked += 1;
+        if request.waited_us > 0 {
+            self.waits.saturating_record(u64::from(request.waited_us).min(LONGEST_WAIT));
+        }
         if !verdict.blocked {
             return;
         }

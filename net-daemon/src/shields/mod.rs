@@ -3,6 +3,7 @@
 //! Whoever asks says what is asked; whose settings hold, the broker has said.
 
 mod cache;
+mod lines;
 mod lists;
 mod log;
 mod own;
@@ -13,7 +14,8 @@ mod subscriptions;
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Instant;
 
 use regen_proto::DOCUMENT;
 use regen_proto::kernel::v1::{Shields as Settings, ShieldsLevel};
@@ -26,12 +28,15 @@ use log::Log;
 use own::{Own, OwnRulesError};
 use rules::{Rules, host_of, unanswered};
 
+pub(crate) use lines::Lines;
 pub(crate) use service::{Admin, ForPages, LARGEST, LARGEST_LIST};
 
 /// What shields keep, in the daemon's folder.
 const FOLDER: &str = "/bucket/shields";
 /// Questions of one tab-host that are looked at at a time.
 const AT_ONCE: usize = 8;
+/// Web processes of one tab-host that ask.
+const LINES: usize = 64;
 /// Hosts that are remembered of one tab-host.
 const HOSTS: usize = 4096;
 
@@ -45,27 +50,32 @@ pub(crate) struct Shields {
     own: Arc<tokio::sync::Mutex<Own>>,
     /// Why a list of the user's could not be looked for again, by its name.
     stale: Arc<Mutex<HashMap<String, String>>>,
+    /// The tab-hosts that ask, by their number.
+    asking: Arc<Mutex<HashMap<u64, Weak<Asking>>>>,
 }
 
 /// One tab-host's questions.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Asking {
     site: String,
-    /// So many of its questions are looked at at a time; the others wait.
-    room: Arc<Semaphore>,
+    /// So many of its connections that no page was asked about are looked at at a time; the others wait.
+    room: Semaphore,
     /// The same for what is about looks: no request waits for that.
-    looks: Arc<Semaphore>,
+    looks: Semaphore,
+    /// Lines that its web processes may have.
+    lines: Arc<Semaphore>,
     /// Hosts of which something may be sent: what a rule has against the rest of one has been looked at.
-    hosts: Arc<Mutex<HashSet<String>>>,
+    hosts: Mutex<HashSet<String>>,
 }
 
 impl Asking {
-    pub(crate) fn of(site: String) -> Self {
+    fn of(site: String) -> Self {
         Self {
             site,
-            room: Arc::new(Semaphore::new(AT_ONCE)),
-            looks: Arc::new(Semaphore::new(AT_ONCE)),
-            hosts: Arc::default(),
+            room: Semaphore::new(AT_ONCE),
+            looks: Semaphore::new(AT_ONCE),
+            lines: Arc::new(Semaphore::new(LINES)),
+            hosts: Mutex::default(),
         }
     }
 
@@ -94,7 +104,14 @@ impl Shields {
     pub(crate) fn start(settings: &Settings) -> std::io::Result<Self> {
         let own = Arc::new(tokio::sync::Mutex::new(Own::in_folder(Path::new(FOLDER))));
         let rules = Arc::new(watch::Sender::new(None));
-        let shields = Self { rules, levels: Arc::default(), log: Arc::default(), own, stale: Arc::default() };
+        let shields = Self {
+            rules,
+            levels: Arc::default(),
+            log: Arc::default(),
+            own,
+            stale: Arc::default(),
+            asking: Arc::default(),
+        };
         shields.set(settings);
         let rules = Arc::clone(&shields.rules);
         std::thread::Builder::new().name("lists".into()).spawn(move || {
@@ -121,9 +138,24 @@ impl Shields {
         self.change(move |own| own.rules.change(&add, &remove)).await
     }
 
-    /// Whether a page may send this. What it may not is counted and logged.
-    pub(crate) async fn check(&self, asking: &Asking, request: CheckRequest) -> Verdict {
-        let mut verdict = self.look(asking, &request).await;
+    /// What this tab-host asks, on whichever connection.
+    pub(crate) fn asking(&self, host: u64, site: &str) -> Arc<Asking> {
+        let mut all = self.asking.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|_, asking| asking.strong_count() > 0);
+        // A number is never given twice; that it would be of another site is not to be thought of.
+        let known = all.get(&host).and_then(Weak::upgrade).filter(|asking| asking.site == site);
+        known.unwrap_or_else(|| {
+            let asking = Arc::new(Asking::of(site.to_owned()));
+            all.insert(host, Arc::downgrade(&asking));
+            asking
+        })
+    }
+
+    /// Whether a page may send this. What it may not is counted and logged. Takes as long as a rule takes.
+    async fn check(&self, asking: &Asking, request: &CheckRequest) -> Verdict {
+        let is_asked = self.is_for_rules(&asking.site, request);
+        let mut verdict = if is_asked { self.rules().await.verdict(request) } else { Verdict::default() };
+        self.log().enter(&asking.site, request, &verdict);
         verdict.is_private = self.level(&asking.site) != ShieldsLevel::Off;
         // That a page may be opened says nothing about what else of its host may be sent.
         let is_part = request.kind != DOCUMENT && !verdict.blocked;
@@ -137,23 +169,22 @@ impl Shields {
         verdict
     }
 
-    async fn look(&self, asking: &Asking, request: &CheckRequest) -> Verdict {
-        // It is never closed.
-        let _room = asking.room.acquire().await;
-        let verdict = self.test(&asking.site, request).await;
-        self.log().enter(&asking.site, request, &verdict);
-        verdict
+    /// Whether the level that holds for a site leaves it to the rules.
+    fn is_for_rules(&self, site: &str, request: &CheckRequest) -> bool {
+        match self.level(site) {
+            ShieldsLevel::Off => false,
+            ShieldsLevel::Balanced | ShieldsLevel::Unspecified => request.kind == DOCUMENT || !is_first_party(request),
+            ShieldsLevel::Strict => true,
+        }
     }
 
-    /// The same, without a trace.
-    async fn test(&self, site: &str, request: &CheckRequest) -> Verdict {
-        let level = self.level(site);
-        let is_own = request.kind != DOCUMENT && is_first_party(request);
-        if level == ShieldsLevel::Off || (level == ShieldsLevel::Balanced && is_own) {
+    /// The same, without a trace, and elsewhere: this process's own thread moves the bytes of every site, and a rule may take its
+    /// time.
+    async fn test(&self, site: &str, request: CheckRequest) -> Verdict {
+        if !self.is_for_rules(site, &request) {
             return Verdict::default();
         }
-        let (rules, request) = (self.rules().await, request.clone());
-        // A rule may take its time: this process's own thread moves the bytes of every site.
+        let rules = self.rules().await;
         tokio::task::spawn_blocking(move || rules.verdict(&request)).await.unwrap_or_else(|_| unanswered())
     }
 
@@ -162,12 +193,16 @@ impl Shields {
     pub(crate) async fn check_host(&self, asking: &Asking, host: &str) -> Verdict {
         let url = if host.contains(':') { format!("https://[{host}]/") } else { format!("https://{host}/") };
         let (page, kind, method) = (asking.site.clone(), "websocket".to_owned(), "GET".to_owned());
-        let request = CheckRequest { url, page, kind, method };
+        let request = CheckRequest { url, page, kind, method, ..CheckRequest::default() };
         let is_known = host_of(&request.url).is_some_and(|host| asking.hosts().contains(&host));
         if is_known || is_first_party(&request) {
             return Verdict::default();
         }
-        self.look(asking, &request).await
+        // It is never closed.
+        let _room = asking.room.acquire().await;
+        let verdict = self.test(&asking.site, request.clone()).await;
+        self.log().enter(&asking.site, &request, &verdict);
+        verdict
     }
 
     /// What a document of this tab-host's is to meet.
@@ -217,6 +252,7 @@ impl Shields {
 
 /// All lists of this machine and the user's own rules, as an engine.
 fn read(own: &Own) -> Rules {
+    let started = Instant::now();
     let (mut lists, mut errors) = lists::read();
     let (own_lists, own_errors) = own.read();
     lists.extend(own_lists);
@@ -224,14 +260,19 @@ fn read(own: &Own) -> Rules {
     let (resources, missing) = rules::resources(Path::new(lists::UBLOCK));
     errors.extend((!missing.is_empty()).then_some(missing));
     let cache = Cache::in_folder(Path::new(FOLDER));
-    let engine = cache.read(&lists).unwrap_or_else(|| {
+    let kept = cache.read(&lists);
+    let from_cache = kept.is_some();
+    let engine = kept.unwrap_or_else(|| {
         let engine = rules::engine(&lists);
         if let Err(error) = cache.keep(&lists, &engine) {
             tracing::warn!("shields: the next start will read the lists anew: {error}");
         }
         engine
     });
-    Rules::of(engine, &lists, resources, errors.join("; "))
+    let mut rules = Rules::of(engine, &lists, resources, errors.join("; "));
+    rules.from_cache = from_cache;
+    rules.read_ms = u32::try_from(started.elapsed().as_millis()).unwrap_or(u32::MAX);
+    rules
 }
 
 /// Both ends belong to one registrable domain.

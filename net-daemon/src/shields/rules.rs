@@ -21,6 +21,10 @@ pub(super) struct Rules {
     pub(super) lists: Vec<FilterList>,
     /// Why there are none, or not all.
     pub(super) error: String,
+    /// How long it took to read them.
+    pub(super) read_ms: u32,
+    /// As they had been compiled before.
+    pub(super) from_cache: bool,
 }
 
 impl std::fmt::Debug for Rules {
@@ -42,7 +46,7 @@ impl Rules {
             unreadable: source.parse_error,
             ..FilterList::default()
         });
-        Self { lists: told.collect(), engine, error }
+        Self { lists: told.collect(), engine, error, read_ms: 0, from_cache: false }
     }
 
     pub(super) fn verdict(&self, request: &CheckRequest) -> Verdict {

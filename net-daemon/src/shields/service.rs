@@ -4,12 +4,10 @@ use regen_proto::net::v1::lists_request as list_change;
 use regen_proto::net::v1::shields_admin_server::ShieldsAdmin;
 use regen_proto::net::v1::shields_server::Shields as ShieldsService;
 use regen_proto::net::v1::{
-    CheckRequest, DocumentRequest, DocumentRules, HideReply, HideRequest, ListsReply, ListsRequest, OwnRules,
-    OwnRulesRequest, ShieldsLog, ShieldsLogRequest, ShieldsStatus, ShieldsStatusRequest, TestRequest, Verdict,
+    DocumentRequest, DocumentRules, HideReply, HideRequest, ListsReply, ListsRequest, OwnRules, OwnRulesRequest,
+    ShieldsLog, ShieldsLogRequest, ShieldsStatus, ShieldsStatusRequest, TestRequest, Verdict,
 };
 use tonic::{Request, Response, Status};
-
-use regen_proto::KINDS;
 
 use super::Shields;
 use super::own::{OwnListsError, OwnRulesError};
@@ -20,8 +18,6 @@ use crate::tunnel::TunnelGrant;
 pub(crate) const LARGEST: usize = 128 * 1024;
 /// The largest change: a list of the user's, bytes.
 pub(crate) const LARGEST_LIST: usize = 40 << 20;
-/// No method has a longer name.
-const LONGEST_METHOD: usize = 32;
 
 /// On the connection of a tab-host.
 #[derive(Debug, Clone)]
@@ -29,15 +25,6 @@ pub(crate) struct ForPages(pub(crate) Shields);
 
 #[tonic::async_trait]
 impl ShieldsService for ForPages {
-    async fn check(&self, request: Request<CheckRequest>) -> Result<Response<Verdict>, Status> {
-        let grant = grant(&request)?;
-        let request = request.into_inner();
-        if !KINDS.contains(&request.kind.as_str()) || request.method.len() > LONGEST_METHOD {
-            return Err(Status::invalid_argument("not a kind of request"));
-        }
-        Ok(Response::new(self.0.check(&grant.asking, request).await))
-    }
-
     async fn begin(&self, request: Request<DocumentRequest>) -> Result<Response<DocumentRules>, Status> {
         let grant = grant(&request)?;
         Ok(Response::new(self.0.begin(&grant.asking, request.into_inner()).await))
@@ -64,14 +51,15 @@ pub(crate) struct Admin {
 #[tonic::async_trait]
 impl ShieldsAdmin for Admin {
     async fn status(&self, _: Request<ShieldsStatusRequest>) -> Result<Response<ShieldsStatus>, Status> {
-        let (checked, blocked) = {
+        let (checked, blocked, wait) = {
             let log = self.shields.log();
-            (log.checked, log.blocked)
+            (log.checked, log.blocked, log.wait())
         };
         let rules = self.shields.rules.borrow().clone();
-        let mut told = ShieldsStatus { ready: rules.is_some(), checked, blocked, ..ShieldsStatus::default() };
+        let mut told = ShieldsStatus { ready: rules.is_some(), checked, blocked, wait, ..ShieldsStatus::default() };
         if let Some(rules) = rules {
             (told.lists, told.error) = (rules.lists.clone(), rules.error.clone());
+            (told.read_ms, told.from_cache) = (rules.read_ms, rules.from_cache);
             // One whose index cannot be read has said so.
             for source in self.shields.sources().await.unwrap_or_default() {
                 for list in told.lists.iter_mut().filter(|list| list.name == source.name) {
@@ -119,6 +107,6 @@ impl ShieldsAdmin for Admin {
 
     async fn test(&self, request: Request<TestRequest>) -> Result<Response<Verdict>, Status> {
         let TestRequest { site, request } = request.into_inner();
-        Ok(Response::new(self.shields.test(&site, &request.unwrap_or_default()).await))
+        Ok(Response::new(self.shields.test(&site, request.unwrap_or_default()).await))
     }
 }

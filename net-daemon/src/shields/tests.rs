@@ -53,14 +53,21 @@ fn shields_of(level: ShieldsLevel, is_trusted: bool) -> Shields {
     let rules = Rules::of(rules::engine(&lists), &lists, resources, String::new());
     let rules = Arc::new(watch::Sender::new(Some(Arc::new(rules))));
     let own = Arc::new(tokio::sync::Mutex::new(Own::in_folder(Path::new("/nowhere"))));
-    let shields = Shields { rules, levels: Arc::default(), log: Arc::default(), own, stale: Arc::default() };
+    let shields = Shields {
+        rules,
+        levels: Arc::default(),
+        log: Arc::default(),
+        own,
+        stale: Arc::default(),
+        asking: Arc::default(),
+    };
     shields.set(&Settings { level: level.into(), sites: Vec::new() });
     shields
 }
 
 fn request(url: &str) -> CheckRequest {
     let (page, kind) = ("https://page.test/".to_owned(), "script".to_owned());
-    CheckRequest { url: url.to_owned(), page, kind, method: "GET".to_owned() }
+    CheckRequest { url: url.to_owned(), page, kind, method: "GET".to_owned(), waited_us: 0 }
 }
 
 fn asking() -> Asking {
@@ -79,15 +86,15 @@ async fn what_a_rule_names_is_blocked_however_it_is_spelt() {
         "https://others.test/",
         "https://ublock.test/",
     ] {
-        let verdict = shields.check(&asking, request(url)).await;
+        let verdict = shields.check(&asking, &request(url)).await;
         assert!(verdict.blocked && verdict.list == "mine", "{url}: {verdict:?}");
     }
     for url in ["https://21.2.3.45/", "https://firefox.test/", "https://page.test/banner.js", "https://other.test/"] {
-        assert!(!shields.check(&asking, request(url)).await.blocked, "{url}");
+        assert!(!shields.check(&asking, &request(url)).await.blocked, "{url}");
     }
-    assert!(shields.check(&asking, request("https:///")).await.blocked, "what cannot be read is not sent");
+    assert!(shields.check(&asking, &request("https:///")).await.blocked, "what cannot be read is not sent");
     let fetched = CheckRequest { kind: "xmlhttprequest".to_owned(), ..request("https://param.test/?click=1&b=2") };
-    let found = shields.check(&asking, fetched).await;
+    let found = shields.check(&asking, &fetched).await;
     assert_eq!((found.blocked, found.rewritten_url.as_str()), (false, "https://param.test/?b=2"));
     assert_eq!(shields.log().blocked, 8);
 }
@@ -95,9 +102,9 @@ async fn what_a_rule_names_is_blocked_however_it_is_spelt() {
 #[tokio::test]
 async fn strict_is_about_the_sites_own_too_and_off_about_nothing() {
     let own = || request("https://page.test/banner.js");
-    assert!(shields(ShieldsLevel::Strict).check(&asking(), own()).await.blocked);
-    assert!(!shields(ShieldsLevel::Off).check(&asking(), request("https://tracker.test/")).await.blocked);
-    assert!(shields(ShieldsLevel::Unspecified).check(&asking(), request("https://tracker.test/")).await.blocked);
+    assert!(shields(ShieldsLevel::Strict).check(&asking(), &own()).await.blocked);
+    assert!(!shields(ShieldsLevel::Off).check(&asking(), &request("https://tracker.test/")).await.blocked);
+    assert!(shields(ShieldsLevel::Unspecified).check(&asking(), &request("https://tracker.test/")).await.blocked);
 }
 
 #[tokio::test]
@@ -107,7 +114,7 @@ async fn a_host_is_refused_unless_something_of_it_may_be_sent() {
         assert!(shields.check_host(&asking, host).await.blocked, "{host}");
     }
     assert!(!shields.check_host(&asking, "2001:db8::1").await.blocked);
-    let allowed = shields.check(&asking, request("https://tracker.test/allowed.js")).await;
+    let allowed = shields.check(&asking, &request("https://tracker.test/allowed.js")).await;
     assert!(!allowed.blocked && allowed.rule.starts_with("@@"), "{allowed:?}");
     assert!(!shields.check_host(&asking, "tracker.test").await.blocked, "it was just said that this may be sent");
     assert!(shields.check_host(&asking, "evil.test").await.blocked);

@@ -5,7 +5,7 @@
 
 use prost::Message;
 
-use crate::kernel::v1::{Load, Role, page_event, to_broker, user_command};
+use crate::kernel::v1::{Load, Role, Service, page_event, to_broker, user_command};
 use crate::kernel::v1::{ToBroker, ToChild, to_child};
 use crate::kernel_channel::MAX_INLINE;
 
@@ -126,7 +126,8 @@ fn permitted(role: Role, body: &FromChild) -> Result<(), Refusal> {
         FromChild::PutCookies(_) => ("session cookies", Role::TabHost),
         FromChild::ShareBuffer(_) => ("a buffer", Role::TabHost),
         FromChild::Helper(_) => ("a helper process", Role::TabHost),
-        // Grants are given, not asked for.
+        // All other grants are given, not asked for.
+        FromChild::RequestGrant(wish) if wish.service() == Service::Verdicts => ("a line", Role::TabHost),
         FromChild::RequestGrant(_) => ("a grant request", Role::Unspecified),
         FromChild::Reply(_) => ("a reply", Role::TabHost),
         FromChild::UserCommand(_) => ("a user command", Role::UiShell),

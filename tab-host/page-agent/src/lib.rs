@@ -201,7 +201,8 @@ impl Agent {
     /// Whether shields stop a main frame: the user is told why. They may also send it to another address, without what only tracks.
     fn is_document_blocked(&mut self, page: Page, request: Request, url: &str) -> bool {
         let kind = DOCUMENT.to_owned();
-        let asked = CheckRequest { url: url.to_owned(), page: url.to_owned(), kind, method: request.method() };
+        let (url_asked, page_asked, method) = (url.to_owned(), url.to_owned(), request.method());
+        let asked = CheckRequest { url: url_asked, page: page_asked, kind, method, ..CheckRequest::default() };
         let verdict = self.shields.check(page.id(), asked);
         if verdict.blocked {
             page.send("blocked", &[url, &verdict.rule, &verdict.list]);
@@ -242,7 +243,8 @@ fn origin_of(url: &str) -> &str {
 /// Whether shields stop a part of a page. They may also send it to another address, without what only tracks.
 fn is_blocked(page: Page, request: Request, url: String) -> bool {
     let kind = shields::kind(&request.header("Sec-Fetch-Dest"), &request.header("Accept"), &url).to_owned();
-    let asked = CheckRequest { url, page: page.uri(), kind, method: request.method() };
+    let (page_url, method) = (page.uri(), request.method());
+    let asked = CheckRequest { url, page: page_url, kind, method, ..CheckRequest::default() };
     let verdict = AGENT.with_borrow_mut(|agent| agent.shields.check(page.id(), asked));
     keep_private(request, &verdict);
     match (verdict.rewritten_url.as_str(), verdict.stand_in.as_str()) {

@@ -1,21 +1,25 @@
 //! Asks, before a request of a page is sent, whether it may be. The engine stands still meanwhile.
 
 use std::collections::HashMap;
-use std::os::fd::{AsRawFd, OwnedFd};
-use std::time::Duration;
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::time::{Duration, Instant};
 
 use prost::Message;
-use regen_proto::SHIELDS_PLACE;
-use regen_proto::kernel_channel::{self, ChannelError};
+use regen_proto::kernel_channel::{self, ChannelError, Datagram};
 use regen_proto::net::v1::{
-    CheckRequest, DocumentRequest, DocumentRules, PageAnswer, PageQuestion, Verdict, page_answer, page_question,
+    CheckRequest, DocumentRequest, DocumentRules, LineRequest, PageAnswer, PageQuestion, Verdict, page_answer,
+    page_question,
 };
+use regen_proto::{DOCUMENT, SHIELDS_PLACE};
 use regen_runtime::read_sealed;
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
 /// Longer than the tab-host takes to say no.
 const PATIENCE: Duration = Duration::from_secs(15);
+/// The net-daemon answers within this time; the first answer waits until it has read the lists.
+const ANSWERS: Duration = Duration::from_secs(10);
 /// Filter rules are about the beginning of an address; of a longer one, so much is asked about, in bytes.
 const LONGEST: usize = 8000;
 /// So many answers are remembered.
@@ -30,7 +34,12 @@ type Question = [String; 4];
 /// The questions of this process's pages, and the answers.
 #[derive(Debug, Default)]
 pub(crate) struct Shields {
+    /// To the tab-host.
     connection: Option<OwnedFd>,
+    /// To the net-daemon: what is asked for each request takes no detour.
+    line: Option<OwnedFd>,
+    /// How long the last answer took.
+    waited: Duration,
     /// The engine asks for much twice.
     answers: HashMap<Question, Verdict>,
 }
@@ -48,11 +57,15 @@ impl Shields {
             return verdict.clone();
         }
         let is_cut = shorten(&mut request.url) | shorten(&mut request.page);
-        let answer = self.ask(page, page_question::Body::Check(request));
+        request.waited_us = u32::try_from(self.waited.as_micros()).unwrap_or(u32::MAX);
+        let asked = Instant::now();
+        let answer = self.verdict(&request);
+        self.waited = asked.elapsed();
         // That nobody could be asked holds for this once: it is not remembered.
-        let Some((page_answer::Body::Verdict(mut verdict), _)) = answer else {
-            return Verdict { blocked: true, ..Verdict::default() };
-        };
+        let Some(mut verdict) = answer else { return Verdict { blocked: true, ..Verdict::default() } };
+        if verdict.blocked {
+            self.tell(page, page_question::Body::Blocked(1));
+        }
         if is_cut {
             verdict.rewritten_url.clear();
         }
@@ -74,6 +87,43 @@ impl Shields {
         rules.and_then(|rules| DocumentRules::decode(rules.as_slice()).ok()).unwrap_or_default()
     }
 
+    /// Asks the net-daemon; one that has died has a successor soon.
+    fn verdict(&mut self, request: &CheckRequest) -> Option<Verdict> {
+        let had_line = self.line.is_some();
+        let answer = match self.ask_on_line(request) {
+            Err(ChannelError::Closed) if had_line => self.ask_on_line(request),
+            answer => answer,
+        };
+        answer.ok()
+    }
+
+    fn ask_on_line(&mut self, request: &CheckRequest) -> Result<Verdict, ChannelError> {
+        let line = match self.line.take() {
+            Some(line) => line,
+            None => self.new_line(request.kind == DOCUMENT)?,
+        };
+        kernel_channel::send_now(line.as_raw_fd(), &request.encode_to_vec(), &[])?;
+        let answer = next(line.as_raw_fd())?;
+        let verdict = Verdict::decode(answer.bytes.as_slice()).map_err(io::Error::other)?;
+        // Not where it did not answer: a late answer would be taken for the next one.
+        self.line = Some(line);
+        Ok(verdict)
+    }
+
+    fn new_line(&mut self, is_page: bool) -> io::Result<OwnedFd> {
+        let answer = self.ask(0, page_question::Body::Line(LineRequest { is_page }));
+        let line = answer.and_then(|(_, line)| line).ok_or(io::ErrorKind::NotFound)?;
+        set_socket_timeout(&line, Timeout::Recv, Some(ANSWERS))?;
+        Ok(line)
+    }
+
+    /// Says something that has no answer. Whoever is not there need not know it.
+    fn tell(&mut self, page: u64, body: page_question::Body) {
+        let Some(connection) = &self.connection else { return };
+        let question = PageQuestion { page, body: Some(body) }.encode_to_vec();
+        let _ = kernel_channel::send_now(connection.as_raw_fd(), &question, &[]);
+    }
+
     fn ask(&mut self, page: u64, body: page_question::Body) -> Option<(page_answer::Body, Option<OwnedFd>)> {
         let answer = self.exchange(&PageQuestion { page, body: Some(body) });
         if answer.is_none() {
@@ -89,15 +139,20 @@ impl Shields {
         }
         let connection = self.connection.as_ref()?.as_raw_fd();
         kernel_channel::send_now(connection, &question.encode_to_vec(), &[]).ok()?;
-        let answer = loop {
-            match kernel_channel::receive_now(connection) {
-                // The engine stops its threads by a signal to collect garbage.
-                Err(ChannelError::Io(error)) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                answer => break answer.ok()?,
-            }
-        };
+        let answer = next(connection).ok()?;
         let descriptor = answer.descriptors.into_iter().next();
         Some((PageAnswer::decode(answer.bytes.as_slice()).ok()?, descriptor))
+    }
+}
+
+/// The next datagram.
+fn next(connection: RawFd) -> Result<Datagram, ChannelError> {
+    loop {
+        match kernel_channel::receive_now(connection) {
+            // The engine stops its threads by a signal to collect garbage.
+            Err(ChannelError::Io(error)) if error.kind() == io::ErrorKind::Interrupted => {}
+            answer => return answer,
+        }
     }
 }
 

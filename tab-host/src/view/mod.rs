@@ -85,8 +85,6 @@ pub(crate) struct View {
     documents: Cell<u64>,
     /// Requests of this page that shields stopped.
     blocked: Cell<u32>,
-    /// The broker will soon be told how many.
-    counting: Cell<bool>,
 }
 
 impl View {
@@ -176,7 +174,6 @@ impl View {
             styles: RefCell::default(),
             documents: Cell::default(),
             blocked: Cell::default(),
-            counting: Cell::default(),
         });
         signals::connect(&view);
         agent::connect(&view);

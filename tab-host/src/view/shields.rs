@@ -3,7 +3,6 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::rc::Rc;
-use std::time::Duration;
 
 use glib::variant::FromVariant;
 use regen_proto::OWN_RULES;
@@ -26,8 +25,6 @@ pub(super) const SCRIPT: &str = include_str!("shields.js");
 const MOST_STYLES: usize = 500;
 /// Above the reason why a page was not opened.
 const TITLE: &str = "Shields did not open this page";
-/// The count is told this often.
-const COUNTING: Duration = Duration::from_millis(200);
 
 /// Classes and ids that have appeared.
 #[derive(Debug, Deserialize)]
@@ -111,19 +108,10 @@ impl View {
         true
     }
 
-    /// One more of its requests was stopped.
-    pub(crate) fn count_blocked(self: &Rc<Self>) {
-        self.blocked.set(self.blocked.get().saturating_add(1));
-        if self.counting.replace(true) {
-            return;
-        }
-        let weak = Rc::downgrade(self);
-        glib::timeout_add_local_once(COUNTING, move || {
-            if let Some(view) = weak.upgrade() {
-                view.counting.set(false);
-                view.tell(Body::Blocked(view.blocked.get()));
-            }
-        });
+    /// More of its requests were stopped.
+    pub(crate) fn count_blocked(&self, more: u32) {
+        self.blocked.set(self.blocked.get().saturating_add(more));
+        self.tell(Body::Blocked(self.blocked.get()));
     }
 
     /// Whether this is what the engine calls a page by this number.

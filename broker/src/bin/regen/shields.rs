@@ -9,7 +9,7 @@ use regen_proto::control::v1::{HttpsOnlyReply, HttpsOnlyRequest, ShieldsReply, S
 use regen_proto::net::v1::lists_request::Change;
 use regen_proto::net::v1::{
     AddList, Blocked, CheckRequest, FilterList, ListsRequest, OwnRulesRequest, ShieldsLogRequest, ShieldsStatus,
-    UpdateLists, Verdict,
+    UpdateLists, Verdict, VerdictWait,
 };
 use serde_json::{Value, json};
 use url::Url;
@@ -29,6 +29,9 @@ pub(crate) async fn run(mut client: Client, command: ShieldsCommand, output: Out
                 let engine = engine(reply);
                 let rules: u32 = engine.lists.iter().map(|list| list.rules).sum();
                 println!("{} of {} requests were blocked, by {rules} rules", engine.blocked, engine.checked);
+                if let Some(VerdictWait { p50_us, p99_us, .. }) = engine.wait {
+                    println!("half of the verdicts took pages {p50_us} µs or less, 99 % {p99_us} µs or less");
+                }
                 if !engine.error.is_empty() {
                     println!("{}", engine.error);
                 }
@@ -72,7 +75,7 @@ pub(crate) async fn run(mut client: Client, command: ShieldsCommand, output: Out
         ShieldsCommand::Test(TestArguments { url, page, kind, .. }) => {
             // The grammar asks for both.
             let (url, page) = (url.unwrap_or_default(), page.unwrap_or_default());
-            let request = CheckRequest { url, page, kind, method: "GET".to_owned() };
+            let request = CheckRequest { url, page, kind, method: "GET".to_owned(), waited_us: 0 };
             let verdict = client.api.shields_test(request).await?.into_inner();
             let Verdict { blocked, rule, list, rewritten_url, .. } = &verdict;
             if output == Output::Json {
@@ -104,8 +107,8 @@ async fn test_all(mut client: Client, file: &Path) -> Result<(), Failure> {
                 .map(str::to_owned)
                 .ok_or_else(|| wrong(number, format!("no “{key}”")))
         };
-        let request =
-            CheckRequest { url: word("url")?, page: word("page")?, kind: word("type")?, method: "GET".to_owned() };
+        let (url, page, kind, method) = (word("url")?, word("page")?, word("type")?, "GET".to_owned());
+        let request = CheckRequest { url, page, kind, method, waited_us: 0 };
         if !regen_proto::KINDS.contains(&request.kind.as_str()) {
             return Err(wrong(number, format!("there is no type “{}”", request.kind)));
         }
@@ -191,7 +194,10 @@ fn show(reply: &ShieldsReply, output: Output, more: impl FnOnce(&ShieldsReply)) 
         let engine = engine(reply);
         return render::print_json(&json!({
             "level": reply.level, "sites": reply.sites, "ready": engine.ready, "checked": engine.checked,
-            "blocked": engine.blocked, "error": engine.error,
+            "blocked": engine.blocked, "error": engine.error, "read_ms": engine.read_ms, "from_cache": engine.from_cache,
+            "wait": engine.wait.map(|wait| json!({
+                "count": wait.count, "p50_us": wait.p50_us, "p99_us": wait.p99_us, "max_us": wait.max_us,
+            })),
             "lists": engine.lists.iter().map(list).collect::<Vec<_>>(),
         }));
     }

@@ -1,0 +1,71 @@
+//! Where web processes ask what they may send. Each has a line of its own to this process, and stands still until it is answered:
+//! so one thread does nothing else, and nothing is on its way there that need not be.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use prost::Message;
+use regen_proto::KINDS;
+use regen_proto::kernel_channel::{ChannelError, KernelChannel, MAX_INLINE};
+use regen_proto::net::v1::CheckRequest;
+use tokio::sync::mpsc;
+
+use super::{Asking, Shields};
+
+/// No method has a longer name.
+const LONGEST_METHOD: usize = 32;
+
+/// Takes lines to that thread.
+#[derive(Debug, Clone)]
+pub(crate) struct Lines(mpsc::UnboundedSender<(OwnedFd, Arc<Asking>)>);
+
+impl Lines {
+    /// Starts the thread.
+    pub(crate) fn start(shields: Shields) -> io::Result<Self> {
+        let (sender, mut lines) = mpsc::unbounded_channel::<(OwnedFd, Arc<Asking>)>();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+        std::thread::Builder::new().name("verdicts".into()).spawn(move || {
+            runtime.block_on(async {
+                while let Some((line, asking)) = lines.recv().await {
+                    let shields = shields.clone();
+                    tokio::spawn(async move {
+                        match serve(&shields, line, &asking).await {
+                            Ok(()) | Err(ChannelError::Closed) => {}
+                            Err(error) => tracing::warn!("shields: a web process of {}: {error}", asking.site),
+                        }
+                    });
+                }
+            });
+        })?;
+        Ok(Self(sender))
+    }
+
+    /// Answers what comes on this one.
+    pub(crate) fn serve(&self, line: OwnedFd, asking: Arc<Asking>) {
+        // The thread lives as long as this process.
+        let _ = self.0.send((line, asking));
+    }
+}
+
+async fn serve(shields: &Shields, line: OwnedFd, asking: &Asking) -> Result<(), ChannelError> {
+    // Whoever has more web processes than that has them for this.
+    let Ok(_room) = Arc::clone(&asking.lines).try_acquire_owned() else {
+        return Err(io::Error::other("one too many").into());
+    };
+    let line = KernelChannel::adopt(line)?;
+    loop {
+        let datagram = line.receive().await?;
+        let request = CheckRequest::decode(datagram.bytes.as_slice()).map_err(io::Error::other)?;
+        if !KINDS.contains(&request.kind.as_str()) || request.method.len() > LONGEST_METHOD {
+            return Err(io::Error::other("not a kind of request").into());
+        }
+        let mut verdict = shields.check(asking, &request).await;
+        if verdict.encoded_len() > MAX_INLINE {
+            verdict.stand_in.clear();
+        }
+        line.send(&verdict.encode_to_vec(), &[]).await?;
+        // The others have waited meanwhile.
+        tokio::task::yield_now().await;
+    }
+}

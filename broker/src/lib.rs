@@ -7,6 +7,7 @@ pub mod coverage;
 pub mod crashes;
 pub mod kernel;
 pub mod keyboard;
+pub mod languages;
 pub mod launcher;
 pub mod logs;
 pub mod options;

@@ -90,6 +90,12 @@ impl ShieldsSettings {
         Ok(())
     }
 
+    /// The one that holds there.
+    #[must_use]
+    pub fn of(&self, site: &Site) -> Level {
+        self.sites.get(site.as_str()).copied().unwrap_or(self.level)
+    }
+
     /// For the net-daemon.
     #[must_use]
     pub fn to_wire(&self) -> wire::Shields {

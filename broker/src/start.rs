@@ -80,6 +80,7 @@ async fn run(
         scale: browser.scale.unwrap_or(1),
         dark: browser.color_scheme.is_dark(),
         keyboard: Keyboard::of_user(),
+        languages: crate::languages::of_user(),
         ca_bundle,
         extra_ca,
         site_memory: browser.site_memory,

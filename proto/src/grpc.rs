@@ -13,9 +13,12 @@ use tokio::net::UnixStream;
 use tonic::transport::server::Connected;
 use tonic::transport::{Channel, Endpoint, Uri};
 
-/// Room for bytes in flight on one tunnel or stream, and on one connection.
-const STREAM_WINDOW: u32 = 1024 * 1024;
-const CONNECTION_WINDOW: u32 = 8 * 1024 * 1024;
+/// Room for bytes in flight on one tunnel or stream. What is not read fills it, and waits at the other end.
+const STREAM_WINDOW: u32 = 256 * 1024;
+/// Room on all of a client's together, which is the most that there may be: what is not read of some must not hold up the others.
+const CLIENT_WINDOW: u32 = (1 << 31) - 1;
+/// The same of a server, which has many clients, and holds no more than that for each.
+const SERVER_WINDOW: u32 = 64 * 1024 * 1024;
 
 /// A stream that the broker granted, with what the grant says.
 #[derive(Debug)]
@@ -61,7 +64,7 @@ impl<G: Unpin> AsyncWrite for GrantedStream<G> {
 pub fn server() -> tonic::transport::Server {
     tonic::transport::Server::builder()
         .initial_stream_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
+        .initial_connection_window_size(SERVER_WINDOW)
         .max_concurrent_streams(2048)
 }
 
@@ -71,7 +74,7 @@ pub fn client(stream: UnixStream) -> Channel {
     let only = Arc::new(Mutex::new(Some(stream)));
     Endpoint::from_static("http://granted.invalid")
         .initial_stream_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
+        .initial_connection_window_size(CLIENT_WINDOW)
         .connect_with_connector_lazy(tower::service_fn(move |_: Uri| {
             let stream = only.lock().ok().and_then(|mut only| only.take());
             async move {

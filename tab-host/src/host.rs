@@ -14,6 +14,7 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use wry::WebContext;
 
+use crate::alike::Machine;
 use crate::cookies::SessionJar;
 use crate::display::{DisplayCommand, DisplayHandleTo, ViewId};
 use crate::helpers::Helpers;
@@ -38,6 +39,9 @@ pub(crate) struct Host {
     pub(crate) display: DisplayHandleTo,
     pub(crate) tunnel: TunnelPort,
     pub(crate) asker: (Handle, Asker),
+    pub(crate) machine: Machine,
+    /// The user's.
+    pub(crate) languages: Vec<String>,
     pub(crate) size: (u32, u32),
     pub(crate) context: RefCell<WebContext>,
     pub(crate) views: RefCell<HashMap<ViewId, Rc<View>>>,
@@ -49,7 +53,7 @@ pub(crate) struct Host {
 }
 
 /// Runs until the broker ends this host.
-pub(crate) fn run(site: Site, link: Link, display: DisplayHandleTo) -> anyhow::Result<()> {
+pub(crate) fn run(site: Site, machine: Machine, link: Link, display: DisplayHandleTo) -> anyhow::Result<()> {
     let to_main = link.to_main();
     let Link { configure, outbox, mut inbox, tunnel, asker, .. } = link;
     let host = Rc::new(Host {
@@ -57,8 +61,10 @@ pub(crate) fn run(site: Site, link: Link, display: DisplayHandleTo) -> anyhow::R
         display,
         tunnel,
         asker,
-        size: (configure.width, configure.height),
+        size: machine.size(configure.width, configure.height),
         context: RefCell::new(WebContext::new(Some(PathBuf::from(BUCKET)))),
+        machine,
+        languages: configure.languages,
         views: RefCell::default(),
         popups: RefCell::default(),
         helpers: RefCell::new(Helpers::new(outbox.clone())),

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context;
 use regen_proto::convert::{ForChild, FromChild, MAX_COOKIES};
-use regen_proto::kernel::v1::{Configure, Grant, Heartbeat, HostCommand, Role, Service, host_command};
+use regen_proto::kernel::v1::{Configure, Grant, Heartbeat, HostCommand, Role, Service, ShowSite, host_command};
 use regen_runtime::Kernel;
 use tokio::net::UnixStream;
 use tokio::runtime::Handle;
@@ -22,7 +22,7 @@ use crate::tunnel::{self, TunnelPort};
 pub(crate) enum ToMain {
     Command(Box<HostCommand>, Vec<OwnedFd>),
     /// What this host is for, where it was started as a spare.
-    Site(String),
+    Site(ShowSite),
     /// What an earlier process of this site had.
     Cookies(Vec<u8>),
     /// Answered from the main thread: a host whose main thread hangs is a host that hangs.
@@ -121,7 +121,7 @@ impl Session {
                     let bytes = regen_runtime::read_sealed(payload, cookies.payload_size, MAX_COOKIES)?;
                     self.to_main.send(ToMain::Cookies(bytes))?;
                 }
-                ForChild::Site(show) => self.to_main.send(ToMain::Site(show.site))?,
+                ForChild::Site(show) => self.to_main.send(ToMain::Site(show))?,
                 ForChild::Shutdown(_) => self.to_main.send(ToMain::Shutdown)?,
                 ForChild::Hello(_) | ForChild::Configure(_) | ForChild::Update(_) => {
                     self.kernel.exit("the broker sent a message that is not for a tab-host").await;

@@ -3,6 +3,7 @@
 //! Three threads: this one runs GTK and the engine's user interface side, one runs the display, one talks to the broker,
 //! the window and the net-daemon.
 
+mod alike;
 mod cookies;
 mod display;
 mod helpers;
@@ -19,6 +20,8 @@ mod view;
 use regen_proto::kernel::v1::Role;
 use regen_proto::site::Site;
 
+use crate::alike::Machine;
+
 fn main() -> anyhow::Result<()> {
     regen_runtime::begin();
     lean::without_graphics_driver();
@@ -31,11 +34,13 @@ fn main() -> anyhow::Result<()> {
     if let Some(settings) = gtk::Settings::default() {
         gtk::prelude::GtkSettingsExt::set_gtk_application_prefer_dark_theme(&settings, configure.dark);
     }
-    let site = match link.configure.site.as_str() {
+    let (site, level) = match link.configure.site.as_str() {
         "" => spare::wait(&mut link)?,
-        site => Site::parse(site)?,
+        site => (Site::parse(site)?, configure.level()),
     };
-    host::run(site, link, display)
+    let machine = Machine::of(level);
+    machine.begin(&display)?;
+    host::run(site, machine, link, display)
 }
 
 /// The private folders that GTK and the engine expect to exist.

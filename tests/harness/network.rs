@@ -22,11 +22,16 @@ pub struct Packet {
 #[derive(Debug, Clone)]
 pub struct Packets(Arc<Mutex<Vec<Packet>>>);
 
-/// From now on, this thread and all that it starts are in a network of their own. Everything in it is heard.
-#[must_use]
-pub fn own_network() -> Packets {
+/// From now on, this thread and all that it starts are in a network of their own.
+pub fn quiet_network() {
     regen_sandbox::sys::unshare(&[Namespace::Net]).expect("a network namespace: run as root");
     ip(&["link", "set", "lo", "up"]);
+}
+
+/// The same, and everything in it is heard.
+#[must_use]
+pub fn own_network() -> Packets {
+    quiet_network();
     // Without the link's own header.
     let listener = socket(AddressFamily::Packet, SockType::Datagram, SockFlag::SOCK_CLOEXEC, SockProtocol::EthAll)
         .expect("a packet socket: run as root");

@@ -116,7 +116,7 @@ impl TorNetwork {
 
     /// An onion service that is this server; its name.
     pub fn onion(&mut self, server: SocketAddr) -> String {
-        let service = format!("HiddenServiceDir {{folder}}/service\nHiddenServicePort 80 {server}\n");
+        let service = format!("SocksPort 0\nHiddenServiceDir {{folder}}/service\nHiddenServicePort 80 {server}\n");
         let other = self.other("onion", Ipv4Addr::new(10, 60, 0, 1), &service);
         let name = other.join("service/hostname");
         within(AGREEMENT, || fs::read_to_string(&name).ok()).expect("its name").trim().to_owned()
@@ -126,7 +126,7 @@ impl TorNetwork {
     pub fn bridge(&mut self) -> (Ipv4Addr, PathBuf) {
         let address = Ipv4Addr::new(10, 61, 0, 1);
         let bridge = format!(
-            "ORPort {address}:{OR_PORT} IPv4Only\nBridgeRelay 1\nPublishServerDescriptor 0\nAssumeReachable 1\nExitRelay 0\n"
+            "SocksPort 0\nORPort {address}:{OR_PORT} IPv4Only\nBridgeRelay 1\nPublishServerDescriptor 0\nAssumeReachable 1\nExitRelay 0\n"
         );
         let folder = self.other("bridge", address, &bridge);
         let print = within(AGREEMENT, || {
@@ -142,6 +142,18 @@ impl TorNetwork {
         (address, config)
     }
 
+    /// A client's tor: where it speaks SOCKS 5.
+    pub fn socks(&mut self) -> SocketAddr {
+        let address = Ipv4Addr::new(10, 62, 0, 1);
+        let socks = SocketAddr::from((address, 9050));
+        // A site in this network is at an address that tor would not ask an exit for.
+        let what = format!(
+            "SocksPort {socks}\nSocksPolicy accept *\nClientRejectInternalAddresses 0\nClientDNSRejectInternalAddresses 0\n"
+        );
+        self.other("client", address, &what);
+        socks
+    }
+
     /// What the onion service and the bridge said, for messages of failed tests.
     #[must_use]
     pub fn log_of_others(&self) -> String {
@@ -155,7 +167,7 @@ impl TorNetwork {
         network::add_address(address);
         let shown = folder.display().to_string();
         let torrc = format!(
-            "TestingTorNetwork 1\nNickname {name}\nDataDirectory {shown}\nLog notice stdout\nSocksPort 0\nAddress {address}\n\
+            "TestingTorNetwork 1\nNickname {name}\nDataDirectory {shown}\nLog notice stdout\nAddress {address}\n\
              OutboundBindAddress {address}\nDirAllowPrivateAddresses 1\nExtendAllowPrivateAddresses 1\n\
              EnforceDistinctSubnets 0\nPathsNeededToBuildCircuits 0.25\nShutdownWaitLength 0\n{}{}",
             what.replace("{folder}", &shown),

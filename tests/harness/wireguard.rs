@@ -159,6 +159,23 @@ impl WireGuardPeer {
         });
     }
 
+    /// Makes a device of the kernel's, on this side, what the browser would be.
+    pub fn set_up_client(&self, device: &str) {
+        let Keys { client, server_public, shared, .. } = &self.keys;
+        let config = format!(
+            "[Interface]\nPrivateKey = {client}\n\
+             [Peer]\nPublicKey = {server_public}\nPresharedKey = {shared}\nAllowedIPs = 0.0.0.0/0\nEndpoint = {PEER}:{PORT}\n"
+        );
+        let file = self.folder.path().join("client.conf");
+        fs::write(&file, config).expect("a file");
+        let file = file.to_str().expect("a path");
+        eventually("its device", || try_run("wg", &["setconf", device, file]).then_some(()));
+        network::ip(&["address", "add", &format!("{CLIENT}/32"), "dev", device]);
+        network::ip(&["link", "set", device, "mtu", "1420", "up"]);
+        let [a, b, c] = BEHIND;
+        network::ip(&["route", "replace", &format!("{a}.{b}.{c}.0/24"), "dev", device]);
+    }
+
     /// Kills its server.
     pub fn kill(&mut self) {
         process::kill(&mut self.server);

@@ -2,6 +2,8 @@
 //! does what the name of its site tells it to.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a probe ends by panicking")]
 
+mod child;
+
 use std::io::IoSlice;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::time::Duration;
@@ -14,35 +16,16 @@ use regen_proto::kernel::v1::{
     to_broker, user_command,
 };
 use regen_proto::kernel_channel::{KernelChannel, MAX_MESSAGE};
-use regen_proto::version;
 use rustix::fs::SealFlags;
+
+use child::send;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
-    let channel = KernelChannel::adopt(regen_sandbox_channel()).unwrap();
-    send(&channel, FromChild::Hello(version::hello(Role::TabHost))).await;
-    let _hello = channel.receive().await.unwrap();
-    let configure = channel.receive().await.unwrap();
-    let Ok(ForChild::Configure(configure)) = regen_proto::convert::from_broker(&configure.bytes) else {
-        panic!("no Configure");
-    };
-    send(&channel, FromChild::Ready(regen_proto::kernel::v1::Ready {})).await;
+    let (channel, configure) = child::begin().await;
     misbehave(&channel, configure.site.rsplit('/').next().unwrap()).await;
     // Whoever survives that does nothing more, and does it for long.
     tokio::time::sleep(Duration::from_secs(600)).await;
-}
-
-#[expect(unsafe_code, reason = "an inherited descriptor is only a number")]
-fn regen_sandbox_channel() -> std::os::fd::OwnedFd {
-    use std::os::fd::FromRawFd;
-    // SAFETY: the jail placed the channel at this number, and nothing else in this program has it.
-    unsafe { std::os::fd::OwnedFd::from_raw_fd(3) }
-}
-
-async fn send(channel: &KernelChannel, message: FromChild) {
-    let bytes = ToBroker { body: Some(message) }.encode_to_vec();
-    // The broker may have had enough already.
-    let _ = channel.send(&bytes, &[]).await;
 }
 
 async fn misbehave(channel: &KernelChannel, how: &str) {
@@ -77,7 +60,7 @@ async fn misbehave(channel: &KernelChannel, how: &str) {
             let quit = UserCommand { body: Some(user_command::Body::Quit(Empty {})) };
             send(channel, to_broker::Body::UserCommand(quit)).await;
         }
-        "rehello.test" => send(channel, to_broker::Body::Hello(version::hello(Role::UiShell))).await,
+        "rehello.test" => send(channel, to_broker::Body::Hello(regen_proto::version::hello(Role::UiShell))).await,
         "bigfavicon.test" => {
             let icon = regen_proto::kernel::v1::Favicon { width: 64, height: 64, rgba: vec![0; 10] };
             send(channel, event(1, page_event::Body::Favicon(icon))).await;

@@ -186,6 +186,8 @@ impl Kernel {
         child.pidfd = pid.and_then(|pid| rustix::process::pidfd_open(pid, PidfdFlags::empty()).ok());
         child.pid = sender;
         child.figures = Figures::of(sender);
+        let level = child.host.as_ref().map(|host| self.choices.shields.of(&host.site)).unwrap_or_default();
+        let level = regen_proto::kernel::v1::ShieldsLevel::from(level);
         let configure = Configure {
             site: child.host.as_ref().map(|host| host.site.as_str().to_owned()).unwrap_or_default(),
             headless: self.options.headless,
@@ -196,6 +198,8 @@ impl Kernel {
             keyboard_layout: self.options.keyboard.layout.clone(),
             keyboard_variant: self.options.keyboard.variant.clone(),
             keyboard_options: self.options.keyboard.options.clone(),
+            languages: self.options.languages.clone(),
+            level: level.into(),
             ..if child.role == Role::NetDaemon { self.for_net() } else { Configure::default() }
         };
         self.send(id, ForChild::Hello(version::hello(Role::Unspecified)), Vec::new());

@@ -86,6 +86,8 @@ pub struct Options {
     pub dark: bool,
     /// For pages: the layout that the user's keys have.
     pub keyboard: Keyboard,
+    /// The user's, as BCP 47 tags.
+    pub languages: Vec<String>,
     /// The profile's certificate authorities, over the machine's.
     pub ca_bundle: Option<PathBuf>,
     /// How many of them the profile added.

@@ -2,7 +2,7 @@
 //! needs a process takes it, and is spared that wait.
 
 use regen_proto::convert::ForChild;
-use regen_proto::kernel::v1::{Role, ShowSite};
+use regen_proto::kernel::v1::{Role, ShieldsLevel, ShowSite};
 
 use super::Kernel;
 use super::child::ChildId;
@@ -39,9 +39,10 @@ impl Kernel {
             child.who.rename(format!("tab-host {}", host.site));
             child.host = Some(host.clone());
         }
+        let level = ShieldsLevel::from(self.choices.shields.of(&host.site));
         let site = host.site.as_str().to_owned();
         self.audit.record("spare_taken", serde_json::json!({ "child": id, "site": site }));
-        self.send(id, ForChild::Site(ShowSite { site }), Vec::new());
+        self.send(id, ForChild::Site(ShowSite { site, level: level.into() }), Vec::new());
         self.give_cookies(id);
         true
     }

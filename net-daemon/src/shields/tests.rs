@@ -139,7 +139,7 @@ async fn a_document_meets_what_the_lists_have_for_it() {
     let mut hidden = on.hidden(&asking(), seen.clone()).await;
     hidden.sort();
     assert_eq!(hidden, [".generic", ".generic > .deep"]);
-    let stub = on.check(&asking(), request("https://stub.test/x.js")).await;
+    let stub = on.check(&asking(), &request("https://stub.test/x.js")).await;
     assert_eq!((stub.blocked, stub.stand_in.as_str()), (true, "data:application/javascript;base64,MA=="));
     let off = shields(ShieldsLevel::Off);
     assert_eq!(off.begin(&asking(), begin("https://page.test/policy")).await, DocumentRules::default());

@@ -101,7 +101,11 @@ impl Compositor {
 
     fn geometry(&mut self, id: ViewId, geometry: Geometry) {
         let side = |value: u32| value.clamp(1, LARGEST_SIDE);
-        let (width, height, scale) = (side(geometry.width), side(geometry.height), geometry.scale.clamp(1, 2));
+        let (mut width, mut height) = (side(geometry.width), side(geometry.height));
+        if self.letterboxed {
+            (width, height) = crate::alike::letterboxed(width, height);
+        }
+        let scale = geometry.scale.clamp(1, 2);
         if self.default_size != (width, height, scale) {
             self.default_size = (width, height, scale);
             self.resize_output();

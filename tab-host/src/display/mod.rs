@@ -73,6 +73,8 @@ pub(crate) enum DisplayCommand {
     Hover(ViewId, HoverLink),
     /// Answered when everything before it has been sent to the page.
     Delivered(ViewId, oneshot::Sender<()>),
+    /// From now on, views have one of few sizes.
+    Letterbox,
     /// A view was closed.
     Forget(ViewId),
 }
@@ -124,6 +126,7 @@ pub(crate) struct Compositor {
     window: Option<mpsc::Sender<FromPage>>,
     focused: Option<ViewId>,
     default_size: (u32, u32, u32),
+    letterboxed: bool,
     tick_armed: bool,
     last_tick: Instant,
     started: Instant,
@@ -251,6 +254,7 @@ impl Compositor {
             window: None,
             focused: None,
             default_size: (configure.width, configure.height, configure.scale),
+            letterboxed: false,
             tick_armed: false,
             last_tick: Instant::now(),
             started: Instant::now(),
@@ -278,6 +282,13 @@ impl Compositor {
             DisplayCommand::Attach(window) => {
                 self.window = Some(window);
                 self.release_buffers();
+            }
+            DisplayCommand::Letterbox => {
+                self.letterboxed = true;
+                let (width, height, scale) = self.default_size;
+                let (width, height) = crate::alike::letterboxed(width, height);
+                self.default_size = (width, height, scale);
+                self.resize_output();
             }
             DisplayCommand::ReleaseBuffers => self.release_buffers(),
             DisplayCommand::Capture(view, answer) => {

@@ -145,6 +145,7 @@ impl View {
         let wry = builder.build_gtk(&window)?;
         let web = wry.webview();
         configure(&web, host.site.as_str());
+        host.machine.set_up(&web, &host.languages);
         let view = Rc::new(Self {
             id: Cell::new(id),
             host: Rc::downgrade(host),

@@ -3,14 +3,15 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 const DOCUMENTS: &str = "/usr/share/doc/python3-doc/html";
-const BIG: usize = 200 << 20;
+/// MB of what is large, unless the address says otherwise.
+const BIG: usize = 200;
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A page that computes, sorts, searches text, allocates, and changes its document; then says that it is done.
@@ -37,7 +38,7 @@ const WORK: &str = "<!doctype html><title>work</title><body><script>
 </script>";
 
 /// Reports, and follows the server's wish to see a second page.
-const SCRIPT: &str =
+pub(crate) const SCRIPT: &str =
     "<script>addEventListener('load', () => requestAnimationFrame(() => requestAnimationFrame(async () => {
   const next = await (await fetch('/done' + location.search)).text();
   if (next) { await fetch('/leaving'); location.href = next; } })));</script>";
@@ -52,32 +53,63 @@ pub(crate) enum Seen {
 }
 
 pub(crate) struct Server {
+    network: [u8; 3],
     pub(crate) port: u16,
     seen: Receiver<(Seen, Instant)>,
+    said: Receiver<String>,
     pub(crate) next: Arc<Mutex<String>>,
 }
 
+/// What a connection's thread knows.
+#[derive(Clone)]
+struct Shared {
+    tell: Sender<(Seen, Instant)>,
+    say: Sender<String>,
+    next: Arc<Mutex<String>>,
+    pages: Arc<Pages>,
+}
+
+/// What a bench serves itself, by path: its type, and itself.
+pub(crate) type Pages = dyn Fn(&str) -> Option<(&'static str, String)> + Send + Sync;
+
 impl Server {
     pub(crate) fn start() -> Self {
-        let first = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
+        Self::with_pages([127, 0, 0], |_| None)
+    }
+
+    /// Eight sites, of whose addresses these are the first three numbers.
+    pub(crate) fn with_pages(
+        network: [u8; 3],
+        pages: impl Fn(&str) -> Option<(&'static str, String)> + Send + Sync + 'static,
+    ) -> Self {
+        let [a, b, c] = network;
+        let bind = |number, port| TcpListener::bind(SocketAddr::from(([a, b, c, number], port))).unwrap();
+        let first = bind(1, 0);
         let port = first.local_addr().unwrap().port();
         let (tell, seen) = channel();
+        let (say, said) = channel();
         let next = Arc::new(Mutex::new(String::new()));
-        let others = (2..=8_u8).map(|n| TcpListener::bind(SocketAddr::from(([127, 0, 0, n], port))).unwrap());
-        for listener in std::iter::once(first).chain(others) {
-            let (tell, next) = (tell.clone(), Arc::clone(&next));
+        let shared = Shared { tell, say, next: Arc::clone(&next), pages: Arc::new(pages) };
+        for listener in std::iter::once(first).chain((2..=8).map(|number| bind(number, port))) {
+            let shared = shared.clone();
             std::thread::spawn(move || {
                 for stream in listener.incoming().flatten() {
-                    let (tell, next) = (tell.clone(), Arc::clone(&next));
-                    std::thread::spawn(move || serve(&stream, &tell, &next));
+                    let shared = shared.clone();
+                    std::thread::spawn(move || serve(&stream, &shared));
                 }
             });
         }
-        Self { port, seen, next }
+        Self { network, port, seen, said, next }
     }
 
     pub(crate) fn url(&self, number: u8, path: &str) -> String {
-        format!("http://127.0.0.{number}:{}{path}", self.port)
+        let [a, b, c] = self.network;
+        format!("http://{a}.{b}.{c}.{number}:{}{path}", self.port)
+    }
+
+    /// What a page says next: the query of `/said`.
+    pub(crate) fn said(&self) -> String {
+        self.said.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("waited {PATIENCE:?} for what a page says"))
     }
 
     pub(crate) fn wait(&self, what: Seen) -> Instant {
@@ -97,7 +129,8 @@ impl Server {
     }
 }
 
-fn serve(stream: &TcpStream, tell: &Sender<(Seen, Instant)>, next: &Mutex<String>) {
+fn serve(stream: &TcpStream, shared: &Shared) {
+    let Shared { tell, say, next, pages } = shared;
     let _ = stream.set_nodelay(true);
     let mut lines = BufReader::new(stream);
     loop {
@@ -109,9 +142,16 @@ fn serve(stream: &TcpStream, tell: &Sender<(Seen, Instant)>, next: &Mutex<String
         while lines.read_line(&mut header).unwrap_or(0) > 2 {
             header.clear();
         }
-        let path = request.split(' ').nth(1).unwrap_or("/").split('?').next().unwrap_or("/").to_owned();
+        let asked = request.split(' ').nth(1).unwrap_or("/");
+        let (path, query) = asked.split_once('?').unwrap_or((asked, ""));
         let now = Instant::now();
-        let answered = match path.as_str() {
+        if let Some((kind, body)) = pages(path) {
+            if respond(stream, kind, body.as_bytes()).is_err() {
+                return;
+            }
+            continue;
+        }
+        let answered = match path {
             "/done" => {
                 let body = std::mem::take(&mut *next.lock().unwrap());
                 let _ = tell.send((Seen::Done, now));
@@ -121,7 +161,12 @@ fn serve(stream: &TcpStream, tell: &Sender<(Seen, Instant)>, next: &Mutex<String
                 let _ = tell.send((Seen::Leaving, now));
                 respond(stream, "text/plain", b"")
             }
-            "/big" => big(stream, tell),
+            "/said" => {
+                let _ = say.send(query.to_owned());
+                respond(stream, "text/plain", b"")
+            }
+            "/small" => respond(stream, "text/plain", b"small"),
+            "/big" => big(stream, query.parse().unwrap_or(BIG), tell),
             "/script" => respond(stream, "text/html", WORK.as_bytes()),
             file => file_of(file, stream),
         };
@@ -132,12 +177,13 @@ fn serve(stream: &TcpStream, tell: &Sender<(Seen, Instant)>, next: &Mutex<String
 }
 
 fn respond(mut stream: &TcpStream, kind: &str, body: &[u8]) -> std::io::Result<()> {
-    write!(
-        stream,
+    let mut answer = format!(
         "HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nCache-Control: no-store\r\nContent-Length: {}\r\n\r\n",
         body.len()
-    )?;
-    stream.write_all(body)
+    )
+    .into_bytes();
+    answer.extend_from_slice(body);
+    stream.write_all(&answer)
 }
 
 fn file_of(path: &str, stream: &TcpStream) -> std::io::Result<()> {
@@ -160,15 +206,16 @@ fn file_of(path: &str, stream: &TcpStream) -> std::io::Result<()> {
     respond(stream, kind, &body)
 }
 
-fn big(mut stream: &TcpStream, tell: &Sender<(Seen, Instant)>) -> std::io::Result<()> {
+fn big(mut stream: &TcpStream, megabytes: usize, tell: &Sender<(Seen, Instant)>) -> std::io::Result<()> {
     let _ = tell.send((Seen::BigStarted, Instant::now()));
     write!(
         stream,
         "HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\nContent-Disposition: attachment; filename=big.bin\r\n\
-         Content-Length: {BIG}\r\n\r\n"
+         Content-Length: {}\r\n\r\n",
+        megabytes << 20
     )?;
     let chunk = vec![7_u8; 1 << 20];
-    for _ in 0..BIG / chunk.len() {
+    for _ in 0..megabytes {
         stream.write_all(&chunk)?;
     }
     let _ = tell.send((Seen::BigSent, Instant::now()));
@@ -192,6 +239,13 @@ pub(crate) fn report(what: &str, ours: Duration, peer: &str, theirs: Duration, m
         milliseconds(ours),
         milliseconds(theirs)
     );
+}
+
+/// The same for what is no time.
+pub(crate) fn ratio(what: &str, ours: f64, peer: &str, theirs: f64, most: f64) {
+    let ratio = ours / theirs;
+    let verdict = if ratio <= most { "ok" } else { "OVER" };
+    println!("{what:<44} {ours:>8.2}     {peer} {theirs:>8.2}     ratio {ratio:.3} (≤ {most:.3})  {verdict}");
 }
 
 pub(crate) fn bound(what: &str, value: f64, unit: &str, most: f64) {

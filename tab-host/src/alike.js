@@ -1,0 +1,86 @@
+// What a page draws shows how this machine draws. A few last bits of what it reads of that are others for each document, so that no
+// two documents read the same, and nobody sees the difference. It cannot be told from here which reads are harmless.
+(() => {
+    const bits = new Uint32Array(1);
+    crypto.getRandomValues(bits);
+    let state = bits[0] | 1;
+    const next = () => {
+        state ^= state << 13;
+        state ^= state >>> 17;
+        state ^= state << 5;
+        return state >>> 0;
+    };
+    const first = next();
+    // The same picture reads the same again: a page that compares the two learns that it is being deceived.
+    const disturb = data => {
+        let seed = first;
+        for (let at = 0; at < data.length; at += 4) {
+            seed = Math.imul(seed ^ data[at] ^ (data[at + 1] << 8) ^ (data[at + 2] << 16), 0x9e3779b1) ^ (seed >>> 15);
+            // What is not drawn at all stays as it is.
+            if (data[at + 3] !== 0 && (seed & 63) === 0) data[at + ((seed >>> 8) % 3)] ^= 1;
+        }
+    };
+    const { apply } = Reflect;
+    const replace = (prototype, name, make) => {
+        const descriptor = prototype && Object.getOwnPropertyDescriptor(prototype, name);
+        if (!descriptor) return;
+        const own = descriptor.value;
+        const { [name]: made } = { [name](...given) { return make(this, given, own); } };
+        Object.defineProperty(made, 'length', { value: own.length, configurable: true });
+        Object.defineProperty(prototype, name, { ...descriptor, value: made });
+    };
+    const readers = [globalThis.CanvasRenderingContext2D, globalThis.OffscreenCanvasRenderingContext2D];
+    const read = readers.map(of => of && of.prototype.getImageData);
+    for (const of of readers) {
+        replace(of && of.prototype, 'getImageData', (context, given, own) => {
+            const image = apply(own, context, given);
+            disturb(image.data);
+            return image;
+        });
+    }
+    // A copy is written out: the page's own picture stays as it drew it.
+    const copied = canvas => {
+        const { width, height } = canvas;
+        if (!width || !height) return canvas;
+        const isOffscreen = globalThis.OffscreenCanvas && canvas instanceof OffscreenCanvas;
+        const copy = isOffscreen ? new OffscreenCanvas(width, height) : document.createElement('canvas');
+        copy.width = width;
+        copy.height = height;
+        const context = copy.getContext('2d');
+        context.drawImage(canvas, 0, 0);
+        const image = apply(read[isOffscreen ? 1 : 0], context, [0, 0, width, height]);
+        disturb(image.data);
+        context.putImageData(image, 0, 0);
+        return copy;
+    };
+    const written = (canvas, given, own) => {
+        let copy = canvas;
+        // What may not be read throws, as it would have.
+        try { copy = copied(canvas); } catch { copy = canvas; }
+        return apply(own, copy, given);
+    };
+    replace(HTMLCanvasElement.prototype, 'toDataURL', written);
+    replace(HTMLCanvasElement.prototype, 'toBlob', written);
+    replace(globalThis.OffscreenCanvas && OffscreenCanvas.prototype, 'convertToBlob', written);
+    // How this machine computes sound, which nothing else needs to read so exactly.
+    const sound = data => {
+        for (let at = 0; at < data.length; at++) data[at] *= 1 + ((first >>> (at % 16)) & 255) * 1e-8;
+    };
+    const heard = new WeakSet();
+    replace(globalThis.AudioBuffer && AudioBuffer.prototype, 'getChannelData', (buffer, given, own) => {
+        const data = apply(own, buffer, given);
+        if (!heard.has(data)) {
+            heard.add(data);
+            sound(data);
+        }
+        return data;
+    });
+    for (const name of ['getFloatFrequencyData', 'getFloatTimeDomainData']) {
+        replace(globalThis.AnalyserNode && AnalyserNode.prototype, name, (node, given, own) => {
+            apply(own, node, given);
+            if (given[0]) sound(given[0]);
+        });
+    }
+    // Which voices there are is this machine's own.
+    replace(globalThis.SpeechSynthesis && SpeechSynthesis.prototype, 'getVoices', () => []);
+})();

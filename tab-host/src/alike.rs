@@ -1,0 +1,104 @@
+//! What strict shields make alike on every machine: the size of the page and of the screen, languages, time zone, processors, how
+//! bright the user wants pages; and what is drawn cannot be read to the last bit.
+//!
+//! It holds for a whole process, from its start: workers and what a page is built from see the same.
+
+use gtk::prelude::GtkSettingsExt;
+use regen_proto::kernel::v1::ShieldsLevel;
+use webkit2gtk::{
+    SettingsExt, UserContentInjectedFrames, UserContentManagerExt, UserScript, UserScriptInjectionTime, WebContextExt,
+    WebView, WebViewExt,
+};
+
+use crate::display::{DisplayCommand, DisplayHandleTo};
+
+/// Runs in every frame, in the page's own world, before the page.
+const SCRIPT: &str = include_str!("alike.js");
+/// What most browsers say.
+const LANGUAGE: &str = "en-US";
+const VARIABLES: [(&str, &str); 2] = [("TZ", "UTC"), ("WTF_numberOfProcessorCores", "2")];
+
+/// How much of this machine a process's pages see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Machine {
+    /// As it is.
+    Own,
+    /// As all others.
+    Alike,
+}
+
+impl Machine {
+    pub(crate) fn of(level: ShieldsLevel) -> Self {
+        if level == ShieldsLevel::Strict { Self::Alike } else { Self::Own }
+    }
+
+    /// Must be called before the first view. What starts later inherits it.
+    pub(crate) fn begin(self, display: &DisplayHandleTo) -> anyhow::Result<()> {
+        if self == Self::Own {
+            return Ok(());
+        }
+        for (name, value) in VARIABLES {
+            glib::setenv(name, value, true)?;
+        }
+        if let Some(settings) = gtk::Settings::default() {
+            settings.set_gtk_application_prefer_dark_theme(false);
+        }
+        display.send(DisplayCommand::Letterbox);
+        Ok(())
+    }
+
+    pub(crate) fn size(self, width: u32, height: u32) -> (u32, u32) {
+        if self == Self::Own { (width, height) } else { letterboxed(width, height) }
+    }
+
+    /// The languages that pages learn of: these are the user's.
+    fn languages(self, own: &[String]) -> Vec<&str> {
+        match self {
+            Self::Own if !own.is_empty() => own.iter().map(String::as_str).collect(),
+            Self::Own | Self::Alike => vec![LANGUAGE],
+        }
+    }
+
+    /// A view, before it shows anything. The languages are the user's.
+    pub(crate) fn set_up(self, web: &WebView, languages: &[String]) {
+        if let Some(context) = web.context() {
+            context.set_preferred_languages(&self.languages(languages));
+        }
+        if self == Self::Own {
+            return;
+        }
+        if let Some(settings) = WebViewExt::settings(web) {
+            settings.set_enable_webgl(false);
+        }
+        if let Some(manager) = web.user_content_manager() {
+            let (frames, time) = (UserContentInjectedFrames::AllFrames, UserScriptInjectionTime::Start);
+            manager.add_script(&UserScript::new(SCRIPT, frames, time, &[], &[]));
+        }
+    }
+}
+
+/// The largest size of few that fits: a page that knows it knows little of the window.
+pub(crate) fn letterboxed(width: u32, height: u32) -> (u32, u32) {
+    let whole = |size: u32, step: u32| if size < step { size } else { size - size % step };
+    (whole(width, 200), whole(height, 100))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_sizes_are_left() {
+        assert_eq!(letterboxed(1280, 800), (1200, 800));
+        assert_eq!(letterboxed(1399, 899), (1200, 800));
+        assert_eq!(letterboxed(150, 99), (150, 99), "smaller than the smallest");
+    }
+
+    #[test]
+    fn languages_are_the_users_unless_all_are_alike() {
+        let own = ["de-DE".to_owned()];
+        assert_eq!(Machine::Own.languages(&own), ["de-DE"]);
+        assert_eq!(Machine::Own.languages(&[]), ["en-US"]);
+        assert_eq!(Machine::Alike.languages(&own), ["en-US"]);
+    }
+}

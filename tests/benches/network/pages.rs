@@ -1,0 +1,80 @@
+//! Pages with and without what shields block, against MiniBrowser, which loads it all.
+
+use std::fmt::Write;
+
+use regen_tests::window::Display;
+use regen_tests::{Browser, MiniBrowser};
+
+use super::shared::{Seen, Server, median, report};
+
+const RUNS: usize = 9;
+/// From other sites than the page's, in a page: a quarter of it scripts, as large as those of advertisers, that work a little.
+const PARTS: usize = 200;
+const SCRIPT_BYTES: usize = 40_000;
+const FIRST: &str = "/library/inspect.html";
+
+pub(crate) fn measure() {
+    let server = Server::with_pages([127, 0, 0], parts);
+    let display = Display::start(1280, 800);
+    // A pattern that EasyList has for any host, and one that no list has.
+    for (what, path, most) in
+        [("200 parts that are blocked", "/adserver/", 0.6), ("200 parts that are not", "/parts/", 1.05)]
+    {
+        let page = format!("/page{path}{}", server.port);
+        let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+        for run in 0..=RUNS {
+            *server.next.lock().unwrap() = page.clone();
+            server.forget();
+            let mini = MiniBrowser::start(&display, &[&server.url(1, FIRST)]);
+            let left = server.wait(Seen::Leaving);
+            let their_time = server.wait(Seen::Done) - left;
+            drop(mini);
+
+            *server.next.lock().unwrap() = page.clone();
+            server.forget();
+            let browser = Browser::with_options(&["--headless", &server.url(1, FIRST)]);
+            let left = server.wait(Seen::Leaving);
+            let our_time = server.wait(Seen::Done) - left;
+            if run == 0 {
+                let blocked = browser.json(&["shields", "status"])["blocked"].as_u64().unwrap();
+                assert_eq!(blocked, if most < 1.0 { PARTS as u64 } else { 0 }, "what it is about");
+            } else {
+                theirs.push(their_time);
+                ours.push(our_time);
+            }
+        }
+        report(what, median(ours), "MiniBrowser", median(theirs), most);
+    }
+}
+
+/// The page, whose address says under which path its parts are and on which port, and the parts.
+fn parts(path: &str) -> Option<(&'static str, String)> {
+    if let Some(rest) = path.strip_prefix("/page") {
+        let (folder, port) = rest.rsplit_once('/').unwrap();
+        let mut page = "<!doctype html><title>parts</title><body>".to_owned();
+        for number in 0..PARTS {
+            let url = format!("http://127.0.0.{}:{port}{folder}/{number}", 2 + number % 7);
+            let _ = match number % 4 {
+                0 => write!(page, "<script async src='{url}.js'></script>"),
+                1 => write!(page, "<iframe width=80 height=40 src='{url}.html'></iframe>"),
+                _ => write!(page, "<img width=40 height=40 alt='' src='{url}.svg'>"),
+            };
+        }
+        return Some(("text/html", page + super::shared::SCRIPT));
+    }
+    if !path.starts_with("/adserver/") && !path.starts_with("/parts/") {
+        return None;
+    }
+    Some(match path.rsplit('.').next() {
+        Some("js") => {
+            let work =
+                "for (let i = 0, box; i < 20; i++) { box = document.createElement('i'); document.body.append(box); }";
+            ("text/javascript", format!("{work}//{}", "x".repeat(SCRIPT_BYTES)))
+        }
+        Some("html") => ("text/html", "<!doctype html><p>a part".to_owned()),
+        _ => {
+            let image = "<svg xmlns='http://www.w3.org/2000/svg'><rect width='9' height='9'/></svg>";
+            ("image/svg+xml", image.to_owned())
+        }
+    })
+}

@@ -1,0 +1,115 @@
+//! What a page waits for before a request is sent, and what the lists cost.
+
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+use regen_tests::window::Display;
+use regen_tests::{Browser, MiniBrowser, eventually};
+use serde_json::Value;
+
+use super::shared::{Server, bound, median, ratio};
+use super::{Stranger, number_after, pss};
+
+/// Asks for addresses of a host that lists block: each other, then one again and again. Says how long one took of each, µs.
+const ASKS: &str = "<!doctype html><script>
+    const ask = (count, path) => {
+        const start = performance.now();
+        for (let number = 0; number < count; number++) {
+            const request = new XMLHttpRequest();
+            try { request.open('GET', 'http://doubleclick.net/' + path(number), false); request.send(); } catch {}
+        }
+        return (performance.now() - start) * 1000 / count;
+    };
+    onload = async () => {
+        ask(200, number => 'first' + number);
+        const other = ask(3000, number => 'ad' + number);
+        const same = ask(10000, () => 'same');
+        await fetch(`/said?${other} ${same}`);
+    };
+</script>";
+
+/// The engine's own way to block, for what a blocked request costs there anyway.
+const FILTER: &str = r#"[{ "trigger": { "url-filter": "doubleclick" }, "action": { "type": "block" } }]"#;
+
+pub(crate) fn measure() {
+    let server = Server::with_pages([127, 0, 0], |path| (path == "/asks").then(|| ("text/html", ASKS.to_owned())));
+    let bare = round_trip();
+    println!("a bare round trip between two threads{:>16.1} µs", microseconds(bare));
+
+    let browser = Browser::headless();
+    browser.regen(&["tab", "open", &server.url(1, "/asks")]).unwrap();
+    let ours = said(&server);
+    let wait = wait(&browser);
+    bound("a page waits for a verdict, median", number(&wait["p50_us"]), "µs", 80.0);
+    ratio("the same", number(&wait["p50_us"]), "a bare round trip", microseconds(bare), 1.6);
+    let display = Display::start(800, 600);
+    let folder = tempfile::tempdir().unwrap();
+    let filter = folder.path().join("filter.json");
+    std::fs::write(&filter, FILTER).unwrap();
+    let filter = format!("--content-filter={}", filter.display());
+    let mini = MiniBrowser::start(&display, &[&filter, &server.url(1, "/asks")]);
+    let theirs = said(&server);
+    drop(mini);
+    println!(
+        "a blocked request, all in all{:>24.1} µs  MiniBrowser with a content filter {:>6.1} µs",
+        ours[0], theirs[0]
+    );
+    bound("a remembered verdict, above MiniBrowser's", ours[1] - theirs[1], "µs", 5.0);
+
+    // As fast as they can, and without engines, which would want the processors for themselves.
+    let stranger = Stranger::start();
+    let tabs: Vec<u64> = (1..=8).map(|number| stranger.open(&server.url(number, "/verdicts/8"))).collect();
+    let slow: Vec<f64> = tabs.into_iter().map(|tab| number_after(&stranger.says(tab), "slowest-percent")).collect();
+    bound("eight hosts at once, 99th percentile", slow.into_iter().fold(0.0, f64::max) / 1000.0, "ms", 1.0);
+    drop(stranger);
+
+    // Once more, with what the first start has compiled.
+    browser.quit();
+    browser.start();
+    let status = eventually("the lists", || Some(status(&browser)).filter(|status| status["ready"] == true));
+    assert_eq!(status["from_cache"], true);
+    bound("the lists, as they were compiled before", number(&status["read_ms"]), "ms", 60.0);
+    std::thread::sleep(Duration::from_secs(2));
+    bound("the network process with all lists, PSS", pss(browser.daemon("net-daemon")), "MB", 60.0);
+}
+
+/// Of a datagram's size, as a question and its answer have.
+fn round_trip() -> Duration {
+    const TIMES: usize = 5000;
+    let (mut here, mut there) = UnixStream::pair().unwrap();
+    std::thread::spawn(move || {
+        let mut bytes = [0; 200];
+        while there.read(&mut bytes).is_ok_and(|count| count > 0) {
+            there.write_all(&bytes).unwrap();
+        }
+    });
+    let mut bytes = [0; 200];
+    let once = |_| {
+        let start = Instant::now();
+        here.write_all(&bytes).unwrap();
+        here.read_exact(&mut bytes).unwrap();
+        start.elapsed()
+    };
+    median((0..TIMES).map(once).collect())
+}
+
+fn said(server: &Server) -> Vec<f64> {
+    server.said().split("%20").map(|number| number.parse().unwrap()).collect()
+}
+
+fn status(browser: &Browser) -> Value {
+    browser.json(&["shields", "status"])
+}
+
+fn wait(browser: &Browser) -> Value {
+    status(browser)["wait"].clone()
+}
+
+fn number(value: &Value) -> f64 {
+    value.as_f64().unwrap()
+}
+
+fn microseconds(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e6
+}

@@ -24,9 +24,8 @@
     const replace = (prototype, name, make) => {
         const descriptor = prototype && Object.getOwnPropertyDescriptor(prototype, name);
         if (!descriptor) return;
-        const own = descriptor.value;
-        const { [name]: made } = { [name](...given) { return make(this, given, own); } };
-        Object.defineProperty(made, 'length', { value: own.length, configurable: true });
+        // Seen from the page, it is what it was.
+        const made = new Proxy(descriptor.value, { apply: (own, self, given) => make(self, given, own) });
         Object.defineProperty(prototype, name, { ...descriptor, value: made });
     };
     const readers = [globalThis.CanvasRenderingContext2D, globalThis.OffscreenCanvasRenderingContext2D];

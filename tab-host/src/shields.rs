@@ -204,7 +204,7 @@ impl Asker {
         let line = self.lines.line(patience).await;
         self.waited = line.is_none();
         if self.waited {
-            tracing::warn!("shields: a request is not sent, for nobody is there who could say that it may be");
+            tracing::warn!("shields: a request is not sent, for nobody said that it may be");
         }
         line
     }

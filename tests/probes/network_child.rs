@@ -16,7 +16,7 @@ use regen_proto::grpc;
 use regen_proto::kernel::v1::{Grant, PageEvent, RequestGrant, Service, host_command, page_event};
 use regen_proto::kernel_channel::{self, KernelChannel};
 use regen_proto::net::v1::tunnel_client::TunnelClient;
-use regen_proto::net::v1::{CheckRequest, FromNetwork, Open, ToNetwork, Verdict, from_network, to_network};
+use regen_proto::net::v1::{CheckRequest, FromNetwork, LineAnswer, Open, ToNetwork, from_network, to_network};
 use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -88,7 +88,7 @@ fn ask_all(line: &OwnedFd, long: Duration) -> String {
         let asked = Instant::now();
         kernel_channel::send_now(line, &request.encode_to_vec(), &[]).unwrap();
         let answer = kernel_channel::receive_now(line).unwrap();
-        assert!(Verdict::decode(answer.bytes.as_slice()).unwrap().blocked);
+        assert!(LineAnswer::decode(answer.bytes.as_slice()).unwrap().verdict.unwrap().blocked);
         let since = start.elapsed();
         if since > long {
             break;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use prost::Message;
 use regen_proto::KINDS;
 use regen_proto::kernel_channel::{ChannelError, KernelChannel, MAX_INLINE};
-use regen_proto::net::v1::CheckRequest;
+use regen_proto::net::v1::{CheckRequest, LineAnswer};
 use tokio::sync::mpsc;
 
 use super::{Asking, Shields};
@@ -64,7 +64,7 @@ async fn serve(shields: &Shields, line: OwnedFd, asking: &Asking) -> Result<(), 
         if verdict.encoded_len() > MAX_INLINE {
             verdict.stand_in.clear();
         }
-        line.send(&verdict.encode_to_vec(), &[]).await?;
+        line.send(&LineAnswer { verdict: Some(verdict) }.encode_to_vec(), &[]).await?;
         // The others have waited meanwhile.
         tokio::task::yield_now().await;
     }

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use prost::Message;
 use regen_proto::kernel_channel::{self, ChannelError, Datagram};
 use regen_proto::net::v1::{
-    CheckRequest, DocumentRequest, DocumentRules, LineRequest, PageAnswer, PageQuestion, Verdict, page_answer,
-    page_question,
+    CheckRequest, DocumentRequest, DocumentRules, LineAnswer, LineRequest, PageAnswer, PageQuestion, Verdict,
+    page_answer, page_question,
 };
 use regen_proto::{DOCUMENT, SHIELDS_PLACE};
 use regen_runtime::read_sealed;
@@ -104,7 +104,8 @@ impl Shields {
         };
         kernel_channel::send_now(line.as_raw_fd(), &request.encode_to_vec(), &[])?;
         let answer = next(line.as_raw_fd())?;
-        let verdict = Verdict::decode(answer.bytes.as_slice()).map_err(io::Error::other)?;
+        let LineAnswer { verdict } = LineAnswer::decode(answer.bytes.as_slice()).map_err(io::Error::other)?;
+        let verdict = verdict.ok_or(io::ErrorKind::InvalidData).map_err(io::Error::from)?;
         // Not where it did not answer: a late answer would be taken for the next one.
         self.line = Some(line);
         Ok(verdict)

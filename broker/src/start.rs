@@ -13,6 +13,7 @@ use crate::audit::Audit;
 use crate::kernel::{Kernel, Options, Setup};
 use crate::keyboard::Keyboard;
 use crate::launcher::Launching;
+use crate::locale;
 use crate::options::BrowserOptions;
 use crate::profile::{Profile, downloads};
 use crate::slots::Slots;
@@ -80,7 +81,8 @@ async fn run(
         scale: browser.scale.unwrap_or(1),
         dark: browser.color_scheme.is_dark(),
         keyboard: Keyboard::of_user(),
-        languages: crate::languages::of_user(),
+        languages: locale::languages(),
+        time_zone: locale::time_zone().unwrap_or_default(),
         ca_bundle,
         extra_ca,
         site_memory: browser.site_memory,

@@ -32,9 +32,12 @@ impl Machine {
         if level == ShieldsLevel::Strict { Self::Alike } else { Self::Own }
     }
 
-    /// Must be called before the first view. What starts later inherits it.
-    pub(crate) fn begin(self, display: &DisplayHandleTo) -> anyhow::Result<()> {
+    /// Must be called before the first view. What starts later inherits it. The time zone is the user's; empty: nobody knows its name.
+    pub(crate) fn begin(self, display: &DisplayHandleTo, time_zone: &str) -> anyhow::Result<()> {
         if self == Self::Own {
+            if !time_zone.is_empty() {
+                glib::setenv("TZ", time_zone, true)?;
+            }
             return Ok(());
         }
         for (name, value) in VARIABLES {

@@ -39,7 +39,7 @@ fn main() -> anyhow::Result<()> {
         site => (Site::parse(site)?, configure.level()),
     };
     let machine = Machine::of(level);
-    machine.begin(&display)?;
+    machine.begin(&display, &link.configure.time_zone)?;
     host::run(site, machine, link, display)
 }
 

@@ -75,7 +75,9 @@ const FRAME: &str = "<script>
 
 /// What a page finds in a browser of this size and language, twice.
 fn measured(site: &Site, size: &str, language: &str, level: &str) -> [Value; 2] {
+    let zone = if language.starts_with("de") { "Europe/Berlin" } else { "America/Cayenne" };
     let browser = Browser::not_started(&["--headless", "--size", size]).with_variable("LANG", language);
+    let browser = browser.with_variable("TZ", zone);
     browser.start();
     browser.regen(&["shields", "level", level]).unwrap();
     [1, 2].map(|_| {
@@ -104,10 +106,11 @@ fn strict_shields_make_machines_alike() {
     // The control: otherwise they differ, and what is drawn is the same in all of them.
     let [german, again] = measured(&site, "1333x877", "de_DE.UTF-8", "balanced");
     let [french, _] = measured(&site, "1270x801", "fr_FR.UTF-8", "balanced");
-    for what in ["window", "screen", "languages", "worker", "frame"] {
+    for what in ["window", "screen", "languages", "zone", "worker", "frame"] {
         assert_ne!(german["machine"][what], french["machine"][what], "{what}");
     }
     assert_eq!(german["machine"]["languages"], serde_json::json!(["de-DE"]));
+    assert_eq!(german["machine"]["zone"], serde_json::json!(["Europe/Berlin", -120]));
     assert_eq!((&german["reads"], &german["reads"]), (&french["reads"], &again["reads"]));
     assert_eq!(reads.len(), 5);
 }

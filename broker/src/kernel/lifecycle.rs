@@ -199,6 +199,7 @@ impl Kernel {
             keyboard_variant: self.options.keyboard.variant.clone(),
             keyboard_options: self.options.keyboard.options.clone(),
             languages: self.options.languages.clone(),
+            time_zone: self.options.time_zone.clone(),
             level: level.into(),
             ..if child.role == Role::NetDaemon { self.for_net() } else { Configure::default() }
         };

@@ -88,6 +88,8 @@ pub struct Options {
     pub keyboard: Keyboard,
     /// The user's, as BCP 47 tags.
     pub languages: Vec<String>,
+    /// As the time zone database calls it; empty: nobody knows.
+    pub time_zone: String,
     /// The profile's certificate authorities, over the machine's.
     pub ca_bundle: Option<PathBuf>,
     /// How many of them the profile added.

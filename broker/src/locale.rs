@@ -1,12 +1,33 @@
-//! The user's languages, for pages: what the locale's variables say.
+//! The user's languages and time zone, for pages: what the locale's variables and the machine say.
+
+use std::path::Path;
 
 /// More than that say too much of a user, and nothing to a page.
 const MOST: usize = 8;
 
 /// This user's, as BCP 47 tags, the one that is liked best first. None where there is no locale.
 #[must_use]
-pub fn of_user() -> Vec<String> {
+pub fn languages() -> Vec<String> {
     of(|name| std::env::var(name).ok())
+}
+
+/// The name of this user's time zone, such as `Europe/Berlin`. In a sandbox there is only what it means, which many have in common.
+#[must_use]
+pub fn time_zone() -> Option<String> {
+    let own = std::env::var("TZ").ok().map(|zone| zone.trim_start_matches(':').to_owned());
+    let machine = || zone_of(&std::fs::read_link("/etc/localtime").ok()?);
+    own.filter(|zone| is_zone(zone)).or_else(machine)
+}
+
+fn zone_of(link: &Path) -> Option<String> {
+    let (_, zone) = link.to_str()?.split_once("zoneinfo/")?;
+    is_zone(zone).then(|| zone.to_owned())
+}
+
+fn is_zone(name: &str) -> bool {
+    name.starts_with(|first: char| first.is_ascii_alphabetic())
+        && name.len() < 64
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/_+-".contains(&byte))
 }
 
 fn of(variable: impl Fn(&str) -> Option<String>) -> Vec<String> {
@@ -37,6 +58,14 @@ mod tests {
 
     fn with(variables: &[(&str, &str)]) -> Vec<String> {
         of(|name| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned()))
+    }
+
+    #[test]
+    fn a_zone_has_a_name() {
+        assert_eq!(zone_of(Path::new("/usr/share/zoneinfo/Europe/Berlin")).as_deref(), Some("Europe/Berlin"));
+        assert_eq!(zone_of(Path::new("../usr/share/zoneinfo/Etc/GMT+3")).as_deref(), Some("Etc/GMT+3"));
+        assert_eq!(zone_of(Path::new("/usr/share/zoneinfo/../../etc/passwd")), None);
+        assert_eq!(zone_of(Path::new("/somewhere/else")), None);
     }
 
     #[test]

@@ -146,19 +146,28 @@ async fn send_down(mut read: ReadHalf<Box<dyn Stream>>, down: &Down, unanswered:
     let mut buffer = BytesMut::with_capacity(CHUNK);
     loop {
         buffer.reserve(CHUNK);
-        let got = tokio::select! {
+        let mut got = tokio::select! {
             got = read.read_buf(&mut buffer) => got,
             () = down.closed() => return,
         };
+        // What has arrived meanwhile travels along: Tor gives its bytes in cells of half a kilobyte.
+        while got.as_ref().is_ok_and(|count| *count > 0) && buffer.len() < CHUNK {
+            got = tokio::select! {
+                biased;
+                more = read.read_buf(&mut buffer) => more,
+                () = std::future::ready(()) => break,
+            };
+        }
+        if !buffer.is_empty() {
+            unanswered.store(false, Ordering::Relaxed);
+            let chunk: Bytes = buffer.split().freeze();
+            if down.send(message(from_network::Body::Data(chunk))).await.is_err() {
+                return;
+            }
+        }
         match got {
             Ok(0) => return,
-            Ok(_) => {
-                unanswered.store(false, Ordering::Relaxed);
-                let chunk: Bytes = buffer.split().freeze();
-                if down.send(message(from_network::Body::Data(chunk))).await.is_err() {
-                    return;
-                }
-            }
+            Ok(_) => {}
             Err(error) => {
                 let _ = down.send(Err(Status::unavailable(error.to_string()))).await;
                 return;

@@ -11,16 +11,16 @@ const RUNS: usize = 9;
 /// From other sites than the page's, in a page: a quarter of it scripts, as large as those of advertisers, that work a little.
 const PARTS: usize = 200;
 const SCRIPT_BYTES: usize = 40_000;
+/// A pattern that EasyList has for any host, and one that no list has.
+const BLOCKED: &str = "/ad_728x90/";
+const SENT: &str = "/parts/";
 const FIRST: &str = "/library/inspect.html";
 
 pub(crate) fn measure() {
     let server = Server::with_pages([127, 0, 0], parts);
     let display = Display::start(1280, 800);
-    // A pattern that EasyList has for any host, and one that no list has.
-    for (what, path, most) in
-        [("200 parts that are blocked", "/adserver/", 0.6), ("200 parts that are not", "/parts/", 1.05)]
-    {
-        let page = format!("/page{path}{}", server.port);
+    for (what, most) in [("200 parts that are blocked", 0.6), ("200 parts that are not", 1.05)] {
+        let page = format!("/page-{}/{}", most < 1.0, server.port);
         let (mut ours, mut theirs) = (Vec::new(), Vec::new());
         for run in 0..=RUNS {
             *server.next.lock().unwrap() = page.clone();
@@ -47,13 +47,14 @@ pub(crate) fn measure() {
     }
 }
 
-/// The page, whose address says under which path its parts are and on which port, and the parts.
+/// The page, whose address says which its parts are and on which port, and the parts.
 fn parts(path: &str) -> Option<(&'static str, String)> {
-    if let Some(rest) = path.strip_prefix("/page") {
-        let (folder, port) = rest.rsplit_once('/').unwrap();
+    if let Some(rest) = path.strip_prefix("/page-") {
+        let (is_blocked, port) = rest.split_once('/').unwrap();
+        let folder = if is_blocked == "true" { BLOCKED } else { SENT };
         let mut page = "<!doctype html><title>parts</title><body>".to_owned();
         for number in 0..PARTS {
-            let url = format!("http://127.0.0.{}:{port}{folder}/{number}", 2 + number % 7);
+            let url = format!("http://127.0.0.{}:{port}{folder}{number}", 2 + number % 7);
             let _ = match number % 4 {
                 0 => write!(page, "<script async src='{url}.js'></script>"),
                 1 => write!(page, "<iframe width=80 height=40 src='{url}.html'></iframe>"),
@@ -62,7 +63,7 @@ fn parts(path: &str) -> Option<(&'static str, String)> {
         }
         return Some(("text/html", page + super::shared::SCRIPT));
     }
-    if !path.starts_with("/adserver/") && !path.starts_with("/parts/") {
+    if !path.starts_with(BLOCKED) && !path.starts_with(SENT) {
         return None;
     }
     Some(match path.rsplit('.').next() {

@@ -123,6 +123,7 @@ impl Fetcher {
             dns: self.dns.clone(),
             tor: self.tor.clone(),
             wireguard: self.wireguard.clone(),
+            shields: None,
             // What the user has named may be anywhere; where that sends us, not.
             site: bare.to_owned(),
             spaces: Spaces::new(Vec::from_iter((url.host() == named.host()).then(|| bare.to_owned()))),

@@ -136,8 +136,9 @@ fn serve(grant: Grant, descriptors: Vec<OwnedFd>, shared: Shared) -> anyhow::Res
     let (revoked, open) = (CancellationToken::new(), Arc::new(()));
     let served = Served { grant: grant.grant, revoked: revoked.clone(), open: Arc::downgrade(&open) };
     let (site, partition) = (grant.site.clone(), grant.partition);
-    let (for_ways, for_vpn) = (tor.clone(), wireguard.clone());
-    let ways = Ways { route, partition, dns: dns.clone(), tor: for_ways, wireguard: for_vpn, site, spaces };
+    let whose = Some((shields.clone(), Arc::clone(&asking)));
+    let (dns_too, tor_too, vpn_too) = (dns.clone(), tor.clone(), wireguard.clone());
+    let ways = Ways { route, partition, dns: dns_too, tor: tor_too, wireguard: vpn_too, site, spaces, shields: whose };
     let tunnel = TunnelGrant { host: grant.host, ways, asking, revoked, _open: open };
     let granted = GrantedStream::new(stream, tunnel);
     // A fault of one host's connection is that host's alone.

@@ -22,9 +22,10 @@ pub struct NameServer {
 
 #[expect(clippy::disallowed_methods, reason = "a test starts processes")]
 impl NameServer {
-    /// One that knows these names, with this certificate and key (PEM). Its root zone is signed; the zone `plain` is not.
+    /// One that knows these names, and others for them, with this certificate and key (PEM). Its root zone is signed; the zone
+    /// `plain` is not.
     #[must_use]
-    pub fn start(names: &[(&str, Ipv4Addr)], certificate: &str, key: &str) -> Self {
+    pub fn start(names: &[(&str, Ipv4Addr)], others: &[(&str, &str)], certificate: &str, key: &str) -> Self {
         let folder = TempDir::with_prefix("regen-names-").expect("a temporary folder");
         let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).expect("a file");
         network::add_address(SERVER);
@@ -36,7 +37,8 @@ impl NameServer {
             let records: String = records.collect();
             format!("$TTL 60\n{suffix} SOA ns. admin. 1 3600 600 86400 60\n{suffix} NS ns.\n{extra}{records}")
         };
-        write("root.zone", &zone(".", &format!("ns. A {SERVER}\nplain. NS ns.\n")));
+        let others: String = others.iter().map(|(name, of)| format!("{name}. CNAME {of}.\n")).collect();
+        write("root.zone", &zone(".", &format!("ns. A {SERVER}\nplain. NS ns.\n{others}")));
         write("plain.zone", &zone("plain.", ""));
         write(
             "named.conf",

@@ -60,7 +60,7 @@ fn scene() -> Scene {
         ("wrong.test", here),
         ("plain.test", there),
     ];
-    let names = NameServer::start(&known, &certificate, &key);
+    let names = NameServer::start(&known, &[], &certificate, &key);
     let secure = Site::serve_on([93, 184, 216], 443, Some((&certificate, &key)), answer);
     let plain = Site::serve_on([93, 184, 216], 80, None, answer);
     let alone = Site::serve_on([93, 184, 217], 80, None, answer);

@@ -33,14 +33,29 @@ fn scene() -> Scene {
         ("later.test", at(1)),
         ("site.plain", at(2)),
         ("inside.test", Ipv4Addr::new(10, 82, 0, 53)),
+        ("eulerian.net", at(3)),
+        ("harmless.test", at(3)),
     ];
-    let server = NameServer::start(&names, &certificate, &key);
+    let others = [
+        ("metrics.site.test", "hop.site.test"),
+        ("hop.site.test", "eulerian.net"),
+        ("images.site.test", "harmless.test"),
+    ];
+    let server = NameServer::start(&names, &others, &certificate, &key);
     let site = Site::serve_in([93, 184, 216], |request| {
         let rebinding = "<p id=said>asks</p><script>
             const inside = `http://inside.test:${location.port}/`;
             fetch(inside, { mode: 'no-cors' }).then(() => said.textContent = 'reached', () => said.textContent = 'kept out');
         </script>";
-        Some(Answer::page(if request.path == "/rebinding" { rebinding } else { "<title>t</title><p>here" }))
+        let port = request.header("host").rsplit(':').next().unwrap().to_owned();
+        let cloaked = format!(
+            "<img src='http://metrics.site.test:{port}/cloaked'><img src='http://images.site.test:{port}/picture'>"
+        );
+        Some(Answer::page(match request.path.as_str() {
+            "/rebinding" => rebinding,
+            "/cloaking" => &cloaked,
+            _ => "<title>t</title><p>here",
+        }))
     });
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("authority.pem"), authority.pem()).unwrap();
@@ -202,4 +217,28 @@ fn what_one_partition_has_asked_for_no_other_finds_out() {
     assert!(opened("one") > 0);
     assert_eq!(opened("one"), 0, "it is known there");
     assert!(opened("two") > 0, "and is not known here");
+}
+
+/// A name of the page's own site may be another name of a tracker's.
+#[test]
+fn a_tracker_does_not_hide_behind_another_name() {
+    let scene = scene();
+    let browser = scene.browser();
+    browser.regen(&["dns", "set", &format!("udp://{SERVER}")]).unwrap();
+    let tab = browser.open(&scene.url("site.test", "/cloaking"));
+    let _ = scene.site.wait_for_request("/picture");
+    let log = browser.json(&["shields", "log"]);
+    let entry = &log[0];
+    assert!(entry["url"].as_str().unwrap().contains("eulerian.net"), "{log}");
+    assert!(scene.site.requests("/cloaked").is_empty());
+    // Whoever wants to see its page sees it.
+    browser.open(&scene.url("metrics.site.test", "/cloaked"));
+    browser.regen(&["tab", "close", &tab.to_string()]).unwrap();
+    let _ = scene.site.take_requests();
+    // The control: without shields it is reached.
+    browser.regen(&["shields", "level", "off"]).unwrap();
+    browser.open(&scene.url("site.test", "/cloaking"));
+    let _ = scene.site.wait_for_request("/cloaked");
+    // As this machine itself looks names up, too.
+    assert_eq!(browser.status()["refused_messages"]["system_calls"], 0, "its policy has all that it calls");
 }

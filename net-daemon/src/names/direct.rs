@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use dns_lookup::AddrInfoHints;
 use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ProtocolConfig};
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::proto::dnssec::TrustAnchors;
@@ -15,7 +16,7 @@ use regen_proto::net::v1::FailureKind;
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
 
-use super::{Asked, Names};
+use super::{Asked, MOST_ADDRESSES, Meaning, Names};
 use crate::route::RouteError;
 use crate::tls;
 
@@ -65,17 +66,22 @@ impl Dns {
 
     /// The addresses of a host.
     pub(crate) async fn addresses(&self, partition: &str, host: &str) -> Result<Vec<IpAddr>, RouteError> {
-        if let Ok(address) = host.parse() {
-            return Ok(vec![address]);
+        Ok(self.meaning(partition, host).await?.addresses)
+    }
+
+    /// Where a host is, and who else that is.
+    pub(crate) async fn meaning(&self, partition: &str, host: &str) -> Result<Meaning, RouteError> {
+        if let Ok(address) = host.parse::<IpAddr>() {
+            return Ok(vec![address].into());
         }
         let chosen = self.chosen();
         if chosen.settings == DnsSettings::default() {
             return by_the_system(host).await;
         }
         if host.to_ascii_lowercase().trim_end_matches('.').ends_with(".localhost") {
-            return Ok(vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]);
+            return Ok(vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()].into());
         }
-        let found = self.names(&chosen).await?.addresses(partition, host).await;
+        let found = self.names(&chosen).await?.meaning(partition, host).await;
         if found.as_ref().is_err_and(|error| error.kind == FailureKind::Timeout) {
             self.renew(&chosen);
         }
@@ -148,7 +154,7 @@ fn read(anchors: &str) -> Result<TrustAnchors, String> {
 async fn configs(server: &Server) -> Result<Vec<NameServerConfig>, RouteError> {
     let addresses = match server.host.parse::<IpAddr>() {
         Ok(address) => vec![address],
-        Err(_) => by_the_system(&server.host).await?,
+        Err(_) => by_the_system(&server.host).await?.addresses,
     };
     let name: Arc<str> = server.certified_name().into();
     let protocols = match server.transport {
@@ -165,17 +171,28 @@ async fn configs(server: &Server) -> Result<Vec<NameServerConfig>, RouteError> {
     Ok(addresses.into_iter().map(|address| NameServerConfig::new(address, true, connections.clone())).collect())
 }
 
-/// As every program of this machine looks names up.
-async fn by_the_system(host: &str) -> Result<Vec<IpAddr>, RouteError> {
-    match timeout(RESOLVE, tokio::net::lookup_host((host, 0))).await {
-        Ok(Ok(addresses)) => Ok(addresses.map(|address| address.ip()).collect()),
-        Ok(Err(error)) => {
-            let message = format!("the name “{host}” could not be resolved ({error})");
-            Err(RouteError { kind: FailureKind::Name, message })
+/// As every program of this machine looks names up, which tells the last of a name's other names.
+async fn by_the_system(host: &str) -> Result<Meaning, RouteError> {
+    let asked = host.to_owned();
+    let hints = AddrInfoHints { flags: libc::AI_CANONNAME, socktype: libc::SOCK_STREAM, ..AddrInfoHints::default() };
+    let looked_up = tokio::task::spawn_blocking(move || dns_lookup::getaddrinfo(Some(&asked), None, Some(hints)));
+    let failed = |kind: FailureKind, message: String| Err(RouteError { kind, message });
+    match timeout(RESOLVE, looked_up).await {
+        Ok(Ok(Ok(found))) => {
+            let mut meaning = Meaning::default();
+            for info in found.flatten().take(MOST_ADDRESSES) {
+                meaning.addresses.push(info.sockaddr.ip());
+                meaning.aliases.extend(info.canonname.filter(|name| !name.eq_ignore_ascii_case(host)));
+            }
+            Ok(meaning)
         }
+        Ok(Ok(Err(error))) => {
+            let error = std::io::Error::from(error);
+            failed(FailureKind::Name, format!("the name “{host}” could not be resolved ({error})"))
+        }
+        Ok(Err(error)) => failed(FailureKind::Other, format!("the name “{host}” could not be resolved ({error})")),
         Err(_) => {
-            let message = format!("no name server answered for “{host}” within {} s", RESOLVE.as_secs());
-            Err(RouteError { kind: FailureKind::Timeout, message })
+            failed(FailureKind::Timeout, format!("no name server answered for “{host}” within {} s", RESOLVE.as_secs()))
         }
     }
 }

@@ -15,7 +15,7 @@ use hickory_resolver::lookup::Lookup;
 use hickory_resolver::net::runtime::RuntimeProvider;
 use hickory_resolver::net::{DnsError, NetError};
 use hickory_resolver::proto::dnssec::{Proof, TrustAnchors};
-use hickory_resolver::proto::rr::{Record, RecordType};
+use hickory_resolver::proto::rr::{RData, Record, RecordType};
 use regen_proto::net::v1::FailureKind;
 use rustls::ClientConfig;
 
@@ -32,8 +32,24 @@ const MOST: usize = 1_000;
 const MOST_ANSWERS: u64 = 128;
 /// The most addresses of a name that are tried.
 const MOST_ADDRESSES: usize = 16;
+/// And of its other names. Servers follow fewer.
+const MOST_ALIASES: usize = 16;
 /// Names that this machine defines itself.
 const HOSTS: &str = "/etc/hosts";
+
+/// What a name means.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Meaning {
+    pub(crate) addresses: Vec<IpAddr>,
+    /// The names that it is another name of: whoever is behind those hides behind it.
+    pub(crate) aliases: Vec<String>,
+}
+
+impl From<Vec<IpAddr>> for Meaning {
+    fn from(addresses: Vec<IpAddr>) -> Self {
+        Self { addresses, ..Self::default() }
+    }
+}
 
 /// Some servers, and how they are asked.
 pub(crate) struct Asked<P> {
@@ -66,14 +82,16 @@ impl<P: RuntimeProvider> Names<P> {
         Self { asked, caches: Mutex::default() }
     }
 
-    /// The addresses of a host.
-    pub(crate) async fn addresses(&self, partition: &str, host: &str) -> Result<Vec<IpAddr>, RouteError> {
+    /// Where a host is, and who else that is.
+    pub(crate) async fn meaning(&self, partition: &str, host: &str) -> Result<Meaning, RouteError> {
         if let Some(own) = self.asked.own.get(&host.trim_end_matches('.').to_ascii_lowercase()) {
-            return Ok(own.clone());
+            return Ok(own.clone().into());
         }
         let found = self.of(partition)?.lookup_ip(whole(host)).await.map_err(|error| self.failed(host, &error))?;
         self.believe(host, found.as_lookup())?;
-        Ok(found.iter().take(MOST_ADDRESSES).collect())
+        let alias = |record: &Record| if let RData::CNAME(name) = &record.data { Some(name.to_string()) } else { None };
+        let aliases = found.as_lookup().answers().iter().filter_map(alias).take(MOST_ALIASES).collect();
+        Ok(Meaning { addresses: found.iter().take(MOST_ADDRESSES).collect(), aliases })
     }
 
     /// All records of a name that are of this type.

@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::{Inside, RouteError, WayError};
-use crate::names::Dns;
+use crate::names::{Dns, Meaning};
 
 const CONNECT: Duration = Duration::from_secs(30);
 
@@ -27,18 +27,16 @@ pub(super) async fn connect(host: &str, port: u16, inside: &Inside<'_>, dns: &Dn
 }
 
 async fn over_tcp(host: &str, port: u16, inside: &Inside<'_>, dns: &Dns) -> Result<TcpStream, RouteError> {
-    let addresses = addresses(host, port, inside.partition, dns).await?;
+    let Meaning { addresses, aliases } = dns.meaning(inside.partition, host).await?;
+    inside.lets_out(host, &aliases).await?;
+    let addresses = addresses.into_iter().map(|address| SocketAddr::new(address, port)).collect();
     to_one_of(host, inside.spaces.reachable(inside.site, host, addresses)?).await
 }
 
 /// To what the user has named, wherever that is.
 pub(super) async fn dial(host: &str, port: u16, partition: &str, dns: &Dns) -> Result<TcpStream, RouteError> {
-    to_one_of(host, addresses(host, port, partition, dns).await?).await
-}
-
-async fn addresses(host: &str, port: u16, partition: &str, dns: &Dns) -> Result<Vec<SocketAddr>, RouteError> {
     let found = dns.addresses(partition, host).await?;
-    Ok(found.into_iter().map(|address| SocketAddr::new(address, port)).collect())
+    to_one_of(host, found.into_iter().map(|address| SocketAddr::new(address, port)).collect()).await
 }
 
 async fn to_one_of(host: &str, addresses: Vec<SocketAddr>) -> Result<TcpStream, RouteError> {

@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::names::Dns;
+use crate::shields::{Asking, Shields};
 use crate::tor::Tor;
 use crate::wireguard::WireGuard;
 
@@ -70,6 +71,8 @@ pub(crate) struct Ways {
     /// Of whose pages they are.
     pub(crate) site: String,
     pub(crate) spaces: Spaces,
+    /// Whose shields hold; none, where no page asks.
+    pub(crate) shields: Option<(Shields, Arc<Asking>)>,
 }
 
 /// On whose behalf names are looked up and addresses are reached.
@@ -78,6 +81,24 @@ pub(crate) struct Inside<'a> {
     pub(crate) partition: &'a str,
     pub(crate) site: &'a str,
     pub(crate) spaces: &'a Spaces,
+    shields: Option<&'a (Shields, Arc<Asking>)>,
+}
+
+impl Inside<'_> {
+    /// Whether a host may be reached that is another name of these: a tracker may hide behind a name of the page's own site.
+    pub(crate) async fn lets_out(&self, host: &str, aliases: &[String]) -> Result<(), RouteError> {
+        let Some((shields, asking)) = self.shields.filter(|(_, asking)| !asking.is_opened(host)) else { return Ok(()) };
+        for alias in aliases {
+            let alias = alias.trim_end_matches('.');
+            let verdict = shields.check_host(asking, alias).await;
+            if verdict.blocked {
+                let why = format!("{} ({})", verdict.rule, verdict.list);
+                let message = format!("shields do not let this page reach {host}, for it is {alias}: {why}");
+                return Err(RouteError { kind: FailureKind::Policy, message });
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Ways {
@@ -108,7 +129,8 @@ impl Ways {
     }
 
     async fn try_way(&self, way: &Way, host: &str, port: u16) -> Result<Connection, WayError> {
-        let inside = Inside { partition: &self.partition, site: &self.site, spaces: &self.spaces };
+        let Self { partition, site, spaces, shields, .. } = self;
+        let inside = Inside { partition, site, spaces, shields: shields.as_ref() };
         match way {
             Way::Direct => Ok(Connection::plain(direct::connect(host, port, &inside, &self.dns).await?)),
             Way::Proxy(proxy) => Ok(Connection::plain(proxy::connect(proxy, &self.dns, &inside, host, port).await?)),

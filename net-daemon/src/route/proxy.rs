@@ -32,7 +32,7 @@ pub(super) async fn connect(
     host: &str,
     port: u16,
 ) -> Result<Box<dyn Stream>, WayError> {
-    let Inside { partition, site, spaces } = inside;
+    let Inside { partition, site, spaces, .. } = inside;
     // What is private there is not for pages from outside either; what a name means there, it alone knows.
     if let Some(address) = literal(host) {
         let elsewhere = spaces.of_another_network();

@@ -66,6 +66,8 @@ pub(crate) struct Asking {
     lines: Arc<Semaphore>,
     /// Hosts of which something may be sent: what a rule has against the rest of one has been looked at.
     hosts: Mutex<HashSet<String>>,
+    /// Hosts whose pages the user wants to see, whoever else they are.
+    opened: Mutex<HashSet<String>>,
 }
 
 impl Asking {
@@ -76,11 +78,21 @@ impl Asking {
             looks: Semaphore::new(AT_ONCE),
             lines: Arc::new(Semaphore::new(LINES)),
             hosts: Mutex::default(),
+            opened: Mutex::default(),
         }
     }
 
     fn hosts(&self) -> MutexGuard<'_, HashSet<String>> {
         self.hosts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn opened(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.opened.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a page of this host was opened.
+    pub(crate) fn is_opened(&self, host: &str) -> bool {
+        self.opened().contains(&host.trim_end_matches('.').to_ascii_lowercase())
     }
 }
 
@@ -157,10 +169,9 @@ impl Shields {
         let mut verdict = if is_asked { self.rules().await.verdict(request) } else { Verdict::default() };
         self.log().enter(&asking.site, request, &verdict);
         verdict.is_private = self.level(&asking.site) != ShieldsLevel::Off;
-        // That a page may be opened says nothing about what else of its host may be sent.
-        let is_part = request.kind != DOCUMENT && !verdict.blocked;
-        if let (true, Some(host)) = (is_part, host_of(&request.url)) {
-            let mut hosts = asking.hosts();
+        if let (false, Some(host)) = (verdict.blocked, host_of(&request.url)) {
+            // That a page may be opened says nothing about what else of its host may be sent.
+            let mut hosts = if request.kind == DOCUMENT { asking.opened() } else { asking.hosts() };
             if hosts.len() >= HOSTS {
                 hosts.clear();
             }

@@ -19,7 +19,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::counted::Counted;
-use crate::names::{Dns, Names};
+use crate::names::{Dns, Meaning, Names};
 use crate::route::{Inside, RouteError, Spaces, WayError};
 use stack::{Stack, TcpStream};
 use through::Through;
@@ -231,15 +231,16 @@ impl Up {
         if self.status.borrow().state() == VpnState::Failing {
             return Err(self.failure(profile));
         }
-        let addresses = match host.parse::<IpAddr>() {
-            Ok(address) => vec![address],
+        let Meaning { addresses, aliases } = match host.parse::<IpAddr>() {
+            Ok(address) => vec![address].into(),
             Err(_) if self.profile.dns.is_empty() => {
                 let message = format!("“{host}” cannot be looked up: this VPN's profile names no server under DNS");
                 return Err(WayError::Down(RouteError { kind: FailureKind::Name, message }));
             }
             // A site that makes its name fail does not choose the way.
-            Err(_) => self.names.addresses(inside.partition, host).await.map_err(WayError::Target)?,
+            Err(_) => self.names.meaning(inside.partition, host).await.map_err(WayError::Target)?,
         };
+        inside.lets_out(host, &aliases).await.map_err(WayError::Target)?;
         let addresses = addresses.into_iter().map(|address| SocketAddr::new(address, port)).collect();
         let spaces = self.spaces.get_or_init(|| inside.spaces.of_another_network());
         let addresses = spaces.reachable(inside.site, host, addresses).map_err(WayError::Target)?;

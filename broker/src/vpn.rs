@@ -104,6 +104,9 @@ pub enum VpnError {
         "“{0}” has never been up: with it, a company sees which sites you visit. Allow it with `regen vpn up {0} --allow`"
     )]
     NotAllowed(String),
+    /// It was never up, and its user is asked.
+    #[error("“{0}” has never been up: the window asks whether it may be. `regen vpn up {0} --allow` answers, too")]
+    Asked(String),
 }
 
 impl VpnSettings {
@@ -145,6 +148,14 @@ impl VpnSettings {
             VpnChange::Down(name) => self.profiles.get_mut(&name).ok_or_else(|| missing(&name))?.up = false,
         }
         Ok(())
+    }
+
+    /// Where its peers are, in words; nothing of a profile that cannot be read.
+    #[must_use]
+    pub fn peers(&self, name: &str) -> String {
+        let profile = self.profiles.get(name).and_then(|choice| choice.config.parse::<Profile>().ok());
+        let hosts = profile.iter().flat_map(|profile| &profile.peers).map(|peer| peer.endpoint.0.as_str());
+        hosts.collect::<Vec<_>>().join(", ")
     }
 
     /// For the net-daemon.

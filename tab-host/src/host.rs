@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use regen_proto::convert::FromChild;
 use regen_proto::kernel::v1::{HostCommand, Ready, host_command};
+use regen_proto::net::v1::CommonRules;
 use regen_proto::site::Site;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
@@ -43,6 +44,8 @@ pub(crate) struct Host {
     /// The user's.
     pub(crate) languages: Vec<String>,
     pub(crate) size: (u32, u32),
+    /// What is to be hidden of most documents, as it was told last.
+    pub(crate) common: RefCell<CommonRules>,
     pub(crate) context: RefCell<WebContext>,
     pub(crate) views: RefCell<HashMap<ViewId, Rc<View>>>,
     /// Windows that pages opened, until the broker has given them a name.
@@ -62,6 +65,7 @@ pub(crate) fn run(site: Site, machine: Machine, link: Link, display: DisplayHand
         tunnel,
         asker,
         size: machine.size(configure.width, configure.height),
+        common: RefCell::default(),
         context: RefCell::new(WebContext::new(Some(PathBuf::from(BUCKET)))),
         machine,
         languages: configure.languages,

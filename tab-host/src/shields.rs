@@ -14,7 +14,9 @@ use regen_proto::convert::FromChild;
 use regen_proto::kernel::v1::{RequestGrant, Service};
 use regen_proto::kernel_channel::{self, ChannelError, KernelChannel};
 use regen_proto::net::v1::shields_client::ShieldsClient;
-use regen_proto::net::v1::{HideRequest, Line, PageAnswer, PageQuestion, page_answer, page_question};
+use regen_proto::net::v1::{
+    CommonRequest, CommonRules, HideRequest, Line, PageAnswer, PageQuestion, page_answer, page_question,
+};
 use regen_runtime::Sealed;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use tokio::io::Interest;
@@ -207,6 +209,12 @@ impl Asker {
             tracing::warn!("shields: a request is not sent, for nobody said that it may be");
         }
         line
+    }
+
+    /// What is to be hidden of most documents.
+    pub(crate) async fn common(mut self) -> CommonRules {
+        let reply = self.ask(PATIENCE, |mut net| async move { net.common(CommonRequest {}).await });
+        reply.await.unwrap_or_default()
     }
 
     /// What of a document that has grown is to be hidden: selectors.

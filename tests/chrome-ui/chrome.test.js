@@ -144,6 +144,21 @@ test("the earlier session is offered once and answered", async () => {
   assert.equal(await page.locator(".notice").count(), 0);
 });
 
+test("a VPN that was never up is asked about, until somebody has answered", async () => {
+  const question = of("vpnQuestion");
+  await receive(...tabMessages, question);
+  assert.match(await page.locator("#notices").innerText(), /VPN “home” \(vpn\.example\.org\)/);
+  assert.deepEqual(await serious(), []);
+  await page.getByRole("button", { name: "Keep it down" }).click();
+  await receive(question, { ...question, asked: true });
+  assert.equal(await page.locator(".notice").count(), 1, "one question");
+  await page.getByRole("button", { name: "Allow" }).click();
+  const answers = await said("answerVpn");
+  assert.deepEqual(answers.map(({ name, allow }) => [name, allow]), [["home", false], ["home", true]]);
+  await receive(question, { ...question, asked: false });
+  assert.equal(await page.locator(".notice").count(), 0, "it was answered elsewhere");
+});
+
 test("some tabs of the earlier session are chosen", async () => {
   await receive(...tabMessages, of("sessionOffer"));
   await page.getByRole("button", { name: "Choose tabs…" }).click();

@@ -93,6 +93,10 @@ pub(crate) enum FromChrome {
         restore: bool,
         tabs: Vec<u64>,
     },
+    AnswerVpn {
+        name: String,
+        allow: bool,
+    },
     OfferSession,
     SetRestores {
         restores: bool,
@@ -147,6 +151,12 @@ pub(crate) enum ToChrome {
         tabs: u32,
         saved_at: u64,
         choices: Vec<ChromeChoice>,
+    },
+    /// Not asked: it has been answered elsewhere.
+    VpnQuestion {
+        name: String,
+        peer: String,
+        asked: bool,
     },
     Restores {
         restores: bool,
@@ -309,6 +319,9 @@ impl ToChrome {
                     choices: offer.choices.iter().map(choice).collect(),
                 }
             }
+            shell_update::Body::VpnQuestion(question) => {
+                Self::VpnQuestion { name: question.name.clone(), peer: question.peer.clone(), asked: question.asked }
+            }
             shell_update::Body::Restores(restores) => Self::Restores { restores: *restores },
             shell_update::Body::Notice(notice) => {
                 Self::Notice { level: notice.level.clone(), text: notice.text.clone() }
@@ -399,6 +412,7 @@ mod tests {
                     ChromeChoice { tab: 2, title: String::new(), url: "https://example.net/".into() },
                 ],
             },
+            ToChrome::VpnQuestion { name: "home".into(), peer: "vpn.example.org".into(), asked: true },
             ToChrome::Restores { restores: false },
             ToChrome::Notice { level: "warning".into(), text: "Something to know.".into() },
             ToChrome::FileChooser { tab: 1, request: 9, multiple: true },

@@ -4,8 +4,8 @@ use std::rc::Rc;
 
 use regen_proto::kernel::v1::user_command::Body as Command;
 use regen_proto::kernel::v1::{
-    AnswerSession, ChooseFiles, Empty, Find, FindInTab, History, MoveTab, MuteTab, Navigate, OpenTab, PinTab,
-    ReloadTab, ZoomTab,
+    AnswerSession, AnswerVpn, ChooseFiles, Empty, Find, FindInTab, History, MoveTab, MuteTab, Navigate, OpenTab,
+    PinTab, ReloadTab, ZoomTab,
 };
 
 use crate::bridge::FromChrome;
@@ -45,6 +45,7 @@ impl Window {
             FromChrome::AnswerSession { session, restore, tabs } => {
                 self.command(Command::AnswerSession(AnswerSession { session, restore, tabs }));
             }
+            FromChrome::AnswerVpn { name, allow } => self.command(Command::AnswerVpn(AnswerVpn { name, allow })),
             FromChrome::OfferSession => self.command(Command::OfferSession(Empty {})),
             FromChrome::SetRestores { restores } => self.command(Command::Restores(restores)),
             FromChrome::ChooseFiles { tab, request, paths } => {

@@ -214,6 +214,19 @@ on("sessionOffer", ({ session, tabs: count, savedAt, choices }) => {
   ]);
 });
 
+// ── a VPN that was never up ──
+const vpnQuestions = new Map();
+on("vpnQuestion", ({ name, peer, asked }) => {
+  vpnQuestions.get(name)?.();
+  vpnQuestions.delete(name);
+  if (!asked) return;
+  const reply = (allow) => { vpnQuestions.delete(name); send("answerVpn", { name, allow }); };
+  vpnQuestions.set(name, notice("offer", `May pages take the VPN “${name}” (${peer})? Whoever runs it sees which sites you visit.`, [
+    ["Keep it down", () => reply(false), false],
+    ["Allow", () => reply(true), true],
+  ]));
+});
+
 // ── which tabs come back ──
 let answerChoice = () => {};
 const checked = () => [...get("choice-list").querySelectorAll("input:checked")].map((box) => Number(box.value));

@@ -113,19 +113,21 @@ impl Control {
             changed.map_err(|error| match error {
                 VpnError::Missing(_) => Status::not_found(error.to_string()),
                 VpnError::Exists(_) => Status::already_exists(error.to_string()),
+                VpnError::Asked(_) => Status::failed_precondition(error.to_string()),
                 VpnError::NotAllowed(_) => Status::permission_denied(error.to_string()),
                 VpnError::TooMany => Status::resource_exhausted(error.to_string()),
                 VpnError::Name(_) | VpnError::Profile(_) => Status::invalid_argument(error.to_string()),
             })?;
             self.flush().await?;
         }
-        let settings = self.kernel.call(|answer| Command::Vpn { answer }).await.map_err(status)?;
+        let (settings, asked) = self.kernel.call(|answer| Command::Vpn { answer }).await.map_err(status)?;
         let live = self.tunnels(&settings).await?;
         let profile = |(name, choice): (String, VpnChoice)| {
             let state = if choice.up { VpnState::Connecting } else { VpnState::Down };
             let unknown = || VpnTunnel { name: name.clone(), state: state.into(), ..VpnTunnel::default() };
             let tunnel = live.iter().find(|tunnel| tunnel.name == name).cloned().unwrap_or_else(unknown);
-            VpnInfo { tunnel: Some(tunnel), allowed: choice.allowed }
+            let asked = asked.contains(&name);
+            VpnInfo { tunnel: Some(tunnel), allowed: choice.allowed, asked }
         };
         Ok(VpnReply { profiles: settings.profiles.into_iter().map(profile).collect() })
     }

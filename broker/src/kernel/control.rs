@@ -1,5 +1,6 @@
 //! What the control API asks of the kernel. Each command carries the way to answer it.
 
+use std::collections::BTreeSet;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
@@ -86,7 +87,7 @@ pub enum Command {
     ChooseHttpsOnly { site: Option<Site>, on: Option<bool>, answer: Answer<()> },
     Dns { answer: Answer<DnsSettings> },
     ChooseDns { settings: DnsSettings, answer: Answer<()> },
-    Vpn { answer: Answer<VpnSettings> },
+    Vpn { answer: Answer<(VpnSettings, BTreeSet<String>)> },
     ChangeVpn { change: VpnChange, answer: Answer<Result<(), VpnError>> },
     Quit { answer: Answer<()> },
 }
@@ -214,7 +215,7 @@ impl Kernel {
                 self.choose_dns(settings);
                 reply(answer, Ok(()));
             }
-            Command::Vpn { answer } => reply(answer, Ok(self.choices.vpn.clone())),
+            Command::Vpn { answer } => reply(answer, Ok((self.choices.vpn.clone(), self.vpn_questions.clone()))),
             Command::ChangeVpn { change, answer } => {
                 let changed = self.change_vpn(change);
                 reply(answer, Ok(changed));

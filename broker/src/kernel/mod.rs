@@ -19,7 +19,7 @@ mod spare;
 mod supervision;
 mod window;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -162,6 +162,8 @@ pub struct Kernel {
     /// The net-daemon, as far as it answers people.
     net_admin: Option<NetAdmin>,
     /// To the one that is there: all VPN profiles.
+    /// VPN profiles that the window asks about.
+    vpn_questions: BTreeSet<String>,
     tell_vpn: Option<tokio::sync::watch::Sender<Vec<regen_proto::net::v1::VpnProfile>>>,
     /// How its Tor is.
     tor: TorStatus,
@@ -266,6 +268,7 @@ impl Kernel {
             previous: setup.previous.into_iter().map(Arc::new).collect(),
             choices: setup.choices,
             net_admin: None,
+            vpn_questions: BTreeSet::new(),
             tell_vpn: None,
             tor: TorStatus::default(),
             secrets: setup.secrets,

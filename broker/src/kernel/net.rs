@@ -5,7 +5,7 @@ use std::time::Duration;
 use regen_proto::convert::ForChild;
 use regen_proto::dns::DnsSettings;
 use regen_proto::grpc;
-use regen_proto::kernel::v1::{self as wire, Configure, Grant, Role, Service};
+use regen_proto::kernel::v1::{self as wire, AnswerVpn, Configure, Grant, Role, Service, VpnQuestion, shell_update};
 use regen_proto::net::v1::dns_admin_client::DnsAdminClient;
 use regen_proto::net::v1::shields_admin_client::ShieldsAdminClient;
 use regen_proto::net::v1::tor_admin_client::TorAdminClient;
@@ -105,14 +105,43 @@ impl Kernel {
     /// The user wants another profile, or another state of one.
     pub(super) fn change_vpn(&mut self, change: VpnChange) -> Result<(), VpnError> {
         let (what, name) = change.words();
-        let entry = serde_json::json!({ "change": what, "profile": name });
-        self.choices.vpn.change(change)?;
+        let (name, entry) = (name.to_owned(), serde_json::json!({ "change": what, "profile": name }));
+        match self.choices.vpn.change(change) {
+            Err(VpnError::NotAllowed(name)) if self.child_of_role(Role::UiShell).is_some() => {
+                self.vpn_questions.insert(name.clone());
+                self.ask_about_vpn(&name);
+                return Err(VpnError::Asked(name));
+            }
+            changed => changed?,
+        }
+        // Whatever was done with it is an answer.
+        if self.vpn_questions.remove(&name) {
+            self.ask_about_vpn(&name);
+        }
         self.audit.record("vpn", entry);
         self.store.put_vpn(self.choices.vpn.clone());
         if let Some(tell) = &self.tell_vpn {
             tell.send_replace(self.choices.vpn.to_wire());
         }
         Ok(())
+    }
+
+    /// The window asks whether pages may take it, or no longer.
+    pub(super) fn ask_about_vpn(&mut self, name: &str) {
+        let (peer, asked) = (self.choices.vpn.peers(name), self.vpn_questions.contains(name));
+        let question = VpnQuestion { name: name.to_owned(), peer, asked };
+        self.tell_window(shell_update::Body::VpnQuestion(question), Vec::new());
+    }
+
+    /// What the user said to that.
+    pub(super) fn answer_about_vpn(&mut self, AnswerVpn { name, allow }: AnswerVpn) {
+        if !self.vpn_questions.contains(&name) {
+            return;
+        }
+        let answer = if allow { VpnChange::Up { name, allow } } else { VpnChange::Down(name) };
+        if let Err(error) = self.change_vpn(answer) {
+            self.notice("warning", &error.to_string());
+        }
     }
 
     /// It is gone, and its Tor with it.

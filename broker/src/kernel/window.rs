@@ -31,6 +31,9 @@ impl Kernel {
         for text in self.warnings.clone() {
             self.notice("warning", &text);
         }
+        for name in self.vpn_questions.clone() {
+            self.ask_about_vpn(&name);
+        }
         self.tell_offer();
     }
 
@@ -173,6 +176,7 @@ impl Kernel {
             Body::AnswerSession(answer) => {
                 self.answer_session(&answer);
             }
+            Body::AnswerVpn(answer) => self.answer_about_vpn(answer),
             Body::Restores(restores) => self.set_restores(restores),
             Body::OfferSession(_) => self.offer_again(),
             Body::ChooseFiles(chosen) => self.choose_files(chosen.tab, chosen.request, chosen.paths),

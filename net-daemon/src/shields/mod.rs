@@ -19,7 +19,7 @@ use std::time::Instant;
 
 use regen_proto::DOCUMENT;
 use regen_proto::kernel::v1::{Shields as Settings, ShieldsLevel};
-use regen_proto::net::v1::{CheckRequest, DocumentRequest, DocumentRules, HideRequest, Verdict};
+use regen_proto::net::v1::{CheckRequest, CommonRules, DocumentRequest, DocumentRules, HideRequest, Verdict};
 use regen_proto::site::Site;
 use tokio::sync::{Semaphore, watch};
 
@@ -220,6 +220,11 @@ impl Shields {
     pub(crate) async fn begin(&self, asking: &Asking, request: DocumentRequest) -> DocumentRules {
         let rules = self.unless_off(asking, move |rules| rules.document(&request)).await;
         DocumentRules { is_private: self.level(&asking.site) != ShieldsLevel::Off, ..rules }
+    }
+
+    /// What most documents of this tab-host's are to meet.
+    pub(crate) async fn common(&self, asking: &Asking) -> CommonRules {
+        self.unless_off(asking, move |rules| rules.common().clone()).await
     }
 
     /// What of a document that has grown is to be hidden.

@@ -1,6 +1,7 @@
 //! The engine made from filter lists, and what it says.
 
 use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 
 use adblock::Engine;
@@ -9,11 +10,16 @@ use adblock::request::Request;
 use adblock::resources::Resource;
 use adblock::resources::resource_assembler::assemble_web_accessible_resources;
 use regen_proto::DOCUMENT;
-use regen_proto::net::v1::{CheckRequest, DocumentRequest, DocumentRules, FilterList, HideRequest, Verdict};
+use regen_proto::net::v1::{
+    CheckRequest, CommonRules, DocumentRequest, DocumentRules, FilterList, HideRequest, Verdict,
+};
 use url::Url;
 
 use super::lists::List;
 use super::scriptlets;
+
+/// No rule is about it.
+const NOWHERE: &str = "https://nowhere.invalid/";
 
 /// The engine, and what it was made from.
 pub(super) struct Rules {
@@ -25,6 +31,8 @@ pub(super) struct Rules {
     pub(super) read_ms: u32,
     /// As they had been compiled before.
     pub(super) from_cache: bool,
+    /// What is hidden of a document that no rule knows.
+    common: CommonRules,
 }
 
 impl std::fmt::Debug for Rules {
@@ -46,7 +54,9 @@ impl Rules {
             unreadable: source.parse_error,
             ..FilterList::default()
         });
-        Self { lists: told.collect(), engine, error, read_ms: 0, from_cache: false }
+        let lists = told.collect();
+        let common = common(&engine);
+        Self { lists, engine, error, read_ms: 0, from_cache: false, common }
     }
 
     pub(super) fn verdict(&self, request: &CheckRequest) -> Verdict {
@@ -75,7 +85,12 @@ impl Rules {
         let page = canonical(&request.page).unwrap_or_else(|| url.clone());
         let policy =
             Request::new(&url, &page, kind, "GET").ok().and_then(|asked| self.engine.get_csp_directives(&asked));
-        let found = self.engine.url_cosmetic_resources(&url);
+        let mut found = self.engine.url_cosmetic_resources(&url);
+        let all = &self.common.selectors;
+        let has_common = !all.is_empty() && all.iter().all(|selector| found.hide_selectors.contains(selector));
+        if has_common {
+            found.hide_selectors.retain(|selector| all.binary_search(selector).is_err());
+        }
         DocumentRules {
             script: alone(&found.injected_script),
             hide: found.hide_selectors.into_iter().collect(),
@@ -83,8 +98,14 @@ impl Rules {
             generic: !found.generichide,
             exceptions: found.exceptions.into_iter().collect(),
             policy: policy.unwrap_or_default(),
+            common: if has_common { self.common.version } else { 0 },
             ..DocumentRules::default()
         }
+    }
+
+    /// What most documents have in common.
+    pub(super) fn common(&self) -> &CommonRules {
+        &self.common
     }
 
     /// What of a document's classes and ids is to be hidden.
@@ -92,6 +113,15 @@ impl Rules {
         let exceptions: HashSet<String> = request.exceptions.iter().cloned().collect();
         self.engine.hidden_class_id_selectors(&request.classes, &request.ids, &exceptions)
     }
+}
+
+fn common(engine: &Engine) -> CommonRules {
+    let mut selectors: Vec<String> = engine.url_cosmetic_resources(NOWHERE).hide_selectors.into_iter().collect();
+    selectors.sort_unstable();
+    let mut hasher = DefaultHasher::new();
+    selectors.hash(&mut hasher);
+    let [.., a, b, c, d] = hasher.finish().to_be_bytes();
+    CommonRules { version: u32::from_be_bytes([a, b, c, d]).max(1), selectors }
 }
 
 /// Makes it from the lists' texts.

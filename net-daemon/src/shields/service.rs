@@ -4,8 +4,9 @@ use regen_proto::net::v1::lists_request as list_change;
 use regen_proto::net::v1::shields_admin_server::ShieldsAdmin;
 use regen_proto::net::v1::shields_server::Shields as ShieldsService;
 use regen_proto::net::v1::{
-    DocumentRequest, DocumentRules, HideReply, HideRequest, ListsReply, ListsRequest, OwnRules, OwnRulesRequest,
-    ShieldsLog, ShieldsLogRequest, ShieldsStatus, ShieldsStatusRequest, TestRequest, Verdict,
+    CommonRequest, CommonRules, DocumentRequest, DocumentRules, HideReply, HideRequest, ListsReply, ListsRequest,
+    OwnRules, OwnRulesRequest, ShieldsLog, ShieldsLogRequest, ShieldsStatus, ShieldsStatusRequest, TestRequest,
+    Verdict,
 };
 use tonic::{Request, Response, Status};
 
@@ -28,6 +29,11 @@ impl ShieldsService for ForPages {
     async fn begin(&self, request: Request<DocumentRequest>) -> Result<Response<DocumentRules>, Status> {
         let grant = grant(&request)?;
         Ok(Response::new(self.0.begin(&grant.asking, request.into_inner()).await))
+    }
+
+    async fn common(&self, request: Request<CommonRequest>) -> Result<Response<CommonRules>, Status> {
+        let grant = grant(&request)?;
+        Ok(Response::new(self.0.common(&grant.asking).await))
     }
 
     async fn hide(&self, request: Request<HideRequest>) -> Result<Response<HideReply>, Status> {

@@ -285,6 +285,7 @@ fn user_command(command: &user_command::Body) -> Result<(), Refusal> {
             limit("files", files.paths.len(), 64)?;
             limit("a path", files.paths.iter().map(String::len).max().unwrap_or(0), 4096)
         }
+        Body::AnswerVpn(answer) => limit("a name", answer.name.len(), MAX_TITLE),
         Body::AnswerSession(answer) => limit("tabs", answer.tabs.len(), 10_000),
         Body::ListDirectory(path) => limit("a path", path.len(), 4096),
         Body::Zoom(zoom) => {

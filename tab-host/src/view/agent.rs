@@ -36,6 +36,8 @@ enum Report {
     Submit(SubmittedForm),
     /// What is to be hidden of a document.
     Style { url: String, css: String },
+    /// Whether a document has what most have; 0: it has not.
+    Common { url: String, version: u32 },
     /// A document has grown.
     Seen(Seen),
 }
@@ -91,6 +93,7 @@ impl View {
                 self.last_form.replace(Some(form));
             }
             Ok(Report::Style { url, css }) => self.add_style(&url, &css),
+            Ok(Report::Common { url, version }) => self.common(&url, version),
             Ok(Report::Seen(seen)) => self.seen(seen),
             Err(error) => tracing::debug!("page-agent: {error}"),
         }

@@ -1,6 +1,7 @@
 //! One tab's view: a GTK window with a web view in it, on this process's own display.
 
 mod agent;
+mod common;
 mod downloads;
 mod error_page;
 mod files;
@@ -81,6 +82,7 @@ pub(crate) struct View {
     replayed: RefCell<Option<restore::Replayed>>,
     /// The style sheets that hide parts of this page, by their hash.
     styles: RefCell<HashSet<u64>>,
+    common: RefCell<common::Common>,
     /// How many documents its main frame has had.
     documents: Cell<u64>,
     /// Requests of this page that shields stopped.
@@ -173,6 +175,7 @@ impl View {
             restore_script: RefCell::default(),
             replayed: RefCell::default(),
             styles: RefCell::default(),
+            common: RefCell::default(),
             documents: Cell::default(),
             blocked: Cell::default(),
         });

@@ -4,8 +4,12 @@
   "use strict";
   const rules = globalThis.shields;
   delete globalThis.shields;
-  if (!rules || !(rules.generic || rules.policy || rules.hide.length || rules.procedural.length)) return;
+  if (!rules) return;
   const post = (message) => window.webkit.messageHandlers.regen.postMessage(JSON.stringify(message));
+  // What most documents have in common is one style sheet for all; this one says whether it is one of them.
+  const common = () => post({ kind: "common", url: location.href, version: rules.common });
+  common();
+  if (!(rules.generic || rules.policy || rules.hide.length || rules.procedural.length)) return;
   // A page can put things of its own in the place of an element's properties, not of these.
   const { getAttribute, querySelectorAll } = Element.prototype;
   const HIDDEN = "display: none !important";
@@ -185,6 +189,7 @@
   // The tab-host forgot what belongs to a page that was left.
   window.addEventListener("pageshow", (event) => {
     if (!event.persisted) return;
+    common();
     style();
     fresh = { classes: Array.from(known.classes), ids: Array.from(known.ids) };
     ask();

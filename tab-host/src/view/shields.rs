@@ -39,6 +39,7 @@ impl View {
     /// Another page: what was hidden of the last one is not its business.
     pub(super) fn forget_styles(&self) {
         self.styles.borrow_mut().clear();
+        self.common.take();
         if let Some(manager) = self.web.user_content_manager() {
             manager.remove_all_style_sheets();
         }
@@ -121,7 +122,7 @@ impl View {
 }
 
 /// The pages of a document's host, as the engine wants it said.
-fn pattern_of(url: &str) -> Option<String> {
+pub(super) fn pattern_of(url: &str) -> Option<String> {
     let url = Url::parse(url).ok()?;
     Some(format!("{}://{}/*", url.scheme(), url.host_str()?))
 }

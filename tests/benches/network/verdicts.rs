@@ -8,7 +8,7 @@ use regen_tests::window::Display;
 use regen_tests::{Browser, MiniBrowser, eventually};
 use serde_json::Value;
 
-use super::shared::{Server, bound, median, ratio};
+use super::shared::{Server, bound, median};
 use super::{Stranger, number_after, pss};
 
 /// Asks for addresses of a host that lists block: each other, then one again and again. Says how long one took of each, µs.
@@ -42,7 +42,6 @@ pub(crate) fn measure() {
     let ours = said(&server);
     let wait = wait(&browser);
     bound("a page waits for a verdict, median", number(&wait["p50_us"]), "µs", 80.0);
-    ratio("the same", number(&wait["p50_us"]), "a bare round trip", microseconds(bare), 1.6);
     let display = Display::start(800, 600);
     let folder = tempfile::tempdir().unwrap();
     let filter = folder.path().join("filter.json");

@@ -146,7 +146,7 @@ fn to_json(info: &VpnInfo) -> Value {
     json!({
         "name": name, "state": word(tunnel(info).state()), "message": message, "endpoint": endpoint,
         "addresses": addresses, "dns": dns, "mtu": mtu, "sent": sent, "received": received,
-        "handshake_s": handshake_s, "waiting": waiting, "open": open, "allowed": info.allowed,
+        "handshake_s": handshake_s, "waiting": waiting, "open": open, "allowed": info.allowed, "asked": info.asked,
     })
 }
 

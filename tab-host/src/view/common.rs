@@ -1,0 +1,82 @@
+//! What filter lists hide of most documents: one style sheet for all of a view's, but those that a list has an exception for. A sheet
+//! for each document would have the engine begin all its frames anew with each of them.
+
+use std::collections::BTreeSet;
+use std::rc::Rc;
+
+use regen_proto::net::v1::CommonRules;
+use tokio::sync::oneshot;
+use webkit2gtk::{UserContentInjectedFrames, UserContentManagerExt, UserStyleLevel, UserStyleSheet, WebViewExt};
+
+use super::View;
+use super::shields::pattern_of;
+
+/// So many documents of a page may be exceptions.
+const MOST: usize = 100;
+
+/// Of the present page.
+#[derive(Debug, Default)]
+pub(super) struct Common {
+    /// The version that holds; 0: no document has asked for it yet.
+    version: u32,
+    sheet: Option<UserStyleSheet>,
+    /// Where it does not hold.
+    exceptions: BTreeSet<String>,
+}
+
+impl View {
+    /// A document has it, or (0) has not.
+    pub(super) fn common(self: &Rc<Self>, url: &str, version: u32) {
+        {
+            let mut common = self.common.borrow_mut();
+            if version == 0 {
+                let is_new =
+                    common.exceptions.len() < MOST && pattern_of(url).is_some_and(|one| common.exceptions.insert(one));
+                if !is_new || common.version == 0 {
+                    return;
+                }
+            } else if common.version == version {
+                return;
+            } else {
+                common.version = version;
+            }
+        }
+        self.show_common();
+    }
+
+    fn show_common(self: &Rc<Self>) {
+        let Some(host) = self.host() else { return };
+        let version = self.common.borrow().version;
+        if host.common.borrow().version == version {
+            return self.hide_common(&host.common.borrow());
+        }
+        let (runtime, asker) = &host.asker;
+        let (answer, rules) = oneshot::channel();
+        let told = asker.clone().common();
+        runtime.spawn(async move {
+            let _ = answer.send(told.await);
+        });
+        let (weak, page) = (Rc::downgrade(self), self.documents.get());
+        glib::MainContext::default().spawn_local(async move {
+            let rules = rules.await.unwrap_or_default();
+            // It may be gone, or show another page.
+            let Some(view) = weak.upgrade().filter(|view| view.documents.get() == page) else { return };
+            let Some(host) = view.host() else { return };
+            host.common.replace(rules);
+            view.hide_common(&host.common.borrow());
+        });
+    }
+
+    fn hide_common(&self, rules: &CommonRules) {
+        let Some(manager) = self.web.user_content_manager() else { return };
+        let mut common = self.common.borrow_mut();
+        let css: String = rules.selectors.iter().flat_map(|one| [one, " { display: none !important }\n"]).collect();
+        let except: Vec<&str> = common.exceptions.iter().map(String::as_str).collect();
+        let (frames, level) = (UserContentInjectedFrames::AllFrames, UserStyleLevel::User);
+        let sheet = UserStyleSheet::new(&css, frames, level, &[], &except);
+        manager.add_style_sheet(&sheet);
+        if let Some(old) = common.sheet.replace(sheet) {
+            manager.remove_style_sheet(&old);
+        }
+    }
+}

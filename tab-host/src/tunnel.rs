@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use fast_socks5::server::Socks5ServerProtocol;
+use fast_socks5::server::states::CommandRead;
 use fast_socks5::util::target_addr::TargetAddr;
 use fast_socks5::{ReplyError, Socks5Command};
 use regen_proto::grpc;
 use regen_proto::net::v1::tunnel_client::TunnelClient;
 use regen_proto::net::v1::{FailureKind, FromNetwork, Open, ToNetwork, from_network, to_network};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::sync::{mpsc, watch};
@@ -116,22 +117,28 @@ struct Refused {
     why: String,
 }
 
-async fn serve(stream: TcpStream, granted: watch::Receiver<Granted>, failures: Failures) {
-    let greeting = async {
-        let protocol = Socks5ServerProtocol::accept_no_auth(stream).await?;
-        protocol.read_command().await
-    };
-    // The front serves this sandbox only: whoever does not speak SOCKS here is its own problem.
-    let Ok(Ok((protocol, command, target))) = timeout(GREETING, greeting).await else { return };
+/// Who wants to be connected, and to what.
+pub(crate) type Asked<S> = (Socks5ServerProtocol<S, CommandRead>, String, u16);
+
+/// What is asked for on a fresh connection. The front serves this sandbox only: whoever does not speak SOCKS here, or wants something
+/// else than a connection, is its own problem.
+pub(crate) async fn greet<S: AsyncRead + AsyncWrite + Unpin>(stream: S) -> Option<Asked<S>> {
+    let protocol = Socks5ServerProtocol::accept_no_auth(stream).await.ok()?;
+    let (protocol, command, target) = protocol.read_command().await.ok()?;
     if command != Socks5Command::TCPConnect {
         // The engine may have gone meanwhile.
         let _ = protocol.reply_error(&ReplyError::CommandNotSupported).await;
-        return;
+        return None;
     }
     let (host, port) = match target {
         TargetAddr::Ip(address) => (address.ip().to_string(), address.port()),
         TargetAddr::Domain(name, port) => (name, port),
     };
+    Some((protocol, host, port))
+}
+
+async fn serve(stream: TcpStream, granted: watch::Receiver<Granted>, failures: Failures) {
+    let Ok(Some((protocol, host, port))) = timeout(GREETING, greet(stream)).await else { return };
     let nowhere = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
     let opening = open(granted, &host, port);
     tokio::pin!(opening);

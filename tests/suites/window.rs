@@ -293,3 +293,39 @@ fn a_page_that_minds_being_closed_is_asked_first() {
     display.xdotool(&["key", "Return"]);
     eventually("it to be closed", || titles(&browser).is_empty().then_some(()));
 }
+
+/// Pages take no VPN that its user has not agreed to; the window asks, and so does the next one.
+#[test]
+fn the_window_asks_about_a_vpn_that_was_never_up() {
+    const PROFILE: &str = "[Interface]\nPrivateKey = yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk=\nAddress = 10.91.0.2/32\n\
+        [Peer]\nPublicKey = xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=\nAllowedIPs = 0.0.0.0/0\nEndpoint = 127.0.0.9:9\n";
+    let scene = scene();
+    let Scene { browser, display, .. } = &scene;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("home.conf");
+    std::fs::write(&file, PROFILE).unwrap();
+    browser.regen(&["vpn", "import", file.to_str().unwrap()]).unwrap();
+    // It fails where a tunnel does.
+    let list = || browser.command(&["--json", "vpn", "list"]).stdout;
+    let now = || serde_json::from_slice::<serde_json::Value>(&list()).unwrap()[0].clone();
+    let is = |allowed: bool, asked: bool| now()["allowed"] == allowed && now()["asked"] == asked;
+    // The bar moves the page down.
+    let bar = || display.screenshot().share(GREEN, 100, 95, 900, 25) < 0.05;
+    let ask = || {
+        let refused = browser.regen(&["vpn", "up", "home"]).unwrap_err();
+        assert!(refused.message.contains("the window asks"), "{refused:?}");
+        eventually("the question", || (is(false, true) && bar()).then_some(()));
+    };
+    ask();
+    let window = browser.daemon("ui-shell");
+    regen_tests::process::signal(window, rustix::process::Signal::KILL);
+    eventually("another window", || browser.pids_of("ui-shell").iter().any(|pid| *pid != window).then_some(()));
+    let page = || display.screenshot().share(GREEN, 100, 200, 1000, 500) > 0.95;
+    eventually("the same question", || (is(false, true) && page() && bar()).then_some(()));
+    // What is said on the command line is an answer, too.
+    let _ = browser.regen(&["vpn", "down", "home"]);
+    eventually("no question", || (is(false, false) && !bar()).then_some(()));
+    ask();
+    display.xdotool(&["mousemove", "1234", "110", "click", "1"]);
+    eventually("an answer", || is(true, false).then_some(()));
+}

@@ -163,7 +163,15 @@ impl<P: RuntimeProvider> Names<P> {
 fn own_names() -> HashMap<String, Vec<IpAddr>> {
     let mut own =
         HashMap::from([("localhost".to_owned(), vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()])]);
-    let text = std::fs::read_to_string(HOSTS).unwrap_or_default();
+    for (name, addresses) in names_in(&std::fs::read_to_string(HOSTS).unwrap_or_default()) {
+        own.entry(name).or_insert(addresses);
+    }
+    own
+}
+
+/// The names of a hosts file, but the one that is always this machine's.
+fn names_in(text: &str) -> HashMap<String, Vec<IpAddr>> {
+    let mut own = HashMap::<String, Vec<IpAddr>>::new();
     for line in text.lines() {
         let mut words = line.split('#').next().unwrap_or_default().split_whitespace();
         let Some(address) = words.next().and_then(|word| word.parse::<IpAddr>().ok()) else { continue };
@@ -172,6 +180,14 @@ fn own_names() -> HashMap<String, Vec<IpAddr>> {
         }
     }
     own
+}
+
+/// What becomes of texts that others have written.
+pub(crate) fn try_texts(text: &str) {
+    for name in names_in(text).into_keys() {
+        whole(&name);
+    }
+    let _ = Dns::new(regen_proto::dns::DnsSettings::default(), text);
 }
 
 /// Names are complete here: no search domain is tried.

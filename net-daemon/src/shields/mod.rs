@@ -24,6 +24,7 @@ use regen_proto::site::Site;
 use tokio::sync::{Semaphore, watch};
 
 use cache::Cache;
+use lists::List;
 use log::Log;
 use own::{Own, OwnRulesError};
 use rules::{Rules, host_of, unanswered};
@@ -112,18 +113,21 @@ impl Levels {
 }
 
 impl Shields {
+    fn with(rules: Option<Rules>, own: Own) -> Self {
+        let rules = Arc::new(watch::Sender::new(rules.map(Arc::new)));
+        let own = Arc::new(tokio::sync::Mutex::new(own));
+        Self { rules, levels: Arc::default(), log: Arc::default(), own, stale: Arc::default(), asking: Arc::default() }
+    }
+
+    /// They let everything through, and keep nothing.
+    pub(crate) fn without_lists() -> Self {
+        let rules = Rules::of(rules::engine(&[]), &[], Vec::new(), String::new());
+        Self::with(Some(rules), Own::in_folder(Path::new("/nowhere")))
+    }
+
     /// Reads the lists on a thread of its own; whoever asks before they are read waits.
     pub(crate) fn start(settings: &Settings) -> std::io::Result<Self> {
-        let own = Arc::new(tokio::sync::Mutex::new(Own::in_folder(Path::new(FOLDER))));
-        let rules = Arc::new(watch::Sender::new(None));
-        let shields = Self {
-            rules,
-            levels: Arc::default(),
-            log: Arc::default(),
-            own,
-            stale: Arc::default(),
-            asking: Arc::default(),
-        };
+        let shields = Self::with(None, Own::in_folder(Path::new(FOLDER)));
         shields.set(settings);
         let rules = Arc::clone(&shields.rules);
         std::thread::Builder::new().name("lists".into()).spawn(move || {
@@ -263,6 +267,20 @@ impl Shields {
 
     fn log(&self) -> MutexGuard<'_, Log> {
         self.log.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What becomes of a text that somebody calls a list.
+pub(crate) fn try_list(text: &str) {
+    if own::check(text).is_err() {
+        return;
+    }
+    let lists = [List { name: "theirs".to_owned(), text: lists::as_rules(text), is_trusted: false }];
+    let rules = Rules::of(rules::engine(&lists), &lists, Vec::new(), String::new());
+    for url in ["https://tracker.test/ads/banner.js?utm=1", "https://site.test/"] {
+        let (page, kind, method) = ("https://site.test/".to_owned(), "script".to_owned(), "GET".to_owned());
+        rules.verdict(&CheckRequest { url: url.to_owned(), page: page.clone(), kind, method, waited_us: 0 });
+        rules.document(&DocumentRequest { url: url.to_owned(), is_main_frame: true, page });
     }
 }
 

@@ -51,16 +51,7 @@ fn shields_of(level: ShieldsLevel, is_trusted: bool) -> Shields {
     ];
     let lists = [list];
     let rules = Rules::of(rules::engine(&lists), &lists, resources, String::new());
-    let rules = Arc::new(watch::Sender::new(Some(Arc::new(rules))));
-    let own = Arc::new(tokio::sync::Mutex::new(Own::in_folder(Path::new("/nowhere"))));
-    let shields = Shields {
-        rules,
-        levels: Arc::default(),
-        log: Arc::default(),
-        own,
-        stale: Arc::default(),
-        asking: Arc::default(),
-    };
+    let shields = Shields::with(Some(rules), Own::in_folder(Path::new("/nowhere")));
     shields.set(&Settings { level: level.into(), sites: Vec::new() });
     shields
 }

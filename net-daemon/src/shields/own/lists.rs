@@ -197,7 +197,7 @@ pub(in super::super) fn name_of_new(name: &str, sources: &[Source]) -> Result<()
 }
 
 /// Whether this is a list, and if not, what is wrong with it and in which line.
-fn check(text: &str) -> Result<(), String> {
+pub(in super::super) fn check(text: &str) -> Result<(), String> {
     if text.len() as u64 > LONGEST {
         return Err(format!("it is longer than {} MB", LONGEST >> 20));
     }

@@ -7,7 +7,7 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
 
-pub(super) use lists::{OwnLists, OwnListsError, Source, name_of_new};
+pub(super) use lists::{OwnLists, OwnListsError, Source, check, name_of_new};
 pub(super) use rules::{OwnRules, OwnRulesError};
 
 use super::lists::List;

@@ -1,0 +1,18 @@
+//! The net-daemon: opens connections for the other processes, along the route that each grant names.
+//!
+//! For shields it sees the addresses of what pages ask for, on every site. It must never see the session, a file of the user's,
+//! or the content of an encrypted page.
+
+mod counted;
+mod fetch;
+pub mod fuzzing;
+mod names;
+mod route;
+mod server;
+mod shields;
+mod tls;
+mod tor;
+mod tunnel;
+mod wireguard;
+
+pub use server::run;

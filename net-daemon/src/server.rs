@@ -1,0 +1,188 @@
+//! What the broker is answered, and who is served on the connections that it grants.
+
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, OnceLock, Weak};
+
+use anyhow::Context;
+use regen_proto::convert::{ForChild, FromChild};
+use regen_proto::dns::DnsSettings;
+use regen_proto::grpc::{self, GrantedStream};
+use regen_proto::kernel::v1::{self as wire, Grant, Role, Service};
+use regen_proto::net::v1::dns_admin_server::DnsAdminServer;
+use regen_proto::net::v1::shields_admin_server::ShieldsAdminServer;
+use regen_proto::net::v1::shields_server::ShieldsServer;
+use regen_proto::net::v1::tor_admin_server::TorAdminServer;
+use regen_proto::net::v1::tunnel_server::TunnelServer;
+use regen_proto::net::v1::vpn_admin_server::VpnAdminServer;
+use regen_proto::route::Route;
+use regen_runtime::Kernel;
+use tokio::net::UnixStream;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::fetch::Fetcher;
+use crate::names::Dns;
+use crate::route::{Spaces, Ways};
+use crate::shields::{ForPages, LARGEST, LARGEST_LIST, Lines, Shields};
+use crate::tor::Tor;
+use crate::tunnel::{TunnelGrant, Tunnels};
+use crate::wireguard::WireGuard;
+use crate::{names, shields, tor, wireguard};
+
+/// A granted connection, so that it can be revoked.
+#[derive(Debug)]
+struct Served {
+    grant: u64,
+    revoked: CancellationToken,
+    /// The connection has the other end of this.
+    open: Weak<()>,
+}
+
+/// What all grants have in common.
+#[derive(Debug, Clone)]
+struct Shared {
+    shields: Shields,
+    lines: Lines,
+    dns: Dns,
+    tor: Tor,
+    wireguard: WireGuard,
+    spaces: Spaces,
+    fetcher: Fetcher,
+}
+
+/// Serves the broker that has started this process, until that ends it.
+///
+/// # Errors
+/// When there is no broker, or it says what nobody understands.
+pub fn run() -> anyhow::Result<()> {
+    regen_runtime::begin();
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work())
+}
+
+async fn work() -> anyhow::Result<()> {
+    let (kernel, configure) = regen_runtime::adopt(Role::NetDaemon).await?;
+    let dns = Dns::new(settings_of(configure.dns)?, &configure.dns_anchors);
+    let shields = Shields::start(&configure.shields.unwrap_or_default())?;
+    let tor = Tor::new(configure.tor_config);
+    let spaces = Spaces::new(configure.reach_private);
+    let wireguard = WireGuard::new(dns.clone());
+    let fetcher = Fetcher::new(dns.clone(), tor.clone(), wireguard.clone(), configure.route.parse()?);
+    tokio::spawn(shields.clone().keep_fresh(fetcher.clone()));
+    let lines = Lines::start(shields.clone())?;
+    let shared = Shared { shields, lines, dns, tor, wireguard, spaces, fetcher };
+    kernel.ready().await?;
+    let mut served: Vec<Served> = Vec::new();
+    loop {
+        let (message, descriptors) = kernel.receive().await?;
+        match message {
+            ForChild::Heartbeat(beat) => kernel.send(FromChild::Heartbeat(beat)).await?,
+            ForChild::Grant(grant) => {
+                served.retain(|one| one.open.strong_count() > 0);
+                served.extend(serve(grant, descriptors, shared.clone())?);
+            }
+            ForChild::Revoke(revoke) => {
+                served.extract_if(.., |one| one.grant == revoke.grant).for_each(|one| one.revoked.cancel());
+            }
+            ForChild::Configure(configure) => {
+                shared.dns.set(settings_of(configure.dns)?);
+                shared.fetcher.take(configure.route.parse()?);
+                shared.shields.set(&configure.shields.unwrap_or_default());
+            }
+            ForChild::Shutdown(_) => return Ok(()),
+            ForChild::Hello(_)
+            | ForChild::Command(_)
+            | ForChild::Update(_)
+            | ForChild::Cookies(_)
+            | ForChild::Site(_) => {
+                refuse(&kernel).await;
+            }
+        }
+    }
+}
+
+fn settings_of(dns: Option<wire::Dns>) -> anyhow::Result<DnsSettings> {
+    // A broker that says nothing of it is not one that wants this machine's.
+    let wire::Dns { servers, dnssec } = dns.context("no word of name servers")?;
+    Ok(DnsSettings { servers: servers.parse()?, dnssec })
+}
+
+async fn refuse(kernel: &Kernel) -> ! {
+    kernel.exit("the broker sent a message that is not for a net-daemon").await
+}
+
+fn serve(grant: Grant, descriptors: Vec<OwnedFd>, shared: Shared) -> anyhow::Result<Option<Served>> {
+    let Shared { shields, lines, dns, tor, wireguard, spaces, fetcher } = shared;
+    let is_admin = grant.service() == Service::NetAdmin;
+    let is_line = grant.service() == Service::Verdicts;
+    let is_served = is_admin || is_line || grant.service() == Service::Tunnel;
+    anyhow::ensure!(grant.serve && is_served, "not what a net-daemon serves");
+    let socket = descriptors.into_iter().next().context("a grant without its socket")?;
+    let asking = shields.asking(grant.host, &grant.site);
+    if is_line {
+        lines.serve(socket, asking);
+        return Ok(None);
+    }
+    let socket = std::os::unix::net::UnixStream::from(socket);
+    socket.set_nonblocking(true)?;
+    let stream = UnixStream::from_std(socket)?;
+    let route = if is_admin { Route::default() } else { grant.route.parse()? };
+    let (revoked, open) = (CancellationToken::new(), Arc::new(()));
+    let served = Served { grant: grant.grant, revoked: revoked.clone(), open: Arc::downgrade(&open) };
+    let (site, partition) = (grant.site.clone(), grant.partition);
+    let whose = Some((shields.clone(), Arc::clone(&asking)));
+    let (dns_too, tor_too, vpn_too) = (dns.clone(), tor.clone(), wireguard.clone());
+    let ways = Ways { route, partition, dns: dns_too, tor: tor_too, wireguard: vpn_too, site, spaces, shields: whose };
+    let tunnel = TunnelGrant { host: grant.host, ways, asking, revoked, _open: open };
+    let granted = GrantedStream::new(stream, tunnel);
+    // A fault of one host's connection is that host's alone.
+    tokio::spawn(async move {
+        let incoming = tokio_stream::once(Ok::<_, std::io::Error>(granted));
+        let server = if is_admin {
+            grpc::server()
+                .add_service(
+                    ShieldsAdminServer::new(shields::Admin { shields, fetcher })
+                        .max_decoding_message_size(LARGEST_LIST),
+                )
+                .add_service(DnsAdminServer::new(names::Admin { dns, tor: tor.clone(), wireguard: wireguard.clone() }))
+                .add_service(TorAdminServer::new(tor::Admin(tor)))
+                .add_service(
+                    VpnAdminServer::new(wireguard::Admin(wireguard)).max_decoding_message_size(wireguard::LARGEST),
+                )
+        } else {
+            let tunnels = TunnelServer::new(Tunnels(shields.clone()));
+            grpc::server()
+                .add_service(tunnels)
+                .add_service(ShieldsServer::new(ForPages(shields)).max_decoding_message_size(LARGEST))
+        };
+        if let Err(error) = server.serve_with_incoming(incoming).await {
+            tracing::warn!("a granted connection: {error}");
+        }
+    });
+    Ok(Some(served))
+}
+
+/// Serves a grant in a process that has no broker and no lists, on a thread that stays.
+pub(crate) fn serve_alone(grant: Grant, socket: OwnedFd) {
+    static ALONE: OnceLock<mpsc::UnboundedSender<(Grant, OwnedFd)>> = OnceLock::new();
+    let alone = ALONE.get_or_init(|| {
+        let (sender, mut granted) = mpsc::unbounded_channel();
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            runtime.block_on(async {
+                let dns = Dns::new(DnsSettings { servers: "block".parse()?, dnssec: false }, "");
+                let shields = Shields::without_lists();
+                let (tor, wireguard) = (Tor::new(String::new()), WireGuard::new(dns.clone()));
+                let fetcher = Fetcher::new(dns.clone(), tor.clone(), wireguard.clone(), Route::default());
+                let (lines, spaces) = (Lines::start(shields.clone())?, Spaces::new(Vec::new()));
+                let shared = Shared { shields, lines, dns, tor, wireguard, spaces, fetcher };
+                while let Some((grant, socket)) = granted.recv().await {
+                    serve(grant, vec![socket], shared.clone())?;
+                }
+                anyhow::Ok(())
+            })
+        });
+        sender
+    });
+    // A thread that has ended would be found at once: nothing is answered any more.
+    let _ = alone.send((grant, socket));
+}

@@ -1,0 +1,6 @@
+//! Filter lists as anybody may publish them.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|text: &str| regen_net_daemon::fuzzing::filter_list(text));

@@ -1,0 +1,21 @@
+//! The front that the engine speaks SOCKS to, inside of a tab-host's sandbox.
+#![no_main]
+#![allow(dead_code, reason = "of the tunnel only its front is fuzzed")]
+
+#[path = "../../../tab-host/src/tunnel.rs"]
+mod tunnel;
+
+use libfuzzer_sys::fuzz_target;
+use tokio::io::AsyncWriteExt;
+
+fuzz_target!(|bytes: &[u8]| {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    runtime.block_on(async {
+        let (mut engine, front) = tokio::io::duplex(1 << 16);
+        engine.write_all(bytes).await.expect("room");
+        engine.shutdown().await.expect("an end");
+        if let Some((_, host, _)) = tunnel::greet(front).await {
+            assert!(host.len() <= 255, "{host}");
+        }
+    });
+});

@@ -10,6 +10,7 @@ pub mod network;
 pub mod process;
 pub mod proxy;
 pub mod site;
+pub mod stranger;
 pub mod tls;
 pub mod tor;
 pub mod window;
@@ -25,6 +26,7 @@ pub use mini_browser::MiniBrowser;
 pub use names::NameServer;
 pub use proxy::UpstreamProxy;
 pub use site::Site;
+pub use stranger::Stranger;
 pub use tor::TorNetwork;
 
 /// Things that take a machine longer than this have gone wrong.

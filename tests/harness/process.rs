@@ -75,3 +75,11 @@ pub fn cpu_ticks(pid: i32) -> u64 {
     let fields: Vec<u64> = after_name.split_whitespace().map(|field| field.parse().unwrap_or(0)).collect();
     fields[11] + fields[12]
 }
+
+/// Memory of a process, its share of what is shared included, MB.
+#[must_use]
+pub fn pss(pid: i32) -> f64 {
+    let rollup = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).expect("a process");
+    let line = rollup.lines().find_map(|line| line.strip_prefix("Pss:")).expect("its memory");
+    line.trim().trim_end_matches(" kB").parse::<f64>().expect("a number") / 1024.0
+}

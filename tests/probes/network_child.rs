@@ -1,7 +1,7 @@
 //! A tab-host without an engine, for what it asks of the network alone. The address of its tab says what: `/tunnels/2000` opens so
 //! many to that host; through each, it asks for something small, all at once, and once more when all are open; some ask for
-//! something large, and never read it. `/verdicts/6` asks for verdicts for so many seconds, as a web process does. Then it says in
-//! the title how long the answers took.
+//! something large, and never read it. `/verdicts/6` asks for verdicts for so many seconds, as a web process does; `/uploads/70` sends
+//! through so many what is never read; `/strange/1` asks as no engine would. Then it says in the title what came of it.
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a probe ends by panicking")]
 
 mod child;
@@ -19,12 +19,15 @@ use regen_proto::net::v1::tunnel_client::TunnelClient;
 use regen_proto::net::v1::{CheckRequest, FromNetwork, LineAnswer, Open, ToNetwork, from_network, to_network};
 use tokio::net::UnixStream;
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
 use tonic::transport::Channel;
 
 /// So many of them are asked for much, which is not read.
 const UNREAD: usize = 64;
+/// What takes no more for so long takes no more.
+const STUCK: Duration = Duration::from_millis(100);
 /// What others do not do at the same time, at the beginning and at the end.
 const ALONE: Duration = Duration::from_secs(2);
 
@@ -70,6 +73,8 @@ async fn main() {
                 let asking = move || ask_all(&line, Duration::from_secs(count.into()));
                 tokio::task::spawn_blocking(asking).await.unwrap()
             }
+            "uploads" => send_all(network.unwrap(), host, port.parse().unwrap(), count).await,
+            "strange" => ask_strangely(network.unwrap(), host, port.parse().unwrap()).await,
             other => panic!("nobody told me what “{other}” means"),
         };
         let title = page_event::Body::Title(said);
@@ -149,6 +154,53 @@ async fn open_all(network: Channel, host: &str, port: u32, count: u32) -> String
     // They stay open: what they cost is looked at now.
     std::mem::forget((open, unread));
     format!("{count} open, {UNREAD} of them unread, ms for an answer: median {median} slowest {slowest} ")
+}
+
+/// Through each, as much as is taken.
+async fn send_all(network: Channel, host: &str, port: u32, count: u32) -> String {
+    let (mut stuck, mut sent) = (Vec::new(), 0);
+    for _ in 0..count {
+        let tunnel = Tunnel::open(network.clone(), host.to_owned(), port).await;
+        tunnel.send("POST /never HTTP/1.1\r\n\r\n").await;
+        let chunk = || ToNetwork { body: Some(to_network::Body::Data(Bytes::from_static(&[7; 64 * 1024]))) };
+        while let Ok(Ok(())) = timeout(STUCK, tunnel.up.send(chunk())).await {
+            sent += 64;
+        }
+        stuck.push(tunnel);
+    }
+    // Another one goes on all the same.
+    let mut other = Tunnel::open(network, host.to_owned(), port).await;
+    other.ask().await;
+    std::mem::forget((stuck, other));
+    format!("{count} are stuck, KB: sent {sent} ")
+}
+
+/// What the net-daemon says to what is no proper request.
+async fn ask_strangely(network: Channel, host: &str, port: u32) -> String {
+    let open = |host: &str, port| to_network::Body::Open(Open { host: host.to_owned(), port });
+    let data = || to_network::Body::Data(Bytes::from_static(b"GET /small HTTP/1.1\r\n\r\n"));
+    let first =
+        [data(), open("", port), open(host, 0), open(host, 70_000), open("a b", port), open(&"a".repeat(300), port)];
+    let mut refused = 0;
+    for first in first {
+        let (up, stream) = mpsc::channel(4);
+        up.send(ToNetwork { body: Some(first) }).await.unwrap();
+        let answered = TunnelClient::new(network.clone()).relay(ReceiverStream::new(stream)).await;
+        let answer = answered.unwrap().into_inner().message().await.unwrap().unwrap().body;
+        refused += usize::from(matches!(answer, Some(from_network::Body::Failed(_))));
+    }
+    // One that opens twice ends; one that says that it has said all is answered all the same.
+    let mut twice = Tunnel::open(network.clone(), host.to_owned(), port).await;
+    twice.up.send(ToNetwork { body: Some(open(host, port)) }).await.unwrap();
+    let ended = !matches!(timeout(Duration::from_secs(5), twice.down.message()).await, Ok(Ok(Some(_))) | Err(_));
+    let Tunnel { up, mut down } = Tunnel::open(network, host.to_owned(), port).await;
+    up.send(ToNetwork { body: Some(data()) }).await.unwrap();
+    drop(up);
+    let mut answer = Vec::new();
+    while let Ok(Some(FromNetwork { body: Some(from_network::Body::Data(bytes)) })) = down.message().await {
+        answer.extend_from_slice(&bytes);
+    }
+    format!("refused {refused} of 6, ended {ended}, half {}", answer.ends_with(b"small"))
 }
 
 struct Tunnel {

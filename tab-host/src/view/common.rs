@@ -70,7 +70,13 @@ impl View {
     fn hide_common(&self, rules: &CommonRules) {
         let Some(manager) = self.web.user_content_manager() else { return };
         let mut common = self.common.borrow_mut();
-        let css: String = rules.selectors.iter().flat_map(|one| [one, " { display: none !important }\n"]).collect();
+        // Each document reads it: one rule of many selectors is read faster than many rules. One that the engine could not read
+        // would take the others of its rule along.
+        let (plain, others): (Vec<&str>, Vec<&str>) =
+            rules.selectors.iter().map(String::as_str).partition(|one| is_plain(one));
+        let plain = plain.join(",\n");
+        let rule = |selectors: &str| format!("{selectors} {{ display: none !important }}\n");
+        let css: String = others.into_iter().chain((!plain.is_empty()).then_some(plain.as_str())).map(rule).collect();
         let except: Vec<&str> = common.exceptions.iter().map(String::as_str).collect();
         let (frames, level) = (UserContentInjectedFrames::AllFrames, UserStyleLevel::User);
         let sheet = UserStyleSheet::new(&css, frames, level, &[], &except);
@@ -78,5 +84,20 @@ impl View {
         if let Some(old) = common.sheet.replace(sheet) {
             manager.remove_style_sheet(&old);
         }
+    }
+}
+
+/// Of elements, classes, ids, attributes and how they are nested: every engine reads that.
+fn is_plain(selector: &str) -> bool {
+    selector.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.#[]=\"^$*~> ".contains(&byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_plain;
+
+    #[test]
+    fn what_every_engine_reads_is_plain() {
+        assert!(is_plain("a[href^=\"ads\"] > .banner#top") && !is_plain(".a:has(.b)") && !is_plain(".a, .b"));
     }
 }

@@ -20,13 +20,6 @@ mod tunnels;
 mod verdicts;
 mod vpn;
 
-use std::fs;
-
-use regen_tests::{Browser, programs, programs_with, within};
-use tempfile::TempDir;
-
-use shared::PATIENCE;
-
 fn main() {
     let all: [(&str, fn()); 5] = [
         ("verdicts", verdicts::measure),
@@ -44,41 +37,8 @@ fn main() {
     }
 }
 
-/// A browser whose tab-hosts are a program that only asks for what the address says.
-struct Stranger {
-    browser: Browser,
-    _programs: TempDir,
-}
-
-impl Stranger {
-    fn start() -> Self {
-        let program = fs::read(programs().join("regen-network-child")).unwrap();
-        let folder = programs_with("tab-host", &program);
-        let browser = Browser::not_started(&["--headless", "--spare", "off"]).with_programs(folder.path());
-        browser.start();
-        Self { browser, _programs: folder }
-    }
-
-    fn open(&self, url: &str) -> u64 {
-        self.browser.json(&["tab", "open", url])["id"].as_u64().unwrap()
-    }
-
-    fn says(&self, tab: u64) -> String {
-        let title = || self.browser.tab(tab)["title"].as_str().unwrap_or_default().to_owned();
-        let said = within(PATIENCE, || Some(title()).filter(|title| !title.is_empty()));
-        said.unwrap_or_else(|| panic!("it says nothing: {}", self.browser.log()))
-    }
-}
-
 /// What follows this word.
 fn number_after(said: &str, word: &str) -> f64 {
     let rest = said.split(&format!("{word} ")).nth(1).unwrap();
     rest.split(' ').next().unwrap().parse().unwrap()
-}
-
-/// Memory of a process, its share of what is shared included, MB.
-fn pss(pid: i32) -> f64 {
-    let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap();
-    let line = rollup.lines().find_map(|line| line.strip_prefix("Pss:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse::<f64>().unwrap() / 1024.0
 }

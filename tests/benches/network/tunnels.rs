@@ -3,12 +3,12 @@
 use std::net::Ipv4Addr;
 use std::time::Instant;
 
+use regen_tests::process::pss;
 use regen_tests::proxy::UpstreamProxy;
 use regen_tests::window::Display;
-use regen_tests::{Browser, MiniBrowser};
+use regen_tests::{Browser, MiniBrowser, Stranger};
 
 use super::shared::{Seen, Server, bound, median, report};
-use super::{Stranger, pss};
 
 /// MB of the large file.
 const LARGE: usize = 1024;

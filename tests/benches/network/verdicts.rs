@@ -4,12 +4,13 @@ use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
+use regen_tests::process::pss;
 use regen_tests::window::Display;
-use regen_tests::{Browser, MiniBrowser, eventually};
+use regen_tests::{Browser, MiniBrowser, Stranger, eventually};
 use serde_json::Value;
 
+use super::number_after;
 use super::shared::{Server, bound, median};
-use super::{Stranger, number_after, pss};
 
 /// Asks for addresses of a host that lists block: each other, then one again and again. Says how long one took of each, µs.
 const ASKS: &str = "<!doctype html><script>

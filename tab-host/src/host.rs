@@ -18,6 +18,7 @@ use wry::WebContext;
 use crate::alike::Machine;
 use crate::cookies::SessionJar;
 use crate::display::{DisplayCommand, DisplayHandleTo, ViewId};
+use crate::filter::Filter;
 use crate::helpers::Helpers;
 use crate::link::{self, Link, ToMain};
 use crate::outbox::Outbox;
@@ -46,6 +47,7 @@ pub(crate) struct Host {
     pub(crate) size: (u32, u32),
     /// What is to be hidden of most documents, as it was told last.
     pub(crate) common: RefCell<CommonRules>,
+    pub(crate) filter: Filter,
     pub(crate) context: RefCell<WebContext>,
     pub(crate) views: RefCell<HashMap<ViewId, Rc<View>>>,
     /// Windows that pages opened, until the broker has given them a name.
@@ -66,6 +68,7 @@ pub(crate) fn run(site: Site, machine: Machine, link: Link, display: DisplayHand
         asker,
         size: machine.size(configure.width, configure.height),
         common: RefCell::default(),
+        filter: Filter::default(),
         context: RefCell::new(WebContext::new(Some(PathBuf::from(BUCKET)))),
         machine,
         languages: configure.languages,
@@ -76,6 +79,7 @@ pub(crate) fn run(site: Site, machine: Machine, link: Link, display: DisplayHand
         outbox,
         to_main,
     });
+    host.learn_common(|_| {});
     let receiving = Rc::clone(&host);
     glib::MainContext::default().spawn_local(async move {
         while let Some(message) = inbox.recv().await {

@@ -6,6 +6,7 @@
 mod alike;
 mod cookies;
 mod display;
+mod filter;
 mod helpers;
 mod host;
 mod lean;

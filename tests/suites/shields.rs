@@ -405,3 +405,46 @@ fn what_is_embedded_sets_and_gets_no_cookies_and_pages_have_no_webrtc() {
     assert!(site.wait_for_request("/second").header("cookie").contains("embedded=1"));
     assert!(site.wait_for_request("/from-frame").header("cookie").contains("script=1"));
 }
+
+/// The page-agent does not see these; the engine's own filter does, and host rules at the tunnel would not do here.
+#[test]
+fn websockets_and_service_workers_meet_rules_about_paths() {
+    const PAGE: &str = "<title>t</title><p id=said></p><script>
+        const socket = path => new Promise(done => {
+            const open = new WebSocket(`ws://127.0.0.2:${location.port}${path}`);
+            open.onopen = open.onerror = open.onclose = done;
+        });
+        const go = async () => {
+            await Promise.all(['/named-socket', '/fine-socket'].map(socket));
+            await navigator.serviceWorker.register('/worker.js');
+            const worker = (await navigator.serviceWorker.ready).active;
+            navigator.serviceWorker.onmessage = () => said.textContent = 'asked';
+            worker.postMessage('go');
+        };
+        setTimeout(go, 1000);
+    </script>";
+    const WORKER: &str = "onmessage = async event => {
+        const ask = path => fetch(`http://127.0.0.2:${location.port}${path}`, { mode: 'no-cors' }).catch(() => {});
+        await Promise.all(['/named-fetch', '/fine-fetch'].map(ask));
+        event.source.postMessage('asked');
+    }";
+    let site = Site::serve(|request: &Request| {
+        Some(match request.path.as_str() {
+            "/" => Answer::page(PAGE),
+            "/worker.js" => Answer::typed("text/javascript", WORKER.into()),
+            _ => Answer::typed("text/plain", b"x".to_vec()),
+        })
+    });
+    let browser = Browser::headless();
+    browser.regen(&["shields", "rules", "--add", "/named-"]).unwrap();
+    let asked = || {
+        let tab = browser.open(&site.url(1, "/"));
+        browser.wait_for_text(tab, "asked");
+        let asked: Vec<String> = site.take_requests().into_iter().map(|request| request.path).collect();
+        ["/named-socket", "/fine-socket", "/named-fetch", "/fine-fetch"].map(|path| asked.iter().any(|one| one == path))
+    };
+    assert_eq!(asked(), [false, true, false, true]);
+    // The control: without shields, all are sent.
+    browser.regen(&["shields", "level", "off"]).unwrap();
+    assert_eq!(asked(), [true; 4]);
+}

@@ -3,6 +3,7 @@
 //! Whoever asks says what is asked; whose settings hold, the broker has said.
 
 mod cache;
+mod content_filter;
 mod lines;
 mod lists;
 mod log;

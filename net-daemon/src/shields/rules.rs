@@ -15,6 +15,7 @@ use regen_proto::net::v1::{
 };
 use url::Url;
 
+use super::content_filter::content_filter;
 use super::lists::List;
 use super::scriptlets;
 
@@ -43,10 +44,10 @@ impl std::fmt::Debug for Rules {
 
 impl Rules {
     /// The engine must be one of these lists.
-    pub(super) fn of(mut engine: Engine, lists: &[List], resources: Vec<Resource>, error: String) -> Self {
+    pub(super) fn of(mut engine: Engine, list_texts: &[List], resources: Vec<Resource>, error: String) -> Self {
         engine.use_resources(resources);
         let sources = engine.get_debug_info().source_info;
-        let told = lists.iter().zip(sources).map(|(list, source)| FilterList {
+        let told = list_texts.iter().zip(sources).map(|(list, source)| FilterList {
             name: list.name.clone(),
             title: source.title.unwrap_or_default(),
             bytes: list.text.len() as u64,
@@ -55,7 +56,7 @@ impl Rules {
             ..FilterList::default()
         });
         let lists = told.collect();
-        let common = common(&engine);
+        let common = common(&engine, content_filter(list_texts));
         Self { lists, engine, error, read_ms: 0, from_cache: false, common }
     }
 
@@ -99,6 +100,7 @@ impl Rules {
             exceptions: found.exceptions.into_iter().collect(),
             policy: policy.unwrap_or_default(),
             common: if has_common { self.common.version } else { 0 },
+            filter: self.common.filter_version,
             ..DocumentRules::default()
         }
     }
@@ -115,13 +117,19 @@ impl Rules {
     }
 }
 
-fn common(engine: &Engine) -> CommonRules {
+fn common(engine: &Engine, filter: String) -> CommonRules {
     let mut selectors: Vec<String> = engine.url_cosmetic_resources(NOWHERE).hide_selectors.into_iter().collect();
     selectors.sort_unstable();
+    let filter_version = if filter.is_empty() { 0 } else { version_of(&filter) };
+    CommonRules { version: version_of(&selectors), selectors, filter_version, filter }
+}
+
+/// Never 0.
+fn version_of(what: &impl Hash) -> u32 {
     let mut hasher = DefaultHasher::new();
-    selectors.hash(&mut hasher);
+    what.hash(&mut hasher);
     let [.., a, b, c, d] = hasher.finish().to_be_bytes();
-    CommonRules { version: u32::from_be_bytes([a, b, c, d]).max(1), selectors }
+    u32::from_be_bytes([a, b, c, d]).max(1)
 }
 
 /// Makes it from the lists' texts.

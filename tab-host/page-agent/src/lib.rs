@@ -114,7 +114,7 @@ unsafe extern "C" fn document_begins(
     let (rules, world) = AGENT.with_borrow_mut(|agent| (agent.shields.begin(page.id(), request), agent.world));
     let for_script = serde_json::json!({
         "hide": rules.hide, "procedural": rules.procedural, "generic": rules.generic, "exceptions": rules.exceptions,
-        "policy": rules.policy, "common": rules.common,
+        "policy": rules.policy, "common": rules.common, "filter": rules.filter,
     });
     document.run(&format!("globalThis.shields = {for_script};"), world);
     if rules.is_private {

@@ -37,7 +37,7 @@ enum Report {
     /// What is to be hidden of a document.
     Style { url: String, css: String },
     /// Whether a document has what most have; 0: it has not.
-    Common { url: String, version: u32 },
+    Common { url: String, version: u32, filter: u32 },
     /// A document has grown.
     Seen(Seen),
 }
@@ -93,7 +93,12 @@ impl View {
                 self.last_form.replace(Some(form));
             }
             Ok(Report::Style { url, css }) => self.add_style(&url, &css),
-            Ok(Report::Common { url, version }) => self.common(&url, version),
+            Ok(Report::Common { url, version, filter }) => {
+                self.common(&url, version);
+                if let Some(host) = self.host() {
+                    host.filter_is(filter);
+                }
+            }
             Ok(Report::Seen(seen)) => self.seen(seen),
             Err(error) => tracing::debug!("page-agent: {error}"),
         }

@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use regen_proto::net::v1::CommonRules;
-use tokio::sync::oneshot;
 use webkit2gtk::{UserContentInjectedFrames, UserContentManagerExt, UserStyleLevel, UserStyleSheet, WebViewExt};
 
 use super::View;
@@ -50,20 +49,12 @@ impl View {
         if host.common.borrow().version == version {
             return self.hide_common(&host.common.borrow());
         }
-        let (runtime, asker) = &host.asker;
-        let (answer, rules) = oneshot::channel();
-        let told = asker.clone().common();
-        runtime.spawn(async move {
-            let _ = answer.send(told.await);
-        });
         let (weak, page) = (Rc::downgrade(self), self.documents.get());
-        glib::MainContext::default().spawn_local(async move {
-            let rules = rules.await.unwrap_or_default();
+        host.learn_common(move |host| {
             // It may be gone, or show another page.
-            let Some(view) = weak.upgrade().filter(|view| view.documents.get() == page) else { return };
-            let Some(host) = view.host() else { return };
-            host.common.replace(rules);
-            view.hide_common(&host.common.borrow());
+            if let Some(view) = weak.upgrade().filter(|view| view.documents.get() == page) {
+                view.hide_common(&host.common.borrow());
+            }
         });
     }
 

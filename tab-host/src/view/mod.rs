@@ -30,11 +30,12 @@ use regen_runtime::Sealed;
 use tokio::sync::oneshot;
 use webkit2gtk::{
     CookieManagerExt, CookiePersistentStorage, FindControllerExt, FindOptions, HardwareAccelerationPolicy, SettingsExt,
-    WebContextExt, WebView, WebViewExt,
+    UserContentManager, WebContextExt, WebView, WebViewExt,
 };
 use wry::{ProxyConfig, ProxyEndpoint, WebViewBuilder, WebViewBuilderExtUnix, WebViewExtUnix};
 
 use crate::display::{DisplayCommand, Picture, VIEW_TITLE, ViewId};
+use crate::filter::Filter;
 use crate::host::{BUCKET, Host};
 
 /// A change is saved when nothing else has changed for this long.
@@ -148,6 +149,7 @@ impl View {
         let web = wry.webview();
         configure(&web, host.site.as_str());
         host.machine.set_up(&web, &host.languages);
+        host.filter.add_to(&web);
         let view = Rc::new(Self {
             id: Cell::new(id),
             host: Rc::downgrade(host),
@@ -190,6 +192,14 @@ impl View {
 
     fn host(&self) -> Option<Rc<Host>> {
         self.host.upgrade()
+    }
+
+    pub(crate) fn content_manager(&self) -> Option<UserContentManager> {
+        self.web.user_content_manager()
+    }
+
+    pub(crate) fn add_filter(&self, filter: &Filter) {
+        filter.add_to(&self.web);
     }
 
     /// Tells the broker something about this tab.

@@ -7,7 +7,7 @@
   if (!rules) return;
   const post = (message) => window.webkit.messageHandlers.regen.postMessage(JSON.stringify(message));
   // What most documents have in common is one style sheet for all; this one says whether it is one of them.
-  const common = () => post({ kind: "common", url: location.href, version: rules.common });
+  const common = () => post({ kind: "common", url: location.href, version: rules.common, filter: rules.filter });
   common();
   if (!(rules.generic || rules.policy || rules.hide.length || rules.procedural.length)) return;
   // A page can put things of its own in the place of an element's properties, not of these.

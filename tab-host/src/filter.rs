@@ -1,0 +1,153 @@
+//! What shields stop of what no page-agent is asked about (WebSockets, service workers): a content filter of the engine's own, which
+//! it compiles once for each of its processes.
+
+use std::cell::{Cell, RefCell};
+use std::ffi::{CString, c_char, c_void};
+use std::ptr::{self, NonNull};
+use std::rc::{Rc, Weak};
+
+use glib::translate::{FromGlibPtrFull, ToGlibPtr};
+use regen_proto::net::v1::CommonRules;
+use tokio::sync::oneshot;
+use webkit2gtk::ffi::{
+    WebKitUserContentFilter, WebKitUserContentFilterStore, webkit_user_content_filter_store_new,
+    webkit_user_content_filter_store_save, webkit_user_content_filter_store_save_finish,
+    webkit_user_content_filter_unref, webkit_user_content_manager_add_filter,
+};
+use webkit2gtk::{UserContentManager, UserContentManagerExt, WebView, WebViewExt};
+
+use crate::host::Host;
+
+/// Where the engine puts what it has compiled: gone with this process.
+const FOLDER: &str = "/tmp/filters";
+const NAME: &str = "shields";
+
+/// The filter of this process.
+#[derive(Debug, Default)]
+pub(crate) struct Filter {
+    /// Which it is, or is about to be; 0: none.
+    version: Cell<u32>,
+    compiled: RefCell<Option<Compiled>>,
+}
+
+impl Filter {
+    /// A new view has it from its start.
+    pub(crate) fn add_to(&self, web: &WebView) {
+        if let (Some(compiled), Some(manager)) = (&*self.compiled.borrow(), web.user_content_manager()) {
+            compiled.add_to(&manager);
+        }
+    }
+}
+
+impl Host {
+    /// A document was told which it is.
+    pub(crate) fn filter_is(self: &Rc<Self>, version: u32) {
+        if self.filter.version.get() != version {
+            self.learn_common(|_| {});
+        }
+    }
+
+    /// Asks what most documents have in common, and what holds for all.
+    pub(crate) fn learn_common(self: &Rc<Self>, then: impl FnOnce(&Rc<Self>) + 'static) {
+        let (runtime, asker) = &self.asker;
+        let (answer, rules) = oneshot::channel();
+        let told = asker.clone().common();
+        runtime.spawn(async move {
+            let _ = answer.send(told.await);
+        });
+        let weak = Rc::downgrade(self);
+        glib::MainContext::default().spawn_local(async move {
+            let rules = rules.await.unwrap_or_default();
+            // It may be about to end.
+            let Some(host) = weak.upgrade() else { return };
+            host.take_filter(&rules);
+            host.common.replace(rules);
+            then(&host);
+        });
+    }
+
+    fn take_filter(self: &Rc<Self>, rules: &CommonRules) {
+        if self.filter.version.replace(rules.filter_version) == rules.filter_version {
+            return;
+        }
+        if rules.filter.is_empty() {
+            return self.show_filter(None);
+        }
+        compile(&rules.filter, (Rc::downgrade(self), rules.filter_version));
+    }
+
+    fn show_filter(&self, compiled: Option<Compiled>) {
+        self.filter.compiled.replace(compiled);
+        for view in self.views.borrow().values().chain(self.popups.borrow().values()) {
+            if let Some(manager) = view.content_manager() {
+                manager.remove_all_filters();
+            }
+            view.add_filter(&self.filter);
+        }
+    }
+}
+
+/// One that the engine has compiled.
+#[derive(Debug)]
+struct Compiled(NonNull<WebKitUserContentFilter>);
+
+#[expect(unsafe_code, reason = "the binding leaves content filters out")]
+impl Compiled {
+    fn add_to(&self, manager: &UserContentManager) {
+        // SAFETY: both live; the manager takes a reference of its own.
+        unsafe { webkit_user_content_manager_add_filter(manager.to_glib_none().0, self.0.as_ptr()) }
+    }
+}
+
+#[expect(unsafe_code, reason = "the binding leaves content filters out")]
+impl Drop for Compiled {
+    fn drop(&mut self) {
+        // SAFETY: this reference is ours.
+        unsafe { webkit_user_content_filter_unref(self.0.as_ptr()) }
+    }
+}
+
+/// For whom, and which version.
+type Wish = (Weak<Host>, u32);
+
+#[expect(unsafe_code, reason = "the binding leaves content filters out")]
+fn compile(source: &str, wish: Wish) {
+    let (Ok(folder), Ok(name)) = (CString::new(FOLDER), CString::new(NAME)) else { return };
+    let (folder, name): (*const c_char, *const c_char) = (folder.as_ptr(), name.as_ptr());
+    let source = glib::Bytes::from(source.as_bytes());
+    let wish = Box::into_raw(Box::new(wish)).cast::<c_void>();
+    // SAFETY: the engine copies the names, takes a reference to the source, and calls `compiled` once, with `wish`. It keeps the
+    // store until then; the reference that was made here is let go.
+    unsafe {
+        let store = webkit_user_content_filter_store_new(folder);
+        let none = ptr::null_mut();
+        webkit_user_content_filter_store_save(store, name, source.to_glib_none().0, none, Some(compiled), wish);
+        glib::gobject_ffi::g_object_unref(store.cast());
+    }
+}
+
+/// # Safety
+/// Called by the engine, once, with what `compile` gave it.
+#[expect(unsafe_code, reason = "the engine calls it")]
+unsafe extern "C" fn compiled(
+    store: *mut glib::gobject_ffi::GObject,
+    result: *mut gtk::gio::ffi::GAsyncResult,
+    wish: *mut c_void,
+) {
+    let mut error = ptr::null_mut();
+    // SAFETY: `wish` is the box of `compile`; the filter is ours; the error, if there is one, too.
+    let ((host, version), filter, error) = unsafe {
+        let wish = *Box::from_raw(wish.cast::<Wish>());
+        let store = store.cast::<WebKitUserContentFilterStore>();
+        let filter = webkit_user_content_filter_store_save_finish(store, result, &raw mut error);
+        let error = (!error.is_null()).then(|| glib::Error::from_glib_full(error));
+        (wish, NonNull::new(filter).map(Compiled), error)
+    };
+    if let Some(error) = error {
+        tracing::error!("shields: WebSockets meet host rules only: {error}");
+    }
+    // Another one may have been wished for meanwhile.
+    if let (Some(host), Some(filter)) = (host.upgrade().filter(|host| host.filter.version.get() == version), filter) {
+        host.show_filter(Some(filter));
+    }
+}

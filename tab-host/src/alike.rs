@@ -3,8 +3,10 @@
 //!
 //! It holds for a whole process, from its start: workers and what a page is built from see the same.
 
-use gtk::prelude::GtkSettingsExt;
-use regen_proto::kernel::v1::ShieldsLevel;
+use std::time::{Duration, Instant};
+
+use gtk::prelude::{GtkSettingsExt, MonitorExt};
+use regen_proto::kernel::v1::{Configure, ShieldsLevel};
 use webkit2gtk::{
     SettingsExt, UserContentInjectedFrames, UserContentManagerExt, UserScript, UserScriptInjectionTime, WebContextExt,
     WebView, WebViewExt,
@@ -14,6 +16,8 @@ use crate::display::{DisplayCommand, DisplayHandleTo};
 
 /// Runs in every frame, in the page's own world, before the page.
 const SCRIPT: &str = include_str!("alike.js");
+/// For the display to change its size.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// What most browsers say.
 const LANGUAGE: &str = "en-US";
 const VARIABLES: [(&str, &str); 2] = [("TZ", "UTC"), ("WTF_numberOfProcessorCores", "2")];
@@ -32,11 +36,11 @@ impl Machine {
         if level == ShieldsLevel::Strict { Self::Alike } else { Self::Own }
     }
 
-    /// Must be called before the first view. What starts later inherits it. The time zone is the user's; empty: nobody knows its name.
-    pub(crate) fn begin(self, display: &DisplayHandleTo, time_zone: &str) -> anyhow::Result<()> {
+    /// Must be called before the first view. What starts later inherits it.
+    pub(crate) fn begin(self, display: &DisplayHandleTo, configure: &Configure) -> anyhow::Result<()> {
         if self == Self::Own {
-            if !time_zone.is_empty() {
-                glib::setenv("TZ", time_zone, true)?;
+            if !configure.time_zone.is_empty() {
+                glib::setenv("TZ", &configure.time_zone, true)?;
             }
             return Ok(());
         }
@@ -47,6 +51,19 @@ impl Machine {
             settings.set_gtk_application_prefer_dark_theme(false);
         }
         display.send(DisplayCommand::Letterbox);
+        let (width, height) = self.size(configure.width, configure.height);
+        let is_there = || {
+            let screen = gtk::gdk::Display::default()?.monitor(0)?.geometry();
+            let (now_width, now_height) = (u32::try_from(screen.width()).ok()?, u32::try_from(screen.height()).ok()?);
+            Some((now_width, now_height) == (width, height))
+        };
+        // A page that came before would see the screen as it was.
+        let deadline = Instant::now() + PATIENCE;
+        while is_there() != Some(true) {
+            anyhow::ensure!(Instant::now() < deadline, "the display did not become {width} by {height}");
+            gtk::main_iteration_do(false);
+            std::thread::sleep(Duration::from_millis(1));
+        }
         Ok(())
     }
 

@@ -8,7 +8,6 @@ use std::rc::{Rc, Weak};
 
 use glib::translate::{FromGlibPtrFull, ToGlibPtr};
 use regen_proto::net::v1::CommonRules;
-use tokio::sync::oneshot;
 use webkit2gtk::ffi::{
     WebKitUserContentFilter, WebKitUserContentFilterStore, webkit_user_content_filter_store_new,
     webkit_user_content_filter_store_save, webkit_user_content_filter_store_save_finish,
@@ -17,6 +16,7 @@ use webkit2gtk::ffi::{
 use webkit2gtk::{UserContentManager, UserContentManagerExt, WebView, WebViewExt};
 
 use crate::host::Host;
+use crate::link::ToMain;
 
 /// Where the engine puts what it has compiled: gone with this process.
 const FOLDER: &str = "/tmp/filters";
@@ -41,29 +41,29 @@ impl Filter {
 
 impl Host {
     /// A document was told which it is.
-    pub(crate) fn filter_is(self: &Rc<Self>, version: u32) {
+    pub(crate) fn filter_is(&self, version: u32) {
         if self.filter.version.get() != version {
-            self.learn_common(|_| {});
+            self.ask_common();
         }
     }
 
     /// Asks what most documents have in common, and what holds for all.
-    pub(crate) fn learn_common(self: &Rc<Self>, then: impl FnOnce(&Rc<Self>) + 'static) {
+    pub(crate) fn ask_common(&self) {
         let (runtime, asker) = &self.asker;
-        let (answer, rules) = oneshot::channel();
-        let told = asker.clone().common();
+        let (told, to_main) = (asker.clone().common(), self.to_main.clone());
         runtime.spawn(async move {
-            let _ = answer.send(told.await);
+            // The main thread only goes away with this process.
+            let _ = to_main.send(ToMain::Common(Box::new(told.await)));
         });
-        let weak = Rc::downgrade(self);
-        glib::MainContext::default().spawn_local(async move {
-            let rules = rules.await.unwrap_or_default();
-            // It may be about to end.
-            let Some(host) = weak.upgrade() else { return };
-            host.take_filter(&rules);
-            host.common.replace(rules);
-            then(&host);
-        });
+    }
+
+    /// That is the answer.
+    pub(crate) fn take_common(self: &Rc<Self>, rules: CommonRules) {
+        self.take_filter(&rules);
+        self.common.replace(rules);
+        for view in self.views.borrow().values().chain(self.popups.borrow().values()) {
+            view.hide_common(&self.common.borrow());
+        }
     }
 
     fn take_filter(self: &Rc<Self>, rules: &CommonRules) {

@@ -79,7 +79,7 @@ pub(crate) fn run(site: Site, machine: Machine, link: Link, display: DisplayHand
         outbox,
         to_main,
     });
-    host.learn_common(|_| {});
+    host.ask_common();
     let receiving = Rc::clone(&host);
     glib::MainContext::default().spawn_local(async move {
         while let Some(message) = inbox.recv().await {
@@ -113,6 +113,7 @@ impl Host {
                 let view = self.views.borrow().values().find(|view| view.is_page(page)).cloned();
                 view.into_iter().for_each(|view| view.count_blocked(more));
             }
+            ToMain::Common(rules) => self.take_common(*rules),
             ToMain::Site(_) => self.outbox.exit("a host that has a site was given another".to_owned()),
             ToMain::Shutdown => self.shut_down(),
         }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anyhow::Context;
 use regen_proto::convert::{ForChild, FromChild, MAX_COOKIES};
 use regen_proto::kernel::v1::{Configure, Grant, Heartbeat, HostCommand, Role, Service, ShowSite, host_command};
+use regen_proto::net::v1::CommonRules;
 use regen_runtime::Kernel;
 use tokio::net::UnixStream;
 use tokio::runtime::Handle;
@@ -29,6 +30,8 @@ pub(crate) enum ToMain {
     Heartbeat(Heartbeat),
     /// Shields stopped so many more requests of this page, as the engine numbers them.
     Blocked(u64, u32),
+    /// What most documents have in common.
+    Common(Box<CommonRules>),
     Shutdown,
 }
 

@@ -40,7 +40,7 @@ fn main() -> anyhow::Result<()> {
         site => (Site::parse(site)?, configure.level()),
     };
     let machine = Machine::of(level);
-    machine.begin(&display, &link.configure.time_zone)?;
+    machine.begin(&display, &link.configure)?;
     host::run(site, machine, link, display)
 }
 

@@ -102,7 +102,8 @@ fn telling(request: &Request, port: u16) -> BTreeMap<String, String> {
         let text = text.replace(&format!(":{port}"), ":PORT");
         if boundary.is_empty() { text } else { text.replace(&boundary, "BOUNDARY") }
     };
-    let unequal = ["user-agent", "host", "connection"];
+    // Where the machine has no language, Regen says English, and the engine alone says that there is none.
+    let unequal = ["user-agent", "host", "connection", "accept-language"];
     let mut seen: BTreeMap<String, String> = request
         .headers
         .iter()

@@ -2,7 +2,6 @@
 //! for each document would have the engine begin all its frames anew with each of them.
 
 use std::collections::BTreeSet;
-use std::rc::Rc;
 
 use regen_proto::net::v1::CommonRules;
 use webkit2gtk::{UserContentInjectedFrames, UserContentManagerExt, UserStyleLevel, UserStyleSheet, WebViewExt};
@@ -25,7 +24,7 @@ pub(super) struct Common {
 
 impl View {
     /// A document has it, or (0) has not.
-    pub(super) fn common(self: &Rc<Self>, url: &str, version: u32) {
+    pub(super) fn common(&self, url: &str, version: u32) {
         {
             let mut common = self.common.borrow_mut();
             if version == 0 {
@@ -43,22 +42,17 @@ impl View {
         self.show_common();
     }
 
-    fn show_common(self: &Rc<Self>) {
+    fn show_common(&self) {
         let Some(host) = self.host() else { return };
-        let version = self.common.borrow().version;
-        if host.common.borrow().version == version {
-            return self.hide_common(&host.common.borrow());
-        }
-        let (weak, page) = (Rc::downgrade(self), self.documents.get());
-        host.learn_common(move |host| {
-            // It may be gone, or show another page.
-            if let Some(view) = weak.upgrade().filter(|view| view.documents.get() == page) {
-                view.hide_common(&host.common.borrow());
-            }
-        });
+        let is_known = host.common.borrow().version == self.common.borrow().version;
+        if is_known { self.hide_common(&host.common.borrow()) } else { host.ask_common() }
     }
 
-    fn hide_common(&self, rules: &CommonRules) {
+    /// Hides it, where the page has documents that want this version.
+    pub(crate) fn hide_common(&self, rules: &CommonRules) {
+        if rules.version == 0 || rules.version != self.common.borrow().version {
+            return;
+        }
         let Some(manager) = self.web.user_content_manager() else { return };
         let mut common = self.common.borrow_mut();
         // Each document reads it: one rule of many selectors is read faster than many rules. One that the engine could not read

@@ -10,9 +10,13 @@
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::time::Duration;
 
-use regen_tests::Stranger;
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use regen_tests::process::pss;
+use regen_tests::{Browser, Stranger};
+use sha1::{Digest, Sha1};
 
 /// More than any process may keep of what nobody reads, MB: 64 tunnels times what each may hold.
 const MOST: f64 = 100.0;
@@ -37,6 +41,36 @@ fn serve(mut stream: TcpStream) {
         let words = String::from_utf8_lossy(&bytes[..count]);
         if words.contains("/small") {
             stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nsmall").unwrap();
+        } else if words.starts_with("GET /page ") {
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: {}\r\n\r\n", PAGE.len());
+            stream.write_all((head + PAGE).as_bytes()).unwrap();
+        } else if words.starts_with("GET /events ") {
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n").unwrap();
+            // It never ends: what has arrived did so meanwhile.
+            for number in 0.. {
+                if stream.write_all(format!("data: {number}\n\n").as_bytes()).is_err() {
+                    return;
+                }
+                std::thread::sleep(Duration::from_millis(100));
+            }
+        } else if words.starts_with("GET /socket ") {
+            return converse(&mut stream, &words);
+        } else if words.starts_with("GET /movie") {
+            // The engine's player asks for a part, too.
+            let range =
+                words.lines().find_map(|line| line.to_lowercase().strip_prefix("range: bytes=").map(str::to_owned));
+            let (first, last) = range.as_deref().and_then(|range| range.split_once('-')).expect("a range");
+            let (first, last) = (first.parse::<usize>().unwrap(), last.parse().unwrap_or(MOVIE - 1));
+            let head = format!(
+                "HTTP/1.1 206 Partial Content\r\nContent-Type: video/mp4\r\nAccept-Ranges: bytes\r\nContent-Length: {}\r\n\
+                 Content-Range: bytes {first}-{last}/{MOVIE}\r\n\r\n",
+                last + 1 - first
+            );
+            stream.write_all(head.as_bytes()).unwrap();
+            let part: Vec<u8> = (first..=last).map(|at| u8::try_from(at % 251).unwrap()).collect();
+            if stream.write_all(&part).is_err() {
+                return;
+            }
         } else if words.contains("/big") {
             // Until it is closed.
             while stream.write_all(&[7; 1 << 16]).is_ok() {}
@@ -46,6 +80,69 @@ fn serve(mut stream: TcpStream) {
             }
         }
     }
+}
+
+/// A WebSocket: what comes is sent back, and behind it as much as can be.
+fn converse(stream: &mut TcpStream, words: &str) {
+    let key = words.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: ")).expect("a key").trim();
+    let accept = BASE64_STANDARD.encode(Sha1::digest(format!("{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11")));
+    let head = format!(
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {accept}\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    // A frame of a client's with an eight-byte length, as one of a megabyte has.
+    let mut start = [0; 14];
+    stream.read_exact(&mut start).unwrap();
+    let length = usize::try_from(u64::from_be_bytes(start[2..10].try_into().unwrap())).unwrap();
+    let mut message = vec![0; length];
+    stream.read_exact(&mut message).unwrap();
+    message.iter_mut().zip(start[10..14].iter().cycle()).for_each(|(byte, mask)| *byte ^= mask);
+    let frame = |bytes: &[u8]| [&[0x82, 127][..], &(bytes.len() as u64).to_be_bytes(), bytes].concat();
+    stream.write_all(&frame(&message)).unwrap();
+    while stream.write_all(&frame(&[7; 1 << 16])).is_ok() {}
+}
+
+/// Bytes of the film.
+const MOVIE: usize = 3 << 20;
+
+/// Everything that is more than one request and its answer.
+const PAGE: &str = "<!doctype html><title>t</title><p id=said></p><video src='/movie.mp4?player' preload=auto></video><script>
+    const events = new Promise(done => {
+        const source = new EventSource('/events');
+        source.onmessage = event => event.data === '5' && source.readyState === 1 && done('events');
+    });
+    const socket = new Promise(done => {
+        const socket = new WebSocket(`ws://${location.host}/socket`);
+        socket.binaryType = 'arraybuffer';
+        const sent = new Uint8Array(1 << 20).map((_, at) => at * 7);
+        socket.onopen = () => socket.send(sent);
+        let first = true;
+        socket.onmessage = event => {
+            const got = new Uint8Array(event.data);
+            if (first) done(got.length === sent.length && got.every((byte, at) => byte === sent[at]) ? 'socket' : 'torn');
+            first = false;
+            // A page that is slower than what it is sent.
+            for (const end = performance.now() + 20; performance.now() < end;);
+        };
+    });
+    const range = fetch('/movie.mp4', { headers: { Range: 'bytes=1000-2999' } }).then(async answer => {
+        const got = new Uint8Array(await answer.arrayBuffer());
+        return answer.status === 206 && got.length === 2000 && got.every((byte, at) => byte === (at + 1000) % 251) ? 'range' : 'torn';
+    });
+    Promise.all([events, socket, range]).then(all => said.textContent = all.join(' '));
+</script>";
+
+#[test]
+fn what_streams_arrives_as_it_is_sent_and_a_slow_page_costs_bounded_memory() {
+    let (browser, site) = (Browser::headless(), server(1));
+    let tab = browser.open(&format!("http://{site}/page"));
+    let daemon = browser.daemon("net-daemon");
+    let before = pss(daemon);
+    browser.wait_for_text(tab, "events socket range");
+    // The socket goes on, faster than the page takes it.
+    std::thread::sleep(Duration::from_secs(5));
+    let held = pss(daemon) - before;
+    assert!(held < MOST, "{held} MB");
 }
 
 #[test]

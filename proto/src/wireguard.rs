@@ -139,6 +139,8 @@ impl FromStr for Profile {
                         draft.peers.push(DraftPeer { line: number, ..DraftPeer::default() });
                         Section::Peer
                     }
+                    // What is no word may be a key that lost its place.
+                    _ if line.len() > 20 => return Err(failed("a section is either [Interface] or [Peer]".to_owned())),
                     _ => return Err(failed(format!("there is no section {line}: only [Interface] and [Peer]"))),
                 };
                 has_interface |= matches!(section, Section::Interface);

@@ -8,7 +8,7 @@ use std::time::Duration;
 use dns_lookup::AddrInfoHints;
 use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ProtocolConfig};
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
-use hickory_resolver::proto::dnssec::TrustAnchors;
+use hickory_resolver::proto::dnssec::{Algorithm, TrustAnchors};
 use hickory_resolver::proto::rr::{Record, RecordType};
 use hickory_resolver::system_conf::read_system_conf;
 use regen_proto::dns::{DnsSettings, Server, Servers, Transport};
@@ -146,8 +146,23 @@ impl Dns {
 /// DNSKEY records of the root, as a zone file has them.
 fn read(anchors: &str) -> Result<TrustAnchors, String> {
     let failed = |why: String| format!("no name is believed: --dns-anchors has no key of the root ({why})");
+    if let Some(unknown) = unknown_algorithm(anchors) {
+        return Err(failed(format!("signatures of kind {unknown} are not known here")));
+    }
     let anchors = TrustAnchors::from_str(anchors).map_err(|error| failed(error.to_string()))?;
     if anchors.is_empty() { Err(failed("it is empty".to_owned())) } else { Ok(anchors) }
+}
+
+/// The number of a kind of signature that cannot be checked here: the library takes for granted that there is none.
+fn unknown_algorithm(anchors: &str) -> Option<String> {
+    let without_remarks = anchors.lines().map(|line| line.split(';').next().unwrap_or_default());
+    let text = without_remarks.collect::<Vec<_>>().join(" ").replace(['(', ')', '"'], " ");
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let kinds = words.iter().enumerate().filter(|(_, word)| word.eq_ignore_ascii_case("DNSKEY"));
+    // After flags and protocol.
+    let mut algorithms = kinds.filter_map(|(at, _)| words.get(at + 3));
+    let is_known = |number: &&&str| number.parse().is_ok_and(|number| Algorithm::from_u8(number).is_supported());
+    algorithms.find(|number| !is_known(number)).map(|number| (*number).to_owned())
 }
 
 /// A server by each of its addresses: where it is known by name, this machine's own servers are asked for that.
@@ -194,5 +209,23 @@ async fn by_the_system(host: &str) -> Result<Meaning, RouteError> {
         Err(_) => {
             failed(FailureKind::Timeout, format!("no name server answered for “{host}” within {} s", RESOLVE.as_secs()))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_that_cannot_be_checked_are_none() {
+        let key = |kind: &str| {
+            let key = "mdsswUyr3DPW132mOi8V9xESWE8jTo0dxCjjnopKl+GqJxpVXckHAeF+KkxLbxILfDLUT0rAK9iUzy1L53eKGQ==";
+            read(&format!(". 172800 IN DNSKEY 257 3 {kind} {key}\n"))
+        };
+        assert!(key("13").is_ok());
+        for unknown in ["26", "0", "300", "x", "( 26"] {
+            assert!(key(unknown).is_err_and(|error| error.contains("--dns-anchors")), "{unknown}");
+        }
+        assert!(read("").is_err() && read("nonsense").is_err());
     }
 }

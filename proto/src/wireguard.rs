@@ -72,6 +72,9 @@ pub struct Peer {
     pub keepalive: Option<u16>,
 }
 
+/// What is as long as this may be a key, or most of one.
+const SHORTEST_KEY: usize = 32;
+
 /// What is wrong with a profile.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {what}")]
@@ -126,7 +129,7 @@ impl FromStr for Profile {
         let mut has_interface = false;
         let text = text.trim_start_matches('\u{feff}');
         for (number, line) in (1..).zip(text.lines()) {
-            let failed = |what: String| ProfileError { line: number, what };
+            let failed = |what: String| ProfileError { line: number, what: without_keys(&what) };
             let line = line.split('#').next().unwrap_or_default().trim();
             if line.is_empty() {
                 continue;
@@ -139,8 +142,6 @@ impl FromStr for Profile {
                         draft.peers.push(DraftPeer { line: number, ..DraftPeer::default() });
                         Section::Peer
                     }
-                    // What is no word may be a key that lost its place.
-                    _ if line.len() > 20 => return Err(failed("a section is either [Interface] or [Peer]".to_owned())),
                     _ => return Err(failed(format!("there is no section {line}: only [Interface] and [Peer]"))),
                 };
                 has_interface |= matches!(section, Section::Interface);
@@ -268,6 +269,21 @@ fn words(value: &str) -> impl Iterator<Item = &str> {
     value.split(',').map(str::trim).filter(|word| !word.is_empty())
 }
 
+/// A key may have lost its place, and a message may be shown to anybody.
+fn without_keys(words: &str) -> String {
+    let is_of_key = |char: char| char.is_ascii_alphanumeric() || "+/=".contains(char);
+    let mut shown = String::new();
+    let mut rest = words;
+    while let Some(start) = rest.find(is_of_key) {
+        let (before, from) = rest.split_at(start);
+        let (run, after) = from.split_at(from.find(|char| !is_of_key(char)).unwrap_or(from.len()));
+        shown.push_str(before);
+        shown.push_str(if run.len() < SHORTEST_KEY { run } else { "…" });
+        rest = after;
+    }
+    shown + rest
+}
+
 /// The value is in no message: it may be a secret that is only misspelt.
 fn secret(value: &str) -> Result<Key, String> {
     let bytes = STANDARD.decode(value).ok().and_then(|bytes| bytes.try_into().ok());
@@ -323,6 +339,15 @@ mod tests {
         let lines: Vec<usize> = profile.ignored.iter().map(|(line, _)| *line).collect();
         assert_eq!(lines, [5, 8, 9]);
         assert!(!format!("{profile:?}").contains("yAnz"), "keys are not shown");
+    }
+
+    #[test]
+    fn a_key_that_lost_its_place_is_not_shown() {
+        let key = "yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk=";
+        for text in [format!("[Interface {key}"), format!("[Interface]\nAddress = x = {key}\n"), format!("{key} = 1")] {
+            let words = text.parse::<Profile>().unwrap_err().to_string();
+            assert!(!words.contains(key) && words.starts_with("line "), "{words}");
+        }
     }
 
     #[test]

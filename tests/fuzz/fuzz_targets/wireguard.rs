@@ -12,7 +12,9 @@ fuzz_target!(|text: &str| {
             let words = error.to_string();
             for line in text.lines().filter(|line| line.trim_start().starts_with("PrivateKey")) {
                 let key = line.split_once('=').map_or("", |(_, key)| key.trim());
-                assert!(key.len() < 40 || !words.contains(key), "{words}");
+                let is_key =
+                    key.len() >= 40 && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+/=".contains(&byte));
+                assert!(!is_key || !words.contains(key), "{words}");
             }
         }
     }

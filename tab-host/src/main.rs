@@ -14,6 +14,7 @@ mod link;
 mod outbox;
 mod page_service;
 mod shields;
+mod socks;
 mod spare;
 mod tunnel;
 mod view;

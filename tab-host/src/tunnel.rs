@@ -7,14 +7,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use fast_socks5::server::Socks5ServerProtocol;
-use fast_socks5::server::states::CommandRead;
-use fast_socks5::util::target_addr::TargetAddr;
-use fast_socks5::{ReplyError, Socks5Command};
+use fast_socks5::ReplyError;
 use regen_proto::grpc;
 use regen_proto::net::v1::tunnel_client::TunnelClient;
 use regen_proto::net::v1::{FailureKind, FromNetwork, Open, ToNetwork, from_network, to_network};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::sync::{mpsc, watch};
@@ -22,6 +19,8 @@ use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
 use tonic::transport::Channel;
+
+use crate::socks::greet;
 
 const CHUNK: usize = 64 * 1024;
 const WAITING: usize = 4;
@@ -115,26 +114,6 @@ pub(crate) async fn start() -> std::io::Result<(Dialer, TunnelPort)> {
 struct Refused {
     reply: ReplyError,
     why: String,
-}
-
-/// Who wants to be connected, and to what.
-pub(crate) type Asked<S> = (Socks5ServerProtocol<S, CommandRead>, String, u16);
-
-/// What is asked for on a fresh connection. The front serves this sandbox only: whoever does not speak SOCKS here, or wants something
-/// else than a connection, is its own problem.
-pub(crate) async fn greet<S: AsyncRead + AsyncWrite + Unpin>(stream: S) -> Option<Asked<S>> {
-    let protocol = Socks5ServerProtocol::accept_no_auth(stream).await.ok()?;
-    let (protocol, command, target) = protocol.read_command().await.ok()?;
-    if command != Socks5Command::TCPConnect {
-        // The engine may have gone meanwhile.
-        let _ = protocol.reply_error(&ReplyError::CommandNotSupported).await;
-        return None;
-    }
-    let (host, port) = match target {
-        TargetAddr::Ip(address) => (address.ip().to_string(), address.port()),
-        TargetAddr::Domain(name, port) => (name, port),
-    };
-    Some((protocol, host, port))
 }
 
 async fn serve(stream: TcpStream, granted: watch::Receiver<Granted>, failures: Failures) {

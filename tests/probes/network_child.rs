@@ -26,6 +26,8 @@ use tonic::transport::Channel;
 
 /// So many of them are asked for much, which is not read.
 const UNREAD: usize = 64;
+/// In that time all that may be held of them is.
+const FILLING: Duration = Duration::from_secs(2);
 /// What takes no more for so long takes no more.
 const STUCK: Duration = Duration::from_millis(100);
 /// What others do not do at the same time, at the beginning and at the end.
@@ -132,7 +134,11 @@ async fn open_all(network: Channel, host: &str, port: u32, count: u32) -> String
     for tunnel in &mut unread {
         tunnel.send("GET /big HTTP/1.1\r\n\r\n").await;
     }
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    // Meanwhile they fill up, and one that is read goes on.
+    let filling = Instant::now();
+    while filling.elapsed() < FILLING {
+        tunnels[0].ask().await;
+    }
     let start = Instant::now();
     let asking: Vec<_> = tunnels
         .into_iter()

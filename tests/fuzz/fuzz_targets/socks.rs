@@ -1,9 +1,8 @@
 //! The front that the engine speaks SOCKS to, inside of a tab-host's sandbox.
 #![no_main]
-#![allow(dead_code, reason = "of the tunnel only its front is fuzzed")]
 
-#[path = "../../../tab-host/src/tunnel.rs"]
-mod tunnel;
+#[path = "../../../tab-host/src/socks.rs"]
+mod socks;
 
 use libfuzzer_sys::fuzz_target;
 use tokio::io::AsyncWriteExt;
@@ -14,7 +13,7 @@ fuzz_target!(|bytes: &[u8]| {
         let (mut engine, front) = tokio::io::duplex(1 << 16);
         engine.write_all(bytes).await.expect("room");
         engine.shutdown().await.expect("an end");
-        if let Some((_, host, _)) = tunnel::greet(front).await {
+        if let Some((_, host, _)) = socks::greet(front).await {
             assert!(host.len() <= 255, "{host}");
         }
     });

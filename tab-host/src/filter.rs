@@ -28,6 +28,8 @@ pub(crate) struct Filter {
     /// Which it is, or is about to be; 0: none.
     version: Cell<u32>,
     compiled: RefCell<Option<Compiled>>,
+    /// The answer is on its way.
+    asked: Cell<bool>,
 }
 
 impl Filter {
@@ -49,16 +51,22 @@ impl Host {
 
     /// Asks what most documents have in common, and what holds for all.
     pub(crate) fn ask_common(&self) {
+        // Each frame of a page may want it.
+        if self.filter.asked.replace(true) {
+            return;
+        }
         let (runtime, asker) = &self.asker;
         let (told, to_main) = (asker.clone().common(), self.to_main.clone());
         runtime.spawn(async move {
             // The main thread only goes away with this process.
-            let _ = to_main.send(ToMain::Common(Box::new(told.await)));
+            let _ = to_main.send(ToMain::Common(told.await.map(Box::new)));
         });
     }
 
-    /// That is the answer.
-    pub(crate) fn take_common(self: &Rc<Self>, rules: CommonRules) {
+    /// That is the answer. Where nobody could be asked, what holds goes on to hold, and the next document asks again.
+    pub(crate) fn take_common(self: &Rc<Self>, rules: Option<CommonRules>) {
+        self.filter.asked.set(false);
+        let Some(rules) = rules else { return };
         self.take_filter(&rules);
         self.common.replace(rules);
         for view in self.views.borrow().values().chain(self.popups.borrow().values()) {

@@ -113,7 +113,7 @@ impl Host {
                 let view = self.views.borrow().values().find(|view| view.is_page(page)).cloned();
                 view.into_iter().for_each(|view| view.count_blocked(more));
             }
-            ToMain::Common(rules) => self.take_common(*rules),
+            ToMain::Common(rules) => self.take_common(rules.map(|rules| *rules)),
             ToMain::Site(_) => self.outbox.exit("a host that has a site was given another".to_owned()),
             ToMain::Shutdown => self.shut_down(),
         }

@@ -30,8 +30,8 @@ pub(crate) enum ToMain {
     Heartbeat(Heartbeat),
     /// Shields stopped so many more requests of this page, as the engine numbers them.
     Blocked(u64, u32),
-    /// What most documents have in common.
-    Common(Box<CommonRules>),
+    /// What most documents have in common; nothing, where nobody could be asked.
+    Common(Option<Box<CommonRules>>),
     Shutdown,
 }
 

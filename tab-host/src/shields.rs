@@ -211,10 +211,10 @@ impl Asker {
         line
     }
 
-    /// What is to be hidden of most documents.
-    pub(crate) async fn common(mut self) -> CommonRules {
+    /// What most documents have in common.
+    pub(crate) async fn common(mut self) -> Option<CommonRules> {
         let reply = self.ask(PATIENCE, |mut net| async move { net.common(CommonRequest {}).await });
-        reply.await.unwrap_or_default()
+        reply.await.inspect_err(|error| tracing::warn!("shields: what pages have in common is not known: {error}")).ok()
     }
 
     /// What of a document that has grown is to be hidden: selectors.

@@ -9,6 +9,11 @@ use std::time::Duration;
 use rustix::fs::FlockOperation;
 use sha2::{Digest, Sha256};
 
+/// Folder of sites' storage.
+const BUCKETS: &str = "buckets";
+/// Folder of the marks that say whose storage has something from the internet in it.
+const PUBLIC_MARKS: &str = "public-sites";
+
 /// Why a profile cannot be used, with what to do about it.
 #[derive(Debug, thiserror::Error)]
 pub enum ProfileError {
@@ -83,8 +88,33 @@ impl Profile {
     /// A site's storage.
     #[must_use]
     pub fn bucket(&self, workspace: &str, site_folder: &str) -> PathBuf {
-        let workspace = if workspace.is_empty() { "default" } else { workspace };
-        self.root.join("buckets").join(workspace).join(site_folder)
+        self.root.join(BUCKETS).join(workspace_folder(workspace)).join(site_folder)
+    }
+
+    /// An empty file that is there while a site's storage has something from the internet in it. No sandbox reaches it.
+    #[must_use]
+    pub fn public_mark(&self, workspace: &str, site_folder: &str) -> PathBuf {
+        self.root.join(PUBLIC_MARKS).join(workspace_folder(workspace)).join(site_folder)
+    }
+
+    /// Marks the storage of every site as public where an earlier version has marked none: nobody knows where it is from.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn mark_unmarked_buckets(&self) -> io::Result<()> {
+        let (buckets, marks) = (self.root.join(BUCKETS), self.root.join(PUBLIC_MARKS));
+        if marks.exists() {
+            return Ok(());
+        }
+        if buckets.exists() {
+            for workspace in fs::read_dir(&buckets)? {
+                let workspace = workspace?;
+                for site in fs::read_dir(workspace.path())? {
+                    mark(&marks.join(workspace.file_name()).join(site?.file_name()))?;
+                }
+            }
+        }
+        fs::create_dir_all(&marks)
     }
 
     /// Where buckets are while a process has them.
@@ -169,6 +199,29 @@ fn private_folder(path: &Path) -> Result<(), ProfileError> {
     Ok(())
 }
 
+/// Makes an empty file, so that it outlives a power failure.
+///
+/// # Errors
+/// When the disk refuses.
+pub fn mark(path: &Path) -> io::Result<()> {
+    let folder = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    File::create(path)?.sync_all()?;
+    File::open(folder)?.sync_all()
+}
+
+/// Returns the folder of a workspace; no two share one.
+fn workspace_folder(workspace: &str) -> String {
+    // The workspace without a name has this one.
+    const UNNAMED: &str = "default";
+    let is_like_it = workspace.strip_prefix(UNNAMED).is_some_and(|rest| rest.chars().all(|char| char == '+'));
+    match workspace {
+        "" => UNNAMED.to_owned(),
+        _ if is_like_it => format!("{workspace}+"),
+        _ => workspace.to_owned(),
+    }
+}
+
 fn data_home() -> Result<PathBuf, ProfileError> {
     absolute_variable("XDG_DATA_HOME")
         .or_else(|| absolute_variable("HOME").map(|home| home.join(".local/share")))
@@ -207,6 +260,26 @@ mod tests {
         assert!(error.contains(&std::process::id().to_string()), "{error}");
         drop(held);
         profile.lock().unwrap();
+    }
+
+    #[test]
+    fn no_two_workspaces_share_a_folder() {
+        let names = ["", "default", "default+", "default++", "work", "defaults", "default-2"];
+        let folders: std::collections::HashSet<_> = names.into_iter().map(workspace_folder).collect();
+        assert_eq!(folders.len(), names.len());
+        assert_eq!((workspace_folder(""), workspace_folder("work")), ("default".into(), "work".into()));
+    }
+
+    #[test]
+    fn storage_of_earlier_versions_counts_as_public_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let profile = Profile::find(Some(folder.path())).unwrap();
+        fs::create_dir_all(profile.bucket("", "https_old.test")).unwrap();
+        profile.mark_unmarked_buckets().unwrap();
+        fs::create_dir_all(profile.bucket("", "https_new.test")).unwrap();
+        profile.mark_unmarked_buckets().unwrap();
+        assert!(profile.public_mark("", "https_old.test").exists());
+        assert!(!profile.public_mark("", "https_new.test").exists(), "this version finds out where it is");
     }
 
     #[test]

@@ -106,8 +106,10 @@ async fn run(
         "started",
         serde_json::json!({ "pid": std::process::id(), "version": env!("CARGO_PKG_VERSION"), "policies": digests }),
     );
+    let slots = Slots::open(profile.slots()).context("the storage of sites cannot be put back where it belongs")?;
+    profile.mark_unmarked_buckets().context("cannot tell which sites' storage is from the internet")?;
     let setup = Setup {
-        slots: Slots::open(profile.slots()).context("the storage of sites cannot be put back where it belongs")?,
+        slots,
         audit,
         policies,
         options,

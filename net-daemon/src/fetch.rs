@@ -9,6 +9,7 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper::{Request, Response, StatusCode, header};
 use hyper_util::rt::TokioIo;
+use regen_proto::kernel::v1::PrivateNetwork;
 use regen_proto::route::Route;
 use rustls::pki_types::ServerName;
 use tokio::time::timeout;
@@ -17,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::names::Dns;
-use crate::route::{Connection, Spaces, Stream, Ways};
+use crate::route::{Connection, Reach, Stream, Ways};
 use crate::tls;
 use crate::tor::Tor;
 use crate::wireguard::WireGuard;
@@ -125,8 +126,12 @@ impl Fetcher {
             wireguard: self.wireguard.clone(),
             shields: None,
             // What the user has named may be anywhere; where that sends us, not.
-            site: bare.to_owned(),
-            spaces: Spaces::new(Vec::from_iter((url.host() == named.host()).then(|| bare.to_owned()))),
+            reach: Reach::new(
+                bare,
+                &(url.host() == named.host()).then(|| bare.to_owned()).into_iter().collect(),
+                PrivateNetwork::Refused,
+                None,
+            ),
         };
         let Connection { mut stream, over, .. } = ways.connect(bare, port).await.map_err(|error| failed(&error))?;
         if url.scheme() == "https" {

@@ -1,12 +1,13 @@
 //! What the broker is answered, and who is served on the connections that it grants.
 
+use std::collections::HashSet;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, OnceLock, Weak};
 
 use anyhow::Context;
 use regen_proto::convert::{ForChild, FromChild};
 use regen_proto::dns::DnsSettings;
-use regen_proto::grpc::{self, GrantedStream};
+use regen_proto::grpc;
 use regen_proto::kernel::v1::{self as wire, Grant, Role, Service};
 use regen_proto::net::v1::dns_admin_server::DnsAdminServer;
 use regen_proto::net::v1::shields_admin_server::ShieldsAdminServer;
@@ -19,15 +20,19 @@ use regen_runtime::Kernel;
 use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
 
 use crate::fetch::Fetcher;
 use crate::names::Dns;
-use crate::route::{Spaces, Ways};
+use crate::route::{Reach, Ways};
 use crate::shields::{ForPages, LARGEST, LARGEST_LIST, Lines, Shields};
 use crate::tor::Tor;
-use crate::tunnel::{TunnelGrant, Tunnels};
+use crate::tunnel::{Limits, TunnelGrant, Tunnels};
 use crate::wireguard::WireGuard;
 use crate::{names, shields, tor, wireguard};
+
+/// Threads for work that blocks: rules that take their time, and files.
+const BLOCKING_THREADS: usize = 32;
 
 /// A granted connection, so that it can be revoked.
 #[derive(Debug)]
@@ -46,7 +51,11 @@ struct Shared {
     dns: Dns,
     tor: Tor,
     wireguard: WireGuard,
-    spaces: Spaces,
+    /// Hosts of sites that the user lets reach private networks.
+    trusted: Arc<HashSet<String>>,
+    /// Told where sites are; nobody, in a process without a broker.
+    broker: Option<Kernel>,
+    limits: Limits,
     fetcher: Fetcher,
 }
 
@@ -56,7 +65,8 @@ struct Shared {
 /// When there is no broker, or it says what nobody understands.
 pub fn run() -> anyhow::Result<()> {
     regen_runtime::begin();
-    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work())
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    runtime.enable_all().max_blocking_threads(BLOCKING_THREADS).build()?.block_on(work())
 }
 
 async fn work() -> anyhow::Result<()> {
@@ -64,12 +74,13 @@ async fn work() -> anyhow::Result<()> {
     let dns = Dns::new(settings_of(configure.dns)?, &configure.dns_anchors);
     let shields = Shields::start(&configure.shields.unwrap_or_default())?;
     let tor = Tor::new(configure.tor_config);
-    let spaces = Spaces::new(configure.reach_private);
+    let trusted = Arc::new(configure.reach_private.into_iter().collect());
     let wireguard = WireGuard::new(dns.clone());
     let fetcher = Fetcher::new(dns.clone(), tor.clone(), wireguard.clone(), configure.route.parse()?);
     tokio::spawn(shields.clone().keep_fresh(fetcher.clone()));
     let lines = Lines::start(shields.clone())?;
-    let shared = Shared { shields, lines, dns, tor, wireguard, spaces, fetcher };
+    let (broker, limits) = (Some(kernel.clone()), Limits::default());
+    let shared = Shared { shields, lines, dns, tor, wireguard, trusted, broker, limits, fetcher };
     kernel.ready().await?;
     let mut served: Vec<Served> = Vec::new();
     loop {
@@ -111,7 +122,7 @@ async fn refuse(kernel: &Kernel) -> ! {
 }
 
 fn serve(grant: Grant, descriptors: Vec<OwnedFd>, shared: Shared) -> anyhow::Result<Option<Served>> {
-    let Shared { shields, lines, dns, tor, wireguard, spaces, fetcher } = shared;
+    let Shared { shields, lines, dns, tor, wireguard, trusted, broker, limits, fetcher } = shared;
     let is_admin = grant.service() == Service::NetAdmin;
     let is_line = grant.service() == Service::Verdicts;
     let is_served = is_admin || is_line || grant.service() == Service::Tunnel;
@@ -128,33 +139,27 @@ fn serve(grant: Grant, descriptors: Vec<OwnedFd>, shared: Shared) -> anyhow::Res
     let route = if is_admin { Route::default() } else { grant.route.parse()? };
     let (revoked, open) = (CancellationToken::new(), Arc::new(()));
     let served = Served { grant: grant.grant, revoked: revoked.clone(), open: Arc::downgrade(&open) };
-    let (site, partition) = (grant.site.clone(), grant.partition);
+    let report = broker.map(|broker| (broker, grant.grant));
+    let reach = Reach::new(&grant.site, &trusted, grant.private_network(), report);
+    let partition = grant.partition;
     let whose = Some((shields.clone(), Arc::clone(&asking)));
     let (dns_too, tor_too, vpn_too) = (dns.clone(), tor.clone(), wireguard.clone());
-    let ways = Ways { route, partition, dns: dns_too, tor: tor_too, wireguard: vpn_too, site, spaces, shields: whose };
-    let tunnel = TunnelGrant { host: grant.host, ways, asking, revoked, _open: open };
-    let granted = GrantedStream::new(stream, tunnel);
+    let ways = Ways { route, partition, dns: dns_too, tor: tor_too, wireguard: vpn_too, reach, shields: whose };
+    let tunnel = TunnelGrant { host: grant.host, ways, asking, limits: limits.of_partition(), revoked, _open: open };
     // A fault of one host's connection is that host's alone.
     tokio::spawn(async move {
-        let incoming = tokio_stream::once(Ok::<_, std::io::Error>(granted));
-        let server = if is_admin {
-            grpc::server()
-                .add_service(
-                    ShieldsAdminServer::new(shields::Admin { shields, fetcher })
-                        .max_decoding_message_size(LARGEST_LIST),
-                )
-                .add_service(DnsAdminServer::new(names::Admin { dns, tor: tor.clone(), wireguard: wireguard.clone() }))
-                .add_service(TorAdminServer::new(tor::Admin(tor)))
-                .add_service(
-                    VpnAdminServer::new(wireguard::Admin(wireguard)).max_decoding_message_size(wireguard::LARGEST),
-                )
+        let routes = if is_admin {
+            Routes::new(
+                ShieldsAdminServer::new(shields::Admin { shields, fetcher }).max_decoding_message_size(LARGEST_LIST),
+            )
+            .add_service(DnsAdminServer::new(names::Admin { dns, tor: tor.clone(), wireguard: wireguard.clone() }))
+            .add_service(TorAdminServer::new(tor::Admin(tor)))
+            .add_service(VpnAdminServer::new(wireguard::Admin(wireguard)).max_decoding_message_size(wireguard::LARGEST))
         } else {
             let tunnels = TunnelServer::new(Tunnels(shields.clone()));
-            grpc::server()
-                .add_service(tunnels)
-                .add_service(ShieldsServer::new(ForPages(shields)).max_decoding_message_size(LARGEST))
+            Routes::new(tunnels).add_service(ShieldsServer::new(ForPages(shields)).max_decoding_message_size(LARGEST))
         };
-        if let Err(error) = server.serve_with_incoming(incoming).await {
+        if let Err(error) = grpc::serve(stream, tunnel, routes).await {
             tracing::warn!("a granted connection: {error}");
         }
     });
@@ -173,8 +178,9 @@ pub(crate) fn serve_alone(grant: Grant, socket: OwnedFd) {
                 let shields = Shields::without_lists();
                 let (tor, wireguard) = (Tor::new(String::new()), WireGuard::new(dns.clone()));
                 let fetcher = Fetcher::new(dns.clone(), tor.clone(), wireguard.clone(), Route::default());
-                let (lines, spaces) = (Lines::start(shields.clone())?, Spaces::new(Vec::new()));
-                let shared = Shared { shields, lines, dns, tor, wireguard, spaces, fetcher };
+                let lines = Lines::start(shields.clone())?;
+                let (trusted, broker, limits) = (Arc::default(), None, Limits::default());
+                let shared = Shared { shields, lines, dns, tor, wireguard, trusted, broker, limits, fetcher };
                 while let Some((grant, socket)) = granted.recv().await {
                     serve(grant, vec![socket], shared.clone())?;
                 }

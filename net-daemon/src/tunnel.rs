@@ -9,17 +9,19 @@ use regen_proto::net::v1::tunnel_server::Tunnel;
 use regen_proto::net::v1::{Failed, FailureKind, FromNetwork, Open, Opened, ToNetwork, from_network, to_network};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::sync::{Notify, mpsc};
-use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::route::{Connection, RouteError, Stream, Ways};
 use crate::shields::{Asking, Shields};
 
-/// Bytes read at once. Larger chunks are fewer messages.
-const CHUNK: usize = 64 * 1024;
+mod limits;
+
+use limits::{Chunk, Chunks};
+pub(crate) use limits::{Limits, PartitionLimits};
+
 /// Chunks that may wait for a slow page, per tunnel.
-const WAITING: usize = 4;
+const WAITING: usize = 2;
 /// A way may be asked whether it still works when an answer takes so long.
 const SILENCE: Duration = Duration::from_secs(10);
 /// Longest host name in DNS.
@@ -32,6 +34,8 @@ pub(crate) struct TunnelGrant {
     pub(crate) ways: Ways,
     /// Whose shields hold.
     pub(crate) asking: Arc<Asking>,
+    /// Bounds of its tunnels.
+    pub(crate) limits: PartitionLimits,
     /// It was taken back: nothing that it allowed goes on.
     pub(crate) revoked: CancellationToken,
     /// Somebody has it as long as the connection is open.
@@ -42,11 +46,11 @@ pub(crate) struct TunnelGrant {
 #[derive(Debug, Clone)]
 pub(crate) struct Tunnels(pub(crate) Shields);
 
-type Down = mpsc::Sender<Result<FromNetwork, Status>>;
+type Down = mpsc::Sender<Chunk>;
 
 #[tonic::async_trait]
 impl Tunnel for Tunnels {
-    type RelayStream = ReceiverStream<Result<FromNetwork, Status>>;
+    type RelayStream = Chunks;
 
     async fn relay(&self, request: Request<Streaming<ToNetwork>>) -> Result<Response<Self::RelayStream>, Status> {
         let grant = request
@@ -54,8 +58,11 @@ impl Tunnel for Tunnels {
             .get::<TunnelGrant>()
             .cloned()
             .ok_or_else(|| Status::permission_denied("this connection has no grant"))?;
+        let Some(place) = grant.limits.take_place() else {
+            return Err(Status::resource_exhausted("too many connections are open: close some tabs, and try again"));
+        };
         let up = request.into_inner();
-        let (down, stream) = mpsc::channel(WAITING);
+        let (down, waiting) = mpsc::channel(WAITING);
         let shields = self.0.clone();
         tokio::spawn(async move {
             tokio::select! {
@@ -66,22 +73,27 @@ impl Tunnel for Tunnels {
                 () = serve(&grant, &shields, up, &down) => return,
             }
             // Not as if the other end had said all it wanted.
-            let _ = down.send(Err(Status::aborted("the route was changed"))).await;
+            let _ = down.send(plain(Err(Status::aborted("the route was changed")))).await;
         });
-        Ok(Response::new(ReceiverStream::new(stream)))
+        Ok(Response::new(Chunks::new(waiting, place)))
     }
 }
 
-fn message(body: from_network::Body) -> Result<FromNetwork, Status> {
-    Ok(FromNetwork { body: Some(body) })
+/// Returns a message that takes no room worth counting.
+fn plain(message: Result<FromNetwork, Status>) -> Chunk {
+    Chunk { message, held: None }
+}
+
+fn message(body: from_network::Body) -> Chunk {
+    plain(Ok(FromNetwork { body: Some(body) }))
 }
 
 async fn serve(grant: &TunnelGrant, shields: &Shields, mut up: Streaming<ToNetwork>, down: &Down) {
     match open(grant, shields, &mut up).await {
         Ok(Connection { stream, over, doubt, .. }) => tokio::select! {
-            () = relay(stream, doubt, up, down) => {}
+            () = relay(stream, doubt, up, down, &grant.limits) => {}
             () = over.cancelled() => {
-                let _ = down.send(Err(Status::aborted("the identity was given up"))).await;
+                let _ = down.send(plain(Err(Status::aborted("the identity was given up")))).await;
             }
         },
         Err(error) => {
@@ -109,14 +121,20 @@ async fn open(grant: &TunnelGrant, shields: &Shields, up: &mut Streaming<ToNetwo
     grant.ways.connect(&host, port).await
 }
 
-async fn relay(connection: Box<dyn Stream>, doubt: Option<Arc<Notify>>, up: Streaming<ToNetwork>, down: &Down) {
+async fn relay(
+    connection: Box<dyn Stream>,
+    doubt: Option<Arc<Notify>>,
+    up: Streaming<ToNetwork>,
+    down: &Down,
+    limits: &PartitionLimits,
+) {
     if down.send(message(from_network::Body::Opened(Opened {}))).await.is_err() {
         return;
     }
     let (read, write) = tokio::io::split(connection);
     let unanswered = AtomicBool::new(false);
     let upward = send_up(up, write, &unanswered);
-    let downward = send_down(read, down, &unanswered);
+    let downward = send_down(read, down, limits, &unanswered);
     // What the page has still to say is of no use to an end that has said all it wanted.
     let both = async {
         tokio::pin!(upward, downward);
@@ -142,16 +160,22 @@ async fn doubts(doubt: Option<&Notify>, unanswered: &AtomicBool) {
     }
 }
 
-async fn send_down(mut read: ReadHalf<Box<dyn Stream>>, down: &Down, unanswered: &AtomicBool) {
-    let mut buffer = BytesMut::with_capacity(CHUNK);
+async fn send_down(
+    mut read: ReadHalf<Box<dyn Stream>>,
+    down: &Down,
+    limits: &PartitionLimits,
+    unanswered: &AtomicBool,
+) {
+    let mut buffer = BytesMut::new();
     loop {
-        buffer.reserve(CHUNK);
+        let size = limits.chunk_size();
+        buffer.reserve(size);
         let mut got = tokio::select! {
             got = read.read_buf(&mut buffer) => got,
             () = down.closed() => return,
         };
         // What has arrived meanwhile travels along: Tor gives its bytes in cells of half a kilobyte.
-        while got.as_ref().is_ok_and(|count| *count > 0) && buffer.len() < CHUNK {
+        while got.as_ref().is_ok_and(|count| *count > 0) && buffer.len() < size {
             got = tokio::select! {
                 biased;
                 more = read.read_buf(&mut buffer) => more,
@@ -161,7 +185,9 @@ async fn send_down(mut read: ReadHalf<Box<dyn Stream>>, down: &Down, unanswered:
         if !buffer.is_empty() {
             unanswered.store(false, Ordering::Relaxed);
             let chunk: Bytes = buffer.split().freeze();
-            if down.send(message(from_network::Body::Data(chunk))).await.is_err() {
+            let held = Some(limits.hold(chunk.len()));
+            let message = Ok(FromNetwork { body: Some(from_network::Body::Data(chunk)) });
+            if down.send(Chunk { message, held }).await.is_err() {
                 return;
             }
         }
@@ -169,7 +195,7 @@ async fn send_down(mut read: ReadHalf<Box<dyn Stream>>, down: &Down, unanswered:
             Ok(0) => return,
             Ok(_) => {}
             Err(error) => {
-                let _ = down.send(Err(Status::unavailable(error.to_string()))).await;
+                let _ = down.send(plain(Err(Status::unavailable(error.to_string())))).await;
                 return;
             }
         }

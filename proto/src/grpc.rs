@@ -7,12 +7,17 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::UnixStream;
+use tonic::body::Body;
+use tonic::service::Routes;
 use tonic::transport::server::Connected;
 use tonic::transport::{Channel, Endpoint, Uri};
+use tower::Service as _;
 
+/// Calls on one connection at a time.
+pub const MAX_CALLS: u32 = 2048;
 /// Room for bytes in flight on one tunnel or stream. What is not read fills it, and waits at the other end.
 const STREAM_WINDOW: u32 = 256 * 1024;
 /// Room on all of a client's together, which is the most that there may be: what is not read of some must not hold up the others.
@@ -65,7 +70,36 @@ pub fn server() -> tonic::transport::Server {
     tonic::transport::Server::builder()
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(SERVER_WINDOW)
-        .max_concurrent_streams(2048)
+        .max_concurrent_streams(MAX_CALLS)
+}
+
+/// Room for the answers of one call that its client does not read, beside one message.
+const MAX_UNREAD: usize = 16 * 1024;
+/// Room for what the clients of a granted connection send and nobody takes: of one call, and of all.
+const GRANTED_STREAM_WINDOW: u32 = 128 * 1024;
+const GRANTED_WINDOW: u32 = 16 * 1024 * 1024;
+
+/// Serves one granted connection until it ends. Each call carries the grant among its extensions. Bytes that either end does not
+/// take are bounded for each call and for the connection.
+///
+/// # Errors
+/// When the connection fails.
+pub async fn serve<G>(stream: UnixStream, grant: G, routes: Routes) -> Result<(), hyper::Error>
+where
+    G: Clone + Send + Sync + 'static,
+{
+    let routes = routes.prepare();
+    let service = hyper::service::service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
+        request.extensions_mut().insert(grant.clone());
+        routes.clone().call(request.map(Body::new))
+    });
+    hyper::server::conn::http2::Builder::new(TokioExecutor::new())
+        .initial_stream_window_size(GRANTED_STREAM_WINDOW)
+        .initial_connection_window_size(GRANTED_WINDOW)
+        .max_concurrent_streams(MAX_CALLS)
+        .max_send_buf_size(MAX_UNREAD)
+        .serve_connection(TokioIo::new(stream), service)
+        .await
 }
 
 /// A client on one granted socket. When that socket dies, every call fails: there is nothing to reconnect to.

@@ -10,6 +10,7 @@ pub mod kernel_channel;
 pub mod proxy;
 pub mod route;
 pub mod site;
+pub mod special_purpose;
 pub mod version;
 pub mod wireguard;
 

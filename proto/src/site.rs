@@ -91,7 +91,8 @@ impl Site {
     /// A folder name that no other site shares.
     #[must_use]
     pub fn folder(&self) -> String {
-        self.0.replace("://", "_").replace([':', '[', ']'], "+")
+        // A plus sign may stand in a host; a percent sign may not.
+        self.0.replace('+', "%2B").replace("://", "_").replace([':', '[', ']'], "+")
     }
 }
 
@@ -129,6 +130,14 @@ mod tests {
         assert_eq!(site("http://[::1]:80/"), "http://[::1]");
         assert_eq!(site("http://localhost:3000/"), "http://localhost");
         assert_eq!(site("https://co.uk/"), "https://co.uk");
+    }
+
+    #[test]
+    fn no_two_sites_share_a_folder() {
+        let folder = |url: &str| Site::of(url).unwrap().folder();
+        assert_ne!(folder("http://[::1]/"), folder("http://+++1+/"));
+        assert_eq!(folder("https://www.example.org/"), "https_example.org");
+        assert_eq!(folder("http://[::1]/"), "http_+++1+");
     }
 
     #[test]

@@ -74,6 +74,9 @@ pub(crate) enum FromChrome {
     AllowInsecure {
         tab: u64,
     },
+    AllowPrivate {
+        tab: u64,
+    },
     Zoom {
         tab: u64,
         zoom: f64,
@@ -208,6 +211,7 @@ pub(crate) struct ChromeTab {
     unresponsive: bool,
     blocked: u32,
     route: String,
+    domain: String,
     has_host: bool,
 }
 
@@ -253,6 +257,7 @@ impl From<&Tab> for ChromeTab {
                 TabState::Recovering => "recovering",
                 TabState::Sad => "sad",
                 TabState::Insecure => "insecure",
+                TabState::Private => "private",
             },
             can_go_back: tab.can_go_back,
             can_go_forward: tab.can_go_forward,
@@ -271,6 +276,7 @@ impl From<&Tab> for ChromeTab {
             unresponsive: tab.unresponsive,
             blocked: tab.blocked,
             route: tab.route.clone(),
+            domain: tab.domain.clone(),
             has_host: tab.host != 0,
         }
     }
@@ -373,6 +379,7 @@ mod tests {
                 url: url.into(),
                 title: title.into(),
                 site: "https://example.org".into(),
+                domain: if url.is_empty() { String::new() } else { "example.org".into() },
                 state: state.into(),
                 can_go_back: true,
                 tls: TlsState::Valid.into(),

@@ -38,6 +38,7 @@ impl Window {
             FromChrome::Stop { tab } => self.command(Command::Stop(tab)),
             FromChrome::StopScript { tab } => self.command(Command::StopScript(tab)),
             FromChrome::AllowInsecure { tab } => self.command(Command::AllowInsecure(tab)),
+            FromChrome::AllowPrivate { tab } => self.command(Command::AllowPrivate(tab)),
             FromChrome::Zoom { tab, zoom } => self.command(Command::Zoom(ZoomTab { tab, zoom })),
             FromChrome::Find { tab, text, forward, next } => {
                 self.command(Command::Find(FindInTab { tab, find: Some(Find { text, forward, next }) }));

@@ -215,6 +215,10 @@ impl Window {
 
     fn tab_changed(&self, tab: &Tab) {
         let before = self.tabs.borrow_mut().insert(tab.id, tab.clone());
+        // The picture of one site's page is never shown under the name of another.
+        if before.as_ref().is_some_and(|before| (&before.site, &before.workspace) != (&tab.site, &tab.workspace)) {
+            self.frames.borrow_mut().forget(tab.id);
+        }
         if tab.id != self.active.get() {
             return;
         }

@@ -9,7 +9,8 @@ export const paint = () => {
   const tab = active();
   const sad = tab?.state === "sad";
   const insecure = tab?.state === "insecure";
-  const refused = insecure || (tab?.state === "failed" && !tab.hasHost);
+  const inside = tab?.state === "private";
+  const refused = insecure || inside || (tab?.state === "failed" && !tab.hasHost);
   const start = !tab || (!tab.url && !tab.hasHost && !sad && !refused);
   const wasStart = !get("start").hidden;
   get("start").hidden = !start;
@@ -20,14 +21,15 @@ export const paint = () => {
   if (sad || refused) {
     const stopped = tab.reason === "you stopped its script";
     const crashed = stopped ? "This page was stopped" : "This page keeps crashing";
-    get("own-title").textContent = sad ? crashed : insecure ? "This page is not encrypted" : "Regen does not open this address";
+    get("own-title").textContent = sad ? crashed : insecure ? "This page is not encrypted" : inside ? "This address is in your own network" : "Regen does not open this address";
     get("own-address").textContent = tab.url;
     get("own-reason").textContent = !sad || stopped
       ? insecure ? `${tab.reason} Anybody on the way could read and change what it shows, and what you type.` : tab.reason
       : `Its process ended three times within a minute. Last reason: ${tab.reason}.`;
     get("own-action").textContent = sad ? "Reload" : "Back";
     get("own-action").hidden = refused && !tab.canGoBack;
-    get("own-anyway").hidden = !insecure;
+    get("own-anyway").hidden = !(insecure || inside);
+    get("own-anyway").textContent = inside ? "Open it anyway" : "Continue without encryption";
   }
   if (start && !wasStart && document.activeElement === document.body) get("start-input").focus();
 };
@@ -35,6 +37,7 @@ export const paint = () => {
 get("own-anyway").addEventListener("click", () => {
   const tab = active();
   if (tab?.state === "insecure") send("allowInsecure", { tab: tab.id });
+  if (tab?.state === "private") send("allowPrivate", { tab: tab.id });
 });
 
 get("own-action").addEventListener("click", () => {

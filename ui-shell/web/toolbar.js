@@ -20,6 +20,32 @@ const securityOf = (tab) => {
   return ["open", "", "Not encrypted"];
 };
 
+/** The address in three parts: up to the domain of its site, the domain, and the rest. */
+export const partsOf = (url, domain) => {
+  const start = url.indexOf("://") + 3;
+  const end = start + url.slice(start).search(/[/?#]|$/);
+  const port = url.slice(start, end).match(/:\d+$/)?.[0] ?? "";
+  const host = url.slice(start, end - port.length);
+  if (!domain || start < 3 || !host.replace(/\.$/, "").endsWith(domain)) return null;
+  const at = start + host.lastIndexOf(domain);
+  return [url.slice(0, at), domain, url.slice(at + domain.length)];
+};
+
+const form = get("address-form");
+const paintParts = (tab) => {
+  const parts = !tab || editing || document.activeElement === address ? null : partsOf(tab.url, tab.domain);
+  form.classList.toggle("parted", Boolean(parts));
+  if (!parts) return;
+  const [before, domain, after] = get("address-parts").children;
+  // Read from right to left so that its beginning is cut: the marks keep its own direction.
+  before.textContent = parts[0] && `\u2066${parts[0]}\u2069`;
+  domain.textContent = parts[1];
+  after.textContent = parts[2];
+  get("address-parts").style.left = `${address.offsetLeft}px`;
+  get("address-parts").style.width = `${address.offsetWidth}px`;
+};
+addEventListener("resize", () => paintParts(active()));
+
 /** Shows the active tab. */
 export const paint = () => {
   const tab = active();
@@ -33,6 +59,7 @@ export const paint = () => {
   const other = tab && tab.id !== shownFor;
   if (other) { shownFor = tab.id; editing = false; }
   if (!editing) address.value = tab?.url ?? "";
+  paintParts(tab);
   const [icon, kind, text] = securityOf(tab);
   get("security").className = kind;
   get("security").querySelector("use").setAttribute("href", `#i-${icon}`);
@@ -78,7 +105,7 @@ get("zoom-level").addEventListener("click", withTab((tab) => send("zoom", { tab:
 address.addEventListener("input", () => { editing = true; });
 // At once, not a frame later: what is typed right after Ctrl+L must not be selected and typed over.
 let focusedByPointer = false;
-address.addEventListener("focus", () => address.select());
+address.addEventListener("focus", () => { paintParts(active()); address.select(); });
 address.addEventListener("mousedown", () => { focusedByPointer = document.activeElement !== address; });
 address.addEventListener("mouseup", (event) => {
   // The click that brings the keyboard here would otherwise undo the selection.

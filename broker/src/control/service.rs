@@ -154,6 +154,12 @@ impl Browser for Control {
         Ok(Response::new(TabReply { tab: Some(info) }))
     }
 
+    async fn allow_private(&self, request: Request<TabRequest>) -> Result<Response<TabReply>, Status> {
+        let tab = request.into_inner().tab;
+        let info = self.kernel.call(|answer| Command::AllowPrivate { tab, answer }).await.map_err(status)?;
+        Ok(Response::new(TabReply { tab: Some(info) }))
+    }
+
     async fn close_tab(&self, request: Request<TabRequest>) -> Result<Response<TabReply>, Status> {
         let tab = request.into_inner().tab;
         let info = self.kernel.call(|answer| Command::Close { tab, answer }).await.map_err(status)?;

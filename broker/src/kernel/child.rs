@@ -128,6 +128,7 @@ impl Limits {
             (Kind::Reply, 200, 400),
             (Kind::UserCommand, 300, 1000),
             (Kind::Telemetry, 100, 500),
+            (Kind::Finding, 400, 4000),
         ];
         let bucket = |(kind, rate, burst)| {
             let number = |n: u32| NonZeroU32::new(n).unwrap_or(NonZeroU32::MIN);

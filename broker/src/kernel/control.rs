@@ -83,6 +83,7 @@ pub enum Command {
     Routes { answer: Answer<(RouteSettings, TorStatus)> },
     ChooseRoute { scope: Scope, route: Option<Route>, answer: Answer<()> },
     AllowInsecure { tab: TabId, answer: Answer<TabInfo> },
+    AllowPrivate { tab: TabId, answer: Answer<TabInfo> },
     HttpsOnly { answer: Answer<HttpsOnly> },
     ChooseHttpsOnly { site: Option<Site>, on: Option<bool>, answer: Answer<()> },
     Dns { answer: Answer<DnsSettings> },
@@ -203,6 +204,10 @@ impl Kernel {
             }
             Command::AllowInsecure { tab, answer } => {
                 self.apply(Event::AllowInsecure(tab));
+                reply(answer, self.find_tab(tab));
+            }
+            Command::AllowPrivate { tab, answer } => {
+                self.apply(Event::AllowPrivate(tab));
                 reply(answer, self.find_tab(tab));
             }
             Command::HttpsOnly { answer } => reply(answer, Ok(self.choices.https_only.clone())),

@@ -44,6 +44,11 @@ impl Kernel {
         match effect {
             Effect::StartHost(host) => self.start_host(&host),
             Effect::StopHost(host) => self.stop_host(&host),
+            Effect::GrantAnew(host) => {
+                if let Some(child) = self.child_of_host(&host) {
+                    self.grant_tunnel_anew(child);
+                }
+            }
             Effect::EndHost { host, reason } => {
                 if let Some(child) = self.child_of_host(&host) {
                     self.kill_child(child, &reason);

@@ -369,6 +369,7 @@ impl Kernel {
                 }
             }
             FromChild::UserCommand(command) => self.user_command(command),
+            FromChild::SiteFound(found) => self.site_found(id, found),
         }
     }
 

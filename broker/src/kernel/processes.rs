@@ -53,7 +53,7 @@ impl Kernel {
             .map_or(0, |child| child.pid);
         TabInfo {
             id: tab.id,
-            url: tab.segment().url.clone(),
+            url: tab.address().to_owned(),
             title: tab.segment().title.clone(),
             route: self.route_of(tab),
             site: host.map(|host| host.site.as_str().to_owned()).unwrap_or_default(),

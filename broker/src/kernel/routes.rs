@@ -1,14 +1,14 @@
 //! Routes: which way out each site's process is granted, and what becomes of its connections when that changes.
 
 use regen_proto::convert::ForChild;
-use regen_proto::kernel::v1::{Grant, Revoke, Role, Service};
+use regen_proto::kernel::v1::{Grant, NetworkSide, PrivateNetwork, Revoke, Role, Service, SiteFound};
 use regen_proto::net::v1::{TorState, TorStatus};
 use regen_proto::route::{Route, Way};
 
 use super::Kernel;
-use super::child::ChildId;
+use super::child::{Child, ChildId};
 use crate::routes::Scope;
-use crate::session::{HostKey, Phase, Tab};
+use crate::session::{Event, HostKey, Phase, Side, Tab};
 
 /// The way to the network that a tab-host has.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,18 +24,56 @@ impl Kernel {
         let Some(net) = self.ready_child_of_role(Role::NetDaemon) else { return };
         let Some(key) = self.children.get(&host).and_then(|child| child.host.clone()) else { return };
         let route = self.choices.routes.of(&key).clone();
+        let may_be_private = self.session.networks.may_be_private(&key);
+        let private_network = if may_be_private { PrivateNetwork::Allowed } else { PrivateNetwork::Refused };
         let grant = Grant {
             service: Service::Tunnel.into(),
             host,
             partition: format!("{}|{}", key.workspace, key.site),
             route: route.to_string(),
             site: key.site.as_str().to_owned(),
+            private_network: private_network.into(),
             ..Grant::default()
         };
         let granted = self.grant(net, host, grant);
         if let Some(child) = self.children.get_mut(&host) {
             child.tunnel = granted.map(|grant| Tunnel { grant, net, route });
         }
+    }
+
+    /// A tab-host's way to the network is another one from now on: the old one ends, with all that it has open.
+    pub(super) fn grant_tunnel_anew(&mut self, host: ChildId) {
+        let Some(child) = self.children.get_mut(&host) else { return };
+        let Some(Tunnel { grant, net, .. }) = child.tunnel.take() else { return };
+        // Its server first: from then on there is no way back, whatever the host does.
+        self.send(net, ForChild::Revoke(Revoke { grant }), Vec::new());
+        self.send(host, ForChild::Revoke(Revoke { grant }), Vec::new());
+        if self.is_ready(host) {
+            self.grant_tunnel(host);
+        }
+    }
+
+    /// The net-daemon has found where the site of a grant is. That it is on the internet is kept as long as its storage.
+    pub(super) fn site_found(&mut self, net: ChildId, found: SiteFound) {
+        let is_its = |child: &&Child| {
+            child.tunnel.as_ref().is_some_and(|tunnel| tunnel.grant == found.grant && tunnel.net == net)
+        };
+        // A grant that was revoked meanwhile is of no interest.
+        let Some(host) = self.children.values().find(is_its).and_then(|child| child.host.clone()) else { return };
+        let side = match found.side() {
+            NetworkSide::Public => Side::Public,
+            NetworkSide::Private => Side::Private,
+            NetworkSide::Unspecified => return,
+        };
+        if side == Side::Public && !self.session.networks.is_public(&host) {
+            let mark = self.profile.public_mark(&host.workspace, &host.site.folder());
+            tokio::task::spawn_blocking(move || {
+                if let Err(error) = crate::profile::mark(&mark) {
+                    tracing::error!("the next start will not know that a site is on the internet: {error}");
+                }
+            });
+        }
+        self.apply(Event::SiteFound { host, side });
     }
 
     /// A tab's ways out in their order; nothing for one without a site.
@@ -56,12 +94,8 @@ impl Kernel {
             let Some(child) = self.children.get_mut(&host) else { continue };
             let routes = &self.choices.routes;
             let is_other = |tunnel: &mut Tunnel| child.host.as_ref().is_none_or(|key| *routes.of(key) != tunnel.route);
-            let Some(Tunnel { grant, net, .. }) = child.tunnel.take_if(is_other) else { continue };
-            // Its server first: from then on there is no way back, whatever the host does.
-            self.send(net, ForChild::Revoke(Revoke { grant }), Vec::new());
-            self.send(host, ForChild::Revoke(Revoke { grant }), Vec::new());
-            if self.is_ready(host) {
-                self.grant_tunnel(host);
+            if child.tunnel.as_mut().is_some_and(is_other) {
+                self.grant_tunnel_anew(host);
             }
         }
         for tab in self.session.order.clone() {

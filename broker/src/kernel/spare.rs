@@ -7,7 +7,7 @@ use regen_proto::kernel::v1::{Role, ShieldsLevel, ShowSite};
 use super::Kernel;
 use super::child::ChildId;
 use super::supervision::Key;
-use crate::session::{HostKey, Phase};
+use crate::session::{self, Event as SessionEvent, HostKey, Phase, Side};
 use crate::supervisor::{Event, Machine};
 
 /// A page that loads for ever does not keep the spare away for ever. In seconds.
@@ -48,13 +48,17 @@ impl Kernel {
     }
 
     /// Moves a site's storage to where a child's sandbox has it.
-    pub(super) fn fill_slot(&self, id: ChildId, host: &HostKey) -> std::io::Result<()> {
+    pub(super) fn fill_slot(&mut self, id: ChildId, host: &HostKey) -> std::io::Result<()> {
         let bucket = self.profile.bucket(&host.workspace, &host.site.folder());
         if let Some(holder) = self.slots.holder(&bucket)? {
             let words = format!("the site's storage could not be put back ({}): start Regen again", holder.display());
             return Err(std::io::Error::other(words));
         }
         Self::make_bucket(&bucket, Role::TabHost)?;
+        if self.profile.public_mark(&host.workspace, &host.site.folder()).exists() {
+            let event = SessionEvent::SiteFound { host: host.clone(), side: Side::Public };
+            session::reduce(&mut self.session, event);
+        }
         self.slots.fill(id, &bucket)
     }
 

@@ -5,6 +5,7 @@ use regen_proto::kernel::v1::{
     FileChooserOpened, HostCommand, Notice, Role, ShellUpdate, Tab as WireTab, TabFavicon, TabOrder, TabState,
     UserCommand, host_command, page_event, shell_update, user_command,
 };
+use regen_proto::site::Site;
 
 use super::Kernel;
 use super::child::Attachment;
@@ -76,11 +77,12 @@ impl Kernel {
             Phase::Failed(_) | Phase::Refused(_) => TabState::Failed,
             Phase::Recovering => TabState::Recovering,
             Phase::Insecure(_) => TabState::Insecure,
+            Phase::Private(_) => TabState::Private,
             Phase::Sad(_) => TabState::Sad,
         };
         WireTab {
             id: tab.id,
-            url: tab.segment().url.clone(),
+            url: tab.address().to_owned(),
             title: tab.segment().title.clone(),
             site: host.as_ref().map(|host| host.site.as_str().to_owned()).unwrap_or_default(),
             workspace: tab.workspace.clone(),
@@ -99,6 +101,7 @@ impl Kernel {
             unresponsive: tab.unresponsive,
             blocked: tab.blocked,
             route: self.route_of(tab),
+            domain: Site::of(tab.address()).map(|site| site.host().to_owned()).unwrap_or_default(),
         }
     }
 
@@ -166,6 +169,7 @@ impl Kernel {
             Body::Stop(tab) => self.apply(Event::Stop(tab)),
             Body::StopScript(tab) => self.apply(Event::StopScript(tab)),
             Body::AllowInsecure(tab) => self.apply(Event::AllowInsecure(tab)),
+            Body::AllowPrivate(tab) => self.apply(Event::AllowPrivate(tab)),
             Body::Zoom(zoom) => self.apply(Event::Zoom { tab: zoom.tab, zoom: zoom.zoom }),
             Body::Find(find) => {
                 if let Some(what) = find.find {

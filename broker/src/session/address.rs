@@ -19,6 +19,23 @@ pub fn to_url(input: &str) -> String {
     Url::parse_with_params(SEARCH, [("q", input)]).map_or_else(|_| SEARCH.to_owned(), String::from)
 }
 
+/// Returns a URL without its user name and password: they are secrets, and could pass for a host name.
+#[must_use]
+pub fn without_credentials(url: &str) -> String {
+    match Url::parse(url) {
+        Ok(mut parsed) if !parsed.username().is_empty() || parsed.password().is_some() => {
+            // Neither fails for a URL that has them.
+            let _ = (parsed.set_username(""), parsed.set_password(None));
+            parsed.into()
+        }
+        // `blob:` and `view-source:` carry an address of their own.
+        _ => match url.split_once(':') {
+            Some((scheme @ ("blob" | "view-source"), inner)) => format!("{scheme}:{}", without_credentials(inner)),
+            _ => url.to_owned(),
+        },
+    }
+}
+
 /// `scheme:` with something that can only be meant as an address.
 fn explicit(input: &str) -> Option<String> {
     let url = Url::parse(input).ok()?;
@@ -73,6 +90,22 @@ mod tests {
             ("gopher://old.example/", "gopher://old.example/"),
         ] {
             assert_eq!(to_url(typed), url, "{typed}");
+        }
+    }
+
+    #[test]
+    fn credentials_are_taken_off() {
+        for (url, shown) in [
+            ("https://login.bank.com:443@evil.example/in", "https://evil.example/in"),
+            ("https://u:p@a.test:8443/x?y#z", "https://a.test:8443/x?y#z"),
+            ("https://u@a.test/", "https://a.test/"),
+            ("https://:p@a.test/", "https://a.test/"),
+            ("blob:https://u:p@a.test/0b5e", "blob:https://a.test/0b5e"),
+            ("https://a.test/@b:c@d", "https://a.test/@b:c@d"),
+            ("mailto:a@b.test", "mailto:a@b.test"),
+            ("no address", "no address"),
+        ] {
+            assert_eq!(without_credentials(url), shown);
         }
     }
 

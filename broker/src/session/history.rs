@@ -2,6 +2,7 @@
 
 use regen_proto::kernel::v1::host_command::Body as Command;
 
+use super::private_network;
 use super::reduce::{ensure_view, leave_host, send_if_open, set_phase};
 use super::state::{Effect, Phase, Segment, Session, TabId};
 use regen_proto::site::Site;
@@ -25,18 +26,21 @@ pub(super) fn step(session: &mut Session, id: TabId, delta: i32, out: &mut Vec<E
     let left = tab.clone();
     tab.left = tab.current;
     tab.current = target;
-    tab.view = false;
-    tab.pending = None;
+    tab.leave_page();
     tab.upgraded = None;
-    tab.favicon = None;
-    let phase = match (&tab.segment().site, tab.segment().url.as_str()) {
-        (Some(_), _) => Phase::Loading,
-        (None, "") => Phase::Blank,
-        (None, url) => Phase::Refused(Site::of(url).err().map(|e| e.to_string()).unwrap_or_default()),
-    };
+    let phase = if tab.segment().site.is_some() { Phase::Loading } else { own_page(&tab.segment().url) };
     set_phase(session, id, phase, out);
     leave_host(session, &left, out);
     ensure_view(session, id, out);
+}
+
+/// Returns what a page of Regen's own shows, by the address that it is about.
+pub(super) fn own_page(url: &str) -> Phase {
+    match Site::of(url) {
+        _ if url.is_empty() => Phase::Blank,
+        Ok(_) => Phase::Private(private_network::ASKED_BEFORE.to_owned()),
+        Err(error) => Phase::Refused(error.to_string()),
+    }
 }
 
 /// Leaves what is shown for a new stretch of history. What lay ahead is forgotten, as in any browser.
@@ -57,8 +61,6 @@ pub(super) fn replace_shown(session: &mut Session, id: TabId, next: Segment, out
         tab.current = tab.segments.len() - 1;
     }
     tab.opener_host = None;
-    tab.view = false;
-    tab.pending = None;
-    tab.favicon = None;
+    tab.leave_page();
     leave_host(session, &left, out);
 }

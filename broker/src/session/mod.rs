@@ -7,6 +7,7 @@ pub mod address;
 mod history;
 mod hsts;
 mod page;
+mod private_network;
 mod reduce;
 mod saved;
 mod secure;
@@ -15,6 +16,7 @@ mod state;
 mod tests;
 
 pub use hsts::Hsts;
+pub use private_network::Side;
 pub use reduce::reduce;
 pub use saved::{SavedSegment, SavedSnapshot, SavedTab};
 pub use secure::HttpsOnly;

@@ -5,6 +5,7 @@ use regen_proto::kernel::v1::page_event::Body;
 use regen_proto::kernel::v1::{AdoptPopup, Load, NavigationCommitted, NewTab, PopupOpened, TlsState, host_command};
 use regen_proto::site::Site;
 
+use super::address::without_credentials;
 use super::reduce::{navigate, open, refuse, remove, set_phase};
 use super::saved::SavedSnapshot;
 use super::secure;
@@ -41,10 +42,11 @@ pub(super) fn event(session: &mut Session, host: &HostKey, id: TabId, event: Bod
             let Some(tab) = session.tabs.get_mut(&id) else { return };
             tab.progress = 1.0;
             tab.pending = None;
+            tab.before_commit = None;
             tab.tls = TlsState::Unspecified;
             // A host that failed to load a foreign address does not get to show it in the address bar.
             if host.site.may_show(&failed.url) {
-                tab.segment_mut().url = failed.url;
+                tab.segment_mut().url = without_credentials(&failed.url);
             }
             set_phase(session, id, Phase::Failed(failed.reason), out);
         }
@@ -82,7 +84,8 @@ pub(super) fn event(session: &mut Session, host: &HostKey, id: TabId, event: Bod
     }
 }
 
-fn commit(session: &mut Session, host: &HostKey, id: TabId, committed: NavigationCommitted, out: &mut Vec<Effect>) {
+fn commit(session: &mut Session, host: &HostKey, id: TabId, mut committed: NavigationCommitted, out: &mut Vec<Effect>) {
+    committed.url = without_credentials(&committed.url);
     let Some(tab) = session.tabs.get_mut(&id) else { return };
     if tab.opener_host.is_none() && !host.site.may_show(&committed.url) {
         let reason = format!("committed {} in a process for {}", shorten(&committed.url), host.site);
@@ -90,6 +93,7 @@ fn commit(session: &mut Session, host: &HostKey, id: TabId, committed: Navigatio
         return;
     }
     tab.pending = None;
+    tab.before_commit = None;
     tab.upgraded = None;
     tab.closing = false;
     if !committed.same_document {
@@ -117,18 +121,21 @@ fn commit(session: &mut Session, host: &HostKey, id: TabId, committed: Navigatio
 
 /// The main frame wants to go to another site: another host takes the tab, with what the page may say about itself.
 fn handover(session: &mut Session, host: &HostKey, id: TabId, mut load: Load, out: &mut Vec<Effect>) {
+    load.redirected |= load.continues;
     let Some(tab) = session.tabs.get_mut(&id) else { return };
-    if let Some(pending) = tab.pending.as_ref().filter(|_| load.continues) {
-        // A server sent on what the broker itself had this host load: whoever started that is who started this.
-        load.initiator.clone_from(&pending.initiator);
-        load.referrer.clone_from(&pending.referrer);
-        load.user_gesture |= pending.user_gesture;
+    // Without such a load it is the host's own initiative, whatever it says.
+    if let Some(PageLoad { load: pending, .. }) = tab.pending.clone().filter(|_| load.continues) {
+        // A server sent on what the broker itself had this host load: its initiator is the initiator of this. Method and body
+        // are those of that load (307, 308) or none; the host has no say.
+        let keeps_body = load.method == "POST" && pending.method == "POST";
+        let initial = if keeps_body { pending } else { Load { method: String::new(), ..without_body(pending) } };
+        load = Load { url: load.url, redirected: true, continues: true, ..initial };
         check_and_go(session, host, id, load, out);
         return;
     }
     if tab.opener_host.is_some() {
         // A window that turns out to have no opener becomes a tab like any other; a gesture has opened it.
-        load.user_gesture |= tab.pending.take().is_some_and(|pending| pending.user_gesture);
+        load.user_gesture |= tab.pending.take().is_some_and(|pending| pending.load.user_gesture);
         *tab.segment_mut() = Segment::default();
     }
     let from_here = !load.initiator.is_empty() && host.site.may_show(&load.initiator);
@@ -142,6 +149,10 @@ fn handover(session: &mut Session, host: &HostKey, id: TabId, mut load: Load, ou
         load.referrer.clear();
     }
     check_and_go(session, host, id, load, out);
+}
+
+fn without_body(load: Load) -> Load {
+    Load { body: prost::bytes::Bytes::new(), body_size: 0, content_type: String::new(), ..load }
 }
 
 fn check_and_go(session: &mut Session, host: &HostKey, id: TabId, load: Load, out: &mut Vec<Effect>) {
@@ -162,7 +173,9 @@ fn check_and_go(session: &mut Session, host: &HostKey, id: TabId, load: Load, ou
         refuse(session, id, load.url, why.to_owned(), out);
         return;
     }
-    navigate(session, id, PageLoad(load), out);
+    // A page has no use for credentials that are not its own, but to pass for another site.
+    let load = Load { url: without_credentials(&load.url), ..load };
+    navigate(session, id, PageLoad { load, from: Some(host.clone()) }, out);
 }
 
 /// What the other site learns: at most the origin that the host may speak for.
@@ -179,8 +192,9 @@ fn new_tab(session: &mut Session, host: &HostKey, id: TabId, wanted: NewTab, out
     let from_here = !load.initiator.is_empty() && host.site.may_show(&load.initiator);
     let quiet = load.method.is_empty() || load.method == "GET";
     if from_here && quiet {
-        let load = with_own_referrer(load);
-        open(session, Some(PageLoad(load)), host.workspace.clone(), wanted.background, Some(id), out);
+        let load = Load { url: without_credentials(&load.url), ..with_own_referrer(load) };
+        let load = PageLoad { load, from: Some(host.clone()) };
+        open(session, Some(load), host.workspace.clone(), wanted.background, Some(id), out);
     }
 }
 
@@ -197,8 +211,10 @@ fn popup_opened(session: &mut Session, host: &HostKey, opener: TabId, popup: &Po
         tab.opener_host = Some(host.clone());
         tab.view = true;
         tab.phase = Phase::Loading;
-        tab.segment_mut().url.clone_from(&popup.url);
-        tab.pending = Some(Load { url: popup.url.clone(), user_gesture: true, ..Load::default() });
+        tab.segment_mut().url = without_credentials(&popup.url);
+        tab.before_commit = Some(String::new());
+        let load = Load { url: popup.url.clone(), user_gesture: true, ..Load::default() };
+        tab.pending = Some(PageLoad { load, from: Some(host.clone()) });
     }
     answer_popup(host, id, popup.token, false, out);
     out.push(Effect::TabChanged(id));

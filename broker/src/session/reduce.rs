@@ -4,8 +4,10 @@ use regen_proto::kernel::v1::host_command::Body as Command;
 use regen_proto::kernel::v1::{CloseView, Empty, Load, OpenView, Reload, TlsState};
 use regen_proto::site::Site;
 
+use super::address::without_credentials;
 use super::history;
 use super::page;
+use super::private_network;
 use super::saved::SavedTab;
 use super::secure;
 use super::state::{Effect, Event, HostKey, HostPhase, PageLoad, Phase, Segment, Session, Tab, TabId};
@@ -59,6 +61,8 @@ pub fn reduce(session: &mut Session, event: Event) -> Vec<Effect> {
         Event::Restore(saved) => restore(session, saved, out),
         Event::StopScript(tab) => stop_script(session, tab, out),
         Event::AllowInsecure(tab) => secure::agree(session, tab, out),
+        Event::AllowPrivate(tab) => private_network::agree(session, tab, out),
+        Event::SiteFound { host, side } => private_network::found(session, &host, side, out),
         Event::HttpsOnly(https_only) => session.https_only = https_only,
         Event::Sleep(host) => sleep(session, &host, out),
         Event::HostUp(host) => host_up(session, &host, out),
@@ -88,6 +92,7 @@ pub(super) fn open(
         view: false,
         opener_host: None,
         pending: None,
+        before_commit: None,
         upgraded: None,
         progress: 0.0,
         tls: TlsState::Unspecified,
@@ -264,9 +269,8 @@ pub(super) fn send_if_open(session: &Session, id: TabId, command: Command, out: 
 
 /// Takes a tab to a URL, in whichever process that URL belongs.
 pub(super) fn navigate(session: &mut Session, id: TabId, load: PageLoad, out: &mut Vec<Effect>) {
-    let Some(load) = secure::look(session, id, load.0, out) else { return };
-    let Some(tab) = session.tabs.get_mut(&id) else { return };
-    let url = load.url.clone();
+    let Some(load) = secure::look(session, id, load, out) else { return };
+    let url = without_credentials(&load.load.url);
     let site = match Site::of(&url) {
         Ok(site) => Some(site),
         Err(_) if url == "about:blank" => None,
@@ -275,13 +279,17 @@ pub(super) fn navigate(session: &mut Session, id: TabId, load: PageLoad, out: &m
             return;
         }
     };
+    if site.as_ref().is_some_and(|site| private_network::stops(session, id, &load, site, out)) {
+        return;
+    }
+    let Some(tab) = session.tabs.get_mut(&id) else { return };
     let stays = site.is_some() && tab.opener_host.is_none() && tab.segment().site == site;
     if stays {
         tab.phase = Phase::Loading;
         tab.progress = 0.0;
         if tab.view {
             tab.pending = Some(load.clone());
-            send_if_open(session, id, Command::Navigate(load), out);
+            send_if_open(session, id, Command::Navigate(load.load), out);
         } else {
             tab.pending = Some(load);
             ensure_view(session, id, out);
@@ -294,8 +302,10 @@ pub(super) fn navigate(session: &mut Session, id: TabId, load: PageLoad, out: &m
         set_phase(session, id, Phase::Blank, out);
         return;
     };
+    let address = tab.address().to_owned();
     history::replace_shown(session, id, Segment { site: Some(site), url, ..Segment::default() }, out);
     let Some(tab) = session.tabs.get_mut(&id) else { return };
+    tab.before_commit = load.from.is_some().then_some(address);
     tab.pending = Some(load);
     tab.progress = 0.0;
     set_phase(session, id, Phase::Loading, out);
@@ -304,7 +314,7 @@ pub(super) fn navigate(session: &mut Session, id: TabId, load: PageLoad, out: &m
 
 /// Shows a page of Regen's own that says why an address is not opened.
 pub(super) fn refuse(session: &mut Session, id: TabId, url: String, why: String, out: &mut Vec<Effect>) {
-    let segment = Segment { url, ..Segment::default() };
+    let segment = Segment { url: without_credentials(&url), ..Segment::default() };
     history::replace_shown(session, id, segment, out);
     set_phase(session, id, Phase::Refused(why), out);
 }
@@ -332,6 +342,8 @@ fn reload(session: &mut Session, id: TabId, bypass_cache: bool, out: &mut Vec<Ef
             out.push(Effect::TabChanged(id));
         }
         Phase::Insecure(_) => secure::ask_anew(session, id, out),
+        // Its question stays until it is answered.
+        Phase::Private(_) => {}
         Phase::Refused(_) => {
             let url = tab.segment().url.clone();
             navigate(session, id, PageLoad::by_user(url), out);
@@ -348,9 +360,13 @@ fn reload(session: &mut Session, id: TabId, bypass_cache: bool, out: &mut Vec<Ef
 pub(super) fn ensure_view(session: &mut Session, id: TabId, out: &mut Vec<Effect>) {
     let Some(tab) = session.tabs.get(&id) else { return };
     let Some(host) = tab.host() else { return };
+    let is_by_user = tab.pending.as_ref().is_none_or(|pending| pending.from.is_none());
     if session.forbids(&tab.segment().url, &host.workspace) {
         secure::ask_anew(session, id, out);
         return;
+    }
+    if is_by_user {
+        private_network::allow(session, &host, out);
     }
     match session.hosts.get(&host) {
         Some(HostPhase::Up) => open_view(session, id, out),
@@ -371,7 +387,7 @@ fn open_view(session: &mut Session, id: TabId, out: &mut Vec<Effect>) {
     let snapshot = (!segment.snapshot.session_state.is_empty()).then(|| segment.snapshot.clone());
     // A snapshot that is older than the last commit is brought up to date by loading that commit's address.
     let is_stale = snapshot.as_ref().is_none_or(|snapshot| snapshot.url != segment.url);
-    let load = tab.pending.clone().or_else(|| {
+    let load = tab.pending.clone().map(|pending| pending.load).or_else(|| {
         let load = Load { url: segment.url.clone(), user_gesture: true, ..Load::default() };
         is_stale.then_some(load)
     });
@@ -386,7 +402,8 @@ fn host_up(session: &mut Session, host: &HostKey, out: &mut Vec<Effect>) {
         .tabs
         .values()
         .filter(|tab| {
-            tab.host().as_ref() == Some(host) && !matches!(tab.phase, Phase::Lazy | Phase::Sad(_) | Phase::Insecure(_))
+            tab.host().as_ref() == Some(host)
+                && !matches!(tab.phase, Phase::Lazy | Phase::Sad(_) | Phase::Insecure(_) | Phase::Private(_))
         })
         .map(|tab| tab.id)
         .collect();
@@ -399,6 +416,9 @@ fn stop_script(session: &mut Session, id: TabId, out: &mut Vec<Effect>) {
     let Some(tab) = session.tabs.get_mut(&id).filter(|tab| tab.view) else { return };
     let Some(host) = tab.host() else { return };
     tab.phase = Phase::Sad("you stopped its script".to_owned());
+    // Nothing that its process still says counts; another tab of the site needs a process all the same.
+    tab.view = false;
+    (tab.audible, tab.unresponsive) = (false, false);
     out.push(Effect::TabChanged(id));
     out.push(Effect::EndHost { host, reason: "the user stopped its script".to_owned() });
 }
@@ -410,6 +430,7 @@ fn sleep(session: &mut Session, host: &HostKey, out: &mut Vec<Effect>) {
     for tab in session.tabs.values_mut().filter(|tab| tab.host().as_ref() == Some(host)) {
         tab.phase = Phase::Lazy;
         tab.view = false;
+        (tab.audible, tab.unresponsive) = (false, false);
         // What the process still says is about what is here now.
         tab.left = tab.current;
         out.push(Effect::TabChanged(tab.id));
@@ -426,12 +447,12 @@ fn host_died(session: &mut Session, host: &HostKey, reason: &str, given_up: bool
         tab.audible = false;
         tab.unresponsive = false;
         // A page whose script was stopped would only run it again: it waits, like one that crashes too often.
-        if matches!(tab.phase, Phase::Lazy | Phase::Sad(_) | Phase::Insecure(_)) {
+        if matches!(tab.phase, Phase::Lazy | Phase::Sad(_) | Phase::Insecure(_) | Phase::Private(_)) {
             continue;
         }
         // A form that was on its way may have arrived: only the user may send it once more.
-        if let Some(form) = tab.pending.take_if(|load| load.method == "POST") {
-            unsent.push((tab.id, form.url));
+        if let Some(form) = tab.pending.take_if(|pending| pending.load.method == "POST") {
+            unsent.push((tab.id, form.load.url));
             tab.phase = Phase::Lazy;
             continue;
         }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::history::own_page;
 use super::state::{Phase, Segment, Tab};
 use regen_proto::kernel::v1::{Snapshot, TlsState};
 use regen_proto::site::Site;
@@ -139,6 +140,7 @@ impl SavedTab {
             view: false,
             opener_host: None,
             pending: None,
+            before_commit: None,
             upgraded: None,
             progress: 0.0,
             tls: TlsState::Unspecified,
@@ -152,10 +154,7 @@ impl SavedTab {
             closing: false,
         };
         if tab.segment().site.is_none() {
-            tab.phase = match Site::of(&tab.segment().url) {
-                Err(error) if !tab.segment().url.is_empty() => Phase::Refused(error.to_string()),
-                _ => Phase::Blank,
-            };
+            tab.phase = own_page(&tab.segment().url);
         }
         tab
     }

@@ -82,7 +82,8 @@ impl Session {
 }
 
 /// What is asked for when this is wanted; nothing where a page of Regen's own says why it is not.
-pub(super) fn look(session: &mut Session, id: TabId, mut load: Load, out: &mut Vec<Effect>) -> Option<Load> {
+pub(super) fn look(session: &mut Session, id: TabId, wanted: PageLoad, out: &mut Vec<Effect>) -> Option<PageLoad> {
+    let PageLoad { mut load, from } = wanted;
     let tab = session.tabs.get_mut(&id)?;
     // A server that sends a load on goes on with the same wish; whatever else is wanted is another one.
     let continues = std::mem::take(&mut load.continues);
@@ -90,7 +91,7 @@ pub(super) fn look(session: &mut Session, id: TabId, mut load: Load, out: &mut V
     let workspace = tab.workspace.clone();
     let Some(url) = session.upgraded(&load.url, &workspace) else {
         session.tabs.get_mut(&id)?.upgraded = before;
-        return Some(load);
+        return Some(PageLoad { load, from });
     };
     let is_strict = session.is_strict(&load.url, &workspace);
     if load.method == "POST" && !is_strict {
@@ -109,7 +110,7 @@ pub(super) fn look(session: &mut Session, id: TabId, mut load: Load, out: &mut V
         return None;
     }
     session.tabs.get_mut(&id)?.upgraded = Some(Upgraded { address: load.url, times });
-    Some(Load { url, ..load })
+    Some(PageLoad { load: Load { url, ..load }, from })
 }
 
 /// A load has failed. Whether that was for want of encryption: its user is asked then.
@@ -132,7 +133,7 @@ pub(super) fn ask_anew(session: &mut Session, id: TabId, out: &mut Vec<Effect>) 
     let Some(tab) = session.tabs.get_mut(&id) else { return };
     let left = tab.clone();
     let url = std::mem::take(tab.segment_mut()).url;
-    (tab.view, tab.pending) = (false, None);
+    tab.leave_page();
     leave_host(session, &left, out);
     navigate(session, id, PageLoad::by_user(url), out);
 }
@@ -147,7 +148,7 @@ pub(super) fn insecure(session: &mut Session, id: TabId, url: String, why: &str,
         // What was asked for instead has never been there.
         let left = tab.clone();
         *tab.segment_mut() = next;
-        (tab.view, tab.pending) = (false, None);
+        tab.leave_page();
         leave_host(session, &left, out);
     } else {
         history::replace_shown(session, id, next, out);

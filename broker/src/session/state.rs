@@ -6,6 +6,7 @@ use regen_proto::kernel::v1::{Favicon, Load, TlsState, host_command, page_event}
 use regen_proto::site::Site;
 
 use super::hsts::Hsts;
+use super::private_network::{Networks, Side};
 use super::saved::{SavedSnapshot, SavedTab};
 use super::secure::{HttpsOnly, Upgraded};
 
@@ -49,6 +50,8 @@ pub enum Phase {
     Refused(String),
     /// It would come without encryption, which its user has not agreed to; the window asks.
     Insecure(String),
+    /// A page from the internet wanted it, and it is in the private network; the window asks.
+    Private(String),
     /// Its host died; it is coming back.
     Recovering,
     /// Its host died too often; it waits for Reload.
@@ -67,6 +70,7 @@ impl Phase {
             Self::Failed(_) => "failed",
             Self::Refused(_) => "refused",
             Self::Insecure(_) => "insecure",
+            Self::Private(_) => "private",
             Self::Recovering => "recovering",
             Self::Sad(_) => "sad",
         }
@@ -76,7 +80,11 @@ impl Phase {
     #[must_use]
     pub fn reason(&self) -> &str {
         match self {
-            Self::Failed(reason) | Self::Refused(reason) | Self::Insecure(reason) | Self::Sad(reason) => reason,
+            Self::Failed(reason)
+            | Self::Refused(reason)
+            | Self::Insecure(reason)
+            | Self::Private(reason)
+            | Self::Sad(reason) => reason,
             Self::Blank | Self::Lazy | Self::Loading | Self::Ready | Self::Recovering => "",
         }
     }
@@ -125,7 +133,9 @@ pub struct Tab {
     /// A popup with an opener lives in its opener's host, whatever its address.
     pub opener_host: Option<HostKey>,
     /// What to load as soon as there is a view; kept until the load commits.
-    pub pending: Option<Load>,
+    pub pending: Option<PageLoad>,
+    /// The address for people while a navigation that a page or server began is not committed.
+    pub before_commit: Option<String>,
     /// The address without encryption that this load was wanted for.
     pub upgraded: Option<Upgraded>,
     /// 0 to 1.
@@ -171,17 +181,24 @@ pub struct Session {
     pub hsts: Hsts,
     /// Workspaces and hosts of sites that their user has agreed to see without encryption, in this run.
     pub agreed: HashSet<(String, String)>,
+    /// Which sites are on the internet, and which may be in the private network.
+    pub networks: Networks,
 }
 
-/// A wish to load something, before its site is known.
+/// A navigation before its site is known.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct PageLoad(pub Load);
+pub struct PageLoad {
+    /// Where to, and what its initiator may say.
+    pub load: Load,
+    /// The host whose page or server began it; none: the user.
+    pub from: Option<HostKey>,
+}
 
 impl PageLoad {
     /// What the user typed, chose or passed: no initiator, always allowed.
     #[must_use]
     pub fn by_user(url: impl Into<String>) -> Self {
-        Self(Load { url: url.into(), user_gesture: true, ..Load::default() })
+        Self { load: Load { url: url.into(), user_gesture: true, ..Load::default() }, from: None }
     }
 }
 
@@ -224,6 +241,13 @@ pub enum Event {
     StopScript(TabId),
     /// The user agrees to see what this tab says is not encrypted.
     AllowInsecure(TabId),
+    /// The user wants to see what this tab says is in the private network.
+    AllowPrivate(TabId),
+    /// A site was found, by the net-daemon or in what is known of its storage.
+    SiteFound {
+        host: HostKey,
+        side: Side,
+    },
     /// Where encryption is insisted on from now on.
     HttpsOnly(HttpsOnly),
     Zoom {
@@ -265,6 +289,8 @@ pub enum Event {
 pub enum Effect {
     StartHost(HostKey),
     StopHost(HostKey),
+    /// It may be in the private network from now on: what it was granted does not allow that.
+    GrantAnew(HostKey),
     /// It did what no host may.
     KillHost {
         host: HostKey,
@@ -336,6 +362,22 @@ impl Tab {
         }
         let site = self.segment().site.clone()?;
         Some(HostKey { site, workspace: self.workspace.clone() })
+    }
+
+    /// Returns the address for people: the committed one until a navigation that a page began commits.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        self.before_commit.as_deref().unwrap_or(&self.segment().url)
+    }
+
+    /// Forgets what was known of the page that the tab leaves.
+    pub(super) fn leave_page(&mut self) {
+        self.view = false;
+        self.pending = None;
+        self.before_commit = None;
+        self.favicon = None;
+        self.tls = TlsState::Unspecified;
+        (self.audible, self.unresponsive, self.blocked) = (false, false, 0);
     }
 
     /// Whether “back” would do something.

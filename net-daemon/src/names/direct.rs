@@ -3,10 +3,9 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::SystemTime;
 
-use dns_lookup::AddrInfoHints;
-use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ProtocolConfig};
+use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ProtocolConfig, ResolverConfig};
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::proto::dnssec::{Algorithm, TrustAnchors};
 use hickory_resolver::proto::rr::{Record, RecordType};
@@ -14,14 +13,13 @@ use hickory_resolver::system_conf::read_system_conf;
 use regen_proto::dns::{DnsSettings, Server, Servers, Transport};
 use regen_proto::net::v1::FailureKind;
 use tokio::sync::OnceCell;
-use tokio::time::timeout;
 
-use super::{Asked, MOST_ADDRESSES, Meaning, Names};
+use super::{Asked, HOSTS, Meaning, Names};
 use crate::route::RouteError;
 use crate::tls;
 
-/// For all that this machine's own resolver tries.
-const RESOLVE: Duration = Duration::from_secs(20);
+/// Files that say how this machine looks names up.
+const SYSTEM_FILES: [&str; 2] = ["/etc/resolv.conf", HOSTS];
 
 /// Names outside of all tunnels. Clones share them.
 #[derive(Clone)]
@@ -34,7 +32,21 @@ pub(crate) struct Dns {
 #[derive(Debug, Default)]
 struct Chosen {
     settings: DnsSettings,
+    /// When the machine's own files were changed last, as they were read for this.
+    files: FileTimes,
     names: OnceCell<Names<TokioRuntimeProvider>>,
+}
+
+type FileTimes = [Option<SystemTime>; SYSTEM_FILES.len()];
+
+fn file_times() -> FileTimes {
+    SYSTEM_FILES.map(|file| std::fs::metadata(file).and_then(|file| file.modified()).ok())
+}
+
+impl Chosen {
+    fn new(settings: DnsSettings) -> Arc<Self> {
+        Arc::new(Self { settings, files: file_times(), names: OnceCell::new() })
+    }
 }
 
 impl std::fmt::Debug for Dns {
@@ -56,12 +68,16 @@ impl Dns {
     pub(crate) fn set(&self, settings: DnsSettings) {
         let mut chosen = self.chosen.lock().unwrap_or_else(PoisonError::into_inner);
         if chosen.settings != settings {
-            *chosen = Arc::new(Chosen { settings, names: OnceCell::new() });
+            *chosen = Chosen::new(settings);
         }
     }
 
     fn chosen(&self) -> Arc<Chosen> {
-        Arc::clone(&self.chosen.lock().unwrap_or_else(PoisonError::into_inner))
+        let mut chosen = self.chosen.lock().unwrap_or_else(PoisonError::into_inner);
+        if chosen.files != file_times() {
+            *chosen = Chosen::new(chosen.settings.clone());
+        }
+        Arc::clone(&chosen)
     }
 
     /// The addresses of a host.
@@ -74,13 +90,11 @@ impl Dns {
         if let Ok(address) = host.parse::<IpAddr>() {
             return Ok(vec![address].into());
         }
-        let chosen = self.chosen();
-        if chosen.settings == DnsSettings::default() {
-            return by_the_system(host).await;
-        }
-        if host.to_ascii_lowercase().trim_end_matches('.').ends_with(".localhost") {
+        // RFC 6761: such a name is this machine, whoever else is asked.
+        if is_localhost(host) {
             return Ok(vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()].into());
         }
+        let chosen = self.chosen();
         let found = self.names(&chosen).await?.meaning(partition, host).await;
         if found.as_ref().is_err_and(|error| error.kind == FailureKind::Timeout) {
             self.renew(&chosen);
@@ -92,7 +106,7 @@ impl Dns {
     fn renew(&self, failed: &Arc<Chosen>) {
         let mut chosen = self.chosen.lock().unwrap_or_else(PoisonError::into_inner);
         if Arc::ptr_eq(&chosen, failed) {
-            *chosen = Arc::new(Chosen { settings: failed.settings.clone(), names: OnceCell::new() });
+            *chosen = Chosen::new(failed.settings.clone());
         }
     }
 
@@ -110,11 +124,12 @@ impl Dns {
     async fn ask(&self, settings: &DnsSettings) -> Result<Names<TokioRuntimeProvider>, RouteError> {
         let failed = |message: String| RouteError { kind: FailureKind::Name, message };
         let (mut servers, mut who) = (Vec::new(), "this machine's name server".to_owned());
+        let mut search = Vec::new();
         match &settings.servers {
             Servers::System => {
-                let (config, _) = read_system_conf()
-                    .map_err(|error| failed(format!("this machine's name servers are not known: {error}")))?;
+                let config = system_config().map_err(failed)?;
                 servers.extend_from_slice(config.name_servers());
+                search.extend_from_slice(config.search());
             }
             Servers::These(chosen) if chosen.is_empty() => {
                 let words = "no name server may be asked: `regen dns set` says which";
@@ -139,8 +154,20 @@ impl Dns {
         let tls = wants_tls.then(|| tls::client(None)).transpose().map_err(failed)?;
         let anchors = settings.dnssec.then(|| self.anchors.clone()).transpose().map_err(failed)?;
         let provider = TokioRuntimeProvider::default();
-        Ok(Names::new(Asked { who, servers, provider, tls, own: super::own_names(), anchors }))
+        Ok(Names::new(Asked { who, servers, provider, tls, own: super::own_names(), anchors, search }))
     }
+}
+
+/// Names that always mean this machine.
+fn is_localhost(host: &str) -> bool {
+    let name = host.trim_end_matches('.').to_ascii_lowercase();
+    name == "localhost" || name.ends_with(".localhost")
+}
+
+fn system_config() -> Result<ResolverConfig, String> {
+    let (config, _) =
+        read_system_conf().map_err(|error| format!("this machine's name servers are not known: {error}"))?;
+    Ok(config)
 }
 
 /// DNSKEY records of the root, as a zone file has them.
@@ -169,6 +196,7 @@ fn unknown_algorithm(anchors: &str) -> Option<String> {
 async fn configs(server: &Server) -> Result<Vec<NameServerConfig>, RouteError> {
     let addresses = match server.host.parse::<IpAddr>() {
         Ok(address) => vec![address],
+        Err(_) if is_localhost(&server.host) => vec![Ipv4Addr::LOCALHOST.into()],
         Err(_) => by_the_system(&server.host).await?.addresses,
     };
     let name: Arc<str> = server.certified_name().into();
@@ -186,35 +214,35 @@ async fn configs(server: &Server) -> Result<Vec<NameServerConfig>, RouteError> {
     Ok(addresses.into_iter().map(|address| NameServerConfig::new(address, true, connections.clone())).collect())
 }
 
-/// As every program of this machine looks names up, which tells the last of a name's other names.
+/// A name as this machine's own servers know it, whatever the user has chosen for pages.
 async fn by_the_system(host: &str) -> Result<Meaning, RouteError> {
-    let asked = host.to_owned();
-    let hints = AddrInfoHints { flags: libc::AI_CANONNAME, socktype: libc::SOCK_STREAM, ..AddrInfoHints::default() };
-    let looked_up = tokio::task::spawn_blocking(move || dns_lookup::getaddrinfo(Some(&asked), None, Some(hints)));
-    let failed = |kind: FailureKind, message: String| Err(RouteError { kind, message });
-    match timeout(RESOLVE, looked_up).await {
-        Ok(Ok(Ok(found))) => {
-            let mut meaning = Meaning::default();
-            for info in found.flatten().take(MOST_ADDRESSES) {
-                meaning.addresses.push(info.sockaddr.ip());
-                meaning.aliases.extend(info.canonname.filter(|name| !name.eq_ignore_ascii_case(host)));
-            }
-            Ok(meaning)
-        }
-        Ok(Ok(Err(error))) => {
-            let error = std::io::Error::from(error);
-            failed(FailureKind::Name, format!("the name “{host}” could not be resolved ({error})"))
-        }
-        Ok(Err(error)) => failed(FailureKind::Other, format!("the name “{host}” could not be resolved ({error})")),
-        Err(_) => {
-            failed(FailureKind::Timeout, format!("no name server answered for “{host}” within {} s", RESOLVE.as_secs()))
-        }
-    }
+    let failed = |message: String| RouteError { kind: FailureKind::Name, message };
+    let config = system_config().map_err(failed)?;
+    let names = Names::new(Asked {
+        who: "this machine's name server".to_owned(),
+        servers: config.name_servers().to_vec(),
+        provider: TokioRuntimeProvider::default(),
+        tls: None,
+        own: super::own_names(),
+        anchors: None,
+        search: config.search().to_vec(),
+    });
+    names.meaning("", host).await
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn localhost_and_all_below_it_are_this_machine() {
+        for name in ["localhost", "LOCALHOST.", "dev.localhost", "a.b.LocalHost."] {
+            assert!(is_localhost(name), "{name}");
+        }
+        for name in ["localhost.test", "notlocalhost", "localhost.localdomain"] {
+            assert!(!is_localhost(name), "{name}");
+        }
+    }
 
     #[test]
     fn keys_that_cannot_be_checked_are_none() {

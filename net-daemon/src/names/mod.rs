@@ -15,9 +15,10 @@ use hickory_resolver::lookup::Lookup;
 use hickory_resolver::net::runtime::RuntimeProvider;
 use hickory_resolver::net::{DnsError, NetError};
 use hickory_resolver::proto::dnssec::{Proof, TrustAnchors};
-use hickory_resolver::proto::rr::{RData, Record, RecordType};
+use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
 use regen_proto::net::v1::FailureKind;
 use rustls::ClientConfig;
+use tokio::sync::Semaphore;
 
 use crate::route::RouteError;
 use crate::tls;
@@ -34,8 +35,11 @@ const MOST_ANSWERS: u64 = 128;
 const MOST_ADDRESSES: usize = 16;
 /// And of its other names. Servers follow fewer.
 const MOST_ALIASES: usize = 16;
+/// Look-ups under way at once, of one partition and of all: a page can ask for any number of names whose server never answers.
+const MAX_PARTITION_LOOKUPS: usize = 64;
+const MAX_LOOKUPS: usize = 512;
 /// Names that this machine defines itself.
-const HOSTS: &str = "/etc/hosts";
+pub(crate) const HOSTS: &str = "/etc/hosts";
 
 /// What a name means.
 #[derive(Debug, Clone, Default)]
@@ -63,12 +67,23 @@ pub(crate) struct Asked<P> {
     pub(crate) own: HashMap<String, Vec<IpAddr>>,
     /// Whose signatures count, where signatures are asked for.
     pub(crate) anchors: Option<Arc<TrustAnchors>>,
+    /// Domains that names of one label are looked up in, first to last.
+    pub(crate) search: Vec<Name>,
 }
 
 /// Names, as some servers know them.
 pub(crate) struct Names<P: RuntimeProvider> {
     asked: Asked<P>,
-    caches: Mutex<HashMap<String, Arc<Resolver<P>>>>,
+    caches: Mutex<HashMap<String, Arc<Partition<P>>>>,
+    /// Look-ups under way, of all partitions.
+    lookups: Semaphore,
+}
+
+/// One partition's cache.
+struct Partition<P: RuntimeProvider> {
+    resolver: Resolver<P>,
+    /// Look-ups under way.
+    lookups: Semaphore,
 }
 
 impl<P: RuntimeProvider> std::fmt::Debug for Names<P> {
@@ -79,7 +94,7 @@ impl<P: RuntimeProvider> std::fmt::Debug for Names<P> {
 
 impl<P: RuntimeProvider> Names<P> {
     pub(crate) fn new(asked: Asked<P>) -> Self {
-        Self { asked, caches: Mutex::default() }
+        Self { asked, caches: Mutex::default(), lookups: Semaphore::new(MAX_LOOKUPS) }
     }
 
     /// Where a host is, and who else that is.
@@ -87,7 +102,10 @@ impl<P: RuntimeProvider> Names<P> {
         if let Some(own) = self.asked.own.get(&host.trim_end_matches('.').to_ascii_lowercase()) {
             return Ok(own.clone().into());
         }
-        let found = self.of(partition)?.lookup_ip(whole(host)).await.map_err(|error| self.failed(host, &error))?;
+        let partition = self.of(partition)?;
+        let _turns = (partition.lookups.acquire().await, self.lookups.acquire().await);
+        let name = self.searched(host);
+        let found = partition.resolver.lookup_ip(name).await.map_err(|error| self.failed(host, &error))?;
         self.believe(host, found.as_lookup())?;
         let alias = |record: &Record| if let RData::CNAME(name) = &record.data { Some(name.to_string()) } else { None };
         let aliases = found.as_lookup().answers().iter().filter_map(alias).take(MOST_ALIASES).collect();
@@ -96,7 +114,7 @@ impl<P: RuntimeProvider> Names<P> {
 
     /// All records of a name that are of this type.
     pub(crate) async fn records(&self, name: &str, kind: RecordType) -> Result<Vec<Record>, RouteError> {
-        let found = self.of("")?.lookup(whole(name), kind).await.map_err(|error| self.failed(name, &error))?;
+        let found = self.of("")?.resolver.lookup(whole(name), kind).await.map_err(|error| self.failed(name, &error))?;
         self.believe(name, &found)?;
         Ok(found.answers().to_vec())
     }
@@ -130,7 +148,12 @@ impl<P: RuntimeProvider> Names<P> {
         }
     }
 
-    fn of(&self, partition: &str) -> Result<Arc<Resolver<P>>, RouteError> {
+    /// A name as it is asked for: complete, unless it has one label and the machine has domains to search.
+    fn searched(&self, host: &str) -> String {
+        if self.asked.search.is_empty() || host.contains('.') { whole(host) } else { host.to_owned() }
+    }
+
+    fn of(&self, partition: &str) -> Result<Arc<Partition<P>>, RouteError> {
         let mut caches = self.caches.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = caches.get(partition) {
             return Ok(Arc::clone(known));
@@ -139,8 +162,8 @@ impl<P: RuntimeProvider> Names<P> {
             // They can be asked for again.
             caches.clear();
         }
-        let Asked { servers, provider, tls, anchors, .. } = &self.asked;
-        let config = ResolverConfig::from_parts(None, Vec::new(), servers.clone());
+        let Asked { servers, provider, tls, anchors, search, .. } = &self.asked;
+        let config = ResolverConfig::from_parts(None, search.clone(), servers.clone());
         let mut options = ResolverOpts::default();
         (options.timeout, options.ip_strategy) = (ANSWERS, LookupIpStrategy::Ipv4AndIpv6);
         (options.use_hosts_file, options.cache_size) = (ResolveHosts::Never, MOST_ANSWERS);
@@ -153,9 +176,10 @@ impl<P: RuntimeProvider> Names<P> {
         if let Some(anchors) = anchors {
             builder = builder.with_trust_anchor(Arc::clone(anchors));
         }
-        let resolver = Arc::new(builder.build().map_err(|error| wrong(error.to_string()))?);
-        caches.insert(partition.to_owned(), Arc::clone(&resolver));
-        Ok(resolver)
+        let resolver = builder.build().map_err(|error| wrong(error.to_string()))?;
+        let found = Arc::new(Partition { resolver, lookups: Semaphore::new(MAX_PARTITION_LOOKUPS) });
+        caches.insert(partition.to_owned(), Arc::clone(&found));
+        Ok(found)
     }
 }
 

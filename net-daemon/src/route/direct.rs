@@ -30,7 +30,7 @@ async fn over_tcp(host: &str, port: u16, inside: &Inside<'_>, dns: &Dns) -> Resu
     let Meaning { addresses, aliases } = dns.meaning(inside.partition, host).await?;
     inside.lets_out(host, &aliases).await?;
     let addresses = addresses.into_iter().map(|address| SocketAddr::new(address, port)).collect();
-    to_one_of(host, inside.spaces.reachable(inside.site, host, addresses)?).await
+    to_one_of(host, inside.reach.filter("", host, addresses).await?).await
 }
 
 /// To what the user has named, wherever that is.

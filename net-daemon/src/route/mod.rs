@@ -1,8 +1,8 @@
 //! Routes: how a connection leaves this machine. A grant names its ways; none that it does not name is ever taken.
 
 mod direct;
+mod private_network;
 mod proxy;
-mod space;
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::shields::{Asking, Shields};
 use crate::tor::Tor;
 use crate::wireguard::WireGuard;
 
-pub(crate) use space::Spaces;
+pub(crate) use private_network::Reach;
 
 /// Why a connection could not be opened, in the words of the error page.
 #[derive(Debug, thiserror::Error)]
@@ -68,9 +68,7 @@ pub(crate) struct Ways {
     pub(crate) dns: Dns,
     pub(crate) tor: Tor,
     pub(crate) wireguard: WireGuard,
-    /// Of whose pages they are.
-    pub(crate) site: String,
-    pub(crate) spaces: Spaces,
+    pub(crate) reach: Reach,
     /// Whose shields hold; none, where no page asks.
     pub(crate) shields: Option<(Shields, Arc<Asking>)>,
 }
@@ -79,8 +77,7 @@ pub(crate) struct Ways {
 #[derive(Debug)]
 pub(crate) struct Inside<'a> {
     pub(crate) partition: &'a str,
-    pub(crate) site: &'a str,
-    pub(crate) spaces: &'a Spaces,
+    pub(crate) reach: &'a Reach,
     shields: Option<&'a (Shields, Arc<Asking>)>,
 }
 
@@ -129,12 +126,13 @@ impl Ways {
     }
 
     async fn try_way(&self, way: &Way, host: &str, port: u16) -> Result<Connection, WayError> {
-        let Self { partition, site, spaces, shields, .. } = self;
-        let inside = Inside { partition, site, spaces, shields: shields.as_ref() };
+        let Self { partition, reach, shields, .. } = self;
+        let inside = Inside { partition, reach, shields: shields.as_ref() };
         match way {
             Way::Direct => Ok(Connection::plain(direct::connect(host, port, &inside, &self.dns).await?)),
             Way::Proxy(proxy) => Ok(Connection::plain(proxy::connect(proxy, &self.dns, &inside, host, port).await?)),
             Way::Tor => {
+                reach.is_found_elsewhere(host).await;
                 let (stream, over, open) = self.tor.connect(&self.partition, host, port).await?;
                 let doubt = Some(self.tor.doubt());
                 Ok(Connection { over, doubt, _open: Some(Box::new(open)), ..Connection::plain(stream) })

@@ -32,11 +32,13 @@ pub(super) async fn connect(
     host: &str,
     port: u16,
 ) -> Result<Box<dyn Stream>, WayError> {
-    let Inside { partition, site, spaces, .. } = inside;
+    let Inside { partition, reach, .. } = inside;
     // What is private there is not for pages from outside either; what a name means there, it alone knows.
     if let Some(address) = literal(host) {
-        let elsewhere = spaces.of_another_network();
-        elsewhere.reachable(site, host, vec![SocketAddr::new(address, port)]).map_err(WayError::Target)?;
+        let address = vec![SocketAddr::new(address, port)];
+        reach.filter(&proxy.to_string(), host, address).await.map_err(WayError::Target)?;
+    } else {
+        reach.is_found_elsewhere(host).await;
     }
     let failed = |why: String| {
         let message = format!("the proxy {} lets nothing out: {why}", plain(proxy));

@@ -8,7 +8,7 @@ mod tunnel;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use hickory_resolver::proto::rr::{Record, RecordType};
@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::counted::Counted;
 use crate::names::{Dns, Meaning, Names};
-use crate::route::{Inside, RouteError, Spaces, WayError};
+use crate::route::{Inside, RouteError, WayError};
 use stack::{Stack, TcpStream};
 use through::Through;
 use tunnel::{AGAIN, Tunnel};
@@ -79,8 +79,6 @@ struct Up {
     profile: Profile,
     stack: Stack,
     names: Names<Through>,
-    /// Its network is another one than this machine's.
-    spaces: OnceLock<Spaces>,
     status: watch::Sender<VpnTunnel>,
     /// What is open now ends with this.
     over: watch::Sender<CancellationToken>,
@@ -224,7 +222,7 @@ impl Up {
                 tokio::time::sleep(AGAIN).await;
             }
         });
-        Self { profile, stack, names, spaces: OnceLock::new(), status, over, task }
+        Self { profile, stack, names, status, over, task }
     }
 
     async fn open(&self, profile: &str, inside: &Inside<'_>, host: &str, port: u16) -> Result<TcpStream, WayError> {
@@ -242,8 +240,7 @@ impl Up {
         };
         inside.lets_out(host, &aliases).await.map_err(WayError::Target)?;
         let addresses = addresses.into_iter().map(|address| SocketAddr::new(address, port)).collect();
-        let spaces = self.spaces.get_or_init(|| inside.spaces.of_another_network());
-        let addresses = spaces.reachable(inside.site, host, addresses).map_err(WayError::Target)?;
+        let addresses = inside.reach.filter(profile, host, addresses).await.map_err(WayError::Target)?;
         // A page that asks for what the tunnel does not carry does not choose another way by that.
         let message = format!(
             "{host} has no address that the VPN “{profile}” carries: its AllowedIPs and its own Address say which"

@@ -22,6 +22,7 @@ pub(super) fn names(profile: &str, servers: &[IpAddr], stack: Stack) -> Names<Th
         tls: None,
         own: HashMap::new(),
         anchors: None,
+        search: Vec::new(),
     })
 }
 

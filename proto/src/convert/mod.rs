@@ -62,6 +62,8 @@ pub enum Kind {
     UserCommand,
     /// Log lines.
     Telemetry,
+    /// Where sites were found.
+    Finding,
 }
 
 /// Which kind a message is.
@@ -76,6 +78,7 @@ pub fn kind(message: &FromChild) -> Kind {
         FromChild::Reply(_) => Kind::Reply,
         FromChild::UserCommand(_) => Kind::UserCommand,
         FromChild::Telemetry(_) => Kind::Telemetry,
+        FromChild::SiteFound(_) => Kind::Finding,
     }
 }
 
@@ -131,6 +134,7 @@ fn permitted(role: Role, body: &FromChild) -> Result<(), Refusal> {
         FromChild::RequestGrant(_) => ("a grant request", Role::Unspecified),
         FromChild::Reply(_) => ("a reply", Role::TabHost),
         FromChild::UserCommand(_) => ("a user command", Role::UiShell),
+        FromChild::SiteFound(_) => ("where a site was found", Role::NetDaemon),
     };
     if role == only {
         Ok(())
@@ -198,7 +202,7 @@ fn well_formed(body: &FromChild, descriptors: usize) -> Result<(), Refusal> {
             limit("a build name", hello.build.len(), 256)?;
             0
         }
-        FromChild::Heartbeat(_) | FromChild::Ready(_) | FromChild::RequestGrant(_) => 0,
+        FromChild::Heartbeat(_) | FromChild::Ready(_) | FromChild::RequestGrant(_) | FromChild::SiteFound(_) => 0,
     };
     if descriptors == expected {
         Ok(())
@@ -304,6 +308,7 @@ fn user_command(command: &user_command::Body) -> Result<(), Refusal> {
         | Body::Stop(_)
         | Body::StopScript(_)
         | Body::AllowInsecure(_)
+        | Body::AllowPrivate(_)
         | Body::Quit(_)
         | Body::Restores(_)
         | Body::OfferSession(_)

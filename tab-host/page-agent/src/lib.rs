@@ -13,6 +13,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ffi::c_void;
 
+use base64::Engine as _;
 use regen_proto::DOCUMENT;
 use regen_proto::net::v1::{CheckRequest, DocumentRequest, Verdict};
 use regen_proto::site::Site;
@@ -206,8 +207,11 @@ impl Agent {
         let verdict = self.shields.check(page.id(), asked);
         if verdict.blocked {
             page.send("blocked", &[url, &verdict.rule, &verdict.list]);
-        } else if !verdict.rewritten_url.is_empty() {
-            request.set_uri(&with_query_of(&verdict.rewritten_url, url));
+        } else {
+            if !verdict.rewritten_url.is_empty() {
+                request.set_uri(&with_query_of(&verdict.rewritten_url, url));
+            }
+            move_credentials_to_header(request);
             if let Some(main) = self.main.get_mut(&page.id()) {
                 // As the engine spells it: a redirect from there will be compared.
                 main.now = without_fragment(&request.uri());
@@ -216,6 +220,28 @@ impl Agent {
         keep_private(request, &verdict);
         verdict.blocked
     }
+}
+
+/// Sends the user name and password of a main frame's address as basic authentication instead. In the address they would be
+/// shown and saved, and could pass for a host name.
+fn move_credentials_to_header(request: Request) {
+    let Ok(mut url) = url::Url::parse(&request.uri()) else { return };
+    let Some(authorization) = basic_authorization(&url) else { return };
+    // Neither fails for a URL that has them.
+    if url.set_username("").is_ok() && url.set_password(None).is_ok() {
+        request.set_uri(url.as_str());
+        request.set_header("Authorization", &authorization);
+    }
+}
+
+/// Returns the header for the credentials in a URL (RFC 7617), if it has any.
+fn basic_authorization(url: &url::Url) -> Option<String> {
+    if url.username().is_empty() && url.password().is_none() {
+        return None;
+    }
+    let decode = |text: &str| percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned();
+    let pair = format!("{}:{}", decode(url.username()), decode(url.password().unwrap_or_default()));
+    Some(format!("Basic {}", base64::prelude::BASE64_STANDARD.encode(pair)))
 }
 
 /// Says that the user is not to be tracked, and tells another site no more than where the request comes from.
@@ -283,7 +309,15 @@ fn without_fragment(url: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{origin_of, with_query_of};
+    use super::{basic_authorization, origin_of, with_query_of};
+
+    #[test]
+    fn credentials_of_an_address_become_a_header() {
+        let header = |url: &str| basic_authorization(&url.parse().unwrap());
+        assert_eq!(header("https://a.test/@x"), None);
+        assert_eq!(header("https://u%40x:p%3Aq@a.test/").as_deref(), Some("Basic dUB4OnA6cQ=="));
+        assert_eq!(header("https://u@a.test/").as_deref(), Some("Basic dTo="));
+    }
 
     #[test]
     fn an_origin_is_all_before_the_path() {

@@ -46,6 +46,10 @@ pub(crate) async fn run(mut client: Client, command: TabCommand, output: Output)
             let tab = api.allow_insecure(TabRequest { tab: id }).await?.into_inner().tab;
             render::tab(&tab.unwrap_or_default(), output);
         }
+        TabCommand::AllowPrivate { id } => {
+            let tab = api.allow_private(TabRequest { tab: id }).await?.into_inner().tab;
+            render::tab(&tab.unwrap_or_default(), output);
+        }
         TabCommand::StopScript { id } => {
             let tab = api.stop_script(TabRequest { tab: id }).await?.into_inner().tab;
             render::tab(&tab.unwrap_or_default(), output);

@@ -375,3 +375,225 @@ fn a_stopped_script_ends_its_page_and_the_others_of_the_site_come_back() {
     let opened = |tab: u64| effects.iter().any(|effect| matches!(effect, Effect::Send { tab: of, .. } if *of == tab));
     assert!(opened(other) && !opened(looping));
 }
+
+fn handover(session: &mut Session, from: &str, tab: TabId, load: Load) -> Vec<Effect> {
+    page(session, from, tab, Body::Handover(load))
+}
+
+fn from(host: &str, url: &str) -> Load {
+    let initiator = url::Url::parse(host).unwrap().origin().ascii_serialization();
+    Load { url: url.into(), initiator, ..Load::default() }
+}
+
+fn last_load(effects: &[Effect]) -> &Load {
+    let loads = effects.iter().filter_map(|effect| match effect {
+        Effect::Send { command: Command::Open(open), .. } => open.load.as_ref(),
+        Effect::Send { command: Command::Navigate(load), .. } => Some(load),
+        _ => None,
+    });
+    loads.last().expect("a load")
+}
+
+#[test]
+fn the_address_is_the_committed_one_until_a_pages_navigation_commits() {
+    let mut session = Session::default();
+    let tab = loaded(&mut session, A);
+    session.tabs.get_mut(&tab).unwrap().tls = regen_proto::kernel::v1::TlsState::Valid;
+    handover(&mut session, A, tab, from(A, B));
+    let shown = &session.tabs[&tab];
+    assert_eq!((shown.address(), shown.tls), (A, regen_proto::kernel::v1::TlsState::Unspecified));
+    reduce(&mut session, Event::HostUp(key(B)));
+    assert_eq!(session.tabs[&tab].address(), A, "its server has not answered");
+    page(&mut session, B, tab, committed(B));
+    assert_eq!(session.tabs[&tab].address(), B);
+    // The control: what the user opens is shown while it loads.
+    reduce(&mut session, Event::Navigate { tab, load: PageLoad::by_user(A) });
+    assert_eq!(session.tabs[&tab].address(), A);
+}
+
+#[test]
+fn credentials_in_an_address_are_neither_shown_nor_saved_nor_carried_to_another_site() {
+    let mut session = Session::default();
+    let secret = "http://bank.test:443@127.0.0.1:8000/a.html";
+    let (tab, _) = open(&mut session, secret);
+    assert_eq!(session.tabs[&tab].address(), A);
+    let effects = reduce(&mut session, Event::HostUp(key(A)));
+    assert_eq!(last_load(&effects).url, secret, "the user's own are for the server");
+    page(&mut session, A, tab, committed(secret));
+    assert_eq!(session.tabs[&tab].address(), A);
+    let saved = SavedTab::from(&session.tabs[&tab]);
+    assert!(saved.segments.iter().all(|segment| !segment.url.contains('@')), "{saved:?}");
+    handover(&mut session, A, tab, from(A, "http://user:word@127.0.0.2:8000/b.html"));
+    let effects = reduce(&mut session, Event::HostUp(key(B)));
+    assert_eq!(last_load(&effects).url, B);
+}
+
+#[test]
+fn a_host_has_no_say_in_the_form_that_its_server_sends_on() {
+    let mut session = Session::default();
+    let tab = loaded(&mut session, A);
+    handover(&mut session, A, tab, from(A, B));
+    reduce(&mut session, Event::HostUp(key(B)));
+    // B's host claims that its server sent the click on A back to A, as a form.
+    let forged = Load {
+        url: "http://127.0.0.1:8000/transfer".into(),
+        method: "POST".into(),
+        body: prost::bytes::Bytes::from_static(b"{}"),
+        referrer: "http://127.0.0.1:8000/".into(),
+        continues: true,
+        ..from(A, A)
+    };
+    handover(&mut session, B, tab, forged);
+    let effects = reduce(&mut session, Event::HostUp(key(A)));
+    let load = last_load(&effects);
+    assert_eq!((load.method.as_str(), load.body.len(), load.redirected), ("", 0, true), "{load:?}");
+}
+
+#[test]
+fn a_form_that_is_sent_on_with_its_body_keeps_the_one_that_was_sent() {
+    let mut session = Session::default();
+    let tab = loaded(&mut session, A);
+    let body = prost::bytes::Bytes::from_static(b"{\"entries\":[]}");
+    let form = Load { method: "POST".into(), body: body.clone(), user_gesture: true, ..from(A, B) };
+    handover(&mut session, A, tab, form);
+    reduce(&mut session, Event::HostUp(key(B)));
+    const C: &str = "http://127.0.0.3:8000/c.html";
+    let other = prost::bytes::Bytes::from_static(b"{\"entries\":[1]}");
+    let on = Load { method: "POST".into(), body: other, continues: true, ..from(A, C) };
+    handover(&mut session, B, tab, on);
+    let effects = reduce(&mut session, Event::HostUp(key(C)));
+    let load = last_load(&effects);
+    assert_eq!((load.method.as_str(), &load.body, load.redirected), ("POST", &body, true));
+    assert_eq!(load.initiator, "http://127.0.0.1:8000", "who began it is who sent the form");
+}
+
+#[test]
+fn a_redirect_that_nobody_expects_is_the_hosts_own_initiative() {
+    let mut session = Session::default();
+    let tab = loaded(&mut session, A);
+    // It committed: nothing is pending that could be sent on. Speaking for another origin is then a lie.
+    let effects = handover(&mut session, A, tab, Load { continues: true, ..from(B, B) });
+    assert!(effects.iter().any(|effect| matches!(effect, Effect::KillHost { .. })));
+}
+
+const PUBLIC: &str = "http://evil.test/";
+const ROUTER: &str = "http://router.lan/reboot";
+
+fn found(session: &mut Session, url: &str, side: Side) -> Vec<Effect> {
+    reduce(session, Event::SiteFound { host: key(url), side })
+}
+
+#[test]
+fn a_page_from_the_internet_does_not_take_its_tab_to_a_private_address() {
+    for target in [A, "http://localhost:631/", "http://[::1]/", "http://192.168.1.1/"] {
+        let mut session = Session::default();
+        let tab = loaded(&mut session, PUBLIC);
+        found(&mut session, PUBLIC, Side::Public);
+        let effects = handover(&mut session, PUBLIC, tab, from(PUBLIC, target));
+        assert!(!effects.iter().any(|effect| matches!(effect, Effect::StartHost(_))), "{target}");
+        let shown = &session.tabs[&tab];
+        assert!(matches!(shown.phase, Phase::Private(_)), "{target}: {:?}", shown.phase);
+        assert_eq!(shown.address(), target);
+        // The user goes on by hand; it is then their own navigation.
+        let effects = reduce(&mut session, Event::AllowPrivate(tab));
+        assert!(effects.contains(&Effect::StartHost(key(target))), "{target}");
+        assert!(session.networks.may_be_private(&key(target)));
+        assert!(session.tabs[&tab].can_go_back());
+    }
+}
+
+#[test]
+fn a_redirect_of_what_the_user_opened_does_not_lead_inside_either() {
+    let mut session = Session::default();
+    let (tab, _) = open(&mut session, PUBLIC);
+    reduce(&mut session, Event::HostUp(key(PUBLIC)));
+    found(&mut session, PUBLIC, Side::Public);
+    handover(&mut session, PUBLIC, tab, Load { continues: true, ..from(PUBLIC, A) });
+    assert!(matches!(session.tabs[&tab].phase, Phase::Private(_)));
+}
+
+#[test]
+fn a_name_that_turns_out_to_be_private_is_asked_about() {
+    let mut session = Session::default();
+    let tab = loaded(&mut session, PUBLIC);
+    found(&mut session, PUBLIC, Side::Public);
+    handover(&mut session, PUBLIC, tab, from(PUBLIC, ROUTER));
+    assert!(!session.networks.may_be_private(&key(ROUTER)), "nobody but a page wanted it");
+    reduce(&mut session, Event::HostUp(key(ROUTER)));
+    found(&mut session, ROUTER, Side::Private);
+    assert!(matches!(session.tabs[&tab].phase, Phase::Private(_)));
+    let effects = reduce(&mut session, Event::AllowPrivate(tab));
+    assert!(effects.contains(&Effect::StartHost(key(ROUTER))) && session.networks.may_be_private(&key(ROUTER)));
+    // Known to be private from now on: the next page is stopped at once.
+    let other = loaded(&mut session, PUBLIC);
+    handover(&mut session, PUBLIC, other, from(PUBLIC, ROUTER));
+    assert!(matches!(session.tabs[&other].phase, Phase::Private(_)));
+}
+
+#[test]
+fn a_private_site_opens_private_sites_and_a_public_one_stays_public() {
+    let mut session = Session::default();
+    let tab = loaded(&mut session, ROUTER);
+    found(&mut session, ROUTER, Side::Private);
+    handover(&mut session, ROUTER, tab, from(ROUTER, A));
+    assert_eq!(session.tabs[&tab].phase, Phase::Loading);
+    found(&mut session, PUBLIC, Side::Public);
+    found(&mut session, PUBLIC, Side::Private);
+    loaded(&mut session, PUBLIC);
+    assert!(!session.networks.may_be_private(&key(PUBLIC)), "it was public once");
+}
+
+#[test]
+fn a_host_that_runs_is_granted_anew_when_its_site_may_be_private() {
+    let mut session = Session::default();
+    let tab = loaded(&mut session, PUBLIC);
+    found(&mut session, PUBLIC, Side::Public);
+    handover(&mut session, PUBLIC, tab, from(PUBLIC, ROUTER));
+    let effects = reduce(
+        &mut session,
+        Event::Open {
+            load: Some(PageLoad::by_user(ROUTER)),
+            workspace: String::new(),
+            background: false,
+            opener: None,
+        },
+    );
+    assert!(effects.contains(&Effect::GrantAnew(key(ROUTER))));
+}
+
+#[test]
+fn a_question_about_a_private_address_comes_back_as_a_question() {
+    let mut session = Session::default();
+    let tab = loaded(&mut session, PUBLIC);
+    found(&mut session, PUBLIC, Side::Public);
+    handover(&mut session, PUBLIC, tab, from(PUBLIC, A));
+    let saved = SavedTab::from(&session.tabs[&tab]);
+    let mut later = Session::default();
+    let effects = reduce(&mut later, Event::Restore(vec![saved]));
+    assert!(matches!(later.tabs.values().next().unwrap().phase, Phase::Private(_)));
+    assert!(!effects.iter().any(|effect| matches!(effect, Effect::StartHost(_))));
+}
+
+#[test]
+fn what_a_host_said_of_sound_and_scripts_ends_with_it() {
+    let mut session = Session::default();
+    let tab = loaded(&mut session, A);
+    page(&mut session, A, tab, Body::Audible(true));
+    page(&mut session, A, tab, Body::Unresponsive(true));
+    reduce(&mut session, Event::Navigate { tab, load: PageLoad::by_user(B) });
+    let moved = &session.tabs[&tab];
+    assert!(!moved.audible && !moved.unresponsive);
+}
+
+#[test]
+fn stopping_the_script_of_a_sites_only_tab_starts_nothing() {
+    let mut session = Session::default();
+    let tab = loaded(&mut session, A);
+    let effects = reduce(&mut session, Event::StopScript(tab));
+    assert!(effects.iter().any(|effect| matches!(effect, Effect::EndHost { .. })));
+    // What its process says while it ends does not count.
+    page(&mut session, A, tab, Body::LoadFinished(LoadFinished {}));
+    let effects = reduce(&mut session, Event::HostDied { host: key(A), reason: "killed".into(), given_up: false });
+    assert!(!effects.iter().any(|effect| matches!(effect, Effect::StartHost(_))), "{effects:?}");
+    assert!(matches!(session.tabs[&tab].phase, Phase::Sad(_)));
+}

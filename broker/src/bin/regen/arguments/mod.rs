@@ -237,6 +237,11 @@ pub(crate) enum TabCommand {
         /// Which tab
         id: u64,
     },
+    /// Open what a tab says is in the private network, where a page from the internet wanted to go
+    AllowPrivate {
+        /// Which tab
+        id: u64,
+    },
     /// Close a tab
     Close {
         /// Which tab

@@ -67,7 +67,7 @@ pub struct Resources {
     pub helpers: usize,
     /// Threads of its own process.
     pub threads: u64,
-    /// Size of its own descriptor table.
+    /// Open descriptors of its own process.
     pub descriptors: u64,
 }
 

@@ -11,6 +11,7 @@ pub mod launcher;
 pub mod locale;
 pub mod logs;
 pub mod options;
+pub mod payloads;
 pub mod pidfd;
 pub mod profile;
 pub mod refused_calls;

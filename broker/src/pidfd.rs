@@ -3,6 +3,8 @@
 use std::fs;
 use std::os::fd::{AsRawFd, OwnedFd};
 
+use rustix::process::PidfdFlags;
+
 fn field(pidfd: &OwnedFd) -> Option<i32> {
     let info = fs::read_to_string(format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd())).ok()?;
     info.lines().find_map(|line| line.strip_prefix("Pid:"))?.trim().parse().ok()
@@ -18,4 +20,39 @@ pub fn is_pidfd(pidfd: &OwnedFd) -> bool {
 #[must_use]
 pub fn process_id(pidfd: &OwnedFd) -> Option<i32> {
     field(pidfd).filter(|pid| *pid > 0)
+}
+
+/// The PID namespace of a process, in the kernel's words.
+#[must_use]
+pub fn pid_namespace(pid: i32) -> Option<std::path::PathBuf> {
+    fs::read_link(format!("/proc/{pid}/ns/pid")).ok()
+}
+
+/// Opens the process that sent a datagram. Its number may belong to another process by the time that it is looked at: the
+/// process counts only when it is in the PID namespace of `jail` and still the one behind the number afterwards.
+#[must_use]
+pub fn of_sender(pid: i32, jail: Option<&OwnedFd>) -> Option<OwnedFd> {
+    let pidfd = rustix::process::pidfd_open(rustix::process::Pid::from_raw(pid)?, PidfdFlags::empty()).ok()?;
+    if let Some(jail) = jail {
+        let inside = pid_namespace(process_id(jail)?)?;
+        if pid_namespace(pid)? != inside {
+            return None;
+        }
+    }
+    (process_id(&pidfd) == Some(pid)).then_some(pidfd)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sender_is_a_process_that_is_there() {
+        let own = i32::try_from(std::process::id()).unwrap();
+        let pidfd = of_sender(own, None).unwrap();
+        assert_eq!(process_id(&pidfd), Some(own));
+        assert!(of_sender(own, Some(&pidfd)).is_some(), "its own namespace");
+        assert!(of_sender(i32::MAX, None).is_none());
+        assert!(of_sender(own, Some(&std::fs::File::open("/dev/null").unwrap().into())).is_none());
+    }
 }

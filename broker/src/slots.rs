@@ -7,16 +7,38 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The bucket's name inside its slot. The tab-host knows it as well.
 const BUCKET: &str = "site";
 /// What the name of a link ends with.
 const HOME: &str = ".home";
 
+/// Beginning of the names of such folders.
+const TRASH: &str = "slots.trash-";
+
+/// What is left of a slot whose process is gone.
+#[derive(Debug)]
+#[must_use]
+pub struct Leftover(PathBuf);
+
+impl Leftover {
+    /// Removes it. May take long: belongs on a thread of its own.
+    pub fn remove(self) {
+        if let Err(error) = fs::remove_dir_all(&self.0)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            tracing::warn!("{} stays until the next start: {error}", self.0.display());
+        }
+    }
+}
+
 /// All slots of a profile.
 #[derive(Debug)]
 pub struct Slots {
     root: PathBuf,
+    /// Folder of this run for what is left of slots, until it is removed.
+    trash: PathBuf,
 }
 
 impl Slots {
@@ -26,7 +48,9 @@ impl Slots {
     /// When a bucket cannot be put back: nothing may be started that would make it anew.
     pub fn open(root: PathBuf) -> io::Result<Self> {
         fs::create_dir_all(&root)?;
-        let slots = Self { root };
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos());
+        let trash = root.with_file_name(format!("{TRASH}{since}"));
+        let slots = Self { root, trash };
         for entry in fs::read_dir(&slots.root)? {
             // A slot or a link, whichever is left. What the other one says is done by then.
             let name = entry?.file_name();
@@ -34,6 +58,11 @@ impl Slots {
             if let Some(child) = name.and_then(|name| name.parse().ok()) {
                 slots.empty(child)?;
             }
+        }
+        let old = leftovers(&slots.root)?;
+        if !old.is_empty() {
+            let remove = move || old.into_iter().for_each(Leftover::remove);
+            std::thread::Builder::new().name("trash".into()).spawn(remove)?;
         }
         Ok(slots)
     }
@@ -82,11 +111,12 @@ impl Slots {
         Ok(Path::new("..").join(bucket.strip_prefix(profile).map_err(io::Error::other)?))
     }
 
-    /// Puts a child's bucket back, if it has one, and removes its slot.
+    /// Puts a child's bucket back, if it has one, and takes its slot away. Returns what is left of the slot: its process may have
+    /// put anything there, and removing that takes as long as it takes.
     ///
     /// # Errors
     /// When the bucket cannot be put back. It is then still in the slot.
-    pub fn empty(&self, child: u64) -> io::Result<()> {
+    pub fn empty(&self, child: u64) -> io::Result<Option<Leftover>> {
         let (slot, home) = (self.slot(child), self.home(child));
         let inside = slot.join(BUCKET);
         if let Some(home) = read_link(&home)? {
@@ -99,12 +129,21 @@ impl Slots {
                 Err(error) => return Err(error),
             }
         }
-        if slot.exists() {
-            fs::remove_dir_all(&slot)?;
-        }
+        let leftover = self.discard(&slot, child)?;
         match fs::remove_file(&home) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            Ok(()) | Err(_) => Ok(()),
+            Ok(()) | Err(_) => Ok(leftover),
+        }
+    }
+
+    /// Moves a slot out of the way.
+    fn discard(&self, slot: &Path, child: u64) -> io::Result<Option<Leftover>> {
+        let place = self.trash.join(child.to_string());
+        fs::create_dir_all(&self.trash)?;
+        match fs::rename(slot, &place) {
+            Ok(()) => Ok(Some(Leftover(place))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
         }
     }
 
@@ -115,6 +154,18 @@ impl Slots {
     fn home(&self, child: u64) -> PathBuf {
         self.root.join(format!("{child}{HOME}"))
     }
+}
+
+/// What earlier runs did not come to remove.
+fn leftovers(root: &Path) -> io::Result<Vec<Leftover>> {
+    let mut all = Vec::new();
+    for entry in fs::read_dir(root.parent().unwrap_or(root))? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with(TRASH) {
+            all.push(Leftover(entry.path()));
+        }
+    }
+    Ok(all)
 }
 
 fn read_link(link: &Path) -> io::Result<Option<PathBuf>> {
@@ -165,12 +216,15 @@ mod tests {
         slots.fill(1, &place.home).unwrap();
         assert!(slot.join("site/cookies").exists() && !place.is_home());
         fs::write(slot.join("site/more"), "written meanwhile").unwrap();
-        slots.empty(1).unwrap();
+        fs::write(slot.join("beside"), "what no engine leaves").unwrap();
+        let leftover = slots.empty(1).unwrap().unwrap();
         assert!(place.is_home() && place.is_clean() && place.home.join("more").exists());
+        assert!(leftover.0.join("beside").exists());
+        leftover.remove();
         // One that was never filled, and one that is not there.
         slots.make(2).unwrap();
-        slots.empty(2).unwrap();
-        slots.empty(3).unwrap();
+        assert!(slots.empty(2).unwrap().is_some());
+        assert!(slots.empty(3).unwrap().is_none());
         assert!(place.is_clean());
     }
 
@@ -211,7 +265,7 @@ mod tests {
         slots.fill(1, &place.home).unwrap();
         fs::rename(slot.join("site"), slot.join("hidden")).unwrap();
         std::os::unix::fs::symlink("/etc", slot.join("site")).unwrap();
-        slots.empty(1).unwrap();
+        slots.empty(1).unwrap().unwrap().remove();
         assert!(fs::symlink_metadata(&place.home).is_err() && place.is_clean());
         assert!(Path::new("/etc/passwd").exists());
     }

@@ -12,8 +12,8 @@ use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 use prost::Message;
 use regen_proto::convert::{ForChild, FromChild};
 use regen_proto::kernel::v1::{
-    Empty, NavigationCommitted, PageEvent, PutSnapshot, Reply, Role, ShareBuffer, ToBroker, UserCommand, page_event,
-    to_broker, user_command,
+    Empty, HostCommand, NavigationCommitted, PageEvent, PutSnapshot, Reply, Role, ShareBuffer, ToBroker, UserCommand,
+    host_command, page_event, to_broker, user_command,
 };
 use regen_proto::kernel_channel::{KernelChannel, MAX_MESSAGE};
 use rustix::fs::SealFlags;
@@ -194,8 +194,20 @@ fn memory(size: u64, seals: SealFlags) -> OwnedFd {
     memory
 }
 
+/// The tab that it was given: what is said of others is not looked at.
+async fn own_tab(channel: &KernelChannel) -> u64 {
+    loop {
+        let datagram = channel.receive().await.unwrap();
+        match regen_proto::convert::from_broker(&datagram.bytes) {
+            Ok(ForChild::Command(HostCommand { tab, body: Some(host_command::Body::Open(_)) })) => return tab,
+            Ok(ForChild::Heartbeat(beat)) => send(channel, FromChild::Heartbeat(beat)).await,
+            _ => {}
+        }
+    }
+}
+
 async fn put_snapshot(channel: &KernelChannel, payload: &OwnedFd, payload_size: u64) {
-    let put = PutSnapshot { tab: 1, snapshot: None, payload_size };
+    let put = PutSnapshot { tab: own_tab(channel).await, snapshot: None, payload_size };
     let bytes = ToBroker { body: Some(to_broker::Body::PutSnapshot(put)) }.encode_to_vec();
     drop(channel.send(&bytes, &[payload.as_fd()]).await);
 }

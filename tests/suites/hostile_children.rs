@@ -82,7 +82,7 @@ fn a_tab_host_cannot_play_the_user() {
 
 #[test]
 fn a_second_hello_ends_its_sender() {
-    is_killed_for("rehello.test", "a second Hello", "oversized");
+    is_killed_for("rehello.test", "a second Hello", "malformed");
 }
 
 #[test]
@@ -92,37 +92,37 @@ fn a_lying_favicon_ends_its_sender() {
 
 #[test]
 fn a_descriptor_that_is_no_process_ends_its_sender() {
-    is_killed_for("nopidfd.test", "no process of its own", "oversized");
+    is_killed_for("nopidfd.test", "no process of its own", "malformed");
 }
 
 #[test]
 fn a_payload_that_can_still_be_written_ends_its_sender() {
-    is_killed_for("open-payload.test", "not sealed", "oversized");
+    is_killed_for("open-payload.test", "not sealed", "malformed");
 }
 
 #[test]
 fn a_payload_that_shrinks_while_it_is_read_ends_its_sender() {
-    is_killed_for("shrinking-payload.test", "not sealed", "oversized");
+    is_killed_for("shrinking-payload.test", "not sealed", "malformed");
 }
 
 #[test]
 fn a_payload_that_its_sender_keeps_mapped_ends_it() {
-    is_killed_for("mapped-payload.test", "not sealed", "oversized");
+    is_killed_for("mapped-payload.test", "not sealed", "malformed");
 }
 
 #[test]
 fn a_payload_that_is_shorter_than_announced_ends_its_sender() {
-    is_killed_for("short-payload.test", "of 100 bytes, announced as 4000", "oversized");
+    is_killed_for("short-payload.test", "of 100 bytes, announced as 4000", "malformed");
 }
 
 #[test]
 fn a_payload_that_is_a_pipe_ends_its_sender() {
-    is_killed_for("pipe-payload.test", "a snapshot that cannot be read", "oversized");
+    is_killed_for("pipe-payload.test", "a snapshot that cannot be read", "malformed");
 }
 
 #[test]
 fn a_payload_that_is_a_folder_ends_its_sender() {
-    is_killed_for("folder-payload.test", "a snapshot that cannot be read", "oversized");
+    is_killed_for("folder-payload.test", "a snapshot that cannot be read", "malformed");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use regen_proto::control::v1::browser_server::Browser;
 use regen_proto::control::v1::{
     AuditReply, AuditRequest, DnsQueryRequest, DnsReply, DnsRequest, GotoTabRequest, HistoryRequest, HttpsOnlyReply,
-    HttpsOnlyRequest, InputReply, InputRequest, KillReply, KillRequest, LogLine, LogsRequest, OpenTabRequest,
+    HttpsOnlyRequest, InputReply, InputRequest, KillReply, KillRequest, LogLine, LogsRequest, OpenTabRequest, Process,
     QuitReply, QuitRequest, RoutesReply, RoutesRequest, ScreenshotReply, SessionAction, SessionReply, SessionRequest,
     ShieldsReply, ShieldsRequest, StatusReply, StatusRequest, Tab as TabInfo, TabReply, TabRequest, TextReply,
     VpnReply, VpnRequest, WaitTabRequest, kill_request,
@@ -21,7 +21,7 @@ use rustix::process::Signal;
 use tokio_stream::{Stream, StreamExt, wrappers::BroadcastStream};
 use tonic::{Request, Response, Status};
 
-use crate::kernel::{Command, CommandError, KernelHandle, as_saved};
+use crate::kernel::{Command, CommandError, KernelHandle, as_saved, proportional_kb};
 use crate::logs::Logs;
 use crate::session::SavedTab;
 use crate::store::Saved;
@@ -75,6 +75,12 @@ fn limit(timeout_ms: u32) -> Duration {
     if timeout_ms == 0 { DEFAULT_WAIT } else { Duration::from_millis(timeout_ms.into()) }
 }
 
+/// Adds up the memory of a process and its helpers, shared pages in parts: takes milliseconds for each.
+fn add_proportional(process: &mut Process) {
+    let all = process.helpers.iter().map(|helper| helper.pid).chain([process.pid]);
+    process.pss_kb = all.map(proportional_kb).sum();
+}
+
 pub(super) fn status(error: CommandError) -> Status {
     let text = error.to_string();
     match error {
@@ -115,7 +121,14 @@ fn no_session(session: u64, earlier: &[Arc<Saved>]) -> Status {
 impl Browser for Control {
     async fn status(&self, request: Request<StatusRequest>) -> Result<Response<StatusReply>, Status> {
         let memory = request.into_inner().memory;
-        let reply = self.kernel.call(|answer| Command::Status { memory, answer }).await.map_err(status)?;
+        let mut reply = self.kernel.call(|answer| Command::Status { answer }).await.map_err(status)?;
+        if memory {
+            let weighed = tokio::task::spawn_blocking(move || {
+                reply.processes.iter_mut().for_each(add_proportional);
+                reply
+            });
+            reply = weighed.await.map_err(|error| Status::internal(error.to_string()))?;
+        }
         Ok(Response::new(reply))
     }
 

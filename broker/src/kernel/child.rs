@@ -1,9 +1,9 @@
 //! One child as the kernel sees it: its channel, its limits, its pulse.
 
-use std::collections::VecDeque;
 use std::io;
 use std::num::NonZeroU32;
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -69,12 +69,16 @@ pub(crate) struct Child {
     pub(crate) jail: Option<OwnedFd>,
     pub(crate) helpers: Vec<Helper>,
     pub(crate) outbox: mpsc::Sender<(ForChild, Vec<Attachment>)>,
+    /// Its signs of life.
+    pub(crate) pulse: Pulse,
     /// When it was asked for a sign of life that has not come.
     pub(crate) asked: Option<Instant>,
     /// How long it, and whoever reads the answer, had waited for a processor when the answer was first missed.
     pub(crate) waited: Option<Duration>,
     /// It has half of the memory that it may have.
     pub(crate) is_heavy: bool,
+    /// Its memory is being added up.
+    pub(crate) is_being_weighed: bool,
     /// It was said that it leaks.
     pub(crate) is_leaking: bool,
     /// Why it is being ended, when the kernel or the child itself knows.
@@ -121,10 +125,11 @@ impl Limits {
     fn new() -> Self {
         let rates = [
             (Kind::Lifecycle, 5, 20),
+            (Kind::Grant, 100, 2000),
             (Kind::Heartbeat, 10, 20),
             (Kind::PageEvent, 400, 4000),
-            (Kind::Snapshot, 50, 500),
-            (Kind::Descriptor, 120, 600),
+            (Kind::Snapshot, 400, 4000),
+            (Kind::Descriptor, 400, 4000),
             (Kind::Reply, 200, 400),
             (Kind::UserCommand, 300, 1000),
             (Kind::Telemetry, 100, 500),
@@ -150,10 +155,55 @@ pub(crate) enum Violation {
     Refused(#[from] Refusal),
     #[error("sent {0:?} messages faster than allowed")]
     TooFrequent(Kind),
+    /// It makes no sense, or not where it was sent.
     #[error("sent {0}")]
-    Channel(String),
+    Malformed(String),
+    #[error("sent {0}")]
+    Oversized(String),
     #[error("does not read its channel: {OUTBOX} messages wait")]
     DoesNotRead,
+}
+
+/// Signs of life of a child, as its channel's reader saw them: they do not wait behind the messages of others.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Pulse(Arc<AtomicBool>);
+
+impl Pulse {
+    fn beat(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Returns whether there was one since the last call.
+    pub(crate) fn take(&self) -> bool {
+        self.0.swap(false, Ordering::Relaxed)
+    }
+}
+
+/// Rests after messages so that a child sends no more than [`RATE`] bytes per second in the long run.
+struct Pace {
+    /// Bytes that may be sent at once.
+    credit: u64,
+    last: Instant,
+}
+
+/// Bytes per second, and at once, that a child may send on its channel.
+const RATE: u64 = 8 << 20;
+const BURST: u64 = 32 << 20;
+
+impl Pace {
+    fn new(now: Instant) -> Self {
+        Self { credit: BURST, last: now }
+    }
+
+    fn rest_after(&mut self, bytes: usize, now: Instant) -> Option<Duration> {
+        let since = u64::try_from(now.saturating_duration_since(self.last).as_millis()).unwrap_or(u64::MAX);
+        self.last = now;
+        self.credit = self.credit.saturating_add(since.saturating_mul(RATE / 1000)).min(BURST);
+        let bytes = bytes as u64;
+        let missing = bytes.saturating_sub(self.credit);
+        self.credit = self.credit.saturating_sub(bytes);
+        (missing > 0).then(|| Duration::from_millis(missing * 1000 / RATE + 1))
+    }
 }
 
 /// Starts the tasks that read and write a child's channel. They end with the channel.
@@ -162,19 +212,30 @@ pub(crate) fn attach(
     role: Role,
     channel: KernelChannel,
     inbox: mpsc::Sender<Input>,
-) -> mpsc::Sender<(ForChild, Vec<Attachment>)> {
+) -> (mpsc::Sender<(ForChild, Vec<Attachment>)>, Pulse) {
     let channel = Arc::new(channel);
     let (outbox, waiting) = mpsc::channel(OUTBOX);
-    tokio::spawn(read(id, role, Arc::clone(&channel), inbox));
+    let pulse = Pulse::default();
+    tokio::spawn(read(id, role, Arc::clone(&channel), inbox, pulse.clone()));
     tokio::spawn(write(channel, waiting));
-    outbox
+    (outbox, pulse)
 }
 
-async fn read(id: ChildId, role: Role, channel: Arc<KernelChannel>, inbox: mpsc::Sender<Input>) {
+async fn read(id: ChildId, role: Role, channel: Arc<KernelChannel>, inbox: mpsc::Sender<Input>, pulse: Pulse) {
     let limits = Limits::new();
+    let mut pace = Pace::new(Instant::now());
     loop {
-        let news = match channel.receive().await {
+        let received = channel.receive().await;
+        let bytes = received.as_ref().map_or(0, |datagram| datagram.bytes.len());
+        if let Some(rest) = pace.rest_after(bytes, Instant::now()) {
+            tokio::time::sleep(rest).await;
+        }
+        let news = match received {
             Ok(datagram) => match admit(role, &limits, &datagram) {
+                Ok(FromChild::Heartbeat(_)) => {
+                    pulse.beat();
+                    continue;
+                }
                 Ok(message) => {
                     Input::Message { child: id, message, descriptors: datagram.descriptors, sender: datagram.sender }
                 }
@@ -182,7 +243,10 @@ async fn read(id: ChildId, role: Role, channel: Arc<KernelChannel>, inbox: mpsc:
             },
             // Its death is reported by the launcher.
             Err(ChannelError::Closed) => return,
-            Err(error) => Input::Violation { child: id, violation: Violation::Channel(error.to_string()) },
+            Err(error @ ChannelError::Oversized) => {
+                Input::Violation { child: id, violation: Violation::Oversized(error.to_string()) }
+            }
+            Err(error) => Input::Violation { child: id, violation: Violation::Malformed(error.to_string()) },
         };
         let is_over = matches!(news, Input::Violation { .. });
         if inbox.send(news).await.is_err() || is_over {
@@ -230,43 +294,152 @@ impl std::fmt::Display for Who {
 
 /// Forwards a child's stderr to the log, bounded in line length and rate.
 pub(crate) fn forward_log(who: Who, pipe: OwnedFd) -> io::Result<Tail> {
-    use tokio::io::AsyncBufReadExt;
-    let pipe = tokio::net::unix::pipe::Receiver::from_owned_fd(pipe)?;
+    use tokio::io::AsyncReadExt;
+    let mut pipe = tokio::net::unix::pipe::Receiver::from_owned_fd(pipe)?;
     let tail = Tail::default();
     let kept = tail.clone();
     tokio::spawn(async move {
-        let number = |n: u32| NonZeroU32::new(n).unwrap_or(NonZeroU32::MIN);
-        let quota = Quota::per_second(number(20)).allow_burst(number(200));
-        let bucket = RateLimiter::direct_with_clock(quota, MonotonicClock);
-        let mut lines = tokio::io::BufReader::with_capacity(8 * 1024, pipe);
-        let mut dropped = 0_u64;
-        let mut pending: VecDeque<u8> = VecDeque::new();
-        loop {
-            let Ok(chunk) = lines.fill_buf().await else { return };
-            if chunk.is_empty() {
-                return;
-            }
-            let used = chunk.len();
-            pending.extend(chunk);
-            lines.consume(used);
-            while let Some(end) = pending.iter().position(|b| *b == b'\n').or((pending.len() > 4096).then_some(4096)) {
-                let line: Vec<u8> = pending.drain(..=end.min(pending.len() - 1)).collect();
-                let line = String::from_utf8_lossy(&line);
-                let line = line.trim_end();
-                if line.is_empty() {
-                    continue;
-                }
+        let mut lines = Lines::new(Instant::now());
+        let mut chunk = vec![0; LOG_CHUNK];
+        // A child that ends, or a pipe that fails, has said all.
+        while let Ok(count) = pipe.read(&mut chunk).await
+            && count > 0
+        {
+            let all_told = lines.split(chunk.get(..count).unwrap_or_default(), Instant::now(), |line, left_out| {
                 kept.push(line);
-                if bucket.check().is_err() {
-                    dropped += 1;
-                } else if dropped > 0 {
-                    tracing::warn!("{who}: {line} ({dropped} lines before this one were dropped)");
-                    dropped = 0;
-                } else {
-                    tracing::info!("{who}: {line}");
+                match left_out {
+                    None => {}
+                    Some(0) => tracing::info!("{who}: {line}"),
+                    Some(left_out) => tracing::warn!("{who}: {line} ({left_out} lines before this one were left out)"),
                 }
+            });
+            if !all_told {
+                // It says more than anybody reads: it waits, and costs next to nothing.
+                tokio::time::sleep(LOG_REST).await;
             }
         }
     });
     Ok(tail)
+}
+
+/// Bytes of a child's stderr that are read at once.
+const LOG_CHUNK: usize = 16 * 1024;
+/// The pause after a chunk of which lines were left out.
+const LOG_REST: Duration = Duration::from_millis(10);
+/// Longest line that is logged, bytes.
+const MAX_LOG_LINE: usize = 2048;
+/// Bytes per hour, and at once, that a child may have logged.
+const LOG_BYTES_PER_HOUR: u64 = 1 << 20;
+const LOG_BURST: u64 = 256 * 1024;
+
+/// Lines of a child's stderr, and how much of them may be logged.
+struct Lines {
+    unfinished: Vec<u8>,
+    credit: u64,
+    last: Instant,
+    left_out: u64,
+}
+
+impl Lines {
+    fn new(now: Instant) -> Self {
+        Self { unfinished: Vec::new(), credit: LOG_BURST, last: now, left_out: 0 }
+    }
+
+    /// Calls `tell` for each whole line: with the number of lines left out before it, or nothing where it is left out itself.
+    /// Returns whether none was.
+    fn split(&mut self, chunk: &[u8], now: Instant, mut tell: impl FnMut(&str, Option<u64>)) -> bool {
+        let since = u64::try_from(now.saturating_duration_since(self.last).as_millis()).unwrap_or(u64::MAX);
+        let earned = since.saturating_mul(LOG_BYTES_PER_HOUR) / 3_600_000;
+        if earned > 0 {
+            self.last = now;
+            self.credit = self.credit.saturating_add(earned).min(LOG_BURST);
+        }
+        let before = self.left_out;
+        self.unfinished.extend_from_slice(chunk);
+        let bytes = std::mem::take(&mut self.unfinished);
+        let mut rest = bytes.as_slice();
+        while let Some(end) =
+            rest.iter().position(|b| *b == b'\n').or((rest.len() > MAX_LOG_LINE).then_some(MAX_LOG_LINE))
+        {
+            let (line, after) = rest.split_at(end);
+            rest = after.strip_prefix(b"\n").unwrap_or(after);
+            let line = line.get(..line.len().min(MAX_LOG_LINE)).unwrap_or_default();
+            let line = String::from_utf8_lossy(line);
+            let line = line.trim_end();
+            if line.is_empty() {
+                continue;
+            }
+            match self.credit.checked_sub(line.len() as u64) {
+                Some(credit) => {
+                    self.credit = credit;
+                    tell(line, Some(std::mem::take(&mut self.left_out)));
+                }
+                None => {
+                    self.left_out += 1;
+                    tell(line, None);
+                }
+            }
+        }
+        self.unfinished = rest.to_vec();
+        self.left_out <= before
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(lines: &mut Lines, text: &str, now: Instant) -> Vec<(String, Option<u64>)> {
+        let mut all = Vec::new();
+        lines.split(text.as_bytes(), now, |line, left_out| all.push((line.to_owned(), left_out)));
+        all
+    }
+
+    #[test]
+    fn lines_come_whole_and_long_ones_are_cut() {
+        let now = Instant::now();
+        let mut lines = Lines::new(now);
+        assert_eq!(told(&mut lines, "one\ntw", now), [("one".to_owned(), Some(0))]);
+        assert_eq!(told(&mut lines, "o\n\n", now), [("two".to_owned(), Some(0))]);
+        let long = told(&mut lines, &"x".repeat(5000), now);
+        assert!(long.iter().all(|(line, _)| line.len() == MAX_LOG_LINE), "{long:?}");
+    }
+
+    #[test]
+    fn a_child_that_says_too_much_is_cut_short_and_the_rest_is_counted() {
+        let start = Instant::now();
+        let mut lines = Lines::new(start);
+        let line = format!("{}\n", "x".repeat(1000));
+        let all = told(&mut lines, &line.repeat(400), start);
+        let logged = all.iter().filter(|(_, left_out)| left_out.is_some()).count();
+        assert_eq!(logged, usize::try_from(LOG_BURST).unwrap() / 1000);
+        assert_eq!(all.len(), 400, "its last words are kept all the same");
+        let later = start + Duration::from_secs(60);
+        assert_eq!(told(&mut lines, "again\n", later), [("again".to_owned(), Some(400 - logged as u64))]);
+        // What it says all day long.
+        let day =
+            (0..24 * 60).map(|minute| told(&mut lines, &line.repeat(40), later + Duration::from_secs(60 * minute)));
+        let logged: usize = day.flatten().filter(|(_, left_out)| left_out.is_some()).map(|(line, _)| line.len()).sum();
+        assert!(logged < 30 << 20, "{logged}");
+    }
+
+    #[test]
+    fn a_child_that_sends_too_fast_rests_as_long_as_its_bytes_take() {
+        let start = Instant::now();
+        let mut pace = Pace::new(start);
+        let burst = usize::try_from(BURST).unwrap();
+        assert_eq!(pace.rest_after(burst, start), None);
+        let rest = pace.rest_after(usize::try_from(RATE).unwrap(), start).unwrap();
+        assert!(rest >= Duration::from_secs(1) && rest < Duration::from_millis(1100), "{rest:?}");
+        assert_eq!(pace.rest_after(1000, start + Duration::from_secs(2)), None, "later it may go on");
+    }
+
+    #[test]
+    fn the_messages_of_thirty_tabs_that_come_back_at_once_are_no_flood() {
+        let limits = Limits::new();
+        for kind in [Kind::Grant, Kind::Snapshot, Kind::Descriptor] {
+            assert!((0..400).all(|_| limits.allow(kind)), "{kind:?}");
+        }
+        assert!((0..10_000).any(|_| !limits.allow(Kind::Grant)), "the control");
+    }
 }

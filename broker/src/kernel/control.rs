@@ -58,7 +58,7 @@ pub enum CommandError {
 #[derive(Debug)]
 #[expect(missing_docs, reason = "each name says it")]
 pub enum Command {
-    Status { memory: bool, answer: Answer<StatusReply> },
+    Status { answer: Answer<StatusReply> },
     Open { url: String, workspace: String, background: bool, answer: Answer<TabId> },
     Tab { tab: TabId, answer: Answer<TabInfo> },
     Goto { tab: TabId, url: String, answer: Answer<()> },
@@ -101,7 +101,7 @@ fn reply<T>(answer: Answer<T>, result: Result<T, CommandError>) {
 impl Kernel {
     pub(super) fn command(&mut self, command: Command) {
         match command {
-            Command::Status { memory, answer } => reply(answer, Ok(self.status(memory))),
+            Command::Status { answer } => reply(answer, Ok(self.status())),
             Command::Open { url, workspace, background, answer } => {
                 let opened = self.open_by_user(address::to_url(&url), background, workspace);
                 reply(answer, opened.ok_or(CommandError::Ending));

@@ -6,13 +6,15 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use prost::Message;
 use regen_proto::convert::{ForChild, MAX_BODY, MAX_SNAPSHOT};
 use regen_proto::kernel::v1::{
-    HostCommand, NavigationCommitted, OpenView, PageEvent, PutSnapshot, Snapshot, TlsState, host_command, page_event,
+    HostCommand, Load, NavigationCommitted, OpenView, PageEvent, PutSnapshot, Snapshot, TlsState, host_command,
+    page_event,
 };
 use regen_proto::kernel_channel::MAX_INLINE;
-use regen_runtime::{Sealed, read_sealed};
+use regen_runtime::Sealed;
 
 use super::child::{Attachment, ChildId, Violation};
 use super::{Input, Kernel};
+use crate::payloads::{Payload, Subject};
 use crate::session::{Effect, Event, HostKey, SavedSnapshot, SavedTab, TabId};
 use crate::store::SavedOrder;
 
@@ -162,50 +164,71 @@ impl Kernel {
         self.send(child, ForChild::Command(HostCommand { tab, body: Some(command) }), attachments);
     }
 
-    /// What a tab-host says about its pages.
-    pub(super) fn page_event(&mut self, id: ChildId, event: PageEvent, descriptors: &[OwnedFd]) {
+    /// What a tab-host says about its pages. Who, and of which tab, comes before any look at a payload.
+    pub(super) fn page_event(&mut self, id: ChildId, mut event: PageEvent, descriptors: Vec<OwnedFd>) {
         let Some(host) = self.children.get(&id).and_then(|child| child.host.clone()) else { return };
-        let Some(mut body) = event.body else { return };
+        let shows = self.session.shows(&host, event.tab);
         // Only the window and the control API attest gestures, not the host.
         let by_user = self.gestures.get(&event.tab).is_some_and(|at| Instant::now().duration_since(*at) < GESTURE);
-        match &mut body {
-            page_event::Body::Handover(load) => {
+        match &mut event.body {
+            Some(page_event::Body::Handover(load)) => {
                 load.user_gesture = by_user;
-                if let Some(payload) = descriptors.first() {
-                    match read_sealed(payload, std::mem::take(&mut load.body_size), MAX_BODY) {
-                        Ok(body) => load.body = body.into(),
-                        Err(error) => {
-                            self.violation(id, &Violation::Channel(format!("a form that cannot be read: {error}")));
-                            return;
-                        }
-                    }
+                let size = std::mem::take(&mut load.body_size);
+                // Of what would be refused in any case, or is known already, nothing is read.
+                let is_wanted = shows && by_user && !load.continues;
+                if let Some(memory) = descriptors.into_iter().next().filter(|_| is_wanted) {
+                    let (subject, limit) = (Subject::Form { tab: event.tab }, MAX_BODY);
+                    let finish = Box::new(move |read: std::io::Result<Vec<u8>>| Input::Form {
+                        child: id,
+                        handover: event,
+                        body: read.map_err(|error| error.to_string()),
+                    });
+                    self.payloads.read(id, Payload { subject, memory, size, limit, finish });
+                    return;
                 }
             }
-            page_event::Body::NewTab(wanted) => {
+            Some(page_event::Body::NewTab(wanted)) => {
                 wanted.user_gesture = by_user;
                 // One gesture opens one tab.
                 self.gestures.remove(&event.tab);
             }
-            page_event::Body::PopupOpened(popup) => {
+            Some(page_event::Body::PopupOpened(popup)) => {
                 popup.user_gesture = by_user;
                 self.gestures.remove(&event.tab);
             }
-            page_event::Body::Committed(committed) => self.hear_of_encryption(&host, event.tab, committed),
-            page_event::Body::LoadStarted(_)
-            | page_event::Body::LoadFinished(_)
-            | page_event::Body::LoadFailed(_)
-            | page_event::Body::Title(_)
-            | page_event::Body::Favicon(_)
-            | page_event::Body::Progress(_)
-            | page_event::Body::CloseRequested(_)
-            | page_event::Body::FileChooser(_)
-            | page_event::Body::Download(_)
-            | page_event::Body::FindResult(_)
-            | page_event::Body::Audible(_)
-            | page_event::Body::Unresponsive(_)
-            | page_event::Body::Blocked(_) => {}
+            Some(page_event::Body::Committed(committed)) => self.hear_of_encryption(&host, event.tab, committed),
+            Some(
+                page_event::Body::LoadStarted(_)
+                | page_event::Body::LoadFinished(_)
+                | page_event::Body::LoadFailed(_)
+                | page_event::Body::Title(_)
+                | page_event::Body::Favicon(_)
+                | page_event::Body::Progress(_)
+                | page_event::Body::CloseRequested(_)
+                | page_event::Body::FileChooser(_)
+                | page_event::Body::Download(_)
+                | page_event::Body::FindResult(_)
+                | page_event::Body::Audible(_)
+                | page_event::Body::Unresponsive(_)
+                | page_event::Body::Blocked(_),
+            )
+            | None => {}
         }
+        let Some(body) = event.body else { return };
         self.apply(Event::Page { host, tab: event.tab, event: body });
+    }
+
+    /// The form of a handover was read.
+    pub(super) fn form_read(&mut self, id: ChildId, handover: PageEvent, body: Result<Vec<u8>, String>) {
+        let Some(host) = self.children.get(&id).and_then(|child| child.host.clone()) else { return };
+        let PageEvent { tab, body: Some(page_event::Body::Handover(load)) } = handover else { return };
+        match body {
+            Ok(body) => {
+                let load = Load { body: body.into(), ..load };
+                self.apply(Event::Page { host, tab, event: page_event::Body::Handover(load) });
+            }
+            Err(error) => self.violation(id, &Violation::Malformed(format!("a form that cannot be read: {error}"))),
+        }
     }
 
     /// A host may insist on encryption for itself, where it came encrypted.
@@ -236,19 +259,40 @@ impl Kernel {
 
     pub(super) fn put_snapshot(&mut self, id: ChildId, put: PutSnapshot, descriptors: Vec<OwnedFd>) {
         let Some(host) = self.children.get(&id).and_then(|child| child.host.clone()) else { return };
-        let snapshot = match (put.snapshot, descriptors.first()) {
-            (Some(snapshot), _) => Ok(snapshot),
-            (None, Some(payload)) => read_sealed(payload, put.payload_size, MAX_SNAPSHOT)
-                .map_err(|error| error.to_string())
-                .and_then(|bytes| Snapshot::decode(bytes.as_slice()).map_err(|error| error.to_string())),
-            (None, None) => Err("no snapshot in it".to_owned()),
-        };
-        match snapshot {
-            Ok(snapshot) => {
-                let snapshot = SavedSnapshot::from_wire(snapshot, String::new());
-                self.apply(Event::Snapshot { host, tab: put.tab, snapshot });
+        let tab = put.tab;
+        // It belongs to the page that is there now, whatever the tab shows when it has been read.
+        let Some(url) = self.session.snapshot_address(&host, tab) else { return };
+        match (put.snapshot, descriptors.into_iter().next()) {
+            (Some(snapshot), _) => {
+                let snapshot = SavedSnapshot::from_wire(snapshot, url);
+                self.apply(Event::Snapshot { host, tab, snapshot });
             }
-            Err(error) => self.violation(id, &Violation::Channel(format!("a snapshot that cannot be read: {error}"))),
+            (None, Some(memory)) => {
+                let finish = Box::new(move |read: std::io::Result<Vec<u8>>| {
+                    let snapshot = read.map_err(|error| error.to_string()).and_then(|bytes| {
+                        let snapshot = Snapshot::decode(bytes.as_slice()).map_err(|error| error.to_string())?;
+                        Ok(SavedSnapshot::from_wire(snapshot, url))
+                    });
+                    Input::Snapshot { child: id, host, tab, snapshot }
+                });
+                let subject = Subject::Snapshot { tab };
+                self.payloads
+                    .read(id, Payload { subject, memory, size: put.payload_size, limit: MAX_SNAPSHOT, finish });
+            }
+            (None, None) => self.violation(id, &Violation::Malformed("a snapshot without one in it".into())),
+        }
+    }
+
+    pub(super) fn snapshot_read(
+        &mut self,
+        id: ChildId,
+        host: HostKey,
+        tab: TabId,
+        snapshot: Result<SavedSnapshot, String>,
+    ) {
+        match snapshot {
+            Ok(snapshot) => self.apply(Event::Snapshot { host, tab, snapshot }),
+            Err(error) => self.violation(id, &Violation::Malformed(format!("a snapshot that cannot be read: {error}"))),
         }
     }
 }

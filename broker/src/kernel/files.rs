@@ -59,11 +59,14 @@ impl Kernel {
     /// What the user chose for a host that is gone.
     pub(super) fn forget_chosen(&self, child: ChildId) {
         let folder = self.profile.chosen(child);
-        if let Err(error) = fs::remove_dir_all(&folder)
-            && error.kind() != io::ErrorKind::NotFound
-        {
-            tracing::warn!("{} stays: {error}", folder.display());
-        }
+        // They may be many: nobody waits for it.
+        tokio::task::spawn_blocking(move || {
+            if let Err(error) = fs::remove_dir_all(&folder)
+                && error.kind() != io::ErrorKind::NotFound
+            {
+                tracing::warn!("{} stays: {error}", folder.display());
+            }
+        });
     }
 
     /// Lists a folder for the file chooser, off the kernel's thread: a disk may be slow.

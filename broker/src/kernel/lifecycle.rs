@@ -11,7 +11,7 @@ use regen_proto::kernel_channel::{self, KernelChannel};
 use regen_proto::launcher::v1::{Exited, Spawn, Spawned};
 use regen_proto::version;
 use regen_sandbox::spawn::outside_id;
-use rustix::process::{Pid, PidfdFlags, Signal};
+use rustix::process::Signal;
 
 use super::child::{self, Child, ChildId, role_name};
 use super::figures::Figures;
@@ -19,6 +19,7 @@ use super::supervision::Key;
 use super::{GRACE, Input, Kernel};
 use crate::crashes::{Crash, Resources, Tail};
 use crate::launcher::FromLauncherBody;
+use crate::pidfd;
 use crate::refused_calls::{self, Manner, RefusedCall};
 use crate::session::{Event, HostKey};
 use crate::supervisor::{self, Machine};
@@ -84,7 +85,7 @@ impl Kernel {
             None => role_name(role).to_owned(),
         });
         let tail = child::forward_log(who.clone(), log_read)?;
-        let outbox = child::attach(id, role, KernelChannel::adopt(ours)?, self.inbox.clone());
+        let (outbox, pulse) = child::attach(id, role, KernelChannel::adopt(ours)?, self.inbox.clone());
         self.children.insert(
             id,
             Child {
@@ -96,9 +97,11 @@ impl Kernel {
                 jail: None,
                 helpers: Vec::new(),
                 outbox,
+                pulse,
                 asked: None,
                 waited: None,
                 is_heavy: false,
+                is_being_weighed: false,
                 is_leaking: false,
                 doom: None,
                 tunnel: None,
@@ -169,7 +172,10 @@ impl Kernel {
             }
             FromLauncherBody::Failed(failed) => self.ended(failed.child, &failed.reason, false, None),
             FromLauncherBody::Exited(Exited { child, cause, clean, status }) => {
-                self.ended(child, &cause, clean, status)
+                // What it announced before it died counts.
+                if let Some(ended) = self.payloads.after(child, Input::Ended { child, cause, clean, status }) {
+                    self.handle(ended);
+                }
             }
         }
     }
@@ -182,8 +188,11 @@ impl Kernel {
             self.kill_child(id, &error.to_string());
             return;
         }
-        let pid = Pid::from_raw(sender);
-        child.pidfd = pid.and_then(|pid| rustix::process::pidfd_open(pid, PidfdFlags::empty()).ok());
+        let Some(pidfd) = pidfd::of_sender(sender, child.jail.as_ref()) else {
+            self.kill_child(id, "the process that said Hello is gone, or is not in its sandbox");
+            return;
+        };
+        child.pidfd = Some(pidfd);
         child.pid = sender;
         child.figures = Figures::of(sender);
         let level = child.host.as_ref().map(|host| self.choices.shields.of(&host.site)).unwrap_or_default();
@@ -273,12 +282,13 @@ impl Kernel {
         }
     }
 
-    fn ended(&mut self, id: ChildId, cause: &str, clean: bool, status: Option<i32>) {
+    pub(super) fn ended(&mut self, id: ChildId, cause: &str, clean: bool, status: Option<i32>) {
         let Some(key) = self.children.get(&id).map(Child::key) else { return };
         let machine = self.machines.get(&key);
         let was_asked = machine.is_some_and(Machine::is_stopping);
         let (state, before) = machine.map_or(("", 0), |machine| (machine.name(), machine.crashes()));
         let Some(child) = self.children.remove(&id) else { return };
+        self.payloads.forget(id);
         self.requests.retain(|_, (owner, _)| *owner != id);
         self.downloads_lost(id);
         self.forget_chosen(id);
@@ -370,7 +380,11 @@ impl Kernel {
                 },
                 Some(input) = self.queue.recv() => {
                     // Last snapshots count; new wishes do not.
-                    if let Input::Message { .. } = &input {
+                    let is_last = matches!(
+                        &input,
+                        Input::Message { .. } | Input::Snapshot { .. } | Input::Cookies { .. } | Input::Ended { .. }
+                    );
+                    if is_last {
                         self.handle(input);
                     }
                 }

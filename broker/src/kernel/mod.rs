@@ -27,7 +27,7 @@ use std::time::{Duration, Instant};
 
 use regen_proto::control::v1::Refusals;
 use regen_proto::convert::{ForChild, FromChild};
-use regen_proto::kernel::v1::{FilesChosen, Reply, Role};
+use regen_proto::kernel::v1::{FilesChosen, PageEvent, Reply, Role};
 use regen_proto::net::v1::TorStatus;
 use regen_sandbox::policy::Policy;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -36,8 +36,9 @@ use crate::audit::Audit;
 use crate::coverage::Coverage;
 use crate::keyboard::Keyboard;
 use crate::launcher::{FromLauncherBody, Launcher};
+use crate::payloads::Payloads;
 use crate::profile::Profile;
-use crate::session::{self, Event, HostKey, Session, TabId};
+use crate::session::{self, Event, HostKey, SavedSnapshot, Session, TabId};
 use crate::slots::Slots;
 use crate::store::{Choices, Saved, Store};
 use crate::supervisor::Machine;
@@ -47,6 +48,7 @@ use crate::refused_calls::RefusedCall;
 use child::{Attachment, Child, ChildId, Violation};
 pub use control::{Command, CommandError, PageAnswer};
 pub use net::NetAdmin;
+pub(crate) use processes::proportional_kb;
 pub(crate) use sessions::as_saved;
 use supervision::Key;
 
@@ -59,17 +61,71 @@ type PageAnswerer = oneshot::Sender<(Reply, Vec<OwnedFd>)>;
 /// Everything that can happen to the kernel.
 #[derive(Debug)]
 pub(crate) enum Input {
-    Message { child: ChildId, message: FromChild, descriptors: Vec<OwnedFd>, sender: i32 },
-    Violation { child: ChildId, violation: Violation },
-    Launcher { news: FromLauncherBody, descriptors: Vec<OwnedFd> },
+    Message {
+        child: ChildId,
+        message: FromChild,
+        descriptors: Vec<OwnedFd>,
+        sender: i32,
+    },
+    Violation {
+        child: ChildId,
+        violation: Violation,
+    },
+    Launcher {
+        news: FromLauncherBody,
+        descriptors: Vec<OwnedFd>,
+    },
     LauncherGone,
-    RefusedCall { child: ChildId, refused: RefusedCall },
+    RefusedCall {
+        child: ChildId,
+        refused: RefusedCall,
+    },
     Command(Command),
-    NotStarted { key: Key, reason: String },
+    NotStarted {
+        key: Key,
+        reason: String,
+    },
     SaveChanged,
-    Tor { net: ChildId, status: TorStatus },
+    Tor {
+        net: ChildId,
+        status: TorStatus,
+    },
     Listing(regen_proto::kernel::v1::Directory),
-    FilesPlaced { tab: TabId, chosen: FilesChosen, failed: Vec<String> },
+    /// A snapshot was read, as of the address that its page had when it was announced.
+    Snapshot {
+        child: ChildId,
+        host: HostKey,
+        tab: TabId,
+        snapshot: Result<SavedSnapshot, String>,
+    },
+    Cookies {
+        child: ChildId,
+        host: HostKey,
+        cookies: Result<Vec<u8>, String>,
+    },
+    /// A form that a tab takes to another site was read.
+    Form {
+        child: ChildId,
+        handover: PageEvent,
+        body: Result<Vec<u8>, String>,
+    },
+    /// A child is over, and so is what it announced before.
+    Ended {
+        child: ChildId,
+        cause: String,
+        clean: bool,
+        status: Option<i32>,
+    },
+    /// The memory of a child that seemed to have too much, KB.
+    Weighed {
+        child: ChildId,
+        proportional_kb: u64,
+    },
+    FilesPlaced {
+        tab: TabId,
+        chosen: FilesChosen,
+        failed: Vec<String>,
+    },
     Quit,
 }
 
@@ -129,6 +185,7 @@ pub struct Kernel {
     inbox: mpsc::Sender<Input>,
     queue: mpsc::Receiver<Input>,
     children: HashMap<ChildId, Child>,
+    payloads: Payloads<Input>,
     next_child: ChildId,
     next_grant: u64,
     next_request: u64,
@@ -243,6 +300,7 @@ impl Kernel {
             inbox: inbox.clone(),
             queue,
             children: HashMap::new(),
+            payloads: Payloads::new(inbox.clone()),
             next_child: 0,
             next_grant: 0,
             next_request: 0,
@@ -338,6 +396,11 @@ impl Kernel {
             Input::Listing(listing) => {
                 self.tell_window(regen_proto::kernel::v1::shell_update::Body::Directory(listing), Vec::new());
             }
+            Input::Snapshot { child, host, tab, snapshot } => self.snapshot_read(child, host, tab, snapshot),
+            Input::Cookies { child, host, cookies } => self.cookies_read(child, host, cookies),
+            Input::Form { child, handover, body } => self.form_read(child, handover, body),
+            Input::Ended { child, cause, clean, status } => self.ended(child, &cause, clean, status),
+            Input::Weighed { child, proportional_kb } => self.weighed(child, proportional_kb),
             Input::FilesPlaced { tab, chosen, failed } => self.files_placed(tab, chosen, &failed),
             Input::Quit => self.quitting = true,
         }
@@ -348,17 +411,18 @@ impl Kernel {
         let known = child.pid != 0;
         match message {
             FromChild::Hello(hello) if !known => self.hello(id, &hello, sender),
-            _ if !known => self.violation(id, &Violation::Channel("a message before its Hello".into())),
-            FromChild::Hello(_) => self.violation(id, &Violation::Channel("a second Hello".into())),
-            FromChild::Heartbeat(_) => self.answered(id),
+            _ if !known => self.violation(id, &Violation::Malformed("a message before its Hello".into())),
+            FromChild::Hello(_) => self.violation(id, &Violation::Malformed("a second Hello".into())),
+            // The reader takes them: see `Pulse`.
+            FromChild::Heartbeat(_) => {}
             FromChild::Ready(_) => self.ready(id),
             FromChild::Exit(exit) => child.doom = Some(exit.reason),
             FromChild::Telemetry(line) => tracing::info!(role = child::role_name(child.role), "{}", line.message),
             FromChild::RequestGrant(_) => self.grant_line(id),
             FromChild::Helper(helper) => self.helper_started(id, helper, descriptors),
-            FromChild::PageEvent(event) => self.page_event(id, event, &descriptors),
+            FromChild::PageEvent(event) => self.page_event(id, event, descriptors),
             FromChild::PutSnapshot(put) => self.put_snapshot(id, put, descriptors),
-            FromChild::PutCookies(put) => self.put_cookies(id, &put, &descriptors),
+            FromChild::PutCookies(put) => self.put_cookies(id, &put, descriptors),
             FromChild::ShareBuffer(buffer) => self.share_buffer(id, &buffer, descriptors),
             FromChild::Reply(reply) => {
                 // Only whoever was asked may answer.
@@ -378,8 +442,8 @@ impl Kernel {
         self.audit.record("violation", serde_json::json!({ "child": id, "role": role, "what": violation.to_string() }));
         use regen_proto::convert::Refusal;
         match violation {
-            Violation::Refused(Refusal::Malformed(_)) => self.refusals.malformed += 1,
-            Violation::Refused(Refusal::Oversized { .. }) | Violation::Channel(_) => self.refusals.oversized += 1,
+            Violation::Refused(Refusal::Malformed(_)) | Violation::Malformed(_) => self.refusals.malformed += 1,
+            Violation::Refused(Refusal::Oversized { .. }) | Violation::Oversized(_) => self.refusals.oversized += 1,
             Violation::Refused(Refusal::NotAllowed { .. }) => self.refusals.not_allowed += 1,
             Violation::TooFrequent(_) | Violation::DoesNotRead => self.refusals.too_frequent += 1,
         }

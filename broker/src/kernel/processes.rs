@@ -12,7 +12,7 @@ use super::Kernel;
 use super::child::{ChildId, Helper, Violation, role_name};
 use super::figures::resident_kb;
 use super::supervision::Key;
-use crate::pidfd::{self, process_id};
+use crate::pidfd::{self, pid_namespace, process_id};
 use crate::session::{Tab, TabId};
 
 /// Helper processes of one host. The engine starts one for each view, and one for all.
@@ -29,7 +29,7 @@ impl Kernel {
             Some(pid) => {
                 child.helpers.retain(|helper| helper.pid != pid && process_id(&helper.pidfd).is_some());
                 if child.helpers.len() >= MOST_HELPERS {
-                    self.violation(id, &Violation::Channel("more helper processes than any page needs".into()));
+                    self.violation(id, &Violation::Malformed("more helper processes than any page needs".into()));
                     return;
                 }
                 child.helpers.push(Helper { name: started.name, pid, pidfd });
@@ -37,7 +37,7 @@ impl Kernel {
             None => {
                 // It may have ended before we looked; anything else is a lie.
                 if !pidfd::is_pidfd(&pidfd) {
-                    self.violation(id, &Violation::Channel("a descriptor that is no process of its own".into()));
+                    self.violation(id, &Violation::Malformed("a descriptor that is no process of its own".into()));
                 }
             }
         }
@@ -69,14 +69,14 @@ impl Kernel {
         }
     }
 
-    pub(super) fn status(&self, with_memory: bool) -> StatusReply {
+    pub(super) fn status(&self) -> StatusReply {
         let own = i32::try_from(std::process::id()).unwrap_or(0);
-        let mut processes = vec![process_info("broker", own, "", with_memory)];
+        let mut processes = vec![process_info("broker", own, "")];
         let mut children: Vec<_> = self.children.iter().collect();
         children.sort_by_key(|(id, _)| **id);
         for (_, child) in children {
             let site = child.host.as_ref().map(|host| host.site.as_str()).unwrap_or_default();
-            let mut info = process_info(role_name(child.role), child.pid, site, with_memory);
+            let mut info = process_info(role_name(child.role), child.pid, site);
             if let Some(machine) = self.machine_of(child) {
                 // A tab-host without a site is ready to be taken.
                 let is_spare = child.key() == Key::Spare && machine.is_ready();
@@ -86,9 +86,6 @@ impl Kernel {
             info.workspace = child.host.as_ref().map(|host| host.workspace.clone()).unwrap_or_default();
             for helper in child.helpers.iter().filter(|helper| process_id(&helper.pidfd).is_some()) {
                 info.rss_kb += resident_kb(helper.pid);
-                if with_memory {
-                    info.pss_kb += proportional_kb(helper.pid);
-                }
                 info.helpers.push(HelperInfo { name: helper.name.clone(), pid: helper.pid });
             }
             processes.push(info);
@@ -159,11 +156,7 @@ fn send(signal: Signal) -> impl Fn((i32, &OwnedFd)) -> Option<i32> {
     move |(pid, pidfd)| rustix::process::pidfd_send_signal(pidfd, signal).ok().map(|()| pid)
 }
 
-fn pid_namespace(pid: i32) -> Option<std::path::PathBuf> {
-    fs::read_link(format!("/proc/{pid}/ns/pid")).ok()
-}
-
-fn process_info(role: &str, pid: i32, site: &str, with_memory: bool) -> Process {
+fn process_info(role: &str, pid: i32, site: &str) -> Process {
     Process {
         role: role.to_owned(),
         pid,
@@ -171,13 +164,13 @@ fn process_info(role: &str, pid: i32, site: &str, with_memory: bool) -> Process 
         state: "ready".to_owned(),
         restarts: 0,
         rss_kb: resident_kb(pid),
-        pss_kb: if with_memory { proportional_kb(pid) } else { 0 },
+        pss_kb: 0,
         helpers: Vec::new(),
         workspace: String::new(),
     }
 }
 
-pub(super) fn proportional_kb(pid: i32) -> u64 {
+pub(crate) fn proportional_kb(pid: i32) -> u64 {
     field_kb(&format!("/proc/{pid}/smaps_rollup"), "Pss:")
 }
 

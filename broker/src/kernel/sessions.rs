@@ -7,10 +7,11 @@ use regen_proto::control::v1::SavedSession;
 use regen_proto::convert::{ForChild, MAX_COOKIES};
 use regen_proto::kernel::v1::{AnswerSession, OfferedTab, SessionCookies, SessionOffer, shell_update};
 use regen_proto::site::Site;
-use regen_runtime::{Sealed, read_sealed};
+use regen_runtime::Sealed;
 
-use super::Kernel;
 use super::child::{Attachment, ChildId, Violation};
+use super::{Input, Kernel};
+use crate::payloads::{Payload, Subject};
 use crate::session::{Event, HostKey, Phase, SavedTab, TabId};
 use crate::store::{Cookies, Saved, Settings};
 
@@ -93,15 +94,29 @@ impl Kernel {
     }
 
     /// A host's session cookies have changed.
-    pub(super) fn put_cookies(&mut self, id: ChildId, put: &SessionCookies, descriptors: &[OwnedFd]) {
+    pub(super) fn put_cookies(&mut self, id: ChildId, put: &SessionCookies, descriptors: Vec<OwnedFd>) {
         let Some(host) = self.children.get(&id).and_then(|child| child.host.clone()) else { return };
-        let cookies = match descriptors.first() {
-            Some(payload) => read_sealed(payload, put.payload_size, MAX_COOKIES),
-            None => Ok(Vec::new()),
+        let Some(memory) = descriptors.into_iter().next() else {
+            // After those that are still being read.
+            let none = Input::Cookies { child: id, host, cookies: Ok(Vec::new()) };
+            if let Some(none) = self.payloads.after(id, none) {
+                self.handle(none);
+            }
+            return;
         };
+        let finish = Box::new(move |read: std::io::Result<Vec<u8>>| Input::Cookies {
+            child: id,
+            host,
+            cookies: read.map_err(|error| error.to_string()),
+        });
+        let (size, limit) = (put.payload_size, MAX_COOKIES);
+        self.payloads.read(id, Payload { subject: Subject::Cookies, memory, size, limit, finish });
+    }
+
+    pub(super) fn cookies_read(&mut self, id: ChildId, host: HostKey, cookies: Result<Vec<u8>, String>) {
         match cookies {
             Ok(cookies) => self.keep_cookies(host, cookies),
-            Err(error) => self.violation(id, &Violation::Channel(format!("cookies that cannot be read: {error}"))),
+            Err(error) => self.violation(id, &Violation::Malformed(format!("cookies that cannot be read: {error}"))),
         }
     }
 

@@ -64,8 +64,11 @@ impl Kernel {
 
     /// And back, when the child is gone.
     pub(super) fn empty_slot(&self, id: ChildId) {
-        if let Err(error) = self.slots.empty(id) {
-            tracing::error!("the storage of a site stays where its process had it, until the next start: {error}");
+        match self.slots.empty(id) {
+            Ok(leftover) => drop(leftover.map(|leftover| tokio::task::spawn_blocking(move || leftover.remove()))),
+            Err(error) => {
+                tracing::error!("the storage of a site stays where its process had it, until the next start: {error}");
+            }
         }
     }
 }

@@ -8,10 +8,9 @@ use regen_proto::convert::ForChild;
 use regen_proto::kernel::v1::{Heartbeat, Role, Shutdown};
 use regen_sandbox::policy::Resource;
 
-use super::Kernel;
 use super::child::{Child, ChildId, role_name};
-use super::figures::{Figures, resident_kb};
-use super::processes::proportional_kb;
+use super::figures::{Figures, descriptors, resident_kb};
+use super::{Input, Kernel, proportional_kb};
 use crate::session::{Event as SessionEvent, HostKey};
 use crate::supervisor::{ASK, Action, Event, Machine, Rules, SPARE, of};
 
@@ -144,7 +143,11 @@ impl Kernel {
         let waiting: Vec<Key> = waiting.map(|(key, _)| key.clone()).collect();
         for key in waiting {
             let overslept = self.overslept;
-            let child = self.child_of(&key).and_then(|id| self.children.get_mut(&id));
+            let id = self.child_of(&key);
+            if let Some(id) = id.filter(|id| self.children.get(id).is_some_and(|child| child.pulse.take())) {
+                self.answered(id);
+            }
+            let child = id.and_then(|id| self.children.get_mut(&id));
             let starved = child.map_or(Duration::ZERO, |child| starved(child, overslept));
             self.supervise(&key, Event::Tick { starved });
         }
@@ -175,6 +178,10 @@ impl Kernel {
             .map(|(id, child)| (*id, child.key()))
             .collect();
         for (id, key) in ready {
+            // One that answered late has answered.
+            if self.children.get(&id).is_some_and(|child| child.pulse.take()) {
+                self.answered(id);
+            }
             self.supervise(&key, Event::Asked);
             if let Some(child) = self.children.get_mut(&id).filter(|child| child.asked.is_none()) {
                 (child.asked, child.waited) = (Some(Instant::now()), None);
@@ -193,7 +200,6 @@ impl Kernel {
     /// Ends children that take more memory than their policy allows: where there is no memory control group, nothing else would
     /// before the whole machine is out of it. What they show comes back from its snapshot.
     fn weigh(&mut self) {
-        let mut heavy = Vec::new();
         for (id, child) in &mut self.children {
             let Some(limit_kb) = self.ceilings_kb.get(role_name(child.role)).copied().filter(|_| child.pid > 0) else {
                 continue;
@@ -210,16 +216,25 @@ impl Kernel {
                 child.resources.helpers = child.helpers.len();
             }
             // Shared pages count once for each process there, and in parts here: the cheap look comes first.
-            if resident > limit_kb {
-                let all = child.helpers.iter().map(|helper| helper.pid).chain([child.pid]);
-                let proportional: u64 = all.map(proportional_kb).sum();
-                if proportional > limit_kb {
-                    heavy.push((*id, proportional, limit_kb));
-                }
+            if resident > limit_kb && !std::mem::replace(&mut child.is_being_weighed, true) {
+                let all: Vec<i32> = child.helpers.iter().map(|helper| helper.pid).chain([child.pid]).collect();
+                let (child, inbox) = (*id, self.inbox.clone());
+                tokio::task::spawn_blocking(move || {
+                    let proportional_kb = all.into_iter().map(proportional_kb).sum();
+                    // The kernel may have ended meanwhile.
+                    let _ = inbox.blocking_send(Input::Weighed { child, proportional_kb });
+                });
             }
         }
-        for (id, used, limit) in heavy {
-            self.kill_child(id, &format!("memory: it used {} MB, and the limit is {} MB", used >> 10, limit >> 10));
+    }
+
+    /// The memory of a child that seemed to have too much was added up.
+    pub(super) fn weighed(&mut self, id: ChildId, used_kb: u64) {
+        let Some(child) = self.children.get_mut(&id) else { return };
+        child.is_being_weighed = false;
+        let limit = self.ceilings_kb.get(role_name(child.role)).copied();
+        if let Some(limit) = limit.filter(|limit| used_kb > *limit) {
+            self.kill_child(id, &format!("memory: it used {} MB, and the limit is {} MB", used_kb >> 10, limit >> 10));
         }
     }
 
@@ -229,7 +244,8 @@ impl Kernel {
             let Some(policy) = self.policies.get(role_name(child.role)) else { continue };
             let limit =
                 |resource| policy.limit.iter().find(|limit| limit.resource == resource).map(|limit| limit.value);
-            let Some((open, threads)) = child.figures.as_ref().map(Figures::descriptors_and_threads) else { continue };
+            let Some(threads) = child.figures.as_ref().map(Figures::threads) else { continue };
+            let open = descriptors(child.pid);
             (child.resources.threads, child.resources.descriptors) = (threads, open);
             for (what, now, most) in
                 [("descriptors", open, limit(Resource::Nofile)), ("threads", threads, limit(Resource::Nproc))]

@@ -3,13 +3,12 @@
 
 use regen_proto::kernel::v1::page_event::Body;
 use regen_proto::kernel::v1::{AdoptPopup, Load, NavigationCommitted, NewTab, PopupOpened, TlsState, host_command};
-use regen_proto::site::Site;
 
 use super::address::without_credentials;
 use super::reduce::{navigate, open, refuse, remove, set_phase};
 use super::saved::SavedSnapshot;
 use super::secure;
-use super::state::{Effect, HostKey, PageLoad, Phase, Segment, Session, TabId};
+use super::state::{Effect, HostKey, PageLoad, Phase, Segment, Session, Tab, TabId};
 
 pub(super) fn event(session: &mut Session, host: &HostKey, id: TabId, event: Body, out: &mut Vec<Effect>) {
     let Some(tab) = session.tabs.get_mut(&id).filter(|tab| tab.view && tab.host().as_ref() == Some(host)) else {
@@ -235,23 +234,41 @@ pub(super) fn snapshot(
     out: &mut Vec<Effect>,
 ) {
     let Some(tab) = session.tabs.get_mut(&id) else { return };
+    let owner = owner_of_snapshot(tab, host);
+    if let Some(segment) = owner.and_then(|index| tab.segments.get_mut(index)) {
+        if snapshot.url.is_empty() {
+            snapshot.url.clone_from(&segment.url);
+        }
+        segment.snapshot = snapshot;
+        out.push(Effect::Save(id));
+    }
+}
+
+/// The stretch of history that a host's snapshot of a tab belongs to.
+fn owner_of_snapshot(tab: &Tab, host: &HostKey) -> Option<usize> {
     if tab.opener_host.is_some() || tab.workspace != host.workspace {
-        return;
+        return None;
     }
     // A host that the tab has just left speaks about what was left.
     let shown_here = tab.segment().site.as_ref() == Some(&host.site);
     let current = if shown_here && tab.view { tab.current } else { tab.left };
-    let of_host = |site: &Option<Site>| site.as_ref() == Some(&host.site);
-    let owner = tab
-        .segments
-        .iter_mut()
-        .enumerate()
-        .filter(|(_, segment)| of_host(&segment.site))
-        .min_by_key(|(index, _)| index.abs_diff(current));
-    if let Some((_, segment)) = owner {
-        snapshot.url.clone_from(&segment.url);
-        segment.snapshot = snapshot;
-        out.push(Effect::Save(id));
+    let its = tab.segments.iter().enumerate().filter(|(_, segment)| segment.site.as_ref() == Some(&host.site));
+    its.map(|(index, _)| index).min_by_key(|index| index.abs_diff(current))
+}
+
+impl Session {
+    /// Whether a host shows this tab: only then does it speak about it.
+    #[must_use]
+    pub fn shows(&self, host: &HostKey, tab: TabId) -> bool {
+        self.tabs.get(&tab).is_some_and(|tab| tab.view && tab.host().as_ref() == Some(host))
+    }
+
+    /// The address of the page that a host's snapshot of a tab belongs to, if it may have one.
+    #[must_use]
+    pub fn snapshot_address(&self, host: &HostKey, tab: TabId) -> Option<String> {
+        let tab = self.tabs.get(&tab)?;
+        let segment = tab.segments.get(owner_of_snapshot(tab, host)?)?;
+        Some(segment.url.clone())
     }
 }
 

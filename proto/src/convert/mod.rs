@@ -46,8 +46,10 @@ pub enum Refusal {
 /// The kinds of message, for permissions and rate limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
-    /// Hello, Ready, Exit, RequestGrant: once in a while.
+    /// Hello, Ready, Exit: once in a while.
     Lifecycle,
+    /// RequestGrant: once for each web process.
+    Grant,
     /// Heartbeats.
     Heartbeat,
     /// What a page does.
@@ -70,7 +72,8 @@ pub enum Kind {
 #[must_use]
 pub fn kind(message: &FromChild) -> Kind {
     match message {
-        FromChild::Hello(_) | FromChild::Ready(_) | FromChild::Exit(_) | FromChild::RequestGrant(_) => Kind::Lifecycle,
+        FromChild::Hello(_) | FromChild::Ready(_) | FromChild::Exit(_) => Kind::Lifecycle,
+        FromChild::RequestGrant(_) => Kind::Grant,
         FromChild::Heartbeat(_) => Kind::Heartbeat,
         FromChild::PageEvent(_) => Kind::PageEvent,
         FromChild::PutSnapshot(_) | FromChild::PutCookies(_) => Kind::Snapshot,

@@ -5,6 +5,7 @@ pub mod certificates;
 pub mod control;
 pub mod coverage;
 pub mod crashes;
+pub mod foreign_text;
 pub mod kernel;
 pub mod keyboard;
 pub mod launcher;

@@ -25,6 +25,11 @@ pub enum ProfileError {
     /// It belongs to somebody else.
     #[error("the profile {path} belongs to user {owner}, and you are user {you}: choose another --profile")]
     Foreign { path: String, owner: u32, you: u32 },
+    /// A folder on the way to the control socket is not this user's alone.
+    #[error(
+        "the folder {path} is not safe for the control socket: {why}. Set XDG_RUNTIME_DIR to a folder of your own, or remove it"
+    )]
+    UnsafeRuntime { path: String, why: String },
     /// The system refused.
     #[error("cannot use the profile: {what} {path}: {error}")]
     Io { what: &'static str, path: String, error: io::Error },
@@ -38,6 +43,8 @@ pub enum ProfileError {
 pub struct Profile {
     root: PathBuf,
     runtime: PathBuf,
+    /// The folder from which on the way to `runtime` is ours.
+    runtime_base: PathBuf,
 }
 
 /// A profile that this process alone may use.
@@ -70,7 +77,8 @@ impl Profile {
         let root = root.canonicalize().unwrap_or(root);
         let name = Sha256::digest(root.as_os_str().as_encoded_bytes());
         let name: String = name.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-        Ok(Self { runtime: runtime_home().join(name), root })
+        let (base, home) = runtime_home();
+        Ok(Self { runtime: home.join(name), runtime_base: base, root })
     }
 
     /// The folder itself.
@@ -147,13 +155,50 @@ impl Profile {
         self.root.join("regen.log")
     }
 
+    /// Checks the folder of the control socket, if there is one: whoever could put another socket there would be told everything.
+    ///
+    /// # Errors
+    /// When a folder of ours is somebody else's, a link, or open to others.
+    pub fn check_runtime(&self) -> Result<(), ProfileError> {
+        for folder in self.runtime_folders() {
+            match fs::symlink_metadata(&folder) {
+                Ok(found) => check_own_folder(&folder, &found)?,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+                Err(error) => return Err(io_error("read", &folder)(error)),
+            }
+        }
+        Ok(())
+    }
+
+    fn make_runtime(&self) -> Result<(), ProfileError> {
+        for folder in self.runtime_folders() {
+            match DirBuilder::new().mode(0o700).create(&folder) {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                    return Err(io_error("create", &folder)(error));
+                }
+                Ok(()) | Err(_) => {}
+            }
+            let found = fs::symlink_metadata(&folder).map_err(io_error("read", &folder))?;
+            check_own_folder(&folder, &found)?;
+        }
+        Ok(())
+    }
+
+    /// Folders of ours on the way to the control socket, outermost first.
+    fn runtime_folders(&self) -> Vec<PathBuf> {
+        let ours = self.runtime.ancestors().take_while(|folder| *folder != self.runtime_base);
+        let mut folders: Vec<PathBuf> = ours.map(Path::to_path_buf).collect();
+        folders.reverse();
+        folders
+    }
+
     /// Takes the profile for this process.
     ///
     /// # Errors
     /// When it is in use, unreadable, or somebody else's.
     pub fn lock(self) -> Result<LockedProfile, ProfileError> {
         private_folder(&self.root)?;
-        private_folder(&self.runtime)?;
+        self.make_runtime()?;
         let path = self.root.join("lock");
         let mut lock = OpenOptions::new()
             .read(true)
@@ -228,11 +273,33 @@ fn data_home() -> Result<PathBuf, ProfileError> {
         .ok_or(ProfileError::NoHome)
 }
 
-fn runtime_home() -> PathBuf {
-    absolute_variable("XDG_RUNTIME_DIR")
-        .filter(|path| fs::metadata(path).is_ok_and(|folder| folder.uid() == you()))
-        .unwrap_or_else(|| std::env::temp_dir().join(format!("regen-{}", you())))
-        .join("regen")
+/// Returns the folder that is the system's, and ours below it. In a folder for everybody each of ours is checked.
+fn runtime_home() -> (PathBuf, PathBuf) {
+    let own = absolute_variable("XDG_RUNTIME_DIR")
+        .filter(|path| fs::metadata(path).is_ok_and(|folder| folder.uid() == you()));
+    match own {
+        Some(own) => (own.clone(), own.join("regen")),
+        None => {
+            let shared = std::env::temp_dir();
+            (shared.clone(), shared.join(format!("regen-{}", you())).join("regen"))
+        }
+    }
+}
+
+/// Checks that a folder is this user's alone: no link, and nobody else may look or write into it.
+fn check_own_folder(path: &Path, found: &fs::Metadata) -> Result<(), ProfileError> {
+    let why = if found.is_symlink() {
+        "it is a link".to_owned()
+    } else if !found.is_dir() {
+        "it is no folder".to_owned()
+    } else if found.uid() != you() {
+        format!("it belongs to user {}, and you are user {}", found.uid(), you())
+    } else if found.permissions().mode() & 0o077 != 0 {
+        format!("its mode is {:o}, and others may enter it", found.permissions().mode() & 0o7777)
+    } else {
+        return Ok(());
+    };
+    Err(ProfileError::UnsafeRuntime { path: path.display().to_string(), why })
 }
 
 /// Where downloads go: the user's download folder.
@@ -280,6 +347,39 @@ mod tests {
         profile.mark_unmarked_buckets().unwrap();
         assert!(profile.public_mark("", "https_old.test").exists());
         assert!(!profile.public_mark("", "https_new.test").exists(), "this version finds out where it is");
+    }
+
+    #[test]
+    fn a_folder_that_is_not_this_users_alone_is_refused() {
+        let place = tempfile::tempdir().unwrap();
+        let profile = |name: &str| {
+            let base = place.path().join(name);
+            fs::create_dir(&base).unwrap();
+            let runtime = base.join("regen-1000/regen/abc");
+            Profile { root: base.join("profile"), runtime, runtime_base: base }
+        };
+        let good = profile("good");
+        good.check_runtime().unwrap();
+        good.make_runtime().unwrap();
+        good.check_runtime().unwrap();
+        assert_eq!(fs::metadata(&good.runtime).unwrap().permissions().mode() & 0o777, 0o700);
+        let linked = profile("linked");
+        std::os::unix::fs::symlink(place.path().join("good/regen-1000"), linked.runtime_base.join("regen-1000"))
+            .unwrap();
+        assert!(linked.make_runtime().unwrap_err().to_string().contains("it is a link"));
+        assert!(linked.check_runtime().is_err());
+        let open = profile("open");
+        fs::create_dir_all(&open.runtime).unwrap();
+        fs::set_permissions(open.runtime.parent().unwrap(), fs::Permissions::from_mode(0o777)).unwrap();
+        fs::set_permissions(open.runtime_base.join("regen-1000"), fs::Permissions::from_mode(0o700)).unwrap();
+        assert!(open.make_runtime().unwrap_err().to_string().contains("mode is 777"));
+        if you() == 0 {
+            let foreign = profile("foreign");
+            fs::create_dir(foreign.runtime_base.join("regen-1000")).unwrap();
+            std::os::unix::fs::chown(foreign.runtime_base.join("regen-1000"), Some(65534), None).unwrap();
+            let why = foreign.check_runtime().unwrap_err().to_string();
+            assert!(why.contains("belongs to user 65534") && why.contains("XDG_RUNTIME_DIR"), "{why}");
+        }
     }
 
     #[test]

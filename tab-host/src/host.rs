@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use regen_proto::convert::FromChild;
@@ -55,6 +56,22 @@ pub(crate) struct Host {
     pub(crate) helpers: RefCell<Helpers>,
     pub(crate) cookies: Rc<SessionJar>,
     pub(crate) to_main: mpsc::UnboundedSender<ToMain>,
+}
+
+/// The main thread does work that may take long and that it does not wait for: it is no hang.
+static BUSY: AtomicBool = AtomicBool::new(false);
+
+/// Does work on the main thread during which [`is_busy`].
+pub(crate) fn while_busy<T>(work: impl FnOnce() -> T) -> T {
+    BUSY.store(true, Ordering::Relaxed);
+    let done = work();
+    BUSY.store(false, Ordering::Relaxed);
+    done
+}
+
+/// Whether the main thread is at work that may take long.
+pub(crate) fn is_busy() -> bool {
+    BUSY.load(Ordering::Relaxed)
 }
 
 /// Runs until the broker ends this host.

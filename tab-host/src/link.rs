@@ -13,6 +13,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 
 use crate::display::{DisplayCommand, DisplayHandleTo};
+use crate::host;
 use crate::outbox::{Outbox, outbox};
 use crate::page_service;
 use crate::shields::{self, Asker, Lines};
@@ -64,7 +65,7 @@ pub(crate) fn start(role: Role) -> anyhow::Result<Link> {
     let (started, wait) = std::sync::mpsc::channel();
     let display: Arc<Mutex<Option<DisplayHandleTo>>> = Arc::default();
     let (display_known, display_watch) = watch::channel(false);
-    let (its_main, its_display) = (to_main.clone(), Arc::clone(&display));
+    let (its_main, its_display, its_outbox) = (to_main.clone(), Arc::clone(&display), outbox.clone());
     std::thread::Builder::new().name("link".into()).spawn(move || {
         let work = async move {
             let (kernel, configure) = regen_runtime::adopt(role).await?;
@@ -74,7 +75,8 @@ pub(crate) fn start(role: Role) -> anyhow::Result<Link> {
             tokio::spawn(outgoings.deliver(kernel.clone()));
             // The other end only goes away with this process.
             let _ = started.send(Started { configure, tunnel, asker: (Handle::current(), asker) });
-            let session = Session { kernel, dialer, lines, to_main: its_main, display: its_display, display_watch };
+            let (to_main, display) = (its_main, its_display);
+            let session = Session { kernel, dialer, lines, outbox: its_outbox, to_main, display, display_watch };
             session.serve().await
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -105,6 +107,7 @@ struct Session {
     kernel: Kernel,
     dialer: tunnel::Dialer,
     lines: Lines,
+    outbox: Outbox,
     to_main: mpsc::UnboundedSender<ToMain>,
     display: Arc<Mutex<Option<DisplayHandleTo>>>,
     display_watch: watch::Receiver<bool>,
@@ -115,6 +118,7 @@ impl Session {
         loop {
             let (message, descriptors) = self.kernel.receive().await?;
             match message {
+                ForChild::Heartbeat(beat) if host::is_busy() => self.outbox.send(alive(beat)),
                 ForChild::Heartbeat(beat) => self.to_main.send(ToMain::Heartbeat(beat))?,
                 ForChild::Command(command) => self.command(command, descriptors)?,
                 ForChild::Grant(grant) => self.granted(&grant, descriptors).await?,

@@ -1,11 +1,24 @@
-//! What this host says to the broker, from whichever thread has something to say, in order.
+//! What this host says to the broker, from whichever thread has something to say.
+//!
+//! Pages can change a title or an address thousands of times a second. Of such news about one tab only the latest counts, and
+//! all news together keep to a pace that the broker takes; everything else keeps its order.
 
+use std::collections::VecDeque;
 use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
 
-use regen_proto::convert::FromChild;
+use regen_proto::convert::{FromChild, MAX_URL};
 use regen_proto::kernel::v1::{PageEvent, page_event};
 use regen_runtime::Kernel;
 use tokio::sync::mpsc;
+
+/// The interval at which news of one kind about one tab are told.
+const SAME_NEWS: Duration = Duration::from_millis(50);
+/// News per second that the broker takes, and at once; below its own limits.
+const NEWS_PER_SECOND: u32 = 300;
+const NEWS_AT_ONCE: u32 = 2000;
+/// Longer `data:` addresses are not told.
+const MAX_DATA_URL: usize = 2048;
 
 #[derive(Debug)]
 enum Outgoing {
@@ -37,7 +50,8 @@ impl Outbox {
     }
 
     /// News about a tab.
-    pub(crate) fn page(&self, tab: u64, body: page_event::Body) {
+    pub(crate) fn page(&self, tab: u64, mut body: page_event::Body) {
+        shorten(&mut body);
         self.send(FromChild::PageEvent(PageEvent { tab, body: Some(body) }));
     }
 
@@ -47,19 +61,234 @@ impl Outbox {
     }
 }
 
+/// Cuts addresses to the length that travels. The page keeps its own; a page that comes back has it from its snapshot.
+fn shorten(body: &mut page_event::Body) {
+    let url = match body {
+        page_event::Body::LoadStarted(event) => &mut event.url,
+        page_event::Body::Committed(event) => &mut event.url,
+        page_event::Body::LoadFailed(event) => &mut event.url,
+        page_event::Body::PopupOpened(event) => &mut event.url,
+        page_event::Body::Download(event) => &mut event.url,
+        page_event::Body::LoadFinished(_)
+        | page_event::Body::Title(_)
+        | page_event::Body::Favicon(_)
+        | page_event::Body::Progress(_)
+        | page_event::Body::Handover(_)
+        | page_event::Body::NewTab(_)
+        | page_event::Body::CloseRequested(_)
+        | page_event::Body::FileChooser(_)
+        | page_event::Body::FindResult(_)
+        | page_event::Body::Audible(_)
+        | page_event::Body::Unresponsive(_)
+        | page_event::Body::Blocked(_) => return,
+    };
+    let limit = if url.starts_with("data:") { MAX_DATA_URL } else { MAX_URL };
+    url.truncate(url.floor_char_boundary(limit));
+}
+
+/// Kind of news of which only the latest counts, with its tab.
+type Key = (u64, u8);
+
+fn key(message: &FromChild) -> Option<Key> {
+    let FromChild::PageEvent(PageEvent { tab, body: Some(body) }) = message else { return None };
+    let kind = match body {
+        page_event::Body::Title(_) => 0,
+        page_event::Body::Progress(_) => 1,
+        page_event::Body::Audible(_) => 2,
+        page_event::Body::Unresponsive(_) => 3,
+        page_event::Body::Blocked(_) => 4,
+        page_event::Body::Committed(committed) if committed.same_document => 5,
+        page_event::Body::Favicon(_) => 6,
+        page_event::Body::FindResult(_) => 7,
+        page_event::Body::Committed(_)
+        | page_event::Body::LoadStarted(_)
+        | page_event::Body::LoadFinished(_)
+        | page_event::Body::LoadFailed(_)
+        | page_event::Body::Handover(_)
+        | page_event::Body::NewTab(_)
+        | page_event::Body::PopupOpened(_)
+        | page_event::Body::CloseRequested(_)
+        | page_event::Body::FileChooser(_)
+        | page_event::Body::Download(_) => return None,
+    };
+    Some((*tab, kind))
+}
+
+/// Messages on their way, and when the next may go.
+#[derive(Debug)]
+struct Pacer<M> {
+    waiting: VecDeque<(Option<Key>, bool, M)>,
+    /// When news of a kind about a tab were told last.
+    told: Vec<(Key, Instant)>,
+    credit: f64,
+    earned: Instant,
+}
+
+impl<M> Pacer<M> {
+    fn new(now: Instant) -> Self {
+        Self { waiting: VecDeque::new(), told: Vec::new(), credit: f64::from(NEWS_AT_ONCE), earned: now }
+    }
+
+    /// Takes a message in. `is_news` counts against the pace; news with a key replace earlier ones that still wait.
+    fn push(&mut self, key: Option<Key>, is_news: bool, message: M) {
+        if key.is_some() {
+            self.waiting.retain(|(waiting, ..)| *waiting != key);
+        }
+        self.waiting.push_back((key, is_news, message));
+    }
+
+    /// Returns the next message, or how long to wait for it; nothing where there is none.
+    fn next(&mut self, now: Instant) -> Option<Result<M, Duration>> {
+        self.credit += now.saturating_duration_since(self.earned).as_secs_f64() * f64::from(NEWS_PER_SECOND);
+        self.credit = self.credit.min(f64::from(NEWS_AT_ONCE));
+        self.earned = now;
+        self.told.retain(|(_, at)| now.saturating_duration_since(*at) < SAME_NEWS);
+        let mut soonest: Option<Duration> = None;
+        for index in 0..self.waiting.len() {
+            let (key, is_news, _) = self.waiting.get(index)?;
+            if *is_news && self.credit < 1.0 {
+                let rest = Duration::from_secs_f64((1.0 - self.credit) / f64::from(NEWS_PER_SECOND));
+                return Some(Err(soonest.map_or(rest, |soonest| soonest.min(rest))));
+            }
+            let told = key.and_then(|key| self.told.iter().find(|(other, _)| *other == key));
+            if let Some((_, at)) = told {
+                // It waits; what comes after it and is of another kind does not.
+                let rest = SAME_NEWS.saturating_sub(now.saturating_duration_since(*at));
+                soonest = Some(soonest.map_or(rest, |soonest| soonest.min(rest)));
+                continue;
+            }
+            let (key, is_news, message) = self.waiting.remove(index)?;
+            self.told.extend(key.map(|key| (key, now)));
+            if is_news {
+                self.credit -= 1.0;
+            }
+            return Some(Ok(message));
+        }
+        soonest.map(Err)
+    }
+
+    /// Lets everything about a tab go at once, in order: what comes next depends on it.
+    fn hurry(&mut self, tab: u64) {
+        self.told.retain(|((other, _), _)| *other != tab);
+    }
+}
+
 impl Outgoings {
     /// Sends everything, until the broker is gone.
     pub(crate) async fn deliver(mut self, kernel: Kernel) {
-        while let Some(outgoing) = self.0.recv().await {
-            match outgoing {
-                Outgoing::Message(message, descriptors) => {
-                    let borrowed: Vec<_> = descriptors.iter().map(AsFd::as_fd).collect();
-                    if let Err(error) = kernel.send_with(*message, &borrowed).await {
-                        tracing::error!("{error}");
+        let mut pacer = Pacer::new(Instant::now());
+        loop {
+            while let Ok(outgoing) = self.0.try_recv() {
+                take(&mut pacer, outgoing, &kernel).await;
+            }
+            match pacer.next(Instant::now()) {
+                Some(Ok((message, descriptors))) => send(&kernel, *message, descriptors).await,
+                Some(Err(rest)) => {
+                    // Whatever comes meanwhile may go before.
+                    if let Ok(received) = tokio::time::timeout(rest, self.0.recv()).await {
+                        let Some(outgoing) = received else { return };
+                        take(&mut pacer, outgoing, &kernel).await;
                     }
                 }
-                Outgoing::Exit(reason) => kernel.exit(&reason).await,
+                None => {
+                    let Some(outgoing) = self.0.recv().await else { return };
+                    take(&mut pacer, outgoing, &kernel).await;
+                }
             }
         }
+    }
+}
+
+async fn take(pacer: &mut Pacer<(Box<FromChild>, Vec<OwnedFd>)>, outgoing: Outgoing, kernel: &Kernel) {
+    match outgoing {
+        // A sign of life waits for nothing.
+        Outgoing::Message(message, descriptors) if matches!(*message, FromChild::Heartbeat(_)) => {
+            send(kernel, *message, descriptors).await;
+        }
+        Outgoing::Message(message, descriptors) => {
+            let key = key(&message);
+            let tab = match &*message {
+                FromChild::PageEvent(event) if key.is_none() => Some(event.tab),
+                FromChild::PutSnapshot(put) => Some(put.tab),
+                _ => None,
+            };
+            tab.into_iter().for_each(|tab| pacer.hurry(tab));
+            let is_news = matches!(*message, FromChild::PageEvent(_));
+            pacer.push(key, is_news, (message, descriptors));
+        }
+        Outgoing::Exit(reason) => kernel.exit(&reason).await,
+    }
+}
+
+async fn send(kernel: &Kernel, message: FromChild, descriptors: Vec<OwnedFd>) {
+    let borrowed: Vec<_> = descriptors.iter().map(AsFd::as_fd).collect();
+    if let Err(error) = kernel.send_with(message, &borrowed).await {
+        tracing::error!("{error}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use regen_proto::kernel::v1::NavigationCommitted;
+
+    use super::*;
+
+    fn drain(pacer: &mut Pacer<&'static str>, now: Instant) -> Vec<&'static str> {
+        std::iter::from_fn(|| pacer.next(now)?.ok()).collect()
+    }
+
+    #[test]
+    fn of_news_about_one_thing_the_latest_is_told_and_the_rest_keeps_its_order() {
+        let start = Instant::now();
+        let mut pacer = Pacer::new(start);
+        pacer.push(Some((1, 0)), true, "title a");
+        pacer.push(None, true, "started");
+        pacer.push(Some((1, 0)), true, "title b");
+        pacer.push(Some((2, 0)), true, "other title");
+        assert_eq!(drain(&mut pacer, start), ["started", "title b", "other title"]);
+        for title in ["c", "d", "e"] {
+            pacer.push(Some((1, 0)), true, title);
+        }
+        pacer.push(None, false, "snapshot of another tab");
+        assert_eq!(drain(&mut pacer, start), ["snapshot of another tab"], "it was told just now");
+        assert_eq!(drain(&mut pacer, start + SAME_NEWS), ["e"]);
+        pacer.push(Some((1, 0)), true, "f");
+        pacer.hurry(1);
+        pacer.push(None, true, "finished");
+        assert_eq!(drain(&mut pacer, start + SAME_NEWS), ["f", "finished"], "what depends on it does not overtake");
+    }
+
+    #[test]
+    fn a_page_that_changes_all_the_time_keeps_to_the_pace() {
+        let start = Instant::now();
+        let mut pacer = Pacer::new(start);
+        let mut told = 0;
+        // Ten seconds of sixty tabs that reload and rename themselves all the time.
+        for millisecond in 0..10_000 {
+            let now = start + Duration::from_millis(millisecond);
+            for tab in 0..60 {
+                pacer.push(Some((tab, 0)), true, "title");
+            }
+            if pacer.waiting.len() < 10_000 {
+                pacer.push(None, true, "started");
+            }
+            told += drain(&mut pacer, now).len();
+        }
+        let most = usize::try_from(NEWS_AT_ONCE + NEWS_PER_SECOND * 10).unwrap();
+        assert!(told <= most && told > most / 2, "{told}");
+    }
+
+    #[test]
+    fn addresses_are_cut_to_what_travels() {
+        let mut long = page_event::Body::Committed(NavigationCommitted {
+            url: format!("https://a.test/{}", "ä".repeat(40_000)),
+            ..NavigationCommitted::default()
+        });
+        shorten(&mut long);
+        let page_event::Body::Committed(committed) = &long else { panic!("still a commit") };
+        assert!(committed.url.len() <= MAX_URL && committed.url.len() > MAX_URL - 4);
+        let message = FromChild::PageEvent(PageEvent { tab: 1, body: Some(long) });
+        let bytes = regen_proto::convert::to_broker(message);
+        assert!(regen_proto::convert::from_child(regen_proto::kernel::v1::Role::TabHost, &bytes, 0).is_ok());
     }
 }

@@ -21,6 +21,7 @@ use super::Input;
 use super::figures::Figures;
 use super::routes::Tunnel;
 use crate::crashes::{Resources, Tail};
+use crate::foreign_text::escape;
 use crate::refused_calls::RefusedCall;
 use crate::session::HostKey;
 
@@ -365,7 +366,8 @@ impl Lines {
             rest = after.strip_prefix(b"\n").unwrap_or(after);
             let line = line.get(..line.len().min(MAX_LOG_LINE)).unwrap_or_default();
             let line = String::from_utf8_lossy(line);
-            let line = line.trim_end();
+            let line = escape(line.trim_end());
+            let line = line.as_ref();
             if line.is_empty() {
                 continue;
             }

@@ -105,7 +105,10 @@ fn commit(session: &mut Session, host: &HostKey, id: TabId, mut committed: Navig
     }
     let segment = tab.segment_mut();
     if segment.url != committed.url {
-        segment.title.clear();
+        // A page that changes its address within the document keeps its title.
+        if !committed.same_document {
+            segment.title.clear();
+        }
         segment.url = committed.url;
     }
     segment.can_go_back = committed.can_go_back;

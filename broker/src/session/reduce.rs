@@ -14,6 +14,8 @@ use super::state::{Effect, Event, HostKey, HostPhase, PageLoad, Phase, Segment, 
 
 /// How many closed tabs can be reopened.
 const CLOSED: usize = 50;
+/// Pages of one site that are live at a time. Each takes a process and about 40 MB.
+const MAX_VIEWS: usize = 40;
 const ZOOM: std::ops::RangeInclusive<f64> = 0.25..=5.0;
 
 /// One step. Events about tabs or hosts that are gone change nothing.
@@ -94,6 +96,7 @@ pub(super) fn open(
         pending: None,
         before_commit: None,
         upgraded: None,
+        looked_at: 0,
         progress: 0.0,
         tls: TlsState::Unspecified,
         zoom: 1.0,
@@ -222,6 +225,10 @@ pub(super) fn wake(session: &mut Session, id: TabId, out: &mut Vec<Effect>) {
 }
 
 fn show(session: &mut Session, id: TabId, out: &mut Vec<Effect>) {
+    session.looks += 1;
+    if let Some(tab) = session.tabs.get_mut(&id) {
+        tab.looked_at = session.looks;
+    }
     let before = session.active.replace(id);
     if before == Some(id) {
         return;
@@ -383,6 +390,7 @@ fn open_view(session: &mut Session, id: TabId, out: &mut Vec<Effect>) {
     let Some(tab) = session.tabs.get_mut(&id).filter(|tab| !tab.view) else { return };
     let Some(host) = tab.host() else { return };
     tab.view = true;
+    let host_of_tab = host.clone();
     let segment = tab.segment();
     let snapshot = (!segment.snapshot.session_state.is_empty()).then(|| segment.snapshot.clone());
     // A snapshot that is older than the last commit is brought up to date by loading that commit's address.
@@ -394,6 +402,31 @@ fn open_view(session: &mut Session, id: TabId, out: &mut Vec<Effect>) {
     let fallback_url = segment.url.clone();
     let command = Command::Open(OpenView { load, visible, fallback_url, ..OpenView::default() });
     out.push(Effect::Send { host, tab: id, command, snapshot });
+    discard_beyond(session, &host_of_tab, id, out);
+}
+
+/// Puts tabs of a site to sleep that it has beyond [`MAX_VIEWS`]: each view is a process. Those that were looked at longest ago
+/// go first; the page that is shown, plays, loads or has popups stays.
+fn discard_beyond(session: &mut Session, host: &HostKey, opened: TabId, out: &mut Vec<Effect>) {
+    let views = session.tabs.values().filter(|tab| tab.view && tab.host().as_ref() == Some(host)).count();
+    let may_sleep = |tab: &&Tab| {
+        let is_its = tab.view && tab.host().as_ref() == Some(host) && tab.opener_host.is_none();
+        let rests = matches!(tab.phase, Phase::Ready | Phase::Failed(_)) && tab.pending.is_none();
+        let is_used = tab.id == opened || session.active == Some(tab.id) || tab.pinned || tab.audible || tab.closing;
+        is_its && rests && !is_used
+    };
+    let mut candidates: Vec<(u64, TabId)> =
+        session.tabs.values().filter(may_sleep).map(|tab| (tab.looked_at, tab.id)).collect();
+    candidates.sort_unstable();
+    for (_, id) in candidates.into_iter().take(views.saturating_sub(MAX_VIEWS)) {
+        send_if_open(session, id, Command::Close(CloseView { ask_before_unload: false }), out);
+        if let Some(tab) = session.tabs.get_mut(&id) {
+            tab.phase = Phase::Lazy;
+            tab.view = false;
+            tab.left = tab.current;
+            out.push(Effect::TabChanged(id));
+        }
+    }
 }
 
 fn host_up(session: &mut Session, host: &HostKey, out: &mut Vec<Effect>) {
@@ -457,9 +490,17 @@ fn host_died(session: &mut Session, host: &HostKey, reason: &str, given_up: bool
             continue;
         }
         tab.phase = if given_up { Phase::Sad(reason.to_owned()) } else { Phase::Recovering };
-        affected.push((tab.id, tab.closing, tab.opener_host.is_some()));
+        affected.push((tab.id, tab.closing, tab.opener_host.is_some(), (tab.pinned, tab.looked_at)));
     }
-    for (id, closing, popup) in &affected {
+    // Each that comes back is a process: of many, those that were looked at last; the others when they are looked at.
+    let active = session.active;
+    affected.sort_by_key(|(id, _, _, use_of)| std::cmp::Reverse((active == Some(*id), *use_of)));
+    for (id, ..) in affected.iter().filter(|(_, closing, popup, _)| !closing && !popup).skip(MAX_VIEWS) {
+        if let Some(tab) = session.tabs.get_mut(id).filter(|tab| tab.pending.is_none()) {
+            tab.phase = if given_up { Phase::Sad(reason.to_owned()) } else { Phase::Lazy };
+        }
+    }
+    for (id, closing, popup, _) in &affected {
         // A tab that was on its way out, or whose opener's page is gone for good, does not come back.
         if *closing || *popup {
             remove(session, *id, out);
@@ -472,7 +513,7 @@ fn host_died(session: &mut Session, host: &HostKey, reason: &str, given_up: bool
             "The process ended while a form was being sent here. It is not sent again by itself: go back to the form.";
         refuse(session, id, url, why.to_owned(), out);
     }
-    let wanted = affected.iter().any(|(_, closing, popup)| !closing && !popup);
+    let wanted = affected.iter().any(|(_, closing, popup, _)| !closing && !popup);
     session.hosts.remove(host);
     if given_up {
         session.hosts.insert(host.clone(), HostPhase::GivenUp);

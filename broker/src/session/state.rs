@@ -138,6 +138,8 @@ pub struct Tab {
     pub before_commit: Option<String>,
     /// The address without encryption that this load was wanted for.
     pub upgraded: Option<Upgraded>,
+    /// When it was looked at last, as a number that only grows.
+    pub looked_at: u64,
     /// 0 to 1.
     pub progress: f64,
     /// As the host says; it may lie.
@@ -171,6 +173,8 @@ pub struct Session {
     pub active: Option<TabId>,
     /// Never reused.
     pub next_id: TabId,
+    /// Grows with each tab that is looked at.
+    pub looks: u64,
     /// For “reopen closed tab”, newest last.
     pub closed: Vec<SavedTab>,
     /// The hosts that were asked for.

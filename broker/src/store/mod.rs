@@ -44,6 +44,8 @@ const SETTINGS: &str = "settings";
 const SHIELDS: &str = "shields";
 const ROUTES: &str = "routes";
 const VPN: &str = "vpn";
+/// Beginning of the keys of VPN profiles that could not be decrypted.
+const LOCKED_VPN: &str = "vpn-locked-";
 const DNS: &str = "dns";
 const HTTPS_ONLY: &str = "https-only";
 const HSTS: &str = "hsts";
@@ -139,6 +141,8 @@ struct Contents {
     previous: Vec<Saved>,
     choices: Choices,
     damage: Damage,
+    /// What could not be decrypted, in words.
+    locked: Option<String>,
 }
 
 /// Opens the profile's store. A sled that cannot be read is moved aside, and a fresh one takes its place: the second copies
@@ -149,7 +153,7 @@ struct Contents {
 pub fn open(profile: &Path, vault: Vault) -> Result<Opened, StoreError> {
     let (contents, trouble) = match try_open(profile, &vault) {
         Ok(contents) if contents.damage.lost.is_empty() => (contents, None),
-        Ok(Contents { copies, previous, choices, damage, .. }) => {
+        Ok(Contents { copies, previous, choices, damage, locked, .. }) => {
             drop(copies);
             let aside = set_aside(profile);
             let lost = damage.lost.join("; ");
@@ -160,7 +164,7 @@ pub fn open(profile: &Path, vault: Vault) -> Result<Opened, StoreError> {
                 if choices.routes.everywhere == Route::block() { BLOCKED } else { "" },
                 if choices.dns.servers == Servers::block() { UNASKED } else { "" }
             );
-            (Contents { previous, choices, ..fresh }, Some(warning))
+            (Contents { previous, choices, locked, ..fresh }, Some(warning))
         }
         Err(error) => {
             let aside = set_aside(profile);
@@ -173,7 +177,7 @@ pub fn open(profile: &Path, vault: Vault) -> Result<Opened, StoreError> {
             (fresh, Some(warning))
         }
     };
-    let Contents { mut copies, epoch, previous, choices, damage } = contents;
+    let Contents { mut copies, epoch, previous, choices, damage, locked } = contents;
     for mended in &damage.mended {
         tracing::warn!("a second copy was needed: {mended}");
     }
@@ -193,7 +197,8 @@ pub fn open(profile: &Path, vault: Vault) -> Result<Opened, StoreError> {
         // A store that took another's place has none of them.
         store.put_choices(&choices);
     }
-    Ok(Opened { store, previous, choices, warning: trouble })
+    let warning = [trouble, locked].into_iter().flatten().collect::<Vec<_>>().join(" ");
+    Ok(Opened { store, previous, choices, warning: Some(warning).filter(|warning| !warning.is_empty()) })
 }
 
 fn sled_path(profile: &Path) -> PathBuf {
@@ -233,7 +238,6 @@ fn try_open(profile: &Path, vault: &Vault) -> Result<Contents, StoreError> {
         // Who was to be asked is not known: nobody, until the user says it again.
         let nobody = || DnsSettings { servers: Servers::block(), ..DnsSettings::default() };
         let unasked = (damage.lost.len() > lost_before).then(nobody);
-        let vpn = common.get::<Sealed>(VPN, &mut damage);
         let head = head_in(&copies)?;
         let choices = Choices {
             settings: known(&mut copies, settings).unwrap_or_default(),
@@ -242,20 +246,58 @@ fn try_open(profile: &Path, vault: &Vault) -> Result<Contents, StoreError> {
             hsts: known(&mut copies, hsts).map(still_valid).unwrap_or_default(),
             https_only: known(&mut copies, https_only).or(unknown_https).unwrap_or_default(),
             dns: known(&mut copies, dns).or(unasked).unwrap_or_default(),
-            vpn: known(&mut copies, vpn).map(|sealed| opened_vpn(vault, &sealed)).unwrap_or_default(),
+            vpn: VpnSettings::default(),
         };
+        let (vpn, locked) = read_vpn(&mut copies, &common, vault, &mut damage)?;
+        let choices = Choices { vpn, ..choices };
         known(&mut copies, head);
         let epoch = previous.iter().map(|saved| saved.epoch).max().unwrap_or(0) + 1;
-        Ok(Contents { copies, epoch, previous, choices, damage })
+        Ok(Contents { copies, epoch, previous, choices, damage, locked })
     })
 }
 
-/// Without its key they are gone, and routes over them let nothing out.
-fn opened_vpn(vault: &Vault, sealed: &Sealed) -> VpnSettings {
-    vault.open_sealed(VPN, sealed).unwrap_or_else(|| {
-        tracing::warn!("VPN profiles of an earlier run cannot be decrypted: import them again");
-        VpnSettings::default()
-    })
+/// Reads the VPN profiles. Those that cannot be decrypted, because the Secret Service is away, are kept under another key and
+/// read again at each start: nothing is written over what could not be read.
+fn read_vpn(
+    copies: &mut Copies,
+    common: &copies::Found,
+    vault: &Vault,
+    damage: &mut Damage,
+) -> Result<(VpnSettings, Option<String>), StoreError> {
+    let mut all = VpnSettings::default();
+    let (mut opened, mut locked) = (Vec::new(), 0);
+    let keys: Vec<String> =
+        common.keys().filter(|key| *key == VPN || key.starts_with(LOCKED_VPN)).map(str::to_owned).collect();
+    // What was written last counts where a name is in both: `vpn` comes before what is kept aside.
+    for key in keys {
+        let Some(codec::Record { number, value: sealed }) = common.get::<Sealed>(&key, damage) else {
+            continue;
+        };
+        copies.seen(number);
+        match vault.open_sealed::<VpnSettings>(VPN, &sealed) {
+            Some(settings) => {
+                for (name, profile) in settings.profiles {
+                    all.profiles.entry(name).or_insert(profile);
+                }
+                opened.push(key);
+            }
+            None => {
+                locked += 1;
+                if key == VPN {
+                    copies.put(COMMON, &format!("{LOCKED_VPN}{}", sealed.name()), &sealed)?;
+                }
+            }
+        }
+    }
+    if opened.iter().any(|key| key != VPN) {
+        copies.put(COMMON, VPN, &vault.seal(VPN, &all))?;
+        for key in opened.iter().filter(|key| *key != VPN) {
+            copies.remove(COMMON, key)?;
+        }
+    }
+    let words = "VPN profiles of an earlier run cannot be decrypted, because their key is not there. They are kept, and come \
+                 back when the Secret Service that has the key does; until then routes over them let nothing out.";
+    Ok((all, (locked > 0).then(|| words.to_owned())))
 }
 
 fn still_valid(mut hsts: Hsts) -> Hsts {

@@ -49,6 +49,13 @@ pub(super) struct Sealed {
     ciphertext: Vec<u8>,
 }
 
+impl Sealed {
+    /// Returns a name that no other secret has.
+    pub(super) fn name(&self) -> String {
+        self.nonce.iter().take(12).map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
 /// Encrypts and decrypts.
 pub struct Vault {
     source: Source,

@@ -290,3 +290,45 @@ fn a_week_of_use_does_not_make_it_grow() {
     println!("MB after each day: {sizes:?}");
     assert!(sizes.iter().all(|megabytes| *megabytes < 50), "{sizes:?} MB");
 }
+
+#[test]
+fn vpn_profiles_survive_a_start_without_their_key() {
+    let profile = tempfile::tempdir().unwrap();
+    let import = |settings: &mut VpnSettings, name: &str| {
+        let config = "[Interface]\nPrivateKey = AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\nAddress = 10.0.0.2/32\n\
+                      [Peer]\nPublicKey = AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\nAllowedIPs = 0.0.0.0/0\n\
+                      Endpoint = 192.0.2.1:51820\n";
+        let change = crate::vpn::VpnChange::Import { name: name.into(), config: config.into(), replace: false };
+        settings.change(change).unwrap();
+    };
+    let first = opened(profile.path());
+    let mut settings = VpnSettings::default();
+    import(&mut settings, "home");
+    first.store.put_vpn(settings.clone());
+    first.store.flush(true).unwrap();
+    drop(first);
+    // The Secret Service is away: another key is used, and another profile is imported.
+    let key = profile.path().join("secret.key");
+    let away = profile.path().join("key.away");
+    std::fs::rename(&key, &away).unwrap();
+    for _ in 0..2 {
+        let without = opened(profile.path());
+        assert_eq!(without.choices.vpn, VpnSettings::default());
+        assert!(without.warning.as_deref().unwrap().contains("cannot be decrypted"), "{:?}", without.warning);
+        drop(without);
+    }
+    let without = opened(profile.path());
+    let mut meanwhile = VpnSettings::default();
+    import(&mut meanwhile, "work");
+    without.store.put_vpn(meanwhile.clone());
+    without.store.flush(true).unwrap();
+    drop(without);
+    let others = opened(profile.path());
+    assert_eq!(others.choices.vpn, meanwhile);
+    drop(others);
+    // It is back.
+    std::fs::rename(&away, &key).unwrap();
+    let back = opened(profile.path());
+    assert!(back.choices.vpn.profiles.contains_key("home"), "{:?}", back.choices.vpn);
+    assert!(back.warning.is_some(), "the other key's are kept in turn");
+}

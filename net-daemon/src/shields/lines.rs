@@ -51,7 +51,7 @@ impl Lines {
 async fn serve(shields: &Shields, line: OwnedFd, asking: &Asking) -> Result<(), ChannelError> {
     // Whoever has more web processes than that has them for this.
     let Ok(_room) = Arc::clone(&asking.lines).try_acquire_owned() else {
-        return Err(io::Error::other("one too many").into());
+        return Err(io::Error::other("too many verdict channels").into());
     };
     let line = KernelChannel::adopt(line)?;
     loop {

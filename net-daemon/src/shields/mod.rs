@@ -37,8 +37,8 @@ pub(crate) use service::{Admin, ForPages, LARGEST, LARGEST_LIST};
 const FOLDER: &str = "/bucket/shields";
 /// Questions of one tab-host that are looked at at a time.
 const AT_ONCE: usize = 8;
-/// Web processes of one tab-host that ask.
-const LINES: usize = 64;
+/// Web processes of one tab-host that ask: as many as the broker lets it have.
+const LINES: usize = 512;
 /// Hosts that are remembered of one tab-host.
 const HOSTS: usize = 4096;
 

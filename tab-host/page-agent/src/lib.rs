@@ -173,7 +173,7 @@ fn decide(page: Page, request: Request, redirected_from: Option<&str>) -> bool {
     let has_opener = !is_new_popup || page.has_opener();
     AGENT.with_borrow_mut(|agent| {
         agent.shields.forget();
-        let now = without_fragment(&url);
+        let now = without_fragment(&without_credentials(&url));
         let former = agent.main.remove(&id);
         let first = former.filter(|_| redirected_from.is_some()).map_or_else(|| now.clone(), |main| main.first);
         agent.main.insert(id, MainLoad { first: first.clone(), now });
@@ -225,12 +225,22 @@ impl Agent {
 /// Sends the user name and password of a main frame's address as basic authentication instead. In the address they would be
 /// shown and saved, and could pass for a host name.
 fn move_credentials_to_header(request: Request) {
-    let Ok(mut url) = url::Url::parse(&request.uri()) else { return };
-    let Some(authorization) = basic_authorization(&url) else { return };
-    // Neither fails for a URL that has them.
-    if url.set_username("").is_ok() && url.set_password(None).is_ok() {
-        request.set_uri(url.as_str());
+    let address = request.uri();
+    let authorization = url::Url::parse(&address).ok().and_then(|url| basic_authorization(&url));
+    if let Some(authorization) = authorization {
+        request.set_uri(&without_credentials(&address));
         request.set_header("Authorization", &authorization);
+    }
+}
+
+fn without_credentials(url: &str) -> String {
+    match url::Url::parse(url) {
+        Ok(mut parsed) if basic_authorization(&parsed).is_some() => {
+            // Neither fails for a URL that has them.
+            let _ = (parsed.set_username(""), parsed.set_password(None));
+            parsed.into()
+        }
+        _ => url.to_owned(),
     }
 }
 

@@ -15,7 +15,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::{Rc, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use glib::variant::ToVariant;
 use gtk::prelude::*;
@@ -40,6 +40,8 @@ use crate::host::{BUCKET, Host};
 
 /// A change is saved when nothing else has changed for this long.
 const IDLE: Duration = Duration::from_millis(120);
+/// The largest list of history that is kept, bytes.
+const MAX_SESSION_STATE: usize = 2 << 20;
 /// A picture of a page that draws nothing new is taken after this long.
 const PICTURE: Duration = Duration::from_secs(5);
 
@@ -88,6 +90,17 @@ pub(crate) struct View {
     documents: Cell<u64>,
     /// Requests of this page that shields stopped.
     blocked: Cell<u32>,
+    /// The list of history as it was serialised last.
+    serialised: RefCell<Option<Serialised>>,
+}
+
+/// A serialised list of history, and what it cost.
+struct Serialised {
+    /// Address of the page at that time.
+    url: String,
+    state: Vec<u8>,
+    at: Instant,
+    cost: Duration,
 }
 
 impl View {
@@ -180,6 +193,7 @@ impl View {
             common: RefCell::default(),
             documents: Cell::default(),
             blocked: Cell::default(),
+            serialised: RefCell::default(),
         });
         signals::connect(&view);
         agent::connect(&view);
@@ -459,8 +473,31 @@ impl View {
         }
     }
 
+    /// The engine's list of history, serialised. A page may make that take long (`history.pushState`): then it is not done again
+    /// for the same address before twenty times as long has gone by. One that is too large to travel is left out: the page
+    /// comes back by its address.
+    fn session_state(&self) -> Option<Vec<u8>> {
+        let mut cached = self.serialised.borrow_mut();
+        let url = self.committed.borrow();
+        if let Some(cached) =
+            cached.as_ref().filter(|cached| cached.url == *url && cached.at.elapsed() < cached.cost * 20)
+        {
+            return Some(cached.state.clone());
+        }
+        let at = Instant::now();
+        let state = crate::host::while_busy(|| Some(self.web.session_state()?.serialize()?.to_vec()))?;
+        let cost = at.elapsed();
+        let is_large = state.len() > MAX_SESSION_STATE;
+        if is_large {
+            tracing::info!("a page's history of {} KB is too large to be kept", state.len() >> 10);
+        }
+        let state = if is_large { Vec::new() } else { state };
+        *cached = Some(Serialised { url: url.clone(), state: state.clone(), at: Instant::now(), cost });
+        Some(state)
+    }
+
     fn take_snapshot(&self) -> Option<Snapshot> {
-        let session_state = self.web.session_state()?.serialize()?.to_vec();
+        let session_state = self.session_state()?;
         let (scroll_x, scroll_y) = self.scroll.get();
         let forms = self.forms.borrow();
         let form = if forms.is_empty() { Vec::new() } else { serde_json::to_vec(&*forms).ok()? };

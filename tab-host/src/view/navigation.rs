@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use glib::object::Cast;
 use glib::variant::{FromVariant, ToVariant};
-use regen_proto::convert::{FromChild, MAX_BODY};
+use regen_proto::convert::{FromChild, MAX_BODY, MAX_URL};
 use regen_proto::kernel::v1::{Load, NewTab, PageEvent, page_event::Body};
 use regen_proto::kernel_channel::MAX_INLINE;
 use regen_runtime::Sealed;
@@ -58,7 +58,8 @@ impl View {
     /// Loads what the broker says.
     pub(super) fn load(self: &Rc<Self>, load: &Load) {
         self.left.set(false);
-        self.carried.replace(Some(without_fragment(&load.url).to_owned()));
+        // As the page-agent sends it.
+        self.carried.replace(Some(without_fragment(&without_credentials(&load.url)).to_owned()));
         if load.initiator.is_empty() {
             self.web.load_uri(&load.url);
             return;
@@ -108,6 +109,10 @@ impl View {
 
     /// Opens another tab from this page, with this page as its initiator.
     pub(super) fn open_tab(&self, url: String, background: bool) {
+        if url.len() > MAX_URL {
+            tracing::info!("a page wanted to open an address that is longer than {} KB", MAX_URL / 1024);
+            return;
+        }
         let initiator = self.origin();
         let load = Load { url, referrer: self.referrer(), initiator, user_gesture: true, ..Load::default() };
         self.tell(Body::NewTab(NewTab { load: Some(load), background, user_gesture: true }));
@@ -141,6 +146,15 @@ impl View {
         else {
             return false;
         };
+        if url.len() > MAX_URL {
+            let reason = format!("It is longer than {} KB.", MAX_URL / 1024);
+            self.show_error(
+                url.get(..url.floor_char_boundary(MAX_URL)).unwrap_or_default(),
+                "This address cannot be opened",
+                &reason,
+            );
+            return true;
+        }
         // The engine puts an empty document in the place of a load that was stopped: what is here now is what counts.
         self.snapshot();
         self.left.set(true);
@@ -192,6 +206,18 @@ impl View {
 
     fn site_origin(&self) -> String {
         self.host().map(|host| host.site.as_str().to_owned()).unwrap_or_default()
+    }
+}
+
+/// Returns a URL without its user name and password, which travel in a header.
+fn without_credentials(url: &str) -> String {
+    match url::Url::parse(url) {
+        Ok(mut parsed) if !parsed.username().is_empty() || parsed.password().is_some() => {
+            // Neither fails for a URL that has them.
+            let _ = (parsed.set_username(""), parsed.set_password(None));
+            parsed.into()
+        }
+        _ => url.to_owned(),
     }
 }
 

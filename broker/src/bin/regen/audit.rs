@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use regen_broker::audit::{self, Entry, Head};
+use regen_broker::foreign_text::escape_json;
 use regen_broker::profile::Profile;
 use regen_broker::store;
 use regen_proto::control::v1::AuditRequest;
@@ -43,7 +44,7 @@ pub(crate) async fn print(folder: Option<&Path>, follow: bool, output: Output) -
 fn print_entry(Entry { hash, entry }: &Entry, output: Output) {
     if output == Output::Json {
         // One object a line: it is a stream.
-        println!("{}", json!({ "hash": hash, "entry": entry }));
+        std::println!("{}", escape_json(&json!({ "hash": hash, "entry": entry }).to_string()));
         return;
     }
     let Value::Object(fields) = entry else { return };

@@ -1,5 +1,6 @@
 //! The connection to a running browser, and what can go wrong on it.
 
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -79,8 +80,12 @@ impl Client {
     pub(crate) async fn connect(profile: Option<&Path>) -> Result<Self, Failure> {
         let profile = Profile::find(profile)?;
         let socket = profile.control_socket();
+        profile.check_runtime()?;
         // A dead browser's socket is still a file; only a connection tells.
-        dial(&socket).await.map_err(|_| Failure::NotRunning(profile.root().display().to_string()))?;
+        dial(&socket).await.map_err(|error| match error.kind() {
+            std::io::ErrorKind::PermissionDenied => Failure::Other(error.to_string()),
+            _ => Failure::NotRunning(profile.root().display().to_string()),
+        })?;
         let path = socket.clone();
         let channel = Endpoint::from_static("http://control.invalid").connect_with_connector_lazy(tower::service_fn(
             move |_: Uri| {
@@ -104,6 +109,16 @@ impl Client {
     }
 }
 
+/// Connects, and checks that whoever answers is this user: all that is asked for and told is theirs.
 async fn dial(socket: &Path) -> std::io::Result<Stream> {
-    Stream::connect(socket.to_fs_name::<GenericFilePath>()?).await
+    let stream = Stream::connect(socket.to_fs_name::<GenericFilePath>()?).await?;
+    let Stream::UdSocket(inner) = &stream;
+    let server = rustix::net::sockopt::socket_peercred(inner.as_fd())?;
+    let you = rustix::process::geteuid();
+    if server.uid != you {
+        let (path, who) = (socket.display(), server.uid.as_raw());
+        let words = format!("user {who} answers on {path}, and you are user {}: nothing was sent", you.as_raw());
+        return Err(std::io::Error::new(std::io::ErrorKind::PermissionDenied, words));
+    }
+    Ok(stream)
 }

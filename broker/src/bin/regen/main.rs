@@ -4,6 +4,9 @@
 //! 4 no such tab or process · 5 the time was up. `policy exec` ends as its program does.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line talks to its user")]
 
+#[macro_use]
+mod terminal;
+
 mod arguments;
 mod audit;
 mod chaos;

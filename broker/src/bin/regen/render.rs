@@ -7,6 +7,8 @@ use clap::builder::styling::{AnsiColor, Style};
 use regen_proto::control::v1::{Process, SavedSession, ScreenshotReply, SessionAction, SessionReply, StatusReply, Tab};
 use serde_json::{Value, json};
 
+use regen_broker::foreign_text::{escape, escape_json};
+
 use crate::arguments::Output;
 
 /// What works, but less well than it should. Colours only reach terminals, and none where `NO_COLOR` is set.
@@ -15,7 +17,8 @@ pub(crate) const CAUTION: Style = AnsiColor::Yellow.on_default();
 pub(crate) const WRONG: Style = AnsiColor::Red.on_default().bold();
 
 pub(crate) fn print_json(value: &Value) {
-    println!("{value:#}");
+    // Escaped as JSON has it.
+    std::println!("{}", escape_json(&format!("{value:#}")));
 }
 
 fn tab_json(tab: &Tab) -> Value {
@@ -68,6 +71,7 @@ pub(crate) fn status(status: &StatusReply, memory: bool, output: Output) {
         println!("{} certificate authorities were added to this profile (--extra-ca)", status.extra_ca);
     }
     for warning in &status.warnings {
+        let warning = escape(warning);
         anstream::println!("{CAUTION}! {warning}{CAUTION:#}");
     }
     println!("\n{:>8}  {:<13} {:<9} {:>8} {:>9}  SITE", "PID", "ROLE", "STATE", "RESTARTS", "MEMORY");
@@ -75,9 +79,9 @@ pub(crate) fn status(status: &StatusReply, memory: bool, output: Output) {
         let memory = if memory { process.pss_kb } else { process.rss_kb };
         let Process { pid, role, state, restarts, site, .. } = process;
         let site = if state == "spare" { "(the next site)" } else { site };
-        println!("{pid:>8}  {role:<13} {state:<9} {restarts:>8} {:>6} MB  {}", memory / 1024, plain(site));
+        println!("{pid:>8}  {role:<13} {state:<9} {restarts:>8} {:>6} MB  {}", memory / 1024, one_line(site));
         for helper in &process.helpers {
-            println!("{:>8}    └ {}", helper.pid, plain(&helper.name));
+            println!("{:>8}    └ {}", helper.pid, one_line(&helper.name));
         }
     }
     println!();
@@ -98,11 +102,11 @@ pub(crate) fn tabs(tabs: &[Tab], output: Output) {
     }
     println!("{:>5}  {:<10} {:<40} URL", "TAB", "STATE", "TITLE");
     for tab in tabs {
-        let title: String = plain(&tab.title).chars().take(40).collect();
+        let title: String = one_line(&tab.title).chars().take(40).collect();
         let mark = if tab.active { "*" } else { " " };
-        println!("{mark}{:>4}  {:<10} {title:<40} {}", tab.id, tab.state, plain(&tab.url));
+        println!("{mark}{:>4}  {:<10} {title:<40} {}", tab.id, tab.state, one_line(&tab.url));
         if !tab.reason.is_empty() {
-            println!("       └ {}", plain(&tab.reason));
+            println!("       └ {}", one_line(&tab.reason));
         }
     }
 }
@@ -111,9 +115,9 @@ pub(crate) fn tab(tab: &Tab, output: Output) {
     if output == Output::Json {
         print_json(&tab_json(tab));
     } else {
-        println!("tab {}: {} {}", tab.id, tab.state, plain(&tab.url));
+        println!("tab {}: {} {}", tab.id, tab.state, one_line(&tab.url));
         if !tab.reason.is_empty() {
-            println!("  {}", plain(&tab.reason));
+            println!("  {}", one_line(&tab.reason));
         }
     }
 }
@@ -122,7 +126,7 @@ pub(crate) fn text(text: &str, output: Output) {
     if output == Output::Json {
         print_json(&json!({ "text": text }));
     } else {
-        println!("{}", plain_lines(text));
+        println!("{text}");
     }
 }
 
@@ -211,11 +215,7 @@ fn ago(at: u64) -> String {
     format!("{} ago", uptime(passed))
 }
 
-/// A page's words on a terminal: without the control characters that could move its cursor or rewrite its screen.
-fn plain(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).collect()
-}
-
-fn plain_lines(text: &str) -> String {
-    text.chars().filter(|c| *c == '\n' || *c == '\t' || !c.is_control()).collect()
+/// Returns a text on one line.
+fn one_line(text: &str) -> String {
+    text.replace(['\n', '\t'], " ")
 }

@@ -597,3 +597,26 @@ fn stopping_the_script_of_a_sites_only_tab_starts_nothing() {
     assert!(!effects.iter().any(|effect| matches!(effect, Effect::StartHost(_))), "{effects:?}");
     assert!(matches!(session.tabs[&tab].phase, Phase::Sad(_)));
 }
+
+#[test]
+fn of_very_many_tabs_of_a_site_those_in_use_are_live_and_the_others_sleep() {
+    let mut session = Session::default();
+    let tabs: Vec<TabId> = (0..200).map(|_| loaded(&mut session, A)).collect();
+    let live = |session: &Session| session.tabs.values().filter(|tab| tab.view).map(|tab| tab.id).collect::<Vec<_>>();
+    assert_eq!(live(&session), tabs[160..], "the latest");
+    assert!(tabs[..160].iter().all(|tab| session.tabs[tab].phase == Phase::Lazy));
+    // A pinned tab, and one that is looked at, are not those that go.
+    reduce(&mut session, Event::Pin { tab: tabs[160], pinned: true });
+    let effects = reduce(&mut session, Event::Activate(tabs[0]));
+    assert_eq!(views_opened(&effects), [tabs[0]]);
+    assert!(session.tabs[&tabs[160]].view && !session.tabs[&tabs[161]].view);
+    // A death leaves no tab sad, and brings as many back as there were.
+    let effects = reduce(&mut session, Event::HostDied { host: key(A), reason: "killed".into(), given_up: false });
+    assert!(effects.contains(&Effect::StartHost(key(A))));
+    let effects = reduce(&mut session, Event::HostUp(key(A)));
+    let back = views_opened(&effects);
+    assert_eq!(back.len(), 40);
+    assert!(back.contains(&tabs[0]) && back.contains(&tabs[160]));
+    assert_eq!(session.tabs.len(), 200);
+    assert!(!session.tabs.values().any(|tab| matches!(tab.phase, Phase::Sad(_))));
+}

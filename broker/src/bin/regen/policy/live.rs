@@ -10,6 +10,8 @@ use serde_json::json;
 use super::role_policy;
 use crate::arguments::Output;
 use crate::client::Failure;
+use regen_broker::foreign_text::escape;
+
 use crate::render::{CAUTION, WRONG, print_json};
 
 pub(super) fn verified(status: &StatusReply, only: Option<i32>, output: Output) -> Result<ExitCode, Failure> {
@@ -64,8 +66,8 @@ fn print_report(report: &Report) {
             anstream::println!(
                 "  {WRONG}DRIFT{WRONG:#} {:<36} {}   (wanted: {})",
                 check.name,
-                check.found,
-                check.wanted
+                escape(&check.found),
+                escape(&check.wanted)
             );
         }
     }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::broadcast;
@@ -12,8 +12,9 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
 const REMEMBERED: usize = 2000;
-/// A log file over this size becomes `regen.log.old` at the next start.
+/// A log file over this size becomes `regen.log.1`, that one `regen.log.2`, and so on; of older ones so many are kept.
 const ROTATE: u64 = 8 * 1024 * 1024;
+const KEPT: u32 = 5;
 
 /// The log of this broker.
 #[derive(Debug, Clone)]
@@ -22,9 +23,47 @@ pub struct Logs(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     recent: Mutex<VecDeque<String>>,
-    file: Mutex<File>,
+    file: Mutex<LogFile>,
     followers: broadcast::Sender<String>,
     echo: bool,
+}
+
+/// The file that is written.
+#[derive(Debug)]
+struct LogFile {
+    path: PathBuf,
+    file: File,
+    size: u64,
+}
+
+impl LogFile {
+    fn open(path: &Path) -> io::Result<Self> {
+        let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
+        let size = file.metadata()?.len();
+        Ok(Self { path: path.to_path_buf(), file, size })
+    }
+
+    fn write(&mut self, line: &[u8]) -> io::Result<()> {
+        if self.size + line.len() as u64 > ROTATE {
+            self.rotate()?;
+        }
+        self.file.write_all(line)?;
+        self.size += line.len() as u64;
+        Ok(())
+    }
+
+    fn rotate(&mut self) -> io::Result<()> {
+        let numbered = |number: u32| self.path.with_extension(format!("log.{number}"));
+        for number in (1..KEPT).rev() {
+            match std::fs::rename(numbered(number), numbered(number + 1)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                Ok(()) | Err(_) => {}
+            }
+        }
+        std::fs::rename(&self.path, numbered(1))?;
+        *self = Self::open(&self.path)?;
+        Ok(())
+    }
 }
 
 /// One line being written.
@@ -39,10 +78,7 @@ pub struct Line<'a> {
 /// # Errors
 /// When the file cannot be opened.
 pub fn init(path: &Path, echo: bool) -> io::Result<Logs> {
-    if std::fs::metadata(path).is_ok_and(|file| file.len() > ROTATE) {
-        std::fs::rename(path, path.with_extension("log.old"))?;
-    }
-    let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
+    let file = LogFile::open(path)?;
     let logs = Logs(Arc::new(Inner {
         recent: Mutex::new(VecDeque::new()),
         file: Mutex::new(file),
@@ -90,7 +126,7 @@ impl Drop for Line<'_> {
     fn drop(&mut self) {
         let text = String::from_utf8_lossy(&self.text);
         // A full disk must not stop the browser, and there is nowhere else to say so.
-        let _ = self.logs.file.lock().unwrap_or_else(PoisonError::into_inner).write_all(text.as_bytes());
+        let _ = self.logs.file.lock().unwrap_or_else(PoisonError::into_inner).write(text.as_bytes());
         if self.logs.echo {
             let _ = io::stderr().write_all(text.as_bytes());
         }
@@ -102,5 +138,25 @@ impl Drop for Line<'_> {
         recent.push_back(line.clone());
         // Nobody may be following.
         let _ = self.logs.followers.send(line);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_that_is_written_for_ever_takes_a_bounded_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("regen.log");
+        let mut file = LogFile::open(&path).unwrap();
+        let line = vec![b'x'; 1 << 20];
+        (0..100).for_each(|_| file.write(&line).unwrap());
+        let sizes: Vec<u64> =
+            std::fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().metadata().unwrap().len()).collect();
+        assert_eq!(sizes.len(), 1 + KEPT as usize);
+        assert!(sizes.iter().all(|size| *size <= ROTATE), "{sizes:?}");
+        file.write(b"last\n").unwrap();
+        assert!(std::fs::read(&path).unwrap().ends_with(b"last\n"), "the newest is in the file without a number");
     }
 }

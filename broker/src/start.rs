@@ -99,7 +99,7 @@ async fn run(
     let watched = options.watched.as_ref().map(|role| {
         format!("the system calls of every {role} are written down, and none is refused: not for browsing")
     });
-    let mut audit = Audit::open(profile.root()).context("cannot open the audit log")?;
+    let mut audit = Audit::open(profile.root(), opened.audit_head.as_ref()).context("cannot open the audit log")?;
     let digests: serde_json::Map<String, serde_json::Value> =
         policies.iter().map(|policy| (policy.role.clone(), policy.sha256.clone().into())).collect();
     audit.record(

@@ -42,8 +42,8 @@ pub async fn serve(listener: Listener, kernel: KernelHandle, logs: Logs) {
         loop {
             match listener.accept().await {
                 Ok(stream) => match peer::check(&stream) {
-                    Ok(()) => {
-                        if accepted.send(Ok::<_, io::Error>(peer::Trusted::new(stream))).await.is_err() {
+                    Ok(peer) => {
+                        if accepted.send(Ok::<_, io::Error>(peer::Trusted::new(stream, peer))).await.is_err() {
                             return;
                         }
                     }

@@ -27,12 +27,20 @@ pub(super) enum PeerError {
     Unknown(#[from] io::Error),
 }
 
+/// The process at the other end of a connection, for the audit log.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub(super) struct Peer {
+    pid: i32,
+    /// Its program; empty where the kernel does not tell.
+    program: String,
+}
+
 /// A connection whose peer was checked.
 #[derive(Debug)]
-pub(super) struct Trusted(Stream);
+pub(super) struct Trusted(Stream, Peer);
 
 /// Checks the peer of a connection.
-pub(super) fn check(stream: &Stream) -> Result<(), PeerError> {
+pub(super) fn check(stream: &Stream) -> Result<Peer, PeerError> {
     let Stream::UdSocket(socket) = stream;
     let credentials = rustix::net::sockopt::socket_peercred(socket.as_fd()).map_err(io::Error::from)?;
     if credentials.uid != rustix::process::geteuid() {
@@ -49,20 +57,28 @@ pub(super) fn check(stream: &Stream) -> Result<(), PeerError> {
     let gone = || io::Error::other("the process has ended");
     let pid = process_id(&held).ok_or_else(gone)?;
     let theirs = std::fs::read_link(format!("/proc/{pid}/ns/user"))?;
+    let program = std::fs::read_link(format!("/proc/{pid}/exe"));
+    let program = program.map(|path| path.to_string_lossy().into_owned()).unwrap_or_default();
     // Still the same process: its number was not given to another one while we looked.
     process_id(&held).ok_or_else(gone)?;
-    if theirs == std::fs::read_link("/proc/self/ns/user")? { Ok(()) } else { Err(PeerError::OtherNamespace(pid)) }
+    if theirs == std::fs::read_link("/proc/self/ns/user")? {
+        Ok(Peer { pid, program })
+    } else {
+        Err(PeerError::OtherNamespace(pid))
+    }
 }
 
 impl Trusted {
-    pub(super) fn new(stream: Stream) -> Self {
-        Self(stream)
+    pub(super) fn new(stream: Stream, peer: Peer) -> Self {
+        Self(stream, peer)
     }
 }
 
 impl Connected for Trusted {
-    type ConnectInfo = ();
-    fn connect_info(&self) {}
+    type ConnectInfo = Peer;
+    fn connect_info(&self) -> Peer {
+        self.1.clone()
+    }
 }
 
 impl AsyncRead for Trusted {

@@ -10,7 +10,7 @@ use regen_proto::control::v1::{
     HttpsOnlyRequest, InputReply, InputRequest, KillReply, KillRequest, LogLine, LogsRequest, OpenTabRequest, Process,
     QuitReply, QuitRequest, RoutesReply, RoutesRequest, ScreenshotReply, SessionAction, SessionReply, SessionRequest,
     ShieldsReply, ShieldsRequest, StatusReply, StatusRequest, Tab as TabInfo, TabReply, TabRequest, TextReply,
-    VpnReply, VpnRequest, WaitTabRequest, kill_request,
+    VpnReply, VpnRequest, WaitTabRequest, kill_request, vpn_request,
 };
 use regen_proto::kernel::v1::{AnswerSession, QueryKind};
 use regen_proto::net::v1::{
@@ -18,9 +18,11 @@ use regen_proto::net::v1::{
     ShieldsLog, ShieldsLogRequest, Verdict,
 };
 use rustix::process::Signal;
+use serde_json::Value;
 use tokio_stream::{Stream, StreamExt, wrappers::BroadcastStream};
 use tonic::{Request, Response, Status};
 
+use super::peer::Peer;
 use crate::kernel::{Command, CommandError, KernelHandle, as_saved, proportional_kb};
 use crate::logs::Logs;
 use crate::session::SavedTab;
@@ -59,6 +61,13 @@ impl Control {
         let store = self.kernel.call(|answer| Command::SaveChanged { answer }).await.map_err(status)?;
         let flushed = tokio::task::spawn_blocking(move || store.flush(false)).await;
         flushed.map_err(|error| Status::internal(error.to_string()))?.map_err(Status::resource_exhausted)
+    }
+
+    /// Has the audit log say that somebody ordered this, before it is done.
+    async fn record_order<T>(&self, request: &Request<T>, what: &'static str, details: Value) {
+        let by = serde_json::json!(request.extensions().get::<Peer>());
+        // A browser that ends does nothing more either.
+        let _ = self.kernel.call(|answer| Command::RecordOrder { what, details, by, answer }).await;
     }
 
     async fn tab(&self, tab: u64, wait: bool, timeout_ms: u32) -> Result<Response<TabReply>, Status> {
@@ -249,6 +258,12 @@ impl Browser for Control {
     }
 
     async fn routes(&self, request: Request<RoutesRequest>) -> Result<Response<RoutesReply>, Status> {
+        if let RoutesRequest { route, site, workspace } = request.get_ref()
+            && !route.is_empty()
+        {
+            let details = serde_json::json!({ "route": route, "site": site, "workspace": workspace });
+            self.record_order(&request, "route", details).await;
+        }
         Ok(Response::new(self.routes_now(request.into_inner()).await?))
     }
 
@@ -261,6 +276,12 @@ impl Browser for Control {
     }
 
     async fn dns(&self, request: Request<DnsRequest>) -> Result<Response<DnsReply>, Status> {
+        if let DnsRequest { servers, dnssec } = request.get_ref()
+            && (!servers.is_empty() || dnssec.is_some())
+        {
+            let details = serde_json::json!({ "servers": servers, "dnssec": dnssec });
+            self.record_order(&request, "dns", details).await;
+        }
         Ok(Response::new(self.dns_now(request.into_inner()).await?))
     }
 
@@ -269,6 +290,18 @@ impl Browser for Control {
     }
 
     async fn vpn(&self, request: Request<VpnRequest>) -> Result<Response<VpnReply>, Status> {
+        // Without secrets: the log of the change itself has no more either.
+        let change = match &request.get_ref().change {
+            Some(vpn_request::Change::Import(import)) => Some(("import", import.name.clone())),
+            Some(vpn_request::Change::Remove(name)) => Some(("remove", name.clone())),
+            Some(vpn_request::Change::Up(up)) => Some(("up", up.name.clone())),
+            Some(vpn_request::Change::Down(name)) => Some(("down", name.clone())),
+            None => None,
+        };
+        if let Some((change, name)) = change {
+            let details = serde_json::json!({ "change": change, "profile": name });
+            self.record_order(&request, "vpn", details).await;
+        }
         Ok(Response::new(self.vpn_now(request.into_inner()).await?))
     }
 
@@ -279,6 +312,14 @@ impl Browser for Control {
     }
 
     async fn kill(&self, request: Request<KillRequest>) -> Result<Response<KillReply>, Status> {
+        let target = match &request.get_ref().target {
+            Some(kill_request::Target::Role(role)) => role.clone(),
+            Some(kill_request::Target::Tab(tab)) => format!("tab {tab}"),
+            Some(kill_request::Target::Pid(pid)) => format!("process {pid}"),
+            None => String::new(),
+        };
+        let details = serde_json::json!({ "target": target, "signal": request.get_ref().signal });
+        self.record_order(&request, "kill", details).await;
         let KillRequest { target, signal } = request.into_inner();
         let signal = Signal::from_named_raw(signal)
             .ok_or_else(|| Status::invalid_argument(format!("there is no signal {signal}")))?;
@@ -366,7 +407,8 @@ impl Browser for Control {
         Ok(Response::new(AuditReply { length: head.length, hash: head.hash }))
     }
 
-    async fn quit(&self, _request: Request<QuitRequest>) -> Result<Response<QuitReply>, Status> {
+    async fn quit(&self, request: Request<QuitRequest>) -> Result<Response<QuitReply>, Status> {
+        self.record_order(&request, "quit", Value::Null).await;
         self.kernel.call(|answer| Command::Quit { answer }).await.map_err(status)?;
         Ok(Response::new(QuitReply {}))
     }

@@ -58,39 +58,146 @@ pub enum CommandError {
 #[derive(Debug)]
 #[expect(missing_docs, reason = "each name says it")]
 pub enum Command {
-    Status { answer: Answer<StatusReply> },
-    Open { url: String, workspace: String, background: bool, answer: Answer<TabId> },
-    Tab { tab: TabId, answer: Answer<TabInfo> },
-    Goto { tab: TabId, url: String, answer: Answer<()> },
-    Close { tab: TabId, answer: Answer<TabInfo> },
-    Activate { tab: TabId, answer: Answer<TabInfo> },
-    StopScript { tab: TabId, answer: Answer<TabInfo> },
-    History { tab: TabId, delta: i32, reload: bool, answer: Answer<()> },
-    Ask { tab: TabId, kind: QueryKind, answer: Answer<PageAnswer> },
-    Input { tab: TabId, events: Vec<ToPage>, answer: Answer<PageAnswer> },
-    SignalRole { role: String, signal: Signal, answer: Answer<Vec<i32>> },
-    SignalTab { tab: TabId, signal: Signal, answer: Answer<Vec<i32>> },
-    SignalPid { pid: i32, signal: Signal, answer: Answer<Vec<i32>> },
-    Saved { answer: Answer<(Vec<Arc<Saved>>, Settings)> },
-    AuditHead { answer: Answer<Head> },
-    AnswerSession { what: AnswerSession, answer: Answer<usize> },
-    SetRestores { restores: bool, answer: Answer<()> },
-    Snapshots { answer: Answer<Vec<PageAnswer>> },
-    SaveChanged { answer: Answer<Store> },
-    Net { answer: Answer<Option<NetAdmin>> },
-    Shields { answer: Answer<ShieldsSettings> },
-    ChooseShields { site: Option<Site>, level: Option<Level>, answer: Answer<Result<(), TooManySites>> },
-    Routes { answer: Answer<(RouteSettings, TorStatus)> },
-    ChooseRoute { scope: Scope, route: Option<Route>, answer: Answer<()> },
-    AllowInsecure { tab: TabId, answer: Answer<TabInfo> },
-    AllowPrivate { tab: TabId, answer: Answer<TabInfo> },
-    HttpsOnly { answer: Answer<HttpsOnly> },
-    ChooseHttpsOnly { site: Option<Site>, on: Option<bool>, answer: Answer<()> },
-    Dns { answer: Answer<DnsSettings> },
-    ChooseDns { settings: DnsSettings, answer: Answer<()> },
-    Vpn { answer: Answer<(VpnSettings, BTreeSet<String>)> },
-    ChangeVpn { change: VpnChange, answer: Answer<Result<(), VpnError>> },
-    Quit { answer: Answer<()> },
+    Status {
+        answer: Answer<StatusReply>,
+    },
+    Open {
+        url: String,
+        workspace: String,
+        background: bool,
+        answer: Answer<TabId>,
+    },
+    Tab {
+        tab: TabId,
+        answer: Answer<TabInfo>,
+    },
+    Goto {
+        tab: TabId,
+        url: String,
+        answer: Answer<()>,
+    },
+    Close {
+        tab: TabId,
+        answer: Answer<TabInfo>,
+    },
+    Activate {
+        tab: TabId,
+        answer: Answer<TabInfo>,
+    },
+    StopScript {
+        tab: TabId,
+        answer: Answer<TabInfo>,
+    },
+    History {
+        tab: TabId,
+        delta: i32,
+        reload: bool,
+        answer: Answer<()>,
+    },
+    Ask {
+        tab: TabId,
+        kind: QueryKind,
+        answer: Answer<PageAnswer>,
+    },
+    Input {
+        tab: TabId,
+        events: Vec<ToPage>,
+        answer: Answer<PageAnswer>,
+    },
+    SignalRole {
+        role: String,
+        signal: Signal,
+        answer: Answer<Vec<i32>>,
+    },
+    SignalTab {
+        tab: TabId,
+        signal: Signal,
+        answer: Answer<Vec<i32>>,
+    },
+    SignalPid {
+        pid: i32,
+        signal: Signal,
+        answer: Answer<Vec<i32>>,
+    },
+    Saved {
+        answer: Answer<(Vec<Arc<Saved>>, Settings)>,
+    },
+    AuditHead {
+        answer: Answer<Head>,
+    },
+    AnswerSession {
+        what: AnswerSession,
+        answer: Answer<usize>,
+    },
+    SetRestores {
+        restores: bool,
+        answer: Answer<()>,
+    },
+    Snapshots {
+        answer: Answer<Vec<PageAnswer>>,
+    },
+    SaveChanged {
+        answer: Answer<Store>,
+    },
+    Net {
+        answer: Answer<Option<NetAdmin>>,
+    },
+    Shields {
+        answer: Answer<ShieldsSettings>,
+    },
+    ChooseShields {
+        site: Option<Site>,
+        level: Option<Level>,
+        answer: Answer<Result<(), TooManySites>>,
+    },
+    Routes {
+        answer: Answer<(RouteSettings, TorStatus)>,
+    },
+    ChooseRoute {
+        scope: Scope,
+        route: Option<Route>,
+        answer: Answer<()>,
+    },
+    AllowInsecure {
+        tab: TabId,
+        answer: Answer<TabInfo>,
+    },
+    AllowPrivate {
+        tab: TabId,
+        answer: Answer<TabInfo>,
+    },
+    HttpsOnly {
+        answer: Answer<HttpsOnly>,
+    },
+    ChooseHttpsOnly {
+        site: Option<Site>,
+        on: Option<bool>,
+        answer: Answer<()>,
+    },
+    Dns {
+        answer: Answer<DnsSettings>,
+    },
+    ChooseDns {
+        settings: DnsSettings,
+        answer: Answer<()>,
+    },
+    Vpn {
+        answer: Answer<(VpnSettings, BTreeSet<String>)>,
+    },
+    ChangeVpn {
+        change: VpnChange,
+        answer: Answer<Result<(), VpnError>>,
+    },
+    /// Somebody ordered something over the control API.
+    RecordOrder {
+        what: &'static str,
+        details: serde_json::Value,
+        by: serde_json::Value,
+        answer: Answer<()>,
+    },
+    Quit {
+        answer: Answer<()>,
+    },
 }
 
 fn reply<T>(answer: Answer<T>, result: Result<T, CommandError>) {
@@ -224,6 +331,10 @@ impl Kernel {
             Command::ChangeVpn { change, answer } => {
                 let changed = self.change_vpn(change);
                 reply(answer, Ok(changed));
+            }
+            Command::RecordOrder { what, details, by, answer } => {
+                self.audit.record("ordered", serde_json::json!({ "what": what, "details": details, "by": by }));
+                reply(answer, Ok(()));
             }
             Command::Quit { answer } => {
                 self.quitting = true;

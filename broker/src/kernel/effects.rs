@@ -20,6 +20,9 @@ use crate::store::SavedOrder;
 
 /// A click or key counts for a navigation that follows within this time.
 const GESTURE: Duration = Duration::from_secs(5);
+/// Shown for ever once the audit log was tampered with.
+const AUDIT_BROKEN: &str =
+    "The audit log was changed by somebody else than Regen: `regen audit verify` tells when and how.";
 /// Changes of one moment are saved together.
 const SAVE: Duration = Duration::from_millis(100);
 
@@ -100,6 +103,7 @@ impl Kernel {
 
     /// Shows a trouble of the store to the user once, and tells a store that is back what it missed.
     pub(super) fn look_after_store(&mut self) {
+        self.check_audit();
         let head = self.audit.head();
         if head.length != self.audit_saved {
             self.audit_saved = head.length;
@@ -120,6 +124,20 @@ impl Kernel {
             self.store.put_choices(&self.choices);
             self.notice("info", "The session can be saved again.");
         }
+    }
+
+    /// Notices that somebody touched the audit log while it is open.
+    fn check_audit(&mut self) {
+        match self.audit.check_file() {
+            Ok(false) => {}
+            Ok(true) => self.notice("error", AUDIT_BROKEN),
+            Err(error) => tracing::error!("the audit log cannot be put right: {error}"),
+        }
+    }
+
+    /// That the audit log is not whole, for the status and the window.
+    pub(super) fn audit_trouble(&self) -> Option<String> {
+        (self.audit.breaks() > 0).then(|| AUDIT_BROKEN.to_owned())
     }
 
     fn send_command(

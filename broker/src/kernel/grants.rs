@@ -29,7 +29,8 @@ impl Kernel {
         let grant = Grant { grant: self.next_grant, ..grant };
         let (service, partition) =
             (grant.service().as_str_name().trim_start_matches("SERVICE_").to_lowercase(), &grant.partition);
-        self.audit.record(
+        self.audit.record_of(
+            client,
             "granted",
             serde_json::json!({
                 "grant": grant.grant, "service": service, "server": server, "client": client, "partition": partition,

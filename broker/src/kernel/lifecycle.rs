@@ -304,9 +304,13 @@ impl Kernel {
         }
         let site = child.host.as_ref().map(|host| host.site.as_str());
         let (role, asked) = (role_name(child.role), was_asked);
+        // Lines about it that its budget did not allow.
+        let left_out = Some(self.audit.forget(id)).filter(|lines| *lines > 0);
         self.audit.record(
             "ended",
-            serde_json::json!({ "child": id, "role": role, "site": site, "asked": asked, "cause": reason }),
+            serde_json::json!({
+                "child": id, "role": role, "site": site, "asked": asked, "cause": reason, "left_out": left_out,
+            }),
         );
         if was_asked {
             tracing::info!(role = role_name(child.role), site, "ended");
@@ -343,7 +347,8 @@ impl Kernel {
         if refused_calls::is_worth_telling(refused.times) {
             let site = child.host.as_ref().map(|host| host.site.as_str());
             tracing::warn!(role = role_name(child.role), site, times = refused.times, "refused {refused}");
-            self.audit.record(
+            self.audit.record_of(
+                id,
                 "refused_call",
                 serde_json::json!({
                     "child": id, "role": role_name(child.role), "pid": refused.pid, "call": refused.call,

@@ -114,6 +114,7 @@ impl Kernel {
                 .chain(self.store.trouble())
                 .chain(self.struggling())
                 .chain(self.tor_trouble())
+                .chain(self.audit_trouble())
                 .collect(),
             refusals: Some(self.refusals),
             extra_ca: self.options.extra_ca,

@@ -29,7 +29,7 @@ impl Kernel {
         for host in self.ready_hosts() {
             self.grant_page(host);
         }
-        for text in self.warnings.clone() {
+        for text in self.warnings.iter().cloned().chain(self.audit_trouble()).collect::<Vec<_>>() {
             self.notice("warning", &text);
         }
         for name in self.vpn_questions.clone() {
@@ -176,11 +176,19 @@ impl Kernel {
                     self.command_host(find.tab, host_command::Body::Find(what), Vec::new());
                 }
             }
-            Body::Quit(_) => self.quitting = true,
+            Body::Quit(_) => {
+                self.audit.record("ordered", serde_json::json!({ "what": "quit", "by": "the window" }));
+                self.quitting = true;
+            }
             Body::AnswerSession(answer) => {
                 self.answer_session(&answer);
             }
-            Body::AnswerVpn(answer) => self.answer_about_vpn(answer),
+            Body::AnswerVpn(answer) => {
+                let details = serde_json::json!({ "profile": answer.name, "allow": answer.allow });
+                let entry = serde_json::json!({ "what": "vpn", "details": details, "by": "the window" });
+                self.audit.record("ordered", entry);
+                self.answer_about_vpn(answer);
+            }
             Body::Restores(restores) => self.set_restores(restores),
             Body::OfferSession(_) => self.offer_again(),
             Body::ChooseFiles(chosen) => self.choose_files(chosen.tab, chosen.request, chosen.paths),

@@ -130,6 +130,8 @@ pub struct Opened {
     pub previous: Vec<Saved>,
     /// What the user has chosen.
     pub choices: Choices,
+    /// The end of the audit log, as it was told last; nothing where no head was ever told.
+    pub audit_head: Option<Head>,
     /// What a person should know, in words.
     pub warning: Option<String>,
 }
@@ -143,6 +145,7 @@ struct Contents {
     damage: Damage,
     /// What could not be decrypted, in words.
     locked: Option<String>,
+    audit_head: Option<Head>,
 }
 
 /// Opens the profile's store. A sled that cannot be read is moved aside, and a fresh one takes its place: the second copies
@@ -153,7 +156,7 @@ struct Contents {
 pub fn open(profile: &Path, vault: Vault) -> Result<Opened, StoreError> {
     let (contents, trouble) = match try_open(profile, &vault) {
         Ok(contents) if contents.damage.lost.is_empty() => (contents, None),
-        Ok(Contents { copies, previous, choices, damage, locked, .. }) => {
+        Ok(Contents { copies, previous, choices, damage, locked, audit_head, .. }) => {
             drop(copies);
             let aside = set_aside(profile);
             let lost = damage.lost.join("; ");
@@ -164,7 +167,7 @@ pub fn open(profile: &Path, vault: Vault) -> Result<Opened, StoreError> {
                 if choices.routes.everywhere == Route::block() { BLOCKED } else { "" },
                 if choices.dns.servers == Servers::block() { UNASKED } else { "" }
             );
-            (Contents { previous, choices, locked, ..fresh }, Some(warning))
+            (Contents { previous, choices, locked, audit_head, ..fresh }, Some(warning))
         }
         Err(error) => {
             let aside = set_aside(profile);
@@ -177,7 +180,7 @@ pub fn open(profile: &Path, vault: Vault) -> Result<Opened, StoreError> {
             (fresh, Some(warning))
         }
     };
-    let Contents { mut copies, epoch, previous, choices, damage, locked } = contents;
+    let Contents { mut copies, epoch, previous, choices, damage, locked, audit_head } = contents;
     for mended in &damage.mended {
         tracing::warn!("a second copy was needed: {mended}");
     }
@@ -198,7 +201,7 @@ pub fn open(profile: &Path, vault: Vault) -> Result<Opened, StoreError> {
         store.put_choices(&choices);
     }
     let warning = [trouble, locked].into_iter().flatten().collect::<Vec<_>>().join(" ");
-    Ok(Opened { store, previous, choices, warning: Some(warning).filter(|warning| !warning.is_empty()) })
+    Ok(Opened { store, previous, choices, audit_head, warning: Some(warning).filter(|warning| !warning.is_empty()) })
 }
 
 fn sled_path(profile: &Path) -> PathBuf {
@@ -250,9 +253,9 @@ fn try_open(profile: &Path, vault: &Vault) -> Result<Contents, StoreError> {
         };
         let (vpn, locked) = read_vpn(&mut copies, &common, vault, &mut damage)?;
         let choices = Choices { vpn, ..choices };
-        known(&mut copies, head);
+        let audit_head = known(&mut copies, head);
         let epoch = previous.iter().map(|saved| saved.epoch).max().unwrap_or(0) + 1;
-        Ok(Contents { copies, epoch, previous, choices, damage, locked })
+        Ok(Contents { copies, epoch, previous, choices, damage, locked, audit_head })
     })
 }
 
@@ -381,9 +384,9 @@ fn head_in(copies: &Copies) -> Result<Option<codec::Record<Head>>, StoreError> {
 ///
 /// # Errors
 /// When the store cannot be opened, as while a browser uses it.
-pub fn audit_head(profile: &Path) -> Result<Head, StoreError> {
+pub fn audit_head(profile: &Path) -> Result<Option<Head>, StoreError> {
     if !sled_path(profile).exists() {
-        return Ok(Head::default());
+        return Ok(None);
     }
     // A browser that has just ended holds its lock for a moment longer.
     let mut opened = sled(profile).open();
@@ -395,7 +398,7 @@ pub fn audit_head(profile: &Path) -> Result<Head, StoreError> {
         opened = sled(profile).open();
     }
     let copies = Copies::new(opened?, profile);
-    contained(|| Ok(head_in(&copies)?.map(|record| record.value).unwrap_or_default()))
+    contained(|| Ok(head_in(&copies)?.map(|record| record.value)))
 }
 
 impl Store {

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use regen_broker::audit::{self, Entry, Head};
+use regen_broker::audit::{self, Break, Entry, Head, Verified};
 use regen_broker::foreign_text::escape_json;
 use regen_broker::profile::Profile;
 use regen_broker::store;
@@ -15,29 +15,33 @@ use crate::arguments::Output;
 use crate::client::{Client, Failure};
 use crate::render::print_json;
 
-/// How often a log that is followed is looked at.
-const LOOK: Duration = Duration::from_millis(200);
+/// How often a log that is followed is read.
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
-fn read(profile: &Profile) -> Result<String, Failure> {
-    let path = audit::path(profile.root());
-    fs::read_to_string(&path).map_err(|error| Failure::Other(format!("cannot read {}: {error}", path.display())))
+fn read(path: &Path) -> Result<String, Failure> {
+    fs::read_to_string(path).map_err(|error| Failure::Other(format!("cannot read {}: {error}", path.display())))
 }
 
+/// Prints all logs, and with `follow` goes on with the one that is written.
 pub(crate) async fn print(folder: Option<&Path>, follow: bool, output: Output) -> Result<(), Failure> {
     let profile = Profile::find(folder)?;
-    let mut printed = 0;
+    let mut last = 0;
     loop {
-        let text = read(&profile)?;
-        for line in text.lines().skip(printed) {
-            // A line that is just being written is read with the next look.
-            let Some(entry) = audit::parse(line) else { break };
-            print_entry(&entry, output);
-            printed += 1;
+        for file in audit::files(profile.root())? {
+            for line in read(&file)?.lines() {
+                // A line that is just being written is read with the next look.
+                let Some(entry) = audit::parse(line) else { break };
+                let number = entry.entry["n"].as_u64().unwrap_or(0);
+                if number > last {
+                    print_entry(&entry, output);
+                    last = number;
+                }
+            }
         }
         if !follow {
             return Ok(());
         }
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }
 
@@ -52,33 +56,93 @@ fn print_entry(Entry { hash, entry }: &Entry, output: Output) {
     let details =
         fields.iter().filter(|(name, value)| !["n", "time_ms", "event"].contains(&name.as_str()) && !value.is_null());
     let details: Vec<String> = details.map(|(name, value)| format!("{name}={}", text(value))).collect();
-    let since = Duration::from_millis(fields.get("time_ms").and_then(Value::as_u64).unwrap_or(0));
-    let time = humantime::format_rfc3339_millis(std::time::UNIX_EPOCH + since);
+    let time = time(fields.get("time_ms").and_then(Value::as_u64).unwrap_or(0));
     let event = fields.get("event").map(text).unwrap_or_default();
     println!("{time} {event:<13} {}", details.join(" "));
 }
 
-pub(crate) async fn verify(folder: Option<&Path>, output: Output) -> Result<(), Failure> {
-    let profile = Profile::find(folder)?;
+fn time(since_ms: u64) -> impl std::fmt::Display {
+    humantime::format_rfc3339_millis(std::time::UNIX_EPOCH + Duration::from_millis(since_ms))
+}
+
+/// The head as the store has it; nothing where it has none.
+async fn known(folder: Option<&Path>, profile: &Profile) -> Result<Option<Head>, Failure> {
     // The store of a running browser is open elsewhere: its broker says what is in it.
-    let known = match Client::connect(folder).await {
+    match Client::connect(folder).await {
         Ok(mut client) => {
             let reply = client.api.audit(AuditRequest {}).await?.into_inner();
-            Head { length: reply.length, hash: reply.hash }
+            Ok(Some(Head { length: reply.length, hash: reply.hash }))
         }
         Err(Failure::NotRunning(_)) => {
-            store::audit_head(profile.root()).map_err(|error| Failure::Other(error.to_string()))?
+            store::audit_head(profile.root()).map_err(|error| Failure::Other(error.to_string()))
         }
-        Err(other) => return Err(other),
+        Err(other) => Err(other),
+    }
+}
+
+/// Prints the head, for keeping elsewhere.
+pub(crate) async fn anchor(folder: Option<&Path>, output: Output) -> Result<(), Failure> {
+    let profile = Profile::find(folder)?;
+    let Some(Head { length, hash }) = known(folder, &profile).await? else {
+        return Err(Failure::NotFound("the store knows no end of the audit log: start the browser once".to_owned()));
     };
-    let lines = audit::verify(&read(&profile)?, &known).map_err(|error| Failure::Other(error.to_string()))?;
     if output == Output::Json {
-        print_json(&json!({ "whole": true, "lines": lines, "head": known }));
+        print_json(&json!({ "length": length, "hash": hash, "anchor": format!("{length}:{hash}") }));
     } else {
-        println!(
-            "The audit log is whole: {lines} lines, the last one known to the store is {} {}",
-            known.length, known.hash
-        );
+        println!("{length}:{hash}");
     }
     Ok(())
+}
+
+/// Reads what [`anchor`] printed.
+fn parse_anchor(text: &str) -> Result<Head, Failure> {
+    let parts = text.trim().split_once(':').and_then(|(length, hash)| Some((length.parse().ok()?, hash)));
+    match parts.filter(|(_, hash)| hash.len() == 64 && hash.chars().all(|char| char.is_ascii_hexdigit())) {
+        Some((length, hash)) => Ok(Head { length, hash: hash.to_lowercase() }),
+        None => Err(Failure::Usage(format!("“{text}” is not an anchor: `regen audit anchor` prints one, LENGTH:HASH"))),
+    }
+}
+
+/// Checks the logs against themselves, the store's head and an anchor. Fails where any of them does not hold.
+pub(crate) async fn verify(folder: Option<&Path>, anchor: Option<&str>, output: Output) -> Result<(), Failure> {
+    let profile = Profile::find(folder)?;
+    let anchor = anchor.map(parse_anchor).transpose()?;
+    let known = known(folder, &profile).await?;
+    let heads: Vec<&Head> = known.iter().chain(&anchor).collect();
+    let mut chain = audit::Chain::default();
+    let mut found = Ok(());
+    for file in audit::files(profile.root())? {
+        found = found.and_then(|()| Ok(chain.take(&read(&file)?, &heads).map_err(wrong)?));
+    }
+    let Verified { lines, breaks } = found.and_then(|()| chain.finish(&heads).map_err(wrong))?;
+    let mut wrong: Vec<String> = breaks
+        .iter()
+        .map(|Break { line, time_ms, why }| {
+            format!("line {line}, {}: it had been tampered with before: {why}", time(*time_ms))
+        })
+        .collect();
+    if known.is_none() {
+        wrong.push("the store knows no end of the log, so lines may be missing there".to_owned());
+    }
+    if output == Output::Json {
+        let breaks: Vec<Value> = breaks
+            .iter()
+            .map(|Break { line, time_ms, why }| json!({ "line": line, "time_ms": time_ms, "why": why }))
+            .collect();
+        print_json(&json!({
+            "whole": wrong.is_empty(), "lines": lines, "head": known, "anchor": anchor, "breaks": breaks,
+        }));
+    } else if wrong.is_empty() {
+        let Head { length, hash } = known.clone().unwrap_or_default();
+        println!("The audit log is whole: {lines} lines, the last one known to the store is {length} {hash}");
+    }
+    if wrong.is_empty() {
+        Ok(())
+    } else {
+        Err(Failure::Other(format!("the audit log is not whole: {}", wrong.join("; "))))
+    }
+}
+
+fn wrong(error: audit::Tampered) -> Failure {
+    Failure::Other(error.to_string())
 }

@@ -114,8 +114,11 @@ async fn run(arguments: Arguments, launchers: Vec<Forked>) -> Result<ExitCode, F
             client.wait_until_gone().await?;
         }
         Some(Command::Audit { command: None, follow }) => audit::print(profile.as_deref(), follow, output).await?,
-        Some(Command::Audit { command: Some(AuditCommand::Verify), .. }) => {
-            audit::verify(profile.as_deref(), output).await?;
+        Some(Command::Audit { command: Some(AuditCommand::Verify { anchor }), .. }) => {
+            audit::verify(profile.as_deref(), anchor.as_deref(), output).await?;
+        }
+        Some(Command::Audit { command: Some(AuditCommand::Anchor), .. }) => {
+            audit::anchor(profile.as_deref(), output).await?;
         }
         Some(Command::Policy(command)) => return policy::run(command, launchers, profile.as_deref(), output).await,
         Some(Command::Crashes(command)) => crashes::run(profile.as_deref(), command, output)?,

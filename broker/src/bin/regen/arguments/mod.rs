@@ -151,8 +151,14 @@ pub(crate) enum CrashesCommand {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum AuditCommand {
-    /// Whether the log is whole: no line edited, none cut off; exit code 1 where it is not
-    Verify,
+    /// Check that the log is whole: no line edited, none cut off, no break recorded; exit code 1 where it is not
+    Verify {
+        /// What `audit anchor` printed earlier, kept elsewhere: the log must go through it
+        #[arg(long, value_name = "LENGTH:HASH")]
+        anchor: Option<String>,
+    },
+    /// Print the end of the log, for keeping where no program of yours can change it
+    Anchor,
 }
 
 #[derive(Debug, Subcommand)]

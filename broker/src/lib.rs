@@ -5,6 +5,8 @@ pub mod certificates;
 pub mod control;
 pub mod coverage;
 pub mod crashes;
+pub mod download_permissions;
+pub mod file_choosers;
 pub mod foreign_text;
 pub mod kernel;
 pub mod keyboard;

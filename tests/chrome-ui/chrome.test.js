@@ -243,6 +243,59 @@ test("a file is chosen by mouse or keyboard, and Escape chooses none", async () 
   assert.deepEqual((await said("chooseFiles")).at(-1).paths, []);
 });
 
+test("a chooser names the site that asks, and goes when its page does", async () => {
+  await receive(...tabMessages, of("fileChooser"), of("directory"));
+  assert.equal(await page.locator("#chooser-title").innerText(), "Choose files for example.org");
+  await receive({ type: "fileChooserClosed", request: 8 });
+  assert.equal(await page.locator("#chooser").isVisible(), true, "that was another one");
+  await receive({ type: "fileChooserClosed", request: 9 });
+  assert.equal(await page.locator("#chooser").isVisible(), false);
+  assert.deepEqual(await said("chooseFiles"), [], "nobody waits for an answer");
+});
+
+test("a site that wants to save several files is asked about once", async () => {
+  await receive(...tabMessages, of("downloadQuestion"));
+  assert.match(await page.locator("#notices").innerText(), /example\.org save 3 more files/);
+  await receive({ ...of("downloadQuestion"), files: 4 });
+  assert.equal(await page.locator("#notices .notice").count(), 1);
+  await page.getByRole("button", { name: "Allow" }).click();
+  assert.deepEqual(await said("answerDownloads"), [{ type: "answerDownloads", site: "https://example.org", workspace: "", allow: true }]);
+});
+
+test("the domain of an address is emphasised and never out of view", async () => {
+  const [{ tab }] = tabMessages;
+  const shown = () => page.locator("#address-parts .domain");
+  const open = (url, domain) => receive({ type: "tab", tab: { ...tab, url, domain } });
+  await receive(...tabMessages);
+  assert.equal(await shown().innerText(), "example.org");
+  for (const url of [`https://${"login.bank.com.".repeat(15)}evil.example/${"in/".repeat(60)}`, "https://evil.example:8443/?https://bank.com"]) {
+    await open(url, "evil.example");
+    assert.equal(await shown().innerText(), "evil.example");
+    const [field, domain] = [await page.locator("#address").boundingBox(), await shown().boundingBox()];
+    assert.ok(domain.x >= field.x && domain.x + domain.width <= field.x + field.width, `${url}: ${JSON.stringify([field, domain])}`);
+    assert.equal(await page.locator("#address").inputValue(), url, "all of it is there to be edited");
+  }
+  assert.deepEqual(await serious(), []);
+  await page.locator("#address").focus();
+  assert.equal(await shown().isVisible(), false, "who edits sees the whole address");
+  await page.locator("#address").blur();
+  await open("http://localhost:8000/x", "localhost");
+  assert.equal(await shown().innerText(), "localhost");
+  await open("", "");
+  assert.equal(await shown().isVisible(), false);
+});
+
+test("an address in the private network is opened only when its user agrees", async () => {
+  const [{ tab }] = tabMessages;
+  const reason = "https://evil.test is on the internet, and wanted to open an address on this computer.";
+  await receive(...tabMessages, { type: "tab", tab: { ...tab, state: "private", url: "http://192.168.1.1/", reason, hasHost: false } });
+  const card = page.locator("#own-page");
+  assert.match(await card.innerText(), /your own network[\s\S]*192\.168\.1\.1[\s\S]*evil\.test/);
+  assert.deepEqual(await serious(), []);
+  await card.getByRole("button", { name: "Open it anyway" }).click();
+  assert.deepEqual(await said("allowPrivate"), [{ type: "allowPrivate", tab: 1 }]);
+});
+
 test("a download shows its progress and can be cancelled", async () => {
   await receive(...tabMessages, of("download"));
   assert.match(await page.locator("#downloads").innerText(), /file.iso[\s\S]*500 B of 1.0 KB/);

@@ -100,6 +100,11 @@ pub(crate) enum FromChrome {
         name: String,
         allow: bool,
     },
+    AnswerDownloads {
+        site: String,
+        workspace: String,
+        allow: bool,
+    },
     OfferSession,
     SetRestores {
         restores: bool,
@@ -155,6 +160,12 @@ pub(crate) enum ToChrome {
         saved_at: u64,
         choices: Vec<ChromeChoice>,
     },
+    /// No files: it has been answered.
+    DownloadQuestion {
+        site: String,
+        workspace: String,
+        files: u32,
+    },
     /// Not asked: it has been answered elsewhere.
     VpnQuestion {
         name: String,
@@ -172,6 +183,11 @@ pub(crate) enum ToChrome {
         tab: u64,
         request: u64,
         multiple: bool,
+        site: String,
+    },
+    /// Its page does not wait for files any more.
+    FileChooserClosed {
+        request: u64,
     },
     Directory {
         path: String,
@@ -333,8 +349,15 @@ impl ToChrome {
                 Self::Notice { level: notice.level.clone(), text: notice.text.clone() }
             }
             shell_update::Body::FileChooser(chooser) => {
-                Self::FileChooser { tab: chooser.tab, request: chooser.request, multiple: chooser.multiple }
+                let (tab, request, multiple) = (chooser.tab, chooser.request, chooser.multiple);
+                Self::FileChooser { tab, request, multiple, site: chooser.site.clone() }
             }
+            shell_update::Body::DownloadQuestion(question) => Self::DownloadQuestion {
+                site: question.site.clone(),
+                workspace: question.workspace.clone(),
+                files: question.files,
+            },
+            shell_update::Body::FileChooserClosed(request) => Self::FileChooserClosed { request: *request },
             shell_update::Body::Directory(directory) => Self::Directory {
                 path: directory.path.clone(),
                 entries: directory
@@ -420,9 +443,10 @@ mod tests {
                 ],
             },
             ToChrome::VpnQuestion { name: "home".into(), peer: "vpn.example.org".into(), asked: true },
+            ToChrome::DownloadQuestion { site: "https://example.org".into(), workspace: String::new(), files: 3 },
             ToChrome::Restores { restores: false },
             ToChrome::Notice { level: "warning".into(), text: "Something to know.".into() },
-            ToChrome::FileChooser { tab: 1, request: 9, multiple: true },
+            ToChrome::FileChooser { tab: 1, request: 9, multiple: true, site: "https://example.org".into() },
             ToChrome::Directory {
                 path: "/home/user".into(),
                 entries: vec![

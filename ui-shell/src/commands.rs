@@ -4,8 +4,8 @@ use std::rc::Rc;
 
 use regen_proto::kernel::v1::user_command::Body as Command;
 use regen_proto::kernel::v1::{
-    AnswerSession, AnswerVpn, ChooseFiles, Empty, Find, FindInTab, History, MoveTab, MuteTab, Navigate, OpenTab,
-    PinTab, ReloadTab, ZoomTab,
+    AnswerDownloads, AnswerSession, AnswerVpn, ChooseFiles, Empty, Find, FindInTab, History, MoveTab, MuteTab,
+    Navigate, OpenTab, PinTab, ReloadTab, ZoomTab,
 };
 
 use crate::bridge::FromChrome;
@@ -47,6 +47,9 @@ impl Window {
                 self.command(Command::AnswerSession(AnswerSession { session, restore, tabs }));
             }
             FromChrome::AnswerVpn { name, allow } => self.command(Command::AnswerVpn(AnswerVpn { name, allow })),
+            FromChrome::AnswerDownloads { site, workspace, allow } => {
+                self.command(Command::AnswerDownloads(AnswerDownloads { site, workspace, allow }));
+            }
             FromChrome::OfferSession => self.command(Command::OfferSession(Empty {})),
             FromChrome::SetRestores { restores } => self.command(Command::Restores(restores)),
             FromChrome::ChooseFiles { tab, request, paths } => {

@@ -227,6 +227,20 @@ on("vpnQuestion", ({ name, peer, asked }) => {
   ]));
 });
 
+const downloadQuestions = new Map();
+on("downloadQuestion", ({ site, workspace, files }) => {
+  const key = `${workspace}|${site}`;
+  downloadQuestions.get(key)?.();
+  downloadQuestions.delete(key);
+  if (!files) return;
+  const reply = (allow) => { downloadQuestions.delete(key); send("answerDownloads", { site, workspace, allow }); };
+  const name = site.replace(/^https?:\/\//, "");
+  downloadQuestions.set(key, notice("offer", `May ${name} save ${files === 1 ? "another file" : `${files} more files`} without a click for each?`, [
+    ["Refuse", () => reply(false), false],
+    ["Allow", () => reply(true), true],
+  ]));
+});
+
 // ── which tabs come back ──
 let answerChoice = () => {};
 const checked = () => [...get("choice-list").querySelectorAll("input:checked")].map((box) => Number(box.value));
@@ -321,15 +335,22 @@ const enter = (entry) => {
   if (entry.directory) send("listDirectory", { path: join(entry.name) });
   else answer([join(entry.name)]);
 };
-on("fileChooser", ({ tab, request, multiple }) => {
+on("fileChooser", ({ tab, request, multiple, site }) => {
   Object.assign(chooser, { tab, request, multiple, chosen: new Set() });
-  get("chooser-title").textContent = multiple ? "Choose files for the page" : "Choose a file for the page";
+  get("chooser-title").textContent = `${multiple ? "Choose files" : "Choose a file"} for ${site.replace(/^https?:\/\//, "")}`;
   list.setAttribute("aria-multiselectable", String(multiple));
   get("chooser").hidden = false;
   get("veil").hidden = false;
   send("listDirectory", { path: chooser.path });
   send("focusChrome");
   list.focus();
+  layout();
+});
+on("fileChooserClosed", ({ request }) => {
+  if (request !== chooser.request || get("chooser").hidden) return;
+  get("chooser").hidden = true;
+  get("veil").hidden = true;
+  send("focusPage");
   layout();
 });
 on("directory", ({ path, entries, error, truncated }) => {

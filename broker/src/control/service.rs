@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use regen_proto::control::v1::browser_server::Browser;
 use regen_proto::control::v1::{
-    AuditReply, AuditRequest, DnsQueryRequest, DnsReply, DnsRequest, GotoTabRequest, HistoryRequest, HttpsOnlyReply,
-    HttpsOnlyRequest, InputReply, InputRequest, KillReply, KillRequest, LogLine, LogsRequest, OpenTabRequest, Process,
-    QuitReply, QuitRequest, RoutesReply, RoutesRequest, ScreenshotReply, SessionAction, SessionReply, SessionRequest,
-    ShieldsReply, ShieldsRequest, StatusReply, StatusRequest, Tab as TabInfo, TabReply, TabRequest, TextReply,
-    VpnReply, VpnRequest, WaitTabRequest, kill_request, vpn_request,
+    AllowDownloadsRequest, AuditReply, AuditRequest, DnsQueryRequest, DnsReply, DnsRequest, GotoTabRequest,
+    HistoryRequest, HttpsOnlyReply, HttpsOnlyRequest, InputReply, InputRequest, KillReply, KillRequest, LogLine,
+    LogsRequest, OpenTabRequest, Process, QuitReply, QuitRequest, RoutesReply, RoutesRequest, ScreenshotReply,
+    SessionAction, SessionReply, SessionRequest, ShieldsReply, ShieldsRequest, StatusReply, StatusRequest,
+    Tab as TabInfo, TabReply, TabRequest, TextReply, VpnReply, VpnRequest, WaitTabRequest, kill_request, vpn_request,
 };
 use regen_proto::kernel::v1::{AnswerSession, QueryKind};
 use regen_proto::net::v1::{
@@ -179,6 +179,13 @@ impl Browser for Control {
     async fn allow_private(&self, request: Request<TabRequest>) -> Result<Response<TabReply>, Status> {
         let tab = request.into_inner().tab;
         let info = self.kernel.call(|answer| Command::AllowPrivate { tab, answer }).await.map_err(status)?;
+        Ok(Response::new(TabReply { tab: Some(info) }))
+    }
+
+    async fn allow_downloads(&self, request: Request<AllowDownloadsRequest>) -> Result<Response<TabReply>, Status> {
+        let AllowDownloadsRequest { tab, refuse } = request.into_inner();
+        let allow = |answer| Command::AllowDownloads { tab, allow: !refuse, answer };
+        let info = self.kernel.call(allow).await.map_err(status)?;
         Ok(Response::new(TabReply { tab: Some(info) }))
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use regen_proto::control::v1::{StatusReply, Tab as TabInfo};
 use regen_proto::dns::DnsSettings;
@@ -19,7 +19,7 @@ use super::net::NetAdmin;
 use super::{Input, Kernel, KernelHandle};
 use crate::audit::Head;
 use crate::routes::{RouteSettings, Scope};
-use crate::session::{Event, HttpsOnly, PageLoad, TabId, address};
+use crate::session::{Event, HttpsOnly, PageLoad, Tab, TabId, address};
 use crate::shields::{Level, ShieldsSettings, TooManySites};
 use crate::store::{Saved, Settings, Store};
 use crate::vpn::{VpnChange, VpnError, VpnSettings};
@@ -188,6 +188,11 @@ pub enum Command {
         change: VpnChange,
         answer: Answer<Result<(), VpnError>>,
     },
+    AllowDownloads {
+        tab: TabId,
+        allow: bool,
+        answer: Answer<TabInfo>,
+    },
     /// Somebody ordered something over the control API.
     RecordOrder {
         what: &'static str,
@@ -217,6 +222,7 @@ impl Kernel {
             Command::Goto { tab, url, answer } => {
                 let found = self.find_tab(tab).map(drop);
                 if found.is_ok() {
+                    self.user_loads.insert(tab, Instant::now());
                     let load = PageLoad::by_user(address::to_url(&url));
                     self.apply(Event::Navigate { tab, load });
                 }
@@ -315,6 +321,11 @@ impl Kernel {
             }
             Command::AllowPrivate { tab, answer } => {
                 self.apply(Event::AllowPrivate(tab));
+                reply(answer, self.find_tab(tab));
+            }
+            Command::AllowDownloads { tab, allow, answer } => {
+                let host = self.session.tabs.get(&tab).and_then(Tab::host);
+                host.into_iter().for_each(|host| self.answer_downloads(&host, allow));
                 reply(answer, self.find_tab(tab));
             }
             Command::HttpsOnly { answer } => reply(answer, Ok(self.choices.https_only.clone())),

@@ -74,6 +74,7 @@ impl Kernel {
             }
             Effect::Forget(tab) => {
                 self.gestures.remove(&tab);
+                self.user_loads.remove(&tab);
                 self.store.forget_tab(tab);
             }
             Effect::SaveOrder => {
@@ -84,6 +85,10 @@ impl Kernel {
             Effect::TabClosed(tab) => self.tab_closed(tab),
             Effect::OrderChanged => self.order_changed(),
             Effect::FaviconChanged(tab) => self.favicon_changed(tab),
+            Effect::LeftPage(tab) => {
+                let closed = self.file_choosers.left(tab);
+                self.do_with_choosers(closed);
+            }
             Effect::ForwardToWindow { host, tab, event } => self.forward_to_window(&host, tab, event),
         }
     }
@@ -214,7 +219,13 @@ impl Kernel {
                 popup.user_gesture = by_user;
                 self.gestures.remove(&event.tab);
             }
-            Some(page_event::Body::Committed(committed)) => self.hear_of_encryption(&host, event.tab, committed),
+            Some(page_event::Body::Committed(committed)) => {
+                self.hear_of_encryption(&host, event.tab, committed);
+                if shows && !committed.same_document {
+                    let closed = self.file_choosers.left(event.tab);
+                    self.do_with_choosers(closed);
+                }
+            }
             Some(
                 page_event::Body::LoadStarted(_)
                 | page_event::Body::LoadFinished(_)

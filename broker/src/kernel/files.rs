@@ -6,14 +6,19 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
+use regen_proto::convert::ForChild;
 use regen_proto::kernel::v1::{
-    Directory, DirectoryEntry, Download, DownloadAnswer, DownloadState, FilesChosen, host_command, shell_update,
+    Directory, DirectoryEntry, Download, DownloadAnswer, DownloadQuestion, DownloadState, FileChooser,
+    FileChooserOpened, FilesChosen, HostCommand, Role, host_command, shell_update,
 };
 use rustix::fs::{CWD, RenameFlags};
 
 use super::child::{Attachment, ChildId};
 use super::{Input, Kernel};
+use crate::download_permissions::{Decision, Waiting};
+use crate::file_choosers::{Action, PageRequest, Wanted};
 use crate::session::{HostKey, TabId};
 
 /// Downloads that one site may run at once.
@@ -30,30 +35,71 @@ pub(crate) struct RunningDownload {
 }
 
 impl Kernel {
-    /// Puts the files that the user picked where the host's pages can read them, off the kernel's thread: they may be large.
-    pub(super) fn choose_files(&mut self, tab: TabId, request: u64, paths: Vec<String>) {
-        let host = self.session.tabs.get(&tab).and_then(crate::session::Tab::host);
-        let Some(child) = host.and_then(|host| self.child_of_host(&host)) else { return };
-        let folder = self.profile.chosen(child);
+    /// A page asks for files.
+    pub(super) fn file_chooser(&mut self, host: &HostKey, tab: TabId, asked: FileChooser) {
+        let Some(child) = self.child_of_host(host) else { return };
+        let wanted = Wanted {
+            from: PageRequest { child, tab, request: asked.request },
+            site: host.site.clone(),
+            multiple: asked.multiple,
+            is_active: self.session.active == Some(tab),
+            gesture: self.gestures.get(&tab).copied(),
+        };
+        let has_window = self.ready_child_of_role(Role::UiShell).is_some();
+        let actions = self.file_choosers.asked(wanted, Instant::now(), has_window);
+        self.do_with_choosers(actions);
+    }
+
+    /// The user picked files, or none.
+    pub(super) fn choose_files(&mut self, request: u64, paths: Vec<String>) {
+        match self.file_choosers.answered(request, paths) {
+            Ok(action) => self.do_with_choosers(vec![action]),
+            Err(error) => self.notice("warning", &error.to_string()),
+        }
+    }
+
+    pub(super) fn do_with_choosers(&mut self, actions: Vec<Action>) {
+        for action in actions {
+            match action {
+                Action::Show { request, tab, site, multiple } => {
+                    let opened = FileChooserOpened { tab, request, multiple, site: site.as_str().to_owned() };
+                    self.tell_window(shell_update::Body::FileChooser(opened), Vec::new());
+                }
+                Action::Hide { request } => {
+                    self.tell_window(shell_update::Body::FileChooserClosed(request), Vec::new());
+                }
+                Action::Cancel(from) => self.files_placed(from, FilesChosen::default(), &[]),
+                Action::Place { from, paths } => self.place_files(from, paths),
+            }
+        }
+    }
+
+    /// Puts the files that the user picked where the page can read them, off the kernel's thread: they may be large.
+    fn place_files(&self, from: PageRequest, paths: Vec<String>) {
+        let folder = self.profile.chosen(from.child);
         let inbox = self.inbox.clone();
         tokio::task::spawn_blocking(move || {
             let (mut names, mut failed) = (Vec::new(), Vec::new());
             for (index, path) in paths.iter().enumerate() {
-                match place(Path::new(path), &folder, &format!("{request}-{index}")) {
+                match place(Path::new(path), &folder, &format!("{}-{index}", from.request)) {
                     Ok(name) => names.push(name),
                     Err(error) => failed.push(format!("{path} cannot be opened: {error}")),
                 }
             }
             // The kernel may have ended meanwhile.
-            let _ = inbox.blocking_send(Input::FilesPlaced { tab, chosen: FilesChosen { request, names }, failed });
+            let chosen = FilesChosen { names, ..FilesChosen::default() };
+            let _ = inbox.blocking_send(Input::FilesPlaced { from, chosen, failed });
         });
     }
 
-    pub(super) fn files_placed(&mut self, tab: TabId, chosen: FilesChosen, failed: &[String]) {
+    pub(super) fn files_placed(&mut self, from: PageRequest, chosen: FilesChosen, failed: &[String]) {
         for text in failed {
             self.notice("warning", text);
         }
-        self.command_host(tab, host_command::Body::FilesChosen(chosen), Vec::new());
+        let PageRequest { child, tab, request } = from;
+        // To the host that asked, whatever the tab shows by now; it knows whether its page is still there.
+        let body = host_command::Body::FilesChosen(FilesChosen { request, ..chosen });
+        self.send(child, ForChild::Command(HostCommand { tab, body: Some(body) }), Vec::new());
     }
 
     /// What the user chose for a host that is gone.
@@ -71,6 +117,9 @@ impl Kernel {
 
     /// Lists a folder for the file chooser, off the kernel's thread: a disk may be slow.
     pub(super) fn list_directory(&self, path: String) {
+        if !self.file_choosers.is_open() {
+            return;
+        }
         let inbox = self.inbox.clone();
         tokio::task::spawn_blocking(move || {
             let folder = if path.is_empty() { home() } else { PathBuf::from(path) };
@@ -84,7 +133,7 @@ impl Kernel {
         let Some(child) = self.child_of_host(host) else { return };
         let key = (child, download.download);
         match download.state() {
-            DownloadState::Wanted => self.start_download(child, tab, download),
+            DownloadState::Wanted => self.download_wanted(host, child, tab, download),
             DownloadState::Running => {
                 if let Some(running) = self.downloads.get_mut(&key) {
                     running.last = Download { suggested_name: shown_name(&running.path), ..download };
@@ -98,6 +147,66 @@ impl Kernel {
                 }
             }
         }
+    }
+
+    /// A page wants to save a file: after a click it may, and else its user decides.
+    fn download_wanted(&mut self, host: &HostKey, child: ChildId, tab: TabId, download: Download) {
+        let waiting = Waiting { tab, download: download.download };
+        let gesture = self.gestures.get(&tab).copied().max(self.user_loads.get(&tab).copied());
+        match self.download_permissions.wanted(host, waiting, gesture, Instant::now()) {
+            Decision::Save => self.start_download(child, tab, download),
+            Decision::Ask => {
+                self.waiting_downloads.insert((child, download.download), download);
+                self.tell_download_question(host);
+            }
+            Decision::Refuse => {
+                let answer = DownloadAnswer { download: download.download, refused: true };
+                self.command_host(tab, host_command::Body::Download(answer), Vec::new());
+            }
+        }
+    }
+
+    /// The user says whether a site may save files.
+    pub(super) fn answer_downloads(&mut self, host: &HostKey, allow: bool) {
+        self.audit.record("downloads", serde_json::json!({ "site": host.site.as_str(), "allowed": allow }));
+        let child = self.child_of_host(host);
+        for Waiting { tab, download } in self.download_permissions.answer(host, allow) {
+            let Some(child) = child else { continue };
+            let Some(waiting) = self.waiting_downloads.remove(&(child, download)) else { continue };
+            if allow {
+                self.start_download(child, tab, waiting);
+            } else {
+                let answer = DownloadAnswer { download, refused: true };
+                self.command_host(tab, host_command::Body::Download(answer), Vec::new());
+            }
+        }
+        self.tell_download_question(host);
+    }
+
+    /// Asks the user about a site's files, or takes the question back.
+    fn tell_download_question(&mut self, host: &HostKey) {
+        let files =
+            self.download_permissions.questions().find(|(asked, ..)| *asked == host).map_or(0, |(_, files, _)| files);
+        let question = DownloadQuestion {
+            site: host.site.as_str().to_owned(),
+            workspace: host.workspace.clone(),
+            files: u32::try_from(files).unwrap_or(u32::MAX),
+        };
+        self.tell_window(shell_update::Body::DownloadQuestion(question), Vec::new());
+    }
+
+    /// All such questions, for a window that is new.
+    pub(super) fn tell_download_questions(&mut self) {
+        let hosts: Vec<HostKey> = self.download_permissions.questions().map(|(host, ..)| host.clone()).collect();
+        hosts.iter().for_each(|host| self.tell_download_question(host));
+    }
+
+    /// Sites that wait for the user's word, for the status.
+    pub(super) fn download_questions(&self) -> Vec<String> {
+        let words = |(host, files, tab): (&HostKey, usize, TabId)| {
+            format!("{} wants to save {files} more files: `regen tab allow-downloads {tab}` [--refuse]", host.site)
+        };
+        self.download_permissions.questions().map(words).collect()
     }
 
     fn start_download(&mut self, child: ChildId, tab: TabId, download: Download) {
@@ -144,7 +253,12 @@ impl Kernel {
     }
 
     /// A host ended: what it was downloading cannot be finished. The part stays, named as such.
-    pub(super) fn downloads_lost(&mut self, child: ChildId) {
+    pub(super) fn downloads_lost(&mut self, child: ChildId, host: Option<&HostKey>) {
+        self.waiting_downloads.retain(|(owner, _), _| *owner != child);
+        if let Some(host) = host {
+            self.download_permissions.host_gone(host);
+            self.tell_download_question(host);
+        }
         let lost: Vec<(ChildId, u64)> = self.downloads.keys().filter(|(owner, _)| *owner == child).copied().collect();
         for key in lost {
             if let Some(mut running) = self.downloads.remove(&key) {

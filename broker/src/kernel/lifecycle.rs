@@ -289,8 +289,14 @@ impl Kernel {
         let (state, before) = machine.map_or(("", 0), |machine| (machine.name(), machine.crashes()));
         let Some(child) = self.children.remove(&id) else { return };
         self.payloads.forget(id);
+        let closed = if child.role == Role::UiShell {
+            self.file_choosers.window_gone()
+        } else {
+            self.file_choosers.child_gone(id)
+        };
+        self.do_with_choosers(closed);
         self.requests.retain(|_, (owner, _)| *owner != id);
-        self.downloads_lost(id);
+        self.downloads_lost(id, child.host.as_ref());
         self.forget_chosen(id);
         self.empty_slot(id);
         let mut reason = match &child.doom {

@@ -27,13 +27,15 @@ use std::time::{Duration, Instant};
 
 use regen_proto::control::v1::Refusals;
 use regen_proto::convert::{ForChild, FromChild};
-use regen_proto::kernel::v1::{FilesChosen, PageEvent, Reply, Role};
+use regen_proto::kernel::v1::{Download, FilesChosen, PageEvent, Reply, Role};
 use regen_proto::net::v1::TorStatus;
 use regen_sandbox::policy::Policy;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::audit::Audit;
 use crate::coverage::Coverage;
+use crate::download_permissions::DownloadPermissions;
+use crate::file_choosers::{FileChoosers, PageRequest};
 use crate::keyboard::Keyboard;
 use crate::launcher::{FromLauncherBody, Launcher};
 use crate::payloads::Payloads;
@@ -122,7 +124,7 @@ pub(crate) enum Input {
         proportional_kb: u64,
     },
     FilesPlaced {
-        tab: TabId,
+        from: PageRequest,
         chosen: FilesChosen,
         failed: Vec<String>,
     },
@@ -201,6 +203,8 @@ pub struct Kernel {
     ceilings_kb: HashMap<String, u64>,
     session: Session,
     gestures: HashMap<TabId, Instant>,
+    /// When the user last opened an address in each tab: it may be a file.
+    user_loads: HashMap<TabId, Instant>,
     /// When each tab was last looked at.
     seen: HashMap<TabId, Instant>,
     /// Tabs that the store does not know as they are now. However often a tab changes, it waits once.
@@ -231,6 +235,10 @@ pub struct Kernel {
     refusals: Refusals,
     requests: HashMap<u64, (ChildId, PageAnswerer)>,
     downloads: HashMap<(ChildId, u64), files::RunningDownload>,
+    /// Downloads that wait for the user's word.
+    waiting_downloads: HashMap<(ChildId, u64), Download>,
+    file_choosers: FileChoosers,
+    download_permissions: DownloadPermissions,
     changed: watch::Sender<u64>,
     started: Instant,
     quitting: bool,
@@ -316,6 +324,7 @@ impl Kernel {
                 ..Session::default()
             },
             gestures: HashMap::new(),
+            user_loads: HashMap::new(),
             seen: HashMap::new(),
             unsaved: HashSet::new(),
             hsts_unsaved: false,
@@ -335,6 +344,9 @@ impl Kernel {
             refusals: Refusals::default(),
             requests: HashMap::new(),
             downloads: HashMap::new(),
+            waiting_downloads: HashMap::new(),
+            file_choosers: FileChoosers::default(),
+            download_permissions: DownloadPermissions::default(),
             changed,
             started: Instant::now(),
             quitting: false,
@@ -401,7 +413,7 @@ impl Kernel {
             Input::Form { child, handover, body } => self.form_read(child, handover, body),
             Input::Ended { child, cause, clean, status } => self.ended(child, &cause, clean, status),
             Input::Weighed { child, proportional_kb } => self.weighed(child, proportional_kb),
-            Input::FilesPlaced { tab, chosen, failed } => self.files_placed(tab, chosen, &failed),
+            Input::FilesPlaced { from, chosen, failed } => self.files_placed(from, chosen, &failed),
             Input::Quit => self.quitting = true,
         }
     }

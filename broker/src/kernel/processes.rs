@@ -115,6 +115,7 @@ impl Kernel {
                 .chain(self.struggling())
                 .chain(self.tor_trouble())
                 .chain(self.audit_trouble())
+                .chain(self.download_questions())
                 .collect(),
             refusals: Some(self.refusals),
             extra_ca: self.options.extra_ca,

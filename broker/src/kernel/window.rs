@@ -1,9 +1,11 @@
 //! The window: what ui-shell is told, and what the user asks for through it. It can be killed and rebuilt from here.
 
+use std::time::Instant;
+
 use regen_proto::convert::ForChild;
 use regen_proto::kernel::v1::{
-    FileChooserOpened, HostCommand, Notice, Role, ShellUpdate, Tab as WireTab, TabFavicon, TabOrder, TabState,
-    UserCommand, host_command, page_event, shell_update, user_command,
+    HostCommand, Notice, Role, ShellUpdate, Tab as WireTab, TabFavicon, TabOrder, TabState, UserCommand, host_command,
+    page_event, shell_update, user_command,
 };
 use regen_proto::site::Site;
 
@@ -35,6 +37,7 @@ impl Kernel {
         for name in self.vpn_questions.clone() {
             self.ask_about_vpn(&name);
         }
+        self.tell_download_questions();
         self.tell_offer();
     }
 
@@ -52,6 +55,9 @@ impl Kernel {
     }
 
     pub(super) fn tab_closed(&mut self, id: TabId) {
+        self.download_permissions.tab_closed(id);
+        let closed = self.file_choosers.left(id);
+        self.do_with_choosers(closed);
         self.tell_window(shell_update::Body::TabClosed(id), Vec::new());
     }
 
@@ -107,15 +113,7 @@ impl Kernel {
 
     pub(super) fn forward_to_window(&mut self, host: &HostKey, tab: TabId, event: page_event::Body) {
         match event {
-            page_event::Body::FileChooser(chooser) => {
-                let opened = FileChooserOpened {
-                    tab,
-                    request: chooser.request,
-                    multiple: chooser.multiple,
-                    mime_types: chooser.mime_types,
-                };
-                self.tell_window(shell_update::Body::FileChooser(opened), Vec::new());
-            }
+            page_event::Body::FileChooser(chooser) => self.file_chooser(host, tab, chooser),
             page_event::Body::FindResult(result) => {
                 self.tell_window(shell_update::Body::FindResult(result), Vec::new());
             }
@@ -159,6 +157,7 @@ impl Kernel {
             }
             Body::ReopenClosed(_) => self.apply(Event::ReopenClosed),
             Body::Navigate(to) => {
+                self.user_loads.insert(to.tab, Instant::now());
                 let load = PageLoad::by_user(address::to_url(&to.input));
                 self.apply(Event::Navigate { tab: to.tab, load });
             }
@@ -183,6 +182,12 @@ impl Kernel {
             Body::AnswerSession(answer) => {
                 self.answer_session(&answer);
             }
+            Body::AnswerDownloads(answer) => {
+                if let Ok(site) = Site::parse(&answer.site) {
+                    let host = HostKey { site, workspace: answer.workspace };
+                    self.answer_downloads(&host, answer.allow);
+                }
+            }
             Body::AnswerVpn(answer) => {
                 let details = serde_json::json!({ "profile": answer.name, "allow": answer.allow });
                 let entry = serde_json::json!({ "what": "vpn", "details": details, "by": "the window" });
@@ -191,7 +196,7 @@ impl Kernel {
             }
             Body::Restores(restores) => self.set_restores(restores),
             Body::OfferSession(_) => self.offer_again(),
-            Body::ChooseFiles(chosen) => self.choose_files(chosen.tab, chosen.request, chosen.paths),
+            Body::ChooseFiles(chosen) => self.choose_files(chosen.request, chosen.paths),
             Body::ListDirectory(path) => self.list_directory(path),
             Body::CancelDownload(download) => self.cancel_download(download),
             Body::Mute(mute) => self.apply(Event::Mute { tab: mute.tab, muted: mute.muted }),
@@ -204,7 +209,9 @@ impl Kernel {
     pub(super) fn open_by_user(&mut self, url: String, background: bool, workspace: String) -> Option<TabId> {
         let load = Some(PageLoad::by_user(url));
         self.apply(Event::Open { load, workspace, background, opener: None });
-        self.session.order.last().copied()
+        let opened = self.session.order.last().copied();
+        self.user_loads.extend(opened.map(|tab| (tab, Instant::now())));
+        opened
     }
 
     /// A command for the host that shows a tab.

@@ -191,6 +191,7 @@ pub(super) fn remove(session: &mut Session, id: TabId, out: &mut Vec<Effect>) {
 
 /// Closes the tab's view, and stops its host when that was the last one.
 pub(super) fn leave_host(session: &mut Session, tab: &Tab, out: &mut Vec<Effect>) {
+    out.push(Effect::LeftPage(tab.id));
     let Some(host) = tab.host() else { return };
     if tab.view {
         let command = Command::Close(CloseView { ask_before_unload: false });
@@ -233,6 +234,7 @@ fn show(session: &mut Session, id: TabId, out: &mut Vec<Effect>) {
     if before == Some(id) {
         return;
     }
+    out.extend(before.map(Effect::LeftPage));
     for (tab, visible) in before.map(|tab| (tab, false)).into_iter().chain([(id, true)]) {
         send_if_open(session, tab, Command::SetVisible(visible), out);
     }

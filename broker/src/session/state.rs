@@ -317,6 +317,8 @@ pub enum Effect {
     TabChanged(TabId),
     TabClosed(TabId),
     OrderChanged,
+    /// The page that the tab showed is not there, or not in front, any more.
+    LeftPage(TabId),
     FaviconChanged(TabId),
     ForwardToWindow {
         host: HostKey,

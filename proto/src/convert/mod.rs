@@ -5,9 +5,9 @@
 
 use prost::Message;
 
-use crate::kernel::v1::{Load, Role, Service, page_event, to_broker, user_command};
+use crate::kernel::v1::{Load, Role, Service, UserCommand, page_event, to_broker, user_command};
 use crate::kernel::v1::{ToBroker, ToChild, to_child};
-use crate::kernel_channel::MAX_INLINE;
+use crate::kernel_channel::{MAX_INLINE, MAX_MESSAGE};
 
 /// Longest URL that travels. Longer ones are refused, as other browsers do at about this length.
 pub const MAX_URL: usize = 32 * 1024;
@@ -15,6 +15,8 @@ const MAX_TITLE: usize = 4 * 1024;
 /// The longest header of a page's that is told, bytes.
 pub const MAX_HEADER: usize = 1024;
 const MAX_TEXT: usize = 16 * 1024;
+/// Files that are chosen at once.
+const MAX_FILES: usize = 10_000;
 const MAX_FAVICON_SIDE: u32 = 64;
 const MAX_BUFFER_SIDE: u32 = 16_384;
 /// Largest snapshot that is accepted in a descriptor.
@@ -258,9 +260,6 @@ fn page_event(event: &page_event::Body) -> Result<(), Refusal> {
             load(wanted)
         }
         Body::PopupOpened(popup) => limit("a URL", popup.url.len(), MAX_URL),
-        Body::FileChooser(chooser) => {
-            limit("a file chooser's types", chooser.mime_types.iter().map(String::len).sum(), MAX_TEXT)
-        }
         Body::Download(download) => {
             limit("a URL", download.url.len(), MAX_URL)?;
             limit("a file name", download.suggested_name.len(), 1024)?;
@@ -275,11 +274,22 @@ fn page_event(event: &page_event::Body) -> Result<(), Refusal> {
         }
         Body::LoadFinished(_)
         | Body::CloseRequested(_)
+        | Body::FileChooser(_)
         | Body::FindResult(_)
         | Body::Audible(_)
         | Body::Unresponsive(_)
         | Body::Blocked(_) => Ok(()),
     }
+}
+
+/// Checks that a command of the user's can be sent: what a person types or picks may be longer.
+///
+/// # Errors
+/// With the limit that it is over.
+pub fn check_user_command(command: &user_command::Body) -> Result<(), Refusal> {
+    user_command(command)?;
+    let message = ToBroker { body: Some(FromChild::UserCommand(UserCommand { body: Some(command.clone()) })) };
+    limit("the whole of it", message.encoded_len(), MAX_MESSAGE)
 }
 
 fn user_command(command: &user_command::Body) -> Result<(), Refusal> {
@@ -289,10 +299,11 @@ fn user_command(command: &user_command::Body) -> Result<(), Refusal> {
         Body::Navigate(navigate) => limit("an address", navigate.input.len(), MAX_URL),
         Body::Find(find) => limit("a search", find.find.as_ref().map_or(0, |f| f.text.len()), MAX_TEXT),
         Body::ChooseFiles(files) => {
-            limit("files", files.paths.len(), 64)?;
+            limit("the number of files", files.paths.len(), MAX_FILES)?;
             limit("a path", files.paths.iter().map(String::len).max().unwrap_or(0), 4096)
         }
         Body::AnswerVpn(answer) => limit("a name", answer.name.len(), MAX_TITLE),
+        Body::AnswerDownloads(answer) => limit("a site", answer.site.len() + answer.workspace.len(), MAX_TITLE),
         Body::AnswerSession(answer) => limit("tabs", answer.tabs.len(), 10_000),
         Body::ListDirectory(path) => limit("a path", path.len(), 4096),
         Body::Zoom(zoom) => {
@@ -326,7 +337,7 @@ fn user_command(command: &user_command::Body) -> Result<(), Refusal> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernel::v1::{Empty, Heartbeat, PageEvent, UserCommand};
+    use crate::kernel::v1::{ChooseFiles, Empty, Heartbeat, Navigate, PageEvent, UserCommand};
 
     #[test]
     fn a_role_sends_only_what_belongs_to_it() {
@@ -348,6 +359,27 @@ mod tests {
         let beat = to_broker(FromChild::Heartbeat(Heartbeat { nonce: 1 }));
         assert!(from_child(Role::TabHost, &beat, 0).is_ok());
         assert!(matches!(from_child(Role::TabHost, &beat, 1), Err(Refusal::Malformed(_))));
+    }
+
+    #[test]
+    fn what_a_person_may_send_is_what_the_broker_takes() {
+        let choose = |count: usize, length: usize| {
+            let paths = vec!["x".repeat(length); count];
+            user_command::Body::ChooseFiles(ChooseFiles { tab: 1, request: 1, paths })
+        };
+        let navigate = |length: usize| user_command::Body::Navigate(Navigate { tab: 1, input: "x".repeat(length) });
+        for (command, fits) in [
+            (choose(82, 100), true),
+            (choose(82, 4000), false),
+            (choose(1, 5000), false),
+            (navigate(MAX_URL), true),
+            (navigate(40_000), false),
+        ] {
+            assert_eq!(check_user_command(&command).is_ok(), fits);
+            let bytes = to_broker(FromChild::UserCommand(UserCommand { body: Some(command) }));
+            let is_taken = bytes.len() <= MAX_MESSAGE && from_child(Role::UiShell, &bytes, 0).is_ok();
+            assert_eq!(is_taken, fits);
+        }
     }
 
     #[test]

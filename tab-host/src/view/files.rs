@@ -18,9 +18,8 @@ pub(super) fn connect(view: &Rc<View>) {
     view.web.connect_run_file_chooser(move |_, request| {
         let Some(view) = weak.upgrade() else { return false };
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
-        let mime_types = request.mime_types().iter().map(ToString::to_string).collect();
         view.choosers.borrow_mut().insert(id, request.clone());
-        view.tell(Body::FileChooser(FileChooser { request: id, multiple: request.selects_multiple(), mime_types }));
+        view.tell(Body::FileChooser(FileChooser { request: id, multiple: request.selects_multiple() }));
         true
     });
 }

@@ -5,8 +5,8 @@ use std::io::BufWriter;
 use std::path::Path;
 
 use regen_proto::control::v1::{
-    GotoTabRequest, HistoryRequest, InputRequest, OpenTabRequest, ScreenshotReply, StatusRequest, TabRequest,
-    WaitTabRequest,
+    AllowDownloadsRequest, GotoTabRequest, HistoryRequest, InputRequest, OpenTabRequest, ScreenshotReply,
+    StatusRequest, TabRequest, WaitTabRequest,
 };
 use regen_proto::page::v1::{PointerAxis, PointerButton, PointerMotion, ToPage, TypeText, to_page};
 
@@ -49,6 +49,10 @@ pub(crate) async fn run(mut client: Client, command: TabCommand, output: Output)
         TabCommand::AllowPrivate { id } => {
             let tab = api.allow_private(TabRequest { tab: id }).await?.into_inner().tab;
             render::tab(&tab.unwrap_or_default(), output);
+        }
+        TabCommand::AllowDownloads { id, refuse } => {
+            let request = AllowDownloadsRequest { tab: id, refuse };
+            render::tab(&api.allow_downloads(request).await?.into_inner().tab.unwrap_or_default(), output);
         }
         TabCommand::StopScript { id } => {
             let tab = api.stop_script(TabRequest { tab: id }).await?.into_inner().tab;

@@ -248,6 +248,14 @@ pub(crate) enum TabCommand {
         /// Which tab
         id: u64,
     },
+    /// Let the site of a tab save files without a click for each, until the browser ends
+    AllowDownloads {
+        /// Which tab
+        id: u64,
+        /// Refuse them instead
+        #[arg(long)]
+        refuse: bool,
+    },
     /// Close a tab
     Close {
         /// Which tab

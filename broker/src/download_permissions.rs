@@ -1,0 +1,147 @@
+//! Permission to save files: a click saves one file; more of them, or without a click, need the user's word, once per site.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use crate::session::{HostKey, TabId};
+
+/// A click or key saves a file within this time.
+const GESTURE: Duration = Duration::from_secs(5);
+/// Files of one site that wait for the user's word. More are refused.
+const MAX_WAITING: usize = 20;
+
+/// What becomes of a file that a page wants to save.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decision {
+    /// It is saved.
+    Save,
+    /// It waits for the user, who is asked.
+    Ask,
+    /// It is not saved.
+    Refuse,
+}
+
+/// What the user has said, in this run.
+#[derive(Debug)]
+enum Answer {
+    Allowed,
+    Refused,
+    /// The user was asked; the files wait.
+    Asked(Vec<Waiting>),
+}
+
+/// A file that waits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waiting {
+    /// The tab whose page wants to save it.
+    pub tab: TabId,
+    /// The host's number of it.
+    pub download: u64,
+}
+
+/// The permissions of all sites.
+#[derive(Debug, Default)]
+pub struct DownloadPermissions {
+    sites: HashMap<HostKey, Answer>,
+    /// The click of each tab that has saved a file already.
+    used: HashMap<TabId, Instant>,
+}
+
+impl DownloadPermissions {
+    /// A page wants to save a file. `gesture`: the last click or key in its tab.
+    pub fn wanted(&mut self, host: &HostKey, file: Waiting, gesture: Option<Instant>, now: Instant) -> Decision {
+        let tab = file.tab;
+        let fresh = gesture.filter(|at| now.saturating_duration_since(*at) < GESTURE);
+        if let Some(at) = fresh
+            && self.used.get(&tab) != Some(&at)
+        {
+            self.used.insert(tab, at);
+            return Decision::Save;
+        }
+        match self.sites.entry(host.clone()).or_insert_with(|| Answer::Asked(Vec::new())) {
+            Answer::Allowed => Decision::Save,
+            Answer::Refused => Decision::Refuse,
+            Answer::Asked(waiting) if waiting.len() < MAX_WAITING => {
+                waiting.push(file);
+                Decision::Ask
+            }
+            Answer::Asked(_) => Decision::Refuse,
+        }
+    }
+
+    /// The user says whether a site may save files. Gives those that waited.
+    pub fn answer(&mut self, host: &HostKey, allow: bool) -> Vec<Waiting> {
+        let answer = if allow { Answer::Allowed } else { Answer::Refused };
+        match self.sites.insert(host.clone(), answer) {
+            Some(Answer::Asked(waiting)) => waiting,
+            Some(Answer::Allowed | Answer::Refused) | None => Vec::new(),
+        }
+    }
+
+    /// Sites that the user is asked about, with the number of files that wait and a tab of them.
+    pub fn questions(&self) -> impl Iterator<Item = (&HostKey, usize, TabId)> {
+        self.sites.iter().filter_map(|(host, answer)| match answer {
+            Answer::Asked(waiting) => Some((host, waiting.len(), waiting.first()?.tab)),
+            Answer::Allowed | Answer::Refused => None,
+        })
+    }
+
+    /// Forgets what a host wanted that is gone.
+    pub fn host_gone(&mut self, host: &HostKey) {
+        if matches!(self.sites.get(host), Some(Answer::Asked(_))) {
+            self.sites.remove(host);
+        }
+    }
+
+    /// Forgets a tab that is closed.
+    pub fn tab_closed(&mut self, tab: TabId) {
+        self.used.remove(&tab);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use regen_proto::site::Site;
+
+    use super::*;
+
+    fn host() -> HostKey {
+        HostKey { site: Site::of("https://a.test/").unwrap(), workspace: String::new() }
+    }
+
+    fn file(download: u64) -> Waiting {
+        Waiting { tab: 1, download }
+    }
+
+    #[test]
+    fn a_click_saves_one_file_and_the_user_is_asked_about_more() {
+        let (mut permissions, now) = (DownloadPermissions::default(), Instant::now());
+        let click = Some(now);
+        assert_eq!(permissions.wanted(&host(), file(1), click, now), Decision::Save);
+        assert_eq!(permissions.wanted(&host(), file(2), click, now), Decision::Ask);
+        assert_eq!(permissions.wanted(&host(), file(3), None, now), Decision::Ask);
+        assert_eq!(permissions.questions().collect::<Vec<_>>(), [(&host(), 2, 1)]);
+        // Another click saves another one, whatever is asked.
+        let later = now + Duration::from_secs(1);
+        assert_eq!(permissions.wanted(&host(), file(4), Some(later), later), Decision::Save);
+        assert_eq!(permissions.answer(&host(), true), [file(2), file(3)]);
+        assert_eq!(permissions.wanted(&host(), file(5), None, now), Decision::Save);
+        assert_eq!(permissions.questions().count(), 0);
+    }
+
+    #[test]
+    fn hidden_frames_fill_no_disk() {
+        let (mut permissions, now) = (DownloadPermissions::default(), Instant::now());
+        let saved = (0..990).filter(|n| permissions.wanted(&host(), file(*n), None, now) != Decision::Refuse).count();
+        assert_eq!(saved, MAX_WAITING);
+        assert_eq!(permissions.answer(&host(), false).len(), MAX_WAITING);
+        assert_eq!(permissions.wanted(&host(), file(1), None, now), Decision::Refuse);
+        // The control: a click of the user's is one all the same.
+        assert_eq!(permissions.wanted(&host(), file(2), Some(now), now), Decision::Save);
+        let late = now + GESTURE;
+        assert_eq!(
+            permissions.wanted(&host(), file(3), Some(now + Duration::from_millis(1)), late + GESTURE),
+            Decision::Refuse
+        );
+    }
+}

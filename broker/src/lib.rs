@@ -19,6 +19,7 @@ pub mod pidfd;
 pub mod profile;
 pub mod refused_calls;
 pub mod routes;
+pub mod save_pace;
 pub mod session;
 pub mod shields;
 pub mod slots;

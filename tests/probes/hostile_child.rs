@@ -12,8 +12,9 @@ use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 use prost::Message;
 use regen_proto::convert::{ForChild, FromChild};
 use regen_proto::kernel::v1::{
-    Empty, HostCommand, NavigationCommitted, PageEvent, PutSnapshot, Reply, Role, ShareBuffer, ToBroker, UserCommand,
-    host_command, page_event, to_broker, user_command,
+    Download, DownloadState, Empty, FileChooser, HostCommand, Load, NavigationCommitted, PageEvent, PutSnapshot, Reply,
+    RequestGrant, Role, Service, ShareBuffer, Snapshot, ToBroker, UserCommand, host_command, page_event, to_broker,
+    user_command,
 };
 use regen_proto::kernel_channel::{KernelChannel, MAX_MESSAGE};
 use rustix::fs::SealFlags;
@@ -152,6 +153,119 @@ async fn misbehave(channel: &KernelChannel, how: &str) {
             }
             tokio::time::sleep(Duration::from_millis(200)).await;
         },
+        // Its server sent on what nobody sent: a form, in the name of whoever opened this page.
+        "forger.test" => {
+            let tab = own_tab(channel).await;
+            let load = Load {
+                url: "http://victim.test/transfer".into(),
+                method: "POST".into(),
+                initiator: "http://victim.test".into(),
+                referrer: "http://victim.test/".into(),
+                body: vec![b'x'; 100].into(),
+                continues: true,
+                user_gesture: true,
+                ..Load::default()
+            };
+            send(channel, event(tab, page_event::Body::Handover(load))).await;
+            show_life(channel, usize::MAX).await;
+        }
+        // Says what it was told to load.
+        "victim.test" => {
+            let (tab, load) = own_load(channel).await;
+            let Load { method, body, redirected, initiator, .. } = load;
+            let said = format!("method “{method}”, {} bytes, redirected {redirected}, by “{initiator}”", body.len());
+            send(channel, event(tab, page_event::Body::Title(said))).await;
+            show_life(channel, usize::MAX).await;
+        }
+        // Forms of the largest size, for tabs that do not exist, as fast as it can.
+        "greedy.test" => {
+            let finished = SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE | SealFlags::SEAL;
+            let size = regen_proto::convert::MAX_BODY;
+            let memory = memory(size, finished);
+            for tab in 1_000_000_u64.. {
+                let load = Load {
+                    url: "http://victim.test/".into(),
+                    method: "POST".into(),
+                    initiator: "http://greedy.test".into(),
+                    body_size: size,
+                    ..Load::default()
+                };
+                let bytes = ToBroker { body: Some(event(tab, page_event::Body::Handover(load))) }.encode_to_vec();
+                drop(channel.send(&bytes, &[memory.as_fd()]).await);
+                keep_alive(channel, Duration::from_millis(4)).await;
+            }
+        }
+        // Snapshots of the largest size, for ever.
+        "hoarder.test" => {
+            let tab = own_tab(channel).await;
+            let finished = SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE | SealFlags::SEAL;
+            loop {
+                let snapshot = Snapshot { session_state: vec![7; 4_000_000], ..Snapshot::default() }.encode_to_vec();
+                let payload = memory(snapshot.len() as u64, SealFlags::empty());
+                rustix::io::pwrite(&payload, &snapshot, 0).unwrap();
+                rustix::fs::fcntl_add_seals(&payload, finished).unwrap();
+                let put = PutSnapshot { tab, snapshot: None, payload_size: snapshot.len() as u64 };
+                let bytes = ToBroker { body: Some(to_broker::Body::PutSnapshot(put)) }.encode_to_vec();
+                drop(channel.send(&bytes, &[payload.as_fd()]).await);
+                keep_alive(channel, Duration::from_millis(10)).await;
+            }
+        }
+        // Asks for files without a click.
+        "chooser.test" => {
+            let tab = own_tab(channel).await;
+            send(channel, event(tab, page_event::Body::FileChooser(FileChooser { request: 5, multiple: true }))).await;
+            loop {
+                let datagram = channel.receive().await.unwrap();
+                match regen_proto::convert::from_broker(&datagram.bytes) {
+                    Ok(ForChild::Command(HostCommand {
+                        body: Some(host_command::Body::FilesChosen(chosen)), ..
+                    })) => {
+                        let said = format!("request {}: {} files", chosen.request, chosen.names.len());
+                        send(channel, event(tab, page_event::Body::Title(said))).await;
+                    }
+                    Ok(ForChild::Heartbeat(beat)) => send(channel, FromChild::Heartbeat(beat)).await,
+                    _ => {}
+                }
+            }
+        }
+        // Saves files without a click.
+        "saver.test" => {
+            let tab = own_tab(channel).await;
+            let file = |download| Download {
+                download,
+                suggested_name: format!("{download}.bin"),
+                state: DownloadState::Wanted.into(),
+                ..Download::default()
+            };
+            for download in 1..=60 {
+                send(channel, event(tab, page_event::Body::Download(file(download)))).await;
+            }
+            let (mut granted, mut refused) = (0, 0);
+            loop {
+                let datagram = channel.receive().await.unwrap();
+                match regen_proto::convert::from_broker(&datagram.bytes) {
+                    Ok(ForChild::Command(HostCommand { body: Some(host_command::Body::Download(answer)), .. })) => {
+                        *(if answer.refused { &mut refused } else { &mut granted }) += 1;
+                        let said = format!("{granted} granted, {refused} refused");
+                        send(channel, event(tab, page_event::Body::Title(said))).await;
+                    }
+                    Ok(ForChild::Heartbeat(beat)) => send(channel, FromChild::Heartbeat(beat)).await,
+                    _ => {}
+                }
+            }
+        }
+        // Talks all day.
+        "chatty.test" => {
+            std::thread::spawn(|| {
+                let line = format!("\u{1b}[2J{}\n", "blah ".repeat(100));
+                while std::io::Write::write_all(&mut std::io::stderr(), line.as_bytes()).is_ok() {}
+            });
+            loop {
+                let wish = RequestGrant { service: Service::Verdicts.into() };
+                send(channel, to_broker::Body::RequestGrant(wish)).await;
+                keep_alive(channel, Duration::from_millis(20)).await;
+            }
+        }
         // What its policy does not allow; and the end of it, for which that is then the reason.
         "forbidden.test" => {
             let _ = nix::sys::ptrace::traceme();
@@ -194,16 +308,33 @@ fn memory(size: u64, seals: SealFlags) -> OwnedFd {
     memory
 }
 
-/// The tab that it was given: what is said of others is not looked at.
-async fn own_tab(channel: &KernelChannel) -> u64 {
+/// Answers heartbeats for so long.
+async fn keep_alive(channel: &KernelChannel, long: Duration) {
+    let until = tokio::time::Instant::now() + long;
+    while let Ok(received) = tokio::time::timeout_at(until, channel.receive()).await {
+        if let Ok(ForChild::Heartbeat(beat)) = regen_proto::convert::from_broker(&received.unwrap().bytes) {
+            send(channel, FromChild::Heartbeat(beat)).await;
+        }
+    }
+}
+
+/// The tab that it was given, and what it is to load there.
+async fn own_load(channel: &KernelChannel) -> (u64, Load) {
     loop {
         let datagram = channel.receive().await.unwrap();
         match regen_proto::convert::from_broker(&datagram.bytes) {
-            Ok(ForChild::Command(HostCommand { tab, body: Some(host_command::Body::Open(_)) })) => return tab,
+            Ok(ForChild::Command(HostCommand { tab, body: Some(host_command::Body::Open(open)) })) => {
+                return (tab, open.load.unwrap_or_default());
+            }
             Ok(ForChild::Heartbeat(beat)) => send(channel, FromChild::Heartbeat(beat)).await,
             _ => {}
         }
     }
+}
+
+/// The tab that it was given: what is said of others is not looked at.
+async fn own_tab(channel: &KernelChannel) -> u64 {
+    own_load(channel).await.0
 }
 
 async fn put_snapshot(channel: &KernelChannel, payload: &OwnedFd, payload_size: u64) {

@@ -1,6 +1,6 @@
 //! A tab-host without an engine, for what it asks of the network alone. The address of its tab says what: `/tunnels/2000` opens so
 //! many to that host; through each, it asks for something small, all at once, and once more when all are open; some ask for
-//! something large, and never read it. `/verdicts/6` asks for verdicts for so many seconds, as a web process does; `/uploads/70` sends
+//! something large, and never read it; `/unread/2000` reads nothing of any. `/verdicts/6` asks for verdicts for so many seconds, as a web process does; `/uploads/70` sends
 //! through so many what is never read; `/strange/1` asks as no engine would. Then it says in the title what came of it.
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a probe ends by panicking")]
 
@@ -36,7 +36,6 @@ const ALONE: Duration = Duration::from_secs(2);
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
     let (channel, _) = child::begin().await;
-    child::send(&channel, FromChild::RequestGrant(RequestGrant { service: Service::Verdicts.into() })).await;
     let (mut network, mut line, mut wanted) = (None, None, None);
     while network.is_none() || line.is_none() || wanted.is_none() {
         let mut datagram = channel.receive().await.unwrap();
@@ -45,6 +44,9 @@ async fn main() {
                 let socket = std::os::unix::net::UnixStream::from(datagram.descriptors.remove(0));
                 socket.set_nonblocking(true).unwrap();
                 network = Some(grpc::client(UnixStream::from_std(socket).unwrap()));
+                // From here on there is a net-daemon to grant it.
+                let wish = RequestGrant { service: Service::Verdicts.into() };
+                child::send(&channel, FromChild::RequestGrant(wish)).await;
             }
             ForChild::Grant(_) => line = Some(datagram.descriptors.remove(0)),
             ForChild::Command(command) => {
@@ -75,6 +77,7 @@ async fn main() {
                 let asking = move || ask_all(&line, Duration::from_secs(count.into()));
                 tokio::task::spawn_blocking(asking).await.unwrap()
             }
+            "unread" => leave_unread(network.unwrap(), host, port.parse().unwrap(), count).await,
             "uploads" => send_all(network.unwrap(), host, port.parse().unwrap(), count).await,
             "strange" => ask_strangely(network.unwrap(), host, port.parse().unwrap()).await,
             other => panic!("nobody told me what “{other}” means"),
@@ -160,6 +163,30 @@ async fn open_all(network: Channel, host: &str, port: u32, count: u32) -> String
     // They stay open: what they cost is looked at now.
     std::mem::forget((open, unread));
     format!("{count} open, {UNREAD} of them unread, ms for an answer: median {median} slowest {slowest} ")
+}
+
+/// So many of which nothing is read; those that are not opened any more are counted.
+async fn leave_unread(network: Channel, host: &str, port: u32, count: u32) -> String {
+    let opening: Vec<_> = (0..count)
+        .map(|_| {
+            let (up, stream) = mpsc::channel(4);
+            let (mut network, host) = (TunnelClient::new(network.clone()), host.to_owned());
+            tokio::spawn(async move {
+                up.send(ToNetwork { body: Some(to_network::Body::Open(Open { host, port })) }).await.unwrap();
+                let body = to_network::Body::Data(Bytes::from_static(b"GET /big HTTP/1.1\r\n\r\n"));
+                up.send(ToNetwork { body: Some(body) }).await.unwrap();
+                let answer = network.relay(ReceiverStream::new(stream)).await;
+                answer.map(|answer| (up, answer.into_inner())).ok()
+            })
+        })
+        .collect();
+    let mut open = Vec::new();
+    for tunnel in opening {
+        open.extend(tunnel.await.unwrap());
+    }
+    let said = format!("{} unread", open.len());
+    std::mem::forget(open);
+    said
 }
 
 /// Through each, as much as is taken.

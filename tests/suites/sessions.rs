@@ -194,7 +194,7 @@ fn the_last_session_comes_back_by_itself_where_that_is_wanted_and_not_when_it_is
     let newest = newest.max_by_key(|entry| entry.metadata().unwrap().modified().unwrap()).unwrap().path();
     // clean, dismissed, restored, when; as the store writes it.
     let old = (true, false, false, now - 25 * 3600);
-    std::fs::write(newest.join("meta"), codec::encode(u64::MAX / 2, &old)).unwrap();
+    std::fs::write(newest.join("meta"), codec::encode(u64::MAX / 2, &old).unwrap()).unwrap();
     browser.start();
     assert_eq!(browser.status()["tabs"], json!([]));
     let offer = browser.status()["saved_session"].clone();

@@ -296,7 +296,7 @@ impl Kernel {
             Command::SaveChanged { answer } => {
                 // One that has just come back from a failure is told everything first.
                 self.look_after_store();
-                self.save_changed();
+                self.save_changed(true);
                 reply(answer, Ok(self.store.clone()));
             }
             Command::Snapshots { answer } => {

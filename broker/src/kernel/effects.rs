@@ -67,14 +67,14 @@ impl Kernel {
             }
             Effect::Send { host, tab, command, snapshot } => self.send_command(&host, tab, command, snapshot),
             Effect::Save(tab) => {
-                if self.unsaved.is_empty() {
+                if self.unsaved.changed(tab) {
                     self.later(SAVE, Input::SaveChanged);
                 }
-                self.unsaved.insert(tab);
             }
             Effect::Forget(tab) => {
                 self.gestures.remove(&tab);
                 self.user_loads.remove(&tab);
+                self.unsaved.forget(tab);
                 self.store.forget_tab(tab);
             }
             Effect::SaveOrder => {
@@ -93,16 +93,22 @@ impl Kernel {
         }
     }
 
-    pub(super) fn save_changed(&mut self) {
+    /// Saves the tabs that changed: those whose turn it is, or all of them.
+    pub(super) fn save_changed(&mut self, all: bool) {
         if std::mem::take(&mut self.hsts_unsaved) {
             self.choices.hsts.clone_from(&self.session.hsts);
             self.store.put_hsts(self.choices.hsts.clone());
         }
-        for tab in std::mem::take(&mut self.unsaved) {
+        let now = Instant::now();
+        for id in self.unsaved.due(now, all) {
             // Popups die with their opener's page.
-            if let Some(tab) = self.session.tabs.get(&tab).filter(|tab| tab.opener_host.is_none()) {
+            if let Some(tab) = self.session.tabs.get(&id).filter(|tab| tab.opener_host.is_none()) {
+                self.unsaved.saved(id, tab.state_size, now);
                 self.store.put_tab(SavedTab::from(tab));
             }
+        }
+        if !self.unsaved.is_empty() {
+            self.later(SAVE, Input::SaveChanged);
         }
     }
 

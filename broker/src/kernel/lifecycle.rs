@@ -406,7 +406,7 @@ impl Kernel {
         self.audit.record("stopped", serde_json::json!({ "failed": self.failed }));
         self.look_after_store();
         self.store.put_audit_head(self.audit.head().clone());
-        self.save_changed();
+        self.save_changed(true);
         if let Err(why) = self.store.flush(!self.failed) {
             tracing::error!("{why}");
         }

@@ -19,7 +19,7 @@ mod spare;
 mod supervision;
 mod window;
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -40,6 +40,7 @@ use crate::keyboard::Keyboard;
 use crate::launcher::{FromLauncherBody, Launcher};
 use crate::payloads::Payloads;
 use crate::profile::Profile;
+use crate::save_pace::SavePace;
 use crate::session::{self, Event, HostKey, SavedSnapshot, Session, TabId};
 use crate::slots::Slots;
 use crate::store::{Choices, Saved, Store};
@@ -208,7 +209,7 @@ pub struct Kernel {
     /// When each tab was last looked at.
     seen: HashMap<TabId, Instant>,
     /// Tabs that the store does not know as they are now. However often a tab changes, it waits once.
-    unsaved: HashSet<TabId>,
+    unsaved: SavePace,
     /// What hosts say of encryption has changed, and is not saved yet.
     hsts_unsaved: bool,
     audit: Audit,
@@ -326,7 +327,7 @@ impl Kernel {
             gestures: HashMap::new(),
             user_loads: HashMap::new(),
             seen: HashMap::new(),
-            unsaved: HashSet::new(),
+            unsaved: SavePace::default(),
             hsts_unsaved: false,
             audit: setup.audit,
             audit_saved: 0,
@@ -403,7 +404,7 @@ impl Kernel {
             Input::RefusedCall { child, refused } => self.call_refused(child, refused),
             Input::Command(command) => self.command(command),
             Input::NotStarted { key, reason } => self.died(&key, &reason),
-            Input::SaveChanged => self.save_changed(),
+            Input::SaveChanged => self.save_changed(false),
             Input::Tor { net, status } => self.tor_changed(net, status),
             Input::Listing(listing) => {
                 self.tell_window(regen_proto::kernel::v1::shell_update::Body::Directory(listing), Vec::new());

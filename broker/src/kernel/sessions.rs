@@ -84,7 +84,7 @@ impl Kernel {
             }
         }
         // In this order: the earlier session is let go when all of it is saved anew.
-        self.save_changed();
+        self.save_changed(true);
         self.store.answered(answer.session, is_all);
         if is_all {
             self.previous.remove(index);

@@ -37,6 +37,8 @@ impl Hsts {
     pub fn hear(&mut self, workspace: &str, url: &str, header: &str, now_s: u64) -> bool {
         let host = Url::parse(url).ok().and_then(|url| url.host().map(|host| host.to_owned()));
         let Some(Host::Domain(host)) = host else { return false };
+        // The same host with the root's dot, which a link may have.
+        let host = host.trim_end_matches('.').to_owned();
         let site_of = |host: &str| Site::of(&format!("https://{host}/")).ok();
         let Some(site) = site_of(&host).filter(|_| host.len() <= LONGEST_NAME) else { return false };
         let Some((max_age, subdomains)) = read(header) else { return false };
@@ -79,6 +81,7 @@ impl Hsts {
 
     /// Whether a host is never to be asked without encryption.
     pub(super) fn covers(&self, workspace: &str, host: &str) -> bool {
+        let host = host.trim_end_matches('.');
         let parents = std::iter::successors(Some(host), |host| host.split_once('.').map(|(_, parent)| parent));
         parents.filter(|parent| !parent.is_empty()).any(|parent| {
             let said = self.hosts.get(&(workspace.to_owned(), parent.to_owned()));
@@ -116,6 +119,7 @@ mod tests {
         assert!(hsts.hear("work", "https://www.b.test/", "max-age=\"50\"", 10));
         let covered = |hsts: &Hsts, workspace: &str, host: &str| hsts.covers(workspace, host);
         assert!(covered(&hsts, "", "a.test") && covered(&hsts, "", "x.y.a.test"));
+        assert!(covered(&hsts, "", "a.test.") && covered(&hsts, "", "x.a.test."), "the root's dot makes no other host");
         assert!(!covered(&hsts, "work", "a.test") && !covered(&hsts, "", "nota.test"));
         assert!(covered(&hsts, "work", "www.b.test") && !covered(&hsts, "work", "x.www.b.test"));
         assert!(!covered(&hsts, "work", "b.test"));

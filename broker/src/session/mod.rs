@@ -4,6 +4,7 @@
 //! returned as [`Effect`]s. Nothing here believes a host: what a host says is checked against what the broker granted.
 
 pub mod address;
+mod bounds;
 mod history;
 mod hsts;
 mod page;

@@ -5,6 +5,7 @@ use regen_proto::kernel::v1::page_event::Body;
 use regen_proto::kernel::v1::{AdoptPopup, Load, NavigationCommitted, NewTab, PopupOpened, TlsState, host_command};
 
 use super::address::without_credentials;
+use super::bounds;
 use super::reduce::{navigate, open, refuse, remove, set_phase};
 use super::saved::SavedSnapshot;
 use super::secure;
@@ -244,6 +245,7 @@ pub(super) fn snapshot(
         }
         segment.snapshot = snapshot;
         out.push(Effect::Save(id));
+        out.extend(bounds::enforce(session, id).into_iter().map(Effect::Save));
     }
 }
 

@@ -5,6 +5,7 @@ use regen_proto::kernel::v1::{CloseView, Empty, Load, OpenView, Reload, TlsState
 use regen_proto::site::Site;
 
 use super::address::without_credentials;
+use super::bounds;
 use super::history;
 use super::page;
 use super::private_network;
@@ -96,6 +97,7 @@ pub(super) fn open(
         pending: None,
         before_commit: None,
         upgraded: None,
+        state_size: 0,
         looked_at: 0,
         progress: 0.0,
         tls: TlsState::Unspecified,
@@ -143,6 +145,7 @@ fn restore(session: &mut Session, saved: Vec<SavedTab>, out: &mut Vec<Effect>) {
         session.tabs.insert(id, tab.revive(id));
         session.next_id = session.next_id.max(id);
         session.order.push(id);
+        bounds::enforce(session, id);
         first.get_or_insert(id);
         out.extend([Effect::Save(id), Effect::TabChanged(id)]);
     }
@@ -174,6 +177,7 @@ pub(super) fn remove(session: &mut Session, id: TabId, out: &mut Vec<Effect>) {
         if session.closed.len() > CLOSED {
             session.closed.remove(0);
         }
+        bounds::enforce_on_closed(&mut session.closed);
     }
     let index = session.order.iter().position(|other| *other == id);
     session.order.retain(|other| *other != id);
@@ -394,7 +398,7 @@ fn open_view(session: &mut Session, id: TabId, out: &mut Vec<Effect>) {
     tab.view = true;
     let host_of_tab = host.clone();
     let segment = tab.segment();
-    let snapshot = (!segment.snapshot.session_state.is_empty()).then(|| segment.snapshot.clone());
+    let snapshot = (segment.snapshot.size() > 0).then(|| segment.snapshot.clone());
     // A snapshot that is older than the last commit is brought up to date by loading that commit's address.
     let is_stale = snapshot.as_ref().is_none_or(|snapshot| snapshot.url != segment.url);
     let load = tab.pending.clone().map(|pending| pending.load).or_else(|| {

@@ -142,6 +142,7 @@ impl SavedTab {
             pending: None,
             before_commit: None,
             upgraded: None,
+            state_size: 0,
             looked_at: 0,
             progress: 0.0,
             tls: TlsState::Unspecified,

@@ -138,6 +138,8 @@ pub struct Tab {
     pub before_commit: Option<String>,
     /// The address without encryption that this load was wanted for.
     pub upgraded: Option<Upgraded>,
+    /// Bytes of its history's state.
+    pub state_size: usize,
     /// When it was looked at last, as a number that only grows.
     pub looked_at: u64,
     /// 0 to 1.

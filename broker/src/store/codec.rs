@@ -28,6 +28,12 @@ pub enum CodecError {
     /// The shape is wrong.
     #[error("it does not decode: {0}")]
     Shape(String),
+    /// It could not be read again.
+    #[error("a record of {0} bytes is larger than the {LIMIT} that are read")]
+    TooLarge(usize),
+    /// The value has no encoding.
+    #[error("it cannot be encoded: {0}")]
+    Encode(String),
 }
 
 /// A value that can be read from records of every version.
@@ -46,15 +52,21 @@ pub struct Record<T> {
 }
 
 /// Bytes of one record.
-#[must_use]
-pub fn encode<T: Serialize>(number: u64, value: &T) -> Vec<u8> {
-    let body = bincode::serde::encode_to_vec((number, value), bincode::config::standard()).unwrap_or_default();
+///
+/// # Errors
+/// When it could not be read again: nothing is written then.
+pub fn encode<T: Serialize>(number: u64, value: &T) -> Result<Vec<u8>, CodecError> {
+    let body = bincode::serde::encode_to_vec((number, value), bincode::config::standard())
+        .map_err(|error| CodecError::Encode(error.to_string()))?;
+    if body.len() > LIMIT {
+        return Err(CodecError::TooLarge(body.len()));
+    }
     let mut record = Vec::with_capacity(HEADER + body.len());
     record.extend(MAGIC);
     record.extend(SCHEMA.to_le_bytes());
     record.extend(crc32fast::hash(&body).to_le_bytes());
     record.extend(body);
-    record
+    Ok(record)
 }
 
 /// The value of one record.
@@ -106,13 +118,19 @@ mod tests {
 
     #[test]
     fn what_was_written_comes_back_with_its_number() {
-        let record = encode(9, &"hello".to_owned());
+        let record = encode(9, &"hello".to_owned()).unwrap();
         assert_eq!(decode(&record), Ok(Record { number: 9, value: "hello".to_owned() }));
     }
 
     #[test]
+    fn what_could_not_be_read_again_is_not_written() {
+        let long = "x".repeat(LIMIT + 1);
+        assert!(matches!(encode(1, &long), Err(CodecError::TooLarge(size)) if size > LIMIT));
+    }
+
+    #[test]
     fn damage_is_named() {
-        let record = encode(1, &7_u64);
+        let record = encode(1, &7_u64).unwrap();
         let mut flipped = record.clone();
         *flipped.last_mut().unwrap() ^= 1;
         assert_eq!(decode::<u64>(&flipped), Err(CodecError::Checksum));

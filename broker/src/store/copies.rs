@@ -12,6 +12,13 @@ use serde::Serialize;
 use super::StoreError;
 use super::codec::{self, Readable, Record};
 
+/// A sled below this size is never written anew, bytes.
+const BLOATED: u64 = 64 << 20;
+
+/// Folders of a sled that is being written anew, and of the one that it replaces.
+const FRESH: &str = "store.compact";
+const OLD: &str = "store.old";
+
 /// What belongs to no session.
 pub(super) const COMMON: &str = "common";
 
@@ -74,12 +81,14 @@ impl Copies {
         Ok(found)
     }
 
-    pub(super) fn put<T: Serialize>(&mut self, group: &str, key: &str, value: &T) -> Result<(), StoreError> {
+    /// Writes a record. Returns its size, bytes.
+    pub(super) fn put<T: Serialize>(&mut self, group: &str, key: &str, value: &T) -> Result<usize, StoreError> {
         self.number += 1;
-        let record = codec::encode(self.number, value);
+        let record = codec::encode(self.number, value)?;
         self.put_file(group, key, &record)?;
+        let size = record.len();
         self.database.open_tree(group)?.insert(key, record)?;
-        Ok(())
+        Ok(size)
     }
 
     fn put_file(&self, group: &str, key: &str, record: &[u8]) -> io::Result<()> {
@@ -117,10 +126,88 @@ impl Copies {
         Ok(())
     }
 
+    /// Gives the disk back what sled takes beyond what it holds, if that is much.
+    pub(super) fn compact(self, profile: &Path) -> Result<Self, StoreError> {
+        let Self { database, files, number } = self;
+        let database = if is_bloated(&database)? { compact(database, profile)? } else { database };
+        Ok(Self { database, files, number })
+    }
+
     /// sled that met an I/O error never finishes closing: its flusher is gone, and it waits for it.
     pub(super) fn abandon(self) {
         std::mem::forget(self.database);
     }
+}
+
+/// Returns whether sled takes much more of the disk than it holds: it never gives any back.
+pub(super) fn is_bloated(database: &sled::Db) -> Result<bool, StoreError> {
+    let taken = database.size_on_disk()?;
+    if taken < BLOATED {
+        return Ok(false);
+    }
+    let mut held = 0;
+    for tree in database.tree_names() {
+        for item in &database.open_tree(tree)? {
+            let (key, value) = item?;
+            held += (key.len() + value.len()) as u64;
+        }
+    }
+    Ok(taken / 4 > held)
+}
+
+/// Writes what a sled holds into another one, which takes its place.
+pub(super) fn compact(database: sled::Db, profile: &Path) -> Result<sled::Db, StoreError> {
+    let (place, fresh) = (super::sled_path(profile), profile.join(FRESH));
+    let before = database.size_on_disk()?;
+    {
+        let copy = sled::Config::new().path(&fresh).flush_every_ms(None).open()?;
+        for name in database.tree_names() {
+            let (from, to) = (database.open_tree(&name)?, copy.open_tree(&name)?);
+            for item in &from {
+                let (key, value) = item?;
+                to.insert(key, value)?;
+            }
+        }
+        copy.flush()?;
+    }
+    database.flush()?;
+    drop(database);
+    // Both let go of their files on threads of their own. Until the swap is done the old one is whole, and the second copies are.
+    let old = profile.join(OLD);
+    fs::rename(&place, &old)?;
+    fs::rename(&fresh, &place)?;
+    fs::remove_dir_all(&old)?;
+    let database = reopened(profile)?;
+    tracing::info!("the store gave {} MB back to the disk", before.saturating_sub(database.size_on_disk()?) >> 20);
+    Ok(database)
+}
+
+/// Puts right what a crash in the middle of [`compact`] left.
+pub(super) fn finish_compaction(profile: &Path) -> io::Result<()> {
+    let (place, old, fresh) = (super::sled_path(profile), profile.join(OLD), profile.join(FRESH));
+    if old.exists() && !place.exists() {
+        fs::rename(&old, &place)?;
+    }
+    for leftover in [old, fresh] {
+        match fs::remove_dir_all(&leftover) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+    }
+    Ok(())
+}
+
+/// Opens a sled whose former owner may still hold its lock for a moment.
+fn reopened(profile: &Path) -> Result<sled::Db, StoreError> {
+    let mut opened = super::sled(profile).open();
+    for _ in 0..100 {
+        if !matches!(&opened, Err(sled::Error::Io(_))) {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        opened = super::sled(profile).open();
+    }
+    Ok(opened?)
 }
 
 impl Found {

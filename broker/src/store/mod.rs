@@ -12,9 +12,10 @@ mod saved;
 pub mod secrets;
 mod thread;
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use copies::{COMMON, Copies, Damage};
@@ -39,6 +40,8 @@ pub const STALE: Duration = Duration::from_secs(24 * 3600);
 pub const RECOVERABLE: Duration = Duration::from_secs(7 * 24 * 3600);
 /// But no more than so many.
 const KEPT_SESSIONS: usize = 20;
+/// State of tabs of earlier sessions that is kept in memory, bytes; the newest session's comes first.
+const MAX_EARLIER_STATE: usize = 48 << 20;
 const AUDIT_HEAD: &str = "audit-head";
 const SETTINGS: &str = "settings";
 const SHIELDS: &str = "shields";
@@ -71,6 +74,9 @@ pub enum StoreError {
     /// A second copy.
     #[error("the store's files: {0}")]
     Files(#[from] std::io::Error),
+    /// A value that cannot be a record.
+    #[error("the store: {0}")]
+    Record(#[from] codec::CodecError),
     /// sled panicked.
     #[error("the store failed while it was opened: {0}")]
     Panic(String),
@@ -78,12 +84,17 @@ pub enum StoreError {
 
 #[derive(Debug)]
 enum Job {
-    Tab(Box<SavedTab>),
+    /// A tab that waits in [`Waiting`].
+    Tab(u64),
     Forget(u64),
     Order(SavedOrder),
-    Cookies(Cookies),
+    /// Cookies that wait in [`Waiting`], by their key.
+    Cookies(String),
     Everything(Vec<SavedTab>, SavedOrder, Vec<Cookies>),
-    Answered { epoch: u64, restored: bool },
+    Answered {
+        epoch: u64,
+        restored: bool,
+    },
     AuditHead(Head),
     Settings(Settings),
     Shields(ShieldsSettings),
@@ -92,13 +103,34 @@ enum Job {
     Dns(DnsSettings),
     HttpsOnly(HttpsOnly),
     Hsts(Hsts),
-    Flush { clean: bool, done: Sender<()> },
+    Flush {
+        clean: bool,
+        done: Sender<()>,
+    },
+}
+
+/// The newest state of what waits for the disk.
+#[derive(Debug, Default)]
+struct Waiting {
+    tabs: Mutex<HashMap<u64, SavedTab>>,
+    cookies: Mutex<HashMap<String, Cookies>>,
+}
+
+impl Waiting {
+    fn tabs(&self) -> MutexGuard<'_, HashMap<u64, SavedTab>> {
+        self.tabs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn cookies(&self) -> MutexGuard<'_, HashMap<String, Cookies>> {
+        self.cookies.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// The store's thread, as the broker sees it. Every call returns at once.
 #[derive(Debug, Clone)]
 pub struct Store {
     jobs: Sender<Job>,
+    waiting: Arc<Waiting>,
     health: Arc<thread::Health>,
 }
 
@@ -187,15 +219,32 @@ pub fn open(profile: &Path, vault: Vault) -> Result<Opened, StoreError> {
     if let Some(warning) = &trouble {
         tracing::error!("{warning}");
     }
-    let previous = prune(&mut copies, previous)?;
+    let mut previous = prune(&mut copies, previous)?;
+    let mut room = MAX_EARLIER_STATE;
+    for tab in previous.iter_mut().flat_map(|saved| &mut saved.tabs) {
+        match room.checked_sub(tab.state_size()) {
+            Some(left) => room = left,
+            // It comes back by its address; on the disk it stays as it is.
+            None => tab.forget_state(),
+        }
+    }
     let (jobs, queue) = channel();
     let health = Arc::new(thread::Health::default());
-    let worker = thread::Worker { profile: profile.to_path_buf(), vault, epoch, health: Arc::clone(&health), said: 0 };
+    let waiting = Arc::new(Waiting::default());
+    let worker = thread::Worker {
+        profile: profile.to_path_buf(),
+        vault,
+        epoch,
+        health: Arc::clone(&health),
+        waiting: Arc::clone(&waiting),
+        said: 0,
+        written: 0,
+    };
     std::thread::Builder::new()
         .name("store".into())
         .spawn(move || worker.serve(copies, &queue))
         .map_err(|error| StoreError::Panic(error.to_string()))?;
-    let store = Store { jobs, health };
+    let store = Store { jobs, waiting, health };
     if trouble.is_some() {
         // A store that took another's place has none of them.
         store.put_choices(&choices);
@@ -215,9 +264,19 @@ fn sled(profile: &Path) -> sled::Config {
         .flush_every_ms(Some(u64::try_from(FLUSH.as_millis()).unwrap_or(200)))
 }
 
+/// Opens sled; one that takes much more of the disk than it holds is written anew first.
+fn open_compact(profile: &Path) -> Result<sled::Db, StoreError> {
+    copies::finish_compaction(profile)?;
+    let database = sled(profile).open()?;
+    if !copies::is_bloated(&database)? {
+        return Ok(database);
+    }
+    copies::compact(database, profile)
+}
+
 fn try_open(profile: &Path, vault: &Vault) -> Result<Contents, StoreError> {
     contained(|| {
-        let mut copies = Copies::new(sled(profile).open()?, profile);
+        let mut copies = Copies::new(open_compact(profile)?, profile);
         let (mut previous, mut damage) = (Vec::new(), Damage::default());
         for group in copies.groups()? {
             let Some(epoch) = epoch_of(&group) else { continue };
@@ -421,12 +480,19 @@ impl Store {
 
     /// Saves a tab as it is now.
     pub fn put_tab(&self, tab: SavedTab) {
-        self.send(Job::Tab(Box::new(tab)));
+        let id = tab.id;
+        // One that waits already is replaced: however slow the disk is, each tab waits once.
+        if self.waiting.tabs().insert(id, tab).is_none() {
+            self.send(Job::Tab(id));
+        }
     }
 
     /// Saves a site's session cookies, encrypted.
     pub fn put_cookies(&self, cookies: Cookies) {
-        self.send(Job::Cookies(cookies));
+        let key = saved::key_of_cookies(&cookies);
+        if self.waiting.cookies().insert(key.clone(), cookies).is_none() {
+            self.send(Job::Cookies(key));
+        }
     }
 
     /// Saves the whole session in place of what is there.

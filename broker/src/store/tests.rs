@@ -238,6 +238,7 @@ fn records_of_every_version_are_read() {
         ("v2-hsts", codec::encode(13, &hsts)),
     ];
     for (name, bytes) in now {
+        let bytes = bytes.unwrap();
         let path = format!("{folder}/{name}.record");
         if std::env::var_os("REGEN_WRITE_GOLDEN").is_some() {
             std::fs::write(&path, &bytes).unwrap();
@@ -331,4 +332,52 @@ fn vpn_profiles_survive_a_start_without_their_key() {
     let back = opened(profile.path());
     assert!(back.choices.vpn.profiles.contains_key("home"), "{:?}", back.choices.vpn);
     assert!(back.warning.is_some(), "the other key's are kept in turn");
+}
+
+#[test]
+fn large_states_that_come_and_go_are_given_back_to_the_disk() {
+    let profile = tempfile::tempdir().unwrap();
+    let mut random = fastrand::Rng::with_seed(7);
+    let opened_once = opened(profile.path());
+    for change in 0..80_u64 {
+        let mut tab = tab(change % 4 + 1);
+        tab.segments[0].snapshot.session_state = std::iter::repeat_with(|| random.u8(..)).take(2 << 20).collect();
+        opened_once.store.put_tab(tab);
+        // Each of them reaches the disk.
+        opened_once.store.flush(false).unwrap();
+    }
+    opened_once.store.flush(true).unwrap();
+    let size = || {
+        let all = std::fs::read_dir(sled_path(profile.path())).unwrap().flatten();
+        let files = all.flat_map(|entry| match entry.metadata() {
+            Ok(data) if data.is_dir() => {
+                std::fs::read_dir(entry.path()).unwrap().flatten().map(|file| file.metadata().unwrap().len()).collect()
+            }
+            Ok(data) => vec![data.len()],
+            Err(_) => Vec::new(),
+        });
+        files.sum::<u64>() >> 20
+    };
+    // 160 MB were written, and 8 are held.
+    assert!(size() < 100, "{} MB while it runs", size());
+    drop(opened_once);
+    let again = opened(profile.path());
+    assert_eq!(again.previous[0].tabs.len(), 4);
+    assert!(again.previous[0].tabs.iter().all(|tab| tab.state_size() == 2 << 20), "nothing is lost");
+    assert!(size() < 100, "{} MB after the next start", size());
+}
+
+#[test]
+fn a_tab_waits_for_the_disk_once_however_often_it_changes() {
+    let profile = tempfile::tempdir().unwrap();
+    let opened_once = opened(profile.path());
+    for change in 0..10_000 {
+        let mut tab = tab(1);
+        tab.segments[0].title = change.to_string();
+        opened_once.store.put_tab(tab);
+        assert!(opened_once.store.waiting.tabs().len() <= 1);
+    }
+    opened_once.store.flush(true).unwrap();
+    drop(opened_once);
+    assert_eq!(opened(profile.path()).previous[0].tabs[0].segments[0].title, "9999", "the last one counts");
 }

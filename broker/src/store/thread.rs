@@ -10,9 +10,12 @@ use super::copies::{COMMON, Copies, Damage};
 use super::saved::{META, Meta, ORDER, group_of, key_of_cookies, key_of_tab};
 use super::secrets::Vault;
 use super::{
-    AUDIT_HEAD, DNS, HSTS, HTTPS_ONLY, IDLE, Job, RETRY, ROOM, ROUTES, SETTINGS, SHIELDS, StoreError, VPN, contained,
-    now, set_aside, sled_path, try_open,
+    AUDIT_HEAD, DNS, HSTS, HTTPS_ONLY, IDLE, Job, RETRY, ROOM, ROUTES, SETTINGS, SHIELDS, StoreError, VPN, Waiting,
+    contained, now, set_aside, sled_path, try_open,
 };
+
+/// sled's size is looked at after so many bytes.
+const COMPACT_AFTER: u64 = 64 << 20;
 
 /// What the store's thread works with.
 #[derive(Debug)]
@@ -21,8 +24,11 @@ pub(super) struct Worker {
     pub(super) vault: Vault,
     pub(super) epoch: u64,
     pub(super) health: Arc<Health>,
+    pub(super) waiting: Arc<Waiting>,
     /// The second in which the session was last said to be saved.
     pub(super) said: u64,
+    /// Bytes since sled's size was last looked at.
+    pub(super) written: u64,
 }
 
 impl Worker {
@@ -39,11 +45,28 @@ impl Worker {
             };
             match (&mut copies, job) {
                 (Some(open), Some(job)) => {
-                    if let Err(error) = contained(|| self.write(open, job)) {
-                        self.health.failed(&error);
-                        tried = Instant::now();
-                        if let Some(failed) = copies.take() {
-                            failed.abandon();
+                    match contained(|| self.write(open, job)) {
+                        Ok(()) => {}
+                        // What cannot be a record is no fault of the disk's.
+                        Err(StoreError::Record(error)) => tracing::error!("a record is not saved: {error}"),
+                        Err(error) => {
+                            self.health.failed(&error);
+                            tried = Instant::now();
+                            if let Some(failed) = copies.take() {
+                                failed.abandon();
+                            }
+                        }
+                    }
+                    if self.written > COMPACT_AFTER
+                        && let Some(open) = copies.take()
+                    {
+                        self.written = 0;
+                        match contained(|| open.compact(&self.profile)) {
+                            Ok(open) => copies = Some(open),
+                            Err(error) => {
+                                self.health.failed(&error);
+                                tried = Instant::now();
+                            }
                         }
                     }
                 }
@@ -68,33 +91,42 @@ impl Worker {
         let group = group_of(self.epoch);
         let meta = |clean: bool| Meta { clean, saved_at: now(), ..Meta::default() };
         match job {
-            Job::Tab(tab) => {
-                copies.put(&group, &key_of_tab(tab.id), &*tab)?;
+            Job::Tab(id) => {
+                let Some(tab) = self.waiting.tabs().remove(&id) else { return Ok(()) };
+                self.written += copies.put(&group, &key_of_tab(tab.id), &tab)? as u64;
                 // Its time is kept in seconds.
                 if std::mem::replace(&mut self.said, now()) == self.said {
                     return Ok(());
                 }
-                copies.put(&group, META, &meta(false))
+                copies.put(&group, META, &meta(false)).map(drop)
             }
-            Job::Forget(id) => copies.remove(&group, &key_of_tab(id)),
-            Job::Order(order) => copies.put(&group, ORDER, &order),
-            Job::Cookies(cookies) => {
-                let key = key_of_cookies(&cookies);
+            Job::Forget(id) => {
+                self.waiting.tabs().remove(&id);
+                copies.remove(&group, &key_of_tab(id))
+            }
+            Job::Order(order) => copies.put(&group, ORDER, &order).map(drop),
+            Job::Cookies(key) => {
+                let Some(cookies) = self.waiting.cookies().remove(&key) else { return Ok(()) };
                 if cookies.cookies.is_empty() {
                     return copies.remove(&group, &key);
                 }
-                copies.put(&group, &key, &self.vault.seal(&format!("{group}/{key}"), &cookies))
+                self.written += copies.put(&group, &key, &self.vault.seal(&format!("{group}/{key}"), &cookies))? as u64;
+                Ok(())
             }
             Job::Everything(tabs, order, cookies) => {
                 let known: Vec<String> = copies.find(&group)?.keys().map(str::to_owned).collect();
                 let mut stale: std::collections::BTreeSet<String> = known.into_iter().collect();
                 for tab in tabs {
-                    stale.remove(&key_of_tab(tab.id));
-                    self.write(copies, Job::Tab(Box::new(tab)))?;
+                    let id = tab.id;
+                    stale.remove(&key_of_tab(id));
+                    self.waiting.tabs().insert(id, tab);
+                    self.write(copies, Job::Tab(id))?;
                 }
                 for cookies in cookies {
-                    stale.remove(&key_of_cookies(&cookies));
-                    self.write(copies, Job::Cookies(cookies))?;
+                    let key = key_of_cookies(&cookies);
+                    stale.remove(&key);
+                    self.waiting.cookies().insert(key.clone(), cookies);
+                    self.write(copies, Job::Cookies(key))?;
                 }
                 for key in stale.iter().filter(|key| ![ORDER, META].contains(&key.as_str())) {
                     copies.remove(&group, key)?;
@@ -105,16 +137,16 @@ impl Worker {
                 let group = group_of(epoch);
                 let old = copies.find(&group)?.get::<Meta>(META, &mut Damage::default());
                 let old = old.map(|record| record.value).unwrap_or_default();
-                copies.put(&group, META, &Meta { dismissed: true, restored, ..old })
+                copies.put(&group, META, &Meta { dismissed: true, restored, ..old }).map(drop)
             }
-            Job::AuditHead(head) => copies.put(COMMON, AUDIT_HEAD, &head),
-            Job::Settings(settings) => copies.put(COMMON, SETTINGS, &settings),
-            Job::Shields(settings) => copies.put(COMMON, SHIELDS, &settings),
-            Job::Routes(settings) => copies.put(COMMON, ROUTES, &settings),
-            Job::HttpsOnly(settings) => copies.put(COMMON, HTTPS_ONLY, &settings),
-            Job::Hsts(hsts) => copies.put(COMMON, HSTS, &hsts),
-            Job::Dns(settings) => copies.put(COMMON, DNS, &settings),
-            Job::Vpn(settings) => copies.put(COMMON, VPN, &self.vault.seal(VPN, &settings)),
+            Job::AuditHead(head) => copies.put(COMMON, AUDIT_HEAD, &head).map(drop),
+            Job::Settings(settings) => copies.put(COMMON, SETTINGS, &settings).map(drop),
+            Job::Shields(settings) => copies.put(COMMON, SHIELDS, &settings).map(drop),
+            Job::Routes(settings) => copies.put(COMMON, ROUTES, &settings).map(drop),
+            Job::HttpsOnly(settings) => copies.put(COMMON, HTTPS_ONLY, &settings).map(drop),
+            Job::Hsts(hsts) => copies.put(COMMON, HSTS, &hsts).map(drop),
+            Job::Dns(settings) => copies.put(COMMON, DNS, &settings).map(drop),
+            Job::Vpn(settings) => copies.put(COMMON, VPN, &self.vault.seal(VPN, &settings)).map(drop),
             Job::Flush { clean, done } => {
                 if clean && copies.find(&group)?.keys().next().is_some() {
                     copies.put(&group, META, &meta(true))?;

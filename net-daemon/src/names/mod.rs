@@ -139,7 +139,8 @@ impl<P: RuntimeProvider> Names<P> {
                 self.unsigned(host)
             }
             error if error.is_no_records_found() => {
-                RouteError { kind: FailureKind::Name, message: format!("{who} knows no such address as “{host}”") }
+                let message = format!("the name “{host}” could not be resolved: {who} knows no such address");
+                RouteError { kind: FailureKind::Name, message }
             }
             error => {
                 let message = format!("{who} gives no answer for “{host}” ({error})");

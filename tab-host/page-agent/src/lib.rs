@@ -47,6 +47,8 @@ struct MainLoad {
 struct Agent {
     site: Option<Site>,
     handovers: HashMap<u64, Handover>,
+    /// The address, with credentials, that the user opens in each page.
+    credentials: HashMap<u64, String>,
     /// The main frame's load of each page.
     main: HashMap<u64, MainLoad>,
     /// Popups with an opener live in its host, whatever they show.
@@ -145,6 +147,7 @@ unsafe extern "C" fn message(
             };
             agent.handovers.insert(page, handover);
         }
+        ("credentials", [url]) => drop(agent.credentials.insert(page, url.clone())),
         ("popup", _) => agent.popups.push(page),
         _ => {}
     });
@@ -180,6 +183,12 @@ fn decide(page: Page, request: Request, redirected_from: Option<&str>) -> bool {
         let handover = agent.handovers.remove(&id).filter(|handover| handover.url == without_fragment(&url));
         if let Some(handover) = handover {
             speak_for_initiator(request, &handover);
+        }
+        let credentials = agent.credentials.remove(&id);
+        if let Some(with) =
+            credentials.filter(|with| without_fragment(&without_credentials(with)) == without_fragment(&url))
+        {
+            authorize(request, &with);
         }
         let popup = agent.popups.iter().position(|popup| *popup == id);
         match popup {
@@ -226,11 +235,18 @@ impl Agent {
 /// shown and saved, and could pass for a host name.
 fn move_credentials_to_header(request: Request) {
     let address = request.uri();
-    let authorization = url::Url::parse(&address).ok().and_then(|url| basic_authorization(&url));
-    if let Some(authorization) = authorization {
+    if authorize(request, &address) {
         request.set_uri(&without_credentials(&address));
-        request.set_header("Authorization", &authorization);
     }
+}
+
+/// Sends the credentials of an address with a request, if it has any. Returns whether it has.
+fn authorize(request: Request, address: &str) -> bool {
+    let authorization = url::Url::parse(address).ok().and_then(|url| basic_authorization(&url));
+    if let Some(authorization) = &authorization {
+        request.set_header("Authorization", authorization);
+    }
+    authorization.is_some()
 }
 
 fn without_credentials(url: &str) -> String {

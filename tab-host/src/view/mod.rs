@@ -78,6 +78,8 @@ pub(crate) struct View {
     opener_origin: RefCell<String>,
     /// Where a window that has no tab yet wants to go.
     postponed: RefCell<Option<(Load, Vec<u8>)>>,
+    /// The document that replays a navigation of another site's is in the view.
+    bootstrapping: Cell<bool>,
     choosers: RefCell<HashMap<u64, webkit2gtk::FileChooserRequest>>,
     downloads: RefCell<HashMap<u64, downloads::Running>>,
     restore_script: RefCell<Option<webkit2gtk::UserScript>>,
@@ -185,6 +187,7 @@ impl View {
             carried: RefCell::default(),
             opener_origin: RefCell::default(),
             postponed: RefCell::default(),
+            bootstrapping: Cell::default(),
             choosers: RefCell::default(),
             downloads: RefCell::default(),
             restore_script: RefCell::default(),

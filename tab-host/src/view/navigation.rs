@@ -59,9 +59,16 @@ impl View {
     pub(super) fn load(self: &Rc<Self>, load: &Load) {
         self.left.set(false);
         // As the page-agent sends it.
-        self.carried.replace(Some(without_fragment(&without_credentials(&load.url)).to_owned()));
+        let plain = without_credentials(&load.url);
+        self.carried.replace(Some(without_fragment(&plain).to_owned()));
+        self.bootstrapping.set(!load.initiator.is_empty());
         if load.initiator.is_empty() {
-            self.web.load_uri(&load.url);
+            if plain != load.url {
+                // The engine would keep them in its history.
+                let message = UserMessage::new("credentials", Some(&(load.url.as_str(),).to_variant()));
+                self.web.send_message_to_page(&message, None::<&webkit2gtk::gio::Cancellable>, |_| {});
+            }
+            self.web.load_uri(&plain);
             return;
         }
         // A plain load would look as if the user had typed the address: that would be CSRF. A document of an opaque

@@ -45,7 +45,12 @@ impl View {
     /// Restores, and loads `load` on top where the snapshot is older than the last commit.
     pub(super) fn restore(self: &Rc<Self>, snapshot: &Snapshot, load: Option<&Load>, fallback: &Load) {
         let Some(state) = session_state(&snapshot.session_state) else {
-            tracing::warn!("the engine cannot read its own snapshot; the address is loaded instead");
+            if !snapshot.session_state.is_empty() {
+                tracing::warn!("the engine cannot read its own snapshot; the address is loaded instead");
+            }
+            if load.is_none() {
+                self.replay(snapshot);
+            }
             self.load(load.unwrap_or(fallback));
             return;
         };
@@ -72,9 +77,7 @@ impl View {
         // What the page-agent reported once, it reads back.
         let known = serde_json::from_str(forms).unwrap_or_default();
         self.replayed.replace(Some(Replayed { forms: known, scroll: (snapshot.scroll_x, snapshot.scroll_y) }));
-        // Both are JSON, which is also JavaScript.
-        let source = SCRIPT.replace("\"$FORMS\"", forms).replace("\"$SCROLL\"", &scroll);
-        let script = agent::script(&source, UserScriptInjectionTime::End);
+        let script = agent::script(&fill_in(forms, &scroll), UserScriptInjectionTime::End);
         if let Some(manager) = self.web.user_content_manager() {
             manager.add_script(&script);
             self.restore_script.replace(Some(script));
@@ -87,5 +90,23 @@ impl View {
             manager.remove_script(&script);
             agent::evaluate(&self.web, LOADED, |_| {});
         }
+    }
+}
+
+/// The script with what the page had: JSON, which is also JavaScript. What a user typed comes last: nothing is looked for in it.
+fn fill_in(forms: &str, scroll: &str) -> String {
+    SCRIPT.replace("\"$SCROLL\"", scroll).replace("\"$FORMS\"", forms)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn typed_text_that_looks_like_a_placeholder_stays_as_it_is() {
+        let forms = r#"{"main":{"0":"$SCROLL \"$SCROLL\" $FORMS"},"x":"$SCROLL"}"#;
+        let script = fill_in(forms, "[1, 2]");
+        assert!(script.contains(forms), "{script}");
+        assert!(script.contains("= [1, 2];"), "{script}");
     }
 }

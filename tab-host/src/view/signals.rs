@@ -147,6 +147,7 @@ impl View {
         if self.error_page.get() != Stage::None || self.is_bootstrap(&url) {
             return;
         }
+        self.bootstrapping.set(false);
         if !same_document {
             let kept = self.replayed.take();
             self.scroll.set(kept.as_ref().map_or((0.0, 0.0), |kept| kept.scroll));
@@ -193,7 +194,8 @@ impl View {
 
     /// The document that replays a navigation from another site is not a page of anybody's.
     pub(super) fn is_bootstrap(&self, url: &str) -> bool {
-        !self.is_popup && self.committed.borrow().is_empty() && url.starts_with("about:")
+        let is_first = !self.is_popup && self.committed.borrow().is_empty();
+        (is_first || self.bootstrapping.get()) && url.starts_with("about:")
     }
 
     fn hover(&self, link: HoverLink) {

@@ -1,0 +1,152 @@
+//! Bounds of what pages make the broker keep. A page decides how large the state of its history is; however large, the oldest goes
+//! first, and a page without its state comes back by its address.
+
+use super::saved::{SavedSnapshot, SavedTab};
+use super::state::{Session, Tab, TabId};
+
+/// State of one tab's history, bytes.
+const MAX_TAB: usize = 4 << 20;
+/// State of all tabs.
+const MAX_SESSION: usize = 32 << 20;
+/// State of all tabs that were closed and can be reopened.
+const MAX_CLOSED: usize = 8 << 20;
+
+impl SavedSnapshot {
+    /// Bytes that its page decides about.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.session_state.len() + self.form.len()
+    }
+
+    /// Lets go of the state; the position stays.
+    fn forget_state(&mut self) {
+        self.session_state = Vec::new();
+        self.form = Vec::new();
+    }
+}
+
+impl SavedTab {
+    /// Bytes that its pages decide about.
+    #[must_use]
+    pub fn state_size(&self) -> usize {
+        self.segments.iter().map(|segment| segment.snapshot.size()).sum()
+    }
+
+    /// Lets go of all state: the tab comes back by its address.
+    pub fn forget_state(&mut self) {
+        self.segments.iter_mut().for_each(|segment| segment.snapshot.forget_state());
+    }
+}
+
+/// Keeps the state of a tab, and of all of them, within bounds. Returns the tabs of which something went.
+pub(super) fn enforce(session: &mut Session, changed: TabId) -> Vec<TabId> {
+    let mut lighter = Vec::new();
+    if let Some(tab) = session.tabs.get_mut(&changed) {
+        tab.state_size = size(tab);
+        while tab.state_size > MAX_TAB && forget_one(tab) {
+            lighter.push(changed);
+        }
+    }
+    let mut total: usize = session.tabs.values().map(|tab| tab.state_size).sum();
+    while total > MAX_SESSION {
+        let Some(largest) = session.tabs.values_mut().max_by_key(|tab| tab.state_size) else { break };
+        let before = largest.state_size;
+        if !forget_one(largest) {
+            break;
+        }
+        total -= before - largest.state_size;
+        lighter.push(largest.id);
+    }
+    lighter.sort_unstable();
+    lighter.dedup();
+    lighter
+}
+
+/// The same for the tabs that were closed; the oldest is the first.
+pub(super) fn enforce_on_closed(closed: &mut [SavedTab]) {
+    let mut total: usize = closed.iter().map(SavedTab::state_size).sum();
+    for tab in closed {
+        if total <= MAX_CLOSED {
+            return;
+        }
+        total -= tab.state_size();
+        tab.forget_state();
+    }
+}
+
+fn size(tab: &Tab) -> usize {
+    tab.segments.iter().map(|segment| segment.snapshot.size()).sum()
+}
+
+/// Lets go of the state of one stretch: the one that is furthest from what is shown. Returns whether there was any.
+fn forget_one(tab: &mut Tab) -> bool {
+    let current = tab.current;
+    let with_state = tab.segments.iter_mut().enumerate().filter(|(_, segment)| segment.snapshot.size() > 0);
+    // Of two that are equally far, what lies behind.
+    let furthest = with_state.max_by_key(|(index, _)| (index.abs_diff(current), current > *index));
+    let Some((_, segment)) = furthest else { return false };
+    segment.snapshot.forget_state();
+    tab.state_size = size(tab);
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::state::Segment;
+    use super::*;
+
+    fn tab(id: TabId, sizes: &[usize]) -> Tab {
+        let segment = |size: &usize| super::super::SavedSegment {
+            site: "https://a.test".into(),
+            url: "https://a.test/".into(),
+            title: String::new(),
+            can_go_back: false,
+            can_go_forward: false,
+            snapshot: SavedSnapshot { session_state: vec![1; *size], ..SavedSnapshot::default() },
+        };
+        let saved = SavedTab {
+            id,
+            workspace: String::new(),
+            segments: sizes.iter().map(segment).collect(),
+            current: u32::try_from(sizes.len()).unwrap() - 1,
+            zoom: 1.0,
+            muted: false,
+            pinned: false,
+        };
+        saved.revive(id)
+    }
+
+    fn sizes(tab: &Tab) -> Vec<usize> {
+        tab.segments.iter().map(|segment: &Segment| segment.snapshot.size() >> 20).collect()
+    }
+
+    #[test]
+    fn of_a_long_history_the_oldest_state_goes_first() {
+        let mut session = Session::default();
+        session.tabs.insert(1, tab(1, &[1 << 20; 24]));
+        assert_eq!(enforce(&mut session, 1), [1]);
+        assert_eq!(sizes(&session.tabs[&1])[..20], [0; 20]);
+        assert_eq!(sizes(&session.tabs[&1])[20..], [1; 4]);
+        assert!(enforce(&mut session, 1).is_empty(), "then it fits");
+    }
+
+    #[test]
+    fn many_large_tabs_are_bounded_together_and_small_ones_keep_theirs() {
+        let mut session = Session::default();
+        for id in 1..=200 {
+            session.tabs.insert(id, tab(id, &[if id <= 100 { 1000 } else { 3 << 20 }]));
+            enforce(&mut session, id);
+        }
+        let total: usize = session.tabs.values().map(size).sum();
+        assert!(total <= MAX_SESSION && total > MAX_SESSION / 2, "{total}");
+        assert!((1..=100).all(|id| session.tabs[&id].state_size == 1000));
+    }
+
+    #[test]
+    fn closed_tabs_are_bounded_and_the_newest_keep_their_state() {
+        let mut closed: Vec<SavedTab> = (0..50).map(|id| SavedTab::from(&tab(id, &[1 << 20]))).collect();
+        enforce_on_closed(&mut closed);
+        assert_eq!(closed.iter().filter(|tab| tab.state_size() > 0).count(), 8);
+        assert!(closed[49].state_size() > 0);
+    }
+}

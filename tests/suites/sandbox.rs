@@ -282,3 +282,62 @@ fn the_audit_log_shows_what_happened_and_whoever_touched_it() {
     std::fs::write(&path, &whole).unwrap();
     browser.regen(&["audit", "verify"]).unwrap();
 }
+
+/// Changes that another program makes to a running process's surroundings, each undone before the next.
+#[test]
+#[expect(clippy::disallowed_methods, reason = "a test starts processes")]
+fn what_others_do_to_a_running_process_shows() {
+    use std::process::{Command, Stdio};
+    let browser = Browser::headless();
+    let victim = browser.daemon("agent-daemon");
+    let drift = || {
+        let output = browser.command(&["policy", "verify", &victim.to_string()]);
+        (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let (code, printed) = drift();
+    assert_eq!(code, Some(0), "the control: {printed}");
+    // A process in its namespaces that its jail did not start.
+    let mut guest = Command::new("nsenter");
+    guest.args(["-t", &victim.to_string(), "--pid", "--net", "sleep", "60"]).stdout(Stdio::null());
+    let mut guest = guest.spawn().unwrap();
+    eventually("the guest to show", || {
+        let (code, printed) = drift();
+        (code == Some(1) && printed.contains("(sleep)") && printed.contains("is in its net, pid")).then_some(())
+    });
+    guest.kill().unwrap();
+    guest.wait().unwrap();
+    // What it had started in that namespace is still there.
+    eventually("the guest to be gone", || {
+        let (code, printed) = drift();
+        let left = printed.split("process ").skip(1).find(|rest| rest.contains("(sleep)"));
+        let pid = left.and_then(|rest| rest.split(' ').next()?.parse::<i32>().ok());
+        pid.into_iter().for_each(|pid| regen_tests::process::signal(pid, rustix::process::Signal::KILL));
+        (code == Some(0)).then_some(())
+    });
+    // Something over one of its mounts, and a tmpfs that grew.
+    let inside = |call: &str| {
+        let script = format!(
+            "import ctypes, os; libc = ctypes.CDLL(None, use_errno=True)\n\
+             assert libc.setns(os.open('/proc/{victim}/ns/mnt', os.O_RDONLY), 0) == 0\n\
+             assert {call} == 0, os.strerror(ctypes.get_errno())"
+        );
+        let done = Command::new("python3").args(["-c", &script]).output().unwrap();
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    };
+    inside("libc.mount(b'none', b'/proc', b'tmpfs', 0, b'size=1m')");
+    let (code, printed) = drift();
+    assert!(code == Some(1) && printed.contains("/proc is mounted over"), "{printed}");
+    inside("libc.umount2(b'/proc', 2)");
+    assert_eq!(drift().0, Some(0));
+    // Somebody who traces it.
+    let mut tracer = Command::new("strace");
+    tracer.args(["-p", &victim.to_string(), "-e", "trace=none"]).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut tracer = tracer.spawn().unwrap();
+    eventually("the tracer to show", || {
+        let (code, printed) = drift();
+        (code == Some(1) && printed.contains("(strace)")).then_some(())
+    });
+    tracer.kill().unwrap();
+    tracer.wait().unwrap();
+    eventually("all to be as before", || (drift().0 == Some(0)).then_some(()));
+}

@@ -1,15 +1,19 @@
 //! Does the kernel enforce a role's policy on this process, right now? Read from `/proc`, from outside, without asking the
 //! process or the broker.
 
+mod mounts;
+mod surroundings;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
-use std::path::Path;
 
 use serde::Serialize;
 
-use crate::policy::{MountKind, Namespace, Policy, Resource};
+use crate::policy::{Namespace, Policy, Resource};
 use crate::spawn::{INSIDE_ID, outside_id};
+
+pub use surroundings::Member;
 
 /// One thing that was looked at.
 #[derive(Debug, Clone, Serialize)]
@@ -45,6 +49,8 @@ pub struct Report {
     pub cgroup: Vec<String>,
     /// Its namespaces, as the kernel numbers them.
     pub namespaces: BTreeMap<String, String>,
+    /// All processes of its PID namespace, of a jailed one.
+    pub members: Vec<Member>,
 }
 
 impl Report {
@@ -115,8 +121,12 @@ pub fn verify(policy: &Policy, pid: i32, broker: i32) -> io::Result<Report> {
             holds: none,
         });
     }
+    let mut members = Vec::new();
     if policy.is_jailed() {
         checks.extend(jailed(policy, &process, broker)?);
+        let (check, all) = surroundings::members(policy, &process)?;
+        checks.push(check);
+        members = all;
     }
     if policy.role == "dumper" {
         checks.push(leaves_its_role(&process)?);
@@ -136,7 +146,7 @@ pub fn verify(policy: &Policy, pid: i32, broker: i32) -> io::Result<Report> {
     let lacks = crate::landlock::shortfall(policy, crate::sys::landlock_version());
     let descriptors = descriptors(&process)?;
     let (role, parent) = (policy.role.clone(), process.parent());
-    Ok(Report { role, pid, program, checks, lacks, descriptors, parent, cgroup, namespaces })
+    Ok(Report { role, pid, program, checks, lacks, descriptors, parent, cgroup, namespaces, members })
 }
 
 /// Whether a process descends from the broker, in words.
@@ -185,7 +195,13 @@ fn jailed(policy: &Policy, process: &Process, broker: i32) -> io::Result<Vec<Che
         checks.push(Check { name: "oom_score_adj", found, wanted: format!("{} or more", memory.oom_score_adj), holds });
     }
     checks.push(namespaces(policy, process, broker)?);
-    checks.push(mounts(policy, process)?);
+    checks.push(mounts::check(policy, process, broker)?);
+    checks.push(surroundings::tracer(process));
+    checks.extend(surroundings::memory(policy, process));
+    // The engine's helpers have what the role's program gives them.
+    if process.link("exe")?.ends_with(&format!("/{}", policy.program)) {
+        checks.push(surroundings::environment(policy, process)?);
+    }
     checks.extend(limits(policy, process)?);
     Ok(checks)
 }
@@ -229,70 +245,6 @@ fn namespaces(policy: &Policy, process: &Process, broker: i32) -> io::Result<Che
     wanted.sort_unstable();
     let (found, wanted) = (own.join(" "), wanted.join(" "));
     Ok(Check { name: "namespaces of its own", holds: found == wanted, found, wanted })
-}
-
-/// Every mount belongs to a rule, none is missing that must be there, and each is as locked as its rule says.
-fn mounts(policy: &Policy, process: &Process) -> io::Result<Check> {
-    let mut wrong = Vec::new();
-    let mut seen = BTreeSet::new();
-    let text = process.file("mountinfo")?;
-    for line in text.lines() {
-        let fields: Vec<&str> = line.split(' ').collect();
-        let (Some(place), Some(options)) = (fields.get(4), fields.get(5)) else { continue };
-        let options: Vec<&str> = options.split(',').collect();
-        let rule = policy.mount.iter().find(|mount| covers(mount.kind, &crate::filled(mount.target()), place));
-        match rule {
-            None if *place == "/" => {
-                if !options.contains(&"ro") {
-                    wrong.push("/ is writable".to_owned());
-                }
-            }
-            None => wrong.push(format!("{place} is in no rule")),
-            Some(rule) => {
-                seen.insert(crate::filled(rule.target()));
-                for missing in flags(rule.kind).iter().filter(|flag| !options.contains(*flag)) {
-                    wrong.push(format!("{place} is not {missing}"));
-                }
-            }
-        }
-    }
-    for rule in &policy.mount {
-        let may_be_absent =
-            rule.optional || matches!(rule.kind, MountKind::Symlink | MountKind::CaBundle | MountKind::Display);
-        if !may_be_absent && !seen.contains(&crate::filled(rule.target())) {
-            wrong.push(format!("{} is missing", rule.target()));
-        }
-    }
-    let count = text.lines().count();
-    let found = if wrong.is_empty() { format!("{count} as in the policy") } else { wrong.join("; ") };
-    let wanted = format!("{count} as in the policy");
-    Ok(Check { name: "mounts", holds: wrong.is_empty(), found, wanted })
-}
-
-fn covers(kind: MountKind, target: &str, place: &str) -> bool {
-    match kind {
-        MountKind::Devices => Path::new(place).parent() == Some(Path::new(target)),
-        // The X server's socket keeps its place.
-        MountKind::Display => place.starts_with(target) || place.starts_with("/tmp/.X11-unix/"),
-        MountKind::Symlink => false,
-        MountKind::ReadOnly
-        | MountKind::File
-        | MountKind::Bucket
-        | MountKind::Chosen
-        | MountKind::CaBundle
-        | MountKind::Tmpfs
-        | MountKind::Proc => place == target,
-    }
-}
-
-fn flags(kind: MountKind) -> &'static [&'static str] {
-    match kind {
-        MountKind::ReadOnly | MountKind::File | MountKind::CaBundle | MountKind::Display => &["ro", "nosuid", "nodev"],
-        MountKind::Chosen => &["ro", "nosuid", "nodev", "noexec"],
-        MountKind::Bucket | MountKind::Tmpfs | MountKind::Proc => &["nosuid", "nodev", "noexec"],
-        MountKind::Devices => &["nosuid", "noexec"],
-        MountKind::Symlink => &[],
-    }
 }
 
 fn limits(policy: &Policy, process: &Process) -> io::Result<Vec<Check>> {

@@ -1,0 +1,124 @@
+//! Around a process: who traces it, who else is in its namespaces, and with what environment and memory it runs.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io;
+
+use serde::Serialize;
+
+use super::{Check, Process};
+use crate::policy::{Namespace, Policy};
+
+/// A process in the PID namespace of another one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Member {
+    /// Its id, as the reader sees it.
+    pub pid: i32,
+    /// Its name, which it can change.
+    pub name: String,
+    /// The process that started it.
+    pub parent: i32,
+}
+
+/// Namespaces in which nobody else may be.
+const OWN: [Namespace; 5] = [Namespace::Pid, Namespace::Mount, Namespace::Net, Namespace::Ipc, Namespace::User];
+
+/// Looks for a tracer.
+pub(super) fn tracer(process: &Process) -> Check {
+    let tracer = process.field("TracerPid");
+    let found = match tracer.parse::<i32>().ok().filter(|pid| *pid > 0) {
+        None => "nobody".to_owned(),
+        Some(pid) => {
+            let name = Process::read(pid).map(|tracer| tracer.field("Name").to_owned()).unwrap_or_default();
+            format!("process {pid} ({name})")
+        }
+    };
+    Check { name: "traced by", holds: found == "nobody", found, wanted: "nobody".to_owned() }
+}
+
+/// Compares the environment that a role's own program was started with.
+pub(super) fn environment(policy: &Policy, process: &Process) -> io::Result<Check> {
+    let text = process.file("environ")?;
+    let found: BTreeMap<&str, &str> = text.split('\0').filter_map(|pair| pair.split_once('=')).collect();
+    let mut wrong = Vec::new();
+    for (name, value) in &found {
+        match policy.env.iter().find(|env| env.name == **name) {
+            None => wrong.push(format!("{name} is in no rule")),
+            Some(env) if env.value.as_deref().is_some_and(|wanted| wanted != *value) => {
+                wrong.push(format!("{name} is “{value}”"));
+            }
+            Some(_) => {}
+        }
+    }
+    let missing = policy.env.iter().filter(|env| env.value.is_some() && !found.contains_key(env.name.as_str()));
+    wrong.extend(missing.map(|env| format!("{} is missing", env.name)));
+    let wanted = "as in the policy";
+    let found = if wrong.is_empty() { format!("{} variables, {wanted}", found.len()) } else { wrong.join("; ") };
+    Ok(Check { name: "environment", holds: wrong.is_empty(), found, wanted: wanted.to_owned() })
+}
+
+/// Compares the memory of one process with what all of its role may have.
+pub(super) fn memory(policy: &Policy, process: &Process) -> Option<Check> {
+    let limit = policy.memory.as_ref()?.resident >> 20;
+    let found = process.field("VmRSS").trim_end_matches(" kB").parse::<u64>().ok()? >> 10;
+    let (holds, wanted) = (found <= limit, format!("{limit} MB or less"));
+    Some(Check { name: "resident memory", holds, found: format!("{found} MB"), wanted })
+}
+
+/// Looks for processes in the namespaces of a jailed one that its jail did not start. Gives all of its PID namespace.
+pub(super) fn members(policy: &Policy, process: &Process) -> io::Result<(Check, Vec<Member>)> {
+    let mut shared = BTreeMap::new();
+    for namespace in OWN.iter().filter(|namespace| policy.namespaces.new.contains(namespace)) {
+        shared.insert(namespace.file(), process.link(&format!("ns/{}", namespace.file()))?);
+    }
+    let jail = first_of_namespace(process.pid);
+    let (mut members, mut foreign) = (Vec::new(), BTreeSet::new());
+    for entry in fs::read_dir("/proc")?.flatten() {
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else { continue };
+        let link = |namespace: &str| fs::read_link(format!("/proc/{pid}/ns/{namespace}")).ok();
+        let shares: Vec<&str> = shared
+            .iter()
+            .filter(|(namespace, its)| link(namespace).is_some_and(|link| link.to_string_lossy() == its.as_str()))
+            .map(|(namespace, _)| *namespace)
+            .collect();
+        if shares.is_empty() {
+            continue;
+        }
+        // One that ended meanwhile is none.
+        let Ok(other) = Process::read(pid) else { continue };
+        let (name, parent) = (other.field("Name").to_owned(), other.parent());
+        if !descends_from(pid, jail) {
+            foreign.insert(format!("process {pid} ({name}), started by {parent}, is in its {}", shares.join(", ")));
+        }
+        if shares.contains(&Namespace::Pid.file()) {
+            members.push(Member { pid, name, parent });
+        }
+    }
+    let wanted = "its jail and what that started";
+    let found = if foreign.is_empty() { wanted.to_owned() } else { foreign.into_iter().collect::<Vec<_>>().join("; ") };
+    Ok((Check { name: "in its namespaces", holds: found == wanted, found, wanted: wanted.to_owned() }, members))
+}
+
+/// The first process of the namespace that a process is in.
+fn first_of_namespace(pid: i32) -> i32 {
+    let mut at = pid;
+    // A process is never its own ancestor; one that ended is followed no further.
+    while let Ok(process) = Process::read(at)
+        && process.field("NSpid").split_whitespace().last() != Some("1")
+        && process.parent() > 0
+    {
+        at = process.parent();
+    }
+    at
+}
+
+fn descends_from(pid: i32, ancestor: i32) -> bool {
+    let mut at = pid;
+    while at > 1 {
+        if at == ancestor {
+            return true;
+        }
+        at = Process::read(at).map_or(0, |process| process.parent());
+    }
+    false
+}

@@ -116,6 +116,12 @@ pub fn name_of(number: i32) -> String {
     ScmpSyscall::from(number).get_name().unwrap_or_else(|_| format!("system call {number}"))
 }
 
+/// The number of a constant that policies name, such as `AF_INET`.
+#[must_use]
+pub fn constant(name: &str) -> Option<u64> {
+    CONSTANTS.iter().find(|(known, _)| *known == name).map(|(_, number)| *number)
+}
+
 pub(crate) fn constant_names() -> Vec<String> {
     CONSTANTS.iter().map(|(name, _)| (*name).to_owned()).collect()
 }

@@ -233,6 +233,25 @@ fn policies_can_be_read_compared_and_asked() {
     let unknown = browser.regen(&["policy", "show", "tabhost"]).unwrap_err();
     assert_eq!(unknown.code, 4);
     assert!(unknown.message.contains("tab-host"), "{}", unknown.message);
+    for (role, what, is_allowed) in [
+        ("tab-host", "ptrace", false),
+        ("tab-host", "read", true),
+        ("tab-host", "AF_INET", true),
+        ("agent-daemon", "AF_INET", false),
+        ("net-daemon", "AF_INET", true),
+        ("tab-host", "/home/user/.ssh/id_ed25519", false),
+        ("tab-host", "/usr/share/fonts/truetype", true),
+        ("tab-host", "tcp:443", false),
+        ("net-daemon", "tcp:443", true),
+    ] {
+        let checked = browser.regen(&["policy", "explain", role, what, "--check"]).map_err(|failed| failed.code);
+        assert_eq!(checked.is_ok(), is_allowed, "{role} {what}: {checked:?}");
+    }
+    let shown = browser.regen(&["policy", "show", "net-daemon"]).unwrap();
+    assert!(
+        !shown.contains("Some(") && shown.contains("connects to any port") && shown.contains("Landlock"),
+        "{shown}"
+    );
     let call = browser.regen(&["policy", "explain", "tab-host", "sockt"]).unwrap_err();
     assert_eq!(call.code, 4);
 }

@@ -30,8 +30,11 @@ pub(crate) enum PolicyCommand {
     Explain {
         /// Which role
         role: String,
-        /// A system call's name
-        call: String,
+        /// A system call's name, a path, an address family such as AF_INET, or a TCP port such as tcp:443
+        what: String,
+        /// Exit with 1 where it is not allowed
+        #[arg(long)]
+        check: bool,
     },
     /// Compare every live process with its policy, as the kernel has it; exit code 1 on any drift
     Verify {

@@ -8,6 +8,7 @@ use regen_broker::refused_calls::Manner;
 use regen_proto::launcher::v1::Exited;
 use regen_sandbox::policy::{Guest, Policy};
 
+use super::probe::{BESIDE, DUMPER};
 use super::sandboxes::{Order, Sandboxes};
 use super::{mode, role_policy};
 use crate::arguments::Exec;
@@ -32,14 +33,17 @@ pub(super) async fn run(launchers: Vec<Forked>, order: Exec) -> Result<ExitCode,
 
 async fn start(launchers: Vec<Forked>, order: &Exec) -> Result<ExitCode, Failure> {
     let mode = mode(order.jitless);
-    jailed(&role_policy(&order.role, mode)?)?;
+    // The dumper has a place beside the role whose crash it waits for.
+    let as_dumper = order.role == DUMPER;
+    let role = if as_dumper { BESIDE.to_owned() } else { order.role.clone() };
+    jailed(&role_policy(&role, mode)?)?;
     let Some(guest) = guest(&order.command, &order.bind)? else {
         let name = order.command.first().map_or("", String::as_str);
         eprintln!("regen: there is no program “{name}”");
         return Ok(ExitCode::from(NOT_FOUND));
     };
     let mut sandboxes = sandboxes(launchers)?;
-    let (role, bucket) = (order.role.clone(), order.bucket.clone());
+    let (guest, bucket) = (Guest { as_dumper, ..guest }, order.bucket.clone());
     let outcome =
         sandboxes.attached(&Order { role, mode, guest, manner: Manner::Paced, bucket }, std::io::stdout()).await?;
     Ok(ExitCode::from(code(&outcome.end)))

@@ -1,6 +1,7 @@
 //! `regen policy`: what every process may do, and whether the kernel enforces it right now.
 
 mod exec;
+mod explain;
 mod learn;
 mod live;
 mod oci;
@@ -13,7 +14,6 @@ use std::process::ExitCode;
 use regen_broker::launcher::Forked;
 use regen_proto::control::v1::StatusRequest;
 use regen_sandbox::policy::{self, Difference, Mode, Policy, PolicyError};
-use regen_sandbox::seccomp::{self, Verdict};
 use serde_json::json;
 
 use crate::arguments::{Output, PolicyCommand};
@@ -60,7 +60,10 @@ pub(crate) async fn run(
             let differences = policy::differences(&role_policy(&first, Mode::Jit)?, &role_policy(&second, Mode::Jit)?);
             return Ok(diff(&first, &second, &differences, output));
         }
-        PolicyCommand::Explain { role, call } => explain(&role, &call, output)?,
+        PolicyCommand::Explain { role, what, check } => {
+            let is_allowed = explain::explain(&role_policy(&role, Mode::Jit)?, &what, output)?;
+            return Ok(ExitCode::from(u8::from(check && !is_allowed)));
+        }
         PolicyCommand::Verify { pid } => {
             let mut client = Client::connect(profile).await?;
             let status = client.api.status(StatusRequest { memory: false }).await?.into_inner();
@@ -131,6 +134,10 @@ fn show(role: &str, mode: Mode, output: Output) -> Result<(), Failure> {
             memory.reason
         );
     }
+    println!(
+        "Landlock: version {} of the kernel's interface, and no start below version {}\n",
+        policy.landlock_abi, policy.landlock_minimum
+    );
     println!("file view");
     for mount in &policy.mount {
         let size = mount.size.as_deref().map(|size| format!(" ({size})")).unwrap_or_default();
@@ -141,7 +148,7 @@ fn show(role: &str, mode: Mode, output: Output) -> Result<(), Failure> {
         }
     }
     for tcp in &policy.tcp {
-        println!("\ntcp bind {:?} connect {:?}\n    {} · {}", tcp.bind, tcp.connect, tcp.reason, tcp.place);
+        println!("\ntcp: {}\n    {} · {}", ports(tcp), tcp.reason, tcp.place);
     }
     println!("\nsystem calls: {} of {} that its budget allows", policy.calls().len(), policy.budget);
     for allow in &policy.allow {
@@ -176,6 +183,16 @@ fn show(role: &str, mode: Mode, output: Output) -> Result<(), Failure> {
     Ok(())
 }
 
+/// The ports of a rule, in words.
+fn ports(tcp: &policy::Tcp) -> String {
+    let connect = tcp.connect.map(|ports| match ports {
+        policy::Ports::Any => "connects to any port".to_owned(),
+        policy::Ports::One(port) => format!("connects to port {port}"),
+    });
+    let bind = tcp.bind.map(|port| format!("listens on port {port}"));
+    connect.into_iter().chain(bind).collect::<Vec<_>>().join(", ")
+}
+
 fn conditions(when: &[policy::Condition], times: Option<u32>) -> String {
     let when: Vec<String> = when.iter().map(ToString::to_string).collect();
     let when = if when.is_empty() { String::new() } else { format!(" where {}", when.join(" and ")) };
@@ -193,43 +210,4 @@ fn diff(first: &str, second: &str, differences: &[Difference], output: Output) -
         }
     }
     ExitCode::from(u8::from(!differences.is_empty()))
-}
-
-fn explain(role: &str, call: &str, output: Output) -> Result<(), Failure> {
-    let policy = role_policy(role, Mode::Jit)?;
-    if !seccomp::is_known(call) {
-        let names = seccomp::names();
-        let close: Vec<&String> = names.iter().filter(|name| name.contains(call)).take(5).collect();
-        return Err(Failure::NotFound(format!("there is no system call “{call}”; some that look like it: {close:?}")));
-    }
-    let verdict = seccomp::explain(&policy, call);
-    if output == Output::Json {
-        let (word, rules) = match &verdict {
-            Verdict::Allowed(rules) => ("allowed", serde_json::to_value(rules)),
-            Verdict::Refused(rules) => ("refused", serde_json::to_value(rules)),
-            Verdict::Notified => ("notified", Ok(json!([]))),
-        };
-        let rules = rules.map_err(|error| Failure::Other(error.to_string()))?;
-        print_json(&json!({ "role": role, "call": call, "verdict": word, "rules": rules }));
-        return Ok(());
-    }
-    match verdict {
-        Verdict::Allowed(rules) => {
-            for rule in rules {
-                let when = conditions(&rule.when, rule.times);
-                println!("{call} is allowed in {role}{when}\n    {} · {}", rule.reason, rule.place);
-            }
-        }
-        Verdict::Refused(rules) => {
-            for rule in rules {
-                let when = conditions(&rule.when, None);
-                println!(
-                    "{call} fails with {} in {role}{when}, without a word\n    {} · {}",
-                    rule.errno, rule.reason, rule.place
-                );
-            }
-        }
-        Verdict::Notified => println!("{call} is not allowed in {role}: it fails with EPERM, and the broker is told"),
-    }
-    Ok(())
 }

@@ -33,7 +33,7 @@ const DONE: i32 = 77;
 const AREAS_OF_A_FILTER: [&str; 3] = ["code", "kernel", "network"];
 
 /// The role beside which the dumper is tried: the one whose pages are strangers'.
-const BESIDE: &str = "tab-host";
+pub(super) const BESIDE: &str = "tab-host";
 
 /// One way to get out.
 #[derive(Debug, Clone, Serialize)]
@@ -139,6 +139,9 @@ pub(super) async fn run(
     }
     if let Some(path) = junit {
         fs::write(path, probe_report::junit(&all)?)?;
+    }
+    if output == Output::Text && !markdown {
+        probe_report::summary(&all);
     }
     if markdown {
         probe_report::markdown(&all);
@@ -348,7 +351,7 @@ impl Laboratory {
 }
 
 const BROKER: &str = "broker";
-const DUMPER: &str = "dumper";
+pub(super) const DUMPER: &str = "dumper";
 const EPERM: i32 = rustix::io::Errno::PERM.raw_os_error();
 const ENOSYS: i32 = rustix::io::Errno::NOSYS.raw_os_error();
 

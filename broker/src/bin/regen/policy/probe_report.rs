@@ -21,6 +21,28 @@ pub(super) fn text(role: &RoleFindings) {
     println!();
 }
 
+/// The counts, and what their names mean.
+pub(super) fn summary(roles: &[RoleFindings]) {
+    let count = |verdict: Verdict| {
+        roles.iter().flat_map(|role| &role.findings).filter(|found| found.verdict == verdict).count()
+    };
+    let (calls, wrong) =
+        roles.iter().fold((0, 0), |(calls, wrong), role| (calls + role.calls_made, wrong + role.calls_wrong.len()));
+    println!(
+        "{} ways out of {} roles were tried, and {calls} system calls made:",
+        roles.iter().map(|role| role.findings.len()).sum::<usize>(),
+        roles.len()
+    );
+    println!("{:>7} contained   it got nothing, and outside a sandbox it gets something", count(Verdict::Contained));
+    println!("{:>7} its nature  the role is there to do this", count(Verdict::ByNature));
+    println!(
+        "{:>7} not proven  it got nothing, but outside it gets nothing either, on this kernel or for this user",
+        count(Verdict::NotProven)
+    );
+    println!("{:>7} ESCAPED     it got out", count(Verdict::Escaped));
+    println!("{wrong:>7} system calls did not end as the policy says");
+}
+
 fn word(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Contained => "contained",

@@ -1,0 +1,185 @@
+//! `regen policy explain`: what a policy says of one system call, path, address family or port, and by which rule.
+
+use regen_sandbox::policy::{MountKind, Policy, Ports};
+use regen_sandbox::seccomp::{self, Decision, Verdict};
+use serde_json::{Value, json};
+
+use super::{conditions, ports};
+use crate::arguments::Output;
+use crate::client::Failure;
+use crate::render::print_json;
+
+/// One rule that has something to say.
+struct Answer {
+    is_allowed: bool,
+    /// What it says, in words.
+    words: String,
+    /// Its reason and place; nothing where no rule says anything.
+    rule: Option<(String, String)>,
+}
+
+/// Prints what a policy says. Returns whether it is allowed, by any rule.
+pub(super) fn explain(policy: &Policy, what: &str, output: Output) -> Result<bool, Failure> {
+    let (kind, answers) = if what.starts_with('/') {
+        ("path", path(policy, what))
+    } else if what.starts_with("AF_") {
+        ("address family", vec![family(policy, what)?])
+    } else if let Some(port) = what.strip_prefix("tcp:") {
+        let port = port.parse().map_err(|_| Failure::Usage(format!("“{port}” is not a port: say tcp:443")))?;
+        ("port", port_of(policy, port))
+    } else {
+        ("call", call(policy, what)?)
+    };
+    let is_allowed = answers.iter().any(|answer| answer.is_allowed);
+    if output == Output::Json {
+        let rules: Vec<Value> = answers
+            .iter()
+            .filter_map(|answer| {
+                let (reason, place) = answer.rule.as_ref()?;
+                Some(json!({ "allows": answer.is_allowed, "says": answer.words, "reason": reason, "place": place }))
+            })
+            .collect();
+        let verdict = match answers.first() {
+            _ if is_allowed => "allowed",
+            Some(Answer { rule: Some(_), .. }) => "refused",
+            Some(_) | None => "notified",
+        };
+        print_json(&json!({ "role": policy.role, "kind": kind, "call": what, "verdict": verdict, "rules": rules }));
+        return Ok(is_allowed);
+    }
+    for Answer { words, rule, .. } in answers {
+        println!("{words}");
+        if let Some((reason, place)) = rule {
+            println!("    {reason} · {place}");
+        }
+    }
+    Ok(is_allowed)
+}
+
+fn call(policy: &Policy, call: &str) -> Result<Vec<Answer>, Failure> {
+    if !seccomp::is_known(call) {
+        let names = seccomp::names();
+        let close: Vec<&str> = names.iter().filter(|name| name.contains(call)).map(String::as_str).take(5).collect();
+        let close =
+            if close.is_empty() { String::new() } else { format!("; some that look like it: {}", close.join(", ")) };
+        return Err(Failure::NotFound(format!("there is no system call “{call}”{close}")));
+    }
+    let role = &policy.role;
+    Ok(match seccomp::explain(policy, call) {
+        Verdict::Allowed(rules) => rules
+            .into_iter()
+            .map(|rule| Answer {
+                is_allowed: true,
+                words: format!("{call} is allowed in {role}{}", conditions(&rule.when, rule.times)),
+                rule: Some((rule.reason.clone(), rule.place.to_string())),
+            })
+            .collect(),
+        Verdict::Refused(rules) => rules
+            .into_iter()
+            .map(|rule| {
+                let when = conditions(&rule.when, None);
+                Answer {
+                    is_allowed: false,
+                    words: format!("{call} fails with {} in {role}{when}, without a word", rule.errno),
+                    rule: Some((rule.reason.clone(), rule.place.to_string())),
+                }
+            })
+            .collect(),
+        Verdict::Notified => vec![Answer {
+            is_allowed: false,
+            words: format!("{call} is not allowed in {role}: it fails with EPERM, and the broker is told"),
+            rule: None,
+        }],
+    })
+}
+
+fn family(policy: &Policy, family: &str) -> Result<Answer, Failure> {
+    let Some(number) = seccomp::constant(family) else {
+        return Err(Failure::NotFound(format!(
+            "no policy knows the address family “{family}”: say AF_INET or AF_UNIX"
+        )));
+    };
+    let role = &policy.role;
+    Ok(match seccomp::decide(policy, "socket", &[number, 0, 0, 0, 0, 0]) {
+        Decision::Allowed(place) => Answer {
+            is_allowed: true,
+            words: format!("{role} makes sockets of the family {family}"),
+            rule: Some((reason(policy, place), place.to_string())),
+        },
+        Decision::Refused { place, errno } => {
+            let error = std::io::Error::from_raw_os_error(errno);
+            Answer {
+                is_allowed: false,
+                words: format!("sockets of the family {family} fail in {role}, without a word ({error})"),
+                rule: Some((reason(policy, place), place.to_string())),
+            }
+        }
+        Decision::Notified => Answer {
+            is_allowed: false,
+            words: format!("sockets of the family {family} are not allowed in {role}: EPERM, and the broker is told"),
+            rule: None,
+        },
+    })
+}
+
+/// The reason of the rule in a place.
+fn reason(policy: &Policy, place: &regen_sandbox::policy::Place) -> String {
+    let allowed = policy.allow.iter().find(|rule| rule.place == *place).map(|rule| rule.reason.clone());
+    let refused = || policy.refuse.iter().find(|rule| rule.place == *place).map(|rule| rule.reason.clone());
+    allowed.or_else(refused).unwrap_or_default()
+}
+
+fn port_of(policy: &Policy, port: u16) -> Vec<Answer> {
+    let is_about = |tcp: &&regen_sandbox::policy::Placed<regen_sandbox::policy::Tcp>| {
+        tcp.bind == Some(port) || matches!(tcp.connect, Some(Ports::Any)) || tcp.connect == Some(Ports::One(port))
+    };
+    let rules: Vec<Answer> = policy
+        .tcp
+        .iter()
+        .filter(is_about)
+        .map(|tcp| Answer {
+            is_allowed: true,
+            words: format!("{} {}", policy.role, ports(tcp)),
+            rule: Some((tcp.reason.clone(), tcp.place.to_string())),
+        })
+        .collect();
+    if !rules.is_empty() {
+        return rules;
+    }
+    let words = format!("{} neither connects to TCP port {port} nor listens on it", policy.role);
+    vec![Answer { is_allowed: false, words, rule: None }]
+}
+
+fn path(policy: &Policy, path: &str) -> Vec<Answer> {
+    let asked = std::path::Path::new(path);
+    let is_about = |target: &str| asked.starts_with(regen_sandbox::filled(target));
+    // The innermost one decides.
+    let rule = policy
+        .mount
+        .iter()
+        .filter(|mount| is_about(mount.target()))
+        .max_by_key(|mount| regen_sandbox::filled(mount.target()).len());
+    let role = &policy.role;
+    let Some(mount) = rule else {
+        let words = format!("{path} is not there in {role}: no rule has it in its file view");
+        return vec![Answer { is_allowed: false, words, rule: None }];
+    };
+    let target = regen_sandbox::filled(mount.target());
+    let how = match mount.kind {
+        MountKind::ReadOnly | MountKind::File | MountKind::CaBundle | MountKind::Display => {
+            "reads it, as this machine has it"
+        }
+        MountKind::Chosen => "reads files in it that its user chose",
+        MountKind::Bucket => "reads and writes it: it is the site's own storage",
+        MountKind::Tmpfs => "reads and writes it in memory, until the process ends",
+        MountKind::Proc => "sees its own processes in it",
+        MountKind::Devices => "has the harmless devices in it",
+        MountKind::Symlink => "finds a link there",
+    };
+    let executes = if mount.execute.is_empty() { "" } else { ", and executes some of it" };
+    vec![Answer {
+        is_allowed: true,
+        words: format!("{path} is below {target} in {role}, which {how}{executes}"),
+        rule: Some((mount.reason.clone(), mount.place.to_string())),
+    }]
+}

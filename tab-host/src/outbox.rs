@@ -207,11 +207,12 @@ async fn take(pacer: &mut Pacer<(Box<FromChild>, Vec<OwnedFd>)>, outgoing: Outgo
         }
         Outgoing::Message(message, descriptors) => {
             let key = key(&message);
-            let tab = match &*message {
-                FromChild::PageEvent(event) if key.is_none() => Some(event.tab),
-                FromChild::PutSnapshot(put) => Some(put.tab),
-                _ => None,
-            };
+            let mut tab = None;
+            if let FromChild::PageEvent(event) = &*message {
+                tab = key.is_none().then_some(event.tab);
+            } else if let FromChild::PutSnapshot(put) = &*message {
+                tab = Some(put.tab);
+            }
             tab.into_iter().for_each(|tab| pacer.hurry(tab));
             let is_news = matches!(*message, FromChild::PageEvent(_));
             pacer.push(key, is_news, (message, descriptors));

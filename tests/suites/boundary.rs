@@ -278,6 +278,7 @@ fn many_tabs_of_one_site_outlive_a_kill() {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "searches the files of the profile")]
 fn an_address_is_shown_when_it_is_committed_and_without_credentials() {
     let site = Site::serve(|request| match request.path.as_str() {
         "/leaves" => Some(Answer::page(

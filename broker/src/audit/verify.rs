@@ -130,7 +130,8 @@ pub(super) fn end(text: &str) -> (Head, u64) {
     for line in text.lines() {
         head.length += 1;
         line.split(' ').next().unwrap_or_default().clone_into(&mut head.hash);
-        breaks += u64::from(parse(line).is_some_and(|entry| entry.entry["event"] == BROKEN));
+        breaks +=
+            u64::from(parse(line).is_some_and(|entry| entry.entry.get("event").is_some_and(|event| event == BROKEN)));
     }
     (head, breaks)
 }

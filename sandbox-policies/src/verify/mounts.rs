@@ -216,7 +216,13 @@ mod tests {
                 MountKind::Tmpfs => ("tmpfs", crate::filled(rule.target())),
                 MountKind::Proc => ("proc", crate::filled(rule.target())),
                 MountKind::Devices => ("devtmpfs", format!("{}/null", crate::filled(rule.target()))),
-                _ => ("ext4", crate::filled(rule.target())),
+                MountKind::ReadOnly
+                | MountKind::File
+                | MountKind::Symlink
+                | MountKind::Bucket
+                | MountKind::Chosen
+                | MountKind::CaBundle
+                | MountKind::Display => ("ext4", crate::filled(rule.target())),
             };
             let (device, root) = ("8:1".to_owned(), rule.path.clone());
             MountLine {

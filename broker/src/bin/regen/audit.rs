@@ -31,7 +31,7 @@ pub(crate) async fn print(folder: Option<&Path>, follow: bool, output: Output) -
             for line in read(&file)?.lines() {
                 // A line that is just being written is read with the next look.
                 let Some(entry) = audit::parse(line) else { break };
-                let number = entry.entry["n"].as_u64().unwrap_or(0);
+                let number = entry.entry.get("n").and_then(serde_json::Value::as_u64).unwrap_or(0);
                 if number > last {
                     print_entry(&entry, output);
                     last = number;
@@ -112,7 +112,7 @@ pub(crate) async fn verify(folder: Option<&Path>, anchor: Option<&str>, output: 
     let mut chain = audit::Chain::default();
     let mut found = Ok(());
     for file in audit::files(profile.root())? {
-        found = found.and_then(|()| Ok(chain.take(&read(&file)?, &heads).map_err(wrong)?));
+        found = found.and_then(|()| chain.take(&read(&file)?, &heads).map_err(wrong));
     }
     let Verified { lines, breaks } = found.and_then(|()| chain.finish(&heads).map_err(wrong))?;
     let mut wrong: Vec<String> = breaks

@@ -82,9 +82,11 @@ impl Client {
         let socket = profile.control_socket();
         profile.check_runtime()?;
         // A dead browser's socket is still a file; only a connection tells.
-        dial(&socket).await.map_err(|error| match error.kind() {
-            std::io::ErrorKind::PermissionDenied => Failure::Other(error.to_string()),
-            _ => Failure::NotRunning(profile.root().display().to_string()),
+        dial(&socket).await.map_err(|error| {
+            if error.kind() == std::io::ErrorKind::PermissionDenied {
+                return Failure::Other(error.to_string());
+            }
+            Failure::NotRunning(profile.root().display().to_string())
         })?;
         let path = socket.clone();
         let channel = Endpoint::from_static("http://control.invalid").connect_with_connector_lazy(tower::service_fn(

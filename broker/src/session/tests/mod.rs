@@ -386,12 +386,15 @@ fn from(host: &str, url: &str) -> Load {
 }
 
 fn last_load(effects: &[Effect]) -> &Load {
-    let loads = effects.iter().filter_map(|effect| match effect {
-        Effect::Send { command: Command::Open(open), .. } => open.load.as_ref(),
-        Effect::Send { command: Command::Navigate(load), .. } => Some(load),
-        _ => None,
-    });
-    loads.last().expect("a load")
+    effects.iter().filter_map(load_of).last().expect("a load")
+}
+
+fn load_of(effect: &Effect) -> Option<&Load> {
+    let Effect::Send { command, .. } = effect else { return None };
+    if let Command::Open(open) = command {
+        return open.load.as_ref();
+    }
+    if let Command::Navigate(load) = command { Some(load) } else { None }
 }
 
 #[test]

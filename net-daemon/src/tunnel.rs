@@ -116,7 +116,8 @@ async fn open(grant: &TunnelGrant, shields: &Shields, up: &mut Streaming<ToNetwo
     }
     let verdict = shields.check_host(&grant.asking, &host).await;
     if verdict.blocked {
-        return Err(refuse(&format!("shields do not let this page reach {host}: {} ({})", verdict.rule, verdict.list)));
+        // The log names the rule; a page's processes do not learn it.
+        return Err(refuse(&format!("shields do not let this page reach {host}")));
     }
     grant.ways.connect(&host, port).await
 }

@@ -304,7 +304,14 @@ fn rules_hide_parts_of_pages_and_stand_in_for_what_they_block() {
     let refused = browser.json(&["tab", "open", &site.url(3, "/"), "--wait"]);
     assert_eq!(refused["state"], "failed", "{refused}");
     let reason = refused["reason"].as_str().unwrap();
-    assert!(reason.contains("||127.0.0.3^$document") && reason.contains("your own rules"), "{reason}");
+    assert!(reason.contains("regen shields log") && !reason.contains("$document"), "{reason}");
+    let log = browser.json(&["shields", "log"]);
+    let entry = log.as_array().unwrap().iter().find(|entry| entry["url"] == site.url(3, "/")).expect("an entry");
+    assert_eq!(
+        (entry["rule"].as_str(), entry["list"].as_str()),
+        (Some("||127.0.0.3^$document"), Some("own")),
+        "{entry}"
+    );
     assert!(site.requests("/").iter().all(|request| !request.header("host").starts_with("127.0.0.3")), "it was sent");
     // And they are still there after a crash and another start.
     regen_tests::process::signal(browser.daemon("net-daemon"), Signal::KILL);

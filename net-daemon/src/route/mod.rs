@@ -89,8 +89,7 @@ impl Inside<'_> {
             let alias = alias.trim_end_matches('.');
             let verdict = shields.check_host(asking, alias).await;
             if verdict.blocked {
-                let why = format!("{} ({})", verdict.rule, verdict.list);
-                let message = format!("shields do not let this page reach {host}, for it is {alias}: {why}");
+                let message = format!("shields do not let this page reach {host}, for it is {alias}");
                 return Err(RouteError { kind: FailureKind::Policy, message });
             }
         }

@@ -7,11 +7,66 @@ use regen_proto::OWN_RULES;
 use serde_json::{Value, json};
 
 use super::lists::List;
+use super::rules::{self, version_of};
 
-/// As JSON; nothing, where there are none.
-pub(super) fn content_filter(lists: &[List]) -> String {
-    let rules: Vec<Value> = lists.iter().flat_map(rules_of).collect();
-    if rules.is_empty() { String::new() } else { Value::from(rules).to_string() }
+/// The rules for the engine's content filter, as JSON values.
+#[derive(Debug)]
+pub(super) struct ContentFilter {
+    public: Vec<Value>,
+    /// The user's own.
+    own: Vec<Value>,
+    public_version: u32,
+}
+
+impl ContentFilter {
+    pub(super) fn of(lists: &[List]) -> Self {
+        let of = |is_own: bool| lists.iter().filter(move |list| (list.name == OWN_RULES) == is_own).flat_map(rules_of);
+        let public: Vec<Value> = of(false).collect();
+        let public_version = version_of(&Value::from(public.as_slice()).to_string());
+        Self { public, own: of(true).collect(), public_version }
+    }
+
+    /// The text for the processes of a site, as JSON; empty, where there are no rules.
+    pub(super) fn text(&self, site: &str) -> String {
+        let rules: Vec<Value> = self.public.iter().cloned().chain(self.own_for(site)).collect();
+        if rules.is_empty() { String::new() } else { Value::from(rules).to_string() }
+    }
+
+    /// Changes with the text; 0, where it is empty.
+    pub(super) fn version(&self, site: &str) -> u32 {
+        let own: Vec<Value> = self.own_for(site).collect();
+        if own.is_empty() && self.public.is_empty() {
+            return 0;
+        }
+        version_of(&(self.public_version, Value::from(own).to_string()))
+    }
+
+    /// The user's own rules as a site may know them: none that are about other sites, and no name of another site in the rest.
+    fn own_for(&self, site: &str) -> impl Iterator<Item = Value> {
+        let site = rules::domain(site).to_owned();
+        self.own.iter().filter_map(move |rule| {
+            let mut rule = rule.clone();
+            let trigger = rule.get_mut("trigger")?.as_object_mut()?;
+            for (key, is_needed) in [("if-domain", true), ("unless-domain", false)] {
+                let Some(domains) = trigger.get_mut(key).and_then(Value::as_array_mut) else { continue };
+                domains.retain(|domain| domain.as_str().is_some_and(|domain| is_of(domain, &site)));
+                if !domains.is_empty() {
+                    continue;
+                }
+                if is_needed {
+                    return None;
+                }
+                trigger.remove(key);
+            }
+            Some(rule)
+        })
+    }
+}
+
+/// Whether the domain of a rule, as the engine's filter spells it, is a site's or below it.
+fn is_of(domain: &str, site: &str) -> bool {
+    let domain = domain.trim_start_matches('*');
+    domain.strip_suffix(site).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }
 
 fn rules_of(list: &List) -> Vec<Value> {
@@ -55,6 +110,8 @@ fn is_about_connections(rule: &CbRule) -> bool {
 mod tests {
     use super::*;
 
+    const SITE: &str = "https://site.test";
+
     #[test]
     fn sockets_of_lists_and_all_of_the_users_own_are_in_it() {
         let list = |name: &str, text: &str| List { name: name.to_owned(), text: text.to_owned(), is_trusted: false };
@@ -65,7 +122,7 @@ mod tests {
             ),
             list(OWN_RULES, "/own-path\n||e.test^$script\nexample.org##.own"),
         ];
-        let rules: Vec<Value> = serde_json::from_str(&content_filter(&lists)).unwrap();
+        let rules: Vec<Value> = serde_json::from_str(&ContentFilter::of(&lists).text(SITE)).unwrap();
         let found: Vec<(&str, &str, usize)> = rules
             .iter()
             .map(|rule| {
@@ -81,6 +138,24 @@ mod tests {
                 ("block", "/own-path", 2)
             ]
         );
-        assert_eq!(content_filter(&[list("theirs", "||b.test^")]), "");
+        let none = ContentFilter::of(&[list("theirs", "||b.test^")]);
+        assert_eq!((none.text(SITE).as_str(), none.version(SITE)), ("", 0));
+    }
+
+    #[test]
+    fn own_rules_are_told_to_the_sites_that_they_are_about() {
+        let text = "/everywhere\n/at-bank$domain=bank.test|www.page.test\n/not-at-bank$domain=~bank.test";
+        let filter =
+            ContentFilter::of(&[List { name: OWN_RULES.to_owned(), text: text.to_owned(), is_trusted: false }]);
+        let bank = filter.text("https://bank.test");
+        assert!(bank.contains("/at-bank") && bank.contains("/everywhere"), "{bank}");
+        assert!(bank.contains("unless-domain") && !bank.contains("page.test"), "{bank}");
+        let page = filter.text("https://page.test");
+        assert!(page.contains("www.page.test") && page.contains("/not-at-bank"), "{page}");
+        let other = filter.text("https://other.test");
+        assert!(other.contains("/everywhere") && other.contains("/not-at-bank"), "{other}");
+        assert!(!other.contains("/at-bank") && !other.contains("bank.test"), "{other}");
+        assert_ne!(filter.version("https://bank.test"), filter.version("https://other.test"));
+        assert!(!filter.text("https://notbank.test").contains("bank.test"), "a name that only ends alike");
     }
 }

@@ -64,6 +64,8 @@ async fn serve(shields: &Shields, line: OwnedFd, asking: &Asking) -> Result<(), 
         if verdict.encoded_len() > MAX_INLINE {
             verdict.stand_in.clear();
         }
+        // Web processes learn what becomes of a request, not the rule: it may be one of the user's own.
+        (verdict.rule, verdict.list) = Default::default();
         line.send(&LineAnswer { verdict: Some(verdict) }.encode_to_vec(), &[]).await?;
         // The others have waited meanwhile.
         tokio::task::yield_now().await;

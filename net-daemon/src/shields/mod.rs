@@ -18,10 +18,10 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
-use regen_proto::DOCUMENT;
 use regen_proto::kernel::v1::{Shields as Settings, ShieldsLevel};
 use regen_proto::net::v1::{CheckRequest, CommonRules, DocumentRequest, DocumentRules, HideRequest, Verdict};
 use regen_proto::site::Site;
+use regen_proto::{DOCUMENT, OWN_RULES};
 use tokio::sync::{Semaphore, watch};
 
 use cache::Cache;
@@ -171,7 +171,7 @@ impl Shields {
     /// Whether a page may send this. What it may not is counted and logged. Takes as long as a rule takes.
     async fn check(&self, asking: &Asking, request: &CheckRequest) -> Verdict {
         let is_asked = self.is_for_rules(&asking.site, request);
-        let mut verdict = if is_asked { self.rules().await.verdict(request) } else { Verdict::default() };
+        let mut verdict = if is_asked { self.rules().await.verdict(&asking.site, request) } else { Verdict::default() };
         self.log().enter(&asking.site, request, &verdict);
         verdict.is_private = self.level(&asking.site) != ShieldsLevel::Off;
         if let (false, Some(host)) = (verdict.blocked, host_of(&request.url)) {
@@ -200,8 +200,8 @@ impl Shields {
         if !self.is_for_rules(site, &request) {
             return Verdict::default();
         }
-        let rules = self.rules().await;
-        tokio::task::spawn_blocking(move || rules.verdict(&request)).await.unwrap_or_else(|_| unanswered())
+        let (rules, site) = (self.rules().await, site.to_owned());
+        tokio::task::spawn_blocking(move || rules.verdict(&site, &request)).await.unwrap_or_else(|_| unanswered())
     }
 
     /// A connection that no page was asked about, as those of WebSockets and service workers are not: a host that is blocked
@@ -223,13 +223,15 @@ impl Shields {
 
     /// What a document of this tab-host's is to meet.
     pub(crate) async fn begin(&self, asking: &Asking, request: DocumentRequest) -> DocumentRules {
-        let rules = self.unless_off(asking, move |rules| rules.document(&request)).await;
+        let site = asking.site.clone();
+        let rules = self.unless_off(asking, move |rules| rules.document(&site, &request)).await;
         DocumentRules { is_private: self.level(&asking.site) != ShieldsLevel::Off, ..rules }
     }
 
     /// What most documents of this tab-host's are to meet.
     pub(crate) async fn common(&self, asking: &Asking) -> CommonRules {
-        self.unless_off(asking, move |rules| rules.common().clone()).await
+        let site = asking.site.clone();
+        self.unless_off(asking, move |rules| rules.common(&site)).await
     }
 
     /// What of a document that has grown is to be hidden.
@@ -280,8 +282,11 @@ pub(crate) fn try_list(text: &str) {
     let rules = Rules::of(rules::engine(&lists), &lists, Vec::new(), String::new());
     for url in ["https://tracker.test/ads/banner.js?utm=1", "https://site.test/"] {
         let (page, kind, method) = ("https://site.test/".to_owned(), "script".to_owned(), "GET".to_owned());
-        rules.verdict(&CheckRequest { url: url.to_owned(), page: page.clone(), kind, method, waited_us: 0 });
-        rules.document(&DocumentRequest { url: url.to_owned(), is_main_frame: true, page });
+        rules.verdict(
+            "https://site.test",
+            &CheckRequest { url: url.to_owned(), page: page.clone(), kind, method, waited_us: 0 },
+        );
+        rules.document("https://site.test", &DocumentRequest { url: url.to_owned(), is_main_frame: true, page });
     }
 }
 
@@ -294,20 +299,29 @@ fn read(own: &Own) -> Rules {
     errors.extend(own_errors);
     let (resources, missing) = rules::resources(Path::new(lists::UBLOCK));
     errors.extend((!missing.is_empty()).then_some(missing));
-    let cache = Cache::in_folder(Path::new(FOLDER));
-    let kept = cache.read(&lists);
-    let from_cache = kept.is_some();
-    let engine = kept.unwrap_or_else(|| {
-        let engine = rules::engine(&lists);
-        if let Err(error) = cache.keep(&lists, &engine) {
-            tracing::warn!("shields: the next start will read the lists anew: {error}");
-        }
-        engine
-    });
-    let mut rules = Rules::of(engine, &lists, resources, errors.join("; "));
+    let folder = Path::new(FOLDER);
+    let (engine, from_cache) = engine_of(&lists, &Cache::in_folder(folder));
+    let mut rules = Rules::of(engine, &lists, resources.clone(), errors.join("; "));
+    if lists.iter().any(|list| list.name == OWN_RULES) {
+        let elsewhere = rules::lists_elsewhere(lists);
+        let (engine, _) = engine_of(&elsewhere, &Cache::in_folder(&folder.join("elsewhere")));
+        rules = rules.with_elsewhere(engine, resources);
+    }
     rules.from_cache = from_cache;
     rules.read_ms = u32::try_from(started.elapsed().as_millis()).unwrap_or(u32::MAX);
     rules
+}
+
+/// The engine for these lists, and whether it was in the cache.
+fn engine_of(lists: &[List], cache: &Cache) -> (adblock::Engine, bool) {
+    if let Some(kept) = cache.read(lists) {
+        return (kept, true);
+    }
+    let engine = rules::engine(lists);
+    if let Err(error) = cache.keep(lists, &engine) {
+        tracing::warn!("shields: the next start will read the lists anew: {error}");
+    }
+    (engine, false)
 }
 
 /// Both ends belong to one registrable domain.

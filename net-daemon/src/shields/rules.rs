@@ -9,13 +9,14 @@ use adblock::lists::{FilterSet, ParseOptions};
 use adblock::request::Request;
 use adblock::resources::Resource;
 use adblock::resources::resource_assembler::assemble_web_accessible_resources;
-use regen_proto::DOCUMENT;
 use regen_proto::net::v1::{
     CheckRequest, CommonRules, DocumentRequest, DocumentRules, FilterList, HideRequest, Verdict,
 };
+use regen_proto::site::Site;
+use regen_proto::{DOCUMENT, OWN_RULES};
 use url::Url;
 
-use super::content_filter::content_filter;
+use super::content_filter::ContentFilter;
 use super::lists::List;
 use super::scriptlets;
 
@@ -25,6 +26,9 @@ const NOWHERE: &str = "https://nowhere.invalid/";
 /// The engine, and what it was made from.
 pub(super) struct Rules {
     engine: Engine,
+    /// For pages of other sites than the asking one: without the user's own rules that are about single sites. None, where the
+    /// user has no rules.
+    elsewhere: Option<Engine>,
     pub(super) lists: Vec<FilterList>,
     /// Why there are none, or not all.
     pub(super) error: String,
@@ -34,6 +38,7 @@ pub(super) struct Rules {
     pub(super) from_cache: bool,
     /// What is hidden of a document that no rule knows.
     common: CommonRules,
+    filter: ContentFilter,
 }
 
 impl std::fmt::Debug for Rules {
@@ -56,16 +61,30 @@ impl Rules {
             ..FilterList::default()
         });
         let lists = told.collect();
-        let common = common(&engine, content_filter(list_texts));
-        Self { lists, engine, error, read_ms: 0, from_cache: false, common }
+        let (common, filter) = (common(&engine), ContentFilter::of(list_texts));
+        Self { lists, engine, elsewhere: None, error, read_ms: 0, from_cache: false, common, filter }
     }
 
-    pub(super) fn verdict(&self, request: &CheckRequest) -> Verdict {
+    /// Adds the engine made of [`lists_elsewhere`].
+    pub(super) fn with_elsewhere(mut self, mut engine: Engine, resources: Vec<Resource>) -> Self {
+        engine.use_resources(resources);
+        self.elsewhere = Some(engine);
+        self
+    }
+
+    /// The engine that answers about a page to the tab-host of `site`. A turned host asks about pages that it does not show, to
+    /// learn which sites the user has rules for.
+    fn engine(&self, page: &str, site: &str) -> &Engine {
+        self.elsewhere.as_ref().filter(|_| !is_of(page, site)).unwrap_or(&self.engine)
+    }
+
+    /// The verdict on a request of a page, for the tab-host of `site`.
+    pub(super) fn verdict(&self, site: &str, request: &CheckRequest) -> Verdict {
         // The engine compares letter by letter: spellings of one address are made one.
         let Some(url) = canonical(&request.url) else { return unanswered() };
         let page = canonical(&request.page).unwrap_or_default();
         let Ok(asked) = Request::new(&url, &page, &request.kind, &request.method) else { return unanswered() };
-        let found = self.engine.check_network_request(&asked);
+        let found = self.engine(&page, site).check_network_request(&asked);
         let blocked = found.should_block();
         let decided = if blocked { found.filter } else { found.exception };
         let (mut rule, mut list) = (String::new(), String::new());
@@ -79,14 +98,16 @@ impl Rules {
         Verdict { blocked, rule, list, rewritten_url, stand_in, ..Verdict::default() }
     }
 
-    /// What a document is to meet.
-    pub(super) fn document(&self, request: &DocumentRequest) -> DocumentRules {
+    /// The rules that a document meets, for the tab-host of `site`.
+    pub(super) fn document(&self, site: &str, request: &DocumentRequest) -> DocumentRules {
         let Some(url) = canonical(&request.url) else { return DocumentRules::default() };
         let kind = if request.is_main_frame { DOCUMENT } else { "subdocument" };
         let page = canonical(&request.page).unwrap_or_else(|| url.clone());
-        let policy =
-            Request::new(&url, &page, kind, "GET").ok().and_then(|asked| self.engine.get_csp_directives(&asked));
-        let mut found = self.engine.url_cosmetic_resources(&url);
+        // A frame of another site is one of its documents, in whichever page it is.
+        let foreign = [&url, &page].into_iter().find(|of| !is_of(of, site)).unwrap_or(&url);
+        let engine = self.engine(foreign, site);
+        let policy = Request::new(&url, &page, kind, "GET").ok().and_then(|asked| engine.get_csp_directives(&asked));
+        let mut found = engine.url_cosmetic_resources(&url);
         let all = &self.common.selectors;
         let has_common = !all.is_empty() && all.iter().all(|selector| found.hide_selectors.contains(selector));
         if has_common {
@@ -100,14 +121,15 @@ impl Rules {
             exceptions: found.exceptions.into_iter().collect(),
             policy: policy.unwrap_or_default(),
             common: if has_common { self.common.version } else { 0 },
-            filter: self.common.filter_version,
+            filter: self.filter.version(site),
             ..DocumentRules::default()
         }
     }
 
-    /// What most documents have in common.
-    pub(super) fn common(&self) -> &CommonRules {
-        &self.common
+    /// The rules that most documents of a site have in common.
+    pub(super) fn common(&self, site: &str) -> CommonRules {
+        let (filter_version, filter) = (self.filter.version(site), self.filter.text(site));
+        CommonRules { filter_version, filter, ..self.common.clone() }
     }
 
     /// What of a document's classes and ids is to be hidden.
@@ -117,15 +139,60 @@ impl Rules {
     }
 }
 
-fn common(engine: &Engine, filter: String) -> CommonRules {
+/// Without the content filter.
+fn common(engine: &Engine) -> CommonRules {
     let mut selectors: Vec<String> = engine.url_cosmetic_resources(NOWHERE).hide_selectors.into_iter().collect();
     selectors.sort_unstable();
-    let filter_version = if filter.is_empty() { 0 } else { version_of(&filter) };
-    CommonRules { version: version_of(&selectors), selectors, filter_version, filter }
+    CommonRules { version: version_of(&selectors), selectors, ..CommonRules::default() }
+}
+
+/// The lists without those of the user's own rules that are about single sites.
+pub(super) fn lists_elsewhere(lists: Vec<List>) -> Vec<List> {
+    let cut = |list: List| {
+        if list.name != OWN_RULES {
+            return list;
+        }
+        let kept: Vec<&str> = list.text.lines().filter(|line| !is_about_single_sites(line)).collect();
+        List { text: kept.join("\n"), ..list }
+    };
+    lists.into_iter().map(cut).collect()
+}
+
+/// Whether a rule names the pages that it holds for, or changes the documents of an address. All other rules show in any page that
+/// asks for what they block.
+fn is_about_single_sites(rule: &str) -> bool {
+    const OPTIONS: [&str; 10] = [
+        "domain=",
+        "from=",
+        "csp=",
+        "generichide",
+        "ghide",
+        "elemhide",
+        "ehide",
+        "specifichide",
+        "shide",
+        "permissions=",
+    ];
+    let is_cosmetic = ["##", "#@#", "#?#", "#@?#"].iter().filter_map(|mark| rule.find(mark)).min();
+    if let Some(place) = is_cosmetic {
+        return place > 0;
+    }
+    let options = rule.rsplit_once('$').map_or("", |(_, options)| options);
+    options.split(',').any(|option| OPTIONS.iter().any(|known| option.starts_with(known)))
+}
+
+/// Whether an address is of a site. One that is of none, such as an empty page's, is taken for it.
+fn is_of(url: &str, site: &str) -> bool {
+    Site::of(url).map_or(true, |of| domain(of.as_str()) == domain(site))
+}
+
+/// The registrable domain of a site.
+pub(super) fn domain(site: &str) -> &str {
+    site.split_once("://").map_or(site, |(_, domain)| domain)
 }
 
 /// Never 0.
-fn version_of(what: &impl Hash) -> u32 {
+pub(super) fn version_of(what: &impl Hash) -> u32 {
     let mut hasher = DefaultHasher::new();
     what.hash(&mut hasher);
     let [.., a, b, c, d] = hasher.finish().to_be_bytes();

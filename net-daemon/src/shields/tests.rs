@@ -114,6 +114,32 @@ async fn a_host_is_refused_unless_something_of_it_may_be_sent() {
 }
 
 #[tokio::test]
+async fn own_rules_about_a_site_are_for_its_own_tab_host() {
+    let text = "bank.test##.own-secret\n##.everywhere\n/own-path\n/at-bank$domain=bank.test\n\
+        ||bank.test^$csp=script-src 'none'";
+    let own = || vec![List { name: OWN_RULES.to_owned(), text: text.to_owned(), is_trusted: false }];
+    let rules = Rules::of(rules::engine(&own()), &own(), Vec::new(), String::new());
+    let rules = rules.with_elsewhere(rules::engine(&rules::lists_elsewhere(own())), Vec::new());
+    let shields = Shields::with(Some(rules), Own::in_folder(Path::new("/nowhere")));
+    shields.set(&Settings { level: ShieldsLevel::Balanced.into(), sites: Vec::new() });
+    let page = "https://www.bank.test/".to_owned();
+    let at_bank = |path: &str| CheckRequest { page: page.clone(), ..request(&format!("https://cdn.test{path}")) };
+    let document = DocumentRequest { url: page.clone(), is_main_frame: true, page: page.clone() };
+    let frame = DocumentRequest { is_main_frame: false, page: "https://page.test/".to_owned(), ..document.clone() };
+    // The control: the bank's own tab-host.
+    let bank = Asking::of("https://bank.test".to_owned());
+    let met = shields.begin(&bank, document.clone()).await;
+    assert!(met.hide.iter().any(|selector| selector == ".own-secret") && !met.policy.is_empty(), "{met:?}");
+    assert!(shields.check(&bank, &at_bank("/at-bank")).await.blocked);
+    for request in [document, frame] {
+        let met = shields.begin(&asking(), request).await;
+        assert!(!format!("{met:?}").contains("secret") && met.policy.is_empty(), "{met:?}");
+    }
+    assert!(!shields.check(&asking(), &at_bank("/at-bank")).await.blocked);
+    assert!(shields.check(&asking(), &at_bank("/own-path")).await.blocked, "a popup of another site that it keeps");
+}
+
+#[tokio::test]
 async fn a_document_meets_what_the_lists_have_for_it() {
     let on = shields(ShieldsLevel::Balanced);
     let begin = |url: &str| DocumentRequest { url: url.to_owned(), is_main_frame: true, page: url.to_owned() };

@@ -17,7 +17,7 @@ use base64::Engine as _;
 use regen_proto::DOCUMENT;
 use regen_proto::net::v1::{CheckRequest, DocumentRequest, Verdict};
 use regen_proto::site::Site;
-use shields::Shields;
+use shields::{Shields, UNANSWERED};
 use sys::{
     Document, GVariant, Page, Request, WebKitFrame, WebKitScriptWorld, WebKitURIRequest, WebKitURIResponse,
     WebKitUserMessage, WebKitWebExtension, WebKitWebPage, World,
@@ -215,7 +215,7 @@ impl Agent {
         let asked = CheckRequest { url: url_asked, page: page_asked, kind, method, ..CheckRequest::default() };
         let verdict = self.shields.check(page.id(), asked);
         if verdict.blocked {
-            page.send("blocked", &[url, &verdict.rule, &verdict.list]);
+            page.send(if verdict.rule == UNANSWERED { "unanswered" } else { "blocked" }, &[url]);
         } else {
             if !verdict.rewritten_url.is_empty() {
                 request.set_uri(&with_query_of(&verdict.rewritten_url, url));

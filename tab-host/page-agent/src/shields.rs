@@ -44,6 +44,9 @@ pub(crate) struct Shields {
     answers: HashMap<Question, Verdict>,
 }
 
+/// In place of a rule, which the net-daemon does not tell: it could not be asked.
+pub(crate) const UNANSWERED: &str = "unanswered";
+
 impl Shields {
     /// Another page begins: its user may have changed their mind.
     pub(crate) fn forget(&mut self) {
@@ -62,7 +65,9 @@ impl Shields {
         let answer = self.verdict(&request);
         self.waited = asked.elapsed();
         // That nobody could be asked holds for this once: it is not remembered.
-        let Some(mut verdict) = answer else { return Verdict { blocked: true, ..Verdict::default() } };
+        let Some(mut verdict) = answer else {
+            return Verdict { blocked: true, rule: UNANSWERED.to_owned(), ..Verdict::default() };
+        };
         if verdict.blocked {
             self.tell(page, page_question::Body::Blocked(1));
         }

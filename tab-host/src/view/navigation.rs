@@ -141,7 +141,8 @@ impl View {
     fn agent_message(self: &Rc<Self>, message: &UserMessage) -> bool {
         match message.name().as_deref() {
             Some("handover") => self.stopped_on_its_way(message),
-            Some("blocked") => self.stopped_by_shields(message),
+            Some("blocked") => self.stopped_by_shields(message, true),
+            Some("unanswered") => self.stopped_by_shields(message, false),
             _ => false,
         }
     }

@@ -5,7 +5,6 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::rc::Rc;
 
 use glib::variant::FromVariant;
-use regen_proto::OWN_RULES;
 use regen_proto::kernel::v1::page_event::Body;
 use regen_proto::net::v1::HideRequest;
 use regen_proto::site::Site;
@@ -88,18 +87,16 @@ impl View {
     }
 
     /// A list has something against the page itself.
-    pub(super) fn stopped_by_shields(self: &Rc<Self>, message: &UserMessage) -> bool {
-        let words = message.parameters().and_then(|words| <(String, String, String)>::from_variant(&words));
-        let Some((url, rule, list)) = words else { return false };
-        if list.is_empty() {
+    pub(super) fn stopped_by_shields(self: &Rc<Self>, message: &UserMessage, is_answered: bool) -> bool {
+        let words = message.parameters().and_then(|words| <(String,)>::from_variant(&words));
+        let Some((url,)) = words else { return false };
+        if !is_answered {
             let nobody = "Nobody could be asked whether it may be opened, for Regen's network process is not there at the moment";
-            let words = if rule.is_empty() { nobody } else { &rule };
-            self.show_error(&url, "This page cannot be reached", &format!("{words}. Nothing was sent to it."));
+            self.show_error(&url, "This page cannot be reached", &format!("{nobody}. Nothing was sent to it."));
             return true;
         }
-        let whose =
-            if list == OWN_RULES { "One of your own rules".to_owned() } else { format!("A rule of the list {list}") };
-        let because = format!("{whose} is against it: {rule}");
+        // Which rule is told to the user, by the log, and not to a page's processes.
+        let because = "A filter list or a rule of your own is against it, and `regen shields log` names the rule";
         // What is to be copied into a shell must not be of the page's making.
         let is_plain = |site: &str| site.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-:/[]".contains(&byte));
         let site = Site::of(&url).map(|site| site.as_str().to_owned()).ok().filter(|site| is_plain(site));

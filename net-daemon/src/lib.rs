@@ -4,6 +4,7 @@
 //! or the content of an encrypted page.
 
 mod counted;
+mod encrypted_hosts;
 mod fetch;
 pub mod fuzzing;
 mod names;

@@ -10,6 +10,7 @@ use regen_proto::dns::DnsSettings;
 use regen_proto::grpc;
 use regen_proto::kernel::v1::{self as wire, Grant, Role, Service};
 use regen_proto::net::v1::dns_admin_server::DnsAdminServer;
+use regen_proto::net::v1::encryption_admin_server::EncryptionAdminServer;
 use regen_proto::net::v1::shields_admin_server::ShieldsAdminServer;
 use regen_proto::net::v1::shields_server::ShieldsServer;
 use regen_proto::net::v1::tor_admin_server::TorAdminServer;
@@ -22,6 +23,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
+use crate::encrypted_hosts::{self, EncryptedHosts};
 use crate::fetch::Fetcher;
 use crate::names::Dns;
 use crate::route::{Reach, Ways};
@@ -48,6 +50,7 @@ struct Served {
 struct Shared {
     shields: Shields,
     lines: Lines,
+    encrypted: EncryptedHosts,
     dns: Dns,
     tor: Tor,
     wireguard: WireGuard,
@@ -78,9 +81,10 @@ async fn work() -> anyhow::Result<()> {
     let wireguard = WireGuard::new(dns.clone());
     let fetcher = Fetcher::new(dns.clone(), tor.clone(), wireguard.clone(), configure.route.parse()?);
     tokio::spawn(shields.clone().keep_fresh(fetcher.clone()));
-    let lines = Lines::start(shields.clone())?;
+    let encrypted = EncryptedHosts::untold();
+    let lines = Lines::start(shields.clone(), encrypted.clone())?;
     let (broker, limits) = (Some(kernel.clone()), Limits::default());
-    let shared = Shared { shields, lines, dns, tor, wireguard, trusted, broker, limits, fetcher };
+    let shared = Shared { shields, lines, encrypted, dns, tor, wireguard, trusted, broker, limits, fetcher };
     kernel.ready().await?;
     let mut served: Vec<Served> = Vec::new();
     loop {
@@ -122,7 +126,7 @@ async fn refuse(kernel: &Kernel) -> ! {
 }
 
 fn serve(grant: Grant, descriptors: Vec<OwnedFd>, shared: Shared) -> anyhow::Result<Option<Served>> {
-    let Shared { shields, lines, dns, tor, wireguard, trusted, broker, limits, fetcher } = shared;
+    let Shared { shields, lines, encrypted, dns, tor, wireguard, trusted, broker, limits, fetcher } = shared;
     let is_admin = grant.service() == Service::NetAdmin;
     let is_line = grant.service() == Service::Verdicts;
     let is_served = is_admin || is_line || grant.service() == Service::Tunnel;
@@ -130,7 +134,8 @@ fn serve(grant: Grant, descriptors: Vec<OwnedFd>, shared: Shared) -> anyhow::Res
     let socket = descriptors.into_iter().next().context("a grant without its socket")?;
     let asking = shields.asking(grant.host, &grant.site);
     if is_line {
-        lines.serve(socket, asking);
+        let workspace = grant.partition.rsplit_once('|').map_or("", |(workspace, _)| workspace);
+        lines.serve(socket, asking, workspace.to_owned());
         return Ok(None);
     }
     let socket = std::os::unix::net::UnixStream::from(socket);
@@ -153,6 +158,10 @@ fn serve(grant: Grant, descriptors: Vec<OwnedFd>, shared: Shared) -> anyhow::Res
                 ShieldsAdminServer::new(shields::Admin { shields, fetcher }).max_decoding_message_size(LARGEST_LIST),
             )
             .add_service(DnsAdminServer::new(names::Admin { dns, tor: tor.clone(), wireguard: wireguard.clone() }))
+            .add_service(
+                EncryptionAdminServer::new(encrypted_hosts::Admin(encrypted))
+                    .max_decoding_message_size(encrypted_hosts::LARGEST),
+            )
             .add_service(TorAdminServer::new(tor::Admin(tor)))
             .add_service(VpnAdminServer::new(wireguard::Admin(wireguard)).max_decoding_message_size(wireguard::LARGEST))
         } else {
@@ -178,9 +187,11 @@ pub(crate) fn serve_alone(grant: Grant, socket: OwnedFd) {
                 let shields = Shields::without_lists();
                 let (tor, wireguard) = (Tor::new(String::new()), WireGuard::new(dns.clone()));
                 let fetcher = Fetcher::new(dns.clone(), tor.clone(), wireguard.clone(), Route::default());
-                let lines = Lines::start(shields.clone())?;
+                let encrypted = EncryptedHosts::none();
+                let lines = Lines::start(shields.clone(), encrypted.clone())?;
                 let (trusted, broker, limits) = (Arc::default(), None, Limits::default());
-                let shared = Shared { shields, lines, dns, tor, wireguard, trusted, broker, limits, fetcher };
+                let shared =
+                    Shared { shields, lines, encrypted, dns, tor, wireguard, trusted, broker, limits, fetcher };
                 while let Some((grant, socket)) = granted.recv().await {
                     serve(grant, vec![socket], shared.clone())?;
                 }

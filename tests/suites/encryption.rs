@@ -41,6 +41,11 @@ fn answer(request: &Request) -> Option<Answer> {
         Promise.all([part, fetched]).then(all => said.textContent = all.join(' '));</script>";
     Some(match (request.header("host"), request.path.as_str()) {
         ("back.test", _) => Answer::redirect(302, "http://back.test/"),
+        ("old.both.test", "/embeds") => Answer::page(
+            "<p id=said>asks</p><script>const part = document.createElement('script');
+             [part.onload, part.onerror] = [() => said.textContent = 'came', () => said.textContent = 'kept out'];
+             part.src = 'http://www.both.test/part.js'; document.body.append(part);</script>",
+        ),
         (_, "/mixed") => Answer::page(mixed),
         (_, "/insists") => Answer::page("<p>here").with("Strict-Transport-Security", "max-age=9000; includeSubDomains"),
         (_, path) if path.ends_with(".js") => Answer::typed("text/javascript", Vec::new()),
@@ -57,6 +62,7 @@ fn scene() -> Scene {
         ("both.test", here),
         ("www.both.test", here),
         ("back.test", here),
+        ("old.both.test", there),
         ("wrong.test", here),
         ("plain.test", there),
     ];
@@ -152,4 +158,25 @@ fn a_host_that_insists_on_encryption_is_never_asked_without_where_it_said_so() {
     // Another workspace shares nothing with this one.
     let other = browser.json(&["tab", "open", "http://both.test/elsewhere", "--workspace", "other", "--wait"]);
     assert_eq!(other["url"], "http://both.test/elsewhere", "{other}");
+}
+
+#[test]
+fn parts_of_a_plain_page_come_encrypted_from_a_host_that_insists() {
+    let scene = scene();
+    let Scene { browser, plain, secure, .. } = &scene;
+    let embed = || {
+        let tab = scene.open("http://old.both.test/embeds")["id"].as_u64().unwrap();
+        browser.wait_for_text(tab, "came");
+        (plain.requests("/part.js").len(), secure.requests("/part.js").len())
+    };
+    // The control: nobody has insisted yet.
+    assert_eq!(embed(), (1, 0));
+    assert_eq!(scene.open("https://www.both.test/insists")["state"], "ready");
+    assert_eq!(embed(), (1, 1));
+    // A process that comes later knows it, too.
+    regen_tests::process::signal(browser.daemon("net-daemon"), rustix::process::Signal::KILL);
+    assert_eq!(embed(), (1, 2));
+    browser.quit();
+    browser.start();
+    assert_eq!(embed(), (1, 3));
 }

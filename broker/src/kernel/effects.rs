@@ -280,6 +280,9 @@ impl Kernel {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         if self.session.hsts.hear(&host.workspace, &committed.url, &committed.transport_security, now) {
             self.hsts_unsaved = true;
+            if let Some(tell) = &self.tell_encrypted {
+                tell.send_replace(self.session.hsts.to_wire());
+            }
             if self.unsaved.is_empty() {
                 self.later(SAVE, Input::SaveChanged);
             }

@@ -46,8 +46,9 @@ impl Kernel {
     pub(super) fn grant_line(&mut self, host: ChildId) {
         let Some(net) = self.ready_child_of_role(Role::NetDaemon) else { return };
         let Some(key) = self.children.get(&host).and_then(|child| child.host.clone()) else { return };
-        let site = key.site.as_str().to_owned();
-        self.grant(net, host, Grant { service: Service::Verdicts.into(), host, site, ..Grant::default() });
+        let (site, partition) = (key.site.as_str().to_owned(), format!("{}|{}", key.workspace, key.site));
+        let service = Service::Verdicts.into();
+        self.grant(net, host, Grant { service, host, site, partition, ..Grant::default() });
     }
 
     /// The window gets the pages of a tab-host, if there is a window.

@@ -223,9 +223,11 @@ pub struct Kernel {
     choices: Choices,
     /// The net-daemon, as far as it answers people.
     net_admin: Option<NetAdmin>,
-    /// To the one that is there: all VPN profiles.
     /// VPN profiles that the window asks about.
     vpn_questions: BTreeSet<String>,
+    /// Tells the net-daemon which hosts insist on encryption.
+    tell_encrypted: Option<tokio::sync::watch::Sender<regen_proto::net::v1::EncryptedHosts>>,
+    /// Tells the net-daemon all VPN profiles.
     tell_vpn: Option<tokio::sync::watch::Sender<Vec<regen_proto::net::v1::VpnProfile>>>,
     /// How its Tor is.
     tor: TorStatus,
@@ -337,6 +339,7 @@ impl Kernel {
             choices: setup.choices,
             net_admin: None,
             vpn_questions: BTreeSet::new(),
+            tell_encrypted: None,
             tell_vpn: None,
             tor: TorStatus::default(),
             secrets: setup.secrets,

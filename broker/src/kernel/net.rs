@@ -7,11 +7,13 @@ use regen_proto::dns::DnsSettings;
 use regen_proto::grpc;
 use regen_proto::kernel::v1::{self as wire, AnswerVpn, Configure, Grant, Role, Service, VpnQuestion, shell_update};
 use regen_proto::net::v1::dns_admin_client::DnsAdminClient;
+use regen_proto::net::v1::encryption_admin_client::EncryptionAdminClient;
 use regen_proto::net::v1::shields_admin_client::ShieldsAdminClient;
 use regen_proto::net::v1::tor_admin_client::TorAdminClient;
 use regen_proto::net::v1::vpn_admin_client::VpnAdminClient;
-use regen_proto::net::v1::{TorStatus, TorWatchRequest, VpnProfile, VpnProfiles};
+use regen_proto::net::v1::{TorStatus, TorWatchRequest, VpnProfiles};
 use tokio::sync::{mpsc, watch};
+use tonic::Status;
 use tonic::transport::Channel;
 
 use super::child::{Attachment, ChildId};
@@ -91,12 +93,23 @@ impl Kernel {
         let shields = ShieldsAdminClient::new(channel.clone()).max_decoding_message_size(LARGEST);
         let tor = TorAdminClient::new(channel.clone());
         let dns = DnsAdminClient::new(channel.clone());
-        let vpn = VpnAdminClient::new(channel);
+        let vpn = VpnAdminClient::new(channel.clone());
+        let encryption = EncryptionAdminClient::new(channel);
         self.tor = TorStatus::default();
         tokio::spawn(watch_tor(net, tor.clone(), self.inbox.clone()));
         let (tell_vpn, told) = watch::channel(self.choices.vpn.to_wire());
         self.tell_vpn = Some(tell_vpn);
-        tokio::spawn(tell_vpn_profiles(vpn.clone(), told));
+        let profiles = vpn.clone();
+        tokio::spawn(keep_told("VPN profiles", told, move |profiles_now| {
+            let mut vpn = profiles.clone();
+            async move { vpn.set(VpnProfiles { profiles: profiles_now }).await.map(drop) }
+        }));
+        let (tell_encrypted, told) = watch::channel(self.session.hsts.to_wire());
+        self.tell_encrypted = Some(tell_encrypted);
+        tokio::spawn(keep_told("hosts that insist on encryption", told, move |hosts| {
+            let mut encryption = encryption.clone();
+            async move { encryption.set(hosts).await.map(drop) }
+        }));
         self.net_admin = Some(NetAdmin { shields, tor, dns, vpn });
         // What was chosen since it said Hello.
         self.send(net, ForChild::Configure(self.for_net()), Vec::new());
@@ -146,7 +159,8 @@ impl Kernel {
 
     /// It is gone, and its Tor with it.
     pub(super) fn net_gone(&mut self) {
-        (self.net_admin, self.tor, self.tell_vpn) = (None, TorStatus::default(), None);
+        (self.net_admin, self.tor) = (None, TorStatus::default());
+        (self.tell_vpn, self.tell_encrypted) = (None, None);
     }
 
     /// How Tor is, as its net-daemon says.
@@ -172,18 +186,22 @@ impl Kernel {
     }
 }
 
-/// All of them at once, again with each change, in order.
-async fn tell_vpn_profiles(mut vpn: VpnAdminClient<Channel>, mut told: watch::Receiver<Vec<VpnProfile>>) {
+/// Tells the net-daemon all of something at once, and again with each change, in order.
+async fn keep_told<T, F>(what: &str, mut told: watch::Receiver<T>, tell: impl Fn(T) -> F)
+where
+    T: Clone,
+    F: Future<Output = Result<(), Status>>,
+{
     loop {
-        let profiles = told.borrow_and_update().clone();
-        match vpn.set(VpnProfiles { profiles }).await {
-            Ok(_) => {
+        let now = told.borrow_and_update().clone();
+        match tell(now).await {
+            Ok(()) => {
                 if told.changed().await.is_err() {
                     return;
                 }
             }
             Err(error) => {
-                tracing::warn!("the net-daemon was not told of VPN profiles: {}", error.message());
+                tracing::warn!("the net-daemon was not told of {what}: {}", error.message());
                 tokio::time::sleep(AGAIN).await;
                 // It is gone.
                 if told.has_changed().is_err() {

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use regen_proto::net::v1::{EncryptedHost, EncryptedHosts};
 use regen_proto::site::Site;
 use serde::{Deserialize, Serialize};
 use url::{Host, Url};
@@ -77,6 +78,17 @@ impl Hsts {
     /// Forgets those whose time is up.
     pub fn forget_old(&mut self, now_s: u64) {
         self.hosts.retain(|_, said| said.until_s > now_s);
+    }
+
+    /// All of them, for the net-daemon.
+    #[must_use]
+    pub fn to_wire(&self) -> EncryptedHosts {
+        let host = |((workspace, host), said): (&(String, String), &Said)| EncryptedHost {
+            workspace: workspace.clone(),
+            host: host.clone(),
+            subdomains: said.subdomains,
+        };
+        EncryptedHosts { hosts: self.hosts.iter().map(host).collect() }
     }
 
     /// Whether a host is never to be asked without encryption.

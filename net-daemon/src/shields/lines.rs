@@ -12,25 +12,29 @@ use regen_proto::net::v1::{CheckRequest, LineAnswer};
 use tokio::sync::mpsc;
 
 use super::{Asking, Shields};
+use crate::encrypted_hosts::EncryptedHosts;
 
 /// No method has a longer name.
 const LONGEST_METHOD: usize = 32;
 
 /// Takes lines to that thread.
 #[derive(Debug, Clone)]
-pub(crate) struct Lines(mpsc::UnboundedSender<(OwnedFd, Arc<Asking>)>);
+pub(crate) struct Lines(mpsc::UnboundedSender<(OwnedFd, Asks)>);
+
+/// The tab-host at the other end of a line, and its workspace.
+type Asks = (Arc<Asking>, String);
 
 impl Lines {
     /// Starts the thread.
-    pub(crate) fn start(shields: Shields) -> io::Result<Self> {
-        let (sender, mut lines) = mpsc::unbounded_channel::<(OwnedFd, Arc<Asking>)>();
+    pub(crate) fn start(shields: Shields, encrypted: EncryptedHosts) -> io::Result<Self> {
+        let (sender, mut lines) = mpsc::unbounded_channel::<(OwnedFd, Asks)>();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
         std::thread::Builder::new().name("verdicts".into()).spawn(move || {
             runtime.block_on(async {
-                while let Some((line, asking)) = lines.recv().await {
-                    let shields = shields.clone();
+                while let Some((line, (asking, workspace))) = lines.recv().await {
+                    let (shields, encrypted) = (shields.clone(), encrypted.clone());
                     tokio::spawn(async move {
-                        match serve(&shields, line, &asking).await {
+                        match serve(&shields, &encrypted, line, &asking, &workspace).await {
                             Ok(()) | Err(ChannelError::Closed) => {}
                             Err(error) => tracing::warn!("shields: a web process of {}: {error}", asking.site),
                         }
@@ -42,13 +46,19 @@ impl Lines {
     }
 
     /// Answers what comes on this one.
-    pub(crate) fn serve(&self, line: OwnedFd, asking: Arc<Asking>) {
+    pub(crate) fn serve(&self, line: OwnedFd, asking: Arc<Asking>, workspace: String) {
         // The thread lives as long as this process.
-        let _ = self.0.send((line, asking));
+        let _ = self.0.send((line, (asking, workspace)));
     }
 }
 
-async fn serve(shields: &Shields, line: OwnedFd, asking: &Asking) -> Result<(), ChannelError> {
+async fn serve(
+    shields: &Shields,
+    encrypted: &EncryptedHosts,
+    line: OwnedFd,
+    asking: &Asking,
+    workspace: &str,
+) -> Result<(), ChannelError> {
     // Whoever has more web processes than that has them for this.
     let Ok(_room) = Arc::clone(&asking.lines).try_acquire_owned() else {
         return Err(io::Error::other("too many verdict channels").into());
@@ -64,6 +74,7 @@ async fn serve(shields: &Shields, line: OwnedFd, asking: &Asking) -> Result<(), 
         if verdict.encoded_len() > MAX_INLINE {
             verdict.stand_in.clear();
         }
+        verdict.encrypt = !verdict.blocked && encrypted.covers(workspace, &asking.site, &request).await;
         // Web processes learn what becomes of a request, not the rule: it may be one of the user's own.
         (verdict.rule, verdict.list) = Default::default();
         line.send(&LineAnswer { verdict: Some(verdict) }.encode_to_vec(), &[]).await?;

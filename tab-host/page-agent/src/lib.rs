@@ -299,6 +299,11 @@ fn is_blocked(page: Page, request: Request, url: String) -> bool {
     let asked = CheckRequest { url, page: page_url, kind, method, ..CheckRequest::default() };
     let verdict = AGENT.with_borrow_mut(|agent| agent.shields.check(page.id(), asked));
     keep_private(request, &verdict);
+    if verdict.encrypt
+        && let Some(rest) = request.uri().strip_prefix("http:")
+    {
+        request.set_uri(&format!("https:{rest}"));
+    }
     match (verdict.rewritten_url.as_str(), verdict.stand_in.as_str()) {
         ("", "") => verdict.blocked,
         ("", stand_in) => {

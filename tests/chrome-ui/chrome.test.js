@@ -296,6 +296,14 @@ test("an address in the private network is opened only when its user agrees", as
   assert.deepEqual(await said("allowPrivate"), [{ type: "allowPrivate", tab: 1 }]);
 });
 
+test("the panel that a download opens leaves a question's buttons free", async () => {
+  await receive(...tabMessages, of("download"), of("downloadQuestion"));
+  const panel = await page.locator("#downloads-panel").boundingBox();
+  const notice = await page.locator(".notice").boundingBox();
+  assert.ok(panel.y >= notice.y + notice.height, `the panel is at ${panel.y}, the question ends at ${notice.y + notice.height}`);
+  await page.locator(".notice button").first().click();
+});
+
 test("a download shows its progress and can be cancelled", async () => {
   await receive(...tabMessages, of("download"));
   assert.match(await page.locator("#downloads").innerText(), /file.iso[\s\S]*500 B of 1.0 KB/);

@@ -36,11 +36,14 @@ export const layout = () => {
       const { x, y, width, height } = element.getBoundingClientRect();
       return { x, y, width, height };
     };
+    const page = rect(document.getElementById("page"));
+    // A panel that opens by itself lies below the notices: it must not cover a question's buttons.
+    document.documentElement.style.setProperty("--page-top", `${page.y}px`);
     const covers = [];
     for (const element of document.querySelectorAll("[data-cover]")) {
       // The status bubble is looked at, not clicked at.
       if (!element.hidden && element.id !== "hover") covers.push(rect(element));
     }
-    send("layout", { page: rect(document.getElementById("page")), covers: covers.filter((c) => c.width && c.height) });
+    send("layout", { page, covers: covers.filter((c) => c.width && c.height) });
   });
 };

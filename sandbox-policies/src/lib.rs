@@ -22,6 +22,9 @@ pub const DEVICES: [&str; 5] = ["null", "zero", "full", "random", "urandom"];
 /// Where Debian's uBlock Origin has its filter lists.
 pub const UBLOCK: &str = "/usr/share/mozilla/extensions/{ec8030f7-c20a-464f-9b0e-13a3a9e97384}/uBlock0@raymondhill.net";
 
+/// The folder of a role's file view that has the socket of the user's display, for a role with one.
+pub const DISPLAY_FOLDER: &str = "/regen/display";
+
 /// A path of a policy, as this machine has it.
 #[must_use]
 pub fn filled(path: &str) -> String {

@@ -7,6 +7,7 @@ use std::fs;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
+use regen_sandbox::DISPLAY_FOLDER;
 use regen_sandbox::policy::{Mount, MountKind, Policy};
 use regen_sandbox::spawn::Contents;
 use regen_sandbox::{DEVICES, sys};
@@ -196,9 +197,6 @@ fn relative(target: &str) -> PathBuf {
 pub(crate) fn fill_in(path: &str, programs: &Path) -> PathBuf {
     PathBuf::from(regen_sandbox::filled(&path.replace("{bin}", &programs.to_string_lossy())))
 }
-
-/// Where a display socket and its key appear inside.
-const DISPLAY_FOLDER: &str = "/regen/display";
 
 trait Filled {
     fn target_filled(&self) -> String;

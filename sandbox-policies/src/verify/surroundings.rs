@@ -7,7 +7,8 @@ use std::io;
 use serde::Serialize;
 
 use super::{Check, Process};
-use crate::policy::{Namespace, Policy};
+use crate::DISPLAY_FOLDER;
+use crate::policy::{MountKind, Namespace, Policy};
 
 /// A process in the PID namespace of another one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -40,9 +41,18 @@ pub(super) fn tracer(process: &Process) -> Check {
 pub(super) fn environment(policy: &Policy, process: &Process) -> io::Result<Check> {
     let text = process.file("environ")?;
     let found: BTreeMap<&str, &str> = text.split('\0').filter_map(|pair| pair.split_once('=')).collect();
+    let wrong = wrong_variables(policy, &found);
+    let wanted = "as in the policy";
+    let found = if wrong.is_empty() { format!("{} variables, {wanted}", found.len()) } else { wrong.join("; ") };
+    Ok(Check { name: "environment", holds: wrong.is_empty(), found, wanted: wanted.to_owned() })
+}
+
+fn wrong_variables(policy: &Policy, found: &BTreeMap<&str, &str>) -> Vec<String> {
+    let has_display = policy.mount.iter().any(|rule| rule.kind == MountKind::Display);
     let mut wrong = Vec::new();
-    for (name, value) in &found {
+    for (name, value) in found {
         match policy.env.iter().find(|env| env.name == **name) {
+            None if has_display && is_of_display(name, value) => {}
             None => wrong.push(format!("{name} is in no rule")),
             Some(env) if env.value.as_deref().is_some_and(|wanted| wanted != *value) => {
                 wrong.push(format!("{name} is “{value}”"));
@@ -52,9 +62,18 @@ pub(super) fn environment(policy: &Policy, process: &Process) -> io::Result<Chec
     }
     let missing = policy.env.iter().filter(|env| env.value.is_some() && !found.contains_key(env.name.as_str()));
     wrong.extend(missing.map(|env| format!("{} is missing", env.name)));
-    let wanted = "as in the policy";
-    let found = if wrong.is_empty() { format!("{} variables, {wanted}", found.len()) } else { wrong.join("; ") };
-    Ok(Check { name: "environment", holds: wrong.is_empty(), found, wanted: wanted.to_owned() })
+    wrong
+}
+
+/// Whether a variable tells a role that has the user's display where it is, as the jail sets it.
+fn is_of_display(name: &str, value: &str) -> bool {
+    match name {
+        "GDK_BACKEND" => ["wayland", "x11"].contains(&value),
+        "WAYLAND_DISPLAY" => value == format!("{DISPLAY_FOLDER}/wayland-0"),
+        "XAUTHORITY" => value == format!("{DISPLAY_FOLDER}/xauthority"),
+        "DISPLAY" => value.strip_prefix(':').is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit())),
+        _ => false,
+    }
 }
 
 /// Compares the memory of one process with what all of its role may have.
@@ -121,4 +140,25 @@ fn descends_from(pid: i32, ancestor: i32) -> bool {
         at = Process::read(at).map_or(0, |process| process.parent());
     }
     false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn variables_are_those_of_the_policy_and_of_a_display_that_it_has() {
+        let of = |role: &str, more: &[(&'static str, &'static str)]| {
+            let policy = Policy::of(role).unwrap();
+            let set = policy.env.iter().filter_map(|env| Some((env.name.as_str(), env.value.as_deref()?)));
+            wrong_variables(&policy, &set.chain(more.iter().copied()).collect())
+        };
+        let (x11, backend) = (("DISPLAY", ":77"), ("GDK_BACKEND", "x11"));
+        assert_eq!(of("ui-shell", &[]), Vec::<String>::new());
+        assert_eq!(of("ui-shell", &[x11, backend]), Vec::<String>::new());
+        assert_eq!(of("agent-daemon", &[x11]), ["DISPLAY is in no rule"], "it has no display");
+        assert_eq!(of("ui-shell", &[("DISPLAY", "elsewhere.test:0")]), ["DISPLAY is in no rule"]);
+        assert_eq!(of("ui-shell", &[("LD_PRELOAD", "/tmp/x.so")]), ["LD_PRELOAD is in no rule"]);
+        assert_eq!(of("ui-shell", &[("XAUTHORITY", "/etc/passwd")]), ["XAUTHORITY is in no rule"]);
+    }
 }

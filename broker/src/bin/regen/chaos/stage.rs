@@ -6,8 +6,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use regen_broker::options::{BrowserOptions, Spare};
 use regen_proto::control::v1::{
-    GotoTabRequest, InputRequest, OpenTabRequest, QuitRequest, SessionAction, SessionRequest, StatusReply,
-    StatusRequest, TabRequest,
+    AllowDownloadsRequest, GotoTabRequest, InputRequest, OpenTabRequest, QuitRequest, SessionAction, SessionRequest,
+    StatusReply, StatusRequest, TabRequest,
 };
 use regen_proto::page::v1::{PointerAxis, PointerButton, PointerMotion, ToPage, TypeText, to_page};
 use regen_sandbox::verify;
@@ -225,6 +225,10 @@ impl Stage {
             files.map(|file| file.path()).collect()
         };
         let before = parts();
+        // Its user lets it: nobody clicks for each of these files.
+        let tab = self.expected.get(site).map_or(0, |expected| expected.tab);
+        let allow = AllowDownloadsRequest { tab, refuse: false };
+        self.client.api.clone().allow_downloads(allow).await?;
         self.server.order_download(site);
         let deadline = Instant::now() + PATIENCE;
         while parts().is_subset(&before) {

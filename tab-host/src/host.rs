@@ -1,11 +1,12 @@
 //! The host: all views of one site, on GTK's thread.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use regen_proto::convert::FromChild;
@@ -99,8 +100,11 @@ pub(crate) fn run(site: Site, machine: Machine, link: Link, display: DisplayHand
     host.ask_common();
     let receiving = Rc::clone(&host);
     glib::MainContext::default().spawn_local(async move {
-        while let Some(message) = inbox.recv().await {
+        let mut waiting = VecDeque::new();
+        while let Some(message) = next(&mut inbox, &mut waiting).await {
             receiving.handle(message);
+            // Sixty tabs that are opened at once are sixty turns of the engine's loop.
+            turn().await;
         }
     });
     let looking = Rc::downgrade(&host);
@@ -118,6 +122,34 @@ pub(crate) fn run(site: Site, machine: Machine, link: Link, display: DisplayHand
     host.outbox.send(FromChild::Ready(Ready {}));
     gtk::main();
     Ok(())
+}
+
+/// The next message for the main thread. A sign of life goes before what has come with it: commands may be many, and none of
+/// them is a hang.
+async fn next(inbox: &mut mpsc::UnboundedReceiver<ToMain>, waiting: &mut VecDeque<ToMain>) -> Option<ToMain> {
+    let mut come = |message: ToMain| {
+        if matches!(message, ToMain::Heartbeat(_)) { waiting.push_front(message) } else { waiting.push_back(message) }
+    };
+    while let Ok(message) = inbox.try_recv() {
+        come(message);
+    }
+    match waiting.pop_front() {
+        Some(message) => Some(message),
+        None => inbox.recv().await,
+    }
+}
+
+/// Lets the main loop do everything else once.
+async fn turn() {
+    let mut has_waited = false;
+    std::future::poll_fn(|context| {
+        if std::mem::replace(&mut has_waited, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 impl Host {
@@ -203,5 +235,35 @@ impl Host {
         }
         // The engine's network process writes its databases when it is told to end, which its context's end does.
         glib::timeout_add_local_once(Duration::from_millis(150), gtk::main_quit);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use regen_proto::kernel::v1::Heartbeat;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_sign_of_life_does_not_wait_behind_commands() {
+        let (sender, mut inbox) = mpsc::unbounded_channel();
+        let mut waiting = VecDeque::new();
+        let command = |tab| ToMain::Command(Box::new(HostCommand { tab, body: None }), Vec::new());
+        (1..=2).for_each(|tab| sender.send(command(tab)).unwrap());
+        let first = next(&mut inbox, &mut waiting).await.unwrap();
+        // While the first was carried out, more came.
+        sender.send(command(3)).unwrap();
+        sender.send(ToMain::Heartbeat(Heartbeat { nonce: 7 })).unwrap();
+        drop(sender);
+        let mut order = vec![first];
+        while let Some(message) = next(&mut inbox, &mut waiting).await {
+            order.push(message);
+        }
+        assert!(matches!(order[1], ToMain::Heartbeat(Heartbeat { nonce: 7 })), "{order:?}");
+        let tabs: Vec<u64> = order
+            .iter()
+            .filter_map(|one| if let ToMain::Command(command, _) = one { Some(command.tab) } else { None })
+            .collect();
+        assert_eq!(tabs, [1, 2, 3], "commands keep their order");
     }
 }

@@ -13,7 +13,7 @@ use regen_sandbox::{spawn, verify};
 use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, Resource, Rlimit, Signal};
 
 use super::plan::{Fault, Step, Target, word};
-use super::stage::{Before, Injected, Stage};
+use super::stage::{Before, Injected, PATIENCE, Stage};
 use super::{clock, invariants, store};
 use crate::client::Failure;
 
@@ -31,6 +31,10 @@ const DIES_OF_IT: Duration = Duration::from_secs(1);
 const STALL: Duration = Duration::from_secs(2);
 /// How long everything stands still: longer than a hang may be.
 const SUSPENDED: Duration = Duration::from_secs(3);
+/// How long names are asked for, and nobody answers.
+const SILENCE: Duration = Duration::from_secs(3);
+/// How long the broker alone stands still: longer than a hang may be.
+const OVERSLEPT: Duration = Duration::from_millis(2500);
 /// Messages of a flood: more than any child may send.
 const FLOOD: usize = 400;
 
@@ -173,6 +177,38 @@ pub(super) async fn inject(stage: &Stage, step: &Step, before: &Before) -> Resul
             // The death is seen, storage moves, the spare is told: all of it in some milliseconds.
             tokio::time::sleep(Duration::from_micros(step.after_ms * 50)).await;
             broker.signal(Signal::KILL)?;
+        }
+        Fault::KillBoth | Fault::KillMeanwhile => {
+            let net = Process::open(find(stage, &Step { role: Target::NetDaemon, ..step.clone() }, before)?)?;
+            net.signal(Signal::KILL)?;
+            if step.fault == Fault::KillMeanwhile {
+                tokio::time::sleep(Duration::from_millis(step.after_ms)).await;
+            }
+            process.signal(Signal::KILL)?;
+            injected.daemon = Some((word(&Target::NetDaemon), net.pid));
+        }
+        Fault::LargeState => {
+            stage.keep_state(step.site).await?;
+            injected.at = Instant::now();
+            process.signal(Signal::KILL)?;
+        }
+        Fault::SilentNames => {
+            // It hears every question, and says nothing.
+            let silent = tokio::net::UdpSocket::bind((std::net::Ipv4Addr::LOCALHOST, 0)).await?;
+            let former = stage.ask_names_of(format!("udp://{}", silent.local_addr()?)).await?;
+            stage.server.order_names(step.site);
+            let mut question = [0; 512];
+            let heard = tokio::time::timeout(PATIENCE, silent.recv(&mut question)).await;
+            tokio::time::sleep(SILENCE).await;
+            stage.ask_names_of(former).await?;
+            heard.map_err(|_| Failure::Timeout("no name was asked for".to_owned()))??;
+            injected = Ends::Nothing.injected(at);
+        }
+        Fault::Oversleep => {
+            process.signal(Signal::STOP)?;
+            tokio::time::sleep(OVERSLEPT).await;
+            process.signal(Signal::CONT)?;
+            injected = Ends::Nothing.injected(at);
         }
         Fault::KillDownloading => {
             stage.download(step.site).await?;

@@ -53,8 +53,18 @@ pub(super) enum Fault {
     KillDownloading,
     /// A site's process dies, and while this one takes its place, the browser.
     KillTaking,
+    /// It and the net-daemon die at the same moment.
+    KillBoth,
+    /// The net-daemon dies, and it while the other one takes its place.
+    KillMeanwhile,
+    /// Its page keeps a megabyte in its history, and it dies.
+    LargeState,
     /// Its server does not answer for a while.
     Stall,
+    /// A page asks for hundreds of names, and the name server never answers.
+    SilentNames,
+    /// It alone stands still for seconds: nobody may be called hung for it.
+    Oversleep,
     /// Every process stands still for a while, as when a laptop sleeps, and all clocks jump.
     Suspend,
     /// The clock on the wall jumps by hours, under a running browser and to the next one.
@@ -139,9 +149,10 @@ const POSSIBLE: &[(&[Target], &[Fault])] = {
         (&[TabHost, NetDaemon, UiShell], &[Truncated, Oversize]),
         (&[TabHost, NetDaemon], &[Starve, KillDownloading]),
         (&[TabHost, Broker], &[KillSaving]),
-        (&[TabHost], &[Descriptors, Balloon, KillRestoring]),
+        (&[TabHost], &[Descriptors, Balloon, KillRestoring, KillBoth, KillMeanwhile, LargeState]),
         (&[Spare], &[KillTaking]),
-        (&[NetDaemon], &[Stall]),
+        (&[NetDaemon], &[Stall, SilentNames]),
+        (&[Broker], &[Oversleep]),
         (&[Store], &[NoSpace, IoError, TornRecord, FlippedBit, ForeignVersion, OldVersion]),
         (&[Machine], &[Suspend, ClockJump]),
     ]
@@ -269,7 +280,8 @@ mod tests {
         assert_eq!(plan.steps.len(), 3);
         let wrong = |text: &str| Plan::parse("x.toml", text).unwrap_err().to_string();
         assert!(
-            wrong("[[step]]\nfault = 'balloon'\nrole = 'broker'").contains("it can be: kill, abort, segv, kill-saving")
+            wrong("[[step]]\nfault = 'balloon'\nrole = 'broker'")
+                .contains("it can be: kill, abort, segv, kill-saving, oversleep")
         );
         assert!(wrong("[[step]]\nfault = 'kil'\nrole = 'broker'").contains("line 2"));
         assert!(wrong("[[step]]\nfault = 'kill'\nrole = 'tab-host'\nsite = 9").contains("0 to 3"));

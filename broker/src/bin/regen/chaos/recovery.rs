@@ -47,13 +47,14 @@ impl Stage {
         if injected.daemon.as_ref().is_some_and(|(role, _)| role == "net-daemon") {
             self.network_back(deadline).await?;
         }
+        let time = injected.at.elapsed();
         let nothing = injected.sites.is_empty() && injected.daemon.is_none();
         let how = match (nothing, asked) {
             (true, _) => "nothing died".to_owned(),
             (false, true) => "sad tab, reloaded by the user".to_owned(),
             (false, false) => "recovered".to_owned(),
         };
-        Ok(Recovered { time: (!nothing && !asked).then(|| injected.at.elapsed()), how })
+        Ok(Recovered { time: (!nothing && !asked).then_some(time), how })
     }
 
     async fn until(&self, deadline: Instant, what: &str, holds: impl Fn(&StatusReply) -> bool) -> Result<(), Failure> {

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use regen_broker::options::{BrowserOptions, Spare};
 use regen_proto::control::v1::{
-    AllowDownloadsRequest, GotoTabRequest, InputRequest, OpenTabRequest, QuitRequest, SessionAction, SessionRequest,
-    StatusReply, StatusRequest, TabRequest,
+    AllowDownloadsRequest, DnsRequest, GotoTabRequest, InputRequest, OpenTabRequest, QuitRequest, SessionAction,
+    SessionRequest, StatusReply, StatusRequest, TabRequest,
 };
 use regen_proto::page::v1::{PointerAxis, PointerButton, PointerMotion, ToPage, TypeText, to_page};
 use regen_sandbox::verify;
@@ -238,6 +238,29 @@ impl Stage {
             tokio::time::sleep(LOOK).await;
         }
         Ok(())
+    }
+
+    /// A page keeps a megabyte in its history, for long enough that it is never lost.
+    pub(super) async fn keep_state(&self, site: usize) -> Result<(), Failure> {
+        let tab = self.expected.get(site).map_or(0, |expected| expected.tab);
+        self.server.order_state(site);
+        let deadline = Instant::now() + PATIENCE;
+        while self.witness(tab).await.is_none_or(|witness| witness.state == 0) {
+            if Instant::now() > deadline {
+                return Err(Failure::Timeout("a page does not keep what it was told to".to_owned()));
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+        tokio::time::sleep(KEPT_AFTER * 2).await;
+        Ok(())
+    }
+
+    /// Has another name server asked. Gives who was asked before.
+    pub(super) async fn ask_names_of(&self, servers: String) -> Result<String, Failure> {
+        let mut api = self.client.api.clone();
+        let former = api.dns(DnsRequest::default()).await?.into_inner().servers;
+        api.dns(DnsRequest { servers, dnssec: None }).await?;
+        Ok(former)
     }
 
     /// While the disk fails: whoever wants to save is told so.

@@ -29,11 +29,14 @@ const PAGE: &str = "<!doctype html><meta charset=utf-8><title>witness</title>
  const token = Math.random().toString(36).slice(2);
  let tick = 0, orders = 0; const kept = [];
  const say = () => { w.textContent = 'WITNESS' + JSON.stringify(
-   {token, tick, orders, scroll: Math.round(scrollY), field: f.value, path: location.pathname}) + 'END'; };
+   {token, tick, orders, scroll: Math.round(scrollY), field: f.value, path: location.pathname,
+    state: history.state?.length ?? 0}) + 'END'; };
  setInterval(() => { tick++; say(); }, 50);
  setInterval(async () => {
    const order = await (await fetch('/order', {cache: 'no-store'})).text(); orders++;
    if (order == 'download') location.href = '/download';
+   if (order == 'state') history.replaceState('x'.repeat(1e6), '');
+   if (order == 'names') for (let n = 0; n < 256; n++) fetch(`http://${token}-${orders}-${n}.never.test/`).catch(() => 0);
    if (order == 'balloon') setInterval(() => { for (let i = 0; i < 4; i++) kept.push(new Uint8Array(16e6).fill(7)); }, 10);
  }, 200);
 </script>";
@@ -50,6 +53,8 @@ pub(super) struct Witness {
     pub(super) scroll: i64,
     pub(super) field: String,
     pub(super) path: String,
+    /// Characters of the state that it keeps in its history.
+    pub(super) state: usize,
 }
 
 impl Witness {
@@ -73,6 +78,8 @@ pub(super) struct Server {
 struct Orders {
     balloons: [AtomicBool; SITES],
     downloads: [AtomicBool; SITES],
+    states: [AtomicBool; SITES],
+    names: [AtomicBool; SITES],
     stalled_until: Mutex<Option<Instant>>,
 }
 
@@ -109,6 +116,16 @@ impl Server {
         order(&self.orders.downloads, site);
     }
 
+    /// The next time that a page of this site asks, it is told to keep a megabyte in its history.
+    pub(super) fn order_state(&self, site: usize) {
+        order(&self.orders.states, site);
+    }
+
+    /// The next time that a page of this site asks, it is told to ask for hundreds of names.
+    pub(super) fn order_names(&self, site: usize) {
+        order(&self.orders.names, site);
+    }
+
     /// No request is answered for a while.
     pub(super) fn stall(&self, time: Duration) {
         *self.orders.stalled_until.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + time);
@@ -138,6 +155,8 @@ async fn answer(asked: Uri, site: usize, orders: Arc<Orders>) -> Response {
         "/download" => slow_file(),
         "/order" if is_ordered(&orders.balloons, site) => "balloon".into_response(),
         "/order" if is_ordered(&orders.downloads, site) => "download".into_response(),
+        "/order" if is_ordered(&orders.states, site) => "state".into_response(),
+        "/order" if is_ordered(&orders.names, site) => "names".into_response(),
         "/order" => "".into_response(),
         _ => Html(PAGE).into_response(),
     }

@@ -10,7 +10,7 @@ const GESTURE: Duration = Duration::from_secs(5);
 /// Files of one site that wait for the user's word. More are refused.
 const MAX_WAITING: usize = 20;
 
-/// What becomes of a file that a page wants to save.
+/// Decision on a file that a page wants to save.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decision {
     /// It is saved.
@@ -21,7 +21,7 @@ pub enum Decision {
     Refuse,
 }
 
-/// What the user has said, in this run.
+/// Answer of the user, in this run.
 #[derive(Debug)]
 enum Answer {
     Allowed,

@@ -30,7 +30,7 @@ pub struct PageRequest {
 /// What a page asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wanted {
-    /// Who asks.
+    /// The child that asks.
     pub from: PageRequest,
     /// Its site.
     pub site: Site,

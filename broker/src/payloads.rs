@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 /// Bytes per second that are read of one child.
 const RATE: u64 = 32 << 20;
 
-/// What a payload is for: of several with one subject only the latest counts.
+/// Subject of a payload: of several with one subject only the latest counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Subject {
     /// State of a tab's page.

@@ -146,7 +146,7 @@ impl Kernel {
         }
     }
 
-    /// That the audit log is not whole, for the status and the window.
+    /// Warning that the audit log is not whole, for the status and the window.
     pub(super) fn audit_trouble(&self) -> Option<String> {
         (self.audit.breaks() > 0).then(|| AUDIT_BROKEN.to_owned())
     }

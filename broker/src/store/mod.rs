@@ -175,7 +175,7 @@ struct Contents {
     previous: Vec<Saved>,
     choices: Choices,
     damage: Damage,
-    /// What could not be decrypted, in words.
+    /// Records that could not be decrypted, in words.
     locked: Option<String>,
     audit_head: Option<Head>,
 }

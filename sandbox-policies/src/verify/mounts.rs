@@ -94,7 +94,7 @@ pub(super) fn check(policy: &Policy, process: &Process, broker: i32) -> io::Resu
     Ok(Check { name: "mounts", holds: wrong.is_empty(), found, wanted: wanted.to_owned() })
 }
 
-/// What of a file view is not as its policy has it, in words.
+/// Differences of a file view from its policy, in words.
 fn compare(policy: &Policy, lines: &[MountLine], source: impl Fn(&Mount) -> Option<(String, String)>) -> Vec<String> {
     let mut wrong = Vec::new();
     let mut seen = BTreeMap::<&str, usize>::new();

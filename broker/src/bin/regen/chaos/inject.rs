@@ -31,9 +31,9 @@ const DIES_OF_IT: Duration = Duration::from_secs(1);
 const STALL: Duration = Duration::from_secs(2);
 /// How long everything stands still: longer than a hang may be.
 const SUSPENDED: Duration = Duration::from_secs(3);
-/// How long names are asked for, and nobody answers.
+/// Time for which names are asked for and nobody answers.
 const SILENCE: Duration = Duration::from_secs(3);
-/// How long the broker alone stands still: longer than a hang may be.
+/// Time for which the broker alone stands still: longer than a hang may be.
 const OVERSLEPT: Duration = Duration::from_millis(2500);
 /// Messages of a flood: more than any child may send.
 const FLOOD: usize = 400;

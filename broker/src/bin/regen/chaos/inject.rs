@@ -14,7 +14,7 @@ use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, Resource, Rlimit, Signal
 
 use super::plan::{Fault, Step, Target, word};
 use super::stage::{Before, Injected, PATIENCE, Stage};
-use super::{clock, invariants, store};
+use super::{clock, invariants, store, witness};
 use crate::client::Failure;
 
 /// A pause that nobody may mind.
@@ -194,7 +194,7 @@ pub(super) async fn inject(stage: &Stage, step: &Step, before: &Before) -> Resul
         }
         Fault::SilentNames => {
             // It hears every question, and says nothing.
-            let silent = tokio::net::UdpSocket::bind((std::net::Ipv4Addr::LOCALHOST, 0)).await?;
+            let silent = witness::silent_name_server().await?;
             let former = stage.ask_names_of(format!("udp://{}", silent.local_addr()?)).await?;
             stage.server.order_names(step.site);
             let mut question = [0; 512];

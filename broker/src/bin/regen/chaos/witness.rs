@@ -132,6 +132,11 @@ impl Server {
     }
 }
 
+/// A name server of the campaign's own, which answers nothing.
+pub(super) async fn silent_name_server() -> std::io::Result<tokio::net::UdpSocket> {
+    tokio::net::UdpSocket::bind((std::net::Ipv4Addr::LOCALHOST, 0)).await
+}
+
 fn address(site: usize) -> String {
     format!("127.0.0.{}", site + 11)
 }

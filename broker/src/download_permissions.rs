@@ -13,11 +13,11 @@ const MAX_WAITING: usize = 20;
 /// Decision on a file that a page wants to save.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decision {
-    /// It is saved.
+    /// Save it at once.
     Save,
     /// It waits for the user, who is asked.
     Ask,
-    /// It is not saved.
+    /// Do not save it.
     Refuse,
 }
 

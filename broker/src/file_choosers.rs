@@ -27,7 +27,7 @@ pub struct PageRequest {
     pub request: u64,
 }
 
-/// What a page asks for.
+/// Request of a page for files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wanted {
     /// The child that asks.
@@ -36,13 +36,13 @@ pub struct Wanted {
     pub site: Site,
     /// Several files.
     pub multiple: bool,
-    /// It is the page in front.
+    /// The page is the one in front.
     pub is_active: bool,
     /// When the user last clicked or typed in it.
     pub gesture: Option<Instant>,
 }
 
-/// What is to be done.
+/// Action that follows from an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
     /// Show a chooser in the window.
@@ -107,7 +107,7 @@ impl FileChoosers {
         Ok(if paths.is_empty() { Action::Cancel(from) } else { Action::Place { from, paths } })
     }
 
-    /// Whether a chooser is open: only then does the window see folders.
+    /// Returns whether a chooser is open: only then does the window see folders.
     #[must_use]
     pub fn is_open(&self) -> bool {
         !self.open.is_empty()

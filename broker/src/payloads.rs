@@ -32,7 +32,7 @@ type Finish<N> = Box<dyn FnOnce(io::Result<Vec<u8>>) -> N + Send>;
 
 /// A payload to read.
 pub struct Payload<N> {
-    /// What it is for.
+    /// Subject of the payload.
     pub subject: Subject,
     /// The sealed memory.
     pub memory: OwnedFd,
@@ -40,7 +40,7 @@ pub struct Payload<N> {
     pub size: u64,
     /// The largest size, bytes.
     pub limit: u64,
-    /// What becomes of it.
+    /// Input that the read bytes become.
     pub finish: Finish<N>,
 }
 

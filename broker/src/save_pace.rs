@@ -25,7 +25,7 @@ impl SavePace {
         is_first
     }
 
-    /// Whether no tab waits.
+    /// Returns whether no tab waits.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.changed.is_empty()

@@ -17,7 +17,7 @@ const HOME: &str = ".home";
 /// Beginning of the names of such folders.
 const TRASH: &str = "slots.trash-";
 
-/// What is left of a slot whose process is gone.
+/// Remains of a slot whose process is gone.
 #[derive(Debug)]
 #[must_use]
 pub struct Leftover(PathBuf);
@@ -156,7 +156,7 @@ impl Slots {
     }
 }
 
-/// What earlier runs did not come to remove.
+/// Folders that earlier runs did not come to remove.
 fn leftovers(root: &Path) -> io::Result<Vec<Leftover>> {
     let mut all = Vec::new();
     for entry in fs::read_dir(root.parent().unwrap_or(root))? {

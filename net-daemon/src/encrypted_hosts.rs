@@ -41,7 +41,7 @@ impl EncryptedHosts {
         self.0.send_replace(Some(Arc::new(hosts)));
     }
 
-    /// Whether a part of a page of `site` is asked for by https instead. Pages themselves are the broker's to decide.
+    /// Returns whether a part of a page of `site` is asked for by https instead. Pages themselves are the broker's to decide.
     pub(crate) async fn covers(&self, workspace: &str, site: &str, request: &CheckRequest) -> bool {
         let is_own = |url: &Url| {
             Site::of(url.as_str()).is_ok_and(|of| site.split_once("://").is_some_and(|(_, host)| host == of.host()))

@@ -83,7 +83,7 @@ impl SessionJar {
             });
         }
         let (start, context) = (Instant::now(), glib::MainContext::default());
-        // Whoever hands out the broker's messages stands above this on the stack.
+        // The reader of the broker's messages stands above this on the stack.
         crate::host::while_busy(|| {
             while waiting.get() > 0 && start.elapsed() < PATIENCE {
                 context.iteration(true);

@@ -70,7 +70,7 @@ pub(crate) fn while_busy<T>(work: impl FnOnce() -> T) -> T {
     done
 }
 
-/// Whether the main thread is at work that may take long.
+/// Returns whether the main thread is at work that may take long.
 pub(crate) fn is_busy() -> bool {
     BUSY.load(Ordering::Relaxed)
 }

@@ -1,4 +1,4 @@
-//! What this host says to the broker, from whichever thread has something to say.
+//! Messages of this host to the broker, from any of its threads.
 //!
 //! Pages can change a title or an address thousands of times a second. Of such news about one tab only the latest counts, and
 //! all news together keep to a pace that the broker takes; everything else keeps its order.

@@ -367,7 +367,7 @@ fn a_page_from_the_internet_takes_no_tab_to_a_private_address() {
     assert!(inside.requests("/reboot").is_empty(), "nothing was sent");
     router.set_nonblocking(true).unwrap();
     assert!(router.accept().is_err(), "nor to the name");
-    // It is known after a restart, before anything of it is asked for.
+    // A restart knows the site as public before anything of it is asked for.
     let marks = browser.profile().join("public-sites/default/http_evil.test");
     eventually("the mark", || marks.exists().then_some(()));
     // The control: the user goes on by hand.

@@ -325,7 +325,7 @@ fn what_others_do_to_a_running_process_shows() {
     });
     guest.kill().unwrap();
     guest.wait().unwrap();
-    // What it had started in that namespace is still there.
+    // A process that it had started in that namespace is still there.
     eventually("the guest to be gone", || {
         let (code, printed) = drift();
         let left = printed.split("process ").skip(1).find(|rest| rest.contains("(sleep)"));
@@ -348,7 +348,7 @@ fn what_others_do_to_a_running_process_shows() {
     assert!(code == Some(1) && printed.contains("/proc is mounted over"), "{printed}");
     inside("libc.umount2(b'/proc', 2)");
     assert_eq!(drift().0, Some(0));
-    // Somebody who traces it.
+    // A tracer.
     let mut tracer = Command::new("strace");
     tracer.args(["-p", &victim.to_string(), "-e", "trace=none"]).stdout(Stdio::null()).stderr(Stdio::null());
     let mut tracer = tracer.spawn().unwrap();

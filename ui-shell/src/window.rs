@@ -262,7 +262,7 @@ impl Window {
     }
 
     pub(crate) fn command(&self, command: Command) {
-        // What a person types or picks is no fault of theirs, however long it is.
+        // Input of a person is no fault of theirs, however long it is.
         if let Err(error) = regen_proto::convert::check_user_command(&command) {
             let text = format!("That is more than Regen takes at once: {error}.");
             self.tell_chrome(ToChrome::Notice { level: "warning".to_owned(), text });

@@ -55,7 +55,7 @@ fn an_edit_a_cut_and_a_rewritten_log_show() {
     assert_eq!(rewritten, Err(Tampered::Rewritten(4)));
 }
 
-/// What somebody does to a log while no browser runs, and what the next start and every later one say of it.
+/// Changes to a log while no browser runs, and the words of the next start and of every later one about it.
 #[test]
 fn whatever_was_done_to_a_log_is_told_for_ever() {
     type Deed<'a> = &'a dyn Fn(&Path, &str);

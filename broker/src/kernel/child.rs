@@ -418,7 +418,7 @@ mod tests {
         assert_eq!(all.len(), 400, "its last words are kept all the same");
         let later = start + Duration::from_secs(60);
         assert_eq!(told(&mut lines, "again\n", later), [("again".to_owned(), Some(400 - logged as u64))]);
-        // What it says all day long.
+        // Messages of every day.
         let day =
             (0..24 * 60).map(|minute| told(&mut lines, &line.repeat(40), later + Duration::from_secs(60 * minute)));
         let logged: usize = day.flatten().filter(|(_, left_out)| left_out.is_some()).map(|(line, _)| line.len()).sum();

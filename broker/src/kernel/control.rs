@@ -193,7 +193,7 @@ pub enum Command {
         allow: bool,
         answer: Answer<TabInfo>,
     },
-    /// Somebody ordered something over the control API.
+    /// Order over the control API, with the process that gave it.
     RecordOrder {
         what: &'static str,
         details: serde_json::Value,

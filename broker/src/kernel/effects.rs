@@ -193,7 +193,7 @@ impl Kernel {
         self.send(child, ForChild::Command(HostCommand { tab, body: Some(command) }), attachments);
     }
 
-    /// What a tab-host says about its pages. Who, and of which tab, comes before any look at a payload.
+    /// Event of a page, from its tab-host. The sender and the tab are checked before any look at a payload.
     pub(super) fn page_event(&mut self, id: ChildId, mut event: PageEvent, descriptors: Vec<OwnedFd>) {
         let Some(host) = self.children.get(&id).and_then(|child| child.host.clone()) else { return };
         let shows = self.session.shows(&host, event.tab);

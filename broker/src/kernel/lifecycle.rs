@@ -172,7 +172,7 @@ impl Kernel {
             }
             FromLauncherBody::Failed(failed) => self.ended(failed.child, &failed.reason, false, None),
             FromLauncherBody::Exited(Exited { child, cause, clean, status }) => {
-                // What it announced before it died counts.
+                // Messages that it sent before it died count.
                 if let Some(ended) = self.payloads.after(child, Input::Ended { child, cause, clean, status }) {
                     self.handle(ended);
                 }

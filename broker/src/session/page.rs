@@ -262,7 +262,7 @@ fn owner_of_snapshot(tab: &Tab, host: &HostKey) -> Option<usize> {
 }
 
 impl Session {
-    /// Whether a host shows this tab: only then does it speak about it.
+    /// Returns whether a host shows this tab: only then does it speak about it.
     #[must_use]
     pub fn shows(&self, host: &HostKey, tab: TabId) -> bool {
         self.tabs.get(&tab).is_some_and(|tab| tab.view && tab.host().as_ref() == Some(host))

@@ -19,7 +19,7 @@ pub enum Side {
     Private,
 }
 
-/// What is known of sites' networks.
+/// Knowledge of the sites' networks.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Networks {
     found: HashMap<HostKey, Side>,
@@ -132,5 +132,5 @@ pub(super) fn agree(session: &mut Session, id: TabId, out: &mut Vec<Effect>) {
     navigate(session, id, PageLoad::by_user(url), out);
 }
 
-/// What a tab says that comes back to such a question.
+/// Reason that a tab shows when it comes back to such a question.
 pub(super) const ASKED_BEFORE: &str = "A page on the internet wanted to open this address, which is on this computer or in its network. Nothing was sent.";

@@ -330,7 +330,7 @@ fn read_vpn(
     let (mut opened, mut locked) = (Vec::new(), 0);
     let keys: Vec<String> =
         common.keys().filter(|key| *key == VPN || key.starts_with(LOCKED_VPN)).map(str::to_owned).collect();
-    // What was written last counts where a name is in both: `vpn` comes before what is kept aside.
+    // The latest record counts where a name is in both: `vpn` comes before what is kept aside.
     for key in keys {
         let Some(codec::Record { number, value: sealed }) = common.get::<Sealed>(&key, damage) else {
             continue;

@@ -327,7 +327,7 @@ fn vpn_profiles_survive_a_start_without_their_key() {
     let others = opened(profile.path());
     assert_eq!(others.choices.vpn, meanwhile);
     drop(others);
-    // It is back.
+    // The key is back.
     std::fs::rename(&away, &key).unwrap();
     let back = opened(profile.path());
     assert!(back.choices.vpn.profiles.contains_key("home"), "{:?}", back.choices.vpn);

@@ -47,7 +47,7 @@ impl Worker {
                 (Some(open), Some(job)) => {
                     match contained(|| self.write(open, job)) {
                         Ok(()) => {}
-                        // What cannot be a record is no fault of the disk's.
+                        // A value that cannot be a record is no fault of the disk's.
                         Err(StoreError::Record(error)) => tracing::error!("a record is not saved: {error}"),
                         Err(error) => {
                             self.health.failed(&error);

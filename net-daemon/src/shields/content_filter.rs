@@ -63,7 +63,7 @@ impl ContentFilter {
     }
 }
 
-/// Whether the domain of a rule, as the engine's filter spells it, is a site's or below it.
+/// Returns whether the domain of a rule, as the engine's filter spells it, is a site's or below it.
 fn is_of(domain: &str, site: &str) -> bool {
     let domain = domain.trim_start_matches('*');
     domain.strip_suffix(site).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))

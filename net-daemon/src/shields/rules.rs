@@ -158,7 +158,7 @@ pub(super) fn lists_elsewhere(lists: Vec<List>) -> Vec<List> {
     lists.into_iter().map(cut).collect()
 }
 
-/// Whether a rule names the pages that it holds for, or changes the documents of an address. All other rules show in any page that
+/// Returns whether a rule names the pages that it holds for, or changes the documents of an address. All other rules show in any page that
 /// asks for what they block.
 fn is_about_single_sites(rule: &str) -> bool {
     const OPTIONS: [&str; 10] = [
@@ -181,7 +181,7 @@ fn is_about_single_sites(rule: &str) -> bool {
     options.split(',').any(|option| OPTIONS.iter().any(|known| option.starts_with(known)))
 }
 
-/// Whether an address is of a site. One that is of none, such as an empty page's, is taken for it.
+/// Returns whether an address is of a site. One that is of none, such as an empty page's, is taken for it.
 fn is_of(url: &str, site: &str) -> bool {
     Site::of(url).map_or(true, |of| domain(of.as_str()) == domain(site))
 }

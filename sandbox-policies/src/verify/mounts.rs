@@ -124,7 +124,7 @@ fn compare(policy: &Policy, lines: &[MountLine], source: impl Fn(&Mount) -> Opti
     wrong
 }
 
-/// What of a mount is not as its rule has it.
+/// Differences of a mount from its rule.
 fn against(rule: &Mount, line: &MountLine, source: impl Fn(&Mount) -> Option<(String, String)>) -> Vec<String> {
     let place = &line.place;
     let missing = flags(rule.kind).iter().filter(|flag| !line.has(flag));

@@ -65,7 +65,7 @@ fn wrong_variables(policy: &Policy, found: &BTreeMap<&str, &str>) -> Vec<String>
     wrong
 }
 
-/// Whether a variable tells a role that has the user's display where it is, as the jail sets it.
+/// Returns whether a variable tells a role that has the user's display where it is, as the jail sets it.
 fn is_of_display(name: &str, value: &str) -> bool {
     match name {
         "GDK_BACKEND" => ["wayland", "x11"].contains(&value),

@@ -15,7 +15,7 @@ use crate::arguments::Output;
 use crate::client::{Client, Failure};
 use crate::render::print_json;
 
-/// How often a log that is followed is read.
+/// Pause between two looks at a log that is followed.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
 fn read(path: &Path) -> Result<String, Failure> {

@@ -594,7 +594,7 @@ fn stopping_the_script_of_a_sites_only_tab_starts_nothing() {
     let tab = loaded(&mut session, A);
     let effects = reduce(&mut session, Event::StopScript(tab));
     assert!(effects.iter().any(|effect| matches!(effect, Effect::EndHost { .. })));
-    // What its process says while it ends does not count.
+    // Messages of a process that ends do not count.
     page(&mut session, A, tab, Body::LoadFinished(LoadFinished {}));
     let effects = reduce(&mut session, Event::HostDied { host: key(A), reason: "killed".into(), given_up: false });
     assert!(!effects.iter().any(|effect| matches!(effect, Effect::StartHost(_))), "{effects:?}");

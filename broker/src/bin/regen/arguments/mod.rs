@@ -153,7 +153,7 @@ pub(crate) enum CrashesCommand {
 pub(crate) enum AuditCommand {
     /// Check that the log is whole: no line edited, none cut off, no break recorded; exit code 1 where it is not
     Verify {
-        /// What `audit anchor` printed earlier, kept elsewhere: the log must go through it
+        /// Anchor that `audit anchor` printed earlier, kept elsewhere: the log must go through it
         #[arg(long, value_name = "LENGTH:HASH")]
         anchor: Option<String>,
     },

@@ -12,7 +12,7 @@ use crate::render::print_json;
 /// One rule that has something to say.
 struct Answer {
     is_allowed: bool,
-    /// What it says, in words.
+    /// Answer in words.
     words: String,
     /// Its reason and place; nothing where no rule says anything.
     rule: Option<(String, String)>,

@@ -1,6 +1,6 @@
 //! The host: all views of one site, on GTK's thread.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -51,6 +51,8 @@ pub(crate) struct Host {
     pub(crate) common: RefCell<CommonRules>,
     pub(crate) filter: Filter,
     pub(crate) context: RefCell<WebContext>,
+    /// The engine knows that everything goes through [`Host::tunnel`].
+    pub(crate) has_proxy: Cell<bool>,
     pub(crate) views: RefCell<HashMap<ViewId, Rc<View>>>,
     /// Windows that pages opened, until the broker has given them a name.
     pub(crate) popups: RefCell<HashMap<u64, Rc<View>>>,
@@ -88,6 +90,7 @@ pub(crate) fn run(site: Site, machine: Machine, link: Link, display: DisplayHand
         common: RefCell::default(),
         filter: Filter::default(),
         context: RefCell::new(WebContext::new(Some(PathBuf::from(BUCKET)))),
+        has_proxy: Cell::default(),
         machine,
         languages: configure.languages,
         views: RefCell::default(),

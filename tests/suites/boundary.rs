@@ -255,6 +255,48 @@ fn what_pages_do_all_day_is_no_violation() {
 }
 
 #[test]
+fn sixty_tabs_that_are_opened_at_once_all_show_their_page() {
+    const TABS: usize = 60;
+    // Answers that no cache keeps: each page is asked for when it is opened, and anew when it comes back.
+    let site = Site::serve(|request| match request.path.as_str() {
+        "/begins" => Some(Answer::page(
+            "<p id=said>begins</p><script>fetch('/slow').then((answer) => answer.text()).then((text) => said.textContent = text)</script>",
+        )),
+        "/slow" => {
+            std::thread::park_timeout(Duration::from_secs(3));
+            Some(Answer::page("what it waited for"))
+        }
+        path => Some(Answer::page(&format!("<p>page {path}"))),
+    });
+    let browser = Browser::headless();
+    let first = browser.open(&site.url(1, "/begins"));
+    std::thread::scope(|all| {
+        for number in 1..TABS {
+            let url = site.url(1, &format!("/{number}"));
+            let browser = &browser;
+            all.spawn(move || browser.regen(&["tab", "open", "--background", &url]).unwrap());
+        }
+    });
+    let all_are_well = |when: &str| {
+        let live = eventually(when, || {
+            let status = browser.status();
+            let tabs = status["tabs"].as_array().unwrap();
+            let is_well = |tab: &&Value| ["ready", "lazy"].contains(&tab["state"].as_str().unwrap());
+            let live = tabs.iter().filter(|tab| tab["state"] == "ready").map(|tab| tab["id"].as_u64().unwrap());
+            (tabs.len() == TABS && tabs.iter().all(|tab| is_well(&tab))).then(|| live.collect::<Vec<_>>())
+        });
+        assert_eq!(live.len(), 40, "{when}: of very many, those in use are live");
+        live.into_iter().filter(|tab| *tab != first).for_each(|tab| browser.wait_for_text(tab, "page /"));
+    };
+    all_are_well("sixty tabs");
+    browser.wait_for_text(first, "what it waited for");
+    browser.regen(&["kill", "tab", &first.to_string()]).unwrap();
+    all_are_well("sixty tabs after a kill");
+    assert!(!browser.log().contains("hung"), "{}", browser.log());
+    assert_eq!(refused(&browser), 0);
+}
+
+#[test]
 fn many_tabs_of_one_site_outlive_a_kill() {
     const TABS: usize = 46;
     let site =

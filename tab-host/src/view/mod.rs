@@ -149,12 +149,15 @@ impl View {
         window.set_default_size(i32::try_from(host.size.0)?, i32::try_from(host.size.1)?);
         window.fullscreen();
         let mut context = host.context.borrow_mut();
-        let proxy = ProxyEndpoint { host: "127.0.0.1".to_owned(), port: host.tunnel.port.to_string() };
         let mut builder = WebViewBuilder::new_with_web_context(&mut context)
             .with_download_started_handler(|_, destination| downloads::choose_destination(destination))
-            .with_proxy_config(ProxyConfig::Socks5(proxy))
             .with_clipboard(false)
             .with_focused(true);
+        // It holds for all views. The engine aborts whatever the others are loading each time that it is told.
+        if !host.has_proxy.replace(true) {
+            let proxy = ProxyEndpoint { host: "127.0.0.1".to_owned(), port: host.tunnel.port.to_string() };
+            builder = builder.with_proxy_config(ProxyConfig::Socks5(proxy));
+        }
         if let Some(opener) = opener {
             builder = builder.with_related_view(opener.clone());
         } else {

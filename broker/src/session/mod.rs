@@ -15,6 +15,7 @@ mod secure;
 mod state;
 #[cfg(test)]
 mod tests;
+mod views;
 
 pub use hsts::Hsts;
 pub use private_network::Side;

@@ -10,6 +10,7 @@ use super::reduce::{navigate, open, refuse, remove, set_phase};
 use super::saved::SavedSnapshot;
 use super::secure;
 use super::state::{Effect, HostKey, PageLoad, Phase, Segment, Session, Tab, TabId};
+use super::views;
 
 pub(super) fn event(session: &mut Session, host: &HostKey, id: TabId, event: Body, out: &mut Vec<Effect>) {
     let Some(tab) = session.tabs.get_mut(&id).filter(|tab| tab.view && tab.host().as_ref() == Some(host)) else {
@@ -19,6 +20,14 @@ pub(super) fn event(session: &mut Session, host: &HostKey, id: TabId, event: Bod
         }
         return;
     };
+    let has_started = matches!(
+        event,
+        Body::LoadStarted(_) | Body::Committed(_) | Body::LoadFinished(_) | Body::LoadFailed(_) | Body::Handover(_)
+    );
+    if has_started && tab.is_starting {
+        views::has_started(session, host, id, out);
+    }
+    let Some(tab) = session.tabs.get_mut(&id) else { return };
     match event {
         Body::LoadStarted(_) => {
             tab.progress = 0.0;

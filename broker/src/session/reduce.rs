@@ -1,7 +1,7 @@
 //! The reducer: one event in, the next state and its effects out.
 
 use regen_proto::kernel::v1::host_command::Body as Command;
-use regen_proto::kernel::v1::{CloseView, Empty, Load, OpenView, Reload, TlsState};
+use regen_proto::kernel::v1::{CloseView, Empty, Reload, TlsState};
 use regen_proto::site::Site;
 
 use super::address::without_credentials;
@@ -12,11 +12,10 @@ use super::private_network;
 use super::saved::SavedTab;
 use super::secure;
 use super::state::{Effect, Event, HostKey, HostPhase, PageLoad, Phase, Segment, Session, Tab, TabId};
+use super::views;
 
 /// How many closed tabs can be reopened.
 const CLOSED: usize = 50;
-/// Pages of one site that are live at a time. Each takes a process and about 40 MB.
-const MAX_VIEWS: usize = 40;
 const ZOOM: std::ops::RangeInclusive<f64> = 0.25..=5.0;
 
 /// One step. Events about tabs or hosts that are gone change nothing.
@@ -93,6 +92,7 @@ pub(super) fn open(
         left: 0,
         phase: Phase::Blank,
         view: false,
+        is_starting: false,
         opener_host: None,
         pending: None,
         before_commit: None,
@@ -205,7 +205,12 @@ pub(super) fn leave_host(session: &mut Session, tab: &Tab, out: &mut Vec<Effect>
         .tabs
         .values()
         .any(|other| other.id != tab.id && other.host().as_ref() == Some(&host) && !matches!(other.phase, Phase::Lazy));
-    if !still_needed && session.hosts.remove(&host).is_some() {
+    if let Some(tab) = session.tabs.get_mut(&tab.id) {
+        tab.is_starting = false;
+    }
+    if still_needed {
+        views::open_next(session, &host, out);
+    } else if session.hosts.remove(&host).is_some() {
         out.push(Effect::StopHost(host));
     }
 }
@@ -217,6 +222,10 @@ fn activate(session: &mut Session, id: TabId, out: &mut Vec<Effect>) {
     show(session, id, out);
     out.extend([Effect::OrderChanged, Effect::SaveOrder]);
     wake(session, id, out);
+    // Behind others it would wait for its turn.
+    if session.tabs.get(&id).is_some_and(|tab| !tab.view && matches!(tab.phase, Phase::Loading | Phase::Recovering)) {
+        ensure_view(session, id, out);
+    }
 }
 
 /// Loads a lazy tab.
@@ -382,7 +391,7 @@ pub(super) fn ensure_view(session: &mut Session, id: TabId, out: &mut Vec<Effect
         private_network::allow(session, &host, out);
     }
     match session.hosts.get(&host) {
-        Some(HostPhase::Up) => open_view(session, id, out),
+        Some(HostPhase::Up) => views::open(session, id, out),
         Some(HostPhase::Starting) => {}
         Some(HostPhase::GivenUp) | None => {
             session.hosts.insert(host.clone(), HostPhase::Starting);
@@ -391,62 +400,9 @@ pub(super) fn ensure_view(session: &mut Session, id: TabId, out: &mut Vec<Effect
     }
 }
 
-fn open_view(session: &mut Session, id: TabId, out: &mut Vec<Effect>) {
-    let visible = session.active == Some(id);
-    let Some(tab) = session.tabs.get_mut(&id).filter(|tab| !tab.view) else { return };
-    let Some(host) = tab.host() else { return };
-    tab.view = true;
-    let host_of_tab = host.clone();
-    let segment = tab.segment();
-    let snapshot = (segment.snapshot.size() > 0).then(|| segment.snapshot.clone());
-    // A snapshot that is older than the last commit is brought up to date by loading that commit's address.
-    let is_stale = snapshot.as_ref().is_none_or(|snapshot| snapshot.url != segment.url);
-    let load = tab.pending.clone().map(|pending| pending.load).or_else(|| {
-        let load = Load { url: segment.url.clone(), user_gesture: true, ..Load::default() };
-        is_stale.then_some(load)
-    });
-    let fallback_url = segment.url.clone();
-    let command = Command::Open(OpenView { load, visible, fallback_url, ..OpenView::default() });
-    out.push(Effect::Send { host, tab: id, command, snapshot });
-    discard_beyond(session, &host_of_tab, id, out);
-}
-
-/// Puts tabs of a site to sleep that it has beyond [`MAX_VIEWS`]: each view is a process. Those that were looked at longest ago
-/// go first; the page that is shown, plays, loads or has popups stays.
-fn discard_beyond(session: &mut Session, host: &HostKey, opened: TabId, out: &mut Vec<Effect>) {
-    let views = session.tabs.values().filter(|tab| tab.view && tab.host().as_ref() == Some(host)).count();
-    let may_sleep = |tab: &&Tab| {
-        let is_its = tab.view && tab.host().as_ref() == Some(host) && tab.opener_host.is_none();
-        let rests = matches!(tab.phase, Phase::Ready | Phase::Failed(_)) && tab.pending.is_none();
-        let is_used = tab.id == opened || session.active == Some(tab.id) || tab.pinned || tab.audible || tab.closing;
-        is_its && rests && !is_used
-    };
-    let mut candidates: Vec<(u64, TabId)> =
-        session.tabs.values().filter(may_sleep).map(|tab| (tab.looked_at, tab.id)).collect();
-    candidates.sort_unstable();
-    for (_, id) in candidates.into_iter().take(views.saturating_sub(MAX_VIEWS)) {
-        send_if_open(session, id, Command::Close(CloseView { ask_before_unload: false }), out);
-        if let Some(tab) = session.tabs.get_mut(&id) {
-            tab.phase = Phase::Lazy;
-            tab.view = false;
-            tab.left = tab.current;
-            out.push(Effect::TabChanged(id));
-        }
-    }
-}
-
 fn host_up(session: &mut Session, host: &HostKey, out: &mut Vec<Effect>) {
     session.hosts.insert(host.clone(), HostPhase::Up);
-    let waiting: Vec<TabId> = session
-        .tabs
-        .values()
-        .filter(|tab| {
-            tab.host().as_ref() == Some(host)
-                && !matches!(tab.phase, Phase::Lazy | Phase::Sad(_) | Phase::Insecure(_) | Phase::Private(_))
-        })
-        .map(|tab| tab.id)
-        .collect();
-    for id in waiting {
+    for id in views::without_view(session, host) {
         ensure_view(session, id, out);
     }
 }
@@ -481,6 +437,8 @@ fn sleep(session: &mut Session, host: &HostKey, out: &mut Vec<Effect>) {
 fn host_died(session: &mut Session, host: &HostKey, reason: &str, given_up: bool, out: &mut Vec<Effect>) {
     let mut affected = Vec::new();
     let mut unsent = Vec::new();
+    // It takes no commands any more, those that follow from the removals below among them.
+    session.hosts.insert(host.clone(), HostPhase::Starting);
     for tab in session.tabs.values_mut().filter(|tab| tab.host().as_ref() == Some(host)) {
         tab.view = false;
         tab.audible = false;
@@ -501,7 +459,7 @@ fn host_died(session: &mut Session, host: &HostKey, reason: &str, given_up: bool
     // Each that comes back is a process: of many, those that were looked at last; the others when they are looked at.
     let active = session.active;
     affected.sort_by_key(|(id, _, _, use_of)| std::cmp::Reverse((active == Some(*id), *use_of)));
-    for (id, ..) in affected.iter().filter(|(_, closing, popup, _)| !closing && !popup).skip(MAX_VIEWS) {
+    for (id, ..) in affected.iter().filter(|(_, closing, popup, _)| !closing && !popup).skip(views::MAX_VIEWS) {
         if let Some(tab) = session.tabs.get_mut(id).filter(|tab| tab.pending.is_none()) {
             tab.phase = if given_up { Phase::Sad(reason.to_owned()) } else { Phase::Lazy };
         }

@@ -138,6 +138,7 @@ impl SavedTab {
             left: current,
             phase: Phase::Lazy,
             view: false,
+            is_starting: false,
             opener_host: None,
             pending: None,
             before_commit: None,

@@ -130,6 +130,8 @@ pub struct Tab {
     pub phase: Phase,
     /// The host has a view for it.
     pub view: bool,
+    /// Nothing has been heard of this view yet: its process may still be starting.
+    pub is_starting: bool,
     /// A popup with an opener lives in its opener's host, whatever its address.
     pub opener_host: Option<HostKey>,
     /// What to load as soon as there is a view; kept until the load commits.

@@ -1,0 +1,98 @@
+//! The views of a host: how many there are, and how many start at a time.
+
+use regen_proto::kernel::v1::host_command::Body as Command;
+use regen_proto::kernel::v1::{CloseView, Load, OpenView};
+
+use super::reduce::{ensure_view, send_if_open};
+use super::state::{Effect, HostKey, HostPhase, Phase, Session, Tab, TabId};
+
+/// Pages of one site that are live at a time. Each takes a process and about 40 MB.
+pub(super) const MAX_VIEWS: usize = 40;
+/// Views of one host that start at a time: each starts a process, for which the host's main thread waits.
+const MAX_STARTING: usize = 8;
+/// So many more of tabs that are shown at once when they are opened.
+const MORE_IF_SHOWN: usize = 4;
+
+/// Opens the tab's view, unless it has one or waits for others of its site.
+pub(super) fn open(session: &mut Session, id: TabId, out: &mut Vec<Effect>) {
+    let visible = session.active == Some(id);
+    if must_wait(session, id, if visible { MAX_STARTING + MORE_IF_SHOWN } else { MAX_STARTING }) {
+        return;
+    }
+    let Some(tab) = session.tabs.get_mut(&id).filter(|tab| !tab.view) else { return };
+    let Some(host) = tab.host() else { return };
+    tab.view = true;
+    tab.is_starting = true;
+    let host_of_tab = host.clone();
+    let segment = tab.segment();
+    let snapshot = (segment.snapshot.size() > 0).then(|| segment.snapshot.clone());
+    // A snapshot that is older than the last commit is brought up to date by loading that commit's address.
+    let is_stale = snapshot.as_ref().is_none_or(|snapshot| snapshot.url != segment.url);
+    let load = tab.pending.clone().map(|pending| pending.load).or_else(|| {
+        let load = Load { url: segment.url.clone(), user_gesture: true, ..Load::default() };
+        is_stale.then_some(load)
+    });
+    let fallback_url = segment.url.clone();
+    let command = Command::Open(OpenView { load, visible, fallback_url, ..OpenView::default() });
+    out.push(Effect::Send { host, tab: id, command, snapshot });
+    discard_beyond(session, &host_of_tab, id, out);
+}
+
+/// Puts tabs of a site to sleep that it has beyond [`MAX_VIEWS`]: each view is a process. Those that were looked at longest ago
+/// go first; the page that is shown, plays, loads or has popups stays.
+fn discard_beyond(session: &mut Session, host: &HostKey, opened: TabId, out: &mut Vec<Effect>) {
+    let views = session.tabs.values().filter(|tab| tab.view && tab.host().as_ref() == Some(host)).count();
+    let may_sleep = |tab: &&Tab| {
+        let is_its = tab.view && tab.host().as_ref() == Some(host) && tab.opener_host.is_none();
+        let rests = matches!(tab.phase, Phase::Ready | Phase::Failed(_)) && tab.pending.is_none();
+        let is_used = tab.id == opened || session.active == Some(tab.id) || tab.pinned || tab.audible || tab.closing;
+        is_its && rests && !is_used
+    };
+    let mut candidates: Vec<(u64, TabId)> =
+        session.tabs.values().filter(may_sleep).map(|tab| (tab.looked_at, tab.id)).collect();
+    candidates.sort_unstable();
+    for (_, id) in candidates.into_iter().take(views.saturating_sub(MAX_VIEWS)) {
+        send_if_open(session, id, Command::Close(CloseView { ask_before_unload: false }), out);
+        if let Some(tab) = session.tabs.get_mut(&id) {
+            tab.phase = Phase::Lazy;
+            tab.view = false;
+            tab.left = tab.current;
+            out.push(Effect::TabChanged(id));
+        }
+    }
+}
+
+fn must_wait(session: &Session, id: TabId, limit: usize) -> bool {
+    let Some(host) = session.tabs.get(&id).and_then(Tab::host) else { return false };
+    let is_starting = |tab: &&Tab| tab.view && tab.is_starting && tab.host().as_ref() == Some(&host);
+    session.tabs.values().filter(is_starting).count() >= limit
+}
+
+/// The view's process is there: the next one may start.
+pub(super) fn has_started(session: &mut Session, host: &HostKey, id: TabId, out: &mut Vec<Effect>) {
+    let was_starting = session.tabs.get_mut(&id).is_some_and(|tab| std::mem::take(&mut tab.is_starting));
+    if was_starting {
+        open_next(session, host, out);
+    }
+}
+
+/// Opens the view of a tab that waits for its turn.
+pub(super) fn open_next(session: &mut Session, host: &HostKey, out: &mut Vec<Effect>) {
+    if session.hosts.get(host) != Some(&HostPhase::Up) {
+        return;
+    }
+    if let Some(id) = without_view(session, host).first() {
+        ensure_view(session, *id, out);
+    }
+}
+
+/// Tabs of a host that should have a view and have none: first the one that is shown, then those that were looked at last.
+pub(super) fn without_view(session: &Session, host: &HostKey) -> Vec<TabId> {
+    let wants = |tab: &&Tab| {
+        let rests = matches!(tab.phase, Phase::Lazy | Phase::Sad(_) | Phase::Insecure(_) | Phase::Private(_));
+        !tab.view && !rests && tab.host().as_ref() == Some(host)
+    };
+    let mut waiting: Vec<&Tab> = session.tabs.values().filter(wants).collect();
+    waiting.sort_by_key(|tab| std::cmp::Reverse((session.active == Some(tab.id), tab.looked_at)));
+    waiting.into_iter().map(|tab| tab.id).collect()
+}

@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::fd::{AsRawFd, OwnedFd};
 
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::PidfdFlags;
 
 fn field(pidfd: &OwnedFd) -> Option<i32> {
@@ -20,6 +21,14 @@ pub fn is_pidfd(pidfd: &OwnedFd) -> bool {
 #[must_use]
 pub fn process_id(pidfd: &OwnedFd) -> Option<i32> {
     field(pidfd).filter(|pid| *pid > 0)
+}
+
+/// Whether the process behind it has ended.
+#[must_use]
+pub fn has_ended(pidfd: &OwnedFd) -> bool {
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    let mut polled = [PollFd::new(pidfd, PollFlags::IN)];
+    rustix::event::poll(&mut polled, Some(&now)).is_ok_and(|ready| ready > 0)
 }
 
 /// The PID namespace of a process, in the kernel's words.
@@ -45,6 +54,18 @@ pub fn of_sender(pid: i32, jail: Option<&OwnedFd>) -> Option<OwnedFd> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "a process that ends")]
+    fn a_process_that_has_ended_is_known_by_its_pidfd() {
+        let mut child = std::process::Command::new("cat").stdin(std::process::Stdio::piped()).spawn().unwrap();
+        let pid = rustix::process::Pid::from_child(&child);
+        let pidfd = rustix::process::pidfd_open(pid, PidfdFlags::empty()).unwrap();
+        assert!(!has_ended(&pidfd));
+        drop(child.stdin.take());
+        child.wait().unwrap();
+        assert!(has_ended(&pidfd));
+    }
 
     #[test]
     fn a_sender_is_a_process_that_is_there() {

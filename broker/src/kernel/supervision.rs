@@ -11,6 +11,7 @@ use regen_sandbox::policy::Resource;
 use super::child::{Child, ChildId, role_name};
 use super::figures::{Figures, descriptors, resident_kb};
 use super::{Input, Kernel, proportional_kb};
+use crate::pidfd::has_ended;
 use crate::session::{Event as SessionEvent, HostKey};
 use crate::supervisor::{ASK, Action, Event, Machine, Rules, SPARE, of};
 
@@ -207,6 +208,7 @@ impl Kernel {
             if !child.is_heavy && !(id + self.ticks).is_multiple_of(TURNS) {
                 continue;
             }
+            child.helpers.retain(|helper| !has_ended(&helper.pidfd));
             let own = child.figures.as_ref().map_or(0, Figures::resident_kb);
             let resident = own + child.helpers.iter().map(|helper| resident_kb(helper.pid)).sum::<u64>();
             child.is_heavy = resident > limit_kb / 2;

@@ -52,6 +52,6 @@ pub(crate) struct ChaosOptions {
     #[arg(long)]
     pub(crate) window: bool,
     /// What a site's processes may use, so that a page that takes all it can get is found out, in bytes
-    #[arg(long, default_value_t = 900 << 20)]
+    #[arg(long, default_value_t = 2500 << 20)]
     pub(crate) site_memory: u64,
 }

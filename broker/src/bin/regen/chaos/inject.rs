@@ -35,6 +35,8 @@ const SUSPENDED: Duration = Duration::from_secs(3);
 const SILENCE: Duration = Duration::from_secs(3);
 /// Time for which the broker alone stands still: longer than a hang may be.
 const OVERSLEPT: Duration = Duration::from_millis(2500);
+/// Tabs that one site has more.
+const CROWD: usize = 60;
 /// Messages of a flood: more than any child may send.
 const FLOOD: usize = 400;
 
@@ -192,6 +194,11 @@ pub(super) async fn inject(stage: &Stage, step: &Step, before: &Before) -> Resul
             injected.at = Instant::now();
             process.signal(Signal::KILL)?;
         }
+        Fault::ManyTabs => {
+            injected.guests = stage.crowd(step.site, CROWD).await?;
+            injected.at = Instant::now();
+            process.signal(Signal::KILL)?;
+        }
         Fault::SilentNames => {
             // It hears every question, and says nothing.
             let silent = witness::silent_name_server().await?;
@@ -276,7 +283,7 @@ impl Ends {
             Self::Daemon(role, pid) => daemon = Some((role, pid)),
             Self::Browser => browser = true,
         }
-        Injected { at, sites, daemon, browser, deaths: 1 }
+        Injected { at, sites, daemon, browser, deaths: 1, guests: Vec::new() }
     }
 }
 

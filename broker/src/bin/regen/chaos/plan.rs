@@ -59,6 +59,8 @@ pub(super) enum Fault {
     KillMeanwhile,
     /// Its page keeps a megabyte in its history, and it dies.
     LargeState,
+    /// Its site has sixty more tabs, and it dies.
+    ManyTabs,
     /// Its server does not answer for a while.
     Stall,
     /// A page asks for hundreds of names, and the name server never answers.
@@ -149,7 +151,7 @@ const POSSIBLE: &[(&[Target], &[Fault])] = {
         (&[TabHost, NetDaemon, UiShell], &[Truncated, Oversize]),
         (&[TabHost, NetDaemon], &[Starve, KillDownloading]),
         (&[TabHost, Broker], &[KillSaving]),
-        (&[TabHost], &[Descriptors, Balloon, KillRestoring, KillBoth, KillMeanwhile, LargeState]),
+        (&[TabHost], &[Descriptors, Balloon, KillRestoring, KillBoth, KillMeanwhile, LargeState, ManyTabs]),
         (&[Spare], &[KillTaking]),
         (&[NetDaemon], &[Stall, SilentNames]),
         (&[Broker], &[Oversleep]),

@@ -48,6 +48,15 @@ impl Stage {
             self.network_back(deadline).await?;
         }
         let time = injected.at.elapsed();
+        if !injected.guests.is_empty() {
+            // Where the user had to ask for the page, the others wait to be asked for, too.
+            if !asked {
+                self.crowd_is_well(&injected.guests).await?;
+            }
+            for tab in &injected.guests {
+                self.client.api.close_tab(TabRequest { tab: *tab }).await?;
+            }
+        }
         let nothing = injected.sites.is_empty() && injected.daemon.is_none();
         let how = match (nothing, asked) {
             (true, _) => "nothing died".to_owned(),

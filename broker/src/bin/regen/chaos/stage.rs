@@ -64,6 +64,8 @@ pub(super) struct Injected {
     pub(super) browser: bool,
     /// How often each of the sites' processes dies of it.
     pub(super) deaths: usize,
+    /// Tabs that were opened for it, and are closed after it.
+    pub(super) guests: Vec<u64>,
 }
 
 /// What must not grow.
@@ -253,6 +255,40 @@ impl Stage {
         }
         tokio::time::sleep(KEPT_AFTER * 2).await;
         Ok(())
+    }
+
+    /// Opens so many more tabs of a site, behind the others.
+    pub(super) async fn crowd(&self, site: usize, tabs: usize) -> Result<Vec<u64>, Failure> {
+        let mut guests = Vec::new();
+        for _ in 0..tabs {
+            let url = self.server.url(site, "/guest");
+            let open = OpenTabRequest { url, background: true, ..Default::default() };
+            guests.push(self.client.api.clone().open_tab(open).await?.into_inner().tab.unwrap_or_default().id);
+        }
+        self.crowd_is_well(&guests).await?;
+        Ok(guests)
+    }
+
+    /// Until these tabs are open, or wait to be looked at.
+    pub(super) async fn crowd_is_well(&self, guests: &[u64]) -> Result<(), Failure> {
+        let deadline = Instant::now() + PATIENCE * 2;
+        loop {
+            let status = self.status().await?;
+            let states: Vec<&str> = guests
+                .iter()
+                .filter_map(|id| status.tabs.iter().find(|tab| tab.id == *id))
+                .map(|tab| tab.state.as_str())
+                .collect();
+            if states.len() == guests.len() && states.iter().all(|state| ["ready", "lazy"].contains(state)) {
+                return Ok(());
+            }
+            if Instant::now() > deadline {
+                let mut counts = std::collections::BTreeMap::new();
+                states.iter().for_each(|state| *counts.entry(*state).or_insert(0) += 1);
+                return Err(Failure::Timeout(format!("{} tabs of one site are not well: {counts:?}", guests.len())));
+            }
+            tokio::time::sleep(LOOK * 10).await;
+        }
     }
 
     /// Has another name server asked. Gives who was asked before.

@@ -20,6 +20,7 @@ use tokio::sync::mpsc;
 use super::Input;
 use super::figures::Figures;
 use super::routes::Tunnel;
+use super::supervision::Weighed;
 use crate::crashes::{Resources, Tail};
 use crate::foreign_text::escape;
 use crate::refused_calls::RefusedCall;
@@ -80,6 +81,8 @@ pub(crate) struct Child {
     pub(crate) is_heavy: bool,
     /// Its memory is being added up.
     pub(crate) is_being_weighed: bool,
+    /// Its memory when it was added up last.
+    pub(crate) weighed: Option<Weighed>,
     /// It was said that it leaks.
     pub(crate) is_leaking: bool,
     /// Why it is being ended, when the kernel or the child itself knows.

@@ -102,6 +102,7 @@ impl Kernel {
                 waited: None,
                 is_heavy: false,
                 is_being_weighed: false,
+                weighed: None,
                 is_leaking: false,
                 doom: None,
                 tunnel: None,

@@ -19,8 +19,31 @@ use crate::supervisor::{ASK, Action, Event, Machine, Rules, SPARE, of};
 pub(super) const TICK: Duration = Duration::from_millis(100);
 /// One of so many children is weighed at each tick, and those that are heavy already at every one.
 const TURNS: u64 = 10;
+/// After so many ticks, the memory of a child that may have too much is added up anew in any case.
+const WEIGHED_ANEW: u64 = 50;
 /// Every so many ticks, descriptors and threads are counted.
 const COUNTED: u64 = 100;
+
+/// Memory of a child and its helpers when it was added up, which takes the kernel a millisecond for each process.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Weighed {
+    /// Shared pages counted for each process.
+    resident_kb: u64,
+    helpers: usize,
+    tick: u64,
+    /// Shared pages counted in parts; none: it is still being added up.
+    proportional_kb: Option<u64>,
+}
+
+impl Weighed {
+    /// Returns whether the child may use more than the limit by now: it cannot use more than it did and has taken since. Where
+    /// processes that shared pages with others ended, and after a while, that is not known.
+    fn may_exceed(&self, limit_kb: u64, resident_kb: u64, helpers: usize, tick: u64) -> bool {
+        let Some(before) = self.proportional_kb else { return true };
+        let most = before + resident_kb.saturating_sub(self.resident_kb);
+        most > limit_kb || helpers < self.helpers || tick.saturating_sub(self.tick) >= WEIGHED_ANEW
+    }
+}
 
 /// What is supervised.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -218,7 +241,12 @@ impl Kernel {
                 child.resources.helpers = child.helpers.len();
             }
             // Shared pages count once for each process there, and in parts here: the cheap look comes first.
-            if resident > limit_kb && !std::mem::replace(&mut child.is_being_weighed, true) {
+            let helpers = child.helpers.len();
+            let may_be_over = resident > limit_kb
+                && child.weighed.is_none_or(|weighed| weighed.may_exceed(limit_kb, resident, helpers, self.ticks));
+            if may_be_over && !std::mem::replace(&mut child.is_being_weighed, true) {
+                child.weighed =
+                    Some(Weighed { resident_kb: resident, helpers, tick: self.ticks, proportional_kb: None });
                 let all: Vec<i32> = child.helpers.iter().map(|helper| helper.pid).chain([child.pid]).collect();
                 let (child, inbox) = (*id, self.inbox.clone());
                 tokio::task::spawn_blocking(move || {
@@ -234,6 +262,9 @@ impl Kernel {
     pub(super) fn weighed(&mut self, id: ChildId, used_kb: u64) {
         let Some(child) = self.children.get_mut(&id) else { return };
         child.is_being_weighed = false;
+        if let Some(weighed) = &mut child.weighed {
+            weighed.proportional_kb = Some(used_kb);
+        }
         let limit = self.ceilings_kb.get(role_name(child.role)).copied();
         if let Some(limit) = limit.filter(|limit| used_kb > *limit) {
             self.kill_child(id, &format!("memory: it used {} MB, and the limit is {} MB", used_kb >> 10, limit >> 10));
@@ -301,4 +332,21 @@ fn starved(child: &mut Child, overslept: Duration) -> Duration {
 fn jitter() -> f64 {
     let random = RandomState::new().build_hasher().finish();
     f64::from(u32::try_from(random >> 32).unwrap_or(0)) / f64::from(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_added_up_when_it_may_have_become_too_much() {
+        let weighed = Weighed { resident_kb: 6000, helpers: 40, tick: 100, proportional_kb: Some(1000) };
+        assert!(!weighed.may_exceed(4000, 6000, 40, 101), "nothing has changed");
+        assert!(!weighed.may_exceed(4000, 9000, 40, 101), "1,000 and 3,000 more");
+        assert!(weighed.may_exceed(4000, 9001, 40, 101), "and one more");
+        assert!(weighed.may_exceed(4000, 5000, 39, 101), "one ended: the others have its share of common pages");
+        assert!(weighed.may_exceed(4000, 6000, 40, 150), "a while later");
+        let outstanding = Weighed { proportional_kb: None, ..weighed };
+        assert!(outstanding.may_exceed(4000, 6000, 40, 101));
+    }
 }

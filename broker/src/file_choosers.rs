@@ -4,14 +4,17 @@
 //! and request: what the user picks can reach nobody else, and it ends with the page that asked.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use regen_proto::site::Site;
 
+use crate::file_dialog::DialogError;
+
 /// A click or key opens a chooser within this time.
 const GESTURE: Duration = Duration::from_secs(5);
 /// Files that a chooser takes at once.
-pub const MAX_FILES: usize = 10_000;
+const MAX_FILES: usize = 10_000;
 
 type ChildId = u64;
 type TabId = u64;
@@ -45,28 +48,27 @@ pub struct Wanted {
 /// Action that follows from an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
-    /// Show a chooser in the window.
-    Show { request: u64, tab: TabId, site: Site, multiple: bool },
-    /// Take it away again.
+    /// Let the user pick.
+    Show { request: u64, site: Site, multiple: bool },
+    /// Take the dialog away again.
     Hide { request: u64 },
     /// Tell the page that nothing was picked.
     Cancel(PageRequest),
+    /// Tell the user what went wrong.
+    Tell(String),
     /// Give the page these files.
-    Place { from: PageRequest, paths: Vec<String> },
+    Place { from: PageRequest, paths: Vec<PathBuf> },
 }
 
-/// Why an answer of the window is not taken.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ChooserError {
-    /// No page asks for files under this number.
-    #[error("no page asks for files any more")]
-    NotOpen,
-    /// More files than a page takes.
+/// Why the page gets none of the files that were picked.
+#[derive(Debug, thiserror::Error)]
+enum ChooserError {
     #[error("{0} files were chosen, and a page takes {MAX_FILES} at most")]
     TooMany(usize),
-    /// Several files for a page that takes one.
     #[error("the page takes one file, and {0} were chosen")]
     OnlyOne(usize),
+    #[error(transparent)]
+    Dialog(#[from] DialogError),
 }
 
 /// The choosers that are open; one for a tab at most.
@@ -87,30 +89,18 @@ impl FileChoosers {
         let mut actions = self.close(|open| open.tab == from.tab);
         self.last += 1;
         self.open.insert(self.last, (from, multiple));
-        actions.push(Action::Show { request: self.last, tab: from.tab, site, multiple });
+        actions.push(Action::Show { request: self.last, site, multiple });
         actions
     }
 
-    /// The window answers. Without paths the user picked nothing.
-    ///
-    /// # Errors
-    /// When no page asks, or not for so many. The chooser then stays as it is.
-    pub fn answered(&mut self, request: u64, paths: Vec<String>) -> Result<Action, ChooserError> {
-        let (from, multiple) = *self.open.get(&request).ok_or(ChooserError::NotOpen)?;
-        if paths.len() > MAX_FILES {
-            return Err(ChooserError::TooMany(paths.len()));
+    /// The dialog is over. Without paths the user picked nothing. One that no page waits for any more changes nothing.
+    pub fn answered(&mut self, request: u64, picked: Result<Vec<PathBuf>, DialogError>) -> Vec<Action> {
+        let Some((from, multiple)) = self.open.remove(&request) else { return Vec::new() };
+        match picked.map_err(ChooserError::from).and_then(|paths| check(paths, multiple)) {
+            Ok(paths) if paths.is_empty() => vec![Action::Cancel(from)],
+            Ok(paths) => vec![Action::Place { from, paths }],
+            Err(error) => vec![Action::Tell(error.to_string()), Action::Cancel(from)],
         }
-        if paths.len() > 1 && !multiple {
-            return Err(ChooserError::OnlyOne(paths.len()));
-        }
-        self.open.remove(&request);
-        Ok(if paths.is_empty() { Action::Cancel(from) } else { Action::Place { from, paths } })
-    }
-
-    /// Returns whether a chooser is open: only then does the window see folders.
-    #[must_use]
-    pub fn is_open(&self) -> bool {
-        !self.open.is_empty()
     }
 
     /// A tab shows another page, is not in front any more, or is closed.
@@ -135,6 +125,14 @@ impl FileChoosers {
             self.open.extract_if(|_, (from, _)| is_meant(from)).map(|(request, (from, _))| (request, from)).collect();
         closed.sort_unstable_by_key(|(request, _)| *request);
         closed.into_iter().flat_map(|(request, from)| [Action::Hide { request }, Action::Cancel(from)]).collect()
+    }
+}
+
+fn check(paths: Vec<PathBuf>, multiple: bool) -> Result<Vec<PathBuf>, ChooserError> {
+    match paths.len() {
+        count if count > MAX_FILES => Err(ChooserError::TooMany(count)),
+        count if count > 1 && !multiple => Err(ChooserError::OnlyOne(count)),
+        _ => Ok(paths),
     }
 }
 
@@ -165,39 +163,47 @@ mod tests {
         let background = Wanted { is_active: false, ..wanted(1, 2, Some(now)) };
         assert_eq!(choosers.asked(background, now, true), cancelled, "in the background");
         assert_eq!(choosers.asked(wanted(1, 2, Some(now)), now, false), cancelled, "nobody to ask");
-        assert!(!choosers.is_open());
         // The control.
         let actions = choosers.asked(wanted(1, 2, Some(now)), now, true);
-        assert!(matches!(&actions[..], [Action::Show { tab: 2, site, .. }] if site.as_str() == "https://a.test"));
-        assert!(choosers.is_open());
+        assert!(matches!(&actions[..], [Action::Show { site, .. }] if site.as_str() == "https://a.test"));
     }
 
     #[test]
     fn what_is_picked_goes_to_the_page_that_asked_or_to_nobody() {
         let (mut choosers, now) = (FileChoosers::default(), Instant::now());
         let request = shown(&choosers.asked(wanted(1, 2, Some(now)), now, true)).unwrap();
-        assert_eq!(choosers.answered(request + 1, vec!["/key".into()]), Err(ChooserError::NotOpen));
-        // The tab goes to another site meanwhile: its host is told, the window shows no chooser, the answer comes too late.
+        let key = || Ok(vec![PathBuf::from("/key")]);
+        assert_eq!(choosers.answered(request + 1, key()), []);
+        // The tab goes to another site meanwhile: its host is told, the dialog goes, and an answer comes too late.
         let closed = choosers.left(2);
         assert_eq!(closed, [Action::Hide { request }, Action::Cancel(from(1, 2))]);
-        assert_eq!(choosers.answered(request, vec!["/key".into()]), Err(ChooserError::NotOpen));
+        assert_eq!(choosers.answered(request, key()), []);
         let request = shown(&choosers.asked(wanted(3, 2, Some(now)), now, true)).unwrap();
-        let placed = choosers.answered(request, vec!["/photo".into()]).unwrap();
-        assert_eq!(placed, Action::Place { from: from(3, 2), paths: vec!["/photo".into()] });
-        assert_eq!(choosers.answered(request, vec!["/photo".into()]), Err(ChooserError::NotOpen), "once");
+        let photo = vec![PathBuf::from("/photo")];
+        let placed = choosers.answered(request, Ok(photo.clone()));
+        assert_eq!(placed, [Action::Place { from: from(3, 2), paths: photo.clone() }]);
+        assert_eq!(choosers.answered(request, Ok(photo)), [], "once");
     }
 
     #[test]
-    fn a_mistake_of_the_user_costs_an_answer_and_not_the_chooser() {
+    fn whoever_cannot_pick_is_told_why_and_the_page_that_nothing_was_picked() {
         let (mut choosers, now) = (FileChoosers::default(), Instant::now());
-        let request = shown(&choosers.asked(wanted(1, 2, Some(now)), now, true)).unwrap();
-        assert_eq!(choosers.answered(request, vec!["/a".into(), "/b".into()]), Err(ChooserError::OnlyOne(2)));
-        assert_eq!(choosers.answered(request, Vec::new()), Ok(Action::Cancel(from(1, 2))));
-        let many = Wanted { multiple: true, ..wanted(1, 2, Some(now)) };
-        let request = shown(&choosers.asked(many, now, true)).unwrap();
-        let files = vec!["/a".to_owned(); MAX_FILES + 1];
-        assert_eq!(choosers.answered(request, files), Err(ChooserError::TooMany(MAX_FILES + 1)));
-        assert!(choosers.answered(request, vec!["/a".into(); 82]).is_ok());
+        let mut pick = |multiple, picked| {
+            let asked = Wanted { multiple, ..wanted(1, 2, Some(now)) };
+            let request = shown(&choosers.asked(asked, now, true)).unwrap();
+            choosers.answered(request, picked)
+        };
+        let files = |count| Ok(vec![PathBuf::from("/a"); count]);
+        let cancelled = Action::Cancel(from(1, 2));
+        assert_eq!(pick(false, files(0)), std::slice::from_ref(&cancelled));
+        assert!(matches!(&pick(true, files(82))[..], [Action::Place { paths, .. }] if paths.len() == 82));
+        for (multiple, picked, why) in [
+            (false, files(2), "the page takes one file, and 2 were chosen"),
+            (true, files(MAX_FILES + 1), "10001 files were chosen, and a page takes 10000 at most"),
+            (true, Err(DialogError::Ended), "the desktop's file dialog ended without an answer"),
+        ] {
+            assert_eq!(pick(multiple, picked), [Action::Tell(why.into()), cancelled.clone()]);
+        }
     }
 
     #[test]
@@ -211,6 +217,6 @@ mod tests {
         assert_eq!(choosers.child_gone(1), [Action::Hide { request: second }]);
         let third = shown(&choosers.asked(wanted(4, 5, Some(now)), now, true)).unwrap();
         assert_eq!(choosers.window_gone(), [Action::Hide { request: third }, Action::Cancel(from(4, 5))]);
-        assert!(!choosers.is_open());
+        assert_eq!(choosers.window_gone(), []);
     }
 }

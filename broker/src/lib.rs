@@ -7,6 +7,7 @@ pub mod coverage;
 pub mod crashes;
 pub mod download_permissions;
 pub mod file_choosers;
+pub mod file_dialog;
 pub mod foreign_text;
 pub mod kernel;
 pub mod keyboard;

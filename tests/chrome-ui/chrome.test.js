@@ -232,27 +232,6 @@ test("find sends the text, steps and ends", async () => {
   assert.deepEqual(finds.map(({ text, forward, next }) => [text, forward, next]), [["word", true, false], ["word", false, true], ["", true, false]]);
 });
 
-test("a file is chosen by mouse or keyboard, and Escape chooses none", async () => {
-  await receive(...tabMessages, of("fileChooser"), of("directory"));
-  await page.getByRole("option", { name: /notes.txt/ }).click();
-  await page.getByRole("button", { name: "Open", exact: true }).click();
-  assert.deepEqual(await said("chooseFiles"), [{ type: "chooseFiles", tab: 1, request: 9, paths: ["/home/user/notes.txt"] }]);
-  await receive(of("fileChooser"), of("directory"));
-  assert.ok((await said("focusChrome")).length, "the dialog asks for the keyboard");
-  await page.keyboard.press("Escape");
-  assert.deepEqual((await said("chooseFiles")).at(-1).paths, []);
-});
-
-test("a chooser names the site that asks, and goes when its page does", async () => {
-  await receive(...tabMessages, of("fileChooser"), of("directory"));
-  assert.equal(await page.locator("#chooser-title").innerText(), "Choose files for example.org");
-  await receive({ type: "fileChooserClosed", request: 8 });
-  assert.equal(await page.locator("#chooser").isVisible(), true, "that was another one");
-  await receive({ type: "fileChooserClosed", request: 9 });
-  assert.equal(await page.locator("#chooser").isVisible(), false);
-  assert.deepEqual(await said("chooseFiles"), [], "nobody waits for an answer");
-});
-
 test("a site that wants to save several files is asked about once", async () => {
   await receive(...tabMessages, of("downloadQuestion"));
   assert.match(await page.locator("#notices").innerText(), /example\.org save 3 more files/);
@@ -327,8 +306,6 @@ for (const scheme of ["light", "dark"]) {
     await receive(of("download"), of("shortcut"));
     assert.deepEqual(await serious(), []);
     await page.locator("#menu-button").click();
-    assert.deepEqual(await serious(), []);
-    await receive(of("fileChooser"), of("directory"));
     assert.deepEqual(await serious(), []);
     await receive({ type: "order", tabs: [1, 2, 3, 4], active: 3, first: true });
     assert.deepEqual(await serious(), []);

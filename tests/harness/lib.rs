@@ -4,6 +4,7 @@
 #![expect(clippy::missing_panics_doc, reason = "a harness fails by panicking")]
 
 pub mod browser;
+pub mod desktop;
 pub mod mini_browser;
 pub mod names;
 pub mod network;
@@ -22,6 +23,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 pub use browser::{Browser, Failed};
+pub use desktop::SessionBus;
 pub use mini_browser::MiniBrowser;
 pub use names::NameServer;
 pub use proxy::UpstreamProxy;

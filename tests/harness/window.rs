@@ -53,6 +53,15 @@ impl Display {
         assert!(status.expect("xdotool is installed by ./x setup").success(), "xdotool {arguments:?}");
     }
 
+    /// Whether a window of such a title (a regular expression) can be seen.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "a test's eyes")]
+    pub fn has_window(&self, title: &str) -> bool {
+        let search = ["search", "--onlyvisible", "--name", title];
+        let found = Command::new("xdotool").args(search).env("DISPLAY", self.name()).output();
+        found.expect("xdotool is installed by ./x setup").status.success()
+    }
+
     /// Switches the display's keyboard layout.
     #[expect(clippy::disallowed_methods, reason = "a test's hands")]
     pub fn set_keyboard(&self, layout: &str) {

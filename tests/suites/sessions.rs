@@ -13,7 +13,7 @@ use std::process::{Child, Command, Stdio};
 use regen_broker::store::codec;
 use regen_tests::process::{is_alive, signal};
 use regen_tests::site::{Answer, Request};
-use regen_tests::{Browser, Site, eventually};
+use regen_tests::{Browser, SessionBus, Site, eventually};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
@@ -209,32 +209,22 @@ fn the_last_session_comes_back_by_itself_where_that_is_wanted_and_not_when_it_is
 
 /// A user's session bus with GNOME's keyring on it, unlocked.
 struct Keyring {
-    bus: Child,
+    bus: SessionBus,
     keyring: Child,
-    address: String,
     _home: tempfile::TempDir,
 }
 
 impl Keyring {
     #[expect(clippy::disallowed_methods, reason = "a test starts what a desktop would")]
     fn start() -> Self {
-        use std::io::{BufRead, BufReader, Write};
+        use std::io::Write;
         let home = tempfile::tempdir().unwrap();
-        let mut bus = Command::new("dbus-daemon")
-            .args(["--session", "--nofork", "--print-address"])
-            .env("HOME", home.path())
-            .env("XDG_RUNTIME_DIR", home.path())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut address = String::new();
-        BufReader::new(bus.stdout.take().unwrap()).read_line(&mut address).unwrap();
-        let address = address.trim().to_owned();
+        let bus = SessionBus::start::<&str>(home.path(), &[]);
         let mut keyring = Command::new("gnome-keyring-daemon")
             .args(["--unlock", "--foreground", "--components=secrets"])
             .env("HOME", home.path())
             .env("XDG_RUNTIME_DIR", home.path())
-            .env("DBUS_SESSION_BUS_ADDRESS", &address)
+            .env("DBUS_SESSION_BUS_ADDRESS", bus.address())
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -243,16 +233,14 @@ impl Keyring {
         keyring.stdin.take().unwrap().write_all(b"password").unwrap();
         // It has a control socket when it is ready.
         eventually("the keyring", || home.path().join("keyring/control").exists().then_some(()));
-        Self { bus, keyring, address, _home: home }
+        Self { bus, keyring, _home: home }
     }
 }
 
 impl Drop for Keyring {
     fn drop(&mut self) {
-        for child in [&mut self.keyring, &mut self.bus] {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
+        let _ = self.keyring.kill();
+        let _ = self.keyring.wait();
     }
 }
 
@@ -260,7 +248,8 @@ impl Drop for Keyring {
 fn the_key_is_in_the_secret_service_where_there_is_one() {
     let keyring = Keyring::start();
     let site = site_with_login();
-    let browser = Browser::not_started(&["--headless"]).with_variable("DBUS_SESSION_BUS_ADDRESS", &keyring.address);
+    let browser =
+        Browser::not_started(&["--headless"]).with_variable("DBUS_SESSION_BUS_ADDRESS", keyring.bus.address());
     browser.start();
     assert_eq!(browser.status()["broker"]["secrets"], "the Secret Service");
     assert!(!browser.profile().join("secret.key").exists());

@@ -109,14 +109,6 @@ pub(crate) enum FromChrome {
     SetRestores {
         restores: bool,
     },
-    ChooseFiles {
-        tab: u64,
-        request: u64,
-        paths: Vec<String>,
-    },
-    ListDirectory {
-        path: String,
-    },
     CancelDownload {
         download: u64,
     },
@@ -179,22 +171,6 @@ pub(crate) enum ToChrome {
         level: String,
         text: String,
     },
-    FileChooser {
-        tab: u64,
-        request: u64,
-        multiple: bool,
-        site: String,
-    },
-    /// Its page does not wait for files any more.
-    FileChooserClosed {
-        request: u64,
-    },
-    Directory {
-        path: String,
-        entries: Vec<ChromeEntry>,
-        error: String,
-        truncated: bool,
-    },
     /// A shortcut that belongs to the chrome.
     Shortcut {
         name: &'static str,
@@ -240,14 +216,6 @@ pub(crate) struct ChromeDownload {
     total: u64,
     state: &'static str,
     error: String,
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct ChromeEntry {
-    name: String,
-    directory: bool,
-    size: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -348,25 +316,10 @@ impl ToChrome {
             shell_update::Body::Notice(notice) => {
                 Self::Notice { level: notice.level.clone(), text: notice.text.clone() }
             }
-            shell_update::Body::FileChooser(chooser) => {
-                let (tab, request, multiple) = (chooser.tab, chooser.request, chooser.multiple);
-                Self::FileChooser { tab, request, multiple, site: chooser.site.clone() }
-            }
             shell_update::Body::DownloadQuestion(question) => Self::DownloadQuestion {
                 site: question.site.clone(),
                 workspace: question.workspace.clone(),
                 files: question.files,
-            },
-            shell_update::Body::FileChooserClosed(request) => Self::FileChooserClosed { request: *request },
-            shell_update::Body::Directory(directory) => Self::Directory {
-                path: directory.path.clone(),
-                entries: directory
-                    .entries
-                    .iter()
-                    .map(|entry| ChromeEntry { name: entry.name.clone(), directory: entry.directory, size: entry.size })
-                    .collect(),
-                error: directory.error.clone(),
-                truncated: directory.truncated,
             },
             shell_update::Body::Buffer(_) | shell_update::Body::HostGone(_) => return None,
         })
@@ -446,16 +399,6 @@ mod tests {
             ToChrome::DownloadQuestion { site: "https://example.org".into(), workspace: String::new(), files: 3 },
             ToChrome::Restores { restores: false },
             ToChrome::Notice { level: "warning".into(), text: "Something to know.".into() },
-            ToChrome::FileChooser { tab: 1, request: 9, multiple: true, site: "https://example.org".into() },
-            ToChrome::Directory {
-                path: "/home/user".into(),
-                entries: vec![
-                    ChromeEntry { name: "Documents".into(), directory: true, size: 0 },
-                    ChromeEntry { name: "notes.txt".into(), directory: false, size: 120 },
-                ],
-                error: String::new(),
-                truncated: false,
-            },
             ToChrome::Shortcut { name: "find" },
         ];
         let current = serde_json::to_string_pretty(&messages).unwrap() + "\n";

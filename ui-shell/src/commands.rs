@@ -4,8 +4,8 @@ use std::rc::Rc;
 
 use regen_proto::kernel::v1::user_command::Body as Command;
 use regen_proto::kernel::v1::{
-    AnswerDownloads, AnswerSession, AnswerVpn, ChooseFiles, Empty, Find, FindInTab, History, MoveTab, MuteTab,
-    Navigate, OpenTab, PinTab, ReloadTab, ZoomTab,
+    AnswerDownloads, AnswerSession, AnswerVpn, Empty, Find, FindInTab, History, MoveTab, MuteTab, Navigate, OpenTab,
+    PinTab, ReloadTab, ZoomTab,
 };
 
 use crate::bridge::FromChrome;
@@ -52,10 +52,6 @@ impl Window {
             }
             FromChrome::OfferSession => self.command(Command::OfferSession(Empty {})),
             FromChrome::SetRestores { restores } => self.command(Command::Restores(restores)),
-            FromChrome::ChooseFiles { tab, request, paths } => {
-                self.command(Command::ChooseFiles(ChooseFiles { tab, request, paths }));
-            }
-            FromChrome::ListDirectory { path } => self.command(Command::ListDirectory(path)),
             FromChrome::CancelDownload { download } => self.command(Command::CancelDownload(download)),
             FromChrome::Quit => self.command(Command::Quit(Empty {})),
         }

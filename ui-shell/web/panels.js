@@ -1,4 +1,4 @@
-// Menus, panels, the find bar, notices and the file chooser.
+// Menus, panels, the find bar and notices.
 import { layout, on, send } from "./bridge.js";
 import { active, state, tabs } from "./tabs.js";
 import { focusAddress } from "./toolbar.js";
@@ -294,77 +294,6 @@ on("tab", ({ tab }) => {
     ]));
   }
 });
-
-// ── file chooser ──
-const chooser = { tab: 0, request: 0, multiple: false, path: "", entries: [], chosen: new Set() };
-const list = get("chooser-list");
-const answer = (paths) => {
-  send("chooseFiles", { tab: chooser.tab, request: chooser.request, paths });
-  get("chooser").hidden = true;
-  get("veil").hidden = true;
-  send("focusPage");
-  layout();
-};
-const join = (name) => (chooser.path.endsWith("/") ? chooser.path : `${chooser.path}/`) + name;
-const paintChooser = () => {
-  list.replaceChildren(...chooser.entries.map((entry) => {
-    const item = Object.assign(document.createElement("li"), { role: "option", tabIndex: -1 });
-    item.setAttribute("aria-selected", String(chooser.chosen.has(entry.name)));
-    item.innerHTML = `<svg aria-hidden="true"><use href="#i-${entry.directory ? "folder" : "file"}"/></svg>`;
-    item.append(entry.name);
-    if (!entry.directory) item.append(Object.assign(document.createElement("span"), { className: "size", textContent: size(entry.size) }));
-    item.addEventListener("click", () => choose(entry));
-    item.addEventListener("dblclick", () => enter(entry));
-    item.addEventListener("keydown", (event) => {
-      if (event.key === "Enter") { event.preventDefault(); enter(entry); }
-      if (event.key === " ") { event.preventDefault(); choose(entry); }
-      if (event.key === "ArrowDown") item.nextElementSibling?.focus();
-      if (event.key === "ArrowUp") item.previousElementSibling?.focus();
-    });
-    return item;
-  }));
-  get("chooser-open").disabled = chooser.chosen.size === 0;
-};
-const choose = (entry) => {
-  if (entry.directory) return;
-  if (!chooser.multiple) chooser.chosen.clear();
-  if (!chooser.chosen.delete(entry.name)) chooser.chosen.add(entry.name);
-  paintChooser();
-};
-const enter = (entry) => {
-  if (entry.directory) send("listDirectory", { path: join(entry.name) });
-  else answer([join(entry.name)]);
-};
-on("fileChooser", ({ tab, request, multiple, site }) => {
-  Object.assign(chooser, { tab, request, multiple, chosen: new Set() });
-  get("chooser-title").textContent = `${multiple ? "Choose files" : "Choose a file"} for ${site.replace(/^https?:\/\//, "")}`;
-  list.setAttribute("aria-multiselectable", String(multiple));
-  get("chooser").hidden = false;
-  get("veil").hidden = false;
-  send("listDirectory", { path: chooser.path });
-  send("focusChrome");
-  list.focus();
-  layout();
-});
-on("fileChooserClosed", ({ request }) => {
-  if (request !== chooser.request || get("chooser").hidden) return;
-  get("chooser").hidden = true;
-  get("veil").hidden = true;
-  send("focusPage");
-  layout();
-});
-on("directory", ({ path, entries, error, truncated }) => {
-  if (!error) Object.assign(chooser, { path, entries, chosen: new Set() });
-  get("chooser-path").value = chooser.path;
-  get("chooser-note").textContent = error ? `${path}: ${error}` : truncated ? "Only the first 500 entries are shown." : "";
-  paintChooser();
-});
-list.addEventListener("keydown", (event) => { if (event.target === list && event.key === "ArrowDown") list.firstElementChild?.focus(); });
-get("chooser").addEventListener("keydown", (event) => { if (event.key === "Escape") answer([]); });
-get("chooser-path-form").addEventListener("submit", (event) => { event.preventDefault(); send("listDirectory", { path: get("chooser-path").value }); });
-get("chooser-up").addEventListener("click", () => send("listDirectory", { path: chooser.path.replace(/\/[^/]*\/?$/, "") || "/" }));
-get("chooser-cancel").addEventListener("click", () => answer([]));
-get("chooser-open").addEventListener("click", () => answer([...chooser.chosen].map(join)));
 
 // ── the link under the pointer ──
 on("hover", ({ url }) => {

@@ -10,8 +10,8 @@ use std::time::Instant;
 
 use regen_proto::convert::ForChild;
 use regen_proto::kernel::v1::{
-    Directory, DirectoryEntry, Download, DownloadAnswer, DownloadQuestion, DownloadState, FileChooser,
-    FileChooserOpened, FilesChosen, HostCommand, Role, host_command, shell_update,
+    Download, DownloadAnswer, DownloadQuestion, DownloadState, FileChooser, FilesChosen, HostCommand, Role,
+    host_command, shell_update,
 };
 use rustix::fs::{CWD, RenameFlags};
 
@@ -19,12 +19,11 @@ use super::child::{Attachment, ChildId};
 use super::{Input, Kernel};
 use crate::download_permissions::{Decision, Waiting};
 use crate::file_choosers::{Action, PageRequest, Wanted};
+use crate::file_dialog::DialogError;
 use crate::session::{HostKey, TabId};
 
 /// Downloads that one site may run at once.
 const MOST_DOWNLOADS: usize = 8;
-/// Entries of a folder that are shown.
-const LISTED: usize = 500;
 
 /// A download that a host is writing.
 #[derive(Debug)]
@@ -50,40 +49,44 @@ impl Kernel {
         self.do_with_choosers(actions);
     }
 
-    /// The user picked files, or none.
-    pub(super) fn choose_files(&mut self, request: u64, paths: Vec<String>) {
-        match self.file_choosers.answered(request, paths) {
-            Ok(action) => self.do_with_choosers(vec![action]),
-            Err(error) => self.notice("warning", &error.to_string()),
-        }
+    /// The dialog that the user picks in is over.
+    pub(super) fn files_picked(&mut self, request: u64, picked: Result<Vec<PathBuf>, DialogError>) {
+        self.file_dialogs.close(request);
+        let actions = self.file_choosers.answered(request, picked);
+        self.do_with_choosers(actions);
     }
 
     pub(super) fn do_with_choosers(&mut self, actions: Vec<Action>) {
         for action in actions {
             match action {
-                Action::Show { request, tab, site, multiple } => {
-                    let opened = FileChooserOpened { tab, request, multiple, site: site.as_str().to_owned() };
-                    self.tell_window(shell_update::Body::FileChooser(opened), Vec::new());
+                Action::Show { request, site, multiple } => {
+                    let inbox = self.inbox.clone();
+                    self.file_dialogs.open(request, &site, multiple, move |picked| {
+                        // The kernel may have ended meanwhile.
+                        drop(tokio::spawn(async move { inbox.send(Input::FilesPicked { request, picked }).await }));
+                    });
                 }
-                Action::Hide { request } => {
-                    self.tell_window(shell_update::Body::FileChooserClosed(request), Vec::new());
-                }
+                Action::Hide { request } => self.file_dialogs.close(request),
                 Action::Cancel(from) => self.files_placed(from, FilesChosen::default(), &[]),
+                Action::Tell(text) => {
+                    tracing::warn!("{text}");
+                    self.notice("warning", &text);
+                }
                 Action::Place { from, paths } => self.place_files(from, paths),
             }
         }
     }
 
     /// Puts the files that the user picked where the page can read them, off the kernel's thread: they may be large.
-    fn place_files(&self, from: PageRequest, paths: Vec<String>) {
+    fn place_files(&self, from: PageRequest, paths: Vec<PathBuf>) {
         let folder = self.profile.chosen(from.child);
         let inbox = self.inbox.clone();
         tokio::task::spawn_blocking(move || {
             let (mut names, mut failed) = (Vec::new(), Vec::new());
             for (index, path) in paths.iter().enumerate() {
-                match place(Path::new(path), &folder, &format!("{}-{index}", from.request)) {
+                match place(path, &folder, &format!("{}-{index}", from.request)) {
                     Ok(name) => names.push(name),
-                    Err(error) => failed.push(format!("{path} cannot be opened: {error}")),
+                    Err(error) => failed.push(format!("{} cannot be opened: {error}", path.display())),
                 }
             }
             // The kernel may have ended meanwhile.
@@ -112,19 +115,6 @@ impl Kernel {
             {
                 tracing::warn!("{} stays: {error}", folder.display());
             }
-        });
-    }
-
-    /// Lists a folder for the file chooser, off the kernel's thread: a disk may be slow.
-    pub(super) fn list_directory(&self, path: String) {
-        if !self.file_choosers.is_open() {
-            return;
-        }
-        let inbox = self.inbox.clone();
-        tokio::task::spawn_blocking(move || {
-            let folder = if path.is_empty() { home() } else { PathBuf::from(path) };
-            // The kernel may have ended meanwhile.
-            let _ = inbox.blocking_send(Input::Listing(list(&folder)));
         });
     }
 
@@ -294,10 +284,6 @@ fn shown_name(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-fn home() -> PathBuf {
-    std::env::var_os("HOME").map_or_else(|| PathBuf::from("/"), PathBuf::from)
-}
-
 /// Makes a user's file appear in a host's folder, under its own name: a copy, which the file system shares where it can, so
 /// that the page gets what the user chose at that moment. Returns where it is.
 fn place(path: &Path, folder: &Path, place: &str) -> io::Result<String> {
@@ -319,34 +305,6 @@ fn open_regular(path: &Path) -> io::Result<File> {
     let file =
         OpenOptions::new().read(true).custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed()).open(path)?;
     if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is not a file")) }
-}
-
-fn list(folder: &Path) -> Directory {
-    let mut listing = Directory { path: folder.display().to_string(), ..Directory::default() };
-    let read = || -> io::Result<Vec<DirectoryEntry>> {
-        let mut entries = Vec::new();
-        for entry in fs::read_dir(folder)? {
-            let entry = entry?;
-            let name = entry.file_name().to_string_lossy().into_owned();
-            if name.starts_with('.') {
-                continue;
-            }
-            let metadata = fs::metadata(entry.path());
-            let directory = metadata.as_ref().is_ok_and(fs::Metadata::is_dir);
-            entries.push(DirectoryEntry { name, directory, size: metadata.map_or(0, |m| m.len()) });
-        }
-        entries.sort_by(|a, b| b.directory.cmp(&a.directory).then_with(|| a.name.cmp(&b.name)));
-        Ok(entries)
-    };
-    match read() {
-        Ok(mut entries) => {
-            listing.truncated = entries.len() > LISTED;
-            entries.truncate(LISTED);
-            listing.entries = entries;
-        }
-        Err(error) => listing.error = error.to_string(),
-    }
-    listing
 }
 
 fn partial(path: &Path) -> PathBuf {

@@ -36,6 +36,7 @@ use crate::audit::Audit;
 use crate::coverage::Coverage;
 use crate::download_permissions::DownloadPermissions;
 use crate::file_choosers::{FileChoosers, PageRequest};
+use crate::file_dialog::{DialogError, FileDialogs};
 use crate::keyboard::Keyboard;
 use crate::launcher::{FromLauncherBody, Launcher};
 use crate::payloads::Payloads;
@@ -93,7 +94,11 @@ pub(crate) enum Input {
         net: ChildId,
         status: TorStatus,
     },
-    Listing(regen_proto::kernel::v1::Directory),
+    /// The user picked files for a page, or none.
+    FilesPicked {
+        request: u64,
+        picked: Result<Vec<PathBuf>, DialogError>,
+    },
     /// A snapshot was read, as of the address that its page had when it was announced.
     Snapshot {
         child: ChildId,
@@ -241,6 +246,7 @@ pub struct Kernel {
     /// Downloads that wait for the user's word.
     waiting_downloads: HashMap<(ChildId, u64), Download>,
     file_choosers: FileChoosers,
+    file_dialogs: FileDialogs,
     download_permissions: DownloadPermissions,
     changed: watch::Sender<u64>,
     started: Instant,
@@ -350,6 +356,7 @@ impl Kernel {
             downloads: HashMap::new(),
             waiting_downloads: HashMap::new(),
             file_choosers: FileChoosers::default(),
+            file_dialogs: FileDialogs::default(),
             download_permissions: DownloadPermissions::default(),
             changed,
             started: Instant::now(),
@@ -409,9 +416,7 @@ impl Kernel {
             Input::NotStarted { key, reason } => self.died(&key, &reason),
             Input::SaveChanged => self.save_changed(false),
             Input::Tor { net, status } => self.tor_changed(net, status),
-            Input::Listing(listing) => {
-                self.tell_window(regen_proto::kernel::v1::shell_update::Body::Directory(listing), Vec::new());
-            }
+            Input::FilesPicked { request, picked } => self.files_picked(request, picked),
             Input::Snapshot { child, host, tab, snapshot } => self.snapshot_read(child, host, tab, snapshot),
             Input::Cookies { child, host, cookies } => self.cookies_read(child, host, cookies),
             Input::Form { child, handover, body } => self.form_read(child, handover, body),

@@ -196,8 +196,6 @@ impl Kernel {
             }
             Body::Restores(restores) => self.set_restores(restores),
             Body::OfferSession(_) => self.offer_again(),
-            Body::ChooseFiles(chosen) => self.choose_files(chosen.request, chosen.paths),
-            Body::ListDirectory(path) => self.list_directory(path),
             Body::CancelDownload(download) => self.cancel_download(download),
             Body::Mute(mute) => self.apply(Event::Mute { tab: mute.tab, muted: mute.muted }),
             Body::Pin(pin) => self.apply(Event::Pin { tab: pin.tab, pinned: pin.pinned }),

@@ -16,7 +16,6 @@ const MAX_TITLE: usize = 4 * 1024;
 pub const MAX_HEADER: usize = 1024;
 const MAX_TEXT: usize = 16 * 1024;
 /// Files that are chosen at once.
-const MAX_FILES: usize = 10_000;
 const MAX_FAVICON_SIDE: u32 = 64;
 const MAX_BUFFER_SIDE: u32 = 16_384;
 /// Largest snapshot that is accepted in a descriptor.
@@ -298,14 +297,9 @@ fn user_command(command: &user_command::Body) -> Result<(), Refusal> {
         Body::OpenTab(open) => limit("an address", open.input.len(), MAX_URL),
         Body::Navigate(navigate) => limit("an address", navigate.input.len(), MAX_URL),
         Body::Find(find) => limit("a search", find.find.as_ref().map_or(0, |f| f.text.len()), MAX_TEXT),
-        Body::ChooseFiles(files) => {
-            limit("the number of files", files.paths.len(), MAX_FILES)?;
-            limit("a path", files.paths.iter().map(String::len).max().unwrap_or(0), 4096)
-        }
         Body::AnswerVpn(answer) => limit("a name", answer.name.len(), MAX_TITLE),
         Body::AnswerDownloads(answer) => limit("a site", answer.site.len() + answer.workspace.len(), MAX_TITLE),
         Body::AnswerSession(answer) => limit("tabs", answer.tabs.len(), 10_000),
-        Body::ListDirectory(path) => limit("a path", path.len(), 4096),
         Body::Zoom(zoom) => {
             if zoom.zoom.is_finite() {
                 Ok(())
@@ -337,7 +331,7 @@ fn user_command(command: &user_command::Body) -> Result<(), Refusal> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernel::v1::{ChooseFiles, Empty, Heartbeat, Navigate, PageEvent, UserCommand};
+    use crate::kernel::v1::{Empty, Heartbeat, Navigate, PageEvent, UserCommand};
 
     #[test]
     fn a_role_sends_only_what_belongs_to_it() {
@@ -363,18 +357,8 @@ mod tests {
 
     #[test]
     fn what_a_person_may_send_is_what_the_broker_takes() {
-        let choose = |count: usize, length: usize| {
-            let paths = vec!["x".repeat(length); count];
-            user_command::Body::ChooseFiles(ChooseFiles { tab: 1, request: 1, paths })
-        };
         let navigate = |length: usize| user_command::Body::Navigate(Navigate { tab: 1, input: "x".repeat(length) });
-        for (command, fits) in [
-            (choose(82, 100), true),
-            (choose(82, 4000), false),
-            (choose(1, 5000), false),
-            (navigate(MAX_URL), true),
-            (navigate(40_000), false),
-        ] {
+        for (command, fits) in [(navigate(MAX_URL), true), (navigate(40_000), false)] {
             assert_eq!(check_user_command(&command).is_ok(), fits);
             let bytes = to_broker(FromChild::UserCommand(UserCommand { body: Some(command) }));
             let is_taken = bytes.len() <= MAX_MESSAGE && from_child(Role::UiShell, &bytes, 0).is_ok();

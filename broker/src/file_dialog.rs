@@ -1,0 +1,131 @@
+//! The desktop's file dialog: the user picks in a process of the desktop's, and no process of Regen's but the broker learns of a
+//! path. The window, which a page's pixels could break, has none of it.
+//!
+//! It is asked by the [file chooser portal](https://flatpak.github.io/xdg-desktop-portal/docs/doc-org.freedesktop.portal.FileChooser.html).
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+use regen_proto::site::Site;
+use tokio::sync::oneshot;
+use tokio_stream::StreamExt;
+use zbus::zvariant::{OwnedObjectPath, OwnedValue, Value};
+use zbus::{Connection, Proxy};
+
+const DESTINATION: &str = "org.freedesktop.portal.Desktop";
+const DESKTOP: &str = "/org/freedesktop/portal/desktop";
+const FILE_CHOOSER: &str = "org.freedesktop.portal.FileChooser";
+const REQUEST: &str = "org.freedesktop.portal.Request";
+/// What the portal says of a dialog in which files were picked. Another number: the user cancelled, or it was closed.
+const PICKED: u32 = 0;
+
+/// Why there is no dialog.
+#[derive(Debug, thiserror::Error)]
+pub enum DialogError {
+    /// No session bus, or nobody on it who shows dialogs.
+    #[error(
+        "no file dialog can be shown ({0}): install xdg-desktop-portal and a backend for your desktop, such as xdg-desktop-portal-gtk"
+    )]
+    NoPortal(#[from] zbus::Error),
+    /// The portal was there, and left while the dialog was open.
+    #[error("the desktop's file dialog ended without an answer")]
+    Ended,
+    /// Something else than a file of this machine.
+    #[error("“{0}” is not a file of this machine")]
+    NotAFile(String),
+}
+
+/// The dialogs that are open, by the number of the request.
+#[derive(Debug, Default)]
+pub struct FileDialogs {
+    open: HashMap<u64, oneshot::Sender<()>>,
+}
+
+impl FileDialogs {
+    /// Opens a dialog, and calls `done` with what was picked: nothing where the user cancelled. Not called after [`Self::close`].
+    pub fn open<F>(&mut self, request: u64, site: &Site, multiple: bool, done: F)
+    where
+        F: FnOnce(Result<Vec<PathBuf>, DialogError>) + Send + 'static,
+    {
+        let (close, closed) = oneshot::channel();
+        self.open.insert(request, close);
+        let title = title(site, multiple);
+        tokio::spawn(async move {
+            if let Some(picked) = pick(&title, multiple, closed).await.transpose() {
+                done(picked);
+            }
+        });
+    }
+
+    /// Takes a dialog away. One that is not open, or over, is no error.
+    pub fn close(&mut self, request: u64) {
+        // The receiver is told by the sender's end.
+        self.open.remove(&request);
+    }
+}
+
+/// The site comes first: a long title is cut at its end.
+fn title(site: &Site, multiple: bool) -> String {
+    let host = site.host();
+    if multiple { format!("{host} asks for files") } else { format!("{host} asks for a file") }
+}
+
+/// Returns what was picked, and `None` for a dialog that was taken away.
+async fn pick(title: &str, multiple: bool, closed: oneshot::Receiver<()>) -> Result<Option<Vec<PathBuf>>, DialogError> {
+    let bus = Connection::session().await?;
+    let token = format!("regen_{:016x}", fastrand::u64(..));
+    let own = bus.unique_name().map(|name| name.trim_start_matches(':').replace('.', "_")).unwrap_or_default();
+    // The answer may come before the call returns: whoever listens later hears nothing.
+    let path = format!("{DESKTOP}/request/{own}/{token}");
+    let request = Proxy::new(&bus, DESTINATION, path, REQUEST).await?;
+    let mut answers = request.receive_signal("Response").await?;
+    let portal = Proxy::new(&bus, DESTINATION, DESKTOP, FILE_CHOOSER).await?;
+    let options: HashMap<&str, Value<'_>> =
+        HashMap::from([("handle_token", Value::from(token)), ("multiple", multiple.into()), ("modal", true.into())]);
+    let _: OwnedObjectPath = portal.call("OpenFile", &("", title, options)).await?;
+    let mut gone = portal.receive_owner_changed().await?;
+    tokio::select! {
+        answer = answers.next() => {
+            let answer = answer.ok_or(DialogError::Ended)?;
+            let (code, mut results): (u32, HashMap<String, OwnedValue>) =
+                answer.body().deserialize()?;
+            let uris = results.remove("uris").filter(|_| code == PICKED);
+            let uris: Vec<String> = uris.and_then(|uris| uris.try_into().ok()).unwrap_or_default();
+            uris.into_iter().map(|uri| path_of(&uri)).collect::<Result<_, _>>().map(Some)
+        }
+        _ = gone.next() => Err(DialogError::Ended),
+        _ = closed => {
+            request.call_noreply("Close", &()).await?;
+            Ok(None)
+        }
+    }
+}
+
+/// The path behind a `file:` URL, whose bytes need not be UTF-8.
+fn path_of(uri: &str) -> Result<PathBuf, DialogError> {
+    let not_a_file = || DialogError::NotAFile(uri.to_owned());
+    let path = url::Url::parse(uri).ok().filter(|url| url.scheme() == "file").ok_or_else(not_a_file)?;
+    path.to_file_path().map_err(|()| not_a_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::ffi::OsStrExt;
+
+    use super::*;
+
+    #[test]
+    fn a_path_is_taken_byte_for_byte_and_only_of_this_machine() {
+        let path = path_of("file:///home/user/caf%E9%20%231.txt").unwrap();
+        assert_eq!(path.as_os_str().as_bytes(), b"/home/user/caf\xe9 #1.txt");
+        for other in ["https://a.test/x", "file://other.test/x", "notes.txt", ""] {
+            assert!(matches!(path_of(other), Err(DialogError::NotAFile(_))), "{other}");
+        }
+    }
+
+    #[test]
+    fn the_title_begins_with_the_host_that_asks() {
+        let site = Site::of("https://www.example.org/upload").unwrap();
+        assert!(title(&site, false).starts_with(site.host()), "{}", title(&site, false));
+    }
+}

@@ -46,6 +46,9 @@ fn answer(request: &Request) -> Option<Answer> {
              [part.onload, part.onerror] = [() => said.textContent = 'came', () => said.textContent = 'kept out'];
              part.src = 'http://www.both.test/part.js'; document.body.append(part);</script>",
         ),
+        (_, "/moves") => Answer::page(
+            "<p>leaves<script>location.replace('http://' + location.host + '/moved')</script><img src=/slow.js>",
+        ),
         (_, "/mixed") => Answer::page(mixed),
         (_, "/insists") => Answer::page("<p>here").with("Strict-Transport-Security", "max-age=9000; includeSubDomains"),
         (_, path) if path.ends_with(".js") => Answer::typed("text/javascript", Vec::new()),
@@ -126,6 +129,22 @@ fn without_encryption_nothing_is_sent_until_its_user_agrees() {
     browser.regen(&["https-only", "default", "--site", "https://both.test/"]).unwrap();
     assert_eq!(scene.open("http://both.test/again")["url"], "https://both.test/again");
     assert_eq!(browser.regen(&["https-only", "perhaps"]).unwrap_err().code, 2);
+}
+
+#[test]
+fn a_page_that_moves_to_plain_http_while_it_loads_is_taken_there_encrypted() {
+    let scene = scene();
+    let Scene { browser, plain, secure, .. } = &scene;
+    // The control: where nobody insists, it gets what it asks for.
+    let tab = browser.open("https://both.test/moves");
+    browser.wait_for_url(tab, "http://both.test/moved");
+    assert_eq!(plain.requests("/moved").len(), 1);
+    browser.regen(&["https-only", "on"]).unwrap();
+    let tab = browser.open("https://both.test/moves");
+    browser.wait_for_url(tab, "https://both.test/moved");
+    browser.wait_for_text(tab, "here");
+    assert_eq!(browser.wait_for_state(tab, "ready")["reason"], "");
+    assert_eq!((secure.requests("/moved").len(), plain.requests("/moved").len()), (1, 1));
 }
 
 #[test]

@@ -9,6 +9,7 @@ use std::sync::PoisonError;
 use webkit2gtk::{LoadEvent, NetworkError, PolicyError, WebViewExt, gio};
 
 use super::View;
+use super::navigation::without_fragment;
 
 /// Whether an error page is in the view.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -67,7 +68,10 @@ impl View {
 
     /// An empty document in the place of a page of the web, without a word: that is how the engine refuses a port.
     pub(super) fn is_refused_port(&self, url: &str) -> bool {
-        self.error_page.get() == Stage::None && url == BLANK && self.started.borrow().starts_with("http")
+        let started = self.started.borrow();
+        // Before the document that replays a navigation, the engine may show the one that it put in the place of the last page.
+        let is_stale = self.bootstrapping.get() && self.carried.borrow().as_deref() != Some(without_fragment(&started));
+        self.error_page.get() == Stage::None && url == BLANK && started.starts_with("http") && !is_stale
     }
 
     pub(super) fn refuse_port(self: &Rc<Self>) {

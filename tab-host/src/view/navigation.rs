@@ -229,6 +229,6 @@ fn without_credentials(url: &str) -> String {
     }
 }
 
-fn without_fragment(url: &str) -> &str {
+pub(super) fn without_fragment(url: &str) -> &str {
     url.split('#').next().unwrap_or_default()
 }

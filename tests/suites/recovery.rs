@@ -148,6 +148,29 @@ fn a_page_that_goes_on_loading_stays_where_it_was() {
 }
 
 #[test]
+fn the_state_of_a_history_entry_comes_back_and_text_that_was_typed_before_the_page_moved() {
+    // A page of one document with several addresses, as applications are.
+    let page = r#"<!doctype html><body style="margin:0"><input id="text" style="position:absolute;left:10px;top:10px;width:300px;height:30px">
+        <button onclick="history.pushState({ step: 2, list: ['a', null, 1.5] }, '', '/step')" style="position:absolute;left:10px;top:60px;width:300px;height:30px">on</button>
+        <pre id="log" style="position:absolute;top:100px"></pre><script>
+        const first = JSON.stringify(history.state);
+        const show = () => log.textContent = [first, JSON.stringify(history.state), text.value, location.pathname].join(' ');
+        setInterval(show, 50)</script>"#;
+    let site = Site::serve(move |_| Some(Answer::page(page)));
+    let browser = Browser::headless();
+    let tab = browser.open(&site.url(1, "/"));
+    browser.input(tab, &["--click", "50,25"]);
+    browser.input(tab, &["--type", "Ada"]);
+    browser.input(tab, &["--click", "50,75"]);
+    let state = r#"{"step":2,"list":["a",null,1.5]}"#;
+    browser.wait_for_text(tab, &format!("null {state} Ada /step"));
+    browser.regen(&["session", "save"]).unwrap();
+    browser.regen(&["kill", "tab", &tab.to_string()]).unwrap();
+    // The page's own script finds it as it begins.
+    browser.wait_for_text(tab, &format!("{state} {state} Ada /step"));
+}
+
+#[test]
 fn every_tab_of_the_site_comes_back_and_history_too() {
     let (site, browser) = (site(), Browser::headless());
     let (one, two) = (browser.open(&site.url(1, "/")), browser.open(&site.url(1, "/second")));

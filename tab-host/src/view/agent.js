@@ -79,10 +79,29 @@
   window.addEventListener("input", onEdit, true);
   window.addEventListener("change", onEdit, true);
 
+  // The engine loses `history.state` when it brings a page back. What JSON cannot hold stays lost.
+  const MAX_STATE = 64 << 10;
+  const isPlain = (value, depth = 0) => {
+    if (value === null || typeof value === "string" || typeof value === "boolean") return true;
+    if (typeof value === "number") return Number.isFinite(value);
+    if (typeof value !== "object" || depth > 50) return false;
+    if (!Array.isArray(value) && Object.getPrototypeOf(value) !== Object.prototype) return false;
+    return Object.values(value).every((part) => isPlain(part, depth + 1));
+  };
+  let reportedState = null;
+  const reportState = () => {
+    const { state } = history;
+    if (state === reportedState) return;
+    reportedState = state;
+    const json = isPlain(state) ? JSON.stringify(state) : "null";
+    post({ kind: "state", url: location.href, state: json.length < MAX_STATE ? json : "null" });
+  };
+
   let scrollTimer = 0;
   const reportScroll = () => {
     scrollTimer = 0;
     post({ kind: "scroll", x: window.scrollX, y: window.scrollY });
+    reportState();
   };
   if (window === window.top) {
     window.addEventListener("scroll", () => {

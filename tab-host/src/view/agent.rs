@@ -19,6 +19,8 @@ pub(super) const WORLD: &str = "regen";
 pub(super) const REPORT_NOW: &str = "globalThis.reportNow?.()";
 const SCRIPT: &str = include_str!("agent.js");
 const HANDLER: &str = "regen";
+/// Where the state of the main frame's history entry is kept beside what was typed in each frame: no frame has this path.
+const STATE: &str = "state";
 /// Longest report that is looked at.
 const LONGEST: usize = 48 * 1024 * 1024;
 /// Longest report on edited controls that is kept.
@@ -32,6 +34,8 @@ enum Report {
     Form { frame: String, edits: serde_json::Value },
     /// The main frame was scrolled.
     Scroll { x: f64, y: f64 },
+    /// `history.state` of the main frame, as JSON.
+    State { url: String, state: String },
     /// A form of any frame is about to be sent.
     Submit(SubmittedForm),
     /// What is to be hidden of a document.
@@ -73,6 +77,19 @@ fn javascript_text(value: &javascriptcore::Value) -> String {
 }
 
 impl View {
+    /// Has the main frame's script say what it would say a moment later; not again before it has.
+    pub(super) fn ask_to_report(self: &Rc<Self>) {
+        if self.is_reporting.replace(true) {
+            return;
+        }
+        let view = Rc::downgrade(self);
+        evaluate(&self.web, REPORT_NOW, move |_| {
+            if let Some(view) = view.upgrade() {
+                view.is_reporting.set(false);
+            }
+        });
+    }
+
     fn report(self: &Rc<Self>, text: &str) {
         if text.len() > LONGEST {
             return;
@@ -87,6 +104,10 @@ impl View {
             }
             Ok(Report::Scroll { x, y }) => {
                 self.scroll.set((x, y));
+                self.touch();
+            }
+            Ok(Report::State { url, state }) => {
+                self.forms.borrow_mut().insert(STATE.to_owned(), serde_json::json!({ "url": url, "state": state }));
                 self.touch();
             }
             Ok(Report::Submit(form)) => {

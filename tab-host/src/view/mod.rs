@@ -82,7 +82,9 @@ pub(crate) struct View {
     bootstrapping: Cell<bool>,
     choosers: RefCell<HashMap<u64, webkit2gtk::FileChooserRequest>>,
     downloads: RefCell<HashMap<u64, downloads::Running>>,
-    restore_script: RefCell<Option<webkit2gtk::UserScript>>,
+    restore_scripts: RefCell<Vec<webkit2gtk::UserScript>>,
+    /// The page-agent was asked what the page has, and has not answered yet.
+    is_reporting: Cell<bool>,
     /// What is being put back into a page that has not committed yet: a death until the page has it again must not lose it.
     replayed: RefCell<Option<restore::Replayed>>,
     /// The style sheets that hide parts of this page, by their hash.
@@ -193,7 +195,8 @@ impl View {
             bootstrapping: Cell::default(),
             choosers: RefCell::default(),
             downloads: RefCell::default(),
-            restore_script: RefCell::default(),
+            restore_scripts: RefCell::default(),
+            is_reporting: Cell::default(),
             replayed: RefCell::default(),
             styles: RefCell::default(),
             common: RefCell::default(),

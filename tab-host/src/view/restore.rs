@@ -14,6 +14,14 @@ use super::View;
 use super::agent;
 
 const SCRIPT: &str = include_str!("restore.js");
+/// Gives the page's history entry its state back before the page asks for it: the engine does not.
+const STATE_SCRIPT: &str = r#"
+(() => {
+  const kept = ("$FORMS").state;
+  if (window === window.top && kept && kept.url === location.href && history.state === null) {
+    history.replaceState(JSON.parse(kept.state), "");
+  }
+})();"#;
 /// Tells it that the page has loaded.
 const LOADED: &str = "globalThis.loaded?.()";
 
@@ -77,25 +85,29 @@ impl View {
         // What the page-agent reported once, it reads back.
         let known = serde_json::from_str(forms).unwrap_or_default();
         self.replayed.replace(Some(Replayed { forms: known, scroll: (snapshot.scroll_x, snapshot.scroll_y) }));
-        let script = agent::script(&fill_in(forms, &scroll), UserScriptInjectionTime::End);
+        let scripts = [
+            agent::script(&fill_in(STATE_SCRIPT, forms, &scroll), UserScriptInjectionTime::Start),
+            agent::script(&fill_in(SCRIPT, forms, &scroll), UserScriptInjectionTime::End),
+        ];
         if let Some(manager) = self.web.user_content_manager() {
-            manager.add_script(&script);
-            self.restore_script.replace(Some(script));
+            scripts.iter().for_each(|script| manager.add_script(script));
+            self.restore_scripts.replace(scripts.into());
         }
     }
 
     /// The page is back: a later load gets nothing of it.
     pub(super) fn restored(&self) {
-        if let (Some(manager), Some(script)) = (self.web.user_content_manager(), self.restore_script.take()) {
-            manager.remove_script(&script);
+        let scripts = self.restore_scripts.take();
+        if let Some(manager) = self.web.user_content_manager().filter(|_| !scripts.is_empty()) {
+            scripts.iter().for_each(|script| manager.remove_script(script));
             agent::evaluate(&self.web, LOADED, |_| {});
         }
     }
 }
 
 /// The script with what the page had: JSON, which is also JavaScript. What a user typed comes last: nothing is looked for in it.
-fn fill_in(forms: &str, scroll: &str) -> String {
-    SCRIPT.replace("\"$SCROLL\"", scroll).replace("\"$FORMS\"", forms)
+fn fill_in(script: &str, forms: &str, scroll: &str) -> String {
+    script.replace("\"$SCROLL\"", scroll).replace("\"$FORMS\"", forms)
 }
 
 #[cfg(test)]
@@ -105,7 +117,7 @@ mod tests {
     #[test]
     fn typed_text_that_looks_like_a_placeholder_stays_as_it_is() {
         let forms = r#"{"main":{"0":"$SCROLL \"$SCROLL\" $FORMS"},"x":"$SCROLL"}"#;
-        let script = fill_in(forms, "[1, 2]");
+        let script = fill_in(SCRIPT, forms, "[1, 2]");
         assert!(script.contains(forms), "{script}");
         assert!(script.contains("= [1, 2];"), "{script}");
     }

@@ -128,6 +128,7 @@ impl View {
                 self.moved_within_document();
                 self.restored();
                 self.tell(Body::LoadFinished(LoadFinished {}));
+                self.ask_to_report();
                 self.touch();
             }
             _ => {}
@@ -152,6 +153,10 @@ impl View {
             let kept = self.replayed.take();
             self.scroll.set(kept.as_ref().map_or((0.0, 0.0), |kept| kept.scroll));
             self.forms.replace(kept.map(|kept| kept.forms).unwrap_or_default());
+        }
+        if same_document {
+            // What is known of the page names the address that it was at.
+            self.ask_to_report();
         }
         self.committed.borrow_mut().clone_from(&url);
         self.carried.take();

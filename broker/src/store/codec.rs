@@ -56,8 +56,7 @@ pub struct Record<T> {
 /// # Errors
 /// When it could not be read again: nothing is written then.
 pub fn encode<T: Serialize>(number: u64, value: &T) -> Result<Vec<u8>, CodecError> {
-    let body = bincode::serde::encode_to_vec((number, value), bincode::config::standard())
-        .map_err(|error| CodecError::Encode(error.to_string()))?;
+    let body = body(&(number, value))?;
     if body.len() > LIMIT {
         return Err(CodecError::TooLarge(body.len()));
     }
@@ -67,6 +66,12 @@ pub fn encode<T: Serialize>(number: u64, value: &T) -> Result<Vec<u8>, CodecErro
     record.extend(crc32fast::hash(&body).to_le_bytes());
     record.extend(body);
     Ok(record)
+}
+
+/// Bytes of a value, as they are in a record.
+pub(super) fn body<T: Serialize>(value: &T) -> Result<Vec<u8>, CodecError> {
+    bincode::serde::encode_to_vec(value, bincode::config::standard())
+        .map_err(|error| CodecError::Encode(error.to_string()))
 }
 
 /// The value of one record.

@@ -8,6 +8,7 @@
 
 pub mod codec;
 mod copies;
+mod history;
 mod saved;
 pub mod secrets;
 mod thread;
@@ -237,6 +238,7 @@ pub fn open(profile: &Path, vault: Vault) -> Result<Opened, StoreError> {
         epoch,
         health: Arc::clone(&health),
         waiting: Arc::clone(&waiting),
+        entries: HashMap::new(),
         said: 0,
         written: 0,
     };

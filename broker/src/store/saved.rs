@@ -1,5 +1,6 @@
 //! What the records of a session are, and how they become a session again.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use regen_proto::dns::DnsSettings;
@@ -7,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::codec::{Readable, Record};
 use super::copies::{Copies, Damage};
+use super::history::{self, ENTRY};
 use super::secrets::{Sealed, Vault};
 use super::{STALE, StoreError, now};
 use crate::audit::Head;
@@ -16,7 +18,6 @@ use crate::shields::ShieldsSettings;
 
 pub(super) const ORDER: &str = "order";
 pub(super) const META: &str = "meta";
-const TAB: &str = "tab-";
 const COOKIES: &str = "cookies-";
 
 /// Order of the tabs, and which is active.
@@ -145,10 +146,6 @@ pub(super) fn epoch_of(group: &str) -> Option<u64> {
     group.strip_prefix("session-")?.parse().ok()
 }
 
-pub(super) fn key_of_tab(tab: u64) -> String {
-    format!("{TAB}{tab}")
-}
-
 pub(super) fn key_of_cookies(cookies: &Cookies) -> String {
     use sha2::{Digest, Sha256};
     let hash = Sha256::digest(format!("{}\0{}", cookies.workspace, cookies.site));
@@ -167,6 +164,7 @@ pub(super) fn read_session(
     let mut newest = 0;
     let mut order = SavedOrder::default();
     let mut saved = Saved { epoch, ..Saved::default() };
+    let mut entries = BTreeMap::new();
     for key in found.keys() {
         let number = match key {
             ORDER => found.get(key, damage).map(|Record { number, value }| {
@@ -187,6 +185,15 @@ pub(super) fn read_session(
                 }
                 number
             }),
+            _ if key.starts_with(ENTRY) => found.get(key, damage).map(|Record { number, value }| {
+                entries.insert(key.to_owned(), value);
+                number
+            }),
+            _ if history::is_tab(key) => found.get(key, damage).map(|Record { number, value }| {
+                saved.tabs.push(history::join(value, &entries));
+                number
+            }),
+            // Tabs of builds that kept all entries in one record.
             _ => found.get(key, damage).map(|Record { number, value }| {
                 saved.tabs.push(value);
                 number

@@ -79,6 +79,63 @@ fn the_next_start_finds_the_last_session_in_order() {
     assert_eq!(opened(profile.path()).previous, [], "all of it is in a later session");
 }
 
+/// Sizes of the files of a session by their names.
+fn files_of(profile: &Path, session: &str) -> std::collections::BTreeMap<String, u64> {
+    let listed = std::fs::read_dir(copies::files(profile).join(session)).unwrap().flatten();
+    listed.map(|file| (file.file_name().into_string().unwrap(), file.metadata().unwrap().len())).collect()
+}
+
+#[test]
+fn each_entry_of_a_history_is_written_once_and_goes_with_its_tab() {
+    let profile = tempfile::tempdir().unwrap();
+    let first = opened(profile.path());
+    let mut grown = tab(1);
+    for number in 0..5_u8 {
+        let mut segment = grown.segments[0].clone();
+        segment.snapshot.session_state = vec![number; 100_000];
+        grown.segments.push(segment);
+        first.store.put_tab(grown.clone());
+        first.store.flush(false).unwrap();
+    }
+    let files = files_of(profile.path(), "session-1");
+    let sizes: Vec<u64> =
+        files.iter().filter(|(name, _)| name.starts_with("entry-1-")).map(|(_, size)| *size).collect();
+    assert!(sizes.len() == 5 && sizes.iter().all(|size| (100_000..101_000).contains(size)), "{files:?}");
+    assert!(files["history-1"] < 2000, "{files:?}");
+    // One that the user stepped back from, and went elsewhere.
+    grown.segments.pop();
+    first.store.put_tab(grown.clone());
+    first.store.put_tab(tab(2));
+    first.store.flush(false).unwrap();
+    assert_eq!(files_of(profile.path(), "session-1").len(), files.len(), "a tab came, and an entry went");
+    drop(first);
+    let again = opened(profile.path());
+    assert_eq!(again.previous[0].tabs, [grown, tab(2)]);
+    again.store.put_tab(tab(2));
+    let mut heavy = tab(3);
+    heavy.segments[0].snapshot.form = vec![b'x'; 50_000];
+    again.store.put_tab(heavy);
+    again.store.flush(false).unwrap();
+    assert!(files_of(profile.path(), "session-2").keys().any(|name| name.starts_with("entry-3-")));
+    again.store.forget_tab(3);
+    again.store.flush(false).unwrap();
+    let left: Vec<String> = files_of(profile.path(), "session-2").into_keys().collect();
+    assert_eq!(left, ["history-2", "meta"]);
+}
+
+#[test]
+fn tabs_of_builds_that_kept_a_history_in_one_record_come_back() {
+    let profile = tempfile::tempdir().unwrap();
+    drop(opened(profile.path()));
+    let folder = copies::files(profile.path()).join("session-1");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("tab-7"), include_bytes!("golden/v2-tab.record")).unwrap();
+    std::fs::write(folder.join("meta"), codec::encode(2, &Meta { saved_at: now(), ..Meta::default() }).unwrap())
+        .unwrap();
+    let tabs = opened(profile.path()).previous.remove(0).tabs;
+    assert_eq!(tabs.iter().map(|tab| tab.id).collect::<Vec<_>>(), [7]);
+}
+
 #[test]
 fn a_damaged_copy_costs_nothing() {
     let profile = tempfile::tempdir().unwrap();
@@ -90,13 +147,13 @@ fn a_damaged_copy_costs_nothing() {
     // In sled: nonsense, a later build's record. In the files: a flipped bit, nothing at all.
     let database = database(profile.path());
     let tree = database.open_tree("session-1").unwrap();
-    tree.insert("tab-1", b"something else entirely").unwrap();
-    let mut newer = tree.get("tab-2").unwrap().unwrap().to_vec();
+    tree.insert("history-1", b"something else entirely").unwrap();
+    let mut newer = tree.get("history-2").unwrap().unwrap().to_vec();
     newer[4] = 9;
-    tree.insert("tab-2", newer).unwrap();
+    tree.insert("history-2", newer).unwrap();
     database.flush().unwrap();
     drop((tree, database));
-    let file = copies::files(profile.path()).join("session-1/tab-3");
+    let file = copies::files(profile.path()).join("session-1/history-3");
     let mut flipped = std::fs::read(&file).unwrap();
     *flipped.last_mut().unwrap() ^= 4;
     std::fs::write(&file, flipped).unwrap();
@@ -179,13 +236,13 @@ fn what_is_damaged_in_both_places_is_kept_aside_and_the_rest_comes_back() {
     first.store.flush(false).unwrap();
     drop(first);
     let database = database(profile.path());
-    database.open_tree("session-1").unwrap().insert("tab-1", b"nonsense").unwrap();
+    database.open_tree("session-1").unwrap().insert("history-1", b"nonsense").unwrap();
     database.flush().unwrap();
     drop(database);
-    std::fs::write(copies::files(profile.path()).join("session-1/tab-1"), b"").unwrap();
+    std::fs::write(copies::files(profile.path()).join("session-1/history-1"), b"").unwrap();
     let again = opened(profile.path());
     let warning = again.warning.unwrap();
-    assert!(warning.contains("tab-1") && warning.contains("store.unreadable-"), "{warning}");
+    assert!(warning.contains("history-1") && warning.contains("store.unreadable-"), "{warning}");
     assert_eq!(again.previous[0].tabs.len(), 2);
 }
 
@@ -223,9 +280,14 @@ fn records_of_every_version_are_read() {
     assert!(hsts.hear("work", "https://a.test/", "max-age=1000; includeSubDomains", 1_000_000));
     let mut https_only = HttpsOnly { on: true, ..HttpsOnly::default() };
     https_only.choose(Some(&Site::of("http://plain.test/").unwrap()), Some(false));
+    let mut heavy = golden.clone();
+    heavy.segments[0].snapshot.form = vec![b' '; 5000];
+    let (record, entries) = history::split(heavy).unwrap();
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/store/golden");
     let now = [
         ("v2-tab", codec::encode(3, &golden)),
+        ("v2-history", codec::encode(14, &record)),
+        ("v2-entry", codec::encode(15, entries.values().next().unwrap())),
         ("v2-order", codec::encode(4, &order.value)),
         ("v2-meta", codec::encode(5, &was)),
         ("v2-audit-head", codec::encode(6, &head.value)),

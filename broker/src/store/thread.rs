@@ -1,5 +1,6 @@
 //! The store's thread: writes what it is told, and outlives a disk that is full or fails.
 
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -7,12 +8,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use super::copies::{COMMON, Copies, Damage};
-use super::saved::{META, Meta, ORDER, group_of, key_of_cookies, key_of_tab};
+use super::history::{self, key_of_tab};
+use super::saved::{META, Meta, ORDER, group_of, key_of_cookies};
 use super::secrets::Vault;
 use super::{
     AUDIT_HEAD, DNS, HSTS, HTTPS_ONLY, IDLE, Job, RETRY, ROOM, ROUTES, SETTINGS, SHIELDS, StoreError, VPN, Waiting,
     contained, now, set_aside, sled_path, try_open,
 };
+use crate::session::SavedTab;
 
 /// sled's size is looked at after so many bytes.
 const COMPACT_AFTER: u64 = 64 << 20;
@@ -25,6 +28,8 @@ pub(super) struct Worker {
     pub(super) epoch: u64,
     pub(super) health: Arc<Health>,
     pub(super) waiting: Arc<Waiting>,
+    /// Keys of the entries of each tab that are written.
+    pub(super) entries: HashMap<u64, BTreeSet<String>>,
     /// The second in which the session was last said to be saved.
     pub(super) said: u64,
     /// Bytes since sled's size was last looked at.
@@ -87,13 +92,28 @@ impl Worker {
         }
     }
 
+    /// Writes what of a tab is not written yet. Entries go first: the tab's record names none that is not there.
+    fn put_tab(&mut self, copies: &mut Copies, group: &str, tab: SavedTab) -> Result<(), StoreError> {
+        let id = tab.id;
+        let (record, entries) = history::split(tab)?;
+        let known = self.entries.remove(&id).unwrap_or_default();
+        for (key, snapshot) in entries.iter().filter(|(key, _)| !known.contains(*key)) {
+            self.written += copies.put(group, key, snapshot)? as u64;
+        }
+        self.written += copies.put(group, &key_of_tab(id), &record)? as u64;
+        let wanted: BTreeSet<String> = entries.into_keys().collect();
+        known.difference(&wanted).try_for_each(|key| copies.remove(group, key))?;
+        self.entries.insert(id, wanted);
+        Ok(())
+    }
+
     fn write(&mut self, copies: &mut Copies, job: Job) -> Result<(), StoreError> {
         let group = group_of(self.epoch);
         let meta = |clean: bool| Meta { clean, saved_at: now(), ..Meta::default() };
         match job {
             Job::Tab(id) => {
                 let Some(tab) = self.waiting.tabs().remove(&id) else { return Ok(()) };
-                self.written += copies.put(&group, &key_of_tab(tab.id), &tab)? as u64;
+                self.put_tab(copies, &group, tab)?;
                 // Its time is kept in seconds.
                 if std::mem::replace(&mut self.said, now()) == self.said {
                     return Ok(());
@@ -102,7 +122,9 @@ impl Worker {
             }
             Job::Forget(id) => {
                 self.waiting.tabs().remove(&id);
-                copies.remove(&group, &key_of_tab(id))
+                copies.remove(&group, &key_of_tab(id))?;
+                let entries = self.entries.remove(&id).unwrap_or_default();
+                entries.iter().try_for_each(|key| copies.remove(&group, key))
             }
             Job::Order(order) => copies.put(&group, ORDER, &order).map(drop),
             Job::Cookies(key) => {
@@ -115,12 +137,16 @@ impl Worker {
             }
             Job::Everything(tabs, order, cookies) => {
                 let known: Vec<String> = copies.find(&group)?.keys().map(str::to_owned).collect();
-                let mut stale: std::collections::BTreeSet<String> = known.into_iter().collect();
+                let mut stale: BTreeSet<String> = known.into_iter().collect();
                 for tab in tabs {
                     let id = tab.id;
                     stale.remove(&key_of_tab(id));
                     self.waiting.tabs().insert(id, tab);
+                    // What of it was written before may be lost.
+                    self.entries.remove(&id);
                     self.write(copies, Job::Tab(id))?;
+                    let entries = self.entries.get(&id);
+                    stale.retain(|key| entries.is_none_or(|entries| !entries.contains(key)));
                 }
                 for cookies in cookies {
                     let key = key_of_cookies(&cookies);

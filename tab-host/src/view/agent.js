@@ -123,6 +123,14 @@
     if (window === window.top) reportScroll();
   };
 
+  // And for these when the page has moved within its document, and when it has loaded. Where it is scrolled to may not have been
+  // put back yet then.
+  globalThis.reportMove = () => {
+    reportForms();
+    reportState();
+  };
+  globalThis.reportState = reportState;
+
   // A file's bytes in base64, at once: the page may be gone in the next moment. Nothing when it cannot be read.
   const contentOf = (file) => {
     const url = URL.createObjectURL(file);

@@ -17,6 +17,10 @@ use super::shields::{self, Seen};
 pub(super) const WORLD: &str = "regen";
 /// Makes the main frame's script report what it would report a moment later.
 pub(super) const REPORT_NOW: &str = "globalThis.reportNow?.()";
+/// Makes it report what was typed, and the state of the history entry.
+pub(super) const REPORT_MOVE: &str = "globalThis.reportMove?.()";
+/// Makes it report the state of the history entry.
+pub(super) const REPORT_STATE: &str = "globalThis.reportState?.()";
 const SCRIPT: &str = include_str!("agent.js");
 const HANDLER: &str = "regen";
 /// Where the state of the main frame's history entry is kept beside what was typed in each frame: no frame has this path.
@@ -77,13 +81,13 @@ fn javascript_text(value: &javascriptcore::Value) -> String {
 }
 
 impl View {
-    /// Has the main frame's script say what it would say a moment later; not again before it has.
-    pub(super) fn ask_to_report(self: &Rc<Self>) {
+    /// Has the main frame's script report something; not again before it has.
+    pub(super) fn ask_to_report(self: &Rc<Self>, what: &str) {
         if self.is_reporting.replace(true) {
             return;
         }
         let view = Rc::downgrade(self);
-        evaluate(&self.web, REPORT_NOW, move |_| {
+        evaluate(&self.web, what, move |_| {
             if let Some(view) = view.upgrade() {
                 view.is_reporting.set(false);
             }

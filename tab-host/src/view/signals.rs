@@ -12,6 +12,7 @@ use regen_proto::page::v1::HoverLink;
 use webkit2gtk::{FindControllerExt, HitTestResultExt, LoadEvent, URIResponseExt, WebResourceExt, WebViewExt};
 
 use super::View;
+use super::agent::{REPORT_MOVE, REPORT_STATE};
 use super::error_page::Stage;
 
 /// Largest side of a favicon that is sent on.
@@ -128,7 +129,7 @@ impl View {
                 self.moved_within_document();
                 self.restored();
                 self.tell(Body::LoadFinished(LoadFinished {}));
-                self.ask_to_report();
+                self.ask_to_report(REPORT_STATE);
                 self.touch();
             }
             _ => {}
@@ -156,7 +157,7 @@ impl View {
         }
         if same_document {
             // What is known of the page names the address that it was at.
-            self.ask_to_report();
+            self.ask_to_report(REPORT_MOVE);
         }
         self.committed.borrow_mut().clone_from(&url);
         self.carried.take();

@@ -167,6 +167,10 @@ impl Host {
             }
             ToMain::Common(rules) => self.take_common(rules.map(|rules| *rules)),
             ToMain::Site(_) => self.outbox.exit("a host that has a site was given another".to_owned()),
+            ToMain::NetworkBack => {
+                let views: Vec<Rc<View>> = self.views.borrow().values().cloned().collect();
+                views.iter().for_each(|view| view.try_again());
+            }
             ToMain::Shutdown => self.shut_down(),
         }
     }

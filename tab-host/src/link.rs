@@ -33,6 +33,8 @@ pub(crate) enum ToMain {
     Blocked(u64, u32),
     /// What most documents have in common; nothing, where nobody could be asked.
     Common(Option<Box<CommonRules>>),
+    /// There is a net-daemon again.
+    NetworkBack,
     Shutdown,
 }
 
@@ -160,6 +162,7 @@ impl Session {
             (Service::Tunnel, false) => {
                 self.dialer.grant(grant.grant, stream);
                 self.lines.ask_again();
+                self.to_main.send(ToMain::NetworkBack)?;
             }
             (Service::Page, true) => {
                 // Not before there is a display to show.

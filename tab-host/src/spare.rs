@@ -17,6 +17,7 @@ pub(crate) fn wait(link: &mut Link) -> anyhow::Result<(Site, ShieldsLevel)> {
             ToMain::Site(show) => return Ok((Site::parse(&show.site)?, show.level())),
             ToMain::Heartbeat(beat) => link.outbox.send(link::alive(beat)),
             ToMain::Shutdown => std::process::exit(0),
+            ToMain::NetworkBack => {}
             ToMain::Command(..) | ToMain::Cookies(_) | ToMain::Blocked(..) | ToMain::Common(_) => {
                 anyhow::bail!("a spare was given work before it had a site")
             }

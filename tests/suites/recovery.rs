@@ -148,6 +148,29 @@ fn a_page_that_goes_on_loading_stays_where_it_was() {
 }
 
 #[test]
+fn a_page_that_comes_back_before_the_network_does_is_tried_again_and_loses_nothing() {
+    let site = site();
+    let browser = Browser::headless();
+    let tab = browser.open(&site.url(1, "/"));
+    fill_in(&browser, tab);
+    browser.regen(&["session", "save"]).unwrap();
+    // Each time it takes longer until there is another one.
+    for _ in 0..6 {
+        let net_daemon = browser.daemon("net-daemon");
+        signal(net_daemon, Signal::KILL);
+        eventually("another net-daemon", || {
+            browser.pids_of("net-daemon").iter().any(|pid| *pid != net_daemon && *pid != 0).then_some(())
+        });
+    }
+    signal(browser.daemon("net-daemon"), Signal::KILL);
+    browser.regen(&["kill", "tab", &tab.to_string()]).unwrap();
+    let failed = browser.wait_for_state(tab, "failed");
+    assert!(failed["reason"].as_str().unwrap().contains("network process is not there"), "{failed}");
+    browser.wait_for_state(tab, "ready");
+    is_back(&browser, tab);
+}
+
+#[test]
 fn the_state_of_a_history_entry_comes_back_and_text_that_was_typed_before_the_page_moved() {
     // A page of one document with several addresses, as applications are.
     let page = r#"<!doctype html><body style="margin:0"><input id="text" style="position:absolute;left:10px;top:10px;width:300px;height:30px">

@@ -215,7 +215,8 @@ impl Agent {
         let asked = CheckRequest { url: url_asked, page: page_asked, kind, method, ..CheckRequest::default() };
         let verdict = self.shields.check(page.id(), asked);
         if verdict.blocked {
-            page.send(if verdict.rule == UNANSWERED { "unanswered" } else { "blocked" }, &[url]);
+            let why = if verdict.rule == UNANSWERED { "unanswered" } else { "blocked" };
+            page.send(why, &[url, &request.method()]);
         } else {
             if !verdict.rewritten_url.is_empty() {
                 request.set_uri(&with_query_of(&verdict.rewritten_url, url));

@@ -10,6 +10,7 @@ use webkit2gtk::{
 };
 
 use super::View;
+use super::error_page::Stage;
 use super::navigation::SubmittedForm;
 use super::shields::{self, Seen};
 
@@ -98,7 +99,13 @@ impl View {
         if text.len() > LONGEST {
             return;
         }
-        match serde_json::from_str(text) {
+        let report = serde_json::from_str(text);
+        // An error page stands in the place of a page that may come back with what it had.
+        let is_of_page = matches!(report, Ok(Report::Form { .. } | Report::Scroll { .. } | Report::State { .. }));
+        if is_of_page && self.error_page.get() != Stage::None {
+            return;
+        }
+        match report {
             Ok(Report::Form { frame, edits }) => {
                 // A page with endless frames must not fill the store.
                 if self.forms.borrow().len() < 100 && text.len() < LONGEST_FORM {

@@ -93,7 +93,6 @@ impl View {
 
     fn show_failure(self: &Rc<Self>, address: &str, url: &str, title: &str, reason: &str, is_its_own: bool) {
         self.error_page.set(Stage::Expected);
-        self.restored();
         let host = host_of(url);
         let page = PAGE
             .replace("{{title}}", &escape(title))
@@ -109,6 +108,13 @@ impl View {
     pub(super) fn error_shown(&self) {
         if let Some(failure) = self.failure.take() {
             self.tell(Body::LoadFailed(failure));
+        }
+    }
+
+    /// There is a net-daemon again: a page that could not be had without one is asked for once more.
+    pub(crate) fn try_again(self: &Rc<Self>) {
+        if self.is_unanswered.take() && self.error_page.get() != Stage::None {
+            self.reload(false);
         }
     }
 

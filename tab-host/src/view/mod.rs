@@ -82,6 +82,8 @@ pub(crate) struct View {
     bootstrapping: Cell<bool>,
     choosers: RefCell<HashMap<u64, webkit2gtk::FileChooserRequest>>,
     downloads: RefCell<HashMap<u64, downloads::Running>>,
+    /// Its page could not be had for want of a net-daemon.
+    is_unanswered: Cell<bool>,
     restore_scripts: RefCell<Vec<webkit2gtk::UserScript>>,
     /// The page-agent was asked what the page has, and has not answered yet.
     is_reporting: Cell<bool>,
@@ -195,6 +197,7 @@ impl View {
             bootstrapping: Cell::default(),
             choosers: RefCell::default(),
             downloads: RefCell::default(),
+            is_unanswered: Cell::default(),
             restore_scripts: RefCell::default(),
             is_reporting: Cell::default(),
             replayed: RefCell::default(),
@@ -273,11 +276,16 @@ impl View {
     pub(crate) fn command(self: &Rc<Self>, command: Command, descriptors: Vec<OwnedFd>) {
         match command {
             Command::Navigate(mut load) => match navigation::fill_in_body(&mut load, &descriptors) {
-                Ok(()) => self.load(&load),
+                Ok(()) => {
+                    self.forget_replay();
+                    self.load(&load);
+                }
                 Err(error) => tracing::error!("a form cannot be read: {error}"),
             },
-            Command::GoHistory(delta) if delta < 0 => self.web.go_back(),
-            Command::GoHistory(_) => self.web.go_forward(),
+            Command::GoHistory(delta) => {
+                self.forget_replay();
+                if delta < 0 { self.web.go_back() } else { self.web.go_forward() }
+            }
             Command::Reload(reload) => self.reload(reload.bypass_cache),
             Command::Stop(_) => self.web.stop_loading(),
             Command::SetVisible(visible) => self.show(visible),

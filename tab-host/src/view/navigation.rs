@@ -58,6 +58,7 @@ impl View {
     /// Loads what the broker says.
     pub(super) fn load(self: &Rc<Self>, load: &Load) {
         self.left.set(false);
+        self.is_unanswered.set(false);
         // As the page-agent sends it.
         let plain = without_credentials(&load.url);
         self.carried.replace(Some(without_fragment(&plain).to_owned()));

@@ -97,11 +97,23 @@ impl View {
 
     /// The page is back: a later load gets nothing of it.
     pub(super) fn restored(&self) {
-        let scripts = self.restore_scripts.take();
-        if let Some(manager) = self.web.user_content_manager().filter(|_| !scripts.is_empty()) {
-            scripts.iter().for_each(|script| manager.remove_script(script));
+        if self.remove_scripts() {
             agent::evaluate(&self.web, LOADED, |_| {});
         }
+    }
+
+    /// Another page takes the place of the one that was to come back, which could not be had.
+    pub(super) fn forget_replay(&self) {
+        self.replayed.take();
+        self.remove_scripts();
+    }
+
+    /// Returns whether there were any.
+    fn remove_scripts(&self) -> bool {
+        let scripts = self.restore_scripts.take();
+        let manager = self.web.user_content_manager().filter(|_| !scripts.is_empty());
+        scripts.iter().for_each(|script| manager.iter().for_each(|manager| manager.remove_script(script)));
+        !scripts.is_empty()
     }
 }
 

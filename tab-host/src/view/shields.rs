@@ -88,9 +88,11 @@ impl View {
 
     /// A list has something against the page itself.
     pub(super) fn stopped_by_shields(self: &Rc<Self>, message: &UserMessage, is_answered: bool) -> bool {
-        let words = message.parameters().and_then(|words| <(String,)>::from_variant(&words));
-        let Some((url,)) = words else { return false };
+        let words = message.parameters().and_then(|words| <(String, String)>::from_variant(&words));
+        let Some((url, method)) = words else { return false };
         if !is_answered {
+            // A form is sent once more by its user only.
+            self.is_unanswered.set(method == "GET");
             let nobody = "Nobody could be asked whether it may be opened, for Regen's network process is not there at the moment";
             self.show_error(&url, "This page cannot be reached", &format!("{nobody}. Nothing was sent to it."));
             return true;

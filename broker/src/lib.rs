@@ -25,6 +25,7 @@ pub mod session;
 pub mod shields;
 pub mod slots;
 pub mod start;
+pub mod step_times;
 pub mod store;
 pub mod supervisor;
 pub mod vpn;

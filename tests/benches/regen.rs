@@ -35,6 +35,7 @@ fn main() {
     downloads(&server, &display);
     running(&server);
     many_children();
+    hostile_hosts();
 }
 
 /// Start, recovery, and a second page.
@@ -127,6 +128,30 @@ fn many_children() {
     let resident = process::status_field(browser.broker(), "VmRSS").unwrap();
     let resident: f64 = resident.trim_end_matches(" kB").parse().unwrap();
     bound("the broker with 200 children", resident / 1024.0, "MB", 40.0);
+}
+
+/// How long the broker's event loop is busy with one thing while three hosts that run an attacker's code do what they can: payloads
+/// for tabs that are not theirs, snapshots without end, and news without end.
+fn hostile_hosts() {
+    let hostile = fs::read(programs().join("regen-hostile-child")).unwrap();
+    let folder = programs_with("tab-host", &hostile);
+    let browser = Browser::not_started(&["--headless", "--spare", "off"]).with_programs(folder.path());
+    browser.start();
+    let open = |url: &str| browser.json(&["tab", "open", url])["id"].as_u64().unwrap();
+    let quiet = open("http://decent.test/");
+    let pid = eventually("the neighbour", || Some(browser.pid_of_tab(quiet)).filter(|pid| *pid > 0));
+    for host in ["greedy", "hoarder", "chatty"] {
+        open(&format!("http://{host}.test/"));
+    }
+    let clock = open("http://twenty-heartbeats.test/");
+    let its = eventually("the clock", || Some(browser.pid_of_tab(clock)).filter(|pid| *pid > 0));
+    within(PATIENCE, || (!process::is_alive(its)).then_some(())).expect("twenty heartbeats");
+    let times = browser.status()["broker"]["event_loop"].clone();
+    let ms = |field: &str| times[field].as_f64().unwrap() / 1000.0;
+    println!("{} steps of the event loop; the longest was about: {}", times["steps"], times["longest_kind"]);
+    bound("a step of the event loop among hostile hosts, 99 of 100", ms("p99_us"), "ms", 5.0);
+    bound("the longest of them", ms("longest_us"), "ms", 50.0);
+    assert_eq!(browser.pid_of_tab(quiet), pid, "nobody else is ended");
 }
 
 fn downloads(server: &Server, display: &Display) {

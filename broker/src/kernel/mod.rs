@@ -44,6 +44,7 @@ use crate::profile::Profile;
 use crate::save_pace::SavePace;
 use crate::session::{self, Event, HostKey, SavedSnapshot, Session, TabId};
 use crate::slots::Slots;
+use crate::step_times::StepTimes;
 use crate::store::{Choices, Saved, Store};
 use crate::supervisor::Machine;
 
@@ -135,6 +136,26 @@ pub(crate) enum Input {
         failed: Vec<String>,
     },
     Quit,
+}
+
+impl Input {
+    /// Name of what happened, for measurements.
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Message { .. } => "message",
+            Self::Violation { .. } => "violation",
+            Self::Launcher { .. } | Self::LauncherGone => "launcher",
+            Self::RefusedCall { .. } => "refused call",
+            Self::Command(_) => "command",
+            Self::NotStarted { .. } | Self::Ended { .. } => "end of a child",
+            Self::SaveChanged => "save",
+            Self::Tor { .. } => "tor",
+            Self::FilesPicked { .. } | Self::FilesPlaced { .. } => "files",
+            Self::Snapshot { .. } | Self::Cookies { .. } | Self::Form { .. } => "payload",
+            Self::Weighed { .. } => "memory",
+            Self::Quit => "quit",
+        }
+    }
 }
 
 /// How this browser was started.
@@ -247,6 +268,7 @@ pub struct Kernel {
     waiting_downloads: HashMap<(ChildId, u64), Download>,
     file_choosers: FileChoosers,
     file_dialogs: FileDialogs,
+    step_times: StepTimes,
     download_permissions: DownloadPermissions,
     changed: watch::Sender<u64>,
     started: Instant,
@@ -357,6 +379,7 @@ impl Kernel {
             waiting_downloads: HashMap::new(),
             file_choosers: FileChoosers::default(),
             file_dialogs: FileDialogs::default(),
+            step_times: StepTimes::default(),
             download_permissions: DownloadPermissions::default(),
             changed,
             started: Instant::now(),
@@ -385,18 +408,27 @@ impl Kernel {
         while !self.quitting {
             tokio::select! {
                 input = self.queue.recv() => match input {
-                    Some(input) => self.handle(input),
+                    Some(input) => self.step(input.kind(), |kernel| kernel.handle(input)),
                     None => break,
                 },
                 news = self.launcher.next() => match news {
-                    Ok((news, descriptors)) => self.handle(Input::Launcher { news, descriptors }),
+                    Ok((news, descriptors)) => {
+                        self.step("launcher", |kernel| kernel.handle(Input::Launcher { news, descriptors }));
+                    }
                     Err(regen_proto::kernel_channel::ChannelError::Closed) => self.handle(Input::LauncherGone),
                     Err(error) => tracing::error!("the launcher's news are lost: {error}"),
                 },
-                _ = tick.tick() => self.tick(),
+                _ = tick.tick() => self.step("tick", Self::tick),
             }
         }
         self.shut_down().await;
+    }
+
+    /// Does one step, and notes how long that took.
+    fn step(&mut self, kind: &'static str, step: impl FnOnce(&mut Self)) {
+        let start = Instant::now();
+        step(self);
+        self.step_times.record(kind, start.elapsed());
     }
 
     fn handle(&mut self, input: Input) {

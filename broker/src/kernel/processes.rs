@@ -2,8 +2,9 @@
 
 use std::fs;
 use std::os::fd::OwnedFd;
+use std::time::Duration;
 
-use regen_proto::control::v1::{Broker, Helper as HelperInfo, Process, StatusReply, Tab as TabInfo};
+use regen_proto::control::v1::{Broker, EventLoop, Helper as HelperInfo, Process, StatusReply, Tab as TabInfo};
 use regen_proto::kernel::v1::{HelperStarted, Role};
 use regen_proto::version::BUILD;
 use rustix::process::Signal;
@@ -14,6 +15,7 @@ use super::figures::resident_kb;
 use super::supervision::Key;
 use crate::pidfd::{self, pid_namespace, process_id};
 use crate::session::{Tab, TabId};
+use crate::step_times::Summary;
 
 /// Helper processes of one host. The engine starts one for each view, and one for all.
 const MOST_HELPERS: usize = 512;
@@ -41,6 +43,12 @@ impl Kernel {
                 }
             }
         }
+    }
+
+    fn event_loop(&self) -> EventLoop {
+        let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        let Summary { steps, p99, longest, longest_kind } = self.step_times.summary();
+        EventLoop { steps, p99_us: micros(p99), longest_us: micros(longest), longest_kind: longest_kind.to_owned() }
     }
 
     pub(super) fn tab_info(&self, tab: &Tab) -> TabInfo {
@@ -98,6 +106,7 @@ impl Kernel {
                 profile: self.profile.root().display().to_string(),
                 headless: self.options.headless,
                 secrets: self.secrets.to_owned(),
+                event_loop: Some(self.event_loop()),
             }),
             processes,
             tabs: self

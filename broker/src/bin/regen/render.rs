@@ -45,11 +45,16 @@ fn process_json(process: &Process, memory: bool) -> Value {
 pub(crate) fn status(status: &StatusReply, memory: bool, output: Output) {
     let broker = status.broker.clone().unwrap_or_default();
     let refusals = status.refusals.unwrap_or_default();
+    let event_loop = broker.event_loop.clone().unwrap_or_default();
     if output == Output::Json {
         print_json(&json!({
             "broker": {
                 "pid": broker.pid, "uptime_s": broker.uptime_s, "version": broker.version,
                 "profile": broker.profile, "headless": broker.headless, "secrets": broker.secrets,
+                "event_loop": {
+                    "steps": event_loop.steps, "p99_us": event_loop.p99_us,
+                    "longest_us": event_loop.longest_us, "longest_kind": event_loop.longest_kind,
+                },
             },
             "processes": status.processes.iter().map(|p| process_json(p, memory)).collect::<Vec<_>>(),
             "tabs": status.tabs.iter().map(tab_json).collect::<Vec<_>>(),

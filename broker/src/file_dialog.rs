@@ -71,7 +71,11 @@ fn title(site: &Site, multiple: bool) -> String {
 }
 
 /// Returns what was picked, and `None` for a dialog that was taken away.
-async fn pick(title: &str, multiple: bool, closed: oneshot::Receiver<()>) -> Result<Option<Vec<PathBuf>>, DialogError> {
+async fn pick(
+    title: &str,
+    multiple: bool,
+    mut closed: oneshot::Receiver<()>,
+) -> Result<Option<Vec<PathBuf>>, DialogError> {
     let bus = Connection::session().await?;
     let token = format!("regen_{:016x}", fastrand::u64(..));
     let own = bus.unique_name().map(|name| name.trim_start_matches(':').replace('.', "_")).unwrap_or_default();
@@ -82,8 +86,18 @@ async fn pick(title: &str, multiple: bool, closed: oneshot::Receiver<()>) -> Res
     let portal = Proxy::new(&bus, DESTINATION, DESKTOP, FILE_CHOOSER).await?;
     let options: HashMap<&str, Value<'_>> =
         HashMap::from([("handle_token", Value::from(token)), ("multiple", multiple.into()), ("modal", true.into())]);
-    let _: OwnedObjectPath = portal.call("OpenFile", &("", title, options)).await?;
-    let mut gone = portal.receive_owner_changed().await?;
+    // The first call starts a portal that does not run: that it comes is no end.
+    let mut gone = portal.receive_owner_changed().await?.filter(Option::is_none);
+    // A portal that does not answer holds up only itself.
+    let arguments = ("", title, options);
+    let opened = portal.call::<_, _, OwnedObjectPath>("OpenFile", &arguments);
+    tokio::select! {
+        opened = opened => drop(opened?),
+        _ = &mut closed => {
+            request.call_noreply("Close", &()).await?;
+            return Ok(None);
+        }
+    }
     tokio::select! {
         answer = answers.next() => {
             let answer = answer.ok_or(DialogError::Ended)?;
@@ -94,7 +108,7 @@ async fn pick(title: &str, multiple: bool, closed: oneshot::Receiver<()>) -> Res
             uris.into_iter().map(|uri| path_of(&uri)).collect::<Result<_, _>>().map(Some)
         }
         _ = gone.next() => Err(DialogError::Ended),
-        _ = closed => {
+        _ = &mut closed => {
             request.call_noreply("Close", &()).await?;
             Ok(None)
         }

@@ -46,6 +46,10 @@ impl Kernel {
         };
         let has_window = self.ready_child_of_role(Role::UiShell).is_some();
         let actions = self.file_choosers.asked(wanted, Instant::now(), has_window);
+        if actions.iter().any(|action| matches!(action, Action::Show { .. })) {
+            // One dialog for a click.
+            self.gestures.remove(&tab);
+        }
         self.do_with_choosers(actions);
     }
 

@@ -20,7 +20,7 @@ pub(super) const TICK: Duration = Duration::from_millis(100);
 /// One of so many children is weighed at each tick, and those that are heavy already at every one.
 const TURNS: u64 = 10;
 /// After so many ticks, the memory of a child that may have too much is added up anew in any case.
-const WEIGHED_ANEW: u64 = 50;
+const WEIGHED_ANEW: u64 = 10;
 /// Every so many ticks, descriptors and threads are counted.
 const COUNTED: u64 = 100;
 
@@ -345,7 +345,7 @@ mod tests {
         assert!(!weighed.may_exceed(4000, 9000, 40, 101), "1,000 and 3,000 more");
         assert!(weighed.may_exceed(4000, 9001, 40, 101), "and one more");
         assert!(weighed.may_exceed(4000, 5000, 39, 101), "one ended: the others have its share of common pages");
-        assert!(weighed.may_exceed(4000, 6000, 40, 150), "a while later");
+        assert!(weighed.may_exceed(4000, 6000, 40, 110), "a while later");
         let outstanding = Weighed { proportional_kb: None, ..weighed };
         assert!(outstanding.may_exceed(4000, 6000, 40, 101));
     }

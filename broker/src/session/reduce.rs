@@ -477,7 +477,9 @@ fn host_died(session: &mut Session, host: &HostKey, reason: &str, given_up: bool
             "The process ended while a form was being sent here. It is not sent again by itself: go back to the form.";
         refuse(session, id, url, why.to_owned(), out);
     }
-    let wanted = affected.iter().any(|(_, closing, popup, _)| !closing && !popup);
+    // One that is looked at now, because another went, wants it, too.
+    let waits = |tab: &Tab| matches!(tab.phase, Phase::Loading | Phase::Recovering);
+    let wanted = session.tabs.values().any(|tab| waits(tab) && tab.host().as_ref() == Some(host));
     session.hosts.remove(host);
     if given_up {
         session.hosts.insert(host.clone(), HostPhase::GivenUp);

@@ -91,7 +91,8 @@ enum Job {
     Order(SavedOrder),
     /// Cookies that wait in [`Waiting`], by their key.
     Cookies(String),
-    Everything(Vec<SavedTab>, SavedOrder, Vec<Cookies>),
+    /// These tabs, of which the newest state waits in [`Waiting`], and these cookies: nothing else stays.
+    Everything(Vec<u64>, SavedOrder, Vec<String>),
     Answered {
         epoch: u64,
         restored: bool,
@@ -499,7 +500,11 @@ impl Store {
 
     /// Saves the whole session in place of what is there.
     pub fn put_everything(&self, tabs: Vec<SavedTab>, order: SavedOrder, cookies: Vec<Cookies>) {
-        self.send(Job::Everything(tabs, order, cookies));
+        let ids = tabs.iter().map(|tab| tab.id).collect();
+        let keys: Vec<String> = cookies.iter().map(saved::key_of_cookies).collect();
+        self.waiting.tabs().extend(tabs.into_iter().map(|tab| (tab.id, tab)));
+        self.waiting.cookies().extend(keys.iter().cloned().zip(cookies));
+        self.send(Job::Everything(ids, order, keys));
     }
 
     /// A closed tab.

@@ -124,6 +124,20 @@ fn each_entry_of_a_history_is_written_once_and_goes_with_its_tab() {
 }
 
 #[test]
+fn the_newest_state_of_a_tab_is_kept_however_all_is_saved() {
+    let profile = tempfile::tempdir().unwrap();
+    let first = opened(profile.path());
+    for zoom in 1..50_u8 {
+        let newest = SavedTab { zoom: f64::from(zoom), ..tab(1) };
+        first.store.put_everything(vec![tab(1)], SavedOrder { order: vec![1], active: 1 }, Vec::new());
+        first.store.put_tab(newest);
+    }
+    first.store.flush(false).unwrap();
+    drop(first);
+    assert_eq!(opened(profile.path()).previous[0].tabs[0].zoom, 49.0);
+}
+
+#[test]
 fn tabs_of_builds_that_kept_a_history_in_one_record_come_back() {
     let profile = tempfile::tempdir().unwrap();
     drop(opened(profile.path()));

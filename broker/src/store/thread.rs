@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use super::copies::{COMMON, Copies, Damage};
 use super::history::{self, key_of_tab};
-use super::saved::{META, Meta, ORDER, group_of, key_of_cookies};
+use super::saved::{META, Meta, ORDER, group_of};
 use super::secrets::Vault;
 use super::{
     AUDIT_HEAD, DNS, HSTS, HTTPS_ONLY, IDLE, Job, RETRY, ROOM, ROUTES, SETTINGS, SHIELDS, StoreError, VPN, Waiting,
@@ -138,20 +138,18 @@ impl Worker {
             Job::Everything(tabs, order, cookies) => {
                 let known: Vec<String> = copies.find(&group)?.keys().map(str::to_owned).collect();
                 let mut stale: BTreeSet<String> = known.into_iter().collect();
-                for tab in tabs {
-                    let id = tab.id;
+                for id in tabs {
                     stale.remove(&key_of_tab(id));
-                    self.waiting.tabs().insert(id, tab);
-                    // What of it was written before may be lost.
-                    self.entries.remove(&id);
-                    self.write(copies, Job::Tab(id))?;
+                    // One that does not wait has been written meanwhile; of one that does, what was written before may be lost.
+                    if self.waiting.tabs().contains_key(&id) {
+                        self.entries.remove(&id);
+                        self.write(copies, Job::Tab(id))?;
+                    }
                     let entries = self.entries.get(&id);
                     stale.retain(|key| entries.is_none_or(|entries| !entries.contains(key)));
                 }
-                for cookies in cookies {
-                    let key = key_of_cookies(&cookies);
+                for key in cookies {
                     stale.remove(&key);
-                    self.waiting.cookies().insert(key.clone(), cookies);
                     self.write(copies, Job::Cookies(key))?;
                 }
                 for key in stale.iter().filter(|key| ![ORDER, META].contains(&key.as_str())) {

@@ -131,6 +131,13 @@
   };
   globalThis.reportState = reportState;
 
+  // A page that the engine kept, and that its user went back to, says anew what it has.
+  window.addEventListener("pageshow", (event) => {
+    if (!event.persisted) return;
+    reportedState = undefined;
+    globalThis.reportMove();
+  });
+
   // A file's bytes in base64, at once: the page may be gone in the next moment. Nothing when it cannot be read.
   const contentOf = (file) => {
     const url = URL.createObjectURL(file);

@@ -82,15 +82,19 @@ fn javascript_text(value: &javascriptcore::Value) -> String {
 }
 
 impl View {
-    /// Has the main frame's script report something; not again before it has.
+    /// Has the main frame's script report something. While it has not, what more is asked for becomes one more report.
     pub(super) fn ask_to_report(self: &Rc<Self>, what: &str) {
         if self.is_reporting.replace(true) {
+            self.reports_again.set(true);
             return;
         }
         let view = Rc::downgrade(self);
         evaluate(&self.web, what, move |_| {
             if let Some(view) = view.upgrade() {
                 view.is_reporting.set(false);
+                if view.reports_again.take() {
+                    view.ask_to_report(REPORT_MOVE);
+                }
             }
         });
     }

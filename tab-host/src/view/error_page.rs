@@ -105,16 +105,28 @@ impl View {
     }
 
     /// The error page is there to be read.
-    pub(super) fn error_shown(&self) {
+    pub(super) fn error_shown(self: &Rc<Self>) {
         if let Some(failure) = self.failure.take() {
             self.tell(Body::LoadFailed(failure));
+        }
+        if self.tries_when_shown.take() {
+            self.try_again();
         }
     }
 
     /// There is a net-daemon again: a page that could not be had without one is asked for once more.
     pub(crate) fn try_again(self: &Rc<Self>) {
-        if self.is_unanswered.take() && self.error_page.get() != Stage::None {
-            self.reload(false);
+        if !self.is_unanswered.get() {
+            return;
+        }
+        match self.error_page.get() {
+            Stage::Shown => {
+                self.is_unanswered.set(false);
+                self.reload(false);
+            }
+            // The engine would load the page before it again.
+            Stage::Expected => self.tries_when_shown.set(true),
+            Stage::None => self.is_unanswered.set(false),
         }
     }
 

@@ -84,9 +84,13 @@ pub(crate) struct View {
     downloads: RefCell<HashMap<u64, downloads::Running>>,
     /// Its page could not be had for want of a net-daemon.
     is_unanswered: Cell<bool>,
+    /// There has been one since, before the error page was shown.
+    tries_when_shown: Cell<bool>,
     restore_scripts: RefCell<Vec<webkit2gtk::UserScript>>,
     /// The page-agent was asked what the page has, and has not answered yet.
     is_reporting: Cell<bool>,
+    /// And is to be asked once more then.
+    reports_again: Cell<bool>,
     /// What is being put back into a page that has not committed yet: a death until the page has it again must not lose it.
     replayed: RefCell<Option<restore::Replayed>>,
     /// The style sheets that hide parts of this page, by their hash.
@@ -198,8 +202,10 @@ impl View {
             choosers: RefCell::default(),
             downloads: RefCell::default(),
             is_unanswered: Cell::default(),
+            tries_when_shown: Cell::default(),
             restore_scripts: RefCell::default(),
             is_reporting: Cell::default(),
+            reports_again: Cell::default(),
             replayed: RefCell::default(),
             styles: RefCell::default(),
             common: RefCell::default(),

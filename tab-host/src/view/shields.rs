@@ -91,8 +91,8 @@ impl View {
         let words = message.parameters().and_then(|words| <(String, String)>::from_variant(&words));
         let Some((url, method)) = words else { return false };
         if !is_answered {
-            // A form is sent once more by its user only.
-            self.is_unanswered.set(method == "GET");
+            // A form is sent once more by its user only; and another site's navigation would look like this site's own.
+            self.is_unanswered.set(method == "GET" && !self.bootstrapping.get());
             let nobody = "Nobody could be asked whether it may be opened, for Regen's network process is not there at the moment";
             self.show_error(&url, "This page cannot be reached", &format!("{nobody}. Nothing was sent to it."));
             return true;

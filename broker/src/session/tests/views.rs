@@ -59,3 +59,18 @@ fn nobody_waits_for_a_view_of_a_process_that_died() {
     let effects = reduce(&mut session, Event::HostUp(key(A)));
     assert_eq!(starts_in_turn(&mut session, views_opened(&effects)).len(), BEHIND + 1, "none of them was lost");
 }
+
+#[test]
+fn a_sleeping_tab_that_is_shown_because_its_neighbour_died_while_it_closed_gets_a_process() {
+    let mut session = Session::default();
+    let (closing, sleeping) = (loaded(&mut session, A), loaded(&mut session, A));
+    reduce(&mut session, Event::Activate(closing));
+    let tab = session.tabs.get_mut(&sleeping).unwrap();
+    (tab.phase, tab.view) = (Phase::Lazy, false);
+    reduce(&mut session, Event::Close { tab: closing, ask: true });
+    reduce(&mut session, Event::HostDied { host: key(A), reason: "killed".into(), given_up: false });
+    assert_eq!(session.active, Some(sleeping));
+    assert_eq!(session.hosts.get(&key(A)), Some(&HostPhase::Starting));
+    let effects = reduce(&mut session, Event::HostUp(key(A)));
+    assert_eq!(views_opened(&effects), [sleeping]);
+}

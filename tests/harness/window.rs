@@ -53,7 +53,7 @@ impl Display {
         assert!(status.expect("xdotool is installed by ./x setup").success(), "xdotool {arguments:?}");
     }
 
-    /// Whether a window of such a title (a regular expression) can be seen.
+    /// Returns whether a window whose title matches this regular expression can be seen.
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "a test's eyes")]
     pub fn has_window(&self, title: &str) -> bool {

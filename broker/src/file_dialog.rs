@@ -1,7 +1,7 @@
 //! The desktop's file dialog: the user picks in a process of the desktop's, and no process of Regen's but the broker learns of a
 //! path. The window, which a page's pixels could break, has none of it.
 //!
-//! It is asked by the [file chooser portal](https://flatpak.github.io/xdg-desktop-portal/docs/doc-org.freedesktop.portal.FileChooser.html).
+//! See the [file chooser portal](https://flatpak.github.io/xdg-desktop-portal/docs/doc-org.freedesktop.portal.FileChooser.html).
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -16,7 +16,7 @@ const DESTINATION: &str = "org.freedesktop.portal.Desktop";
 const DESKTOP: &str = "/org/freedesktop/portal/desktop";
 const FILE_CHOOSER: &str = "org.freedesktop.portal.FileChooser";
 const REQUEST: &str = "org.freedesktop.portal.Request";
-/// What the portal says of a dialog in which files were picked. Another number: the user cancelled, or it was closed.
+/// Response code of a dialog in which files were picked. Another one: the user cancelled, or the dialog was closed.
 const PICKED: u32 = 0;
 
 /// Why there is no dialog.
@@ -130,8 +130,8 @@ mod tests {
 
     #[test]
     fn a_path_is_taken_byte_for_byte_and_only_of_this_machine() {
-        let path = path_of("file:///home/user/caf%E9%20%231.txt").unwrap();
-        assert_eq!(path.as_os_str().as_bytes(), b"/home/user/caf\xe9 #1.txt");
+        let path = path_of("file:///srv/caf%E9%20%231.txt").unwrap();
+        assert_eq!(path.as_os_str().as_bytes(), b"/srv/caf\xe9 #1.txt");
         for other in ["https://a.test/x", "file://other.test/x", "notes.txt", ""] {
             assert!(matches!(path_of(other), Err(DialogError::NotAFile(_))), "{other}");
         }

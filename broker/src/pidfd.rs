@@ -23,7 +23,7 @@ pub fn process_id(pidfd: &OwnedFd) -> Option<i32> {
     field(pidfd).filter(|pid| *pid > 0)
 }
 
-/// Whether the process behind it has ended.
+/// Returns whether the process behind it has ended.
 #[must_use]
 pub fn has_ended(pidfd: &OwnedFd) -> bool {
     let now = Timespec { tv_sec: 0, tv_nsec: 0 };

@@ -1,4 +1,4 @@
-//! How long the event loop's steps take: while it is busy with one, nobody is answered.
+//! Durations of the event loop's steps: while it is busy with one, nobody is answered.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ pub struct StepTimes {
     longest_kind: &'static str,
 }
 
-/// What is told of them.
+/// Figures for the status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Summary {
     /// Steps since the start.

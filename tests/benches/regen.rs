@@ -130,7 +130,7 @@ fn many_children() {
     bound("the broker with 200 children", resident / 1024.0, "MB", 40.0);
 }
 
-/// How long the broker's event loop is busy with one thing while three hosts that run an attacker's code do what they can: payloads
+/// Steps of the broker's event loop while three hosts that run an attacker's code do what they can: payloads
 /// for tabs that are not theirs, snapshots without end, and news without end.
 fn hostile_hosts() {
     let hostile = fs::read(programs().join("regen-hostile-child")).unwrap();

@@ -1,4 +1,4 @@
-//! What a desktop gives its programs: a session bus, and on it whoever is installed, such as the portal that shows file dialogs.
+//! The parts of a desktop that programs use: a session bus, and on it whoever is installed, such as the portal that shows file dialogs.
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};

@@ -11,11 +11,12 @@
 use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use regen_tests::process::{cpu_ticks, pss};
 use regen_tests::site::Answer;
-use regen_tests::{Browser, NameServer, Site, Stranger, eventually, programs, programs_with};
+use regen_tests::{Browser, DEADLINE, NameServer, Site, Stranger, eventually, programs, programs_with, within};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -258,15 +259,20 @@ fn what_pages_do_all_day_is_no_violation() {
 fn sixty_tabs_that_are_opened_at_once_all_show_their_page() {
     const TABS: usize = 60;
     // Answers that no cache keeps: each page is asked for when it is opened, and anew when it comes back.
-    let site = Site::serve(|request| match request.path.as_str() {
+    let pages = AtomicUsize::new(0);
+    let site = Site::serve(move |request| match request.path.as_str() {
         "/begins" => Some(Answer::page(
             "<p id=said>begins</p><script>fetch('/slow').then((answer) => answer.text()).then((text) => said.textContent = text)</script>",
         )),
         "/slow" => {
-            std::thread::park_timeout(Duration::from_secs(3));
+            // Not before other tabs of the site have been opened.
+            within(DEADLINE, || (pages.load(Ordering::Relaxed) > TABS / 2).then_some(()))?;
             Some(Answer::page("what it waited for"))
         }
-        path => Some(Answer::page(&format!("<p>page {path}"))),
+        path => {
+            pages.fetch_add(1, Ordering::Relaxed);
+            Some(Answer::page(&format!("<p>page {path}")))
+        }
     });
     let browser = Browser::headless();
     let first = browser.open(&site.url(1, "/begins"));

@@ -156,7 +156,7 @@ impl View {
             self.forms.replace(kept.map(|kept| kept.forms).unwrap_or_default());
         }
         if same_document {
-            // What is known of the page names the address that it was at.
+            // Reports on the page name the address that it was at.
             self.ask_to_report(REPORT_MOVE);
         }
         self.committed.borrow_mut().clone_from(&url);

@@ -1,4 +1,4 @@
-//! How many views of a host start at a time.
+//! Views of a host: a few start at a time, and none waits for ever.
 
 use super::*;
 

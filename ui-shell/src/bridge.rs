@@ -90,6 +90,11 @@ pub(crate) enum FromChrome {
     FocusPage,
     /// The chrome needs the keyboard, as for a dialog that a page's click opened.
     FocusChrome,
+    /// When this tab comes back, the keyboard is in the bars.
+    KeepKeyboard {
+        tab: u64,
+        in_bars: bool,
+    },
     /// No tabs: all of them.
     AnswerSession {
         session: u64,
@@ -141,6 +146,8 @@ pub(crate) enum ToChrome {
         url: String,
     },
     FindResult {
+        tab: u64,
+        /// 4294967295: more than can be counted.
         matches: u32,
     },
     Download {
@@ -280,7 +287,7 @@ impl ToChrome {
                 let icon = favicon.favicon.clone().unwrap_or_default();
                 Self::Favicon { tab: favicon.tab, width: icon.width, height: icon.height, rgba: icon.rgba }
             }
-            shell_update::Body::FindResult(result) => Self::FindResult { matches: result.matches },
+            shell_update::Body::FindResult(result) => Self::FindResult { tab: result.tab, matches: result.matches },
             shell_update::Body::Download(download) => Self::Download {
                 download: ChromeDownload {
                     id: download.download,
@@ -375,7 +382,7 @@ mod tests {
             ToChrome::Order { tabs: vec![1, 2, 3, 4], active: 1, first: true },
             ToChrome::Favicon { tab: 1, width: 1, height: 1, rgba: vec![255, 0, 0, 255] },
             ToChrome::Hover { url: "https://example.org/hover".into() },
-            ToChrome::FindResult { matches: 7 },
+            ToChrome::FindResult { tab: 1, matches: 7 },
             ToChrome::Download {
                 download: ChromeDownload {
                     id: 1,

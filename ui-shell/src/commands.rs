@@ -21,6 +21,7 @@ impl Window {
             FromChrome::Layout { page, covers } => self.lay_out(page, &covers),
             FromChrome::FocusPage => self.focus_page(true),
             FromChrome::FocusChrome => self.focus_page(false),
+            FromChrome::KeepKeyboard { tab, in_bars } => self.keep_keyboard(tab, in_bars),
             FromChrome::ToggleFullscreen => self.toggle_fullscreen(),
             FromChrome::OpenTab { input, background } => self.command(Command::OpenTab(OpenTab { input, background })),
             FromChrome::CloseTab { tab } => self.command(Command::CloseTab(tab)),

@@ -9,10 +9,13 @@ use gtk::prelude::*;
 use regen_proto::kernel::v1::user_command::Body as Command;
 use regen_proto::kernel::v1::{Empty, History, OpenTab, ReloadTab, ZoomTab};
 use regen_proto::page::v1::{
-    ImeCommit, ImePreedit, ImeState, Key, KeymapChanged, Paste, PointerAxis, PointerButton, PointerMotion, to_page,
+    ImeCommit, ImePreedit, ImeState, Key, KeyAnswer, KeymapChanged, Modifiers, Paste, PointerAxis, PointerButton,
+    PointerMotion, to_page,
 };
 
 use crate::bridge::ToChrome;
+use crate::link::HostId;
+use crate::shortcuts::{self, Shortcut};
 use crate::window::Window;
 
 /// CSS pixels of one notch of a wheel, and of one unit of a smooth one.
@@ -20,6 +23,25 @@ const NOTCH: f64 = 40.0;
 /// The broker learns of gestures at most this often.
 const GESTURE: Duration = Duration::from_millis(500);
 const ZOOM_STEPS: [f64; 15] = [0.25, 0.33, 0.5, 0.67, 0.75, 0.9, 1.0, 1.1, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0, 5.0];
+
+/// A page that does not say within this time whether it uses a key does not; nor does a tab come that is not there by then.
+const ANSWER: Duration = Duration::from_millis(700);
+/// A page says within this time that it did not use the wheel.
+const WHEEL: Duration = Duration::from_secs(2);
+
+/// What must happen before it is known where the next keys go, and those that were pressed since.
+struct Waiting {
+    for_what: Awaited,
+    since: Vec<gdk::Event>,
+    number: u64,
+}
+
+enum Awaited {
+    /// The page says whether it uses the key of this shortcut.
+    Answer { host: HostId, tab: u64, keycode: u32, shortcut: Shortcut },
+    /// Another tab is in front.
+    Switch,
+}
 
 /// The input method and what it is composing.
 pub(crate) struct Input {
@@ -34,6 +56,10 @@ pub(crate) struct Input {
     told_layout: Cell<Option<Layout>>,
     /// The last key press that the chrome had: its time and key.
     chrome_press: Cell<Option<(u32, u16)>>,
+    waiting: RefCell<Option<Waiting>>,
+    waits: Cell<u64>,
+    /// When the page was last sent a wheel while Control was held.
+    control_wheel: Cell<Option<Instant>>,
 }
 
 /// What a page's keyboard layout depends on.
@@ -55,6 +81,9 @@ impl Input {
             layout_changes: Cell::default(),
             told_layout: Cell::default(),
             chrome_press: Cell::default(),
+            waiting: RefCell::default(),
+            waits: Cell::default(),
+            control_wheel: Cell::default(),
         }
     }
 
@@ -78,9 +107,14 @@ impl Input {
             self.method.set_cursor_location(&at);
             self.method.focus_in();
         } else {
-            self.method.focus_out();
-            self.method.reset();
+            self.leave_field();
         }
+    }
+
+    /// What is being composed is for no field any more.
+    pub(crate) fn leave_field(&self) {
+        self.method.focus_out();
+        self.method.reset();
     }
 }
 
@@ -107,15 +141,17 @@ pub(crate) fn connect(window: &Rc<Window>) {
         // GTK adds events of its own for double and triple clicks; the page counts for itself.
         if let Some(window) = weak.upgrade().filter(|_| event.event_type() == gdk::EventType::ButtonPress) {
             window.focus_page(true);
+            // A menu that is open over the page closes, wherever the keyboard was.
+            window.tell_chrome(ToChrome::PageFocused);
             window.gesture();
-            window.button(event.button(), true, event.position());
+            window.button(event.button(), true, event.position(), event.state());
         }
         glib::Propagation::Stop
     });
     let weak = Rc::downgrade(window);
     area.connect_button_release_event(move |_, event| {
         if let Some(window) = weak.upgrade() {
-            window.button(event.button(), false, event.position());
+            window.button(event.button(), false, event.position(), event.state());
         }
         glib::Propagation::Stop
     });
@@ -132,22 +168,32 @@ pub(crate) fn connect(window: &Rc<Window>) {
     });
     let weak = Rc::downgrade(window);
     window.gtk.connect_key_release_event(move |_, event| {
-        let Some(window) = weak.upgrade().filter(|window| window.page_focused.get()) else {
+        let Some(window) = weak.upgrade() else { return glib::Propagation::Proceed };
+        if window.waits(event) {
+            return glib::Propagation::Stop;
+        }
+        if !window.page_focused.get() {
             return glib::Propagation::Proceed;
-        };
+        }
         if !window.input.method.filter_keypress(event) {
             window.send_key(event, false);
         }
         glib::Propagation::Stop
     });
-    let weak = Rc::downgrade(window);
-    window.gtk.connect_button_press_event(move |_, _| {
-        // Whatever the page's area did not take belongs to the chrome.
-        if let Some(window) = weak.upgrade() {
-            window.focus_page(false);
+    for has_focus in [true, false] {
+        let weak = Rc::downgrade(window);
+        let changed = move |_: &gtk::Window, _: &gdk::EventFocus| {
+            if let Some(window) = weak.upgrade() {
+                window.set_active(has_focus);
+            }
+            glib::Propagation::Proceed
+        };
+        if has_focus {
+            window.gtk.connect_focus_in_event(changed);
+        } else {
+            window.gtk.connect_focus_out_event(changed);
         }
-        glib::Propagation::Proceed
-    });
+    }
     if let Some(map) = gdk::Display::default().and_then(|display| gdk::Keymap::for_display(&display)) {
         let weak = Rc::downgrade(window);
         map.connect_keys_changed(move |_| {
@@ -199,7 +245,7 @@ impl Window {
         }
     }
 
-    fn button(&self, button: u32, pressed: bool, position: (f64, f64)) {
+    fn button(&self, button: u32, pressed: bool, position: (f64, f64), state: ModifierType) {
         const BACK: u32 = 8;
         const FORWARD: u32 = 9;
         let tab = self.active_tab();
@@ -218,17 +264,21 @@ impl Window {
         };
         let (x, y) = self.in_page(position);
         self.to_page(to_page::Body::PointerMotion(PointerMotion { x, y }));
-        self.to_page(to_page::Body::PointerButton(PointerButton { button: code, pressed }));
+        let modifiers = Some(modifiers(state));
+        self.to_page(to_page::Body::PointerButton(PointerButton { button: code, pressed, modifiers }));
     }
 
     #[expect(clippy::wildcard_enum_match_arm, reason = "what is no notch is smooth")]
     fn scroll(&self, event: &gdk::EventScroll) {
         let (dx, dy) = event.delta();
-        let control = event.state().contains(ModifierType::CONTROL_MASK);
-        if control {
-            let down = event.direction() == ScrollDirection::Down || dy > 0.0;
-            self.zoom_by(if down { -1 } else { 1 });
-            return;
+        if event.state().contains(ModifierType::CONTROL_MASK) {
+            if self.page_focused.get() && self.page_answers() {
+                self.input.control_wheel.set(Some(Instant::now()));
+            } else {
+                let down = event.direction() == ScrollDirection::Down || dy > 0.0;
+                self.zoom_by(if down { -1 } else { 1 });
+                return;
+            }
         }
         let (dx, dy, discrete) = match event.direction() {
             ScrollDirection::Up => (0.0, -NOTCH, true),
@@ -239,7 +289,19 @@ impl Window {
         };
         let (x, y) = self.in_page(event.position());
         self.to_page(to_page::Body::PointerMotion(PointerMotion { x, y }));
-        self.to_page(to_page::Body::PointerAxis(PointerAxis { dx, dy, discrete }));
+        self.to_page(to_page::Body::PointerAxis(PointerAxis {
+            dx,
+            dy,
+            discrete,
+            modifiers: Some(modifiers(event.state())),
+        }));
+    }
+
+    /// The page did not use the wheel while Control was held: it zooms.
+    pub(crate) fn wheel_was_unused(&self, down: bool) {
+        if self.input.control_wheel.get().is_some_and(|at| at.elapsed() < WHEEL) {
+            self.zoom_by(if down { -1 } else { 1 });
+        }
     }
 
     /// Pages read keys as the user's display does now: the layout may have been switched, or the tab.
@@ -256,11 +318,90 @@ impl Window {
 
     fn send_key(&self, event: &EventKey, pressed: bool) {
         self.tell_layout(event);
-        self.to_page(to_page::Body::Key(Key { keycode: event.hardware_keycode().into(), pressed }));
+        self.to_page(to_page::Body::Key(Key {
+            keycode: event.hardware_keycode().into(),
+            pressed,
+            modifiers: Some(modifiers(event.state())),
+        }));
+    }
+
+    /// Keeps a key that was pressed or released before it is known where it goes.
+    fn waits(&self, event: &EventKey) -> bool {
+        let mut waiting = self.input.waiting.borrow_mut();
+        let Some(waiting) = waiting.as_mut() else { return false };
+        waiting.since.push((**event).clone());
+        true
+    }
+
+    fn wait_for(self: &Rc<Self>, for_what: Awaited) {
+        let number = self.input.waits.get() + 1;
+        self.input.waits.set(number);
+        self.input.waiting.replace(Some(Waiting { for_what, since: Vec::new(), number }));
+        let weak = Rc::downgrade(self);
+        glib::timeout_add_local_once(ANSWER, move || {
+            let Some(window) = weak.upgrade() else { return };
+            let still = window.input.waiting.borrow().as_ref().is_some_and(|waiting| waiting.number == number);
+            if still {
+                window.go_on(false);
+            }
+        });
+    }
+
+    /// Sends the page a key that is a shortcut of the browser's, and waits for what it says.
+    fn ask_page(self: &Rc<Self>, event: &EventKey, shortcut: Shortcut) {
+        self.wait_for(Awaited::Answer {
+            host: self.active_host().unwrap_or_default(),
+            tab: self.active_tab(),
+            keycode: event.hardware_keycode().into(),
+            shortcut,
+        });
+        self.gesture();
+        self.send_key(event, true);
+    }
+
+    /// A page says what it did with a key. Only one that was asked about counts.
+    pub(crate) fn key_answer(self: &Rc<Self>, from: HostId, of: u64, answer: &KeyAnswer) {
+        let is_it = self.input.waiting.borrow().as_ref().is_some_and(|waiting| match waiting.for_what {
+            Awaited::Answer { host, tab, keycode, .. } => {
+                (host, tab) == (from, of) && (answer.used || keycode == answer.keycode)
+            }
+            Awaited::Switch => false,
+        });
+        if is_it {
+            self.go_on(answer.used);
+        }
+    }
+
+    /// Another tab is in front.
+    pub(crate) fn switched(self: &Rc<Self>) {
+        let is_it = self.input.waiting.borrow().as_ref().is_some_and(|one| matches!(one.for_what, Awaited::Switch));
+        if is_it {
+            self.go_on(false);
+        }
+    }
+
+    fn go_on(self: &Rc<Self>, used: bool) {
+        let Some(waiting) = self.input.waiting.take() else { return };
+        if let Awaited::Answer { shortcut, .. } = waiting.for_what
+            && !used
+        {
+            self.run(shortcut);
+        }
+        for mut event in waiting.since {
+            gtk::main_do_event(&mut event);
+        }
     }
 
     fn key_pressed(self: &Rc<Self>, event: &EventKey) -> glib::Propagation {
-        if self.shortcut(event) {
+        if self.waits(event) {
+            return glib::Propagation::Stop;
+        }
+        if let Some(shortcut) = Shortcut::of(&shortcuts::latin(event), event.state()) {
+            if shortcut.is_the_browsers_alone() || !self.page_focused.get() || !self.page_answers() {
+                self.run(shortcut);
+            } else {
+                self.ask_page(event, shortcut);
+            }
             return glib::Propagation::Stop;
         }
         let press = (event.time(), event.hardware_keycode());
@@ -297,12 +438,14 @@ impl Window {
     fn paste_then(self: &Rc<Self>, event: &EventKey) {
         let window = Rc::clone(self);
         let keycode = event.hardware_keycode().into();
+        let modifiers = Some(modifiers(event.state()));
+        self.tell_layout(event);
         gtk::Clipboard::get(&gdk::SELECTION_CLIPBOARD).request_text(move |_, text| {
             if let Some(text) = text {
                 window.to_page(to_page::Body::Paste(Paste { text: text.to_owned() }));
             }
             for pressed in [true, false] {
-                window.to_page(to_page::Body::Key(Key { keycode, pressed }));
+                window.to_page(to_page::Body::Key(Key { keycode, pressed, modifiers }));
             }
         });
     }
@@ -324,70 +467,56 @@ impl Window {
         self.tell_chrome(ToChrome::Shortcut { name });
     }
 
-    /// The browser's own shortcuts. Returns whether it was one.
-    fn shortcut(self: &Rc<Self>, event: &EventKey) -> bool {
-        use gdk::keys::constants as key;
-        let state = event.state();
-        let control = state.contains(ModifierType::CONTROL_MASK);
-        let shift = state.contains(ModifierType::SHIFT_MASK);
-        let alt = state.contains(ModifierType::MOD1_MASK);
+    pub(crate) fn run(self: &Rc<Self>, shortcut: Shortcut) {
         let tab = self.active_tab();
-        let pressed = event.keyval().to_lower();
         let go = |target: Option<u64>| {
-            if let Some(target) = target {
+            if let Some(target) = target.filter(|target| *target != tab) {
+                self.wait_for(Awaited::Switch);
                 self.command(Command::ActivateTab(target));
             }
         };
-        match (control, shift, alt, pressed) {
-            (true, false, false, k) if k == key::t => {
+        match shortcut {
+            Shortcut::NewTab => {
                 self.command(Command::OpenTab(OpenTab::default()));
-                self.chrome_shortcut("address");
+                self.chrome_shortcut("newTab");
             }
-            (true, true, false, k) if k == key::t => self.command(Command::ReopenClosed(Empty {})),
-            (true, false, false, k) if k == key::w || k == key::F4 => self.command(Command::CloseTab(tab)),
-            (true, false, false, k) if k == key::l => self.chrome_shortcut("address"),
-            (false, false, true, k) if k == key::d => self.chrome_shortcut("address"),
-            (false, false, false, k) if k == key::F6 => self.chrome_shortcut("address"),
-            (true, false, false, k) if k == key::f => self.chrome_shortcut("find"),
-            (true, _, false, k) if k == key::g => self.chrome_shortcut(if shift { "findPrevious" } else { "findNext" }),
-            (false, _, false, k) if k == key::F3 => {
-                self.chrome_shortcut(if shift { "findPrevious" } else { "findNext" });
+            Shortcut::ReopenTab => self.command(Command::ReopenClosed(Empty {})),
+            Shortcut::CloseTab => self.command(Command::CloseTab(tab)),
+            Shortcut::Neighbour(steps) => go(self.neighbour(steps)),
+            Shortcut::Tab(index) => go(self.nth(index)),
+            Shortcut::LastTab => go(self.last()),
+            Shortcut::Quit => self.command(Command::Quit(Empty {})),
+            Shortcut::Address => self.chrome_shortcut("address"),
+            Shortcut::Home => self.chrome_shortcut("home"),
+            Shortcut::Find => self.chrome_shortcut("find"),
+            Shortcut::FindAgain { forward } => {
+                self.chrome_shortcut(if forward { "findNext" } else { "findPrevious" });
             }
-            (true, false, false, k) if k == key::j => self.chrome_shortcut("downloads"),
-            (true, _, false, k) if k == key::r => {
-                self.command(Command::Reload(ReloadTab { tab, bypass_cache: shift }));
-            }
-            (_, _, false, k) if k == key::F5 => {
-                self.command(Command::Reload(ReloadTab { tab, bypass_cache: shift || control }));
-            }
-            (true, false, false, k) if k == key::Tab || k == key::Page_Down => go(self.neighbour(1)),
-            (true, true, false, k) if k == key::ISO_Left_Tab || k == key::Tab => go(self.neighbour(-1)),
-            (true, false, false, k) if k == key::Page_Up => go(self.neighbour(-1)),
-            (true, _, false, k) if k == key::plus || k == key::equal || k == key::KP_Add => self.zoom_by(1),
-            (true, _, false, k) if k == key::minus || k == key::KP_Subtract => self.zoom_by(-1),
-            (true, false, false, k) if k == key::_0 || k == key::KP_0 => {
-                self.command(Command::Zoom(ZoomTab { tab, zoom: 1.0 }));
-            }
-            (true, false, false, k) if k == key::_9 => go(self.last()),
-            (true, false, false, k) if k >= key::_1 && k <= key::_8 => {
-                let index = usize::try_from(*k - *key::_1).unwrap_or(0);
-                go(self.nth(index));
-            }
-            (false, false, true, k) if k == key::Left => self.command(Command::History(History { tab, delta: -1 })),
-            (false, false, true, k) if k == key::Right => self.command(Command::History(History { tab, delta: 1 })),
-            (false, false, true, k) if k == key::Home => self.chrome_shortcut("home"),
-            (false, false, false, k) if k == key::F11 => self.toggle_fullscreen(),
-            (true, _, false, k) if k == key::q => self.command(Command::Quit(Empty {})),
-            _ => return false,
+            Shortcut::Downloads => self.chrome_shortcut("downloads"),
+            Shortcut::Reload { bypass_cache } => self.command(Command::Reload(ReloadTab { tab, bypass_cache })),
+            Shortcut::Zoom(steps) => self.zoom_by(steps),
+            Shortcut::ActualSize => self.command(Command::Zoom(ZoomTab { tab, zoom: 1.0 })),
+            Shortcut::History(delta) => self.command(Command::History(History { tab, delta })),
+            Shortcut::Fullscreen => self.toggle_fullscreen(),
         }
-        true
+    }
+}
+
+/// The modifier keys that are held while something happens.
+fn modifiers(state: ModifierType) -> Modifiers {
+    Modifiers {
+        shift: state.contains(ModifierType::SHIFT_MASK),
+        control: state.contains(ModifierType::CONTROL_MASK),
+        alt: state.contains(ModifierType::MOD1_MASK),
+        meta: state.contains(ModifierType::MOD4_MASK),
+        alt_graph: state.contains(ModifierType::MOD5_MASK),
     }
 }
 
 fn is_paste(event: &EventKey) -> bool {
     use gdk::keys::constants as key;
     let state = event.state();
-    let pressed = event.keyval().to_lower();
+    let pressed = shortcuts::latin(event).to_lower();
     (state.contains(ModifierType::CONTROL_MASK) && pressed == key::v)
         || (state.contains(ModifierType::SHIFT_MASK) && pressed == key::Insert)
 }

@@ -7,6 +7,8 @@ use std::fmt::Write;
 
 use gtk::gdk;
 
+use crate::shortcuts::{is_foreign_letter, of_the_us};
+
 /// X keycodes.
 const CODES: std::ops::RangeInclusive<u32> = 9..=255;
 const LEVELS: usize = 4;
@@ -37,24 +39,46 @@ pub(crate) fn of_group(keymap: &gdk::Keymap, group: u8) -> String {
         while levels.last() == Some(&0) {
             levels.pop();
         }
-        (!levels.is_empty()).then_some((code, levels))
+        let latin = levels.first().filter(|first| is_foreign_letter(**first)).and_then(|_| {
+            let other = entries.iter().find(|(key, symbol)| key.level() == 0 && (0x61..=0x7a).contains(symbol));
+            other.map(|(_, symbol)| *symbol).or_else(|| of_the_us(code))
+        });
+        (!levels.is_empty()).then_some(Keys { code, levels, latin })
     });
     text(&keys.collect::<Vec<_>>())
 }
 
-fn text(keys: &[(u32, Vec<u32>)]) -> String {
+/// What a key gives.
+struct Keys {
+    code: u32,
+    levels: Vec<u32>,
+    /// The letter of `a` to `z` that it stands for with Control, where its own is of another alphabet.
+    latin: Option<u32>,
+}
+
+fn text(keys: &[Keys]) -> String {
     let (mut codes, mut symbols) = (String::new(), String::new());
-    for (code, levels) in keys {
+    for Keys { code, levels, latin } in keys {
         let levels: Vec<String> = levels
             .iter()
             .map(|symbol| if *symbol == 0 { "NoSymbol".into() } else { format!("{symbol:#06x}") })
             .collect();
         // Writing to a String does not fail.
         let _ = writeln!(codes, "  <K{code}> = {code};");
-        let _ = writeln!(symbols, "  key <K{code}> {{ [ {} ] }};", levels.join(", "));
+        let levels = levels.join(", ");
+        let _ = match latin {
+            None => writeln!(symbols, "  key <K{code}> {{ [ {levels} ] }};"),
+            // Programs look for shortcuts in all groups of a keymap.
+            Some(latin) => writeln!(
+                symbols,
+                "  key <K{code}> {{ symbols[Group1] = [ {levels} ], symbols[Group2] = [ {latin:#06x}, {:#06x} ] }};",
+                latin - 0x20
+            ),
+        };
     }
     for (modifier, alone) in MODIFIERS {
-        for (code, _) in keys.iter().filter(|(_, levels)| levels.first().is_some_and(|first| alone.contains(first))) {
+        let is_it = |key: &&Keys| key.levels.first().is_some_and(|first| alone.contains(first));
+        for Keys { code, .. } in keys.iter().filter(is_it) {
             let _ = writeln!(symbols, "  modifier_map {modifier} {{ <K{code}> }};");
         }
     }
@@ -70,7 +94,15 @@ mod tests {
 
     #[test]
     fn a_keymap_names_its_keys_levels_and_modifiers() {
-        let text = text(&[(24, vec![0x71, 0x51, 0x40]), (50, vec![0xffe1]), (94, vec![0x3c, 0, 0x7c])]);
+        let key = |code, levels: &[u32], latin| Keys { code, levels: levels.to_vec(), latin };
+        let text = text(&[
+            key(24, &[0x71, 0x51, 0x40], None),
+            key(28, &[0x06c5, 0x06e5], Some(0x74)),
+            key(50, &[0xffe1], None),
+            key(94, &[0x3c, 0, 0x7c], None),
+        ]);
+        let both = "symbols[Group1] = [ 0x06c5, 0x06e5 ], symbols[Group2] = [ 0x0074, 0x0054 ]";
+        assert!(text.contains(both), "{text}");
         assert!(text.contains("<K24> = 24;") && text.contains("key <K24> { [ 0x0071, 0x0051, 0x0040 ] };"), "{text}");
         assert!(text.contains("key <K94> { [ 0x003c, NoSymbol, 0x007c ] };"), "{text}");
         assert!(text.contains("modifier_map Shift { <K50> };"), "{text}");

@@ -10,6 +10,7 @@ mod input;
 mod keymap;
 mod link;
 mod pages;
+mod shortcuts;
 mod window;
 
 use std::rc::Rc;

@@ -2,7 +2,7 @@
 //! transparent web view. What the chrome covers is its input shape; everything else goes to the page.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
@@ -44,6 +44,10 @@ pub(crate) struct Window {
     /// Where the page is, in the window.
     page: Cell<Rect>,
     pub(crate) page_focused: Cell<bool>,
+    /// Tabs that were left while something was being typed into the address bar: there the keyboard is when they come back.
+    in_bars: RefCell<HashSet<u64>>,
+    /// The display gives this window the keyboard.
+    is_active: Cell<bool>,
     fullscreen: Cell<bool>,
     pub(crate) chrome_ready: Cell<bool>,
     unsent: RefCell<Vec<ToChrome>>,
@@ -78,6 +82,8 @@ impl Window {
             active: Cell::default(),
             page: Cell::default(),
             page_focused: Cell::default(),
+            in_bars: RefCell::default(),
+            is_active: Cell::new(true),
             fullscreen: Cell::default(),
             chrome_ready: Cell::default(),
             unsent: RefCell::default(),
@@ -107,6 +113,14 @@ impl Window {
             .build_gtk(&self.chrome_box)?;
         let web = chrome.webview();
         self.chrome_box.set_child_packing(&web, true, true, 0, gtk::PackType::Start);
+        let weak = Rc::downgrade(self);
+        web.connect_button_press_event(move |_, _| {
+            // The web view keeps the press to itself: what is above it hears nothing of it.
+            if let Some(window) = weak.upgrade() {
+                window.focus_page(false);
+            }
+            glib::Propagation::Proceed
+        });
         web.connect_context_menu(|_, _, _, hit| !hit.context_is_editable());
         web.connect_web_process_terminated(|_, why| {
             // The broker starts the window anew; nothing of the session is here.
@@ -181,6 +195,7 @@ impl Window {
             Some(shell_update::Body::TabClosed(tab)) => {
                 self.tabs.borrow_mut().remove(tab);
                 self.frames.borrow_mut().forget(*tab);
+                self.in_bars.borrow_mut().remove(tab);
             }
             Some(shell_update::Body::Order(order)) => {
                 let mut tabs = self.order.borrow_mut();
@@ -188,8 +203,6 @@ impl Window {
                     tabs.clear();
                 }
                 tabs.extend(&order.tabs);
-                drop(tabs);
-                self.activate(order.active);
             }
             Some(shell_update::Body::Buffer(shared)) => {
                 let announced =
@@ -211,6 +224,10 @@ impl Window {
         if let Some(message) = ToChrome::from_update(update) {
             self.tell_chrome(message);
         }
+        if let Some(shell_update::Body::Order(order)) = &update.body {
+            // The chrome knows of it before it hears where the keyboard is.
+            self.activate(order.active);
+        }
     }
 
     fn tab_changed(&self, tab: &Tab) {
@@ -231,13 +248,23 @@ impl Window {
         self.area.queue_draw();
     }
 
-    fn activate(&self, tab: u64) {
-        if self.active.replace(tab) != tab {
+    fn activate(self: &Rc<Self>, tab: u64) {
+        let before = self.active.get();
+        if before != tab {
+            // What is held is released there, whoever gets the release.
+            self.to_page(to_page::Body::Focus(Focus { focused: false }));
+            self.active.set(tab);
+            let has_page = self.tabs.borrow().get(&tab).is_some_and(|tab| !tab.url.is_empty());
+            self.focus_page(has_page && !self.in_bars.borrow().contains(&tab));
+            self.tell_chrome(ToChrome::Hover { url: String::new() });
             self.send_geometry();
             self.send_focus();
         }
         self.retitle();
         self.area.queue_draw();
+        if before != tab {
+            self.switched();
+        }
     }
 
     fn retitle(&self) {
@@ -250,7 +277,12 @@ impl Window {
         self.active.get()
     }
 
-    fn active_host(&self) -> Option<HostId> {
+    /// There is a page that can say what it does with a key.
+    pub(crate) fn page_answers(&self) -> bool {
+        self.tabs.borrow().get(&self.active.get()).is_some_and(|tab| tab.host != 0 && !tab.unresponsive)
+    }
+
+    pub(crate) fn active_host(&self) -> Option<HostId> {
         self.tabs.borrow().get(&self.active.get()).map(|tab| tab.host).filter(|host| *host != 0)
     }
 
@@ -286,7 +318,27 @@ impl Window {
     }
 
     fn send_focus(&self) {
-        self.to_page(to_page::Body::Focus(Focus { focused: self.page_focused.get() }));
+        let focused = self.page_focused.get() && self.is_active.get();
+        if !focused {
+            self.input.leave_field();
+        }
+        self.to_page(to_page::Body::Focus(Focus { focused }));
+    }
+
+    /// Where the keyboard is when this tab comes back: in the bars, or in its page.
+    pub(crate) fn keep_keyboard(&self, tab: u64, in_bars: bool) {
+        if in_bars {
+            self.in_bars.borrow_mut().insert(tab);
+        } else {
+            self.in_bars.borrow_mut().remove(&tab);
+        }
+    }
+
+    /// The display gives this window the keyboard, or takes it away.
+    pub(crate) fn set_active(&self, active: bool) {
+        if self.is_active.replace(active) != active {
+            self.send_focus();
+        }
     }
 
     /// The keyboard belongs to the page, or to the chrome.
@@ -331,7 +383,10 @@ impl Window {
                 gtk::Clipboard::get(&gdk::SELECTION_CLIPBOARD).set_text(&offer.text);
             }
             from_page::Body::Ime(state) if is_active => self.input.field(self, &state),
+            from_page::Body::KeyAnswer(answer) => self.key_answer(host, tab, &answer),
+            from_page::Body::WheelUnused(wheel) if is_active => self.wheel_was_unused(wheel.down),
             from_page::Body::Cursor(_)
+            | from_page::Body::WheelUnused(_)
             | from_page::Body::HoverLink(_)
             | from_page::Body::Clipboard(_)
             | from_page::Body::Ime(_) => {}

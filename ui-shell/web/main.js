@@ -3,10 +3,11 @@ import { afterMessages, layout, on, send } from "./bridge.js";
 import "./tabs.js";
 import * as toolbar from "./toolbar.js";
 import * as pages from "./pages.js";
-import { findAgain, openDownloads, openFind } from "./panels.js";
+import { findAgain, isOpen, openDownloads, openFind } from "./panels.js";
 
 const shortcuts = {
   address: toolbar.focusAddress,
+  newTab: toolbar.awaitTab,
   home: toolbar.home,
   find: openFind,
   findNext: () => findAgain(true),
@@ -15,6 +16,16 @@ const shortcuts = {
 };
 on("shortcut", ({ name }) => shortcuts[name]?.());
 on("fullscreen", ({ on: full }) => { document.body.classList.toggle("fullscreen", full); layout(); });
+
+// A click on the bars takes the keyboard from the page. When it was for nothing that wants keys, the page gets it back.
+const wantsKeys = () => isOpen() || document.activeElement?.matches("input, [role=menuitem], [role=dialog] *, .own *");
+for (const type of ["click", "auxclick"]) {
+  document.addEventListener(type, () => setTimeout(() => { if (!wantsKeys() && !pages.isShown()) send("focusPage"); }));
+}
+// Nor does a button keep it: it does what it does, and the caret stays where it was.
+document.getElementById("bars").addEventListener("mousedown", (event) => {
+  if (event.target.closest("button") && event.button === 0) event.preventDefault();
+});
 
 const paint = () => { toolbar.paint(); pages.paint(); layout(); };
 afterMessages(paint);

@@ -2,6 +2,9 @@
 import { send } from "./bridge.js";
 import { active } from "./tabs.js";
 
+/** One of them is shown. */
+export const isShown = () => !get("start").hidden || !get("own-page").hidden;
+
 const get = (id) => document.getElementById(id);
 
 /** Shows what belongs to the active tab. */
@@ -31,7 +34,7 @@ export const paint = () => {
     get("own-anyway").hidden = !(insecure || inside);
     get("own-anyway").textContent = inside ? "Open it anyway" : "Continue without encryption";
   }
-  if (start && !wasStart && document.activeElement === document.body) get("start-input").focus();
+  if (start && !wasStart && document.activeElement === document.body) { send("focusChrome"); get("start-input").focus(); }
 };
 
 get("own-anyway").addEventListener("click", () => {

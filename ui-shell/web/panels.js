@@ -1,29 +1,39 @@
 // Menus, panels, the find bar and notices.
 import { layout, on, send } from "./bridge.js";
 import { active, state, tabs } from "./tabs.js";
-import { focusAddress } from "./toolbar.js";
+import { openTab } from "./toolbar.js";
 
 const get = (id) => document.getElementById(id);
 
 // ── one open panel at a time ──
 let opened = null;
+/** A menu or panel is open. */
+export const isOpen = () => opened !== null;
 const close = (refocus = true) => {
   if (!opened) return;
-  const { panel, button } = opened;
+  const { panel, button, before } = opened;
   opened = null;
   panel.hidden = true;
   button?.setAttribute("aria-expanded", "false");
-  if (refocus) button?.focus();
+  // The keyboard goes back to where it was.
+  if (refocus && before === document.body) send("focusPage");
+  else if (refocus) (before?.isConnected ? before : button)?.focus();
   layout();
 };
-const open = (panel, button) => {
+const open = (panel, button, byItself = false) => {
   const again = opened?.panel === panel;
+  const before = opened?.before ?? document.activeElement ?? document.body;
   close(false);
   if (again) return;
-  opened = { panel, button };
+  opened = { panel, button, before };
   panel.hidden = false;
   button?.setAttribute("aria-expanded", "true");
-  panel.querySelector("button, input")?.focus();
+  // Nobody asked for one that opens by itself: the page keeps the keyboard.
+  if (!byItself) {
+    send("focusChrome");
+    if (!panel.hasAttribute("tabindex")) panel.tabIndex = -1;
+    (panel.querySelector("button, input") ?? panel).focus();
+  }
   layout();
 };
 document.addEventListener("mousedown", (event) => {
@@ -32,7 +42,8 @@ document.addEventListener("mousedown", (event) => {
 document.addEventListener("keydown", (event) => {
   if (event.key === "Escape" && opened) { event.preventDefault(); close(); }
 });
-on("pageFocused", () => close(false));
+// No caret stays where the keyboard is not.
+on("pageFocused", () => { close(false); document.activeElement?.blur(); });
 
 // ── menus ──
 const fill = (menu, items) => {
@@ -59,7 +70,7 @@ for (const menu of [get("menu"), get("tab-menu")]) {
 const forActive = (run) => () => { const tab = active(); if (tab) run(tab); };
 get("menu-button").addEventListener("click", () => {
   fill(get("menu"), [
-    ["New tab", "Ctrl+T", () => { send("openTab", { input: "", background: false }); focusAddress(); }],
+    ["New tab", "Ctrl+T", openTab],
     ["Reopen closed tab", "Ctrl+Shift+T", () => send("reopenClosed")],
     null,
     ["Zoom in", "Ctrl++", forActive((tab) => send("zoom", { tab: tab.id, zoom: tab.zoom * 1.2 }))],
@@ -103,6 +114,8 @@ get("security").addEventListener("click", () => open(get("site-panel"), get("sec
 // ── find ──
 const find = get("find");
 const findText = get("find-text");
+/** The tab that is searched. Its bar goes with it. */
+let searched = 0;
 const search = (next, forward = true) => {
   const tab = active();
   if (!tab) return;
@@ -111,19 +124,30 @@ const search = (next, forward = true) => {
 };
 export const openFind = () => {
   find.hidden = false;
+  searched = active()?.id ?? 0;
+  send("focusChrome");
   findText.focus();
   findText.select();
   layout();
 };
-const closeFind = () => {
+const endFind = () => {
   if (find.hidden) return;
   find.hidden = true;
-  const tab = active();
-  if (tab) send("find", { tab: tab.id, text: "", forward: true, next: false });
+  if (tabs.has(searched)) send("find", { tab: searched, text: "", forward: true, next: false });
   get("find-count").textContent = "";
-  send("focusPage");
   layout();
 };
+const closeFind = () => {
+  if (find.hidden) return;
+  endFind();
+  send("focusPage");
+};
+on("order", () => {
+  if (state.active === searched) return;
+  const hadKeys = find.contains(document.activeElement);
+  endFind();
+  if (hadKeys) send("focusPage");
+});
 findText.addEventListener("input", () => search(false));
 find.addEventListener("submit", (event) => event.preventDefault());
 find.addEventListener("keydown", (event) => {
@@ -133,8 +157,9 @@ find.addEventListener("keydown", (event) => {
 get("find-next").addEventListener("click", () => search(true, true));
 get("find-previous").addEventListener("click", () => search(true, false));
 get("find-close").addEventListener("click", closeFind);
-on("findResult", ({ matches }) => {
-  get("find-count").textContent = !findText.value ? "" : matches === 1 ? "1 match" : matches ? `${matches} matches` : "No match";
+on("findResult", ({ tab, matches }) => {
+  if (tab !== searched) return;
+  get("find-count").textContent = !findText.value ? "" : matches === 1 ? "1 match" : matches === 0xffffffff ? "More than 10,000" : matches ? `${matches} matches` : "No match";
 });
 export const findAgain = (forward) => { if (find.hidden) openFind(); else search(true, forward); };
 
@@ -176,14 +201,14 @@ on("download", ({ download }) => {
   const isNew = !downloads.has(download.id);
   downloads.set(download.id, download);
   paintDownloads();
-  if (isNew && !opened) openDownloads();
+  if (isNew && !opened) openDownloads(true);
   layout();
 });
-export const openDownloads = () => {
+export const openDownloads = (byItself = false) => {
   get("downloads-button").hidden = false;
-  open(get("downloads-panel"), get("downloads-button"));
+  open(get("downloads-panel"), get("downloads-button"), byItself);
 };
-get("downloads-button").addEventListener("click", openDownloads);
+get("downloads-button").addEventListener("click", () => openDownloads());
 
 // ── notices ──
 const notice = (kind, text, actions) => {

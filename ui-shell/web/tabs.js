@@ -1,6 +1,7 @@
 // The tab strip, and the chrome's copy of the tabs. The broker is the truth; this only shows it.
 import { on, send } from "./bridge.js";
 import { openTabMenu } from "./panels.js";
+import { openTab } from "./toolbar.js";
 
 /** id → tab, as the shell describes it. */
 export const tabs = new Map();
@@ -20,13 +21,15 @@ const make = (id) => {
   tab.className = "tab";
   tab.role = "tab";
   tab.id = `tab-${id}`;
-  tab.draggable = true;
   tab.innerHTML = `<span class="mark" aria-hidden="true"></span><canvas width="32" height="32" aria-hidden="true" hidden></canvas>
     <span class="spinner" aria-hidden="true" hidden></span><span class="title"></span>
     <span class="sound" aria-hidden="true" hidden></span><span class="close" aria-hidden="true">${icon("close")}</span>`;
   tab.addEventListener("mousedown", (event) => {
-    if (event.button === 1) event.preventDefault();
-    else if (event.button === 0 && !event.target.closest(".close, .sound")) send("activateTab", { tab: id });
+    // The press selects no text and takes no focus.
+    if (event.button !== 2) event.preventDefault();
+    if (event.button !== 0 || event.target.closest(".close, .sound")) return;
+    send("activateTab", { tab: id });
+    startDrag(tab, id, event.clientX);
   });
   tab.addEventListener("auxclick", (event) => { if (event.button === 1) send("closeTab", { tab: id }); });
   tab.querySelector(".close").addEventListener("click", (event) => { event.stopPropagation(); send("closeTab", { tab: id }); });
@@ -36,15 +39,42 @@ const make = (id) => {
   });
   tab.addEventListener("contextmenu", (event) => { event.preventDefault(); openTabMenu(id, event.clientX, event.clientY); });
   tab.addEventListener("keydown", (event) => onKey(event, id));
-  tab.addEventListener("dragstart", (event) => { event.dataTransfer.setData("text/plain", String(id)); tab.classList.add("dragging"); });
-  tab.addEventListener("dragend", () => tab.classList.remove("dragging"));
-  tab.addEventListener("dragover", (event) => event.preventDefault());
-  tab.addEventListener("drop", (event) => {
-    event.preventDefault();
-    const moved = Number(event.dataTransfer.getData("text/plain"));
-    if (tabs.has(moved) && moved !== id) send("moveTab", { tab: moved, index: state.order.indexOf(id) });
-  });
   return tab;
+};
+
+/** Lets a tab follow the pointer along the strip; it stays where it is let go. */
+const startDrag = (tab, id, from) => {
+  const SLOP = 6;
+  let moved = false;
+  let grip = from;
+  const drag = (event) => {
+    if (!(event.buttons & 1)) { end(); return; }
+    if (!moved && Math.abs(event.clientX - from) < SLOP) return;
+    moved = true;
+    tab.classList.add("dragging");
+    const swap = (other, step) => {
+      if (!other) return false;
+      const there = other.getBoundingClientRect();
+      const middle = there.left + there.width / 2;
+      if (step > 0 ? event.clientX < middle : event.clientX > middle) return false;
+      const before = tab.offsetLeft;
+      if (step > 0) other.after(tab); else other.before(tab);
+      grip += tab.offsetLeft - before;
+      return true;
+    };
+    while (swap(tab.nextElementSibling, 1) || swap(tab.previousElementSibling, -1));
+    tab.style.transform = `translateX(${event.clientX - grip}px)`;
+  };
+  const end = () => {
+    removeEventListener("mousemove", drag);
+    removeEventListener("mouseup", end);
+    tab.classList.remove("dragging");
+    tab.style.transform = "";
+    const index = [...strip.children].indexOf(tab);
+    if (moved && index >= 0 && index !== state.order.indexOf(id)) send("moveTab", { tab: id, index });
+  };
+  addEventListener("mousemove", drag);
+  addEventListener("mouseup", end);
 };
 
 const onKey = (event, id) => {
@@ -117,5 +147,5 @@ on("favicon", ({ tab: id, width, height, rgba }) => {
   paint(id);
 });
 
-document.getElementById("new-tab").addEventListener("click", () => send("openTab", { input: "", background: false }));
+document.getElementById("new-tab").addEventListener("click", openTab);
 strip.addEventListener("wheel", (event) => { strip.scrollLeft += event.deltaY + event.deltaX; }, { passive: true });

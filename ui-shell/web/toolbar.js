@@ -1,11 +1,17 @@
 // The toolbar: buttons, address bar, security state, progress.
-import { send } from "./bridge.js";
+import { on, send } from "./bridge.js";
 import { active } from "./tabs.js";
 
 const get = (id) => document.getElementById(id);
 const address = get("address");
 let shownFor = 0;
+let shownUrl = "";
 let editing = false;
+/** What was typed and not yet gone to, by tab: it is there again when its user comes back to the tab. */
+const drafts = new Map();
+/** A new tab was asked for, and what is typed meanwhile is for it. */
+let awaitsTab = false;
+on("tabClosed", ({ tab }) => drafts.delete(tab));
 
 const without = (url) => url.replace(/^https:\/\//, "").replace(/^http:\/\//, "").replace(/\/$/, "");
 
@@ -33,7 +39,7 @@ export const partsOf = (url, domain) => {
 
 const form = get("address-form");
 const paintParts = (tab) => {
-  const parts = !tab || editing || document.activeElement === address ? null : partsOf(tab.url, tab.domain);
+  const parts = !tab || editing || awaitsTab || document.activeElement === address ? null : partsOf(tab.url, tab.domain);
   form.classList.toggle("parted", Boolean(parts));
   if (!parts) return;
   const [before, domain, after] = get("address-parts").children;
@@ -46,6 +52,29 @@ const paintParts = (tab) => {
 };
 addEventListener("resize", () => paintParts(active()));
 
+const keepDraft = (hadKeys) => {
+  drafts.set(shownFor, { text: address.value, hadKeys, caret: address.selectionEnd });
+  if (hadKeys) send("keepKeyboard", { tab: shownFor, inBars: true });
+};
+
+/** Another tab is in front. */
+const show = (tab) => {
+  const hadKeys = document.activeElement === address;
+  if (editing && !awaitsTab) keepDraft(hadKeys);
+  const awaited = awaitsTab && !tab.url;
+  awaitsTab = false;
+  shownFor = tab.id;
+  if (awaited) return;
+  const draft = drafts.get(tab.id);
+  drafts.delete(tab.id);
+  if (draft?.hadKeys) send("keepKeyboard", { tab: tab.id, inBars: false });
+  editing = Boolean(draft);
+  if (draft) address.value = draft.text;
+  if (draft?.hadKeys) { address.focus(); address.setSelectionRange(draft.caret, draft.caret); }
+  else if (tab.url) address.blur();
+  else address.focus();
+};
+
 /** Shows the active tab. */
 export const paint = () => {
   const tab = active();
@@ -56,9 +85,11 @@ export const paint = () => {
   get("reload").setAttribute("aria-label", busy ? "Stop" : "Reload");
   get("reload").title = busy ? "Stop (Esc)" : "Reload (Ctrl+R)";
   get("reload").querySelector("use").setAttribute("href", busy ? "#i-stop" : "#i-reload");
-  const other = tab && tab.id !== shownFor;
-  if (other) { shownFor = tab.id; editing = false; }
-  if (!editing) address.value = tab?.url ?? "";
+  if (tab && tab.id !== shownFor) show(tab);
+  // The page has gone elsewhere since its user turned away from what they typed.
+  else if (tab && tab.url !== shownUrl && document.activeElement !== address && !awaitsTab) editing = false;
+  shownUrl = tab?.url ?? "";
+  if (!editing && !awaitsTab) address.value = tab?.url ?? "";
   paintParts(tab);
   const [icon, kind, text] = securityOf(tab);
   get("security").className = kind;
@@ -113,7 +144,11 @@ address.addEventListener("mouseup", (event) => {
   if (focusedByPointer) event.preventDefault();
   focusedByPointer = false;
 });
-address.addEventListener("blur", () => { editing = false; paint(); });
+address.addEventListener("blur", () => {
+  // Left for the page, or for another program: what was typed stays until it is gone to or given up.
+  if (editing && address.value === (active()?.url ?? "")) editing = false;
+  paint();
+});
 address.addEventListener("keydown", (event) => {
   if (event.key !== "Escape") return;
   editing = false;
@@ -124,6 +159,7 @@ const go = (input) => {
   const tab = active();
   if (!input.trim()) return;
   editing = false;
+  awaitsTab = false;
   if (tab) send("navigate", { tab: tab.id, input });
   else send("openTab", { input, background: false });
   address.blur();
@@ -134,3 +170,15 @@ get("start-form").addEventListener("submit", (event) => { event.preventDefault()
 
 /** Puts the keyboard into the address bar. */
 export const focusAddress = () => { address.focus(); address.select(); };
+
+/** Opens a tab, and puts the keyboard into its address bar. */
+export const openTab = () => { send("openTab", { input: "", background: false }); awaitTab(); };
+
+/** The same for a tab that is only being opened: what is typed before it is there belongs to it. */
+export const awaitTab = () => {
+  if (editing && !awaitsTab) keepDraft(true);
+  awaitsTab = true;
+  editing = true;
+  address.value = "";
+  focusAddress();
+};

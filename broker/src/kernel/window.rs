@@ -114,7 +114,8 @@ impl Kernel {
     pub(super) fn forward_to_window(&mut self, host: &HostKey, tab: TabId, event: page_event::Body) {
         match event {
             page_event::Body::FileChooser(chooser) => self.file_chooser(host, tab, chooser),
-            page_event::Body::FindResult(result) => {
+            page_event::Body::FindResult(mut result) => {
+                result.tab = tab;
                 self.tell_window(shell_update::Body::FindResult(result), Vec::new());
             }
             page_event::Body::Download(download) => self.download(host, tab, download),

@@ -166,6 +166,10 @@ impl Compositor {
     }
 
     pub(super) fn focus(&mut self, id: Option<ViewId>) {
+        if self.focused != id {
+            // Whoever releases them releases them elsewhere.
+            self.release_all();
+        }
         let before = std::mem::replace(&mut self.focused, id);
         for changed in [before, id].into_iter().flatten() {
             self.configure_view(changed);

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use regen_proto::page::v1::{Geometry, Key, PointerAxis, PointerButton, PointerMotion, ToPage, to_page};
+use regen_proto::page::v1::{Geometry, Key, Modifiers, PointerAxis, PointerButton, PointerMotion, ToPage, to_page};
 use smithay::backend::input::{Axis, AxisSource, ButtonState, KeyState, Keycode};
 use smithay::input::keyboard::FilterResult;
 use smithay::input::pointer::{AxisFrame, ButtonEvent, MotionEvent};
@@ -160,13 +160,17 @@ impl Compositor {
                 self.focus(Some(id));
             }
         }
-        let state = if button.pressed { ButtonState::Pressed } else { ButtonState::Released };
-        let event = ButtonEvent {
-            button: button.button,
-            state,
-            serial: SERIAL_COUNTER.next_serial(),
-            time: self.milliseconds(),
-        };
+        self.hold(button.modifiers);
+        self.send_button(button.button, button.pressed);
+    }
+
+    fn send_button(&mut self, button: u32, pressed: bool) {
+        let changes = if pressed { self.buttons.insert(button) } else { self.buttons.remove(&button) };
+        if !changes {
+            return;
+        }
+        let state = if pressed { ButtonState::Pressed } else { ButtonState::Released };
+        let event = ButtonEvent { button, state, serial: SERIAL_COUNTER.next_serial(), time: self.milliseconds() };
         let pointer = self.pointer.clone();
         pointer.button(self, &event);
         pointer.frame(self);
@@ -198,6 +202,7 @@ impl Compositor {
             let middle = PointerMotion { x: f64::from(view.width) / 2.0, y: f64::from(view.height) / 2.0 };
             self.pointer_motion(id, middle);
         }
+        self.hold(axis.modifiers);
         let source = if axis.discrete { AxisSource::Wheel } else { AxisSource::Continuous };
         let mut frame = AxisFrame::new(self.milliseconds()).source(source);
         for (direction, pixels) in [(Axis::Horizontal, axis.dx), (Axis::Vertical, axis.dy)] {
@@ -218,10 +223,48 @@ impl Compositor {
 
     fn key(&mut self, key: Key) {
         self.touched();
-        let state = if key.pressed { KeyState::Pressed } else { KeyState::Released };
-        let (serial, time) = (SERIAL_COUNTER.next_serial(), self.milliseconds());
+        self.hold(key.modifiers);
+        self.send_key(Keycode::new(key.keycode), key.pressed);
+    }
+
+    fn send_key(&mut self, keycode: Keycode, pressed: bool) {
         let keyboard = self.keyboard.clone();
-        keyboard.input::<(), _>(self, Keycode::new(key.keycode), state, serial, time, |_, _, _| FilterResult::Forward);
+        if !pressed && !keyboard.pressed_keys().contains(&keycode) {
+            return;
+        }
+        let state = if pressed { KeyState::Pressed } else { KeyState::Released };
+        let (serial, time) = (SERIAL_COUNTER.next_serial(), self.milliseconds());
+        keyboard.input::<(), _>(self, keycode, state, serial, time, |_, _, _| FilterResult::Forward);
+    }
+
+    /// Releases every key and button that is down.
+    pub(super) fn release_all(&mut self) {
+        for keycode in self.keyboard.pressed_keys() {
+            self.send_key(keycode, false);
+        }
+        for button in self.buttons.clone() {
+            self.send_button(button, false);
+        }
+    }
+
+    /// Presses and releases modifier keys until those are down that the user holds. The page did not get all of their presses and
+    /// releases: some went to the browser, or to another program.
+    fn hold(&mut self, wanted: Option<Modifiers>) {
+        let Some(wanted) = wanted else { return };
+        let held = self.keyboard.modifier_state();
+        for (wanted, held, keycodes) in [
+            (wanted.shift, held.shift, [50, 62]),
+            (wanted.control, held.ctrl, [37, 105]),
+            (wanted.alt, held.alt, [64, 205]),
+            (wanted.meta, held.logo, [133, 134]),
+            (wanted.alt_graph, held.iso_level3_shift, [108, 92]),
+        ] {
+            if wanted && !held {
+                self.send_key(Keycode::new(keycodes[0]), true);
+            } else if held && !wanted {
+                keycodes.into_iter().for_each(|keycode| self.send_key(Keycode::new(keycode), false));
+            }
+        }
     }
 
     /// Types text as keys where the layout has them all, and otherwise as an input method would: the engine handles keys
@@ -266,12 +309,12 @@ impl Compositor {
     fn type_key(&mut self, keycode: u32, shift: bool) {
         const SHIFT: u32 = 50;
         if shift {
-            self.key(Key { keycode: SHIFT, pressed: true });
+            self.key(Key { keycode: SHIFT, pressed: true, modifiers: None });
         }
-        self.key(Key { keycode, pressed: true });
-        self.key(Key { keycode, pressed: false });
+        self.key(Key { keycode, pressed: true, modifiers: None });
+        self.key(Key { keycode, pressed: false, modifiers: None });
         if shift {
-            self.key(Key { keycode: SHIFT, pressed: false });
+            self.key(Key { keycode: SHIFT, pressed: false, modifiers: None });
         }
     }
 

@@ -11,13 +11,13 @@ mod input;
 mod pixels;
 mod text_input;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use regen_proto::kernel::v1::Configure;
-use regen_proto::page::v1::{FromPage, HoverLink, ToPage, from_page};
+use regen_proto::page::v1::{FromPage, ToPage, from_page};
 use smithay::input::keyboard::{KeyboardHandle, XkbConfig};
 use smithay::input::pointer::PointerHandle;
 use smithay::input::{Seat, SeatState};
@@ -69,8 +69,8 @@ pub(crate) enum DisplayCommand {
     ReleaseBuffers,
     /// The next complete picture of a view.
     Capture(ViewId, oneshot::Sender<Picture>),
-    /// The pointer is over a link, or no longer.
-    Hover(ViewId, HoverLink),
+    /// Something for the window that the engine said of a page.
+    TellWindow(ViewId, from_page::Body),
     /// Answered when everything before it has been sent to the page.
     Delivered(ViewId, oneshot::Sender<()>),
     /// From now on, views have one of few sizes.
@@ -125,6 +125,8 @@ pub(crate) struct Compositor {
     unclaimed: Vec<ToplevelSurface>,
     window: Option<mpsc::Sender<FromPage>>,
     focused: Option<ViewId>,
+    /// Buttons of the pointer that are down.
+    buttons: BTreeSet<u32>,
     default_size: (u32, u32, u32),
     letterboxed: bool,
     tick_armed: bool,
@@ -253,6 +255,7 @@ impl Compositor {
             unclaimed: Vec::new(),
             window: None,
             focused: None,
+            buttons: BTreeSet::new(),
             default_size: (configure.width, configure.height, configure.scale),
             letterboxed: false,
             tick_armed: false,
@@ -296,8 +299,8 @@ impl Compositor {
                 view.captures.push(answer);
                 self.arm_tick();
             }
-            DisplayCommand::Hover(tab, link) => {
-                self.tell_window(FromPage { tab, body: Some(from_page::Body::HoverLink(link)) });
+            DisplayCommand::TellWindow(tab, body) => {
+                self.tell_window(FromPage { tab, body: Some(body) });
             }
             DisplayCommand::Delivered(view, answer) => {
                 let view = self.view(view);
@@ -310,10 +313,10 @@ impl Compositor {
                 let _ = answer.send(());
             }
             DisplayCommand::Forget(view) => {
-                self.views.remove(&view);
                 if self.focused == Some(view) {
-                    self.focused = None;
+                    self.focus(None);
                 }
+                self.views.remove(&view);
             }
         }
     }

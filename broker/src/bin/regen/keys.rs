@@ -50,8 +50,8 @@ const ROWS: [(&str, u32); 4] = [("1234567890", 10), ("qwertyuiop", 24), ("asdfgh
 /// Names the part that is no key.
 pub(crate) fn parse(name: &str) -> Result<Vec<Key>, String> {
     let codes: Vec<u32> = name.split('+').map(code).collect::<Result<_, _>>()?;
-    let press = codes.iter().map(|keycode| Key { keycode: *keycode, pressed: true });
-    let release = codes.iter().rev().map(|keycode| Key { keycode: *keycode, pressed: false });
+    let press = codes.iter().map(|keycode| Key { keycode: *keycode, pressed: true, modifiers: None });
+    let release = codes.iter().rev().map(|keycode| Key { keycode: *keycode, pressed: false, modifiers: None });
     Ok(press.chain(release).collect())
 }
 

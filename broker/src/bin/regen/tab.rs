@@ -94,7 +94,9 @@ pub(crate) async fn run(mut client: Client, command: TabCommand, output: Output)
 fn events(arguments: &InputArguments) -> Result<Vec<ToPage>, Failure> {
     let event = |body| ToPage { tab: arguments.id, body: Some(body) };
     if let Some((x, y)) = arguments.click {
-        let press = |pressed| event(to_page::Body::PointerButton(PointerButton { button: LEFT_BUTTON, pressed }));
+        let press = |pressed| {
+            event(to_page::Body::PointerButton(PointerButton { button: LEFT_BUTTON, pressed, modifiers: None }))
+        };
         let motion = event(to_page::Body::PointerMotion(PointerMotion { x, y }));
         return Ok(vec![motion, press(true), press(false)]);
     }
@@ -102,7 +104,7 @@ fn events(arguments: &InputArguments) -> Result<Vec<ToPage>, Failure> {
         return Ok(vec![event(to_page::Body::TypeText(TypeText { text: text.clone() }))]);
     }
     if let Some((dx, dy)) = arguments.scroll {
-        return Ok(vec![event(to_page::Body::PointerAxis(PointerAxis { dx, dy, discrete: false }))]);
+        return Ok(vec![event(to_page::Body::PointerAxis(PointerAxis { dx, dy, discrete: false, modifiers: None }))]);
     }
     let name = arguments.key.as_deref().unwrap_or_default();
     let keys = keys::parse(name).map_err(Failure::Usage)?;

@@ -157,7 +157,8 @@ impl Stage {
         let Some(expected) = self.expected.get(site) else { return Ok(()) };
         let (tab, text, before) = (expected.tab, format!("{} ", self.edits), expected.field.clone());
         let event = |body| ToPage { tab, body: Some(body) };
-        let press = |pressed| event(to_page::Body::PointerButton(PointerButton { button: 272, pressed }));
+        let press =
+            |pressed| event(to_page::Body::PointerButton(PointerButton { button: 272, pressed, modifiers: None }));
         let (x, y) = FIELD;
         let click = vec![event(to_page::Body::PointerMotion(PointerMotion { x, y })), press(true), press(false)];
         // At the end of what is there already, wherever the click went.
@@ -166,7 +167,10 @@ impl Stage {
         let typed = vec![event(to_page::Body::TypeText(TypeText { text: text.clone() }))];
         let down = if self.edits.is_multiple_of(2) { 240.0 } else { 360.0 };
         let away = event(to_page::Body::PointerMotion(PointerMotion { x: 500.0, y: 400.0 }));
-        let scroll = vec![away, event(to_page::Body::PointerAxis(PointerAxis { dx: 0.0, dy: down, discrete: false }))];
+        let scroll = vec![
+            away,
+            event(to_page::Body::PointerAxis(PointerAxis { dx: 0.0, dy: down, discrete: false, modifiers: None })),
+        ];
         // A user looks at what they change: a page that is seen ticks fast.
         self.client.api.activate_tab(TabRequest { tab }).await?;
         let deadline = Instant::now() + PATIENCE;

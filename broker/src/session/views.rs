@@ -4,6 +4,7 @@ use regen_proto::kernel::v1::host_command::Body as Command;
 use regen_proto::kernel::v1::{CloseView, Load, OpenView};
 
 use super::reduce::{ensure_view, send_if_open};
+use super::saved::SavedSnapshot;
 use super::state::{Effect, HostKey, HostPhase, Phase, Session, Tab, TabId};
 
 /// Pages of one site that are live at a time. Each takes a process and about 40 MB.
@@ -25,7 +26,8 @@ pub(super) fn open(session: &mut Session, id: TabId, out: &mut Vec<Effect>) {
     tab.is_starting = true;
     let host_of_tab = host.clone();
     let segment = tab.segment();
-    let snapshot = (segment.snapshot.size() > 0).then(|| segment.snapshot.clone());
+    let snapshot =
+        (segment.snapshot.size() > 0).then(|| segment.snapshot.clone()).or_else(|| what_the_site_kept(tab, &host));
     // A snapshot that is older than the last commit is brought up to date by loading that commit's address.
     let is_stale = snapshot.as_ref().is_none_or(|snapshot| snapshot.url != segment.url);
     let load = tab.pending.clone().map(|pending| pending.load).or_else(|| {
@@ -36,6 +38,16 @@ pub(super) fn open(session: &mut Session, id: TabId, out: &mut Vec<Effect>) {
     let command = Command::Open(OpenView { load, visible, fallback_url, ..OpenView::default() });
     out.push(Effect::Send { host, tab: id, command, snapshot });
     discard_beyond(session, &host_of_tab, id, out);
+}
+
+/// What a site's page of this tab had said last, for another page of the site after one of another site's: `sessionStorage` lives as
+/// long as the tab. The host takes that alone.
+fn what_the_site_kept(tab: &Tab, host: &HostKey) -> Option<SavedSnapshot> {
+    let earlier = tab.segments.iter().enumerate().filter(|(index, segment)| {
+        *index != tab.current && segment.site.as_ref() == Some(&host.site) && !segment.snapshot.form.is_empty()
+    });
+    let (_, nearest) = earlier.min_by_key(|(index, _)| index.abs_diff(tab.current))?;
+    Some(SavedSnapshot { form: nearest.snapshot.form.clone(), ..SavedSnapshot::default() })
 }
 
 /// Puts tabs of a site to sleep that it has beyond [`MAX_VIEWS`]: each view is a process. Those that were looked at longest ago

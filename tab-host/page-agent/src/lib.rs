@@ -49,6 +49,8 @@ struct Agent {
     handovers: HashMap<u64, Handover>,
     /// The address, with credentials, that the user opens in each page.
     credentials: HashMap<u64, String>,
+    /// The address of a form's answer that each page goes back to: it may be shown again, but the form not be sent again.
+    unless_cached: HashMap<u64, String>,
     /// The main frame's load of each page.
     main: HashMap<u64, MainLoad>,
     /// Popups with an opener live in its host, whatever they show.
@@ -148,6 +150,7 @@ unsafe extern "C" fn message(
             agent.handovers.insert(page, handover);
         }
         ("credentials", [url]) => drop(agent.credentials.insert(page, url.clone())),
+        ("unless-cached", [url]) => drop(agent.unless_cached.insert(page, without_fragment(url))),
         ("popup", _) => agent.popups.push(page),
         _ => {}
     });
@@ -174,8 +177,19 @@ fn decide(page: Page, request: Request, redirected_from: Option<&str>) -> bool {
     // This runs a script, and the engine then tells of the document that it belongs to: nothing may be borrowed meanwhile.
     let is_new_popup = AGENT.with_borrow(|agent| agent.popups.contains(&id) && !agent.main.contains_key(&id));
     let has_opener = !is_new_popup || page.has_opener();
+    let (leaves, world) =
+        AGENT.with_borrow(|agent| (agent.site.as_ref().is_some_and(|site| !site.may_show(&url)), agent.world));
+    if leaves {
+        // An empty document takes its place in a moment: what the page has, it says now.
+        page.main_document().run("globalThis.reportNow?.()", world);
+    }
     AGENT.with_borrow_mut(|agent| {
         agent.shields.forget();
+        let is_again = agent.unless_cached.remove(&id).is_some_and(|again| again == without_fragment(&url));
+        if is_again && request.method() == "POST" {
+            page.send("again", &[&url]);
+            return true;
+        }
         let now = without_fragment(&without_credentials(&url));
         let former = agent.main.remove(&id);
         let first = former.filter(|_| redirected_from.is_some()).map_or_else(|| now.clone(), |main| main.first);

@@ -232,6 +232,11 @@ impl Page {
         text(unsafe { webkit_web_page_get_uri(self.0) })
     }
 
+    pub(crate) fn main_document(self) -> Document {
+        // SAFETY: as in `id`; a page has a main frame.
+        Document(unsafe { webkit_web_page_get_main_frame(self.0) })
+    }
+
     /// Tells the tab-host something.
     pub(crate) fn send(self, name: &str, words: &[&str]) {
         let name = c_string(name);

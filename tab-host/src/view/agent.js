@@ -111,15 +111,49 @@
   // A page that nobody sees has slow timers: what it has to say it says as it disappears.
   document.addEventListener("visibilitychange", () => {
     if (document.visibilityState !== "hidden") return;
+    reportStorage();
     if (formTimer) { clearTimeout(formTimer); reportForms(); }
     // A page that was scrolled a moment before it disappears gets no event of it.
     clearTimeout(scrollTimer);
     if (window === window.top) reportScroll();
   });
 
+  // What lives as long as the tab, but in the engine only as long as its process. Nothing tells of a change.
+  const MAX_STORAGE = 1 << 20;
+  const LOOK = 1000;
+  let reportedStorage = "[]";
+  const reportStorage = () => {
+    const items = [];
+    let room = MAX_STORAGE;
+    try {
+      for (let i = 0; i < sessionStorage.length && room >= 0; i += 1) {
+        const key = sessionStorage.key(i);
+        const value = sessionStorage.getItem(key);
+        room -= key.length + value.length;
+        items.push([key, value]);
+      }
+    } catch {
+      // A document without an origin of its own has none.
+      return false;
+    }
+    // Half of it might be worse than none.
+    const json = room < 0 ? "[]" : JSON.stringify(items);
+    if (json === reportedStorage) return true;
+    reportedStorage = json;
+    post({ kind: "storage", origin: location.origin, items: json });
+    return true;
+  };
+  const lookAtStorage = () => {
+    const began = performance.now();
+    if (reportStorage()) setTimeout(lookAtStorage, LOOK + 20 * (performance.now() - began));
+  };
+  setTimeout(lookAtStorage, LOOK);
+  window.addEventListener("pagehide", reportStorage);
+
   // The tab-host asks for this before it takes a snapshot that must be of this very moment.
   globalThis.reportNow = () => {
     reportForms();
+    reportStorage();
     if (window === window.top) reportScroll();
   };
 
@@ -137,6 +171,24 @@
     reportedState = undefined;
     globalThis.reportMove();
   });
+
+  // A page may use a key before the browser does, and a wheel while Control is held: only when all of its handlers have run is it
+  // known whether it did.
+  window.addEventListener("keydown", (event) => {
+    if (!event.isTrusted || !(event.ctrlKey || event.altKey || event.metaKey || /^F\d/.test(event.key))) return;
+    setTimeout(() => { if (event.defaultPrevented) post({ kind: "key" }); });
+  }, true);
+  // Behind all of the page's: what nobody used zooms, and does not scroll besides.
+  const lastOfWheel = (event) => {
+    if (event.defaultPrevented) return;
+    event.preventDefault();
+    post({ kind: "wheel", down: event.deltaY > 0 });
+  };
+  window.addEventListener("wheel", (event) => {
+    if (!event.isTrusted || !event.ctrlKey || !event.deltaY) return;
+    window.addEventListener("wheel", lastOfWheel, { passive: false });
+    setTimeout(() => window.removeEventListener("wheel", lastOfWheel));
+  }, { capture: true, passive: true });
 
   // A file's bytes in base64, at once: the page may be gone in the next moment. Nothing when it cannot be read.
   const contentOf = (file) => {

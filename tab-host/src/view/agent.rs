@@ -41,6 +41,8 @@ enum Report {
     Scroll { x: f64, y: f64 },
     /// `history.state` of the main frame, as JSON.
     State { url: String, state: String },
+    /// All of a document's `sessionStorage`, as JSON: a list of keys and values.
+    Storage { origin: String, items: String },
     /// A form of any frame is about to be sent.
     Submit(SubmittedForm),
     /// What is to be hidden of a document.
@@ -49,6 +51,10 @@ enum Report {
     Common { url: String, version: u32, filter: u32 },
     /// A document has grown.
     Seen(Seen),
+    /// The page used a key that the browser would have used.
+    Key {},
+    /// The page did not use a turn of the wheel while Control was held.
+    Wheel { down: bool },
 }
 
 pub(super) fn connect(view: &Rc<View>) {
@@ -125,6 +131,7 @@ impl View {
                 self.forms.borrow_mut().insert(STATE.to_owned(), serde_json::json!({ "url": url, "state": state }));
                 self.touch();
             }
+            Ok(Report::Storage { origin, items }) => self.storage_reported(origin, &items),
             Ok(Report::Submit(form)) => {
                 self.last_form.replace(Some(form));
             }
@@ -136,6 +143,8 @@ impl View {
                 }
             }
             Ok(Report::Seen(seen)) => self.seen(seen),
+            Ok(Report::Key {}) => self.key_was_used(),
+            Ok(Report::Wheel { down }) => self.wheel_was_not_used(down),
             Err(error) => tracing::debug!("page-agent: {error}"),
         }
     }

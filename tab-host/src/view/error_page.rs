@@ -6,7 +6,10 @@ use glib::object::ObjectExt;
 
 use regen_proto::kernel::v1::{LoadFailed, page_event::Body};
 use std::sync::PoisonError;
-use webkit2gtk::{LoadEvent, NetworkError, PolicyError, WebViewExt, gio};
+use webkit2gtk::{
+    BackForwardListExt, BackForwardListItem, BackForwardListItemExt, LoadEvent, NetworkError, PolicyError, SettingsExt,
+    WebViewExt, gio,
+};
 
 use super::View;
 use super::navigation::without_fragment;
@@ -24,6 +27,8 @@ pub(super) enum Stage {
 }
 
 const BLANK: &str = "about:blank";
+/// Where the button leads that sends a form again.
+pub(super) const SEND_AGAIN: &str = "about:send-again";
 const PAGE: &str = include_str!("error_page.html");
 
 pub(super) fn connect(view: &Rc<View>) {
@@ -93,19 +98,59 @@ impl View {
 
     fn show_failure(self: &Rc<Self>, address: &str, url: &str, title: &str, reason: &str, is_its_own: bool) {
         self.error_page.set(Stage::Expected);
-        let host = host_of(url);
-        let page = PAGE
-            .replace("{{title}}", &escape(title))
-            .replace("{{host}}", &escape(&host))
-            .replace("{{reason}}", &escape(reason))
-            .replace("{{url}}", &escape(url));
-        self.web.load_alternate_html(&page, address, None);
+        self.web.load_alternate_html(&page(url, title, reason, url, "Retry"), address, None);
         let reason = format!("{title}: {reason}");
         self.failure.replace(Some(LoadFailed { url: url.to_owned(), reason, is_its_own }));
     }
 
+    /// A page that came of a form is to be shown again, and can only be had by sending the form again: its user says whether.
+    pub(super) fn ask_before_sending(self: &Rc<Self>, url: &str) {
+        let title = "This page is the answer to a form";
+        let reason =
+            "To show it again, the form must be sent again. That may order, pay or write something a second time.";
+        let list = self.web.back_forward_list();
+        let is_it = |item: &BackForwardListItem| item.uri().is_some_and(|uri| uri == url);
+        let near = list.into_iter().flat_map(|list| {
+            let around = list.back_list_with_limit(1).into_iter().chain(list.forward_list_with_limit(1));
+            list.current_item().into_iter().chain(around).collect::<Vec<_>>()
+        });
+        self.unsent.replace(near.into_iter().find(is_it));
+        // What is sent again must not come out of the engine's memory instead.
+        self.keep_pages_in_memory(false);
+        self.error_page.set(Stage::Expected);
+        self.web.load_alternate_html(&page(url, title, reason, SEND_AGAIN, "Send again"), url, None);
+        let reason = format!("{title}: {reason}");
+        self.failure.replace(Some(LoadFailed { url: url.to_owned(), reason, is_its_own: false }));
+    }
+
+    fn keep_pages_in_memory(&self, keeps: bool) {
+        if let Some(settings) = WebViewExt::settings(&self.web) {
+            settings.set_enable_page_cache(keeps);
+        }
+    }
+
+    /// A step back from the question leads to the page before the one that it stands for.
+    pub(super) fn step_back_from_question(&self) -> bool {
+        let Some(unsent) = self.unsent.borrow().clone().filter(|_| self.error_page.get() == Stage::Shown) else {
+            return false;
+        };
+        let back = self.web.back_forward_list().map(|list| list.back_list()).unwrap_or_default();
+        let target = back.into_iter().find(|item| *item != unsent);
+        target.iter().for_each(|target| self.web.go_to_back_forward_list_item(target));
+        target.is_some()
+    }
+
+    /// The user wants the form sent again.
+    pub(super) fn send_again(&self) {
+        if let Some(item) = self.unsent.take().filter(|_| self.error_page.get() == Stage::Shown) {
+            self.may_send_again.set(true);
+            self.web.go_to_back_forward_list_item(&item);
+        }
+    }
+
     /// The error page is there to be read.
     pub(super) fn error_shown(self: &Rc<Self>) {
+        self.keep_pages_in_memory(true);
         if let Some(failure) = self.failure.take() {
             self.tell(Body::LoadFailed(failure));
         }
@@ -133,6 +178,14 @@ impl View {
     pub(super) fn reload(self: &Rc<Self>, bypass_cache: bool) {
         if bypass_cache { self.web.reload_bypass_cache() } else { self.web.reload() }
     }
+}
+
+fn page(url: &str, title: &str, reason: &str, action: &str, label: &str) -> String {
+    PAGE.replace("{{title}}", &escape(title))
+        .replace("{{host}}", &escape(&host_of(url)))
+        .replace("{{label}}", label)
+        .replace("{{action}}", &escape(action))
+        .replace("{{reason}}", &escape(reason))
 }
 
 fn host_of(url: &str) -> String {

@@ -10,6 +10,7 @@ mod popups;
 mod restore;
 mod shields;
 mod signals;
+mod storage;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
@@ -100,6 +101,13 @@ pub(crate) struct View {
     documents: Cell<u64>,
     /// Requests of this page that shields stopped.
     blocked: Cell<u32>,
+    storage: RefCell<storage::Storage>,
+    /// What would send a form again, if its user wants that.
+    unsent: RefCell<Option<webkit2gtk::BackForwardListItem>>,
+    /// They do.
+    may_send_again: Cell<bool>,
+    /// A search has begun, and it was not yet told how many matches there are.
+    counts_matches: Cell<bool>,
     /// The list of history as it was serialised last.
     serialised: RefCell<Option<Serialised>>,
 }
@@ -211,6 +219,10 @@ impl View {
             common: RefCell::default(),
             documents: Cell::default(),
             blocked: Cell::default(),
+            storage: RefCell::default(),
+            unsent: RefCell::default(),
+            may_send_again: Cell::default(),
+            counts_matches: Cell::default(),
             serialised: RefCell::default(),
         });
         signals::connect(&view);
@@ -290,7 +302,11 @@ impl View {
             },
             Command::GoHistory(delta) => {
                 self.forget_replay();
-                if delta < 0 { self.web.go_back() } else { self.web.go_forward() }
+                if delta >= 0 {
+                    self.web.go_forward();
+                } else if !self.step_back_from_question() {
+                    self.web.go_back();
+                }
             }
             Command::Reload(reload) => self.reload(reload.bypass_cache),
             Command::Stop(_) => self.web.stop_loading(),
@@ -322,7 +338,7 @@ impl View {
     }
 
     fn find(&self, find: &Find) {
-        const MOST: u32 = 1000;
+        const MOST: u32 = 10_000;
         let Some(controller) = self.web.find_controller() else { return };
         if find.text.is_empty() {
             controller.search_finish();
@@ -331,8 +347,9 @@ impl View {
         } else {
             let mut options = FindOptions::CASE_INSENSITIVE | FindOptions::WRAP_AROUND;
             options.set(FindOptions::BACKWARDS, !find.forward);
+            // It tells how many there are, and marks them all. Counting them by itself would take the marks away.
+            self.counts_matches.set(true);
             controller.search(&find.text, options.bits(), MOST);
-            controller.count_matches(&find.text, options.bits(), MOST);
         }
     }
 
@@ -522,8 +539,11 @@ impl View {
     fn take_snapshot(&self) -> Option<Snapshot> {
         let session_state = self.session_state()?;
         let (scroll_x, scroll_y) = self.scroll.get();
-        let forms = self.forms.borrow();
-        let form = if forms.is_empty() { Vec::new() } else { serde_json::to_vec(&*forms).ok()? };
+        let mut kept = self.forms.borrow().clone();
+        if let Some(storage) = self.storage_to_keep() {
+            kept.insert(storage::KEY.to_owned(), storage);
+        }
+        let form = if kept.is_empty() { Vec::new() } else { serde_json::to_vec(&kept).ok()? };
         Some(Snapshot { session_state, scroll_x, scroll_y, form, zoom: self.web.zoom_level() })
     }
 }

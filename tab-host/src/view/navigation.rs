@@ -12,11 +12,13 @@ use regen_proto::kernel_channel::MAX_INLINE;
 use regen_runtime::Sealed;
 use serde::{Deserialize, Serialize};
 use webkit2gtk::{
-    NavigationPolicyDecision, NavigationPolicyDecisionExt, PolicyDecision, PolicyDecisionExt, PolicyDecisionType,
-    ResponsePolicyDecision, ResponsePolicyDecisionExt, URIRequestExt, UserMessage, UserMessageExt, WebViewExt,
+    NavigationAction, NavigationPolicyDecision, NavigationPolicyDecisionExt, NavigationType, PolicyDecision,
+    PolicyDecisionExt, PolicyDecisionType, ResponsePolicyDecision, ResponsePolicyDecisionExt, URIRequestExt,
+    UserMessage, UserMessageExt, WebViewExt,
 };
 
 use super::View;
+use super::error_page::SEND_AGAIN;
 
 const BOOTSTRAP: &str = include_str!("bootstrap.html");
 const MIDDLE_BUTTON: u32 = 2;
@@ -106,6 +108,24 @@ impl View {
     fn decide_navigation(self: &Rc<Self>, decision: &NavigationPolicyDecision) -> bool {
         let Some(action) = decision.navigation_action() else { return false };
         let url = action.request().and_then(|request| request.uri()).map(String::from).unwrap_or_default();
+        if url == SEND_AGAIN && self.unsent.borrow().is_some() {
+            decision.ignore();
+            self.send_again();
+            return true;
+        }
+        match sends_again(&action) {
+            Again::No => self.may_send_again.set(false),
+            _ if self.may_send_again.take() => {}
+            Again::Yes => {
+                decision.ignore();
+                self.ask_before_sending(&url);
+                return true;
+            }
+            Again::UnlessCached => {
+                let message = UserMessage::new("unless-cached", Some(&(url.as_str(),).to_variant()));
+                self.web.send_message_to_page(&message, None::<&webkit2gtk::gio::Cancellable>, |_| {});
+            }
+        }
         let new_tab = action.mouse_button() == MIDDLE_BUTTON || action.modifiers() & CONTROL != 0;
         if new_tab && action.is_user_gesture() && (url.starts_with("http:") || url.starts_with("https:")) {
             decision.ignore();
@@ -142,6 +162,11 @@ impl View {
     fn agent_message(self: &Rc<Self>, message: &UserMessage) -> bool {
         match message.name().as_deref() {
             Some("handover") => self.stopped_on_its_way(message),
+            Some("again") => {
+                let url = message.parameters().and_then(|words| <(String,)>::from_variant(&words));
+                url.iter().for_each(|(url,)| self.ask_before_sending(url));
+                url.is_some()
+            }
             Some("blocked") => self.stopped_by_shields(message, true),
             Some("unanswered") => self.stopped_by_shields(message, false),
             _ => false,
@@ -215,6 +240,24 @@ impl View {
 
     fn site_origin(&self) -> String {
         self.host().map(|host| host.site.as_str().to_owned()).unwrap_or_default()
+    }
+}
+
+/// Whether a navigation sends a form that was sent before.
+enum Again {
+    No,
+    Yes,
+    /// A step in the history: the engine may still have the page. If it has not, the page-agent stops the form.
+    UnlessCached,
+}
+
+fn sends_again(action: &NavigationAction) -> Again {
+    let is_post = action.request().and_then(|request| request.http_method()).is_some_and(|method| method == "POST");
+    match action.clone().navigation_type() {
+        NavigationType::BackForward if is_post => Again::UnlessCached,
+        // The type of a page that is brought back is “other”.
+        NavigationType::FormResubmitted | NavigationType::Reload | NavigationType::Other if is_post => Again::Yes,
+        _ => Again::No,
     }
 }
 

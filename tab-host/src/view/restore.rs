@@ -52,6 +52,7 @@ pub(super) struct Replayed {
 impl View {
     /// Restores, and loads `load` on top where the snapshot is older than the last commit.
     pub(super) fn restore(self: &Rc<Self>, snapshot: &Snapshot, load: Option<&Load>, fallback: &Load) {
+        self.put_back_storage(snapshot);
         let Some(state) = session_state(&snapshot.session_state) else {
             if !snapshot.session_state.is_empty() {
                 tracing::warn!("the engine cannot read its own snapshot; the address is loaded instead");
@@ -83,7 +84,8 @@ impl View {
         let forms = std::str::from_utf8(&snapshot.form).ok().filter(|form| !form.is_empty()).unwrap_or("{}");
         let scroll = format!("[{}, {}]", snapshot.scroll_x, snapshot.scroll_y);
         // What the page-agent reported once, it reads back.
-        let known = serde_json::from_str(forms).unwrap_or_default();
+        let mut known: HashMap<String, serde_json::Value> = serde_json::from_str(forms).unwrap_or_default();
+        known.remove(super::storage::KEY);
         self.replayed.replace(Some(Replayed { forms: known, scroll: (snapshot.scroll_x, snapshot.scroll_y) }));
         let scripts = [
             agent::script(&fill_in(STATE_SCRIPT, forms, &scroll), UserScriptInjectionTime::Start),

@@ -3,12 +3,12 @@
 use std::rc::Rc;
 
 use gtk::cairo;
-use gtk::prelude::WidgetExt;
+use gtk::prelude::{ObjectExt, ToValue, WidgetExt};
 use regen_proto::convert::MAX_HEADER;
 use regen_proto::kernel::v1::{
     Empty, Favicon, FindResult, LoadFinished, LoadStarted, NavigationCommitted, TlsState, page_event::Body,
 };
-use regen_proto::page::v1::HoverLink;
+use regen_proto::page::v1::{HoverLink, KeyAnswer, WheelUnused, from_page};
 use webkit2gtk::{FindControllerExt, HitTestResultExt, LoadEvent, URIResponseExt, WebResourceExt, WebViewExt};
 
 use super::View;
@@ -84,14 +84,32 @@ pub(super) fn connect(view: &Rc<View>) {
     web.connect_mouse_target_changed(move |_, target, _| {
         if let Some(view) = weak.upgrade() {
             let url = if target.context_is_link() { target.link_uri() } else { None };
-            view.hover(HoverLink { url: url.map(Into::into).unwrap_or_default() });
+            let url = url.map(Into::into).unwrap_or_default();
+            view.tell_window(from_page::Body::HoverLink(HoverLink { url }));
         }
+    });
+    let weak = Rc::downgrade(view);
+    // The engine hands a key that the page did not use on to the window around it.
+    view.window.connect_local("key-press-event", true, move |arguments| {
+        let event = arguments.get(1).and_then(|event| event.get::<gtk::gdk::Event>().ok());
+        if let (Some(view), Some(keycode)) = (weak.upgrade(), event.and_then(|event| event.keycode())) {
+            let answer = KeyAnswer { used: false, keycode: keycode.into() };
+            view.tell_window(from_page::Body::KeyAnswer(answer));
+        }
+        Some(false.to_value())
     });
     if let Some(controller) = web.find_controller() {
         let weak = Rc::downgrade(view);
-        controller.connect_counted_matches(move |_, matches| {
+        controller.connect_found_text(move |_, matches| {
+            // A step to the next match counts that alone.
+            if let Some(view) = weak.upgrade().filter(|view| view.counts_matches.take()) {
+                view.tell(Body::FindResult(FindResult { matches, tab: 0 }));
+            }
+        });
+        let weak = Rc::downgrade(view);
+        controller.connect_failed_to_find_text(move |_| {
             if let Some(view) = weak.upgrade() {
-                view.tell(Body::FindResult(FindResult { matches }));
+                view.tell(Body::FindResult(FindResult { matches: 0, tab: 0 }));
             }
         });
     }
@@ -204,11 +222,21 @@ impl View {
         (is_first || self.bootstrapping.get()) && url.starts_with("about:")
     }
 
-    fn hover(&self, link: HoverLink) {
-        // The window shows it at the bottom; nobody else cares.
+    /// Tells the window something that nobody else needs to know.
+    pub(super) fn tell_window(&self, body: from_page::Body) {
         if let Some(host) = self.host() {
-            host.display.send(crate::display::DisplayCommand::Hover(self.id.get(), link));
+            host.display.send(crate::display::DisplayCommand::TellWindow(self.id.get(), body));
         }
+    }
+
+    /// The page used the last key that it was sent.
+    pub(super) fn key_was_used(&self) {
+        self.tell_window(from_page::Body::KeyAnswer(KeyAnswer { used: true, keycode: 0 }));
+    }
+
+    /// The page did not use a turn of the wheel while Control was held.
+    pub(super) fn wheel_was_not_used(&self, down: bool) {
+        self.tell_window(from_page::Body::WheelUnused(WheelUnused { down }));
     }
 }
 

@@ -15,6 +15,7 @@ pub mod launcher;
 pub mod locale;
 pub mod logs;
 pub mod options;
+pub mod outside;
 pub mod payloads;
 pub mod pidfd;
 pub mod profile;

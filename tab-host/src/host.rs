@@ -20,6 +20,7 @@ use wry::WebContext;
 use crate::alike::Machine;
 use crate::cookies::SessionJar;
 use crate::display::{DisplayCommand, DisplayHandleTo, ViewId};
+use crate::downloads::Downloads;
 use crate::filter::Filter;
 use crate::helpers::Helpers;
 use crate::link::{self, Link, ToMain};
@@ -58,6 +59,7 @@ pub(crate) struct Host {
     pub(crate) popups: RefCell<HashMap<u64, Rc<View>>>,
     pub(crate) helpers: RefCell<Helpers>,
     pub(crate) cookies: Rc<SessionJar>,
+    pub(crate) downloads: Rc<Downloads>,
     pub(crate) to_main: mpsc::UnboundedSender<ToMain>,
 }
 
@@ -97,6 +99,7 @@ pub(crate) fn run(site: Site, machine: Machine, link: Link, display: DisplayHand
         popups: RefCell::default(),
         helpers: RefCell::new(Helpers::new(outbox.clone())),
         cookies: SessionJar::new(outbox.clone()),
+        downloads: Downloads::new(outbox.clone()),
         outbox,
         to_main,
     });
@@ -203,12 +206,18 @@ impl Host {
                 }
                 page_service::route(input, &self.display, &self.to_main);
             }
+            host_command::Body::Download(answer) => self.downloads.answered(&answer, descriptors),
             other => {
                 if let Some(view) = self.view(id) {
                     view.command(other, descriptors);
                 }
             }
         }
+    }
+
+    /// The tab that a web view of the engine's belongs to.
+    pub(crate) fn tab_of(&self, web: &webkit2gtk::WebView) -> Option<ViewId> {
+        self.views.borrow().values().find_map(|view| view.shows_in(web))
     }
 
     fn view(&self, id: ViewId) -> Option<Rc<View>> {

@@ -6,6 +6,7 @@
 mod alike;
 mod cookies;
 mod display;
+mod downloads;
 mod filter;
 mod helpers;
 mod host;

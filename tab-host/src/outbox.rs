@@ -69,7 +69,9 @@ fn shorten(body: &mut page_event::Body) {
         page_event::Body::LoadFailed(event) => &mut event.url,
         page_event::Body::PopupOpened(event) => &mut event.url,
         page_event::Body::Download(event) => &mut event.url,
+        page_event::Body::Outside(url) => url,
         page_event::Body::LoadFinished(_)
+        | page_event::Body::LoadAbandoned(_)
         | page_event::Body::Title(_)
         | page_event::Body::Favicon(_)
         | page_event::Body::Progress(_)
@@ -100,7 +102,9 @@ fn key(message: &FromChild) -> Option<Key> {
         page_event::Body::Committed(committed) if committed.same_document => 5,
         page_event::Body::Favicon(_) => 6,
         page_event::Body::FindResult(_) => 7,
+        page_event::Body::Outside(_) => 8,
         page_event::Body::Committed(_)
+        | page_event::Body::LoadAbandoned(_)
         | page_event::Body::LoadStarted(_)
         | page_event::Body::LoadFinished(_)
         | page_event::Body::LoadFailed(_)

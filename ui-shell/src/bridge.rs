@@ -110,6 +110,9 @@ pub(crate) enum FromChrome {
         workspace: String,
         allow: bool,
     },
+    OpenOutside {
+        url: String,
+    },
     OfferSession,
     SetRestores {
         restores: bool,
@@ -164,6 +167,10 @@ pub(crate) enum ToChrome {
         site: String,
         workspace: String,
         files: u32,
+    },
+    OutsideQuestion {
+        site: String,
+        url: String,
     },
     /// Not asked: it has been answered elsewhere.
     VpnQuestion {
@@ -319,6 +326,9 @@ impl ToChrome {
             shell_update::Body::VpnQuestion(question) => {
                 Self::VpnQuestion { name: question.name.clone(), peer: question.peer.clone(), asked: question.asked }
             }
+            shell_update::Body::OutsideQuestion(question) => {
+                Self::OutsideQuestion { site: question.site.clone(), url: question.url.clone() }
+            }
             shell_update::Body::Restores(restores) => Self::Restores { restores: *restores },
             shell_update::Body::Notice(notice) => {
                 Self::Notice { level: notice.level.clone(), text: notice.text.clone() }
@@ -404,6 +414,7 @@ mod tests {
             },
             ToChrome::VpnQuestion { name: "home".into(), peer: "vpn.example.org".into(), asked: true },
             ToChrome::DownloadQuestion { site: "https://example.org".into(), workspace: String::new(), files: 3 },
+            ToChrome::OutsideQuestion { site: "https://example.org".into(), url: "mailto:somebody@example.org".into() },
             ToChrome::Restores { restores: false },
             ToChrome::Notice { level: "warning".into(), text: "Something to know.".into() },
             ToChrome::Shortcut { name: "find" },

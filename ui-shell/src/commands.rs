@@ -51,6 +51,7 @@ impl Window {
             FromChrome::AnswerDownloads { site, workspace, allow } => {
                 self.command(Command::AnswerDownloads(AnswerDownloads { site, workspace, allow }));
             }
+            FromChrome::OpenOutside { url } => self.command(Command::OpenOutside(url)),
             FromChrome::OfferSession => self.command(Command::OfferSession(Empty {})),
             FromChrome::SetRestores { restores } => self.command(Command::Restores(restores)),
             FromChrome::CancelDownload { download } => self.command(Command::CancelDownload(download)),

@@ -252,6 +252,17 @@ on("vpnQuestion", ({ name, peer, asked }) => {
   ]));
 });
 
+// ── an address for another program ──
+let outside = () => {};
+on("outsideQuestion", ({ site, url }) => {
+  outside();
+  const short = url.length > 80 ? `${url.slice(0, 79)}…` : url;
+  outside = notice("offer", `${site.replace(/^https?:\/\//, "")} wants another program to open “${short}”. Regen does not open such addresses itself.`, [
+    ["Not now", () => {}, false],
+    ["Open", () => send("openOutside", { url }), true],
+  ]);
+});
+
 const downloadQuestions = new Map();
 on("downloadQuestion", ({ site, workspace, files }) => {
   const key = `${workspace}|${site}`;

@@ -204,7 +204,7 @@ impl Kernel {
                 load.user_gesture = by_user;
                 let size = std::mem::take(&mut load.body_size);
                 // Of what would be refused in any case, or is known already, nothing is read.
-                let is_wanted = shows && by_user && !load.continues;
+                let is_wanted = shows && !load.continues;
                 if let Some(memory) = descriptors.into_iter().next().filter(|_| is_wanted) {
                     let (subject, limit) = (Subject::Form { tab: event.tab }, MAX_BODY);
                     let finish = Box::new(move |read: std::io::Result<Vec<u8>>| Input::Form {
@@ -245,11 +245,18 @@ impl Kernel {
                 | page_event::Body::FindResult(_)
                 | page_event::Body::Audible(_)
                 | page_event::Body::Unresponsive(_)
+                | page_event::Body::LoadAbandoned(_)
+                | page_event::Body::Outside(_)
                 | page_event::Body::Blocked(_),
             )
             | None => {}
         }
         let Some(body) = event.body else { return };
+        if let page_event::Body::Download(download) = body {
+            // It goes on when its tab shows something else, or is closed.
+            self.download(&host, event.tab, download);
+            return;
+        }
         self.apply(Event::Page { host, tab: event.tab, event: body });
     }
 

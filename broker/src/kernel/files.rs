@@ -20,7 +20,7 @@ use super::{Input, Kernel};
 use crate::download_permissions::{Decision, Waiting};
 use crate::file_choosers::{Action, PageRequest, Wanted};
 use crate::file_dialog::DialogError;
-use crate::session::{HostKey, TabId};
+use crate::session::{Event, HostKey, TabId};
 
 /// Downloads that one site may run at once.
 const MOST_DOWNLOADS: usize = 8;
@@ -138,6 +138,7 @@ impl Kernel {
             DownloadState::Done | DownloadState::Failed | DownloadState::Cancelled | DownloadState::Unspecified => {
                 if let Some(running) = self.downloads.remove(&key) {
                     self.finish_download(child, &running, download);
+                    self.tell_saving(child);
                 }
             }
         }
@@ -151,11 +152,11 @@ impl Kernel {
             Decision::Save => self.start_download(child, tab, download),
             Decision::Ask => {
                 self.waiting_downloads.insert((child, download.download), download);
+                self.tell_saving(child);
                 self.tell_download_question(host);
             }
             Decision::Refuse => {
-                let answer = DownloadAnswer { download: download.download, refused: true };
-                self.command_host(tab, host_command::Body::Download(answer), Vec::new());
+                self.answer_download(child, tab, download.download, true, Vec::new());
             }
         }
     }
@@ -170,9 +171,9 @@ impl Kernel {
             if allow {
                 self.start_download(child, tab, waiting);
             } else {
-                let answer = DownloadAnswer { download, refused: true };
-                self.command_host(tab, host_command::Body::Download(answer), Vec::new());
+                self.answer_download(child, tab, download, true, Vec::new());
             }
+            self.tell_saving(child);
         }
         self.tell_download_question(host);
     }
@@ -206,15 +207,16 @@ impl Kernel {
     fn start_download(&mut self, child: ChildId, tab: TabId, download: Download) {
         let running = self.downloads.keys().filter(|(owner, _)| *owner == child).count();
         if running >= MOST_DOWNLOADS || self.downloads.contains_key(&(child, download.download)) {
-            let answer = DownloadAnswer { download: download.download, refused: true };
-            self.command_host(tab, host_command::Body::Download(answer), Vec::new());
+            self.answer_download(child, tab, download.download, true, Vec::new());
+            let most =
+                format!("“{}” is not saved: its site saves {MOST_DOWNLOADS} files already.", download.suggested_name);
+            self.notice("warning", &most);
             return;
         }
-        let answer = |refused| host_command::Body::Download(DownloadAnswer { download: download.download, refused });
         match create_download(&self.options.downloads, &download.suggested_name) {
             Ok((file, path)) => {
                 tracing::info!(path = %path.display(), "download started");
-                self.command_host(tab, answer(false), vec![Attachment::Fd(OwnedFd::from(file))]);
+                self.answer_download(child, tab, download.download, false, vec![Attachment::Fd(OwnedFd::from(file))]);
                 let last = Download {
                     suggested_name: shown_name(&path),
                     state: DownloadState::Running.into(),
@@ -222,10 +224,11 @@ impl Kernel {
                 };
                 self.tell_window(shell_update::Body::Download(shown(child, &last)), Vec::new());
                 self.downloads.insert((child, download.download), RunningDownload { path, tab, last });
+                self.tell_saving(child);
             }
             Err(error) => {
                 self.notice("warning", &format!("“{}” cannot be saved: {error}", download.suggested_name));
-                self.command_host(tab, answer(true), Vec::new());
+                self.answer_download(child, tab, download.download, true, Vec::new());
             }
         }
     }
@@ -250,6 +253,7 @@ impl Kernel {
     pub(super) fn downloads_lost(&mut self, child: ChildId, host: Option<&HostKey>) {
         self.waiting_downloads.retain(|(owner, _), _| *owner != child);
         if let Some(host) = host {
+            self.apply(Event::Saving { host: host.clone(), is_saving: false });
             self.download_permissions.host_gone(host);
             self.tell_download_question(host);
         }
@@ -267,10 +271,25 @@ impl Kernel {
 
     pub(super) fn cancel_download(&mut self, shown: u64) {
         let wanted = self.downloads.iter().find(|((child, id), _)| window_id(*child, *id) == shown);
-        if let Some((&(_, download), running)) = wanted {
+        if let Some((&(child, download), running)) = wanted {
             let tab = running.tab;
-            let answer = DownloadAnswer { download, refused: true };
-            self.command_host(tab, host_command::Body::Download(answer), Vec::new());
+            self.answer_download(child, tab, download, true, Vec::new());
+        }
+    }
+
+    /// To the host that runs it, whatever its tab shows by now.
+    fn answer_download(&mut self, child: ChildId, tab: TabId, download: u64, refused: bool, with: Vec<Attachment>) {
+        let body = host_command::Body::Download(DownloadAnswer { download, refused });
+        self.send(child, ForChild::Command(HostCommand { tab, body: Some(body) }), with);
+    }
+
+    /// A host that saves files stays, though no tab may show it.
+    fn tell_saving(&mut self, child: ChildId) {
+        let Some(host) = self.children.get(&child).and_then(|child| child.host.clone()) else { return };
+        let mut owners = self.downloads.keys().chain(self.waiting_downloads.keys());
+        let is_saving = owners.any(|(owner, _)| *owner == child);
+        if is_saving != self.session.saving.contains(&host) {
+            self.apply(Event::Saving { host, is_saving });
         }
     }
 }

@@ -39,6 +39,7 @@ use crate::file_choosers::{FileChoosers, PageRequest};
 use crate::file_dialog::{DialogError, FileDialogs};
 use crate::keyboard::Keyboard;
 use crate::launcher::{FromLauncherBody, Launcher};
+use crate::outside::Outside;
 use crate::payloads::Payloads;
 use crate::profile::Profile;
 use crate::save_pace::SavePace;
@@ -96,6 +97,10 @@ pub(crate) enum Input {
         status: TorStatus,
     },
     /// The user picked files for a page, or none.
+    /// Something for the user to know.
+    Notice {
+        text: String,
+    },
     FilesPicked {
         request: u64,
         picked: Result<Vec<PathBuf>, DialogError>,
@@ -150,6 +155,7 @@ impl Input {
             Self::NotStarted { .. } | Self::Ended { .. } => "end of a child",
             Self::SaveChanged => "save",
             Self::Tor { .. } => "tor",
+            Self::Notice { .. } => "notice",
             Self::FilesPicked { .. } | Self::FilesPlaced { .. } => "files",
             Self::Snapshot { .. } | Self::Cookies { .. } | Self::Form { .. } => "payload",
             Self::Weighed { .. } => "memory",
@@ -267,6 +273,7 @@ pub struct Kernel {
     /// Downloads that wait for the user's word.
     waiting_downloads: HashMap<(ChildId, u64), Download>,
     file_choosers: FileChoosers,
+    outside: Outside,
     file_dialogs: FileDialogs,
     step_times: StepTimes,
     download_permissions: DownloadPermissions,
@@ -378,6 +385,7 @@ impl Kernel {
             downloads: HashMap::new(),
             waiting_downloads: HashMap::new(),
             file_choosers: FileChoosers::default(),
+            outside: Outside::default(),
             file_dialogs: FileDialogs::default(),
             step_times: StepTimes::default(),
             download_permissions: DownloadPermissions::default(),
@@ -448,6 +456,7 @@ impl Kernel {
             Input::NotStarted { key, reason } => self.died(&key, &reason),
             Input::SaveChanged => self.save_changed(false),
             Input::Tor { net, status } => self.tor_changed(net, status),
+            Input::Notice { text } => self.notice("warning", &text),
             Input::FilesPicked { request, picked } => self.files_picked(request, picked),
             Input::Snapshot { child, host, tab, snapshot } => self.snapshot_read(child, host, tab, snapshot),
             Input::Cookies { child, host, cookies } => self.cookies_read(child, host, cookies),

@@ -4,13 +4,14 @@ use std::time::Instant;
 
 use regen_proto::convert::ForChild;
 use regen_proto::kernel::v1::{
-    HostCommand, Notice, Role, ShellUpdate, Tab as WireTab, TabFavicon, TabOrder, TabState, UserCommand, host_command,
-    page_event, shell_update, user_command,
+    HostCommand, Notice, OutsideQuestion, Role, ShellUpdate, Tab as WireTab, TabFavicon, TabOrder, TabState,
+    UserCommand, host_command, page_event, shell_update, user_command,
 };
 use regen_proto::site::Site;
 
-use super::Kernel;
 use super::child::Attachment;
+use super::{Input, Kernel};
+use crate::outside;
 use crate::session::{Event, HostKey, PageLoad, Phase, Tab, TabId, address};
 
 impl Kernel {
@@ -118,8 +119,10 @@ impl Kernel {
                 result.tab = tab;
                 self.tell_window(shell_update::Body::FindResult(result), Vec::new());
             }
-            page_event::Body::Download(download) => self.download(host, tab, download),
-            page_event::Body::LoadStarted(_)
+            page_event::Body::Outside(url) => self.asks_for_outside(host, url),
+            page_event::Body::Download(_)
+            | page_event::Body::LoadAbandoned(_)
+            | page_event::Body::LoadStarted(_)
             | page_event::Body::Committed(_)
             | page_event::Body::LoadFinished(_)
             | page_event::Body::LoadFailed(_)
@@ -201,8 +204,32 @@ impl Kernel {
             Body::Mute(mute) => self.apply(Event::Mute { tab: mute.tab, muted: mute.muted }),
             Body::Pin(pin) => self.apply(Event::Pin { tab: pin.tab, pinned: pin.pinned }),
             Body::DuplicateTab(tab) => self.apply(Event::Duplicate(tab)),
+            Body::OpenOutside(url) => self.open_outside(url),
             Body::Gesture(tab) => self.gesture(tab),
         }
+    }
+
+    /// A page wants another program to open an address.
+    fn asks_for_outside(&mut self, host: &HostKey, url: String) {
+        match self.outside.ask(&url) {
+            Ok(url) => {
+                let question = OutsideQuestion { site: host.site.as_str().to_owned(), url };
+                self.tell_window(shell_update::Body::OutsideQuestion(question), Vec::new());
+            }
+            Err(error) => tracing::info!(site = %host.site, "an address is not opened: {error}"),
+        }
+    }
+
+    fn open_outside(&mut self, url: String) {
+        let Some(url) = self.outside.agree(&url) else { return };
+        let inbox = self.inbox.clone();
+        tokio::spawn(async move {
+            if let Err(error) = outside::open(&url).await {
+                let text = error.to_string();
+                // The kernel may have ended meanwhile.
+                let _ = inbox.send(Input::Notice { text }).await;
+            }
+        });
     }
 
     pub(super) fn open_by_user(&mut self, url: String, background: bool, workspace: String) -> Option<TabId> {

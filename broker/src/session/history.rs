@@ -3,7 +3,7 @@
 use regen_proto::kernel::v1::host_command::Body as Command;
 
 use super::private_network;
-use super::reduce::{ensure_view, leave_host, send_if_open, set_phase};
+use super::reduce::{ensure_view, leave_host, refuse, remove, send_if_open, set_phase};
 use super::state::{Effect, Phase, Segment, Session, TabId};
 use regen_proto::site::Site;
 
@@ -18,7 +18,7 @@ pub(super) fn step(session: &mut Session, id: TabId, delta: i32, out: &mut Vec<E
         send_if_open(session, id, Command::GoHistory(delta.signum()), out);
         return;
     }
-    let target = if delta < 0 { tab.current.checked_sub(1) } else { Some(tab.current + 1) };
+    let target = if delta < 0 { tab.earlier() } else { Some(tab.current + 1) };
     let Some(target) = target.filter(|target| *target < tab.segments.len()) else { return };
     if tab.opener_host.is_some() {
         return;
@@ -28,6 +28,7 @@ pub(super) fn step(session: &mut Session, id: TabId, delta: i32, out: &mut Vec<E
     tab.current = target;
     tab.leave_page();
     tab.upgraded = None;
+    (tab.is_fresh, tab.goes_by_itself) = (false, false);
     let phase = if tab.segment().site.is_some() { Phase::Loading } else { own_page(&tab.segment().url) };
     set_phase(session, id, phase, out);
     leave_host(session, &left, out);
@@ -47,9 +48,10 @@ pub(super) fn own_page(url: &str) -> Phase {
 pub(super) fn replace_shown(session: &mut Session, id: TabId, next: Segment, out: &mut Vec<Effect>) {
     let Some(tab) = session.tabs.get_mut(&id) else { return };
     let left = tab.clone();
+    let is_fresh = next.site.is_some();
     // A page of Regen's own that said nothing is not worth a step back.
     let is_empty = tab.segment().site.is_none() && tab.segment().url.is_empty();
-    if is_empty {
+    if is_empty || tab.is_fresh {
         *tab.segment_mut() = next;
     } else {
         tab.segments.truncate(tab.current + 1);
@@ -60,7 +62,43 @@ pub(super) fn replace_shown(session: &mut Session, id: TabId, next: Segment, out
         tab.left = tab.segments.len().saturating_sub(2);
         tab.current = tab.segments.len() - 1;
     }
+    tab.is_fresh = is_fresh;
+    tab.goes_by_itself &= is_fresh;
     tab.opener_host = None;
     tab.leave_page();
     leave_host(session, &left, out);
+}
+
+/// What began to load in a new stretch is no page: what was shown before is shown again. A tab that was opened for it alone goes.
+pub(super) fn abandon(session: &mut Session, id: TabId, out: &mut Vec<Effect>) {
+    let Some(tab) = session.tabs.get_mut(&id) else { return };
+    if !tab.is_fresh {
+        // The engine keeps its page.
+        tab.pending = None;
+        set_phase(session, id, Phase::Ready, out);
+        return;
+    }
+    let is_of_a_page = tab.pending.as_ref().is_some_and(|pending| pending.from.is_some());
+    let Some(before) = tab.current.checked_sub(1) else {
+        tab.pending = None;
+        if is_of_a_page {
+            remove(session, id, out);
+        } else {
+            let why =
+                "This address is a file, or nothing: there is no page to show. What is saved is among the downloads.";
+            let url = tab.segment().url.clone();
+            refuse(session, id, url, why.to_owned(), out);
+        }
+        return;
+    };
+    let left = tab.clone();
+    tab.segments.truncate(tab.current);
+    (tab.current, tab.left) = (before, before);
+    tab.is_fresh = false;
+    tab.upgraded = None;
+    tab.leave_page();
+    let phase = if tab.segment().site.is_some() { Phase::Loading } else { own_page(&tab.segment().url) };
+    set_phase(session, id, phase, out);
+    leave_host(session, &left, out);
+    ensure_view(session, id, out);
 }

@@ -6,11 +6,15 @@ use regen_proto::kernel::v1::{AdoptPopup, Load, NavigationCommitted, NewTab, Pop
 
 use super::address::without_credentials;
 use super::bounds;
+use super::history;
 use super::reduce::{navigate, open, refuse, remove, set_phase};
 use super::saved::SavedSnapshot;
 use super::secure;
 use super::state::{Effect, HostKey, PageLoad, Phase, Segment, Session, Tab, TabId};
 use super::views;
+
+/// As many as the engine follows within a site.
+const MOST_REDIRECTS: u32 = 20;
 
 pub(super) fn event(session: &mut Session, host: &HostKey, id: TabId, event: Body, out: &mut Vec<Effect>) {
     let Some(tab) = session.tabs.get_mut(&id).filter(|tab| tab.view && tab.host().as_ref() == Some(host)) else {
@@ -87,7 +91,8 @@ pub(super) fn event(session: &mut Session, host: &HostKey, id: TabId, event: Bod
         Body::NewTab(wanted) => new_tab(session, host, id, wanted, out),
         Body::PopupOpened(popup) => popup_opened(session, host, id, &popup, out),
         Body::CloseRequested(_) => remove(session, id, out),
-        forwarded @ (Body::FileChooser(_) | Body::Download(_) | Body::FindResult(_)) => {
+        Body::LoadAbandoned(_) => history::abandon(session, id, out),
+        forwarded @ (Body::FileChooser(_) | Body::Download(_) | Body::FindResult(_) | Body::Outside(_)) => {
             out.push(Effect::ForwardToWindow { host: host.clone(), tab: id, event: forwarded });
         }
     }
@@ -105,7 +110,14 @@ fn commit(session: &mut Session, host: &HostKey, id: TabId, mut committed: Navig
     tab.before_commit = None;
     tab.upgraded = None;
     tab.closing = false;
+    tab.is_fresh = false;
+    tab.redirects = 0;
     if !committed.same_document {
+        let before = tab.current.checked_sub(1).filter(|_| std::mem::take(&mut tab.goes_by_itself));
+        if let Some(before) = before.and_then(|before| tab.segments.get_mut(before)) {
+            before.is_passage = true;
+        }
+        tab.is_used = false;
         tab.tls = committed.tls();
         if tab.favicon.take().is_some() {
             out.push(Effect::FaviconChanged(id));
@@ -142,6 +154,12 @@ fn handover(session: &mut Session, host: &HostKey, id: TabId, mut load: Load, ou
         let keeps_body = load.method == "POST" && pending.method == "POST";
         let initial = if keeps_body { pending } else { Load { method: String::new(), ..without_body(pending) } };
         load = Load { url: load.url, redirected: true, continues: true, ..initial };
+        tab.redirects += 1;
+        if tab.redirects > MOST_REDIRECTS {
+            let why = format!("Its servers sent it on more than {MOST_REDIRECTS} times, and it would go on.");
+            refuse(session, id, load.url, why, out);
+            return;
+        }
         check_and_go(session, host, id, load, out);
         return;
     }
@@ -150,6 +168,9 @@ fn handover(session: &mut Session, host: &HostKey, id: TabId, mut load: Load, ou
         load.user_gesture |= tab.pending.take().is_some_and(|pending| pending.load.user_gesture);
         *tab.segment_mut() = Segment::default();
     }
+    // A page that goes on by itself, as one that only sends to another does, is no step back for its user.
+    let goes_by_itself = !tab.is_used && !tab.is_fresh && !tab.segment().can_go_back;
+    tab.goes_by_itself = goes_by_itself && tab.opener_host.is_none();
     let from_here = !load.initiator.is_empty() && host.site.may_show(&load.initiator);
     if !from_here {
         let reason = format!("claimed a navigation of {} for itself", shorten(&load.initiator));
@@ -171,11 +192,6 @@ fn check_and_go(session: &mut Session, host: &HostKey, id: TabId, load: Load, ou
     let method = load.method.as_str();
     if !(method.is_empty() || method == "GET" || method == "POST") {
         let why = format!("A page tried to open an address with the method {}.", shorten(method));
-        refuse(session, id, load.url, why, out);
-        return;
-    }
-    if method == "POST" && !load.user_gesture {
-        let why = format!("{} tried to send a form to another site without a click. Nothing was sent.", host.site);
         refuse(session, id, load.url, why, out);
         return;
     }

@@ -30,8 +30,10 @@ pub fn reduce(session: &mut Session, event: Event) -> Vec<Effect> {
         Event::StillUsed(tab) => {
             if let Some(tab) = session.tabs.get_mut(&tab) {
                 tab.closing = false;
+                tab.is_used = true;
             }
         }
+        Event::Saving { host, is_saving } => saving(session, host, is_saving, out),
         Event::Activate(tab) => activate(session, tab, out),
         Event::Move { tab, index } => move_to(session, tab, index, out),
         Event::ReopenClosed => {
@@ -109,6 +111,10 @@ pub(super) fn open(
         pinned: false,
         favicon: None,
         closing: false,
+        is_fresh: false,
+        redirects: 0,
+        is_used: false,
+        goes_by_itself: false,
     };
     session.tabs.insert(id, tab);
     // A tab that a page opened stands beside it, as in other browsers.
@@ -208,7 +214,7 @@ pub(super) fn leave_host(session: &mut Session, tab: &Tab, out: &mut Vec<Effect>
     if let Some(tab) = session.tabs.get_mut(&tab.id) {
         tab.is_starting = false;
     }
-    if still_needed {
+    if still_needed || session.saving.contains(&host) {
         views::open_next(session, &host, out);
     } else if session.hosts.remove(&host).is_some() {
         out.push(Effect::StopHost(host));
@@ -305,6 +311,10 @@ pub(super) fn navigate(session: &mut Session, id: TabId, load: PageLoad, out: &m
         return;
     }
     let Some(tab) = session.tabs.get_mut(&id) else { return };
+    if load.from.is_none() {
+        tab.redirects = 0;
+        tab.goes_by_itself = false;
+    }
     let stays = site.is_some() && tab.opener_host.is_none() && tab.segment().site == site;
     if stays {
         tab.phase = Phase::Loading;
@@ -404,6 +414,21 @@ fn host_up(session: &mut Session, host: &HostKey, out: &mut Vec<Effect>) {
     session.hosts.insert(host.clone(), HostPhase::Up);
     for id in views::without_view(session, host) {
         ensure_view(session, id, out);
+    }
+}
+
+/// A host that nobody looks at any more may end when it has saved its last file.
+fn saving(session: &mut Session, host: HostKey, is_saving: bool, out: &mut Vec<Effect>) {
+    if is_saving {
+        session.saving.insert(host);
+        return;
+    }
+    if !session.saving.remove(&host) {
+        return;
+    }
+    let is_wanted = |tab: &Tab| tab.host().as_ref() == Some(&host) && !matches!(tab.phase, Phase::Lazy);
+    if !session.tabs.values().any(is_wanted) && session.hosts.remove(&host).is_some() {
+        out.push(Effect::StopHost(host));
     }
 }
 

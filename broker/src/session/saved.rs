@@ -118,6 +118,7 @@ impl SavedTab {
             .segments
             .into_iter()
             .map(|segment| Segment {
+                is_passage: false,
                 site: Site::parse(&segment.site).ok(),
                 url: segment.url,
                 title: segment.title,
@@ -131,6 +132,10 @@ impl SavedTab {
         }
         let current = usize::try_from(self.current).unwrap_or(0).min(segments.len() - 1);
         let mut tab = Tab {
+            is_fresh: false,
+            redirects: 0,
+            is_used: false,
+            goes_by_itself: false,
             id,
             workspace: self.workspace,
             segments,

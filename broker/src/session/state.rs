@@ -111,6 +111,8 @@ pub struct Segment {
     pub can_go_back: bool,
     /// The engine can step forward within this stretch.
     pub can_go_forward: bool,
+    /// Its page went on to another site by itself: a step back goes past it.
+    pub is_passage: bool,
 }
 
 /// One tab.
@@ -164,6 +166,14 @@ pub struct Tab {
     pub favicon: Option<Favicon>,
     /// The user was asked whether to leave, and has not answered yet.
     pub closing: bool,
+    /// Nothing was committed in the stretch that is shown: what takes its place leaves no trace of it.
+    pub is_fresh: bool,
+    /// Hosts that servers sent this load on to.
+    pub redirects: u32,
+    /// The page goes on to another site, and its user did nothing in it.
+    pub goes_by_itself: bool,
+    /// The user has clicked or typed since the page was committed.
+    pub is_used: bool,
 }
 
 /// All of it.
@@ -181,6 +191,8 @@ pub struct Session {
     pub looks: u64,
     /// For “reopen closed tab”, newest last.
     pub closed: Vec<SavedTab>,
+    /// Hosts that are saving files: they stay until that is done, whatever their tabs show.
+    pub saving: HashSet<HostKey>,
     /// The hosts that were asked for.
     pub hosts: HashMap<HostKey, HostPhase>,
     /// Where encryption is insisted on.
@@ -274,6 +286,11 @@ pub enum Event {
     /// A site that nobody looks at lets its process go, until somebody does.
     Sleep(HostKey),
     HostUp(HostKey),
+    /// A host begins to save files, or has saved the last of them.
+    Saving {
+        host: HostKey,
+        is_saving: bool,
+    },
     HostDied {
         host: HostKey,
         reason: String,
@@ -337,7 +354,7 @@ impl Session {
     #[must_use]
     pub fn can_sleep(&self, host: &HostKey) -> bool {
         let mut tabs = self.tabs.values().filter(|tab| tab.host().as_ref() == Some(host)).peekable();
-        let is_up = self.hosts.get(host) == Some(&HostPhase::Up);
+        let is_up = self.hosts.get(host) == Some(&HostPhase::Up) && !self.saving.contains(host);
         is_up
             && tabs.peek().is_some()
             && tabs.all(|tab| {
@@ -390,10 +407,15 @@ impl Tab {
         (self.audible, self.unresponsive, self.blocked) = (false, false, 0);
     }
 
+    /// The stretch that a step back leads to.
+    pub(super) fn earlier(&self) -> Option<usize> {
+        self.segments.iter().take(self.current).rposition(|segment| !segment.is_passage)
+    }
+
     /// Whether “back” would do something.
     #[must_use]
     pub fn can_go_back(&self) -> bool {
-        self.segment().can_go_back || self.current > 0
+        self.segment().can_go_back || self.earlier().is_some()
     }
 
     /// Whether “forward” would do something.

@@ -277,7 +277,9 @@ fn page_event(event: &page_event::Body) -> Result<(), Refusal> {
         | Body::FindResult(_)
         | Body::Audible(_)
         | Body::Unresponsive(_)
-        | Body::Blocked(_) => Ok(()),
+        | Body::Blocked(_)
+        | Body::LoadAbandoned(_) => Ok(()),
+        Body::Outside(url) => limit("a URL", url.len(), MAX_URL),
     }
 }
 
@@ -297,6 +299,7 @@ fn user_command(command: &user_command::Body) -> Result<(), Refusal> {
         Body::OpenTab(open) => limit("an address", open.input.len(), MAX_URL),
         Body::Navigate(navigate) => limit("an address", navigate.input.len(), MAX_URL),
         Body::Find(find) => limit("a search", find.find.as_ref().map_or(0, |f| f.text.len()), MAX_TEXT),
+        Body::OpenOutside(url) => limit("an address", url.len(), MAX_URL),
         Body::AnswerVpn(answer) => limit("a name", answer.name.len(), MAX_TITLE),
         Body::AnswerDownloads(answer) => limit("a site", answer.site.len() + answer.workspace.len(), MAX_TITLE),
         Body::AnswerSession(answer) => limit("tabs", answer.tabs.len(), 10_000),

@@ -157,6 +157,9 @@ unsafe extern "C" fn message(
     1
 }
 
+/// As the engine writes it for documents, and for nothing else.
+const ACCEPT_OF_DOCUMENTS: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
+
 fn decide(page: Page, request: Request, redirected_from: Option<&str>) -> bool {
     let url = request.uri();
     if !url.starts_with("http:") && !url.starts_with("https:") {
@@ -165,13 +168,14 @@ fn decide(page: Page, request: Request, redirected_from: Option<&str>) -> bool {
     let id = page.id();
     // The page's address is that of the main frame's load as soon as it begins. On a redirect it still is the former one,
     // so a redirect belongs to the main frame when what it comes from did.
-    let is_main = match redirected_from {
+    let is_of_main = match redirected_from {
         None => without_fragment(&page.uri()) == without_fragment(&url),
         Some(former) => {
             AGENT.with_borrow(|agent| agent.main.get(&id).is_some_and(|main| main.now == without_fragment(former)))
         }
     };
-    if !is_main {
+    // A script of the page may ask for the page's own address, too; what it asks for is no document.
+    if !is_of_main || request.header("Accept") != ACCEPT_OF_DOCUMENTS {
         return is_blocked(page, request, url);
     }
     // This runs a script, and the engine then tells of the document that it belongs to: nothing may be borrowed meanwhile.

@@ -36,7 +36,8 @@ pub(super) fn connect(view: &Rc<View>) {
     view.web.connect_load_failed(move |_, event, url, error| {
         let Some(view) = weak.upgrade() else { return false };
         if is_no_failure(error) {
-            view.load_abandoned();
+            let is_superseded = error.matches(NetworkError::Cancelled) || error.matches(gio::IOErrorEnum::Cancelled);
+            view.load_abandoned(is_superseded && !view.is_stopped.take());
             return true;
         }
         view.failed(event, url, error);
@@ -76,7 +77,8 @@ impl View {
         let started = self.started.borrow();
         // Before the document that replays a navigation, the engine may show the one that it put in the place of the last page.
         let is_stale = self.bootstrapping.get() && self.carried.borrow().as_deref() != Some(without_fragment(&started));
-        self.error_page.get() == Stage::None && url == BLANK && started.starts_with("http") && !is_stale
+        let is_wanted = self.wants_blank.get() && !self.bootstrapping.get();
+        self.error_page.get() == Stage::None && url == BLANK && started.starts_with("http") && !is_stale && !is_wanted
     }
 
     pub(super) fn refuse_port(self: &Rc<Self>) {
@@ -85,9 +87,15 @@ impl View {
         self.show_failure(BLANK, &self.started.take(), "This address cannot be opened", reason, false);
     }
 
-    fn load_abandoned(self: &Rc<Self>) {
-        if self.error_page.get() == Stage::None && !self.committed.borrow().is_empty() {
+    /// What began to load is no page. The one that is there stays, be it another host's.
+    fn load_abandoned(self: &Rc<Self>, is_superseded: bool) {
+        if self.error_page.get() != Stage::None {
+            return;
+        }
+        if !self.committed.borrow().is_empty() {
             self.commit_again();
+        } else if let Some(host) = self.host().filter(|_| !is_superseded) {
+            host.downloads.load_abandoned(self.id.get());
         }
     }
 

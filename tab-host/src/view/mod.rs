@@ -2,7 +2,6 @@
 
 mod agent;
 mod common;
-mod downloads;
 mod error_page;
 mod files;
 mod navigation;
@@ -82,7 +81,6 @@ pub(crate) struct View {
     /// The document that replays a navigation of another site's is in the view.
     bootstrapping: Cell<bool>,
     choosers: RefCell<HashMap<u64, webkit2gtk::FileChooserRequest>>,
-    downloads: RefCell<HashMap<u64, downloads::Running>>,
     /// Its page could not be had for want of a net-daemon.
     is_unanswered: Cell<bool>,
     /// There has been one since, before the error page was shown.
@@ -101,6 +99,12 @@ pub(crate) struct View {
     documents: Cell<u64>,
     /// Requests of this page that shields stopped.
     blocked: Cell<u32>,
+    /// The next navigation brings back what a snapshot holds.
+    is_coming_back: Cell<bool>,
+    /// An empty page is what was asked for.
+    wants_blank: Cell<bool>,
+    /// The user wants it to load no further.
+    is_stopped: Cell<bool>,
     storage: RefCell<storage::Storage>,
     /// What would send a form again, if its user wants that.
     unsent: RefCell<Option<webkit2gtk::BackForwardListItem>>,
@@ -166,7 +170,7 @@ impl View {
         window.fullscreen();
         let mut context = host.context.borrow_mut();
         let mut builder = WebViewBuilder::new_with_web_context(&mut context)
-            .with_download_started_handler(|_, destination| downloads::choose_destination(destination))
+            .with_download_started_handler(|_, destination| crate::downloads::choose_destination(destination))
             .with_clipboard(false)
             .with_focused(true);
         // It holds for all views. The engine aborts whatever the others are loading each time that it is told.
@@ -208,7 +212,6 @@ impl View {
             postponed: RefCell::default(),
             bootstrapping: Cell::default(),
             choosers: RefCell::default(),
-            downloads: RefCell::default(),
             is_unanswered: Cell::default(),
             tries_when_shown: Cell::default(),
             restore_scripts: RefCell::default(),
@@ -219,6 +222,9 @@ impl View {
             common: RefCell::default(),
             documents: Cell::default(),
             blocked: Cell::default(),
+            is_coming_back: Cell::default(),
+            wants_blank: Cell::default(),
+            is_stopped: Cell::default(),
             storage: RefCell::default(),
             unsent: RefCell::default(),
             may_send_again: Cell::default(),
@@ -230,7 +236,10 @@ impl View {
         popups::connect(&view);
         navigation::connect(&view);
         files::connect(&view);
-        downloads::connect(&view);
+        if let Some(context) = view.web.context() {
+            let weak = Rc::downgrade(host);
+            host.downloads.connect(&context, move |web| weak.upgrade()?.tab_of(web));
+        }
         Ok(view)
     }
 
@@ -240,6 +249,10 @@ impl View {
 
     pub(crate) fn content_manager(&self) -> Option<UserContentManager> {
         self.web.user_content_manager()
+    }
+
+    pub(crate) fn shows_in(&self, web: &WebView) -> Option<ViewId> {
+        (self.web == *web).then(|| self.id.get())
     }
 
     pub(crate) fn add_filter(&self, filter: &Filter) {
@@ -309,16 +322,19 @@ impl View {
                 }
             }
             Command::Reload(reload) => self.reload(reload.bypass_cache),
-            Command::Stop(_) => self.web.stop_loading(),
+            Command::Stop(_) => {
+                self.is_stopped.set(true);
+                self.web.stop_loading();
+            }
             Command::SetVisible(visible) => self.show(visible),
             Command::Zoom(zoom) => self.web.set_zoom_level(zoom.clamp(0.25, 5.0)),
             Command::Mute(muted) => self.web.set_is_muted(muted),
             Command::Find(find) => self.find(&find),
             Command::Query(query) => self.query(&query),
             Command::FilesChosen(chosen) => self.files_chosen(&chosen),
-            Command::Download(answer) => self.download_answered(&answer, descriptors),
             Command::TakeSnapshot(_) => self.snapshot(),
             Command::Open(_)
+            | Command::Download(_)
             | Command::Close(_)
             | Command::Input(_)
             | Command::AdoptPopup(_)

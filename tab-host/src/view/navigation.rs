@@ -113,7 +113,16 @@ impl View {
             self.send_again();
             return true;
         }
-        match sends_again(&action) {
+        if is_for_others(&url) {
+            // The page stays, with what was typed into it.
+            decision.ignore();
+            if action.is_user_gesture() {
+                self.tell(Body::Outside(url));
+            }
+            return true;
+        }
+        self.wants_blank.set(url.starts_with("about:blank"));
+        match sends_again(&action, self.is_coming_back.take()) {
             Again::No => self.may_send_again.set(false),
             _ if self.may_send_again.take() => {}
             Again::Yes => {
@@ -243,6 +252,12 @@ impl View {
     }
 }
 
+/// An address that the engine does not open: `mailto:` and the like.
+fn is_for_others(url: &str) -> bool {
+    const OURS: [&str; 8] = ["http", "https", "about", "data", "blob", "javascript", "file", "webkit-pdfjs-viewer"];
+    url.split_once(':').is_some_and(|(scheme, _)| !OURS.contains(&scheme.to_ascii_lowercase().as_str()))
+}
+
 /// Whether a navigation sends a form that was sent before.
 enum Again {
     No,
@@ -251,12 +266,12 @@ enum Again {
     UnlessCached,
 }
 
-fn sends_again(action: &NavigationAction) -> Again {
+fn sends_again(action: &NavigationAction, is_coming_back: bool) -> Again {
     let is_post = action.request().and_then(|request| request.http_method()).is_some_and(|method| method == "POST");
     match action.clone().navigation_type() {
         NavigationType::BackForward if is_post => Again::UnlessCached,
-        // The type of a page that is brought back is “other”.
-        NavigationType::FormResubmitted | NavigationType::Reload | NavigationType::Other if is_post => Again::Yes,
+        NavigationType::FormResubmitted | NavigationType::Reload if is_post => Again::Yes,
+        NavigationType::Other if is_post && is_coming_back => Again::Yes,
         _ => Again::No,
     }
 }

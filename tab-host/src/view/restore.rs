@@ -74,7 +74,10 @@ impl View {
         self.replay(snapshot);
         let current = self.web.back_forward_list().and_then(|list| list.current_item());
         match current {
-            Some(item) => self.web.go_to_back_forward_list_item(&item),
+            Some(item) => {
+                self.is_coming_back.set(true);
+                self.web.go_to_back_forward_list_item(&item);
+            }
             None => self.load(fallback),
         }
     }

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use regen_proto::kernel::v1::host_command::Body as Command;
 use regen_proto::kernel::v1::page_event::Body;
-use regen_proto::kernel::v1::{Load, LoadFailed, LoadFinished, LoadStarted, NavigationCommitted, NewTab};
+use regen_proto::kernel::v1::{Empty, Load, LoadFailed, LoadFinished, LoadStarted, NavigationCommitted, NewTab};
 use regen_proto::site::Site;
 
 use super::*;
@@ -117,6 +117,7 @@ fn a_handover_moves_the_tab_and_keeps_history() {
     let mut session = Session::default();
     let tab = loaded(&mut session, A);
     snapshot(&mut session, A, tab, b"state of a");
+    reduce(&mut session, Event::StillUsed(tab));
     let load = Load { url: B.into(), initiator: "http://127.0.0.1:8000".into(), ..Load::default() };
     let effects = page(&mut session, A, tab, Body::Handover(load));
     assert!(effects.contains(&Effect::StartHost(key(B))) && effects.contains(&Effect::StopHost(key(A))));
@@ -187,18 +188,116 @@ fn going_on_with_a_tab_takes_back_the_wish_to_close_it() {
 }
 
 #[test]
-fn a_host_cannot_claim_another_initiator_or_post_without_a_gesture() {
+fn a_host_cannot_claim_another_initiator() {
     let mut session = Session::default();
     let tab = loaded(&mut session, A);
     let lie = Load { url: B.into(), initiator: "https://bank.example".into(), ..Load::default() };
     let effects = page(&mut session, A, tab, Body::Handover(lie));
     assert!(effects.iter().any(|e| matches!(e, Effect::KillHost { .. })));
+}
 
-    let post =
-        Load { url: B.into(), method: "POST".into(), initiator: "http://127.0.0.1:8000".into(), ..Load::default() };
-    let effects = page(&mut session, A, tab, Body::Handover(post));
-    assert!(!effects.iter().any(|e| matches!(e, Effect::StartHost(_))));
-    assert!(matches!(&session.tabs[&tab].phase, Phase::Refused(why) if why.contains("without a click")));
+#[test]
+fn a_form_that_a_page_sends_by_itself_goes_with_its_own_origin() {
+    let mut session = Session::default();
+    let tab = loaded(&mut session, A);
+    let form = Load { method: "POST".into(), body: prost::bytes::Bytes::from_static(b"{}"), ..from(A, B) };
+    handover(&mut session, A, tab, form);
+    let effects = reduce(&mut session, Event::HostUp(key(B)));
+    let sent = last_load(&effects);
+    assert_eq!((sent.method.as_str(), sent.initiator.as_str()), ("POST", "http://127.0.0.1:8000"));
+    // Whose browser that is, the other site must not take from it.
+    assert!(!sent.user_gesture);
+}
+
+/// A tab that was clicked in A, was sent on by the server of B, and shows C.
+fn sent_on(session: &mut Session) -> TabId {
+    let tab = loaded(session, A);
+    snapshot(session, A, tab, b"state of a");
+    reduce(session, Event::StillUsed(tab));
+    handover(session, A, tab, from(A, B));
+    reduce(session, Event::HostUp(key(B)));
+    handover(session, B, tab, Load { continues: true, ..from(A, PUBLIC) });
+    reduce(session, Event::HostUp(key(PUBLIC)));
+    tab
+}
+
+#[test]
+fn a_step_back_goes_past_a_server_that_only_sends_on() {
+    let mut session = Session::default();
+    let tab = sent_on(&mut session);
+    page(&mut session, PUBLIC, tab, committed(PUBLIC));
+    let urls: Vec<&str> = session.tabs[&tab].segments.iter().map(|segment| segment.url.as_str()).collect();
+    assert_eq!(urls, [A, PUBLIC]);
+    // A tab that a server sent on at once has nothing to go back to.
+    let (id, _) = open(&mut session, B);
+    reduce(&mut session, Event::HostUp(key(B)));
+    handover(&mut session, B, id, Load { continues: true, ..from(B, A) });
+    reduce(&mut session, Event::HostUp(key(A)));
+    page(&mut session, A, id, committed(A));
+    assert!(!session.tabs[&id].can_go_back());
+}
+
+#[test]
+fn a_step_back_goes_past_a_page_that_goes_on_by_itself() {
+    let mut session = Session::default();
+    let tab = loaded(&mut session, A);
+    reduce(&mut session, Event::StillUsed(tab));
+    handover(&mut session, A, tab, from(A, B));
+    reduce(&mut session, Event::HostUp(key(B)));
+    page(&mut session, B, tab, committed(B));
+    handover(&mut session, B, tab, from(B, PUBLIC));
+    reduce(&mut session, Event::HostUp(key(PUBLIC)));
+    page(&mut session, PUBLIC, tab, committed(PUBLIC));
+    reduce(&mut session, Event::History { tab, delta: -1 });
+    assert_eq!(session.tabs[&tab].segment().url, A);
+    assert!(session.tabs[&tab].can_go_forward());
+}
+
+#[test]
+fn servers_that_send_on_for_ever_are_followed_twenty_times() {
+    let mut session = Session::default();
+    let (tab, _) = open(&mut session, A);
+    reduce(&mut session, Event::HostUp(key(A)));
+    for (from_here, to) in [(A, B), (B, A)].into_iter().cycle().take(20) {
+        handover(&mut session, from_here, tab, Load { continues: true, ..from(A, to) });
+        assert_eq!(session.tabs[&tab].phase, Phase::Loading);
+        reduce(&mut session, Event::HostUp(key(to)));
+    }
+    handover(&mut session, A, tab, Load { continues: true, ..from(A, B) });
+    assert!(matches!(&session.tabs[&tab].phase, Phase::Refused(why) if why.contains("20 times")));
+}
+
+#[test]
+fn a_link_to_a_file_of_another_site_leaves_the_page_where_it_is() {
+    let mut session = Session::default();
+    let tab = sent_on(&mut session);
+    page(&mut session, PUBLIC, tab, Body::LoadAbandoned(Empty {}));
+    assert_eq!((session.tabs[&tab].segment().url.as_str(), session.tabs[&tab].segments.len()), (A, 1));
+    let effects = reduce(&mut session, Event::HostUp(key(A)));
+    let restored =
+        |effect: &Effect| matches!(effect, Effect::Send { snapshot: Some(s), .. } if s.session_state == b"state of a");
+    assert!(effects.iter().any(restored), "{effects:?}");
+    // In a tab of its own there is no page.
+    let (id, _) = open(&mut session, B);
+    reduce(&mut session, Event::HostUp(key(B)));
+    page(&mut session, B, id, Body::LoadAbandoned(Empty {}));
+    assert!(matches!(&session.tabs[&id].phase, Phase::Refused(why) if why.contains("downloads")));
+}
+
+#[test]
+fn a_host_that_saves_a_file_stays_until_it_is_saved() {
+    let mut session = Session::default();
+    let tab = loaded(&mut session, A);
+    reduce(&mut session, Event::Saving { host: key(A), is_saving: true });
+    let effects = reduce(&mut session, Event::Close { tab, ask: false });
+    assert!(!effects.contains(&Effect::StopHost(key(A))), "{effects:?}");
+    let effects = reduce(&mut session, Event::Saving { host: key(A), is_saving: false });
+    assert_eq!(effects, [Effect::StopHost(key(A))]);
+    // With a tab it stays.
+    loaded(&mut session, B);
+    reduce(&mut session, Event::Saving { host: key(B), is_saving: true });
+    assert!(!session.can_sleep(&key(B)));
+    assert!(reduce(&mut session, Event::Saving { host: key(B), is_saving: false }).is_empty());
 }
 
 #[test]

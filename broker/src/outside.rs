@@ -1,0 +1,110 @@
+//! Addresses that another program opens: `mailto:`, `tel:`, `magnet:` … A page may ask, its user decides, the desktop opens.
+//!
+//! See the [OpenURI portal](https://flatpak.github.io/xdg-desktop-portal/docs/doc-org.freedesktop.portal.OpenURI.html).
+
+use std::collections::HashMap;
+
+use url::Url;
+use zbus::zvariant::{OwnedObjectPath, Value};
+use zbus::{Connection, Proxy};
+
+const DESTINATION: &str = "org.freedesktop.portal.Desktop";
+const DESKTOP: &str = "/org/freedesktop/portal/desktop";
+const OPEN_URI: &str = "org.freedesktop.portal.OpenURI";
+/// Longest address that is handed on, bytes.
+const LONGEST: usize = 16 * 1024;
+/// What is a browser's own, or reaches files and scripts: no page has the desktop open one.
+const NEVER: [&str; 14] = [
+    "http",
+    "https",
+    "ws",
+    "wss",
+    "ftp",
+    "file",
+    "data",
+    "blob",
+    "javascript",
+    "about",
+    "view-source",
+    "filesystem",
+    "regen",
+    "jar",
+];
+
+/// Why an address is not handed on.
+#[derive(Debug, thiserror::Error)]
+pub enum OutsideError {
+    /// Nothing a page may have opened.
+    #[error("“{0}:” addresses are not handed to other programs")]
+    Never(String),
+    /// No address, or one that is too long.
+    #[error("this is no address that another program could open")]
+    NoAddress,
+    /// No session bus, no portal, or nobody who opens such addresses.
+    #[error("the desktop did not open it ({0}): install xdg-desktop-portal and a program for such addresses")]
+    NoPortal(#[from] zbus::Error),
+}
+
+/// The question that is open: there is one at a time, so that a page cannot pile them up.
+#[derive(Debug, Default)]
+pub struct Outside {
+    asked: Option<String>,
+}
+
+impl Outside {
+    /// A page wants an address opened. Returns it, as it is to be shown and opened.
+    ///
+    /// # Errors
+    /// When no page may have such an address opened.
+    pub fn ask(&mut self, url: &str) -> Result<String, OutsideError> {
+        let parsed = Url::parse(url).ok().filter(|_| url.len() <= LONGEST).ok_or(OutsideError::NoAddress)?;
+        if NEVER.contains(&parsed.scheme()) {
+            return Err(OutsideError::Never(parsed.scheme().to_owned()));
+        }
+        let url = String::from(parsed);
+        self.asked = Some(url.clone());
+        Ok(url)
+    }
+
+    /// The user agrees: returns the address if it is the one that was asked about.
+    pub fn agree(&mut self, url: &str) -> Option<String> {
+        self.asked.take_if(|asked| asked == url)
+    }
+}
+
+/// Has the desktop open an address.
+///
+/// # Errors
+/// When it does not.
+pub async fn open(url: &str) -> Result<(), OutsideError> {
+    let bus = Connection::session().await?;
+    let portal = Proxy::new(&bus, DESTINATION, DESKTOP, OPEN_URI).await?;
+    let options: HashMap<&str, Value<'_>> = HashMap::from([("ask", true.into())]);
+    portal.call::<_, _, OwnedObjectPath>("OpenURI", &("", url, options)).await?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_was_asked_about_is_opened_and_only_once() {
+        let mut outside = Outside::default();
+        assert_eq!(outside.ask("MailTo:a@b.test?subject=x y").unwrap(), "mailto:a@b.test?subject=x%20y");
+        assert_eq!(outside.agree("tel:1"), None);
+        assert!(outside.agree("mailto:a@b.test?subject=x%20y").is_some());
+        assert_eq!(outside.agree("mailto:a@b.test?subject=x%20y"), None);
+    }
+
+    #[test]
+    fn no_file_and_no_script_is_handed_on() {
+        let mut outside = Outside::default();
+        for url in ["file:///etc/passwd", "javascript:alert(1)", "data:text/html,x", "https://a.test/", "regen:x"] {
+            assert!(matches!(outside.ask(url), Err(OutsideError::Never(_))), "{url}");
+        }
+        let long = format!("tel:{}", "1".repeat(LONGEST));
+        assert!(matches!(outside.ask("no address"), Err(OutsideError::NoAddress)));
+        assert!(matches!(outside.ask(&long), Err(OutsideError::NoAddress)));
+    }
+}

@@ -1,0 +1,273 @@
+//! Downloads: the engine writes into the bucket, the broker says where the file belongs, and its bytes go there through a
+//! descriptor. This host never learns the place.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, HashSet};
+use std::fs::{self, File};
+use std::io::{self, Read, Seek, SeekFrom};
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use regen_proto::kernel::v1::{Download as News, DownloadAnswer, DownloadState, Empty, page_event::Body};
+use webkit2gtk::{Download, DownloadExt, URIRequestExt, URIResponseExt, WebContext, WebContextExt, WebView};
+
+use crate::display::ViewId;
+use crate::host::BUCKET;
+use crate::outbox::Outbox;
+
+static NEXT: AtomicU64 = AtomicU64::new(1);
+/// How often the window learns of progress.
+const PROGRESS: Duration = Duration::from_millis(200);
+/// A load that became a download is told of as one within this time.
+const DOWNLOAD: Duration = Duration::from_millis(700);
+/// Bytes that are copied to their place each time, on the main thread.
+const AT_ONCE: u64 = 8 << 20;
+
+thread_local! {
+    /// What pages would like their downloads to be called, until the engine has begun them.
+    static SUGGESTED: RefCell<HashMap<u64, String>> = RefCell::default();
+}
+
+fn folder() -> PathBuf {
+    PathBuf::from(BUCKET).join("downloads")
+}
+
+/// Puts a download into the bucket, under a number; its suggested name is for the broker to look at.
+pub(crate) fn choose_destination(destination: &mut PathBuf) -> bool {
+    if let Err(error) = fs::create_dir_all(folder()) {
+        tracing::error!("download: {error}");
+        return false;
+    }
+    let id = NEXT.fetch_add(1, Ordering::Relaxed);
+    let suggested = destination.file_name().unwrap_or_default().to_string_lossy().chars().take(200).collect();
+    SUGGESTED.with_borrow_mut(|names| names.insert(id, suggested));
+    *destination = folder().join(id.to_string());
+    // A crash may have left one of this number.
+    !destination.exists() || fs::remove_file(destination).is_ok()
+}
+
+/// One download.
+struct Running {
+    tab: ViewId,
+    engine: Download,
+    path: PathBuf,
+    news: News,
+    target: Option<File>,
+    /// So many bytes have been copied to their place.
+    copied: u64,
+    finished: bool,
+}
+
+/// All downloads of this host. They are the browser's, not a tab's: what the tab shows by now, and whether it is open, is no matter.
+pub(crate) struct Downloads {
+    outbox: Outbox,
+    running: RefCell<HashMap<u64, Running>>,
+    /// Tabs whose download has begun, and has no name yet.
+    beginning: RefCell<HashSet<ViewId>>,
+    /// Those of them whose load has come to nothing by it.
+    abandoned: RefCell<HashSet<ViewId>>,
+    is_connected: Cell<bool>,
+}
+
+impl Downloads {
+    pub(crate) fn new(outbox: Outbox) -> Rc<Self> {
+        Rc::new(Self {
+            outbox,
+            running: RefCell::default(),
+            beginning: RefCell::default(),
+            abandoned: RefCell::default(),
+            is_connected: Cell::default(),
+        })
+    }
+
+    /// Hears of every download of the engine; `tab_of` finds the tab that a web view belongs to.
+    pub(crate) fn connect(
+        self: &Rc<Self>,
+        context: &WebContext,
+        tab_of: impl Fn(&WebView) -> Option<ViewId> + 'static,
+    ) {
+        if self.is_connected.replace(true) {
+            return;
+        }
+        let downloads = Rc::clone(self);
+        context.connect_download_started(move |_, download| {
+            // One without a page, or of a popup that has no tab yet, is told of the first tab.
+            let tab = download.web_view().and_then(|web| tab_of(&web)).unwrap_or_default();
+            downloads.started(tab, download);
+        });
+    }
+
+    /// Tells that what a tab began to load is no page. If it is a download, the broker hears of that first: it would end this host.
+    pub(crate) fn load_abandoned(self: &Rc<Self>, tab: ViewId) {
+        self.abandoned.borrow_mut().insert(tab);
+        let all = Rc::clone(self);
+        // The engine tells of the download later than of the load.
+        glib::timeout_add_local_once(DOWNLOAD, move || {
+            if !all.beginning.borrow().contains(&tab) {
+                all.tell_abandoned(tab);
+            }
+        });
+    }
+
+    fn has_begun(&self, tab: ViewId) {
+        if self.beginning.borrow_mut().remove(&tab) {
+            self.tell_abandoned(tab);
+        }
+    }
+
+    fn tell_abandoned(&self, tab: ViewId) {
+        if self.abandoned.borrow_mut().remove(&tab) {
+            self.outbox.page(tab, Body::LoadAbandoned(Empty {}));
+        }
+    }
+
+    fn tell(&self, tab: ViewId, news: News) {
+        self.outbox.page(tab, Body::Download(news));
+    }
+
+    fn started(self: &Rc<Self>, tab: ViewId, download: &Download) {
+        self.beginning.borrow_mut().insert(tab);
+        let key = Rc::new(Cell::new(0));
+        let (all, decided) = (Rc::clone(self), Rc::clone(&key));
+        download.connect_created_destination(move |download, destination| {
+            let id = destination.rsplit('/').next().and_then(|name| name.parse().ok());
+            if let Some(id) = id {
+                decided.set(id);
+                all.decided(tab, id, download);
+            }
+        });
+        let (all, last, id) = (Rc::clone(self), Cell::new(Instant::now()), Rc::clone(&key));
+        download.connect_received_data(move |download, _| {
+            if last.get().elapsed() >= PROGRESS {
+                last.set(Instant::now());
+                all.news(id.get(), DownloadState::Running, download.received_data_length(), "");
+                all.copy_what_is_there(id.get());
+            }
+        });
+        let (all, id) = (Rc::clone(self), Rc::clone(&key));
+        download.connect_failed(move |_, error| {
+            all.ended(id.get(), Some(error.message()));
+            all.has_begun(tab);
+        });
+        let (all, id) = (Rc::clone(self), key);
+        download.connect_finished(move |_| all.ended(id.get(), None));
+    }
+
+    fn decided(&self, tab: ViewId, id: u64, download: &Download) {
+        let url = download.request().and_then(|request| request.uri()).map(String::from).unwrap_or_default();
+        let news = News {
+            download: id,
+            url,
+            suggested_name: SUGGESTED.with_borrow_mut(|names| names.remove(&id)).unwrap_or_default(),
+            received: 0,
+            total: download.response().map_or(0, |response| response.content_length()),
+            state: DownloadState::Wanted.into(),
+            error: String::new(),
+        };
+        self.tell(tab, news.clone());
+        let path = folder().join(id.to_string());
+        let engine = download.clone();
+        let running = Running { tab, engine, path, news, target: None, copied: 0, finished: false };
+        self.running.borrow_mut().insert(id, running);
+        self.has_begun(tab);
+    }
+
+    fn news(&self, id: u64, state: DownloadState, received: u64, error: &str) {
+        if let Some(running) = self.running.borrow_mut().get_mut(&id) {
+            running.news.received = received;
+            let error = error.to_owned();
+            self.tell(running.tab, News { state: state.into(), error, ..running.news.clone() });
+        }
+    }
+
+    /// What has come so far goes to its place: should this process end, it is there.
+    fn copy_what_is_there(&self, id: u64) {
+        let mut all = self.running.borrow_mut();
+        let Some(running) = all.get_mut(&id) else { return };
+        let Running { path, target: Some(target), copied, .. } = running else { return };
+        // The engine's name for a file that is not whole.
+        let mut unfinished = path.clone().into_os_string();
+        unfinished.push(".wkdownload");
+        let more = File::open(unfinished).and_then(|mut source| {
+            source.seek(SeekFrom::Start(*copied))?;
+            io::copy(&mut source.take(AT_ONCE), target)
+        });
+        match more {
+            Ok(more) => *copied += more,
+            Err(error) => tracing::debug!("download: nothing to copy yet: {error}"),
+        }
+    }
+
+    /// The broker has opened the place where the file belongs, or the user does not want it.
+    pub(crate) fn answered(self: &Rc<Self>, answer: &DownloadAnswer, descriptors: Vec<OwnedFd>) {
+        let mut downloads = self.running.borrow_mut();
+        let Some(running) = downloads.get_mut(&answer.download) else { return };
+        if answer.refused {
+            running.engine.cancel();
+            return;
+        }
+        running.target = descriptors.into_iter().next().map(File::from);
+        let finished = running.finished;
+        drop(downloads);
+        if finished {
+            self.deliver(answer.download);
+        }
+    }
+
+    fn ended(self: &Rc<Self>, id: u64, error: Option<&str>) {
+        let mut downloads = self.running.borrow_mut();
+        let Some(running) = downloads.get_mut(&id) else { return };
+        if let Some(error) = error {
+            let error = error.to_owned();
+            if let Some(running) = downloads.remove(&id) {
+                drop(downloads);
+                self.over(&running, DownloadState::Failed, &error);
+            }
+            return;
+        }
+        running.finished = true;
+        let has_target = running.target.is_some();
+        drop(downloads);
+        if has_target {
+            self.deliver(id);
+        }
+    }
+
+    /// Everything is here: copies it to its place, on a thread of its own.
+    fn deliver(self: &Rc<Self>, id: u64) {
+        let Some(mut running) = self.running.borrow_mut().remove(&id) else { return };
+        let Some(mut target) = running.target.take() else { return };
+        let (path, copied) = (running.path.clone(), running.copied);
+        let all = Rc::clone(self);
+        glib::MainContext::default().spawn_local(async move {
+            let copied = webkit2gtk::gio::spawn_blocking(move || {
+                let mut source = File::open(&path)?;
+                source.seek(SeekFrom::Start(copied))?;
+                let size = copied + io::copy(&mut source, &mut target)?;
+                target.sync_all()?;
+                io::Result::Ok(size)
+            });
+            match copied.await {
+                Ok(Ok(size)) => {
+                    running.news.received = size;
+                    all.over(&running, DownloadState::Done, "");
+                }
+                Ok(Err(error)) => all.over(&running, DownloadState::Failed, &error.to_string()),
+                Err(_) => all.over(&running, DownloadState::Failed, "the copy failed"),
+            }
+        });
+    }
+
+    fn over(&self, running: &Running, state: DownloadState, error: &str) {
+        if let Err(error) = fs::remove_file(&running.path)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            tracing::warn!("download: {error}");
+        }
+        let error = error.to_owned();
+        self.tell(running.tab, News { state: state.into(), error, ..running.news.clone() });
+    }
+}

@@ -1,0 +1,176 @@
+//! What takes a tab to another page and what does not: files, nothing, other programs' addresses, servers that send on.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+use std::time::Duration;
+
+use regen_tests::site::{Answer, Request};
+use regen_tests::{Browser, Site, eventually, within};
+
+/// A link as large as a page, and a field with what somebody typed.
+fn link(to: &str) -> Answer {
+    Answer::page(&format!(
+        "<title>start</title><input id=typed style='position:fixed;left:0;top:300px;width:300px;height:40px'>\
+         <a href='{to}' style='position:fixed;left:0;top:0;width:400px;height:200px;display:block'>go</a>\
+         <pre id=out style='margin-top:400px'></pre><script>setInterval(() => out.textContent = 'typed: ' + typed.value, 100)</script>"
+    ))
+}
+
+fn web(request: &Request) -> Option<Answer> {
+    let other = |number: u8, path: &str| {
+        let port = request.header("host").split(':').nth(1).unwrap_or_default();
+        format!("http://127.0.0.{number}:{port}{path}")
+    };
+    let file = |name: &str, size: usize| {
+        let disposition = format!("attachment; filename={name}");
+        Answer::typed("application/zip", vec![b'z'; size]).with("Content-Disposition", &disposition)
+    };
+    Some(match request.path.as_str() {
+        "/to-file" => link(&other(2, "/file.zip")),
+        "/to-file-by-way" => link("/way"),
+        "/way" => Answer::redirect(302, &other(2, "/file.zip")),
+        "/file.zip" => file("file.zip", 4000),
+        "/to-nothing" => link(&other(2, "/nothing")),
+        "/nothing" => Answer { status: 204, ..Answer::page("") },
+        "/to-mail" => link("mailto:somebody@example.org"),
+        "/to-blank" => link("about:blank"),
+        "/to-sent-on" => link(&other(2, "/sent-on")),
+        "/sent-on" => Answer::redirect(302, &other(3, "/end")),
+        "/to-goes-on" => link(&other(2, "/goes-on")),
+        "/goes-on" => {
+            Answer::page(&format!("<title>goes on</title><script>location.href = '{}'</script>", other(3, "/end")))
+        }
+        "/end" => Answer::page("<title>end</title>the end"),
+        "/round" if request.host == "127.0.0.1" => Answer::redirect(302, &other(2, "/round")),
+        "/round" => Answer::redirect(302, &other(1, "/round")),
+        "/asks-itself" if !request.header("accept").contains("xhtml") || request.method == "POST" => {
+            Answer::redirect(307, &other(2, "/end"))
+        }
+        "/asks-itself" => Answer::page(
+            "<title>asks itself</title><pre id=out></pre><script>Promise.allSettled([fetch(location.href), fetch(location.href, { method: 'POST', body: 'x' })])\
+             .then((all) => out.textContent = all.map((one) => one.status))</script>",
+        ),
+        _ => return None,
+    })
+}
+
+struct Scene {
+    site: Site,
+    browser: Browser,
+    tab: u64,
+}
+
+impl Scene {
+    /// Types into a page, and clicks on its link.
+    fn click_in(path: &str) -> Self {
+        let site = Site::serve(web);
+        let browser = Browser::headless();
+        let tab = browser.open(&site.url(1, path));
+        browser.wait_for_text(tab, "typed:");
+        browser.input(tab, &["--click", "50,320"]);
+        browser.input(tab, &["--type", "draft"]);
+        browser.wait_for_text(tab, "typed: draft");
+        browser.input(tab, &["--click", "100,100"]);
+        Self { site, browser, tab }
+    }
+
+    /// The page of before is there, with what was typed into it, and nothing is loading.
+    fn stays(&self, path: &str) {
+        self.browser.wait_for_url(self.tab, &self.site.url(1, path));
+        self.browser.wait_for_text(self.tab, "typed: draft");
+        assert_eq!(self.browser.tab(self.tab)["can_go_forward"], false);
+    }
+
+    fn saved(&self, name: &str) {
+        let file = self.browser.downloads().join(name);
+        eventually("the file", || std::fs::metadata(&file).ok().filter(|file| file.len() == 4000));
+    }
+}
+
+#[test]
+fn a_link_to_a_file_of_another_site_saves_it_and_leaves_the_page() {
+    let scene = Scene::click_in("/to-file");
+    scene.saved("file.zip");
+    scene.stays("/to-file");
+    scene.browser.regen(&["session", "save"]).unwrap();
+    scene.browser.regen(&["kill", "tab", &scene.tab.to_string()]).unwrap();
+    scene.stays("/to-file");
+    assert_eq!(scene.site.requests("/file.zip").len(), 1, "it is not fetched again");
+}
+
+#[test]
+fn a_link_that_is_sent_on_to_a_file_saves_it_and_leaves_the_page() {
+    let scene = Scene::click_in("/to-file-by-way");
+    scene.saved("file.zip");
+    scene.stays("/to-file-by-way");
+}
+
+#[test]
+fn an_answer_without_a_page_leaves_the_page() {
+    let scene = Scene::click_in("/to-nothing");
+    let _ = scene.site.wait_for_request("/nothing");
+    scene.stays("/to-nothing");
+}
+
+#[test]
+fn an_address_for_another_program_leaves_the_page() {
+    let scene = Scene::click_in("/to-mail");
+    scene.browser.input(scene.tab, &["--click", "100,100"]);
+    scene.stays("/to-mail");
+}
+
+#[test]
+fn a_link_to_an_empty_page_opens_one() {
+    let scene = Scene::click_in("/to-blank");
+    scene.browser.wait_for_url(scene.tab, "about:blank");
+}
+
+#[test]
+fn a_step_back_goes_past_servers_and_pages_that_only_send_on() {
+    for path in ["/to-sent-on", "/to-goes-on"] {
+        let scene = Scene::click_in(path);
+        scene.browser.wait_for_url(scene.tab, &scene.site.url(3, "/end"));
+        scene.browser.regen(&["tab", "back", &scene.tab.to_string()]).unwrap();
+        scene.browser.wait_for_url(scene.tab, &scene.site.url(1, path));
+        scene.browser.wait_for_text(scene.tab, "typed: draft");
+        assert_eq!(scene.browser.tab(scene.tab)["can_go_back"], false, "{path}");
+    }
+}
+
+#[test]
+fn servers_that_send_each_other_round_are_followed_for_a_while() {
+    let site = Site::serve(web);
+    let browser = Browser::headless();
+    let tab = browser.json(&["tab", "open", &site.url(1, "/round")])["id"].as_u64().unwrap();
+    // Each of them takes a process.
+    let refused = within(Duration::from_secs(90), || Some(browser.tab(tab)).filter(|tab| tab["state"] == "refused"));
+    let refused = refused.expect("the end of it");
+    assert!(refused["reason"].as_str().unwrap().contains("more than 20 times"), "{refused}");
+    let asked = site.requests("/round").len();
+    assert!((20..=22).contains(&asked), "{asked}");
+}
+
+#[test]
+fn only_a_navigation_moves_a_tab() {
+    let site = Site::serve(web);
+    let browser = Browser::headless();
+    let tab = browser.open(&site.url(1, "/asks-itself"));
+    browser.wait_for_text(tab, "rejected,rejected");
+    assert_eq!(site.requests("/asks-itself").len(), 3);
+    assert_eq!(browser.tab(tab)["url"], site.url(1, "/asks-itself"));
+}
+
+#[test]
+fn a_tab_that_is_opened_for_a_file_says_so() {
+    let site = Site::serve(web);
+    let browser = Browser::headless();
+    let tab = browser.json(&["tab", "open", &site.url(1, "/file.zip")])["id"].as_u64().unwrap();
+    let tab = eventually("words about it", || Some(browser.tab(tab)).filter(|tab| tab["state"] == "refused"));
+    assert!(tab["reason"].as_str().unwrap().contains("downloads"), "{tab}");
+    eventually("the file", || browser.downloads().join("file.zip").exists().then_some(()));
+}

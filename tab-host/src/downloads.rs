@@ -42,7 +42,7 @@ pub(crate) fn choose_destination(destination: &mut PathBuf) -> bool {
         return false;
     }
     let id = NEXT.fetch_add(1, Ordering::Relaxed);
-    let suggested = destination.file_name().unwrap_or_default().to_string_lossy().chars().take(200).collect();
+    let suggested = destination.file_name().unwrap_or_default().to_string_lossy().chars().take(250).collect();
     SUGGESTED.with_borrow_mut(|names| names.insert(id, suggested));
     *destination = folder().join(id.to_string());
     // A crash may have left one of this number.

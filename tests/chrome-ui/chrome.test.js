@@ -241,6 +241,41 @@ test("a site that wants to save several files is asked about once", async () => 
   assert.deepEqual(await said("answerDownloads"), [{ type: "answerDownloads", site: "https://example.org", workspace: "", allow: true }]);
 });
 
+test("an address for another program is opened by its user only", async () => {
+  await receive(...tabMessages, of("outsideQuestion"));
+  assert.match(await page.locator("#notices").innerText(), /example\.org wants another program to open “mailto:somebody@example\.org”/);
+  await receive({ ...of("outsideQuestion"), url: "tel:1" });
+  assert.equal(await page.locator("#notices .notice").count(), 1);
+  assert.deepEqual(await said("openOutside"), []);
+  await page.getByRole("button", { name: "Open", exact: true }).click();
+  assert.deepEqual(await said("openOutside"), [{ type: "openOutside", url: "tel:1" }]);
+});
+
+test("what was typed into the address bar stays with its tab", async () => {
+  await receive(...tabMessages);
+  const show = (active) => receive({ ...of("order"), active });
+  await page.locator("#address").fill("half an addr");
+  await show(2);
+  assert.equal(await page.locator("#address").inputValue(), "https://example.org/slow");
+  await show(1);
+  assert.equal(await page.locator("#address").inputValue(), "half an addr");
+  assert.equal(await page.evaluate(() => document.activeElement.id), "address");
+  await page.keyboard.press("Escape");
+  assert.equal(await page.locator("#address").inputValue(), "https://example.org/");
+});
+
+test("a tab follows the pointer and stays where it is let go", async () => {
+  await receive(...tabMessages);
+  const box = async (id) => page.locator(`#tab-${id}`).boundingBox();
+  const [first, third] = [await box(1), await box(3)];
+  await page.mouse.move(first.x + 60, first.y + 10);
+  await page.mouse.down();
+  await page.mouse.move(third.x + third.width - 20, third.y + 12, { steps: 12 });
+  await page.mouse.up();
+  assert.deepEqual(await said("moveTab"), [{ type: "moveTab", tab: 1, index: 2 }]);
+  assert.equal(await page.evaluate(() => String(getSelection())), "");
+});
+
 test("the domain of an address is emphasised and never out of view", async () => {
   const [{ tab }] = tabMessages;
   const shown = () => page.locator("#address-parts .domain");

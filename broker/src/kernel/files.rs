@@ -367,10 +367,23 @@ fn safe_name(suggested: &str) -> String {
         .unwrap_or_default()
         .chars()
         .filter(|c| !c.is_control() && !matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'))
-        .take(120)
         .collect();
-    let name = name.trim_start_matches('.').trim();
-    if name.is_empty() { "download".to_owned() } else { name.to_owned() }
+    let name = name.trim().trim_start_matches('.').trim();
+    if name.is_empty() { "download".to_owned() } else { shortened(name) }
+}
+
+/// Shortens the stem of a name, in bytes as the file system counts: the extension says what the file is. There is room for
+/// ` (999)` and `.part`.
+fn shortened(name: &str) -> String {
+    const LONGEST: usize = 255 - 11;
+    const LONGEST_EXTENSION: usize = 20;
+    if name.len() <= LONGEST {
+        return name.to_owned();
+    }
+    let extension = name.rfind('.').and_then(|dot| name.get(dot..)).filter(|end| end.len() <= LONGEST_EXTENSION);
+    let extension = extension.unwrap_or_default();
+    let stem = name.get(..name.floor_char_boundary(LONGEST - extension.len())).unwrap_or_default();
+    format!("{}{extension}", stem.trim_end())
 }
 
 /// Makes the `.part` file of a download under a name that is free. Returns it with the final path.
@@ -402,6 +415,23 @@ mod tests {
         assert_eq!(safe_name("cod\u{202e}txt.exe"), "codtxt.exe");
         assert_eq!(safe_name("\n"), "download");
         assert_eq!(safe_name(".."), "download");
+        assert_eq!(safe_name(" . "), "download");
+    }
+
+    #[test]
+    fn a_long_name_keeps_its_extension_and_can_be_made() {
+        let folder = tempfile::tempdir().unwrap();
+        for long in [format!("{}.pdf", "a".repeat(300)), format!("{}.pdf", "漢".repeat(110)), "é".repeat(200)] {
+            let extension = if long.ends_with(".pdf") { ".pdf" } else { "" };
+            for _ in 0..2 {
+                let (_file, path) = create_download(folder.path(), &long).unwrap();
+                fs::write(&path, "saved").unwrap();
+                assert!(shown_name(&path).ends_with(extension), "{path:?}");
+            }
+        }
+        assert_eq!(safe_name(&format!("{}.pdf", "a".repeat(150))), format!("{}.pdf", "a".repeat(150)));
+        let odd = format!("{}.{}", "a".repeat(200), "b".repeat(200));
+        assert_eq!(safe_name(&odd).len(), 244);
     }
 
     #[test]

@@ -78,7 +78,7 @@ impl Kernel {
             // The empty tab that a window starts with has served its purpose.
             let is_blank = |tab: &&crate::session::Tab| tab.phase == Phase::Blank && tab.segments.len() == 1;
             let blank: Vec<TabId> = self.session.tabs.values().filter(is_blank).map(|tab| tab.id).collect();
-            self.apply(Event::Restore(wanted));
+            self.apply(Event::Restore { tabs: wanted, active: saved.active });
             for tab in blank {
                 self.apply(Event::Close { tab, ask: false });
             }

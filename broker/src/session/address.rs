@@ -1,9 +1,12 @@
 //! What a person types in the address bar → a URL, or a search.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use url::Url;
 
+/// Addresses for other programs, which come without `//`.
+const OUTSIDE: [&str; 12] =
+    ["mailto", "tel", "sms", "callto", "sip", "sips", "xmpp", "magnet", "geo", "news", "webcal", "bitcoin"];
 const SEARCH: &str = "https://duckduckgo.com/";
 
 /// The URL that this input means. Never fails: what is not an address is searched for.
@@ -16,7 +19,20 @@ pub fn to_url(input: &str) -> String {
     if let Some(url) = host_like(input) {
         return url;
     }
-    Url::parse_with_params(SEARCH, [("q", input)]).map_or_else(|_| SEARCH.to_owned(), String::from)
+    search(input)
+}
+
+/// The address of a search for these words.
+#[must_use]
+pub fn search(words: &str) -> String {
+    Url::parse_with_params(SEARCH, [("q", words)]).map_or_else(|_| SEARCH.to_owned(), String::from)
+}
+
+/// Whether this would be searched for, though it may be meant as something else: one word that is no address.
+#[must_use]
+pub fn is_bare_word(input: &str) -> bool {
+    let input = input.trim();
+    !input.is_empty() && !input.contains(char::is_whitespace) && explicit(input).is_none() && host_like(input).is_none()
 }
 
 /// Returns a URL without its user name and password: they are secrets, and could pass for a host name.
@@ -43,27 +59,39 @@ fn explicit(input: &str) -> Option<String> {
         url.scheme(),
         "http" | "https" | "file" | "about" | "data" | "javascript" | "blob" | "ftp" | "view-source"
     );
-    (known || input.contains("://")).then(|| String::from(url))
+    // Without a space: `news: today` is for a search.
+    let is_outside = OUTSIDE.contains(&url.scheme()) && !input.contains(char::is_whitespace);
+    (known || is_outside || input.contains("://")).then(|| String::from(url))
 }
 
-/// `example.org/path`, `localhost:8000`, `10.0.0.1`, `[::1]`.
+/// `example.org/path`, `localhost:8000`, `10.0.0.1`, `[::1]`, `::1`, `nas:5000`, `router/`. A number is for a search.
 fn host_like(input: &str) -> Option<String> {
     if input.is_empty() || input.contains(char::is_whitespace) {
         return None;
     }
     let authority = input.split(['/', '?', '#']).next()?;
-    let host = match authority.rsplit_once(':') {
-        Some((host, port)) if port.parse::<u16>().is_ok() && !host.ends_with(':') => host,
-        _ => authority,
+    if authority.parse::<Ipv6Addr>().is_ok() {
+        return Url::parse(&format!("http://[{authority}]{}", input.get(authority.len()..)?)).ok().map(String::from);
+    }
+    let (host, port) = match authority.rsplit_once(':') {
+        Some((host, port)) if port.parse::<u16>().is_ok() && !host.ends_with(':') => (host, port.parse().ok()),
+        _ => (authority, None),
     };
+    if port.is_none() && authority.len() == input.len() && input.parse::<f64>().is_ok() {
+        return None;
+    }
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     let is_ip = bare.parse::<IpAddr>().is_ok();
     let is_local = host == "localhost" || host.ends_with(".localhost");
     let is_name = host.contains('.') && !host.starts_with('.') && !host.ends_with('.') && !host.contains("..");
-    let scheme = match (is_ip || is_local, is_name) {
-        (true, _) => "http",
-        (false, true) => "https",
-        (false, false) => return None,
+    // A single label is one of the local network's where a port or a slash says that it is a host.
+    let is_label = !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+    let is_intranet = is_label && (port.is_some() || input.len() == authority.len() + 1);
+    let scheme = match (is_ip || is_local || is_intranet, is_name, port) {
+        (false, false, _) => return None,
+        (false, true, None | Some(443)) => "https",
+        // Who names another port means a server that most likely speaks no TLS.
+        _ => "http",
     };
     Url::parse(&format!("{scheme}://{input}")).ok().map(String::from)
 }
@@ -88,6 +116,23 @@ mod tests {
             ("word", "https://duckduckgo.com/?q=word"),
             ("note: this", "https://duckduckgo.com/?q=note%3A+this"),
             ("gopher://old.example/", "gopher://old.example/"),
+            ("nas:5000", "http://nas:5000/"),
+            ("printer:8080/x", "http://printer:8080/x"),
+            ("router/", "http://router/"),
+            ("either/or", "https://duckduckgo.com/?q=either%2For"),
+            ("::1", "http://[::1]/"),
+            ("::1/x", "http://[::1]/x"),
+            ("nas", "https://duckduckgo.com/?q=nas"),
+            ("mailto:a@b.test", "mailto:a@b.test"),
+            ("tel:1", "tel:1"),
+            ("news: today", "https://duckduckgo.com/?q=news%3A+today"),
+            ("3.14", "https://duckduckgo.com/?q=3.14"),
+            ("127.1", "https://duckduckgo.com/?q=127.1"),
+            ("1e5", "https://duckduckgo.com/?q=1e5"),
+            ("10.0.0.1:8080", "http://10.0.0.1:8080/"),
+            ("example.test:80", "http://example.test/"),
+            ("example.test:443", "https://example.test/"),
+            ("example.test:8443/y", "http://example.test:8443/y"),
         ] {
             assert_eq!(to_url(typed), url, "{typed}");
         }

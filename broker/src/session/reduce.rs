@@ -62,7 +62,7 @@ pub fn reduce(session: &mut Session, event: Event) -> Vec<Effect> {
             }
         }
         Event::Pin { tab, pinned } => pin(session, tab, pinned, out),
-        Event::Restore(saved) => restore(session, saved, out),
+        Event::Restore { tabs, active } => restore(session, tabs, active, out),
         Event::StopScript(tab) => stop_script(session, tab, out),
         Event::AllowInsecure(tab) => secure::agree(session, tab, out),
         Event::AllowPrivate(tab) => private_network::agree(session, tab, out),
@@ -144,10 +144,12 @@ fn adopt(session: &mut Session, saved: SavedTab, out: &mut Vec<Effect>) {
     activate(session, id, out);
 }
 
-fn restore(session: &mut Session, saved: Vec<SavedTab>, out: &mut Vec<Effect>) {
-    let mut first = None;
+fn restore(session: &mut Session, saved: Vec<SavedTab>, active: TabId, out: &mut Vec<Effect>) {
+    let (mut first, mut front) = (None, None);
     for tab in saved {
-        let id = if tab.id == 0 || session.tabs.contains_key(&tab.id) { new_id(session) } else { tab.id };
+        let before = tab.id;
+        let id = if before == 0 || session.tabs.contains_key(&before) { new_id(session) } else { before };
+        front = front.or_else(|| (before != 0 && before == active).then_some(id));
         session.tabs.insert(id, tab.revive(id));
         session.next_id = session.next_id.max(id);
         session.order.push(id);
@@ -156,8 +158,9 @@ fn restore(session: &mut Session, saved: Vec<SavedTab>, out: &mut Vec<Effect>) {
         out.extend([Effect::Save(id), Effect::TabChanged(id)]);
     }
     out.extend([Effect::OrderChanged, Effect::SaveOrder]);
-    if let Some(first) = first {
-        activate(session, first, out);
+    // Where the one that was in front does not come back, the first one is.
+    if let Some(shown) = front.or(first) {
+        activate(session, shown, out);
     }
 }
 

@@ -282,7 +282,11 @@ pub enum Event {
         tab: TabId,
         pinned: bool,
     },
-    Restore(Vec<SavedTab>),
+    /// Tabs of an earlier session, in their order, and which of them was in front.
+    Restore {
+        tabs: Vec<SavedTab>,
+        active: TabId,
+    },
     /// A site that nobody looks at lets its process go, until somebody does.
     Sleep(HostKey),
     HostUp(HostKey),

@@ -116,8 +116,10 @@ impl Readable for Sealed {
 pub struct Saved {
     /// Which.
     pub epoch: u64,
-    /// Its tabs in their order; the active one first.
+    /// Its tabs in their order.
     pub tabs: Vec<SavedTab>,
+    /// Which of them was in front; 0: none.
+    pub active: u64,
     /// Its session cookies.
     pub cookies: Vec<Cookies>,
     /// Seconds since 1970.
@@ -204,9 +206,6 @@ pub(super) fn read_session(
     copies.seen(newest);
     let place = |id: u64| order.order.iter().position(|other| *other == id).unwrap_or(usize::MAX);
     saved.tabs.sort_by_key(|tab| place(tab.id));
-    if let Some(active) = saved.tabs.iter().position(|tab| tab.id == order.active) {
-        // Restoring opens the first one.
-        saved.tabs.rotate_left(active);
-    }
+    saved.active = order.active;
     Ok(saved)
 }

@@ -409,7 +409,8 @@ impl View {
 
     fn answer_text(self: &Rc<Self>, request: u64) {
         let view = Rc::clone(self);
-        let script = "(document.body || document.documentElement).innerText";
+        // A drawing has no rendered text of its own.
+        let script = "(() => { const root = document.body || document.documentElement; return root?.innerText ?? root?.textContent ?? '' })()";
         agent::evaluate(&self.web, script, move |result| match result {
             Ok(text) if text.len() > MAX_INLINE / 2 => {
                 view.reply_payload(Reply { request, ..Reply::default() }, text.as_bytes());

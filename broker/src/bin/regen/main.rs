@@ -27,6 +27,8 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 use regen_broker::launcher::{self, Forked, SANDBOXED};
+use regen_broker::options::BrowserOptions;
+use regen_broker::session::address;
 use regen_proto::control::v1::{
     KillRequest, LogsRequest, QuitRequest, SessionAction, SessionRequest, StatusRequest, kill_request,
 };
@@ -66,7 +68,14 @@ async fn run(arguments: Arguments, launchers: Vec<Forked>) -> Result<ExitCode, F
     let profile = browser.profile.clone();
     let connect = || Client::connect(profile.as_deref());
     match command {
-        None => return launch::launch(browser, detach, output).await,
+        None => {
+            browser.urls.iter().try_for_each(|url| not_a_mistyped_command(url))?;
+            return launch::launch(browser, detach, output).await;
+        }
+        Some(Command::Search { words }) => {
+            let browser = BrowserOptions { urls: vec![address::search(&words.join(" "))], ..browser };
+            return launch::launch(browser, detach, output).await;
+        }
         Some(Command::Status { memory }) => {
             let reply = connect().await?.api.status(StatusRequest { memory }).await?.into_inner();
             render::status(&reply, memory, output);
@@ -133,6 +142,26 @@ async fn run(arguments: Arguments, launchers: Vec<Forked>) -> Result<ExitCode, F
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// A word that is no address is more likely a command with a mistake in it than something to search for.
+fn not_a_mistyped_command(word: &str) -> Result<(), Failure> {
+    const LIKE: f64 = 0.8;
+    if !address::is_bare_word(word) || std::path::Path::new(word).exists() {
+        return Ok(());
+    }
+    let command = Arguments::command();
+    let mut like: Vec<(f64, &str)> = command
+        .get_subcommands()
+        .map(|one| (strsim::jaro_winkler(word, one.get_name()), one.get_name()))
+        .filter(|(likeness, _)| *likeness >= LIKE)
+        .collect();
+    like.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let meant = like.first().map(|(_, name)| format!(" Did you mean `regen {name}`?")).unwrap_or_default();
+    let word = regen_broker::foreign_text::escape(word);
+    Err(Failure::Usage(format!(
+        "“{word}” is neither a command nor an address nor a file.{meant} To search the web for it: `regen search {word}`"
+    )))
 }
 
 fn kill_target(words: &[String]) -> Result<kill_request::Target, Failure> {

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use regen_broker::foreign_text::{escape, escape_json};
 
 use crate::arguments::Output;
+use crate::client::Failure;
 
 /// What works, but less well than it should. Colours only reach terminals, and none where `NO_COLOR` is set.
 pub(crate) const CAUTION: Style = AnsiColor::Yellow.on_default();
@@ -125,6 +126,18 @@ pub(crate) fn tab(tab: &Tab, output: Output) {
             println!("  {}", one_line(&tab.reason));
         }
     }
+}
+
+/// Prints a tab whose page was waited for. One that could not be loaded is a failure.
+///
+/// # Errors
+/// With the reason that the tab gives.
+pub(crate) fn waited(tab: &Tab, output: Output) -> Result<(), Failure> {
+    self::tab(tab, output);
+    if matches!(tab.state.as_str(), "failed" | "refused" | "sad" | "insecure" | "private") {
+        return Err(Failure::Other(format!("tab {} has no page: it is {}", tab.id, tab.state)));
+    }
+    Ok(())
 }
 
 pub(crate) fn text(text: &str, output: Output) {

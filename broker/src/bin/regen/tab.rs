@@ -28,7 +28,8 @@ pub(crate) async fn run(mut client: Client, command: TabCommand, output: Output)
         TabCommand::Open { url, wait, timeout, workspace, background } => {
             let timeout_ms = milliseconds(timeout);
             let request = OpenTabRequest { url, wait, timeout_ms, workspace, background };
-            render::tab(&api.open_tab(request).await?.into_inner().tab.unwrap_or_default(), output);
+            let tab = api.open_tab(request).await?.into_inner().tab.unwrap_or_default();
+            if wait { render::waited(&tab, output)? } else { render::tab(&tab, output) }
         }
         TabCommand::List => {
             let status = api.status(StatusRequest { memory: false }).await?.into_inner();
@@ -36,7 +37,8 @@ pub(crate) async fn run(mut client: Client, command: TabCommand, output: Output)
         }
         TabCommand::Goto { id, url, wait, timeout } => {
             let request = GotoTabRequest { tab: id, url, wait, timeout_ms: milliseconds(timeout) };
-            render::tab(&api.goto_tab(request).await?.into_inner().tab.unwrap_or_default(), output);
+            let tab = api.goto_tab(request).await?.into_inner().tab.unwrap_or_default();
+            if wait { render::waited(&tab, output)? } else { render::tab(&tab, output) }
         }
         TabCommand::Activate { id } => {
             let tab = api.activate_tab(TabRequest { tab: id }).await?.into_inner().tab;
@@ -85,7 +87,7 @@ pub(crate) async fn run(mut client: Client, command: TabCommand, output: Output)
         }
         TabCommand::Wait { id, timeout } => {
             let request = WaitTabRequest { tab: id, timeout_ms: milliseconds(timeout) };
-            render::tab(&api.wait_tab(request).await?.into_inner().tab.unwrap_or_default(), output);
+            render::waited(&api.wait_tab(request).await?.into_inner().tab.unwrap_or_default(), output)?;
         }
     }
     Ok(())

@@ -197,6 +197,22 @@ fn a_host_cannot_claim_another_initiator() {
 }
 
 #[test]
+fn tabs_come_back_in_their_order_and_the_one_that_was_in_front_is_in_front() {
+    let mut session = Session::default();
+    let ids: Vec<TabId> = (0..4).map(|_| loaded(&mut session, A)).collect();
+    reduce(&mut session, Event::Move { tab: ids[1], index: 3 });
+    let strip = session.order.clone();
+    let saved: Vec<SavedTab> = strip.iter().map(|id| SavedTab::from(&session.tabs[id])).collect();
+    let mut later = Session::default();
+    reduce(&mut later, Event::Restore { tabs: saved.clone(), active: ids[0] });
+    assert_eq!((later.order.clone(), later.active), (strip.clone(), Some(ids[0])));
+    // Beside tabs that have their names already.
+    reduce(&mut later, Event::Restore { tabs: saved, active: ids[3] });
+    let index = strip.iter().position(|id| *id == ids[3]).unwrap();
+    assert_eq!(later.active, Some(later.order[4 + index]));
+}
+
+#[test]
 fn a_form_that_a_page_sends_by_itself_goes_with_its_own_origin() {
     let mut session = Session::default();
     let tab = loaded(&mut session, A);
@@ -344,7 +360,7 @@ fn a_restored_session_is_lazy_but_for_its_first_tab() {
     loaded(&mut first, B);
     let saved: Vec<SavedTab> = first.order.iter().map(|id| SavedTab::from(&first.tabs[id])).collect();
     let mut session = Session::default();
-    let effects = reduce(&mut session, Event::Restore(saved));
+    let effects = reduce(&mut session, Event::Restore { tabs: saved, active: 0 });
     assert_eq!(effects.iter().filter(|e| matches!(e, Effect::StartHost(_))).count(), 1);
     assert_eq!(session.tabs[&session.order[1]].phase, Phase::Lazy);
     let second = session.order[1];
@@ -683,7 +699,7 @@ fn a_question_about_a_private_address_comes_back_as_a_question() {
     handover(&mut session, PUBLIC, tab, from(PUBLIC, A));
     let saved = SavedTab::from(&session.tabs[&tab]);
     let mut later = Session::default();
-    let effects = reduce(&mut later, Event::Restore(vec![saved]));
+    let effects = reduce(&mut later, Event::Restore { tabs: vec![saved], active: 0 });
     assert!(matches!(later.tabs.values().next().unwrap().phase, Phase::Private(_)));
     assert!(!effects.iter().any(|effect| matches!(effect, Effect::StartHost(_))));
 }

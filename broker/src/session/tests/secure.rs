@@ -25,7 +25,7 @@ fn without_encryption_a_page_is_opened_only_when_its_user_agrees() {
     page(&mut session, SECURE, tab, failed());
     let saved = SavedTab::from(&session.tabs[&tab]);
     let mut next = Session { https_only: session.https_only.clone(), ..Session::default() };
-    let effects = reduce(&mut next, Event::Restore(vec![saved]));
+    let effects = reduce(&mut next, Event::Restore { tabs: vec![saved], active: 0 });
     assert!(effects.contains(&Effect::StartHost(key(SECURE))) && !effects.contains(&Effect::StartHost(key(PLAIN))));
     let effects = reduce(&mut session, Event::AllowInsecure(tab));
     assert!(effects.contains(&Effect::StartHost(key(PLAIN))), "{effects:?}");

@@ -50,6 +50,12 @@ pub(crate) enum Command {
         #[arg(long)]
         memory: bool,
     },
+    /// Search the web, in a new tab
+    Search {
+        /// What to search for
+        #[arg(required = true, value_name = "WORDS")]
+        words: Vec<String>,
+    },
     /// Open, list and drive tabs
     #[command(subcommand)]
     Tab(TabCommand),

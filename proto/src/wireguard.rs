@@ -53,7 +53,7 @@ pub struct Profile {
     pub mtu: u16,
     /// At least one.
     pub peers: Vec<Peer>,
-    /// What is said there and has no meaning here: its line, and why.
+    /// What is said there and has no meaning here, and what is missing: its line, and why.
     pub ignored: Vec<(usize, String)>,
 }
 
@@ -94,6 +94,8 @@ pub fn is_name(name: &str) -> bool {
 
 #[derive(Default)]
 struct Draft {
+    /// Of its section.
+    line: usize,
     private_key: Option<Key>,
     addresses: Vec<IpNet>,
     dns: Vec<IpAddr>,
@@ -144,7 +146,10 @@ impl FromStr for Profile {
                     }
                     _ => return Err(failed(format!("there is no section {line}: only [Interface] and [Peer]"))),
                 };
-                has_interface |= matches!(section, Section::Interface);
+                if matches!(section, Section::Interface) {
+                    has_interface = true;
+                    draft.line = number;
+                }
                 continue;
             }
             let Some((key, value)) = line.split_once('=') else {
@@ -203,13 +208,24 @@ impl Draft {
             "preup" | "postup" | "predown" | "postdown" => {
                 self.ignored.push((line, format!("{key}: Regen runs no commands of a profile")));
             }
+            "includedapplications" | "excludedapplications" => {
+                self.ignored.push((line, format!("{key}: what takes the tunnel, `regen route` says")));
+            }
+            "jc" | "jmin" | "jmax" | "s1" | "s2" | "s3" | "s4" | "h1" | "h2" | "h3" | "h4" | "i1" => {
+                return Err(format!(
+                    "{key} is of AmneziaWG, whose packets no WireGuard end understands: ask for a WireGuard profile"
+                ));
+            }
+            "reserved" | "clientid" => {
+                return Err(format!("{key}: this server wants marks in its packets that WireGuard does not have"));
+            }
             "saveconfig" => self.ignored.push((line, format!("{key}: the file is only read"))),
             _ => return Err(format!("[Interface] has nothing called {}", shown(key))),
         }
         Ok(())
     }
 
-    fn finish(self, last: usize) -> Result<Profile, ProfileError> {
+    fn finish(mut self, last: usize) -> Result<Profile, ProfileError> {
         let missing = |line: usize, what: &str| ProfileError { line, what: what.to_owned() };
         let private_key = self.private_key.ok_or_else(|| missing(last, "[Interface] has no PrivateKey"))?;
         if self.addresses.is_empty() {
@@ -221,6 +237,27 @@ impl Draft {
         let mtu = self.mtu.unwrap_or(DEFAULT_MTU);
         if mtu < LEAST_MTU_V6 && self.addresses.iter().any(|own| own.addr().is_ipv6()) {
             return Err(missing(last, &format!("MTU {mtu} is too small: IPv6 needs {LEAST_MTU_V6}")));
+        }
+        // A peer that only connects to us cannot be reached from here; one that can be is enough.
+        let (peers, silent): (Vec<_>, Vec<_>) = self.peers.into_iter().partition(|peer| peer.endpoint.is_some());
+        let mut peers = peers;
+        if peers.is_empty() {
+            peers.extend(silent);
+        } else {
+            if let Some(nobody) = silent.iter().find(|peer| peer.public_key.is_none()) {
+                return Err(missing(nobody.line, "this [Peer] has no PublicKey"));
+            }
+            let why = "this [Peer] has no Endpoint to connect to: nothing is sent to it";
+            self.ignored.extend(silent.iter().map(|peer| (peer.line, why.to_owned())));
+        }
+        let is_allowed =
+            |server: &IpAddr| peers.iter().flat_map(|peer| &peer.allowed_ips).any(|net| net.contains(server));
+        if self.dns.is_empty() {
+            let why = "there is no DNS: no name can be looked up through this tunnel, only addresses open";
+            self.ignored.push((self.line, why.to_owned()));
+        }
+        for server in self.dns.iter().filter(|server| !is_allowed(server)) {
+            self.ignored.push((self.line, format!("the name server {server} is in no AllowedIPs: it cannot be asked")));
         }
         let whole = |peer: DraftPeer| {
             let public_key = peer.public_key.ok_or_else(|| missing(peer.line, "this [Peer] has no PublicKey"))?;
@@ -238,7 +275,7 @@ impl Draft {
             dns: self.dns,
             listen_port: self.listen_port,
             mtu,
-            peers: self.peers.into_iter().map(whole).collect::<Result<_, _>>()?,
+            peers: peers.into_iter().map(whole).collect::<Result<_, _>>()?,
             ignored: self.ignored,
         })
     }
@@ -266,7 +303,7 @@ fn shown(key: &str) -> &str {
 }
 
 fn words(value: &str) -> impl Iterator<Item = &str> {
-    value.split(',').map(str::trim).filter(|word| !word.is_empty())
+    value.split(|char: char| char == ',' || char.is_whitespace()).filter(|word| !word.is_empty())
 }
 
 /// A key may have lost its place, and a message may be shown to anybody.
@@ -339,6 +376,29 @@ mod tests {
         let lines: Vec<usize> = profile.ignored.iter().map(|(line, _)| *line).collect();
         assert_eq!(lines, [5, 8, 9]);
         assert!(!format!("{profile:?}").contains("yAnz"), "keys are not shown");
+    }
+
+    #[test]
+    fn what_other_clients_write_is_read_or_refused_with_the_reason() {
+        let read = |from: &str, to: &str| {
+            let whole = profile();
+            assert!(whole.contains(from), "{from}");
+            whole.replacen(from, to, 1).parse::<Profile>()
+        };
+        let notes =
+            |profile: &Profile| profile.ignored.iter().map(|(_, why)| why.clone()).collect::<Vec<_>>().join("\n");
+        let spaces = read("10.0.0.2/32, fd00::2/128", "10.0.0.2/32 fd00::2/128").unwrap();
+        assert_eq!(spaces.addresses.len(), 2);
+        let servers = read("10.0.0.1, lan", "1.1.1.1 8.8.8.8").unwrap();
+        assert_eq!(servers.dns.len(), 2);
+        let more = read("[Peer]", &format!("[Peer]\nPublicKey = {KEY}\nAllowedIPs = 10.9.0.0/16\n[Peer]")).unwrap();
+        assert!(more.peers.len() == 1 && notes(&more).contains("no Endpoint"), "{more:?}");
+        assert!(read("Endpoint = vpn.example.org:51820", "").unwrap_err().what.contains("no Endpoint"));
+        assert!(notes(&read("DNS = 10.0.0.1, lan", "").unwrap()).contains("there is no DNS"));
+        let outside = read("0.0.0.0/0, ::/0", "10.9.0.0/16").unwrap();
+        assert!(notes(&outside).contains("10.0.0.1 is in no AllowedIPs"), "{outside:?}");
+        assert!(notes(&read("Table = off", "IncludedApplications = org.example").unwrap()).contains("regen route"));
+        assert!(read("Table = off", "Jc = 4").unwrap_err().what.contains("AmneziaWG"));
     }
 
     #[test]

@@ -33,7 +33,7 @@ pub(crate) async fn run(mut client: Client, command: VpnCommand, output: Output)
             };
             let (config, profile) = read(&file)?;
             for (line, what) in &profile.ignored {
-                eprintln!("regen: {}: line {line} has no effect: {what}", file.display());
+                eprintln!("regen: {}: line {line}: {what}", file.display());
             }
             let import = Change::Import(VpnImport { name: name.clone(), config, replace });
             let profiles = ask(&mut client, Some(import)).await?;
@@ -103,11 +103,29 @@ fn name_of(file: &Path) -> Result<String, Failure> {
 
 fn read(file: &Path) -> Result<(String, Profile), Failure> {
     let failed = |what: String| Failure::Usage(format!("{}: {what}", file.display()));
-    let mut config = String::new();
+    let mut bytes = Vec::new();
     let opened = std::fs::File::open(file).map_err(|error| failed(error.to_string()))?;
-    opened.take(LARGEST).read_to_string(&mut config).map_err(|error| failed(error.to_string()))?;
+    opened.take(LARGEST).read_to_end(&mut bytes).map_err(|error| failed(error.to_string()))?;
+    let config = text_of(bytes).map_err(failed)?;
     let profile = config.parse::<Profile>().map_err(|error| failed(error.to_string()))?;
     Ok((config, profile))
+}
+
+/// Text in UTF-8, or in UTF-16 as some programs of Windows write it, with its mark.
+fn text_of(bytes: Vec<u8>) -> Result<String, String> {
+    let utf16 = |read: fn([u8; 2]) -> u16| {
+        let units: Vec<u16> = bytes.chunks_exact(2).filter_map(|two| two.try_into().ok().map(read)).collect();
+        String::from_utf16(&units).map_err(|_| "it is neither UTF-8 nor UTF-16 text".to_owned())
+    };
+    match bytes.as_slice() {
+        [0xff, 0xfe, ..] => utf16(u16::from_le_bytes),
+        [0xfe, 0xff, ..] => utf16(u16::from_be_bytes),
+        _ => String::from_utf8(bytes).map_err(|error| {
+            let before = error.as_bytes().iter().take(error.utf8_error().valid_up_to());
+            let line = before.filter(|byte| **byte == b'\n').count() + 1;
+            format!("line {line}: it is no UTF-8 text: save the file as UTF-8")
+        }),
+    }
 }
 
 fn tunnel(info: &VpnInfo) -> VpnTunnel {
@@ -156,5 +174,20 @@ fn word(state: VpnState) -> &'static str {
         VpnState::Connecting => "connecting",
         VpnState::Up => "up",
         VpnState::Failing => "failing",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::text_of;
+
+    #[test]
+    fn a_profile_in_utf_16_is_read_and_one_in_latin_1_is_named_with_its_line() {
+        let marked: Vec<u8> = "\u{feff}[Interface]".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        assert_eq!(text_of(marked).unwrap().trim_start_matches('\u{feff}'), "[Interface]");
+        assert_eq!(
+            text_of(b"# ok\n# caf\xe9\n".to_vec()).unwrap_err(),
+            "line 2: it is no UTF-8 text: save the file as UTF-8"
+        );
     }
 }

@@ -74,16 +74,36 @@ pub(super) fn as_rules(text: &str) -> String {
         } else if line == "!#endif" {
             branches.pop();
         } else if branches.iter().all(|holds| *holds) {
-            let is_host =
-                line.contains('.') && line.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-".contains(&byte));
-            rules.push_str(if is_host { "||" } else { "" });
-            rules.push_str(line);
-            rules.push_str(if is_host { "^" } else { "" });
+            match host_of_hosts_file(line).or_else(|| is_host(line).then_some(line)) {
+                Some("") => {}
+                Some(host) => rules.extend(["||", host, "^"]),
+                None => rules.push_str(line),
+            }
         }
         // What was left out still counts as a line: the log names lines.
         rules.push('\n');
     }
     rules
+}
+
+fn is_host(line: &str) -> bool {
+    line.contains('.') && line.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-".contains(&byte))
+}
+
+/// What a line of a hosts file blocks: `0.0.0.0 ads.test # a remark`. Empty for this machine's own names, which every such file has.
+fn host_of_hosts_file(line: &str) -> Option<&str> {
+    const NOWHERE: [&str; 5] = ["0.0.0.0", "127.0.0.1", "::", "::1", "255.255.255.255"];
+    let mut words = line.split('#').next().unwrap_or_default().split_ascii_whitespace();
+    words.next().filter(|address| NOWHERE.contains(address))?;
+    let host = words.next()?;
+    let is_own = NOWHERE.contains(&host) || host.ends_with(".localdomain") || !is_host(host);
+    Some(if is_own { "" } else { host })
+}
+
+/// Lines that would fetch another list. None of them is followed: where a list comes from is its user's choice.
+pub(super) fn includes(text: &str) -> Vec<usize> {
+    let numbered = (1..).zip(text.lines());
+    numbered.filter(|(_, line)| line.trim_start().starts_with("!#include ")).map(|(number, _)| number).collect()
 }
 
 /// A condition of uBlock's: names, `!`, `&&` and `||`. This is a blocker like it, in no browser that it knows.
@@ -96,4 +116,22 @@ fn holds(condition: &str) -> bool {
         })
     };
     condition.split("||").any(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hosts_file_blocks_its_hosts_line_by_line() {
+        let text = "# mine\n127.0.0.1 localhost\n::1 ip6-localhost\n0.0.0.0 0.0.0.0\n0.0.0.0 ads3.test # theirs\n\t0.0.0.0\tx.test\nads.test\n";
+        assert_eq!(as_rules(text), "# mine\n\n\n\n||ads3.test^\n||x.test^\n||ads.test^\n");
+        // A rule that happens to begin with an address stays one.
+        assert_eq!(as_rules("127.0.0.1/ads/*$image\n"), "127.0.0.1/ads/*$image\n");
+    }
+
+    #[test]
+    fn a_list_that_includes_another_is_told_by_its_lines() {
+        assert_eq!(includes("||a.test^\n!#include more.txt\n! #include\n"), [2]);
+    }
 }

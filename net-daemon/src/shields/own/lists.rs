@@ -10,7 +10,7 @@ use adblock::lists::{ParseOptions, parse_filter};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::super::lists::{LONGEST, List, as_rules, built_in};
+use super::super::lists::{LONGEST, List, as_rules, built_in, includes};
 use super::{replace, words};
 
 const INDEX: &str = "lists.json";
@@ -93,6 +93,11 @@ impl OwnLists {
         for Source { name, sha256, .. } in sources {
             match fs::read_to_string(self.folder.join(file_of(&sha256))) {
                 Ok(text) if hash(&text) == sha256 => {
+                    if let Some(line) = includes(&text).first() {
+                        errors.push(format!(
+                            "{name} is not whole: line {line} includes another list, which is not fetched; add that one by itself"
+                        ));
+                    }
                     lists.push(List { name, text: as_rules(&text), is_trusted: false });
                 }
                 Ok(_) => errors.push(format!("{name} is not read: it is damaged on the disk; add it again")),

@@ -13,7 +13,7 @@ const DESKTOP: &str = "/org/freedesktop/portal/desktop";
 const OPEN_URI: &str = "org.freedesktop.portal.OpenURI";
 /// Longest address that is handed on, bytes.
 const LONGEST: usize = 16 * 1024;
-/// What is a browser's own, or reaches files and scripts: no page has the desktop open one.
+/// Schemes of a browser's own, and those that reach files and scripts: no page has the desktop open one.
 const NEVER: [&str; 14] = [
     "http",
     "https",

@@ -183,7 +183,7 @@ impl Downloads {
         }
     }
 
-    /// What has come so far goes to its place: should this process end, it is there.
+    /// Copies the bytes that have come so far to their place: should this process end, they are there.
     fn copy_what_is_there(&self, id: u64) {
         let mut all = self.running.borrow_mut();
         let Some(running) = all.get_mut(&id) else { return };

@@ -1,4 +1,4 @@
-//! What pages keep, and what is done once only: forms, `sessionStorage`, the engine's cache, and what is played.
+//! Forms that are sent once only, `sessionStorage`, the engine's cache, and media that plays.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

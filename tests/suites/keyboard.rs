@@ -1,4 +1,4 @@
-//! Whose keys they are: the page's, the bars', or the browser's. Pressed on a real X server, as a person presses them.
+//! Keys of the page, of the bars and of the browser, pressed on a real X server as a person presses them.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -202,7 +202,7 @@ fn a_page_may_use_every_key_but_those_that_close_open_and_switch_tabs() {
         scene.keys(&["key", key]);
         scene.keys(&["key", "k"]);
     }
-    // What comes after a shortcut goes where that sent the keyboard: to the page, which used it.
+    // Keys after a shortcut go where that sent the keyboard: to the page, which used it.
     let log =
         eventually("all keys", || Some(scene.log(1)).filter(|log| log.iter().filter(|key| *key == "k").count() == 11));
     for used in ["C-f", "C-g", "C-j", "C-r", "C-l", "F3", "F5", "C-0", "A-ArrowLeft", "A-d"] {

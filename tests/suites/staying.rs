@@ -1,4 +1,4 @@
-//! What takes a tab to another page and what does not: files, nothing, other programs' addresses, servers that send on.
+//! Links that leave the page where it is: to files, to nothing, to other programs; and servers that only send on.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -29,7 +29,7 @@ const ANSWER: Duration = Duration::from_millis(700);
 /// A page says within this time that it did not use the wheel.
 const WHEEL: Duration = Duration::from_secs(2);
 
-/// What must happen before it is known where the next keys go, and those that were pressed since.
+/// The event that decides where the next keys go, and the keys that were pressed since.
 struct Waiting {
     for_what: Awaited,
     since: Vec<gdk::Event>,
@@ -111,7 +111,7 @@ impl Input {
         }
     }
 
-    /// What is being composed is for no field any more.
+    /// Gives up the text that is being composed: its field is gone.
     pub(crate) fn leave_field(&self) {
         self.method.focus_out();
         self.method.reset();

@@ -4,7 +4,7 @@ use gtk::gdk::keys::Key;
 use gtk::gdk::keys::constants as key;
 use gtk::gdk::{self, ModifierType};
 
-/// What a shortcut does.
+/// A command of the browser that keys stand for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Shortcut {
     NewTab,

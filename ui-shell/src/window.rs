@@ -251,7 +251,7 @@ impl Window {
     fn activate(self: &Rc<Self>, tab: u64) {
         let before = self.active.get();
         if before != tab {
-            // What is held is released there, whoever gets the release.
+            // Keys that are held are released there, whoever gets the release.
             self.to_page(to_page::Body::Focus(Focus { focused: false }));
             self.active.set(tab);
             let has_page = self.tabs.borrow().get(&tab).is_some_and(|tab| !tab.url.is_empty());

@@ -28,7 +28,7 @@ const open = (panel, button, byItself = false) => {
   opened = { panel, button, before };
   panel.hidden = false;
   button?.setAttribute("aria-expanded", "true");
-  // Nobody asked for one that opens by itself: the page keeps the keyboard.
+  // A panel that opens by itself leaves the keyboard to the page.
   if (!byItself) {
     send("focusChrome");
     if (!panel.hasAttribute("tabindex")) panel.tabIndex = -1;

@@ -28,7 +28,7 @@ pub fn search(words: &str) -> String {
     Url::parse_with_params(SEARCH, [("q", words)]).map_or_else(|_| SEARCH.to_owned(), String::from)
 }
 
-/// Whether this would be searched for, though it may be meant as something else: one word that is no address.
+/// Returns whether this is one word that is no address: it would be searched for, and may be meant as something else.
 #[must_use]
 pub fn is_bare_word(input: &str) -> bool {
     let input = input.trim();
@@ -90,7 +90,7 @@ fn host_like(input: &str) -> Option<String> {
     let scheme = match (is_ip || is_local || is_intranet, is_name, port) {
         (false, false, _) => return None,
         (false, true, None | Some(443)) => "https",
-        // Who names another port means a server that most likely speaks no TLS.
+        // A server on another port most likely speaks no TLS.
         _ => "http",
     };
     Url::parse(&format!("{scheme}://{input}")).ok().map(String::from)

@@ -69,7 +69,7 @@ pub(super) fn replace_shown(session: &mut Session, id: TabId, next: Segment, out
     leave_host(session, &left, out);
 }
 
-/// What began to load in a new stretch is no page: what was shown before is shown again. A tab that was opened for it alone goes.
+/// Goes back to what was shown before, for a load in a new stretch that turned out to be no page. A tab that was opened for it alone goes.
 pub(super) fn abandon(session: &mut Session, id: TabId, out: &mut Vec<Effect>) {
     let Some(tab) = session.tabs.get_mut(&id) else { return };
     if !tab.is_fresh {

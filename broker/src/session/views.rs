@@ -40,7 +40,7 @@ pub(super) fn open(session: &mut Session, id: TabId, out: &mut Vec<Effect>) {
     discard_beyond(session, &host_of_tab, id, out);
 }
 
-/// What a site's page of this tab had said last, for another page of the site after one of another site's: `sessionStorage` lives as
+/// Finds what a page of the site had said last in this tab, for another page of the site after one of another site's: `sessionStorage` lives as
 /// long as the tab. The host takes that alone.
 fn what_the_site_kept(tab: &Tab, host: &HostKey) -> Option<SavedSnapshot> {
     let earlier = tab.segments.iter().enumerate().filter(|(index, segment)| {

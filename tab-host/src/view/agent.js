@@ -118,7 +118,7 @@
     if (window === window.top) reportScroll();
   });
 
-  // What lives as long as the tab, but in the engine only as long as its process. Nothing tells of a change.
+  // Session storage lives as long as the tab, but in the engine only as long as its process. Nothing tells of a change.
   const MAX_STORAGE = 1 << 20;
   const LOOK = 1000;
   let reportedStorage = "[]";

@@ -266,6 +266,7 @@ enum Again {
     UnlessCached,
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "every other way sends something new")]
 fn sends_again(action: &NavigationAction, is_coming_back: bool) -> Again {
     let is_post = action.request().and_then(|request| request.http_method()).is_some_and(|method| method == "POST");
     match action.clone().navigation_type() {

@@ -25,7 +25,7 @@ const SCRIPT: &str = r#"
   }
 })();"#;
 
-/// What is known of a tab.
+/// The session storage of a tab, by origin.
 #[derive(Debug, Default)]
 pub(super) struct Storage {
     /// Origin → its items, a list of keys and values.

@@ -164,13 +164,14 @@ pub(super) fn read_session(
     let group = group_of(epoch);
     let found = copies.find(&group)?;
     let mut newest = 0;
-    let mut order = SavedOrder::default();
+    let (mut order, mut ordered) = (SavedOrder::default(), 0);
+    let mut tabs: Vec<(u64, SavedTab)> = Vec::new();
     let mut saved = Saved { epoch, ..Saved::default() };
     let mut entries = BTreeMap::new();
     for key in found.keys() {
         let number = match key {
             ORDER => found.get(key, damage).map(|Record { number, value }| {
-                order = value;
+                (order, ordered) = (value, number);
                 number
             }),
             META => found.get::<Meta>(key, damage).map(|Record { number, value }| {
@@ -192,12 +193,12 @@ pub(super) fn read_session(
                 number
             }),
             _ if history::is_tab(key) => found.get(key, damage).map(|Record { number, value }| {
-                saved.tabs.push(history::join(value, &entries));
+                tabs.push((number, history::join(value, &entries)));
                 number
             }),
             // Tabs of builds that kept all entries in one record.
             _ => found.get(key, damage).map(|Record { number, value }| {
-                saved.tabs.push(value);
+                tabs.push((number, value));
                 number
             }),
         };
@@ -205,6 +206,9 @@ pub(super) fn read_session(
     }
     copies.seen(newest);
     let place = |id: u64| order.order.iter().position(|other| *other == id).unwrap_or(usize::MAX);
+    // A tab that was written before the order and is not in it was closed: a sled that has lost its last changes still has it.
+    tabs.retain(|(number, tab)| order.order.contains(&tab.id) || *number >= ordered);
+    saved.tabs = tabs.into_iter().map(|(_, tab)| tab).collect();
     saved.tabs.sort_by_key(|tab| place(tab.id));
     saved.active = order.active;
     Ok(saved)

@@ -177,6 +177,28 @@ fn a_damaged_copy_costs_nothing() {
 }
 
 #[test]
+fn a_closed_tab_does_not_come_back_with_an_older_sled() {
+    let profile = tempfile::tempdir().unwrap();
+    let first = opened(profile.path());
+    (1..4).for_each(|id| first.store.put_tab(tab(id)));
+    first.store.put_order(SavedOrder { order: vec![1, 2, 3], active: 1 });
+    first.store.flush(false).unwrap();
+    let closed = std::fs::read(copies::files(profile.path()).join("session-1/history-2")).unwrap();
+    first.store.forget_tab(2);
+    first.store.put_order(SavedOrder { order: vec![1, 3], active: 1 });
+    // Opened since, and its place was not saved yet.
+    first.store.put_tab(tab(4));
+    first.store.flush(false).unwrap();
+    drop(first);
+    let database = database(profile.path());
+    database.open_tree("session-1").unwrap().insert("history-2", closed).unwrap();
+    database.flush().unwrap();
+    drop(database);
+    let again = opened(profile.path());
+    assert_eq!(again.previous[0].tabs.iter().map(|tab| tab.id).collect::<Vec<_>>(), [1, 3, 4]);
+}
+
+#[test]
 fn a_sled_that_cannot_be_opened_is_moved_aside_and_its_session_comes_back() {
     let profile = tempfile::tempdir().unwrap();
     let first = opened(profile.path());

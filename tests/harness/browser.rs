@@ -187,11 +187,17 @@ impl Browser {
         }
     }
 
-    /// Runs `regen --json` with these arguments.
+    /// Runs `regen --json` with these arguments. A tab that was waited for is given whether it has a page or not: the exit code
+    /// must say the same as its state.
     #[must_use]
     pub fn json(&self, arguments: &[&str]) -> Value {
-        let printed = self.regen(&[&["--json"], arguments].concat()).expect("the command succeeds");
-        serde_json::from_str(&printed).expect("JSON")
+        let output = self.command(&[&["--json"], arguments].concat());
+        let said = String::from_utf8_lossy(&output.stderr);
+        let printed: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("no JSON: {said}"));
+        let was_waited_for = arguments.starts_with(&["tab", "wait"]) || arguments.contains(&"--wait");
+        let has_page = !was_waited_for || ["ready", "loading"].contains(&printed["state"].as_str().unwrap_or_default());
+        assert_eq!(output.status.code(), Some(i32::from(!has_page)), "{printed}: {said}");
+        printed
     }
 
     /// `regen status --json`.

@@ -174,8 +174,8 @@ fn session_storage_lives_as_long_as_the_tab() {
     let tab = browser.open(&site.url(1, "/"));
     browser.wait_for_text(tab, "n=1 verifier=undefined");
     eventually("it to be known", || {
-        browser.regen(&["session", "save"]).unwrap();
-        browser.regen(&["kill", "tab", &tab.to_string()]).unwrap();
+        browser.regen(&["session", "save"]).ok()?;
+        browser.regen(&["kill", "tab", &tab.to_string()]).ok()?;
         browser.wait_for_state(tab, "ready");
         let text = browser.regen(&["tab", "text", &tab.to_string()]).ok()?;
         let visits: u32 = text.split(['=', ' ']).nth(1)?.parse().ok()?;

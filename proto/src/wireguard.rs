@@ -53,7 +53,7 @@ pub struct Profile {
     pub mtu: u16,
     /// At least one.
     pub peers: Vec<Peer>,
-    /// What is said there and has no meaning here, and what is missing: its line, and why.
+    /// Notes for the user: settings that have no meaning here, and missing ones. Each has its line, and the reason.
     pub ignored: Vec<(usize, String)>,
 }
 

@@ -19,7 +19,7 @@ use crate::host::BUCKET;
 use crate::outbox::Outbox;
 
 static NEXT: AtomicU64 = AtomicU64::new(1);
-/// How often the window learns of progress.
+/// Time between two reports of progress to the window.
 const PROGRESS: Duration = Duration::from_millis(200);
 /// A load that became a download is told of as one within this time.
 const DOWNLOAD: Duration = Duration::from_millis(700);
@@ -27,7 +27,7 @@ const DOWNLOAD: Duration = Duration::from_millis(700);
 const AT_ONCE: u64 = 8 << 20;
 
 thread_local! {
-    /// What pages would like their downloads to be called, until the engine has begun them.
+    /// File names that pages suggest, until the engine has begun the download.
     static SUGGESTED: RefCell<HashMap<u64, String>> = RefCell::default();
 }
 

@@ -48,7 +48,7 @@ pub(crate) fn of_group(keymap: &gdk::Keymap, group: u8) -> String {
     text(&keys.collect::<Vec<_>>())
 }
 
-/// What a key gives.
+/// A key, and the symbols that it gives.
 struct Keys {
     code: u32,
     levels: Vec<u32>,

@@ -90,7 +90,7 @@ fn is_host(line: &str) -> bool {
     line.contains('.') && line.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-".contains(&byte))
 }
 
-/// What a line of a hosts file blocks: `0.0.0.0 ads.test # a remark`. Empty for this machine's own names, which every such file has.
+/// Finds the host that a line of a hosts file blocks: `0.0.0.0 ads.test # a remark`. Empty for this machine's own names, which every such file has.
 fn host_of_hosts_file(line: &str) -> Option<&str> {
     const NOWHERE: [&str; 5] = ["0.0.0.0", "127.0.0.1", "::", "::1", "255.255.255.255"];
     let mut words = line.split('#').next().unwrap_or_default().split_ascii_whitespace();

@@ -167,7 +167,7 @@ impl Compositor {
 
     pub(super) fn focus(&mut self, id: Option<ViewId>) {
         if self.focused != id {
-            // Whoever releases them releases them elsewhere.
+            // Their releases go to whatever has the keyboard by then.
             self.release_all();
         }
         let before = std::mem::replace(&mut self.focused, id);

@@ -87,7 +87,7 @@ impl View {
         self.show_failure(BLANK, &self.started.take(), "This address cannot be opened", reason, false);
     }
 
-    /// What began to load is no page. The one that is there stays, be it another host's.
+    /// Keeps the page that is there, be it another host's: the load that began is no page.
     fn load_abandoned(self: &Rc<Self>, is_superseded: bool) {
         if self.error_page.get() != Stage::None {
             return;
@@ -123,7 +123,7 @@ impl View {
             list.current_item().into_iter().chain(around).collect::<Vec<_>>()
         });
         self.unsent.replace(near.into_iter().find(is_it));
-        // What is sent again must not come out of the engine's memory instead.
+        // The answer to the form must not come out of the engine's memory instead.
         self.keep_pages_in_memory(false);
         self.error_page.set(Stage::Expected);
         self.web.load_alternate_html(&page(url, title, reason, SEND_AGAIN, "Send again"), url, None);

@@ -106,7 +106,7 @@ pub(crate) struct View {
     /// The user wants it to load no further.
     is_stopped: Cell<bool>,
     storage: RefCell<storage::Storage>,
-    /// What would send a form again, if its user wants that.
+    /// The history entry that sends a form again, if the user wants that.
     unsent: RefCell<Option<webkit2gtk::BackForwardListItem>>,
     /// They do.
     may_send_again: Cell<bool>,

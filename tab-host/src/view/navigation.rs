@@ -258,7 +258,7 @@ fn is_for_others(url: &str) -> bool {
     url.split_once(':').is_some_and(|(scheme, _)| !OURS.contains(&scheme.to_ascii_lowercase().as_str()))
 }
 
-/// Whether a navigation sends a form that was sent before.
+/// Answer to whether a navigation sends a form that was sent before.
 enum Again {
     No,
     Yes,

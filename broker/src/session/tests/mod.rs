@@ -221,7 +221,7 @@ fn a_form_that_a_page_sends_by_itself_goes_with_its_own_origin() {
     let effects = reduce(&mut session, Event::HostUp(key(B)));
     let sent = last_load(&effects);
     assert_eq!((sent.method.as_str(), sent.initiator.as_str()), ("POST", "http://127.0.0.1:8000"));
-    // Whose browser that is, the other site must not take from it.
+    // A click is claimed by the window only, never by the page.
     assert!(!sent.user_gesture);
 }
 

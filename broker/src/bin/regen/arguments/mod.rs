@@ -52,7 +52,7 @@ pub(crate) enum Command {
     },
     /// Search the web, in a new tab
     Search {
-        /// What to search for
+        /// Words to search for
         #[arg(required = true, value_name = "WORDS")]
         words: Vec<String>,
     },

@@ -194,7 +194,8 @@ impl Browser {
         let output = self.command(&[&["--json"], arguments].concat());
         let said = String::from_utf8_lossy(&output.stderr);
         let printed: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("no JSON: {said}"));
-        let was_waited_for = arguments.starts_with(&["tab", "wait"]) || arguments.contains(&"--wait");
+        let was_waited_for = arguments.starts_with(&["tab", "wait"])
+            || (arguments.first() == Some(&"tab") && arguments.contains(&"--wait"));
         let has_page = !was_waited_for || ["ready", "loading"].contains(&printed["state"].as_str().unwrap_or_default());
         assert_eq!(output.status.code(), Some(i32::from(!has_page)), "{printed}: {said}");
         printed

@@ -325,6 +325,28 @@ test("a download shows its progress and can be cancelled", async () => {
   assert.deepEqual(await said("cancelDownload"), [{ type: "cancelDownload", download: 1 }]);
 });
 
+test("a press is not lost when what it is on changes before the release", async () => {
+  await receive(...tabMessages, of("download"));
+  const { download } = of("download");
+  const cancel = await page.getByRole("button", { name: "Cancel file.iso" }).boundingBox();
+  await page.mouse.move(cancel.x + 8, cancel.y + 8);
+  await page.mouse.down();
+  await receive({ type: "download", download: { ...download, received: download.received + 1 } });
+  await page.mouse.up();
+  assert.deepEqual(await said("cancelDownload"), [{ type: "cancelDownload", download: download.id }]);
+  // The tab in front gets the keyboard back, whatever was painted meanwhile.
+  await page.evaluate(() => { window.said.length = 0; document.querySelector("#tab-1 .title").firstChild.isOld = true; });
+  await page.keyboard.press("Escape");
+  await page.locator("#tab-1 .title").hover();
+  await page.mouse.down();
+  await receive(...tabMessages);
+  assert.ok(await page.evaluate(() => document.querySelector("#tab-1 .title").firstChild.isOld), "an equal title is left as it is");
+  await receive({ ...tabMessages[0], tab: { ...tabMessages[0].tab, title: "Another" } });
+  await page.evaluate(() => document.addEventListener("click", (event) => event.stopImmediatePropagation(), true));
+  await page.mouse.up();
+  await page.waitForFunction(() => window.said.some((message) => message.type === "focusPage"));
+});
+
 test("a page's words never become markup", async () => {
   const tab = structuredClone(tabMessages[0]);
   tab.tab.title = "<img src=x onerror=alert(1)>";

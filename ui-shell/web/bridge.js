@@ -8,6 +8,9 @@ export const on = (type, handler) => handlers.set(type, [...(handlers.get(type) 
 /** Sends the shell a message. */
 export const send = (type, fields = {}) => window.ipc.postMessage(JSON.stringify({ type, ...fields }));
 
+/** Changes a text where it is another. A node that is replaced while the pointer is down on it costs its user the click. */
+export const setText = (element, text) => { if (element.textContent !== text) element.textContent = text; };
+
 let afterwards = () => {};
 
 /** Runs after each batch of messages. */

@@ -19,9 +19,8 @@ on("fullscreen", ({ on: full }) => { document.body.classList.toggle("fullscreen"
 
 // A click on the bars takes the keyboard from the page. When it was for nothing that wants keys, the page gets it back.
 const wantsKeys = () => isOpen() || document.activeElement?.matches("input, [role=menuitem], [role=dialog] *, .own *");
-for (const type of ["click", "auxclick"]) {
-  document.addEventListener(type, () => setTimeout(() => { if (!wantsKeys() && !pages.isShown()) send("focusPage"); }));
-}
+// The release of the button, not the click: where the pointer's target has gone meanwhile there is no click.
+document.addEventListener("mouseup", () => setTimeout(() => { if (!wantsKeys() && !pages.isShown()) send("focusPage"); }));
 // Nor does a button keep it: it does what it does, and the caret stays where it was.
 document.getElementById("bars").addEventListener("mousedown", (event) => {
   if (event.target.closest("button") && event.button === 0) event.preventDefault();

@@ -1,5 +1,5 @@
 // Pages that Regen draws itself: the start page, refused addresses, and tabs whose process crashed too often.
-import { send } from "./bridge.js";
+import { send, setText } from "./bridge.js";
 import { active } from "./tabs.js";
 
 /** One of them is shown. */
@@ -20,19 +20,19 @@ export const paint = () => {
   get("own-page").hidden = !(sad || refused);
   const pending = tab?.state === "recovering" ? "Bringing the page back…" : tab?.state === "loading" ? tab.reason : "";
   get("pending").hidden = !pending;
-  get("pending").textContent = pending ?? "";
+  setText(get("pending"), pending ?? "");
   if (sad || refused) {
     const stopped = tab.reason === "you stopped its script";
     const crashed = stopped ? "This page was stopped" : "This page keeps crashing";
-    get("own-title").textContent = sad ? crashed : insecure ? "This page is not encrypted" : inside ? "This address is in your own network" : "Regen does not open this address";
-    get("own-address").textContent = tab.url;
-    get("own-reason").textContent = !sad || stopped
+    setText(get("own-title"), sad ? crashed : insecure ? "This page is not encrypted" : inside ? "This address is in your own network" : "Regen does not open this address");
+    setText(get("own-address"), tab.url);
+    setText(get("own-reason"), !sad || stopped
       ? insecure ? `${tab.reason} Anybody on the way could read and change what it shows, and what you type.` : tab.reason
-      : `Its process ended three times within a minute. Last reason: ${tab.reason}.`;
-    get("own-action").textContent = sad ? "Reload" : "Back";
+      : `Its process ended three times within a minute. Last reason: ${tab.reason}.`);
+    setText(get("own-action"), sad ? "Reload" : "Back");
     get("own-action").hidden = refused && !tab.canGoBack;
     get("own-anyway").hidden = !(insecure || inside);
-    get("own-anyway").textContent = inside ? "Open it anyway" : "Continue without encryption";
+    setText(get("own-anyway"), inside ? "Open it anyway" : "Continue without encryption");
   }
   if (start && !wasStart && document.activeElement === document.body) { send("focusChrome"); get("start-input").focus(); }
 };

@@ -1,5 +1,5 @@
 // Menus, panels, the find bar and notices.
-import { layout, on, send } from "./bridge.js";
+import { layout, on, send, setText } from "./bridge.js";
 import { active, state, tabs } from "./tabs.js";
 import { openTab } from "./toolbar.js";
 
@@ -119,7 +119,7 @@ let searched = 0;
 const search = (next, forward = true) => {
   const tab = active();
   if (!tab) return;
-  if (!findText.value) get("find-count").textContent = "";
+  if (!findText.value) setText(get("find-count"), "");
   send("find", { tab: tab.id, text: findText.value, forward, next });
 };
 export const openFind = () => {
@@ -134,7 +134,7 @@ const endFind = () => {
   if (find.hidden) return;
   find.hidden = true;
   if (tabs.has(searched)) send("find", { tab: searched, text: "", forward: true, next: false });
-  get("find-count").textContent = "";
+  setText(get("find-count"), "");
   layout();
 };
 const closeFind = () => {
@@ -159,7 +159,7 @@ get("find-previous").addEventListener("click", () => search(true, false));
 get("find-close").addEventListener("click", closeFind);
 on("findResult", ({ tab, matches }) => {
   if (tab !== searched) return;
-  get("find-count").textContent = !findText.value ? "" : matches === 1 ? "1 match" : matches === 0xffffffff ? "More than 10,000" : matches ? `${matches} matches` : "No match";
+  setText(get("find-count"), !findText.value ? "" : matches === 1 ? "1 match" : matches === 0xffffffff ? "More than 10,000" : matches ? `${matches} matches` : "No match");
 });
 export const findAgain = (forward) => { if (find.hidden) openFind(); else search(true, forward); };
 
@@ -177,30 +177,34 @@ const stateText = ({ state: how, received, total, error }) => ({
   failed: `Failed: ${error}`,
   cancelled: "Cancelled",
 }[how]);
-const paintDownloads = () => {
-  get("downloads-button").hidden = downloads.size === 0;
-  get("no-downloads").hidden = downloads.size > 0;
-  get("downloads").replaceChildren(...[...downloads.values()].reverse().map((download) => {
-    const item = document.createElement("li");
-    item.append(Object.assign(document.createElement("span"), { className: "name", textContent: download.name }));
-    if (download.state === "running") {
-      const cancel = Object.assign(document.createElement("button"), { className: "icon", title: "Cancel" });
-      cancel.setAttribute("aria-label", `Cancel ${download.name}`);
-      cancel.innerHTML = '<svg aria-hidden="true"><use href="#i-close"/></svg>';
-      cancel.addEventListener("click", () => send("cancelDownload", { download: download.id }));
-      const bar = document.createElement("progress");
-      bar.setAttribute("aria-label", download.name);
-      if (download.total) { bar.max = download.total; bar.value = download.received; }
-      item.append(cancel, bar);
-    }
-    item.append(Object.assign(document.createElement("span"), { className: "state", textContent: stateText(download) }));
-    return item;
-  }));
+const rows = new Map();
+const rowOf = (download) => {
+  if (rows.has(download.id)) return rows.get(download.id);
+  const row = document.createElement("li");
+  row.innerHTML = `<span class="name"></span><button class="icon" title="Cancel"><svg aria-hidden="true"><use href="#i-close"/></svg></button>
+    <progress></progress><span class="state"></span>`;
+  row.querySelector("button").addEventListener("click", () => send("cancelDownload", { download: download.id }));
+  rows.set(download.id, row);
+  get("downloads").prepend(row);
+  return row;
+};
+const paintDownload = (download) => {
+  const row = rowOf(download);
+  const [name, cancel, bar, how] = row.children;
+  const isRunning = download.state === "running";
+  setText(name, download.name);
+  setText(how, stateText(download));
+  cancel.hidden = bar.hidden = !isRunning;
+  cancel.setAttribute("aria-label", `Cancel ${download.name}`);
+  bar.setAttribute("aria-label", download.name);
+  if (download.total) { bar.max = download.total; bar.value = download.received; }
 };
 on("download", ({ download }) => {
   const isNew = !downloads.has(download.id);
   downloads.set(download.id, download);
-  paintDownloads();
+  get("downloads-button").hidden = false;
+  get("no-downloads").hidden = true;
+  paintDownload(download);
   if (isNew && !opened) openDownloads(true);
   layout();
 });
@@ -283,7 +287,7 @@ const checked = () => [...get("choice-list").querySelectorAll("input:checked")].
 const paintChoice = () => {
   const count = checked().length;
   get("choice-open").disabled = !count;
-  get("choice-open").textContent = count === 1 ? "Restore 1 tab" : `Restore ${count} tabs`;
+  setText(get("choice-open"), count === 1 ? "Restore 1 tab" : `Restore ${count} tabs`);
 };
 const chooseTabs = (choices, reply) => {
   get("choice-list").replaceChildren(...choices.map((choice) => {
@@ -333,6 +337,6 @@ on("tab", ({ tab }) => {
 
 // ── the link under the pointer ──
 on("hover", ({ url }) => {
-  get("hover").textContent = url;
+  setText(get("hover"), url);
   get("hover").hidden = !url;
 });

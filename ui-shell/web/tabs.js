@@ -1,5 +1,5 @@
 // The tab strip, and the chrome's copy of the tabs. The broker is the truth; this only shows it.
-import { on, send } from "./bridge.js";
+import { on, send, setText } from "./bridge.js";
 import { openTabMenu } from "./panels.js";
 import { openTab } from "./toolbar.js";
 
@@ -23,7 +23,7 @@ const make = (id) => {
   tab.id = `tab-${id}`;
   tab.innerHTML = `<span class="mark" aria-hidden="true"></span><canvas width="32" height="32" aria-hidden="true" hidden></canvas>
     <span class="spinner" aria-hidden="true" hidden></span><span class="title"></span>
-    <span class="sound" aria-hidden="true" hidden></span><span class="close" aria-hidden="true">${icon("close")}</span>`;
+    <span class="sound" aria-hidden="true" hidden>${icon("sound")}</span><span class="close" aria-hidden="true">${icon("close")}</span>`;
   tab.addEventListener("mousedown", (event) => {
     // The press selects no text and takes no focus.
     if (event.button !== 2) event.preventDefault();
@@ -105,7 +105,7 @@ const paint = (id) => {
   const asleep = tab.state === "lazy" && tab.url !== "";
   const title = titleOf(tab);
   const hasIcon = button.dataset.icon === tab.site;
-  button.querySelector(".title").textContent = title;
+  setText(button.querySelector(".title"), title);
   button.title = asleep ? `${title} (asleep: it comes back when you open it)` : title;
   button.setAttribute("aria-label", [title, busy && "loading", tab.state === "sad" && "crashed", asleep && "asleep", tab.muted && "muted"].filter(Boolean).join(", "));
   button.setAttribute("aria-selected", String(id === state.active));
@@ -117,7 +117,7 @@ const paint = (id) => {
   button.querySelector(".mark").hidden = busy || hasIcon;
   const sound = button.querySelector(".sound");
   sound.hidden = !(tab.audible || tab.muted);
-  sound.innerHTML = icon(tab.muted ? "mute" : "sound");
+  sound.querySelector("use").setAttribute("href", tab.muted ? "#i-mute" : "#i-sound");
 };
 
 on("tab", ({ tab }) => { tabs.set(tab.id, tab); paint(tab.id); });

@@ -1,5 +1,5 @@
 // The toolbar: buttons, address bar, security state, progress.
-import { on, send } from "./bridge.js";
+import { on, send, setText } from "./bridge.js";
 import { active } from "./tabs.js";
 
 const get = (id) => document.getElementById(id);
@@ -44,9 +44,9 @@ const paintParts = (tab) => {
   if (!parts) return;
   const [before, domain, after] = get("address-parts").children;
   // Read from right to left so that its beginning is cut: the marks keep its own direction.
-  before.textContent = parts[0] && `\u2066${parts[0]}\u2069`;
-  domain.textContent = parts[1];
-  after.textContent = parts[2];
+  setText(before, parts[0] && `\u2066${parts[0]}\u2069`);
+  setText(domain, parts[1]);
+  setText(after, parts[2]);
   get("address-parts").style.left = `${address.offsetLeft}px`;
   get("address-parts").style.width = `${address.offsetWidth}px`;
 };
@@ -94,32 +94,32 @@ export const paint = () => {
   const [icon, kind, text] = securityOf(tab);
   get("security").className = kind;
   get("security").querySelector("use").setAttribute("href", `#i-${icon}`);
-  get("security-text").textContent = text;
+  setText(get("security-text"), text);
   get("security").setAttribute("aria-label", text ? `${text}: site information` : "Site information");
   get("zoom-level").hidden = !tab || Math.abs(tab.zoom - 1) < 0.01;
-  get("zoom-level").textContent = `${Math.round((tab?.zoom ?? 1) * 100)} %`;
+  setText(get("zoom-level"), `${Math.round((tab?.zoom ?? 1) * 100)} %`);
   const way = (tab?.route ?? "").split(" → ")[0];
   get("route").hidden = way === "" || way === "direct";
-  get("route").textContent = way === "tor" ? "Tor" : way === "block" ? "No network" : way.includes("://") ? "Proxy" : way.replace("vpn:", "VPN ");
+  setText(get("route"), way === "tor" ? "Tor" : way === "block" ? "No network" : way.includes("://") ? "Proxy" : way.replace("vpn:", "VPN "));
   get("blocked").hidden = !tab?.blocked;
-  get("blocked").textContent = `${tab?.blocked} blocked`;
-  get("site-route").textContent = !tab?.route ? ""
-    : `Its connections go: ${tab.route}${way === "direct" ? ", from your own address" : ""}.`;
-  get("site-blocked").textContent = !tab?.site ? ""
-    : `Shields stopped ${tab.blocked || "no"} ${tab.blocked === 1 ? "request" : "requests"} of this page.`;
+  setText(get("blocked"), `${tab?.blocked} blocked`);
+  setText(get("site-route"), !tab?.route ? ""
+    : `Its connections go: ${tab.route}${way === "direct" ? ", from your own address" : ""}.`);
+  setText(get("site-blocked"), !tab?.site ? ""
+    : `Shields stopped ${tab.blocked || "no"} ${tab.blocked === 1 ? "request" : "requests"} of this page.`);
   const progress = get("progress");
   progress.hidden = !busy;
   const percent = Math.max(8, Math.round((tab?.progress ?? 0) * 100));
   progress.style.width = `${percent}%`;
   progress.setAttribute("aria-valuenow", String(percent));
-  get("site-name").textContent = tab?.site ? without(tab.site) : "Regen";
-  get("site-connection").textContent = !tab?.url ? "A page of Regen’s own."
+  setText(get("site-name"), tab?.site ? without(tab.site) : "Regen");
+  setText(get("site-connection"), !tab?.url ? "A page of Regen’s own."
     : kind === "valid" ? "The connection is encrypted, as the site’s process reports it."
     : kind === "broken" ? "The certificate is not valid: what you type here can be read by others."
-    : tab.url.startsWith("https:") ? "No connection has been checked yet." : "The connection is not encrypted: others on the network can read and change this page.";
-  get("site-process").textContent = tab?.openerHost
+    : tab.url.startsWith("https:") ? "No connection has been checked yet." : "The connection is not encrypted: others on the network can read and change this page.");
+  setText(get("site-process"), tab?.openerHost
     ? "This popup runs in the process of the page that opened it, and shares its storage."
-    : "Runs in a process of its own, with storage of its own.";
+    : "Runs in a process of its own, with storage of its own.");
 };
 
 const withTab = (run) => () => { const tab = active(); if (tab) run(tab); };

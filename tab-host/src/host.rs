@@ -220,6 +220,12 @@ impl Host {
         self.views.borrow().values().find_map(|view| view.shows_in(web))
     }
 
+    /// The view of a page, by the engine's number; of one that has no tab yet, too.
+    pub(crate) fn view_of_page(&self, page: u64) -> Option<Rc<View>> {
+        let (views, popups) = (self.views.borrow(), self.popups.borrow());
+        views.values().chain(popups.values()).find(|view| view.shows_page(page)).cloned()
+    }
+
     fn view(&self, id: ViewId) -> Option<Rc<View>> {
         self.views.borrow().get(&id).cloned()
     }

@@ -45,6 +45,23 @@ fn web(request: &Request) -> Option<Answer> {
         "/goes-on" => {
             Answer::page(&format!("<title>goes on</title><script>location.href = '{}'</script>", other(3, "/end")))
         }
+        "/large-form" => Answer::page(&format!(
+            "<title>large form</title><form id=form method=post action='{}'><textarea name=text hidden></textarea></form>\
+             <script>form.text.value = 'word '.repeat(800000); setTimeout(() => form.submit(), 200)</script>",
+            other(2, "/taken")
+        )),
+        "/taken" => Answer::page(&format!("<title>taken</title>took {} bytes", request.body.len())),
+        "/opens" => Answer::page(
+            "<title>opens</title><style>a, button { position: fixed; left: 0; width: 300px; height: 60px; display: block }</style>\
+             <a id=made target=_blank style='top:0'>made here</a>\
+             <button style='top:100px' onclick=\"window.open('/opened', 'w')\">open</button>\
+             <script>made.href = URL.createObjectURL(new Blob(['<title>made</title>made by the page'], { type: 'text/html' }))</script>",
+        ),
+        "/opened" => Answer::page(
+            "<title>opened</title><input id=typed style='position:fixed;left:0;top:0;width:300px;height:40px'>\
+             <pre id=out style='margin-top:100px'></pre><script>setInterval(() => \
+             out.textContent = `opener: ${Boolean(window.opener)}, typed: ${typed.value}`, 100)</script>",
+        ),
         "/end" => Answer::page("<title>end</title>the end"),
         "/round" if request.host == "127.0.0.1" => Answer::redirect(302, &other(2, "/round")),
         "/round" => Answer::redirect(302, &other(1, "/round")),
@@ -173,4 +190,55 @@ fn a_tab_that_is_opened_for_a_file_says_so() {
     let tab = eventually("words about it", || Some(browser.tab(tab)).filter(|tab| tab["state"] == "refused"));
     assert!(tab["reason"].as_str().unwrap().contains("downloads"), "{tab}");
     eventually("the file", || browser.downloads().join("file.zip").exists().then_some(()));
+}
+
+#[test]
+fn a_large_form_reaches_another_site_soon() {
+    let site = Site::serve(web);
+    let browser = Browser::headless();
+    let tab = browser.open(&site.url(1, "/large-form"));
+    // Laid out, it would take several times as long as anybody waits here.
+    browser.wait_for_text(tab, "took 4000005 bytes");
+    assert_eq!(site.requests("/taken").len(), 1);
+}
+
+#[test]
+fn a_link_to_what_a_page_made_itself_opens_it() {
+    let site = Site::serve(web);
+    let browser = Browser::headless();
+    let tab = browser.open(&site.url(1, "/opens"));
+    browser.wait_for_text(tab, "made here");
+    browser.input(tab, &["--click", "50,30"]);
+    browser.wait_for_text(tab + 1, "made by the page");
+}
+
+#[test]
+fn a_window_that_a_page_opened_is_back_after_a_kill_and_a_restart() {
+    let site = Site::serve(web);
+    let browser = Browser::headless();
+    let tab = browser.open(&site.url(1, "/opens"));
+    browser.wait_for_text(tab, "open");
+    browser.input(tab, &["--click", "50,130"]);
+    browser.wait_for_text(tab + 1, "opener: true");
+    browser.input(tab + 1, &["--click", "50,20"]);
+    browser.input(tab + 1, &["--type", "draft"]);
+    browser.wait_for_text(tab + 1, "typed: draft");
+    browser.regen(&["session", "save"]).unwrap();
+    browser.regen(&["kill", "tab", &(tab + 1).to_string()]).unwrap();
+    // The page that opened it is another document now.
+    browser.wait_for_text(tab + 1, "opener: false, typed: draft");
+    let urls = |status: &serde_json::Value| -> Vec<String> {
+        status["tabs"].as_array().unwrap().iter().map(|tab| tab["url"].as_str().unwrap().to_owned()).collect()
+    };
+    let before = urls(&browser.status());
+    assert_eq!(before, [site.url(1, "/opens"), site.url(1, "/opened")]);
+    browser.input(tab, &["--click", "50,130"]);
+    eventually("a third", || (browser.status()["tabs"].as_array()?.len() == 3).then_some(()));
+    eventually("its page", || {
+        (urls(&browser.status()).iter().filter(|url| url.ends_with("/opened")).count() == 2).then_some(())
+    });
+    browser.quit();
+    browser.start();
+    browser.regen(&["session", "restore"]).unwrap();
+    assert_eq!(urls(&browser.status()).iter().filter(|url| url.ends_with("/opened")).count(), 2);
 }

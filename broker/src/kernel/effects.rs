@@ -101,8 +101,7 @@ impl Kernel {
         }
         let now = Instant::now();
         for id in self.unsaved.due(now, all) {
-            // Popups die with their opener's page.
-            if let Some(tab) = self.session.tabs.get(&id).filter(|tab| tab.opener_host.is_none()) {
+            if let Some(tab) = self.session.tabs.get(&id).filter(|tab| tab.is_kept()) {
                 self.unsaved.saved(id, tab.state_size, now);
                 self.store.put_tab(SavedTab::from(tab));
             }
@@ -128,7 +127,7 @@ impl Kernel {
             self.store_trouble = trouble;
         }
         if self.store.wants_everything() {
-            let tabs = self.session.tabs.values().filter(|tab| tab.opener_host.is_none()).map(SavedTab::from).collect();
+            let tabs = self.session.tabs.values().filter(|tab| tab.is_kept()).map(SavedTab::from).collect();
             let order = self.session.order.clone();
             let order = SavedOrder { order, active: self.session.active.unwrap_or(0) };
             self.store.put_everything(tabs, order, self.all_cookies());

@@ -3,6 +3,7 @@
 
 use regen_proto::kernel::v1::page_event::Body;
 use regen_proto::kernel::v1::{AdoptPopup, Load, NavigationCommitted, NewTab, PopupOpened, TlsState, host_command};
+use regen_proto::site::Site;
 
 use super::address::without_credentials;
 use super::bounds;
@@ -125,6 +126,7 @@ fn commit(session: &mut Session, host: &HostKey, id: TabId, mut committed: Navig
         tab.phase = Phase::Loading;
         tab.blocked = 0;
     }
+    let is_popup = tab.opener_host.is_some();
     let segment = tab.segment_mut();
     if segment.url != committed.url {
         // A page that changes its address within the document keeps its title.
@@ -135,9 +137,13 @@ fn commit(session: &mut Session, host: &HostKey, id: TabId, mut committed: Navig
     }
     segment.can_go_back = committed.can_go_back;
     segment.can_go_forward = committed.can_go_forward;
+    if is_popup {
+        // A page of its opener's site comes back as a tab like any other when their process is gone.
+        segment.site = Site::of(&segment.url).ok().filter(|site| *site == host.site);
+    }
     out.extend([Effect::TabChanged(id), Effect::Save(id)]);
     // Its process follows links within its site by itself; from here on it does not.
-    let (url, workspace, is_popup) = (tab.segment().url.clone(), tab.workspace.clone(), tab.opener_host.is_some());
+    let (url, workspace) = (tab.segment().url.clone(), tab.workspace.clone());
     if !committed.same_document && !is_popup && session.forbids(&url, &workspace) {
         navigate(session, id, PageLoad::by_user(url), out);
     }
@@ -276,7 +282,7 @@ pub(super) fn snapshot(
 
 /// The stretch of history that a host's snapshot of a tab belongs to.
 fn owner_of_snapshot(tab: &Tab, host: &HostKey) -> Option<usize> {
-    if tab.opener_host.is_some() || tab.workspace != host.workspace {
+    if tab.workspace != host.workspace || tab.opener_host.as_ref().is_some_and(|opener| opener != host) {
         return None;
     }
     // A host that the tab has just left speaks about what was left.

@@ -1,7 +1,7 @@
 //! The reducer: one event in, the next state and its effects out.
 
 use regen_proto::kernel::v1::host_command::Body as Command;
-use regen_proto::kernel::v1::{CloseView, Empty, Reload, TlsState};
+use regen_proto::kernel::v1::{CloseView, Empty, Load, Reload, TlsState};
 use regen_proto::site::Site;
 
 use super::address::without_credentials;
@@ -465,12 +465,17 @@ fn sleep(session: &mut Session, host: &HostKey, out: &mut Vec<Effect>) {
 fn host_died(session: &mut Session, host: &HostKey, reason: &str, given_up: bool, out: &mut Vec<Effect>) {
     let mut affected = Vec::new();
     let mut unsent = Vec::new();
+    let mut elsewhere = Vec::new();
     // It takes no commands any more, those that follow from the removals below among them.
     session.hosts.insert(host.clone(), HostPhase::Starting);
     for tab in session.tabs.values_mut().filter(|tab| tab.host().as_ref() == Some(host)) {
         tab.view = false;
         tab.audible = false;
         tab.unresponsive = false;
+        // A window that a page opened becomes a tab like any other: the page that knew it is gone.
+        if tab.segment().site.is_some() {
+            tab.opener_host = None;
+        }
         // A page whose script was stopped would only run it again: it waits, like one that crashes too often.
         if matches!(tab.phase, Phase::Lazy | Phase::Sad(_) | Phase::Insecure(_) | Phase::Private(_)) {
             continue;
@@ -482,19 +487,28 @@ fn host_died(session: &mut Session, host: &HostKey, reason: &str, given_up: bool
             continue;
         }
         tab.phase = if given_up { Phase::Sad(reason.to_owned()) } else { Phase::Recovering };
-        affected.push((tab.id, tab.closing, tab.opener_host.is_some(), (tab.pinned, tab.looked_at)));
+        let is_gone = tab.closing || (tab.opener_host.is_some() && Site::of(&tab.segment().url).is_err());
+        if tab.opener_host.take().is_some() && !is_gone {
+            // It showed another site: it goes there anew, with the page that opened it as the initiator.
+            let initiator = host.site.as_str().to_owned();
+            let load = Load { url: tab.segment().url.clone(), initiator, user_gesture: true, ..Load::default() };
+            *tab.segment_mut() = Segment::default();
+            elsewhere.push((tab.id, PageLoad { load, from: Some(host.clone()) }));
+            continue;
+        }
+        affected.push((tab.id, is_gone, (tab.pinned, tab.looked_at)));
     }
     // Each that comes back is a process: of many, those that were looked at last; the others when they are looked at.
     let active = session.active;
-    affected.sort_by_key(|(id, _, _, use_of)| std::cmp::Reverse((active == Some(*id), *use_of)));
-    for (id, ..) in affected.iter().filter(|(_, closing, popup, _)| !closing && !popup).skip(views::MAX_VIEWS) {
+    affected.sort_by_key(|(id, _, use_of)| std::cmp::Reverse((active == Some(*id), *use_of)));
+    for (id, ..) in affected.iter().filter(|(_, is_gone, _)| !is_gone).skip(views::MAX_VIEWS) {
         if let Some(tab) = session.tabs.get_mut(id).filter(|tab| tab.pending.is_none()) {
             tab.phase = if given_up { Phase::Sad(reason.to_owned()) } else { Phase::Lazy };
         }
     }
-    for (id, closing, popup, _) in &affected {
-        // A tab that was on its way out, or whose opener's page is gone for good, does not come back.
-        if *closing || *popup {
+    for (id, is_gone, _) in &affected {
+        // A tab that was on its way out does not come back, nor does a window whose document lived in its opener's process alone.
+        if *is_gone {
             remove(session, *id, out);
         } else {
             out.push(Effect::TabChanged(*id));
@@ -504,6 +518,9 @@ fn host_died(session: &mut Session, host: &HostKey, reason: &str, given_up: bool
         let why =
             "The process ended while a form was being sent here. It is not sent again by itself: go back to the form.";
         refuse(session, id, url, why.to_owned(), out);
+    }
+    for (id, load) in elsewhere {
+        navigate(session, id, load, out);
     }
     // One that is looked at now, because another went, wants it, too.
     let waits = |tab: &Tab| matches!(tab.phase, Phase::Loading | Phase::Recovering);

@@ -395,6 +395,13 @@ impl Tab {
         Some(HostKey { site, workspace: self.workspace.clone() })
     }
 
+    /// Returns whether it is part of a saved session. A window that a page opened onto another site is not: what its process
+    /// says of that site is not what its user asked for.
+    #[must_use]
+    pub fn is_kept(&self) -> bool {
+        self.opener_host.is_none() || self.segment().site.is_some()
+    }
+
     /// Returns the address for people: the committed one until a navigation that a page began commits.
     #[must_use]
     pub fn address(&self) -> &str {

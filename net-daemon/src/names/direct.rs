@@ -12,10 +12,12 @@ use hickory_resolver::proto::rr::{Record, RecordType};
 use hickory_resolver::system_conf::read_system_conf;
 use regen_proto::dns::{DnsSettings, Server, Servers, Transport};
 use regen_proto::net::v1::FailureKind;
+use regen_proto::special_purpose::is_private;
 use tokio::sync::OnceCell;
 
 use super::{Asked, HOSTS, Meaning, Names};
 use crate::route::RouteError;
+use crate::route::race::Dead;
 use crate::tls;
 
 /// Files that say how this machine looks names up.
@@ -27,6 +29,7 @@ pub(crate) struct Dns {
     chosen: Arc<Mutex<Arc<Chosen>>>,
     /// Whose signatures count: the root's key, or what the user has put in its place; or what is wrong with that.
     anchors: Result<Arc<TrustAnchors>, String>,
+    dead: Dead,
 }
 
 #[derive(Debug, Default)]
@@ -35,6 +38,8 @@ struct Chosen {
     /// When the machine's own files were changed last, as they were read for this.
     files: FileTimes,
     names: OnceCell<Names<TokioRuntimeProvider>>,
+    /// This machine's own servers, for names of its own network.
+    own: OnceCell<Names<TokioRuntimeProvider>>,
 }
 
 type FileTimes = [Option<SystemTime>; SYSTEM_FILES.len()];
@@ -45,7 +50,7 @@ fn file_times() -> FileTimes {
 
 impl Chosen {
     fn new(settings: DnsSettings) -> Arc<Self> {
-        Arc::new(Self { settings, files: file_times(), names: OnceCell::new() })
+        Arc::new(Self { settings, files: file_times(), names: OnceCell::new(), own: OnceCell::new() })
     }
 }
 
@@ -59,9 +64,14 @@ impl Dns {
     /// `anchors`: DNSKEY records of a zone file, or nothing for the root's own.
     pub(crate) fn new(settings: DnsSettings, anchors: &str) -> Self {
         let anchors = if anchors.is_empty() { Ok(TrustAnchors::default()) } else { read(anchors) };
-        let dns = Self { chosen: Arc::default(), anchors: anchors.map(Arc::new) };
+        let dns = Self { chosen: Arc::default(), anchors: anchors.map(Arc::new), dead: Dead::default() };
         dns.set(settings);
         dns
+    }
+
+    /// What its answers led to in vain.
+    pub(crate) fn dead(&self) -> &Dead {
+        &self.dead
     }
 
     /// What the user wants from now on. What is known from others is forgotten.
@@ -95,7 +105,12 @@ impl Dns {
             return Ok(vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()].into());
         }
         let chosen = self.chosen();
-        let found = self.names(&chosen).await?.meaning(partition, host).await;
+        let names = if is_of_own_network(host) && asks_the_public(&chosen.settings.servers) {
+            chosen.own.get_or_try_init(|| async { system_names() }).await?
+        } else {
+            self.names(&chosen).await?
+        };
+        let found = names.meaning(partition, host).await;
         if found.as_ref().is_err_and(|error| error.kind == FailureKind::Timeout) {
             self.renew(&chosen);
         }
@@ -164,6 +179,23 @@ fn is_localhost(host: &str) -> bool {
     name == "localhost" || name.ends_with(".localhost")
 }
 
+/// Names that mean something in the network around this machine only (RFC 6762, 8375, ICANN's `internal`).
+fn is_of_own_network(host: &str) -> bool {
+    let name = host.trim_end_matches('.').to_ascii_lowercase();
+    let is_below = |suffix: &str| name.strip_suffix(suffix).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
+    !name.contains('.') || ["local", "internal", "home.arpa"].into_iter().any(is_below)
+}
+
+/// Returns whether all chosen servers are in the internet: they know nothing of this network, and have no business to learn of it.
+fn asks_the_public(servers: &Servers) -> bool {
+    let Servers::These(chosen) = servers else { return false };
+    let is_here = |server: &Server| match server.host.parse() {
+        Ok(address) => is_private(address),
+        Err(_) => is_localhost(&server.host) || is_of_own_network(&server.host),
+    };
+    !chosen.is_empty() && !chosen.iter().any(is_here)
+}
+
 fn system_config() -> Result<ResolverConfig, String> {
     let (config, _) =
         read_system_conf().map_err(|error| format!("this machine's name servers are not known: {error}"))?;
@@ -197,7 +229,7 @@ async fn configs(server: &Server) -> Result<Vec<NameServerConfig>, RouteError> {
     let addresses = match server.host.parse::<IpAddr>() {
         Ok(address) => vec![address],
         Err(_) if is_localhost(&server.host) => vec![Ipv4Addr::LOCALHOST.into()],
-        Err(_) => by_the_system(&server.host).await?.addresses,
+        Err(_) => system_names()?.meaning("", &server.host).await?.addresses,
     };
     let name: Arc<str> = server.certified_name().into();
     let protocols = match server.transport {
@@ -214,11 +246,11 @@ async fn configs(server: &Server) -> Result<Vec<NameServerConfig>, RouteError> {
     Ok(addresses.into_iter().map(|address| NameServerConfig::new(address, true, connections.clone())).collect())
 }
 
-/// A name as this machine's own servers know it, whatever the user has chosen for pages.
-async fn by_the_system(host: &str) -> Result<Meaning, RouteError> {
+/// This machine's own servers, whatever the user has chosen for pages.
+fn system_names() -> Result<Names<TokioRuntimeProvider>, RouteError> {
     let failed = |message: String| RouteError { kind: FailureKind::Name, message };
     let config = system_config().map_err(failed)?;
-    let names = Names::new(Asked {
+    Ok(Names::new(Asked {
         who: "this machine's name server".to_owned(),
         servers: config.name_servers().to_vec(),
         provider: TokioRuntimeProvider::default(),
@@ -226,8 +258,7 @@ async fn by_the_system(host: &str) -> Result<Meaning, RouteError> {
         own: super::own_names(),
         anchors: None,
         search: config.search().to_vec(),
-    });
-    names.meaning("", host).await
+    }))
 }
 
 #[cfg(test)]
@@ -242,6 +273,19 @@ mod tests {
         for name in ["localhost.test", "notlocalhost", "localhost.localdomain"] {
             assert!(!is_localhost(name), "{name}");
         }
+    }
+
+    #[test]
+    fn names_of_the_own_network_are_not_for_public_servers() {
+        for name in ["nas", "router.", "printer.local", "a.b.Internal", "x.home.arpa", "home.arpa"] {
+            assert!(is_of_own_network(name), "{name}");
+        }
+        for name in ["nas.example", "local.example", "notlocal.test", "xhome.arpa", "arpa.example"] {
+            assert!(!is_of_own_network(name), "{name}");
+        }
+        let asks = |servers: &str| asks_the_public(&servers.parse().unwrap());
+        assert!(asks("9.9.9.9") && asks("tls://dns.example") && !asks("192.168.1.1") && !asks("9.9.9.9,127.0.0.1"));
+        assert!(!asks_the_public(&Servers::System) && !asks_the_public(&Servers::These(Vec::new())));
     }
 
     #[test]

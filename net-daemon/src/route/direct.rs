@@ -1,4 +1,4 @@
-//! The direct route: a name server's answer, then TCP to each address in turn.
+//! The direct route: a name server's answer, then TCP to the first address that answers.
 
 use std::io;
 use std::net::SocketAddr;
@@ -8,7 +8,7 @@ use regen_proto::net::v1::FailureKind;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::{Inside, RouteError, WayError};
+use super::{Inside, RouteError, WayError, race};
 use crate::names::{Dns, Meaning};
 
 const CONNECT: Duration = Duration::from_secs(30);
@@ -30,32 +30,38 @@ async fn over_tcp(host: &str, port: u16, inside: &Inside<'_>, dns: &Dns) -> Resu
     let Meaning { addresses, aliases } = dns.meaning(inside.partition, host).await?;
     inside.lets_out(host, &aliases).await?;
     let addresses = addresses.into_iter().map(|address| SocketAddr::new(address, port)).collect();
-    to_one_of(host, inside.reach.filter("", host, addresses).await?).await
+    to_one_of(host, inside.reach.filter("", host, addresses).await?, inside.partition, dns).await
 }
 
 /// To what the user has named, wherever that is.
 pub(super) async fn dial(host: &str, port: u16, partition: &str, dns: &Dns) -> Result<TcpStream, RouteError> {
     let found = dns.addresses(partition, host).await?;
-    to_one_of(host, found.into_iter().map(|address| SocketAddr::new(address, port)).collect()).await
+    to_one_of(host, found.into_iter().map(|address| SocketAddr::new(address, port)).collect(), partition, dns).await
 }
 
-async fn to_one_of(host: &str, addresses: Vec<SocketAddr>) -> Result<TcpStream, RouteError> {
-    let mut last = RouteError { kind: FailureKind::Name, message: format!("“{host}” has no address") };
-    for address in addresses {
+async fn to_one_of(
+    host: &str,
+    addresses: Vec<SocketAddr>,
+    partition: &str,
+    dns: &Dns,
+) -> Result<TcpStream, RouteError> {
+    let connect = |address| async move {
         match timeout(CONNECT, TcpStream::connect(address)).await {
             Ok(Ok(stream)) => {
                 // Latency over bandwidth: the engine writes whole requests.
                 let _ = stream.set_nodelay(true);
-                return Ok(stream);
+                Ok(stream)
             }
-            Ok(Err(error)) => last = refused(host, address, &error),
+            Ok(Err(error)) => Err(refused(host, address, &error)),
             Err(_) => {
                 let message = format!("{host} ({address}) did not answer within {} s", CONNECT.as_secs());
-                last = RouteError { kind: FailureKind::Timeout, message };
+                Err(RouteError { kind: FailureKind::Timeout, message })
             }
         }
-    }
-    Err(last)
+    };
+    race::first(addresses, partition, dns.dead(), connect)
+        .await
+        .unwrap_or_else(|| Err(RouteError { kind: FailureKind::Name, message: format!("“{host}” has no address") }))
 }
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "the system's errors are many, and speak for themselves")]

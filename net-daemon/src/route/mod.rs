@@ -3,6 +3,7 @@
 mod direct;
 mod private_network;
 mod proxy;
+pub(crate) mod race;
 
 use std::sync::Arc;
 

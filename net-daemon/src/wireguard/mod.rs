@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::counted::Counted;
 use crate::names::{Dns, Meaning, Names};
+use crate::route::race::{self, Dead};
 use crate::route::{Inside, RouteError, WayError};
 use stack::{Stack, TcpStream};
 use through::Through;
@@ -79,6 +80,7 @@ struct Up {
     profile: Profile,
     stack: Stack,
     names: Names<Through>,
+    dead: Dead,
     status: watch::Sender<VpnTunnel>,
     /// What is open now ends with this.
     over: watch::Sender<CancellationToken>,
@@ -222,7 +224,7 @@ impl Up {
                 tokio::time::sleep(AGAIN).await;
             }
         });
-        Self { profile, stack, names, status, over, task }
+        Self { profile, stack, names, dead: Dead::default(), status, over, task }
     }
 
     async fn open(&self, profile: &str, inside: &Inside<'_>, host: &str, port: u16) -> Result<TcpStream, WayError> {
@@ -245,26 +247,28 @@ impl Up {
         let message = format!(
             "{host} has no address that the VPN “{profile}” carries: its AllowedIPs and its own Address say which"
         );
-        let mut last = target(FailureKind::Unreachable, message);
-        for address in addresses.into_iter().filter(|address| self.carries(address.ip())).take(MOST_ADDRESSES) {
-            last = match timeout(CONNECTS, self.stack.connect(address)).await {
-                Ok(Ok(stream)) => return Ok(stream),
-                Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => target(
+        let carried = addresses.into_iter().filter(|address| self.carries(address.ip())).take(MOST_ADDRESSES).collect();
+        let connect = |address: SocketAddr| async move {
+            match timeout(CONNECTS, self.stack.connect(address)).await {
+                Ok(Ok(stream)) => Ok(stream),
+                Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => Err(target(
                     FailureKind::Refused,
                     format!("{host} ({address}) refused the connection: nothing listens there"),
-                ),
-                Ok(Err(error)) => target(FailureKind::Other, format!("{host} ({address}): {error}")),
+                )),
+                Ok(Err(error)) => Err(target(FailureKind::Other, format!("{host} ({address}): {error}"))),
                 Err(_) if self.status.borrow().state() == VpnState::Up => {
                     let waited = CONNECTS.as_secs();
-                    target(
+                    Err(target(
                         FailureKind::Timeout,
                         format!("{host} ({address}) did not answer within {waited} s through the VPN “{profile}”"),
-                    )
+                    ))
                 }
-                Err(_) => self.failure(profile),
-            };
-        }
-        Err(last)
+                Err(_) => Err(self.failure(profile)),
+            }
+        };
+        race::first(carried, inside.partition, &self.dead, connect)
+            .await
+            .unwrap_or_else(|| Err(target(FailureKind::Unreachable, message)))
     }
 
     fn carries(&self, address: IpAddr) -> bool {

@@ -66,13 +66,19 @@ struct Link {
     tried: Instant,
     heard: bool,
     /// The name of its endpoint is being looked up.
-    lookup: Option<JoinHandle<Option<SocketAddr>>>,
+    lookup: Option<JoinHandle<Option<Vec<SocketAddr>>>>,
 }
 
 impl Link {
     fn is_dead(&self) -> bool {
         self.owes.is_some_and(|since| since.elapsed() > DEAD)
     }
+}
+
+/// Which of an endpoint's addresses is asked next, where the one that was asked does not answer.
+fn next_of(found: &[SocketAddr], asked: Option<SocketAddr>) -> Option<SocketAddr> {
+    let after = found.iter().position(|address| Some(*address) == asked).map_or(0, |index| index + 1);
+    found.get(after).or_else(|| found.first()).copied()
 }
 
 impl Drop for Link {
@@ -262,7 +268,7 @@ impl Tunnel {
                 let dns = self.dns.clone();
                 link.lookup = Some(tokio::spawn(async move {
                     let found = timeout(RESOLVE, dns.addresses(ENDPOINTS, &host)).await.ok()?.ok()?;
-                    Some(SocketAddr::new(*found.first()?, port))
+                    Some(found.into_iter().map(|address| SocketAddr::new(address, port)).collect())
                 }));
             }
             Err(_) => {}
@@ -275,6 +281,7 @@ impl Tunnel {
         let Some(link) = self.peers.get_mut(index) else { return };
         let Some(lookup) = link.lookup.take_if(|lookup| lookup.is_finished()) else { return };
         if let Ok(Some(found)) = lookup.await
+            && let Some(found) = next_of(&found, link.at)
             && link.at != Some(found)
         {
             link.at = Some(found);
@@ -355,5 +362,20 @@ async fn send_to_peer(socket: &UdpSocket, at: Option<SocketAddr>, result: TunnRe
     };
     if let Err(error) = socket.send_to(datagram, at).await {
         tracing::debug!("{at}: {error}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_endpoint_that_does_not_answer_is_asked_at_its_next_address() {
+        let found: [SocketAddr; 2] = ["192.0.2.1:51820", "[2001:db8::1]:51820"].map(|text| text.parse().unwrap());
+        assert_eq!(next_of(&found, None), Some(found[0]));
+        assert_eq!(next_of(&found, Some(found[0])), Some(found[1]));
+        assert_eq!(next_of(&found, Some(found[1])), Some(found[0]));
+        assert_eq!(next_of(&found[1..], Some(found[0])), Some(found[1]), "it has moved");
+        assert_eq!(next_of(&[], Some(found[0])), None);
     }
 }

@@ -113,10 +113,13 @@ unsafe extern "C" fn document_begins(
     let (url, is_main_frame) = (document.uri(), document.is_main_frame());
     let page_url = if is_main_frame { url.clone() } else { page.uri() };
     let request = DocumentRequest { url, is_main_frame, page: page_url };
+    let world = AGENT.with_borrow(|agent| agent.world);
+    // A window that a page opened shares the scripts of its opener: what they report must say whose page it is about.
+    document.run(&format!("globalThis.pageId = {};", page.id()), world);
     if !request.url.starts_with("http:") && !request.url.starts_with("https:") {
         return;
     }
-    let (rules, world) = AGENT.with_borrow_mut(|agent| (agent.shields.begin(page.id(), request), agent.world));
+    let rules = AGENT.with_borrow_mut(|agent| agent.shields.begin(page.id(), request));
     let for_script = serde_json::json!({
         "hide": rules.hide, "procedural": rules.procedural, "generic": rules.generic, "exceptions": rules.exceptions,
         "policy": rules.policy, "common": rules.common, "filter": rules.filter,

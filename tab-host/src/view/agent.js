@@ -1,7 +1,7 @@
 // The page-agent's script half: see agent.rs. Runs in a script world of its own, in every frame, at document start.
 (() => {
   "use strict";
-  const post = (message) => window.webkit.messageHandlers.regen.postMessage(JSON.stringify(message));
+  const post = (message) => window.webkit.messageHandlers.regen.postMessage(JSON.stringify({ page: globalThis.pageId ?? 0, ...message }));
 
   // Which frame this is: the indices on the way down from the main frame.
   const framePath = () => {

@@ -57,13 +57,20 @@ enum Report {
     Wheel { down: bool },
 }
 
+/// The page that a report is about, by the engine's number.
+#[derive(Debug, Default, Deserialize)]
+struct SaidBy {
+    #[serde(default)]
+    page: u64,
+}
+
 pub(super) fn connect(view: &Rc<View>) {
     let Some(manager) = view.web.user_content_manager() else { return };
     manager.register_script_message_handler_in_world(HANDLER, WORLD);
     let weak = Rc::downgrade(view);
     manager.connect_script_message_received(Some(HANDLER), move |_, message| {
         if let (Some(view), Some(value)) = (weak.upgrade(), message.js_value()) {
-            view.report(&javascript_text(&value));
+            view.route_report(&javascript_text(&value));
         }
     });
     for source in [SCRIPT, shields::SCRIPT] {
@@ -105,10 +112,20 @@ impl View {
         });
     }
 
-    fn report(self: &Rc<Self>, text: &str) {
+    /// A window that a page opened speaks through its opener's view.
+    fn route_report(self: &Rc<Self>, text: &str) {
         if text.len() > LONGEST {
             return;
         }
+        let said: SaidBy = serde_json::from_str(text).unwrap_or_default();
+        if said.page == 0 || said.page == self.web.page_id() {
+            self.report(text);
+        } else if let Some(view) = self.host().and_then(|host| host.view_of_page(said.page)) {
+            view.report(text);
+        }
+    }
+
+    fn report(self: &Rc<Self>, text: &str) {
         let report = serde_json::from_str(text);
         // An error page stands in the place of a page that may come back with what it had.
         let is_of_page = matches!(report, Ok(Report::Form { .. } | Report::Scroll { .. } | Report::State { .. }));

@@ -255,6 +255,10 @@ impl View {
         (self.web == *web).then(|| self.id.get())
     }
 
+    pub(crate) fn shows_page(&self, page: u64) -> bool {
+        self.web.page_id() == page
+    }
+
     pub(crate) fn add_filter(&self, filter: &Filter) {
         filter.add_to(&self.web);
     }
@@ -504,7 +508,11 @@ impl View {
     pub(crate) fn snapshot(&self) {
         let Some(host) = self.host() else { return };
         // Before its first page there is nothing to come back to.
-        if self.is_popup || self.left.get() || self.committed.borrow().is_empty() {
+        if self.id.get() == 0 || self.left.get() || self.committed.borrow().is_empty() {
+            return;
+        }
+        // Another site's page in a window of this one's does not come back from what this process says of it.
+        if self.is_popup && !host.site.may_show(&self.committed.borrow()) {
             return;
         }
         self.changed.set(false);

@@ -23,8 +23,9 @@ impl View {
         if !action.is_user_gesture() {
             return None;
         }
-        // A link to a new window has no opener, as the web has it since 2021; a script's window has one.
-        if action.navigation_type() == NavigationType::LinkClicked {
+        // A link to a new window has no opener, as the web has it since 2021; a script's window has one. What a page made itself
+        // is in its own process only.
+        if action.navigation_type() == NavigationType::LinkClicked && !url.starts_with("blob:") {
             self.open_tab(url, false);
             return None;
         }

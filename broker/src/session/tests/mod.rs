@@ -3,7 +3,9 @@
 use proptest::prelude::*;
 use regen_proto::kernel::v1::host_command::Body as Command;
 use regen_proto::kernel::v1::page_event::Body;
-use regen_proto::kernel::v1::{Empty, Load, LoadFailed, LoadFinished, LoadStarted, NavigationCommitted, NewTab};
+use regen_proto::kernel::v1::{
+    Empty, Load, LoadFailed, LoadFinished, LoadStarted, NavigationCommitted, NewTab, PopupOpened,
+};
 use regen_proto::site::Site;
 
 use super::*;
@@ -424,6 +426,33 @@ fn any_event() -> impl Strategy<Value = Event> {
             event: committed(url)
         }),
     ]
+}
+
+#[test]
+fn a_window_that_a_page_opened_outlives_their_process_as_a_tab() {
+    let mut session = Session::default();
+    let opener = loaded(&mut session, A);
+    let mut opened = |url: &str| {
+        let popup = PopupOpened { token: 1, url: url.to_owned(), user_gesture: true };
+        page(&mut session, A, opener, Body::PopupOpened(popup));
+        let tab = session.active.unwrap();
+        page(&mut session, A, tab, committed(url));
+        tab
+    };
+    let inner = format!("blob:{A}");
+    let (own, other, made) = (opened("http://127.0.0.1:8000/popup"), opened(B), opened(&inner));
+    let kept: Vec<bool> = [own, other, made].iter().map(|tab| session.tabs[tab].is_kept()).collect();
+    assert_eq!(kept, [true, false, false]);
+    snapshot(&mut session, A, own, b"of the popup");
+    let effects = reduce(&mut session, Event::HostDied { host: key(A), reason: "signal 9".into(), given_up: false });
+    assert_eq!(session.tabs[&own].phase, Phase::Recovering);
+    assert_eq!(session.tabs[&own].host(), Some(key(A)), "it is a tab of its site");
+    assert_eq!(session.tabs[&own].segment().snapshot.session_state, b"of the popup");
+    // Nobody but the process said that it shows the other site: it goes there in that page's name.
+    let load = &session.tabs[&other].pending.as_ref().unwrap().load;
+    assert_eq!((load.url.as_str(), load.initiator.as_str()), (B, key(A).site.as_str()));
+    assert!(effects.contains(&Effect::StartHost(key(B))));
+    assert!(!session.tabs.contains_key(&made), "what a page made is gone with it");
 }
 
 proptest! {

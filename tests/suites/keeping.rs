@@ -8,6 +8,8 @@
 )]
 
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use regen_tests::site::{Answer, Request};
 use regen_tests::{Browser, Site, eventually};
@@ -283,4 +285,83 @@ fn what_comes_from_the_network_plays() {
     browser.wait_for_text(tab, "waits");
     browser.input(tab, &["--click", "100,50"]);
     browser.wait_for_text(tab, "plays");
+}
+
+/// Fields where a page may have them: in trees of its own, in a frame that it adds later, and one with a long text.
+fn fields(request: &Request) -> Option<Answer> {
+    Some(match request.path.as_str() {
+        "/fields" => Answer::page(
+            "<title>fields</title><div id=host></div><textarea id=long hidden></textarea>\
+             <button style='position:fixed;left:0;top:200px;width:200px;height:40px'>long</button><pre id=out style='margin-top:300px'></pre>
+             <script>
+               const outer = host.attachShadow({ mode: 'open' });
+               outer.innerHTML = `<p></p><section></section>`;
+               const inner = outer.querySelector('section').attachShadow({ mode: 'open' });
+               inner.innerHTML = `<p></p><input style='position:fixed;left:0;top:0;width:200px;height:40px'>`;
+               document.querySelector('button').onclick = () => {
+                 long.value = 'x'.repeat(700000);
+                 long.dispatchEvent(new Event('input', { bubbles: true, composed: true }));
+               };
+               setTimeout(() => {
+                 const frame = document.createElement('iframe');
+                 frame.src = '/frame';
+                 frame.style = 'position:fixed;left:0;top:60px;width:300px;height:100px';
+                 document.body.append(frame);
+               }, 1500);
+               setInterval(() => {
+                 const late = frames[0]?.document.querySelector('input')?.value;
+                 out.textContent = `tree: ${inner.querySelector('input').value}, frame: ${late}, long: ${long.value.length}.`;
+               }, 100);
+             </script>",
+        ),
+        "/frame" => Answer::page("<input style='position:fixed;left:0;top:0;width:200px;height:40px'>"),
+        _ => return None,
+    })
+}
+
+const TYPED: &str = "tree: first, frame: second, long: 700000.";
+
+fn type_into_fields(browser: &Browser, tab: u64) {
+    browser.wait_for_text(tab, "frame: ,");
+    for (at, text) in [("50,20", "first"), ("50,80", "second")] {
+        browser.input(tab, &["--click", at]);
+        browser.input(tab, &["--type", text]);
+        browser.wait_for_text(tab, text);
+    }
+    browser.input(tab, &["--click", "50,220"]);
+    browser.wait_for_text(tab, TYPED);
+    browser.regen(&["session", "save"]).unwrap();
+}
+
+#[test]
+fn what_was_typed_is_back_in_every_kind_of_field() {
+    let site = Site::serve(fields);
+    let browser = Browser::headless();
+    let tab = browser.open(&site.url(1, "/fields"));
+    type_into_fields(&browser, tab);
+    browser.regen(&["kill", "tab", &tab.to_string()]).unwrap();
+    browser.wait_for_text(tab, TYPED);
+    // A reload is the user's own wish for an empty form.
+    browser.regen(&["tab", "reload", &tab.to_string()]).unwrap();
+    browser.wait_for_text(tab, "tree: , frame: , long: 0.");
+}
+
+#[test]
+fn what_was_typed_is_back_when_the_page_can_be_had_again() {
+    let is_down = Arc::new(AtomicBool::new(false));
+    let down = Arc::clone(&is_down);
+    let site = Site::serve(move |request| {
+        // The connection ends without an answer.
+        assert!(!down.load(Ordering::Relaxed), "the server is down");
+        fields(request)
+    });
+    let browser = Browser::headless();
+    let tab = browser.open(&site.url(1, "/fields"));
+    type_into_fields(&browser, tab);
+    is_down.store(true, Ordering::Relaxed);
+    browser.regen(&["kill", "tab", &tab.to_string()]).unwrap();
+    browser.wait_for_state(tab, "failed");
+    is_down.store(false, Ordering::Relaxed);
+    browser.regen(&["tab", "reload", &tab.to_string()]).unwrap();
+    browser.wait_for_text(tab, TYPED);
 }

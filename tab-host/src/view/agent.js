@@ -30,15 +30,21 @@
     isPassword(element) || element.type === "hidden" || element.type === "file" ||
     /\bcc-/.test(element.autocomplete || "") || /one-time-code/.test(element.autocomplete || "");
 
-  // How to find a control again: by its id, or by its place in the tree.
-  const selectorOf = (element) => {
-    if (element.id && document.getElementById(element.id) === element) return "#" + CSS.escape(element.id);
+  // How to find a control again: by its id, or by its place in the tree; inside of a shadow tree, after how to find its host. There,
+  // no selector begins at the root: the steps are numbers of children.
+  const selectorIn = (root, element) => {
+    if (element === document.documentElement) return "html";
+    if (element.id && root.getElementById(element.id) === element) return "#" + CSS.escape(element.id);
     const steps = [];
-    for (let at = element; at && at.parentElement; at = at.parentElement) {
-      const index = Array.prototype.indexOf.call(at.parentElement.children, at) + 1;
-      steps.unshift(`:nth-child(${index})`);
+    for (let at = element; at && at !== document.documentElement; at = at.parentElement) {
+      steps.unshift(Array.prototype.indexOf.call((at.parentElement ?? root).children, at));
     }
-    return "html > " + steps.join(" > ");
+    return root === document ? "html > " + steps.map((index) => `:nth-child(${index + 1})`).join(" > ") : "/" + steps.join("/");
+  };
+  const selectorOf = (element) => {
+    const root = element.getRootNode();
+    const own = selectorIn(root, element);
+    return root instanceof ShadowRoot ? [...[selectorOf(root.host)].flat(), own] : own;
   };
 
   const valueOf = (element) => {
@@ -50,19 +56,28 @@
 
   const edited = new Set();
   let formTimer = 0;
+  let formCost = 0;
+  // Characters of one document's text that are kept: of more, what is longest is left out.
+  const MAX_FORM = 1 << 20;
   const reportForms = () => {
     formTimer = 0;
     if (!edited.size) return;
+    const began = performance.now();
     const edits = [];
     for (const element of edited) {
       if (!element.isConnected || secret(element)) continue;
       edits.push({ at: selectorOf(element), ...valueOf(element) });
     }
-    post({ kind: "form", frame: framePath(), edits: { url: location.href, edits } });
+    const lengthOf = (edit) => (edit.value ?? edit.html ?? "").length;
+    let room = MAX_FORM;
+    const kept = edits.toSorted((one, other) => lengthOf(one) - lengthOf(other)).filter((edit) => (room -= lengthOf(edit)) >= 0);
+    post({ kind: "form", frame: framePath(), edits: { url: location.href, edits: edits.filter((edit) => kept.includes(edit)) } });
+    formCost = performance.now() - began;
   };
   const onEdit = (event) => {
     if (!event.isTrusted && !event.composed) return;
-    let element = event.target;
+    // Inside of a shadow tree, the event's target is the tree's host.
+    let element = event.composedPath()[0];
     if (!(element instanceof Element)) return;
     if (element.isContentEditable) {
       while (element.parentElement && element.parentElement.isContentEditable) element = element.parentElement;
@@ -72,9 +87,10 @@
     if (secret(element)) return;
     edited.add(element);
     if (element.type === "radio") {
-      for (const other of document.getElementsByName(element.name)) if (other.type === "radio") edited.add(other);
+      const group = element.getRootNode().querySelectorAll(`input[type=radio][name="${CSS.escape(element.name)}"]`);
+      for (const other of group) edited.add(other);
     }
-    if (!formTimer) formTimer = setTimeout(reportForms, 150);
+    if (!formTimer) formTimer = setTimeout(reportForms, 150 + 20 * formCost);
   };
   window.addEventListener("input", onEdit, true);
   window.addEventListener("change", onEdit, true);

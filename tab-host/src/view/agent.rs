@@ -29,7 +29,7 @@ const STATE: &str = "state";
 /// Longest report that is looked at.
 const LONGEST: usize = 48 * 1024 * 1024;
 /// Longest report on edited controls that is kept.
-const LONGEST_FORM: usize = 512 * 1024;
+const LONGEST_FORM: usize = 3 << 20;
 
 /// What the script says.
 #[derive(Debug, Deserialize)]

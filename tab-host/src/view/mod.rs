@@ -92,6 +92,8 @@ pub(crate) struct View {
     reports_again: Cell<bool>,
     /// What is being put back into a page that has not committed yet: a death until the page has it again must not lose it.
     replayed: RefCell<Option<restore::Replayed>>,
+    /// Counts what was replayed, and done with.
+    replays: Cell<u64>,
     /// The style sheets that hide parts of this page, by their hash.
     styles: RefCell<HashSet<u64>>,
     common: RefCell<common::Common>,
@@ -218,6 +220,7 @@ impl View {
             is_reporting: Cell::default(),
             reports_again: Cell::default(),
             replayed: RefCell::default(),
+            replays: Cell::default(),
             styles: RefCell::default(),
             common: RefCell::default(),
             documents: Cell::default(),

@@ -21,11 +21,18 @@
     element.dispatchEvent(new Event("change", { bubbles: true }));
   };
 
+  const findIn = (root, step) =>
+    step.startsWith("/") ? step.slice(1).split("/").reduce((at, index) => at?.children[index], root) : root.querySelector(step);
+  const find = (at) => [at].flat().reduce((found, step, index) => {
+    const root = index ? found?.shadowRoot : document;
+    return root && findIn(root, step);
+  }, null);
+
   const mine = forms[globalThis.framePath()];
   let waiting = mine && mine.url === location.href ? mine.edits.slice() : [];
   const fillWhatIsThere = () => {
     waiting = waiting.filter((edit) => {
-      const element = document.querySelector(edit.at);
+      const element = find(edit.at);
       if (!element) return true;
       fill(element, edit);
       return false;

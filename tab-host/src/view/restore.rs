@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
+use std::time::Duration;
 
 use glib::translate::{ToGlibPtr, from_glib_full};
 use prost::Message;
@@ -22,6 +23,8 @@ const STATE_SCRIPT: &str = r#"
     history.replaceState(JSON.parse(kept.state), "");
   }
 })();"#;
+/// Frames that a page adds within this time of its being back are filled in.
+const LATE_FRAMES: Duration = Duration::from_secs(20);
 /// Tells it that the page has loaded.
 const LOADED: &str = "globalThis.loaded?.()";
 
@@ -100,10 +103,25 @@ impl View {
         }
     }
 
-    /// The page is back: a later load gets nothing of it.
-    pub(super) fn restored(&self) {
-        if self.remove_scripts() {
-            agent::evaluate(&self.web, LOADED, |_| {});
+    /// The page is back. A frame that it adds a little later gets what it had, too.
+    pub(super) fn restored(self: &Rc<Self>) {
+        if self.restore_scripts.borrow().is_empty() {
+            return;
+        }
+        agent::evaluate(&self.web, LOADED, |_| {});
+        let weak = Rc::downgrade(self);
+        let number = self.replays.get();
+        glib::timeout_add_local_once(LATE_FRAMES, move || {
+            if let Some(view) = weak.upgrade().filter(|view| view.replays.get() == number) {
+                view.remove_scripts();
+            }
+        });
+    }
+
+    /// Another load begins: it gets nothing of what the page had that is back.
+    pub(super) fn begins_anew(&self) {
+        if self.replayed.borrow().is_none() {
+            self.remove_scripts();
         }
     }
 
@@ -113,12 +131,11 @@ impl View {
         self.remove_scripts();
     }
 
-    /// Returns whether there were any.
-    fn remove_scripts(&self) -> bool {
+    fn remove_scripts(&self) {
+        self.replays.set(self.replays.get() + 1);
         let scripts = self.restore_scripts.take();
         let manager = self.web.user_content_manager().filter(|_| !scripts.is_empty());
         scripts.iter().for_each(|script| manager.iter().for_each(|manager| manager.remove_script(script)));
-        !scripts.is_empty()
     }
 }
 

@@ -133,6 +133,7 @@ impl View {
                     return;
                 }
                 self.error_page.set(Stage::None);
+                self.begins_anew();
                 self.started.borrow_mut().clone_from(&url);
                 self.tell(Body::LoadStarted(LoadStarted { url }));
             }

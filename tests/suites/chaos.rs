@@ -74,6 +74,15 @@ fn a_scenario_is_carried_out_reported_and_held_to_its_budget() {
     let failed = regen().regen(&again).unwrap_err();
     assert_eq!(failed.code, 1);
     assert_eq!(std::fs::read_to_string(&records).unwrap().lines().count(), 7);
+    for word in ["regen.version", "kernel", "timestamp=", "time="] {
+        assert!(cases.contains(word), "{word}: {cases}");
+    }
+    let wrong = regen().regen(&["chaos", "run", scenario, "--junit", "/nowhere/chaos.xml"]).unwrap_err();
+    assert!(wrong.code == 2 && wrong.message.contains("/nowhere/chaos.xml"), "{}", wrong.message);
+    // What does not run is not attacked, nor started.
+    let nobody = folder.path().join("nobody");
+    let wrong = regen().regen(&["chaos", "run", scenario, "--attack-profile", nobody.to_str().unwrap()]).unwrap_err();
+    assert!(wrong.code == 3 && !nobody.exists(), "{}", wrong.message);
     let wrong = regen().regen(&["chaos", "random", "--budget", "soon"]).unwrap_err();
     assert!(wrong.code == 2 && wrong.message.contains("p95=800ms"), "{}", wrong.message);
     let wrong = regen().regen(&["chaos", "run", "/there/is/none.toml"]).unwrap_err();

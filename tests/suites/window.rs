@@ -119,8 +119,11 @@ fn without_a_file_dialog_the_page_gets_nothing_and_its_user_learns_what_to_insta
     let height: i64 = eventually("the page to have the window's size", || {
         titles(&browser)[0].strip_prefix('h')?.parse().ok().filter(|height| *height < 790)
     });
-    display.xdotool(&["mousemove", "60", &(860 - height + 40).to_string(), "click", "1"]);
-    eventually("the words about it", || browser.log().contains("install xdg-desktop-portal").then_some(()));
+    eventually("the words about it", || {
+        // The window may still be finding its size.
+        display.xdotool(&["mousemove", "60", &(860 - height + 40).to_string(), "click", "1", "sleep", "2"]);
+        browser.log().contains("install xdg-desktop-portal").then_some(())
+    });
     assert!(!browser.text(1).contains("picked"));
 }
 

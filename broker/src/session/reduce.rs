@@ -96,6 +96,7 @@ pub(super) fn open(
         view: false,
         is_starting: false,
         opener_host: None,
+        opened_from: opener,
         pending: None,
         before_commit: None,
         upgraded: None,
@@ -117,9 +118,7 @@ pub(super) fn open(
         goes_by_itself: false,
     };
     session.tabs.insert(id, tab);
-    // A tab that a page opened stands beside it, as in other browsers.
-    let after = opener.and_then(|opener| session.order.iter().position(|tab| *tab == opener));
-    session.order.insert(after.map_or(session.order.len(), |index| index + 1), id);
+    session.order.insert(place_beside(session, opener), id);
     if !background || session.active.is_none() {
         show(session, id, out);
     }
@@ -128,6 +127,14 @@ pub(super) fn open(
         navigate(session, id, load, out);
     }
     id
+}
+
+/// A tab that a page opened stands beside it, after those that it has opened before: in the order in which they were asked for.
+fn place_beside(session: &Session, opener: Option<TabId>) -> usize {
+    let at = opener.and_then(|opener| session.order.iter().position(|tab| *tab == opener));
+    let Some(at) = at else { return session.order.len() };
+    let is_its = |id: &&TabId| session.tabs.get(id).is_some_and(|tab| tab.opened_from == opener);
+    at + 1 + session.order.iter().skip(at + 1).take_while(is_its).count()
 }
 
 fn new_id(session: &mut Session) -> TabId {

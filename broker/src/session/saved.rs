@@ -145,6 +145,7 @@ impl SavedTab {
             view: false,
             is_starting: false,
             opener_host: None,
+            opened_from: None,
             pending: None,
             before_commit: None,
             upgraded: None,

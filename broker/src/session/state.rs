@@ -136,6 +136,8 @@ pub struct Tab {
     pub is_starting: bool,
     /// A popup with an opener lives in its opener's host, whatever its address.
     pub opener_host: Option<HostKey>,
+    /// The tab whose page opened it.
+    pub opened_from: Option<TabId>,
     /// What to load as soon as there is a view; kept until the load commits.
     pub pending: Option<PageLoad>,
     /// The address for people while a navigation that a page or server began is not committed.

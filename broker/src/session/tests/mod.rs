@@ -429,6 +429,21 @@ fn any_event() -> impl Strategy<Value = Event> {
 }
 
 #[test]
+fn tabs_that_a_page_opens_stand_beside_it_in_the_order_they_were_asked_for() {
+    let mut session = Session::default();
+    let opener = loaded(&mut session, A);
+    let (last, _) = open(&mut session, A);
+    let mut opened = |background| {
+        let load = Some(PageLoad::by_user(A));
+        let before = session.order.clone();
+        reduce(&mut session, Event::Open { load, workspace: String::new(), background, opener: Some(opener) });
+        *session.order.iter().find(|tab| !before.contains(tab)).unwrap()
+    };
+    let (first, second, third) = (opened(true), opened(true), opened(false));
+    assert_eq!(session.order, [opener, first, second, third, last]);
+}
+
+#[test]
 fn a_window_that_a_page_opened_outlives_their_process_as_a_tab() {
     let mut session = Session::default();
     let opener = loaded(&mut session, A);

@@ -36,6 +36,9 @@ pub(crate) enum ChaosCommand {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct ChaosOptions {
+    /// Attack the browser that runs on this profile, instead of one of its own
+    #[arg(long, value_name = "DIR")]
+    pub(crate) attack_profile: Option<PathBuf>,
     /// Also write a JUnit report to this file
     #[arg(long, value_name = "FILE")]
     pub(crate) junit: Option<PathBuf>,

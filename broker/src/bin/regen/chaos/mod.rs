@@ -10,6 +10,7 @@ mod stage;
 mod store;
 mod witness;
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -31,7 +32,11 @@ pub(crate) async fn run(command: ChaosCommand, profile: Option<PathBuf>, output:
     let budgets = options.budget.iter().map(|text| report::budget(text)).collect::<Result<Vec<_>, _>>()?;
     let mut report = Report::new(&plan, budgets);
     let done = options.resume.as_deref().map(Record::read).transpose()?.unwrap_or_default();
-    let mut stage = Stage::set(profile, &options).await?;
+    if let Some(path) = &options.junit {
+        junit_file(path)?;
+    }
+    let attacked = attacked(options.attack_profile.clone(), profile, std::env::var_os("REGEN_PROFILE"));
+    let mut stage = Stage::set(attacked, &options).await?;
     let outcome = tokio::select! {
         outcome = campaign(&plan, &mut stage, &mut report, done, &options, output) => outcome,
         failure = interrupted() => Err(failure),
@@ -40,10 +45,30 @@ pub(crate) async fn run(command: ChaosCommand, profile: Option<PathBuf>, output:
     stage.strike().await?;
     outcome?;
     if let Some(path) = &options.junit {
-        std::fs::write(path, report.junit()?)?;
+        use std::io::Write;
+        junit_file(path)?.write_all(&report.junit()?)?;
     }
     report.print(output);
     Ok(ExitCode::from(u8::from(!report.holds())))
+}
+
+/// An hour's campaign must not find out at its end that its report has no place.
+fn junit_file(path: &Path) -> Result<std::fs::File, Failure> {
+    let file = std::fs::File::create(path);
+    file.map_err(|error| Failure::Usage(format!("the JUnit report cannot be written to {}: {error}", path.display())))
+}
+
+/// The profile whose browser is attacked; none: a browser of the campaign's own. A profile that the shell names for every command is
+/// somebody's, and was not meant.
+fn attacked(named: Option<PathBuf>, profile: Option<PathBuf>, of_shell: Option<OsString>) -> Option<PathBuf> {
+    let old_form = profile.filter(|profile| named.is_none() && of_shell.is_none_or(|of_shell| *profile != of_shell));
+    if let Some(profile) = &old_form {
+        let profile = profile.display();
+        eprintln!(
+            "regen: chaos attacks the browser on {profile}. Say `--attack-profile {profile}`: `--profile` will not do so later."
+        );
+    }
+    named.or(old_form)
 }
 
 /// Ctrl+C, or a CI job whose time is up.
@@ -84,9 +109,11 @@ async fn campaign(
             record.append(path)?;
         }
         let failed = !record.violations.is_empty();
+        if failed {
+            keep(stage, &record).await;
+        }
         report.add(record);
         if failed {
-            keep(stage, number);
             if options.fail_fast {
                 break;
             }
@@ -117,17 +144,51 @@ async fn one(stage: &mut Stage, number: usize, step: &Step) -> Record {
     record
 }
 
-/// The log of a browser in which something was lost, for whoever looks into it.
-fn keep(stage: &Stage, number: usize) {
+/// What explains a failure: what did not hold, how the browser was then, and its log.
+async fn keep(stage: &Stage, record: &Record) {
     let from = stage.profile().join("regen.log");
-    let to = std::env::temp_dir().join(format!("regen-chaos-{}-{number}.log", std::process::id()));
-    match std::fs::copy(&from, &to) {
-        Ok(_) => eprintln!("regen: the browser's log is kept in {}", to.display()),
-        Err(error) => eprintln!("regen: {} cannot be kept: {error}", from.display()),
+    let to = std::env::temp_dir().join(format!("regen-chaos-{}-{}.log", std::process::id(), record.number));
+    let status = match stage.status().await {
+        Ok(status) => format!("{status:#?}"),
+        Err(failure) => format!("none: {failure}"),
+    };
+    let log = std::fs::read(&from).unwrap_or_else(|error| format!("{}: {error}", from.display()).into_bytes());
+    let fault = serde_json::to_string_pretty(record).unwrap_or_default();
+    let kept = [
+        b"== the fault and what did not hold\n",
+        fault.as_bytes(),
+        b"\n== the browser afterwards\n",
+        status.as_bytes(),
+        b"\n== its log\n",
+        &log,
+    ];
+    match std::fs::write(&to, kept.concat()) {
+        Ok(()) => eprintln!("regen: what explains it is kept in {}", to.display()),
+        Err(error) => eprintln!("regen: {} cannot be kept: {error}", to.display()),
     }
 }
 
 /// A scenario file's folder is where its relative paths start.
 pub(super) fn read(path: &Path) -> Result<String, Failure> {
     std::fs::read_to_string(path).map_err(|error| Failure::NotFound(format!("{}: {error}", path.display())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_browser_is_attacked_only_by_name() {
+        let path = |name: &str| Some(PathBuf::from(name));
+        assert_eq!(attacked(path("/a"), path("/b"), None), path("/a"));
+        assert_eq!(attacked(None, path("/b"), None), path("/b"), "the old form, with a warning");
+        assert_eq!(attacked(None, path("/b"), Some("/b".into())), None, "the shell's profile was not meant");
+        assert_eq!(attacked(None, None, None), None);
+    }
+
+    #[test]
+    fn a_report_without_a_place_is_found_before_the_campaign() {
+        let why = junit_file(Path::new("/nowhere/chaos.xml")).unwrap_err();
+        assert!(matches!(&why, Failure::Usage(text) if text.contains("/nowhere/chaos.xml")), "{why}");
+    }
 }

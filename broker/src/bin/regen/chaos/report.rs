@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
 use std::path::Path;
+use std::time::SystemTime;
 
 use quick_xml::Writer;
 use quick_xml::events::{BytesDecl, BytesEnd, BytesStart, BytesText, Event};
@@ -18,7 +19,7 @@ use crate::render::print_json;
 /// One fault and what came of it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Record {
-    number: usize,
+    pub(super) number: usize,
     role: Target,
     fault: Fault,
     site: usize,
@@ -102,6 +103,7 @@ pub(super) fn budget(text: &str) -> Result<Budget, Failure> {
 #[derive(Debug)]
 pub(super) struct Report {
     name: String,
+    began: SystemTime,
     budgets: Vec<Budget>,
     records: Vec<Record>,
 }
@@ -132,7 +134,7 @@ fn quantile(times: &mut [f64], quantile: f64) -> Option<f64> {
 
 impl Report {
     pub(super) fn new(plan: &Plan, budgets: Vec<Budget>) -> Self {
-        Self { name: plan.name.clone(), budgets, records: Vec::new() }
+        Self { name: plan.name.clone(), began: SystemTime::now(), budgets, records: Vec::new() }
     }
 
     pub(super) fn add(&mut self, record: Record) {
@@ -204,8 +206,18 @@ impl Report {
             ("name", self.name.as_str()),
             ("tests", (self.records.len() + self.budgets.len()).to_string().as_str()),
             ("failures", failures.to_string().as_str()),
+            ("errors", "0"),
+            ("skipped", "0"),
+            ("timestamp", humantime::format_rfc3339_seconds(self.began).to_string().as_str()),
+            ("time", format!("{:.3}", self.began.elapsed().unwrap_or_default().as_secs_f64()).as_str()),
         ]);
         writer.write_event(Event::Start(suite))?;
+        writer.write_event(Event::Start(BytesStart::new("properties")))?;
+        for (name, value) in about() {
+            let property = BytesStart::new("property").with_attributes([("name", name), ("value", value.as_str())]);
+            writer.write_event(Event::Empty(property))?;
+        }
+        writer.write_event(Event::End(BytesEnd::new("properties")))?;
         for record in &self.records {
             let class = format!("chaos.{}", word(&record.role));
             let name = format!("{} {} at site {}", record.number + 1, word(&record.fault), record.site);
@@ -220,6 +232,24 @@ impl Report {
         writer.write_event(Event::End(BytesEnd::new("testsuite")))?;
         Ok(writer.into_inner())
     }
+}
+
+/// What was tested, and where.
+fn about() -> Vec<(&'static str, String)> {
+    let kernel = rustix::system::uname();
+    let text = |text: &std::ffi::CStr| text.to_string_lossy().into_owned();
+    let mut about = vec![
+        ("regen.version", env!("CARGO_PKG_VERSION").to_owned()),
+        ("kernel", format!("{} {}", text(kernel.sysname()), text(kernel.release()))),
+        ("machine", text(kernel.machine())),
+        ("processors", std::thread::available_parallelism().map_or(0, usize::from).to_string()),
+    ];
+    about.extend(
+        option_env!("REGEN_COMMIT")
+            .filter(|commit| !commit.is_empty())
+            .map(|commit| ("regen.commit", commit.to_owned())),
+    );
+    about
 }
 
 fn case(writer: &mut Writer<Vec<u8>>, class: &str, name: &str, seconds: f64, failure: &str) -> Result<(), Failure> {

@@ -232,6 +232,15 @@ test("find sends the text, steps and ends", async () => {
   assert.deepEqual(finds.map(({ text, forward, next }) => [text, forward, next]), [["word", true, false], ["word", false, true], ["", true, false]]);
 });
 
+test("the find bar belongs to its tab", async () => {
+  await receive(...tabMessages);
+  const order = of("order");
+  await receive({ type: "shortcut", name: "find" });
+  assert.equal(await page.locator("#find").isVisible(), true);
+  await receive({ ...order, active: order.tabs.find((tab) => tab !== order.active) });
+  assert.equal(await page.locator("#find").isVisible(), false, "it does not stay over another tab");
+});
+
 test("a site that wants to save several files is asked about once", async () => {
   await receive(...tabMessages, of("downloadQuestion"));
   assert.match(await page.locator("#notices").innerText(), /example\.org save 3 more files/);

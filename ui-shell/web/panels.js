@@ -142,8 +142,8 @@ const closeFind = () => {
   endFind();
   send("focusPage");
 };
-on("order", () => {
-  if (state.active === searched) return;
+on("order", ({ active: front }) => {
+  if (front === searched) return;
   const hadKeys = find.contains(document.activeElement);
   endFind();
   if (hadKeys) send("focusPage");

@@ -79,7 +79,7 @@ fn a_scenario_is_carried_out_reported_and_held_to_its_budget() {
     }
     let wrong = regen().regen(&["chaos", "run", scenario, "--junit", "/nowhere/chaos.xml"]).unwrap_err();
     assert!(wrong.code == 2 && wrong.message.contains("/nowhere/chaos.xml"), "{}", wrong.message);
-    // What does not run is not attacked, nor started.
+    // A profile without a running browser is not attacked, nor started.
     let nobody = folder.path().join("nobody");
     let wrong = regen().regen(&["chaos", "run", scenario, "--attack-profile", nobody.to_str().unwrap()]).unwrap_err();
     assert!(wrong.code == 3 && !nobody.exists(), "{}", wrong.message);

@@ -496,7 +496,7 @@ fn host_died(session: &mut Session, host: &HostKey, reason: &str, given_up: bool
         tab.phase = if given_up { Phase::Sad(reason.to_owned()) } else { Phase::Recovering };
         let is_gone = tab.closing || (tab.opener_host.is_some() && Site::of(&tab.segment().url).is_err());
         if tab.opener_host.take().is_some() && !is_gone {
-            // It showed another site: it goes there anew, with the page that opened it as the initiator.
+            // Another site was shown in it: the tab goes there anew, with the page that opened it as the initiator.
             let initiator = host.site.as_str().to_owned();
             let load = Load { url: tab.segment().url.clone(), initiator, user_gesture: true, ..Load::default() };
             *tab.segment_mut() = Segment::default();

@@ -69,7 +69,7 @@ impl Dns {
         dns
     }
 
-    /// What its answers led to in vain.
+    /// Addresses that did not answer, of all names.
     pub(crate) fn dead(&self) -> &Dead {
         &self.dead
     }

@@ -20,7 +20,7 @@ const MOST_DEAD: usize = 512;
 /// Addresses of one name that are tried.
 const MOST_ADDRESSES: usize = 16;
 
-/// Addresses that did not answer. Clones share them. What one partition has found out, another does not notice.
+/// Addresses that did not answer. Clones share them; each partition sees only its own, so that one site cannot tell what another has tried.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Dead(Arc<Mutex<VecDeque<(String, SocketAddr, Instant)>>>);
 

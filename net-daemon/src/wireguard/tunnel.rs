@@ -75,7 +75,7 @@ impl Link {
     }
 }
 
-/// Which of an endpoint's addresses is asked next, where the one that was asked does not answer.
+/// The next address of an endpoint, after one that does not answer.
 fn next_of(found: &[SocketAddr], asked: Option<SocketAddr>) -> Option<SocketAddr> {
     let after = found.iter().position(|address| Some(*address) == asked).map_or(0, |index| index + 1);
     found.get(after).or_else(|| found.first()).copied()

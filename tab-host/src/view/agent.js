@@ -30,8 +30,8 @@
     isPassword(element) || element.type === "hidden" || element.type === "file" ||
     /\bcc-/.test(element.autocomplete || "") || /one-time-code/.test(element.autocomplete || "");
 
-  // How to find a control again: by its id, or by its place in the tree; inside of a shadow tree, after how to find its host. There,
-  // no selector begins at the root: the steps are numbers of children.
+  // Finds a control again: by its id, or by its place in the tree. Inside of a shadow tree the selector of its host comes first, and
+  // the steps are indices of children, because no CSS selector can begin at a shadow root.
   const selectorIn = (root, element) => {
     if (element === document.documentElement) return "html";
     if (element.id && root.getElementById(element.id) === element) return "#" + CSS.escape(element.id);

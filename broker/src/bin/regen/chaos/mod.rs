@@ -144,7 +144,7 @@ async fn one(stage: &mut Stage, number: usize, step: &Step) -> Record {
     record
 }
 
-/// What explains a failure: what did not hold, how the browser was then, and its log.
+/// Keeps a failed fault for whoever looks into it: the checks that did not hold, the browser's state, and its log.
 async fn keep(stage: &Stage, record: &Record) {
     let from = stage.profile().join("regen.log");
     let to = std::env::temp_dir().join(format!("regen-chaos-{}-{}.log", std::process::id(), record.number));

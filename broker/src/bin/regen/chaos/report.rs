@@ -234,7 +234,7 @@ impl Report {
     }
 }
 
-/// What was tested, and where.
+/// Properties of the suite: the build under test, and the machine.
 fn about() -> Vec<(&'static str, String)> {
     let kernel = rustix::system::uname();
     let text = |text: &std::ffi::CStr| text.to_string_lossy().into_owned();

@@ -50,6 +50,10 @@ fn web(request: &Request) -> Option<Answer> {
              <script>form.text.value = 'word '.repeat(800000); setTimeout(() => form.submit(), 200)</script>",
             other(2, "/taken")
         )),
+        "/holds-a-file" => Answer::page(
+            "<title>holds a file</title><a id=file download=held.bin style='position:fixed;left:0;top:0;width:400px;height:200px;display:block'>save</a>\
+             <script>file.href = 'data:application/octet-stream;base64,' + 'QUJD'.repeat(1000000)</script>",
+        ),
         "/taken" => Answer::page(&format!("<title>taken</title>took {} bytes", request.body.len())),
         "/opens" => Answer::page(
             "<title>opens</title><style>a, button { position: fixed; left: 0; width: 300px; height: 60px; display: block }</style>\
@@ -241,4 +245,17 @@ fn a_window_that_a_page_opened_is_back_after_a_kill_and_a_restart() {
     browser.start();
     browser.regen(&["session", "restore"]).unwrap();
     assert_eq!(urls(&browser.status()).iter().filter(|url| url.ends_with("/opened")).count(), 2);
+}
+
+#[test]
+fn a_file_that_a_page_holds_in_an_address_is_saved_whole() {
+    let site = Site::serve(web);
+    let browser = Browser::headless();
+    let tab = browser.open(&site.url(1, "/holds-a-file"));
+    browser.wait_for_text(tab, "save");
+    let pid = browser.pid_of_tab(tab);
+    browser.input(tab, &["--click", "100,100"]);
+    let file = browser.downloads().join("held.bin");
+    eventually("the file", || std::fs::metadata(&file).ok().filter(|file| file.len() == 3_000_000));
+    assert_eq!(browser.pid_of_tab(tab), pid, "its process goes on");
 }

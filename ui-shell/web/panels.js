@@ -164,7 +164,6 @@ on("findResult", ({ tab, matches }) => {
 export const findAgain = (forward) => { if (find.hidden) openFind(); else search(true, forward); };
 
 // ── downloads ──
-const downloads = new Map();
 const size = (bytes) => {
   const units = ["B", "KB", "MB", "GB"];
   let unit = 0;
@@ -200,8 +199,7 @@ const paintDownload = (download) => {
   if (download.total) { bar.max = download.total; bar.value = download.received; }
 };
 on("download", ({ download }) => {
-  const isNew = !downloads.has(download.id);
-  downloads.set(download.id, download);
+  const isNew = !rows.has(download.id);
   get("downloads-button").hidden = false;
   get("no-downloads").hidden = true;
   paintDownload(download);

@@ -78,7 +78,7 @@ where
                         return Some(result);
                     }
                     last = Some(result);
-                    // Nobody is left to wait for: the next one's turn comes at once.
+                    // With no attempt under way there is nothing to wait for: the next address is tried at once.
                     if under_way.is_empty() { break }
                 }
                 () = &mut next, if !waiting.is_empty() => break,

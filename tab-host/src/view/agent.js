@@ -70,8 +70,9 @@
     }
     const lengthOf = (edit) => (edit.value ?? edit.html ?? "").length;
     let room = MAX_FORM;
-    const kept = edits.toSorted((one, other) => lengthOf(one) - lengthOf(other)).filter((edit) => (room -= lengthOf(edit)) >= 0);
-    post({ kind: "form", frame: framePath(), edits: { url: location.href, edits: edits.filter((edit) => kept.includes(edit)) } });
+    const shortestFirst = edits.toSorted((one, other) => lengthOf(one) - lengthOf(other));
+    const kept = new Set(shortestFirst.filter((edit) => (room -= lengthOf(edit)) >= 0));
+    post({ kind: "form", frame: framePath(), edits: { url: location.href, edits: edits.filter((edit) => kept.has(edit)) } });
     formCost = performance.now() - began;
   };
   const onEdit = (event) => {

@@ -463,7 +463,7 @@ fn a_window_that_a_page_opened_outlives_their_process_as_a_tab() {
     assert_eq!(session.tabs[&own].phase, Phase::Recovering);
     assert_eq!(session.tabs[&own].host(), Some(key(A)), "it is a tab of its site");
     assert_eq!(session.tabs[&own].segment().snapshot.session_state, b"of the popup");
-    // Nobody but the process said that it shows the other site: it goes there in that page's name.
+    // The other site is known from the process alone: the tab goes there in that page's name.
     let load = &session.tabs[&other].pending.as_ref().unwrap().load;
     assert_eq!((load.url.as_str(), load.initiator.as_str()), (B, key(A).site.as_str()));
     assert!(effects.contains(&Effect::StartHost(key(B))));

@@ -43,11 +43,12 @@ pub(crate) async fn run(command: ChaosCommand, profile: Option<PathBuf>, output:
     };
     // Whatever happened: no browser is left behind.
     stage.strike().await?;
-    outcome?;
+    // An interrupted campaign reports the faults that it did.
     if let Some(path) = &options.junit {
         use std::io::Write;
         junit_file(path)?.write_all(&report.junit()?)?;
     }
+    outcome?;
     report.print(output);
     Ok(ExitCode::from(u8::from(!report.holds())))
 }

@@ -19,6 +19,7 @@ pub mod outside;
 pub mod payloads;
 pub mod pidfd;
 pub mod profile;
+pub mod quitting;
 pub mod refused_calls;
 pub mod routes;
 pub mod save_pace;

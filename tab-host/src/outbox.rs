@@ -78,6 +78,7 @@ fn shorten(body: &mut page_event::Body) {
         | page_event::Body::Handover(_)
         | page_event::Body::NewTab(_)
         | page_event::Body::CloseRequested(_)
+        | page_event::Body::Dialog(_)
         | page_event::Body::FileChooser(_)
         | page_event::Body::FindResult(_)
         | page_event::Body::Audible(_)
@@ -112,6 +113,7 @@ fn key(message: &FromChild) -> Option<Key> {
         | page_event::Body::NewTab(_)
         | page_event::Body::PopupOpened(_)
         | page_event::Body::CloseRequested(_)
+        | page_event::Body::Dialog(_)
         | page_event::Body::FileChooser(_)
         | page_event::Body::Download(_) => return None,
     };

@@ -356,6 +356,61 @@ test("a press is not lost when what it is on changes before the release", async 
   await page.waitForFunction(() => window.said.some((message) => message.type === "focusPage"));
 });
 
+test("a dialog of a page stands over that page alone, and keeps what was written into it", async () => {
+  const asking = tabMessages.find((message) => message.tab?.dialog);
+  await receive(...tabMessages, { type: "order", tabs: [1, 2, 3, 4], active: 1, first: true });
+  assert.equal(await page.locator("#page-veil").isVisible(), false);
+  assert.ok(await page.locator(`#tab-${asking.tab.id}.asks`).count(), "its tab is marked");
+  const front = (active) => receive({ type: "order", tabs: [1, 2, 3, 4], active, first: true });
+  await front(asking.tab.id);
+  assert.match(await page.locator("#page-dialog").innerText(), /example.org says[\s\S]*Who is there\?/);
+  assert.equal(await page.evaluate(() => document.activeElement.value), "me");
+  await page.locator("#dialog-text").fill("you");
+  await front(1);
+  assert.equal(await page.locator("#page-veil").isVisible(), false);
+  await front(asking.tab.id);
+  assert.equal(await page.locator("#dialog-text").inputValue(), "you");
+  await page.getByLabel("Show no more dialogs of this page").check();
+  await page.keyboard.press("Enter");
+  const { number } = asking.tab.dialog;
+  assert.deepEqual(await said("answerDialog"), [{ type: "answerDialog", tab: asking.tab.id, dialog: number, accept: true, text: "you", password: "", stop: true }]);
+  await receive({ ...asking, tab: { ...asking.tab, dialog: null } });
+  assert.equal(await page.locator("#page-veil").isVisible(), false);
+});
+
+test("a sign-in names the server that asks, and says when that is another than what is seen", async () => {
+  const dialog = { number: 9, kind: "signIn", text: "vault", preset: "", server: "elsewhere.test:443", again: true };
+  const tab = { ...tabMessages[0].tab, dialog };
+  await receive(...tabMessages, { type: "tab", tab });
+  const words = await page.locator("#page-dialog").innerText();
+  assert.match(words, /Sign in to elsewhere.test\b[\s\S]*vault[\s\S]*not accepted[\s\S]*not the site that you see, which is example.org/);
+  await page.getByLabel("Name").fill("somebody");
+  await page.getByLabel("Password").fill("secret");
+  await page.keyboard.press("Escape");
+  assert.equal((await said("answerDialog"))[0].accept, false);
+});
+
+test("the caret of somebody who writes an address is left alone by a page that asks", async () => {
+  await receive(...tabMessages);
+  await page.locator("#address").focus();
+  await page.locator("#address").fill("exam");
+  await receive({ type: "tab", tab: { ...tabMessages[0].tab, dialog: { number: 1, kind: "alert", text: "hello", preset: "", server: "", again: false } } });
+  assert.ok(await page.locator("#page-veil").isVisible());
+  await page.keyboard.type("ple");
+  assert.equal(await page.locator("#address").inputValue(), "example");
+});
+
+test("quitting asks about what it would interrupt, and the harmless answer has the keyboard", async () => {
+  await receive(...tabMessages, of("quitQuestion"));
+  assert.match(await page.locator("#quit").innerText(), /2 downloads are not finished[\s\S]*1 page asks not to be left/);
+  await page.keyboard.press("Enter");
+  assert.equal(await page.locator("#quit").isVisible(), false);
+  assert.deepEqual(await said("quitAnyway"), []);
+  await receive(of("quitQuestion"));
+  await page.getByRole("button", { name: "Quit", exact: true }).click();
+  assert.equal((await said("quitAnyway")).length, 1);
+});
+
 test("a page's words never become markup", async () => {
   const tab = structuredClone(tabMessages[0]);
   tab.tab.title = "<img src=x onerror=alert(1)>";
@@ -376,6 +431,10 @@ for (const scheme of ["light", "dark"]) {
     await receive({ type: "order", tabs: [1, 2, 3, 4], active: 3, first: true });
     assert.deepEqual(await serious(), []);
     await receive({ type: "order", tabs: [1, 2, 3, 4], active: 4, first: true });
+    assert.deepEqual(await serious(), []);
+    await receive({ type: "order", tabs: [1, 2, 3, 4], active: 2, first: true });
+    assert.deepEqual(await serious(), []);
+    await receive(of("quitQuestion"));
     assert.deepEqual(await serious(), []);
   });
 }

@@ -1,5 +1,6 @@
 //! A browser of the test's own, driven through its command line like any user's or CI job's.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -143,8 +144,7 @@ impl Browser {
     }
 
     #[expect(clippy::disallowed_methods, reason = "a test starts the product's command line")]
-    #[must_use]
-    pub fn command(&self, arguments: &[&str]) -> Output {
+    fn prepare(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(self.programs.join("regen"));
         command
             .args(arguments)
@@ -155,15 +155,30 @@ impl Browser {
             .env("HOME", self.user_home())
             .env_remove("DISPLAY")
             .env_remove("WAYLAND_DISPLAY")
-            .envs(self.variables.iter().map(|(name, value)| (name, value)))
-            .stdin(Stdio::null());
+            .envs(self.variables.iter().map(|(name, value)| (name, value)));
         if let Some(display) = &self.display {
             command.env("DISPLAY", display);
         }
         if self.names_profile {
             command.env("REGEN_PROFILE", self.profile());
         }
-        command.output().expect("the command runs")
+        command
+    }
+
+    /// Runs `regen` without input.
+    #[must_use]
+    pub fn command(&self, arguments: &[&str]) -> Output {
+        self.prepare(arguments).stdin(Stdio::null()).output().expect("the command runs")
+    }
+
+    /// Runs `regen` with this on its standard input.
+    #[must_use]
+    pub fn command_with(&self, arguments: &[&str], input: &str) -> Output {
+        let mut command = self.prepare(arguments);
+        let pipes = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = pipes.spawn().expect("the command runs");
+        child.stdin.take().expect("a pipe").write_all(input.as_bytes()).expect("the command takes its input");
+        child.wait_with_output().expect("the command ends")
     }
 
     #[expect(clippy::print_stderr, reason = "whoever reads of a failed test wants to know what the browser did")]

@@ -116,46 +116,6 @@ fn a_select_menu_opens_and_takes_a_choice() {
 }
 
 #[test]
-fn javascript_dialogs_are_shown_and_answered() {
-    let page = r#"<body><script>
-      onload = () => setTimeout(() => { document.title = "confirmed " + confirm("really?"); }, 100)</script>"#;
-    let site = Site::pages(&[("/", page)]);
-    let browser = Browser::headless();
-    let tab = browser.open(&site.url(1, "/"));
-    // A dialog holds the page; it is there when Enter has an effect.
-    eventually("the dialog to be answered", || {
-        browser.input(tab, &["--key", "Enter"]);
-        (browser.tab(tab)["title"] == "confirmed true").then_some(())
-    });
-}
-
-#[test]
-fn a_site_that_wants_a_password_gets_it_from_the_user() {
-    let site = Site::serve(|request| {
-        // user:secret
-        if request.header("authorization") == "Basic dXNlcjpzZWNyZXQ=" {
-            return Some(regen_tests::site::Answer::page("<title>inside</title><p>you are in</p>"));
-        }
-        let mut answer =
-            regen_tests::site::Answer::page("<p>closed</p>").with("WWW-Authenticate", "Basic realm=\"vault\"");
-        answer.status = 401;
-        Some(answer)
-    });
-    let browser = Browser::headless();
-    let tab = browser.json(&["tab", "open", &site.url(1, "/")])["id"].as_u64().unwrap();
-    let _first = site.wait_for_request("/");
-    let before = browser.screenshot(tab).2;
-    eventually("the question to be drawn", || {
-        let now = browser.screenshot(tab).2;
-        (now != before || now.windows(3).any(|pixel| pixel != [255, 255, 255])).then_some(())
-    });
-    for keys in [["--type", "user"], ["--key", "Tab"], ["--type", "secret"], ["--key", "Enter"]] {
-        browser.input(tab, &keys);
-    }
-    browser.wait_for_text(tab, "you are in");
-}
-
-#[test]
 fn a_colour_is_picked_in_a_dialog_over_the_page() {
     let page = r##"<body style="margin:0"><input type="color" id="c" value="#000000"
       style="position:absolute;left:10px;top:10px;width:100px;height:40px"><p id="out" style="margin-top:80px"></p>

@@ -9,10 +9,11 @@ pub(crate) const START: &str = "regen://shell/index.html";
 const POLICY: &str =
     "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-const FILES: [(&str, &str, &str); 8] = [
+const FILES: [(&str, &str, &str); 9] = [
     ("/index.html", "text/html", include_str!("../web/index.html")),
     ("/style.css", "text/css", include_str!("../web/style.css")),
     ("/main.js", "text/javascript", include_str!("../web/main.js")),
+    ("/dialogs.js", "text/javascript", include_str!("../web/dialogs.js")),
     ("/bridge.js", "text/javascript", include_str!("../web/bridge.js")),
     ("/tabs.js", "text/javascript", include_str!("../web/tabs.js")),
     ("/toolbar.js", "text/javascript", include_str!("../web/toolbar.js")),

@@ -3,7 +3,9 @@
 //!
 //! `web/bridge.js` is the other side; `tests/chrome-ui` runs the chrome against messages made by [`ToChrome`].
 
-use regen_proto::kernel::v1::{DownloadState, OfferedTab, ShellUpdate, Tab, TabState, TlsState, shell_update};
+use regen_proto::kernel::v1::{
+    Dialog, DialogKind, DownloadState, OfferedTab, ShellUpdate, Tab, TabState, TlsState, shell_update,
+};
 use serde::{Deserialize, Serialize};
 
 /// A rectangle of the window, in logical pixels.
@@ -113,6 +115,14 @@ pub(crate) enum FromChrome {
     OpenOutside {
         url: String,
     },
+    AnswerDialog {
+        tab: u64,
+        dialog: u64,
+        accept: bool,
+        text: String,
+        password: String,
+        stop: bool,
+    },
     OfferSession,
     SetRestores {
         restores: bool,
@@ -122,6 +132,7 @@ pub(crate) enum FromChrome {
     },
     ToggleFullscreen,
     Quit,
+    QuitAnyway,
 }
 
 /// What the chrome is told.
@@ -181,6 +192,11 @@ pub(crate) enum ToChrome {
     Restores {
         restores: bool,
     },
+    QuitQuestion {
+        downloads: u32,
+        /// Pages that ask not to be left.
+        pages: u32,
+    },
     Notice {
         level: String,
         text: String,
@@ -219,6 +235,38 @@ pub(crate) struct ChromeTab {
     route: String,
     domain: String,
     has_host: bool,
+    dialog: Option<ChromeDialog>,
+}
+
+/// What a tab's page asks.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ChromeDialog {
+    number: u64,
+    kind: &'static str,
+    text: String,
+    preset: String,
+    server: String,
+    again: bool,
+}
+
+impl From<&Dialog> for ChromeDialog {
+    fn from(dialog: &Dialog) -> Self {
+        Self {
+            number: dialog.dialog,
+            kind: match dialog.kind() {
+                DialogKind::Confirm => "confirm",
+                DialogKind::Prompt => "prompt",
+                DialogKind::Leave => "leave",
+                DialogKind::SignIn => "signIn",
+                DialogKind::Alert | DialogKind::Unspecified => "alert",
+            },
+            text: dialog.text.clone(),
+            preset: dialog.preset.clone(),
+            server: dialog.server.clone(),
+            again: dialog.again,
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -276,6 +324,7 @@ impl From<&Tab> for ChromeTab {
             route: tab.route.clone(),
             domain: tab.domain.clone(),
             has_host: tab.host != 0,
+            dialog: tab.dialog.as_ref().map(Into::into),
         }
     }
 }
@@ -329,6 +378,9 @@ impl ToChrome {
             shell_update::Body::OutsideQuestion(question) => {
                 Self::OutsideQuestion { site: question.site.clone(), url: question.url.clone() }
             }
+            shell_update::Body::QuitQuestion(question) => {
+                Self::QuitQuestion { downloads: question.downloads, pages: question.pages }
+            }
             shell_update::Body::Restores(restores) => Self::Restores { restores: *restores },
             shell_update::Body::Notice(notice) => {
                 Self::Notice { level: notice.level.clone(), text: notice.text.clone() }
@@ -380,6 +432,14 @@ mod tests {
                 reason: if state == TabState::Sad { "signal 11 (SIGSEGV)".into() } else { String::new() },
                 host: 1,
                 zoom: 1.0,
+                dialog: (id == 2).then(|| Dialog {
+                    dialog: 5,
+                    kind: DialogKind::Prompt.into(),
+                    text: "Who is there?".into(),
+                    preset: "me".into(),
+                    again: true,
+                    ..Dialog::default()
+                }),
                 ..Tab::default()
             };
             ToChrome::Tab { tab: (&wire).into() }
@@ -416,6 +476,7 @@ mod tests {
             ToChrome::DownloadQuestion { site: "https://example.org".into(), workspace: String::new(), files: 3 },
             ToChrome::OutsideQuestion { site: "https://example.org".into(), url: "mailto:somebody@example.org".into() },
             ToChrome::Restores { restores: false },
+            ToChrome::QuitQuestion { downloads: 2, pages: 1 },
             ToChrome::Notice { level: "warning".into(), text: "Something to know.".into() },
             ToChrome::Shortcut { name: "find" },
         ];

@@ -4,8 +4,8 @@ use std::rc::Rc;
 
 use regen_proto::kernel::v1::user_command::Body as Command;
 use regen_proto::kernel::v1::{
-    AnswerDownloads, AnswerSession, AnswerVpn, Empty, Find, FindInTab, History, MoveTab, MuteTab, Navigate, OpenTab,
-    PinTab, ReloadTab, ZoomTab,
+    AnswerDialog, AnswerDownloads, AnswerSession, AnswerVpn, DialogAnswer, Empty, Find, FindInTab, History, MoveTab,
+    MuteTab, Navigate, OpenTab, PinTab, ReloadTab, ZoomTab,
 };
 
 use crate::bridge::FromChrome;
@@ -51,11 +51,16 @@ impl Window {
             FromChrome::AnswerDownloads { site, workspace, allow } => {
                 self.command(Command::AnswerDownloads(AnswerDownloads { site, workspace, allow }));
             }
+            FromChrome::AnswerDialog { tab, dialog, accept, text, password, stop } => {
+                let answer = Some(DialogAnswer { dialog, accept, text, password, stop });
+                self.command(Command::AnswerDialog(AnswerDialog { tab, answer }));
+            }
             FromChrome::OpenOutside { url } => self.command(Command::OpenOutside(url)),
             FromChrome::OfferSession => self.command(Command::OfferSession(Empty {})),
             FromChrome::SetRestores { restores } => self.command(Command::Restores(restores)),
             FromChrome::CancelDownload { download } => self.command(Command::CancelDownload(download)),
             FromChrome::Quit => self.command(Command::Quit(Empty {})),
+            FromChrome::QuitAnyway => self.command(Command::QuitAnyway(Empty {})),
         }
     }
 }

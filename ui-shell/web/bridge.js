@@ -11,17 +11,17 @@ export const send = (type, fields = {}) => window.ipc.postMessage(JSON.stringify
 /** Changes a text where it is another. A node that is replaced while the pointer is down on it costs its user the click. */
 export const setText = (element, text) => { if (element.textContent !== text) element.textContent = text; };
 
-let afterwards = () => {};
+const afterwards = [];
 
 /** Runs after each batch of messages. */
-export const afterMessages = (run) => { afterwards = run; };
+export const afterMessages = (run) => afterwards.push(run);
 
 // The shell calls this; nothing else may replace it.
 Object.defineProperty(window, "regen", {
   value: Object.freeze({
     receive(messages) {
       for (const message of messages) handlers.get(message.type)?.forEach((handler) => handler(message));
-      afterwards();
+      afterwards.forEach((run) => run());
     },
   }),
 });

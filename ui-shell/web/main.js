@@ -3,6 +3,7 @@ import { afterMessages, layout, on, send } from "./bridge.js";
 import "./tabs.js";
 import * as toolbar from "./toolbar.js";
 import * as pages from "./pages.js";
+import "./dialogs.js";
 import { findAgain, isOpen, openDownloads, openFind } from "./panels.js";
 
 const shortcuts = {

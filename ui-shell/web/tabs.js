@@ -112,6 +112,7 @@ const paint = (id) => {
   button.tabIndex = id === state.active ? 0 : -1;
   button.classList.toggle("pinned", tab.pinned);
   button.classList.toggle("asleep", asleep);
+  button.classList.toggle("asks", tab.dialog !== null && id !== state.active);
   button.querySelector(".spinner").hidden = !busy;
   button.querySelector("canvas").hidden = busy || !hasIcon;
   button.querySelector(".mark").hidden = busy || hasIcon;

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use regen_proto::control::v1::browser_server::Browser;
 use regen_proto::control::v1::{
-    AllowDownloadsRequest, AuditReply, AuditRequest, DnsQueryRequest, DnsReply, DnsRequest, GotoTabRequest,
-    HistoryRequest, HttpsOnlyReply, HttpsOnlyRequest, InputReply, InputRequest, KillReply, KillRequest, LogLine,
-    LogsRequest, OpenTabRequest, Process, QuitReply, QuitRequest, RoutesReply, RoutesRequest, ScreenshotReply,
-    SessionAction, SessionReply, SessionRequest, ShieldsReply, ShieldsRequest, StatusReply, StatusRequest,
-    Tab as TabInfo, TabReply, TabRequest, TextReply, VpnReply, VpnRequest, WaitTabRequest, kill_request, vpn_request,
+    AllowDownloadsRequest, AuditReply, AuditRequest, DialogAnswer, DialogRequest, DnsQueryRequest, DnsReply,
+    DnsRequest, GotoTabRequest, HistoryRequest, HttpsOnlyReply, HttpsOnlyRequest, InputReply, InputRequest, KillReply,
+    KillRequest, LogLine, LogsRequest, OpenTabRequest, Process, QuitReply, QuitRequest, RoutesReply, RoutesRequest,
+    ScreenshotReply, SessionAction, SessionReply, SessionRequest, ShieldsReply, ShieldsRequest, StatusReply,
+    StatusRequest, Tab as TabInfo, TabReply, TabRequest, TextReply, VpnReply, VpnRequest, WaitTabRequest, kill_request,
+    vpn_request,
 };
 use regen_proto::kernel::v1::{AnswerSession, QueryKind};
 use regen_proto::net::v1::{
@@ -94,7 +95,9 @@ pub(super) fn status(error: CommandError) -> Status {
     let text = error.to_string();
     match error {
         CommandError::NoSuchTab(_) | CommandError::NoSuchProcess(_) => Status::not_found(text),
-        CommandError::NoPage(..) | CommandError::Page(_) => Status::failed_precondition(text),
+        CommandError::NoPage(..) | CommandError::Page(_) | CommandError::Dialog(..) => {
+            Status::failed_precondition(text)
+        }
         CommandError::Timeout(..) => Status::deadline_exceeded(text),
         CommandError::Ending => Status::unavailable(text),
     }
@@ -192,6 +195,15 @@ impl Browser for Control {
     async fn close_tab(&self, request: Request<TabRequest>) -> Result<Response<TabReply>, Status> {
         let tab = request.into_inner().tab;
         let info = self.kernel.call(|answer| Command::Close { tab, answer }).await.map_err(status)?;
+        Ok(Response::new(TabReply { tab: Some(info) }))
+    }
+
+    async fn dialog(&self, request: Request<DialogRequest>) -> Result<Response<TabReply>, Status> {
+        let DialogRequest { tab, answer } = request.into_inner();
+        let Some(answer) = answer else { return self.tab(tab, false, 0).await };
+        let DialogAnswer { accept, text, password, stop } = answer;
+        let answer = regen_proto::kernel::v1::DialogAnswer { dialog: 0, accept, text, password, stop };
+        let info = self.kernel.call(|done| Command::AnswerDialog { tab, answer, done }).await.map_err(status)?;
         Ok(Response::new(TabReply { tab: Some(info) }))
     }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use regen_proto::control::v1::{StatusReply, Tab as TabInfo};
 use regen_proto::dns::DnsSettings;
-use regen_proto::kernel::v1::{AnswerSession, Query, QueryKind, Reply, host_command};
+use regen_proto::kernel::v1::{AnswerSession, DialogAnswer, Query, QueryKind, Reply, host_command};
 use regen_proto::net::v1::TorStatus;
 use regen_proto::page::v1::{ToPage, to_page};
 use regen_proto::route::Route;
@@ -16,10 +16,10 @@ use rustix::process::Signal;
 use tokio::sync::oneshot;
 
 use super::net::NetAdmin;
-use super::{Input, Kernel, KernelHandle};
+use super::{Input, Kernel, KernelHandle, PageQuestion};
 use crate::audit::Head;
 use crate::routes::{RouteSettings, Scope};
-use crate::session::{Event, HttpsOnly, PageLoad, Tab, TabId, address};
+use crate::session::{Dialog, DialogKind, Event, HttpsOnly, PageLoad, Tab, TabId, address};
 use crate::shields::{Level, ShieldsSettings, TooManySites};
 use crate::store::{Saved, Settings, Store};
 use crate::vpn::{VpnChange, VpnError, VpnSettings};
@@ -40,6 +40,9 @@ pub enum CommandError {
     /// The tab has no page at the moment.
     #[error("tab {0} has no page at the moment: it is {1}")]
     NoPage(TabId, String),
+    /// The page waits for an answer itself.
+    #[error("tab {0} shows a dialog: {1}; answer it with `regen tab {2}`")]
+    Dialog(TabId, String, String),
     /// The page did not answer.
     #[error("{0}")]
     Page(String),
@@ -157,6 +160,11 @@ pub enum Command {
         scope: Scope,
         route: Option<Route>,
         answer: Answer<()>,
+    },
+    AnswerDialog {
+        tab: TabId,
+        answer: DialogAnswer,
+        done: Answer<TabInfo>,
     },
     AllowInsecure {
         tab: TabId,
@@ -315,6 +323,19 @@ impl Kernel {
                 self.choose_route(scope, route);
                 reply(answer, Ok(()));
             }
+            Command::AnswerDialog { tab, answer, done } => {
+                let shown = self.session.tabs.get(&tab).map(|tab| tab.dialog.clone());
+                let answered = match shown {
+                    Some(Some(dialog)) => {
+                        let answer = DialogAnswer { dialog: dialog.number, ..answer };
+                        self.apply(Event::AnswerDialog { tab, answer });
+                        self.find_tab(tab)
+                    }
+                    Some(None) => Err(CommandError::Page(format!("tab {tab} shows no dialog"))),
+                    None => Err(CommandError::NoSuchTab(tab)),
+                };
+                reply(done, answered);
+            }
             Command::AllowInsecure { tab, answer } => {
                 self.apply(Event::AllowInsecure(tab));
                 reply(answer, self.find_tab(tab));
@@ -359,18 +380,34 @@ impl Kernel {
     }
 
     /// Puts a question to the page of a tab.
-    fn ask(&mut self, tab: TabId, kind: QueryKind, events: u32) -> Result<PageAnswer, CommandError> {
+    pub(super) fn ask(&mut self, tab: TabId, kind: QueryKind, events: u32) -> Result<PageAnswer, CommandError> {
         let info = self.find_tab(tab)?;
         let no_page = || CommandError::NoPage(tab, describe(&info));
         let shown = self.session.tabs.get(&tab).filter(|tab| tab.view).ok_or_else(no_page)?;
         let child = shown.host().and_then(|host| self.child_of_host(&host)).ok_or_else(no_page)?;
+        let needs_script = matches!(kind, QueryKind::Text | QueryKind::Saved | QueryKind::Objects);
+        if let Some(dialog) = shown.dialog.as_ref().filter(|_| needs_script) {
+            return Err(shows(tab, dialog));
+        }
         self.next_request += 1;
         let request = self.next_request;
-        let (answer, waiting) = oneshot::channel();
-        self.requests.insert(request, (child, answer));
+        let (answerer, waiting) = oneshot::channel();
+        self.requests.insert(request, PageQuestion { child, tab, kind, answerer });
         let query = Query { request, kind: kind.into(), events };
         self.command_host(tab, host_command::Body::Query(query), Vec::new());
         Ok(waiting)
+    }
+
+    /// Answers for a page whose script waits for its user: it would not say anything until then.
+    pub(super) fn page_waits(&mut self, tab: TabId) {
+        let Some(dialog) = self.session.tabs.get(&tab).and_then(|tab| tab.dialog.clone()) else { return };
+        let of_tab = |request: &mut PageQuestion| request.tab == tab && request.kind != QueryKind::Screenshot;
+        for (number, request) in self.requests.extract_if(|_, request| of_tab(request)) {
+            let has_arrived = request.kind == QueryKind::Settled;
+            let error = if has_arrived { String::new() } else { shows(tab, &dialog).to_string() };
+            // Whoever asked may have stopped waiting.
+            let _ = request.answerer.send((Reply { request: number, error, ..Reply::default() }, Vec::new()));
+        }
     }
 
     fn input(&mut self, tab: TabId, events: Vec<ToPage>) -> Result<PageAnswer, CommandError> {
@@ -389,6 +426,16 @@ impl Kernel {
         }
         self.ask(tab, QueryKind::Settled, count)
     }
+}
+
+fn shows(tab: TabId, dialog: &Dialog) -> CommandError {
+    let how = match dialog.kind {
+        DialogKind::SignIn => format!("authenticate {tab} --user NAME"),
+        DialogKind::Alert | DialogKind::Confirm | DialogKind::Prompt | DialogKind::Leave => {
+            format!("dialog {tab} --accept|--dismiss")
+        }
+    };
+    CommandError::Dialog(tab, dialog.to_string(), how)
 }
 
 /// How many things the page does for one message.
@@ -446,6 +493,10 @@ impl KernelHandle {
             let info = self.call(|answer| Command::Tab { tab, answer }).await?;
             if !matches!(info.state.as_str(), "loading" | "recovering") {
                 return Ok(info);
+            }
+            if info.dialog.is_some() {
+                // It loads no further until its user has answered. The question itself says why.
+                self.ask(tab, QueryKind::Text).await?;
             }
             match tokio::time::timeout_at(deadline, changed.changed()).await {
                 Ok(Ok(())) => {}

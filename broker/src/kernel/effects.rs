@@ -89,6 +89,7 @@ impl Kernel {
                 let closed = self.file_choosers.left(tab);
                 self.do_with_choosers(closed);
             }
+            Effect::PageWaits(tab) => self.page_waits(tab),
             Effect::ForwardToWindow { host, tab, event } => self.forward_to_window(&host, tab, event),
         }
     }
@@ -245,6 +246,7 @@ impl Kernel {
                 | page_event::Body::Audible(_)
                 | page_event::Body::Unresponsive(_)
                 | page_event::Body::LoadAbandoned(_)
+                | page_event::Body::Dialog(_)
                 | page_event::Body::Outside(_)
                 | page_event::Body::Blocked(_),
             )

@@ -249,6 +249,10 @@ impl Kernel {
         self.tell_window(shell_update::Body::Download(shown(child, &last)), Vec::new());
     }
 
+    pub(super) fn unfinished_downloads(&self) -> usize {
+        self.downloads.len()
+    }
+
     /// A host ended: what it was downloading cannot be finished. The part stays, named as such.
     pub(super) fn downloads_lost(&mut self, child: ChildId, host: Option<&HostKey>) {
         self.waiting_downloads.retain(|(owner, _), _| *owner != child);

@@ -296,7 +296,7 @@ impl Kernel {
             self.file_choosers.child_gone(id)
         };
         self.do_with_choosers(closed);
-        self.requests.retain(|_, (owner, _)| *owner != id);
+        self.requests.retain(|_, request| request.child != id);
         self.downloads_lost(id, child.host.as_ref());
         self.forget_chosen(id);
         self.empty_slot(id);

@@ -27,7 +27,7 @@ use std::time::{Duration, Instant};
 
 use regen_proto::control::v1::Refusals;
 use regen_proto::convert::{ForChild, FromChild};
-use regen_proto::kernel::v1::{Download, FilesChosen, PageEvent, Reply, Role};
+use regen_proto::kernel::v1::{Download, FilesChosen, PageEvent, QueryKind, Reply, Role};
 use regen_proto::net::v1::TorStatus;
 use regen_sandbox::policy::Policy;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -42,6 +42,7 @@ use crate::launcher::{FromLauncherBody, Launcher};
 use crate::outside::Outside;
 use crate::payloads::Payloads;
 use crate::profile::Profile;
+use crate::quitting::Quitting;
 use crate::save_pace::SavePace;
 use crate::session::{self, Event, HostKey, SavedSnapshot, Session, TabId};
 use crate::slots::Slots;
@@ -63,6 +64,14 @@ const GRACE: Duration = Duration::from_secs(2);
 
 /// The other end of a [`PageAnswer`].
 type PageAnswerer = oneshot::Sender<(Reply, Vec<OwnedFd>)>;
+
+/// Question to a page that has not been answered yet.
+struct PageQuestion {
+    child: ChildId,
+    tab: TabId,
+    kind: QueryKind,
+    answerer: PageAnswerer,
+}
 
 /// Everything that can happen to the kernel.
 #[derive(Debug)]
@@ -96,11 +105,15 @@ pub(crate) enum Input {
         net: ChildId,
         status: TorStatus,
     },
-    /// The user picked files for a page, or none.
+    /// Pages were asked whether they object to the end.
+    QuitWeighed {
+        pages: usize,
+    },
     /// Something for the user to know.
     Notice {
         text: String,
     },
+    /// The user picked files for a page, or none.
     FilesPicked {
         request: u64,
         picked: Result<Vec<PathBuf>, DialogError>,
@@ -159,7 +172,7 @@ impl Input {
             Self::FilesPicked { .. } | Self::FilesPlaced { .. } => "files",
             Self::Snapshot { .. } | Self::Cookies { .. } | Self::Form { .. } => "payload",
             Self::Weighed { .. } => "memory",
-            Self::Quit => "quit",
+            Self::Quit | Self::QuitWeighed { .. } => "quit",
         }
     }
 }
@@ -268,7 +281,7 @@ pub struct Kernel {
     cookies: HashMap<HostKey, Vec<u8>>,
     warnings: Vec<String>,
     refusals: Refusals,
-    requests: HashMap<u64, (ChildId, PageAnswerer)>,
+    requests: HashMap<u64, PageQuestion>,
     downloads: HashMap<(ChildId, u64), files::RunningDownload>,
     /// Downloads that wait for the user's word.
     waiting_downloads: HashMap<(ChildId, u64), Download>,
@@ -280,6 +293,7 @@ pub struct Kernel {
     changed: watch::Sender<u64>,
     started: Instant,
     quitting: bool,
+    quit_wishes: Quitting,
     /// It does not end by the user's wish: the next start asks about the session.
     failed: bool,
 }
@@ -392,6 +406,7 @@ impl Kernel {
             changed,
             started: Instant::now(),
             quitting: false,
+            quit_wishes: Quitting::default(),
             failed: false,
         };
         kernel.start_daemon(Role::NetDaemon);
@@ -465,6 +480,7 @@ impl Kernel {
             Input::Weighed { child, proportional_kb } => self.weighed(child, proportional_kb),
             Input::FilesPlaced { from, chosen, failed } => self.files_placed(from, chosen, &failed),
             Input::Quit => self.quitting = true,
+            Input::QuitWeighed { pages } => self.quit_weighed(pages),
         }
     }
 
@@ -488,10 +504,10 @@ impl Kernel {
             FromChild::ShareBuffer(buffer) => self.share_buffer(id, &buffer, descriptors),
             FromChild::Reply(reply) => {
                 // Only whoever was asked may answer.
-                let is_its = self.requests.get(&reply.request).is_some_and(|(asked, _)| *asked == id);
-                if let Some((_, waiting)) = is_its.then(|| self.requests.remove(&reply.request)).flatten() {
+                let is_its = self.requests.get(&reply.request).is_some_and(|asked| asked.child == id);
+                if let Some(request) = is_its.then(|| self.requests.remove(&reply.request)).flatten() {
                     // Whoever asked may have stopped waiting.
-                    let _ = waiting.send((reply, descriptors));
+                    let _ = request.answerer.send((reply, descriptors));
                 }
             }
             FromChild::UserCommand(command) => self.user_command(command),

@@ -4,7 +4,9 @@ use std::fs;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use regen_proto::control::v1::{Broker, EventLoop, Helper as HelperInfo, Process, StatusReply, Tab as TabInfo};
+use regen_proto::control::v1::{
+    Broker, Dialog as DialogInfo, EventLoop, Helper as HelperInfo, Process, StatusReply, Tab as TabInfo,
+};
 use regen_proto::kernel::v1::{HelperStarted, Role};
 use regen_proto::version::BUILD;
 use rustix::process::Signal;
@@ -74,6 +76,13 @@ impl Kernel {
             workspace: tab.workspace.clone(),
             unresponsive: tab.unresponsive,
             blocked: tab.blocked,
+            dialog: tab.dialog.as_ref().map(|dialog| DialogInfo {
+                kind: dialog.kind.name().to_owned(),
+                text: dialog.text.clone(),
+                preset: dialog.preset.clone(),
+                server: dialog.server.clone(),
+                again: dialog.again,
+            }),
         }
     }
 

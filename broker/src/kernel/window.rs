@@ -1,18 +1,22 @@
 //! The window: what ui-shell is told, and what the user asks for through it. It can be killed and rebuilt from here.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use regen_proto::convert::ForChild;
 use regen_proto::kernel::v1::{
-    HostCommand, Notice, OutsideQuestion, Role, ShellUpdate, Tab as WireTab, TabFavicon, TabOrder, TabState,
-    UserCommand, host_command, page_event, shell_update, user_command,
+    HostCommand, Notice, OutsideQuestion, QueryKind, QuitQuestion, Role, ShellUpdate, Tab as WireTab, TabFavicon,
+    TabOrder, TabState, UserCommand, host_command, page_event, shell_update, user_command,
 };
 use regen_proto::site::Site;
 
 use super::child::Attachment;
 use super::{Input, Kernel};
 use crate::outside;
-use crate::session::{Event, HostKey, PageLoad, Phase, Tab, TabId, address};
+use crate::quitting;
+use crate::session::{Dialog, Event, HostKey, PageLoad, Phase, Tab, TabId, address};
+
+/// Pages that are asked whether they object to the end have this long to say so.
+const PAGES_OBJECT: Duration = Duration::from_millis(800);
 
 impl Kernel {
     pub(super) fn tell_window(&mut self, body: shell_update::Body, attachments: Vec<Attachment>) {
@@ -108,6 +112,7 @@ impl Kernel {
             unresponsive: tab.unresponsive,
             blocked: tab.blocked,
             route: self.route_of(tab),
+            dialog: tab.dialog.as_ref().map(Dialog::to_wire),
             domain: Site::of(tab.address()).map(|site| site.host().to_owned()).unwrap_or_default(),
         }
     }
@@ -122,6 +127,7 @@ impl Kernel {
             page_event::Body::Outside(url) => self.asks_for_outside(host, url),
             page_event::Body::Download(_)
             | page_event::Body::LoadAbandoned(_)
+            | page_event::Body::Dialog(_)
             | page_event::Body::LoadStarted(_)
             | page_event::Body::Committed(_)
             | page_event::Body::LoadFinished(_)
@@ -173,16 +179,20 @@ impl Kernel {
             Body::StopScript(tab) => self.apply(Event::StopScript(tab)),
             Body::AllowInsecure(tab) => self.apply(Event::AllowInsecure(tab)),
             Body::AllowPrivate(tab) => self.apply(Event::AllowPrivate(tab)),
+            Body::AnswerDialog(answered) => {
+                if let Some(answer) = answered.answer {
+                    self.apply(Event::AnswerDialog { tab: answered.tab, answer });
+                }
+            }
             Body::Zoom(zoom) => self.apply(Event::Zoom { tab: zoom.tab, zoom: zoom.zoom }),
             Body::Find(find) => {
                 if let Some(what) = find.find {
                     self.command_host(find.tab, host_command::Body::Find(what), Vec::new());
                 }
             }
-            Body::Quit(_) => {
-                self.audit.record("ordered", serde_json::json!({ "what": "quit", "by": "the window" }));
-                self.quitting = true;
-            }
+            Body::Quit(_) if self.quit_wishes.insists(Instant::now()) => self.quit_by_user(),
+            Body::Quit(_) => self.weigh_quit(),
+            Body::QuitAnyway(_) => self.quit_by_user(),
             Body::AnswerSession(answer) => {
                 self.answer_session(&answer);
             }
@@ -206,6 +216,39 @@ impl Kernel {
             Body::DuplicateTab(tab) => self.apply(Event::Duplicate(tab)),
             Body::OpenOutside(url) => self.open_outside(url),
             Body::Gesture(tab) => self.gesture(tab),
+        }
+    }
+
+    fn quit_by_user(&mut self) {
+        self.audit.record("ordered", serde_json::json!({ "what": "quit", "by": "the window" }));
+        self.quitting = true;
+    }
+
+    /// Asks the pages that their user has used whether they object.
+    fn weigh_quit(&mut self) {
+        let is_used = |tab: &&Tab| tab.view && tab.is_used && !tab.unresponsive && tab.dialog.is_none();
+        let used: Vec<TabId> = self.session.tabs.values().filter(is_used).map(|tab| tab.id).collect();
+        let asked: Vec<_> = used.into_iter().filter_map(|tab| self.ask(tab, QueryKind::Objects, 0).ok()).collect();
+        let inbox = self.inbox.clone();
+        tokio::spawn(async move {
+            let deadline = tokio::time::Instant::now() + PAGES_OBJECT;
+            let mut pages = 0;
+            for answer in asked {
+                // One that says nothing does not object.
+                let answer = tokio::time::timeout_at(deadline, answer).await;
+                pages += usize::from(answer.is_ok_and(|said| said.is_ok_and(|(reply, _)| reply.text == "true")));
+            }
+            // The kernel may have ended meanwhile.
+            let _ = inbox.send(Input::QuitWeighed { pages }).await;
+        });
+    }
+
+    pub(super) fn quit_weighed(&mut self, pages: usize) {
+        match self.quit_wishes.weighed(self.unfinished_downloads(), pages, Instant::now()) {
+            quitting::Action::Quit => self.quit_by_user(),
+            quitting::Action::Ask { downloads, pages } => {
+                self.tell_window(shell_update::Body::QuitQuestion(QuitQuestion { downloads, pages }), Vec::new());
+            }
         }
     }
 

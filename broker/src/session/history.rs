@@ -2,6 +2,7 @@
 
 use regen_proto::kernel::v1::host_command::Body as Command;
 
+use super::leaving::{self, Destination};
 use super::private_network;
 use super::reduce::{ensure_view, leave_host, refuse, remove, send_if_open, set_phase};
 use super::state::{Effect, Phase, Segment, Session, TabId};
@@ -23,6 +24,10 @@ pub(super) fn step(session: &mut Session, id: TabId, delta: i32, out: &mut Vec<E
     if tab.opener_host.is_some() {
         return;
     }
+    if leaving::asks(session, id, Destination::Step(delta), out) {
+        return;
+    }
+    let Some(tab) = session.tabs.get_mut(&id) else { return };
     let left = tab.clone();
     tab.left = tab.current;
     tab.current = target;

@@ -5,8 +5,10 @@
 
 pub mod address;
 mod bounds;
+mod dialog;
 mod history;
 mod hsts;
+mod leaving;
 mod page;
 mod private_network;
 mod reduce;
@@ -17,6 +19,7 @@ mod state;
 mod tests;
 mod views;
 
+pub use dialog::{Dialog, DialogKind};
 pub use hsts::Hsts;
 pub use private_network::Side;
 pub use reduce::reduce;

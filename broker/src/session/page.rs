@@ -7,8 +7,10 @@ use regen_proto::site::Site;
 
 use super::address::without_credentials;
 use super::bounds;
+use super::dialog;
 use super::history;
-use super::reduce::{navigate, open, refuse, remove, set_phase};
+use super::leaving;
+use super::reduce::{navigate, open, refuse, set_phase};
 use super::saved::SavedSnapshot;
 use super::secure;
 use super::state::{Effect, HostKey, PageLoad, Phase, Segment, Session, Tab, TabId};
@@ -91,7 +93,8 @@ pub(super) fn event(session: &mut Session, host: &HostKey, id: TabId, event: Bod
         Body::Handover(load) => handover(session, host, id, load, out),
         Body::NewTab(wanted) => new_tab(session, host, id, wanted, out),
         Body::PopupOpened(popup) => popup_opened(session, host, id, &popup, out),
-        Body::CloseRequested(_) => remove(session, id, out),
+        Body::CloseRequested(_) => leaving::agreed(session, id, out),
+        Body::Dialog(said) => dialog::shown(session, id, said, out),
         Body::LoadAbandoned(_) => history::abandon(session, id, out),
         forwarded @ (Body::FileChooser(_) | Body::Download(_) | Body::FindResult(_) | Body::Outside(_)) => {
             out.push(Effect::ForwardToWindow { host: host.clone(), tab: id, event: forwarded });
@@ -119,6 +122,7 @@ fn commit(session: &mut Session, host: &HostKey, id: TabId, mut committed: Navig
             before.is_passage = true;
         }
         tab.is_used = false;
+        (tab.leaving, tab.dialog) = (None, None);
         tab.tls = committed.tls();
         if tab.favicon.take().is_some() {
             out.push(Effect::FaviconChanged(id));

@@ -6,7 +6,9 @@ use regen_proto::site::Site;
 
 use super::address::without_credentials;
 use super::bounds;
+use super::dialog;
 use super::history;
+use super::leaving::{self, Destination};
 use super::page;
 use super::private_network;
 use super::saved::SavedTab;
@@ -47,6 +49,7 @@ pub fn reduce(session: &mut Session, event: Event) -> Vec<Effect> {
             }
         }
         Event::Navigate { tab, load } => navigate(session, tab, load, out),
+        Event::AnswerDialog { tab, answer } => dialog::answer(session, tab, answer, out),
         Event::History { tab, delta } => history::step(session, tab, delta, out),
         Event::Reload { tab, bypass_cache } => reload(session, tab, bypass_cache, out),
         Event::Stop(tab) => send_if_open(session, tab, Command::Stop(Empty {}), out),
@@ -112,6 +115,8 @@ pub(super) fn open(
         pinned: false,
         favicon: None,
         closing: false,
+        leaving: None,
+        dialog: None,
         is_fresh: false,
         redirects: 0,
         is_used: false,
@@ -177,6 +182,7 @@ fn close(session: &mut Session, id: TabId, ask: bool, out: &mut Vec<Effect>) {
     let Some(tab) = session.tabs.get_mut(&id) else { return };
     if ask && tab.view && matches!(tab.phase, Phase::Ready | Phase::Loading) && !tab.closing {
         tab.closing = true;
+        tab.leaving = None;
         if let Some(host) = tab.host() {
             let command = Command::Close(CloseView { ask_before_unload: true });
             out.push(Effect::Send { host, tab: id, command, snapshot: None });
@@ -307,6 +313,11 @@ pub(super) fn send_if_open(session: &Session, id: TabId, command: Command, out: 
 
 /// Takes a tab to a URL, in whichever process that URL belongs.
 pub(super) fn navigate(session: &mut Session, id: TabId, load: PageLoad, out: &mut Vec<Effect>) {
+    // Within a site the engine asks the page.
+    let is_elsewhere = session.tabs.get(&id).is_some_and(|tab| !is_on_site(tab, &load.load.url));
+    if is_elsewhere && leaving::asks(session, id, Destination::Load(load.clone()), out) {
+        return;
+    }
     let Some(load) = secure::look(session, id, load, out) else { return };
     let url = without_credentials(&load.load.url);
     let site = match Site::of(&url) {
@@ -352,6 +363,11 @@ pub(super) fn navigate(session: &mut Session, id: TabId, load: PageLoad, out: &m
     tab.progress = 0.0;
     set_phase(session, id, Phase::Loading, out);
     ensure_view(session, id, out);
+}
+
+fn is_on_site(tab: &Tab, url: &str) -> bool {
+    let site = Site::of(url).ok();
+    site.is_some_and(|site| tab.segment().site.as_ref().is_some_and(|shown| shown.host() == site.host()))
 }
 
 /// Shows a page of Regen's own that says why an address is not opened.
@@ -446,6 +462,7 @@ fn stop_script(session: &mut Session, id: TabId, out: &mut Vec<Effect>) {
     let Some(tab) = session.tabs.get_mut(&id).filter(|tab| tab.view) else { return };
     let Some(host) = tab.host() else { return };
     tab.phase = Phase::Sad("you stopped its script".to_owned());
+    (tab.leaving, tab.dialog) = (None, None);
     // Nothing that its process still says counts; another tab of the site needs a process all the same.
     tab.view = false;
     (tab.audible, tab.unresponsive) = (false, false);
@@ -479,12 +496,19 @@ fn host_died(session: &mut Session, host: &HostKey, reason: &str, given_up: bool
         tab.view = false;
         tab.audible = false;
         tab.unresponsive = false;
+        tab.dialog = None;
+        let leaving = tab.leaving.take();
         // A window that a page opened becomes a tab like any other: the page that knew it is gone.
         if tab.segment().site.is_some() {
             tab.opener_host = None;
         }
         // A page whose script was stopped would only run it again: it waits, like one that crashes too often.
         if matches!(tab.phase, Phase::Lazy | Phase::Sad(_) | Phase::Insecure(_) | Phase::Private(_)) {
+            continue;
+        }
+        // It cannot object any more.
+        if let Some(Destination::Load(load)) = leaving {
+            elsewhere.push((tab.id, load));
             continue;
         }
         // A form that was on its way may have arrived: only the user may send it once more.

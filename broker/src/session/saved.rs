@@ -161,6 +161,8 @@ impl SavedTab {
             pinned: self.pinned,
             favicon: None,
             closing: false,
+            leaving: None,
+            dialog: None,
         };
         if tab.segment().site.is_none() {
             tab.phase = own_page(&tab.segment().url);

@@ -2,10 +2,12 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use regen_proto::kernel::v1::{Favicon, Load, TlsState, host_command, page_event};
+use regen_proto::kernel::v1::{DialogAnswer, Favicon, Load, TlsState, host_command, page_event};
 use regen_proto::site::Site;
 
+use super::dialog::Dialog;
 use super::hsts::Hsts;
+use super::leaving::Destination;
 use super::private_network::{Networks, Side};
 use super::saved::{SavedSnapshot, SavedTab};
 use super::secure::{HttpsOnly, Upgraded};
@@ -168,6 +170,10 @@ pub struct Tab {
     pub favicon: Option<Favicon>,
     /// The user was asked whether to leave, and has not answered yet.
     pub closing: bool,
+    /// Where it goes when its page agrees to be left.
+    pub leaving: Option<Destination>,
+    /// What its page asks, and waits for.
+    pub dialog: Option<Dialog>,
     /// Nothing was committed in the stretch that is shown: what takes its place leaves no trace of it.
     pub is_fresh: bool,
     /// Hosts that servers sent this load on to.
@@ -261,6 +267,10 @@ pub enum Event {
     Stop(TabId),
     /// The user does not want to wait for its script.
     StopScript(TabId),
+    AnswerDialog {
+        tab: TabId,
+        answer: DialogAnswer,
+    },
     /// The user agrees to see what this tab says is not encrypted.
     AllowInsecure(TabId),
     /// The user wants to see what this tab says is in the private network.
@@ -347,6 +357,8 @@ pub enum Effect {
     /// The page that the tab showed is not there, or not in front, any more.
     LeftPage(TabId),
     FaviconChanged(TabId),
+    /// It answers nothing until its user has answered it.
+    PageWaits(TabId),
     ForwardToWindow {
         host: HostKey,
         tab: TabId,
@@ -365,7 +377,8 @@ impl Session {
             && tabs.peek().is_some()
             && tabs.all(|tab| {
                 let rests = matches!(tab.phase, Phase::Ready | Phase::Lazy | Phase::Failed(_));
-                let is_used = self.active == Some(tab.id) || tab.pinned || tab.audible || tab.closing;
+                let is_used =
+                    self.active == Some(tab.id) || tab.pinned || tab.audible || tab.closing || tab.dialog.is_some();
                 rests && !is_used && tab.opener_host.is_none() && tab.pending.is_none()
             })
     }
@@ -417,6 +430,7 @@ impl Tab {
         self.before_commit = None;
         self.favicon = None;
         self.tls = TlsState::Unspecified;
+        (self.leaving, self.dialog) = (None, None);
         (self.audible, self.unresponsive, self.blocked) = (false, false, 0);
     }
 

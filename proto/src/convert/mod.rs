@@ -5,7 +5,7 @@
 
 use prost::Message;
 
-use crate::kernel::v1::{Load, Role, Service, UserCommand, page_event, to_broker, user_command};
+use crate::kernel::v1::{Dialog, DialogAnswer, Load, Role, Service, UserCommand, page_event, to_broker, user_command};
 use crate::kernel::v1::{ToBroker, ToChild, to_child};
 use crate::kernel_channel::{MAX_INLINE, MAX_MESSAGE};
 
@@ -15,6 +15,8 @@ const MAX_TITLE: usize = 4 * 1024;
 /// The longest header of a page's that is told, bytes.
 pub const MAX_HEADER: usize = 1024;
 const MAX_TEXT: usize = 16 * 1024;
+/// Longest words of a dialog of a page, bytes.
+pub const MAX_DIALOG: usize = 4 * 1024;
 /// Files that are chosen at once.
 const MAX_FAVICON_SIDE: u32 = 64;
 const MAX_BUFFER_SIDE: u32 = 16_384;
@@ -279,6 +281,11 @@ fn page_event(event: &page_event::Body) -> Result<(), Refusal> {
         | Body::Unresponsive(_)
         | Body::Blocked(_)
         | Body::LoadAbandoned(_) => Ok(()),
+        Body::Dialog(dialog) => {
+            let Dialog { text, preset, server, .. } = dialog;
+            limit("a dialog's words", text.len().max(preset.len()), MAX_DIALOG)?;
+            limit("a server's name", server.len(), MAX_TITLE)
+        }
         Body::Outside(url) => limit("a URL", url.len(), MAX_URL),
     }
 }
@@ -300,6 +307,10 @@ fn user_command(command: &user_command::Body) -> Result<(), Refusal> {
         Body::Navigate(navigate) => limit("an address", navigate.input.len(), MAX_URL),
         Body::Find(find) => limit("a search", find.find.as_ref().map_or(0, |f| f.text.len()), MAX_TEXT),
         Body::OpenOutside(url) => limit("an address", url.len(), MAX_URL),
+        Body::AnswerDialog(answered) => {
+            let DialogAnswer { text, password, .. } = answered.answer.clone().unwrap_or_default();
+            limit("an answer", text.len() + password.len(), MAX_TEXT)
+        }
         Body::AnswerVpn(answer) => limit("a name", answer.name.len(), MAX_TITLE),
         Body::AnswerDownloads(answer) => limit("a site", answer.site.len() + answer.workspace.len(), MAX_TITLE),
         Body::AnswerSession(answer) => limit("tabs", answer.tabs.len(), 10_000),
@@ -321,6 +332,7 @@ fn user_command(command: &user_command::Body) -> Result<(), Refusal> {
         | Body::AllowInsecure(_)
         | Body::AllowPrivate(_)
         | Body::Quit(_)
+        | Body::QuitAnyway(_)
         | Body::Restores(_)
         | Body::OfferSession(_)
         | Body::CancelDownload(_)

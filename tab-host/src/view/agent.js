@@ -174,6 +174,14 @@
     if (window === window.top) reportScroll();
   };
 
+  // And for this before the browser quits: whether the page would object to being left, without leaving it.
+  globalThis.objects = () => {
+    const event = document.createEvent("BeforeUnloadEvent");
+    event.initEvent("beforeunload", false, true);
+    window.dispatchEvent(event);
+    return event.defaultPrevented || event.returnValue !== "";
+  };
+
   // And for these when the page has moved within its document, and when it has loaded. Where it is scrolled to may not have been
   // put back yet then.
   globalThis.reportMove = () => {

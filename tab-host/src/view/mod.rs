@@ -2,6 +2,7 @@
 
 mod agent;
 mod common;
+mod dialogs;
 mod error_page;
 mod files;
 mod navigation;
@@ -22,7 +23,7 @@ use gtk::prelude::*;
 use regen_proto::convert::{FromChild, MAX_SNAPSHOT};
 use regen_proto::kernel::v1::host_command::Body as Command;
 use regen_proto::kernel::v1::{
-    Find, Load, LoadFailed, OpenView, PutSnapshot, Query, QueryKind, Reply, Snapshot, page_event,
+    Empty, Find, Load, LoadFailed, OpenView, PutSnapshot, Query, QueryKind, Reply, Snapshot, page_event,
 };
 use regen_proto::kernel_channel::MAX_INLINE;
 use regen_proto::page::v1::{Edit, ToPage, to_page};
@@ -40,6 +41,8 @@ use crate::host::{BUCKET, Host};
 
 /// A change is saved when nothing else has changed for this long.
 const IDLE: Duration = Duration::from_millis(120);
+/// A page that was asked whether it may be left has this long to say so.
+const CLOSE_ANSWER: Duration = Duration::from_millis(1500);
 /// The largest list of history that is kept, bytes.
 const MAX_SESSION_STATE: usize = 2 << 20;
 /// A picture of a page that draws nothing new is taken after this long.
@@ -71,6 +74,9 @@ pub(crate) struct View {
     left: Cell<bool>,
     /// The broker wants it gone.
     ended: Cell<bool>,
+    /// Its page was asked whether it may be closed, and has not answered.
+    close_is_asked: Cell<bool>,
+    dialogs: dialogs::Dialogs,
     last_form: RefCell<Option<navigation::SubmittedForm>>,
     /// What the broker had this view load, until that is shown.
     carried: RefCell<Option<String>>,
@@ -208,6 +214,8 @@ impl View {
             failure: RefCell::default(),
             left: Cell::default(),
             ended: Cell::default(),
+            close_is_asked: Cell::default(),
+            dialogs: dialogs::Dialogs::default(),
             last_form: RefCell::default(),
             carried: RefCell::default(),
             opener_origin: RefCell::default(),
@@ -239,6 +247,7 @@ impl View {
         popups::connect(&view);
         navigation::connect(&view);
         files::connect(&view);
+        dialogs::connect(&view);
         if let Some(context) = view.web.context() {
             let weak = Rc::downgrade(host);
             host.downloads.connect(&context, move |web| weak.upgrade()?.tab_of(web));
@@ -286,14 +295,25 @@ impl View {
 
     pub(crate) fn destroy(&self) {
         self.ended.set(true);
+        self.dismiss_dialogs();
         self.web.stop_loading();
         self.window.hide();
         self.window.close();
     }
 
-    /// Asks the page whether it may be closed; its consent arrives as a `close` signal.
-    pub(crate) fn try_close(&self) {
+    /// Asks the page whether it may be left; its consent arrives as a `close` signal. One that says nothing does not object.
+    pub(crate) fn try_close(self: &Rc<Self>) {
+        self.dismiss_dialogs();
+        // With its consent the view is gone.
+        self.snapshot_if_changed();
+        self.close_is_asked.set(true);
         self.web.try_close();
+        let weak = Rc::downgrade(self);
+        glib::timeout_add_local_once(CLOSE_ANSWER, move || {
+            if let Some(view) = weak.upgrade().filter(|view| view.close_is_asked.take() && !view.ended.get()) {
+                view.tell(page_event::Body::CloseRequested(Empty {}));
+            }
+        });
     }
 
     /// Commands of the engine's own. Returns whether it was one.
@@ -315,12 +335,14 @@ impl View {
         match command {
             Command::Navigate(mut load) => match navigation::fill_in_body(&mut load, &descriptors) {
                 Ok(()) => {
+                    self.dismiss_dialogs();
                     self.forget_replay();
                     self.load(&load);
                 }
                 Err(error) => tracing::error!("a form cannot be read: {error}"),
             },
             Command::GoHistory(delta) => {
+                self.dismiss_dialogs();
                 self.forget_replay();
                 if delta >= 0 {
                     self.web.go_forward();
@@ -328,8 +350,13 @@ impl View {
                     self.web.go_back();
                 }
             }
-            Command::Reload(reload) => self.reload(reload.bypass_cache),
+            Command::Reload(reload) => {
+                self.dismiss_dialogs();
+                self.reload(reload.bypass_cache);
+            }
+            Command::Dialog(answer) => self.answer_dialog(&answer),
             Command::Stop(_) => {
+                self.dismiss_dialogs();
                 self.is_stopped.set(true);
                 self.web.stop_loading();
             }
@@ -388,6 +415,12 @@ impl View {
                         view.snapshot();
                         view.reply(Reply { request, ..Reply::default() });
                     });
+                });
+            }
+            QueryKind::Objects => {
+                let (view, request) = (Rc::clone(self), query.request);
+                agent::evaluate(&self.web, agent::OBJECTS, move |answer| {
+                    view.reply(Reply { request, text: answer.unwrap_or_default(), ..Reply::default() });
                 });
             }
             QueryKind::Settled => self.answer_settled(query.request, query.events),

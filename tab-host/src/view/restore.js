@@ -42,8 +42,9 @@
   fillWhatIsThere();
 
   // The engine puts back a position of its own, which may be an older one, when the page is seen and when it takes it for
-  // loaded, which may be long after: it is told not to until then, and being there once is not enough.
-  const SETTLED = 1000;
+  // loaded, which may be long after: it is told not to until then, and being there once is not enough. On a machine with more
+  // work than time the engine has come later than a second after that.
+  const SETTLED = 3000;
   const engines = history.scrollRestoration;
   const isSeen = () => document.visibilityState === "visible";
   let until = GIVE_UP;

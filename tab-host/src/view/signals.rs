@@ -58,7 +58,8 @@ pub(super) fn connect(view: &Rc<View>) {
     let weak = Rc::downgrade(view);
     web.connect_is_web_process_responsive_notify(move |web| {
         if let Some(view) = weak.upgrade() {
-            view.tell(Body::Unresponsive(!web.is_web_process_responsive()));
+            // Its script does not end while its user has not answered it.
+            view.tell(Body::Unresponsive(!web.is_web_process_responsive() && !view.waits_for_answer()));
         }
     });
     let weak = Rc::downgrade(view);
@@ -71,6 +72,7 @@ pub(super) fn connect(view: &Rc<View>) {
     // wry destroys a web view that wants to close, and with it every handler of `close` that comes later.
     web.connect_destroy(move |_| {
         if let Some(view) = weak.upgrade().filter(|view| !view.ended.get()) {
+            view.close_is_asked.set(false);
             view.tell(Body::CloseRequested(Empty {}));
         }
     });
@@ -170,6 +172,7 @@ impl View {
         }
         self.bootstrapping.set(false);
         if !same_document {
+            self.forget_dialogs();
             let kept = self.replayed.take();
             self.scroll.set(kept.as_ref().map_or((0.0, 0.0), |kept| kept.scroll));
             self.forms.replace(kept.map(|kept| kept.forms).unwrap_or_default());

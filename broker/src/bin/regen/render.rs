@@ -4,7 +4,9 @@ use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::builder::styling::{AnsiColor, Style};
-use regen_proto::control::v1::{Process, SavedSession, ScreenshotReply, SessionAction, SessionReply, StatusReply, Tab};
+use regen_proto::control::v1::{
+    Dialog, Process, SavedSession, ScreenshotReply, SessionAction, SessionReply, StatusReply, Tab,
+};
 use serde_json::{Value, json};
 
 use regen_broker::foreign_text::{escape, escape_json};
@@ -22,12 +24,18 @@ pub(crate) fn print_json(value: &Value) {
     std::println!("{}", escape_json(&format!("{value:#}")));
 }
 
+fn dialog_json(dialog: &Dialog) -> Value {
+    let Dialog { kind, text, preset, server, again } = dialog;
+    json!({ "kind": kind, "text": text, "preset": preset, "server": server, "again": again })
+}
+
 fn tab_json(tab: &Tab) -> Value {
     json!({
         "id": tab.id, "url": tab.url, "title": tab.title, "site": tab.site, "state": tab.state, "pid": tab.pid,
         "reason": tab.reason, "active": tab.active, "workspace": tab.workspace,
         "can_go_back": tab.can_go_back, "can_go_forward": tab.can_go_forward,
         "unresponsive": tab.unresponsive, "route": tab.route, "blocked": tab.blocked,
+        "dialog": tab.dialog.as_ref().map(dialog_json),
     })
 }
 
@@ -114,6 +122,9 @@ pub(crate) fn tabs(tabs: &[Tab], output: Output) {
         if !tab.reason.is_empty() {
             println!("       └ {}", one_line(&tab.reason));
         }
+        if let Some(dialog) = &tab.dialog {
+            println!("       └ shows a dialog: {}", words(dialog));
+        }
     }
 }
 
@@ -125,6 +136,18 @@ pub(crate) fn tab(tab: &Tab, output: Output) {
         if !tab.reason.is_empty() {
             println!("  {}", one_line(&tab.reason));
         }
+        if let Some(dialog) = &tab.dialog {
+            println!("  shows a dialog: {}", words(dialog));
+        }
+    }
+}
+
+fn words(dialog: &Dialog) -> String {
+    let Dialog { kind, text, server, .. } = dialog;
+    if server.is_empty() {
+        one_line(&format!("{kind} “{text}”"))
+    } else {
+        one_line(&format!("{kind} to {server} for “{text}”"))
     }
 }
 

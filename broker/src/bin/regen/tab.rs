@@ -5,10 +5,12 @@ use std::io::BufWriter;
 use std::path::Path;
 
 use regen_proto::control::v1::{
-    AllowDownloadsRequest, GotoTabRequest, HistoryRequest, InputRequest, OpenTabRequest, ScreenshotReply,
-    StatusRequest, TabRequest, WaitTabRequest,
+    AllowDownloadsRequest, DialogAnswer, DialogRequest, GotoTabRequest, HistoryRequest, InputRequest, OpenTabRequest,
+    ScreenshotReply, StatusRequest, TabRequest, WaitTabRequest,
 };
 use regen_proto::page::v1::{PointerAxis, PointerButton, PointerMotion, ToPage, TypeText, to_page};
+
+use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 
 use crate::arguments::{InputArguments, Output, TabCommand};
 use crate::client::{Client, Failure};
@@ -43,6 +45,25 @@ pub(crate) async fn run(mut client: Client, command: TabCommand, output: Output)
         TabCommand::Activate { id } => {
             let tab = api.activate_tab(TabRequest { tab: id }).await?.into_inner().tab;
             render::tab(&tab.unwrap_or_default(), output);
+        }
+        TabCommand::Dialog { id, accept, dismiss, text, stop } => {
+            let is_answered = accept || dismiss || stop;
+            let preset = api.dialog(DialogRequest { tab: id, answer: None }).await?.into_inner().tab;
+            let preset = preset.unwrap_or_default().dialog.unwrap_or_default().preset;
+            let text = text.unwrap_or(preset);
+            let answer = is_answered.then_some(DialogAnswer { accept, text, password: String::new(), stop });
+            let tab = api.dialog(DialogRequest { tab: id, answer }).await?.into_inner().tab.unwrap_or_default();
+            if !is_answered && tab.dialog.is_none() {
+                return Err(Failure::Other(format!("tab {id} shows no dialog")));
+            }
+            render::tab(&tab, output);
+        }
+        TabCommand::Authenticate { id, user, cancel } => {
+            let password = if cancel { String::new() } else { read_password()? };
+            let text = user.unwrap_or_default();
+            let answer = Some(DialogAnswer { accept: !cancel, text, password, stop: false });
+            let tab = api.dialog(DialogRequest { tab: id, answer }).await?.into_inner().tab.unwrap_or_default();
+            render::tab(&tab, output);
         }
         TabCommand::AllowInsecure { id } => {
             let tab = api.allow_insecure(TabRequest { tab: id }).await?.into_inner().tab;
@@ -91,6 +112,26 @@ pub(crate) async fn run(mut client: Client, command: TabCommand, output: Output)
         }
     }
     Ok(())
+}
+
+/// Reads a line, which a terminal does not show.
+fn read_password() -> Result<String, Failure> {
+    let input = std::io::stdin();
+    let terminal = tcgetattr(&input).ok();
+    if let Some(shown) = &terminal {
+        let mut hidden = shown.clone();
+        hidden.local_modes.remove(LocalModes::ECHO);
+        tcsetattr(&input, OptionalActions::Flush, &hidden).map_err(std::io::Error::from)?;
+        std::eprint!("Password: ");
+    }
+    let mut line = String::new();
+    let read = input.read_line(&mut line);
+    if let Some(shown) = &terminal {
+        tcsetattr(&input, OptionalActions::Flush, shown).map_err(std::io::Error::from)?;
+        std::eprintln!();
+    }
+    read?;
+    Ok(line.trim_end_matches(['\n', '\r']).to_owned())
 }
 
 fn events(arguments: &InputArguments) -> Result<Vec<ToPage>, Failure> {

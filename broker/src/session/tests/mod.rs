@@ -10,6 +10,7 @@ use regen_proto::site::Site;
 
 use super::*;
 
+mod leaving;
 mod secure;
 mod views;
 
@@ -121,7 +122,8 @@ fn a_handover_moves_the_tab_and_keeps_history() {
     snapshot(&mut session, A, tab, b"state of a");
     reduce(&mut session, Event::StillUsed(tab));
     let load = Load { url: B.into(), initiator: "http://127.0.0.1:8000".into(), ..Load::default() };
-    let effects = page(&mut session, A, tab, Body::Handover(load));
+    page(&mut session, A, tab, Body::Handover(load));
+    let effects = page(&mut session, A, tab, Body::CloseRequested(Empty {}));
     assert!(effects.contains(&Effect::StartHost(key(B))) && effects.contains(&Effect::StopHost(key(A))));
     reduce(&mut session, Event::HostUp(key(B)));
     page(&mut session, B, tab, committed(B));
@@ -233,6 +235,7 @@ fn sent_on(session: &mut Session) -> TabId {
     snapshot(session, A, tab, b"state of a");
     reduce(session, Event::StillUsed(tab));
     handover(session, A, tab, from(A, B));
+    page(session, A, tab, Body::CloseRequested(Empty {}));
     reduce(session, Event::HostUp(key(B)));
     handover(session, B, tab, Load { continues: true, ..from(A, PUBLIC) });
     reduce(session, Event::HostUp(key(PUBLIC)));
@@ -261,6 +264,7 @@ fn a_step_back_goes_past_a_page_that_goes_on_by_itself() {
     let tab = loaded(&mut session, A);
     reduce(&mut session, Event::StillUsed(tab));
     handover(&mut session, A, tab, from(A, B));
+    page(&mut session, A, tab, Body::CloseRequested(Empty {}));
     reduce(&mut session, Event::HostUp(key(B)));
     page(&mut session, B, tab, committed(B));
     handover(&mut session, B, tab, from(B, PUBLIC));

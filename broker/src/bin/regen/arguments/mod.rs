@@ -244,6 +244,34 @@ pub(crate) enum TabCommand {
         /// Which tab
         id: u64,
     },
+    /// Answer the dialog that a tab's page shows; without an answer, print it
+    Dialog {
+        /// Which tab
+        id: u64,
+        /// Press its OK
+        #[arg(long, conflicts_with = "dismiss")]
+        accept: bool,
+        /// Press its Cancel
+        #[arg(long)]
+        dismiss: bool,
+        /// What to write into the field of a prompt
+        #[arg(long, requires = "accept", allow_hyphen_values = true)]
+        text: Option<String>,
+        /// And let this page show no more of them
+        #[arg(long)]
+        stop: bool,
+    },
+    /// Sign in where a tab's server wants a name and a password; the password is read from the standard input
+    Authenticate {
+        /// Which tab
+        id: u64,
+        /// The name
+        #[arg(long, required_unless_present = "cancel", conflicts_with = "cancel")]
+        user: Option<String>,
+        /// Do not sign in
+        #[arg(long)]
+        cancel: bool,
+    },
     /// Open what a tab says is not encrypted, as all of its site until the browser ends
     AllowInsecure {
         /// Which tab

@@ -193,7 +193,8 @@ impl Stage {
                     break;
                 }
                 if Instant::now() > deadline {
-                    let words = format!("{} did not come back as it was: {now:?}", expected.url);
+                    let wanted = format!("“{}” at {}", expected.field, expected.scroll);
+                    let words = format!("{} did not come back as {wanted}: {now:?}", expected.url);
                     return Err(Failure::Timeout(words));
                 }
                 tokio::time::sleep(LOOK).await;

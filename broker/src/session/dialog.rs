@@ -1,0 +1,127 @@
+//! Dialogs of pages: at most one of a tab, as its host says. Nothing here trusts the words; they are shown as the page's.
+
+use regen_proto::kernel::v1::{Dialog as WireDialog, DialogAnswer, DialogKind as WireKind, host_command};
+
+use super::leaving;
+use super::reduce::send_if_open;
+use super::state::{Effect, Session, TabId};
+
+/// Kinds of questions that a page, or the engine for it, can ask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DialogKind {
+    /// `alert()`.
+    Alert,
+    /// `confirm()`.
+    Confirm,
+    /// `prompt()`.
+    Prompt,
+    /// The page objects to being left.
+    Leave,
+    /// A server wants a name and a password.
+    SignIn,
+}
+
+impl DialogKind {
+    /// The name in the control API.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Alert => "alert",
+            Self::Confirm => "confirm",
+            Self::Prompt => "prompt",
+            Self::Leave => "leave",
+            Self::SignIn => "sign-in",
+        }
+    }
+}
+
+/// Question that a page waits with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dialog {
+    /// Its host's number for it; an answer to another one counts for nothing.
+    pub number: u64,
+    /// What is asked.
+    pub kind: DialogKind,
+    /// The page's words; of a sign-in, the server's name for what it protects.
+    pub text: String,
+    /// Of a prompt: what its field holds at first.
+    pub preset: String,
+    /// Of a sign-in: host and port that ask.
+    pub server: String,
+    /// The page has shown another before, or the server has refused an answer.
+    pub again: bool,
+}
+
+impl Dialog {
+    /// Takes what a host says. `None`: there is no dialog any more.
+    #[must_use]
+    pub fn from_host(said: WireDialog) -> Option<Self> {
+        let kind = match said.kind() {
+            WireKind::Alert => DialogKind::Alert,
+            WireKind::Confirm => DialogKind::Confirm,
+            WireKind::Prompt => DialogKind::Prompt,
+            WireKind::Leave => DialogKind::Leave,
+            WireKind::SignIn => DialogKind::SignIn,
+            WireKind::Unspecified => return None,
+        };
+        let WireDialog { dialog, text, preset, server, again, .. } = said;
+        (dialog != 0).then_some(Self { number: dialog, kind, text, preset, server, again })
+    }
+
+    /// As the window is told of it.
+    #[must_use]
+    pub fn to_wire(&self) -> WireDialog {
+        let kind = match self.kind {
+            DialogKind::Alert => WireKind::Alert,
+            DialogKind::Confirm => WireKind::Confirm,
+            DialogKind::Prompt => WireKind::Prompt,
+            DialogKind::Leave => WireKind::Leave,
+            DialogKind::SignIn => WireKind::SignIn,
+        };
+        let Self { number, text, preset, server, again, .. } = self.clone();
+        WireDialog { dialog: number, kind: kind.into(), text, preset, server, again }
+    }
+}
+
+impl std::fmt::Display for Dialog {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.kind {
+            DialogKind::Leave => write!(f, "leave (the page asks not to be left)"),
+            DialogKind::SignIn => {
+                write!(f, "sign-in ({} wants a name and a password for “{}”)", self.server, self.text)
+            }
+            DialogKind::Alert | DialogKind::Confirm | DialogKind::Prompt => {
+                write!(f, "{} “{}”", self.kind.name(), shorten(&self.text))
+            }
+        }
+    }
+}
+
+fn shorten(text: &str) -> String {
+    const LONGEST: usize = 200;
+    if text.chars().count() <= LONGEST {
+        return text.to_owned();
+    }
+    text.chars().take(LONGEST).chain(['…']).collect()
+}
+
+/// Its host says what a page asks, or that it asks nothing any more.
+pub(super) fn shown(session: &mut Session, id: TabId, said: WireDialog, out: &mut Vec<Effect>) {
+    let Some(tab) = session.tabs.get_mut(&id) else { return };
+    tab.dialog = Dialog::from_host(said);
+    out.push(Effect::TabChanged(id));
+    if tab.dialog.is_some() {
+        out.push(Effect::PageWaits(id));
+    }
+}
+
+/// Passes its user's answer on. One to a dialog that is gone changes nothing.
+pub(super) fn answer(session: &mut Session, id: TabId, answer: DialogAnswer, out: &mut Vec<Effect>) {
+    let Some(tab) = session.tabs.get_mut(&id) else { return };
+    let Some(dialog) = tab.dialog.take_if(|dialog| dialog.number == answer.dialog) else { return };
+    if dialog.kind == DialogKind::Leave && !answer.accept {
+        leaving::stays(session, id, out);
+    }
+    send_if_open(session, id, host_command::Body::Dialog(answer), out);
+    out.push(Effect::TabChanged(id));
+}

@@ -1,0 +1,65 @@
+//! Leaving a page that its user has used: the page is asked first, as `beforeunload` lets it object, wherever its tab goes.
+
+use regen_proto::kernel::v1::CloseView;
+use regen_proto::kernel::v1::host_command::Body as Command;
+
+use super::history;
+use super::reduce::{navigate, remove, send_if_open};
+use super::state::{Effect, PageLoad, Phase, Session, Tab, TabId};
+
+/// Where a tab goes when its page agrees.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Destination {
+    /// Another address.
+    Load(PageLoad),
+    /// Steps in its history, to another site.
+    Step(i32),
+}
+
+/// Asks the page of a tab before the tab leaves it. Returns whether it was asked: then its consent takes the tab there. Asking
+/// once more meanwhile is insisting.
+pub(super) fn asks(session: &mut Session, id: TabId, to: Destination, out: &mut Vec<Effect>) -> bool {
+    let Some(tab) = session.tabs.get_mut(&id) else { return false };
+    let goes_on = matches!(&to, Destination::Load(load) if load.load.continues);
+    // A page that nobody has used has nothing to object to.
+    if !tab.is_used || goes_on || tab.leaving.is_some() || !can_object(tab) {
+        tab.leaving = None;
+        return false;
+    }
+    tab.leaving = Some(to);
+    send_if_open(session, id, Command::Close(CloseView { ask_before_unload: true }), out);
+    true
+}
+
+fn can_object(tab: &Tab) -> bool {
+    tab.view && tab.phase == Phase::Ready && !tab.unresponsive && tab.opener_host.is_none() && tab.pending.is_none()
+}
+
+/// Its page agrees to be left, or wants to close itself.
+pub(super) fn agreed(session: &mut Session, id: TabId, out: &mut Vec<Effect>) {
+    let Some(tab) = session.tabs.get_mut(&id) else { return };
+    let to = tab.leaving.clone();
+    if to.is_some() && tab.view {
+        // The engine has no page for it any more.
+        let host = tab.host();
+        tab.view = false;
+        let command = Command::Close(CloseView { ask_before_unload: false });
+        out.extend(host.map(|host| Effect::Send { host, tab: id, command, snapshot: None }));
+    }
+    match to {
+        // Nothing is asked any more while `leaving` says where it goes.
+        Some(Destination::Load(load)) => navigate(session, id, load, out),
+        Some(Destination::Step(delta)) => history::step(session, id, delta, out),
+        None => remove(session, id, out),
+    }
+}
+
+/// Its user stays: on the page that it shows, whatever began to load in its place.
+pub(super) fn stays(session: &mut Session, id: TabId, out: &mut Vec<Effect>) {
+    let Some(tab) = session.tabs.get_mut(&id) else { return };
+    tab.closing = false;
+    tab.leaving = None;
+    if tab.phase == Phase::Loading {
+        history::abandon(session, id, out);
+    }
+}

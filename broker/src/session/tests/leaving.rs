@@ -1,0 +1,113 @@
+//! Dialogs of pages, and pages that object to being left.
+
+use regen_proto::kernel::v1::{Dialog as WireDialog, DialogAnswer, DialogKind as WireKind};
+
+use super::*;
+
+fn asked(effects: &[Effect]) -> bool {
+    effects
+        .iter()
+        .any(|effect| matches!(effect, Effect::Send { command: Command::Close(close), .. } if close.ask_before_unload))
+}
+
+fn goes_to(session: &mut Session, tab: TabId, url: &str) -> Vec<Effect> {
+    reduce(session, Event::Navigate { tab, load: PageLoad::by_user(url) })
+}
+
+fn leave_dialog(number: u64) -> Body {
+    Body::Dialog(WireDialog { dialog: number, kind: WireKind::Leave.into(), ..WireDialog::default() })
+}
+
+#[test]
+fn a_page_that_was_used_is_asked_before_its_tab_goes_to_another_site() {
+    let mut session = Session::default();
+    let tab = loaded(&mut session, A);
+    assert!(!asked(&goes_to(&mut session, tab, B)), "nobody has used it");
+    page(&mut session, B, tab, committed(B));
+
+    let tab = loaded(&mut session, A);
+    reduce(&mut session, Event::StillUsed(tab));
+    assert!(asked(&goes_to(&mut session, tab, B)));
+    assert_eq!(session.tabs[&tab].segment().url, A, "it is still there");
+    page(&mut session, A, tab, Body::CloseRequested(Empty {}));
+    assert_eq!(session.tabs[&tab].segment().url, B, "its consent takes the tab there");
+    assert!(session.tabs.contains_key(&tab));
+}
+
+#[test]
+fn a_user_who_stays_stays_and_one_who_asks_twice_goes() {
+    let mut session = Session::default();
+    let tab = loaded(&mut session, A);
+    reduce(&mut session, Event::StillUsed(tab));
+    goes_to(&mut session, tab, B);
+    page(&mut session, A, tab, leave_dialog(3));
+    let stay = DialogAnswer { dialog: 3, ..DialogAnswer::default() };
+    reduce(&mut session, Event::AnswerDialog { tab, answer: stay });
+    let now = &session.tabs[&tab];
+    assert_eq!((now.segment().url.as_str(), &now.phase, &now.dialog), (A, &Phase::Ready, &None));
+
+    // A double click on a link: the second says the same again, and nothing is closed.
+    assert!(asked(&goes_to(&mut session, tab, B)));
+    reduce(&mut session, Event::StillUsed(tab));
+    assert!(!asked(&goes_to(&mut session, tab, B)));
+    assert_eq!(session.tabs[&tab].segment().url, B);
+    page(&mut session, A, tab, Body::CloseRequested(Empty {}));
+    assert!(session.tabs.contains_key(&tab), "the page that was left closes nothing any more");
+}
+
+#[test]
+fn a_step_in_history_to_another_site_is_a_way_to_leave_and_so_is_an_address_of_the_same_site() {
+    let mut session = Session::default();
+    let tab = loaded(&mut session, A);
+    goes_to(&mut session, tab, B);
+    reduce(&mut session, Event::HostUp(key(B)));
+    page(&mut session, B, tab, committed(B));
+    page(&mut session, B, tab, Body::LoadFinished(LoadFinished {}));
+    reduce(&mut session, Event::StillUsed(tab));
+    assert!(asked(&reduce(&mut session, Event::History { tab, delta: -1 })));
+    page(&mut session, B, tab, Body::CloseRequested(Empty {}));
+    assert_eq!(session.tabs[&tab].segment().url, A);
+
+    // Within a site the engine asks. A user who stays sees what was there.
+    reduce(&mut session, Event::HostUp(key(A)));
+    page(&mut session, A, tab, committed(A));
+    page(&mut session, A, tab, Body::LoadFinished(LoadFinished {}));
+    reduce(&mut session, Event::StillUsed(tab));
+    assert!(!asked(&goes_to(&mut session, tab, "http://127.0.0.1:8000/other")));
+    assert_eq!(session.tabs[&tab].phase, Phase::Loading);
+    page(&mut session, A, tab, leave_dialog(4));
+    let stay = DialogAnswer { dialog: 4, ..DialogAnswer::default() };
+    reduce(&mut session, Event::AnswerDialog { tab, answer: stay });
+    assert_eq!((&session.tabs[&tab].phase, session.tabs[&tab].segment().url.as_str()), (&Phase::Ready, A));
+}
+
+#[test]
+fn a_process_that_ends_while_its_page_is_asked_cannot_object() {
+    let mut session = Session::default();
+    let tab = loaded(&mut session, A);
+    reduce(&mut session, Event::StillUsed(tab));
+    goes_to(&mut session, tab, B);
+    reduce(&mut session, Event::HostDied { host: key(A), reason: "signal 9".into(), given_up: false });
+    assert_eq!(session.tabs[&tab].segment().url, B);
+}
+
+#[test]
+fn an_answer_counts_for_the_dialog_that_it_is_to() {
+    let mut session = Session::default();
+    let tab = loaded(&mut session, A);
+    let alert = |dialog| WireDialog { dialog, kind: WireKind::Alert.into(), text: "1".into(), ..WireDialog::default() };
+    let effects = page(&mut session, A, tab, Body::Dialog(alert(1)));
+    assert!(effects.contains(&Effect::PageWaits(tab)));
+    let answer =
+        |dialog| Event::AnswerDialog { tab, answer: DialogAnswer { dialog, accept: true, ..DialogAnswer::default() } };
+    let is_sent =
+        |effects: &[Effect]| effects.iter().any(|e| matches!(e, Effect::Send { command: Command::Dialog(_), .. }));
+    page(&mut session, A, tab, Body::Dialog(alert(2)));
+    assert!(!is_sent(&reduce(&mut session, answer(1))), "the page has asked something else meanwhile");
+    assert!(is_sent(&reduce(&mut session, answer(2))));
+    assert!(!is_sent(&reduce(&mut session, answer(2))), "once");
+    // What a process asks ends with it.
+    page(&mut session, A, tab, Body::Dialog(alert(3)));
+    reduce(&mut session, Event::HostDied { host: key(A), reason: "signal 9".into(), given_up: false });
+    assert_eq!(session.tabs[&tab].dialog, None);
+}

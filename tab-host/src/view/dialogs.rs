@@ -1,0 +1,206 @@
+//! Dialogs of pages, and sign-ins that servers ask for. The broker shows them, and the page waits for the answer; none is drawn
+//! here, where a page could draw one that looks the same.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+use gtk::glib::translate::{ToGlibPtr, ToGlibPtrMut};
+use regen_proto::convert::MAX_DIALOG;
+use regen_proto::kernel::v1::{Dialog, DialogAnswer, DialogKind, page_event::Body};
+use webkit2gtk::{
+    AuthenticationRequest, AuthenticationRequestExt, Credential, CredentialPersistence, ScriptDialog, ScriptDialogType,
+    WebViewExt,
+};
+
+use super::View;
+
+/// Longest name of a server that is told, bytes.
+const MAX_SERVER: usize = 300;
+
+/// What pages of a view ask. One at a time is told; the others wait.
+#[derive(Default)]
+pub(super) struct Dialogs {
+    open: RefCell<VecDeque<Open>>,
+    /// Never reused.
+    last: Cell<u64>,
+    /// This document has shown one already.
+    has_shown: Cell<bool>,
+    /// Its user wants no more of this document's.
+    is_stopped: Cell<bool>,
+}
+
+struct Open {
+    told: Dialog,
+    asker: Asker,
+}
+
+enum Asker {
+    Script(ScriptDialog),
+    Server(AuthenticationRequest),
+}
+
+pub(super) fn connect(view: &Rc<View>) {
+    let weak = Rc::downgrade(view);
+    view.web.connect_script_dialog(move |_, dialog| weak.upgrade().is_some_and(|view| view.script_asks(dialog)));
+    let weak = Rc::downgrade(view);
+    view.web.connect_authenticate(move |_, request| weak.upgrade().is_some_and(|view| view.server_asks(request)));
+}
+
+impl View {
+    fn script_asks(self: &Rc<Self>, dialog: &ScriptDialog) -> bool {
+        let kind = match dialog.dialog_type() {
+            ScriptDialogType::Alert => DialogKind::Alert,
+            ScriptDialogType::Confirm => DialogKind::Confirm,
+            ScriptDialogType::Prompt => DialogKind::Prompt,
+            ScriptDialogType::BeforeUnloadConfirm => DialogKind::Leave,
+            _ => return false,
+        };
+        let is_leave = kind == DialogKind::Leave;
+        if self.ended.get() || (self.dialogs.is_stopped.get() && !is_leave) {
+            // As if its user had pressed Cancel, or let the page go. The engine is not done with it before this returns.
+            let (dialog, agrees) = (dialog.clone(), self.ended.get() && is_leave);
+            glib::idle_add_local_once(move || {
+                dialog.confirm(agrees);
+                dialog.close();
+            });
+            return true;
+        }
+        if is_leave {
+            self.close_is_asked.set(false);
+        }
+        let preset = if kind == DialogKind::Prompt { dialog.prompt_get_default_text() } else { None };
+        let told = Dialog {
+            kind: kind.into(),
+            text: cut(&dialog.message().unwrap_or_default(), MAX_DIALOG),
+            preset: cut(&preset.unwrap_or_default(), MAX_DIALOG),
+            again: self.dialogs.has_shown.get(),
+            ..Dialog::default()
+        };
+        self.dialogs.has_shown.set(true);
+        self.open_dialog(told, Asker::Script(dialog.clone()));
+        true
+    }
+
+    fn server_asks(self: &Rc<Self>, request: &AuthenticationRequest) -> bool {
+        use webkit2gtk::AuthenticationScheme::{
+            ClientCertificatePinRequested, ClientCertificateRequested, ServerTrustEvaluationRequested,
+        };
+        if matches!(
+            request.scheme(),
+            ClientCertificatePinRequested | ClientCertificateRequested | ServerTrustEvaluationRequested
+        ) {
+            return false;
+        }
+        let server = format!("{}:{}", request.host().unwrap_or_default(), request.port());
+        let told = Dialog {
+            kind: DialogKind::SignIn.into(),
+            text: cut(&request.realm().unwrap_or_default(), MAX_DIALOG),
+            server: cut(&server, MAX_SERVER),
+            again: request.is_retry(),
+            ..Dialog::default()
+        };
+        let number = self.open_dialog(told, Asker::Server(request.clone()));
+        let weak = Rc::downgrade(self);
+        // What asked is loaded no longer.
+        request.connect_cancelled(move |_| {
+            if let Some(view) = weak.upgrade() {
+                view.close_dialog(number);
+            }
+        });
+        true
+    }
+
+    fn open_dialog(&self, mut told: Dialog, asker: Asker) -> u64 {
+        let number = self.dialogs.last.get() + 1;
+        self.dialogs.last.set(number);
+        told.dialog = number;
+        self.dialogs.open.borrow_mut().push_back(Open { told, asker });
+        self.tell_dialog();
+        number
+    }
+
+    /// Tells the one that is to be answered next, or that there is none.
+    fn tell_dialog(&self) {
+        let told = self.dialogs.open.borrow().front().map(|open| open.told.clone()).unwrap_or_default();
+        self.tell(Body::Dialog(told));
+    }
+
+    /// Returns whether its page waits for an answer: it is not to be called unresponsive.
+    pub(super) fn waits_for_answer(&self) -> bool {
+        !self.dialogs.open.borrow().is_empty()
+    }
+
+    fn close_dialog(&self, number: u64) -> Option<Open> {
+        let mut open = self.dialogs.open.borrow_mut();
+        let at = open.iter().position(|one| one.told.dialog == number)?;
+        let closed = open.remove(at);
+        drop(open);
+        if at == 0 {
+            self.tell_dialog();
+        }
+        closed
+    }
+
+    pub(super) fn answer_dialog(&self, answer: &DialogAnswer) {
+        let Some(open) = self.close_dialog(answer.dialog) else { return };
+        if answer.stop {
+            self.dialogs.is_stopped.set(true);
+        }
+        match open.asker {
+            Asker::Script(dialog) => {
+                if open.told.kind() == DialogKind::Prompt && answer.accept {
+                    dialog.prompt_set_text(&answer.text);
+                }
+                dialog.confirm(answer.accept);
+                dialog.close();
+            }
+            Asker::Server(request) => {
+                let persistence = CredentialPersistence::ForSession;
+                let credential = answer.accept.then(|| Credential::new(&answer.text, &answer.password, persistence));
+                authenticate(&request, credential);
+            }
+        }
+    }
+
+    /// Answers everything that is open with Cancel: its user goes on. What the document asks until another is there is not shown.
+    pub(super) fn dismiss_dialogs(&self) {
+        let open: Vec<u64> = self.dialogs.open.borrow().iter().map(|open| open.told.dialog).collect();
+        for dialog in open {
+            self.answer_dialog(&DialogAnswer { dialog, stop: true, ..DialogAnswer::default() });
+        }
+    }
+
+    /// Another document is shown.
+    pub(super) fn forget_dialogs(&self) {
+        self.dialogs.has_shown.set(false);
+        self.dialogs.is_stopped.set(false);
+    }
+}
+
+trait Confirm {
+    fn confirm(&self, agrees: bool);
+}
+
+impl Confirm for ScriptDialog {
+    /// Sets the answer of those that can be answered with yes or no.
+    fn confirm(&self, agrees: bool) {
+        if matches!(self.dialog_type(), ScriptDialogType::Confirm | ScriptDialogType::BeforeUnloadConfirm) {
+            self.confirm_set_confirmed(agrees);
+        }
+    }
+}
+
+/// Answers a server with a name and a password, or without: then the page is what the server says to that.
+#[expect(unsafe_code, reason = "the binding leaves this call out")]
+fn authenticate(request: &AuthenticationRequest, mut credential: Option<Credential>) {
+    let credential = credential.as_mut().map_or(std::ptr::null_mut(), |credential| credential.to_glib_none_mut().0);
+    // SAFETY: the pointers are borrowed from live objects for the length of the call, which copies the credential; it may be null.
+    unsafe {
+        webkit2gtk::ffi::webkit_authentication_request_authenticate(request.to_glib_none().0, credential);
+    }
+}
+
+fn cut(text: &str, limit: usize) -> String {
+    text.get(..text.floor_char_boundary(limit)).unwrap_or_default().to_owned()
+}

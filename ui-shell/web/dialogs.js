@@ -1,0 +1,130 @@
+// What the page of the active tab asks, over the page alone: its user can go to another tab and come back. And the question before
+// the window quits.
+import { afterMessages, layout, on, send, setText } from "./bridge.js";
+import { active, tabs } from "./tabs.js";
+
+const get = (id) => document.getElementById(id);
+const veil = get("page-veil");
+const form = get("page-dialog");
+const fields = { text: get("dialog-text"), user: get("dialog-user"), password: get("dialog-password") };
+
+/** The dialog that is shown, as “tab number”. */
+let shown = "";
+/** What was written into dialogs of tabs that are not in front, by the same name. */
+const written = new Map();
+const nameOf = (tab) => (tab?.dialog ? `${tab.id} ${tab.dialog.number}` : "");
+const toRow = (element) => element.closest("label");
+
+const words = (tab) => {
+  const { kind, server, text } = tab.dialog;
+  if (kind === "leave") return ["Leave this page?", "What you entered may not be saved.", "Leave", "Stay"];
+  if (kind === "signIn") {
+    const host = server.replace(/:(80|443)$/, "");
+    return [`Sign in to ${host}`, text ? `The server asks for “${text}”.` : "", "Sign in", "Cancel"];
+  }
+  return [`${tab.domain || tab.site || "A page"} says`, text, "OK", kind === "alert" ? "" : "Cancel"];
+};
+const warning = (tab) => {
+  const { kind, server, again } = tab.dialog;
+  if (kind !== "signIn") return "";
+  const host = server.replace(/:\d+$/, "");
+  const isOther = host !== tab.domain && !host.endsWith(`.${tab.domain}`);
+  return [
+    again && "The name or the password was not accepted.",
+    isOther && `This is not the site that you see, which is ${tab.domain}.`,
+    tab.url.startsWith("http:") && "What you enter is sent without encryption.",
+  ].filter(Boolean).join(" ");
+};
+
+const keep = () => {
+  if (shown) written.set(shown, Object.values(fields).map((field) => field.value));
+};
+const fill = (tab) => {
+  const { kind, preset, again } = tab.dialog;
+  const [title, text, accept, dismiss] = words(tab);
+  setText(get("dialog-title"), title);
+  setText(get("dialog-words"), text);
+  get("dialog-words").hidden = !text;
+  setText(get("dialog-warning"), warning(tab));
+  get("dialog-warning").hidden = !warning(tab);
+  setText(get("dialog-accept"), accept);
+  setText(get("dialog-dismiss"), dismiss);
+  get("dialog-dismiss").hidden = !dismiss;
+  toRow(fields.text).hidden = kind !== "prompt";
+  for (const field of [fields.user, fields.password]) toRow(field).hidden = kind !== "signIn";
+  toRow(get("dialog-stop")).hidden = !again || kind === "leave" || kind === "signIn";
+  get("dialog-stop").checked = false;
+  const [first = preset, ...others] = written.get(nameOf(tab)) ?? [];
+  [fields.text.value, fields.user.value, fields.password.value] = [first, others[0] ?? "", others[1] ?? ""];
+};
+
+const paint = () => {
+  const tab = active();
+  const name = nameOf(tab);
+  if (name === shown) return;
+  keep();
+  const had = form.contains(document.activeElement);
+  const typing = !had && document.activeElement?.matches("input");
+  shown = name;
+  veil.hidden = !name;
+  if (name) {
+    fill(tab);
+    // Whoever is writing elsewhere goes on writing there.
+    if (!typing) {
+      send("focusChrome");
+      const first = { prompt: fields.text, signIn: fields.user, leave: get("dialog-dismiss") }[tab.dialog.kind];
+      (first ?? get("dialog-accept")).focus();
+      if (first === fields.text) first.select();
+    }
+  } else if (had) {
+    send("focusPage");
+  }
+  layout();
+};
+afterMessages(paint);
+
+const answer = (accept) => {
+  const tab = active();
+  if (!tab?.dialog || nameOf(tab) !== shown) return;
+  const { kind, number } = tab.dialog;
+  const text = kind === "signIn" ? fields.user.value : fields.text.value;
+  const password = kind === "signIn" ? fields.password.value : "";
+  send("answerDialog", { tab: tab.id, dialog: number, accept, text, password, stop: get("dialog-stop").checked });
+  written.delete(shown);
+  fields.password.value = "";
+};
+form.addEventListener("submit", (event) => { event.preventDefault(); answer(true); });
+get("dialog-dismiss").addEventListener("click", () => answer(false));
+form.addEventListener("keydown", (event) => {
+  if (event.key !== "Escape") return;
+  event.preventDefault();
+  answer(false);
+});
+// What was written for a page goes with it.
+on("tabClosed", () => {
+  for (const name of written.keys()) if (!tabs.has(Number(name.split(" ")[0]))) written.delete(name);
+});
+
+// ── before the window quits ──
+const quit = get("quit");
+const closeQuit = () => {
+  quit.hidden = true;
+  get("veil").hidden = true;
+  send("focusPage");
+  layout();
+};
+const count = (number, one, many) => (number === 1 ? `1 ${one}` : `${number} ${many}`);
+on("quitQuestion", ({ downloads, pages }) => {
+  setText(get("quit-words"), [
+    downloads && `${count(downloads, "download is", "downloads are")} not finished.`,
+    pages && `${count(pages, "page asks", "pages ask")} not to be left: what you entered there may not be saved.`,
+  ].filter(Boolean).join(" "));
+  quit.hidden = false;
+  get("veil").hidden = false;
+  send("focusChrome");
+  get("quit-cancel").focus();
+  layout();
+});
+get("quit-cancel").addEventListener("click", closeQuit);
+get("quit-anyway").addEventListener("click", () => send("quitAnyway"));
+quit.addEventListener("keydown", (event) => { if (event.key === "Escape") { event.preventDefault(); closeQuit(); } });

@@ -14,6 +14,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .bytes(".regen.net.v1")
         .bytes(".regen.kernel.v1.Load")
         .bytes(".regen.page.v1.Cursor")
+        .bytes(".regen.page.v1.ClipboardPicture")
         .compile_fds(schema)?;
     Ok(())
 }

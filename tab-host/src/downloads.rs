@@ -35,24 +35,37 @@ fn folder() -> PathBuf {
     PathBuf::from(BUCKET).join("downloads")
 }
 
+/// Returns a number for a file in the bucket, and its place. A file that a crash left there is gone.
+pub(crate) fn reserve() -> io::Result<(u64, PathBuf)> {
+    fs::create_dir_all(folder())?;
+    let id = NEXT.fetch_add(1, Ordering::Relaxed);
+    let path = folder().join(id.to_string());
+    if path.exists() {
+        fs::remove_file(&path)?;
+    }
+    Ok((id, path))
+}
+
 /// Puts a download into the bucket, under a number; its suggested name is for the broker to look at.
 pub(crate) fn choose_destination(destination: &mut PathBuf) -> bool {
-    if let Err(error) = fs::create_dir_all(folder()) {
-        tracing::error!("download: {error}");
-        return false;
-    }
-    let id = NEXT.fetch_add(1, Ordering::Relaxed);
+    let (id, path) = match reserve() {
+        Ok(reserved) => reserved,
+        Err(error) => {
+            tracing::error!("download: {error}");
+            return false;
+        }
+    };
     let suggested = destination.file_name().unwrap_or_default().to_string_lossy().chars().take(250).collect();
     SUGGESTED.with_borrow_mut(|names| names.insert(id, suggested));
-    *destination = folder().join(id.to_string());
-    // A crash may have left one of this number.
-    !destination.exists() || fs::remove_file(destination).is_ok()
+    *destination = path;
+    true
 }
 
 /// One download.
 struct Running {
     tab: ViewId,
-    engine: Download,
+    /// None: the file was made here, and is whole.
+    engine: Option<Download>,
     path: PathBuf,
     news: News,
     target: Option<File>,
@@ -169,10 +182,28 @@ impl Downloads {
         };
         self.tell(tab, news.clone());
         let path = folder().join(id.to_string());
-        let engine = download.clone();
+        let engine = Some(download.clone());
         let running = Running { tab, engine, path, news, target: None, copied: 0, finished: false };
         self.running.borrow_mut().insert(id, running);
         self.has_begun(tab);
+    }
+
+    /// A file of this number was made here, and is to be saved like one that was loaded.
+    pub(crate) fn made(&self, tab: ViewId, id: u64, url: &str, name: &str) {
+        let path = folder().join(id.to_string());
+        let size = fs::metadata(&path).map_or(0, |file| file.len());
+        let news = News {
+            download: id,
+            url: url.to_owned(),
+            suggested_name: name.chars().take(250).collect(),
+            received: size,
+            total: size,
+            state: DownloadState::Wanted.into(),
+            error: String::new(),
+        };
+        let running = Running { tab, engine: None, path, news: news.clone(), target: None, copied: 0, finished: true };
+        self.running.borrow_mut().insert(id, running);
+        self.tell(tab, news);
     }
 
     fn news(&self, id: u64, state: DownloadState, received: u64, error: &str) {
@@ -206,7 +237,12 @@ impl Downloads {
         let mut downloads = self.running.borrow_mut();
         let Some(running) = downloads.get_mut(&answer.download) else { return };
         if answer.refused {
-            running.engine.cancel();
+            if let Some(engine) = &running.engine {
+                engine.cancel();
+            } else if let Some(made) = downloads.remove(&answer.download) {
+                drop(downloads);
+                self.over(&made, DownloadState::Cancelled, "");
+            }
             return;
         }
         running.target = descriptors.into_iter().next().map(File::from);

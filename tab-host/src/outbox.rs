@@ -79,6 +79,7 @@ fn shorten(body: &mut page_event::Body) {
         | page_event::Body::NewTab(_)
         | page_event::Body::CloseRequested(_)
         | page_event::Body::Dialog(_)
+        | page_event::Body::FullScreen(_)
         | page_event::Body::FileChooser(_)
         | page_event::Body::FindResult(_)
         | page_event::Body::Audible(_)
@@ -114,6 +115,7 @@ fn key(message: &FromChild) -> Option<Key> {
         | page_event::Body::PopupOpened(_)
         | page_event::Body::CloseRequested(_)
         | page_event::Body::Dialog(_)
+        | page_event::Body::FullScreen(_)
         | page_event::Body::FileChooser(_)
         | page_event::Body::Download(_) => return None,
     };

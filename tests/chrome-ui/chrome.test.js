@@ -411,6 +411,15 @@ test("quitting asks about what it would interrupt, and the harmless answer has t
   assert.equal((await said("quitAnyway")).length, 1);
 });
 
+test("a page that fills the screen takes the bars away, and its user is told whose it is", async () => {
+  await receive(...tabMessages, of("fullscreen"));
+  assert.equal(await page.locator("#bars").isVisible(), false);
+  assert.match(await page.locator("#fills").innerText(), /example.org fills the screen. Esc/);
+  await receive({ type: "fullscreen", on: false, byPage: false });
+  assert.ok(await page.locator("#bars").isVisible());
+  assert.equal(await page.locator("#fills").isVisible(), false);
+});
+
 test("a page's words never become markup", async () => {
   const tab = structuredClone(tabMessages[0]);
   tab.tab.title = "<img src=x onerror=alert(1)>";

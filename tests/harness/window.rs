@@ -62,6 +62,15 @@ impl Display {
         found.expect("xdotool is installed by ./x setup").status.success()
     }
 
+    /// The display's clipboard in a format; nothing where it has none of it.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "a test's hands")]
+    pub fn clipboard(&self, format: &str) -> Vec<u8> {
+        let arguments = ["-selection", "clipboard", "-o", "-t", format];
+        let output = Command::new("xclip").args(arguments).env("DISPLAY", self.name()).output();
+        output.expect("xclip is installed by ./x setup").stdout
+    }
+
     /// Switches the display's keyboard layout.
     #[expect(clippy::disallowed_methods, reason = "a test's hands")]
     pub fn set_keyboard(&self, layout: &str) {
@@ -129,6 +138,12 @@ impl Screen {
         #[expect(clippy::cast_precision_loss, reason = "a share of a few million pixels")]
         let share = hits as f64 / (width * height) as f64;
         share
+    }
+
+    /// Returns whether anything looks different.
+    #[must_use]
+    pub fn differs(&self, other: &Self) -> bool {
+        self.rows != other.rows
     }
 
     /// How many different colours there are.

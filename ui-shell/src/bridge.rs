@@ -131,6 +131,9 @@ pub(crate) enum FromChrome {
         download: u64,
     },
     ToggleFullscreen,
+    Print {
+        tab: u64,
+    },
     Quit,
     QuitAnyway,
 }
@@ -140,7 +143,7 @@ pub(crate) enum FromChrome {
 #[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub(crate) enum ToChrome {
     Tab {
-        tab: ChromeTab,
+        tab: Box<ChromeTab>,
     },
     TabClosed {
         tab: u64,
@@ -207,6 +210,8 @@ pub(crate) enum ToChrome {
     },
     Fullscreen {
         on: bool,
+        /// An element of the page in front fills the screen.
+        by_page: bool,
     },
     PageFocused,
 }
@@ -333,7 +338,7 @@ impl ToChrome {
     /// What of a broker's update concerns the chrome.
     pub(crate) fn from_update(update: &ShellUpdate) -> Option<Self> {
         Some(match update.body.as_ref()? {
-            shell_update::Body::Tab(tab) => Self::Tab { tab: tab.into() },
+            shell_update::Body::Tab(tab) => Self::Tab { tab: Box::new(tab.into()) },
             shell_update::Body::TabClosed(tab) => Self::TabClosed { tab: *tab },
             shell_update::Body::Order(order) => {
                 Self::Order { tabs: order.tabs.clone(), active: order.active, first: order.first }
@@ -442,7 +447,7 @@ mod tests {
                 }),
                 ..Tab::default()
             };
-            ToChrome::Tab { tab: (&wire).into() }
+            ToChrome::Tab { tab: Box::new((&wire).into()) }
         };
         let messages = vec![
             tab(1, "Example", "https://example.org/", TabState::Ready),
@@ -479,6 +484,7 @@ mod tests {
             ToChrome::QuitQuestion { downloads: 2, pages: 1 },
             ToChrome::Notice { level: "warning".into(), text: "Something to know.".into() },
             ToChrome::Shortcut { name: "find" },
+            ToChrome::Fullscreen { on: true, by_page: true },
         ];
         let current = serde_json::to_string_pretty(&messages).unwrap() + "\n";
         let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/chrome-ui/contract.json");

@@ -59,6 +59,7 @@ impl Window {
             FromChrome::OfferSession => self.command(Command::OfferSession(Empty {})),
             FromChrome::SetRestores { restores } => self.command(Command::Restores(restores)),
             FromChrome::CancelDownload { download } => self.command(Command::CancelDownload(download)),
+            FromChrome::Print { tab } => self.command(Command::Print(tab)),
             FromChrome::Quit => self.command(Command::Quit(Empty {})),
             FromChrome::QuitAnyway => self.command(Command::QuitAnyway(Empty {})),
         }

@@ -488,6 +488,7 @@ impl Window {
             Shortcut::Quit => self.command(Command::Quit(Empty {})),
             Shortcut::Address => self.chrome_shortcut("address"),
             Shortcut::Home => self.chrome_shortcut("home"),
+            Shortcut::Print => self.command(Command::Print(tab)),
             Shortcut::Find => self.chrome_shortcut("find"),
             Shortcut::FindAgain { forward } => {
                 self.chrome_shortcut(if forward { "findNext" } else { "findPrevious" });

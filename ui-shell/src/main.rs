@@ -3,6 +3,7 @@
 
 mod assets;
 mod bridge;
+mod clipboard;
 mod commands;
 mod cursor;
 mod frames;

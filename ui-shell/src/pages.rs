@@ -15,6 +15,8 @@ use crate::link::{HostId, ToMain};
 
 /// Input that may wait for a host that does not read. More is dropped: it would be stale.
 const WAITING: usize = 512;
+/// Largest message of a page, bytes: a picture that its user copies, and room.
+const LARGEST_MESSAGE: usize = 65 << 20;
 
 /// Messages of a host that may wait for the window. More wait in the host.
 const UNREAD: usize = 32;
@@ -34,7 +36,8 @@ impl Pages {
     /// A granted connection to a host. Must be called inside the runtime.
     pub(crate) fn attach(&self, host: HostId, socket: StdUnixStream) -> anyhow::Result<()> {
         socket.set_nonblocking(true)?;
-        let mut client = PageClient::new(grpc::client(UnixStream::from_std(socket)?));
+        let mut client =
+            PageClient::new(grpc::client(UnixStream::from_std(socket)?)).max_decoding_message_size(LARGEST_MESSAGE);
         let (up, waiting) = mpsc::channel(WAITING);
         self.hosts().insert(host, up);
         let (hosts, to_main) = (Arc::clone(&self.hosts), self.to_main.clone());

@@ -23,6 +23,7 @@ pub(crate) enum Shortcut {
         forward: bool,
     },
     Downloads,
+    Print,
     Reload {
         bypass_cache: bool,
     },
@@ -59,6 +60,7 @@ impl Shortcut {
             (true, _, false, k) if k == key::g => Self::FindAgain { forward: !shift },
             (false, _, false, k) if k == key::F3 => Self::FindAgain { forward: !shift },
             (true, false, false, k) if k == key::j => Self::Downloads,
+            (true, false, false, k) if k == key::p => Self::Print,
             (true, _, false, k) if k == key::r => Self::Reload { bypass_cache: shift },
             (_, _, false, k) if k == key::F5 => Self::Reload { bypass_cache: shift || control },
             (true, _, false, k) if k == key::plus || k == key::equal || k == key::KP_Add => Self::Zoom(1),

@@ -17,6 +17,7 @@ use wry::{WebViewBuilder, WebViewBuilderExtUnix, WebViewExtUnix};
 
 use crate::assets;
 use crate::bridge::{Rect, ToChrome};
+use crate::clipboard;
 use crate::frames::{FrameError, Frames};
 use crate::input::Input;
 use crate::link::{HostId, Outbox, ToMain};
@@ -48,7 +49,10 @@ pub(crate) struct Window {
     in_bars: RefCell<HashSet<u64>>,
     /// The display gives this window the keyboard.
     is_active: Cell<bool>,
+    /// Its user wants it to fill the screen.
     fullscreen: Cell<bool>,
+    /// It does, and the page in front wants that.
+    fills_screen: Cell<(bool, bool)>,
     pub(crate) chrome_ready: Cell<bool>,
     unsent: RefCell<Vec<ToChrome>>,
     pub(crate) input: Input,
@@ -85,6 +89,7 @@ impl Window {
             in_bars: RefCell::default(),
             is_active: Cell::new(true),
             fullscreen: Cell::default(),
+            fills_screen: Cell::default(),
             chrome_ready: Cell::default(),
             unsent: RefCell::default(),
             input: Input::new(),
@@ -240,6 +245,7 @@ impl Window {
             return;
         }
         self.retitle();
+        self.fill_screen();
         let moved = before.is_none_or(|before| before.host != tab.host);
         if moved {
             self.send_geometry();
@@ -261,6 +267,7 @@ impl Window {
             self.send_focus();
         }
         self.retitle();
+        self.fill_screen();
         self.area.queue_draw();
         if before != tab {
             self.switched();
@@ -380,7 +387,7 @@ impl Window {
             from_page::Body::Cursor(cursor) if is_active => self.show_cursor(&cursor),
             from_page::Body::HoverLink(link) if is_active => self.tell_chrome(ToChrome::Hover { url: link.url }),
             from_page::Body::Clipboard(offer) if is_active && self.input.was_used_just_now() => {
-                gtk::Clipboard::get(&gdk::SELECTION_CLIPBOARD).set_text(&offer.text);
+                clipboard::put(&gtk::Clipboard::get(&gdk::SELECTION_CLIPBOARD), &offer);
             }
             from_page::Body::Ime(state) if is_active => self.input.field(self, &state),
             from_page::Body::KeyAnswer(answer) => self.key_answer(host, tab, &answer),
@@ -501,14 +508,23 @@ impl Window {
     }
 
     pub(crate) fn toggle_fullscreen(&self) {
-        let on = !self.fullscreen.get();
-        self.fullscreen.set(on);
-        if on {
-            self.gtk.fullscreen()
-        } else {
-            self.gtk.unfullscreen()
+        self.fullscreen.set(!self.fullscreen.get());
+        self.fill_screen();
+    }
+
+    /// Fills the screen while its user wants that, or the page in front does.
+    fn fill_screen(&self) {
+        let by_page = self.tabs.borrow().get(&self.active.get()).is_some_and(|tab| tab.full_screen);
+        let on = by_page || self.fullscreen.get();
+        if self.fills_screen.replace((on, by_page)) == (on, by_page) {
+            return;
         }
-        self.tell_chrome(ToChrome::Fullscreen { on });
+        if on {
+            self.gtk.fullscreen();
+        } else {
+            self.gtk.unfullscreen();
+        }
+        self.tell_chrome(ToChrome::Fullscreen { on, by_page });
     }
 
     /// The tab `steps` to the right of the active one, around the ends.

@@ -1,6 +1,6 @@
 // The chrome: wires the parts together.
-import { afterMessages, layout, on, send } from "./bridge.js";
-import "./tabs.js";
+import { afterMessages, layout, on, send, setText } from "./bridge.js";
+import { active } from "./tabs.js";
 import * as toolbar from "./toolbar.js";
 import * as pages from "./pages.js";
 import "./dialogs.js";
@@ -16,7 +16,17 @@ const shortcuts = {
   downloads: openDownloads,
 };
 on("shortcut", ({ name }) => shortcuts[name]?.());
-on("fullscreen", ({ on: full }) => { document.body.classList.toggle("fullscreen", full); layout(); });
+let hint = 0;
+on("fullscreen", ({ on: full, byPage }) => {
+  document.body.classList.toggle("fullscreen", full);
+  // A page that fills the screen could draw bars of its own: its user is told whose page it is.
+  clearTimeout(hint);
+  const bubble = document.getElementById("fills");
+  bubble.hidden = !byPage;
+  setText(bubble, byPage ? `${active()?.domain ?? ""} fills the screen. Esc brings the bars back.` : "");
+  hint = setTimeout(() => { bubble.hidden = true; }, 5000);
+  layout();
+});
 
 // A click on the bars takes the keyboard from the page. When it was for nothing that wants keys, the page gets it back.
 const wantsKeys = () => isOpen() || document.activeElement?.matches("input, [role=menuitem], [role=dialog] *, .own *");

@@ -79,6 +79,7 @@ get("menu-button").addEventListener("click", () => {
     ["Full screen", "F11", () => send("toggleFullscreen")],
     null,
     ["Find in page…", "Ctrl+F", () => openFind()],
+    ["Save as PDF", "Ctrl+P", forActive((tab) => send("print", { tab: tab.id }))],
     ["Downloads", "Ctrl+J", () => openDownloads()],
     null,
     ["Earlier session…", "", () => send("offerSession")],

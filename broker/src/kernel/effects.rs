@@ -247,6 +247,7 @@ impl Kernel {
                 | page_event::Body::Unresponsive(_)
                 | page_event::Body::LoadAbandoned(_)
                 | page_event::Body::Dialog(_)
+                | page_event::Body::FullScreen(_)
                 | page_event::Body::Outside(_)
                 | page_event::Body::Blocked(_),
             )

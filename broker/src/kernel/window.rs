@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use regen_proto::convert::ForChild;
 use regen_proto::kernel::v1::{
-    HostCommand, Notice, OutsideQuestion, QueryKind, QuitQuestion, Role, ShellUpdate, Tab as WireTab, TabFavicon,
-    TabOrder, TabState, UserCommand, host_command, page_event, shell_update, user_command,
+    Empty, HostCommand, Notice, OutsideQuestion, QueryKind, QuitQuestion, Role, ShellUpdate, Tab as WireTab,
+    TabFavicon, TabOrder, TabState, UserCommand, host_command, page_event, shell_update, user_command,
 };
 use regen_proto::site::Site;
 
@@ -110,6 +110,7 @@ impl Kernel {
             pinned: tab.pinned,
             opener_host: tab.opener_host.is_some(),
             unresponsive: tab.unresponsive,
+            full_screen: tab.full_screen,
             blocked: tab.blocked,
             route: self.route_of(tab),
             dialog: tab.dialog.as_ref().map(Dialog::to_wire),
@@ -128,6 +129,7 @@ impl Kernel {
             page_event::Body::Download(_)
             | page_event::Body::LoadAbandoned(_)
             | page_event::Body::Dialog(_)
+            | page_event::Body::FullScreen(_)
             | page_event::Body::LoadStarted(_)
             | page_event::Body::Committed(_)
             | page_event::Body::LoadFinished(_)
@@ -215,6 +217,10 @@ impl Kernel {
             Body::Pin(pin) => self.apply(Event::Pin { tab: pin.tab, pinned: pin.pinned }),
             Body::DuplicateTab(tab) => self.apply(Event::Duplicate(tab)),
             Body::OpenOutside(url) => self.open_outside(url),
+            Body::Print(tab) => {
+                self.gesture(tab);
+                self.command_host(tab, host_command::Body::Print(Empty {}), Vec::new());
+            }
             Body::Gesture(tab) => self.gesture(tab),
         }
     }

@@ -11,7 +11,7 @@ use super::state::{Effect, PageLoad, Phase, Session, Tab, TabId};
 #[derive(Debug, Clone, PartialEq)]
 pub enum Destination {
     /// Another address.
-    Load(PageLoad),
+    Load(Box<PageLoad>),
     /// Steps in its history, to another site.
     Step(i32),
 }
@@ -48,7 +48,7 @@ pub(super) fn agreed(session: &mut Session, id: TabId, out: &mut Vec<Effect>) {
     }
     match to {
         // Nothing is asked any more while `leaving` says where it goes.
-        Some(Destination::Load(load)) => navigate(session, id, load, out),
+        Some(Destination::Load(load)) => navigate(session, id, *load, out),
         Some(Destination::Step(delta)) => history::step(session, id, delta, out),
         None => remove(session, id, out),
     }

@@ -82,6 +82,10 @@ pub(super) fn event(session: &mut Session, host: &HostKey, id: TabId, event: Bod
             tab.unresponsive = unresponsive;
             out.push(Effect::TabChanged(id));
         }
+        Body::FullScreen(full_screen) => {
+            tab.full_screen = full_screen;
+            out.push(Effect::TabChanged(id));
+        }
         Body::Blocked(blocked) => {
             tab.blocked = blocked;
             out.push(Effect::TabChanged(id));
@@ -122,7 +126,11 @@ fn commit(session: &mut Session, host: &HostKey, id: TabId, mut committed: Navig
             before.is_passage = true;
         }
         tab.is_used = false;
-        (tab.leaving, tab.dialog) = (None, None);
+        tab.leaving = None;
+        let was_audible = tab.audible;
+        tab.end_document();
+        // The engine says when that changes.
+        tab.audible = was_audible;
         tab.tls = committed.tls();
         if tab.favicon.take().is_some() {
             out.push(Effect::FaviconChanged(id));

@@ -111,6 +111,7 @@ pub(super) fn open(
         muted: false,
         audible: false,
         unresponsive: false,
+        full_screen: false,
         blocked: 0,
         pinned: false,
         favicon: None,
@@ -315,7 +316,7 @@ pub(super) fn send_if_open(session: &Session, id: TabId, command: Command, out: 
 pub(super) fn navigate(session: &mut Session, id: TabId, load: PageLoad, out: &mut Vec<Effect>) {
     // Within a site the engine asks the page.
     let is_elsewhere = session.tabs.get(&id).is_some_and(|tab| !is_on_site(tab, &load.load.url));
-    if is_elsewhere && leaving::asks(session, id, Destination::Load(load.clone()), out) {
+    if is_elsewhere && leaving::asks(session, id, Destination::Load(Box::new(load.clone())), out) {
         return;
     }
     let Some(load) = secure::look(session, id, load, out) else { return };
@@ -462,10 +463,10 @@ fn stop_script(session: &mut Session, id: TabId, out: &mut Vec<Effect>) {
     let Some(tab) = session.tabs.get_mut(&id).filter(|tab| tab.view) else { return };
     let Some(host) = tab.host() else { return };
     tab.phase = Phase::Sad("you stopped its script".to_owned());
-    (tab.leaving, tab.dialog) = (None, None);
+    tab.leaving = None;
+    tab.end_document();
     // Nothing that its process still says counts; another tab of the site needs a process all the same.
     tab.view = false;
-    (tab.audible, tab.unresponsive) = (false, false);
     out.push(Effect::TabChanged(id));
     out.push(Effect::EndHost { host, reason: "the user stopped its script".to_owned() });
 }
@@ -477,7 +478,7 @@ fn sleep(session: &mut Session, host: &HostKey, out: &mut Vec<Effect>) {
     for tab in session.tabs.values_mut().filter(|tab| tab.host().as_ref() == Some(host)) {
         tab.phase = Phase::Lazy;
         tab.view = false;
-        (tab.audible, tab.unresponsive) = (false, false);
+        tab.end_document();
         // What the process still says is about what is here now.
         tab.left = tab.current;
         out.push(Effect::TabChanged(tab.id));
@@ -494,9 +495,7 @@ fn host_died(session: &mut Session, host: &HostKey, reason: &str, given_up: bool
     session.hosts.insert(host.clone(), HostPhase::Starting);
     for tab in session.tabs.values_mut().filter(|tab| tab.host().as_ref() == Some(host)) {
         tab.view = false;
-        tab.audible = false;
-        tab.unresponsive = false;
-        tab.dialog = None;
+        tab.end_document();
         let leaving = tab.leaving.take();
         // A window that a page opened becomes a tab like any other: the page that knew it is gone.
         if tab.segment().site.is_some() {
@@ -508,7 +507,7 @@ fn host_died(session: &mut Session, host: &HostKey, reason: &str, given_up: bool
         }
         // It cannot object any more.
         if let Some(Destination::Load(load)) = leaving {
-            elsewhere.push((tab.id, load));
+            elsewhere.push((tab.id, *load));
             continue;
         }
         // A form that was on its way may have arrived: only the user may send it once more.

@@ -157,6 +157,7 @@ impl SavedTab {
             muted: self.muted,
             audible: false,
             unresponsive: false,
+            full_screen: false,
             blocked: 0,
             pinned: self.pinned,
             favicon: None,

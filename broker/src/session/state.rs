@@ -162,6 +162,8 @@ pub struct Tab {
     pub audible: bool,
     /// Its script does not end, as the host says.
     pub unresponsive: bool,
+    /// An element of its page fills the screen, as the host says.
+    pub full_screen: bool,
     /// Requests of its page that shields stopped, as the host says.
     pub blocked: u32,
     /// Small, at the left, not closed by accident.
@@ -430,8 +432,15 @@ impl Tab {
         self.before_commit = None;
         self.favicon = None;
         self.tls = TlsState::Unspecified;
-        (self.leaving, self.dialog) = (None, None);
-        (self.audible, self.unresponsive, self.blocked) = (false, false, 0);
+        self.leaving = None;
+        self.blocked = 0;
+        self.end_document();
+    }
+
+    /// Forgets what a document did while it was there: another takes its place, or its process is gone.
+    pub(super) fn end_document(&mut self) {
+        (self.audible, self.unresponsive, self.full_screen) = (false, false, false);
+        self.dialog = None;
     }
 
     /// The stretch that a step back leads to.

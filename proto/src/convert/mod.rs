@@ -280,6 +280,7 @@ fn page_event(event: &page_event::Body) -> Result<(), Refusal> {
         | Body::Audible(_)
         | Body::Unresponsive(_)
         | Body::Blocked(_)
+        | Body::FullScreen(_)
         | Body::LoadAbandoned(_) => Ok(()),
         Body::Dialog(dialog) => {
             let Dialog { text, preset, server, .. } = dialog;
@@ -333,6 +334,7 @@ fn user_command(command: &user_command::Body) -> Result<(), Refusal> {
         | Body::AllowPrivate(_)
         | Body::Quit(_)
         | Body::QuitAnyway(_)
+        | Body::Print(_)
         | Body::Restores(_)
         | Body::OfferSession(_)
         | Body::CancelDownload(_)

@@ -7,7 +7,10 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use regen_proto::page::v1::{ClipboardOffer, FromPage, from_page};
+use anyhow::Context;
+use gtk::gdk_pixbuf::PixbufLoader;
+use gtk::gdk_pixbuf::prelude::PixbufLoaderExt;
+use regen_proto::page::v1::{ClipboardOffer, ClipboardPicture, FromPage, from_page};
 use rustix::pipe::PipeFlags;
 use smithay::input::Seat;
 use smithay::wayland::selection::data_device::{
@@ -22,6 +25,9 @@ use super::Compositor;
 const GESTURE: Duration = Duration::from_secs(1);
 /// Largest text that is copied.
 const LARGEST: u64 = 8 * 1024 * 1024;
+/// Largest picture that is copied, bytes of its file and of its pixels: 16 million of these.
+const LARGEST_PICTURE: u64 = 64 * 1024 * 1024;
+const PICTURE: &str = "image/png";
 const TEXT: [&str; 3] = ["text/plain;charset=utf-8", "UTF8_STRING", "text/plain"];
 
 impl SelectionHandler for Compositor {
@@ -38,21 +44,25 @@ impl SelectionHandler for Compositor {
             return;
         };
         let offered = source.mime_types();
-        let Some(mime) = TEXT.iter().find(|text| offered.iter().any(|mime| mime == *text)) else { return };
+        let is_offered = |kind: &&&str| offered.iter().any(|mime| mime == **kind);
+        // A picture comes with its address as a text.
+        let Some(mime) = [PICTURE].iter().chain(&TEXT).find(is_offered) else { return };
         let Ok((read, write)) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC) else { return };
         // The selection becomes current when this handler returns; the request must come after that.
-        let mime = (*mime).to_owned();
+        let (mime, is_picture) = ((*mime).to_owned(), *mime == PICTURE);
         self.handle.insert_idle(move |_| {
             if request_data_device_client_selection::<Self>(&seat, mime, write).is_err() {
                 return;
             }
             // The page writes when it likes: that must not stop the display.
             std::thread::spawn(move || {
-                let mut text = String::new();
-                if File::from(read).take(LARGEST).read_to_string(&mut text).is_ok() {
-                    let body = Some(from_page::Body::Clipboard(ClipboardOffer { text }));
-                    // The window may be gone by now.
-                    let _ = window.blocking_send(FromPage { tab, body });
+                match offer(File::from(read), is_picture) {
+                    Ok(offer) => {
+                        let body = Some(from_page::Body::Clipboard(offer));
+                        // The window may be gone by now.
+                        let _ = window.blocking_send(FromPage { tab, body });
+                    }
+                    Err(error) => tracing::info!("nothing is copied: {error}"),
                 }
             });
         });
@@ -72,6 +82,31 @@ impl SelectionHandler for Compositor {
             let _ = File::from(fd).write_all(text.as_bytes());
         });
     }
+}
+
+/// Reads what a page copies. A picture is decoded here: the window takes pixels only.
+fn offer(from: File, is_picture: bool) -> anyhow::Result<ClipboardOffer> {
+    if !is_picture {
+        let mut text = String::new();
+        from.take(LARGEST).read_to_string(&mut text)?;
+        return Ok(ClipboardOffer { text, picture: None });
+    }
+    let loader = PixbufLoader::with_type("png")?;
+    let mut file = Vec::new();
+    from.take(LARGEST_PICTURE).read_to_end(&mut file)?;
+    loader.write(&file)?;
+    loader.close()?;
+    let picture = loader.pixbuf().context("not a picture")?;
+    let picture = picture.add_alpha(false, 0, 0, 0)?;
+    let (width, height) = (u32::try_from(picture.width())?, u32::try_from(picture.height())?);
+    anyhow::ensure!(
+        u64::from(width) * u64::from(height) * 4 <= LARGEST_PICTURE,
+        "{width} × {height} pixels are too many"
+    );
+    let (row, stride) = (usize::try_from(width)? * 4, usize::try_from(picture.rowstride())?);
+    let pixels = picture.read_pixel_bytes();
+    let rgba = pixels.chunks(stride).flat_map(|line| line.iter().take(row).copied()).collect::<Vec<u8>>();
+    Ok(ClipboardOffer { text: String::new(), picture: Some(ClipboardPicture { width, height, rgba: rgba.into() }) })
 }
 
 impl DataDeviceHandler for Compositor {

@@ -2,11 +2,13 @@
 
 mod agent;
 mod common;
+mod context_menu;
 mod dialogs;
 mod error_page;
 mod files;
 mod navigation;
 mod popups;
+mod print;
 mod restore;
 mod shields;
 mod signals;
@@ -77,6 +79,8 @@ pub(crate) struct View {
     /// Its page was asked whether it may be closed, and has not answered.
     close_is_asked: Cell<bool>,
     dialogs: dialogs::Dialogs,
+    /// An element fills the screen.
+    full_screen: Cell<bool>,
     last_form: RefCell<Option<navigation::SubmittedForm>>,
     /// What the broker had this view load, until that is shown.
     carried: RefCell<Option<String>>,
@@ -216,6 +220,7 @@ impl View {
             ended: Cell::default(),
             close_is_asked: Cell::default(),
             dialogs: dialogs::Dialogs::default(),
+            full_screen: Cell::default(),
             last_form: RefCell::default(),
             carried: RefCell::default(),
             opener_origin: RefCell::default(),
@@ -248,6 +253,8 @@ impl View {
         navigation::connect(&view);
         files::connect(&view);
         dialogs::connect(&view);
+        print::connect(&view);
+        context_menu::connect(&view);
         if let Some(context) = view.web.context() {
             let weak = Rc::downgrade(host);
             host.downloads.connect(&context, move |web| weak.upgrade()?.tab_of(web));
@@ -355,6 +362,7 @@ impl View {
                 self.reload(reload.bypass_cache);
             }
             Command::Dialog(answer) => self.answer_dialog(&answer),
+            Command::Print(_) => self.print(),
             Command::Stop(_) => {
                 self.dismiss_dialogs();
                 self.is_stopped.set(true);
@@ -383,6 +391,10 @@ impl View {
             self.web.grab_focus();
         } else {
             self.snapshot_if_changed();
+            if self.full_screen.get() {
+                // Its user comes back to a page among others.
+                agent::evaluate(&self.web, "document.exitFullscreen().catch(() => {})", |_| {});
+            }
             self.window.hide();
         }
     }

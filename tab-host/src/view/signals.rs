@@ -62,6 +62,22 @@ pub(super) fn connect(view: &Rc<View>) {
             view.tell(Body::Unresponsive(!web.is_web_process_responsive() && !view.waits_for_answer()));
         }
     });
+    for full_screen in [true, false] {
+        let weak = Rc::downgrade(view);
+        let tell = move |_: &webkit2gtk::WebView| {
+            if let Some(view) = weak.upgrade() {
+                view.full_screen.set(full_screen);
+                view.tell(Body::FullScreen(full_screen));
+            }
+            // The engine does its part.
+            false
+        };
+        if full_screen {
+            web.connect_enter_fullscreen(tell)
+        } else {
+            web.connect_leave_fullscreen(tell)
+        };
+    }
     let weak = Rc::downgrade(view);
     web.connect_favicon_notify(move |web| {
         if let (Some(view), Some(icon)) = (weak.upgrade(), web.favicon().and_then(|surface| small(&surface))) {

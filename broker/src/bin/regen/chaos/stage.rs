@@ -390,8 +390,14 @@ impl Stage {
         let text = std::fs::read_to_string(format!("/proc/{broker}/status")).unwrap_or_default();
         let resident = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
         let resident = resident.and_then(|rest| rest.split_whitespace().next()?.parse().ok());
-        let mounts =
-            |pid: i32| std::fs::read_to_string(format!("/proc/{pid}/mountinfo")).map_or(0, |text| text.lines().count());
+        // In the machine's own mount table other programs mount and unmount what they like.
+        let namespace = |pid: &str| std::fs::read_link(format!("/proc/{pid}/ns/mnt")).ok();
+        let profile = self.profile().display().to_string();
+        let mounts = |pid: i32| {
+            let is_shared = namespace(&pid.to_string()) == namespace("self");
+            let table = std::fs::read_to_string(format!("/proc/{pid}/mountinfo")).unwrap_or_default();
+            table.lines().filter(|mount| !is_shared || mount.contains(&profile)).count()
+        };
         Ok(Footprint {
             descriptors: count(broker) + count(launcher),
             resident_kb: resident.unwrap_or(0),

@@ -1,0 +1,52 @@
+//! Printing: pages reach no printer. What they print, or their user, is saved as a PDF among the downloads.
+
+use std::rc::Rc;
+
+use gtk::PrintSettings;
+use webkit2gtk::{PrintOperation, PrintOperationExt, WebViewExt};
+
+use super::View;
+
+pub(super) fn connect(view: &Rc<View>) {
+    let weak = Rc::downgrade(view);
+    view.web.connect_print(move |_, operation| {
+        if let Some(view) = weak.upgrade() {
+            view.print_with(operation);
+        }
+        true
+    });
+}
+
+impl View {
+    pub(super) fn print(self: &Rc<Self>) {
+        self.print_with(&PrintOperation::new(&self.web));
+    }
+
+    fn print_with(self: &Rc<Self>, operation: &PrintOperation) {
+        let Some(host) = self.host() else { return };
+        let (number, path) = match crate::downloads::reserve() {
+            Ok(reserved) => reserved,
+            Err(error) => {
+                tracing::error!("nothing is printed: {error}");
+                return;
+            }
+        };
+        let settings = PrintSettings::new();
+        // GTK's own name for it, whatever the language.
+        settings.set_printer("Print to File");
+        settings.set("output-uri", Some(&format!("file://{}", path.display())));
+        settings.set("output-file-format", Some("pdf"));
+        operation.set_print_settings(&settings);
+        let title = self.web.title().filter(|title| !title.is_empty());
+        let name = format!("{}.pdf", title.as_deref().unwrap_or("page"));
+        let url = self.committed.borrow().clone();
+        let (tab, kept) = (self.id.get(), operation.clone());
+        operation.connect_finished(move |_| {
+            // The operation is needed until here.
+            let _ = &kept;
+            host.downloads.made(tab, number, &url, &name);
+        });
+        operation.connect_failed(|_, error| tracing::warn!("a page is not printed: {error}"));
+        operation.print();
+    }
+}

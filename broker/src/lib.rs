@@ -31,3 +31,4 @@ pub mod step_times;
 pub mod store;
 pub mod supervisor;
 pub mod vpn;
+pub mod window_size;

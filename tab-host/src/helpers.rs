@@ -21,11 +21,13 @@ const NETWORK: &str = "WebKitNetworkPr";
 pub(crate) struct Helpers {
     outbox: Outbox,
     known: HashMap<i32, OwnedFd>,
+    /// The process that all pages share has been seen.
+    has_network: bool,
 }
 
 impl Helpers {
     pub(crate) fn new(outbox: Outbox) -> Self {
-        Self { outbox, known: HashMap::new() }
+        Self { outbox, known: HashMap::new(), has_network: false }
     }
 
     /// Looks for new helpers. Cheap: a sandbox has a handful of processes.
@@ -54,9 +56,9 @@ impl Helpers {
         };
         let Ok(copy) = pidfd.as_fd().try_clone_to_owned() else { return };
         self.outbox.send_with(FromChild::Helper(HelperStarted { name: name.clone() }), vec![copy]);
-        if name == NETWORK
-            && let Ok(watched) = pidfd.as_fd().try_clone_to_owned()
-        {
+        // The first is the one of the site's pages. A web inspector has another, which ends with it.
+        let is_of_pages = name == NETWORK && !std::mem::replace(&mut self.has_network, true);
+        if is_of_pages && let Ok(watched) = pidfd.as_fd().try_clone_to_owned() {
             watch(watched, name, self.outbox.clone());
         }
         self.known.insert(pid, pidfd);

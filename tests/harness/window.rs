@@ -23,7 +23,16 @@ impl Display {
                 continue;
             }
             let mut server = Command::new("Xvfb")
-                .args([&format!(":{number}"), "-screen", "0", &format!("{width}x{height}x24"), "-nolisten", "tcp"])
+                // Reset after its last client, it packs its pixels otherwise.
+                .args([
+                    &format!(":{number}"),
+                    "-screen",
+                    "0",
+                    &format!("{width}x{height}x24"),
+                    "-nolisten",
+                    "tcp",
+                    "-noreset",
+                ])
                 .stdout(Stdio::null())
                 .stderr(Stdio::null())
                 .spawn()
@@ -60,6 +69,18 @@ impl Display {
         let search = ["search", "--onlyvisible", "--name", title];
         let found = Command::new("xdotool").args(search).env("DISPLAY", self.name()).output();
         found.expect("xdotool is installed by ./x setup").status.success()
+    }
+
+    /// What a window tells window managers, as `xprop` prints it.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "a test's eyes")]
+    pub fn window_properties(&self, title: &str) -> String {
+        let search = ["search", "--onlyvisible", "--name", title];
+        let found = Command::new("xdotool").args(search).env("DISPLAY", self.name()).output();
+        let found = found.expect("xdotool is installed by ./x setup").stdout;
+        let id = String::from_utf8_lossy(&found).lines().next().expect("a window").to_owned();
+        let output = Command::new("xprop").args(["-id", &id]).env("DISPLAY", self.name()).output();
+        String::from_utf8_lossy(&output.expect("xprop is installed by ./x setup").stdout).into_owned()
     }
 
     /// The display's clipboard in a format; nothing where it has none of it.

@@ -127,3 +127,51 @@ fn what_a_page_prints_is_saved_as_a_pdf() {
         warnings.contains("allow-downloads").then_some(())
     });
 }
+
+#[test]
+fn a_window_opens_as_large_as_it_was_left_and_is_called_what_it_shows() {
+    let Scene { display, browser, .. } = &scene();
+    display.xdotool(&["search", "--onlyvisible", "--name", "Regen", "windowsize", "900", "700"]);
+    let file = browser.profile().join("window.json");
+    eventually("it to be written down", || std::fs::read_to_string(&file).ok()?.contains("900").then_some(()));
+    // Window managers write the name of another machine into a title.
+    assert!(!display.window_properties("Regen").contains("WM_CLIENT_MACHINE"));
+    browser.quit();
+    browser.start();
+    let is_as_large = || {
+        let picture = display.screenshot();
+        picture.share([0, 0, 0], 910, 0, 300, 800) > 0.95 && picture.share([0, 0, 0], 0, 0, 890, 690) < 0.1
+    };
+    eventually("a window of that size", || is_as_large().then_some(()));
+}
+
+#[test]
+fn the_inspector_is_opened_and_closed_and_the_page_stays() {
+    let Scene { display, browser, .. } = &scene();
+    let pid = browser.pid_of_tab(1);
+    // The last entry of the menu of an empty place.
+    let before = display.screenshot();
+    display.xdotool(&["mousemove", "900", "300", "click", "3"]);
+    eventually("the menu", || display.screenshot().differs(&before).then_some(()));
+    display.xdotool(&["sleep", "0.3", "key", "Up", "sleep", "0.2", "key", "Return"]);
+    let networks = || {
+        let status = browser.status();
+        let processes = status["processes"].as_array().unwrap();
+        let helpers = processes.iter().flat_map(|process| process["helpers"].as_array().unwrap());
+        helpers.filter(|helper| helper["name"].as_str().unwrap().starts_with("WebKitNetwork")).count()
+    };
+    let without = networks();
+    eventually("the inspector", || (networks() > without).then_some(()));
+    // Its own cross, at the left of its bar.
+    eventually("its end", || {
+        display.xdotool(&["sleep", "0.5", "mousemove", "15", "574", "click", "1"]);
+        (networks() == without).then_some(())
+    });
+    assert_eq!(browser.pid_of_tab(1), pid);
+    browser.wait_for_text(1, "link");
+    // The process that pages share is still watched.
+    let shared = regen_tests::process::descendants(pid).into_iter().find(|(_, name)| name.starts_with("WebKitNetwork"));
+    regen_tests::process::signal(shared.unwrap().0, rustix::process::Signal::KILL);
+    eventually("another process", || (browser.pid_of_tab(1) != pid).then_some(()));
+    browser.wait_for_text(1, "link");
+}

@@ -4,7 +4,9 @@ use std::os::fd::OwnedFd;
 
 use anyhow::Context;
 use regen_proto::convert::{ForChild, FromChild};
-use regen_proto::kernel::v1::{Grant, Heartbeat, Ready, Role, Service, ShellUpdate, UserCommand, user_command};
+use regen_proto::kernel::v1::{
+    Configure, Grant, Heartbeat, Ready, Role, Service, ShellUpdate, UserCommand, user_command,
+};
 use regen_proto::page::v1::FromPage;
 use regen_runtime::Kernel;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
@@ -54,8 +56,8 @@ pub(crate) struct Link {
     pub(crate) outbox: Outbox,
     pub(crate) pages: Pages,
     pub(crate) inbox: mpsc::UnboundedReceiver<ToMain>,
-    /// The user wants it dark.
-    pub(crate) dark: bool,
+    /// What the user wants of it.
+    pub(crate) configure: Configure,
 }
 
 /// Starts the thread, and returns when the broker has answered.
@@ -69,7 +71,7 @@ pub(crate) fn start() -> anyhow::Result<Link> {
         let work = async move {
             let (kernel, configure) = regen_runtime::adopt(Role::UiShell).await?;
             // The other end only goes away with this process.
-            let _ = started.send(configure.dark);
+            let _ = started.send(configure);
             tokio::spawn(deliver(outgoing, kernel.clone()));
             serve(&kernel, &its_pages, &to_main).await
         };
@@ -78,8 +80,8 @@ pub(crate) fn start() -> anyhow::Result<Link> {
         tracing::info!("{}", ended.err().map_or_else(|| "done".to_owned(), |error| error.to_string()));
         std::process::exit(0);
     })?;
-    let dark = wait.recv().context("the broker did not answer")?;
-    Ok(Link { outbox: Outbox(outbox), pages, inbox, dark })
+    let configure = wait.recv().context("the broker did not answer")?;
+    Ok(Link { outbox: Outbox(outbox), pages, inbox, configure })
 }
 
 async fn deliver(mut outgoing: mpsc::UnboundedReceiver<FromChild>, kernel: Kernel) {

@@ -12,6 +12,7 @@ mod keymap;
 mod link;
 mod pages;
 mod shortcuts;
+mod size;
 mod window;
 
 use std::rc::Rc;
@@ -25,12 +26,12 @@ fn main() -> anyhow::Result<()> {
     }
     let link = link::start()?;
     gtk::init()?;
-    let link::Link { outbox, pages, mut inbox, dark } = link;
+    let link::Link { outbox, pages, mut inbox, configure } = link;
     // Where nobody asked for dark, the display's own settings stand.
-    if let Some(settings) = gtk::Settings::default().filter(|_| dark) {
+    if let Some(settings) = gtk::Settings::default().filter(|_| configure.dark) {
         gtk::prelude::GtkSettingsExt::set_gtk_application_prefer_dark_theme(&settings, true);
     }
-    let window = window::Window::open(outbox, pages)?;
+    let window = window::Window::open(outbox, pages, &configure)?;
     let receiving = Rc::clone(&window);
     glib::MainContext::default().spawn_local(async move {
         while let Some(message) = inbox.recv().await {

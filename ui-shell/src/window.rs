@@ -10,7 +10,7 @@ use gtk::cairo::{RectangleInt, Region};
 use gtk::gdk;
 use gtk::prelude::*;
 use regen_proto::kernel::v1::user_command::Body as Command;
-use regen_proto::kernel::v1::{Empty, ShellUpdate, Tab, TabState, shell_update};
+use regen_proto::kernel::v1::{Configure, Empty, ShellUpdate, Tab, TabState, shell_update};
 use regen_proto::page::v1::{BufferReleased, Cursor, Focus, FrameReady, FromPage, Geometry, from_page, to_page};
 use webkit2gtk::{HitTestResultExt, WebViewExt};
 use wry::{WebViewBuilder, WebViewBuilderExtUnix, WebViewExtUnix};
@@ -22,11 +22,10 @@ use crate::frames::{FrameError, Frames};
 use crate::input::Input;
 use crate::link::{HostId, Outbox, ToMain};
 use crate::pages::Pages;
+use crate::size;
 
 /// Frames that may wait for their memory.
 const MOST_EARLY: usize = 64;
-/// The size of a first window.
-const SIZE: (i32, i32) = (1280, 860);
 
 /// The window and everything it knows.
 pub(crate) struct Window {
@@ -60,10 +59,10 @@ pub(crate) struct Window {
 
 impl Window {
     /// Builds the window; it is shown when the chrome is drawn.
-    pub(crate) fn open(outbox: Outbox, pages: Pages) -> anyhow::Result<Rc<Self>> {
+    pub(crate) fn open(outbox: Outbox, pages: Pages, configure: &Configure) -> anyhow::Result<Rc<Self>> {
         let gtk = gtk::Window::new(gtk::WindowType::Toplevel);
         gtk.set_title("Regen");
-        gtk.set_default_size(SIZE.0, SIZE.1);
+        size::restore(&gtk, configure);
         let overlay = gtk::Overlay::new();
         let area = gtk::DrawingArea::new();
         area.set_can_focus(true);
@@ -171,6 +170,7 @@ impl Window {
             }
         });
         crate::input::connect(self);
+        size::connect(&self.gtk, self.outbox.clone());
     }
 
     /// Tells the broker that the window is there.
@@ -197,6 +197,7 @@ impl Window {
     fn update(self: &Rc<Self>, update: &ShellUpdate, descriptors: Vec<OwnedFd>) {
         match &update.body {
             Some(shell_update::Body::Tab(tab)) => self.tab_changed(tab),
+            Some(shell_update::Body::Raise(_)) => self.gtk.present(),
             Some(shell_update::Body::TabClosed(tab)) => {
                 self.tabs.borrow_mut().remove(tab);
                 self.frames.borrow_mut().forget(*tab);

@@ -145,12 +145,12 @@ impl Browser for Control {
     }
 
     async fn open_tab(&self, request: Request<OpenTabRequest>) -> Result<Response<TabReply>, Status> {
-        let OpenTabRequest { url, wait, timeout_ms, workspace, background } = request.into_inner();
+        let OpenTabRequest { url, wait, timeout_ms, workspace, background, raise } = request.into_inner();
         let well_formed = workspace.chars().all(|c| c.is_ascii_alphanumeric() || c == '-') && workspace.len() <= 40;
         if !well_formed {
             return Err(Status::invalid_argument("a workspace's name is at most 40 letters, digits and hyphens"));
         }
-        let open = |answer| Command::Open { url, workspace, background, answer };
+        let open = |answer| Command::Open { url, workspace, background, raise, answer };
         let tab = self.kernel.call(open).await.map_err(status)?;
         self.tab(tab, wait, timeout_ms).await
     }

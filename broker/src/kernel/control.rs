@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use regen_proto::control::v1::{StatusReply, Tab as TabInfo};
 use regen_proto::dns::DnsSettings;
-use regen_proto::kernel::v1::{AnswerSession, DialogAnswer, Query, QueryKind, Reply, host_command};
+use regen_proto::kernel::v1::{
+    AnswerSession, DialogAnswer, Empty, Query, QueryKind, Reply, host_command, shell_update,
+};
 use regen_proto::net::v1::TorStatus;
 use regen_proto::page::v1::{ToPage, to_page};
 use regen_proto::route::Route;
@@ -68,6 +70,8 @@ pub enum Command {
         url: String,
         workspace: String,
         background: bool,
+        /// The window is to be seen, too.
+        raise: bool,
         answer: Answer<TabId>,
     },
     Tab {
@@ -222,7 +226,10 @@ impl Kernel {
     pub(super) fn command(&mut self, command: Command) {
         match command {
             Command::Status { answer } => reply(answer, Ok(self.status())),
-            Command::Open { url, workspace, background, answer } => {
+            Command::Open { url, workspace, background, raise, answer } => {
+                if raise {
+                    self.tell_window(shell_update::Body::Raise(Empty {}), Vec::new());
+                }
                 let opened = self.open_by_user(address::to_url(&url), background, workspace);
                 reply(answer, opened.ok_or(CommandError::Ending));
             }

@@ -23,6 +23,7 @@ use crate::pidfd;
 use crate::refused_calls::{self, Manner, RefusedCall};
 use crate::session::{Event, HostKey};
 use crate::supervisor::{self, Machine};
+use crate::window_size::Size;
 
 /// A refused system call counts as the reason of a death that follows within this time.
 const BLAMED: Duration = Duration::from_secs(2);
@@ -198,11 +199,16 @@ impl Kernel {
         child.figures = Figures::of(sender);
         let level = child.host.as_ref().map(|host| self.choices.shields.of(&host.site)).unwrap_or_default();
         let level = regen_proto::kernel::v1::ShieldsLevel::from(level);
+        let headless = Size { width: self.options.size.0, height: self.options.size.1, maximized: false };
+        let unknown = Size { width: 0, height: 0, maximized: false };
+        let Size { width, height, maximized } =
+            if child.role == Role::UiShell { self.window_size.get().unwrap_or(unknown) } else { headless };
         let configure = Configure {
             site: child.host.as_ref().map(|host| host.site.as_str().to_owned()).unwrap_or_default(),
             headless: self.options.headless,
-            width: self.options.size.0,
-            height: self.options.size.1,
+            width,
+            height,
+            maximized,
             scale: self.options.scale,
             dark: self.options.dark,
             keyboard_layout: self.options.keyboard.layout.clone(),

@@ -49,6 +49,7 @@ use crate::slots::Slots;
 use crate::step_times::StepTimes;
 use crate::store::{Choices, Saved, Store};
 use crate::supervisor::Machine;
+use crate::window_size::WindowSize;
 
 use crate::refused_calls::RefusedCall;
 
@@ -294,6 +295,7 @@ pub struct Kernel {
     started: Instant,
     quitting: bool,
     quit_wishes: Quitting,
+    window_size: WindowSize,
     /// It does not end by the user's wish: the next start asks about the session.
     failed: bool,
 }
@@ -349,6 +351,7 @@ impl Kernel {
         let ceilings_kb = ceilings(&setup.policies, setup.options.site_memory);
         let watched = |role: &String| setup.policies.iter().find(|policy| policy.role == *role);
         let watched = setup.options.watched.as_ref().and_then(watched);
+        let window_size = WindowSize::open(setup.profile.root());
         let mut kernel = Self {
             coverage: watched.map(|policy| Arc::new(Mutex::new(Coverage::of(policy)))),
             options: setup.options,
@@ -407,6 +410,7 @@ impl Kernel {
             started: Instant::now(),
             quitting: false,
             quit_wishes: Quitting::default(),
+            window_size,
             failed: false,
         };
         kernel.start_daemon(Role::NetDaemon);

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use regen_proto::convert::ForChild;
 use regen_proto::kernel::v1::{
     Empty, HostCommand, Notice, OutsideQuestion, QueryKind, QuitQuestion, Role, ShellUpdate, Tab as WireTab,
-    TabFavicon, TabOrder, TabState, UserCommand, host_command, page_event, shell_update, user_command,
+    TabFavicon, TabOrder, TabState, UserCommand, WindowSize, host_command, page_event, shell_update, user_command,
 };
 use regen_proto::site::Site;
 
@@ -14,6 +14,7 @@ use super::{Input, Kernel};
 use crate::outside;
 use crate::quitting;
 use crate::session::{Dialog, Event, HostKey, PageLoad, Phase, Tab, TabId, address};
+use crate::window_size::Size;
 
 /// Pages that are asked whether they object to the end have this long to say so.
 const PAGES_OBJECT: Duration = Duration::from_millis(800);
@@ -220,6 +221,11 @@ impl Kernel {
             Body::Print(tab) => {
                 self.gesture(tab);
                 self.command_host(tab, host_command::Body::Print(Empty {}), Vec::new());
+            }
+            Body::WindowSize(WindowSize { width, height, maximized }) => {
+                if let Some(write) = self.window_size.changed(Size { width, height, maximized }) {
+                    tokio::task::spawn_blocking(write);
+                }
             }
             Body::Gesture(tab) => self.gesture(tab),
         }

@@ -335,6 +335,7 @@ fn user_command(command: &user_command::Body) -> Result<(), Refusal> {
         | Body::Quit(_)
         | Body::QuitAnyway(_)
         | Body::Print(_)
+        | Body::WindowSize(_)
         | Body::Restores(_)
         | Body::OfferSession(_)
         | Body::CancelDownload(_)

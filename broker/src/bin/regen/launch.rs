@@ -51,7 +51,7 @@ async fn open_there(
     output: Output,
 ) -> Result<ExitCode, Failure> {
     for url in &browser.urls {
-        let request = OpenTabRequest { url: url.clone(), ..OpenTabRequest::default() };
+        let request = OpenTabRequest { url: url.clone(), raise: true, ..OpenTabRequest::default() };
         let tab = client.api.open_tab(request).await?.into_inner().tab.unwrap_or_default();
         render::tab(&tab, output);
     }

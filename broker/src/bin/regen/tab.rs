@@ -29,7 +29,7 @@ pub(crate) async fn run(mut client: Client, command: TabCommand, output: Output)
     match command {
         TabCommand::Open { url, wait, timeout, workspace, background } => {
             let timeout_ms = milliseconds(timeout);
-            let request = OpenTabRequest { url, wait, timeout_ms, workspace, background };
+            let request = OpenTabRequest { url, wait, timeout_ms, workspace, background, raise: false };
             let tab = api.open_tab(request).await?.into_inner().tab.unwrap_or_default();
             if wait { render::waited(&tab, output)? } else { render::tab(&tab, output) }
         }

@@ -23,16 +23,7 @@ impl Display {
                 continue;
             }
             let mut server = Command::new("Xvfb")
-                // Reset after its last client, it packs its pixels otherwise.
-                .args([
-                    &format!(":{number}"),
-                    "-screen",
-                    "0",
-                    &format!("{width}x{height}x24"),
-                    "-nolisten",
-                    "tcp",
-                    "-noreset",
-                ])
+                .args([&format!(":{number}"), "-screen", "0", &format!("{width}x{height}x24"), "-nolisten", "tcp"])
                 .stdout(Stdio::null())
                 .stderr(Stdio::null())
                 .spawn()
@@ -137,9 +128,11 @@ impl Screen {
         let number = |index: usize| u32::from_be_bytes(bytes[index * 4..index * 4 + 4].try_into().unwrap()) as usize;
         let (header, width, height, stride, colours) = (number(0), number(4), number(5), number(12), number(19));
         let start = header + colours * 12;
+        // Where windows of several visuals are seen, `xwd` writes no fourth byte.
+        let pixel = number(11) / 8;
         let row = |y: usize| {
             let from = start + y * stride;
-            bytes[from..from + width * 4].chunks_exact(4).map(|pixel| [pixel[2], pixel[1], pixel[0]]).collect()
+            bytes[from..from + width * pixel].chunks_exact(pixel).map(|pixel| [pixel[2], pixel[1], pixel[0]]).collect()
         };
         Self { width, rows: (0..height).map(row).collect() }
     }

@@ -116,6 +116,17 @@ fn a_select_menu_opens_and_takes_a_choice() {
 }
 
 #[test]
+fn a_click_counts_as_its_users_and_says_when_it_was() {
+    let page = "<body style='height:100vh'><pre id=out></pre><script>onclick = (event) => out.textContent =\n\
+        `active ${navigator.userActivation.isActive} ${Math.abs(performance.now() - event.timeStamp) < 10000}`</script>";
+    let site = Site::pages(&[("/", page)]);
+    let browser = Browser::headless();
+    let tab = browser.open(&site.url(1, "/"));
+    browser.input(tab, &["--click", "200,200"]);
+    browser.wait_for_text(tab, "active true true");
+}
+
+#[test]
 fn a_colour_is_picked_in_a_dialog_over_the_page() {
     let page = r##"<body style="margin:0"><input type="color" id="c" value="#000000"
       style="position:absolute;left:10px;top:10px;width:100px;height:40px"><p id="out" style="margin-top:80px"></p>

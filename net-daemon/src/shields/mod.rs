@@ -170,8 +170,13 @@ impl Shields {
 
     /// Whether a page may send this. What it may not is counted and logged. Takes as long as a rule takes.
     async fn check(&self, asking: &Asking, request: &CheckRequest) -> Verdict {
-        let is_asked = self.is_for_rules(&asking.site, request);
-        let mut verdict = if is_asked { self.rules().await.verdict(&asking.site, request) } else { Verdict::default() };
+        let mut verdict = if self.is_for_rules(&asking.site, request) {
+            self.rules().await.verdict(&asking.site, request)
+        } else if self.level(&asking.site) == ShieldsLevel::Off {
+            Verdict::default()
+        } else {
+            self.rules().await.own_verdict(&asking.site, request)
+        };
         self.log().enter(&asking.site, request, &verdict);
         verdict.is_private = self.level(&asking.site) != ShieldsLevel::Off;
         if let (false, Some(host)) = (verdict.blocked, host_of(&request.url)) {
@@ -197,11 +202,26 @@ impl Shields {
     /// The same, without a trace, and elsewhere: this process's own thread moves the bytes of every site, and a rule may take its
     /// time.
     async fn test(&self, site: &str, request: CheckRequest) -> Verdict {
-        if !self.is_for_rules(site, &request) {
+        if self.level(site) == ShieldsLevel::Off {
             return Verdict::default();
+        }
+        if !self.is_for_rules(site, &request) {
+            return self.test_own(site, request).await;
         }
         let (rules, site) = (self.rules().await, site.to_owned());
         tokio::task::spawn_blocking(move || rules.verdict(&site, &request)).await.unwrap_or_else(|_| unanswered())
+    }
+
+    /// The same by the user's own rules alone: what a site sends to itself is blocked by these, whatever the level.
+    async fn test_own(&self, site: &str, request: CheckRequest) -> Verdict {
+        if self.level(site) == ShieldsLevel::Off {
+            return Verdict::default();
+        }
+        let (rules, site) = (self.rules().await, site.to_owned());
+        if !rules.has_own() {
+            return Verdict::default();
+        }
+        tokio::task::spawn_blocking(move || rules.own_verdict(&site, &request)).await.unwrap_or_else(|_| unanswered())
     }
 
     /// A connection that no page was asked about, as those of WebSockets and service workers are not: a host that is blocked
@@ -211,12 +231,17 @@ impl Shields {
         let (page, kind, method) = (asking.site.clone(), "websocket".to_owned(), "GET".to_owned());
         let request = CheckRequest { url, page, kind, method, ..CheckRequest::default() };
         let is_known = host_of(&request.url).is_some_and(|host| asking.hosts().contains(&host));
-        if is_known || is_first_party(&request) {
+        let is_opened = host_of(&request.url).is_some_and(|host| asking.opened().contains(&host));
+        if is_known || (is_opened && is_first_party(&request)) {
             return Verdict::default();
         }
         // It is never closed.
         let _room = asking.room.acquire().await;
-        let verdict = self.test(&asking.site, request.clone()).await;
+        let verdict = if is_first_party(&request) {
+            self.test_own(&asking.site, request.clone()).await
+        } else {
+            self.test(&asking.site, request.clone()).await
+        };
         self.log().enter(&asking.site, &request, &verdict);
         verdict
     }
@@ -303,9 +328,11 @@ fn read(own: &Own) -> Rules {
     let (engine, from_cache) = engine_of(&lists, &Cache::in_folder(folder));
     let mut rules = Rules::of(engine, &lists, resources.clone(), errors.join("; "));
     if lists.iter().any(|list| list.name == OWN_RULES) {
+        // They are few: nothing is kept of them.
+        let own = lists.iter().find(|list| list.name == OWN_RULES).map(std::slice::from_ref).map(rules::engine);
         let elsewhere = rules::lists_elsewhere(lists);
         let (engine, _) = engine_of(&elsewhere, &Cache::in_folder(&folder.join("elsewhere")));
-        rules = rules.with_elsewhere(engine, resources);
+        rules = rules.with_own(engine, own.unwrap_or_default(), resources);
     }
     rules.from_cache = from_cache;
     rules.read_ms = u32::try_from(started.elapsed().as_millis()).unwrap_or(u32::MAX);

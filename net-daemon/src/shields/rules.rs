@@ -29,6 +29,8 @@ pub(super) struct Rules {
     /// For pages of other sites than the asking one: without the user's own rules that are about single sites. None, where the
     /// user has no rules.
     elsewhere: Option<Engine>,
+    /// The user's own rules alone. None, where there are none.
+    own: Option<Engine>,
     pub(super) lists: Vec<FilterList>,
     /// Why there are none, or not all.
     pub(super) error: String,
@@ -62,13 +64,14 @@ impl Rules {
         });
         let lists = told.collect();
         let (common, filter) = (common(&engine), ContentFilter::of(list_texts));
-        Self { lists, engine, elsewhere: None, error, read_ms: 0, from_cache: false, common, filter }
+        Self { lists, engine, elsewhere: None, own: None, error, read_ms: 0, from_cache: false, common, filter }
     }
 
-    /// Adds the engine made of [`lists_elsewhere`].
-    pub(super) fn with_elsewhere(mut self, mut engine: Engine, resources: Vec<Resource>) -> Self {
-        engine.use_resources(resources);
-        self.elsewhere = Some(engine);
+    /// Adds the engine made of [`lists_elsewhere`], and the one of the user's own rules.
+    pub(super) fn with_own(mut self, mut elsewhere: Engine, mut own: Engine, resources: Vec<Resource>) -> Self {
+        elsewhere.use_resources(resources.clone());
+        own.use_resources(resources);
+        (self.elsewhere, self.own) = (Some(elsewhere), Some(own));
         self
     }
 
@@ -80,11 +83,30 @@ impl Rules {
 
     /// The verdict on a request of a page, for the tab-host of `site`.
     pub(super) fn verdict(&self, site: &str, request: &CheckRequest) -> Verdict {
+        let page = canonical(&request.page).unwrap_or_default();
+        self.verdict_of(self.engine(&page, site), request)
+    }
+
+    pub(super) fn has_own(&self) -> bool {
+        self.own.is_some()
+    }
+
+    /// The verdict of the user's own rules alone: what its user wants blocked is blocked, whoever's it is.
+    pub(super) fn own_verdict(&self, site: &str, request: &CheckRequest) -> Verdict {
+        let page = canonical(&request.page).unwrap_or_default();
+        // A turned host may not learn what the user has rules for.
+        let own = self.own.as_ref().filter(|_| is_of(&page, site));
+        own.map(|own| Verdict { list: OWN_RULES.to_owned(), ..self.verdict_of(own, request) })
+            .filter(|verdict| verdict.blocked || !verdict.rewritten_url.is_empty())
+            .unwrap_or_default()
+    }
+
+    fn verdict_of(&self, engine: &Engine, request: &CheckRequest) -> Verdict {
         // The engine compares letter by letter: spellings of one address are made one.
         let Some(url) = canonical(&request.url) else { return unanswered() };
         let page = canonical(&request.page).unwrap_or_default();
         let Ok(asked) = Request::new(&url, &page, &request.kind, &request.method) else { return unanswered() };
-        let found = self.engine(&page, site).check_network_request(&asked);
+        let found = engine.check_network_request(&asked);
         let blocked = found.should_block();
         let decided = if blocked { found.filter } else { found.exception };
         let (mut rule, mut list) = (String::new(), String::new());

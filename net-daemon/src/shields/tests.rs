@@ -119,7 +119,8 @@ async fn own_rules_about_a_site_are_for_its_own_tab_host() {
         ||bank.test^$csp=script-src 'none'";
     let own = || vec![List { name: OWN_RULES.to_owned(), text: text.to_owned(), is_trusted: false }];
     let rules = Rules::of(rules::engine(&own()), &own(), Vec::new(), String::new());
-    let rules = rules.with_elsewhere(rules::engine(&rules::lists_elsewhere(own())), Vec::new());
+    let elsewhere = rules::engine(&rules::lists_elsewhere(own()));
+    let rules = rules.with_own(elsewhere, rules::engine(&own()), Vec::new());
     let shields = Shields::with(Some(rules), Own::in_folder(Path::new("/nowhere")));
     shields.set(&Settings { level: ShieldsLevel::Balanced.into(), sites: Vec::new() });
     let page = "https://www.bank.test/".to_owned();
@@ -161,4 +162,30 @@ async fn a_document_meets_what_the_lists_have_for_it() {
     let off = shields(ShieldsLevel::Off);
     assert_eq!(off.begin(&asking(), begin("https://page.test/policy")).await, DocumentRules::default());
     assert!(off.hidden(&asking(), seen).await.is_empty());
+}
+
+#[tokio::test]
+async fn own_rules_are_about_the_sites_own_requests_too_and_what_is_opened_is_reached() {
+    let text = "||page.test/banner.js\n||page.test^$third-party\n@@||page.test/banner.js?kept\n||ws.page.test^$websocket,script";
+    let own = || vec![List { name: OWN_RULES.to_owned(), text: text.to_owned(), is_trusted: false }];
+    let rules = Rules::of(rules::engine(&own()), &own(), Vec::new(), String::new());
+    let rules = rules.with_own(rules::engine(&[]), rules::engine(&own()), Vec::new());
+    let shields = Shields::with(Some(rules), Own::in_folder(Path::new("/nowhere")));
+    shields.set(&Settings { level: ShieldsLevel::Balanced.into(), sites: Vec::new() });
+    let blocked = shields.check(&asking(), &request("https://page.test/banner.js")).await;
+    assert!(blocked.blocked && blocked.list == OWN_RULES, "{blocked:?}");
+    for url in ["https://page.test/banner.js?kept", "https://page.test/other.js"] {
+        assert!(!shields.check(&asking(), &request(url)).await.blocked, "{url}");
+    }
+    // Of a site that the asking one only claims to show, nothing is told.
+    let elsewhere = Asking::of("https://evil.test".to_owned());
+    assert!(!shields.check(&elsewhere, &request("https://page.test/banner.js")).await.blocked);
+    // A socket of the site's own, and a page of a host that is blocked for everything else.
+    assert!(shields.check_host(&asking(), "ws.page.test").await.blocked);
+    let opened = asking();
+    let document = CheckRequest { kind: DOCUMENT.to_owned(), ..request("https://ws.page.test/") };
+    assert!(!shields.check(&opened, &document).await.blocked);
+    assert!(!shields.check_host(&opened, "ws.page.test").await.blocked);
+    shields.set(&Settings { level: ShieldsLevel::Off.into(), sites: Vec::new() });
+    assert!(!shields.check(&asking(), &request("https://page.test/banner.js")).await.blocked);
 }

@@ -144,7 +144,7 @@ impl Compositor {
         }
         let location: Point<f64, Logical> = (motion.x, motion.y).into();
         let focus = self.surface_at(id, location);
-        let event = MotionEvent { location, serial: SERIAL_COUNTER.next_serial(), time: self.milliseconds() };
+        let event = MotionEvent { location, serial: SERIAL_COUNTER.next_serial(), time: Self::milliseconds() };
         let pointer = self.pointer.clone();
         pointer.motion(self, focus, &event);
         pointer.frame(self);
@@ -170,7 +170,7 @@ impl Compositor {
             return;
         }
         let state = if pressed { ButtonState::Pressed } else { ButtonState::Released };
-        let event = ButtonEvent { button, state, serial: SERIAL_COUNTER.next_serial(), time: self.milliseconds() };
+        let event = ButtonEvent { button, state, serial: SERIAL_COUNTER.next_serial(), time: Self::milliseconds() };
         let pointer = self.pointer.clone();
         pointer.button(self, &event);
         pointer.frame(self);
@@ -204,7 +204,7 @@ impl Compositor {
         }
         self.hold(axis.modifiers);
         let source = if axis.discrete { AxisSource::Wheel } else { AxisSource::Continuous };
-        let mut frame = AxisFrame::new(self.milliseconds()).source(source);
+        let mut frame = AxisFrame::new(Self::milliseconds()).source(source);
         for (direction, pixels) in [(Axis::Horizontal, axis.dx), (Axis::Vertical, axis.dy)] {
             if pixels == 0.0 {
                 continue;
@@ -233,7 +233,7 @@ impl Compositor {
             return;
         }
         let state = if pressed { KeyState::Pressed } else { KeyState::Released };
-        let (serial, time) = (SERIAL_COUNTER.next_serial(), self.milliseconds());
+        let (serial, time) = (SERIAL_COUNTER.next_serial(), Self::milliseconds());
         keyboard.input::<(), _>(self, keycode, state, serial, time, |_, _, _| FilterResult::Forward);
     }
 

@@ -131,7 +131,6 @@ pub(crate) struct Compositor {
     letterboxed: bool,
     tick_armed: bool,
     last_tick: Instant,
-    started: Instant,
     last_input: Option<Instant>,
     pasted: Option<Arc<str>>,
     cursor: Option<WlSurface>,
@@ -260,7 +259,6 @@ impl Compositor {
             letterboxed: false,
             tick_armed: false,
             last_tick: Instant::now(),
-            started: Instant::now(),
             last_input: None,
             pasted: None,
             cursor: None,
@@ -345,10 +343,12 @@ impl Compositor {
         })
     }
 
-    fn milliseconds(&self) -> u32 {
+    /// Time of an event, on the clock that the engine subtracts a page's start from.
+    fn milliseconds() -> u32 {
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
         // Wraps after 49 days, as the protocol expects.
-        #[expect(clippy::cast_possible_truncation, reason = "the protocol's clock wraps")]
-        let milliseconds = self.started.elapsed().as_millis() as u32;
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the protocol's clock wraps")]
+        let milliseconds = (now.tv_sec * 1000 + now.tv_nsec / 1_000_000) as u32;
         milliseconds
     }
 
@@ -378,7 +378,7 @@ impl Compositor {
             self.capture(id);
             self.compose(id);
         }
-        let time = self.milliseconds();
+        let time = Self::milliseconds();
         for view in self.views.values() {
             // A window that has not taken the last frames gets no new ones, and the page slows down with it.
             if self.window.is_none() || view.buffers.has_room() {

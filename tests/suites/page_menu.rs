@@ -175,3 +175,27 @@ fn the_inspector_is_opened_and_closed_and_the_page_stays() {
     eventually("another process", || (browser.pid_of_tab(1) != pid).then_some(()));
     browser.wait_for_text(1, "link");
 }
+
+#[test]
+fn icons_are_shown_of_drawings_too_and_of_tabs_that_were_left_at_once() {
+    const BLUE: [u8; 3] = [0x20, 0x30, 0xd0];
+    let drawing =
+        "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 8 8'><rect width='8' height='8' fill='#2030d0'/></svg>";
+    let site = Site::serve(move |request| match request.path.as_str() {
+        "/drawn" => {
+            let page = Answer::page("<title>drawn</title><link rel=icon href='/icon.svg' type='image/svg+xml'>");
+            Some(page.with("Content-Security-Policy", "default-src 'none'; img-src 'self' data:"))
+        }
+        "/icon.svg" => Some(Answer::typed("image/svg+xml", drawing.as_bytes().to_vec())),
+        "/painted" => Some(Answer::page("<title>painted</title><link rel=icon href='/orange.png'>")),
+        "/orange.png" => Some(Answer::typed("image/png", orange())),
+        _ => None,
+    });
+    let display = Display::start(1280, 860);
+    let browser = Browser::in_window(&display.name(), &[&site.url(1, "/drawn")]);
+    browser.wait_for_url(1, &site.url(1, "/drawn"));
+    browser.regen(&["tab", "open", &site.url(2, "/painted")]).unwrap();
+    browser.regen(&["tab", "activate", "1"]).unwrap();
+    let share = |colour, tab: usize| display.screenshot().share(colour, 18 + 222 * tab, 17, 12, 12);
+    eventually("both icons", || (share(BLUE, 0) > 0.9 && share(ORANGE, 1) > 0.9).then_some(()));
+}

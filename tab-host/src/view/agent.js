@@ -215,6 +215,30 @@
     setTimeout(() => window.removeEventListener("wheel", lastOfWheel));
   }, { capture: true, passive: true });
 
+  // The engine draws no icon that is an SVG. Where a page has no other, it is drawn here.
+  const ICON = 32;
+  const MAX_ICON = 1 << 18;
+  const drawIcon = async () => {
+    const links = Array.from(document.querySelectorAll('link[rel~="icon" i]'));
+    const isSvg = ({ type, href }) => /svg/i.test(type) || /^data:image\/svg|\.svg([?#]|$)/i.test(href);
+    if (!links.length || !links.every(isSvg)) return;
+    const text = await (await fetch(links.at(-1).href)).text();
+    if (text.length > MAX_ICON) return;
+    const image = new Image();
+    // The page's policy on pictures holds for this one, too.
+    image.src = `data:image/svg+xml,${encodeURIComponent(text)}`;
+    await image.decode();
+    const canvas = Object.assign(document.createElement("canvas"), { width: ICON, height: ICON });
+    const painter = canvas.getContext("2d");
+    painter.drawImage(image, 0, 0, ICON, ICON);
+    const { data } = painter.getImageData(0, 0, ICON, ICON);
+    post({ kind: "icon", side: ICON, rgba: btoa(String.fromCharCode(...data)) });
+  };
+  if (window === window.top) {
+    // One that cannot be had is none.
+    window.addEventListener("load", () => drawIcon().catch(() => {}), { once: true });
+  }
+
   // A file's bytes in base64, at once: the page may be gone in the next moment. Nothing when it cannot be read.
   const contentOf = (file) => {
     const url = URL.createObjectURL(file);

@@ -53,6 +53,8 @@ enum Report {
     Common { url: String, version: u32, filter: u32 },
     /// A document has grown.
     Seen(Seen),
+    /// The page's icon, which the engine does not draw: pixels row by row, in base64.
+    Icon { side: u32, rgba: String },
     /// The page used a key that the browser would have used.
     Key {},
     /// The page did not use a turn of the wheel while Control was held.
@@ -162,6 +164,7 @@ impl View {
                 }
             }
             Ok(Report::Seen(seen)) => self.seen(seen),
+            Ok(Report::Icon { side, rgba }) => self.drawn_icon(side, &rgba),
             Ok(Report::Key {}) => self.key_was_used(),
             Ok(Report::Wheel { down }) => self.wheel_was_not_used(down),
             Err(error) => tracing::debug!("page-agent: {error}"),

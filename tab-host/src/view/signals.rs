@@ -173,6 +173,14 @@ impl View {
         }
     }
 
+    /// The page-agent has drawn the page's icon. The broker would take another size for an attack.
+    pub(super) fn drawn_icon(&self, side: u32, rgba: &str) {
+        let pixels = base64::Engine::decode(&base64::engine::general_purpose::STANDARD, rgba).unwrap_or_default();
+        if i64::from(side) == i64::from(ICON) && pixels.len() as u64 == u64::from(side) * u64::from(side) * 4 {
+            self.tell(Body::Favicon(Favicon { width: side, height: side, rgba: pixels.into() }));
+        }
+    }
+
     /// A hash, or `pushState`: another address without another document.
     fn moved_within_document(self: &Rc<Self>) {
         let url = self.web.uri().map(String::from).unwrap_or_default();

@@ -345,10 +345,9 @@ impl Compositor {
 
     /// Time of an event, on the clock that the engine subtracts a page's start from.
     fn milliseconds() -> u32 {
-        let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
         // Wraps after 49 days, as the protocol expects.
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the protocol's clock wraps")]
-        let milliseconds = (now.tv_sec * 1000 + now.tv_nsec / 1_000_000) as u32;
+        let milliseconds = (glib::monotonic_time() / 1000) as u32;
         milliseconds
     }
 

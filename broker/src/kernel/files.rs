@@ -265,8 +265,10 @@ impl Kernel {
         for key in lost {
             if let Some(mut running) = self.downloads.remove(&key) {
                 running.last.set_state(DownloadState::Failed);
-                running.last.error =
-                    format!("the page's process ended; what was received is in {}", partial(&running.path).display());
+                running.last.error = match left_over(&partial(&running.path)) {
+                    Some(part) => format!("the page's process ended; what was received is in {}", part.display()),
+                    None => "the page's process ended before anything was received".to_owned(),
+                };
                 let shown = shown(child, &running.last);
                 self.tell_window(shell_update::Body::Download(shown), Vec::new());
             }
@@ -332,6 +334,17 @@ fn open_regular(path: &Path) -> io::Result<File> {
     let file =
         OpenOptions::new().read(true).custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed()).open(path)?;
     if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is not a file")) }
+}
+
+/// What there is of a file that did not come whole. A part without a byte is of no use to anybody, and goes.
+fn left_over(part: &Path) -> Option<&Path> {
+    if fs::metadata(part).is_ok_and(|part| part.len() > 0) {
+        return Some(part);
+    }
+    if let Err(error) = fs::remove_file(part) {
+        tracing::warn!("{} stays: {error}", part.display());
+    }
+    None
 }
 
 fn partial(path: &Path) -> PathBuf {
@@ -436,6 +449,17 @@ mod tests {
         assert_eq!(safe_name(&format!("{}.pdf", "a".repeat(150))), format!("{}.pdf", "a".repeat(150)));
         let odd = format!("{}.{}", "a".repeat(200), "b".repeat(200));
         assert_eq!(safe_name(&odd).len(), 244);
+    }
+
+    #[test]
+    fn a_part_without_a_byte_is_not_left_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        let (_file, path) = create_download(folder.path(), "a.zip").unwrap();
+        let part = partial(&path);
+        assert_eq!(left_over(&part), None);
+        assert!(!part.exists());
+        fs::write(&part, "begun").unwrap();
+        assert_eq!(left_over(&part), Some(part.as_path()));
     }
 
     #[test]

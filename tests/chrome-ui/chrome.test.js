@@ -378,6 +378,31 @@ test("a dialog of a page stands over that page alone, and keeps what was written
   assert.equal(await page.locator("#page-veil").isVisible(), false);
 });
 
+test("what was written into a dialog is for that dialog alone", async () => {
+  const asking = (site, kind, dialog) => ({
+    type: "tab",
+    tab: { ...tabMessages[0].tab, site, dialog: kind && { number: 1, kind, text: "?", preset: "", server: "a.test:80", again: false, ...dialog } },
+  });
+  await receive(...tabMessages, asking("https://a.test", "prompt"));
+  await page.locator("#dialog-text").fill("secret");
+  await page.keyboard.press("Enter");
+  assert.equal(await page.locator("#page-veil").isVisible(), false, "it goes at once");
+  await receive(asking("https://a.test", null));
+  // The same number at another site, and at the same one in another process.
+  for (const site of ["https://b.test", "https://a.test"]) {
+    await receive(asking(site, "prompt"));
+    assert.equal(await page.locator("#dialog-text").inputValue(), "");
+    await receive(asking(site, null), asking(site, "alert"));
+    await page.keyboard.press("Enter");
+    assert.equal((await said("answerDialog")).at(-1).text, "");
+    await receive(asking(site, null), asking(site, "signIn"));
+    await page.locator("#dialog-password").fill("secret");
+    await receive(asking("https://c.test", "signIn"));
+    assert.equal(await page.locator("#dialog-password").inputValue(), "");
+    await receive(asking("https://c.test", null));
+  }
+});
+
 test("a sign-in names the server that asks, and says when that is another than what is seen", async () => {
   const dialog = { number: 9, kind: "signIn", text: "vault", preset: "", server: "elsewhere.test:443", again: true };
   const tab = { ...tabMessages[0].tab, dialog };

@@ -393,6 +393,10 @@ impl Window {
     }
 
     fn key_pressed(self: &Rc<Self>, event: &EventKey) -> glib::Propagation {
+        // The page gets the key as well, and knows by it that it fills the screen no more.
+        if event.keyval() == gdk::keys::constants::Escape {
+            self.take_back_screen();
+        }
         if self.waits(event) {
             return glib::Propagation::Stop;
         }

@@ -52,6 +52,8 @@ pub(crate) struct Window {
     fullscreen: Cell<bool>,
     /// It does, and the page in front wants that.
     fills_screen: Cell<(bool, bool)>,
+    /// The tab whose page may not fill it, although it wants to; 0: none.
+    screen_refused: Cell<u64>,
     pub(crate) chrome_ready: Cell<bool>,
     unsent: RefCell<Vec<ToChrome>>,
     pub(crate) input: Input,
@@ -89,6 +91,7 @@ impl Window {
             is_active: Cell::new(true),
             fullscreen: Cell::default(),
             fills_screen: Cell::default(),
+            screen_refused: Cell::default(),
             chrome_ready: Cell::default(),
             unsent: RefCell::default(),
             input: Input::new(),
@@ -509,13 +512,31 @@ impl Window {
     }
 
     pub(crate) fn toggle_fullscreen(&self) {
+        if self.take_back_screen() {
+            return;
+        }
         self.fullscreen.set(!self.fullscreen.get());
         self.fill_screen();
     }
 
+    /// Its user wants the bars, whatever the page in front says, until it asks anew. Returns whether that page filled the screen.
+    pub(crate) fn take_back_screen(&self) -> bool {
+        let by_page = self.fills_screen.get().1;
+        if by_page {
+            self.screen_refused.set(self.active.get());
+            self.fill_screen();
+        }
+        by_page
+    }
+
     /// Fills the screen while its user wants that, or the page in front does.
     fn fill_screen(&self) {
-        let by_page = self.tabs.borrow().get(&self.active.get()).is_some_and(|tab| tab.full_screen);
+        let active = self.active.get();
+        let wants = self.tabs.borrow().get(&active).is_some_and(|tab| tab.full_screen);
+        if !wants && self.screen_refused.get() == active {
+            self.screen_refused.set(0);
+        }
+        let by_page = wants && self.screen_refused.get() != active;
         let on = by_page || self.fullscreen.get();
         if self.fills_screen.replace((on, by_page)) == (on, by_page) {
             return;

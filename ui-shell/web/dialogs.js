@@ -8,11 +8,14 @@ const veil = get("page-veil");
 const form = get("page-dialog");
 const fields = { text: get("dialog-text"), user: get("dialog-user"), password: get("dialog-password") };
 
-/** The dialog that is shown, as “tab number”. */
+/** The dialog that is shown, as “tab number site”. */
 let shown = "";
+/** The one that was answered, until its page knows. */
+let answered = "";
 /** What was written into dialogs of tabs that are not in front, by the same name. */
 const written = new Map();
-const nameOf = (tab) => (tab?.dialog ? `${tab.id} ${tab.dialog.number}` : "");
+const nameOf = (tab) => (tab?.dialog ? `${tab.id} ${tab.dialog.number} ${tab.site}` : "");
+const tabOf = (name) => Number(name.split(" ")[0]);
 const toRow = (element) => element.closest("label");
 
 const words = (tab) => {
@@ -36,8 +39,10 @@ const warning = (tab) => {
   ].filter(Boolean).join(" ");
 };
 
+// What was written stays for as long as the dialog does: no other one, and no other site, is to see it.
 const keep = () => {
-  if (shown) written.set(shown, Object.values(fields).map((field) => field.value));
+  if (shown && nameOf(tabs.get(tabOf(shown))) === shown) written.set(shown, Object.values(fields).map((field) => field.value));
+  for (const field of Object.values(fields)) field.value = "";
 };
 const fill = (tab) => {
   const { kind, preset, again } = tab.dialog;
@@ -60,7 +65,7 @@ const fill = (tab) => {
 
 const paint = () => {
   const tab = active();
-  const name = nameOf(tab);
+  const name = nameOf(tab) === answered ? "" : nameOf(tab);
   if (name === shown) return;
   keep();
   const had = form.contains(document.activeElement);
@@ -87,11 +92,12 @@ const answer = (accept) => {
   const tab = active();
   if (!tab?.dialog || nameOf(tab) !== shown) return;
   const { kind, number } = tab.dialog;
-  const text = kind === "signIn" ? fields.user.value : fields.text.value;
+  const text = { signIn: fields.user.value, prompt: fields.text.value }[kind] ?? "";
   const password = kind === "signIn" ? fields.password.value : "";
   send("answerDialog", { tab: tab.id, dialog: number, accept, text, password, stop: get("dialog-stop").checked });
-  written.delete(shown);
-  fields.password.value = "";
+  answered = shown;
+  paint();
+  written.delete(answered);
 };
 form.addEventListener("submit", (event) => { event.preventDefault(); answer(true); });
 get("dialog-dismiss").addEventListener("click", () => answer(false));
@@ -100,10 +106,12 @@ form.addEventListener("keydown", (event) => {
   event.preventDefault();
   answer(false);
 });
-// What was written for a page goes with it.
-on("tabClosed", () => {
-  for (const name of written.keys()) if (!tabs.has(Number(name.split(" ")[0]))) written.delete(name);
-});
+const forget = () => {
+  if (answered && nameOf(tabs.get(tabOf(answered))) !== answered) answered = "";
+  for (const name of written.keys()) if (nameOf(tabs.get(tabOf(name))) !== name) written.delete(name);
+};
+on("tab", forget);
+on("tabClosed", forget);
 
 // ── before the window quits ──
 const quit = get("quit");

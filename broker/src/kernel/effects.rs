@@ -221,6 +221,8 @@ impl Kernel {
                 // One gesture opens one tab.
                 self.gestures.remove(&event.tab);
             }
+            // A page fills the screen because its user has just done something in it.
+            Some(page_event::Body::FullScreen(true)) if !by_user => return,
             Some(page_event::Body::PopupOpened(popup)) => {
                 popup.user_gesture = by_user;
                 self.gestures.remove(&event.tab);

@@ -108,8 +108,13 @@ fn shorten(text: &str) -> String {
 /// Its host says what a page asks, or that it asks nothing any more.
 pub(super) fn shown(session: &mut Session, id: TabId, said: WireDialog, out: &mut Vec<Effect>) {
     let Some(tab) = session.tabs.get_mut(&id) else { return };
-    tab.dialog = Dialog::from_host(said);
+    let before = std::mem::replace(&mut tab.dialog, Dialog::from_host(said));
     out.push(Effect::TabChanged(id));
+    // It went away without an answer of its user's, who did something else.
+    if before.is_some_and(|before| before.kind == DialogKind::Leave) {
+        leaving::forget(session, id);
+    }
+    let Some(tab) = session.tabs.get(&id) else { return };
     if tab.dialog.is_some() {
         out.push(Effect::PageWaits(id));
     }

@@ -16,6 +16,7 @@ pub(super) fn step(session: &mut Session, id: TabId, delta: i32, out: &mut Vec<E
     let Some(tab) = session.tabs.get_mut(&id) else { return };
     let inside = if delta < 0 { tab.segment().can_go_back } else { tab.segment().can_go_forward };
     if inside && tab.view {
+        leaving::forget(session, id);
         send_if_open(session, id, Command::GoHistory(delta.signum()), out);
         return;
     }

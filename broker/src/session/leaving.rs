@@ -16,11 +16,14 @@ pub enum Destination {
     Step(i32),
 }
 
-/// Asks the page of a tab before the tab leaves it. Returns whether it was asked: then its consent takes the tab there. Asking
-/// once more meanwhile is insisting.
+/// Asks the page of a tab before the tab leaves it. Returns whether it was asked: then its consent takes the tab there. Its user
+/// insists by asking once more meanwhile; a page changes nothing of where its user wants to go.
 pub(super) fn asks(session: &mut Session, id: TabId, to: Destination, out: &mut Vec<Effect>) -> bool {
     let Some(tab) = session.tabs.get_mut(&id) else { return false };
     let goes_on = matches!(&to, Destination::Load(load) if load.load.continues);
+    if !is_by_user(&to) && tab.leaving.as_ref().is_some_and(is_by_user) {
+        return true;
+    }
     // A page that nobody has used has nothing to object to.
     if !tab.is_used || goes_on || tab.leaving.is_some() || !can_object(tab) {
         tab.leaving = None;
@@ -31,8 +34,16 @@ pub(super) fn asks(session: &mut Session, id: TabId, to: Destination, out: &mut 
     true
 }
 
+fn is_by_user(to: &Destination) -> bool {
+    match to {
+        Destination::Load(load) => load.from.is_none(),
+        Destination::Step(_) => true,
+    }
+}
+
 fn can_object(tab: &Tab) -> bool {
-    tab.view && tab.phase == Phase::Ready && !tab.unresponsive && tab.opener_host.is_none() && tab.pending.is_none()
+    let is_there = matches!(tab.phase, Phase::Ready | Phase::Loading) && !tab.is_fresh && tab.pending.is_none();
+    tab.view && is_there && !tab.unresponsive && tab.opener_host.is_none()
 }
 
 /// Its page agrees to be left, or wants to close itself.
@@ -51,6 +62,13 @@ pub(super) fn agreed(session: &mut Session, id: TabId, out: &mut Vec<Effect>) {
         Some(Destination::Load(load)) => navigate(session, id, *load, out),
         Some(Destination::Step(delta)) => history::step(session, id, delta, out),
         None => remove(session, id, out),
+    }
+}
+
+/// Its user does something else in it: what was asked counts no more.
+pub(super) fn forget(session: &mut Session, id: TabId) {
+    if let Some(tab) = session.tabs.get_mut(&id) {
+        (tab.closing, tab.leaving) = (false, None);
     }
 }
 

@@ -126,7 +126,6 @@ fn commit(session: &mut Session, host: &HostKey, id: TabId, mut committed: Navig
             before.is_passage = true;
         }
         tab.is_used = false;
-        tab.leaving = None;
         let was_audible = tab.audible;
         tab.end_document();
         // The engine says when that changes.

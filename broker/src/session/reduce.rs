@@ -51,8 +51,14 @@ pub fn reduce(session: &mut Session, event: Event) -> Vec<Effect> {
         Event::Navigate { tab, load } => navigate(session, tab, load, out),
         Event::AnswerDialog { tab, answer } => dialog::answer(session, tab, answer, out),
         Event::History { tab, delta } => history::step(session, tab, delta, out),
-        Event::Reload { tab, bypass_cache } => reload(session, tab, bypass_cache, out),
-        Event::Stop(tab) => send_if_open(session, tab, Command::Stop(Empty {}), out),
+        Event::Reload { tab, bypass_cache } => {
+            leaving::forget(session, tab);
+            reload(session, tab, bypass_cache, out);
+        }
+        Event::Stop(tab) => {
+            leaving::forget(session, tab);
+            send_if_open(session, tab, Command::Stop(Empty {}), out);
+        }
         Event::Zoom { tab, zoom } => {
             let zoom = zoom.clamp(*ZOOM.start(), *ZOOM.end());
             if change(session, tab, out, |tab| tab.zoom = zoom) {
@@ -367,8 +373,7 @@ pub(super) fn navigate(session: &mut Session, id: TabId, load: PageLoad, out: &m
 }
 
 fn is_on_site(tab: &Tab, url: &str) -> bool {
-    let site = Site::of(url).ok();
-    site.is_some_and(|site| tab.segment().site.as_ref().is_some_and(|shown| shown.host() == site.host()))
+    Site::of(url).ok().is_some_and(|site| tab.segment().site.as_ref() == Some(&site))
 }
 
 /// Shows a page of Regen's own that says why an address is not opened.

@@ -432,7 +432,7 @@ impl Tab {
         self.before_commit = None;
         self.favicon = None;
         self.tls = TlsState::Unspecified;
-        self.leaving = None;
+        (self.leaving, self.closing) = (None, false);
         self.blocked = 0;
         self.end_document();
     }

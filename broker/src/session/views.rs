@@ -58,6 +58,7 @@ fn discard_beyond(session: &mut Session, host: &HostKey, opened: TabId, out: &mu
         let is_its = tab.view && tab.host().as_ref() == Some(host) && tab.opener_host.is_none();
         let rests = matches!(tab.phase, Phase::Ready | Phase::Failed(_)) && tab.pending.is_none();
         let is_used = tab.id == opened || session.active == Some(tab.id) || tab.pinned || tab.audible || tab.closing;
+        let is_used = is_used || tab.dialog.is_some() || tab.full_screen;
         is_its && rests && !is_used
     };
     let mut candidates: Vec<(u64, TabId)> =
@@ -68,6 +69,7 @@ fn discard_beyond(session: &mut Session, host: &HostKey, opened: TabId, out: &mu
         if let Some(tab) = session.tabs.get_mut(&id) {
             tab.phase = Phase::Lazy;
             tab.view = false;
+            tab.end_document();
             tab.left = tab.current;
             out.push(Effect::TabChanged(id));
         }

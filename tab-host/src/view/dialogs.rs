@@ -4,6 +4,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
+use std::time::{Duration, Instant};
 
 use gtk::glib::translate::{ToGlibPtr, ToGlibPtrMut};
 use regen_proto::convert::MAX_DIALOG;
@@ -18,6 +19,9 @@ use super::View;
 /// Longest name of a server that is told, bytes.
 const MAX_SERVER: usize = 300;
 
+/// Time in which a document whose user has gone on shows no more dialogs.
+const SILENCE: Duration = Duration::from_secs(2);
+
 /// What pages of a view ask. One at a time is told; the others wait.
 #[derive(Default)]
 pub(super) struct Dialogs {
@@ -28,6 +32,8 @@ pub(super) struct Dialogs {
     has_shown: Cell<bool>,
     /// Its user wants no more of this document's.
     is_stopped: Cell<bool>,
+    /// Its user has gone on: what a storm asks until then is not shown.
+    silent_until: Cell<Option<Instant>>,
 }
 
 struct Open {
@@ -57,7 +63,8 @@ impl View {
             _ => return false,
         };
         let is_leave = kind == DialogKind::Leave;
-        if self.ended.get() || (self.dialogs.is_stopped.get() && !is_leave) {
+        let is_silent = self.dialogs.silent_until.get().is_some_and(|end| Instant::now() < end);
+        if self.ended.get() || ((self.dialogs.is_stopped.get() || is_silent) && !is_leave) {
             // As if its user had pressed Cancel, or let the page go. The engine is not done with it before this returns.
             let (dialog, agrees) = (dialog.clone(), self.ended.get() && is_leave);
             glib::idle_add_local_once(move || {
@@ -67,7 +74,7 @@ impl View {
             return true;
         }
         if is_leave {
-            self.close_is_asked.set(false);
+            self.close_asked.set(0);
         }
         let preset = if kind == DialogKind::Prompt { dialog.prompt_get_default_text() } else { None };
         let told = Dialog {
@@ -121,7 +128,7 @@ impl View {
     }
 
     /// Tells the one that is to be answered next, or that there is none.
-    fn tell_dialog(&self) {
+    pub(super) fn tell_dialog(&self) {
         let told = self.dialogs.open.borrow().front().map(|open| open.told.clone()).unwrap_or_default();
         self.tell(Body::Dialog(told));
     }
@@ -163,11 +170,15 @@ impl View {
         }
     }
 
-    /// Answers everything that is open with Cancel: its user goes on. What the document asks until another is there is not shown.
+    /// Answers everything that is open with Cancel: its user goes on. What the document asks in the next moment is not shown.
     pub(super) fn dismiss_dialogs(&self) {
         let open: Vec<u64> = self.dialogs.open.borrow().iter().map(|open| open.told.dialog).collect();
+        if open.is_empty() {
+            return;
+        }
+        self.dialogs.silent_until.set(Some(Instant::now() + SILENCE));
         for dialog in open {
-            self.answer_dialog(&DialogAnswer { dialog, stop: true, ..DialogAnswer::default() });
+            self.answer_dialog(&DialogAnswer { dialog, ..DialogAnswer::default() });
         }
     }
 
@@ -175,6 +186,7 @@ impl View {
     pub(super) fn forget_dialogs(&self) {
         self.dialogs.has_shown.set(false);
         self.dialogs.is_stopped.set(false);
+        self.dialogs.silent_until.set(None);
     }
 }
 

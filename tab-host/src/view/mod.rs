@@ -76,8 +76,10 @@ pub(crate) struct View {
     left: Cell<bool>,
     /// The broker wants it gone.
     ended: Cell<bool>,
-    /// Its page was asked whether it may be closed, and has not answered.
-    close_is_asked: Cell<bool>,
+    /// Number of the question whether it may be closed that its page has not answered; 0: none.
+    close_asked: Cell<u64>,
+    /// Questions of that kind so far.
+    closes: Cell<u64>,
     dialogs: dialogs::Dialogs,
     /// An element fills the screen.
     full_screen: Cell<bool>,
@@ -218,7 +220,8 @@ impl View {
             failure: RefCell::default(),
             left: Cell::default(),
             ended: Cell::default(),
-            close_is_asked: Cell::default(),
+            close_asked: Cell::default(),
+            closes: Cell::default(),
             dialogs: dialogs::Dialogs::default(),
             full_screen: Cell::default(),
             last_form: RefCell::default(),
@@ -298,6 +301,9 @@ impl View {
         }
         self.show(true);
         self.commit_again();
+        if self.waits_for_answer() {
+            self.tell_dialog();
+        }
     }
 
     pub(crate) fn destroy(&self) {
@@ -313,11 +319,14 @@ impl View {
         self.dismiss_dialogs();
         // With its consent the view is gone.
         self.snapshot_if_changed();
-        self.close_is_asked.set(true);
+        let question = self.closes.get() + 1;
+        self.closes.set(question);
+        self.close_asked.set(question);
         self.web.try_close();
         let weak = Rc::downgrade(self);
         glib::timeout_add_local_once(CLOSE_ANSWER, move || {
-            if let Some(view) = weak.upgrade().filter(|view| view.close_is_asked.take() && !view.ended.get()) {
+            if let Some(view) = weak.upgrade().filter(|view| view.close_asked.get() == question && !view.ended.get()) {
+                view.close_asked.set(0);
                 view.tell(page_event::Body::CloseRequested(Empty {}));
             }
         });

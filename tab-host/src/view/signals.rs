@@ -88,7 +88,7 @@ pub(super) fn connect(view: &Rc<View>) {
     // wry destroys a web view that wants to close, and with it every handler of `close` that comes later.
     web.connect_destroy(move |_| {
         if let Some(view) = weak.upgrade().filter(|view| !view.ended.get()) {
-            view.close_is_asked.set(false);
+            view.close_asked.set(0);
             view.tell(Body::CloseRequested(Empty {}));
         }
     });

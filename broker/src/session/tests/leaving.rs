@@ -111,3 +111,34 @@ fn an_answer_counts_for_the_dialog_that_it_is_to() {
     reduce(&mut session, Event::HostDied { host: key(A), reason: "signal 9".into(), given_up: false });
     assert_eq!(session.tabs[&tab].dialog, None);
 }
+
+#[test]
+fn a_page_that_is_asked_cannot_choose_where_its_user_goes_nor_have_the_tab_closed() {
+    const C: &str = "http://127.0.0.3:8000/";
+    let mut session = Session::default();
+    let tab = loaded(&mut session, A);
+    reduce(&mut session, Event::StillUsed(tab));
+    goes_to(&mut session, tab, B);
+    let load = Load { url: C.into(), initiator: "http://127.0.0.1:8000".into(), ..Load::default() };
+    page(&mut session, A, tab, Body::Handover(load));
+    assert_eq!(session.tabs[&tab].segment().url, A, "it waits for the page's answer to its user");
+    // A load of its own that was on its way commits in between.
+    page(&mut session, A, tab, committed("http://127.0.0.1:8000/late"));
+    page(&mut session, A, tab, Body::CloseRequested(Empty {}));
+    assert_eq!(session.tabs[&tab].segment().url, B);
+}
+
+#[test]
+fn what_was_asked_is_forgotten_when_its_user_does_something_else() {
+    for other in [|tab| Event::Stop(tab), |tab| Event::Reload { tab, bypass_cache: false }] {
+        let mut session = Session::default();
+        let tab = loaded(&mut session, A);
+        reduce(&mut session, Event::StillUsed(tab));
+        goes_to(&mut session, tab, B);
+        page(&mut session, A, tab, leave_dialog(1));
+        reduce(&mut session, other(tab));
+        page(&mut session, A, tab, Body::Dialog(WireDialog::default()));
+        reduce(&mut session, Event::HostDied { host: key(A), reason: "signal 9".into(), given_up: false });
+        assert_eq!(session.tabs[&tab].segment().url, A, "a death brings back what was there");
+    }
+}

@@ -177,7 +177,7 @@ impl View {
     pub(super) fn drawn_icon(&self, side: u32, rgba: &str) {
         let pixels = base64::Engine::decode(&base64::engine::general_purpose::STANDARD, rgba).unwrap_or_default();
         if i64::from(side) == i64::from(ICON) && pixels.len() as u64 == u64::from(side) * u64::from(side) * 4 {
-            self.tell(Body::Favicon(Favicon { width: side, height: side, rgba: pixels.into() }));
+            self.tell(Body::Favicon(Favicon { width: side, height: side, rgba: pixels }));
         }
     }
 

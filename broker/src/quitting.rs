@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 /// Time in which another wish to quit is taken for insisting.
 const INSISTS: Duration = Duration::from_secs(5);
 
-/// What follows a wish to quit.
+/// Consequence of a wish to quit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
-    /// Nothing is interrupted, or its user wants it all the same.
+    /// The browser ends: nothing is interrupted.
     Quit,
-    /// Its user is asked.
+    /// The window asks.
     Ask {
         /// Files that are not saved completely.
         downloads: u32,
@@ -32,7 +32,7 @@ impl Quitting {
         self.asked.is_some_and(|asked| now.duration_since(asked) < INSISTS)
     }
 
-    /// What would be interrupted is known.
+    /// Decides, once it is known what would be interrupted.
     pub fn weighed(&mut self, downloads: usize, pages: usize, now: Instant) -> Action {
         if downloads == 0 && pages == 0 {
             return Action::Quit;
@@ -54,7 +54,7 @@ mod tests {
         assert!(!quitting.insists(now));
         assert_eq!(quitting.weighed(2, 1, now), Action::Ask { downloads: 2, pages: 1 });
         assert!(quitting.insists(now + Duration::from_secs(2)));
-        // Its user pressed Cancel and works on.
+        // After Cancel and a while of work, the question is asked anew.
         assert!(!quitting.insists(now + Duration::from_secs(20)));
     }
 }

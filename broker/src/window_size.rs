@@ -16,7 +16,7 @@ pub struct Size {
     pub width: u32,
     /// Pixels, as the toolkit counts them.
     pub height: u32,
-    /// It fills the desktop; the size is the one that it has otherwise.
+    /// Maximized; `width` and `height` are those of the window when it is not.
     pub maximized: bool,
 }
 
@@ -50,7 +50,7 @@ impl WindowSize {
         self.size
     }
 
-    /// The user has changed it. Returns what writes it down, which may take as long as the disk likes.
+    /// Takes a new size. Returns a closure that writes the file, and may block; `None`: the size is the same, or no size.
     pub fn changed(&mut self, size: Size) -> Option<impl FnOnce() + Send + 'static> {
         if !is_plausible(&size) || self.size.replace(size) == Some(size) {
             return None;

@@ -64,7 +64,7 @@ pub(crate) fn choose_destination(destination: &mut PathBuf) -> bool {
 /// One download.
 struct Running {
     tab: ViewId,
-    /// None: the file was made here, and is whole.
+    /// `None`: a file that was made here, and is whole.
     engine: Option<Download>,
     path: PathBuf,
     news: News,

@@ -62,7 +62,7 @@ impl Display {
         found.expect("xdotool is installed by ./x setup").status.success()
     }
 
-    /// What a window tells window managers, as `xprop` prints it.
+    /// Properties of a window for window managers, as `xprop` prints them.
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "a test's eyes")]
     pub fn window_properties(&self, title: &str) -> String {
@@ -128,7 +128,7 @@ impl Screen {
         let number = |index: usize| u32::from_be_bytes(bytes[index * 4..index * 4 + 4].try_into().unwrap()) as usize;
         let (header, width, height, stride, colours) = (number(0), number(4), number(5), number(12), number(19));
         let start = header + colours * 12;
-        // Where windows of several visuals are seen, `xwd` writes no fourth byte.
+        // `xwd` writes no fourth byte where windows of several visuals are seen.
         let pixel = number(11) / 8;
         let row = |y: usize| {
             let from = start + y * stride;

@@ -1,4 +1,4 @@
-//! What pages ask their users, and servers theirs: shown in words, answered from the command line and by hand, and in nobody's way.
+//! Dialogs of pages and sign-ins: answered from the command line and by hand, and never in the way of other pages.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -133,6 +133,8 @@ fn a_server_that_wants_a_password_gets_it_from_the_command_line() {
     let server = format!("127.0.0.1:{}", site.port());
     assert!(said.contains(&format!("sign-in ({server} wants a name and a password for “vault”)")), "{said}");
     assert!(said.contains("regen tab authenticate 1 --user NAME"), "{said}");
+    let said = refused(&browser, &["tab", "dialog", "1", "--accept"]);
+    assert!(said.contains("regen tab authenticate 1"), "an empty name is not sent: {said}");
     let sign_in = |password: &str| {
         let output = browser.command_with(&["tab", "authenticate", "1", "--user", "user"], password);
         assert!(output.status.success(), "{output:?}");
@@ -143,7 +145,7 @@ fn a_server_that_wants_a_password_gets_it_from_the_command_line() {
     browser.wait_for_text(1, "you are in");
     let log = std::fs::read_to_string(browser.profile().join("regen.log")).unwrap();
     assert!(!log.contains("secret") && !log.contains("wrong"), "no log knows a password");
-    // One who does not want to sees what the server says then.
+    // Cancel shows the page that the server sends without a password.
     let other = browser.json(&["tab", "open", &site.url(2, "/")])["id"].as_u64().unwrap();
     eventually("the question", || (browser.tab(other)["dialog"]["kind"] == "sign-in").then_some(()));
     browser.regen(&["tab", "authenticate", &other.to_string(), "--cancel"]).unwrap();
@@ -185,12 +187,12 @@ fn a_page_that_minds_being_left_is_asked_wherever_its_tab_goes() {
     stay();
     browser.regen(&["tab", "back", &id]).unwrap();
     stay();
-    // And its user may go all the same.
+    // Leaving all the same works.
     go(&site.url(2, "/other"));
     is_asked();
     browser.regen(&["tab", "dialog", &id, "--accept"]).unwrap();
     browser.wait_for_url(tab, &site.url(2, "/other"));
-    // What was left can be gone back to.
+    // Back leads to the page that was left.
     browser.regen(&["tab", "back", &id]).unwrap();
     browser.wait_for_url(tab, &minding);
 }

@@ -1,4 +1,4 @@
-//! What a person does with a page besides reading it: its context menu, the full screen, paper.
+//! Context menu, clipboard, full screen, printing, inspector, icons and size of the window, as a person uses them.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -99,7 +99,6 @@ fn a_page_that_fills_the_screen_gives_it_back_with_escape_and_when_its_user_goes
     };
     let is_a_page = || display.screenshot().share(ORANGE, 5, BARS + 5, 180, 180) > 0.95;
     fill();
-    // It says whose page it is.
     eventually("whose page it is", || (display.screenshot().share(GREEN, 520, 50, 240, 20) < 0.9).then_some(()));
     display.xdotool(&["key", "Escape"]);
     eventually("the bars", || is_a_page().then_some(()));
@@ -162,7 +161,7 @@ fn the_inspector_is_opened_and_closed_and_the_page_stays() {
     };
     let without = networks();
     eventually("the inspector", || (networks() > without).then_some(()));
-    // Its own cross, at the left of its bar.
+    // The inspector's cross is at the left of its bar.
     eventually("its end", || {
         display.xdotool(&["sleep", "0.5", "mousemove", "15", "574", "click", "1"]);
         (networks() == without).then_some(())

@@ -243,7 +243,7 @@ pub(crate) struct ChromeTab {
     dialog: Option<ChromeDialog>,
 }
 
-/// What a tab's page asks.
+/// Dialog of a tab's page, as the chrome shows it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ChromeDialog {

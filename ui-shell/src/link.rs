@@ -56,7 +56,7 @@ pub(crate) struct Link {
     pub(crate) outbox: Outbox,
     pub(crate) pages: Pages,
     pub(crate) inbox: mpsc::UnboundedReceiver<ToMain>,
-    /// What the user wants of it.
+    /// Settings from the broker.
     pub(crate) configure: Configure,
 }
 

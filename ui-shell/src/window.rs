@@ -48,9 +48,9 @@ pub(crate) struct Window {
     in_bars: RefCell<HashSet<u64>>,
     /// The display gives this window the keyboard.
     is_active: Cell<bool>,
-    /// Its user wants it to fill the screen.
+    /// The user asked for full screen (F11).
     fullscreen: Cell<bool>,
-    /// It does, and the page in front wants that.
+    /// Full screen as applied: whether the window fills the screen, and whether the page in front is why.
     fills_screen: Cell<(bool, bool)>,
     /// The tab whose page may not fill it, although it wants to; 0: none.
     screen_refused: Cell<u64>,
@@ -519,7 +519,7 @@ impl Window {
         self.fill_screen();
     }
 
-    /// Its user wants the bars, whatever the page in front says, until it asks anew. Returns whether that page filled the screen.
+    /// Brings the bars back from a page that fills the screen, until that page asks anew. Returns whether one did.
     pub(crate) fn take_back_screen(&self) -> bool {
         let by_page = self.fills_screen.get().1;
         if by_page {

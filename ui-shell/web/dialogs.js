@@ -1,4 +1,4 @@
-// What the page of the active tab asks, over the page alone: its user can go to another tab and come back. And the question before
+// Dialogs: the one of the active tab's page, drawn over that page alone, so that other tabs stay in reach; and the question before
 // the window quits.
 import { afterMessages, layout, on, send, setText } from "./bridge.js";
 import { active, tabs } from "./tabs.js";
@@ -10,9 +10,9 @@ const fields = { text: get("dialog-text"), user: get("dialog-user"), password: g
 
 /** The dialog that is shown, as “tab number site”. */
 let shown = "";
-/** The one that was answered, until its page knows. */
+/** Name of the dialog that was answered, until its page knows. */
 let answered = "";
-/** What was written into dialogs of tabs that are not in front, by the same name. */
+/** Drafts in dialogs of tabs that are not in front, by the same name. */
 const written = new Map();
 const nameOf = (tab) => (tab?.dialog ? `${tab.id} ${tab.dialog.number} ${tab.site}` : "");
 const tabOf = (name) => Number(name.split(" ")[0]);
@@ -39,7 +39,7 @@ const warning = (tab) => {
   ].filter(Boolean).join(" ");
 };
 
-// What was written stays for as long as the dialog does: no other one, and no other site, is to see it.
+// A draft lives as long as its dialog: no other dialog, and no other site, sees it.
 const keep = () => {
   if (shown && nameOf(tabs.get(tabOf(shown))) === shown) written.set(shown, Object.values(fields).map((field) => field.value));
   for (const field of Object.values(fields)) field.value = "";
@@ -74,7 +74,7 @@ const paint = () => {
   veil.hidden = !name;
   if (name) {
     fill(tab);
-    // Whoever is writing elsewhere goes on writing there.
+    // A caret in the address bar stays there.
     if (!typing) {
       send("focusChrome");
       const first = { prompt: fields.text, signIn: fields.user, leave: get("dialog-dismiss") }[tab.dialog.kind];
@@ -117,7 +117,8 @@ on("tabClosed", forget);
 const quit = get("quit");
 const closeQuit = () => {
   quit.hidden = true;
-  get("veil").hidden = true;
+  // The choice of tabs lies on the same veil.
+  get("veil").hidden = get("choice").hidden;
   send("focusPage");
   layout();
 };

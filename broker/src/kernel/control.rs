@@ -502,7 +502,7 @@ impl KernelHandle {
                 return Ok(info);
             }
             if info.dialog.is_some() {
-                // It loads no further until its user has answered. The question itself says why.
+                // A page that waits for an answer loads no further. Asking it fails with the words for that.
                 self.ask(tab, QueryKind::Text).await?;
             }
             match tokio::time::timeout_at(deadline, changed.changed()).await {

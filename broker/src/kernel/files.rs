@@ -336,7 +336,7 @@ fn open_regular(path: &Path) -> io::Result<File> {
     if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is not a file")) }
 }
 
-/// What there is of a file that did not come whole. A part without a byte is of no use to anybody, and goes.
+/// Returns the part of an unfinished download, and removes a part that is empty.
 fn left_over(part: &Path) -> Option<&Path> {
     if fs::metadata(part).is_ok_and(|part| part.len() > 0) {
         return Some(part);

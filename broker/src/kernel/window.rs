@@ -246,7 +246,7 @@ impl Kernel {
             let deadline = tokio::time::Instant::now() + PAGES_OBJECT;
             let mut pages = 0;
             for answer in asked {
-                // One that says nothing does not object.
+                // Silence is no objection.
                 let answer = tokio::time::timeout_at(deadline, answer).await;
                 pages += usize::from(answer.is_ok_and(|said| said.is_ok_and(|(reply, _)| reply.text == "true")));
             }

@@ -38,9 +38,9 @@ impl DialogKind {
 /// Question that a page waits with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dialog {
-    /// Its host's number for it; an answer to another one counts for nothing.
+    /// Number that the host gave it. An answer to another number is ignored.
     pub number: u64,
-    /// What is asked.
+    /// Kind of question.
     pub kind: DialogKind,
     /// The page's words; of a sign-in, the server's name for what it protects.
     pub text: String,
@@ -105,12 +105,12 @@ fn shorten(text: &str) -> String {
     text.chars().take(LONGEST).chain(['…']).collect()
 }
 
-/// Its host says what a page asks, or that it asks nothing any more.
+/// Takes what a host says of a dialog: a new one, or none any more.
 pub(super) fn shown(session: &mut Session, id: TabId, said: WireDialog, out: &mut Vec<Effect>) {
     let Some(tab) = session.tabs.get_mut(&id) else { return };
     let before = std::mem::replace(&mut tab.dialog, Dialog::from_host(said));
     out.push(Effect::TabChanged(id));
-    // It went away without an answer of its user's, who did something else.
+    // A question about leaving that goes away unanswered is void: the user did something else.
     if before.is_some_and(|before| before.kind == DialogKind::Leave) {
         leaving::forget(session, id);
     }

@@ -7,10 +7,10 @@ use super::history;
 use super::reduce::{navigate, remove, send_if_open};
 use super::state::{Effect, PageLoad, Phase, Session, Tab, TabId};
 
-/// Where a tab goes when its page agrees.
+/// Destination of a tab whose page is asked.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Destination {
-    /// Another address.
+    /// An address.
     Load(Box<PageLoad>),
     /// Steps in its history, to another site.
     Step(i32),
@@ -46,7 +46,7 @@ fn can_object(tab: &Tab) -> bool {
     tab.view && is_there && !tab.unresponsive && tab.opener_host.is_none()
 }
 
-/// Its page agrees to be left, or wants to close itself.
+/// Carries out what a page agreed to, or closes a tab whose page wants to be closed.
 pub(super) fn agreed(session: &mut Session, id: TabId, out: &mut Vec<Effect>) {
     let Some(tab) = session.tabs.get_mut(&id) else { return };
     let to = tab.leaving.clone();
@@ -58,21 +58,21 @@ pub(super) fn agreed(session: &mut Session, id: TabId, out: &mut Vec<Effect>) {
         out.extend(host.map(|host| Effect::Send { host, tab: id, command, snapshot: None }));
     }
     match to {
-        // Nothing is asked any more while `leaving` says where it goes.
+        // `leaving` is still set, so that the page is not asked again.
         Some(Destination::Load(load)) => navigate(session, id, *load, out),
         Some(Destination::Step(delta)) => history::step(session, id, delta, out),
         None => remove(session, id, out),
     }
 }
 
-/// Its user does something else in it: what was asked counts no more.
+/// Forgets the question: the user does something else in the tab.
 pub(super) fn forget(session: &mut Session, id: TabId) {
     if let Some(tab) = session.tabs.get_mut(&id) {
         (tab.closing, tab.leaving) = (false, None);
     }
 }
 
-/// Its user stays: on the page that it shows, whatever began to load in its place.
+/// Keeps the tab on the page that it shows, whatever began to load in its place.
 pub(super) fn stays(session: &mut Session, id: TabId, out: &mut Vec<Effect>) {
     let Some(tab) = session.tabs.get_mut(&id) else { return };
     tab.closing = false;

@@ -510,7 +510,7 @@ fn host_died(session: &mut Session, host: &HostKey, reason: &str, given_up: bool
         if matches!(tab.phase, Phase::Lazy | Phase::Sad(_) | Phase::Insecure(_) | Phase::Private(_)) {
             continue;
         }
-        // It cannot object any more.
+        // A dead page cannot object.
         if let Some(Destination::Load(load)) = leaving {
             elsewhere.push((tab.id, *load));
             continue;

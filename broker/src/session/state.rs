@@ -172,9 +172,9 @@ pub struct Tab {
     pub favicon: Option<Favicon>,
     /// The user was asked whether to leave, and has not answered yet.
     pub closing: bool,
-    /// Where it goes when its page agrees to be left.
+    /// Destination, once its page agrees to be left.
     pub leaving: Option<Destination>,
-    /// What its page asks, and waits for.
+    /// Dialog that its page waits with.
     pub dialog: Option<Dialog>,
     /// Nothing was committed in the stretch that is shown: what takes its place leaves no trace of it.
     pub is_fresh: bool,
@@ -359,7 +359,7 @@ pub enum Effect {
     /// The page that the tab showed is not there, or not in front, any more.
     LeftPage(TabId),
     FaviconChanged(TabId),
-    /// It answers nothing until its user has answered it.
+    /// The page of this tab waits for an answer: until then it answers nothing.
     PageWaits(TabId),
     ForwardToWindow {
         host: HostKey,

@@ -202,9 +202,6 @@ impl Shields {
     /// The same, without a trace, and elsewhere: this process's own thread moves the bytes of every site, and a rule may take its
     /// time.
     async fn test(&self, site: &str, request: CheckRequest) -> Verdict {
-        if self.level(site) == ShieldsLevel::Off {
-            return Verdict::default();
-        }
         if !self.is_for_rules(site, &request) {
             return self.test_own(site, request).await;
         }
@@ -212,7 +209,7 @@ impl Shields {
         tokio::task::spawn_blocking(move || rules.verdict(&site, &request)).await.unwrap_or_else(|_| unanswered())
     }
 
-    /// The same by the user's own rules alone: what a site sends to itself is blocked by these, whatever the level.
+    /// The same by the user's own rules alone, which hold for what a site sends to itself unless shields are off.
     async fn test_own(&self, site: &str, request: CheckRequest) -> Verdict {
         if self.level(site) == ShieldsLevel::Off {
             return Verdict::default();
@@ -225,7 +222,7 @@ impl Shields {
     }
 
     /// A connection that no page was asked about, as those of WebSockets and service workers are not: a host that is blocked
-    /// outright is not reached. The site's own hosts are the site.
+    /// outright is not reached. For the site's own hosts only the user's own rules count.
     pub(crate) async fn check_host(&self, asking: &Asking, host: &str) -> Verdict {
         let url = if host.contains(':') { format!("https://[{host}]/") } else { format!("https://{host}/") };
         let (page, kind, method) = (asking.site.clone(), "websocket".to_owned(), "GET".to_owned());
@@ -328,7 +325,7 @@ fn read(own: &Own) -> Rules {
     let (engine, from_cache) = engine_of(&lists, &Cache::in_folder(folder));
     let mut rules = Rules::of(engine, &lists, resources.clone(), errors.join("; "));
     if lists.iter().any(|list| list.name == OWN_RULES) {
-        // They are few: nothing is kept of them.
+        // Own rules are few: they are compiled at each start.
         let own = lists.iter().find(|list| list.name == OWN_RULES).map(std::slice::from_ref).map(rules::engine);
         let elsewhere = rules::lists_elsewhere(lists);
         let (engine, _) = engine_of(&elsewhere, &Cache::in_folder(&folder.join("elsewhere")));

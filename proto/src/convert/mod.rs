@@ -309,8 +309,8 @@ fn user_command(command: &user_command::Body) -> Result<(), Refusal> {
         Body::Find(find) => limit("a search", find.find.as_ref().map_or(0, |f| f.text.len()), MAX_TEXT),
         Body::OpenOutside(url) => limit("an address", url.len(), MAX_URL),
         Body::AnswerDialog(answered) => {
-            let DialogAnswer { text, password, .. } = answered.answer.clone().unwrap_or_default();
-            limit("an answer", text.len() + password.len(), MAX_TEXT)
+            let length = |answer: &DialogAnswer| answer.text.len() + answer.password.len();
+            limit("an answer", answered.answer.as_ref().map_or(0, length), MAX_TEXT)
         }
         Body::AnswerVpn(answer) => limit("a name", answer.name.len(), MAX_TITLE),
         Body::AnswerDownloads(answer) => limit("a site", answer.site.len() + answer.workspace.len(), MAX_TITLE),

@@ -174,7 +174,7 @@
     if (window === window.top) reportScroll();
   };
 
-  // And for this before the browser quits: whether the page would object to being left, without leaving it.
+  // The tab-host asks before the browser quits: whether the page would object to being left, without leaving it.
   globalThis.objects = () => {
     const event = document.createEvent("BeforeUnloadEvent");
     event.initEvent("beforeunload", false, true);
@@ -235,7 +235,7 @@
     post({ kind: "icon", side: ICON, rgba: btoa(String.fromCharCode(...data)) });
   };
   if (window === window.top) {
-    // One that cannot be had is none.
+    // An icon that cannot be loaded is none.
     window.addEventListener("load", () => drawIcon().catch(() => {}), { once: true });
   }
 

@@ -16,7 +16,7 @@ use super::shields::{self, Seen};
 
 /// The script world that pages cannot reach into.
 pub(super) const WORLD: &str = "regen";
-/// Whether the page would object to being left.
+/// Asks the page, without leaving it, if it would object to being left.
 pub(super) const OBJECTS: &str = "globalThis.objects?.() ?? false";
 /// Makes the main frame's script report what it would report a moment later.
 pub(super) const REPORT_NOW: &str = "globalThis.reportNow?.()";

@@ -31,7 +31,7 @@ fn adapt(menu: &ContextMenu, target: &HitTestResult, view: &Weak<View>) {
             _ => continue,
         };
         menu.remove(&item);
-        // What a page has made itself is in its own process only.
+        // `blob:` and `data:` belong to the process of their page.
         let url = url.filter(|url| url.starts_with("http:") || url.starts_with("https:"));
         let action = SimpleAction::new("open-in-new-tab", None);
         action.set_enabled(url.is_some());

@@ -22,17 +22,17 @@ const MAX_SERVER: usize = 300;
 /// Time in which a document whose user has gone on shows no more dialogs.
 const SILENCE: Duration = Duration::from_secs(2);
 
-/// What pages of a view ask. One at a time is told; the others wait.
+/// Dialogs and sign-ins of a view. One at a time is told; the others wait.
 #[derive(Default)]
 pub(super) struct Dialogs {
     open: RefCell<VecDeque<Open>>,
     /// Never reused.
     last: Cell<u64>,
-    /// This document has shown one already.
+    /// The document has shown a dialog before.
     has_shown: Cell<bool>,
-    /// Its user wants no more of this document's.
+    /// Dialogs of the document are stopped, by its user.
     is_stopped: Cell<bool>,
-    /// Its user has gone on: what a storm asks until then is not shown.
+    /// End of the silence after the user has gone on, which outlasts a storm.
     silent_until: Cell<Option<Instant>>,
 }
 
@@ -109,7 +109,7 @@ impl View {
         };
         let number = self.open_dialog(told, Asker::Server(request.clone()));
         let weak = Rc::downgrade(self);
-        // What asked is loaded no longer.
+        // The load that asked is cancelled.
         request.connect_cancelled(move |_| {
             if let Some(view) = weak.upgrade() {
                 view.close_dialog(number);
@@ -182,7 +182,7 @@ impl View {
         }
     }
 
-    /// Another document is shown.
+    /// Starts anew for another document.
     pub(super) fn forget_dialogs(&self) {
         self.dialogs.has_shown.set(false);
         self.dialogs.is_stopped.set(false);

@@ -401,7 +401,7 @@ impl View {
         } else {
             self.snapshot_if_changed();
             if self.full_screen.get() {
-                // Its user comes back to a page among others.
+                // A page in the background fills no screen: the tab comes back with its bars.
                 agent::evaluate(&self.web, "document.exitFullscreen().catch(() => {})", |_| {});
             }
             self.window.hide();
@@ -495,7 +495,8 @@ impl View {
             for _ in 0..events.min(MOST) + 2 {
                 glib::timeout_future_with_priority(glib::Priority::LOW, Duration::ZERO).await;
                 let (answered, answer) = oneshot::channel();
-                // Nobody takes this message, and the page's process says so. A script would take its user's activation from the page.
+                // A message that has no receiver is answered by the page's process. A script would take the click's user activation
+                // from the page.
                 let message = webkit2gtk::UserMessage::new("settled", None);
                 view.web.send_message_to_page(&message, None::<&webkit2gtk::gio::Cancellable>, move |_| {
                     let _ = answered.send(());

@@ -58,7 +58,7 @@ pub(super) fn connect(view: &Rc<View>) {
     let weak = Rc::downgrade(view);
     web.connect_is_web_process_responsive_notify(move |web| {
         if let Some(view) = weak.upgrade() {
-            // Its script does not end while its user has not answered it.
+            // A script that waits for an answer is no endless one.
             view.tell(Body::Unresponsive(!web.is_web_process_responsive() && !view.waits_for_answer()));
         }
     });

@@ -48,9 +48,13 @@ pub(crate) async fn run(mut client: Client, command: TabCommand, output: Output)
         }
         TabCommand::Dialog { id, accept, dismiss, text, stop } => {
             let is_answered = accept || dismiss || stop;
-            let preset = api.dialog(DialogRequest { tab: id, answer: None }).await?.into_inner().tab;
-            let preset = preset.unwrap_or_default().dialog.unwrap_or_default().preset;
-            let text = text.unwrap_or(preset);
+            let shown = api.dialog(DialogRequest { tab: id, answer: None }).await?.into_inner().tab;
+            let shown = shown.unwrap_or_default().dialog.unwrap_or_default();
+            if accept && shown.kind == "sign-in" {
+                let how = format!("tab {id} wants a name and a password: `regen tab authenticate {id} --user NAME`");
+                return Err(Failure::Other(how));
+            }
+            let text = text.unwrap_or(shown.preset);
             let answer = is_answered.then_some(DialogAnswer { accept, text, password: String::new(), stop });
             let tab = api.dialog(DialogRequest { tab: id, answer }).await?.into_inner().tab.unwrap_or_default();
             if !is_answered && tab.dialog.is_none() {

@@ -5,7 +5,7 @@ pub mod certificates;
 pub mod control;
 pub mod coverage;
 pub mod crashes;
-pub mod download_permissions;
+pub mod downloads;
 pub mod file_choosers;
 pub mod file_dialog;
 pub mod foreign_text;

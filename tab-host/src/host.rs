@@ -207,12 +207,19 @@ impl Host {
                 page_service::route(input, &self.display, &self.to_main);
             }
             host_command::Body::Download(answer) => self.downloads.answered(&answer, descriptors),
+            host_command::Body::GoOnDownload(rest) => self.downloads.go_on(self, rest, descriptors),
             other => {
                 if let Some(view) = self.view(id) {
                     view.command(other, descriptors);
                 }
             }
         }
+    }
+
+    /// Hears of every download of the engine's.
+    pub(crate) fn listen_to_downloads(self: &Rc<Self>, context: &webkit2gtk::WebContext) {
+        let weak = Rc::downgrade(self);
+        self.downloads.connect(context, move |web| weak.upgrade()?.tab_of(web));
     }
 
     /// The tab that a web view of the engine's belongs to.

@@ -334,6 +334,14 @@ test("a download shows its progress and can be cancelled", async () => {
   assert.deepEqual(await said("cancelDownload"), [{ type: "cancelDownload", download: 1 }]);
 });
 
+test("a download that broke off says that it goes on, and can still be cancelled", async () => {
+  const { download } = of("download");
+  await receive(...tabMessages, { type: "download", download: { ...download, state: "interrupted", error: "the page's process ended" } });
+  assert.match(await page.locator("#downloads").innerText(), /file.iso[\s\S]*Goes on by itself: the page's process ended/);
+  await page.getByRole("button", { name: "Cancel file.iso" }).click();
+  assert.deepEqual(await said("cancelDownload"), [{ type: "cancelDownload", download: 1 }]);
+});
+
 test("a press is not lost when what it is on changes before the release", async () => {
   await receive(...tabMessages, of("download"));
   const { download } = of("download");

@@ -359,6 +359,7 @@ impl ToChrome {
                         DownloadState::Done => "done",
                         DownloadState::Failed => "failed",
                         DownloadState::Cancelled => "cancelled",
+                        DownloadState::Interrupted => "interrupted",
                         DownloadState::Wanted | DownloadState::Running | DownloadState::Unspecified => "running",
                     },
                     error: download.error.clone(),

@@ -174,6 +174,7 @@ const size = (bytes) => {
 const stateText = ({ state: how, received, total, error }) => ({
   running: total ? `${size(received)} of ${size(total)}` : size(received),
   done: `Done, ${size(received)}`,
+  interrupted: `Goes on by itself: ${error}`,
   failed: `Failed: ${error}`,
   cancelled: "Cancelled",
 }[how]);
@@ -191,7 +192,7 @@ const rowOf = (download) => {
 const paintDownload = (download) => {
   const row = rowOf(download);
   const [name, cancel, bar, how] = row.children;
-  const isRunning = download.state === "running";
+  const isRunning = download.state === "running" || download.state === "interrupted";
   setText(name, download.name);
   setText(how, stateText(download));
   cancel.hidden = bar.hidden = !isRunning;

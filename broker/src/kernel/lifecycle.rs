@@ -242,7 +242,9 @@ impl Kernel {
             (Role::TabHost, Some(host)) => {
                 self.grant_tunnel(id);
                 self.grant_page(id);
-                self.apply(Event::HostUp(host));
+                self.apply(Event::HostUp(host.clone()));
+                let actions = self.downloads.host_ready(&host, id);
+                self.do_with_downloads(actions);
             }
             (Role::NetDaemon, _) => {
                 self.connect_net(id);
@@ -303,7 +305,7 @@ impl Kernel {
         };
         self.do_with_choosers(closed);
         self.requests.retain(|_, request| request.child != id);
-        self.downloads_lost(id, child.host.as_ref());
+        self.downloads_interrupted(id, child.host.as_ref());
         self.forget_chosen(id);
         self.empty_slot(id);
         let mut reason = match &child.doom {
@@ -409,6 +411,7 @@ impl Kernel {
                 () = tokio::time::sleep_until(deadline) => break,
             }
         }
+        self.downloads.end();
         self.write_coverage();
         self.audit.record("stopped", serde_json::json!({ "failed": self.failed }));
         self.look_after_store();

@@ -4,6 +4,7 @@
 
 mod child;
 mod control;
+mod downloads;
 mod effects;
 mod figures;
 mod files;
@@ -27,14 +28,14 @@ use std::time::{Duration, Instant};
 
 use regen_proto::control::v1::Refusals;
 use regen_proto::convert::{ForChild, FromChild};
-use regen_proto::kernel::v1::{Download, FilesChosen, PageEvent, QueryKind, Reply, Role};
+use regen_proto::kernel::v1::{FilesChosen, PageEvent, QueryKind, Reply, Role};
 use regen_proto::net::v1::TorStatus;
 use regen_sandbox::policy::Policy;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::audit::Audit;
 use crate::coverage::Coverage;
-use crate::download_permissions::DownloadPermissions;
+use crate::downloads::Downloads;
 use crate::file_choosers::{FileChoosers, PageRequest};
 use crate::file_dialog::{DialogError, FileDialogs};
 use crate::keyboard::Keyboard;
@@ -149,6 +150,8 @@ pub(crate) enum Input {
         child: ChildId,
         proportional_kb: u64,
     },
+    /// A download that broke off may be tried again.
+    TryDownload(u64),
     FilesPlaced {
         from: PageRequest,
         chosen: FilesChosen,
@@ -170,7 +173,7 @@ impl Input {
             Self::SaveChanged => "save",
             Self::Tor { .. } => "tor",
             Self::Notice { .. } => "notice",
-            Self::FilesPicked { .. } | Self::FilesPlaced { .. } => "files",
+            Self::FilesPicked { .. } | Self::FilesPlaced { .. } | Self::TryDownload(_) => "files",
             Self::Snapshot { .. } | Self::Cookies { .. } | Self::Form { .. } => "payload",
             Self::Weighed { .. } => "memory",
             Self::Quit | Self::QuitWeighed { .. } => "quit",
@@ -283,14 +286,11 @@ pub struct Kernel {
     warnings: Vec<String>,
     refusals: Refusals,
     requests: HashMap<u64, PageQuestion>,
-    downloads: HashMap<(ChildId, u64), files::RunningDownload>,
-    /// Downloads that wait for the user's word.
-    waiting_downloads: HashMap<(ChildId, u64), Download>,
+    downloads: Downloads,
     file_choosers: FileChoosers,
     outside: Outside,
     file_dialogs: FileDialogs,
     step_times: StepTimes,
-    download_permissions: DownloadPermissions,
     changed: watch::Sender<u64>,
     started: Instant,
     quitting: bool,
@@ -352,6 +352,7 @@ impl Kernel {
         let watched = |role: &String| setup.policies.iter().find(|policy| policy.role == *role);
         let watched = setup.options.watched.as_ref().and_then(watched);
         let window_size = WindowSize::open(setup.profile.root());
+        let downloads = Downloads::open(setup.options.downloads.clone(), setup.profile.root());
         let mut kernel = Self {
             coverage: watched.map(|policy| Arc::new(Mutex::new(Coverage::of(policy)))),
             options: setup.options,
@@ -399,13 +400,11 @@ impl Kernel {
             warnings: setup.warnings,
             refusals: Refusals::default(),
             requests: HashMap::new(),
-            downloads: HashMap::new(),
-            waiting_downloads: HashMap::new(),
+            downloads,
             file_choosers: FileChoosers::default(),
             outside: Outside::default(),
             file_dialogs: FileDialogs::default(),
             step_times: StepTimes::default(),
-            download_permissions: DownloadPermissions::default(),
             changed,
             started: Instant::now(),
             quitting: false,
@@ -419,6 +418,8 @@ impl Kernel {
             kernel.start_daemon(Role::UiShell);
         }
         kernel.restore_by_itself();
+        let unfinished = kernel.downloads.start();
+        kernel.do_with_downloads(unfinished);
         for url in &setup.urls {
             kernel.open_by_user(session::address::to_url(url), false, String::new());
         }
@@ -483,6 +484,10 @@ impl Kernel {
             Input::Ended { child, cause, clean, status } => self.ended(child, &cause, clean, status),
             Input::Weighed { child, proportional_kb } => self.weighed(child, proportional_kb),
             Input::FilesPlaced { from, chosen, failed } => self.files_placed(from, chosen, &failed),
+            Input::TryDownload(id) => {
+                let actions = self.downloads.try_again(id);
+                self.do_with_downloads(actions);
+            }
             Input::Quit => self.quitting = true,
             Input::QuitWeighed { pages } => self.quit_weighed(pages),
         }

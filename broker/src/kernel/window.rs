@@ -43,7 +43,7 @@ impl Kernel {
         for name in self.vpn_questions.clone() {
             self.ask_about_vpn(&name);
         }
-        self.tell_download_questions();
+        self.tell_downloads();
         self.tell_offer();
     }
 
@@ -61,7 +61,7 @@ impl Kernel {
     }
 
     pub(super) fn tab_closed(&mut self, id: TabId) {
-        self.download_permissions.tab_closed(id);
+        self.downloads.tab_closed(id);
         let closed = self.file_choosers.left(id);
         self.do_with_choosers(closed);
         self.tell_window(shell_update::Body::TabClosed(id), Vec::new());
@@ -213,7 +213,10 @@ impl Kernel {
             }
             Body::Restores(restores) => self.set_restores(restores),
             Body::OfferSession(_) => self.offer_again(),
-            Body::CancelDownload(download) => self.cancel_download(download),
+            Body::CancelDownload(download) => {
+                let actions = self.downloads.cancel(download);
+                self.do_with_downloads(actions);
+            }
             Body::Mute(mute) => self.apply(Event::Mute { tab: mute.tab, muted: mute.muted }),
             Body::Pin(pin) => self.apply(Event::Pin { tab: pin.tab, pinned: pin.pinned }),
             Body::DuplicateTab(tab) => self.apply(Event::Duplicate(tab)),
@@ -256,7 +259,7 @@ impl Kernel {
     }
 
     pub(super) fn quit_weighed(&mut self, pages: usize) {
-        match self.quit_wishes.weighed(self.unfinished_downloads(), pages, Instant::now()) {
+        match self.quit_wishes.weighed(self.downloads.unfinished(), pages, Instant::now()) {
             quitting::Action::Quit => self.quit_by_user(),
             quitting::Action::Ask { downloads, pages } => {
                 self.tell_window(shell_update::Body::QuitQuestion(QuitQuestion { downloads, pages }), Vec::new());

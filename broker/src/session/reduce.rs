@@ -1,5 +1,7 @@
 //! The reducer: one event in, the next state and its effects out.
 
+use std::collections::hash_map::Entry;
+
 use regen_proto::kernel::v1::host_command::Body as Command;
 use regen_proto::kernel::v1::{CloseView, Empty, Load, Reload, TlsState};
 use regen_proto::site::Site;
@@ -452,7 +454,12 @@ fn host_up(session: &mut Session, host: &HostKey, out: &mut Vec<Effect>) {
 /// A host that nobody looks at any more may end when it has saved its last file.
 fn saving(session: &mut Session, host: HostKey, is_saving: bool, out: &mut Vec<Effect>) {
     if is_saving {
-        session.saving.insert(host);
+        session.saving.insert(host.clone());
+        // One that died too often waits for its user.
+        if let Entry::Vacant(absent) = session.hosts.entry(host.clone()) {
+            absent.insert(HostPhase::Starting);
+            out.push(Effect::StartHost(host));
+        }
         return;
     }
     if !session.saving.remove(&host) {
@@ -560,6 +567,7 @@ fn host_died(session: &mut Session, host: &HostKey, reason: &str, given_up: bool
     // One that is looked at now, because another went, wants it, too.
     let waits = |tab: &Tab| matches!(tab.phase, Phase::Loading | Phase::Recovering);
     let wanted = session.tabs.values().any(|tab| waits(tab) && tab.host().as_ref() == Some(host));
+    let wanted = wanted || session.saving.contains(host);
     session.hosts.remove(host);
     if given_up {
         session.hosts.insert(host.clone(), HostPhase::GivenUp);

@@ -263,7 +263,9 @@ fn page_event(event: &page_event::Body) -> Result<(), Refusal> {
         Body::PopupOpened(popup) => limit("a URL", popup.url.len(), MAX_URL),
         Body::Download(download) => {
             limit("a URL", download.url.len(), MAX_URL)?;
+            limit("a referrer", download.referrer.len(), MAX_URL)?;
             limit("a file name", download.suggested_name.len(), 1024)?;
+            limit("a validator", download.validator.len(), MAX_TEXT)?;
             limit("an error", download.error.len(), MAX_TEXT)
         }
         Body::Progress(progress) => {

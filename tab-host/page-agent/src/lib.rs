@@ -55,6 +55,8 @@ struct Agent {
     main: HashMap<u64, MainLoad>,
     /// Popups with an opener live in its host, whatever they show.
     popups: Vec<u64>,
+    /// Pages that show nothing and fetch the rest of a file, with what tells the file from a newer one. It may be on any site.
+    rests: HashMap<u64, String>,
     shields: Shields,
     world: Option<World>,
 }
@@ -154,6 +156,7 @@ unsafe extern "C" fn message(
         }
         ("credentials", [url]) => drop(agent.credentials.insert(page, url.clone())),
         ("unless-cached", [url]) => drop(agent.unless_cached.insert(page, without_fragment(url))),
+        ("rest", [validator]) => drop(agent.rests.insert(page, validator.clone())),
         ("popup", _) => agent.popups.push(page),
         _ => {}
     });
@@ -210,6 +213,13 @@ fn decide(page: Page, request: Request, redirected_from: Option<&str>) -> bool {
             credentials.filter(|with| without_fragment(&without_credentials(with)) == without_fragment(&url))
         {
             authorize(request, &with);
+        }
+        if let Some(validator) = agent.rests.get(&id) {
+            if !validator.is_empty() {
+                // The engine takes it away from requests for documents.
+                request.set_header("If-Range", validator);
+            }
+            return agent.is_document_blocked(page, request, &url);
         }
         let popup = agent.popups.iter().position(|popup| *popup == id);
         match popup {

@@ -182,22 +182,7 @@ impl View {
         window.set_decorated(false);
         window.set_default_size(i32::try_from(host.size.0)?, i32::try_from(host.size.1)?);
         window.fullscreen();
-        let mut context = host.context.borrow_mut();
-        let mut builder = WebViewBuilder::new_with_web_context(&mut context)
-            .with_download_started_handler(|_, destination| crate::downloads::choose_destination(destination))
-            .with_clipboard(false)
-            .with_focused(true);
-        // It holds for all views. The engine aborts whatever the others are loading each time that it is told.
-        if !host.has_proxy.replace(true) {
-            let proxy = ProxyEndpoint { host: "127.0.0.1".to_owned(), port: host.tunnel.port.to_string() };
-            builder = builder.with_proxy_config(ProxyConfig::Socks5(proxy));
-        }
-        if let Some(opener) = opener {
-            builder = builder.with_related_view(opener.clone());
-        } else {
-            builder = builder.with_extensions_path("/regen/page-agent");
-        }
-        let wry = builder.build_gtk(&window)?;
+        let wry = build_web(host, &window, opener)?;
         let web = wry.webview();
         configure(&web, host.site.as_str());
         host.machine.set_up(&web, &host.languages);
@@ -259,8 +244,7 @@ impl View {
         print::connect(&view);
         context_menu::connect(&view);
         if let Some(context) = view.web.context() {
-            let weak = Rc::downgrade(host);
-            host.downloads.connect(&context, move |web| weak.upgrade()?.tab_of(web));
+            host.listen_to_downloads(&context);
         }
         Ok(view)
     }
@@ -386,6 +370,7 @@ impl View {
             Command::TakeSnapshot(_) => self.snapshot(),
             Command::Open(_)
             | Command::Download(_)
+            | Command::GoOnDownload(_)
             | Command::Close(_)
             | Command::Input(_)
             | Command::AdoptPopup(_)
@@ -631,6 +616,41 @@ impl View {
         let form = if kept.is_empty() { Vec::new() } else { serde_json::to_vec(&kept).ok()? };
         Some(Snapshot { session_state, scroll_x, scroll_y, form, zoom: self.web.zoom_level() })
     }
+}
+
+/// Makes a view that nobody sees, for what the host itself asks for.
+pub(crate) fn build_hidden(host: &Rc<Host>, window: &gtk::Window) -> anyhow::Result<wry::WebView> {
+    let wry = build_web(host, window, None)?;
+    let web = wry.webview();
+    configure(&web, host.site.as_str());
+    host.machine.set_up(&web, &host.languages);
+    if let Some(context) = web.context() {
+        host.listen_to_downloads(&context);
+        if let Some(manager) = context.cookie_manager() {
+            host.cookies.attach(&manager);
+        }
+    }
+    Ok(wry)
+}
+
+/// Makes an engine's view in this host's context, which it sets up for all of them.
+fn build_web(host: &Host, window: &gtk::Window, opener: Option<&WebView>) -> anyhow::Result<wry::WebView> {
+    let mut context = host.context.borrow_mut();
+    let mut builder = WebViewBuilder::new_with_web_context(&mut context)
+        .with_download_started_handler(|_, destination| crate::downloads::choose_destination(destination))
+        .with_clipboard(false)
+        .with_focused(true);
+    // It holds for all views. The engine aborts whatever the others are loading each time that it is told.
+    if !host.has_proxy.replace(true) {
+        let proxy = ProxyEndpoint { host: "127.0.0.1".to_owned(), port: host.tunnel.port.to_string() };
+        builder = builder.with_proxy_config(ProxyConfig::Socks5(proxy));
+    }
+    if let Some(opener) = opener {
+        builder = builder.with_related_view(opener.clone());
+    } else {
+        builder = builder.with_extensions_path("/regen/page-agent");
+    }
+    Ok(builder.build_gtk(window)?)
 }
 
 fn configure(web: &WebView, site: &str) {

@@ -1,6 +1,8 @@
 //! Downloads: the engine writes into the bucket, the broker says where the file belongs, and its bytes go there through a
 //! descriptor. This host never learns the place.
 
+mod rest;
+
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
@@ -12,8 +14,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use regen_proto::kernel::v1::{Download as News, DownloadAnswer, DownloadState, Empty, page_event::Body};
-use webkit2gtk::{Download, DownloadExt, URIRequestExt, URIResponseExt, WebContext, WebContextExt, WebView};
+use webkit2gtk::{
+    Download, DownloadError, DownloadExt, URIRequest, URIRequestExt, URIResponse, URIResponseExt, WebContext,
+    WebContextExt, WebView,
+};
 
+use self::rest::{Begun, Rest};
 use crate::display::ViewId;
 use crate::host::BUCKET;
 use crate::outbox::Outbox;
@@ -69,6 +75,8 @@ struct Running {
     path: PathBuf,
     news: News,
     target: Option<File>,
+    /// Bytes that an earlier try brought.
+    offset: u64,
     /// So many bytes have been copied to their place.
     copied: u64,
     finished: bool,
@@ -82,6 +90,8 @@ pub(crate) struct Downloads {
     beginning: RefCell<HashSet<ViewId>>,
     /// Those of them whose load has come to nothing by it.
     abandoned: RefCell<HashSet<ViewId>>,
+    /// Requests for rests of files that were not answered yet.
+    rests: RefCell<HashMap<u64, Rest>>,
     is_connected: Cell<bool>,
 }
 
@@ -92,6 +102,7 @@ impl Downloads {
             running: RefCell::default(),
             beginning: RefCell::default(),
             abandoned: RefCell::default(),
+            rests: RefCell::default(),
             is_connected: Cell::default(),
         })
     }
@@ -142,14 +153,18 @@ impl Downloads {
     }
 
     fn started(self: &Rc<Self>, tab: ViewId, download: &Download) {
-        self.beginning.borrow_mut().insert(tab);
+        let rest = download.web_view().and_then(|web| self.take_rest(&web));
+        if rest.is_none() {
+            self.beginning.borrow_mut().insert(tab);
+        }
+        let rest = RefCell::new(rest);
         let key = Rc::new(Cell::new(0));
         let (all, decided) = (Rc::clone(self), Rc::clone(&key));
         download.connect_created_destination(move |download, destination| {
             let id = destination.rsplit('/').next().and_then(|name| name.parse().ok());
             if let Some(id) = id {
                 decided.set(id);
-                all.decided(tab, id, download);
+                all.decided(tab, id, download, rest.take());
             }
         });
         let (all, last, id) = (Rc::clone(self), Cell::new(Instant::now()), Rc::clone(&key));
@@ -162,28 +177,45 @@ impl Downloads {
         });
         let (all, id) = (Rc::clone(self), Rc::clone(&key));
         download.connect_failed(move |_, error| {
-            all.ended(id.get(), Some(error.message()));
+            all.copy_what_is_there(id.get());
+            all.ended(id.get(), Some(error));
             all.has_begun(tab);
         });
         let (all, id) = (Rc::clone(self), key);
         download.connect_finished(move |_| all.ended(id.get(), None));
     }
 
-    fn decided(&self, tab: ViewId, id: u64, download: &Download) {
-        let url = download.request().and_then(|request| request.uri()).map(String::from).unwrap_or_default();
+    fn decided(&self, tab: ViewId, id: u64, download: &Download, rest: Option<Begun>) {
+        let request = download.request();
+        let url = request.as_ref().and_then(|request| request.uri()).map(String::from).unwrap_or_default();
+        let response = download.response();
+        // The length of a compressed file is not that of what is written.
+        let plain = response.filter(|response| header(response, "Content-Encoding").is_none());
+        let length = plain.as_ref().map_or(0, URIResponseExt::content_length);
+        let (number, target, offset) = match rest {
+            Some(rest) => (rest.number, Some(rest.file), rest.offset),
+            None => (id, None, 0),
+        };
+        let is_rest = target.is_some();
         let news = News {
-            download: id,
+            download: number,
             url,
             suggested_name: SUGGESTED.with_borrow_mut(|names| names.remove(&id)).unwrap_or_default(),
             received: 0,
-            total: download.response().map_or(0, |response| response.content_length()),
+            total: if length > 0 { offset + length } else { 0 },
             state: DownloadState::Wanted.into(),
-            error: String::new(),
+            can_go_on: request.as_ref().is_some_and(can_be_had_again),
+            validator: plain.as_ref().and_then(validator).unwrap_or_default(),
+            referrer: request.and_then(|request| referrer(&request)).unwrap_or_default(),
+            ..News::default()
         };
-        self.tell(tab, news.clone());
+        // The broker knows a rest, and has given it its place.
+        if !is_rest {
+            self.tell(tab, news.clone());
+        }
         let path = folder().join(id.to_string());
         let engine = Some(download.clone());
-        let running = Running { tab, engine, path, news, target: None, copied: 0, finished: false };
+        let running = Running { tab, engine, path, news, target, offset, copied: 0, finished: false };
         self.running.borrow_mut().insert(id, running);
         self.has_begun(tab);
     }
@@ -199,16 +231,17 @@ impl Downloads {
             received: size,
             total: size,
             state: DownloadState::Wanted.into(),
-            error: String::new(),
+            ..News::default()
         };
-        let running = Running { tab, engine: None, path, news: news.clone(), target: None, copied: 0, finished: true };
+        let running =
+            Running { tab, engine: None, path, news: news.clone(), target: None, offset: 0, copied: 0, finished: true };
         self.running.borrow_mut().insert(id, running);
         self.tell(tab, news);
     }
 
     fn news(&self, id: u64, state: DownloadState, received: u64, error: &str) {
         if let Some(running) = self.running.borrow_mut().get_mut(&id) {
-            running.news.received = received;
+            running.news.received = running.offset + received;
             let error = error.to_owned();
             self.tell(running.tab, News { state: state.into(), error, ..running.news.clone() });
         }
@@ -235,11 +268,18 @@ impl Downloads {
     /// The broker has opened the place where the file belongs, or the user does not want it.
     pub(crate) fn answered(self: &Rc<Self>, answer: &DownloadAnswer, descriptors: Vec<OwnedFd>) {
         let mut downloads = self.running.borrow_mut();
-        let Some(running) = downloads.get_mut(&answer.download) else { return };
+        let found = downloads.iter_mut().find(|(_, running)| running.news.download == answer.download);
+        let Some((id, running)) = found.map(|(id, running)| (*id, running)) else {
+            drop(downloads);
+            self.cancel_rest(answer.download);
+            return;
+        };
         if answer.refused {
-            if let Some(engine) = &running.engine {
+            if let Some(engine) = running.engine.clone() {
+                // It tells of its end at once.
+                drop(downloads);
                 engine.cancel();
-            } else if let Some(made) = downloads.remove(&answer.download) {
+            } else if let Some(made) = downloads.remove(&id) {
                 drop(downloads);
                 self.over(&made, DownloadState::Cancelled, "");
             }
@@ -249,19 +289,29 @@ impl Downloads {
         let finished = running.finished;
         drop(downloads);
         if finished {
-            self.deliver(answer.download);
+            self.deliver(id);
         }
     }
 
-    fn ended(self: &Rc<Self>, id: u64, error: Option<&str>) {
+    fn ended(self: &Rc<Self>, id: u64, error: Option<&glib::Error>) {
         let mut downloads = self.running.borrow_mut();
         let Some(running) = downloads.get_mut(&id) else { return };
         if let Some(error) = error {
-            let error = error.to_owned();
-            if let Some(running) = downloads.remove(&id) {
+            // A full disk stays full, and what its user stopped stays so.
+            let try_again = error.kind::<DownloadError>() == Some(DownloadError::Network);
+            if let Some(mut running) = downloads.remove(&id) {
                 drop(downloads);
-                self.over(&running, DownloadState::Failed, &error);
+                running.news.can_go_on &= try_again;
+                self.over(&running, DownloadState::Failed, error.message());
             }
+            return;
+        }
+        // The engine takes a connection that was cut for the end of the file.
+        let received = running.engine.as_ref().map(|engine| engine.received_data_length() + running.offset);
+        if received.is_some_and(|received| received < running.news.total) {
+            let cut = downloads.remove(&id);
+            drop(downloads);
+            cut.into_iter().for_each(|cut| self.over(&cut, DownloadState::Failed, "the connection was cut"));
             return;
         }
         running.finished = true;
@@ -288,10 +338,13 @@ impl Downloads {
             });
             match copied.await {
                 Ok(Ok(size)) => {
-                    running.news.received = size;
+                    running.news.received = running.offset + size;
                     all.over(&running, DownloadState::Done, "");
                 }
-                Ok(Err(error)) => all.over(&running, DownloadState::Failed, &error.to_string()),
+                Ok(Err(error)) => {
+                    running.news.can_go_on = false;
+                    all.over(&running, DownloadState::Failed, &error.to_string());
+                }
                 Err(_) => all.over(&running, DownloadState::Failed, "the copy failed"),
             }
         });
@@ -306,4 +359,24 @@ impl Downloads {
         let error = error.to_owned();
         self.tell(running.tab, News { state: state.into(), error, ..running.news.clone() });
     }
+}
+
+/// Returns whether another request for the file does no more than bring it.
+fn can_be_had_again(request: &URIRequest) -> bool {
+    let is_web = request.uri().is_some_and(|url| url.starts_with("http://") || url.starts_with("https://"));
+    is_web && request.http_method().is_none_or(|method| method == "GET")
+}
+
+/// What tells two files under one address apart: a strong `ETag`, or `Last-Modified`.
+fn validator(response: &URIResponse) -> Option<String> {
+    let tag = header(response, "ETag").filter(|tag| !tag.starts_with("W/"));
+    tag.or_else(|| header(response, "Last-Modified")).filter(|value| value.len() < 256)
+}
+
+fn header(response: &URIResponse, name: &str) -> Option<String> {
+    response.http_headers()?.one(name).map(String::from)
+}
+
+fn referrer(request: &URIRequest) -> Option<String> {
+    request.http_headers()?.one("Referer").map(String::from)
 }

@@ -12,7 +12,7 @@ const MAX_WAITING: usize = 20;
 
 /// Decision on a file that a page wants to save.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Decision {
+pub(super) enum Decision {
     /// Save it at once.
     Save,
     /// It waits for the user, who is asked.
@@ -32,16 +32,16 @@ enum Answer {
 
 /// A file that waits.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Waiting {
+pub(super) struct Waiting {
     /// The tab whose page wants to save it.
-    pub tab: TabId,
+    pub(super) tab: TabId,
     /// The host's number of it.
-    pub download: u64,
+    pub(super) download: u64,
 }
 
 /// The permissions of all sites.
 #[derive(Debug, Default)]
-pub struct DownloadPermissions {
+pub(super) struct DownloadPermissions {
     sites: HashMap<HostKey, Answer>,
     /// The click of each tab that has saved a file already.
     used: HashMap<TabId, Instant>,
@@ -49,7 +49,7 @@ pub struct DownloadPermissions {
 
 impl DownloadPermissions {
     /// A page wants to save a file. `gesture`: the last click or key in its tab.
-    pub fn wanted(&mut self, host: &HostKey, file: Waiting, gesture: Option<Instant>, now: Instant) -> Decision {
+    pub(super) fn wanted(&mut self, host: &HostKey, file: Waiting, gesture: Option<Instant>, now: Instant) -> Decision {
         let tab = file.tab;
         let fresh = gesture.filter(|at| now.saturating_duration_since(*at) < GESTURE);
         if let Some(at) = fresh
@@ -70,7 +70,7 @@ impl DownloadPermissions {
     }
 
     /// The user says whether a site may save files. Gives those that waited.
-    pub fn answer(&mut self, host: &HostKey, allow: bool) -> Vec<Waiting> {
+    pub(super) fn answer(&mut self, host: &HostKey, allow: bool) -> Vec<Waiting> {
         let answer = if allow { Answer::Allowed } else { Answer::Refused };
         match self.sites.insert(host.clone(), answer) {
             Some(Answer::Asked(waiting)) => waiting,
@@ -79,7 +79,7 @@ impl DownloadPermissions {
     }
 
     /// Sites that the user is asked about, with the number of files that wait and a tab of them.
-    pub fn questions(&self) -> impl Iterator<Item = (&HostKey, usize, TabId)> {
+    pub(super) fn questions(&self) -> impl Iterator<Item = (&HostKey, usize, TabId)> {
         self.sites.iter().filter_map(|(host, answer)| match answer {
             Answer::Asked(waiting) => Some((host, waiting.len(), waiting.first()?.tab)),
             Answer::Allowed | Answer::Refused => None,
@@ -87,14 +87,14 @@ impl DownloadPermissions {
     }
 
     /// Forgets what a host wanted that is gone.
-    pub fn host_gone(&mut self, host: &HostKey) {
+    pub(super) fn host_gone(&mut self, host: &HostKey) {
         if matches!(self.sites.get(host), Some(Answer::Asked(_))) {
             self.sites.remove(host);
         }
     }
 
     /// Forgets a tab that is closed.
-    pub fn tab_closed(&mut self, tab: TabId) {
+    pub(super) fn tab_closed(&mut self, tab: TabId) {
         self.used.remove(&tab);
     }
 }

@@ -1,0 +1,588 @@
+//! Downloads belong to the browser: they outlive their page, its tab, its process and the browser's own end.
+//!
+//! A host writes the bytes into a file that this component opened; it learns no path. A download whose host ends, or whose
+//! connection breaks, goes on where it stopped as soon as its host is there again, provided that its server says that the file
+//! is still the same (`Range` with `If-Range`). One that cannot be had again, such as the answer to a form, fails, and what was
+//! received stays beside it as `NAME.part`.
+
+mod journal;
+mod names;
+mod permissions;
+
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::fs::{self, OpenOptions};
+use std::io::{self, Seek, SeekFrom};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use regen_proto::site::Site;
+
+use self::journal::{Journal, Record};
+use self::permissions::{Decision, DownloadPermissions, Waiting};
+use crate::session::{HostKey, TabId};
+
+/// Downloads that one site runs at once; further ones wait for their turn.
+const MAX_RUNNING: usize = 8;
+/// Downloads of one site that wait for their turn. More are refused.
+const MAX_QUEUED: usize = 1000;
+/// First and longest pause before a broken download is tried again.
+const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+/// Times that a download is tried without receiving a byte, before it counts as failed: about three hours.
+const MAX_TRIES: u32 = 200;
+/// Numbers from here on are this component's; those below are the hosts'.
+const OWN_NUMBERS: u64 = 1 << 32;
+
+type ChildId = u64;
+
+/// A download as its host numbers it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct HostDownload {
+    /// The host's process.
+    pub child: ChildId,
+    /// The tab whose page began it; it may show another page by now, or be closed.
+    pub tab: TabId,
+    /// The number.
+    pub number: u64,
+}
+
+/// Request that fetches a file again.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Source {
+    /// Address of the page that the file was linked from, as its policy allows to tell it; may be empty.
+    pub referrer: String,
+    /// `ETag` or `Last-Modified` of the file; empty: it has none, and only the whole file can be fetched.
+    pub validator: String,
+}
+
+/// A file that a page wants to save.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Offer {
+    /// Address of the file.
+    pub url: String,
+    /// Name that the page or its server suggests.
+    pub name: String,
+    /// Bytes of the whole; 0: unknown.
+    pub total: u64,
+    /// `None`: it cannot be fetched again.
+    pub source: Option<Source>,
+}
+
+/// Report of a host on one of its downloads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Report {
+    /// A page wants to save a file.
+    Wanted(Offer),
+    /// Bytes have come.
+    Received {
+        /// Bytes so far, those of earlier tries included.
+        received: u64,
+        /// Bytes of the whole; 0: unknown.
+        total: u64,
+    },
+    /// All bytes are in the file.
+    Done {
+        /// Bytes of the whole.
+        received: u64,
+    },
+    /// It broke off.
+    Failed {
+        /// In words.
+        error: String,
+        /// Another try may help.
+        try_again: bool,
+        /// The file has become another one: the next try has to begin at its first byte.
+        changed: bool,
+    },
+}
+
+/// State that a person sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// Bytes are coming.
+    Running,
+    /// It broke off, and goes on by itself.
+    Interrupted,
+    /// It is whole, under its name.
+    Done,
+    /// It does not go on.
+    Failed,
+    /// Its user does not want it.
+    Cancelled,
+}
+
+/// A download as a person sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shown {
+    /// The browser's number of it.
+    pub id: u64,
+    /// Address of the file.
+    pub url: String,
+    /// Name of the file.
+    pub name: String,
+    /// Bytes so far.
+    pub received: u64,
+    /// Bytes of the whole; 0: unknown.
+    pub total: u64,
+    /// How it is.
+    pub progress: Progress,
+    /// Why it does not go on, or not now; else empty.
+    pub error: String,
+}
+
+/// Action that follows from an event.
+#[derive(Debug)]
+pub enum Action {
+    /// Give a host the file that it writes.
+    Write { to: HostDownload, file: OwnedFd },
+    /// Tell a host to stop.
+    Stop(HostDownload),
+    /// Have a host fetch the rest of a file. Its position is where the rest goes.
+    GoOn { to: HostDownload, url: String, source: Source, from: u64, total: u64, file: OwnedFd },
+    /// Show a person how a download is.
+    Show(Shown),
+    /// Tell a person something.
+    Tell(String),
+    /// Ask about a site's files, or take the question back (0 files).
+    Ask { host: HostKey, files: usize },
+    /// Keep a host for its downloads, or do so no longer.
+    Keep { host: HostKey, is_needed: bool },
+    /// Call [`Downloads::try_again`] after this time.
+    Later { id: u64, after: Duration },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum State {
+    /// A host writes it.
+    Running(HostDownload),
+    /// It waits for its host, or for its next try.
+    Interrupted(String),
+}
+
+#[derive(Debug)]
+struct Download {
+    host: HostKey,
+    url: String,
+    path: PathBuf,
+    received: u64,
+    total: u64,
+    source: Option<Source>,
+    state: State,
+    /// Tries since a byte was received.
+    tries: u32,
+    is_cancelled: bool,
+}
+
+/// All downloads that are not finished.
+#[derive(Debug)]
+pub struct Downloads {
+    folder: PathBuf,
+    journal: Journal,
+    permissions: DownloadPermissions,
+    all: BTreeMap<u64, Download>,
+    last_id: u64,
+    /// Files that wait for the user's word.
+    asked: HashMap<(ChildId, u64), Offer>,
+    /// Files that wait for their turn.
+    queued: VecDeque<(HostKey, HostDownload, Offer)>,
+    /// Processes that take commands.
+    ready: HashMap<HostKey, ChildId>,
+    /// Hosts that are kept for their downloads.
+    kept: HashSet<HostKey>,
+}
+
+impl Downloads {
+    /// Reads what an earlier run of this profile left unfinished. `folder`: where files are saved.
+    #[must_use]
+    pub fn open(folder: PathBuf, profile: &Path) -> Self {
+        let (journal, records) = Journal::open(profile);
+        let mut downloads = Self {
+            folder,
+            journal,
+            permissions: DownloadPermissions::default(),
+            all: BTreeMap::new(),
+            last_id: 0,
+            asked: HashMap::new(),
+            queued: VecDeque::new(),
+            ready: HashMap::new(),
+            kept: HashSet::new(),
+        };
+        for record in records {
+            let Ok(site) = Site::parse(&record.site) else { continue };
+            // Whoever removed the part does not want the file.
+            let Ok(part) = fs::metadata(names::partial(&record.path)) else { continue };
+            downloads.add(Download {
+                host: HostKey { site, workspace: record.workspace },
+                url: record.url,
+                path: record.path,
+                received: part.len(),
+                total: record.total,
+                source: Some(Source { referrer: record.referrer, validator: record.validator }),
+                state: State::Interrupted("the browser ended".to_owned()),
+                tries: 0,
+                is_cancelled: false,
+            });
+        }
+        downloads
+    }
+
+    /// Begins to go on with what an earlier run left unfinished.
+    pub fn start(&mut self) -> Vec<Action> {
+        let mut actions = Vec::new();
+        self.settle(&mut actions);
+        actions
+    }
+
+    /// Takes a host's report. `gesture`: the user's last click, key or address in the download's tab.
+    pub fn reported(
+        &mut self,
+        host: &HostKey,
+        from: HostDownload,
+        report: Report,
+        gesture: Option<Instant>,
+        now: Instant,
+    ) -> Vec<Action> {
+        let mut actions = Vec::new();
+        match report {
+            Report::Wanted(offer) => self.wanted(host, from, offer, gesture, now, &mut actions),
+            Report::Received { received, total } => {
+                if let Some((id, download)) = self.running(from) {
+                    if received > download.received {
+                        download.tries = 0;
+                    }
+                    (download.received, download.total) = (received, total);
+                    actions.push(Action::Show(download.shown(id, Progress::Running, "")));
+                }
+            }
+            Report::Done { received } => {
+                if let Some((id, download)) = self.running(from) {
+                    download.received = received;
+                    self.finish(id, &mut actions);
+                }
+            }
+            Report::Failed { error, try_again, changed } => {
+                if let Some((id, download)) = self.running(from) {
+                    if let Some(source) = download.source.as_mut().filter(|_| changed) {
+                        source.validator.clear();
+                    }
+                    self.broken(id, error, try_again, &mut actions);
+                }
+            }
+        }
+        self.settle(&mut actions);
+        actions
+    }
+
+    /// The user says whether a site may save files.
+    pub fn answered(&mut self, host: &HostKey, allow: bool) -> Vec<Action> {
+        let mut actions = Vec::new();
+        let child = self.ready.get(host).copied();
+        for Waiting { tab, download } in self.permissions.answer(host, allow) {
+            let Some(child) = child else { continue };
+            let Some(offer) = self.asked.remove(&(child, download)) else { continue };
+            let from = HostDownload { child, tab, number: download };
+            if allow {
+                self.take(host, from, offer, &mut actions);
+            } else {
+                actions.push(Action::Stop(from));
+            }
+        }
+        actions.push(self.question(host));
+        self.settle(&mut actions);
+        actions
+    }
+
+    /// A host takes commands.
+    pub fn host_ready(&mut self, host: &HostKey, child: ChildId) -> Vec<Action> {
+        self.ready.insert(host.clone(), child);
+        let waiting = |download: &Download| download.host == *host && matches!(download.state, State::Interrupted(_));
+        let ids: Vec<u64> = self.all.iter().filter(|(_, download)| waiting(download)).map(|(id, _)| *id).collect();
+        ids.into_iter().flat_map(|id| self.try_again(id)).collect()
+    }
+
+    /// A host's process ended.
+    pub fn host_ended(&mut self, host: &HostKey, child: ChildId) -> Vec<Action> {
+        let mut actions = Vec::new();
+        if self.ready.get(host) == Some(&child) {
+            self.ready.remove(host);
+        }
+        self.asked.retain(|(owner, _), _| *owner != child);
+        self.queued.retain(|(_, from, _)| from.child != child);
+        self.permissions.host_gone(host);
+        actions.push(self.question(host));
+        let lost = |download: &Download| matches!(download.state, State::Running(from) if from.child == child);
+        let lost: Vec<u64> = self.all.iter().filter(|(_, download)| lost(download)).map(|(id, _)| *id).collect();
+        for id in lost {
+            self.broken(id, "the page's process ended".to_owned(), true, &mut actions);
+        }
+        self.settle(&mut actions);
+        actions
+    }
+
+    /// Goes on with a download that broke off, if its host is there.
+    pub fn try_again(&mut self, id: u64) -> Vec<Action> {
+        let mut actions = Vec::new();
+        let Some(download) = self.all.get_mut(&id) else { return actions };
+        let (State::Interrupted(_), Some(child)) = (&download.state, self.ready.get(&download.host)) else {
+            return actions;
+        };
+        let Some(source) = download.source.clone() else { return actions };
+        match download.reopen() {
+            Ok(_) if download.received > 0 && download.received == download.total => self.finish(id, &mut actions),
+            Ok(file) => {
+                let to = HostDownload { child: *child, tab: 0, number: OWN_NUMBERS + id };
+                tracing::info!(path = %download.path.display(), from = download.received, "download goes on");
+                download.state = State::Running(to);
+                download.tries += 1;
+                let (url, from, total) = (download.url.clone(), download.received, download.total);
+                actions.push(Action::Show(download.shown(id, Progress::Running, "")));
+                actions.push(Action::GoOn { to, url, source, from, total, file });
+            }
+            Err(error) => self.fail(id, &error.to_string(), Progress::Failed, &mut actions),
+        }
+        self.settle(&mut actions);
+        actions
+    }
+
+    /// The user does not want a download.
+    pub fn cancel(&mut self, id: u64) -> Vec<Action> {
+        let mut actions = Vec::new();
+        let Some(download) = self.all.get_mut(&id) else { return actions };
+        download.is_cancelled = true;
+        match download.state {
+            State::Running(from) => actions.push(Action::Stop(from)),
+            State::Interrupted(_) => self.fail(id, "", Progress::Cancelled, &mut actions),
+        }
+        self.settle(&mut actions);
+        actions
+    }
+
+    /// Forgets a tab that is closed. Its downloads go on.
+    pub fn tab_closed(&mut self, tab: TabId) {
+        self.permissions.tab_closed(tab);
+    }
+
+    /// Sites that the user is asked about, with the number of files that wait and a tab of them.
+    pub fn questions(&self) -> impl Iterator<Item = (&HostKey, usize, TabId)> {
+        self.permissions.questions()
+    }
+
+    /// All unfinished downloads, for a window that is new.
+    #[must_use]
+    pub fn shown(&self) -> Vec<Shown> {
+        let shown = |(id, download): (&u64, &Download)| match &download.state {
+            State::Running(_) => download.shown(*id, Progress::Running, ""),
+            State::Interrupted(why) => download.shown(*id, Progress::Interrupted, why),
+        };
+        self.all.iter().map(shown).collect()
+    }
+
+    /// Number of unfinished downloads.
+    #[must_use]
+    pub fn unfinished(&self) -> usize {
+        self.all.len() + self.queued.len()
+    }
+
+    fn add(&mut self, download: Download) -> u64 {
+        self.last_id += 1;
+        self.all.insert(self.last_id, download);
+        self.last_id
+    }
+
+    fn running(&mut self, from: HostDownload) -> Option<(u64, &mut Download)> {
+        let is_meant = |download: &Download| matches!(download.state, State::Running(at) if (at.child, at.number) == (from.child, from.number));
+        self.all.iter_mut().find(|(_, download)| is_meant(download)).map(|(id, download)| (*id, download))
+    }
+
+    /// Lets a page save a file after a click; else its user decides.
+    fn wanted(
+        &mut self,
+        host: &HostKey,
+        from: HostDownload,
+        offer: Offer,
+        gesture: Option<Instant>,
+        now: Instant,
+        actions: &mut Vec<Action>,
+    ) {
+        let waiting = Waiting { tab: from.tab, download: from.number };
+        match self.permissions.wanted(host, waiting, gesture, now) {
+            Decision::Save => self.take(host, from, offer, actions),
+            Decision::Ask => {
+                self.asked.insert((from.child, from.number), offer);
+                actions.push(self.question(host));
+            }
+            Decision::Refuse => actions.push(Action::Stop(from)),
+        }
+    }
+
+    fn question(&self, host: &HostKey) -> Action {
+        let files = self.permissions.questions().find(|(asked, ..)| *asked == host).map_or(0, |(_, files, _)| files);
+        Action::Ask { host: host.clone(), files }
+    }
+
+    fn take(&mut self, host: &HostKey, from: HostDownload, offer: Offer, actions: &mut Vec<Action>) {
+        let is_known = self.running(from).is_some()
+            || self.queued.iter().any(|(_, queued, _)| (queued.child, queued.number) == (from.child, from.number));
+        if is_known || from.number >= OWN_NUMBERS {
+            actions.push(Action::Stop(from));
+            return;
+        }
+        let queued = self.queued.iter().filter(|(_, queued, _)| queued.child == from.child).count();
+        if queued >= MAX_QUEUED {
+            actions.push(Action::Tell(format!(
+                "“{}” is not saved: {MAX_QUEUED} files of its site wait for their turn already.",
+                offer.name
+            )));
+            actions.push(Action::Stop(from));
+            return;
+        }
+        self.queued.push_back((host.clone(), from, offer));
+    }
+
+    /// Starts what waits, as far as its site runs few enough.
+    fn start_queued(&mut self, actions: &mut Vec<Action>) {
+        let mut running: HashMap<ChildId, usize> = HashMap::new();
+        for download in self.all.values() {
+            if let State::Running(from) = download.state {
+                *running.entry(from.child).or_default() += 1;
+            }
+        }
+        for (host, from, offer) in std::mem::take(&mut self.queued) {
+            let of_child = running.entry(from.child).or_default();
+            if *of_child >= MAX_RUNNING {
+                self.queued.push_back((host, from, offer));
+                continue;
+            }
+            match names::create(&self.folder, &offer.name) {
+                Ok((file, path)) => {
+                    *of_child += 1;
+                    tracing::info!(path = %path.display(), "download started");
+                    actions.push(Action::Write { to: from, file: file.into() });
+                    let Offer { url, total, source, .. } = offer;
+                    let state = State::Running(from);
+                    let download =
+                        Download { host, url, path, received: 0, total, source, state, tries: 0, is_cancelled: false };
+                    let id = self.add(download);
+                    actions.extend(self.all.get(&id).map(|one| Action::Show(one.shown(id, Progress::Running, ""))));
+                }
+                Err(error) => {
+                    actions.push(Action::Tell(format!("“{}” cannot be saved: {error}", offer.name)));
+                    actions.push(Action::Stop(from));
+                }
+            }
+        }
+    }
+
+    fn finish(&mut self, id: u64, actions: &mut Vec<Action>) {
+        let Some(mut download) = self.all.remove(&id) else { return };
+        match names::keep(&names::partial(&download.path), &download.path) {
+            Ok(path) => {
+                tracing::info!(path = %path.display(), "download finished");
+                (download.path, download.total) = (path, download.received);
+                actions.push(Action::Show(download.shown(id, Progress::Done, "")));
+            }
+            Err(error) => actions.push(Action::Show(download.shown(id, Progress::Failed, &error.to_string()))),
+        }
+    }
+
+    /// A download's host or connection is gone.
+    fn broken(&mut self, id: u64, error: String, try_again: bool, actions: &mut Vec<Action>) {
+        let Some(download) = self.all.get_mut(&id) else { return };
+        if download.is_cancelled {
+            return self.fail(id, "", Progress::Cancelled, actions);
+        }
+        if !try_again || download.source.is_none() || download.tries >= MAX_TRIES {
+            return self.fail(id, &error, Progress::Failed, actions);
+        }
+        // Only what is in the file counts.
+        download.received = fs::metadata(names::partial(&download.path)).map_or(0, |part| part.len());
+        tracing::info!(path = %download.path.display(), received = download.received, "download interrupted: {error}");
+        actions.push(Action::Show(download.shown(id, Progress::Interrupted, &error)));
+        let after = PAUSES.0.saturating_mul(1 << download.tries.min(8)).min(PAUSES.1);
+        download.state = State::Interrupted(error);
+        actions.push(Action::Later { id, after });
+    }
+
+    /// A download ends without being whole. What was received stays, unless its user wants none of it.
+    fn fail(&mut self, id: u64, error: &str, progress: Progress, actions: &mut Vec<Action>) {
+        let Some(download) = self.all.remove(&id) else { return };
+        let part = names::partial(&download.path);
+        let left = if progress == Progress::Cancelled {
+            names::remove(&part);
+            None
+        } else {
+            names::left_over(&part)
+        };
+        let error = match left {
+            Some(part) => format!("{error}; what was received is in {}", part.display()),
+            None => error.to_owned(),
+        };
+        tracing::info!(path = %download.path.display(), ?progress, error, "download ended");
+        actions.push(Action::Show(download.shown(id, progress, &error)));
+    }
+
+    /// Starts what may start, says which hosts are needed, and lists what is unfinished.
+    fn settle(&mut self, actions: &mut Vec<Action>) {
+        self.start_queued(actions);
+        let mut needed: HashSet<HostKey> = self.all.values().map(|download| download.host.clone()).collect();
+        needed.extend(self.queued.iter().map(|(host, ..)| host.clone()));
+        needed.extend(self.permissions.questions().map(|(host, ..)| host.clone()));
+        let keep = |host: &HostKey, is_needed| Action::Keep { host: host.clone(), is_needed };
+        actions.extend(needed.difference(&self.kept).map(|host| keep(host, true)));
+        actions.extend(self.kept.difference(&needed).map(|host| keep(host, false)));
+        self.kept = needed;
+        self.journal.keep(self.all.values().filter_map(Download::record).collect());
+    }
+
+    /// The browser ends: no part of a download is left behind that has no byte.
+    pub fn end(&mut self) {
+        self.all.retain(|_, download| names::left_over(&names::partial(&download.path)).is_some());
+        self.journal.keep(self.all.values().filter_map(Download::record).collect());
+    }
+}
+
+impl Download {
+    fn shown(&self, id: u64, progress: Progress, error: &str) -> Shown {
+        Shown {
+            id,
+            url: self.url.clone(),
+            name: names::shown(&self.path),
+            received: self.received,
+            total: self.total,
+            progress,
+            error: error.to_owned(),
+        }
+    }
+
+    /// Opens the part to write on after its last byte.
+    fn reopen(&mut self) -> io::Result<OwnedFd> {
+        let mut part = OpenOptions::new();
+        part.write(true).create(true).truncate(false).mode(0o600);
+        // A link that was put there meanwhile is not followed.
+        part.custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed());
+        let mut part = part.open(names::partial(&self.path))?;
+        let has_validator = self.source.as_ref().is_some_and(|source| !source.validator.is_empty());
+        if !has_validator {
+            part.set_len(0)?;
+        }
+        self.received = part.seek(SeekFrom::End(0))?;
+        Ok(part.into())
+    }
+
+    fn record(&self) -> Option<Record> {
+        let source = self.source.as_ref()?;
+        Some(Record {
+            site: self.host.site.as_str().to_owned(),
+            workspace: self.host.workspace.clone(),
+            url: self.url.clone(),
+            path: self.path.clone(),
+            total: self.total,
+            referrer: source.referrer.clone(),
+            validator: source.validator.clone(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,241 @@
+//! Rest of a file that an earlier connection, or an earlier process of this site, did not finish.
+//!
+//! The engine cannot resume a download. A view that nobody sees asks for the file with `Range` and `If-Range`, under the site's
+//! cookies and rules, and its answer becomes a download.
+
+use std::fs::File;
+use std::io::{self, Seek, SeekFrom};
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use std::time::Duration;
+
+use glib::variant::ToVariant;
+use gtk::prelude::*;
+use regen_proto::kernel::v1::{Download as News, DownloadState, GoOnDownload, page_event::Body};
+use webkit2gtk::{
+    AuthenticationRequestExt, PolicyDecision, PolicyDecisionExt, PolicyDecisionType, ResponsePolicyDecision,
+    ResponsePolicyDecisionExt, URIRequest, URIRequestExt, URIResponse, URIResponseExt, UserMessage, WebView,
+    WebViewExt,
+};
+use wry::WebViewExtUnix;
+
+use super::Downloads;
+use crate::host::Host;
+use crate::view;
+
+/// An answer becomes a download within this time.
+const BEGINS: Duration = Duration::from_secs(10);
+
+/// A request for the rest of a file.
+pub(super) struct Rest {
+    wanted: GoOnDownload,
+    file: File,
+    web: WebView,
+    window: gtk::Window,
+    /// Its server has answered: it becomes a download, and the view's load is over.
+    is_answered: bool,
+    /// wry destroys the web view when this goes.
+    _wry: wry::WebView,
+}
+
+/// A rest that comes: where it goes, and how it is told of.
+pub(super) struct Begun {
+    pub(super) number: u64,
+    pub(super) file: File,
+    /// Bytes that are there already.
+    pub(super) offset: u64,
+}
+
+/// Answer of a server that is of no use.
+#[derive(Debug, thiserror::Error)]
+enum Unusable {
+    #[error("the file has changed")]
+    Changed,
+    #[error("the server answers {0}")]
+    Status(u32),
+    #[error(transparent)]
+    File(#[from] io::Error),
+}
+
+impl Downloads {
+    /// Asks for the rest of a file.
+    pub(crate) fn go_on(self: &Rc<Self>, host: &Rc<Host>, wanted: GoOnDownload, descriptors: Vec<OwnedFd>) {
+        let number = wanted.download;
+        let Some(file) = descriptors.into_iter().next().map(File::from) else { return };
+        if let Err(error) = self.ask(host, wanted, file) {
+            self.unobtainable(number, &error.to_string(), true, false);
+        }
+    }
+
+    fn ask(self: &Rc<Self>, host: &Rc<Host>, wanted: GoOnDownload, file: File) -> anyhow::Result<()> {
+        let window = gtk::Window::new(gtk::WindowType::Toplevel);
+        let wry = view::build_hidden(host, &window)?;
+        let web = wry.webview();
+        let request = URIRequest::new(&wanted.url);
+        if let Some(headers) = request.http_headers() {
+            if !wanted.referrer.is_empty() {
+                headers.replace("Referer", &wanted.referrer);
+            }
+            if wanted.from > 0 && !wanted.validator.is_empty() {
+                headers.replace("Range", &format!("bytes={}-", wanted.from));
+                // The bytes of the file, not of a compressed one.
+                headers.replace("Accept-Encoding", "identity");
+            }
+        }
+        let message = UserMessage::new("rest", Some(&(wanted.validator.as_str(),).to_variant()));
+        web.send_message_to_page(&message, None::<&webkit2gtk::gio::Cancellable>, |_| {});
+        let number = wanted.download;
+        let all = Rc::downgrade(self);
+        web.connect_decide_policy(move |_, decision, kind| {
+            let all = all.upgrade();
+            all.is_some_and(|all| all.decide(number, decision, kind))
+        });
+        let all = Rc::downgrade(self);
+        web.connect_load_failed(move |_, _, _, error| {
+            if let Some(all) = all.upgrade()
+                && !all.is_answered(number)
+            {
+                all.unobtainable(number, error.message(), true, false);
+            }
+            true
+        });
+        let all = Rc::downgrade(self);
+        web.connect_load_failed_with_tls_errors(move |_, _, _, _| {
+            if let Some(all) = all.upgrade() {
+                all.unobtainable(number, "its server's certificate is not valid", true, false);
+            }
+            true
+        });
+        let all = Rc::downgrade(self);
+        web.connect_web_process_terminated(move |_, _| {
+            if let Some(all) = all.upgrade() {
+                all.unobtainable(number, "the page's process ended", true, false);
+            }
+        });
+        // Nobody sees a question here: the answer is then a refusal.
+        web.connect_authenticate(|_, request| {
+            request.cancel();
+            true
+        });
+        web.load_request(&request);
+        self.rests.borrow_mut().insert(number, Rest { wanted, file, web, window, is_answered: false, _wry: wry });
+        Ok(())
+    }
+
+    fn is_answered(&self, number: u64) -> bool {
+        self.rests.borrow().get(&number).is_some_and(|rest| rest.is_answered)
+    }
+
+    fn decide(self: &Rc<Self>, number: u64, decision: &PolicyDecision, kind: PolicyDecisionType) -> bool {
+        let Some(response) = decision.downcast_ref::<ResponsePolicyDecision>() else {
+            // Redirects are followed; windows are not opened.
+            if kind == PolicyDecisionType::NewWindowAction {
+                decision.ignore();
+            }
+            return kind == PolicyDecisionType::NewWindowAction;
+        };
+        let answer = {
+            let mut rests = self.rests.borrow_mut();
+            let (Some(rest), Some(response)) = (rests.get_mut(&number), response.response()) else { return false };
+            rest.answered(&response)
+        };
+        match answer {
+            Ok(()) => {
+                decision.download();
+                let all = Rc::downgrade(self);
+                glib::timeout_add_local_once(BEGINS, move || {
+                    if let Some(all) = all.upgrade() {
+                        all.unobtainable(number, "the engine did not begin it", true, false);
+                    }
+                });
+            }
+            Err(error) => {
+                decision.ignore();
+                let status = if let Unusable::Status(status) = error { status } else { 0 };
+                let try_again = matches!(status, 408 | 429 | 500..) || matches!(error, Unusable::Changed);
+                self.unobtainable(number, &error.to_string(), try_again, matches!(error, Unusable::Changed));
+            }
+        }
+        true
+    }
+
+    /// The rest that a view of this kind asked for, now that it comes.
+    pub(super) fn take_rest(&self, web: &WebView) -> Option<Begun> {
+        let mut rests = self.rests.borrow_mut();
+        let number = rests.iter().find(|(_, rest)| rest.web == *web).map(|(number, _)| *number)?;
+        let rest = rests.remove(&number)?;
+        let begun = Begun { number, file: rest.file.try_clone().ok()?, offset: rest.wanted.from };
+        drop_later(rest);
+        Some(begun)
+    }
+
+    /// The user does not want it any more.
+    pub(super) fn cancel_rest(&self, number: u64) {
+        self.unobtainable(number, "", false, false);
+    }
+
+    fn unobtainable(&self, number: u64, error: &str, try_again: bool, changed: bool) {
+        // It may have begun, and then its view's load is over.
+        let Some(rest) = self.rests.borrow_mut().remove(&number) else { return };
+        let news = News {
+            download: number,
+            state: DownloadState::Failed.into(),
+            error: error.to_owned(),
+            can_go_on: try_again,
+            changed,
+            ..News::default()
+        };
+        self.outbox.page(0, Body::Download(news));
+        drop_later(rest);
+    }
+}
+
+/// The engine may still be in one of its signals.
+fn drop_later(rest: Rest) {
+    glib::idle_add_local_once(move || rest.window.close());
+}
+
+impl Rest {
+    /// Looks at what the server answers, and makes the file ready for it.
+    fn answered(&mut self, response: &URIResponse) -> Result<(), Unusable> {
+        match response.status_code() {
+            206 => {
+                let header = response.http_headers().and_then(|headers| headers.one("Content-Range"));
+                let range = header.as_deref().and_then(content_range).ok_or(Unusable::Changed)?;
+                let is_whole = range.1.is_none_or(|total| self.wanted.total == 0 || total == self.wanted.total);
+                if range.0 != self.wanted.from || !is_whole {
+                    return Err(Unusable::Changed);
+                }
+            }
+            200 => {
+                self.wanted.from = 0;
+                self.file.set_len(0)?;
+                self.file.seek(SeekFrom::Start(0))?;
+            }
+            416 => return Err(Unusable::Changed),
+            status => return Err(Unusable::Status(status)),
+        }
+        self.is_answered = true;
+        Ok(())
+    }
+}
+
+/// First byte and size of the whole, of `bytes 5-9/10`.
+fn content_range(header: &str) -> Option<(u64, Option<u64>)> {
+    let (range, total) = header.trim().strip_prefix("bytes")?.trim().split_once('/')?;
+    Some((range.split_once('-')?.0.trim().parse().ok()?, total.trim().parse().ok()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_content_range_says_where_the_rest_begins() {
+        assert_eq!(content_range("bytes 5-9/10"), Some((5, Some(10))));
+        assert_eq!(content_range("bytes 5-9/*"), Some((5, None)));
+        for odd in ["", "bytes", "bytes */10", "items 5-9/10", "bytes x-9/10", "bytes 5-9"] {
+            assert_eq!(content_range(odd), None, "{odd}");
+        }
+    }
+}

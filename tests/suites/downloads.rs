@@ -1,0 +1,261 @@
+//! Downloads belong to the browser: they go on after the page, its process, the network's process and the browser are gone.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use regen_tests::browser::Browser;
+use regen_tests::eventually;
+
+/// Bytes of the file.
+const SIZE: usize = 4_000_000;
+/// Bytes that the server sends each twentieth of a second.
+const SLICE: usize = 80_000;
+
+/// What the server does next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Manner {
+    /// Answers ranges.
+    Ranges,
+    /// Sends the whole file, whatever is asked.
+    Whole,
+    /// Has another file under the address.
+    Changed,
+    /// Cuts each connection after a while.
+    Cuts,
+    /// Does not have it any more.
+    Gone,
+}
+
+/// A slow server of one large file.
+struct Server {
+    port: u16,
+    manner: Arc<Mutex<Manner>>,
+    ranges: Arc<Mutex<Vec<String>>>,
+}
+
+fn content(manner: Manner) -> Vec<u8> {
+    let step = if manner == Manner::Changed { 7 } else { 3 };
+    (0..SIZE).map(|n| u8::try_from(n * step / 1000 % 251).unwrap()).collect()
+}
+
+impl Server {
+    fn start() -> Self {
+        let listener = TcpListener::bind("0.0.0.0:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let (manner, ranges) = (Arc::new(Mutex::new(Manner::Ranges)), Arc::new(Mutex::new(Vec::new())));
+        let server = Self { port, manner: Arc::clone(&manner), ranges: Arc::clone(&ranges) };
+        std::thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                let (manner, ranges) = (Arc::clone(&manner), Arc::clone(&ranges));
+                // A client that goes away ends its own connection.
+                std::thread::spawn(move || drop(answer(stream, &manner, &ranges)));
+            }
+        });
+        server
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.port)
+    }
+
+    fn behaves(&self, manner: Manner) {
+        *self.manner.lock().unwrap() = manner;
+    }
+
+    /// Each request for the file: its `Range`, and the status of the answer.
+    fn ranges(&self) -> Vec<String> {
+        self.ranges.lock().unwrap().clone()
+    }
+}
+
+fn answer(mut stream: TcpStream, manner: &Mutex<Manner>, ranges: &Mutex<Vec<String>>) -> std::io::Result<()> {
+    let mut lines = BufReader::new(stream.try_clone()?).lines();
+    let request = lines.next().unwrap_or(Ok(String::new()))?;
+    let headers: Vec<String> = lines.map_while(Result::ok).take_while(|line| !line.is_empty()).collect();
+    let header = |name: &str| {
+        let found =
+            headers.iter().find_map(|line| line.split_once(": ").filter(|(key, _)| key.eq_ignore_ascii_case(name)));
+        found.map(|(_, value)| value.to_owned()).unwrap_or_default()
+    };
+    if !request.starts_with("GET /file.iso") {
+        let page = "<title>page</title><a href=/file.iso style='display:block;height:400px'>save</a>the page";
+        let head = "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nConnection: close\r\n";
+        return write!(stream, "{head}Content-Length: {}\r\n\r\n{page}", page.len());
+    }
+    let manner = *manner.lock().unwrap();
+    if manner == Manner::Gone {
+        ranges.lock().unwrap().push(format!("{} 410", header("range")));
+        return write!(stream, "HTTP/1.1 410 Gone\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    }
+    let (whole, tag) = (content(manner), if manner == Manner::Changed { "\"2\"" } else { "\"1\"" });
+    let first = header("range").strip_prefix("bytes=").and_then(|range| range.strip_suffix('-')?.parse::<usize>().ok());
+    let first = first.filter(|_| header("if-range") == tag && manner != Manner::Whole);
+    let status = match first {
+        Some(first) => format!("206 Partial Content\r\nContent-Range: bytes {first}-{}/{SIZE}", SIZE - 1),
+        None => "200 OK".to_owned(),
+    };
+    let answered = if first.is_some() { "206" } else { "200" };
+    ranges.lock().unwrap().push(format!("{} {answered}", header("range")));
+    let rest = &whole[first.unwrap_or(0)..];
+    write!(
+        stream,
+        "HTTP/1.1 {status}\r\nContent-Type: application/octet-stream\r\nETag: {tag}\r\nAccept-Ranges: bytes\r\n\
+         Content-Length: {}\r\nConnection: close\r\n\r\n",
+        rest.len()
+    )?;
+    for (number, slice) in rest.chunks(SLICE).enumerate() {
+        if manner == Manner::Cuts && number == 15 {
+            return Ok(());
+        }
+        stream.write_all(slice)?;
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    Ok(())
+}
+
+struct Scene {
+    server: Server,
+    browser: Browser,
+    tab: u64,
+}
+
+impl Scene {
+    /// Clicks on a link to the file, and waits until a part of it has come.
+    fn begun() -> Self {
+        let scene = Self::opened();
+        scene.click();
+        scene.wait_for_a_part();
+        scene
+    }
+
+    fn opened() -> Self {
+        let (server, browser) = (Server::start(), Browser::headless());
+        let tab = browser.open(&server.url("/"));
+        browser.wait_for_text(tab, "the page");
+        Self { server, browser, tab }
+    }
+
+    fn click(&self) {
+        self.browser.input(self.tab, &["--click", "100,100"]);
+    }
+
+    fn part(&self) -> u64 {
+        std::fs::metadata(self.browser.downloads().join("file.iso.part")).map_or(0, |part| part.len())
+    }
+
+    fn wait_for_a_part(&self) {
+        eventually("a part of the file", || (self.part() > 500_000).then_some(()));
+    }
+
+    fn arrives(&self, manner: Manner) {
+        let file = self.browser.downloads().join("file.iso");
+        eventually("the file", || file.exists().then_some(()));
+        assert!(std::fs::read(&file).unwrap() == content(manner), "{:?}", self.server.ranges());
+        let left = std::fs::read_dir(self.browser.downloads()).unwrap().count();
+        assert_eq!(left, 1, "nothing else is left");
+    }
+
+    /// All requests after the first one asked for the rest only, and were answered with this status.
+    fn went_on(&self, status: &str) {
+        let ranges = self.server.ranges();
+        assert!(ranges.len() > 1 && ranges[0] == " 200", "{ranges:?}");
+        for range in &ranges[1..] {
+            let first = range.strip_prefix("bytes=").and_then(|range| range.split_once('-'));
+            let is_rest =
+                first.is_some_and(|(first, rest)| first.parse::<usize>().unwrap() > 0 && rest == format!(" {status}"));
+            assert!(is_rest, "{ranges:?}");
+        }
+    }
+}
+
+#[test]
+fn a_download_goes_on_after_its_process_was_killed() {
+    let scene = Scene::begun();
+    scene.browser.regen(&["kill", "tab", &scene.tab.to_string()]).unwrap();
+    scene.arrives(Manner::Ranges);
+    scene.went_on("206");
+    scene.browser.wait_for_text(scene.tab, "the page");
+}
+
+#[test]
+fn a_download_of_a_closed_tab_goes_on_after_its_process_was_killed() {
+    let scene = Scene::begun();
+    let pid = scene.browser.pid_of_tab(scene.tab);
+    scene.browser.regen(&["tab", "close", &scene.tab.to_string()]).unwrap();
+    scene.browser.regen(&["kill", &pid.to_string()]).unwrap();
+    scene.arrives(Manner::Ranges);
+    scene.went_on("206");
+    eventually("its process to end", || scene.browser.pids_of("tab-host").is_empty().then_some(()));
+}
+
+#[test]
+fn a_download_goes_on_after_the_net_daemon_was_killed() {
+    let scene = Scene::begun();
+    scene.browser.regen(&["kill", "net-daemon"]).unwrap();
+    scene.arrives(Manner::Ranges);
+    scene.went_on("206");
+}
+
+#[test]
+fn a_download_goes_on_after_the_browser_was_killed_or_quit() {
+    for is_killed in [true, false] {
+        let scene = Scene::begun();
+        if is_killed {
+            let broker = rustix::process::Pid::from_raw(scene.browser.broker()).unwrap();
+            rustix::process::kill_process(broker, rustix::process::Signal::KILL).unwrap();
+            eventually("the browser to end", || scene.browser.regen(&["status"]).is_err().then_some(()));
+        } else {
+            scene.browser.quit();
+        }
+        assert!(scene.part() > 500_000);
+        scene.browser.start();
+        scene.arrives(Manner::Ranges);
+        scene.went_on("206");
+    }
+}
+
+#[test]
+fn a_download_goes_on_whenever_its_connection_is_cut() {
+    let scene = Scene::opened();
+    scene.server.behaves(Manner::Cuts);
+    scene.click();
+    scene.arrives(Manner::Ranges);
+    scene.went_on("206");
+    assert!(scene.server.ranges().len() > 2, "{:?}", scene.server.ranges());
+}
+
+#[test]
+fn a_file_that_has_changed_meanwhile_is_fetched_anew() {
+    for manner in [Manner::Changed, Manner::Whole] {
+        let scene = Scene::begun();
+        scene.server.behaves(manner);
+        scene.browser.regen(&["kill", "tab", &scene.tab.to_string()]).unwrap();
+        scene.arrives(manner);
+        scene.went_on("200");
+    }
+}
+
+#[test]
+fn what_was_received_of_a_file_that_is_gone_stays_as_a_part() {
+    let scene = Scene::begun();
+    scene.server.behaves(Manner::Gone);
+    scene.browser.regen(&["kill", "tab", &scene.tab.to_string()]).unwrap();
+    eventually("the second request", || (scene.server.ranges().len() > 1).then_some(()));
+    eventually("its end", || scene.browser.log().contains("the server answers 410").then_some(()));
+    assert!(scene.part() > 500_000);
+    // It is not asked for again.
+    scene.browser.quit();
+    scene.browser.start();
+    scene.browser.regen(&["status"]).unwrap();
+    std::thread::sleep(Duration::from_secs(2));
+    assert_eq!(scene.server.ranges().len(), 2);
+}

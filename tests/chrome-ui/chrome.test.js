@@ -334,6 +334,20 @@ test("a download shows its progress and can be cancelled", async () => {
   assert.deepEqual(await said("cancelDownload"), [{ type: "cancelDownload", download: 1 }]);
 });
 
+test("what is seen of the chrome is drawn over the page, and bubbles let clicks through", async () => {
+  await receive(...tabMessages, { type: "order", tabs: [1, 2, 3, 4], active: 1, first: true });
+  await page.evaluate(() => { window.said.length = 0; });
+  await receive({ type: "hover", url: "http://bubble.example/" });
+  await page.waitForFunction(() => window.said.some((message) => message.type === "layout"));
+  const bubble = await page.locator("#hover").boundingBox();
+  const within = ({ x, y, width, height }) => x <= bubble.x && y <= bubble.y
+    && x + width >= bubble.x + bubble.width && y + height >= bubble.y + bubble.height;
+  const last = (await said("layout")).at(-1);
+  assert.ok(last.shown.some(within), JSON.stringify(last));
+  assert.ok(!last.covers.some(within), JSON.stringify(last));
+  assert.ok(last.shown.length < 4, "closed panels are not drawn");
+});
+
 test("a download that broke off says that it goes on, and can still be cancelled", async () => {
   const { download } = of("download");
   await receive(...tabMessages, { type: "download", download: { ...download, state: "interrupted", error: "the page's process ended" } });

@@ -27,7 +27,10 @@ pub(crate) enum FromChrome {
     /// Where the page is, and which parts of the window the chrome covers.
     Layout {
         page: Rect,
+        /// Parts that take clicks.
         covers: Vec<Rect>,
+        /// Parts that are seen: those, bubbles that let clicks through, and the shadows of both.
+        shown: Vec<Rect>,
     },
     OpenTab {
         input: String,

@@ -18,7 +18,7 @@ impl Window {
                 self.chrome_ready.set(true);
                 self.flush();
             }
-            FromChrome::Layout { page, covers } => self.lay_out(page, &covers),
+            FromChrome::Layout { page, covers, shown } => self.lay_out(page, &covers, &shown),
             FromChrome::FocusPage => self.focus_page(true),
             FromChrome::FocusChrome => self.focus_page(false),
             FromChrome::KeepKeyboard { tab, in_bars } => self.keep_keyboard(tab, in_bars),

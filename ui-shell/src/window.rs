@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
-use gtk::cairo::{RectangleInt, Region};
+use gtk::cairo::{ImageSurface, RectangleInt, Region, RegionOverlap};
 use gtk::gdk;
 use gtk::prelude::*;
 use regen_proto::kernel::v1::user_command::Body as Command;
@@ -43,6 +43,8 @@ pub(crate) struct Window {
     active: Cell<u64>,
     /// Where the page is, in the window.
     page: Cell<Rect>,
+    /// Where the chrome shows something.
+    shown: RefCell<Region>,
     pub(crate) page_focused: Cell<bool>,
     /// Tabs that were left while something was being typed into the address bar: there the keyboard is when they come back.
     in_bars: RefCell<HashSet<u64>>,
@@ -86,6 +88,7 @@ impl Window {
             order: RefCell::default(),
             active: Cell::default(),
             page: Cell::default(),
+            shown: RefCell::new(Region::create()),
             page_focused: Cell::default(),
             in_bars: RefCell::default(),
             is_active: Cell::new(true),
@@ -149,7 +152,12 @@ impl Window {
             glib::Propagation::Stop
         });
         // The engine replaces what is below its transparent parts; drawn into a group of its own, it lets the page show.
-        self.chrome_box.connect_draw(|chrome_box, painter| {
+        // Where it shows nothing, it is not drawn at all: the page there is sent to the display once.
+        let weak = Rc::downgrade(self);
+        self.chrome_box.connect_draw(move |chrome_box, painter| {
+            if weak.upgrade().is_some_and(|window| !window.shows_chrome(painter)) {
+                return glib::Propagation::Stop;
+            }
             painter.push_group();
             for child in chrome_box.children() {
                 chrome_box.propagate_draw(&child, painter);
@@ -434,18 +442,24 @@ impl Window {
     }
 
     fn draw(&self, painter: &gtk::cairo::Context) -> Result<(), gtk::cairo::Error> {
-        let style = self.gtk.style_context();
-        let background = style.lookup_color("theme_base_color").unwrap_or(gdk::RGBA::WHITE);
-        painter.set_source_rgb(background.red(), background.green(), background.blue());
-        painter.paint()?;
         let frames = self.frames.borrow();
         let tab = self.active.get();
         let shows_page =
             self.tabs.borrow().get(&tab).is_some_and(|known| {
                 known.host != 0 || matches!(known.state(), TabState::Recovering | TabState::Loading)
             });
-        if let Some(picture) = frames.picture(tab).filter(|_| shows_page) {
-            let (page, scale) = (self.page.get(), f64::from(self.gtk.scale_factor()));
+        let (page, scale) = (self.page.get(), f64::from(self.gtk.scale_factor()));
+        let picture = frames.picture(tab).filter(|_| shows_page);
+        let fills_page = |picture: &&ImageSurface| {
+            f64::from(picture.width()) >= page.width * scale && f64::from(picture.height()) >= page.height * scale
+        };
+        if picture.filter(fills_page).is_none() {
+            let style = self.gtk.style_context();
+            let background = style.lookup_color("theme_base_color").unwrap_or(gdk::RGBA::WHITE);
+            painter.set_source_rgb(background.red(), background.green(), background.blue());
+            painter.paint()?;
+        }
+        if let Some(picture) = picture {
             painter.rectangle(page.x, page.y, page.width, page.height);
             painter.clip();
             painter.scale(1.0 / scale, 1.0 / scale);
@@ -492,23 +506,31 @@ impl Window {
     }
 
     /// The chrome says where the page is, and what it covers: that becomes its input shape.
-    pub(crate) fn lay_out(&self, page: Rect, covers: &[Rect]) {
-        let region = Region::create();
-        for cover in covers {
-            #[expect(clippy::cast_possible_truncation, reason = "saturates; a window is not that large")]
-            let edge = |value: f64| value.round() as i32;
-            let rectangle = RectangleInt::new(edge(cover.x), edge(cover.y), edge(cover.width), edge(cover.height));
-            if let Err(error) = region.union_rectangle(&rectangle) {
-                tracing::warn!("layout: {error}");
-            }
-        }
+    pub(crate) fn lay_out(&self, page: Rect, covers: &[Rect], shown: &[Rect]) {
         if let Some(gdk_window) = self.chrome_box.window() {
-            gdk_window.input_shape_combine_region(&region, 0, 0);
+            gdk_window.input_shape_combine_region(&region(covers), 0, 0);
+        }
+        let shown = region(shown);
+        if self.shown.replace(shown.clone()) != shown {
+            self.chrome_box.queue_draw();
         }
         if self.page.replace(page) != page {
             self.send_geometry();
             self.area.queue_draw();
         }
+    }
+
+    /// Returns whether the chrome shows anything in the part that is drawn.
+    fn shows_chrome(&self, painter: &gtk::cairo::Context) -> bool {
+        let Ok(parts) = painter.copy_clip_rectangle_list() else { return true };
+        let shown = self.shown.borrow();
+        #[expect(clippy::cast_possible_truncation, reason = "saturates; a window is not that large")]
+        let edge = |value: f64| value as i32;
+        parts.iter().any(|part| {
+            let (x, y) = (edge(part.x().floor()), edge(part.y().floor()));
+            let part = RectangleInt::new(x, y, edge(part.width().ceil()), edge(part.height().ceil()));
+            shown.contains_rectangle(&part) != RegionOverlap::Out
+        })
     }
 
     pub(crate) fn toggle_fullscreen(&self) {
@@ -568,4 +590,17 @@ impl Window {
     pub(crate) fn zoom(&self) -> f64 {
         self.tabs.borrow().get(&self.active.get()).map_or(1.0, |tab| tab.zoom)
     }
+}
+
+fn region(rects: &[Rect]) -> Region {
+    let region = Region::create();
+    for rect in rects {
+        #[expect(clippy::cast_possible_truncation, reason = "saturates; a window is not that large")]
+        let edge = |value: f64| value.round() as i32;
+        let rectangle = RectangleInt::new(edge(rect.x), edge(rect.y), edge(rect.width), edge(rect.height));
+        if let Err(error) = region.union_rectangle(&rectangle) {
+            tracing::warn!("layout: {error}");
+        }
+    }
+    region
 }

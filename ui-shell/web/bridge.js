@@ -42,11 +42,13 @@ export const layout = () => {
     const page = rect(document.getElementById("page"));
     // A panel that opens by itself lies below the notices: it must not cover a question's buttons.
     document.documentElement.style.setProperty("--page-top", `${page.y}px`);
-    const covers = [];
-    for (const element of document.querySelectorAll("[data-cover]")) {
-      // The status bubble is looked at, not clicked at.
-      if (!element.hidden && element.id !== "hover") covers.push(rect(element));
-    }
-    send("layout", { page, covers: covers.filter((c) => c.width && c.height) });
+    const visible = (selector) => [...document.querySelectorAll(selector)].filter((element) => element.getClientRects().length);
+    // Bubbles are looked at, not clicked at. A shadow reaches 30 pixels.
+    const shown = visible("[data-cover], [data-bubble]").map((element) => {
+      const { x, y, width, height } = rect(element);
+      const edge = getComputedStyle(element).boxShadow === "none" ? 0 : 30;
+      return { x: x - edge, y: y - edge, width: width + 2 * edge, height: height + 2 * edge };
+    });
+    send("layout", { page, covers: visible("[data-cover]").map(rect), shown });
   });
 };

@@ -24,7 +24,7 @@ on("fullscreen", ({ on: full, byPage }) => {
   const bubble = document.getElementById("fills");
   bubble.hidden = !byPage;
   setText(bubble, byPage ? `${active()?.domain ?? ""} fills the screen. Esc brings the bars back.` : "");
-  hint = setTimeout(() => { bubble.hidden = true; }, 5000);
+  hint = setTimeout(() => { bubble.hidden = true; layout(); }, 5000);
   layout();
 });
 

@@ -339,4 +339,5 @@ on("tab", ({ tab }) => {
 on("hover", ({ url }) => {
   setText(get("hover"), url);
   get("hover").hidden = !url;
+  layout();
 });

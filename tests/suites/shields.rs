@@ -225,6 +225,46 @@ fn a_page_that_could_not_ask_for_a_while_asks_again() {
     assert!(asked.is_some(), "the page never asked again: {}", browser.log());
 }
 
+#[test]
+fn a_stand_in_is_taken_where_the_page_compares_a_hash_or_asks_to_be_let_in() {
+    const HASH: &str = "sha384-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+    let site = Site::serve(|request: &Request| {
+        let other = format!("http://127.0.0.1:{}", request.header("host").rsplit(':').next().unwrap());
+        let script = |name: &str, attributes: &str| {
+            let say = |what: &str| format!("document.title += ' {name}:{what}'");
+            let (loaded, failed) = (say("loaded"), say("failed"));
+            format!("<script src='{other}/{name}.js' {attributes} onload=\"{loaded}\" onerror=\"{failed}\"></script>")
+        };
+        Some(match request.path.as_str() {
+            "/" => Answer::page(&format!(
+                "<title>t</title>{}{}{}{}{}<p>the end",
+                script("stub-plain", ""),
+                script("stub-cors", "crossorigin"),
+                script("stub-hash", &format!("crossorigin integrity={HASH}")),
+                script("stub-module", "type=module"),
+                script("other", "crossorigin"),
+            )),
+            path if path.ends_with(".js") => Answer::typed("text/javascript", b"document.title += ' sent'".to_vec()),
+            _ => return None,
+        })
+    });
+    let browser = Browser::headless();
+    let _net = browser.daemon("net-daemon");
+    browser.regen(&["shields", "rules", "--add", "||127.0.0.1^*/stub-$script,redirect=noop.js"]).unwrap();
+    let tab = browser.open(&site.url(2, "/"));
+    browser.wait_for_text(tab, "the end");
+    let title = eventually("all scripts", || {
+        let title = browser.tab(tab)["title"].as_str().unwrap().to_owned();
+        (title.matches(':').count() == 5).then_some(title)
+    });
+    for name in ["plain", "cors", "hash", "module"] {
+        assert!(title.contains(&format!("stub-{name}:loaded")), "{title}");
+    }
+    // The control: without a rule, a server that lets nobody in.
+    assert!(title.contains("other:failed") && !title.contains("sent"), "{title}");
+    assert!(site.take_requests().iter().all(|request| !request.path.starts_with("/stub-")));
+}
+
 /// What filter lists can do to a page besides keeping requests from being sent; the rules are the user's own.
 #[test]
 fn rules_hide_parts_of_pages_and_stand_in_for_what_they_block() {

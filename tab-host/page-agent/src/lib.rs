@@ -11,9 +11,10 @@ mod sys;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::ffi::c_void;
+use std::ffi::{c_char, c_void};
 
 use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use regen_proto::DOCUMENT;
 use regen_proto::net::v1::{CheckRequest, DocumentRequest, Verdict};
 use regen_proto::site::Site;
@@ -58,6 +59,8 @@ struct Agent {
     /// Pages that show nothing and fetch the rest of a file, with what tells the file from a newer one. It may be on any site.
     rests: HashMap<u64, String>,
     shields: Shields,
+    /// Scripts that stand in for what was blocked, by its address.
+    stand_ins: HashMap<String, String>,
     world: Option<World>,
 }
 
@@ -65,6 +68,9 @@ thread_local! {
     // The engine calls on its main thread only.
     static AGENT: RefCell<Agent> = RefCell::default();
 }
+
+/// Scripts that stand in for others which are remembered.
+const MAX_STAND_INS: usize = 1000;
 
 /// Global Privacy Control, as a page's script reads it.
 const SIGNAL: &str = "Object.defineProperty(Navigator.prototype, 'globalPrivacyControl',
@@ -122,6 +128,9 @@ unsafe extern "C" fn document_begins(
         return;
     }
     let rules = AGENT.with_borrow_mut(|agent| agent.shields.begin(page.id(), request));
+    if let Some(world) = world {
+        document.give("runStandIn", run_stand_in, world);
+    }
     let for_script = serde_json::json!({
         "hide": rules.hide, "procedural": rules.procedural, "generic": rules.generic, "exceptions": rules.exceptions,
         "policy": rules.policy, "common": rules.common, "filter": rules.filter,
@@ -133,6 +142,18 @@ unsafe extern "C" fn document_begins(
     if !rules.script.is_empty() {
         document.run(&rules.script, None);
     }
+}
+
+/// Runs the script that stands in for a blocked one. The engine refuses it as that one's answer where the page compares a hash, or
+/// has to be let in by the server.
+#[expect(unsafe_code, reason = "the engine calls it")]
+unsafe extern "C" fn run_stand_in(url: *const c_char, frame: *mut c_void) -> sys::gboolean {
+    // SAFETY: the engine passes what the function was made with.
+    let (url, document) = unsafe { sys::given(url, frame) };
+    let script = AGENT.with_borrow(|agent| agent.stand_ins.get(&without_fragment(&url)).cloned());
+    let Some(script) = script else { return 0 };
+    document.run(&script, None);
+    1
 }
 
 #[expect(unsafe_code, reason = "the engine calls it")]
@@ -324,12 +345,26 @@ fn origin_of(url: &str) -> &str {
     path.and_then(|at| url.get(..=host + at)).filter(|origin| origin.ends_with('/')).unwrap_or_default()
 }
 
+/// The script in a data URL, if there is one.
+fn script_of(stand_in: &str) -> Option<String> {
+    let data = stand_in.strip_prefix("data:application/javascript;base64,")?;
+    String::from_utf8(BASE64_STANDARD.decode(data).ok()?).ok()
+}
+
 /// Whether shields stop a part of a page. They may also send it to another address, without what only tracks.
 fn is_blocked(page: Page, request: Request, url: String) -> bool {
     let kind = shields::kind(&request.header("Sec-Fetch-Dest"), &request.header("Accept"), &url).to_owned();
     let (page_url, method) = (page.uri(), request.method());
+    let former = without_fragment(&url);
     let asked = CheckRequest { url, page: page_url, kind, method, ..CheckRequest::default() };
     let verdict = AGENT.with_borrow_mut(|agent| agent.shields.check(page.id(), asked));
+    if let Some(script) = script_of(&verdict.stand_in) {
+        AGENT.with_borrow_mut(|agent| {
+            if agent.stand_ins.len() < MAX_STAND_INS {
+                agent.stand_ins.insert(former, script);
+            }
+        });
+    }
     keep_private(request, &verdict);
     if verdict.encrypt
         && let Some(rest) = request.uri().strip_prefix("http:")

@@ -54,6 +54,18 @@ unsafe extern "C" {
     fn webkit_script_world_get_default() -> *mut WebKitScriptWorld;
     fn webkit_script_world_new_with_name(name: *const c_char) -> *mut WebKitScriptWorld;
     fn jsc_context_evaluate(context: *mut JSCContext, code: *const c_char, length: isize) -> *mut JSCValue;
+    fn jsc_context_set_value(context: *mut JSCContext, name: *const c_char, value: *mut JSCValue);
+    fn jsc_value_new_function(
+        context: *mut JSCContext,
+        name: *const c_char,
+        callback: GCallback,
+        data: gpointer,
+        destroy: Option<unsafe extern "C" fn(gpointer)>,
+        return_type: usize,
+        parameters: c_uint,
+        ...
+    ) -> *mut JSCValue;
+    fn g_object_ref(object: gpointer) -> gpointer;
     fn jsc_value_to_boolean(value: *mut JSCValue) -> gboolean;
     fn g_object_unref(object: gpointer);
     fn webkit_web_page_get_uri(page: *mut WebKitWebPage) -> *const c_char;
@@ -109,6 +121,17 @@ pub(crate) struct Handlers {
 /// What is called when a document begins.
 pub(crate) type DocumentBegins =
     unsafe extern "C" fn(*mut WebKitScriptWorld, *mut WebKitWebPage, *mut WebKitFrame, gpointer);
+
+/// A function for scripts, of a text; the frame is the one that it was given to.
+pub(crate) type Function = unsafe extern "C" fn(*const c_char, gpointer) -> gboolean;
+
+/// Reads what a script gives a [`Function`].
+///
+/// # Safety
+/// Both are the function's own arguments, which the engine passes.
+pub(crate) unsafe fn given(argument: *const c_char, frame: gpointer) -> (String, Document) {
+    (text(argument), Document(frame.cast()))
+}
 
 /// Calls `created` for every page that this process makes.
 pub(crate) fn on_page_created(
@@ -190,6 +213,25 @@ impl Document {
     }
 
     /// Runs a script in the page's own world, or in another.
+    /// Gives a world's scripts in this document a function of one text that returns a boolean.
+    pub(crate) fn give(self, name: &str, function: Function, world: World) {
+        const G_TYPE_BOOLEAN: usize = 5 << 2;
+        const G_TYPE_STRING: usize = 16 << 2;
+        let name = c_string(name);
+        // SAFETY: as in `uri`; the function has the signature that its types say, and holds the frame until the engine drops it.
+        unsafe {
+            let context = webkit_frame_get_js_context_for_script_world(self.0, world.0);
+            let callback = std::mem::transmute::<Function, GCallback>(function);
+            let (data, types) = (g_object_ref(self.0.cast()), G_TYPE_STRING);
+            let destroy: Option<unsafe extern "C" fn(gpointer)> = Some(g_object_unref);
+            let value =
+                jsc_value_new_function(context, name.as_ptr(), callback, data, destroy, G_TYPE_BOOLEAN, 1_u32, types);
+            jsc_context_set_value(context, name.as_ptr(), value);
+            g_object_unref(value.cast());
+            g_object_unref(context.cast());
+        }
+    }
+
     pub(crate) fn run(self, script: &str, world: Option<World>) {
         let script = c_string(script);
         // SAFETY: as in `uri`; the context and the value are ours to release.

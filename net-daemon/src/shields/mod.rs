@@ -4,6 +4,7 @@
 
 mod cache;
 mod content_filter;
+mod kept_parameters;
 mod lines;
 mod lists;
 mod log;

@@ -17,6 +17,7 @@ use regen_proto::{DOCUMENT, OWN_RULES};
 use url::Url;
 
 use super::content_filter::ContentFilter;
+use super::kept_parameters::KeptParameters;
 use super::lists::List;
 use super::scriptlets;
 
@@ -31,6 +32,9 @@ pub(super) struct Rules {
     elsewhere: Option<Engine>,
     /// The user's own rules alone. None, where there are none.
     own: Option<Engine>,
+    kept: KeptParameters,
+    /// Without the user's own exceptions that are about single sites.
+    kept_elsewhere: KeptParameters,
     pub(super) lists: Vec<FilterList>,
     /// Why there are none, or not all.
     pub(super) error: String,
@@ -64,7 +68,23 @@ impl Rules {
         });
         let lists = told.collect();
         let (common, filter) = (common(&engine), ContentFilter::of(list_texts));
-        Self { lists, engine, elsewhere: None, own: None, error, read_ms: 0, from_cache: false, common, filter }
+        let lines = || list_texts.iter().flat_map(|list| list.text.lines().map(move |line| (list, line)));
+        let is_private = |(list, line): &(&List, &str)| list.name == OWN_RULES && is_about_single_sites(line);
+        let kept = KeptParameters::of(lines().map(|(_, line)| line));
+        let kept_elsewhere = KeptParameters::of(lines().filter(|line| !is_private(line)).map(|(_, line)| line));
+        Self {
+            lists,
+            engine,
+            elsewhere: None,
+            own: None,
+            kept,
+            kept_elsewhere,
+            error,
+            read_ms: 0,
+            from_cache: false,
+            common,
+            filter,
+        }
     }
 
     /// Adds the engine made of [`lists_elsewhere`], and the one of the user's own rules.
@@ -84,7 +104,7 @@ impl Rules {
     /// The verdict on a request of a page, for the tab-host of `site`.
     pub(super) fn verdict(&self, site: &str, request: &CheckRequest) -> Verdict {
         let page = canonical(&request.page).unwrap_or_default();
-        self.verdict_of(self.engine(&page, site), request)
+        self.verdict_of(self.engine(&page, site), site, request)
     }
 
     pub(super) fn has_own(&self) -> bool {
@@ -96,12 +116,12 @@ impl Rules {
         let page = canonical(&request.page).unwrap_or_default();
         // A turned host may not learn what the user has rules for.
         let own = self.own.as_ref().filter(|_| is_of(&page, site));
-        own.map(|own| Verdict { list: OWN_RULES.to_owned(), ..self.verdict_of(own, request) })
+        own.map(|own| Verdict { list: OWN_RULES.to_owned(), ..self.verdict_of(own, site, request) })
             .filter(|verdict| verdict.blocked || !verdict.rewritten_url.is_empty())
             .unwrap_or_default()
     }
 
-    fn verdict_of(&self, engine: &Engine, request: &CheckRequest) -> Verdict {
+    fn verdict_of(&self, engine: &Engine, site: &str, request: &CheckRequest) -> Verdict {
         // The engine compares letter by letter: spellings of one address are made one.
         let Some(url) = canonical(&request.url) else { return unanswered() };
         let page = canonical(&request.page).unwrap_or_default();
@@ -115,7 +135,9 @@ impl Rules {
             let source = decided.source_location.and_then(|place| self.lists.get(place.source_index as usize));
             list = source.map(|list| list.name.clone()).unwrap_or_default();
         }
-        let rewritten_url = found.rewritten_url.filter(|_| !blocked).unwrap_or_default();
+        let kept = if is_of(&page, site) { &self.kept } else { &self.kept_elsewhere };
+        let rewritten = found.rewritten_url.filter(|_| !blocked);
+        let rewritten_url = rewritten.and_then(|rewritten| kept.put_back(&asked, &url, rewritten)).unwrap_or_default();
         let stand_in = found.redirect.filter(|_| blocked).unwrap_or_default();
         Verdict { blocked, rule, list, rewritten_url, stand_in, ..Verdict::default() }
     }

@@ -19,6 +19,8 @@ const LIST: &str = "||tracker.test^
 ||ublock.test^
 !#endif
 ||param.test^$removeparam=click
+||param.test^$removeparam=other
+@@||param.test/kept$removeparam=click
 ||page.test/policy$csp=script-src 'self'
 page.test##.own
 ##.generic
@@ -87,6 +89,8 @@ async fn what_a_rule_names_is_blocked_however_it_is_spelt() {
     let fetched = CheckRequest { kind: "xmlhttprequest".to_owned(), ..request("https://param.test/?click=1&b=2") };
     let found = shields.check(&asking, &fetched).await;
     assert_eq!((found.blocked, found.rewritten_url.as_str()), (false, "https://param.test/?b=2"));
+    let kept = CheckRequest { url: "https://param.test/kept?click=1&other=2&b=3".to_owned(), ..fetched.clone() };
+    assert_eq!(shields.check(&asking, &kept).await.rewritten_url, "https://param.test/kept?click=1&b=3");
     assert_eq!(shields.log().blocked, 8);
 }
 

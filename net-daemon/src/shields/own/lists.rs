@@ -10,6 +10,7 @@ use adblock::lists::{ParseOptions, parse_filter};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::super::kept_parameters::turned_round;
 use super::super::lists::{LONGEST, List, as_rules, built_in, includes};
 use super::{replace, words};
 
@@ -236,7 +237,8 @@ pub(in super::super) fn check(text: &str) -> Result<(), String> {
         if is_remark || line == "#" {
             continue;
         }
-        match parse_filter(line, false, ParseOptions::default()) {
+        let known = turned_round(line);
+        match parse_filter(known.as_deref().unwrap_or(line), false, ParseOptions::default()) {
             Ok(_) => rules += 1,
             Err(error) => {
                 unreadable += 1;

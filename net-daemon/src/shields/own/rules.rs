@@ -8,6 +8,7 @@ use adblock::lists::{ParseOptions, parse_filter};
 
 use regen_proto::OWN_RULES;
 
+use super::super::kept_parameters::turned_round;
 use super::super::lists::{LONGEST, List, as_rules};
 use super::lists::{DEEPEST, depth};
 use super::{replace, words};
@@ -62,7 +63,8 @@ impl OwnRules {
             if depth(rule) > DEEPEST {
                 return Err(no_rule(format!("it has parentheses in parentheses, more than {DEEPEST} deep")));
             }
-            parse_filter(rule, true, ParseOptions::default()).map_err(|error| no_rule(words(&error)))?;
+            let known = turned_round(rule).unwrap_or_else(|| rule.to_owned());
+            parse_filter(&known, true, ParseOptions::default()).map_err(|error| no_rule(words(&error)))?;
             if !rules.iter().any(|one| one == rule) {
                 rules.push(rule.to_owned());
             }

@@ -35,6 +35,10 @@ fn scene() -> Scene {
         ("inside.test", Ipv4Addr::new(10, 82, 0, 53)),
         ("eulerian.net", at(3)),
         ("harmless.test", at(3)),
+        // Nobody has these two addresses: what is sent there is lost.
+        ("several.test", at(200)),
+        ("several.test", at(201)),
+        ("several.test", at(1)),
     ];
     let others = [
         ("metrics.site.test", "hop.site.test"),
@@ -92,6 +96,28 @@ fn failure(browser: &Browser, url: &str) -> String {
     let tab = browser.json(&["tab", "open", url, "--wait"]);
     assert_eq!(tab["state"], "failed", "{tab}");
     tab["reason"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_name_whose_first_addresses_are_dead_is_reached_at_another_one() {
+    let scene = scene();
+    let browser = scene.browser();
+    browser.regen(&["dns", "set", &format!("udp://{SERVER}")]).unwrap();
+    // The system gives up on a dead address after two minutes.
+    let tries = |address: u8| {
+        let to = std::net::IpAddr::from(Ipv4Addr::new(93, 184, 216, address));
+        scene.packets.all().iter().filter(|packet| packet.to == to && packet.port == scene.site.port()).count()
+    };
+    let opened = browser.json(&["tab", "open", &scene.url("several.test", "/"), "--wait", "--timeout", "10"]);
+    assert_eq!(opened["state"], "ready", "{opened}");
+    // However the addresses are ordered: pages of another path ask again, and a dead one is not tried first twice.
+    for n in 0..6 {
+        let url = scene.url("several.test", &format!("/{n}"));
+        browser.regen(&["tab", "open", &url, "--wait", "--timeout", "10"]).unwrap();
+    }
+    let (first, second) = (tries(200), tries(201));
+    assert!(first + second > 0, "the control: a dead address was tried");
+    assert!(first <= 4 && second <= 4, "dead addresses were tried again: {first} and {second} packets");
 }
 
 #[test]

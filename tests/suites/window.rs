@@ -244,6 +244,24 @@ fn a_killed_page_comes_back_in_the_window() {
 }
 
 #[test]
+fn a_killed_page_stays_on_screen_until_it_is_back() {
+    let scene = scene();
+    let shows = || scene.display.screenshot().share(GREEN, 100, 300, 1000, 400) > 0.95;
+    eventually("the green page", || shows().then_some(()));
+    scene.browser.regen(&["session", "save"]).unwrap();
+    let old = scene.browser.pid_of_tab(1);
+    scene.browser.regen(&["kill", "tab", "1"]).unwrap();
+    let mut back = None;
+    // A blank page was there for about half a second: that is five pictures at least.
+    while back.is_none_or(|since: std::time::Instant| since.elapsed() < std::time::Duration::from_secs(2)) {
+        assert!(shows(), "the page is gone");
+        let tab = scene.browser.tab(1);
+        let is_back = tab["pid"] != old && tab["state"] == "ready";
+        back = back.or_else(|| is_back.then(std::time::Instant::now));
+    }
+}
+
+#[test]
 fn an_unclean_end_is_asked_about_in_the_window() {
     let scene = scene();
     let broker = scene.browser.broker();

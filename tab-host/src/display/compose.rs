@@ -150,7 +150,7 @@ impl Compositor {
             return;
         }
         let Some(mut view) = self.views.remove(&id) else { return };
-        if view.has_picture() {
+        if view.has_picture() && !view.is_held {
             self.compose_into_buffer(id, &mut view);
         }
         self.views.insert(id, view);

@@ -75,6 +75,8 @@ pub(crate) enum DisplayCommand {
     Delivered(ViewId, oneshot::Sender<()>),
     /// From now on, views have one of few sizes.
     Letterbox,
+    /// The window is shown nothing new of a view, or again what there is.
+    Hold(ViewId, bool),
     /// A view was closed.
     Forget(ViewId),
 }
@@ -103,6 +105,8 @@ pub(crate) struct View {
     captures: Vec<oneshot::Sender<Picture>>,
     waiting_input: Vec<ToPage>,
     waiting_answers: Vec<oneshot::Sender<()>>,
+    /// The window keeps the picture that it has.
+    is_held: bool,
 }
 
 /// The compositor.
@@ -310,6 +314,12 @@ impl Compositor {
                 let _ = self.display.flush_clients();
                 let _ = answer.send(());
             }
+            DisplayCommand::Hold(view, is_held) => {
+                let view = self.view(view);
+                view.is_held = is_held;
+                view.damage_all();
+                self.arm_tick();
+            }
             DisplayCommand::Forget(view) => {
                 if self.focused == Some(view) {
                     self.focus(None);
@@ -340,6 +350,7 @@ impl Compositor {
             captures: Vec::new(),
             waiting_input: Vec::new(),
             waiting_answers: Vec::new(),
+            is_held: false,
         })
     }
 

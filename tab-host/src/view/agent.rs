@@ -9,10 +9,10 @@ use webkit2gtk::{
     UserContentInjectedFrames, UserContentManagerExt, UserScript, UserScriptInjectionTime, WebView, WebViewExt,
 };
 
-use super::View;
 use super::error_page::Stage;
 use super::navigation::SubmittedForm;
 use super::shields::{self, Seen};
+use super::{View, held_picture};
 
 /// The script world that pages cannot reach into.
 pub(super) const WORLD: &str = "regen";
@@ -57,6 +57,8 @@ enum Report {
     Icon { side: u32, rgba: String },
     /// The page used a key that the browser would have used.
     Key {},
+    /// A page that came back is as it was.
+    Back {},
     /// The page did not use a turn of the wheel while Control was held.
     Wheel { down: bool },
 }
@@ -137,6 +139,7 @@ impl View {
             return;
         }
         match report {
+            Ok(Report::Back {}) => self.show_picture_after(held_picture::DRAWN),
             Ok(Report::Form { frame, edits }) => {
                 // A page with endless frames must not fill the store.
                 if self.forms.borrow().len() < 100 && text.len() < LONGEST_FORM {

@@ -6,6 +6,7 @@ mod context_menu;
 mod dialogs;
 mod error_page;
 mod files;
+mod held_picture;
 mod navigation;
 mod popups;
 mod print;
@@ -83,6 +84,7 @@ pub(crate) struct View {
     dialogs: dialogs::Dialogs,
     /// An element fills the screen.
     full_screen: Cell<bool>,
+    held_picture: held_picture::HeldPicture,
     last_form: RefCell<Option<navigation::SubmittedForm>>,
     /// What the broker had this view load, until that is shown.
     carried: RefCell<Option<String>>,
@@ -209,6 +211,7 @@ impl View {
             closes: Cell::default(),
             dialogs: dialogs::Dialogs::default(),
             full_screen: Cell::default(),
+            held_picture: held_picture::HeldPicture::default(),
             last_form: RefCell::default(),
             carried: RefCell::default(),
             opener_origin: RefCell::default(),

@@ -29,6 +29,14 @@
   }, null);
 
   const mine = forms[globalThis.framePath()];
+  let isBack = false;
+  // What is drawn from now on is the page as it was.
+  const back = () => {
+    if (isBack || window !== window.top) return;
+    isBack = true;
+    const post = () => window.webkit.messageHandlers.regen.postMessage('{"kind":"back"}');
+    requestAnimationFrame(() => requestAnimationFrame(post));
+  };
   let waiting = mine && mine.url === location.href ? mine.edits.slice() : [];
   const fillWhatIsThere = () => {
     waiting = waiting.filter((edit) => {
@@ -52,13 +60,14 @@
   let again = 0;
   const scroll = () => {
     clearTimeout(again);
-    if (touched || Date.now() > until) return;
+    if (touched || Date.now() > until) return back();
     if (Math.abs(window.scrollX - scrollX) > 1 || Math.abs(window.scrollY - scrollY) > 1) {
       window.scrollTo({ left: scrollX, top: scrollY, behavior: "instant" });
       // The engine's older position may have been reported, and a page that nobody sees gets no event of this one.
       globalThis.reportNow();
     } else if (!arrived && document.readyState === "complete" && isSeen()) {
       arrived = true;
+      back();
       until = Math.min(until, Date.now() + SETTLED);
     }
     again = setTimeout(scroll, 100);
@@ -77,5 +86,7 @@
       scroll();
     };
     if (!isSeen()) document.addEventListener("visibilitychange", whenSeen, { once: true });
+  } else {
+    back();
   }
 })();

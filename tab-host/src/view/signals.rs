@@ -161,7 +161,10 @@ impl View {
                 self.forget_styles();
                 self.committed(url, false);
             }
-            LoadEvent::Finished if self.error_page.get() == Stage::Shown => self.error_shown(),
+            LoadEvent::Finished if self.error_page.get() == Stage::Shown => {
+                self.show_picture();
+                self.error_shown();
+            }
             LoadEvent::Finished if self.error_page.get() == Stage::None && !self.is_bootstrap(&url) => {
                 self.moved_within_document();
                 self.restored();
@@ -205,6 +208,7 @@ impl View {
             // Reports on the page name the address that it was at.
             self.ask_to_report(REPORT_MOVE);
         }
+        self.picture_committed(&url);
         self.committed.borrow_mut().clone_from(&url);
         self.carried.take();
         self.tell_committed(url, same_document);

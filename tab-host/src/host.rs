@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use regen_proto::convert::FromChild;
 use regen_proto::kernel::v1::{HostCommand, Ready, host_command};
@@ -57,6 +57,8 @@ pub(crate) struct Host {
     pub(crate) views: RefCell<HashMap<ViewId, Rc<View>>>,
     /// Windows that pages opened, until the broker has given them a name.
     pub(crate) popups: RefCell<HashMap<u64, Rc<View>>>,
+    /// When there was a net-daemon again.
+    pub(crate) network_back: Cell<Option<Instant>>,
     pub(crate) helpers: RefCell<Helpers>,
     pub(crate) cookies: Rc<SessionJar>,
     pub(crate) downloads: Rc<Downloads>,
@@ -97,6 +99,7 @@ pub(crate) fn run(site: Site, machine: Machine, link: Link, display: DisplayHand
         languages: configure.languages,
         views: RefCell::default(),
         popups: RefCell::default(),
+        network_back: Cell::default(),
         helpers: RefCell::new(Helpers::new(outbox.clone())),
         cookies: SessionJar::new(outbox.clone()),
         downloads: Downloads::new(outbox.clone()),
@@ -171,6 +174,7 @@ impl Host {
             ToMain::Common(rules) => self.take_common(rules.map(|rules| *rules)),
             ToMain::Site(_) => self.outbox.exit("a host that has a site was given another".to_owned()),
             ToMain::NetworkBack => {
+                self.network_back.set(Some(Instant::now()));
                 let views: Vec<Rc<View>> = self.views.borrow().values().cloned().collect();
                 views.iter().for_each(|view| view.try_again());
             }

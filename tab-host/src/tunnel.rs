@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use fast_socks5::ReplyError;
@@ -42,6 +42,8 @@ pub(crate) struct Failure {
     pub(crate) why: String,
     /// It is the host that does not answer, and not the way there.
     pub(crate) is_its_own: bool,
+    /// Since when the net-daemon was gone, where that is why.
+    pub(crate) without_network: Option<Instant>,
 }
 
 /// Where the front listens.
@@ -114,6 +116,7 @@ pub(crate) async fn start() -> std::io::Result<(Dialer, TunnelPort)> {
 struct Refused {
     reply: ReplyError,
     why: String,
+    is_without_network: bool,
 }
 
 async fn serve(stream: TcpStream, granted: watch::Receiver<Granted>, failures: Failures) {
@@ -126,7 +129,7 @@ async fn serve(stream: TcpStream, granted: watch::Receiver<Granted>, failures: F
         Ok(opened) => match noted(&failures, &host, opened) {
             Ok((up, down)) => {
                 if let Ok(stream) = protocol.reply_success(nowhere).await {
-                    relay(stream, up, down).await;
+                    note_end(&failures, &host, relay(stream, up, down).await);
                 }
             }
             Err(reply) => drop(protocol.reply_error(&reply).await),
@@ -135,7 +138,7 @@ async fn serve(stream: TcpStream, granted: watch::Receiver<Granted>, failures: F
         Err(_) => {
             let Ok(stream) = protocol.reply_success(nowhere).await else { return };
             match noted(&failures, &host, opening.await) {
-                Ok((up, down)) => relay(stream, up, down).await,
+                Ok((up, down)) => note_end(&failures, &host, relay(stream, up, down).await),
                 Err(_) => cut_off(&stream),
             }
         }
@@ -155,9 +158,19 @@ fn noted(failures: &Failures, host: &str, opened: Opened) -> Result<Ends, ReplyE
                 refused.reply,
                 ReplyError::HostUnreachable | ReplyError::ConnectionRefused | ReplyError::TtlExpired
             );
-            failures.insert(host.to_owned(), Failure { why: refused.why, is_its_own });
+            let without_network = refused.is_without_network.then(Instant::now);
+            failures.insert(host.to_owned(), Failure { why: refused.why, is_its_own, without_network });
             Err(refused.reply)
         }
+    }
+}
+
+/// Keeps why a connection ended that was there, where the net-daemon is why.
+fn note_end(failures: &Failures, host: &str, end: End) {
+    if end == End::WithoutNetwork {
+        let why = "Regen's network process ended".to_owned();
+        let failure = Failure { why, is_its_own: false, without_network: Some(Instant::now()) };
+        failures.lock().unwrap_or_else(PoisonError::into_inner).insert(host.to_owned(), failure);
     }
 }
 
@@ -172,6 +185,7 @@ async fn open(mut granted: watch::Receiver<Granted>, host: &str, port: u16) -> O
     let no_network = || Refused {
         reply: ReplyError::NetworkUnreachable,
         why: "Regen's network process is not there at the moment".to_owned(),
+        is_without_network: true,
     };
     loop {
         let client = granted.borrow_and_update().as_ref().map(|(_, channel)| TunnelClient::new(channel.clone()));
@@ -214,20 +228,30 @@ async fn try_open(mut client: TunnelClient<Channel>, host: &str, port: u16) -> R
                 FailureKind::Policy | FailureKind::Route => ReplyError::ConnectionNotAllowed,
                 FailureKind::Other | FailureKind::Unspecified => ReplyError::GeneralFailure,
             };
-            Err(Refused { reply, why: failed.message })
+            Err(Refused { reply, why: failed.message, is_without_network: false })
         }
         Some(from_network::Body::Data(_)) | None => {
             let why = "Regen's network process gave no answer".to_owned();
-            Err(Refused { reply: ReplyError::GeneralFailure, why })
+            Err(Refused { reply: ReplyError::GeneralFailure, why, is_without_network: false })
         }
     })
 }
 
-async fn relay(stream: TcpStream, up: mpsc::Sender<ToNetwork>, down: Streaming<FromNetwork>) {
+/// End of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// One of its ends wanted it, or broke off.
+    Usual,
+    /// The net-daemon died.
+    WithoutNetwork,
+}
+
+async fn relay(stream: TcpStream, up: mpsc::Sender<ToNetwork>, down: Streaming<FromNetwork>) -> End {
     let (read, write) = stream.into_split();
     let upward = tokio::spawn(send_up(read, up));
-    send_down(down, write).await;
+    let end = send_down(down, write).await;
     upward.abort();
+    end
 }
 
 async fn send_up(mut read: OwnedReadHalf, up: mpsc::Sender<ToNetwork>) {
@@ -247,25 +271,27 @@ async fn send_up(mut read: OwnedReadHalf, up: mpsc::Sender<ToNetwork>) {
     }
 }
 
-async fn send_down(mut down: Streaming<FromNetwork>, mut write: OwnedWriteHalf) {
+async fn send_down(mut down: Streaming<FromNetwork>, mut write: OwnedWriteHalf) -> End {
     loop {
         match down.message().await {
             Ok(Some(FromNetwork { body: Some(from_network::Body::Data(chunk)) })) => {
                 if write.write_all(&chunk).await.is_err() {
-                    return;
+                    return End::Usual;
                 }
             }
             // The other end has said all it wanted.
             Ok(None) => {
                 let _ = write.shutdown().await;
-                return;
+                return End::Usual;
             }
             // It was cut off: what arrived must not pass for all there is.
-            Ok(Some(_)) | Err(_) => {
+            broken @ (Ok(Some(_)) | Err(_)) => {
                 cut_off(write.as_ref());
                 // Dropped, it would say that all has been said.
                 write.forget();
-                return;
+                // What the net-daemon says itself has no other cause.
+                let is_gone = broken.is_err_and(|status| std::error::Error::source(&status).is_some());
+                return if is_gone { End::WithoutNetwork } else { End::Usual };
             }
         }
     }

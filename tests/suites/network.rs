@@ -8,6 +8,7 @@
 )]
 
 use std::net::TcpListener;
+use std::time::Duration;
 
 use rcgen::CertificateParams;
 use regen_tests::network::own_network;
@@ -34,6 +35,43 @@ fn without_the_net_daemon_pages_fail_closed_and_retry_works_when_it_is_back() {
     });
     assert!(browser.text(tab).contains("the next page"));
     assert_eq!(browser.pid_of_tab(tab), host, "the tab-host was not restarted");
+}
+
+#[test]
+fn a_page_that_was_asked_for_when_the_net_daemon_died_is_asked_for_again_and_a_form_is_not() {
+    // An answer takes longer than the net-daemon lives.
+    let site = Site::serve(|request| {
+        Some(match request.path.as_str() {
+            "/" => {
+                Answer::page("<title>form</title><form method=post action=/sent><input name=a value=b></form>the form")
+            }
+            _ => {
+                std::thread::sleep(Duration::from_secs(2));
+                Answer::page("<title>answer</title>the answer")
+            }
+        })
+    });
+    let browser = Browser::headless();
+    let tab = browser.open(&site.url(1, "/"));
+    browser.wait_for_text(tab, "the form");
+    let id = tab.to_string();
+    browser.regen(&["tab", "goto", &id, &site.url(1, "/slow")]).unwrap();
+    let _ = site.wait_for_request("/slow");
+    browser.regen(&["kill", "net-daemon"]).unwrap();
+    browser.wait_for_text(tab, "the answer");
+    assert_eq!(site.requests("/slow").len(), 2);
+    browser.regen(&["tab", "back", &id]).unwrap();
+    browser.wait_for_text(tab, "the form");
+    browser.input(tab, &["--click", "100,20"]);
+    browser.input(tab, &["--key", "enter"]);
+    let _ = site.wait_for_request("/sent");
+    let _ = browser.daemon("net-daemon");
+    browser.regen(&["kill", "net-daemon"]).unwrap();
+    browser.wait_for_state(tab, "failed");
+    let _ = browser.daemon("net-daemon");
+    std::thread::sleep(Duration::from_secs(1));
+    assert_eq!(browser.tab(tab)["state"], "failed", "its user sends it again");
+    assert_eq!(site.requests("/sent").len(), 1);
 }
 
 #[test]

@@ -65,6 +65,13 @@ impl View {
         let known = self
             .host()
             .and_then(|regen| regen.tunnel.failures.lock().unwrap_or_else(PoisonError::into_inner).get(&host).cloned());
+        let without_network = known.as_ref().and_then(|known| known.without_network);
+        if let Some(since) = without_network.filter(|_| self.only_asks(url)) {
+            self.is_unanswered.set(true);
+            // There may be another net-daemon already.
+            let is_back = self.host().and_then(|host| host.network_back.get()).is_some_and(|back| back > since);
+            self.tries_when_shown.set(is_back);
+        }
         // What the engine alone knows of, a connection that ends, or is no TLS, is the host's.
         let is_its_own = known.as_ref().is_none_or(|known| known.is_its_own);
         let reason = known.map_or_else(|| error.message().to_owned(), |known| known.why);

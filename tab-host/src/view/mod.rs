@@ -16,7 +16,7 @@ mod signals;
 mod storage;
 
 use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant};
@@ -95,6 +95,8 @@ pub(crate) struct View {
     /// The document that replays a navigation of another site's is in the view.
     bootstrapping: Cell<bool>,
     choosers: RefCell<HashMap<u64, webkit2gtk::FileChooserRequest>>,
+    /// Addresses that frames of it navigated to last, and whether by GET.
+    asked: RefCell<VecDeque<(String, bool)>>,
     /// Its page could not be had for want of a net-daemon.
     is_unanswered: Cell<bool>,
     /// There has been one since, before the error page was shown.
@@ -218,6 +220,7 @@ impl View {
             postponed: RefCell::default(),
             bootstrapping: Cell::default(),
             choosers: RefCell::default(),
+            asked: RefCell::default(),
             is_unanswered: Cell::default(),
             tries_when_shown: Cell::default(),
             restore_scripts: RefCell::default(),

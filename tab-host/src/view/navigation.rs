@@ -21,6 +21,8 @@ use super::View;
 use super::error_page::SEND_AGAIN;
 
 const BOOTSTRAP: &str = include_str!("bootstrap.html");
+/// Navigations of which it is known whether they were by GET.
+const MAX_ASKED: usize = 16;
 const MIDDLE_BUTTON: u32 = 2;
 /// GDK's Control modifier.
 const CONTROL: u32 = 1 << 2;
@@ -88,6 +90,14 @@ impl View {
         self.web.load_html(&page, Some("about:blank"));
     }
 
+    /// Returns whether the last navigation to an address does no more than ask for it. A form is sent again by its user only, and
+    /// another site's navigation would look like this site's own.
+    pub(super) fn only_asks(&self, url: &str) -> bool {
+        let asked = self.asked.borrow();
+        let last = asked.iter().rev().find(|(asked, _)| without_fragment(asked) == without_fragment(url));
+        last.is_some_and(|(_, is_get)| *is_get) && !self.bootstrapping.get()
+    }
+
     #[expect(clippy::wildcard_enum_match_arm, reason = "new windows are decided when they are made")]
     fn decide(self: &Rc<Self>, decision: &PolicyDecision, kind: PolicyDecisionType) -> bool {
         match kind {
@@ -122,6 +132,13 @@ impl View {
             return true;
         }
         self.wants_blank.set(url.starts_with("about:blank"));
+        let method = action.request().and_then(|request| request.http_method());
+        let mut asked = self.asked.borrow_mut();
+        asked.push_back((url.clone(), method.is_none_or(|method| method == "GET")));
+        if asked.len() > MAX_ASKED {
+            asked.pop_front();
+        }
+        drop(asked);
         match sends_again(&action, self.is_coming_back.take()) {
             Again::No => self.may_send_again.set(false),
             _ if self.may_send_again.take() => {}

@@ -262,6 +262,47 @@ fn a_killed_page_stays_on_screen_until_it_is_back() {
 }
 
 #[test]
+fn a_click_counts_while_a_tooltip_is_shown() {
+    let page = r#"<!doctype html><title>0</title><body style="margin:0;background:#10a040;height:100vh">
+      <div title="what this is" style="position:fixed;left:100px;top:200px;width:300px;height:200px" id=target></div>
+      <script>let clicks = 0; target.onclick = () => document.title = ++clicks</script>"#;
+    let site = Site::pages(&[("/", page)]);
+    let display = Display::start(1280, 860);
+    let browser = Browser::in_window(&display.name(), &[&site.url(1, "/")]);
+    let of_page = || display.screenshot().share(GREEN, 50, 300, 600, 300);
+    eventually("the page", || (of_page() > 0.99).then_some(()));
+    eventually("the tooltip", || {
+        display.xdotool(&["mousemove", "900", "700", "sleep", "0.2", "mousemove", "250", "380"]);
+        within(Duration::from_secs(3), || (of_page() < 0.99).then_some(()))
+    });
+    display.xdotool(&["click", "1"]);
+    eventually("the click", || (titles(&browser) == ["1"]).then_some(()));
+}
+
+#[test]
+fn a_menu_stays_whole_over_a_page_that_changes_below_it() {
+    // A strip that changes all the time, across the whole width.
+    let page = r#"<!doctype html><title>page</title><body style="margin:0;background:#10a040;height:100vh">
+      <p id=strip style="position:fixed;top:120px;left:0;right:0;height:30px;margin:0;color:#10a040"></p>
+      <script>setInterval(() => strip.textContent = Date.now(), 30)</script>"#;
+    let site = Site::pages(&[("/", page)]);
+    let display = Display::start(1280, 860);
+    let browser = Browser::in_window(&display.name(), &[&site.url(1, "/")]);
+    eventually("the page", || (display.screenshot().share(GREEN, 100, 300, 1000, 400) > 0.95).then_some(()));
+    let of_page = |x: usize| display.screenshot().share(GREEN, x, 195, 180, 60);
+    eventually("the menu", || {
+        display.xdotool(&["mousemove", "1256", "64", "click", "1"]);
+        within(Duration::from_secs(3), || (of_page(1050) < 0.05).then_some(()))
+    });
+    let end = std::time::Instant::now() + Duration::from_secs(2);
+    while std::time::Instant::now() < end {
+        assert!(of_page(1050) < 0.05, "the page shows through the menu");
+        assert!(of_page(300) > 0.5, "the control: the page is beside it");
+    }
+    drop(browser);
+}
+
+#[test]
 fn an_unclean_end_is_asked_about_in_the_window() {
     let scene = scene();
     let broker = scene.browser.broker();

@@ -20,7 +20,7 @@ use crate::window::Window;
 
 /// CSS pixels of one notch of a wheel, and of one unit of a smooth one.
 const NOTCH: f64 = 40.0;
-/// The broker learns of gestures at most this often.
+/// The broker learns of keys in one tab at most this often.
 const GESTURE: Duration = Duration::from_millis(500);
 const ZOOM_STEPS: [f64; 15] = [0.25, 0.33, 0.5, 0.67, 0.75, 0.9, 1.0, 1.1, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0, 5.0];
 
@@ -50,7 +50,8 @@ pub(crate) struct Input {
     committed: RefCell<Option<String>>,
     filtering: Cell<bool>,
     composing: Cell<bool>,
-    last_gesture: Cell<Option<Instant>>,
+    /// The last gesture, and its tab.
+    last_gesture: Cell<Option<(Instant, u64)>>,
     /// How often the display's keyboard layout has changed.
     layout_changes: Cell<u32>,
     told_layout: Cell<Option<Layout>>,
@@ -90,7 +91,7 @@ impl Input {
     /// The user has clicked or typed in the page a moment ago.
     pub(crate) fn was_used_just_now(&self) -> bool {
         const MOMENT: Duration = Duration::from_secs(2);
-        self.last_gesture.get().is_some_and(|last| last.elapsed() < MOMENT)
+        self.last_gesture.get().is_some_and(|(last, _)| last.elapsed() < MOMENT)
     }
 
     /// A field of the page wants text, or no longer.
@@ -237,11 +238,16 @@ fn connect_method(window: &Rc<Window>) {
 impl Window {
     /// The user did something in the page: this process alone may say so.
     fn gesture(&self) {
-        let now = Instant::now();
-        let due = self.input.last_gesture.get().is_none_or(|last| now.duration_since(last) >= GESTURE);
-        if due {
-            self.input.last_gesture.set(Some(now));
-            self.command(Command::Gesture(self.active_tab()));
+        let (now, tab) = (Instant::now(), self.active_tab());
+        self.input.last_gesture.set(Some((now, tab)));
+        self.command(Command::Gesture(tab));
+    }
+
+    /// Keys come fast.
+    fn gesture_of_key(&self) {
+        let last = self.input.last_gesture.get();
+        if last.is_none_or(|(at, tab)| at.elapsed() >= GESTURE || tab != self.active_tab()) {
+            self.gesture();
         }
     }
 
@@ -355,7 +361,7 @@ impl Window {
             keycode: event.hardware_keycode().into(),
             shortcut,
         });
-        self.gesture();
+        self.gesture_of_key();
         self.send_key(event, true);
     }
 
@@ -418,7 +424,7 @@ impl Window {
         if self.input.chrome_press.get() == Some(press) {
             return glib::Propagation::Stop;
         }
-        self.gesture();
+        self.gesture_of_key();
         if is_paste(event) {
             self.paste_then(event);
             return glib::Propagation::Stop;

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
-use gtk::cairo::{ImageSurface, RectangleInt, Region, RegionOverlap};
+use gtk::cairo::{Format, ImageSurface, RectangleInt, Region, RegionOverlap};
 use gtk::gdk;
 use gtk::prelude::*;
 use regen_proto::kernel::v1::user_command::Body as Command;
@@ -158,11 +158,7 @@ impl Window {
             if weak.upgrade().is_some_and(|window| !window.shows_chrome(painter)) {
                 return glib::Propagation::Stop;
             }
-            painter.push_group();
-            for child in chrome_box.children() {
-                chrome_box.propagate_draw(&child, painter);
-            }
-            if let Err(error) = painter.pop_group_to_source().and_then(|()| painter.paint()) {
+            if let Err(error) = draw_apart(chrome_box, painter) {
                 tracing::warn!("cannot draw the chrome: {error}");
             }
             glib::Propagation::Stop
@@ -603,4 +599,17 @@ fn region(rects: &[Rect]) -> Region {
         }
     }
     region
+}
+
+/// Draws the chrome into a picture of its own, and that over the page. It is drawn whole: the engine draws nothing into a part.
+fn draw_apart(chrome_box: &gtk::Box, painter: &gtk::cairo::Context) -> Result<(), gtk::cairo::Error> {
+    let (scale, size) = (chrome_box.scale_factor(), chrome_box.allocation());
+    let picture = ImageSurface::create(Format::ARgb32, size.width() * scale, size.height() * scale)?;
+    picture.set_device_scale(scale.into(), scale.into());
+    let apart = gtk::cairo::Context::new(&picture)?;
+    for child in chrome_box.children() {
+        chrome_box.propagate_draw(&child, &apart);
+    }
+    painter.set_source_surface(&picture, 0.0, 0.0)?;
+    painter.paint()
 }

@@ -240,6 +240,9 @@ impl XdgShellHandler for Compositor {
 
     fn grab(&mut self, surface: PopupSurface, _seat: WlSeat, _serial: Serial) {
         self.keyboard_focus(Some(surface.wl_surface().clone()));
+        if let Some(view) = self.views.values_mut().find(|view| view.popups.contains(&surface)) {
+            view.menus.push(surface);
+        }
     }
 
     fn reposition_request(&mut self, surface: PopupSurface, positioner: PositionerState, token: u32) {
@@ -257,6 +260,7 @@ impl XdgShellHandler for Compositor {
 
     fn popup_destroyed(&mut self, surface: PopupSurface) {
         for view in self.views.values_mut() {
+            view.menus.retain(|menu| *menu != surface);
             if view.popups.contains(&surface) {
                 view.popups.retain(|popup| *popup != surface);
                 view.damage_all();

@@ -178,7 +178,7 @@ impl Compositor {
 
     /// A click beside an open menu closes it, and does nothing else.
     fn dismiss_popups(&mut self, id: ViewId) -> bool {
-        let Some(view) = self.views.get(&id).filter(|view| !view.popups.is_empty()) else { return false };
+        let Some(view) = self.views.get(&id).filter(|view| !view.menus.is_empty()) else { return false };
         let under = self.pointer.current_focus();
         let inside = under.is_some_and(|surface| {
             let mut root = surface;

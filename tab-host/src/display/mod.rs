@@ -98,6 +98,8 @@ pub(crate) struct View {
     toplevel: Option<ToplevelSurface>,
     dialogs: Vec<ToplevelSurface>,
     popups: Vec<PopupSurface>,
+    /// Popups that take all input, such as menus; a tooltip takes none.
+    menus: Vec<PopupSurface>,
     width: u32,
     height: u32,
     scale: u32,
@@ -343,6 +345,7 @@ impl Compositor {
             toplevel: None,
             dialogs: Vec::new(),
             popups: Vec::new(),
+            menus: Vec::new(),
             width,
             height,
             scale,

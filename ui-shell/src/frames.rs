@@ -6,20 +6,18 @@
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 
-use gtk::cairo::{Format, ImageSurface};
 use regen_proto::kernel::v1::BufferShared;
 use regen_proto::page::v1::FrameReady;
 use rustix::fs::SealFlags;
 
 use crate::link::HostId;
+use crate::pictures::Pictures;
 
 const PIXEL: usize = 4;
 /// Device pixels; no window is larger.
 const LARGEST_SIDE: u32 = 8192;
 /// Buffers of one tab.
 const MOST_BUFFERS: usize = 4;
-/// Pictures that are kept for quick switching.
-const KEPT: usize = 8;
 
 /// One announced buffer.
 #[derive(Debug)]
@@ -30,19 +28,11 @@ struct Buffer {
     height: u32,
 }
 
-/// A tab's picture.
-#[derive(Debug)]
-pub(crate) struct Picture {
-    pub(crate) surface: ImageSurface,
-    used: u64,
-}
-
 /// All of them.
 #[derive(Debug, Default)]
 pub(crate) struct Frames {
     buffers: HashMap<(HostId, u64), Buffer>,
-    pictures: HashMap<u64, Picture>,
-    clock: u64,
+    pub(crate) pictures: Pictures,
 }
 
 /// Why a frame is not shown.
@@ -97,27 +87,15 @@ impl Frames {
         self.buffers.retain(|(owner, _), _| *owner != host);
     }
 
-    pub(crate) fn forget(&mut self, tab: u64) {
-        self.pictures.remove(&tab);
-    }
-
     /// Takes in a frame of a tab. Afterwards the host may have its buffer back.
     pub(crate) fn take(&mut self, host: HostId, tab: u64, frame: &FrameReady) -> Result<(), FrameError> {
         let buffer = self.buffers.get(&(host, frame.buffer)).ok_or(FrameError::Unknown)?;
         if (buffer.width, buffer.height) != (frame.width, frame.height) {
             return Err(FrameError::Size);
         }
-        self.clock += 1;
         let size = |value: u32| i32::try_from(value).map_err(|_| FrameError::Size);
         let (width, height) = (size(frame.width)?, size(frame.height)?);
-        let fits = |picture: &Picture| picture.surface.width() == width && picture.surface.height() == height;
-        let is_new = !self.pictures.get(&tab).is_some_and(fits);
-        if is_new {
-            let surface = ImageSurface::create(Format::Rgb24, width, height).map_err(cairo)?;
-            self.pictures.insert(tab, Picture { surface, used: 0 });
-        }
-        let picture = self.pictures.get_mut(&tab).ok_or(FrameError::Unknown)?;
-        picture.used = self.clock;
+        let (picture, is_new) = self.pictures.of(tab, host, (width, height)).map_err(cairo)?;
         let (first, last) = if is_new { (0, frame.height) } else { rows(frame) };
         let stride = usize::try_from(picture.surface.stride()).map_err(|_| FrameError::Size)?;
         let row = frame.width as usize * PIXEL;
@@ -132,22 +110,7 @@ impl Frames {
                 read(&buffer.memfd, target, line * row)?;
             }
         }
-        drop(data);
-        self.evict();
         Ok(())
-    }
-
-    /// The last picture of a tab.
-    pub(crate) fn picture(&self, tab: u64) -> Option<&ImageSurface> {
-        self.pictures.get(&tab).map(|picture| &picture.surface)
-    }
-
-    fn evict(&mut self) {
-        if self.pictures.len() > KEPT
-            && let Some(oldest) = self.pictures.iter().min_by_key(|(_, picture)| picture.used).map(|(tab, _)| *tab)
-        {
-            self.pictures.remove(&oldest);
-        }
     }
 }
 
@@ -212,7 +175,7 @@ mod tests {
         frames.take(1, 7, &frame).unwrap();
         frame.damage = vec![Rect { x: 0, y: 3, width: 4, height: u32::MAX }];
         frames.take(1, 7, &frame).unwrap();
-        let picture = frames.pictures.get_mut(&7).unwrap();
+        let picture = frames.pictures.of(7, 1, (4, 4)).unwrap().0;
         let lit: Vec<u8> = picture.surface.data().unwrap().chunks(16).map(|row| row[0]).collect();
         assert_eq!(lit, [0, 9, 0, 9]);
         frame.width = 5;

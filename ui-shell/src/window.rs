@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
-use gtk::cairo::{Format, ImageSurface, RectangleInt, Region, RegionOverlap};
+use gtk::cairo::ImageSurface;
 use gtk::gdk;
 use gtk::prelude::*;
 use regen_proto::kernel::v1::user_command::Body as Command;
@@ -18,6 +18,7 @@ use wry::{WebViewBuilder, WebViewBuilderExtUnix, WebViewExtUnix};
 use crate::assets;
 use crate::bridge::{Rect, ToChrome};
 use crate::clipboard;
+use crate::drawn_chrome::{self, DrawnChrome};
 use crate::frames::{FrameError, Frames};
 use crate::input::Input;
 use crate::link::{HostId, Outbox, ToMain};
@@ -44,7 +45,7 @@ pub(crate) struct Window {
     /// Where the page is, in the window.
     page: Cell<Rect>,
     /// Where the chrome shows something.
-    shown: RefCell<Region>,
+    drawn: RefCell<DrawnChrome>,
     pub(crate) page_focused: Cell<bool>,
     /// Tabs that were left while something was being typed into the address bar: there the keyboard is when they come back.
     in_bars: RefCell<HashSet<u64>>,
@@ -88,7 +89,7 @@ impl Window {
             order: RefCell::default(),
             active: Cell::default(),
             page: Cell::default(),
-            shown: RefCell::new(Region::create()),
+            drawn: RefCell::default(),
             page_focused: Cell::default(),
             in_bars: RefCell::default(),
             is_active: Cell::new(true),
@@ -155,10 +156,10 @@ impl Window {
         // Where it shows nothing, it is not drawn at all: the page there is sent to the display once.
         let weak = Rc::downgrade(self);
         self.chrome_box.connect_draw(move |chrome_box, painter| {
-            if weak.upgrade().is_some_and(|window| !window.shows_chrome(painter)) {
+            if weak.upgrade().is_some_and(|window| !window.drawn.borrow().is_in(painter)) {
                 return glib::Propagation::Stop;
             }
-            if let Err(error) = draw_apart(chrome_box, painter) {
+            if let Err(error) = drawn_chrome::draw_apart(chrome_box, painter) {
                 tracing::warn!("cannot draw the chrome: {error}");
             }
             glib::Propagation::Stop
@@ -207,7 +208,7 @@ impl Window {
             Some(shell_update::Body::Raise(_)) => self.gtk.present(),
             Some(shell_update::Body::TabClosed(tab)) => {
                 self.tabs.borrow_mut().remove(tab);
-                self.frames.borrow_mut().forget(*tab);
+                self.frames.borrow_mut().pictures.forget(*tab);
                 self.in_bars.borrow_mut().remove(tab);
             }
             Some(shell_update::Body::Order(order)) => {
@@ -245,15 +246,16 @@ impl Window {
 
     fn tab_changed(&self, tab: &Tab) {
         let before = self.tabs.borrow_mut().insert(tab.id, tab.clone());
-        // The picture of one site's page is never shown under the name of another.
-        if before.as_ref().is_some_and(|before| (&before.site, &before.workspace) != (&tab.site, &tab.workspace)) {
-            self.frames.borrow_mut().forget(tab.id);
-        }
+        self.frames.borrow_mut().pictures.tab_changed(tab);
         if tab.id != self.active.get() {
             return;
         }
         self.retitle();
         self.fill_screen();
+        // What is under the pointer, another page says.
+        if before.as_ref().is_some_and(|before| before.url != tab.url) {
+            self.tell_chrome(ToChrome::Hover { url: String::new() });
+        }
         let moved = before.is_none_or(|before| before.host != tab.host);
         if moved {
             self.send_geometry();
@@ -445,7 +447,7 @@ impl Window {
                 known.host != 0 || matches!(known.state(), TabState::Recovering | TabState::Loading)
             });
         let (page, scale) = (self.page.get(), f64::from(self.gtk.scale_factor()));
-        let picture = frames.picture(tab).filter(|_| shows_page);
+        let picture = frames.pictures.shown(tab).filter(|_| shows_page);
         let fills_page = |picture: &&ImageSurface| {
             f64::from(picture.width()) >= page.width * scale && f64::from(picture.height()) >= page.height * scale
         };
@@ -463,6 +465,20 @@ impl Window {
             painter.paint()?;
         }
         Ok(())
+    }
+
+    /// The chrome says where the page is, and what it covers: that becomes its input shape.
+    pub(crate) fn lay_out(&self, page: Rect, covers: &[Rect], shown: &[Rect]) {
+        if let Some(gdk_window) = self.chrome_box.window() {
+            gdk_window.input_shape_combine_region(&drawn_chrome::region(covers), 0, 0);
+        }
+        if self.drawn.borrow_mut().changed(shown) {
+            self.chrome_box.queue_draw();
+        }
+        if self.page.replace(page) != page {
+            self.send_geometry();
+            self.area.queue_draw();
+        }
     }
 
     fn show_cursor(&self, cursor: &Cursor) {
@@ -499,34 +515,6 @@ impl Window {
             (Err(error), _) => tracing::error!("bridge: {error}"),
             (_, None) => {}
         }
-    }
-
-    /// The chrome says where the page is, and what it covers: that becomes its input shape.
-    pub(crate) fn lay_out(&self, page: Rect, covers: &[Rect], shown: &[Rect]) {
-        if let Some(gdk_window) = self.chrome_box.window() {
-            gdk_window.input_shape_combine_region(&region(covers), 0, 0);
-        }
-        let shown = region(shown);
-        if self.shown.replace(shown.clone()) != shown {
-            self.chrome_box.queue_draw();
-        }
-        if self.page.replace(page) != page {
-            self.send_geometry();
-            self.area.queue_draw();
-        }
-    }
-
-    /// Returns whether the chrome shows anything in the part that is drawn.
-    fn shows_chrome(&self, painter: &gtk::cairo::Context) -> bool {
-        let Ok(parts) = painter.copy_clip_rectangle_list() else { return true };
-        let shown = self.shown.borrow();
-        #[expect(clippy::cast_possible_truncation, reason = "saturates; a window is not that large")]
-        let edge = |value: f64| value as i32;
-        parts.iter().any(|part| {
-            let (x, y) = (edge(part.x().floor()), edge(part.y().floor()));
-            let part = RectangleInt::new(x, y, edge(part.width().ceil()), edge(part.height().ceil()));
-            shown.contains_rectangle(&part) != RegionOverlap::Out
-        })
     }
 
     pub(crate) fn toggle_fullscreen(&self) {
@@ -586,30 +574,4 @@ impl Window {
     pub(crate) fn zoom(&self) -> f64 {
         self.tabs.borrow().get(&self.active.get()).map_or(1.0, |tab| tab.zoom)
     }
-}
-
-fn region(rects: &[Rect]) -> Region {
-    let region = Region::create();
-    for rect in rects {
-        #[expect(clippy::cast_possible_truncation, reason = "saturates; a window is not that large")]
-        let edge = |value: f64| value.round() as i32;
-        let rectangle = RectangleInt::new(edge(rect.x), edge(rect.y), edge(rect.width), edge(rect.height));
-        if let Err(error) = region.union_rectangle(&rectangle) {
-            tracing::warn!("layout: {error}");
-        }
-    }
-    region
-}
-
-/// Draws the chrome into a picture of its own, and that over the page. It is drawn whole: the engine draws nothing into a part.
-fn draw_apart(chrome_box: &gtk::Box, painter: &gtk::cairo::Context) -> Result<(), gtk::cairo::Error> {
-    let (scale, size) = (chrome_box.scale_factor(), chrome_box.allocation());
-    let picture = ImageSurface::create(Format::ARgb32, size.width() * scale, size.height() * scale)?;
-    picture.set_device_scale(scale.into(), scale.into());
-    let apart = gtk::cairo::Context::new(&picture)?;
-    for child in chrome_box.children() {
-        chrome_box.propagate_draw(&child, &apart);
-    }
-    painter.set_source_surface(&picture, 0.0, 0.0)?;
-    painter.paint()
 }

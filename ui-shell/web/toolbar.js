@@ -47,10 +47,7 @@ const paintParts = (tab) => {
   setText(before, parts[0] && `\u2066${parts[0]}\u2069`);
   setText(domain, parts[1]);
   setText(after, parts[2]);
-  get("address-parts").style.left = `${address.offsetLeft}px`;
-  get("address-parts").style.width = `${address.offsetWidth}px`;
 };
-addEventListener("resize", () => paintParts(active()));
 
 const keepDraft = (hadKeys) => {
   drafts.set(shownFor, { text: address.value, hadKeys, caret: address.selectionEnd });

@@ -5,21 +5,24 @@
 //! is still the same (`Range` with `If-Range`). One that cannot be had again, such as the answer to a form, fails, and what was
 //! received stays beside it as `NAME.part`.
 
+mod download;
 mod journal;
+mod messages;
 mod names;
 mod permissions;
 
+pub use self::messages::{Action, HostDownload, Offer, Progress, Report, Shown, Source};
+
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
-use std::fs::{self, OpenOptions};
-use std::io::{self, Seek, SeekFrom};
-use std::os::fd::OwnedFd;
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use regen_proto::site::Site;
 
-use self::journal::{Journal, Record};
+use self::download::{Download, State};
+use self::journal::Journal;
+use self::messages::ChildId;
 use self::permissions::{Decision, DownloadPermissions, Waiting};
 use crate::session::{HostKey, TabId};
 
@@ -33,146 +36,6 @@ const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_sec
 const MAX_TRIES: u32 = 200;
 /// Numbers from here on are this component's; those below are the hosts'.
 const OWN_NUMBERS: u64 = 1 << 32;
-
-type ChildId = u64;
-
-/// A download as its host numbers it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct HostDownload {
-    /// The host's process.
-    pub child: ChildId,
-    /// The tab whose page began it; it may show another page by now, or be closed.
-    pub tab: TabId,
-    /// The number.
-    pub number: u64,
-}
-
-/// Request that fetches a file again.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Source {
-    /// Address of the page that the file was linked from, as its policy allows to tell it; may be empty.
-    pub referrer: String,
-    /// `ETag` or `Last-Modified` of the file; empty: it has none, and only the whole file can be fetched.
-    pub validator: String,
-}
-
-/// A file that a page wants to save.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Offer {
-    /// Address of the file.
-    pub url: String,
-    /// Name that the page or its server suggests.
-    pub name: String,
-    /// Bytes of the whole; 0: unknown.
-    pub total: u64,
-    /// `None`: it cannot be fetched again.
-    pub source: Option<Source>,
-}
-
-/// Report of a host on one of its downloads.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Report {
-    /// A page wants to save a file.
-    Wanted(Offer),
-    /// Bytes have come.
-    Received {
-        /// Bytes so far, those of earlier tries included.
-        received: u64,
-        /// Bytes of the whole; 0: unknown.
-        total: u64,
-    },
-    /// All bytes are in the file.
-    Done {
-        /// Bytes of the whole.
-        received: u64,
-    },
-    /// It broke off.
-    Failed {
-        /// In words.
-        error: String,
-        /// Another try may help.
-        try_again: bool,
-        /// The file has become another one: the next try has to begin at its first byte.
-        changed: bool,
-    },
-}
-
-/// State that a person sees.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Progress {
-    /// Bytes are coming.
-    Running,
-    /// It broke off, and goes on by itself.
-    Interrupted,
-    /// It is whole, under its name.
-    Done,
-    /// It does not go on.
-    Failed,
-    /// Its user does not want it.
-    Cancelled,
-}
-
-/// A download as a person sees it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Shown {
-    /// The browser's number of it.
-    pub id: u64,
-    /// Address of the file.
-    pub url: String,
-    /// Name of the file.
-    pub name: String,
-    /// Bytes so far.
-    pub received: u64,
-    /// Bytes of the whole; 0: unknown.
-    pub total: u64,
-    /// How it is.
-    pub progress: Progress,
-    /// Why it does not go on, or not now; else empty.
-    pub error: String,
-}
-
-/// Action that follows from an event.
-#[derive(Debug)]
-pub enum Action {
-    /// Give a host the file that it writes.
-    Write { to: HostDownload, file: OwnedFd },
-    /// Tell a host to stop.
-    Stop(HostDownload),
-    /// Have a host fetch the rest of a file. Its position is where the rest goes.
-    GoOn { to: HostDownload, url: String, source: Source, from: u64, total: u64, file: OwnedFd },
-    /// Show a person how a download is.
-    Show(Shown),
-    /// Tell a person something.
-    Tell(String),
-    /// Ask about a site's files, or take the question back (0 files).
-    Ask { host: HostKey, files: usize },
-    /// Keep a host for its downloads, or do so no longer.
-    Keep { host: HostKey, is_needed: bool },
-    /// Call [`Downloads::try_again`] after this time.
-    Later { id: u64, after: Duration },
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum State {
-    /// A host writes it.
-    Running(HostDownload),
-    /// It waits for its host, or for its next try.
-    Interrupted(String),
-}
-
-#[derive(Debug)]
-struct Download {
-    host: HostKey,
-    url: String,
-    path: PathBuf,
-    received: u64,
-    total: u64,
-    source: Option<Source>,
-    state: State,
-    /// Tries since a byte was received.
-    tries: u32,
-    is_cancelled: bool,
-}
 
 /// All downloads that are not finished.
 #[derive(Debug)]
@@ -539,48 +402,6 @@ impl Downloads {
     pub fn end(&mut self) {
         self.all.retain(|_, download| names::left_over(&names::partial(&download.path)).is_some());
         self.journal.keep(self.all.values().filter_map(Download::record).collect());
-    }
-}
-
-impl Download {
-    fn shown(&self, id: u64, progress: Progress, error: &str) -> Shown {
-        Shown {
-            id,
-            url: self.url.clone(),
-            name: names::shown(&self.path),
-            received: self.received,
-            total: self.total,
-            progress,
-            error: error.to_owned(),
-        }
-    }
-
-    /// Opens the part to write on after its last byte.
-    fn reopen(&mut self) -> io::Result<OwnedFd> {
-        let mut part = OpenOptions::new();
-        part.write(true).create(true).truncate(false).mode(0o600);
-        // A link that was put there meanwhile is not followed.
-        part.custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed());
-        let mut part = part.open(names::partial(&self.path))?;
-        let has_validator = self.source.as_ref().is_some_and(|source| !source.validator.is_empty());
-        if !has_validator {
-            part.set_len(0)?;
-        }
-        self.received = part.seek(SeekFrom::End(0))?;
-        Ok(part.into())
-    }
-
-    fn record(&self) -> Option<Record> {
-        let source = self.source.as_ref()?;
-        Some(Record {
-            site: self.host.site.as_str().to_owned(),
-            workspace: self.host.workspace.clone(),
-            url: self.url.clone(),
-            path: self.path.clone(),
-            total: self.total,
-            referrer: source.referrer.clone(),
-            validator: source.validator.clone(),
-        })
     }
 }
 

@@ -115,6 +115,7 @@ impl Kernel {
             blocked: tab.blocked,
             route: self.route_of(tab),
             dialog: tab.dialog.as_ref().map(Dialog::to_wire),
+            keeps_picture: tab.before_commit.is_some(),
             domain: Site::of(tab.address()).map(|site| site.host().to_owned()).unwrap_or_default(),
         }
     }

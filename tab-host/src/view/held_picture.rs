@@ -1,5 +1,6 @@
-//! Picture of a page that comes back after its process died: the window keeps the one that it has until the page is there again,
-//! instead of an empty one.
+//! Picture of a page that is to come: the window keeps the one that it has until there is something to see, instead of an empty one.
+//! That is so for a page that comes back after its process died, and for one that another site's page leads to, whose address is
+//! shown so long.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -12,31 +13,50 @@ use crate::display::DisplayCommand;
 const LONGEST: Duration = Duration::from_secs(5);
 /// The same for a page whose document is there, and whose parts take long.
 const AFTER_COMMIT: Duration = Duration::from_millis(1500);
-
 /// What a page has drawn is on its way to the display for this long.
 pub(super) const DRAWN: Duration = Duration::from_millis(100);
 
-/// Address of the page that is to come back; `None`: the window is shown what there is.
+/// Page that a view waits for.
+#[derive(Debug)]
+enum Awaited {
+    /// The page at this address, as it was.
+    Restored(String),
+    /// The first one.
+    First,
+}
+
+/// Page that is to come before the window is shown more of a view. Nothing: it is shown what there is.
 #[derive(Debug, Default)]
-pub(super) struct HeldPicture(RefCell<Option<String>>);
+pub(super) struct HeldPicture(RefCell<Option<Awaited>>);
 
 impl View {
     /// Shows the window nothing of this view until the page at `url` is back.
-    pub(super) fn hold_picture(self: &Rc<Self>, url: &str) {
-        let Some(host) = self.host() else { return };
-        self.held_picture.0.replace(Some(url.to_owned()));
-        host.display.send(DisplayCommand::Hold(self.id.get(), true));
+    pub(super) fn hold_until_restored(self: &Rc<Self>, url: &str) {
+        self.hold(Awaited::Restored(url.to_owned()));
         self.show_picture_after(LONGEST);
+    }
+
+    /// Shows the window nothing of this view until there is a page.
+    pub(super) fn hold_until_first_page(&self) {
+        self.hold(Awaited::First);
+    }
+
+    fn hold(&self, awaited: Awaited) {
+        if let Some(host) = self.host() {
+            self.held_picture.0.replace(Some(awaited));
+            host.display.send(DisplayCommand::Hold(self.id.get(), true));
+        }
     }
 
     /// A document is there. Another one than was to come back is shown at once: the old picture is not of it.
     pub(super) fn picture_committed(self: &Rc<Self>, url: &str) {
-        let is_expected = self.held_picture.0.borrow().as_ref().map(|expected| expected == url);
-        match is_expected {
-            Some(true) => self.show_picture_after(AFTER_COMMIT),
-            Some(false) => self.show_picture(),
-            None => {}
-        }
+        let patience = match &*self.held_picture.0.borrow() {
+            None => return,
+            Some(Awaited::Restored(expected)) if expected == url => AFTER_COMMIT,
+            Some(Awaited::Restored(_)) => Duration::ZERO,
+            Some(Awaited::First) => DRAWN,
+        };
+        self.show_picture_after(patience);
     }
 
     /// Shows the window what there is.

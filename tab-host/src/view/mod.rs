@@ -172,6 +172,9 @@ impl View {
             }
             None => {
                 if let Some(load) = &open.load {
+                    if !load.initiator.is_empty() {
+                        view.hold_until_first_page();
+                    }
                     view.load(load);
                 }
             }

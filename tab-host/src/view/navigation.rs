@@ -217,6 +217,7 @@ impl View {
         }
         // The engine puts an empty document in the place of a load that was stopped: what is here now is what counts.
         self.snapshot();
+        self.hold_until_first_page();
         self.left.set(true);
         let continues = self.carried.borrow().as_deref() == Some(first.as_str());
         let redirected = continues || first != without_fragment(&url);

@@ -78,7 +78,7 @@ impl View {
         let current = self.web.back_forward_list().and_then(|list| list.current_item());
         match current {
             Some(item) => {
-                self.hold_picture(&fallback.url);
+                self.hold_until_restored(&fallback.url);
                 self.is_coming_back.set(true);
                 self.web.go_to_back_forward_list_item(&item);
             }

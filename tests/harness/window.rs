@@ -62,7 +62,7 @@ impl Display {
         found.expect("xdotool is installed by ./x setup").status.success()
     }
 
-    /// Properties of a window for window managers, as `xprop` prints them.
+    /// Properties of a window and of its program's leader for window managers, as `xprop` prints them.
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "a test's eyes")]
     pub fn window_properties(&self, title: &str) -> String {
@@ -70,8 +70,13 @@ impl Display {
         let found = Command::new("xdotool").args(search).env("DISPLAY", self.name()).output();
         let found = found.expect("xdotool is installed by ./x setup").stdout;
         let id = String::from_utf8_lossy(&found).lines().next().expect("a window").to_owned();
-        let output = Command::new("xprop").args(["-id", &id]).env("DISPLAY", self.name()).output();
-        String::from_utf8_lossy(&output.expect("xprop is installed by ./x setup").stdout).into_owned()
+        let properties = |id: &str| {
+            let output = Command::new("xprop").args(["-id", id]).env("DISPLAY", self.name()).output();
+            String::from_utf8_lossy(&output.expect("xprop is installed by ./x setup").stdout).into_owned()
+        };
+        let own = properties(&id);
+        let leader = own.lines().find_map(|line| line.strip_prefix("WM_CLIENT_LEADER(WINDOW): window id # "));
+        format!("{own}\n{}", properties(leader.expect("a leader")))
     }
 
     /// The display's clipboard in a format; nothing where it has none of it.

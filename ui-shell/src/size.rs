@@ -28,10 +28,12 @@ pub(crate) fn restore(window: &gtk::Window, configure: &Configure) {
         window.maximize();
     }
     window.connect_realize(|window| {
+        let Some(own) = window.window() else { return };
+        // Some read them from the window that stands for the whole program.
+        let leader = own.display().default_group();
         for name in FOREIGN {
-            if let Some(window) = window.window() {
-                gdk::property_delete(&window, &gdk::Atom::intern(name));
-            }
+            gdk::property_delete(&own, &gdk::Atom::intern(name));
+            gdk::property_delete(&leader, &gdk::Atom::intern(name));
         }
     });
 }

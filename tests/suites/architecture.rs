@@ -98,6 +98,48 @@ fn the_broker_links_no_engine_no_toolkit_and_no_tls() {
     assert!(links(&metadata, "regen-tab-host").contains("webkit2gtk"));
 }
 
+/// The broker is the most trusted program: a new dependency of it is a decision, and is made here.
+#[test]
+fn the_brokers_dependencies_are_these() {
+    let expected = [
+        "anyhow",
+        "bincode",
+        "chacha20poly1305",
+        "clap",
+        "crc32fast",
+        "fastrand",
+        "governor",
+        "hdrhistogram",
+        "humantime",
+        "interprocess",
+        "nix",
+        "prost",
+        "regen-proto",
+        "regen-runtime",
+        "regen-sandbox",
+        "rustix",
+        "secret-service",
+        "serde",
+        "serde_json",
+        "sha2",
+        "sled",
+        "thiserror",
+        "tokio",
+        "tokio-stream",
+        "tonic",
+        "tracing",
+        "tracing-subscriber",
+        "url",
+        "zbus",
+    ];
+    let metadata = metadata();
+    let packages = metadata["packages"].as_array().unwrap();
+    let broker = packages.iter().find(|package| package["name"] == "regen-broker").unwrap();
+    let own = broker["dependencies"].as_array().unwrap().iter().filter(|dependency| dependency["kind"].is_null());
+    let own: BTreeSet<&str> = own.map(|dependency| dependency["name"].as_str().unwrap()).collect();
+    assert_eq!(own, BTreeSet::from(expected));
+}
+
 #[test]
 fn only_the_tab_host_and_the_window_link_the_engine() {
     let metadata = metadata();
@@ -127,11 +169,7 @@ fn internet_sockets_are_opened_by_the_net_daemon_alone() {
         let text = fs::read_to_string(&file).unwrap();
         let relative = file.strip_prefix(root()).unwrap().to_path_buf();
         // The attacker's program, the command that gives it something to reach, and the servers of a campaign are no roles.
-        let attacks = [
-            "sandbox-policies/src/probe",
-            "broker/src/bin/regen/policy/probe.rs",
-            "broker/src/bin/regen/chaos/witness.rs",
-        ];
+        let attacks = ["sandbox-policies/src/probe", "cli/src/policy/probe.rs", "cli/src/chaos/witness.rs"];
         if relative.starts_with("tests") || attacks.iter().any(|place| relative.starts_with(place)) {
             continue;
         }

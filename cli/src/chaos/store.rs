@@ -174,10 +174,10 @@ mod tests {
         for number in [3, 300, 70_000] {
             let mut record = codec::encode(number, &order).unwrap();
             to_version_1(&mut record, false);
-            assert_eq!(record, include_bytes!("../../../store/golden/v1-order.record"));
+            assert_eq!(record, include_bytes!("../../../broker/src/store/golden/v1-order.record"));
         }
-        let mut meta = include_bytes!("../../../store/golden/v2-meta.record").to_vec();
+        let mut meta = include_bytes!("../../../broker/src/store/golden/v2-meta.record").to_vec();
         to_version_1(&mut meta, true);
-        assert_eq!(meta, include_bytes!("../../../store/golden/v1-meta.record"));
+        assert_eq!(meta, include_bytes!("../../../broker/src/store/golden/v1-meta.record"));
     }
 }

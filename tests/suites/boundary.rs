@@ -266,7 +266,7 @@ fn sixty_tabs_that_are_opened_at_once_all_show_their_page() {
         )),
         "/slow" => {
             // Not before other tabs of the site have been opened.
-            within(DEADLINE, || (pages.load(Ordering::Relaxed) > TABS / 2).then_some(()))?;
+            within(4 * DEADLINE, || (pages.load(Ordering::Relaxed) > TABS / 2).then_some(()))?;
             Some(Answer::page("what it waited for"))
         }
         path => {
@@ -284,13 +284,15 @@ fn sixty_tabs_that_are_opened_at_once_all_show_their_page() {
         }
     });
     let all_are_well = |when: &str| {
-        let live = eventually(when, || {
+        // Sixty pages are sixty processes: how long that takes is not what is promised.
+        let live = within(4 * DEADLINE, || {
             let status = browser.status();
             let tabs = status["tabs"].as_array().unwrap();
             let is_well = |tab: &&Value| ["ready", "lazy"].contains(&tab["state"].as_str().unwrap());
             let live = tabs.iter().filter(|tab| tab["state"] == "ready").map(|tab| tab["id"].as_u64().unwrap());
             (tabs.len() == TABS && tabs.iter().all(|tab| is_well(&tab))).then(|| live.collect::<Vec<_>>())
         });
+        let live = live.unwrap_or_else(|| panic!("waited in vain for: {when}"));
         assert_eq!(live.len(), 40, "{when}: of very many, those in use are live");
         live.into_iter().filter(|tab| *tab != first).for_each(|tab| browser.wait_for_text(tab, "page /"));
     };

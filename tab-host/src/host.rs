@@ -57,7 +57,7 @@ pub(crate) struct Host {
     pub(crate) views: RefCell<HashMap<ViewId, Rc<View>>>,
     /// Windows that pages opened, until the broker has given them a name.
     pub(crate) popups: RefCell<HashMap<u64, Rc<View>>>,
-    /// When there was a net-daemon again.
+    /// Time at which a net-daemon was last there again.
     pub(crate) network_back: Cell<Option<Instant>>,
     pub(crate) helpers: RefCell<Helpers>,
     pub(crate) cookies: Rc<SessionJar>,

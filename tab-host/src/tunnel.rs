@@ -240,7 +240,7 @@ async fn try_open(mut client: TunnelClient<Channel>, host: &str, port: u16) -> R
 /// End of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
-    /// One of its ends wanted it, or broke off.
+    /// Ended by the engine or the server.
     Usual,
     /// The net-daemon died.
     WithoutNetwork,
@@ -289,7 +289,7 @@ async fn send_down(mut down: Streaming<FromNetwork>, mut write: OwnedWriteHalf) 
                 cut_off(write.as_ref());
                 // Dropped, it would say that all has been said.
                 write.forget();
-                // What the net-daemon says itself has no other cause.
+                // Only a status of the transport has a source; the net-daemon's own have none.
                 let is_gone = broken.is_err_and(|status| std::error::Error::source(&status).is_some());
                 return if is_gone { End::WithoutNetwork } else { End::Usual };
             }

@@ -20,7 +20,7 @@ const SIZE: usize = 4_000_000;
 /// Bytes that the server sends each twentieth of a second.
 const SLICE: usize = 80_000;
 
-/// What the server does next.
+/// Behaviour of the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Manner {
     /// Answers ranges.
@@ -252,7 +252,7 @@ fn what_was_received_of_a_file_that_is_gone_stays_as_a_part() {
     eventually("the second request", || (scene.server.ranges().len() > 1).then_some(()));
     eventually("its end", || scene.browser.log().contains("the server answers 410").then_some(()));
     assert!(scene.part() > 500_000);
-    // It is not asked for again.
+    // No further request follows.
     scene.browser.quit();
     scene.browser.start();
     scene.browser.regen(&["status"]).unwrap();

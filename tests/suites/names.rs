@@ -35,7 +35,7 @@ fn scene() -> Scene {
         ("inside.test", Ipv4Addr::new(10, 82, 0, 53)),
         ("eulerian.net", at(3)),
         ("harmless.test", at(3)),
-        // Nobody has these two addresses: what is sent there is lost.
+        // Addresses that nothing has: packets to them are lost.
         ("several.test", at(200)),
         ("several.test", at(201)),
         ("several.test", at(1)),

@@ -1,4 +1,4 @@
-//! Who a person believes to be talking to: what the window shows while a page tries to be another one.
+//! Spoofing: the window while a page tries to look like another site's.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

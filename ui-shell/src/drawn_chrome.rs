@@ -5,7 +5,7 @@ use gtk::prelude::*;
 
 use crate::bridge::Rect;
 
-/// Where the chrome shows something.
+/// Parts of the window in which the chrome shows something.
 #[derive(Debug)]
 pub(crate) struct DrawnChrome(Region);
 

@@ -45,7 +45,7 @@ impl Pictures {
         let is_same = |named: &Named| (&named.site, &named.workspace) == (&tab.site, &tab.workspace);
         let before = self.named.get(&tab.id).filter(|named| is_same(named)).map(|named| (named.host, named.former));
         let (host, former) = match before {
-            // Its process is gone, and comes back.
+            // The process is gone, and comes back.
             Some((host, former)) if tab.host == 0 || tab.host == host => (host, former),
             Some((host, _)) => (tab.host, host),
             None => (tab.host, tab.host),

@@ -29,7 +29,7 @@ pub(crate) fn restore(window: &gtk::Window, configure: &Configure) {
     }
     window.connect_realize(|window| {
         let Some(own) = window.window() else { return };
-        // Some read them from the window that stands for the whole program.
+        // Some window managers read them from the leader window.
         let leader = own.display().default_group();
         for name in FOREIGN {
             gdk::property_delete(&own, &gdk::Atom::intern(name));

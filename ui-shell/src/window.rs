@@ -44,7 +44,7 @@ pub(crate) struct Window {
     active: Cell<u64>,
     /// Where the page is, in the window.
     page: Cell<Rect>,
-    /// Where the chrome shows something.
+    /// Parts of the window in which the chrome shows something.
     drawn: RefCell<DrawnChrome>,
     pub(crate) page_focused: Cell<bool>,
     /// Tabs that were left while something was being typed into the address bar: there the keyboard is when they come back.
@@ -153,7 +153,7 @@ impl Window {
             glib::Propagation::Stop
         });
         // The engine replaces what is below its transparent parts; drawn into a group of its own, it lets the page show.
-        // Where it shows nothing, it is not drawn at all: the page there is sent to the display once.
+        // The chrome is not drawn where it shows nothing, so that the page is sent to the display once.
         let weak = Rc::downgrade(self);
         self.chrome_box.connect_draw(move |chrome_box, painter| {
             if weak.upgrade().is_some_and(|window| !window.drawn.borrow().is_in(painter)) {
@@ -252,7 +252,7 @@ impl Window {
         }
         self.retitle();
         self.fill_screen();
-        // What is under the pointer, another page says.
+        // The link under the pointer is the page's before.
         if before.as_ref().is_some_and(|before| before.url != tab.url) {
             self.tell_chrome(ToChrome::Hover { url: String::new() });
         }

@@ -15,7 +15,7 @@ use crate::session::HostKey;
 pub(super) enum State {
     /// A host writes it.
     Running(HostDownload),
-    /// It waits for its host, or for its next try.
+    /// Waits for its host, or for its next try.
     Interrupted(String),
 }
 

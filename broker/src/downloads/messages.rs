@@ -1,4 +1,4 @@
-//! What hosts and people say of downloads, and what follows from it.
+//! Reports of hosts on downloads, and actions that follow from them.
 
 use std::os::fd::OwnedFd;
 use std::time::Duration;
@@ -57,7 +57,7 @@ pub enum Report {
         /// Bytes of the whole.
         received: u64,
     },
-    /// It broke off.
+    /// Broken off.
     Failed {
         /// In words.
         error: String,
@@ -73,13 +73,13 @@ pub enum Report {
 pub enum Progress {
     /// Bytes are coming.
     Running,
-    /// It broke off, and goes on by itself.
+    /// Broken off; goes on by itself.
     Interrupted,
-    /// It is whole, under its name.
+    /// Whole, under its final name.
     Done,
-    /// It does not go on.
+    /// Given up.
     Failed,
-    /// Its user does not want it.
+    /// Stopped by its user.
     Cancelled,
 }
 
@@ -96,7 +96,7 @@ pub struct Shown {
     pub received: u64,
     /// Bytes of the whole; 0: unknown.
     pub total: u64,
-    /// How it is.
+    /// State.
     pub progress: Progress,
     /// Why it does not go on, or not now; else empty.
     pub error: String,

@@ -73,7 +73,7 @@ impl Downloads {
         };
         for record in records {
             let Ok(site) = Site::parse(&record.site) else { continue };
-            // Whoever removed the part does not want the file.
+            // A removed part means that its user does not want the file.
             let Ok(part) = fs::metadata(names::partial(&record.path)) else { continue };
             downloads.add(Download {
                 host: HostKey { site, workspace: record.workspace },

@@ -117,7 +117,7 @@ fn a_download_outlives_the_browser() {
     assert_eq!(shown.iter().map(|one| (one.name.as_str(), one.received)).collect::<Vec<_>>(), [("file.iso", 4)]);
     let again = scene.downloads.host_ready(&host("a"), 7);
     assert!(again.iter().any(|action| matches!(action, Action::GoOn { from: 4, .. })), "{again:?}");
-    // Whoever removes the part has no use for the file.
+    // A removed part means that its user does not want the file.
     fs::remove_file(scene.folder.path().join("saved/file.iso.part")).unwrap();
     assert!(Scene::open(&scene.folder).shown().is_empty());
 }

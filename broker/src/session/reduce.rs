@@ -455,7 +455,7 @@ fn host_up(session: &mut Session, host: &HostKey, out: &mut Vec<Effect>) {
 fn saving(session: &mut Session, host: HostKey, is_saving: bool, out: &mut Vec<Effect>) {
     if is_saving {
         session.saving.insert(host.clone());
-        // One that died too often waits for its user.
+        // A host that died too often waits for its user.
         if let Entry::Vacant(absent) = session.hosts.entry(host.clone()) {
             absent.insert(HostPhase::Starting);
             out.push(Effect::StartHost(host));

@@ -60,7 +60,7 @@ pub(super) fn turned_round(line: &str) -> Option<String> {
     let place = options.iter().position(|option| matches!(*option, "removeparam" | "queryprune"))?;
     let mut options = options;
     options.remove(place);
-    // Where such a rule names no kind of request, it is about these.
+    // Default request types of such a rule.
     let kinds = ["document", "doc", "subdocument", "frame", "xmlhttprequest", "xhr", "script", "image", "all"];
     if !options.iter().any(|option| kinds.contains(option)) {
         options.extend(["document", "subdocument", "xmlhttprequest"]);

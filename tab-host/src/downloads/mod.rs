@@ -276,7 +276,7 @@ impl Downloads {
         };
         if answer.refused {
             if let Some(engine) = running.engine.clone() {
-                // It tells of its end at once.
+                // The engine reports the end at once, from within this call.
                 drop(downloads);
                 engine.cancel();
             } else if let Some(made) = downloads.remove(&id) {
@@ -367,7 +367,7 @@ fn can_be_had_again(request: &URIRequest) -> bool {
     is_web && request.http_method().is_none_or(|method| method == "GET")
 }
 
-/// What tells two files under one address apart: a strong `ETag`, or `Last-Modified`.
+/// Validator of the file, as `If-Range` takes it: a strong `ETag`, or `Last-Modified`.
 fn validator(response: &URIResponse) -> Option<String> {
     let tag = header(response, "ETag").filter(|tag| !tag.starts_with("W/"));
     tag.or_else(|| header(response, "Last-Modified")).filter(|value| value.len() < 256)

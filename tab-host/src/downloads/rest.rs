@@ -32,7 +32,7 @@ pub(super) struct Rest {
     file: File,
     web: WebView,
     window: gtk::Window,
-    /// Its server has answered: it becomes a download, and the view's load is over.
+    /// Server has answered: the load becomes a download.
     is_answered: bool,
     /// wry destroys the web view when this goes.
     _wry: wry::WebView,
@@ -112,7 +112,7 @@ impl Downloads {
                 all.unobtainable(number, "the page's process ended", true, false);
             }
         });
-        // Nobody sees a question here: the answer is then a refusal.
+        // No person sees this view: a password cannot be asked for.
         web.connect_authenticate(|_, request| {
             request.cancel();
             true
@@ -175,7 +175,7 @@ impl Downloads {
     }
 
     fn unobtainable(&self, number: u64, error: &str, try_again: bool, changed: bool) {
-        // It may have begun, and then its view's load is over.
+        // A rest that has begun is no longer listed; its view's load ends then.
         let Some(rest) = self.rests.borrow_mut().remove(&number) else { return };
         let news = News {
             download: number,

@@ -68,7 +68,7 @@ impl View {
         let without_network = known.as_ref().and_then(|known| known.without_network);
         if let Some(since) = without_network.filter(|_| self.only_asks(url)) {
             self.is_unanswered.set(true);
-            // There may be another net-daemon already.
+            // Another net-daemon may be there already.
             let is_back = self.host().and_then(|host| host.network_back.get()).is_some_and(|back| back > since);
             self.tries_when_shown.set(is_back);
         }

@@ -1,6 +1,5 @@
-//! Picture of a page that is to come: the window keeps the one that it has until there is something to see, instead of an empty one.
-//! That is so for a page that comes back after its process died, and for one that another site's page leads to, whose address is
-//! shown so long.
+//! Held pictures: the window keeps the picture that it has, instead of an empty one, until a page that comes back after a crash is
+//! there again, or until a page that another site's page leads to has committed. The address shown until then is the old one's.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -13,7 +12,7 @@ use crate::display::DisplayCommand;
 const LONGEST: Duration = Duration::from_secs(5);
 /// The same for a page whose document is there, and whose parts take long.
 const AFTER_COMMIT: Duration = Duration::from_millis(1500);
-/// What a page has drawn is on its way to the display for this long.
+/// Time that a drawn page takes to reach the display.
 pub(super) const DRAWN: Duration = Duration::from_millis(100);
 
 /// Page that a view waits for.

@@ -649,7 +649,7 @@ fn build_web(host: &Host, window: &gtk::Window, opener: Option<&WebView>) -> any
         .with_download_started_handler(|_, destination| crate::downloads::choose_destination(destination))
         .with_clipboard(false)
         .with_focused(true);
-    // It holds for all views. The engine aborts whatever the others are loading each time that it is told.
+    // Set once for all views: the engine aborts whatever the others are loading each time that it is told.
     if !host.has_proxy.replace(true) {
         let proxy = ProxyEndpoint { host: "127.0.0.1".to_owned(), port: host.tunnel.port.to_string() };
         builder = builder.with_proxy_config(ProxyConfig::Socks5(proxy));

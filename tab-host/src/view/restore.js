@@ -30,7 +30,7 @@
 
   const mine = forms[globalThis.framePath()];
   let isBack = false;
-  // What is drawn from now on is the page as it was.
+  // Report that the page is drawn as it was.
   const back = () => {
     if (isBack || window !== window.top) return;
     isBack = true;

@@ -6,8 +6,8 @@
   delete globalThis.shields;
   const runStandIn = globalThis.runStandIn;
   delete globalThis.runStandIn;
-  // What stands in for a blocked script is not taken for it where the page compares a hash or asks the server to be let in. It runs
-  // all the same, and the page hears that its script has loaded.
+  // The engine refuses a stand-in where the page compares a hash or asks for CORS. Run it all the same, and tell the page that its
+  // script has loaded.
   if (runStandIn) {
     const { src } = Object.getOwnPropertyDescriptors(HTMLScriptElement.prototype);
     window.addEventListener("error", (event) => {

@@ -348,6 +348,17 @@ test("what is seen of the chrome is drawn over the page, and bubbles let clicks 
   assert.ok(last.shown.length < 4, "closed panels are not drawn");
 });
 
+test("a button's tooltip does not lie over the panel that it opens", async () => {
+  await receive(...tabMessages);
+  const menu = page.locator("#menu-button");
+  assert.equal(await menu.getAttribute("title"), "Menu");
+  await menu.click();
+  assert.equal(await menu.getAttribute("title"), "");
+  assert.deepEqual(await serious(), []);
+  await page.keyboard.press("Escape");
+  assert.equal(await menu.getAttribute("title"), "Menu");
+});
+
 test("a download that broke off says that it goes on, and can still be cancelled", async () => {
   const { download } = of("download");
   await receive(...tabMessages, { type: "download", download: { ...download, state: "interrupted", error: "the page's process ended" } });

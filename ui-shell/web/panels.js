@@ -9,12 +9,20 @@ const get = (id) => document.getElementById(id);
 let opened = null;
 /** A menu or panel is open. */
 export const isOpen = () => opened !== null;
+// A tooltip would lie over the panel that its button opens.
+const hint = (button, shows) => {
+  if (!button?.title && !button?.dataset.hint) return;
+  if (!button.hasAttribute("aria-label")) button.setAttribute("aria-label", button.title);
+  if (!shows) button.dataset.hint = button.title;
+  button.title = shows ? button.dataset.hint : "";
+};
 const close = (refocus = true) => {
   if (!opened) return;
   const { panel, button, before } = opened;
   opened = null;
   panel.hidden = true;
   button?.setAttribute("aria-expanded", "false");
+  hint(button, true);
   // The keyboard goes back to where it was.
   if (refocus && before === document.body) send("focusPage");
   else if (refocus) (before?.isConnected ? before : button)?.focus();
@@ -28,6 +36,7 @@ const open = (panel, button, byItself = false) => {
   opened = { panel, button, before };
   panel.hidden = false;
   button?.setAttribute("aria-expanded", "true");
+  hint(button, false);
   // A panel that opens by itself leaves the keyboard to the page.
   if (!byItself) {
     send("focusChrome");

@@ -6,6 +6,7 @@ mod rest;
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -24,7 +25,10 @@ use crate::display::ViewId;
 use crate::host::BUCKET;
 use crate::outbox::Outbox;
 
-static NEXT: AtomicU64 = AtomicU64::new(1);
+/// Number of the next file; 0: no file has been made yet.
+static NEXT: AtomicU64 = AtomicU64::new(0);
+/// Numbers begin below this, well below the broker's own.
+const FIRST_NUMBERS: u64 = 1 << 31;
 /// Time between two reports of progress to the window.
 const PROGRESS: Duration = Duration::from_millis(200);
 /// A load that became a download is told of as one within this time.
@@ -41,15 +45,18 @@ fn folder() -> PathBuf {
     PathBuf::from(BUCKET).join("downloads")
 }
 
-/// Returns a number for a file in the bucket, and its place. A file that a crash left there is gone.
+/// Returns a number for a file in the bucket, and its place. A crashed process left its files there, and may still be writing as it
+/// ends: they are removed, and no number is used again, so that the bytes of one download never get into another one.
 pub(crate) fn reserve() -> io::Result<(u64, PathBuf)> {
+    if NEXT.load(Ordering::Relaxed) == 0 {
+        match fs::remove_dir_all(folder()) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => NEXT.store(1 + RandomState::new().build_hasher().finish() % FIRST_NUMBERS, Ordering::Relaxed),
+        }
+    }
     fs::create_dir_all(folder())?;
     let id = NEXT.fetch_add(1, Ordering::Relaxed);
-    let path = folder().join(id.to_string());
-    if path.exists() {
-        fs::remove_file(&path)?;
-    }
-    Ok((id, path))
+    Ok((id, folder().join(id.to_string())))
 }
 
 /// Puts a download into the bucket, under a number; its suggested name is for the broker to look at.

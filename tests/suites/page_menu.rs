@@ -57,8 +57,10 @@ fn scene() -> Scene {
 
 /// Opens the menu at a place, and takes an entry of it, counted from one.
 fn choose(display: &Display, (x, y): (u32, u32), entry: u32) {
+    // The link's bubble comes before the menu.
+    display.xdotool(&["mousemove", &x.to_string(), &y.to_string(), "sleep", "1"]);
     let before = display.screenshot();
-    display.xdotool(&["mousemove", &x.to_string(), &y.to_string(), "click", "3"]);
+    display.xdotool(&["click", "3"]);
     eventually("the menu", || (display.screenshot().differs(&before)).then_some(()));
     for _ in 0..entry {
         display.xdotool(&["sleep", "0.1", "key", "Down"]);

@@ -8,13 +8,14 @@
 )]
 
 use std::net::TcpListener;
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rcgen::CertificateParams;
 use regen_tests::network::own_network;
 use regen_tests::site::Answer;
 use regen_tests::tls::Authority;
-use regen_tests::{Browser, Site, eventually};
+use regen_tests::{Browser, DEADLINE, Site, eventually, within};
 use rustix::process::Signal;
 
 #[test]
@@ -40,13 +41,16 @@ fn without_the_net_daemon_pages_fail_closed_and_retry_works_when_it_is_back() {
 #[test]
 fn a_page_that_was_asked_for_when_the_net_daemon_died_is_asked_for_again_and_a_form_is_not() {
     // An answer takes longer than the net-daemon lives.
-    let site = Site::serve(|request| {
+    let held = Arc::new(AtomicBool::new(true));
+    let holds = Arc::clone(&held);
+    let site = Site::serve(move |request| {
         Some(match request.path.as_str() {
             "/" => {
                 Answer::page("<title>form</title><form method=post action=/sent><input name=a value=b></form>the form")
             }
+            "/other" => Answer::page("<title>other</title>the other page"),
             _ => {
-                std::thread::sleep(Duration::from_secs(2));
+                within(DEADLINE, || (!holds.load(Ordering::SeqCst)).then_some(()))?;
                 Answer::page("<title>answer</title>the answer")
             }
         })
@@ -58,8 +62,10 @@ fn a_page_that_was_asked_for_when_the_net_daemon_died_is_asked_for_again_and_a_f
     browser.regen(&["tab", "goto", &id, &site.url(1, "/slow")]).unwrap();
     let _ = site.wait_for_request("/slow");
     browser.regen(&["kill", "net-daemon"]).unwrap();
+    held.store(false, Ordering::SeqCst);
     browser.wait_for_text(tab, "the answer");
     assert_eq!(site.requests("/slow").len(), 2);
+    held.store(true, Ordering::SeqCst);
     browser.regen(&["tab", "back", &id]).unwrap();
     browser.wait_for_text(tab, "the form");
     browser.input(tab, &["--click", "100,20"]);
@@ -68,8 +74,10 @@ fn a_page_that_was_asked_for_when_the_net_daemon_died_is_asked_for_again_and_a_f
     let _ = browser.daemon("net-daemon");
     browser.regen(&["kill", "net-daemon"]).unwrap();
     browser.wait_for_state(tab, "failed");
-    let _ = browser.daemon("net-daemon");
-    std::thread::sleep(Duration::from_secs(1));
+    // The same process has loaded another page through the new net-daemon: it knows of it.
+    let other = browser.open(&site.url(1, "/other"));
+    browser.wait_for_text(other, "the other page");
+    assert_eq!(browser.pid_of_tab(other), browser.pid_of_tab(tab));
     assert_eq!(browser.tab(tab)["state"], "failed", "its user sends it again");
     assert_eq!(site.requests("/sent").len(), 1);
 }

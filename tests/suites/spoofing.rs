@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use regen_tests::site::Answer;
 use regen_tests::window::{Display, Screen};
-use regen_tests::{Browser, SessionBus, Site, eventually, within};
+use regen_tests::{Browser, DEADLINE, SessionBus, Site, eventually, within};
 
 const GREEN: [u8; 3] = [0x10, 0xa0, 0x40];
 const BLUE: [u8; 3] = [0x30, 0x50, 0xc0];
@@ -30,7 +30,6 @@ fn settled(display: &Display) -> Vec<[u8; 3]> {
     let mut last = address(&display.screenshot());
     let mut since = Instant::now();
     eventually("the address bar to settle", || {
-        std::thread::sleep(Duration::from_millis(100));
         let now = address(&display.screenshot());
         if now != last {
             since = Instant::now();
@@ -84,9 +83,7 @@ fn the_address_bar_shows_the_page_that_is_there_until_another_one_is() {
                 ),
             ),
             _ => {
-                while holds.load(std::sync::atomic::Ordering::SeqCst) {
-                    std::thread::sleep(Duration::from_millis(50));
-                }
+                within(DEADLINE, || (!holds.load(std::sync::atomic::Ordering::SeqCst)).then_some(()))?;
                 coloured("bank", "#3050c0", "")
             }
         })
@@ -120,7 +117,7 @@ fn the_address_bar_shows_the_page_that_is_there_until_another_one_is() {
 #[test]
 fn a_page_that_nobody_looks_at_opens_no_file_dialog() {
     let later = "<input type=file id=file style='position:fixed;left:20px;top:20px;width:300px;height:40px'>
-        <script>let wants = 0; onclick = (event) => { if (!event.isTrusted || event.target === file) return;
+        <script>let wants = 0; file.oncancel = () => document.title = `got nothing ${wants}`; onclick = (event) => { if (!event.isTrusted || event.target === file) return;
             document.title = `clicked ${++wants}`; setTimeout(() => { document.title = `asked ${wants}`; file.click(); }, 900) }</script>";
     let site = Site::serve(move |request| {
         Some(if request.host == "127.0.0.2" {
@@ -153,7 +150,6 @@ fn a_page_that_nobody_looks_at_opens_no_file_dialog() {
     });
     browser.regen(&["tab", "activate", "2"]).unwrap();
     shows(&display, BLUE);
-    eventually("the page to ask from behind", || (title() == "asked 2").then_some(()));
-    std::thread::sleep(Duration::from_secs(2));
+    eventually("the page behind to be answered", || (title() == "got nothing 2").then_some(()));
     assert!(!display.has_window(dialog), "a page behind opened a dialog over another one");
 }

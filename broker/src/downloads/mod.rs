@@ -117,6 +117,8 @@ impl Downloads {
                     (download.received, download.total) = (received, total);
                     actions.push(Action::Show(download.shown(id, Progress::Running, "")));
                 }
+                // The most frequent report: nothing starts or ends by it.
+                return actions;
             }
             Report::Done { received } => {
                 if let Some((id, download)) = self.running(from) {

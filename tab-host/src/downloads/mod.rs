@@ -12,7 +12,7 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use regen_proto::kernel::v1::{Download as News, DownloadAnswer, DownloadState, Empty, page_event::Body};
 use webkit2gtk::{
@@ -174,13 +174,18 @@ impl Downloads {
                 all.decided(tab, id, download, rest.take());
             }
         });
-        let (all, last, id) = (Rc::clone(self), Cell::new(Instant::now()), Rc::clone(&key));
+        let (all, is_due, id) = (Rc::clone(self), Rc::new(Cell::new(false)), Rc::clone(&key));
         download.connect_received_data(move |download, _| {
-            if last.get().elapsed() >= PROGRESS {
-                last.set(Instant::now());
+            // The last bytes before a pause are told of, too.
+            if is_due.replace(true) {
+                return;
+            }
+            let (all, is_due, id, download) = (Rc::clone(&all), Rc::clone(&is_due), Rc::clone(&id), download.clone());
+            glib::timeout_add_local_once(PROGRESS, move || {
+                is_due.set(false);
                 all.news(id.get(), DownloadState::Running, download.received_data_length(), "");
                 all.copy_what_is_there(id.get());
-            }
+            });
         });
         let (all, id) = (Rc::clone(self), Rc::clone(&key));
         download.connect_failed(move |_, error| {
@@ -258,12 +263,14 @@ impl Downloads {
     fn copy_what_is_there(&self, id: u64) {
         let mut all = self.running.borrow_mut();
         let Some(running) = all.get_mut(&id) else { return };
-        let Running { path, target: Some(target), copied, .. } = running else { return };
+        let Running { path, target: Some(target), offset, copied, .. } = running else { return };
         // The engine's name for a file that is not whole.
         let mut unfinished = path.clone().into_os_string();
         unfinished.push(".wkdownload");
         let more = File::open(unfinished).and_then(|mut source| {
             source.seek(SeekFrom::Start(*copied))?;
+            // A copy that failed half way has moved it.
+            target.seek(SeekFrom::Start(*offset + *copied))?;
             io::copy(&mut source.take(AT_ONCE), target)
         });
         match more {
@@ -333,12 +340,13 @@ impl Downloads {
     fn deliver(self: &Rc<Self>, id: u64) {
         let Some(mut running) = self.running.borrow_mut().remove(&id) else { return };
         let Some(mut target) = running.target.take() else { return };
-        let (path, copied) = (running.path.clone(), running.copied);
+        let (path, offset, copied) = (running.path.clone(), running.offset, running.copied);
         let all = Rc::clone(self);
         glib::MainContext::default().spawn_local(async move {
             let copied = webkit2gtk::gio::spawn_blocking(move || {
                 let mut source = File::open(&path)?;
                 source.seek(SeekFrom::Start(copied))?;
+                target.seek(SeekFrom::Start(offset + copied))?;
                 let size = copied + io::copy(&mut source, &mut target)?;
                 target.sync_all()?;
                 io::Result::Ok(size)

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use regen_proto::site::Site;
+use regen_net_config::site::Site;
 
 use crate::file_dialog::DialogError;
 

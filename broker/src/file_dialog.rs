@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
-use regen_proto::site::Site;
+use regen_net_config::site::Site;
 use tokio::sync::oneshot;
 use tokio_stream::StreamExt;
 use zbus::zvariant::{OwnedObjectPath, OwnedValue, Value};

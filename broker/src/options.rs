@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use regen_proto::site::Site;
+use regen_net_config::site::Site;
 
 /// Dark or light.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]

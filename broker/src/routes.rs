@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use regen_proto::route::Route;
-use regen_proto::site::Site;
+use regen_net_config::route::Route;
+use regen_net_config::site::Site;
 use serde::{Deserialize, Serialize};
 
 use crate::session::HostKey;

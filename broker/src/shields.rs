@@ -5,7 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use regen_proto::kernel::v1 as wire;
-use regen_proto::site::Site;
+use regen_net_config::site::Site;
 use serde::{Deserialize, Serialize};
 
 /// How much is blocked.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use regen_proto::net::v1::VpnProfile;
-use regen_proto::wireguard::{Profile, is_name};
+use regen_net_config::wireguard::{Profile, is_name};
 use serde::{Deserialize, Serialize};
 
 /// The longest profile, bytes.

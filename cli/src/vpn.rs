@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use regen_proto::control::v1::vpn_request::Change;
 use regen_proto::control::v1::{VpnImport, VpnInfo, VpnRequest, VpnUp};
 use regen_proto::net::v1::{VpnState, VpnTunnel};
-use regen_proto::wireguard::{Profile, is_name};
+use regen_net_config::wireguard::{Profile, is_name};
 use serde_json::{Value, json};
 use tonic::Code;
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use regen_proto::DOCUMENT;
 use regen_proto::net::v1::encryption_admin_server::EncryptionAdmin;
 use regen_proto::net::v1::{CheckRequest, EncryptedHosts as Told, EncryptedHostsReply};
-use regen_proto::site::Site;
+use regen_net_config::site::Site;
 use tokio::sync::watch;
 use tonic::{Request, Response, Status};
 use url::Url;

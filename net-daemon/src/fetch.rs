@@ -10,7 +10,7 @@ use hyper::client::conn::http1;
 use hyper::{Request, Response, StatusCode, header};
 use hyper_util::rt::TokioIo;
 use regen_proto::kernel::v1::PrivateNetwork;
-use regen_proto::route::Route;
+use regen_net_config::route::Route;
 use rustls::pki_types::ServerName;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;

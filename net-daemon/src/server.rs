@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock, Weak};
 
 use anyhow::Context;
 use regen_proto::convert::{ForChild, FromChild};
-use regen_proto::dns::DnsSettings;
+use regen_net_config::dns::DnsSettings;
 use regen_proto::grpc;
 use regen_proto::kernel::v1::{self as wire, Grant, Role, Service};
 use regen_proto::net::v1::dns_admin_server::DnsAdminServer;
@@ -16,7 +16,7 @@ use regen_proto::net::v1::shields_server::ShieldsServer;
 use regen_proto::net::v1::tor_admin_server::TorAdminServer;
 use regen_proto::net::v1::tunnel_server::TunnelServer;
 use regen_proto::net::v1::vpn_admin_server::VpnAdminServer;
-use regen_proto::route::Route;
+use regen_net_config::route::Route;
 use regen_runtime::Kernel;
 use tokio::net::UnixStream;
 use tokio::sync::mpsc;

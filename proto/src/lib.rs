@@ -4,15 +4,9 @@
 //! Nothing here opens a socket by name, spawns, or knows what a message means to its receiver.
 
 pub mod convert;
-pub mod dns;
 pub mod grpc;
 pub mod kernel_channel;
-pub mod proxy;
-pub mod route;
-pub mod site;
-pub mod special_purpose;
 pub mod version;
-pub mod wireguard;
 
 /// What the user's own rules are called among the filter lists.
 pub const OWN_RULES: &str = "own";

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use regen_proto::convert::FromChild;
 use regen_proto::kernel::v1::{HostCommand, Ready, host_command};
 use regen_proto::net::v1::CommonRules;
-use regen_proto::site::Site;
+use regen_net_config::site::Site;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use wry::WebContext;

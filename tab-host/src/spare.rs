@@ -3,7 +3,7 @@
 use anyhow::Context;
 use regen_proto::convert::FromChild;
 use regen_proto::kernel::v1::{Ready, ShieldsLevel};
-use regen_proto::site::Site;
+use regen_net_config::site::Site;
 
 use crate::link::{self, Link, ToMain};
 

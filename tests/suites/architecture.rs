@@ -114,6 +114,7 @@ fn the_brokers_dependencies_are_these() {
         "interprocess",
         "nix",
         "prost",
+        "regen-net-config",
         "regen-proto",
         "regen-runtime",
         "regen-sandbox",

@@ -6,12 +6,12 @@ use regen_proto::control::v1::{
     DnsQueryRequest, DnsReply, DnsRequest, RoutesReply, RoutesRequest, VpnImport, VpnInfo, VpnReply, VpnRequest, VpnUp,
     vpn_request,
 };
-use regen_proto::dns::{DnsSettings, Servers};
+use regen_net_config::dns::{DnsSettings, Servers};
 use regen_proto::net::v1::{
     DnsAnswer, DnsQuery, NewIdentityReply, NewIdentityRequest, VpnState, VpnStatusRequest, VpnTunnel,
 };
-use regen_proto::route::Route;
-use regen_proto::site::Site;
+use regen_net_config::route::Route;
+use regen_net_config::site::Site;
 use tonic::{Response, Status};
 
 use super::service::{Control, status};

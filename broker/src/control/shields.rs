@@ -7,7 +7,7 @@ use regen_proto::net::v1::{
     CheckRequest, ListsReply, ListsRequest, OwnRules, OwnRulesRequest, ShieldsLog, ShieldsLogRequest,
     ShieldsStatusRequest, TestRequest, Verdict,
 };
-use regen_proto::site::{Site, SiteError};
+use regen_net_config::site::{Site, SiteError};
 use tonic::Status;
 
 use super::net::{DEFAULT, answered, answered_within};

@@ -18,7 +18,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use regen_proto::site::Site;
+use regen_net_config::site::Site;
 
 use self::download::{Download, State};
 use self::journal::Journal;

@@ -101,7 +101,7 @@ impl DownloadPermissions {
 
 #[cfg(test)]
 mod tests {
-    use regen_proto::site::Site;
+    use regen_net_config::site::Site;
 
     use super::*;
 

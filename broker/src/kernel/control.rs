@@ -6,14 +6,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use regen_proto::control::v1::{StatusReply, Tab as TabInfo};
-use regen_proto::dns::DnsSettings;
+use regen_net_config::dns::DnsSettings;
 use regen_proto::kernel::v1::{
     AnswerSession, DialogAnswer, Empty, Query, QueryKind, Reply, host_command, shell_update,
 };
 use regen_proto::net::v1::TorStatus;
 use regen_proto::page::v1::{ToPage, to_page};
-use regen_proto::route::Route;
-use regen_proto::site::Site;
+use regen_net_config::route::Route;
+use regen_net_config::site::Site;
 use rustix::process::Signal;
 use tokio::sync::oneshot;
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use regen_proto::convert::ForChild;
-use regen_proto::dns::DnsSettings;
+use regen_net_config::dns::DnsSettings;
 use regen_proto::grpc;
 use regen_proto::kernel::v1::{self as wire, AnswerVpn, Configure, Grant, Role, Service, VpnQuestion, shell_update};
 use regen_proto::net::v1::dns_admin_client::DnsAdminClient;

@@ -3,7 +3,7 @@
 use regen_proto::convert::ForChild;
 use regen_proto::kernel::v1::{Grant, NetworkSide, PrivateNetwork, Revoke, Role, Service, SiteFound};
 use regen_proto::net::v1::{TorState, TorStatus};
-use regen_proto::route::{Route, Way};
+use regen_net_config::route::{Route, Way};
 
 use super::Kernel;
 use super::child::{Child, ChildId};

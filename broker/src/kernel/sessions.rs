@@ -6,7 +6,7 @@ use std::sync::Arc;
 use regen_proto::control::v1::SavedSession;
 use regen_proto::convert::{ForChild, MAX_COOKIES};
 use regen_proto::kernel::v1::{AnswerSession, OfferedTab, SessionCookies, SessionOffer, shell_update};
-use regen_proto::site::Site;
+use regen_net_config::site::Site;
 use regen_runtime::Sealed;
 
 use super::child::{Attachment, ChildId, Violation};

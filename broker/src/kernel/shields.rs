@@ -1,6 +1,6 @@
 //! Shields, and encryption: what the user has chosen.
 
-use regen_proto::site::Site;
+use regen_net_config::site::Site;
 
 use super::Kernel;
 use crate::session::{Event, HostKey};

@@ -7,7 +7,7 @@ use regen_proto::kernel::v1::{
     Empty, HostCommand, Notice, OutsideQuestion, QueryKind, QuitQuestion, Role, ShellUpdate, Tab as WireTab,
     TabFavicon, TabOrder, TabState, UserCommand, WindowSize, host_command, page_event, shell_update, user_command,
 };
-use regen_proto::site::Site;
+use regen_net_config::site::Site;
 
 use super::child::Attachment;
 use super::{Input, Kernel};

@@ -6,7 +6,7 @@ use super::leaving::{self, Destination};
 use super::private_network;
 use super::reduce::{ensure_view, leave_host, refuse, remove, send_if_open, set_phase};
 use super::state::{Effect, Phase, Segment, Session, TabId};
-use regen_proto::site::Site;
+use regen_net_config::site::Site;
 
 /// Stretches that a tab remembers.
 const SEGMENTS: usize = 50;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use regen_proto::net::v1::{EncryptedHost, EncryptedHosts};
-use regen_proto::site::Site;
+use regen_net_config::site::Site;
 use serde::{Deserialize, Serialize};
 use url::{Host, Url};
 

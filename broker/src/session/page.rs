@@ -3,7 +3,7 @@
 
 use regen_proto::kernel::v1::page_event::Body;
 use regen_proto::kernel::v1::{AdoptPopup, Load, NavigationCommitted, NewTab, PopupOpened, TlsState, host_command};
-use regen_proto::site::Site;
+use regen_net_config::site::Site;
 
 use super::address::without_credentials;
 use super::bounds;

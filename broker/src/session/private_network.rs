@@ -4,8 +4,8 @@
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
-use regen_proto::site::Site;
-use regen_proto::special_purpose::is_private;
+use regen_net_config::site::Site;
+use regen_net_config::special_purpose::is_private;
 
 use super::reduce::{leave_host, navigate, set_phase};
 use super::state::{Effect, HostKey, PageLoad, Phase, Segment, Session, TabId};

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use regen_proto::kernel::v1::{Load, LoadFailed};
-use regen_proto::site::Site;
+use regen_net_config::site::Site;
 use serde::{Deserialize, Serialize};
 use url::{Host, Url};
 

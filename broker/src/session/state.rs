@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use regen_proto::kernel::v1::{DialogAnswer, Favicon, Load, TlsState, host_command, page_event};
-use regen_proto::site::Site;
+use regen_net_config::site::Site;
 
 use super::dialog::Dialog;
 use super::hsts::Hsts;

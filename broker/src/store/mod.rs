@@ -24,8 +24,8 @@ pub use saved::{Cookies, Saved, SavedOrder, Settings};
 use saved::{epoch_of, group_of, read_session};
 use secrets::{Sealed, Vault};
 
-use regen_proto::dns::{DnsSettings, Servers};
-use regen_proto::route::Route;
+use regen_net_config::dns::{DnsSettings, Servers};
+use regen_net_config::route::Route;
 
 use crate::audit::Head;
 use crate::routes::RouteSettings;

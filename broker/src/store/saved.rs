@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use regen_proto::dns::DnsSettings;
+use regen_net_config::dns::DnsSettings;
 use serde::{Deserialize, Serialize};
 
 use super::codec::{Readable, Record};

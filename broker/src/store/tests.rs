@@ -4,7 +4,7 @@ use crate::session::{SavedSegment, SavedSnapshot};
 use crate::shields::Level;
 use crate::store::codec::Record;
 use crate::store::saved::Meta;
-use regen_proto::site::Site;
+use regen_net_config::site::Site;
 
 fn tab(id: u64) -> SavedTab {
     let segment = SavedSegment {

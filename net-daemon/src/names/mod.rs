@@ -212,7 +212,7 @@ pub(crate) fn try_texts(text: &str) {
     for name in names_in(text).into_keys() {
         whole(&name);
     }
-    let _ = Dns::new(regen_proto::dns::DnsSettings::default(), text);
+    let _ = Dns::new(regen_net_config::dns::DnsSettings::default(), text);
 }
 
 /// Names are complete here: no search domain is tried.

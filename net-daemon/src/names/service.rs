@@ -6,7 +6,7 @@ use hickory_resolver::proto::dnssec::Proof;
 use hickory_resolver::proto::rr::{Record, RecordType};
 use regen_proto::net::v1::dns_admin_server::DnsAdmin;
 use regen_proto::net::v1::{DnsAnswer, DnsQuery, DnsRecord, FailureKind};
-use regen_proto::route::{Route, Way};
+use regen_net_config::route::{Route, Way};
 use tonic::{Request, Response, Status};
 
 use super::Dns;

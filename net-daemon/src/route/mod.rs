@@ -8,7 +8,7 @@ pub(crate) mod race;
 use std::sync::Arc;
 
 use regen_proto::net::v1::FailureKind;
-use regen_proto::route::{Route, Way};
+use regen_net_config::route::{Route, Way};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use regen_proto::convert::FromChild;
 use regen_proto::kernel::v1::{NetworkSide, PrivateNetwork, SiteFound};
 use regen_proto::net::v1::FailureKind;
-use regen_proto::special_purpose::is_private;
+use regen_net_config::special_purpose::is_private;
 use regen_runtime::Kernel;
 
 use super::RouteError;

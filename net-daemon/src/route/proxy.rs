@@ -12,7 +12,7 @@ use hyper::client::conn::http1;
 use hyper::{Request, StatusCode, header};
 use hyper_util::rt::TokioIo;
 use regen_proto::net::v1::FailureKind;
-use regen_proto::proxy::{Protocol, Proxy};
+use regen_net_config::proxy::{Protocol, Proxy};
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio::time::timeout;

@@ -21,7 +21,7 @@ use std::time::Instant;
 
 use regen_proto::kernel::v1::{Shields as Settings, ShieldsLevel};
 use regen_proto::net::v1::{CheckRequest, CommonRules, DocumentRequest, DocumentRules, HideRequest, Verdict};
-use regen_proto::site::Site;
+use regen_net_config::site::Site;
 use regen_proto::{DOCUMENT, OWN_RULES};
 use tokio::sync::{Semaphore, watch};
 

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use hickory_resolver::proto::rr::{Record, RecordType};
 use regen_proto::net::v1::{FailureKind, VpnProfile, VpnState, VpnTunnel};
-use regen_proto::wireguard::Profile;
+use regen_net_config::wireguard::Profile;
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;

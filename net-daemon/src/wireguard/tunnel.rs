@@ -9,7 +9,7 @@ use boringtun::noise::rate_limiter::RateLimiter;
 use boringtun::noise::{Packet, Tunn, TunnResult};
 use boringtun::x25519::{PublicKey, StaticSecret};
 use regen_proto::net::v1::{VpnState, VpnTunnel};
-use regen_proto::wireguard::{Peer, Profile};
+use regen_net_config::wireguard::{Peer, Profile};
 use tokio::net::UdpSocket;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -109,7 +109,7 @@ impl Tunnel {
             tunnel: Tunn::new(
                 secret.clone(),
                 PublicKey::from(peer.public_key.bytes()),
-                peer.preshared_key.as_ref().map(regen_proto::wireguard::Key::bytes),
+                peer.preshared_key.as_ref().map(regen_net_config::wireguard::Key::bytes),
                 peer.keepalive,
                 index,
                 Some(Arc::clone(&limiter)),

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use glib::variant::FromVariant;
 use regen_proto::kernel::v1::page_event::Body;
 use regen_proto::net::v1::HideRequest;
-use regen_proto::site::Site;
+use regen_net_config::site::Site;
 use serde::Deserialize;
 use tokio::sync::oneshot;
 use url::Url;

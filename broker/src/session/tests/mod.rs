@@ -6,7 +6,7 @@ use regen_proto::kernel::v1::page_event::Body;
 use regen_proto::kernel::v1::{
     Empty, Load, LoadFailed, LoadFinished, LoadStarted, NavigationCommitted, NewTab, PopupOpened,
 };
-use regen_proto::site::Site;
+use regen_net_config::site::Site;
 
 use super::*;
 

@@ -1,8 +1,8 @@
 //! The agent-daemon: for tasks that run by themselves on tabs that the user granted. It holds no grant and no task yet;
 //! it is started, confined and supervised like every other child, so that what comes later starts from no rights.
 
-use regen_proto::convert::{ForChild, FromChild};
 use regen_proto::kernel::v1::Role;
+use regen_proto::validate::{BrokerToChild, ChildToBroker};
 
 fn main() -> anyhow::Result<()> {
     regen_runtime::begin();
@@ -14,16 +14,16 @@ async fn run() -> anyhow::Result<()> {
     kernel.ready().await?;
     loop {
         match kernel.receive().await?.0 {
-            ForChild::Heartbeat(beat) => kernel.send(FromChild::Heartbeat(beat)).await?,
-            ForChild::Shutdown(_) => return Ok(()),
-            ForChild::Hello(_)
-            | ForChild::Grant(_)
-            | ForChild::Revoke(_)
-            | ForChild::Cookies(_)
-            | ForChild::Site(_)
-            | ForChild::Command(_)
-            | ForChild::Update(_)
-            | ForChild::Configure(_) => {
+            BrokerToChild::Heartbeat(beat) => kernel.send(ChildToBroker::Heartbeat(beat)).await?,
+            BrokerToChild::Shutdown(_) => return Ok(()),
+            BrokerToChild::Hello(_)
+            | BrokerToChild::Grant(_)
+            | BrokerToChild::Revoke(_)
+            | BrokerToChild::Cookies(_)
+            | BrokerToChild::Site(_)
+            | BrokerToChild::Command(_)
+            | BrokerToChild::Update(_)
+            | BrokerToChild::Configure(_) => {
                 kernel.exit("the broker sent a message that is not for an agent-daemon").await;
             }
         }

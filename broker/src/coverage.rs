@@ -12,7 +12,7 @@ use regen_sandbox::seccomp::{self, Decision};
 use serde::{Deserialize, Serialize};
 
 /// Different values of one argument that are kept.
-const MOST_VALUES: usize = 16;
+const MAX_VALUES: usize = 16;
 
 /// What was seen of one role.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,7 +51,7 @@ impl Coverage {
                 let wanted = self.wanted.entry(call.to_owned()).or_default();
                 wanted.times += 1;
                 for (values, value) in wanted.arguments.iter_mut().zip(arguments) {
-                    if values.len() < MOST_VALUES {
+                    if values.len() < MAX_VALUES {
                         values.insert(*value);
                     }
                 }
@@ -74,7 +74,7 @@ impl Coverage {
             let own = self.wanted.entry(call.clone()).or_default();
             own.times += wanted.times;
             for (values, more) in own.arguments.iter_mut().zip(&wanted.arguments) {
-                values.extend(more.iter().take(MOST_VALUES.saturating_sub(values.len())));
+                values.extend(more.iter().take(MAX_VALUES.saturating_sub(values.len())));
             }
         }
     }

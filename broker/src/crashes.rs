@@ -17,7 +17,7 @@ const KEPT: usize = 100;
 /// Of those, so many with their minidumps, which are a thousand times as large.
 const KEPT_MINIDUMPS: usize = 20;
 /// What a minidump may have, in bytes; the dumper makes smaller ones.
-const LARGEST_MINIDUMP: u64 = 16 << 20;
+const MAX_MINIDUMP: u64 = 16 << 20;
 /// Lines of a child's own log that go into its report: a panic's backtrace is long.
 const LINES: usize = 200;
 
@@ -48,7 +48,7 @@ pub struct Crash {
     pub crashes_before: u32,
     /// How long it lived, in seconds.
     pub lived_s: f64,
-    /// Figures of its processes, as they were last looked at.
+    /// ProcessStats of its processes, as they were last looked at.
     pub resources: Resources,
     /// The last lines that it said.
     pub log: Vec<String>,
@@ -58,7 +58,7 @@ pub struct Crash {
     pub build: String,
 }
 
-/// Figures of a child, its helpers included.
+/// ProcessStats of a child, its helpers included.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Resources {
     /// Memory in KB.
@@ -73,9 +73,9 @@ pub struct Resources {
 
 /// The last lines that a child said.
 #[derive(Debug, Clone, Default)]
-pub struct Tail(Arc<Mutex<VecDeque<String>>>);
+pub struct LogTail(Arc<Mutex<VecDeque<String>>>);
 
-impl Tail {
+impl LogTail {
     /// One more.
     pub fn push(&self, line: &str) {
         let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -133,7 +133,7 @@ impl Crash {
             return None;
         };
         let size = rustix::fs::fstat(&memory).map_or(0, |stat| u64::try_from(stat.st_size).unwrap_or(0));
-        match read_sealed(&memory, size, LARGEST_MINIDUMP) {
+        match read_sealed(&memory, size, MAX_MINIDUMP) {
             Ok(dump) => {
                 self.minidump = format!("{}.dmp", self.id);
                 Some(dump)
@@ -216,7 +216,7 @@ mod tests {
     #[test]
     fn reports_come_back_as_they_were_and_the_oldest_go_first() {
         let profile = tempfile::tempdir().unwrap();
-        let tail = Tail::default();
+        let tail = LogTail::default();
         (0..LINES + 5).for_each(|n| tail.push(&format!("line {n}")));
         for n in 0..KEPT as u64 + 3 {
             let mut crash = Crash::now("tab-host", n).ended(Some(11));

@@ -1,6 +1,7 @@
 //! The broker's parts, for its two programs: `regen-broker`, the kernel, and `regen`, the command line.
 
 pub mod audit;
+pub mod bucket_mounts;
 pub mod certificates;
 pub mod control;
 pub mod coverage;
@@ -25,7 +26,6 @@ pub mod routes;
 pub mod save_pace;
 pub mod session;
 pub mod shields;
-pub mod slots;
 pub mod start;
 pub mod step_times;
 pub mod store;

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 /// More than that say too much of a user, and nothing to a page.
-const MOST: usize = 8;
+const MAX_LANGUAGES: usize = 8;
 
 /// This user's, as BCP 47 tags, the one that is liked best first. None where there is no locale.
 #[must_use]
@@ -37,7 +37,7 @@ fn of(variable: impl Fn(&str) -> Option<String>) -> Vec<String> {
     let list = if tag(&locale).is_some() { set("LANGUAGE") } else { None };
     let mut tags: Vec<String> = Vec::new();
     for tag in list.unwrap_or_default().split(':').chain([locale.as_str()]).filter_map(tag) {
-        if !tags.contains(&tag) && tags.len() < MOST {
+        if !tags.contains(&tag) && tags.len() < MAX_LANGUAGES {
             tags.push(tag);
         }
     }

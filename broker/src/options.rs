@@ -233,7 +233,7 @@ mod tests {
 
     #[test]
     fn the_users_gtk_settings_say_whether_it_is_dark() {
-        assert!(prefers_dark("[Settings]\ngtk-application-prefer-dark-theme = true\n"));
+        assert!(prefers_dark("[SessionSettings]\ngtk-application-prefer-dark-theme = true\n"));
         assert!(prefers_dark("gtk-theme-name=Adwaita-dark"));
         assert!(!prefers_dark("gtk-theme-name=Adwaita\ngtk-application-prefer-dark-theme=0"));
     }

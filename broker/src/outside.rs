@@ -12,7 +12,7 @@ const DESTINATION: &str = "org.freedesktop.portal.Desktop";
 const DESKTOP: &str = "/org/freedesktop/portal/desktop";
 const OPEN_URI: &str = "org.freedesktop.portal.OpenURI";
 /// Longest address that is handed on, bytes.
-const LONGEST: usize = 16 * 1024;
+const MAX_ADDRESS: usize = 16 * 1024;
 /// Schemes of a browser's own, and those that reach files and scripts: no page has the desktop open one.
 const NEVER: [&str; 14] = [
     "http",
@@ -57,7 +57,7 @@ impl Outside {
     /// # Errors
     /// When no page may have such an address opened.
     pub fn ask(&mut self, url: &str) -> Result<String, OutsideError> {
-        let parsed = Url::parse(url).ok().filter(|_| url.len() <= LONGEST).ok_or(OutsideError::NoAddress)?;
+        let parsed = Url::parse(url).ok().filter(|_| url.len() <= MAX_ADDRESS).ok_or(OutsideError::NoAddress)?;
         if NEVER.contains(&parsed.scheme()) {
             return Err(OutsideError::Never(parsed.scheme().to_owned()));
         }
@@ -103,7 +103,7 @@ mod tests {
         for url in ["file:///etc/passwd", "javascript:alert(1)", "data:text/html,x", "https://a.test/", "regen:x"] {
             assert!(matches!(outside.ask(url), Err(OutsideError::Never(_))), "{url}");
         }
-        let long = format!("tel:{}", "1".repeat(LONGEST));
+        let long = format!("tel:{}", "1".repeat(MAX_ADDRESS));
         assert!(matches!(outside.ask("no address"), Err(OutsideError::NoAddress)));
         assert!(matches!(outside.ask(&long), Err(OutsideError::NoAddress)));
     }

@@ -2,7 +2,7 @@
 //! likes, and nobody but itself waits for them.
 //!
 //! Each child has a queue. Of one kind for one tab only the latest payload waits, and after each the queue rests for as long as
-//! its bytes take at [`RATE`]. Whether a payload may be read at all is decided before it comes here.
+//! its bytes take at [`MAX_RATE`]. Whether a payload may be read at all is decided before it comes here.
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -14,7 +14,7 @@ use regen_runtime::read_sealed;
 use tokio::sync::mpsc;
 
 /// Bytes per second that are read of one child.
-const RATE: u64 = 32 << 20;
+const MAX_RATE: u64 = 32 << 20;
 
 /// Subject of a payload: of several with one subject only the latest counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -134,7 +134,7 @@ async fn work<N: Send + 'static>(queue: Arc<Mutex<Queue<N>>>, news: mpsc::Sender
             None => return,
             Some(Job::Tell(told)) => (Some(told), Duration::ZERO),
             Some(Job::Read(Payload { memory, size, limit, finish, .. })) => {
-                let rest = Duration::from_millis(size.min(limit) * 1000 / RATE);
+                let rest = Duration::from_millis(size.min(limit) * 1000 / MAX_RATE);
                 let read = tokio::task::spawn_blocking(move || finish(read_sealed(&memory, size, limit)));
                 (read.await.ok(), rest)
             }

@@ -127,7 +127,7 @@ impl Profile {
 
     /// Where buckets are while a process has them.
     #[must_use]
-    pub fn slots(&self) -> PathBuf {
+    pub fn bucket_mounts(&self) -> PathBuf {
         self.root.join("slots")
     }
 

@@ -20,7 +20,7 @@ use crate::coverage::Coverage;
 /// Answers that are given at once; later ones wait their turn.
 const AT_ONCE: u32 = 40;
 /// The pace of later answers.
-const PACE: Duration = Duration::from_millis(50);
+const ANSWER_INTERVAL: Duration = Duration::from_millis(50);
 /// A child that refrained for this long is answered at once again.
 const FORGIVEN: Duration = Duration::from_secs(10);
 
@@ -48,7 +48,7 @@ impl std::fmt::Display for RefusedCall {
 
 /// How the calls that a filter asks about are answered.
 #[derive(Debug, Clone)]
-pub enum Manner {
+pub enum NotifyPolicy {
     /// Refused, slower when there are many.
     Paced,
     /// Refused, at once: nothing else waits for this broker.
@@ -58,22 +58,32 @@ pub enum Manner {
 }
 
 /// Answers for one child until it is gone. `arrives` is where its listener comes from; each refused call goes to `tell`.
-pub fn answer_for(policy: Arc<Policy>, arrives: OwnedFd, manner: Manner, tell: impl Fn(RefusedCall) + Send + 'static) {
+pub fn answer_for(
+    policy: Arc<Policy>,
+    arrives: OwnedFd,
+    notify_policy: NotifyPolicy,
+    tell: impl Fn(RefusedCall) + Send + 'static,
+) {
     tokio::spawn(async move {
-        if let Err(error) = answer(&policy, arrives, &manner, tell).await {
+        if let Err(error) = answer(&policy, arrives, &notify_policy, tell).await {
             tracing::error!("a filter's listener: {error}");
         }
     });
 }
 
-async fn answer(policy: &Policy, arrives: OwnedFd, manner: &Manner, tell: impl Fn(RefusedCall)) -> std::io::Result<()> {
+async fn answer(
+    policy: &Policy,
+    arrives: OwnedFd,
+    notify_policy: &NotifyPolicy,
+    tell: impl Fn(RefusedCall),
+) -> std::io::Result<()> {
     rustix::io::ioctl_fionbio(&arrives, true)?;
     let arrives = kernel_channel::register(arrives, Interest::READABLE)?;
     let listener = arrives.async_io(Interest::READABLE, sys::receive_descriptor).await?;
     // A jail that fails before it has a filter says so in its report.
     let Some(listener) = listener else { return Ok(()) };
     let listener = kernel_channel::register(listener, Interest::READABLE)?;
-    let mut book = Book::new(policy);
+    let mut ledger = Ledger::new(policy);
     loop {
         let mut ready = listener.readable().await?;
         match sys::next_notification(listener.get_ref())? {
@@ -81,17 +91,17 @@ async fn answer(policy: &Policy, arrives: OwnedFd, manner: &Manner, tell: impl F
             sys::Next::Gone => return Ok(()),
             sys::Next::Call(call) => {
                 drop(ready);
-                if let Manner::Watched(coverage) = manner {
+                if let NotifyPolicy::Watched(coverage) = notify_policy {
                     watch(policy, listener.get_ref(), &call, coverage)?;
                     continue;
                 }
-                if book.is_granted(&call) {
+                if ledger.is_granted(&call) {
                     sys::let_through(listener.get_ref(), &call)?;
                     continue;
                 }
-                tell(book.enter(policy, &call));
-                if matches!(manner, Manner::Paced) {
-                    tokio::time::sleep(book.patience(Instant::now())).await;
+                tell(ledger.enter(policy, &call));
+                if matches!(notify_policy, NotifyPolicy::Paced) {
+                    tokio::time::sleep(ledger.patience(Instant::now())).await;
                 }
                 sys::refuse(listener.get_ref(), &call, rustix::io::Errno::PERM.raw_os_error())?;
             }
@@ -112,7 +122,7 @@ fn watch(policy: &Policy, listener: &OwnedFd, call: &Notification, coverage: &Mu
 
 /// What a child has tried so far.
 #[derive(Debug)]
-struct Book {
+struct Ledger {
     /// System calls that are allowed a number of times, and how often still.
     granted: HashMap<String, u32>,
     tried: HashMap<i32, u64>,
@@ -120,7 +130,7 @@ struct Book {
     last: Instant,
 }
 
-impl Book {
+impl Ledger {
     fn new(policy: &Policy) -> Self {
         let granted = policy.allow.iter().filter_map(|allow| Some((allow, allow.times?)));
         let granted = granted.flat_map(|(allow, times)| allow.calls.iter().map(move |call| (call.clone(), times)));
@@ -152,7 +162,7 @@ impl Book {
         }
         self.last = now;
         self.recently = self.recently.saturating_add(1);
-        if self.recently <= AT_ONCE { Duration::ZERO } else { PACE }
+        if self.recently <= AT_ONCE { Duration::ZERO } else { ANSWER_INTERVAL }
     }
 }
 
@@ -173,20 +183,20 @@ mod tests {
     #[test]
     fn the_program_is_started_once_and_never_again() {
         let policy = Policy::of("net-daemon").unwrap();
-        let mut book = Book::new(&policy);
+        let mut ledger = Ledger::new(&policy);
         let execve = call(seccomp::number_of("execve").unwrap());
-        assert!(book.is_granted(&execve));
-        assert!(!book.is_granted(&execve));
-        assert!(!book.is_granted(&call(seccomp::number_of("ptrace").unwrap())));
+        assert!(ledger.is_granted(&execve));
+        assert!(!ledger.is_granted(&execve));
+        assert!(!ledger.is_granted(&call(seccomp::number_of("ptrace").unwrap())));
     }
 
     #[test]
     fn who_tries_too_often_waits_and_is_forgiven_later() {
-        let mut book = Book::new(&Policy::of("net-daemon").unwrap());
+        let mut ledger = Ledger::new(&Policy::of("net-daemon").unwrap());
         let start = Instant::now();
-        assert!((0..AT_ONCE).all(|_| book.patience(start).is_zero()));
-        assert_eq!(book.patience(start), PACE);
-        assert!(book.patience(start + FORGIVEN + PACE).is_zero());
+        assert!((0..AT_ONCE).all(|_| ledger.patience(start).is_zero()));
+        assert_eq!(ledger.patience(start), ANSWER_INTERVAL);
+        assert!(ledger.patience(start + FORGIVEN + ANSWER_INTERVAL).is_zero());
     }
 
     #[test]

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
-use regen_proto::kernel::v1 as wire;
 use regen_net_config::site::Site;
+use regen_proto::kernel::v1 as wire;
 use serde::{Deserialize, Serialize};
 
 /// How much is blocked.
@@ -55,12 +55,12 @@ impl From<Level> for wire::ShieldsLevel {
 }
 
 /// All of them go to the net-daemon in one message, which has room for so many.
-const MOST_SITES: usize = 400;
+const MAX_SITES: usize = 400;
 
 /// There is no room for another site.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{MOST_SITES} sites have a level of their own, and no more can: give one back with `regen shields level default --site URL`"
+    "{MAX_SITES} sites have a level of their own, and no more can: give one back with `regen shields level default --site URL`"
 )]
 pub struct TooManySites;
 
@@ -80,7 +80,7 @@ impl ShieldsSettings {
     /// When too many sites have one.
     pub fn choose(&mut self, site: Option<&Site>, level: Option<Level>) -> Result<(), TooManySites> {
         match (site, level) {
-            (Some(site), Some(_)) if self.sites.len() >= MOST_SITES && !self.sites.contains_key(site.as_str()) => {
+            (Some(site), Some(_)) if self.sites.len() >= MAX_SITES && !self.sites.contains_key(site.as_str()) => {
                 return Err(TooManySites);
             }
             (Some(site), Some(level)) => drop(self.sites.insert(site.as_str().to_owned(), level)),
@@ -125,7 +125,7 @@ mod tests {
         settings.choose(Some(&site), None).unwrap();
         settings.choose(None, None).unwrap();
         assert_eq!(settings, ShieldsSettings::default());
-        for number in 0..MOST_SITES {
+        for number in 0..MAX_SITES {
             settings.choose(Some(&Site::of(&format!("https://{number}.test/")).unwrap()), Some(Level::Off)).unwrap();
         }
         assert_eq!(settings.choose(Some(&site), Some(Level::Off)), Err(TooManySites));

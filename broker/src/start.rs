@@ -10,13 +10,13 @@ use regen_sandbox::policy::{self, Mode, Policy};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::audit::Audit;
+use crate::bucket_mounts::BucketMounts;
 use crate::kernel::{Kernel, Options, Setup};
 use crate::keyboard::Keyboard;
 use crate::launcher::Launching;
 use crate::locale;
 use crate::options::BrowserOptions;
 use crate::profile::{Profile, downloads};
-use crate::slots::Slots;
 use crate::store::secrets::Vault;
 use crate::{certificates, control, launcher, logs, store};
 
@@ -106,17 +106,18 @@ async fn run(
         "started",
         serde_json::json!({ "pid": std::process::id(), "version": env!("CARGO_PKG_VERSION"), "policies": digests }),
     );
-    let slots = Slots::open(profile.slots()).context("the storage of sites cannot be put back where it belongs")?;
+    let bucket_mounts = BucketMounts::open(profile.bucket_mounts())
+        .context("the storage of sites cannot be put back where it belongs")?;
     profile.mark_unmarked_buckets().context("cannot tell which sites' storage is from the internet")?;
     let setup = Setup {
-        slots,
+        bucket_mounts,
         audit,
         policies,
         options,
         launcher: forked.adopt()?,
         store: opened.store,
         previous: opened.previous,
-        choices: opened.choices,
+        settings: opened.settings,
         secrets,
         warnings: opened.warning.into_iter().chain(lacks).chain(watched).collect(),
         urls: browser.urls,
@@ -152,9 +153,9 @@ fn tor_config(named: Option<PathBuf>, profile: &Profile) -> anyhow::Result<Strin
 /// A file of the user's that the net-daemon is told.
 fn for_net_daemon(file: &Path, what: &str) -> anyhow::Result<String> {
     /// They travel in one message.
-    const LARGEST: usize = 16 * 1024;
+    const MAX_FILE: usize = 16 * 1024;
     let text = std::fs::read_to_string(file).with_context(|| format!("{what}: {}", file.display()))?;
-    anyhow::ensure!(text.len() <= LARGEST, "{}: more than {LARGEST} bytes", file.display());
+    anyhow::ensure!(text.len() <= MAX_FILE, "{}: more than {MAX_FILE} bytes", file.display());
     Ok(text)
 }
 

@@ -17,7 +17,7 @@ pub struct StepTimes {
     longest_kind: &'static str,
 }
 
-/// Figures for the status.
+/// ProcessStats for the status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Summary {
     /// Steps since the start.

@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use regen_proto::net::v1::VpnProfile;
 use regen_net_config::wireguard::{Profile, is_name};
+use regen_proto::net::v1::VpnProfile;
 use serde::{Deserialize, Serialize};
 
 /// The longest profile, bytes.
 const MAX_CONFIG: usize = 64 * 1024;
 /// The most of them.
-const MOST: usize = 100;
+const MAX_PROFILES: usize = 100;
 
 /// All that the user has.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -97,7 +97,7 @@ pub enum VpnError {
     #[error("there is no VPN profile “{0}”: `regen vpn list` shows those that there are")]
     Missing(String),
     /// Too many.
-    #[error("there are {MOST} VPN profiles already: remove one first")]
+    #[error("there are {MAX_PROFILES} VPN profiles already: remove one first")]
     TooMany,
     /// It was never up.
     #[error(
@@ -129,7 +129,7 @@ impl VpnSettings {
                 if was.is_some() && !replace {
                     return Err(VpnError::Exists(name));
                 }
-                if was.is_none() && self.profiles.len() >= MOST {
+                if was.is_none() && self.profiles.len() >= MAX_PROFILES {
                     return Err(VpnError::TooMany);
                 }
                 // Another profile under an old name is another company.

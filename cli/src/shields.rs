@@ -19,7 +19,7 @@ use crate::client::{Client, Failure};
 use crate::render;
 
 /// How often a log that is followed is looked at.
-const LOOK: Duration = Duration::from_millis(250);
+const POLL_INTERVAL: Duration = Duration::from_millis(250);
 
 pub(crate) async fn run(mut client: Client, command: ShieldsCommand, output: Output) -> Result<ExitCode, Failure> {
     match command {
@@ -235,7 +235,7 @@ async fn log(mut client: Client, follow: bool, output: Output) -> Result<(), Fai
         if !follow {
             return Ok(());
         }
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }
 

@@ -5,10 +5,10 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use regen_net_config::wireguard::{Profile, is_name};
 use regen_proto::control::v1::vpn_request::Change;
 use regen_proto::control::v1::{VpnImport, VpnInfo, VpnRequest, VpnUp};
 use regen_proto::net::v1::{VpnState, VpnTunnel};
-use regen_net_config::wireguard::{Profile, is_name};
 use serde_json::{Value, json};
 use tonic::Code;
 
@@ -17,11 +17,11 @@ use crate::client::{Client, Failure};
 use crate::render;
 
 /// A peer that lives has answered by then.
-const ANSWERS: Duration = Duration::from_secs(20);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
 /// How often is looked whether it has.
-const LOOKS: Duration = Duration::from_millis(100);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 /// No profile is larger, bytes.
-const LARGEST: u64 = 1 << 20;
+const MAX_PROFILE: u64 = 1 << 20;
 
 /// Does it. The exit code is 1 where a tunnel that is to be up lets nothing through.
 pub(crate) async fn run(mut client: Client, command: VpnCommand, output: Output) -> Result<ExitCode, Failure> {
@@ -75,10 +75,10 @@ async fn bring_up(client: &mut Client, name: &str, allow: bool) -> Result<Vec<Vp
         let profiles: Vec<VpnInfo> =
             ask(client, None).await?.into_iter().filter(|one| tunnel(one).name == name).collect();
         let is_settled = |one: &VpnInfo| tunnel(one).state() != VpnState::Connecting;
-        if profiles.iter().all(is_settled) || since.elapsed() > ANSWERS {
+        if profiles.iter().all(is_settled) || since.elapsed() > ANSWER_TIMEOUT {
             return Ok(profiles);
         }
-        tokio::time::sleep(LOOKS).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }
 
@@ -105,7 +105,7 @@ fn read(file: &Path) -> Result<(String, Profile), Failure> {
     let failed = |what: String| Failure::Usage(format!("{}: {what}", file.display()));
     let mut bytes = Vec::new();
     let opened = std::fs::File::open(file).map_err(|error| failed(error.to_string()))?;
-    opened.take(LARGEST).read_to_end(&mut bytes).map_err(|error| failed(error.to_string()))?;
+    opened.take(MAX_PROFILE).read_to_end(&mut bytes).map_err(|error| failed(error.to_string()))?;
     let config = text_of(bytes).map_err(failed)?;
     let profile = config.parse::<Profile>().map_err(|error| failed(error.to_string()))?;
     Ok((config, profile))

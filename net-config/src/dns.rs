@@ -61,7 +61,7 @@ pub enum Transport {
 pub struct NotAServer(String);
 
 /// The most servers that are asked.
-const MOST: usize = 8;
+const MAX_SERVERS: usize = 8;
 const SYSTEM: &str = "system";
 const BLOCK: &str = "block";
 
@@ -101,7 +101,7 @@ impl FromStr for Servers {
             _ => {}
         }
         let servers = text.split(',').map(|word| word.trim().parse()).collect::<Result<Vec<_>, _>>()?;
-        if servers.len() > MOST { Err(NotAServer(text.to_owned())) } else { Ok(Self::These(servers)) }
+        if servers.len() > MAX_SERVERS { Err(NotAServer(text.to_owned())) } else { Ok(Self::These(servers)) }
     }
 }
 
@@ -213,7 +213,7 @@ mod tests {
         ] {
             assert!(read(text).is_err(), "{text}");
         }
-        assert!(read(&["9.9.9.9"; MOST + 1].join(",")).is_err());
+        assert!(read(&["9.9.9.9"; MAX_SERVERS + 1].join(",")).is_err());
         assert_eq!(DnsSettings::default().servers.to_string(), "system");
     }
 }

@@ -11,7 +11,7 @@ use crate::wireguard::is_name;
 
 /// One way out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Way {
+pub enum Hop {
     /// Plain TCP from this machine, names resolved by the system.
     Direct,
     /// The Tor network: names are resolved by its exits.
@@ -25,7 +25,7 @@ pub enum Way {
 /// What the name of a profile follows.
 const VPN: &str = "vpn:";
 
-impl fmt::Display for Way {
+impl fmt::Display for Hop {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Direct => f.write_str("direct"),
@@ -36,7 +36,7 @@ impl fmt::Display for Way {
     }
 }
 
-impl FromStr for Way {
+impl FromStr for Hop {
     type Err = RouteError;
 
     fn from_str(word: &str) -> Result<Self, RouteError> {
@@ -56,7 +56,7 @@ impl FromStr for Way {
 
 /// Ways in their order. Where none works, and where there is none, nothing leaves.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Route(Vec<Way>);
+pub struct Route(Vec<Hop>);
 
 /// What is wrong with a route, in words.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -74,7 +74,7 @@ pub enum RouteError {
     AfterBlock,
     /// Twice the same.
     #[error("“{0}” is there twice: a way that failed is not tried again")]
-    Twice(Way),
+    Twice(Hop),
 }
 
 /// What ends a route that is written down; it ends there in any case.
@@ -89,14 +89,14 @@ impl Route {
     }
 
     /// The ways, in their order.
-    pub fn ways(&self) -> impl Iterator<Item = &Way> {
+    pub fn ways(&self) -> impl Iterator<Item = &Hop> {
         self.0.iter()
     }
 }
 
 impl Default for Route {
     fn default() -> Self {
-        Self(vec![Way::Direct])
+        Self(vec![Hop::Direct])
     }
 }
 
@@ -147,7 +147,7 @@ mod tests {
             assert_eq!(read(route).as_deref(), Ok(route), "what is shown can be written");
         }
         assert_eq!(read("block → tor"), Err(RouteError::AfterBlock));
-        assert_eq!(read("tor → tor"), Err(RouteError::Twice(Way::Tor)));
+        assert_eq!(read("tor → tor"), Err(RouteError::Twice(Hop::Tor)));
         for text in ["", "tor →", "vpm", "Tor", "vpn", "vpn:", "vpn:a b"] {
             assert!(matches!(read(text), Err(RouteError::NoSuchWay(_))), "{text}");
         }

@@ -13,12 +13,12 @@ const MAX_NAME: usize = 15;
 /// What fits into the internet's usual 1500 bytes beside the tunnel's own headers, over IPv6, too.
 const DEFAULT_MTU: u16 = 1420;
 /// What every part of the internet carries; IPv6 needs more.
-const LEAST_MTU: u16 = 576;
-const LEAST_MTU_V6: u16 = 1280;
+const MIN_MTU: u16 = 576;
+const MIN_MTU_V6: u16 = 1280;
 /// No network carries more.
-const LARGEST_MTU: u16 = 9000;
+const MAX_MTU: u16 = 9000;
 /// As long as any name that is known here. A longer one may be a key that was not split from its name.
-const LONGEST_WORD: usize = 20;
+const MAX_WORD: usize = 20;
 
 /// A key. It is never shown.
 #[derive(Clone, PartialEq, Eq)]
@@ -195,10 +195,8 @@ impl Draft {
             "listenport" => self.listen_port = Some(number(key, value)?),
             "mtu" => {
                 let mtu: u16 = number(key, value)?;
-                if !(LEAST_MTU..=LARGEST_MTU).contains(&mtu) {
-                    return Err(format!(
-                        "MTU {mtu} is too small or too large: it is from {LEAST_MTU} to {LARGEST_MTU}"
-                    ));
+                if !(MIN_MTU..=MAX_MTU).contains(&mtu) {
+                    return Err(format!("MTU {mtu} is too small or too large: it is from {MIN_MTU} to {MAX_MTU}"));
                 }
                 self.mtu = Some(mtu);
             }
@@ -235,8 +233,8 @@ impl Draft {
             return Err(missing(last, "there is no [Peer]"));
         }
         let mtu = self.mtu.unwrap_or(DEFAULT_MTU);
-        if mtu < LEAST_MTU_V6 && self.addresses.iter().any(|own| own.addr().is_ipv6()) {
-            return Err(missing(last, &format!("MTU {mtu} is too small: IPv6 needs {LEAST_MTU_V6}")));
+        if mtu < MIN_MTU_V6 && self.addresses.iter().any(|own| own.addr().is_ipv6()) {
+            return Err(missing(last, &format!("MTU {mtu} is too small: IPv6 needs {MIN_MTU_V6}")));
         }
         // A peer that only connects to us cannot be reached from here; one that can be is enough.
         let (peers, silent): (Vec<_>, Vec<_>) = self.peers.into_iter().partition(|peer| peer.endpoint.is_some());
@@ -298,7 +296,7 @@ impl DraftPeer {
 
 /// A name that is not known; a secret that stands in its place is not shown.
 fn shown(key: &str) -> &str {
-    let is_word = key.len() <= LONGEST_WORD && key.chars().all(|char| char.is_ascii_alphanumeric());
+    let is_word = key.len() <= MAX_WORD && key.chars().all(|char| char.is_ascii_alphanumeric());
     if is_word { key } else { "what is written there" }
 }
 

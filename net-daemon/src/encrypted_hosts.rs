@@ -7,16 +7,16 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use regen_net_config::site::Site;
 use regen_proto::DOCUMENT;
 use regen_proto::net::v1::encryption_admin_server::EncryptionAdmin;
 use regen_proto::net::v1::{CheckRequest, EncryptedHosts as Told, EncryptedHostsReply};
-use regen_net_config::site::Site;
 use tokio::sync::watch;
 use tonic::{Request, Response, Status};
 use url::Url;
 
 /// The largest message of the broker's, bytes: 5,000 hosts with the longest names.
-pub(crate) const LARGEST: usize = 4 << 20;
+pub(crate) const MAX_REQUEST: usize = 4 << 20;
 
 /// By workspace and host: whether it speaks for all hosts below it, too.
 type Hosts = HashMap<(String, String), bool>;

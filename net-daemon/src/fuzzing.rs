@@ -7,10 +7,10 @@ use std::time::Duration;
 use regen_proto::kernel::v1::{Grant, Service};
 use regen_proto::kernel_channel;
 
-use crate::{names, server, shields};
+use crate::{dns, server, shields};
 
 /// Nothing is waited for longer: what is left to say is of no interest.
-const PATIENCE: Duration = Duration::from_millis(20);
+const TIMEOUT: Duration = Duration::from_millis(20);
 
 /// A filter list, as its server or the user hands it over. Where it is taken, pages meet it.
 pub fn filter_list(text: &str) {
@@ -19,7 +19,7 @@ pub fn filter_list(text: &str) {
 
 /// A hosts file, and DNSKEY records of the user's.
 pub fn names(text: &str) {
-    names::try_texts(text);
+    dns::try_texts(text);
 }
 
 /// What a tab-host sends on its connection, which should be HTTP/2.
@@ -30,8 +30,8 @@ pub fn names(text: &str) {
 pub fn tab_host(bytes: &[u8]) {
     let (mut ours, theirs) = UnixStream::pair().expect("a socket pair");
     serve(Service::Tunnel, theirs.into());
-    ours.set_write_timeout(Some(PATIENCE)).expect("a timeout");
-    ours.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    ours.set_write_timeout(Some(TIMEOUT)).expect("a timeout");
+    ours.set_read_timeout(Some(TIMEOUT)).expect("a timeout");
     // It may have had enough before.
     let _ = ours.write_all(bytes);
     let _ = ours.shutdown(std::net::Shutdown::Write);

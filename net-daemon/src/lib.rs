@@ -4,10 +4,10 @@
 //! or the content of an encrypted page.
 
 mod counted;
+mod dns;
 mod encrypted_hosts;
-mod fetch;
 pub mod fuzzing;
-mod names;
+mod http_client;
 mod route;
 mod server;
 mod shields;

@@ -5,8 +5,8 @@ use std::os::fd::OwnedFd;
 use std::sync::{Arc, OnceLock, Weak};
 
 use anyhow::Context;
-use regen_proto::convert::{ForChild, FromChild};
 use regen_net_config::dns::DnsSettings;
+use regen_net_config::route::Route;
 use regen_proto::grpc;
 use regen_proto::kernel::v1::{self as wire, Grant, Role, Service};
 use regen_proto::net::v1::dns_admin_server::DnsAdminServer;
@@ -16,22 +16,22 @@ use regen_proto::net::v1::shields_server::ShieldsServer;
 use regen_proto::net::v1::tor_admin_server::TorAdminServer;
 use regen_proto::net::v1::tunnel_server::TunnelServer;
 use regen_proto::net::v1::vpn_admin_server::VpnAdminServer;
-use regen_net_config::route::Route;
+use regen_proto::validate::{BrokerToChild, ChildToBroker};
 use regen_runtime::Kernel;
 use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
+use crate::dns::Dns;
 use crate::encrypted_hosts::{self, EncryptedHosts};
-use crate::fetch::Fetcher;
-use crate::names::Dns;
+use crate::http_client::Fetcher;
 use crate::route::{Reach, Ways};
-use crate::shields::{ForPages, LARGEST, LARGEST_LIST, Lines, Shields};
+use crate::shields::{ForPages, Lines, MAX_CHANGE, MAX_REQUEST, Shields};
 use crate::tor::Tor;
 use crate::tunnel::{Limits, TunnelGrant, Tunnels};
 use crate::wireguard::WireGuard;
-use crate::{names, shields, tor, wireguard};
+use crate::{dns, shields, tor, wireguard};
 
 /// Threads for work that blocks: rules that take their time, and files.
 const BLOCKING_THREADS: usize = 32;
@@ -90,25 +90,25 @@ async fn work() -> anyhow::Result<()> {
     loop {
         let (message, descriptors) = kernel.receive().await?;
         match message {
-            ForChild::Heartbeat(beat) => kernel.send(FromChild::Heartbeat(beat)).await?,
-            ForChild::Grant(grant) => {
+            BrokerToChild::Heartbeat(beat) => kernel.send(ChildToBroker::Heartbeat(beat)).await?,
+            BrokerToChild::Grant(grant) => {
                 served.retain(|one| one.open.strong_count() > 0);
                 served.extend(serve(grant, descriptors, shared.clone())?);
             }
-            ForChild::Revoke(revoke) => {
+            BrokerToChild::Revoke(revoke) => {
                 served.extract_if(.., |one| one.grant == revoke.grant).for_each(|one| one.revoked.cancel());
             }
-            ForChild::Configure(configure) => {
+            BrokerToChild::Configure(configure) => {
                 shared.dns.set(settings_of(configure.dns)?);
                 shared.fetcher.take(configure.route.parse()?);
                 shared.shields.set(&configure.shields.unwrap_or_default());
             }
-            ForChild::Shutdown(_) => return Ok(()),
-            ForChild::Hello(_)
-            | ForChild::Command(_)
-            | ForChild::Update(_)
-            | ForChild::Cookies(_)
-            | ForChild::Site(_) => {
+            BrokerToChild::Shutdown(_) => return Ok(()),
+            BrokerToChild::Hello(_)
+            | BrokerToChild::Command(_)
+            | BrokerToChild::Update(_)
+            | BrokerToChild::Cookies(_)
+            | BrokerToChild::Site(_) => {
                 refuse(&kernel).await;
             }
         }
@@ -155,18 +155,21 @@ fn serve(grant: Grant, descriptors: Vec<OwnedFd>, shared: Shared) -> anyhow::Res
     tokio::spawn(async move {
         let routes = if is_admin {
             Routes::new(
-                ShieldsAdminServer::new(shields::Admin { shields, fetcher }).max_decoding_message_size(LARGEST_LIST),
+                ShieldsAdminServer::new(shields::Admin { shields, fetcher }).max_decoding_message_size(MAX_CHANGE),
             )
-            .add_service(DnsAdminServer::new(names::Admin { dns, tor: tor.clone(), wireguard: wireguard.clone() }))
+            .add_service(DnsAdminServer::new(dns::Admin { dns, tor: tor.clone(), wireguard: wireguard.clone() }))
             .add_service(
                 EncryptionAdminServer::new(encrypted_hosts::Admin(encrypted))
-                    .max_decoding_message_size(encrypted_hosts::LARGEST),
+                    .max_decoding_message_size(encrypted_hosts::MAX_REQUEST),
             )
             .add_service(TorAdminServer::new(tor::Admin(tor)))
-            .add_service(VpnAdminServer::new(wireguard::Admin(wireguard)).max_decoding_message_size(wireguard::LARGEST))
+            .add_service(
+                VpnAdminServer::new(wireguard::Admin(wireguard)).max_decoding_message_size(wireguard::MAX_REQUEST),
+            )
         } else {
             let tunnels = TunnelServer::new(Tunnels(shields.clone()));
-            Routes::new(tunnels).add_service(ShieldsServer::new(ForPages(shields)).max_decoding_message_size(LARGEST))
+            Routes::new(tunnels)
+                .add_service(ShieldsServer::new(ForPages(shields)).max_decoding_message_size(MAX_REQUEST))
         };
         if let Err(error) = grpc::serve(stream, tunnel, routes).await {
             tracing::warn!("a granted connection: {error}");

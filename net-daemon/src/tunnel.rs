@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::route::{Connection, RouteError, Stream, Ways};
-use crate::shields::{Asking, Shields};
+use crate::shields::{Shields, ShieldsContext};
 
 mod limits;
 
@@ -33,7 +33,7 @@ pub(crate) struct TunnelGrant {
     pub(crate) host: u64,
     pub(crate) ways: Ways,
     /// Whose shields hold.
-    pub(crate) asking: Arc<Asking>,
+    pub(crate) asking: Arc<ShieldsContext>,
     /// Bounds of its tunnels.
     pub(crate) limits: PartitionLimits,
     /// It was taken back: nothing that it allowed goes on.

@@ -3,9 +3,9 @@
 //! The schemas in `schema/` are the contract; this crate turns bytes into checked values and must never act on them.
 //! Nothing here opens a socket by name, spawns, or knows what a message means to its receiver.
 
-pub mod convert;
 pub mod grpc;
 pub mod kernel_channel;
+pub mod validate;
 pub mod version;
 
 /// What the user's own rules are called among the filter lists.

@@ -13,9 +13,9 @@ use std::sync::Arc;
 pub use crash::show_crashes_of_helper;
 pub use sealed::{MappedBytes, Sealed, read_sealed};
 
-use regen_proto::convert::{self, ForChild, FromChild};
 use regen_proto::kernel::v1::{Configure, Exit, Hello, Ready, Role};
 use regen_proto::kernel_channel::{ChannelError, KernelChannel};
+use regen_proto::validate::{self, BrokerToChild, ChildToBroker};
 use regen_proto::version;
 use rustix::net::SocketType;
 
@@ -67,12 +67,12 @@ pub fn begin() {
 pub async fn adopt(role: Role) -> Result<(Kernel, Configure), RuntimeError> {
     let channel = inherited::take(CHANNEL, SocketType::SEQPACKET).ok_or(RuntimeError::NotAChild)?;
     let kernel = Kernel(Arc::new(KernelChannel::adopt(channel).map_err(ChannelError::Io)?));
-    kernel.send(FromChild::Hello(version::hello(role))).await?;
-    let ForChild::Hello(hello) = kernel.receive().await?.0 else {
+    kernel.send(ChildToBroker::Hello(version::hello(role))).await?;
+    let BrokerToChild::Hello(hello) = kernel.receive().await?.0 else {
         return Err(RuntimeError::Unexpected("something before its Hello".to_owned()));
     };
     agree(&hello)?;
-    let ForChild::Configure(configure) = kernel.receive().await?.0 else {
+    let BrokerToChild::Configure(configure) = kernel.receive().await?.0 else {
         return Err(RuntimeError::Unexpected("something before Configure".to_owned()));
     };
     Ok((kernel, configure))
@@ -87,9 +87,9 @@ impl Kernel {
     ///
     /// # Errors
     /// When the broker is gone or sent nonsense: the child must end.
-    pub async fn receive(&self) -> Result<(ForChild, Vec<OwnedFd>), RuntimeError> {
+    pub async fn receive(&self) -> Result<(BrokerToChild, Vec<OwnedFd>), RuntimeError> {
         let datagram = self.0.receive().await?;
-        let message = convert::from_broker(&datagram.bytes).map_err(|e| RuntimeError::Unexpected(e.to_string()))?;
+        let message = validate::from_broker(&datagram.bytes).map_err(|e| RuntimeError::Unexpected(e.to_string()))?;
         Ok((message, datagram.descriptors))
     }
 
@@ -97,16 +97,16 @@ impl Kernel {
     ///
     /// # Errors
     /// When the broker is gone, or the message is over a limit of the channel.
-    pub async fn send(&self, message: FromChild) -> Result<(), RuntimeError> {
-        Ok(self.0.send(&convert::to_broker(message), &[]).await?)
+    pub async fn send(&self, message: ChildToBroker) -> Result<(), RuntimeError> {
+        Ok(self.0.send(&validate::to_broker(message), &[]).await?)
     }
 
     /// Sends one message with descriptors.
     ///
     /// # Errors
     /// As [`Kernel::send`].
-    pub async fn send_with(&self, message: FromChild, descriptors: &[BorrowedFd<'_>]) -> Result<(), RuntimeError> {
-        Ok(self.0.send(&convert::to_broker(message), descriptors).await?)
+    pub async fn send_with(&self, message: ChildToBroker, descriptors: &[BorrowedFd<'_>]) -> Result<(), RuntimeError> {
+        Ok(self.0.send(&validate::to_broker(message), descriptors).await?)
     }
 
     /// Tells the broker that this child can be used.
@@ -114,14 +114,14 @@ impl Kernel {
     /// # Errors
     /// When the broker is gone.
     pub async fn ready(&self) -> Result<(), RuntimeError> {
-        self.send(FromChild::Ready(Ready {})).await
+        self.send(ChildToBroker::Ready(Ready {})).await
     }
 
     /// Says why, and ends this process with an error.
     pub async fn exit(&self, reason: &str) -> ! {
         tracing::error!("{reason}");
         // If the broker is gone there is nobody to tell.
-        let _ = self.send(FromChild::Exit(Exit { reason: reason.to_owned() })).await;
+        let _ = self.send(ChildToBroker::Exit(Exit { reason: reason.to_owned() })).await;
         std::process::exit(1)
     }
 }

@@ -7,10 +7,10 @@
 pub mod landlock;
 pub mod lock_down;
 pub mod policy;
+pub mod probe_cases;
 pub mod seccomp;
 pub mod spawn;
 pub mod sys;
-pub mod trials;
 pub mod verify;
 
 /// The folder of this machine's libraries, under `/usr/lib`.

@@ -10,19 +10,19 @@ use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant};
 
 use glib::translate::{FromGlibPtrContainer, ToGlibPtr};
-use regen_proto::convert::{FromChild, MAX_COOKIES};
 use regen_proto::kernel::v1::SessionCookies;
+use regen_proto::validate::{ChildToBroker, MAX_COOKIES};
 use regen_runtime::Sealed;
 use serde::{Deserialize, Serialize};
 use soup::{Cookie, SameSitePolicy};
 use webkit2gtk::{CookieManager, CookieManagerExt};
 
-use crate::outbox::Outbox;
+use crate::sender::BrokerSender;
 
 /// Changes that come close together are reported once.
 const IDLE: Duration = Duration::from_millis(200);
 /// The engine takes cookies at once; a page does not wait longer for it.
-const PATIENCE: Duration = Duration::from_secs(2);
+const SET_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// One cookie without an end.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -39,7 +39,7 @@ struct Kept {
 /// The session cookies of this host's site.
 #[derive(Debug)]
 pub(crate) struct SessionJar {
-    outbox: Outbox,
+    sender: BrokerSender,
     /// Of an earlier process, until the engine has them.
     given: RefCell<Vec<Kept>>,
     manager: RefCell<Option<CookieManager>>,
@@ -49,9 +49,9 @@ pub(crate) struct SessionJar {
 }
 
 impl SessionJar {
-    pub(crate) fn new(outbox: Outbox) -> Rc<Self> {
+    pub(crate) fn new(sender: BrokerSender) -> Rc<Self> {
         let (given, known) = (RefCell::default(), RefCell::default());
-        Rc::new(Self { outbox, given, manager: RefCell::default(), known, is_pending: Cell::default() })
+        Rc::new(Self { sender, given, manager: RefCell::default(), known, is_pending: Cell::default() })
     }
 
     /// What an earlier process of this site had.
@@ -85,7 +85,7 @@ impl SessionJar {
         let (start, context) = (Instant::now(), glib::MainContext::default());
         // The reader of the broker's messages stands above this on the stack.
         crate::host::while_busy(|| {
-            while waiting.get() > 0 && start.elapsed() < PATIENCE {
+            while waiting.get() > 0 && start.elapsed() < SET_TIMEOUT {
                 context.iteration(true);
             }
         });
@@ -134,13 +134,13 @@ impl SessionJar {
             return;
         }
         self.known.replace(now);
-        let put = FromChild::PutCookies(SessionCookies { payload_size: bytes.len() as u64 });
+        let put = ChildToBroker::PutCookies(SessionCookies { payload_size: bytes.len() as u64 });
         if bytes.is_empty() {
-            self.outbox.send(put);
+            self.sender.send(put);
             return;
         }
         match Sealed::new(&bytes).and_then(|sealed| sealed.as_fd().try_clone_to_owned()) {
-            Ok(fd) => self.outbox.send_with(put, vec![fd]),
+            Ok(fd) => self.sender.send_with(put, vec![fd]),
             Err(error) => tracing::error!("session cookies are not kept: {error}"),
         }
     }

@@ -15,8 +15,8 @@ use webkit2gtk::ffi::{
 };
 use webkit2gtk::{UserContentManager, UserContentManagerExt, WebView, WebViewExt};
 
+use crate::broker_channel::MainEvent;
 use crate::host::Host;
-use crate::link::ToMain;
 
 /// Where the engine puts what it has compiled: gone with this process.
 const FOLDER: &str = "/tmp/filters";
@@ -59,7 +59,7 @@ impl Host {
         let (told, to_main) = (asker.clone().common(), self.to_main.clone());
         runtime.spawn(async move {
             // The main thread only goes away with this process.
-            let _ = to_main.send(ToMain::Common(told.await.map(Box::new)));
+            let _ = to_main.send(MainEvent::Common(told.await.map(Box::new)));
         });
     }
 

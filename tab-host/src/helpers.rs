@@ -6,12 +6,12 @@ use std::fs;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
-use regen_proto::convert::FromChild;
 use regen_proto::kernel::v1::HelperStarted;
+use regen_proto::validate::ChildToBroker;
 use rustix::event::{PollFd, PollFlags};
 use rustix::process::{Pid, PidfdFlags};
 
-use crate::outbox::Outbox;
+use crate::sender::BrokerSender;
 
 /// Shared by all pages. When it is killed the engine starts another without a word, and session cookies are gone.
 const NETWORK: &str = "WebKitNetworkPr";
@@ -19,15 +19,15 @@ const NETWORK: &str = "WebKitNetworkPr";
 /// Watches the processes of this sandbox.
 #[derive(Debug)]
 pub(crate) struct Helpers {
-    outbox: Outbox,
+    sender: BrokerSender,
     known: HashMap<i32, OwnedFd>,
     /// The process that all pages share has been seen.
     has_network: bool,
 }
 
 impl Helpers {
-    pub(crate) fn new(outbox: Outbox) -> Self {
-        Self { outbox, known: HashMap::new(), has_network: false }
+    pub(crate) fn new(sender: BrokerSender) -> Self {
+        Self { sender, known: HashMap::new(), has_network: false }
     }
 
     /// Looks for new helpers. Cheap: a sandbox has a handful of processes.
@@ -55,11 +55,11 @@ impl Helpers {
             return;
         };
         let Ok(copy) = pidfd.as_fd().try_clone_to_owned() else { return };
-        self.outbox.send_with(FromChild::Helper(HelperStarted { name: name.clone() }), vec![copy]);
+        self.sender.send_with(ChildToBroker::Helper(HelperStarted { name: name.clone() }), vec![copy]);
         // The first is the one of the site's pages. A web inspector has another, which ends with it.
         let is_of_pages = name == NETWORK && !std::mem::replace(&mut self.has_network, true);
         if is_of_pages && let Ok(watched) = pidfd.as_fd().try_clone_to_owned() {
-            watch(watched, name, self.outbox.clone());
+            watch(watched, name, self.sender.clone());
         }
         self.known.insert(pid, pidfd);
     }
@@ -71,11 +71,11 @@ fn numeric_entries(path: &str) -> Vec<i32> {
 }
 
 /// Waits for a process to end, on a thread that does nothing else.
-fn watch(pidfd: OwnedFd, name: String, outbox: Outbox) {
+fn watch(pidfd: OwnedFd, name: String, sender: BrokerSender) {
     let waited = std::thread::Builder::new().name("helper".into()).stack_size(64 * 1024).spawn(move || {
         let mut polled = [PollFd::new(&pidfd, PollFlags::IN)];
         while rustix::event::poll(&mut polled, None) == Err(rustix::io::Errno::INTR) {}
-        outbox.exit(format!("its helper {name} died"));
+        sender.exit(format!("its helper {name} died"));
         // Should the message not get out, the end of this process is message enough.
         std::thread::sleep(Duration::from_secs(1));
         std::process::exit(1);

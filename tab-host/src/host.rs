@@ -9,42 +9,42 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use regen_proto::convert::FromChild;
+use regen_net_config::site::Site;
 use regen_proto::kernel::v1::{HostCommand, Ready, host_command};
 use regen_proto::net::v1::CommonRules;
-use regen_net_config::site::Site;
+use regen_proto::validate::ChildToBroker;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use wry::WebContext;
 
-use crate::alike::Machine;
+use crate::broker_channel::{self, Link, MainEvent};
 use crate::cookies::SessionJar;
 use crate::display::{DisplayCommand, DisplayHandleTo, ViewId};
 use crate::downloads::Downloads;
 use crate::filter::Filter;
+use crate::fingerprinting::ReportedDevice;
 use crate::helpers::Helpers;
-use crate::link::{self, Link, ToMain};
-use crate::outbox::Outbox;
 use crate::page_service;
-use crate::shields::Asker;
+use crate::sender::BrokerSender;
+use crate::shields::ShieldsClient;
 use crate::tunnel::TunnelPort;
 use crate::view::View;
 
 /// Where the site's storage appears inside the sandbox: in this host's slot.
 pub(crate) const BUCKET: &str = "/bucket/site";
 /// How often new helper processes are looked for, beside the moments when they are expected.
-const LOOK: Duration = Duration::from_secs(2);
+const HELPER_POLL_INTERVAL: Duration = Duration::from_secs(2);
 /// A page that changes all the time is saved at least this often.
 const SNAPSHOT: Duration = Duration::from_secs(30);
 
 /// Everything on GTK's thread.
 pub(crate) struct Host {
     pub(crate) site: Site,
-    pub(crate) outbox: Outbox,
+    pub(crate) sender: BrokerSender,
     pub(crate) display: DisplayHandleTo,
     pub(crate) tunnel: TunnelPort,
-    pub(crate) asker: (Handle, Asker),
-    pub(crate) machine: Machine,
+    pub(crate) asker: (Handle, ShieldsClient),
+    pub(crate) machine: ReportedDevice,
     /// The user's.
     pub(crate) languages: Vec<String>,
     pub(crate) size: (u32, u32),
@@ -62,7 +62,7 @@ pub(crate) struct Host {
     pub(crate) helpers: RefCell<Helpers>,
     pub(crate) cookies: Rc<SessionJar>,
     pub(crate) downloads: Rc<Downloads>,
-    pub(crate) to_main: mpsc::UnboundedSender<ToMain>,
+    pub(crate) to_main: mpsc::UnboundedSender<MainEvent>,
 }
 
 /// The main thread does work that may take long and that it does not wait for: it is no hang.
@@ -82,9 +82,9 @@ pub(crate) fn is_busy() -> bool {
 }
 
 /// Runs until the broker ends this host.
-pub(crate) fn run(site: Site, machine: Machine, link: Link, display: DisplayHandleTo) -> anyhow::Result<()> {
+pub(crate) fn run(site: Site, machine: ReportedDevice, link: Link, display: DisplayHandleTo) -> anyhow::Result<()> {
     let to_main = link.to_main();
-    let Link { configure, outbox, mut inbox, tunnel, asker, .. } = link;
+    let Link { configure, sender, mut inbox, tunnel, asker, .. } = link;
     let host = Rc::new(Host {
         site,
         display,
@@ -100,10 +100,10 @@ pub(crate) fn run(site: Site, machine: Machine, link: Link, display: DisplayHand
         views: RefCell::default(),
         popups: RefCell::default(),
         network_back: Cell::default(),
-        helpers: RefCell::new(Helpers::new(outbox.clone())),
-        cookies: SessionJar::new(outbox.clone()),
-        downloads: Downloads::new(outbox.clone()),
-        outbox,
+        helpers: RefCell::new(Helpers::new(sender.clone())),
+        cookies: SessionJar::new(sender.clone()),
+        downloads: Downloads::new(sender.clone()),
+        sender,
         to_main,
     });
     host.ask_common();
@@ -117,7 +117,7 @@ pub(crate) fn run(site: Site, machine: Machine, link: Link, display: DisplayHand
         }
     });
     let looking = Rc::downgrade(&host);
-    glib::timeout_add_local(LOOK, move || {
+    glib::timeout_add_local(HELPER_POLL_INTERVAL, move || {
         let Some(host) = looking.upgrade() else { return glib::ControlFlow::Break };
         host.helpers.borrow_mut().look();
         glib::ControlFlow::Continue
@@ -128,16 +128,20 @@ pub(crate) fn run(site: Site, machine: Machine, link: Link, display: DisplayHand
         host.views.borrow().values().for_each(|view| view.snapshot_if_changed());
         glib::ControlFlow::Continue
     });
-    host.outbox.send(FromChild::Ready(Ready {}));
+    host.sender.send(ChildToBroker::Ready(Ready {}));
     gtk::main();
     Ok(())
 }
 
 /// The next message for the main thread. A sign of life goes before what has come with it: commands may be many, and none of
 /// them is a hang.
-async fn next(inbox: &mut mpsc::UnboundedReceiver<ToMain>, waiting: &mut VecDeque<ToMain>) -> Option<ToMain> {
-    let mut come = |message: ToMain| {
-        if matches!(message, ToMain::Heartbeat(_)) { waiting.push_front(message) } else { waiting.push_back(message) }
+async fn next(inbox: &mut mpsc::UnboundedReceiver<MainEvent>, waiting: &mut VecDeque<MainEvent>) -> Option<MainEvent> {
+    let mut come = |message: MainEvent| {
+        if matches!(message, MainEvent::Heartbeat(_)) {
+            waiting.push_front(message)
+        } else {
+            waiting.push_back(message)
+        }
     };
     while let Ok(message) = inbox.try_recv() {
         come(message);
@@ -162,23 +166,23 @@ async fn turn() {
 }
 
 impl Host {
-    fn handle(self: &Rc<Self>, message: ToMain) {
+    fn handle(self: &Rc<Self>, message: MainEvent) {
         match message {
-            ToMain::Heartbeat(beat) => self.outbox.send(link::alive(beat)),
-            ToMain::Cookies(cookies) => self.cookies.give(&cookies),
-            ToMain::Command(command, descriptors) => self.command(*command, descriptors),
-            ToMain::Blocked(page, more) => {
+            MainEvent::Heartbeat(beat) => self.sender.send(broker_channel::alive(beat)),
+            MainEvent::Cookies(cookies) => self.cookies.give(&cookies),
+            MainEvent::Command(command, descriptors) => self.command(*command, descriptors),
+            MainEvent::Blocked(page, more) => {
                 let view = self.views.borrow().values().find(|view| view.is_page(page)).cloned();
                 view.into_iter().for_each(|view| view.count_blocked(more));
             }
-            ToMain::Common(rules) => self.take_common(rules.map(|rules| *rules)),
-            ToMain::Site(_) => self.outbox.exit("a host that has a site was given another".to_owned()),
-            ToMain::NetworkBack => {
+            MainEvent::Common(rules) => self.take_common(rules.map(|rules| *rules)),
+            MainEvent::Site(_) => self.sender.exit("a host that has a site was given another".to_owned()),
+            MainEvent::NetworkBack => {
                 self.network_back.set(Some(Instant::now()));
                 let views: Vec<Rc<View>> = self.views.borrow().values().cloned().collect();
                 views.iter().for_each(|view| view.try_again());
             }
-            ToMain::Shutdown => self.shut_down(),
+            MainEvent::Shutdown => self.shut_down(),
         }
     }
 
@@ -191,7 +195,7 @@ impl Host {
                 Ok(view) => {
                     self.views.borrow_mut().insert(id, view);
                 }
-                Err(error) => self.outbox.exit(format!("cannot make a view: {error}")),
+                Err(error) => self.sender.exit(format!("cannot make a view: {error}")),
             },
             host_command::Body::AdoptPopup(adopt) => self.adopt_popup(id, adopt.token, adopt.refused),
             host_command::Body::Close(close) => {
@@ -281,21 +285,21 @@ mod tests {
     async fn a_sign_of_life_does_not_wait_behind_commands() {
         let (sender, mut inbox) = mpsc::unbounded_channel();
         let mut waiting = VecDeque::new();
-        let command = |tab| ToMain::Command(Box::new(HostCommand { tab, body: None }), Vec::new());
+        let command = |tab| MainEvent::Command(Box::new(HostCommand { tab, body: None }), Vec::new());
         (1..=2).for_each(|tab| sender.send(command(tab)).unwrap());
         let first = next(&mut inbox, &mut waiting).await.unwrap();
         // While the first was carried out, more came.
         sender.send(command(3)).unwrap();
-        sender.send(ToMain::Heartbeat(Heartbeat { nonce: 7 })).unwrap();
+        sender.send(MainEvent::Heartbeat(Heartbeat { nonce: 7 })).unwrap();
         drop(sender);
         let mut order = vec![first];
         while let Some(message) = next(&mut inbox, &mut waiting).await {
             order.push(message);
         }
-        assert!(matches!(order[1], ToMain::Heartbeat(Heartbeat { nonce: 7 })), "{order:?}");
+        assert!(matches!(order[1], MainEvent::Heartbeat(Heartbeat { nonce: 7 })), "{order:?}");
         let tabs: Vec<u64> = order
             .iter()
-            .filter_map(|one| if let ToMain::Command(command, _) = one { Some(command.tab) } else { None })
+            .filter_map(|one| if let MainEvent::Command(command, _) = one { Some(command.tab) } else { None })
             .collect();
         assert_eq!(tabs, [1, 2, 3], "commands keep their order");
     }

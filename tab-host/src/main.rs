@@ -3,35 +3,35 @@
 //! Three threads: this one runs GTK and the engine's user interface side, one runs the display, one talks to the broker,
 //! the window and the net-daemon.
 
-mod alike;
+mod broker_channel;
 mod cookies;
 mod display;
 mod downloads;
+mod egl_stub;
 mod filter;
+mod fingerprinting;
 mod helpers;
 mod host;
-mod lean;
-mod link;
-mod outbox;
 mod page_service;
+mod sender;
 mod shields;
 mod socks;
 mod spare;
 mod tunnel;
 mod view;
 
-use regen_proto::kernel::v1::Role;
 use regen_net_config::site::Site;
+use regen_proto::kernel::v1::Role;
 
-use crate::alike::Machine;
+use crate::fingerprinting::ReportedDevice;
 
 fn main() -> anyhow::Result<()> {
     regen_runtime::begin();
-    lean::without_graphics_driver();
+    egl_stub::without_graphics_driver();
     prepare_folders()?;
-    let mut link = link::start(Role::TabHost)?;
+    let mut link = broker_channel::start(Role::TabHost)?;
     let configure = &link.configure;
-    let display = display::start(configure.clone(), link.outbox.clone())?;
+    let display = display::start(configure.clone(), link.sender.clone())?;
     link.set_display(display.clone())?;
     gtk::init()?;
     if let Some(settings) = gtk::Settings::default() {
@@ -41,7 +41,7 @@ fn main() -> anyhow::Result<()> {
         "" => spare::wait(&mut link)?,
         site => (Site::parse(site)?, configure.level()),
     };
-    let machine = Machine::of(level);
+    let machine = ReportedDevice::of(level);
     machine.begin(&display, &link.configure)?;
     host::run(site, machine, link, display)
 }

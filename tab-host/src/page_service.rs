@@ -12,19 +12,19 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_stream::{Stream, StreamExt};
 use tonic::{Request, Response, Status, Streaming};
 
+use crate::broker_channel::MainEvent;
 use crate::display::{DisplayCommand, DisplayHandleTo};
-use crate::link::ToMain;
 
 /// Frames and other news that may wait for the window.
 const WAITING: usize = 64;
 
 struct Pages {
     display: DisplayHandleTo,
-    to_main: mpsc::UnboundedSender<ToMain>,
+    to_main: mpsc::UnboundedSender<MainEvent>,
 }
 
 /// Serves one window until its stream ends.
-pub(crate) async fn serve(stream: UnixStream, display: DisplayHandleTo, to_main: mpsc::UnboundedSender<ToMain>) {
+pub(crate) async fn serve(stream: UnixStream, display: DisplayHandleTo, to_main: mpsc::UnboundedSender<MainEvent>) {
     let only = tokio_stream::once(Ok::<_, std::io::Error>(GrantedStream::new(stream, ())));
     let service = PageServer::new(Pages { display, to_main });
     if let Err(error) =
@@ -53,11 +53,11 @@ impl Page for Pages {
 }
 
 /// Input goes to the display; what only the engine can do goes to the main thread.
-pub(crate) fn route(message: ToPage, display: &DisplayHandleTo, to_main: &mpsc::UnboundedSender<ToMain>) {
+pub(crate) fn route(message: ToPage, display: &DisplayHandleTo, to_main: &mpsc::UnboundedSender<MainEvent>) {
     if let Some(to_page::Body::EditCommand(_)) = &message.body {
         let command = HostCommand { tab: message.tab, body: Some(host_command::Body::Input(message)) };
         // The main thread only goes away with this process.
-        let _ = to_main.send(ToMain::Command(Box::new(command), Vec::new()));
+        let _ = to_main.send(MainEvent::Command(Box::new(command), Vec::new()));
     } else {
         display.send(DisplayCommand::Page(message));
     }

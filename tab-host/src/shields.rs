@@ -10,13 +10,13 @@ use std::time::Duration;
 
 use prost::Message;
 use regen_proto::SHIELDS_PLACE;
-use regen_proto::convert::FromChild;
 use regen_proto::kernel::v1::{RequestGrant, Service};
 use regen_proto::kernel_channel::{self, ChannelError, KernelChannel};
-use regen_proto::net::v1::shields_client::ShieldsClient;
+use regen_proto::net::v1::shields_client::ShieldsClient as GrpcClient;
 use regen_proto::net::v1::{
     CommonRequest, CommonRules, HideRequest, Line, PageAnswer, PageQuestion, page_answer, page_question,
 };
+use regen_proto::validate::ChildToBroker;
 use regen_runtime::Sealed;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use tokio::io::Interest;
@@ -25,21 +25,21 @@ use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tonic::transport::Channel;
 use tonic::{Code, Response, Status};
 
-use crate::link::ToMain;
-use crate::outbox::Outbox;
-use crate::tunnel::{Granted, PATIENCE};
+use crate::broker_channel::MainEvent;
+use crate::sender::BrokerSender;
+use crate::tunnel::{Granted, RECONNECT_TIMEOUT};
 
 /// The net-daemon answers within this time; the first answer waits until it has read the lists.
-const ANSWERS: Duration = Duration::from_secs(10);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// A page waits so long for a net-daemon.
-const PAGE_PATIENCE: Duration = Duration::from_secs(2);
+const PAGE_TIMEOUT: Duration = Duration::from_secs(2);
 /// What was blocked is told this often.
 const COUNTING: Duration = Duration::from_millis(100);
 /// Web processes that may be waiting to be let in.
 const WAITING: i32 = 16;
 
 /// Listens for web processes. Must be called inside a tokio runtime.
-pub(crate) fn start(asker: Asker) -> io::Result<()> {
+pub(crate) fn start(asker: ShieldsClient) -> io::Result<()> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let listener = rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
     rustix::net::bind(&listener, &SocketAddrUnix::new(SHIELDS_PLACE)?)?;
@@ -61,7 +61,7 @@ pub(crate) fn start(asker: Asker) -> io::Result<()> {
 }
 
 /// One web process, until it ends or says something else.
-async fn serve(channel: KernelChannel, mut asker: Asker) {
+async fn serve(channel: KernelChannel, mut asker: ShieldsClient) {
     // Of its pages, and not told yet.
     let mut blocked = HashMap::<u64, u32>::new();
     let mut tell_at = None;
@@ -87,7 +87,7 @@ async fn serve(channel: KernelChannel, mut asker: Asker) {
                 tell_at = None;
                 for (page, count) in blocked.drain() {
                     // The main thread only goes away with this process.
-                    let _ = asker.blocked.send(ToMain::Blocked(page, count));
+                    let _ = asker.blocked.send(MainEvent::Blocked(page, count));
                 }
                 Ok(())
             }
@@ -111,13 +111,13 @@ fn question(datagram: kernel_channel::Datagram) -> Result<(u64, page_question::B
 /// Lines to the net-daemon that web processes wait for. They are all alike.
 #[derive(Debug, Clone)]
 pub(crate) struct Lines {
-    outbox: Outbox,
+    sender: BrokerSender,
     waiting: Arc<Mutex<VecDeque<oneshot::Sender<OwnedFd>>>>,
 }
 
 impl Lines {
-    pub(crate) fn new(outbox: Outbox) -> Self {
-        Self { outbox, waiting: Arc::default() }
+    pub(crate) fn new(sender: BrokerSender) -> Self {
+        Self { sender, waiting: Arc::default() }
     }
 
     fn waiting(&self) -> MutexGuard<'_, VecDeque<oneshot::Sender<OwnedFd>>> {
@@ -125,7 +125,7 @@ impl Lines {
     }
 
     fn ask(&self) {
-        self.outbox.send(FromChild::RequestGrant(RequestGrant { service: Service::Verdicts.into() }));
+        self.sender.send(ChildToBroker::RequestGrant(RequestGrant { service: Service::Verdicts.into() }));
     }
 
     async fn line(&self, patience: Duration) -> Option<OwnedFd> {
@@ -156,16 +156,20 @@ impl Lines {
 
 /// Whoever asks the net-daemon.
 #[derive(Debug, Clone)]
-pub(crate) struct Asker {
+pub(crate) struct ShieldsClient {
     granted: watch::Receiver<Granted>,
     lines: Lines,
     /// Nobody was there to be asked the last time.
     waited: bool,
-    blocked: mpsc::UnboundedSender<ToMain>,
+    blocked: mpsc::UnboundedSender<MainEvent>,
 }
 
-impl Asker {
-    pub(crate) fn new(granted: watch::Receiver<Granted>, lines: Lines, blocked: mpsc::UnboundedSender<ToMain>) -> Self {
+impl ShieldsClient {
+    pub(crate) fn new(
+        granted: watch::Receiver<Granted>,
+        lines: Lines,
+        blocked: mpsc::UnboundedSender<MainEvent>,
+    ) -> Self {
         Self { granted, lines, waited: false, blocked }
     }
 
@@ -199,8 +203,8 @@ impl Asker {
     /// Without a network there is no page: each is waited for anew, but not so long that its process counts as hung.
     async fn line(&mut self, is_page: bool) -> Option<OwnedFd> {
         let patience = match (self.waited, is_page) {
-            (_, true) => PAGE_PATIENCE,
-            (false, false) => PATIENCE,
+            (_, true) => PAGE_TIMEOUT,
+            (false, false) => RECONNECT_TIMEOUT,
             (true, false) => Duration::ZERO,
         };
         let line = self.lines.line(patience).await;
@@ -213,13 +217,13 @@ impl Asker {
 
     /// What most documents have in common.
     pub(crate) async fn common(mut self) -> Option<CommonRules> {
-        let reply = self.ask(PATIENCE, |mut net| async move { net.common(CommonRequest {}).await });
+        let reply = self.ask(RECONNECT_TIMEOUT, |mut net| async move { net.common(CommonRequest {}).await });
         reply.await.inspect_err(|error| tracing::warn!("shields: what pages have in common is not known: {error}")).ok()
     }
 
     /// What of a document that has grown is to be hidden: selectors.
     pub(crate) async fn hidden(mut self, request: HideRequest) -> Vec<String> {
-        let reply = self.ask(PATIENCE, |mut net| {
+        let reply = self.ask(RECONNECT_TIMEOUT, |mut net| {
             let request = request.clone();
             async move { net.hide(request).await }
         });
@@ -231,17 +235,16 @@ impl Asker {
     async fn ask<T, F>(
         &mut self,
         patience: Duration,
-        mut call: impl FnMut(ShieldsClient<Channel>) -> F,
+        mut call: impl FnMut(GrpcClient<Channel>) -> F,
     ) -> Result<T, Status>
     where
         F: Future<Output = Result<Response<T>, Status>>,
     {
         let deadline = Instant::now() + if self.waited { Duration::ZERO } else { patience };
         loop {
-            let client =
-                self.granted.borrow_and_update().as_ref().map(|(_, channel)| ShieldsClient::new(channel.clone()));
+            let client = self.granted.borrow_and_update().as_ref().map(|(_, channel)| GrpcClient::new(channel.clone()));
             let gone = match client {
-                Some(client) => match timeout(ANSWERS, call(client)).await {
+                Some(client) => match timeout(ANSWER_TIMEOUT, call(client)).await {
                     Ok(Ok(answer)) => {
                         self.waited = false;
                         return Ok(answer.into_inner());

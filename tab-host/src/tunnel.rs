@@ -25,7 +25,7 @@ use crate::socks::greet;
 const CHUNK: usize = 64 * 1024;
 const WAITING: usize = 4;
 /// While the net-daemon restarts, new connections wait this long for its return.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(3);
+pub(crate) const RECONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// The engine says hello on a fresh connection within this time.
 const GREETING: Duration = Duration::from_secs(10);
 
@@ -198,7 +198,7 @@ async fn open(mut granted: watch::Receiver<Granted>, host: &str, port: u16) -> O
         };
         tracing::debug!("tunnel: {gone}");
         // The net-daemon died: a new grant is on its way.
-        let deadline = *deadline.get_or_insert_with(|| tokio::time::Instant::now() + PATIENCE);
+        let deadline = *deadline.get_or_insert_with(|| tokio::time::Instant::now() + RECONNECT_TIMEOUT);
         match tokio::time::timeout_at(deadline, granted.changed()).await {
             Ok(Ok(())) => {}
             _ => return Err(no_network()),

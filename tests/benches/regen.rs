@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 
 use regen_tests::window::Display;
 use regen_tests::{Browser, MiniBrowser, eventually, process, programs, programs_with, within};
-use shared::{PATIENCE, Seen, Server, bound, median, processor_time, report};
+use shared::{DEADLINE, Seen, Server, bound, median, processor_time, report};
 
 const RUNS: usize = 10;
 const PAGE: &str = "/library/inspect.html";
@@ -122,7 +122,7 @@ fn many_children() {
     let clock = browser.json(&["tab", "open", "http://twenty-heartbeats.test/"])["id"].as_u64().unwrap();
     let pid = eventually("the clock", || Some(browser.pid_of_tab(clock)).filter(|pid| *pid > 0));
     let (start, before) = (Instant::now(), processor_time(browser.broker()));
-    within(PATIENCE, || (!process::is_alive(pid)).then_some(())).expect("twenty heartbeats");
+    within(DEADLINE, || (!process::is_alive(pid)).then_some(())).expect("twenty heartbeats");
     let used = (processor_time(browser.broker()) - before) / start.elapsed().as_secs_f64() * 100.0;
     bound("the broker with 200 children", used, "% of a core", 1.0);
     let resident = process::status_field(browser.broker(), "VmRSS").unwrap();
@@ -145,7 +145,7 @@ fn hostile_hosts() {
     }
     let clock = open("http://twenty-heartbeats.test/");
     let its = eventually("the clock", || Some(browser.pid_of_tab(clock)).filter(|pid| *pid > 0));
-    within(PATIENCE, || (!process::is_alive(its)).then_some(())).expect("twenty heartbeats");
+    within(DEADLINE, || (!process::is_alive(its)).then_some(())).expect("twenty heartbeats");
     let times = browser.status()["broker"]["event_loop"].clone();
     let ms = |field: &str| times[field].as_f64().unwrap() / 1000.0;
     println!("{} steps of the event loop; the longest was about: {}", times["steps"], times["longest_kind"]);
@@ -169,7 +169,7 @@ fn downloads(server: &Server, display: &Display) {
         let start = server.wait(Seen::BigStarted);
         ours.push(server.wait(Seen::BigSent) - start);
         let file = browser.downloads().join("big.bin");
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + DEADLINE;
         while !file.exists() {
             assert!(Instant::now() < deadline, "the download did not arrive");
             std::thread::sleep(Duration::from_millis(20));

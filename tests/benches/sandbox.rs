@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use regen_broker::launcher::{self, FromLauncherBody, Launcher};
-use regen_broker::refused_calls::{self, Manner};
+use regen_broker::refused_calls::{self, NotifyPolicy};
 use regen_proto::kernel_channel;
 use regen_proto::launcher::v1::{Guest as Wish, Spawn};
 use regen_sandbox::policy::{Guest, MountKind, Policy};
@@ -70,7 +70,7 @@ async fn jailed(launcher: &Launcher, policy: &Arc<Policy>) {
         match launcher.next().await.unwrap() {
             (FromLauncherBody::Spawned(_), descriptors) => {
                 let listener = descriptors.into_iter().nth(1).unwrap();
-                refused_calls::answer_for(Arc::clone(policy), listener, Manner::AtOnce, |_| {});
+                refused_calls::answer_for(Arc::clone(policy), listener, NotifyPolicy::AtOnce, |_| {});
             }
             (FromLauncherBody::Exited(end), _) => {
                 assert!(end.clean, "{}", end.cause);

@@ -5,13 +5,13 @@
 
 pub mod browser;
 pub mod desktop;
+pub mod foreign_peer;
 pub mod mini_browser;
 pub mod names;
 pub mod network;
 pub mod process;
 pub mod proxy;
 pub mod site;
-pub mod stranger;
 pub mod tls;
 pub mod tor;
 pub mod window;
@@ -24,11 +24,11 @@ use std::time::{Duration, Instant};
 
 pub use browser::{Browser, Failed};
 pub use desktop::SessionBus;
+pub use foreign_peer::ForeignPeer;
 pub use mini_browser::MiniBrowser;
 pub use names::NameServer;
 pub use proxy::UpstreamProxy;
 pub use site::Site;
-pub use stranger::Stranger;
 pub use tor::TorNetwork;
 
 /// Things that take a machine longer than this have gone wrong.

@@ -10,13 +10,13 @@ use std::time::Duration;
 
 use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 use prost::Message;
-use regen_proto::convert::{ForChild, FromChild};
 use regen_proto::kernel::v1::{
     Download, DownloadState, Empty, FileChooser, HostCommand, Load, NavigationCommitted, PageEvent, PutSnapshot, Reply,
     RequestGrant, Role, Service, ShareBuffer, Snapshot, ToBroker, UserCommand, host_command, page_event, to_broker,
     user_command,
 };
 use regen_proto::kernel_channel::{KernelChannel, MAX_MESSAGE};
+use regen_proto::validate::{BrokerToChild, ChildToBroker};
 use rustix::fs::SealFlags;
 
 use child::send;
@@ -106,7 +106,7 @@ async fn misbehave(channel: &KernelChannel, how: &str) {
         "rights.test" => {
             let grant = loop {
                 let mut datagram = channel.receive().await.unwrap();
-                if let Ok(ForChild::Grant(_)) = regen_proto::convert::from_broker(&datagram.bytes) {
+                if let Ok(BrokerToChild::Grant(_)) = regen_proto::validate::from_broker(&datagram.bytes) {
                     break datagram.descriptors.remove(0);
                 }
             };
@@ -180,7 +180,7 @@ async fn misbehave(channel: &KernelChannel, how: &str) {
         // Forms of the largest size, for tabs that do not exist, as fast as it can.
         "greedy.test" => {
             let finished = SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE | SealFlags::SEAL;
-            let size = regen_proto::convert::MAX_BODY;
+            let size = regen_proto::validate::MAX_BODY;
             let memory = memory(size, finished);
             for tab in 1_000_000_u64.. {
                 let load = Load {
@@ -216,14 +216,15 @@ async fn misbehave(channel: &KernelChannel, how: &str) {
             send(channel, event(tab, page_event::Body::FileChooser(FileChooser { request: 5, multiple: true }))).await;
             loop {
                 let datagram = channel.receive().await.unwrap();
-                match regen_proto::convert::from_broker(&datagram.bytes) {
-                    Ok(ForChild::Command(HostCommand {
-                        body: Some(host_command::Body::FilesChosen(chosen)), ..
+                match regen_proto::validate::from_broker(&datagram.bytes) {
+                    Ok(BrokerToChild::Command(HostCommand {
+                        body: Some(host_command::Body::FilesChosen(chosen)),
+                        ..
                     })) => {
                         let said = format!("request {}: {} files", chosen.request, chosen.names.len());
                         send(channel, event(tab, page_event::Body::Title(said))).await;
                     }
-                    Ok(ForChild::Heartbeat(beat)) => send(channel, FromChild::Heartbeat(beat)).await,
+                    Ok(BrokerToChild::Heartbeat(beat)) => send(channel, ChildToBroker::Heartbeat(beat)).await,
                     _ => {}
                 }
             }
@@ -243,13 +244,16 @@ async fn misbehave(channel: &KernelChannel, how: &str) {
             let (mut granted, mut refused) = (0, 0);
             loop {
                 let datagram = channel.receive().await.unwrap();
-                match regen_proto::convert::from_broker(&datagram.bytes) {
-                    Ok(ForChild::Command(HostCommand { body: Some(host_command::Body::Download(answer)), .. })) => {
+                match regen_proto::validate::from_broker(&datagram.bytes) {
+                    Ok(BrokerToChild::Command(HostCommand {
+                        body: Some(host_command::Body::Download(answer)),
+                        ..
+                    })) => {
                         *(if answer.refused { &mut refused } else { &mut granted }) += 1;
                         let said = format!("{granted} granted, {refused} refused");
                         send(channel, event(tab, page_event::Body::Title(said))).await;
                     }
-                    Ok(ForChild::Heartbeat(beat)) => send(channel, FromChild::Heartbeat(beat)).await,
+                    Ok(BrokerToChild::Heartbeat(beat)) => send(channel, ChildToBroker::Heartbeat(beat)).await,
                     _ => {}
                 }
             }
@@ -291,8 +295,8 @@ async fn show_life(channel: &KernelChannel, most: usize) {
     let mut answered = 0;
     while answered < most {
         let datagram = channel.receive().await.unwrap();
-        if let Ok(ForChild::Heartbeat(beat)) = regen_proto::convert::from_broker(&datagram.bytes) {
-            send(channel, FromChild::Heartbeat(beat)).await;
+        if let Ok(BrokerToChild::Heartbeat(beat)) = regen_proto::validate::from_broker(&datagram.bytes) {
+            send(channel, ChildToBroker::Heartbeat(beat)).await;
             answered += 1;
         }
     }
@@ -312,8 +316,8 @@ fn memory(size: u64, seals: SealFlags) -> OwnedFd {
 async fn keep_alive(channel: &KernelChannel, long: Duration) {
     let until = tokio::time::Instant::now() + long;
     while let Ok(received) = tokio::time::timeout_at(until, channel.receive()).await {
-        if let Ok(ForChild::Heartbeat(beat)) = regen_proto::convert::from_broker(&received.unwrap().bytes) {
-            send(channel, FromChild::Heartbeat(beat)).await;
+        if let Ok(BrokerToChild::Heartbeat(beat)) = regen_proto::validate::from_broker(&received.unwrap().bytes) {
+            send(channel, ChildToBroker::Heartbeat(beat)).await;
         }
     }
 }
@@ -322,11 +326,11 @@ async fn keep_alive(channel: &KernelChannel, long: Duration) {
 async fn own_load(channel: &KernelChannel) -> (u64, Load) {
     loop {
         let datagram = channel.receive().await.unwrap();
-        match regen_proto::convert::from_broker(&datagram.bytes) {
-            Ok(ForChild::Command(HostCommand { tab, body: Some(host_command::Body::Open(open)) })) => {
+        match regen_proto::validate::from_broker(&datagram.bytes) {
+            Ok(BrokerToChild::Command(HostCommand { tab, body: Some(host_command::Body::Open(open)) })) => {
                 return (tab, open.load.unwrap_or_default());
             }
-            Ok(ForChild::Heartbeat(beat)) => send(channel, FromChild::Heartbeat(beat)).await,
+            Ok(BrokerToChild::Heartbeat(beat)) => send(channel, ChildToBroker::Heartbeat(beat)).await,
             _ => {}
         }
     }

@@ -11,12 +11,12 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use prost::Message;
-use regen_proto::convert::{ForChild, FromChild};
 use regen_proto::grpc;
 use regen_proto::kernel::v1::{Grant, PageEvent, RequestGrant, Service, host_command, page_event};
 use regen_proto::kernel_channel::{self, KernelChannel};
 use regen_proto::net::v1::tunnel_client::TunnelClient;
 use regen_proto::net::v1::{CheckRequest, FromNetwork, LineAnswer, Open, ToNetwork, from_network, to_network};
+use regen_proto::validate::{BrokerToChild, ChildToBroker};
 use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -39,29 +39,29 @@ async fn main() {
     let (mut network, mut line, mut wanted) = (None, None, None);
     while network.is_none() || line.is_none() || wanted.is_none() {
         let mut datagram = channel.receive().await.unwrap();
-        match regen_proto::convert::from_broker(&datagram.bytes).unwrap() {
-            ForChild::Grant(Grant { service, .. }) if service == i32::from(Service::Tunnel) => {
+        match regen_proto::validate::from_broker(&datagram.bytes).unwrap() {
+            BrokerToChild::Grant(Grant { service, .. }) if service == i32::from(Service::Tunnel) => {
                 let socket = std::os::unix::net::UnixStream::from(datagram.descriptors.remove(0));
                 socket.set_nonblocking(true).unwrap();
                 network = Some(grpc::client(UnixStream::from_std(socket).unwrap()));
                 // From here on there is a net-daemon to grant it.
                 let wish = RequestGrant { service: Service::Verdicts.into() };
-                child::send(&channel, FromChild::RequestGrant(wish)).await;
+                child::send(&channel, ChildToBroker::RequestGrant(wish)).await;
             }
-            ForChild::Grant(_) => line = Some(datagram.descriptors.remove(0)),
-            ForChild::Command(command) => {
+            BrokerToChild::Grant(_) => line = Some(datagram.descriptors.remove(0)),
+            BrokerToChild::Command(command) => {
                 if let Some(host_command::Body::Open(open)) = command.body {
                     wanted = Some((command.tab, open.load.unwrap().url));
                 }
             }
-            ForChild::Heartbeat(beat) => child::send(&channel, FromChild::Heartbeat(beat)).await,
-            ForChild::Hello(_)
-            | ForChild::Configure(_)
-            | ForChild::Revoke(_)
-            | ForChild::Update(_)
-            | ForChild::Cookies(_)
-            | ForChild::Site(_)
-            | ForChild::Shutdown(_) => {}
+            BrokerToChild::Heartbeat(beat) => child::send(&channel, ChildToBroker::Heartbeat(beat)).await,
+            BrokerToChild::Hello(_)
+            | BrokerToChild::Configure(_)
+            | BrokerToChild::Revoke(_)
+            | BrokerToChild::Update(_)
+            | BrokerToChild::Cookies(_)
+            | BrokerToChild::Site(_)
+            | BrokerToChild::Shutdown(_) => {}
         }
     }
     let (tab, url) = wanted.unwrap();
@@ -83,7 +83,7 @@ async fn main() {
             other => panic!("nobody told me what “{other}” means"),
         };
         let title = page_event::Body::Title(said);
-        child::send(&channel, FromChild::PageEvent(PageEvent { tab, body: Some(title) })).await;
+        child::send(&channel, ChildToBroker::PageEvent(PageEvent { tab, body: Some(title) })).await;
     };
     tokio::join!(live(&channel), work);
 }
@@ -115,8 +115,8 @@ fn ask_all(line: &OwnedFd, long: Duration) -> String {
 async fn live(channel: &KernelChannel) {
     loop {
         let datagram = channel.receive().await.unwrap();
-        if let Ok(ForChild::Heartbeat(beat)) = regen_proto::convert::from_broker(&datagram.bytes) {
-            child::send(channel, FromChild::Heartbeat(beat)).await;
+        if let Ok(BrokerToChild::Heartbeat(beat)) = regen_proto::validate::from_broker(&datagram.bytes) {
+            child::send(channel, ChildToBroker::Heartbeat(beat)).await;
         }
     }
 }

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use regen_tests::process::{cpu_ticks, pss};
 use regen_tests::site::Answer;
-use regen_tests::{Browser, DEADLINE, NameServer, Site, Stranger, eventually, programs, programs_with, within};
+use regen_tests::{Browser, DEADLINE, ForeignPeer, NameServer, Site, eventually, programs, programs_with, within};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -177,7 +177,7 @@ fn tunnels_of_two_hosts_that_nobody_reads_do_not_end_the_net_daemon() {
             }
         });
     }
-    let stranger = Stranger::start();
+    let stranger = ForeignPeer::start();
     let net = stranger.browser.daemon("net-daemon");
     let tabs = [1, 2].map(|host| stranger.open(&format!("http://127.0.0.{host}:{port}/unread/2000")));
     // Beyond half of all that there may be, each has its share.

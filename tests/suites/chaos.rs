@@ -26,7 +26,7 @@ const KILLS: u64 = 20;
 /// Its user does up to so many things before.
 const BUSY: u64 = 20;
 /// Tabs that its user has open at most.
-const MOST_TABS: usize = 8;
+const MAX_TABS: usize = 8;
 
 fn regen() -> Browser {
     Browser::not_started(&["--headless"]).without_profile()
@@ -125,7 +125,7 @@ fn do_something(browser: &Browser, site: &Site, kept: &mut Kept, random: &mut fa
             kept.remove(&tab);
             browser.regen(&["tab", "close", &tab.to_string()]).ok()?;
         }
-        _ if tabs.len() < MOST_TABS => drop(browser.regen(&["tab", "open", &url]).ok()?),
+        _ if tabs.len() < MAX_TABS => drop(browser.regen(&["tab", "open", &url]).ok()?),
         _ => {}
     }
     Some(())

@@ -12,7 +12,7 @@ use std::time::Duration;
 use regen_tests::window::Display;
 use regen_tests::{Browser, Site, eventually, within};
 
-const PATIENCE: Duration = Duration::from_secs(8);
+const DEADLINE: Duration = Duration::from_secs(8);
 const GREEN: [u8; 3] = [0x10, 0xa0, 0x40];
 /// A green page that writes down every key it gets.
 const PAGE: &str = r#"<!doctype html><title>green page</title><body style="margin:0;background:#10a040;height:3000px">
@@ -98,7 +98,7 @@ impl Scene {
         self.keys(&["sleep", "0.4"]);
         eventually("the page to have the keyboard", || (self.state(1)["keys"] == true).then_some(()));
         self.keys(&["type", "--delay", "20", text]);
-        let arrived = within(PATIENCE, || self.value(1).ends_with(text).then_some(()));
+        let arrived = within(DEADLINE, || self.value(1).ends_with(text).then_some(()));
         assert!(arrived.is_some(), "{text} did not arrive: {}", self.state(1));
     }
 }

@@ -21,7 +21,7 @@ use regen_tests::{Browser, Site, TorNetwork, eventually, within};
 use rustix::process::Signal;
 
 /// The relays need about a third of this to agree once more.
-const PATIENCE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_secs(60);
 
 /// A page that asks its own site again and again, each time over a connection of its own, and once what is never answered (in a
 /// way that the engine does not try again by itself).
@@ -85,7 +85,7 @@ impl Scene {
 
     fn tor_is(&self, state: &str) {
         let is = || self.browser.json(&["route", "show"])["tor"] == state;
-        within(PATIENCE, || is().then_some(())).unwrap_or_else(|| {
+        within(DEADLINE, || is().then_some(())).unwrap_or_else(|| {
             panic!("Tor is not {state}: {}\n{}", self.browser.json(&["route", "show"]), self.browser.log());
         });
     }
@@ -136,27 +136,27 @@ fn a_page_takes_tor_and_nothing_leaves_another_way() {
     // Any other name is the exits' to look up.
     browser.regen(&["route", "set", "tor"]).unwrap();
     let named = browser.json(&["tab", "open", "http://nobody.test/"])["id"].as_u64().unwrap();
-    within(PATIENCE, || (browser.tab(named)["state"] == "failed").then_some(())).expect("an end");
+    within(DEADLINE, || (browser.tab(named)["state"] == "failed").then_some(())).expect("an end");
     assert!(scene.packets.all().iter().any(|packet| packet.to == RESOLVER), "an exit asked");
     assert!(scene.asked_for_names().is_empty(), "{:?}", scene.asked_for_names());
     // The control: without Tor this machine's own name servers are asked, and that is seen.
     browser.regen(&["route", "set", "direct", "--site", "http://nobody.test/"]).unwrap();
     browser.regen(&["tab", "goto", &named.to_string(), "http://nobody.test/"]).unwrap();
-    within(PATIENCE, || (!scene.asked_for_names().is_empty()).then_some(())).expect("a question");
+    within(DEADLINE, || (!scene.asked_for_names().is_empty()).then_some(())).expect("a question");
 }
 
 #[test]
 fn each_partition_has_circuits_of_its_own_and_a_new_identity_has_others() {
     const FEWEST: usize = 12;
     // With a fixed guard, two of three relays can be the exit: all the same by chance happens once in half a million.
-    const MOST: usize = 20;
+    const MAX_TRIES: usize = 20;
     let scene = scene();
     let Scene { browser, site, .. } = &scene;
     browser.regen(&["route", "set", "tor"]).unwrap();
     // While Tor starts, the circuit of the first who asks may give way to another.
     browser.open(&site.url(3, "/first"));
     let mut seen = HashSet::new();
-    for number in 0..MOST {
+    for number in 0..MAX_TRIES {
         if number >= FEWEST && seen.len() > 1 {
             break;
         }
@@ -174,7 +174,7 @@ fn each_partition_has_circuits_of_its_own_and_a_new_identity_has_others() {
     let _ = site.wait_for_request("/held");
     assert!(browser.text(tab).contains("held"));
     let mut seen = HashSet::new();
-    for identity in 0..MOST {
+    for identity in 0..MAX_TRIES {
         if identity >= FEWEST && seen.len() > 1 {
             break;
         }
@@ -273,7 +273,7 @@ fn an_outage_is_an_error_in_words_and_never_another_way_and_it_ends_by_itself() 
     browser.regen(&["tab", "goto", &tab.to_string(), &site.url(1, "/down")]).unwrap();
     let waits = eventually("words while it waits", || Some(browser.tab(tab)).filter(|tab| tab["reason"] != ""));
     assert!(waits["state"] == "loading" && waits["reason"].as_str().unwrap().contains("Tor"), "{waits}");
-    let failed = within(PATIENCE, || Some(browser.tab(tab)).filter(|tab| tab["state"] == "failed"));
+    let failed = within(DEADLINE, || Some(browser.tab(tab)).filter(|tab| tab["state"] == "failed"));
     let failed = failed.expect("an end of the waiting");
     assert!(failed["reason"].as_str().unwrap().contains("Tor does not get through"), "{failed}");
     scene.tor_is("failing");
@@ -293,7 +293,7 @@ fn an_outage_is_an_error_in_words_and_never_another_way_and_it_ends_by_itself() 
     // As the user wrote it: then, and only then, another way.
     browser.regen(&["route", "set", "tor → direct", "--site", &site.url(2, "/")]).unwrap();
     let fails_over = browser.json(&["tab", "open", &site.url(2, "/over")])["id"].as_u64().unwrap();
-    within(PATIENCE, || (browser.tab(fails_over)["state"] == "ready").then_some(())).expect("the second way");
+    within(DEADLINE, || (browser.tab(fails_over)["state"] == "ready").then_some(())).expect("the second way");
     assert!(scene.leaked() > 0, "the control: such packets are seen");
     scene.tor.revive();
     scene.tor_is("ready");
@@ -313,7 +313,7 @@ fn a_net_daemon_that_dies_again_and_again_lets_nothing_out() {
     for _ in 0..KILLS {
         let daemon = browser.daemon("net-daemon");
         let _ = site.take_requests();
-        within(PATIENCE, || (!site.requests("/again").is_empty()).then_some(())).expect("questions over Tor");
+        within(DEADLINE, || (!site.requests("/again").is_empty()).then_some(())).expect("questions over Tor");
         signal(daemon, Signal::KILL);
         eventually("its death", || (!is_alive(daemon)).then_some(()));
     }
@@ -349,7 +349,7 @@ fn an_onion_service_is_reached_over_tor_alone() {
     assert!(refused["reason"].as_str().unwrap().contains("only Tor reaches"), "{refused}");
     browser.regen(&["route", "set", "tor → direct"]).unwrap();
     // It has to make itself known first.
-    let tab = within(PATIENCE, || {
+    let tab = within(DEADLINE, || {
         let tab = browser.json(&["tab", "open", &url, "--wait"]);
         (tab["state"] == "ready").then(|| tab["id"].as_u64().unwrap())
     });
@@ -377,7 +377,7 @@ fn with_a_bridge_no_other_relay_is_met() {
     let opened = |config: &std::path::Path| {
         let browser = Browser::with_options(&["--headless", "--tor-config", config.to_str().unwrap()]);
         browser.regen(&["route", "set", "tor"]).unwrap();
-        within(PATIENCE, || {
+        within(DEADLINE, || {
             let tab = browser.json(&["tab", "open", &site.url(1, "/"), "--wait"]);
             (tab["state"] == "ready").then_some(())
         })

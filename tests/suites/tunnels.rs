@@ -14,11 +14,11 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use regen_tests::process::pss;
-use regen_tests::{Browser, Stranger};
+use regen_tests::{Browser, ForeignPeer};
 use sha1::{Digest, Sha1};
 
 /// More than any process may keep of what nobody reads, MB: 64 tunnels times what each may hold.
-const MOST: f64 = 100.0;
+const MAX_GROWTH_MB: f64 = 100.0;
 
 /// Answers `/small`, has no end of `/big`, and never reads what is posted.
 fn server(number: u8) -> SocketAddr {
@@ -138,12 +138,12 @@ fn what_streams_arrives_as_it_is_sent_and_a_slow_page_costs_bounded_memory() {
     // The socket goes on, faster than the page takes it: 200 frames are four seconds of its time.
     browser.wait_for_text(tab, "slow");
     let held = pss(daemon) - before;
-    assert!(held < MOST, "{held} MB");
+    assert!(held < MAX_GROWTH_MB, "{held} MB");
 }
 
 #[test]
 fn what_nobody_reads_costs_bounded_memory_and_holds_up_nobody_else() {
-    let (stranger, [one, other]) = (Stranger::start(), [server(1), server(2)]);
+    let (stranger, [one, other]) = (ForeignPeer::start(), [server(1), server(2)]);
     let daemon = stranger.browser.daemon("net-daemon");
     let before = pss(daemon);
     // It asks through 136 more, and is answered.
@@ -151,19 +151,19 @@ fn what_nobody_reads_costs_bounded_memory_and_holds_up_nobody_else() {
     let said = stranger.says(down);
     assert!(said.starts_with("200 open, 64 of them unread"), "{said}");
     let held = pss(daemon) - before;
-    assert!(held < MOST, "{held} MB");
+    assert!(held < MAX_GROWTH_MB, "{held} MB");
     // The other way: the last one is answered, and what was taken of the others has a bound.
     let up = stranger.open(&format!("http://{other}/uploads/70"));
     let said = stranger.says(up);
     let sent: f64 = said.split("sent ").nth(1).unwrap().trim().parse().unwrap();
     assert!(sent > 64.0 * 70.0, "the control: something was taken ({said})");
     let held = pss(daemon) - before;
-    assert!(held < 2.0 * MOST, "{held} MB ({said})");
+    assert!(held < 2.0 * MAX_GROWTH_MB, "{held} MB ({said})");
 }
 
 #[test]
 fn what_is_no_proper_request_is_refused_and_half_an_end_is_none() {
-    let (stranger, site) = (Stranger::start(), server(1));
+    let (stranger, site) = (ForeignPeer::start(), server(1));
     let tab = stranger.open(&format!("http://{site}/strange/1"));
     assert_eq!(stranger.says(tab), "refused 6 of 6, ended true, half true");
     assert!(stranger.browser.daemon("net-daemon") > 0);

@@ -18,7 +18,7 @@ use regen_tests::{Browser, Site, eventually, within};
 use rustix::process::Signal;
 
 /// A dead peer is known to be dead after 15 s.
-const PATIENCE: Duration = Duration::from_secs(40);
+const DEADLINE: Duration = Duration::from_secs(40);
 
 struct Scene {
     packets: Packets,
@@ -66,7 +66,7 @@ impl Scene {
     fn is(&self, state: &str) {
         let now = || self.browser.command(&["--json", "vpn", "list"]).stdout;
         let is = || serde_json::from_slice::<serde_json::Value>(&now()).unwrap()[0]["state"] == state;
-        within(PATIENCE, || is().then_some(()))
+        within(DEADLINE, || is().then_some(()))
             .unwrap_or_else(|| panic!("not {state}: {}\n{}", String::from_utf8_lossy(&now()), self.browser.log()));
     }
 }
@@ -135,7 +135,7 @@ fn a_dead_tunnel_is_a_stop_and_a_living_one_goes_on() {
     scene.peer.kill();
     scene.browser.regen(&["tab", "reload", &tab.to_string()]).unwrap();
     scene.is("failing");
-    let ended = within(PATIENCE, || Some(scene.browser.tab(tab)).filter(|tab| tab["state"] == "failed")).unwrap();
+    let ended = within(DEADLINE, || Some(scene.browser.tab(tab)).filter(|tab| tab["state"] == "failed")).unwrap();
     assert!(ended["reason"].as_str().unwrap().contains("does not answer"), "{ended}");
     // While it is dead, a page hears so at once, and takes another way only where one is written.
     let other = scene.browser.json(&["tab", "open", &scene.site.url(2, "/")])["id"].as_u64().unwrap();
@@ -148,7 +148,7 @@ fn a_dead_tunnel_is_a_stop_and_a_living_one_goes_on() {
     // The peer is heard from elsewhere, as soon as it has something to say, and is followed there.
     let asking = scene.browser.open(&scene.site.url(3, "/asks"));
     scene.peer.roam(40_000);
-    within(PATIENCE, || {
+    within(DEADLINE, || {
         let now = scene.browser.command(&["--json", "vpn", "list"]).stdout;
         String::from_utf8_lossy(&now).contains(":40000").then_some(())
     })
@@ -179,12 +179,12 @@ fn a_killed_net_daemon_lets_nothing_out_while_it_comes_back() {
         browser.regen(&["tab", "reload", &tab.to_string()]).unwrap();
         let pids = browser.pids_of("net-daemon");
         pids.iter().filter(|pid| **pid != 0).for_each(|pid| signal(*pid, Signal::KILL));
-        within(PATIENCE, || {
+        within(DEADLINE, || {
             browser.pids_of("net-daemon").iter().any(|pid| *pid != 0 && !pids.contains(pid)).then_some(())
         })
         .expect("another one");
     }
-    within(PATIENCE, || {
+    within(DEADLINE, || {
         browser.regen(&["tab", "goto", &tab.to_string(), &site.url(1, "/"), "--wait"]).ok()?;
         browser.text(tab).contains("here").then_some(())
     })

@@ -5,8 +5,8 @@ use regen_proto::page::v1::Cursor;
 
 /// A shape for this display; nothing where the host sent no proper picture.
 pub(crate) fn image(display: &gdk::Display, cursor: &Cursor) -> Option<gdk::Cursor> {
-    const LARGEST: u32 = 128;
-    let size = |value: u32| i32::try_from(value).ok().filter(|_| (1..=LARGEST).contains(&value));
+    const MAX_SIDE: u32 = 128;
+    let size = |value: u32| i32::try_from(value).ok().filter(|_| (1..=MAX_SIDE).contains(&value));
     let (width, height) = (size(cursor.width)?, size(cursor.height)?);
     if cursor.bgra.len() != cursor.width as usize * cursor.height as usize * 4 {
         return None;

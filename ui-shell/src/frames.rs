@@ -10,14 +10,14 @@ use regen_proto::kernel::v1::BufferShared;
 use regen_proto::page::v1::FrameReady;
 use rustix::fs::SealFlags;
 
-use crate::link::HostId;
+use crate::broker_channel::HostId;
 use crate::pictures::Pictures;
 
 const PIXEL: usize = 4;
 /// Device pixels; no window is larger.
-const LARGEST_SIDE: u32 = 8192;
+const MAX_SIDE: u32 = 8192;
 /// Buffers of one tab.
-const MOST_BUFFERS: usize = 4;
+const MAX_BUFFERS: usize = 4;
 
 /// One announced buffer.
 #[derive(Debug)]
@@ -60,7 +60,7 @@ impl Frames {
         if size < u64::from(shared.width) * u64::from(shared.height) * PIXEL as u64 {
             return Err(FrameError::Size);
         }
-        if shared.width > LARGEST_SIDE || shared.height > LARGEST_SIDE {
+        if shared.width > MAX_SIDE || shared.height > MAX_SIDE {
             return Err(FrameError::Size);
         }
         let most = self
@@ -71,7 +71,7 @@ impl Frames {
         let mut its: Vec<u64> = most.collect();
         its.sort_unstable();
         // A host draws into three; of more, the oldest go.
-        for old in its.iter().rev().skip(MOST_BUFFERS - 1) {
+        for old in its.iter().rev().skip(MAX_BUFFERS - 1) {
             self.buffers.remove(&(shared.host, *old));
         }
         // Buffers of an older size of this host are not used again.

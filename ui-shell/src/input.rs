@@ -14,7 +14,7 @@ use regen_proto::page::v1::{
 };
 
 use crate::bridge::ToChrome;
-use crate::link::HostId;
+use crate::broker_channel::HostId;
 use crate::shortcuts::{self, Shortcut};
 use crate::window::Window;
 
@@ -25,7 +25,7 @@ const GESTURE: Duration = Duration::from_millis(500);
 const ZOOM_STEPS: [f64; 15] = [0.25, 0.33, 0.5, 0.67, 0.75, 0.9, 1.0, 1.1, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0, 5.0];
 
 /// A page that does not say within this time whether it uses a key does not; nor does a tab come that is not there by then.
-const ANSWER: Duration = Duration::from_millis(700);
+const ANSWER_TIMEOUT: Duration = Duration::from_millis(700);
 /// A page says within this time that it did not use the wheel.
 const WHEEL: Duration = Duration::from_secs(2);
 
@@ -344,7 +344,7 @@ impl Window {
         self.input.waits.set(number);
         self.input.waiting.replace(Some(Waiting { for_what, since: Vec::new(), number }));
         let weak = Rc::downgrade(self);
-        glib::timeout_add_local_once(ANSWER, move || {
+        glib::timeout_add_local_once(ANSWER_TIMEOUT, move || {
             let Some(window) = weak.upgrade() else { return };
             let still = window.input.waiting.borrow().as_ref().is_some_and(|waiting| waiting.number == number);
             if still {

@@ -3,6 +3,7 @@
 
 mod assets;
 mod bridge;
+mod broker_channel;
 mod clipboard;
 mod commands;
 mod cursor;
@@ -10,7 +11,6 @@ mod drawn_chrome;
 mod frames;
 mod input;
 mod keymap;
-mod link;
 mod pages;
 mod pictures;
 mod shortcuts;
@@ -26,14 +26,14 @@ fn main() -> anyhow::Result<()> {
             std::fs::create_dir_all(path)?;
         }
     }
-    let link = link::start()?;
+    let link = broker_channel::start()?;
     gtk::init()?;
-    let link::Link { outbox, pages, mut inbox, configure } = link;
+    let broker_channel::Link { sender, pages, mut inbox, configure } = link;
     // Where nobody asked for dark, the display's own settings stand.
     if let Some(settings) = gtk::Settings::default().filter(|_| configure.dark) {
         gtk::prelude::GtkSettingsExt::set_gtk_application_prefer_dark_theme(&settings, true);
     }
-    let window = window::Window::open(outbox, pages, &configure)?;
+    let window = window::Window::open(sender, pages, &configure)?;
     let receiving = Rc::clone(&window);
     glib::MainContext::default().spawn_local(async move {
         while let Some(message) = inbox.recv().await {

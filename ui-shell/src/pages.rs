@@ -11,12 +11,12 @@ use tokio::net::UnixStream;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 
-use crate::link::{HostId, ToMain};
+use crate::broker_channel::{HostId, MainEvent};
 
 /// Input that may wait for a host that does not read. More is dropped: it would be stale.
 const WAITING: usize = 512;
 /// Largest message of a page, bytes: a picture that its user copies, and room.
-const LARGEST_MESSAGE: usize = 65 << 20;
+const MAX_MESSAGE: usize = 65 << 20;
 
 /// Messages of a host that may wait for the window. More wait in the host.
 const UNREAD: usize = 32;
@@ -25,11 +25,11 @@ const UNREAD: usize = 32;
 #[derive(Debug, Clone)]
 pub(crate) struct Pages {
     hosts: Arc<Mutex<HashMap<HostId, mpsc::Sender<ToPage>>>>,
-    to_main: mpsc::UnboundedSender<ToMain>,
+    to_main: mpsc::UnboundedSender<MainEvent>,
 }
 
 impl Pages {
-    pub(crate) fn new(to_main: mpsc::UnboundedSender<ToMain>) -> Self {
+    pub(crate) fn new(to_main: mpsc::UnboundedSender<MainEvent>) -> Self {
         Self { hosts: Arc::default(), to_main }
     }
 
@@ -37,7 +37,7 @@ impl Pages {
     pub(crate) fn attach(&self, host: HostId, socket: StdUnixStream) -> anyhow::Result<()> {
         socket.set_nonblocking(true)?;
         let mut client =
-            PageClient::new(grpc::client(UnixStream::from_std(socket)?)).max_decoding_message_size(LARGEST_MESSAGE);
+            PageClient::new(grpc::client(UnixStream::from_std(socket)?)).max_decoding_message_size(MAX_MESSAGE);
         let (up, waiting) = mpsc::channel(WAITING);
         self.hosts().insert(host, up);
         let (hosts, to_main) = (Arc::clone(&self.hosts), self.to_main.clone());
@@ -46,11 +46,11 @@ impl Pages {
                 Ok(stream) => {
                     let mut down = stream.into_inner();
                     // The main thread only goes away with this process.
-                    let _ = to_main.send(ToMain::Attached(host));
+                    let _ = to_main.send(MainEvent::Attached(host));
                     let room = Arc::new(Semaphore::new(UNREAD));
                     while let Ok(Some(message)) = down.message().await {
                         let Ok(permit) = Arc::clone(&room).acquire_owned().await else { return };
-                        if to_main.send(ToMain::Page(host, message, permit)).is_err() {
+                        if to_main.send(MainEvent::Page(host, message, permit)).is_err() {
                             return;
                         }
                     }

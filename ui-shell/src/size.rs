@@ -9,7 +9,7 @@ use gtk::prelude::*;
 use regen_proto::kernel::v1::user_command::Body as Command;
 use regen_proto::kernel::v1::{Configure, WindowSize};
 
-use crate::link::Outbox;
+use crate::broker_channel::Sender;
 
 /// Size of the first window.
 const FIRST: (i32, i32) = (1280, 860);
@@ -39,7 +39,7 @@ pub(crate) fn restore(window: &gtk::Window, configure: &Configure) {
 }
 
 /// Tells the broker of each size that the user gives the window.
-pub(crate) fn connect(window: &gtk::Window, outbox: Outbox) {
+pub(crate) fn connect(window: &gtk::Window, sender: Sender) {
     let last = Rc::new(Cell::new((0, 0)));
     let waiting: Rc<RefCell<Option<glib::SourceId>>> = Rc::default();
     let tell = move |window: &gtk::Window| {
@@ -52,7 +52,7 @@ pub(crate) fn connect(window: &gtk::Window, outbox: Outbox) {
         if let (Ok(width), Ok(height)) = (u32::try_from(width), u32::try_from(height))
             && !fills
         {
-            outbox.command(Command::WindowSize(WindowSize { width, height, maximized }));
+            sender.command(Command::WindowSize(WindowSize { width, height, maximized }));
         }
     };
     let tell = Rc::new(tell);

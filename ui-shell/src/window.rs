@@ -17,16 +17,16 @@ use wry::{WebViewBuilder, WebViewBuilderExtUnix, WebViewExtUnix};
 
 use crate::assets;
 use crate::bridge::{Rect, ToChrome};
+use crate::broker_channel::{HostId, MainEvent, Sender};
 use crate::clipboard;
 use crate::drawn_chrome::{self, DrawnChrome};
 use crate::frames::{FrameError, Frames};
 use crate::input::Input;
-use crate::link::{HostId, Outbox, ToMain};
 use crate::pages::Pages;
 use crate::size;
 
 /// Frames that may wait for their memory.
-const MOST_EARLY: usize = 64;
+const MAX_EARLY: usize = 64;
 
 /// The window and everything it knows.
 pub(crate) struct Window {
@@ -34,7 +34,7 @@ pub(crate) struct Window {
     pub(crate) area: gtk::DrawingArea,
     chrome_box: gtk::Box,
     chrome: RefCell<Option<wry::WebView>>,
-    outbox: Outbox,
+    sender: Sender,
     pages: Pages,
     frames: RefCell<Frames>,
     /// Frames whose memory has not arrived yet.
@@ -64,7 +64,7 @@ pub(crate) struct Window {
 
 impl Window {
     /// Builds the window; it is shown when the chrome is drawn.
-    pub(crate) fn open(outbox: Outbox, pages: Pages, configure: &Configure) -> anyhow::Result<Rc<Self>> {
+    pub(crate) fn open(sender: Sender, pages: Pages, configure: &Configure) -> anyhow::Result<Rc<Self>> {
         let gtk = gtk::Window::new(gtk::WindowType::Toplevel);
         gtk.set_title("Regen");
         size::restore(&gtk, configure);
@@ -81,7 +81,7 @@ impl Window {
             area,
             chrome_box,
             chrome: RefCell::default(),
-            outbox,
+            sender,
             pages,
             frames: RefCell::default(),
             early: RefCell::default(),
@@ -167,7 +167,7 @@ impl Window {
         let weak = Rc::downgrade(self);
         self.gtk.connect_delete_event(move |_, _| {
             if let Some(window) = weak.upgrade() {
-                window.outbox.command(Command::Quit(Empty {}));
+                window.sender.command(Command::Quit(Empty {}));
             }
             glib::Propagation::Stop
         });
@@ -178,27 +178,27 @@ impl Window {
             }
         });
         crate::input::connect(self);
-        size::connect(&self.gtk, self.outbox.clone());
+        size::connect(&self.gtk, self.sender.clone());
     }
 
     /// Tells the broker that the window is there.
     pub(crate) fn ready(&self) {
-        self.outbox.ready();
+        self.sender.ready();
     }
 
     /// News from the broker or a host.
-    pub(crate) fn receive(self: &Rc<Self>, message: ToMain) {
+    pub(crate) fn receive(self: &Rc<Self>, message: MainEvent) {
         match message {
-            ToMain::Heartbeat(beat) => self.outbox.alive(beat),
-            ToMain::Update(update, descriptors) => self.update(&update, descriptors),
-            ToMain::Page(host, message, _room) => self.from_page(host, message),
-            ToMain::Attached(host) => {
+            MainEvent::Heartbeat(beat) => self.sender.alive(beat),
+            MainEvent::Update(update, descriptors) => self.update(&update, descriptors),
+            MainEvent::Page(host, message, _room) => self.from_page(host, message),
+            MainEvent::Attached(host) => {
                 if self.active_host() == Some(host) {
                     self.send_geometry();
                     self.send_focus();
                 }
             }
-            ToMain::Shutdown => gtk::main_quit(),
+            MainEvent::Shutdown => gtk::main_quit(),
         }
     }
 
@@ -312,12 +312,12 @@ impl Window {
 
     pub(crate) fn command(&self, command: Command) {
         // Input of a person is no fault of theirs, however long it is.
-        if let Err(error) = regen_proto::convert::check_user_command(&command) {
+        if let Err(error) = regen_proto::validate::check_user_command(&command) {
             let text = format!("That is more than Regen takes at once: {error}.");
             self.tell_chrome(ToChrome::Notice { level: "warning".to_owned(), text });
             return;
         }
-        self.outbox.command(command);
+        self.sender.command(command);
     }
 
     fn send_geometry(&self) {
@@ -415,7 +415,7 @@ impl Window {
         match taken {
             Ok(()) => {}
             // Its memory comes by way of the broker, and may be slower than its announcement.
-            Err(FrameError::Unknown) if self.early.borrow().len() < MOST_EARLY => {
+            Err(FrameError::Unknown) if self.early.borrow().len() < MAX_EARLY => {
                 self.early.borrow_mut().insert((host, frame.buffer), (tab, frame.clone()));
                 return;
             }

@@ -20,7 +20,7 @@ use crate::kernel::KernelHandle;
 use crate::logs::Logs;
 
 /// The largest request, bytes.
-const LARGEST: usize = 40 << 20;
+const MAX_REQUEST: usize = 40 << 20;
 
 /// Binds the control socket. The caller holds the profile's lock, so a file that is there already is a dead broker's.
 ///
@@ -59,7 +59,7 @@ pub async fn serve(listener: Listener, kernel: KernelHandle, logs: Logs) {
     });
     let service = BrowserServer::new(service::Control::new(kernel, logs)).max_encoding_message_size(256 << 20);
     // A filter list of the user's is the largest that is said.
-    let service = service.max_decoding_message_size(LARGEST);
+    let service = service.max_decoding_message_size(MAX_REQUEST);
     let server = grpc::server().add_service(service).serve_with_incoming(ReceiverStream::new(streams));
     if let Err(error) = server.await {
         tracing::error!("control: {error}");

@@ -2,16 +2,16 @@
 
 use std::time::{Duration, Instant};
 
+use regen_net_config::dns::{DnsSettings, Servers};
+use regen_net_config::route::Route;
+use regen_net_config::site::Site;
 use regen_proto::control::v1::{
     DnsQueryRequest, DnsReply, DnsRequest, RoutesReply, RoutesRequest, VpnImport, VpnInfo, VpnReply, VpnRequest, VpnUp,
     vpn_request,
 };
-use regen_net_config::dns::{DnsSettings, Servers};
 use regen_proto::net::v1::{
     DnsAnswer, DnsQuery, NewIdentityReply, NewIdentityRequest, VpnState, VpnStatusRequest, VpnTunnel,
 };
-use regen_net_config::route::Route;
-use regen_net_config::site::Site;
 use tonic::{Response, Status};
 
 use super::service::{Control, status};
@@ -22,12 +22,12 @@ use crate::session::HostKey;
 use crate::vpn::{VpnChange, VpnChoice, VpnError, VpnSettings};
 
 /// The net-daemon answers within this time, if at all; the first time it may be reading its lists.
-const ANSWERS: Duration = Duration::from_secs(5);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 /// The net-daemon is told of a VPN profile within this time, and how often is looked whether it was.
-const TOLD: Duration = Duration::from_secs(2);
-const LOOKS: Duration = Duration::from_millis(20);
+const VPN_TIMEOUT: Duration = Duration::from_secs(2);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 /// A name is looked up within this time: Tor may only just be starting.
-const LOOKED_UP: Duration = Duration::from_secs(100);
+const LOOKUP_TIMEOUT: Duration = Duration::from_secs(100);
 /// How a site or a workspace is told to have nothing of its own.
 pub(super) const DEFAULT: &str = "default";
 
@@ -95,7 +95,7 @@ impl Control {
             url => routes.of(&HostKey { site: Site::of(url).map_err(no_site)?, workspace }),
         };
         let query = DnsQuery { name, kind, route: route.to_string() };
-        answered_within(LOOKED_UP, self.net().await?.dns.query(query)).await
+        answered_within(LOOKUP_TIMEOUT, self.net().await?.dns.query(query)).await
     }
 
     /// Changes a VPN profile where a change is given; then how they are.
@@ -144,10 +144,10 @@ impl Control {
                 && live
                     .iter()
                     .all(|one| settings.profiles.get(&one.name).is_some_and(|choice| choice.up == is_up(one)));
-            if is_told || since.elapsed() > TOLD {
+            if is_told || since.elapsed() > VPN_TIMEOUT {
                 return Ok(live);
             }
-            tokio::time::sleep(LOOKS).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 
@@ -157,7 +157,7 @@ impl Control {
         loop {
             match self.kernel.call(|answer| Command::Net { answer }).await.map_err(status)? {
                 Some(net) => return Ok(net),
-                None if since.elapsed() < ANSWERS => tokio::time::sleep(LOOKS).await,
+                None if since.elapsed() < ANSWER_TIMEOUT => tokio::time::sleep(POLL_INTERVAL).await,
                 None => {
                     let words = "Regen's network process is not there at the moment: try again";
                     return Err(Status::unavailable(words));
@@ -169,7 +169,7 @@ impl Control {
 
 /// The broker waits for no child without an end.
 pub(super) async fn answered<T>(asked: impl Future<Output = Result<Response<T>, Status>>) -> Result<T, Status> {
-    answered_within(ANSWERS, asked).await
+    answered_within(ANSWER_TIMEOUT, asked).await
 }
 
 /// For what takes longer.

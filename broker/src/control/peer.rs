@@ -1,4 +1,4 @@
-//! Who may speak on the control socket.
+//! ProcessLabel may speak on the control socket.
 //!
 //! 1. The peer runs as the broker's user.
 //! 2. The peer is in the broker's user namespace: every sandbox of an unprivileged broker has the same user id, but no

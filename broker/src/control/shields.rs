@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
+use regen_net_config::site::{Site, SiteError};
 use regen_proto::control::v1::{HttpsOnlyReply, HttpsOnlyRequest, ShieldsReply, ShieldsRequest};
 use regen_proto::net::v1::{
     CheckRequest, ListsReply, ListsRequest, OwnRules, OwnRulesRequest, ShieldsLog, ShieldsLogRequest,
     ShieldsStatusRequest, TestRequest, Verdict,
 };
-use regen_net_config::site::{Site, SiteError};
 use tonic::Status;
 
 use super::net::{DEFAULT, answered, answered_within};

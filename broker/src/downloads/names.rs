@@ -72,14 +72,14 @@ fn safe_name(suggested: &str) -> String {
 /// Shortens the stem of a name, in bytes as the file system counts: the extension says what the file is. There is room for
 /// ` (999)` and `.part`.
 fn shortened(name: &str) -> String {
-    const LONGEST: usize = 255 - 11;
-    const LONGEST_EXTENSION: usize = 20;
-    if name.len() <= LONGEST {
+    const MAX_NAME: usize = 255 - 11;
+    const MAX_EXTENSION: usize = 20;
+    if name.len() <= MAX_NAME {
         return name.to_owned();
     }
-    let extension = name.rfind('.').and_then(|dot| name.get(dot..)).filter(|end| end.len() <= LONGEST_EXTENSION);
+    let extension = name.rfind('.').and_then(|dot| name.get(dot..)).filter(|end| end.len() <= MAX_EXTENSION);
     let extension = extension.unwrap_or_default();
-    let stem = name.get(..name.floor_char_boundary(LONGEST - extension.len())).unwrap_or_default();
+    let stem = name.get(..name.floor_char_boundary(MAX_NAME - extension.len())).unwrap_or_default();
     format!("{}{extension}", stem.trim_end())
 }
 

@@ -11,17 +11,17 @@ use governor::clock::MonotonicClock;
 use governor::middleware::NoOpMiddleware;
 use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
-use regen_proto::convert::{self, ForChild, FromChild, Kind, Refusal};
 use regen_proto::kernel::v1::Role;
 use regen_proto::kernel_channel::{ChannelError, Datagram, KernelChannel};
+use regen_proto::validate::{self, BrokerToChild, ChildToBroker, Kind, Refusal};
 use regen_runtime::Sealed;
 use tokio::sync::mpsc;
 
 use super::Input;
-use super::figures::Figures;
+use super::process_stats::ProcessStats;
 use super::routes::Tunnel;
 use super::supervision::Weighed;
-use crate::crashes::{Resources, Tail};
+use crate::crashes::{LogTail, Resources};
 use crate::foreign_text::escape;
 use crate::refused_calls::RefusedCall;
 use crate::session::HostKey;
@@ -66,11 +66,11 @@ pub(crate) struct Child {
     pub(crate) pid: i32,
     pub(crate) pidfd: Option<OwnedFd>,
     /// What is looked at of it, from its Hello on.
-    pub(crate) figures: Option<Figures>,
+    pub(crate) stats: Option<ProcessStats>,
     /// The jail, with everything in it.
     pub(crate) jail: Option<OwnedFd>,
     pub(crate) helpers: Vec<Helper>,
-    pub(crate) outbox: mpsc::Sender<(ForChild, Vec<Attachment>)>,
+    pub(crate) outbox: mpsc::Sender<(BrokerToChild, Vec<Attachment>)>,
     /// Its signs of life.
     pub(crate) pulse: Pulse,
     /// When it was asked for a sign of life that has not come.
@@ -90,9 +90,9 @@ pub(crate) struct Child {
     /// When it was started.
     pub(crate) born: Instant,
     /// Its name in the log.
-    pub(crate) who: Who,
+    pub(crate) who: ProcessLabel,
     /// Its last words.
-    pub(crate) tail: Tail,
+    pub(crate) tail: LogTail,
     /// Where its minidump arrives.
     pub(crate) dumper: Option<OwnedFd>,
     /// As it was last looked at.
@@ -183,7 +183,7 @@ impl Pulse {
     }
 }
 
-/// Rests after messages so that a child sends no more than [`RATE`] bytes per second in the long run.
+/// Rests after messages so that a child sends no more than [`MAX_RATE`] bytes per second in the long run.
 struct Pace {
     /// Bytes that may be sent at once.
     credit: u64,
@@ -191,22 +191,22 @@ struct Pace {
 }
 
 /// Bytes per second, and at once, that a child may send on its channel.
-const RATE: u64 = 8 << 20;
-const BURST: u64 = 32 << 20;
+const MAX_RATE: u64 = 8 << 20;
+const MAX_BURST: u64 = 32 << 20;
 
 impl Pace {
     fn new(now: Instant) -> Self {
-        Self { credit: BURST, last: now }
+        Self { credit: MAX_BURST, last: now }
     }
 
     fn rest_after(&mut self, bytes: usize, now: Instant) -> Option<Duration> {
         let since = u64::try_from(now.saturating_duration_since(self.last).as_millis()).unwrap_or(u64::MAX);
         self.last = now;
-        self.credit = self.credit.saturating_add(since.saturating_mul(RATE / 1000)).min(BURST);
+        self.credit = self.credit.saturating_add(since.saturating_mul(MAX_RATE / 1000)).min(MAX_BURST);
         let bytes = bytes as u64;
         let missing = bytes.saturating_sub(self.credit);
         self.credit = self.credit.saturating_sub(bytes);
-        (missing > 0).then(|| Duration::from_millis(missing * 1000 / RATE + 1))
+        (missing > 0).then(|| Duration::from_millis(missing * 1000 / MAX_RATE + 1))
     }
 }
 
@@ -216,7 +216,7 @@ pub(crate) fn attach(
     role: Role,
     channel: KernelChannel,
     inbox: mpsc::Sender<Input>,
-) -> (mpsc::Sender<(ForChild, Vec<Attachment>)>, Pulse) {
+) -> (mpsc::Sender<(BrokerToChild, Vec<Attachment>)>, Pulse) {
     let channel = Arc::new(channel);
     let (outbox, waiting) = mpsc::channel(OUTBOX);
     let pulse = Pulse::default();
@@ -236,7 +236,7 @@ async fn read(id: ChildId, role: Role, channel: Arc<KernelChannel>, inbox: mpsc:
         }
         let news = match received {
             Ok(datagram) => match admit(role, &limits, &datagram) {
-                Ok(FromChild::Heartbeat(_)) => {
+                Ok(ChildToBroker::Heartbeat(_)) => {
                     pulse.beat();
                     continue;
                 }
@@ -259,16 +259,16 @@ async fn read(id: ChildId, role: Role, channel: Arc<KernelChannel>, inbox: mpsc:
     }
 }
 
-fn admit(role: Role, limits: &Limits, datagram: &Datagram) -> Result<FromChild, Violation> {
-    let message = convert::from_child(role, &datagram.bytes, datagram.descriptors.len())?;
-    let kind = convert::kind(&message);
+fn admit(role: Role, limits: &Limits, datagram: &Datagram) -> Result<ChildToBroker, Violation> {
+    let message = validate::from_child(role, &datagram.bytes, datagram.descriptors.len())?;
+    let kind = validate::kind(&message);
     if limits.allow(kind) { Ok(message) } else { Err(Violation::TooFrequent(kind)) }
 }
 
-async fn write(channel: Arc<KernelChannel>, mut waiting: mpsc::Receiver<(ForChild, Vec<Attachment>)>) {
+async fn write(channel: Arc<KernelChannel>, mut waiting: mpsc::Receiver<(BrokerToChild, Vec<Attachment>)>) {
     while let Some((message, attachments)) = waiting.recv().await {
         let descriptors: Vec<_> = attachments.iter().map(AsFd::as_fd).collect();
-        match channel.send(&convert::to_child(message), &descriptors).await {
+        match channel.send(&validate::to_child(message), &descriptors).await {
             Ok(()) => {}
             Err(ChannelError::Oversized) => tracing::error!("a message for a child was over the limit and is lost"),
             Err(_) => return,
@@ -278,9 +278,9 @@ async fn write(channel: Arc<KernelChannel>, mut waiting: mpsc::Receiver<(ForChil
 
 /// What a child is called in the log: a spare gets another name when it gets a site.
 #[derive(Debug, Clone)]
-pub(crate) struct Who(Arc<Mutex<String>>);
+pub(crate) struct ProcessLabel(Arc<Mutex<String>>);
 
-impl Who {
+impl ProcessLabel {
     pub(crate) fn named(name: String) -> Self {
         Self(Arc::new(Mutex::new(name)))
     }
@@ -290,17 +290,17 @@ impl Who {
     }
 }
 
-impl std::fmt::Display for Who {
+impl std::fmt::Display for ProcessLabel {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
 /// Forwards a child's stderr to the log, bounded in line length and rate.
-pub(crate) fn forward_log(who: Who, pipe: OwnedFd) -> io::Result<Tail> {
+pub(crate) fn forward_log(who: ProcessLabel, pipe: OwnedFd) -> io::Result<LogTail> {
     use tokio::io::AsyncReadExt;
     let mut pipe = tokio::net::unix::pipe::Receiver::from_owned_fd(pipe)?;
-    let tail = Tail::default();
+    let tail = LogTail::default();
     let kept = tail.clone();
     tokio::spawn(async move {
         let mut lines = Lines::new(Instant::now());
@@ -432,9 +432,9 @@ mod tests {
     fn a_child_that_sends_too_fast_rests_as_long_as_its_bytes_take() {
         let start = Instant::now();
         let mut pace = Pace::new(start);
-        let burst = usize::try_from(BURST).unwrap();
+        let burst = usize::try_from(MAX_BURST).unwrap();
         assert_eq!(pace.rest_after(burst, start), None);
-        let rest = pace.rest_after(usize::try_from(RATE).unwrap(), start).unwrap();
+        let rest = pace.rest_after(usize::try_from(MAX_RATE).unwrap(), start).unwrap();
         assert!(rest >= Duration::from_secs(1) && rest < Duration::from_millis(1100), "{rest:?}");
         assert_eq!(pace.rest_after(1000, start + Duration::from_secs(2)), None, "later it may go on");
     }

@@ -5,15 +5,15 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use regen_proto::control::v1::{StatusReply, Tab as TabInfo};
 use regen_net_config::dns::DnsSettings;
+use regen_net_config::route::Route;
+use regen_net_config::site::Site;
+use regen_proto::control::v1::{StatusReply, Tab as TabInfo};
 use regen_proto::kernel::v1::{
     AnswerSession, DialogAnswer, Empty, Query, QueryKind, Reply, host_command, shell_update,
 };
 use regen_proto::net::v1::TorStatus;
 use regen_proto::page::v1::{ToPage, to_page};
-use regen_net_config::route::Route;
-use regen_net_config::site::Site;
 use rustix::process::Signal;
 use tokio::sync::oneshot;
 
@@ -23,11 +23,11 @@ use crate::audit::Head;
 use crate::routes::{RouteSettings, Scope};
 use crate::session::{Dialog, DialogKind, Event, HttpsOnly, PageLoad, Tab, TabId, address};
 use crate::shields::{Level, ShieldsSettings, TooManySites};
-use crate::store::{Saved, Settings, Store};
+use crate::store::{Saved, SessionSettings, Store};
 use crate::vpn::{VpnChange, VpnError, VpnSettings};
 
 /// A page may take this long to answer a question.
-const ANSWER: Duration = Duration::from_secs(20);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// What a page says, some time.
 pub type PageAnswer = oneshot::Receiver<(Reply, Vec<OwnedFd>)>;
@@ -127,7 +127,7 @@ pub enum Command {
         answer: Answer<Vec<i32>>,
     },
     Saved {
-        answer: Answer<(Vec<Arc<Saved>>, Settings)>,
+        answer: Answer<(Vec<Arc<Saved>>, SessionSettings)>,
     },
     AuditHead {
         answer: Answer<Head>,
@@ -290,11 +290,11 @@ impl Kernel {
                 reply(answer, sent);
             }
             Command::SignalPid { pid, signal, answer } => {
-                let stranger = || format!("process {pid} is not one of this browser's");
-                reply(answer, non_empty(self.signal_pid(pid, signal), stranger));
+                let unknown = || format!("process {pid} is not one of this browser's");
+                reply(answer, non_empty(self.signal_pid(pid, signal), unknown));
             }
             Command::Saved { answer } => {
-                reply(answer, Ok((self.previous.clone(), self.choices.settings)));
+                reply(answer, Ok((self.previous.clone(), self.settings.session)));
             }
             Command::AuditHead { answer } => {
                 self.store.put_audit_head(self.audit.head().clone());
@@ -320,12 +320,12 @@ impl Kernel {
                 reply(answer, Ok(pages));
             }
             Command::Net { answer } => reply(answer, Ok(self.net_admin.clone())),
-            Command::Shields { answer } => reply(answer, Ok(self.choices.shields.clone())),
+            Command::Shields { answer } => reply(answer, Ok(self.settings.shields.clone())),
             Command::ChooseShields { site, level, answer } => {
                 let chosen = self.choose_shields(site.as_ref(), level);
                 reply(answer, Ok(chosen));
             }
-            Command::Routes { answer } => reply(answer, Ok((self.choices.routes.clone(), self.tor.clone()))),
+            Command::Routes { answer } => reply(answer, Ok((self.settings.routes.clone(), self.tor.clone()))),
             Command::ChooseRoute { scope, route, answer } => {
                 self.choose_route(scope, route);
                 reply(answer, Ok(()));
@@ -356,17 +356,17 @@ impl Kernel {
                 host.into_iter().for_each(|host| self.answer_downloads(&host, allow));
                 reply(answer, self.find_tab(tab));
             }
-            Command::HttpsOnly { answer } => reply(answer, Ok(self.choices.https_only.clone())),
+            Command::HttpsOnly { answer } => reply(answer, Ok(self.settings.https_only.clone())),
             Command::ChooseHttpsOnly { site, on, answer } => {
                 self.choose_https_only(site.as_ref(), on);
                 reply(answer, Ok(()));
             }
-            Command::Dns { answer } => reply(answer, Ok(self.choices.dns.clone())),
+            Command::Dns { answer } => reply(answer, Ok(self.settings.dns.clone())),
             Command::ChooseDns { settings, answer } => {
                 self.choose_dns(settings);
                 reply(answer, Ok(()));
             }
-            Command::Vpn { answer } => reply(answer, Ok((self.choices.vpn.clone(), self.vpn_questions.clone()))),
+            Command::Vpn { answer } => reply(answer, Ok((self.settings.vpn.clone(), self.vpn_questions.clone()))),
             Command::ChangeVpn { change, answer } => {
                 let changed = self.change_vpn(change);
                 reply(answer, Ok(changed));
@@ -478,13 +478,14 @@ impl KernelHandle {
     /// When there is no page, or it does not answer.
     pub async fn ask(&self, tab: TabId, kind: QueryKind) -> Result<(Reply, Vec<OwnedFd>), CommandError> {
         let waiting = self.call(|answer| Command::Ask { tab, kind, answer }).await?;
-        match tokio::time::timeout(ANSWER, waiting).await {
+        match tokio::time::timeout(ANSWER_TIMEOUT, waiting).await {
             Ok(Ok((reply, _))) if !reply.error.is_empty() => Err(CommandError::Page(reply.error)),
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(_)) => Err(CommandError::Page(format!("the page of tab {tab} ended before it answered"))),
-            Err(_) => {
-                Err(CommandError::Page(format!("the page of tab {tab} did not answer in {} s", ANSWER.as_secs())))
-            }
+            Err(_) => Err(CommandError::Page(format!(
+                "the page of tab {tab} did not answer in {} s",
+                ANSWER_TIMEOUT.as_secs()
+            ))),
         }
     }
 

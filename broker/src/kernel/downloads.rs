@@ -2,10 +2,10 @@
 
 use std::time::Instant;
 
-use regen_proto::convert::ForChild;
 use regen_proto::kernel::v1::{
     Download, DownloadAnswer, DownloadQuestion, DownloadState, GoOnDownload, HostCommand, host_command, shell_update,
 };
+use regen_proto::validate::BrokerToChild;
 
 use super::child::{Attachment, ChildId};
 use super::{Input, Kernel};
@@ -38,7 +38,7 @@ impl Kernel {
                     let Source { referrer, validator } = source;
                     let go_on = GoOnDownload { download: to.number, url, referrer, validator, from, total };
                     let command = HostCommand { tab: to.tab, body: Some(host_command::Body::GoOnDownload(go_on)) };
-                    self.send(to.child, ForChild::Command(command), vec![Attachment::Fd(file)]);
+                    self.send(to.child, BrokerToChild::Command(command), vec![Attachment::Fd(file)]);
                 }
                 Action::Show(shown) => self.tell_window(shell_update::Body::Download(wire(shown)), Vec::new()),
                 Action::Tell(text) => self.notice("warning", &text),
@@ -86,7 +86,7 @@ impl Kernel {
     /// To the host that runs it, whatever its tab shows by now.
     fn answer_download(&mut self, to: HostDownload, refused: bool, with: Vec<Attachment>) {
         let body = host_command::Body::Download(DownloadAnswer { download: to.number, refused });
-        self.send(to.child, ForChild::Command(HostCommand { tab: to.tab, body: Some(body) }), with);
+        self.send(to.child, BrokerToChild::Command(HostCommand { tab: to.tab, body: Some(body) }), with);
     }
 }
 

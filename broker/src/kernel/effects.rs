@@ -4,12 +4,12 @@ use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use prost::Message;
-use regen_proto::convert::{ForChild, MAX_BODY, MAX_SNAPSHOT};
 use regen_proto::kernel::v1::{
     HostCommand, Load, NavigationCommitted, OpenView, PageEvent, PutSnapshot, Snapshot, TlsState, host_command,
     page_event,
 };
 use regen_proto::kernel_channel::MAX_INLINE;
+use regen_proto::validate::{BrokerToChild, MAX_BODY, MAX_SNAPSHOT};
 use regen_runtime::Sealed;
 
 use super::child::{Attachment, ChildId, Violation};
@@ -97,8 +97,8 @@ impl Kernel {
     /// Saves the tabs that changed: those whose turn it is, or all of them.
     pub(super) fn save_changed(&mut self, all: bool) {
         if std::mem::take(&mut self.hsts_unsaved) {
-            self.choices.hsts.clone_from(&self.session.hsts);
-            self.store.put_hsts(self.choices.hsts.clone());
+            self.settings.hsts.clone_from(&self.session.hsts);
+            self.store.put_hsts(self.settings.hsts.clone());
         }
         let now = Instant::now();
         for id in self.unsaved.due(now, all) {
@@ -132,7 +132,7 @@ impl Kernel {
             let order = self.session.order.clone();
             let order = SavedOrder { order, active: self.session.active.unwrap_or(0) };
             self.store.put_everything(tabs, order, self.all_cookies());
-            self.store.put_choices(&self.choices);
+            self.store.put_all_settings(&self.settings);
             self.notice("info", "The session can be saved again.");
         }
     }
@@ -190,7 +190,7 @@ impl Kernel {
                 return;
             }
         }
-        self.send(child, ForChild::Command(HostCommand { tab, body: Some(command) }), attachments);
+        self.send(child, BrokerToChild::Command(HostCommand { tab, body: Some(command) }), attachments);
     }
 
     /// Event of a page, from its tab-host. The sender and the tab are checked before any look at a payload.

@@ -7,8 +7,8 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use regen_proto::convert::ForChild;
 use regen_proto::kernel::v1::{FileChooser, FilesChosen, HostCommand, Role, host_command};
+use regen_proto::validate::BrokerToChild;
 
 use super::child::ChildId;
 use super::{Input, Kernel};
@@ -89,7 +89,7 @@ impl Kernel {
         let PageRequest { child, tab, request } = from;
         // To the host that asked, whatever the tab shows by now; it knows whether its page is still there.
         let body = host_command::Body::FilesChosen(FilesChosen { request, ..chosen });
-        self.send(child, ForChild::Command(HostCommand { tab, body: Some(body) }), Vec::new());
+        self.send(child, BrokerToChild::Command(HostCommand { tab, body: Some(body) }), Vec::new());
     }
 
     /// What the user chose for a host that is gone.

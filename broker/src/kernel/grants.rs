@@ -2,9 +2,9 @@
 
 use std::os::fd::OwnedFd;
 
-use regen_proto::convert::ForChild;
 use regen_proto::kernel::v1::{BufferShared, Empty, HostCommand, host_command};
 use regen_proto::kernel::v1::{Grant, HostGone, Role, Service, ShareBuffer, shell_update};
+use regen_proto::validate::BrokerToChild;
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
 use super::Kernel;
@@ -37,8 +37,8 @@ impl Kernel {
                 "route": grant.route,
             }),
         );
-        self.send(server, ForChild::Grant(Grant { serve: true, ..grant.clone() }), vec![Attachment::Fd(ours)]);
-        self.send(client, ForChild::Grant(Grant { serve: false, ..grant }), vec![Attachment::Fd(theirs)]);
+        self.send(server, BrokerToChild::Grant(Grant { serve: true, ..grant.clone() }), vec![Attachment::Fd(ours)]);
+        self.send(client, BrokerToChild::Grant(Grant { serve: false, ..grant }), vec![Attachment::Fd(theirs)]);
         Some(self.next_grant)
     }
 
@@ -58,7 +58,7 @@ impl Kernel {
         self.grant(host, window, grant);
         // Buffers that an earlier window had are of no use to this one.
         let command = HostCommand { tab: 0, body: Some(host_command::Body::ReleaseBuffers(Empty {})) };
-        self.send(host, ForChild::Command(command), Vec::new());
+        self.send(host, BrokerToChild::Command(command), Vec::new());
     }
 
     /// A host's pixels, on their way to the window.

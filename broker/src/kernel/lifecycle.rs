@@ -5,22 +5,22 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-use regen_proto::convert::ForChild;
 use regen_proto::kernel::v1::{Configure, Hello, Role};
 use regen_proto::kernel_channel::{self, KernelChannel};
 use regen_proto::launcher::v1::{Exited, Spawn, Spawned};
+use regen_proto::validate::BrokerToChild;
 use regen_proto::version;
 use regen_sandbox::spawn::outside_id;
 use rustix::process::Signal;
 
 use super::child::{self, Child, ChildId, role_name};
-use super::figures::Figures;
+use super::process_stats::ProcessStats;
 use super::supervision::Key;
-use super::{GRACE, Input, Kernel};
-use crate::crashes::{Crash, Resources, Tail};
+use super::{Input, Kernel, SHUTDOWN_TIMEOUT};
+use crate::crashes::{Crash, LogTail, Resources};
 use crate::launcher::FromLauncherBody;
 use crate::pidfd;
-use crate::refused_calls::{self, Manner, RefusedCall};
+use crate::refused_calls::{self, NotifyPolicy, RefusedCall};
 use crate::session::{Event, HostKey};
 use crate::supervisor::{self, Machine};
 use crate::window_size::Size;
@@ -52,7 +52,7 @@ impl Kernel {
     fn try_start(&mut self, id: ChildId, role: Role, host: Option<HostKey>) -> anyhow::Result<()> {
         let mut slot = String::new();
         if role == Role::TabHost {
-            slot = self.slots.make(id)?.to_string_lossy().into_owned();
+            slot = self.bucket_mounts.make(id)?.to_string_lossy().into_owned();
             if let Some(host) = &host {
                 self.fill_slot(id, host)?;
             }
@@ -81,7 +81,7 @@ impl Kernel {
         let site = host.as_ref().map(|host| host.site.as_str());
         self.audit.record("spawned", serde_json::json!({ "child": id, "role": role_name(role), "site": site }));
         rustix::io::ioctl_fionbio(&log_read, true)?;
-        let who = child::Who::named(match &host {
+        let who = child::ProcessLabel::named(match &host {
             Some(host) => format!("tab-host {}", host.site),
             None => role_name(role).to_owned(),
         });
@@ -94,7 +94,7 @@ impl Kernel {
                 host,
                 pid: 0,
                 pidfd: None,
-                figures: None,
+                stats: None,
                 jail: None,
                 helpers: Vec::new(),
                 outbox,
@@ -161,8 +161,10 @@ impl Kernel {
                         // What arrives after the listener is the minidump; it is looked at when the child is dead.
                         known.dumper = listener.try_clone().ok();
                         let manner = match &self.coverage {
-                            Some(coverage) if self.is_watched(&policy.role) => Manner::Watched(Arc::clone(coverage)),
-                            _ => Manner::Paced,
+                            Some(coverage) if self.is_watched(&policy.role) => {
+                                NotifyPolicy::Watched(Arc::clone(coverage))
+                            }
+                            _ => NotifyPolicy::Paced,
                         };
                         let inbox = self.inbox.clone();
                         refused_calls::answer_for(Arc::clone(policy), listener, manner, move |refused| {
@@ -196,8 +198,8 @@ impl Kernel {
         };
         child.pidfd = Some(pidfd);
         child.pid = sender;
-        child.figures = Figures::of(sender);
-        let level = child.host.as_ref().map(|host| self.choices.shields.of(&host.site)).unwrap_or_default();
+        child.stats = ProcessStats::of(sender);
+        let level = child.host.as_ref().map(|host| self.settings.shields.of(&host.site)).unwrap_or_default();
         let level = regen_proto::kernel::v1::ShieldsLevel::from(level);
         let headless = Size { width: self.options.size.0, height: self.options.size.1, maximized: false };
         let unknown = Size { width: 0, height: 0, maximized: false };
@@ -219,8 +221,8 @@ impl Kernel {
             level: level.into(),
             ..if child.role == Role::NetDaemon { self.for_net() } else { Configure::default() }
         };
-        self.send(id, ForChild::Hello(version::hello(Role::Unspecified)), Vec::new());
-        self.send(id, ForChild::Configure(configure), Vec::new());
+        self.send(id, BrokerToChild::Hello(version::hello(Role::Unspecified)), Vec::new());
+        self.send(id, BrokerToChild::Configure(configure), Vec::new());
         self.give_cookies(id);
     }
 
@@ -312,7 +314,7 @@ impl Kernel {
             Some(doom) => format!("{doom} ({cause})"),
             None => cause.to_owned(),
         };
-        // Who dies right after a refusal most likely dies of it.
+        // ProcessLabel dies right after a refusal most likely dies of it.
         let blamed = child.refused.filter(|(at, _)| !clean && at.elapsed() < BLAMED).map(|(_, refused)| refused);
         if let Some(refused) = &blamed {
             reason = format!("{reason}, after it was refused {refused}");
@@ -391,7 +393,7 @@ impl Kernel {
                 self.supervise(&key, supervisor::Event::Unwanted);
             }
         }
-        let deadline = tokio::time::Instant::now() + GRACE;
+        let deadline = tokio::time::Instant::now() + SHUTDOWN_TIMEOUT;
         while !self.children.is_empty() {
             tokio::select! {
                 news = self.launcher.next() => match news {
@@ -424,7 +426,7 @@ impl Kernel {
 }
 
 /// Once its last words have been read: they are still in the pipe when it is over. Its minidump waits in a socket.
-fn write_report(mut crash: Crash, tail: Tail, dumper: Option<OwnedFd>, profile: PathBuf) {
+fn write_report(mut crash: Crash, tail: LogTail, dumper: Option<OwnedFd>, profile: PathBuf) {
     tokio::spawn(async move {
         tokio::time::sleep(LAST_WORDS).await;
         crash.log = tail.lines();

@@ -6,12 +6,12 @@ mod child;
 mod control;
 mod downloads;
 mod effects;
-mod figures;
 mod files;
 mod grants;
 mod hibernation;
 mod lifecycle;
 mod net;
+mod process_stats;
 mod processes;
 mod routes;
 mod sessions;
@@ -27,13 +27,14 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use regen_proto::control::v1::Refusals;
-use regen_proto::convert::{ForChild, FromChild};
 use regen_proto::kernel::v1::{FilesChosen, PageEvent, QueryKind, Reply, Role};
 use regen_proto::net::v1::TorStatus;
+use regen_proto::validate::{BrokerToChild, ChildToBroker};
 use regen_sandbox::policy::Policy;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::audit::Audit;
+use crate::bucket_mounts::BucketMounts;
 use crate::coverage::Coverage;
 use crate::downloads::Downloads;
 use crate::file_choosers::{FileChoosers, PageRequest};
@@ -46,9 +47,8 @@ use crate::profile::Profile;
 use crate::quitting::Quitting;
 use crate::save_pace::SavePace;
 use crate::session::{self, Event, HostKey, SavedSnapshot, Session, TabId};
-use crate::slots::Slots;
 use crate::step_times::StepTimes;
-use crate::store::{Choices, Saved, Store};
+use crate::store::{Saved, Settings, Store};
 use crate::supervisor::Machine;
 use crate::window_size::WindowSize;
 
@@ -62,7 +62,7 @@ pub(crate) use sessions::as_saved;
 use supervision::Key;
 
 /// A child that was asked to end gets this long.
-const GRACE: Duration = Duration::from_secs(2);
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The other end of a [`PageAnswer`].
 type PageAnswerer = oneshot::Sender<(Reply, Vec<OwnedFd>)>;
@@ -80,7 +80,7 @@ struct PageQuestion {
 pub(crate) enum Input {
     Message {
         child: ChildId,
-        message: FromChild,
+        message: ChildToBroker,
         descriptors: Vec<OwnedFd>,
         sender: i32,
     },
@@ -226,7 +226,7 @@ pub struct Options {
 pub struct Kernel {
     options: Options,
     profile: Profile,
-    slots: Slots,
+    bucket_mounts: BucketMounts,
     launcher: Launcher,
     /// What was seen of the watched role.
     coverage: Option<Arc<Mutex<Coverage>>>,
@@ -269,7 +269,7 @@ pub struct Kernel {
     store_trouble: Option<String>,
     /// Earlier sessions that can come back, newest first.
     previous: Vec<Arc<Saved>>,
-    choices: Choices,
+    settings: Settings,
     /// The net-daemon, as far as it answers people.
     net_admin: Option<NetAdmin>,
     /// VPN profiles that the window asks about.
@@ -321,7 +321,7 @@ pub struct Setup {
     /// Where.
     pub profile: Profile,
     /// Where sites' storage is while a process has it.
-    pub slots: Slots,
+    pub bucket_mounts: BucketMounts,
     /// The process that starts processes.
     pub launcher: Launcher,
     /// What every role may do.
@@ -333,7 +333,7 @@ pub struct Setup {
     /// What an earlier run left.
     pub previous: Vec<Saved>,
     /// What the user has chosen.
-    pub choices: Choices,
+    pub settings: Settings,
     /// Where the key of session cookies is, in words.
     pub secrets: &'static str,
     /// What a person should know.
@@ -357,7 +357,7 @@ impl Kernel {
             coverage: watched.map(|policy| Arc::new(Mutex::new(Coverage::of(policy)))),
             options: setup.options,
             profile: setup.profile,
-            slots: setup.slots,
+            bucket_mounts: setup.bucket_mounts,
             launcher: setup.launcher,
             digests: setup.policies.iter().map(|own| (own.role.clone(), own.sha256.clone())).collect(),
             policies: setup.policies.into_iter().map(|policy| (policy.role.clone(), Arc::new(policy))).collect(),
@@ -375,8 +375,8 @@ impl Kernel {
             overslept: Duration::ZERO,
             ceilings_kb,
             session: Session {
-                https_only: setup.choices.https_only.clone(),
-                hsts: setup.choices.hsts.clone(),
+                https_only: setup.settings.https_only.clone(),
+                hsts: setup.settings.hsts.clone(),
                 ..Session::default()
             },
             gestures: HashMap::new(),
@@ -389,7 +389,7 @@ impl Kernel {
             store: setup.store,
             store_trouble: None,
             previous: setup.previous.into_iter().map(Arc::new).collect(),
-            choices: setup.choices,
+            settings: setup.settings,
             net_admin: None,
             vpn_questions: BTreeSet::new(),
             tell_encrypted: None,
@@ -493,25 +493,25 @@ impl Kernel {
         }
     }
 
-    fn message(&mut self, id: ChildId, message: FromChild, descriptors: Vec<OwnedFd>, sender: i32) {
+    fn message(&mut self, id: ChildId, message: ChildToBroker, descriptors: Vec<OwnedFd>, sender: i32) {
         let Some(child) = self.children.get_mut(&id) else { return };
         let known = child.pid != 0;
         match message {
-            FromChild::Hello(hello) if !known => self.hello(id, &hello, sender),
+            ChildToBroker::Hello(hello) if !known => self.hello(id, &hello, sender),
             _ if !known => self.violation(id, &Violation::Malformed("a message before its Hello".into())),
-            FromChild::Hello(_) => self.violation(id, &Violation::Malformed("a second Hello".into())),
+            ChildToBroker::Hello(_) => self.violation(id, &Violation::Malformed("a second Hello".into())),
             // The reader takes them: see `Pulse`.
-            FromChild::Heartbeat(_) => {}
-            FromChild::Ready(_) => self.ready(id),
-            FromChild::Exit(exit) => child.doom = Some(exit.reason),
-            FromChild::Telemetry(line) => tracing::info!(role = child::role_name(child.role), "{}", line.message),
-            FromChild::RequestGrant(_) => self.grant_line(id),
-            FromChild::Helper(helper) => self.helper_started(id, helper, descriptors),
-            FromChild::PageEvent(event) => self.page_event(id, event, descriptors),
-            FromChild::PutSnapshot(put) => self.put_snapshot(id, put, descriptors),
-            FromChild::PutCookies(put) => self.put_cookies(id, &put, descriptors),
-            FromChild::ShareBuffer(buffer) => self.share_buffer(id, &buffer, descriptors),
-            FromChild::Reply(reply) => {
+            ChildToBroker::Heartbeat(_) => {}
+            ChildToBroker::Ready(_) => self.ready(id),
+            ChildToBroker::Exit(exit) => child.doom = Some(exit.reason),
+            ChildToBroker::Telemetry(line) => tracing::info!(role = child::role_name(child.role), "{}", line.message),
+            ChildToBroker::RequestGrant(_) => self.grant_line(id),
+            ChildToBroker::Helper(helper) => self.helper_started(id, helper, descriptors),
+            ChildToBroker::PageEvent(event) => self.page_event(id, event, descriptors),
+            ChildToBroker::PutSnapshot(put) => self.put_snapshot(id, put, descriptors),
+            ChildToBroker::PutCookies(put) => self.put_cookies(id, &put, descriptors),
+            ChildToBroker::ShareBuffer(buffer) => self.share_buffer(id, &buffer, descriptors),
+            ChildToBroker::Reply(reply) => {
                 // Only whoever was asked may answer.
                 let is_its = self.requests.get(&reply.request).is_some_and(|asked| asked.child == id);
                 if let Some(request) = is_its.then(|| self.requests.remove(&reply.request)).flatten() {
@@ -519,15 +519,15 @@ impl Kernel {
                     let _ = request.answerer.send((reply, descriptors));
                 }
             }
-            FromChild::UserCommand(command) => self.user_command(command),
-            FromChild::SiteFound(found) => self.site_found(id, found),
+            ChildToBroker::UserCommand(command) => self.user_command(command),
+            ChildToBroker::SiteFound(found) => self.site_found(id, found),
         }
     }
 
     fn violation(&mut self, id: ChildId, violation: &Violation) {
         let role = self.children.get(&id).map(|child| child::role_name(child.role));
         self.audit.record("violation", serde_json::json!({ "child": id, "role": role, "what": violation.to_string() }));
-        use regen_proto::convert::Refusal;
+        use regen_proto::validate::Refusal;
         match violation {
             Violation::Refused(Refusal::Malformed(_)) | Violation::Malformed(_) => self.refusals.malformed += 1,
             Violation::Refused(Refusal::Oversized { .. }) | Violation::Oversized(_) => self.refusals.oversized += 1,
@@ -544,7 +544,7 @@ impl Kernel {
         self.changed.send_modify(|generation| *generation += 1);
     }
 
-    fn send(&mut self, id: ChildId, message: ForChild, attachments: Vec<Attachment>) {
+    fn send(&mut self, id: ChildId, message: BrokerToChild, attachments: Vec<Attachment>) {
         let Some(child) = self.children.get(&id) else { return };
         match child.outbox.try_send((message, attachments)) {
             Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => {}

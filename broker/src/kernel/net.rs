@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use regen_proto::convert::ForChild;
 use regen_net_config::dns::DnsSettings;
 use regen_proto::grpc;
 use regen_proto::kernel::v1::{self as wire, AnswerVpn, Configure, Grant, Role, Service, VpnQuestion, shell_update};
@@ -12,6 +11,7 @@ use regen_proto::net::v1::shields_admin_client::ShieldsAdminClient;
 use regen_proto::net::v1::tor_admin_client::TorAdminClient;
 use regen_proto::net::v1::vpn_admin_client::VpnAdminClient;
 use regen_proto::net::v1::{TorStatus, TorWatchRequest, VpnProfiles};
+use regen_proto::validate::BrokerToChild;
 use tokio::sync::{mpsc, watch};
 use tonic::Status;
 use tonic::transport::Channel;
@@ -23,11 +23,11 @@ use crate::session::Phase;
 use crate::vpn::{VpnChange, VpnError};
 
 /// The largest answer: a full log, in bytes.
-const LARGEST: usize = 16 << 20;
+const MAX_ANSWER: usize = 16 << 20;
 /// How Tor is is listened to no more often, whatever is said.
-const PACE: Duration = Duration::from_millis(100);
+const MIN_INTERVAL: Duration = Duration::from_millis(100);
 /// How soon it is told again what it did not take.
-const AGAIN: Duration = Duration::from_secs(1);
+const RETRY_DELAY: Duration = Duration::from_secs(1);
 /// The longest message about it that is kept.
 const MAX_MESSAGE: usize = 500;
 
@@ -48,11 +48,11 @@ impl Kernel {
     /// What a net-daemon is told before anything else, and again when it changes.
     pub(super) fn for_net(&self) -> Configure {
         Configure {
-            shields: Some(self.choices.shields.to_wire()),
+            shields: Some(self.settings.shields.to_wire()),
             tor_config: self.options.tor_config.clone(),
             reach_private: self.options.reach_private.clone(),
-            dns: Some(wire::Dns { servers: self.choices.dns.servers.to_string(), dnssec: self.choices.dns.dnssec }),
-            route: self.choices.routes.everywhere.to_string(),
+            dns: Some(wire::Dns { servers: self.settings.dns.servers.to_string(), dnssec: self.settings.dns.dnssec }),
+            route: self.settings.routes.everywhere.to_string(),
             dns_anchors: self.options.dns_anchors.clone(),
             ..Configure::default()
         }
@@ -61,7 +61,7 @@ impl Kernel {
     /// Something that a net-daemon is told has changed.
     pub(super) fn tell_net(&mut self) {
         if let Some(net) = self.ready_child_of_role(Role::NetDaemon) {
-            self.send(net, ForChild::Configure(self.for_net()), Vec::new());
+            self.send(net, BrokerToChild::Configure(self.for_net()), Vec::new());
         }
     }
 
@@ -69,8 +69,8 @@ impl Kernel {
     pub(super) fn choose_dns(&mut self, settings: DnsSettings) {
         let (servers, dnssec) = (settings.servers.to_string(), settings.dnssec);
         self.audit.record("dns", serde_json::json!({ "servers": servers, "dnssec": dnssec }));
-        self.choices.dns = settings;
-        self.store.put_dns(self.choices.dns.clone());
+        self.settings.dns = settings;
+        self.store.put_dns(self.settings.dns.clone());
         self.tell_net();
     }
 
@@ -89,15 +89,15 @@ impl Kernel {
             "granted",
             serde_json::json!({ "grant": grant.grant, "service": "net_admin", "server": net, "client": "broker" }),
         );
-        self.send(net, ForChild::Grant(grant), vec![Attachment::Fd(theirs)]);
-        let shields = ShieldsAdminClient::new(channel.clone()).max_decoding_message_size(LARGEST);
+        self.send(net, BrokerToChild::Grant(grant), vec![Attachment::Fd(theirs)]);
+        let shields = ShieldsAdminClient::new(channel.clone()).max_decoding_message_size(MAX_ANSWER);
         let tor = TorAdminClient::new(channel.clone());
         let dns = DnsAdminClient::new(channel.clone());
         let vpn = VpnAdminClient::new(channel.clone());
         let encryption = EncryptionAdminClient::new(channel);
         self.tor = TorStatus::default();
         tokio::spawn(watch_tor(net, tor.clone(), self.inbox.clone()));
-        let (tell_vpn, told) = watch::channel(self.choices.vpn.to_wire());
+        let (tell_vpn, told) = watch::channel(self.settings.vpn.to_wire());
         self.tell_vpn = Some(tell_vpn);
         let profiles = vpn.clone();
         tokio::spawn(keep_told("VPN profiles", told, move |profiles_now| {
@@ -112,14 +112,14 @@ impl Kernel {
         }));
         self.net_admin = Some(NetAdmin { shields, tor, dns, vpn });
         // What was chosen since it said Hello.
-        self.send(net, ForChild::Configure(self.for_net()), Vec::new());
+        self.send(net, BrokerToChild::Configure(self.for_net()), Vec::new());
     }
 
     /// The user wants another profile, or another state of one.
     pub(super) fn change_vpn(&mut self, change: VpnChange) -> Result<(), VpnError> {
         let (what, name) = change.words();
         let (name, entry) = (name.to_owned(), serde_json::json!({ "change": what, "profile": name }));
-        match self.choices.vpn.change(change) {
+        match self.settings.vpn.change(change) {
             Err(VpnError::NotAllowed(name)) if self.child_of_role(Role::UiShell).is_some() => {
                 self.vpn_questions.insert(name.clone());
                 self.ask_about_vpn(&name);
@@ -132,16 +132,16 @@ impl Kernel {
             self.ask_about_vpn(&name);
         }
         self.audit.record("vpn", entry);
-        self.store.put_vpn(self.choices.vpn.clone());
+        self.store.put_vpn(self.settings.vpn.clone());
         if let Some(tell) = &self.tell_vpn {
-            tell.send_replace(self.choices.vpn.to_wire());
+            tell.send_replace(self.settings.vpn.to_wire());
         }
         Ok(())
     }
 
     /// The window asks whether pages may take it, or no longer.
     pub(super) fn ask_about_vpn(&mut self, name: &str) {
-        let (peer, asked) = (self.choices.vpn.peers(name), self.vpn_questions.contains(name));
+        let (peer, asked) = (self.settings.vpn.peers(name), self.vpn_questions.contains(name));
         let question = VpnQuestion { name: name.to_owned(), peer, asked };
         self.tell_window(shell_update::Body::VpnQuestion(question), Vec::new());
     }
@@ -202,7 +202,7 @@ where
             }
             Err(error) => {
                 tracing::warn!("the net-daemon was not told of {what}: {}", error.message());
-                tokio::time::sleep(AGAIN).await;
+                tokio::time::sleep(RETRY_DELAY).await;
                 // It is gone.
                 if told.has_changed().is_err() {
                     return;
@@ -220,6 +220,6 @@ async fn watch_tor(net: ChildId, mut tor: TorAdminClient<Channel>, inbox: mpsc::
         if inbox.send(Input::Tor { net, status }).await.is_err() {
             return;
         }
-        tokio::time::sleep(PACE).await;
+        tokio::time::sleep(MIN_INTERVAL).await;
     }
 }

@@ -13,14 +13,14 @@ use rustix::process::Signal;
 
 use super::Kernel;
 use super::child::{ChildId, Helper, Violation, role_name};
-use super::figures::resident_kb;
+use super::process_stats::resident_kb;
 use super::supervision::Key;
 use crate::pidfd::{self, pid_namespace, process_id};
 use crate::session::{Tab, TabId};
 use crate::step_times::Summary;
 
 /// Helper processes of one host. The engine starts one for each view, and one for all.
-const MOST_HELPERS: usize = 512;
+const MAX_HELPERS: usize = 512;
 
 impl Kernel {
     /// A tab-host names a process that it started. Believed only where the kernel confirms it.
@@ -32,7 +32,7 @@ impl Kernel {
         match helper {
             Some(pid) => {
                 child.helpers.retain(|helper| helper.pid != pid && process_id(&helper.pidfd).is_some());
-                if child.helpers.len() >= MOST_HELPERS {
+                if child.helpers.len() >= MAX_HELPERS {
                     self.violation(id, &Violation::Malformed("more helper processes than any page needs".into()));
                     return;
                 }

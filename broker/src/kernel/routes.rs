@@ -1,9 +1,9 @@
 //! Routes: which way out each site's process is granted, and what becomes of its connections when that changes.
 
-use regen_proto::convert::ForChild;
+use regen_net_config::route::{Hop, Route};
 use regen_proto::kernel::v1::{Grant, NetworkSide, PrivateNetwork, Revoke, Role, Service, SiteFound};
 use regen_proto::net::v1::{TorState, TorStatus};
-use regen_net_config::route::{Route, Way};
+use regen_proto::validate::BrokerToChild;
 
 use super::Kernel;
 use super::child::{Child, ChildId};
@@ -23,7 +23,7 @@ impl Kernel {
     pub(super) fn grant_tunnel(&mut self, host: ChildId) {
         let Some(net) = self.ready_child_of_role(Role::NetDaemon) else { return };
         let Some(key) = self.children.get(&host).and_then(|child| child.host.clone()) else { return };
-        let route = self.choices.routes.of(&key).clone();
+        let route = self.settings.routes.of(&key).clone();
         let may_be_private = self.session.networks.may_be_private(&key);
         let private_network = if may_be_private { PrivateNetwork::Allowed } else { PrivateNetwork::Refused };
         let grant = Grant {
@@ -46,8 +46,8 @@ impl Kernel {
         let Some(child) = self.children.get_mut(&host) else { return };
         let Some(Tunnel { grant, net, .. }) = child.tunnel.take() else { return };
         // Its server first: from then on there is no way back, whatever the host does.
-        self.send(net, ForChild::Revoke(Revoke { grant }), Vec::new());
-        self.send(host, ForChild::Revoke(Revoke { grant }), Vec::new());
+        self.send(net, BrokerToChild::Revoke(Revoke { grant }), Vec::new());
+        self.send(host, BrokerToChild::Revoke(Revoke { grant }), Vec::new());
         if self.is_ready(host) {
             self.grant_tunnel(host);
         }
@@ -78,21 +78,21 @@ impl Kernel {
 
     /// A tab's ways out in their order; nothing for one without a site.
     pub(super) fn route_of(&self, tab: &Tab) -> String {
-        tab.host().map(|host| self.choices.routes.of(&host).to_string()).unwrap_or_default()
+        tab.host().map(|host| self.settings.routes.of(&host).to_string()).unwrap_or_default()
     }
 
     /// The user wants another way. Connections of the old one end at once.
     pub(super) fn choose_route(&mut self, scope: Scope, route: Option<Route>) {
         let words = route.as_ref().map(Route::to_string);
         self.audit.record("route", serde_json::json!({ "scope": scope.to_string(), "route": words }));
-        self.choices.routes.choose(scope, route);
-        self.store.put_routes(self.choices.routes.clone());
+        self.settings.routes.choose(scope, route);
+        self.store.put_routes(self.settings.routes.clone());
         self.tell_net();
         // Those that are about to end, too.
         let hosts: Vec<ChildId> = self.children.keys().copied().collect();
         for host in hosts {
             let Some(child) = self.children.get_mut(&host) else { continue };
-            let routes = &self.choices.routes;
+            let routes = &self.settings.routes;
             let is_other = |tunnel: &mut Tunnel| child.host.as_ref().is_none_or(|key| *routes.of(key) != tunnel.route);
             if child.tunnel.as_mut().is_some_and(is_other) {
                 self.grant_tunnel_anew(host);
@@ -122,7 +122,7 @@ impl Kernel {
         if self.ready_child_of_role(Role::NetDaemon).is_none() {
             return Some("Regen's network process is not there at the moment: it comes back".to_owned());
         }
-        let takes_tor = self.choices.routes.of(host).ways().any(|way| *way == Way::Tor);
+        let takes_tor = self.settings.routes.of(host).ways().any(|way| *way == Hop::Tor);
         let wants_tor = takes_tor && self.tor.waiting > 0;
         match self.tor.state() {
             TorState::Starting if wants_tor => {

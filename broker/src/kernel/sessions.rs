@@ -3,17 +3,17 @@
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use regen_proto::control::v1::SavedSession;
-use regen_proto::convert::{ForChild, MAX_COOKIES};
-use regen_proto::kernel::v1::{AnswerSession, OfferedTab, SessionCookies, SessionOffer, shell_update};
 use regen_net_config::site::Site;
+use regen_proto::control::v1::SavedSession;
+use regen_proto::kernel::v1::{AnswerSession, OfferedTab, SessionCookies, SessionOffer, shell_update};
+use regen_proto::validate::{BrokerToChild, MAX_COOKIES};
 use regen_runtime::Sealed;
 
 use super::child::{Attachment, ChildId, Violation};
 use super::{Input, Kernel};
 use crate::payloads::{Payload, Subject};
 use crate::session::{Event, HostKey, Phase, SavedTab, TabId};
-use crate::store::{Cookies, Saved, Settings};
+use crate::store::{Cookies, Saved, SessionSettings};
 
 /// Tabs that the user may choose from; of more, all come back or none.
 const CHOICES: usize = 150;
@@ -24,15 +24,15 @@ impl Kernel {
     /// At the start: the last session, where the user wants that and it ended by their wish not long ago.
     pub(super) fn restore_by_itself(&mut self) {
         let newest = self.previous.first().filter(|saved| saved.clean && !saved.dismissed && !saved.is_stale());
-        if let Some(session) = newest.map(|saved| saved.epoch).filter(|_| self.choices.settings.restore) {
+        if let Some(session) = newest.map(|saved| saved.epoch).filter(|_| self.settings.session.restore) {
             let tabs = self.answer_session(&AnswerSession { session, restore: true, tabs: Vec::new() });
             tracing::info!("{tabs} tabs of the last session are back");
         }
     }
 
     pub(super) fn set_restores(&mut self, restore: bool) {
-        self.choices.settings = Settings { restore };
-        self.store.put_settings(self.choices.settings);
+        self.settings.session = SessionSettings { restore };
+        self.store.put_session_settings(self.settings.session);
         self.tell_window(shell_update::Body::Restores(restore), Vec::new());
     }
 
@@ -43,7 +43,7 @@ impl Kernel {
 
     /// Asks about an earlier session, where it ended without the user's wish.
     pub(super) fn tell_offer(&mut self) {
-        self.tell_window(shell_update::Body::Restores(self.choices.settings.restore), Vec::new());
+        self.tell_window(shell_update::Body::Restores(self.settings.session.restore), Vec::new());
         let offer = self.offered().filter(|saved| !saved.clean).map(as_offer).unwrap_or_default();
         self.tell_window(shell_update::Body::SessionOffer(offer), Vec::new());
     }
@@ -140,7 +140,7 @@ impl Kernel {
         match Sealed::new(cookies) {
             Ok(sealed) => {
                 let attachments = vec![Attachment::Payload(sealed)];
-                self.send(id, ForChild::Cookies(SessionCookies { payload_size }), attachments);
+                self.send(id, BrokerToChild::Cookies(SessionCookies { payload_size }), attachments);
             }
             Err(error) => tracing::error!("a site's session cookies are lost: {error}"),
         }

@@ -1,8 +1,8 @@
 //! The spare: a tab-host that is up, in its sandbox, with its toolkit and display, and waits for a site. The next site that
 //! needs a process takes it, and is spared that wait.
 
-use regen_proto::convert::ForChild;
 use regen_proto::kernel::v1::{Role, ShieldsLevel, ShowSite};
+use regen_proto::validate::BrokerToChild;
 
 use super::Kernel;
 use super::child::ChildId;
@@ -11,7 +11,7 @@ use crate::session::{self, Event as SessionEvent, HostKey, Phase, Side};
 use crate::supervisor::{Event, Machine};
 
 /// A page that loads for ever does not keep the spare away for ever. In seconds.
-const PATIENCE: u32 = 5;
+const MAX_DEFERRALS: u32 = 5;
 
 impl Kernel {
     /// Once a second: there should be one, once nothing more urgent is being done, or is done for too long.
@@ -20,7 +20,7 @@ impl Kernel {
         let is_busy = self.machines.values().any(Machine::is_starting)
             || self.session.tabs.values().any(|tab| matches!(tab.phase, Phase::Loading | Phase::Recovering));
         self.spare_missed = if is_there { 0 } else { self.spare_missed + 1 };
-        if self.options.spare && !self.quitting && !is_there && (!is_busy || self.spare_missed > PATIENCE) {
+        if self.options.spare && !self.quitting && !is_there && (!is_busy || self.spare_missed > MAX_DEFERRALS) {
             self.supervise(&Key::Spare, Event::Wanted);
         }
     }
@@ -39,10 +39,10 @@ impl Kernel {
             child.who.rename(format!("tab-host {}", host.site));
             child.host = Some(host.clone());
         }
-        let level = ShieldsLevel::from(self.choices.shields.of(&host.site));
+        let level = ShieldsLevel::from(self.settings.shields.of(&host.site));
         let site = host.site.as_str().to_owned();
         self.audit.record("spare_taken", serde_json::json!({ "child": id, "site": site }));
-        self.send(id, ForChild::Site(ShowSite { site, level: level.into() }), Vec::new());
+        self.send(id, BrokerToChild::Site(ShowSite { site, level: level.into() }), Vec::new());
         self.give_cookies(id);
         true
     }
@@ -50,7 +50,7 @@ impl Kernel {
     /// Moves a site's storage to where a child's sandbox has it.
     pub(super) fn fill_slot(&mut self, id: ChildId, host: &HostKey) -> std::io::Result<()> {
         let bucket = self.profile.bucket(&host.workspace, &host.site.folder());
-        if let Some(holder) = self.slots.holder(&bucket)? {
+        if let Some(holder) = self.bucket_mounts.holder(&bucket)? {
             let words = format!("the site's storage could not be put back ({}): start Regen again", holder.display());
             return Err(std::io::Error::other(words));
         }
@@ -59,12 +59,12 @@ impl Kernel {
             let event = SessionEvent::SiteFound { host: host.clone(), side: Side::Public };
             session::reduce(&mut self.session, event);
         }
-        self.slots.fill(id, &bucket)
+        self.bucket_mounts.fill(id, &bucket)
     }
 
     /// And back, when the child is gone.
     pub(super) fn empty_slot(&self, id: ChildId) {
-        match self.slots.empty(id) {
+        match self.bucket_mounts.empty(id) {
             Ok(leftover) => drop(leftover.map(|leftover| tokio::task::spawn_blocking(move || leftover.remove()))),
             Err(error) => {
                 tracing::error!("the storage of a site stays where its process had it, until the next start: {error}");

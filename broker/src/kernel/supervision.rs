@@ -4,12 +4,12 @@ use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::time::{Duration, Instant};
 
-use regen_proto::convert::ForChild;
 use regen_proto::kernel::v1::{Heartbeat, Role, Shutdown};
+use regen_proto::validate::BrokerToChild;
 use regen_sandbox::policy::Resource;
 
 use super::child::{Child, ChildId, role_name};
-use super::figures::{Figures, descriptors, resident_kb};
+use super::process_stats::{ProcessStats, descriptors, resident_kb};
 use super::{Input, Kernel, proportional_kb};
 use crate::pidfd::has_ended;
 use crate::session::{Event as SessionEvent, HostKey};
@@ -124,7 +124,7 @@ impl Kernel {
             Action::Spawn => self.start(key),
             Action::AskToEnd => {
                 if let Some(id) = id {
-                    self.send(id, ForChild::Shutdown(Shutdown {}), Vec::new());
+                    self.send(id, BrokerToChild::Shutdown(Shutdown {}), Vec::new());
                 }
             }
             Action::Kill(reason) => {
@@ -210,7 +210,7 @@ impl Kernel {
             if let Some(child) = self.children.get_mut(&id).filter(|child| child.asked.is_none()) {
                 (child.asked, child.waited) = (Some(Instant::now()), None);
             }
-            self.send(id, ForChild::Heartbeat(Heartbeat { nonce: 0 }), Vec::new());
+            self.send(id, BrokerToChild::Heartbeat(Heartbeat { nonce: 0 }), Vec::new());
         }
     }
 
@@ -232,7 +232,7 @@ impl Kernel {
                 continue;
             }
             child.helpers.retain(|helper| !has_ended(&helper.pidfd));
-            let own = child.figures.as_ref().map_or(0, Figures::resident_kb);
+            let own = child.stats.as_ref().map_or(0, ProcessStats::resident_kb);
             let resident = own + child.helpers.iter().map(|helper| resident_kb(helper.pid)).sum::<u64>();
             child.is_heavy = resident > limit_kb / 2;
             // One that is going weighs less and less: what it weighed is of interest.
@@ -277,7 +277,7 @@ impl Kernel {
             let Some(policy) = self.policies.get(role_name(child.role)) else { continue };
             let limit =
                 |resource| policy.limit.iter().find(|limit| limit.resource == resource).map(|limit| limit.value);
-            let Some(threads) = child.figures.as_ref().map(Figures::threads) else { continue };
+            let Some(threads) = child.stats.as_ref().map(ProcessStats::threads) else { continue };
             let open = descriptors(child.pid);
             (child.resources.threads, child.resources.descriptors) = (threads, open);
             for (what, now, most) in
@@ -324,7 +324,7 @@ fn starved(child: &mut Child, overslept: Duration) -> Duration {
     if child.asked.is_none() {
         return Duration::ZERO;
     }
-    let now = child.figures.as_ref().map_or(Duration::ZERO, Figures::waited) + overslept;
+    let now = child.stats.as_ref().map_or(Duration::ZERO, ProcessStats::waited) + overslept;
     now.saturating_sub(*child.waited.get_or_insert(now))
 }
 

@@ -2,12 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use regen_proto::convert::ForChild;
+use regen_net_config::site::Site;
 use regen_proto::kernel::v1::{
     Empty, HostCommand, Notice, OutsideQuestion, QueryKind, QuitQuestion, Role, ShellUpdate, Tab as WireTab,
     TabFavicon, TabOrder, TabState, UserCommand, WindowSize, host_command, page_event, shell_update, user_command,
 };
-use regen_net_config::site::Site;
+use regen_proto::validate::BrokerToChild;
 
 use super::child::Attachment;
 use super::{Input, Kernel};
@@ -22,7 +22,7 @@ const PAGES_OBJECT: Duration = Duration::from_millis(800);
 impl Kernel {
     pub(super) fn tell_window(&mut self, body: shell_update::Body, attachments: Vec<Attachment>) {
         if let Some(window) = self.ready_child_of_role(Role::UiShell) {
-            self.send(window, ForChild::Update(ShellUpdate { body: Some(body) }), attachments);
+            self.send(window, BrokerToChild::Update(ShellUpdate { body: Some(body) }), attachments);
         }
     }
 
@@ -303,7 +303,7 @@ impl Kernel {
     pub(super) fn command_host(&mut self, tab: TabId, body: host_command::Body, attachments: Vec<Attachment>) -> bool {
         let host = self.session.tabs.get(&tab).filter(|tab| tab.view).and_then(Tab::host);
         let Some(child) = host.and_then(|host| self.child_of_host(&host)) else { return false };
-        self.send(child, ForChild::Command(HostCommand { tab, body: Some(body) }), attachments);
+        self.send(child, BrokerToChild::Command(HostCommand { tab, body: Some(body) }), attachments);
         true
     }
 }

@@ -98,11 +98,11 @@ impl std::fmt::Display for Dialog {
 }
 
 fn shorten(text: &str) -> String {
-    const LONGEST: usize = 200;
-    if text.chars().count() <= LONGEST {
+    const MAX_TEXT: usize = 200;
+    if text.chars().count() <= MAX_TEXT {
         return text.to_owned();
     }
-    text.chars().take(LONGEST).chain(['…']).collect()
+    text.chars().take(MAX_TEXT).chain(['…']).collect()
 }
 
 /// Takes what a host says of a dialog: a new one, or none any more.

@@ -4,19 +4,19 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use regen_proto::net::v1::{EncryptedHost, EncryptedHosts};
 use regen_net_config::site::Site;
+use regen_proto::net::v1::{EncryptedHost, EncryptedHosts};
 use serde::{Deserialize, Serialize};
 use url::{Host, Url};
 
 /// The most hosts that are remembered; those whose time is up first make room.
-const MOST: usize = 5000;
+const MAX_HOSTS: usize = 5000;
 /// And of one site in one workspace: nobody drives out others.
-const MOST_OF_A_SITE: usize = 30;
+const MAX_HOSTS_OF_SITE: usize = 30;
 /// No host has a longer name, bytes.
-const LONGEST_NAME: usize = 253;
+const MAX_NAME: usize = 253;
 /// Nobody is believed for longer.
-const LONGEST: Duration = Duration::from_hours(24 * 730);
+const MAX_AGE: Duration = Duration::from_hours(24 * 730);
 
 /// What hosts have said.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,7 +41,7 @@ impl Hsts {
         // The same host with the root's dot, which a link may have.
         let host = host.trim_end_matches('.').to_owned();
         let site_of = |host: &str| Site::of(&format!("https://{host}/")).ok();
-        let Some(site) = site_of(&host).filter(|_| host.len() <= LONGEST_NAME) else { return false };
+        let Some(site) = site_of(&host).filter(|_| host.len() <= MAX_NAME) else { return false };
         let Some((max_age, subdomains)) = read(header) else { return false };
         let key = (workspace.to_owned(), host);
         if max_age.is_zero() {
@@ -51,13 +51,13 @@ impl Hsts {
         if !self.hosts.contains_key(&key) {
             let is_its = |(its, name): &(String, String)| its == workspace && site_of(name).as_ref() == Some(&site);
             let its_own = self.hosts.keys().filter(|key| is_its(key)).count();
-            if its_own >= MOST_OF_A_SITE {
+            if its_own >= MAX_HOSTS_OF_SITE {
                 self.forget_first(is_its);
-            } else if self.hosts.len() >= MOST {
+            } else if self.hosts.len() >= MAX_HOSTS {
                 self.forget_first(|_| true);
             }
         }
-        let said = Said { until_s: now_s + max_age.min(LONGEST).as_secs(), subdomains };
+        let said = Said { until_s: now_s + max_age.min(MAX_AGE).as_secs(), subdomains };
         // A page that says the same again and again is not written down each time.
         let old = self.hosts.get(&key).copied();
         let is_news = old.is_none_or(|old| old.subdomains != subdomains || old.until_s.abs_diff(said.until_s) > 3600);
@@ -146,10 +146,10 @@ mod tests {
         assert!(!hsts.hear("", &format!("https://{}.test/", "x".repeat(300)), "max-age=5", 1));
         // A site that names very many drives out its own, and nobody else's.
         assert!(hsts.hear("", "https://bank.test/", "max-age=100", 1));
-        for host in 0..MOST_OF_A_SITE + 10 {
+        for host in 0..MAX_HOSTS_OF_SITE + 10 {
             hsts.hear("", &format!("https://{host}.evil.test/"), "max-age=99999", 1);
         }
         assert!(hsts.covers("", "bank.test"));
-        assert_eq!(hsts.hosts.len(), MOST_OF_A_SITE + 1);
+        assert_eq!(hsts.hosts.len(), MAX_HOSTS_OF_SITE + 1);
     }
 }

@@ -1,9 +1,9 @@
 //! What a host says about its pages. All of it is attacker-controlled: a host speaks only about tabs it was given, and
 //! a main frame of another site is the end of that host.
 
+use regen_net_config::site::Site;
 use regen_proto::kernel::v1::page_event::Body;
 use regen_proto::kernel::v1::{AdoptPopup, Load, NavigationCommitted, NewTab, PopupOpened, TlsState, host_command};
-use regen_net_config::site::Site;
 
 use super::address::without_credentials;
 use super::bounds;
@@ -17,7 +17,7 @@ use super::state::{Effect, HostKey, PageLoad, Phase, Segment, Session, Tab, TabI
 use super::views;
 
 /// As many as the engine follows within a site.
-const MOST_REDIRECTS: u32 = 20;
+const MAX_REDIRECTS: u32 = 20;
 
 pub(super) fn event(session: &mut Session, host: &HostKey, id: TabId, event: Body, out: &mut Vec<Effect>) {
     let Some(tab) = session.tabs.get_mut(&id).filter(|tab| tab.view && tab.host().as_ref() == Some(host)) else {
@@ -172,8 +172,8 @@ fn handover(session: &mut Session, host: &HostKey, id: TabId, mut load: Load, ou
         let initial = if keeps_body { pending } else { Load { method: String::new(), ..without_body(pending) } };
         load = Load { url: load.url, redirected: true, continues: true, ..initial };
         tab.redirects += 1;
-        if tab.redirects > MOST_REDIRECTS {
-            let why = format!("Its servers sent it on more than {MOST_REDIRECTS} times, and it would go on.");
+        if tab.redirects > MAX_REDIRECTS {
+            let why = format!("Its servers sent it on more than {MAX_REDIRECTS} times, and it would go on.");
             refuse(session, id, load.url, why, out);
             return;
         }

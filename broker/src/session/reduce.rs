@@ -2,9 +2,9 @@
 
 use std::collections::hash_map::Entry;
 
+use regen_net_config::site::Site;
 use regen_proto::kernel::v1::host_command::Body as Command;
 use regen_proto::kernel::v1::{CloseView, Empty, Load, Reload, TlsState};
-use regen_net_config::site::Site;
 
 use super::address::without_credentials;
 use super::bounds;

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::history::own_page;
 use super::state::{Phase, Segment, Tab};
-use regen_proto::kernel::v1::{Snapshot, TlsState};
 use regen_net_config::site::Site;
+use regen_proto::kernel::v1::{Snapshot, TlsState};
 
 /// One tab.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

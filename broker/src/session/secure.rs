@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use regen_proto::kernel::v1::{Load, LoadFailed};
 use regen_net_config::site::Site;
+use regen_proto::kernel::v1::{Load, LoadFailed};
 use serde::{Deserialize, Serialize};
 use url::{Host, Url};
 
@@ -31,9 +31,9 @@ pub struct Upgraded {
 }
 
 /// Servers that send a load back and forth more often than this do not want it encrypted.
-const MOST: u8 = 5;
+const MAX_UPGRADES: u8 = 5;
 /// The longest reason that is shown, in characters.
-const LONGEST: usize = 300;
+const MAX_REASON: usize = 300;
 
 impl HttpsOnly {
     /// Changes what holds for a site, or for all that have nothing of their own. Without a choice, a site has none of its own.
@@ -100,7 +100,7 @@ pub(super) fn look(session: &mut Session, id: TabId, wanted: PageLoad, out: &mut
         return None;
     }
     let times = before.as_ref().map_or(0, |before| before.times + 1);
-    if before.is_some_and(|before| before.address == load.url) || times > MOST {
+    if before.is_some_and(|before| before.address == load.url) || times > MAX_UPGRADES {
         let why = "Its server does not want to be asked over an encrypted connection.";
         if is_strict {
             refuse(session, id, load.url, why.to_owned(), out);
@@ -123,7 +123,7 @@ pub(super) fn failed(session: &mut Session, id: TabId, failed: &LoadFailed, out:
     if !is_about_it || session.is_strict(&address, &workspace) {
         return false;
     }
-    let reason: String = failed.reason.chars().take(LONGEST).collect();
+    let reason: String = failed.reason.chars().take(MAX_REASON).collect();
     insecure(session, id, address, &format!("There is no encrypted connection to it. {reason}"), out);
     true
 }

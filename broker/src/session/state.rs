@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use regen_proto::kernel::v1::{DialogAnswer, Favicon, Load, TlsState, host_command, page_event};
 use regen_net_config::site::Site;
+use regen_proto::kernel::v1::{DialogAnswer, Favicon, Load, TlsState, host_command, page_event};
 
 use super::dialog::Dialog;
 use super::hsts::Hsts;

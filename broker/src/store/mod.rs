@@ -1,4 +1,4 @@
-//! What survives the browser: sessions, in sled and as files beside it (see [`copies`]).
+//! What survives the browser: sessions, in sled and as files beside it (see [`mirror`]).
 //!
 //! sled runs on a thread of its own, because it can panic on I/O errors and corruption; the broker goes on without it and
 //! says so. A store that cannot be read is moved aside whole: nothing of it is thrown away.
@@ -7,8 +7,8 @@
 //! VPN profiles are encrypted (see [`secrets`]).
 
 pub mod codec;
-mod copies;
 mod history;
+mod mirror;
 mod saved;
 pub mod secrets;
 mod thread;
@@ -19,8 +19,8 @@ use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use copies::{COMMON, Copies, Damage};
-pub use saved::{Cookies, Saved, SavedOrder, Settings};
+use mirror::{COMMON, Damage, Mirror};
+pub use saved::{Cookies, Saved, SavedOrder, SessionSettings};
 use saved::{epoch_of, group_of, read_session};
 use secrets::{Sealed, Vault};
 
@@ -98,7 +98,7 @@ enum Job {
         restored: bool,
     },
     AuditHead(Head),
-    Settings(Settings),
+    SessionSettings(SessionSettings),
     Shields(ShieldsSettings),
     Routes(RouteSettings),
     Vpn(VpnSettings),
@@ -138,9 +138,9 @@ pub struct Store {
 
 /// What the user has chosen: a record for each.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Choices {
+pub struct Settings {
     /// Of sessions.
-    pub settings: Settings,
+    pub session: SessionSettings,
     /// Of shields.
     pub shields: ShieldsSettings,
     /// Of the ways to the network.
@@ -163,7 +163,7 @@ pub struct Opened {
     /// Earlier sessions that can come back, newest first.
     pub previous: Vec<Saved>,
     /// What the user has chosen.
-    pub choices: Choices,
+    pub settings: Settings,
     /// The end of the audit log, as it was told last; nothing where no head was ever told.
     pub audit_head: Option<Head>,
     /// What a person should know, in words.
@@ -172,17 +172,17 @@ pub struct Opened {
 
 /// What a profile's store holds.
 struct Contents {
-    copies: Copies,
+    mirror: Mirror,
     epoch: u64,
     previous: Vec<Saved>,
-    choices: Choices,
+    settings: Settings,
     damage: Damage,
     /// Records that could not be decrypted, in words.
     locked: Option<String>,
     audit_head: Option<Head>,
 }
 
-/// Opens the profile's store. A sled that cannot be read is moved aside, and a fresh one takes its place: the second copies
+/// Opens the profile's store. A sled that cannot be read is moved aside, and a fresh one takes its place: the second mirror
 /// bring back what was in it.
 ///
 /// # Errors
@@ -190,38 +190,38 @@ struct Contents {
 pub fn open(profile: &Path, vault: Vault) -> Result<Opened, StoreError> {
     let (contents, trouble) = match try_open(profile, &vault) {
         Ok(contents) if contents.damage.lost.is_empty() => (contents, None),
-        Ok(Contents { copies, previous, choices, damage, locked, audit_head, .. }) => {
-            drop(copies);
+        Ok(Contents { mirror, previous, settings, damage, locked, audit_head, .. }) => {
+            drop(mirror);
             let aside = set_aside(profile);
             let lost = damage.lost.join("; ");
             let fresh = retried(profile, &vault)?;
             let warning = format!(
                 "A part of what was saved could not be read ({lost}). All of it is kept in {} as it was.{}{}",
                 aside.display(),
-                if choices.routes.everywhere == Route::block() { BLOCKED } else { "" },
-                if choices.dns.servers == Servers::block() { UNASKED } else { "" }
+                if settings.routes.everywhere == Route::block() { BLOCKED } else { "" },
+                if settings.dns.servers == Servers::block() { UNASKED } else { "" }
             );
-            (Contents { previous, choices, locked, audit_head, ..fresh }, Some(warning))
+            (Contents { previous, settings, locked, audit_head, ..fresh }, Some(warning))
         }
         Err(error) => {
             let aside = set_aside(profile);
             let fresh = retried(profile, &vault)?;
             let rest = match fresh.previous.first() {
-                Some(_) => "What was in it comes from its second copies.",
+                Some(_) => "What was in it comes from its second mirror.",
                 None => "Regen started with a fresh one.",
             };
             let warning = format!("The store could not be read ({error}). It is kept in {}. {rest}", aside.display());
             (fresh, Some(warning))
         }
     };
-    let Contents { mut copies, epoch, previous, choices, damage, locked, audit_head } = contents;
+    let Contents { mut mirror, epoch, previous, settings, damage, locked, audit_head } = contents;
     for mended in &damage.mended {
         tracing::warn!("a second copy was needed: {mended}");
     }
     if let Some(warning) = &trouble {
         tracing::error!("{warning}");
     }
-    let mut previous = prune(&mut copies, previous)?;
+    let mut previous = prune(&mut mirror, previous)?;
     let mut room = MAX_EARLIER_STATE;
     for tab in previous.iter_mut().flat_map(|saved| &mut saved.tabs) {
         match room.checked_sub(tab.state_size()) {
@@ -245,15 +245,15 @@ pub fn open(profile: &Path, vault: Vault) -> Result<Opened, StoreError> {
     };
     std::thread::Builder::new()
         .name("store".into())
-        .spawn(move || worker.serve(copies, &queue))
+        .spawn(move || worker.serve(mirror, &queue))
         .map_err(|error| StoreError::Panic(error.to_string()))?;
     let store = Store { jobs, waiting, health };
     if trouble.is_some() {
         // A store that took another's place has none of them.
-        store.put_choices(&choices);
+        store.put_all_settings(&settings);
     }
     let warning = [trouble, locked].into_iter().flatten().collect::<Vec<_>>().join(" ");
-    Ok(Opened { store, previous, choices, audit_head, warning: Some(warning).filter(|warning| !warning.is_empty()) })
+    Ok(Opened { store, previous, settings, audit_head, warning: Some(warning).filter(|warning| !warning.is_empty()) })
 }
 
 fn sled_path(profile: &Path) -> PathBuf {
@@ -269,24 +269,24 @@ fn sled(profile: &Path) -> sled::Config {
 
 /// Opens sled; one that takes much more of the disk than it holds is written anew first.
 fn open_compact(profile: &Path) -> Result<sled::Db, StoreError> {
-    copies::finish_compaction(profile)?;
+    mirror::finish_compaction(profile)?;
     let database = sled(profile).open()?;
-    if !copies::is_bloated(&database)? {
+    if !mirror::is_bloated(&database)? {
         return Ok(database);
     }
-    copies::compact(database, profile)
+    mirror::compact(database, profile)
 }
 
 fn try_open(profile: &Path, vault: &Vault) -> Result<Contents, StoreError> {
     contained(|| {
-        let mut copies = Copies::new(open_compact(profile)?, profile);
+        let mut mirror = Mirror::new(open_compact(profile)?, profile);
         let (mut previous, mut damage) = (Vec::new(), Damage::default());
-        for group in copies.groups()? {
+        for group in mirror.groups()? {
             let Some(epoch) = epoch_of(&group) else { continue };
-            previous.push(read_session(&mut copies, epoch, vault, &mut damage)?);
+            previous.push(read_session(&mut mirror, epoch, vault, &mut damage)?);
         }
-        let common = copies.find(COMMON)?;
-        let settings = common.get::<Settings>(SETTINGS, &mut damage);
+        let common = mirror.find(COMMON)?;
+        let settings = common.get::<SessionSettings>(SETTINGS, &mut damage);
         let shields = common.get::<ShieldsSettings>(SHIELDS, &mut damage);
         let lost_before = damage.lost.len();
         let routes = common.get::<RouteSettings>(ROUTES, &mut damage);
@@ -300,32 +300,32 @@ fn try_open(profile: &Path, vault: &Vault) -> Result<Contents, StoreError> {
         let hsts = common.get::<Hsts>(HSTS, &mut damage);
         let lost_before = damage.lost.len();
         let dns = common.get::<DnsSettings>(DNS, &mut damage);
-        // Who was to be asked is not known: nobody, until the user says it again.
+        // ProcessLabel was to be asked is not known: nobody, until the user says it again.
         let nobody = || DnsSettings { servers: Servers::block(), ..DnsSettings::default() };
         let unasked = (damage.lost.len() > lost_before).then(nobody);
-        let head = head_in(&copies)?;
-        let choices = Choices {
-            settings: known(&mut copies, settings).unwrap_or_default(),
-            shields: known(&mut copies, shields).unwrap_or_default(),
-            routes: known(&mut copies, routes).or(unknown).unwrap_or_default(),
-            hsts: known(&mut copies, hsts).map(still_valid).unwrap_or_default(),
-            https_only: known(&mut copies, https_only).or(unknown_https).unwrap_or_default(),
-            dns: known(&mut copies, dns).or(unasked).unwrap_or_default(),
+        let head = head_in(&mirror)?;
+        let settings = Settings {
+            session: known(&mut mirror, settings).unwrap_or_default(),
+            shields: known(&mut mirror, shields).unwrap_or_default(),
+            routes: known(&mut mirror, routes).or(unknown).unwrap_or_default(),
+            hsts: known(&mut mirror, hsts).map(still_valid).unwrap_or_default(),
+            https_only: known(&mut mirror, https_only).or(unknown_https).unwrap_or_default(),
+            dns: known(&mut mirror, dns).or(unasked).unwrap_or_default(),
             vpn: VpnSettings::default(),
         };
-        let (vpn, locked) = read_vpn(&mut copies, &common, vault, &mut damage)?;
-        let choices = Choices { vpn, ..choices };
-        let audit_head = known(&mut copies, head);
+        let (vpn, locked) = read_vpn(&mut mirror, &common, vault, &mut damage)?;
+        let settings = Settings { vpn, ..settings };
+        let audit_head = known(&mut mirror, head);
         let epoch = previous.iter().map(|saved| saved.epoch).max().unwrap_or(0) + 1;
-        Ok(Contents { copies, epoch, previous, choices, damage, locked, audit_head })
+        Ok(Contents { mirror, epoch, previous, settings, damage, locked, audit_head })
     })
 }
 
 /// Reads the VPN profiles. Those that cannot be decrypted, because the Secret Service is away, are kept under another key and
 /// read again at each start: nothing is written over what could not be read.
 fn read_vpn(
-    copies: &mut Copies,
-    common: &copies::Found,
+    mirror: &mut Mirror,
+    common: &mirror::Found,
     vault: &Vault,
     damage: &mut Damage,
 ) -> Result<(VpnSettings, Option<String>), StoreError> {
@@ -338,7 +338,7 @@ fn read_vpn(
         let Some(codec::Record { number, value: sealed }) = common.get::<Sealed>(&key, damage) else {
             continue;
         };
-        copies.seen(number);
+        mirror.seen(number);
         match vault.open_sealed::<VpnSettings>(VPN, &sealed) {
             Some(settings) => {
                 for (name, profile) in settings.profiles {
@@ -349,15 +349,15 @@ fn read_vpn(
             None => {
                 locked += 1;
                 if key == VPN {
-                    copies.put(COMMON, &format!("{LOCKED_VPN}{}", sealed.name()), &sealed)?;
+                    mirror.put(COMMON, &format!("{LOCKED_VPN}{}", sealed.name()), &sealed)?;
                 }
             }
         }
     }
     if opened.iter().any(|key| key != VPN) {
-        copies.put(COMMON, VPN, &vault.seal(VPN, &all))?;
+        mirror.put(COMMON, VPN, &vault.seal(VPN, &all))?;
         for key in opened.iter().filter(|key| *key != VPN) {
-            copies.remove(COMMON, key)?;
+            mirror.remove(COMMON, key)?;
         }
     }
     let words = "VPN profiles of an earlier run cannot be decrypted, because their key is not there. They are kept, and come \
@@ -371,9 +371,9 @@ fn still_valid(mut hsts: Hsts) -> Hsts {
 }
 
 /// What is in a record; what is written from now on has a higher number.
-fn known<T>(copies: &mut Copies, record: Option<codec::Record<T>>) -> Option<T> {
+fn known<T>(mirror: &mut Mirror, record: Option<codec::Record<T>>) -> Option<T> {
     let codec::Record { number, value } = record?;
-    copies.seen(number);
+    mirror.seen(number);
     Some(value)
 }
 
@@ -390,11 +390,11 @@ fn retried(profile: &Path, vault: &Vault) -> Result<Contents, StoreError> {
     opened
 }
 
-/// Moves sled's files aside; the second copies are copied there too.
+/// Moves sled's files aside; the second mirror are copied there too.
 fn set_aside(profile: &Path) -> PathBuf {
     let aside = profile.join(format!("store.unreadable-{}", now()));
     let moved = std::fs::rename(sled_path(profile), &aside)
-        .and_then(|()| thread::copy_folder(&copies::files(profile), &aside.join("sessions")));
+        .and_then(|()| thread::copy_folder(&mirror::files(profile), &aside.join("sessions")));
     match moved {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             tracing::error!("cannot move {} aside: {error}", sled_path(profile).display());
@@ -409,7 +409,7 @@ fn now() -> u64 {
 }
 
 /// Lets go of sessions that nobody can want any more. Gives the others, newest first.
-fn prune(copies: &mut Copies, mut sessions: Vec<Saved>) -> Result<Vec<Saved>, StoreError> {
+fn prune(mirror: &mut Mirror, mut sessions: Vec<Saved>) -> Result<Vec<Saved>, StoreError> {
     sessions.sort_by_key(|saved| std::cmp::Reverse(saved.epoch));
     let (mut kept, oldest) = (Vec::new(), now().saturating_sub(RECOVERABLE.as_secs()));
     for saved in sessions {
@@ -418,7 +418,7 @@ fn prune(copies: &mut Copies, mut sessions: Vec<Saved>) -> Result<Vec<Saved>, St
         if is_wanted && kept.len() < KEPT_SESSIONS && (kept.is_empty() || saved.saved_at >= oldest) {
             kept.push(saved);
         } else {
-            contained(|| copies.drop_group(&group_of(saved.epoch)))?;
+            contained(|| mirror.drop_group(&group_of(saved.epoch)))?;
         }
     }
     Ok(kept)
@@ -432,10 +432,10 @@ fn contained<T>(work: impl FnOnce() -> Result<T, StoreError>) -> Result<T, Store
     })
 }
 
-fn head_in(copies: &Copies) -> Result<Option<codec::Record<Head>>, StoreError> {
+fn head_in(mirror: &Mirror) -> Result<Option<codec::Record<Head>>, StoreError> {
     for group in [COMMON, COMMON_V1] {
         // What is damaged is damaged: the audit log then does not verify.
-        if let Some(head) = copies.find(group)?.get::<Head>(AUDIT_HEAD, &mut Damage::default()) {
+        if let Some(head) = mirror.find(group)?.get::<Head>(AUDIT_HEAD, &mut Damage::default()) {
             return Ok(Some(head));
         }
     }
@@ -459,8 +459,8 @@ pub fn audit_head(profile: &Path) -> Result<Option<Head>, StoreError> {
         std::thread::sleep(Duration::from_millis(50));
         opened = sled(profile).open();
     }
-    let copies = Copies::new(opened?, profile);
-    contained(|| Ok(head_in(&copies)?.map(|record| record.value)))
+    let mirror = Mirror::new(opened?, profile);
+    contained(|| Ok(head_in(&mirror)?.map(|record| record.value)))
 }
 
 impl Store {
@@ -528,30 +528,30 @@ impl Store {
     }
 
     /// All that the user has chosen.
-    pub fn put_choices(&self, choices: &Choices) {
-        self.put_settings(choices.settings);
-        self.put_shields(choices.shields.clone());
+    pub fn put_all_settings(&self, settings: &Settings) {
+        self.put_session_settings(settings.session);
+        self.put_shields(settings.shields.clone());
         // Those that were never chosen have no record: one that cannot be read lets nothing out.
-        if choices.routes != RouteSettings::default() {
-            self.put_routes(choices.routes.clone());
+        if settings.routes != RouteSettings::default() {
+            self.put_routes(settings.routes.clone());
         }
-        if choices.https_only != HttpsOnly::default() {
-            self.put_https_only(choices.https_only.clone());
+        if settings.https_only != HttpsOnly::default() {
+            self.put_https_only(settings.https_only.clone());
         }
-        if choices.hsts != Hsts::default() {
-            self.put_hsts(choices.hsts.clone());
+        if settings.hsts != Hsts::default() {
+            self.put_hsts(settings.hsts.clone());
         }
-        if choices.dns != DnsSettings::default() {
-            self.put_dns(choices.dns.clone());
+        if settings.dns != DnsSettings::default() {
+            self.put_dns(settings.dns.clone());
         }
-        if choices.vpn != VpnSettings::default() {
-            self.put_vpn(choices.vpn.clone());
+        if settings.vpn != VpnSettings::default() {
+            self.put_vpn(settings.vpn.clone());
         }
     }
 
     /// What the user wants of sessions.
-    pub fn put_settings(&self, settings: Settings) {
-        self.send(Job::Settings(settings));
+    pub fn put_session_settings(&self, settings: SessionSettings) {
+        self.send(Job::SessionSettings(settings));
     }
 
     /// What the user wants of shields.

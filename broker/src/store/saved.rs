@@ -7,8 +7,8 @@ use regen_net_config::dns::DnsSettings;
 use serde::{Deserialize, Serialize};
 
 use super::codec::{Readable, Record};
-use super::copies::{Copies, Damage};
 use super::history::{self, ENTRY};
+use super::mirror::{Damage, Mirror};
 use super::secrets::{Sealed, Vault};
 use super::{STALE, StoreError, now};
 use crate::audit::Head;
@@ -31,7 +31,7 @@ pub struct SavedOrder {
 
 /// What the user has chosen.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Settings {
+pub struct SessionSettings {
     /// The last session comes back by itself, where it ended by the user's wish.
     pub restore: bool,
 }
@@ -89,7 +89,7 @@ impl Readable for SavedOrder {
 impl Readable for Head {
     type V1 = Self;
 }
-impl Readable for Settings {
+impl Readable for SessionSettings {
     type V1 = Self;
 }
 impl Readable for ShieldsSettings {
@@ -156,13 +156,13 @@ pub(super) fn key_of_cookies(cookies: &Cookies) -> String {
 }
 
 pub(super) fn read_session(
-    copies: &mut Copies,
+    mirror: &mut Mirror,
     epoch: u64,
     vault: &Vault,
     damage: &mut Damage,
 ) -> Result<Saved, StoreError> {
     let group = group_of(epoch);
-    let found = copies.find(&group)?;
+    let found = mirror.find(&group)?;
     let mut newest = 0;
     let (mut order, mut ordered) = (SavedOrder::default(), 0);
     let mut tabs: Vec<(u64, SavedTab)> = Vec::new();
@@ -204,7 +204,7 @@ pub(super) fn read_session(
         };
         newest = newest.max(number.unwrap_or(0));
     }
-    copies.seen(newest);
+    mirror.seen(newest);
     let place = |id: u64| order.order.iter().position(|other| *other == id).unwrap_or(usize::MAX);
     // A tab that was written before the order and is not in it was closed: a sled that has lost its last changes still has it.
     tabs.retain(|(number, tab)| order.order.contains(&tab.id) || *number >= ordered);

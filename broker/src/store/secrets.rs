@@ -14,9 +14,9 @@ use secret_service::{Collection, EncryptionType, SecretService};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-/// The Secret Service answers within this time; a user who must unlock it gets [`UNLOCK`].
-const PATIENCE: Duration = Duration::from_secs(3);
-const UNLOCK: Duration = Duration::from_secs(60);
+/// The Secret Service answers within this time; a user who must unlock it gets [`UNLOCK_TIMEOUT`].
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
+const UNLOCK_TIMEOUT: Duration = Duration::from_secs(60);
 const KEY: usize = 32;
 const KEY_FILE: &str = "secret.key";
 /// By which the key is found again: one for all of a user's profiles.
@@ -77,20 +77,21 @@ impl Vault {
     /// When neither the Secret Service nor the profile has a place for a key.
     pub async fn open(profile: &Path, ask: bool) -> io::Result<Self> {
         let path = profile.join(KEY_FILE);
-        let found = match tokio::time::timeout(if ask { UNLOCK } else { PATIENCE }, key_of_service(ask)).await {
-            Ok(Ok(key)) => Some(key),
-            Ok(Err(error)) => {
-                tracing::debug!("no Secret Service: {error}");
-                None
-            }
-            Err(_) => {
-                tracing::warn!(
-                    "the Secret Service does not answer: the key of saved sessions is in {}",
-                    path.display()
-                );
-                None
-            }
-        };
+        let found =
+            match tokio::time::timeout(if ask { UNLOCK_TIMEOUT } else { ANSWER_TIMEOUT }, key_of_service(ask)).await {
+                Ok(Ok(key)) => Some(key),
+                Ok(Err(error)) => {
+                    tracing::debug!("no Secret Service: {error}");
+                    None
+                }
+                Err(_) => {
+                    tracing::warn!(
+                        "the Secret Service does not answer: the key of saved sessions is in {}",
+                        path.display()
+                    );
+                    None
+                }
+            };
         match found {
             Some(key) => {
                 let earlier = if path.exists() { Some(key_of_file(&path)?) } else { None };

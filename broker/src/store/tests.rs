@@ -57,14 +57,14 @@ fn the_next_start_finds_the_last_session_in_order() {
     first.store.forget_tab(2);
     first.store.put_order(SavedOrder { order: vec![3, 1], active: 3 });
     first.store.put_cookies(cookies("http://127.0.0.1"));
-    first.store.put_settings(Settings { restore: true });
+    first.store.put_session_settings(SessionSettings { restore: true });
     first.store.flush(false).unwrap();
     drop(first);
     let again = opened(profile.path());
     let previous = again.previous[0].clone();
     assert_eq!(previous.tabs.iter().map(|t| t.id).collect::<Vec<_>>(), [3, 1]);
     assert_eq!(
-        (previous.cookies.as_slice(), again.choices.settings.restore),
+        (previous.cookies.as_slice(), again.settings.session.restore),
         ([cookies("http://127.0.0.1")].as_slice(), true)
     );
     assert!(!previous.clean && !previous.dismissed && previous.saved_at > 0 && !previous.is_stale());
@@ -81,7 +81,7 @@ fn the_next_start_finds_the_last_session_in_order() {
 
 /// Sizes of the files of a session by their names.
 fn files_of(profile: &Path, session: &str) -> std::collections::BTreeMap<String, u64> {
-    let listed = std::fs::read_dir(copies::files(profile).join(session)).unwrap().flatten();
+    let listed = std::fs::read_dir(mirror::files(profile).join(session)).unwrap().flatten();
     listed.map(|file| (file.file_name().into_string().unwrap(), file.metadata().unwrap().len())).collect()
 }
 
@@ -141,7 +141,7 @@ fn the_newest_state_of_a_tab_is_kept_however_all_is_saved() {
 fn tabs_of_builds_that_kept_a_history_in_one_record_come_back() {
     let profile = tempfile::tempdir().unwrap();
     drop(opened(profile.path()));
-    let folder = copies::files(profile.path()).join("session-1");
+    let folder = mirror::files(profile.path()).join("session-1");
     std::fs::create_dir_all(&folder).unwrap();
     std::fs::write(folder.join("tab-7"), include_bytes!("golden/v2-tab.record")).unwrap();
     std::fs::write(folder.join("meta"), codec::encode(2, &Meta { saved_at: now(), ..Meta::default() }).unwrap())
@@ -167,11 +167,11 @@ fn a_damaged_copy_costs_nothing() {
     tree.insert("history-2", newer).unwrap();
     database.flush().unwrap();
     drop((tree, database));
-    let file = copies::files(profile.path()).join("session-1/history-3");
+    let file = mirror::files(profile.path()).join("session-1/history-3");
     let mut flipped = std::fs::read(&file).unwrap();
     *flipped.last_mut().unwrap() ^= 4;
     std::fs::write(&file, flipped).unwrap();
-    std::fs::remove_file(copies::files(profile.path()).join("session-1/order")).unwrap();
+    std::fs::remove_file(mirror::files(profile.path()).join("session-1/order")).unwrap();
     let again = opened(profile.path());
     assert_eq!((again.warning, again.previous[0].tabs.len()), (None, 3));
 }
@@ -183,7 +183,7 @@ fn a_closed_tab_does_not_come_back_with_an_older_sled() {
     (1..4).for_each(|id| first.store.put_tab(tab(id)));
     first.store.put_order(SavedOrder { order: vec![1, 2, 3], active: 1 });
     first.store.flush(false).unwrap();
-    let closed = std::fs::read(copies::files(profile.path()).join("session-1/history-2")).unwrap();
+    let closed = std::fs::read(mirror::files(profile.path()).join("session-1/history-2")).unwrap();
     first.store.forget_tab(2);
     first.store.put_order(SavedOrder { order: vec![1, 3], active: 1 });
     // Opened since, and its place was not saved yet.
@@ -221,20 +221,20 @@ fn a_sled_that_cannot_be_opened_is_moved_aside_and_its_session_comes_back() {
 fn name_servers_that_cannot_be_read_leave_nobody_to_ask() {
     let profile = tempfile::tempdir().unwrap();
     let first = opened(profile.path());
-    assert_eq!(first.choices.dns, DnsSettings::default(), "the control: servers that were never chosen");
+    assert_eq!(first.settings.dns, DnsSettings::default(), "the control: servers that were never chosen");
     let chosen = DnsSettings { servers: "tls://9.9.9.9".parse().unwrap(), dnssec: false };
     first.store.put_dns(chosen.clone());
     first.store.flush(false).unwrap();
     drop(first);
-    assert_eq!(opened(profile.path()).choices.dns, chosen);
+    assert_eq!(opened(profile.path()).settings.dns, chosen);
     let database = database(profile.path());
     database.open_tree(COMMON).unwrap().insert(DNS, b"nonsense").unwrap();
     database.flush().unwrap();
     drop(database);
-    std::fs::write(copies::files(profile.path()).join(COMMON).join(DNS), b"").unwrap();
+    std::fs::write(mirror::files(profile.path()).join(COMMON).join(DNS), b"").unwrap();
     for what in ["found", "remembered"] {
         let again = opened(profile.path());
-        assert_eq!(again.choices.dns.servers.to_string(), "block", "{what}");
+        assert_eq!(again.settings.dns.servers.to_string(), "block", "{what}");
         assert_eq!(again.warning.is_some_and(|text| text.contains("No name server is asked")), what == "found");
         again.store.flush(false).unwrap();
     }
@@ -245,7 +245,7 @@ fn name_servers_that_cannot_be_read_leave_nobody_to_ask() {
 fn routes_that_cannot_be_read_let_nothing_out() {
     let profile = tempfile::tempdir().unwrap();
     let first = opened(profile.path());
-    assert_eq!(first.choices.routes, RouteSettings::default(), "the control: routes that were never chosen");
+    assert_eq!(first.settings.routes, RouteSettings::default(), "the control: routes that were never chosen");
     let mut routes = RouteSettings::default();
     routes.choose(Scope::Everywhere, Some("tor".parse().unwrap()));
     first.store.put_routes(routes);
@@ -255,10 +255,10 @@ fn routes_that_cannot_be_read_let_nothing_out() {
     database.open_tree(COMMON).unwrap().insert(ROUTES, b"nonsense").unwrap();
     database.flush().unwrap();
     drop(database);
-    std::fs::write(copies::files(profile.path()).join(COMMON).join(ROUTES), b"").unwrap();
+    std::fs::write(mirror::files(profile.path()).join(COMMON).join(ROUTES), b"").unwrap();
     for what in ["found", "remembered"] {
         let again = opened(profile.path());
-        assert_eq!(again.choices.routes.everywhere.to_string(), "block", "{what}");
+        assert_eq!(again.settings.routes.everywhere.to_string(), "block", "{what}");
         assert_eq!(again.warning.is_some_and(|text| text.contains("Nothing leaves")), what == "found");
         again.store.flush(false).unwrap();
     }
@@ -275,7 +275,7 @@ fn what_is_damaged_in_both_places_is_kept_aside_and_the_rest_comes_back() {
     database.open_tree("session-1").unwrap().insert("history-1", b"nonsense").unwrap();
     database.flush().unwrap();
     drop(database);
-    std::fs::write(copies::files(profile.path()).join("session-1/history-1"), b"").unwrap();
+    std::fs::write(mirror::files(profile.path()).join("session-1/history-1"), b"").unwrap();
     let again = opened(profile.path());
     let warning = again.warning.unwrap();
     assert!(warning.contains("history-1") && warning.contains("store.unreadable-"), "{warning}");
@@ -327,7 +327,7 @@ fn records_of_every_version_are_read() {
         ("v2-order", codec::encode(4, &order.value)),
         ("v2-meta", codec::encode(5, &was)),
         ("v2-audit-head", codec::encode(6, &head.value)),
-        ("v2-settings", codec::encode(7, &Settings { restore: true })),
+        ("v2-settings", codec::encode(7, &SessionSettings { restore: true })),
         ("v2-shields", codec::encode(8, &shields)),
         ("v2-routes", codec::encode(9, &routes)),
         ("v2-routes-with-proxies", codec::encode(10, &by_proxies)),
@@ -412,7 +412,7 @@ fn vpn_profiles_survive_a_start_without_their_key() {
     std::fs::rename(&key, &away).unwrap();
     for _ in 0..2 {
         let without = opened(profile.path());
-        assert_eq!(without.choices.vpn, VpnSettings::default());
+        assert_eq!(without.settings.vpn, VpnSettings::default());
         assert!(without.warning.as_deref().unwrap().contains("cannot be decrypted"), "{:?}", without.warning);
         drop(without);
     }
@@ -423,12 +423,12 @@ fn vpn_profiles_survive_a_start_without_their_key() {
     without.store.flush(true).unwrap();
     drop(without);
     let others = opened(profile.path());
-    assert_eq!(others.choices.vpn, meanwhile);
+    assert_eq!(others.settings.vpn, meanwhile);
     drop(others);
     // The key is back.
     std::fs::rename(&away, &key).unwrap();
     let back = opened(profile.path());
-    assert!(back.choices.vpn.profiles.contains_key("home"), "{:?}", back.choices.vpn);
+    assert!(back.settings.vpn.profiles.contains_key("home"), "{:?}", back.settings.vpn);
     assert!(back.warning.is_some(), "the other key's are kept in turn");
 }
 

@@ -7,8 +7,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use super::copies::{COMMON, Copies, Damage};
 use super::history::{self, key_of_tab};
+use super::mirror::{COMMON, Damage, Mirror};
 use super::saved::{META, Meta, ORDER, group_of};
 use super::secrets::Vault;
 use super::{
@@ -38,17 +38,17 @@ pub(super) struct Worker {
 
 impl Worker {
     /// Runs until nobody has anything to save any more. A store that fails is closed and opened again until the disk is well.
-    pub(super) fn serve(mut self, first: Copies, queue: &Receiver<Job>) {
-        let mut copies = Some(first);
+    pub(super) fn serve(mut self, first: Mirror, queue: &Receiver<Job>) {
+        let mut mirror = Some(first);
         let mut tried = Instant::now();
         loop {
-            let patience = if copies.is_some() { IDLE } else { RETRY };
+            let patience = if mirror.is_some() { IDLE } else { RETRY };
             let job = match queue.recv_timeout(patience) {
                 Ok(job) => Some(job),
                 Err(RecvTimeoutError::Timeout) => None,
                 Err(RecvTimeoutError::Disconnected) => return,
             };
-            match (&mut copies, job) {
+            match (&mut mirror, job) {
                 (Some(open), Some(job)) => {
                     match contained(|| self.write(open, job)) {
                         Ok(()) => {}
@@ -57,17 +57,17 @@ impl Worker {
                         Err(error) => {
                             self.health.failed(&error);
                             tried = Instant::now();
-                            if let Some(failed) = copies.take() {
+                            if let Some(failed) = mirror.take() {
                                 failed.abandon();
                             }
                         }
                     }
                     if self.written > COMPACT_AFTER
-                        && let Some(open) = copies.take()
+                        && let Some(open) = mirror.take()
                     {
                         self.written = 0;
                         match contained(|| open.compact(&self.profile)) {
-                            Ok(open) => copies = Some(open),
+                            Ok(open) => mirror = Some(open),
                             Err(error) => {
                                 self.health.failed(&error);
                                 tried = Instant::now();
@@ -81,7 +81,7 @@ impl Worker {
                 (None, _) => {
                     match reopen(&self.profile, &self.vault) {
                         Ok(open) => {
-                            copies = Some(open);
+                            mirror = Some(open);
                             self.health.recovered();
                         }
                         Err(error) => tracing::warn!("the store stays closed: {error}"),
@@ -93,89 +93,89 @@ impl Worker {
     }
 
     /// Writes what of a tab is not written yet. Entries go first: the tab's record names none that is not there.
-    fn put_tab(&mut self, copies: &mut Copies, group: &str, tab: SavedTab) -> Result<(), StoreError> {
+    fn put_tab(&mut self, mirror: &mut Mirror, group: &str, tab: SavedTab) -> Result<(), StoreError> {
         let id = tab.id;
         let (record, entries) = history::split(tab)?;
         let known = self.entries.remove(&id).unwrap_or_default();
         for (key, snapshot) in entries.iter().filter(|(key, _)| !known.contains(*key)) {
-            self.written += copies.put(group, key, snapshot)? as u64;
+            self.written += mirror.put(group, key, snapshot)? as u64;
         }
-        self.written += copies.put(group, &key_of_tab(id), &record)? as u64;
+        self.written += mirror.put(group, &key_of_tab(id), &record)? as u64;
         let wanted: BTreeSet<String> = entries.into_keys().collect();
-        known.difference(&wanted).try_for_each(|key| copies.remove(group, key))?;
+        known.difference(&wanted).try_for_each(|key| mirror.remove(group, key))?;
         self.entries.insert(id, wanted);
         Ok(())
     }
 
-    fn write(&mut self, copies: &mut Copies, job: Job) -> Result<(), StoreError> {
+    fn write(&mut self, mirror: &mut Mirror, job: Job) -> Result<(), StoreError> {
         let group = group_of(self.epoch);
         let meta = |clean: bool| Meta { clean, saved_at: now(), ..Meta::default() };
         match job {
             Job::Tab(id) => {
                 let Some(tab) = self.waiting.tabs().remove(&id) else { return Ok(()) };
-                self.put_tab(copies, &group, tab)?;
+                self.put_tab(mirror, &group, tab)?;
                 // Its time is kept in seconds.
                 if std::mem::replace(&mut self.said, now()) == self.said {
                     return Ok(());
                 }
-                copies.put(&group, META, &meta(false)).map(drop)
+                mirror.put(&group, META, &meta(false)).map(drop)
             }
             Job::Forget(id) => {
                 self.waiting.tabs().remove(&id);
-                copies.remove(&group, &key_of_tab(id))?;
+                mirror.remove(&group, &key_of_tab(id))?;
                 let entries = self.entries.remove(&id).unwrap_or_default();
-                entries.iter().try_for_each(|key| copies.remove(&group, key))
+                entries.iter().try_for_each(|key| mirror.remove(&group, key))
             }
-            Job::Order(order) => copies.put(&group, ORDER, &order).map(drop),
+            Job::Order(order) => mirror.put(&group, ORDER, &order).map(drop),
             Job::Cookies(key) => {
                 let Some(cookies) = self.waiting.cookies().remove(&key) else { return Ok(()) };
                 if cookies.cookies.is_empty() {
-                    return copies.remove(&group, &key);
+                    return mirror.remove(&group, &key);
                 }
-                self.written += copies.put(&group, &key, &self.vault.seal(&format!("{group}/{key}"), &cookies))? as u64;
+                self.written += mirror.put(&group, &key, &self.vault.seal(&format!("{group}/{key}"), &cookies))? as u64;
                 Ok(())
             }
             Job::Everything(tabs, order, cookies) => {
-                let known: Vec<String> = copies.find(&group)?.keys().map(str::to_owned).collect();
+                let known: Vec<String> = mirror.find(&group)?.keys().map(str::to_owned).collect();
                 let mut stale: BTreeSet<String> = known.into_iter().collect();
                 for id in tabs {
                     stale.remove(&key_of_tab(id));
                     // One that does not wait has been written meanwhile; of one that does, what was written before may be lost.
                     if self.waiting.tabs().contains_key(&id) {
                         self.entries.remove(&id);
-                        self.write(copies, Job::Tab(id))?;
+                        self.write(mirror, Job::Tab(id))?;
                     }
                     let entries = self.entries.get(&id);
                     stale.retain(|key| entries.is_none_or(|entries| !entries.contains(key)));
                 }
                 for key in cookies {
                     stale.remove(&key);
-                    self.write(copies, Job::Cookies(key))?;
+                    self.write(mirror, Job::Cookies(key))?;
                 }
                 for key in stale.iter().filter(|key| ![ORDER, META].contains(&key.as_str())) {
-                    copies.remove(&group, key)?;
+                    mirror.remove(&group, key)?;
                 }
-                self.write(copies, Job::Order(order))
+                self.write(mirror, Job::Order(order))
             }
             Job::Answered { epoch, restored } => {
                 let group = group_of(epoch);
-                let old = copies.find(&group)?.get::<Meta>(META, &mut Damage::default());
+                let old = mirror.find(&group)?.get::<Meta>(META, &mut Damage::default());
                 let old = old.map(|record| record.value).unwrap_or_default();
-                copies.put(&group, META, &Meta { dismissed: true, restored, ..old }).map(drop)
+                mirror.put(&group, META, &Meta { dismissed: true, restored, ..old }).map(drop)
             }
-            Job::AuditHead(head) => copies.put(COMMON, AUDIT_HEAD, &head).map(drop),
-            Job::Settings(settings) => copies.put(COMMON, SETTINGS, &settings).map(drop),
-            Job::Shields(settings) => copies.put(COMMON, SHIELDS, &settings).map(drop),
-            Job::Routes(settings) => copies.put(COMMON, ROUTES, &settings).map(drop),
-            Job::HttpsOnly(settings) => copies.put(COMMON, HTTPS_ONLY, &settings).map(drop),
-            Job::Hsts(hsts) => copies.put(COMMON, HSTS, &hsts).map(drop),
-            Job::Dns(settings) => copies.put(COMMON, DNS, &settings).map(drop),
-            Job::Vpn(settings) => copies.put(COMMON, VPN, &self.vault.seal(VPN, &settings)).map(drop),
+            Job::AuditHead(head) => mirror.put(COMMON, AUDIT_HEAD, &head).map(drop),
+            Job::SessionSettings(settings) => mirror.put(COMMON, SETTINGS, &settings).map(drop),
+            Job::Shields(settings) => mirror.put(COMMON, SHIELDS, &settings).map(drop),
+            Job::Routes(settings) => mirror.put(COMMON, ROUTES, &settings).map(drop),
+            Job::HttpsOnly(settings) => mirror.put(COMMON, HTTPS_ONLY, &settings).map(drop),
+            Job::Hsts(hsts) => mirror.put(COMMON, HSTS, &hsts).map(drop),
+            Job::Dns(settings) => mirror.put(COMMON, DNS, &settings).map(drop),
+            Job::Vpn(settings) => mirror.put(COMMON, VPN, &self.vault.seal(VPN, &settings)).map(drop),
             Job::Flush { clean, done } => {
-                if clean && copies.find(&group)?.keys().next().is_some() {
-                    copies.put(&group, META, &meta(true))?;
+                if clean && mirror.find(&group)?.keys().next().is_some() {
+                    mirror.put(&group, META, &meta(true))?;
                 }
-                copies.flush()?;
+                mirror.flush()?;
                 // Whoever waited may have given up.
                 let _ = done.send(());
                 Ok(())
@@ -186,7 +186,7 @@ impl Worker {
 
 /// Opens the store after a failure, when the disk has room. The failed sled still holds its files and their lock, so its
 /// successor works on a copy of them.
-fn reopen(profile: &Path, vault: &Vault) -> Result<Copies, StoreError> {
+fn reopen(profile: &Path, vault: &Vault) -> Result<Mirror, StoreError> {
     let path = sled_path(profile);
     let copy = path.with_file_name("store.copy");
     let failed = path.with_file_name("store.failed");
@@ -202,7 +202,7 @@ fn reopen(profile: &Path, vault: &Vault) -> Result<Copies, StoreError> {
     std::fs::rename(&path, &failed)?;
     std::fs::rename(&copy, &path)?;
     std::fs::remove_dir_all(&failed)?;
-    let open = || try_open(profile, vault).map(|contents| contents.copies);
+    let open = || try_open(profile, vault).map(|contents| contents.mirror);
     match open() {
         Err(StoreError::Sled(sled::Error::Corruption { .. }) | StoreError::Panic(_)) => {
             set_aside(profile);

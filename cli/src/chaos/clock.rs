@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use regen_proto::control::v1::{SessionAction, SessionRequest, StatusReply, StatusRequest};
 
 use super::plan::Step;
-use super::stage::{LOOK, PATIENCE, Stage};
+use super::testbed::{POLL_INTERVAL, RECOVERY_TIMEOUT, Testbed};
 use crate::client::{Client, Failure};
 use crate::launch;
 
@@ -31,9 +31,9 @@ const GOES_ON: Duration = Duration::from_millis(1500);
 
 /// Starts a browser, restores its session, lets the clock jump away, back and away again, and kills it there: the next one finds
 /// what was saved hours from now. Nothing may die of it, and everything can be saved.
-pub(super) async fn jump(stage: &Stage, step: &Step) -> Result<(), Failure> {
+pub(super) async fn jump(testbed: &Testbed, step: &Step) -> Result<(), Failure> {
     let library = library()?;
-    let file = stage.file("clock")?;
+    let file = testbed.file("clock")?;
     let away = if step.after_ms.is_multiple_of(2) { format!("+{HOURS}h") } else { format!("-{HOURS}h") };
     set(&file, "+0")?;
     let environment = [
@@ -42,8 +42,8 @@ pub(super) async fn jump(stage: &Stage, step: &Step) -> Result<(), Failure> {
         ("FAKETIME_NO_CACHE", OsStr::new("1")),
         ("FAKETIME_DONT_FAKE_MONOTONIC", OsStr::new("1")),
     ];
-    launch::start_detached_with(&stage.browser, &environment).await?;
-    let mut client = Client::connect(stage.browser.profile.as_deref()).await?;
+    launch::start_detached_with(&testbed.browser, &environment).await?;
+    let mut client = Client::connect(testbed.browser.profile.as_deref()).await?;
     let session = |action: SessionAction| SessionRequest { action: action.into(), ..SessionRequest::default() };
     client.api.session(session(SessionAction::Restore)).await?;
     let before = all_ready(&mut client).await?;
@@ -57,23 +57,23 @@ pub(super) async fn jump(stage: &Stage, step: &Step) -> Result<(), Failure> {
         return Err(Failure::Other("the clock jumped, and a process died of it".to_owned()));
     }
     client.api.session(session(SessionAction::Save)).await?;
-    stage.kill(&client.api.status(StatusRequest { memory: false }).await?.into_inner()).await?;
+    testbed.kill(&client.api.status(StatusRequest { memory: false }).await?.into_inner()).await?;
 
     // The clock really was another one: what was saved says so.
-    let status = launch::start_detached(&stage.browser).await?;
-    let mut client = Client::connect(stage.browser.profile.as_deref()).await?;
+    let status = launch::start_detached(&testbed.browser).await?;
+    let mut client = Client::connect(testbed.browser.profile.as_deref()).await?;
     let list = client.api.session(session(SessionAction::List)).await?.into_inner();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let jumped = list.sessions.first().map_or(0, |saved| saved.saved_at.abs_diff(now));
-    if jumped.abs_diff(HOURS * 3600) > PATIENCE.as_secs() {
+    if jumped.abs_diff(HOURS * 3600) > RECOVERY_TIMEOUT.as_secs() {
         return Err(Failure::Other(format!("the browser's clock did not jump: it is {jumped} s from this one")));
     }
-    stage.kill(&status).await
+    testbed.kill(&status).await
 }
 
 /// Waits until every process that there is has come up. Gives their ids.
 async fn all_ready(client: &mut Client) -> Result<BTreeSet<i32>, Failure> {
-    let deadline = std::time::Instant::now() + PATIENCE;
+    let deadline = std::time::Instant::now() + RECOVERY_TIMEOUT;
     loop {
         let status: StatusReply = client.api.status(StatusRequest { memory: false }).await?.into_inner();
         let is_up = |state: &str| ["ready", "spare"].contains(&state);
@@ -84,7 +84,7 @@ async fn all_ready(client: &mut Client) -> Result<BTreeSet<i32>, Failure> {
         if std::time::Instant::now() > deadline {
             return Err(Failure::Timeout("the browser whose clock jumps does not come up".to_owned()));
         }
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }
 

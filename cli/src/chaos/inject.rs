@@ -13,8 +13,8 @@ use regen_sandbox::{spawn, verify};
 use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, Resource, Rlimit, Signal};
 
 use super::plan::{Fault, Step, Target, word};
-use super::stage::{Before, Injected, PATIENCE, Stage};
-use super::{clock, invariants, store, witness};
+use super::testbed::{Before, Injected, RECOVERY_TIMEOUT, Testbed};
+use super::{clock, invariants, store, test_page};
 use crate::client::Failure;
 
 /// A pause that nobody may mind.
@@ -100,9 +100,9 @@ impl Process {
 }
 
 /// Makes a fault happen. Gives what it is expected to end.
-pub(super) async fn inject(stage: &Stage, step: &Step, before: &Before) -> Result<Injected, Failure> {
+pub(super) async fn inject(testbed: &Testbed, step: &Step, before: &Before) -> Result<Injected, Failure> {
     tokio::time::sleep(Duration::from_millis(step.after_ms)).await;
-    let process = Process::open(find(stage, step, before)?)?;
+    let process = Process::open(find(testbed, step, before)?)?;
     let ends = Ends::of(step, process.pid);
     let at = Instant::now();
     let mut injected = ends.injected(at);
@@ -125,11 +125,11 @@ pub(super) async fn inject(stage: &Stage, step: &Step, before: &Before) -> Resul
                 injected = Ends::Nothing.injected(at);
             }
         }
-        Fault::Balloon => stage.server.order_balloon(step.site),
+        Fault::Balloon => testbed.server.order_balloon(step.site),
         Fault::KillTwice => {
             process.signal(Signal::KILL)?;
             // One that had died twice already has none: it waits for its user.
-            if let Some(successor) = successor(stage, step, &process).await? {
+            if let Some(successor) = successor(testbed, step, &process).await? {
                 successor.signal(Signal::KILL)?;
                 injected.deaths = 2;
             }
@@ -157,7 +157,7 @@ pub(super) async fn inject(stage: &Stage, step: &Step, before: &Before) -> Resul
         }
         Fault::StrayDescriptors => send(&process.channel()?, &heartbeat(), 4)?,
         Fault::KillSaving => {
-            let saving = tokio::spawn(stage.save());
+            let saving = tokio::spawn(testbed.save());
             tokio::time::sleep(Duration::from_millis(step.after_ms % 50)).await;
             process.signal(Signal::KILL)?;
             // It is cut short, and may say so.
@@ -165,7 +165,7 @@ pub(super) async fn inject(stage: &Stage, step: &Step, before: &Before) -> Resul
         }
         Fault::KillRestoring => {
             process.signal(Signal::KILL)?;
-            if let Some(successor) = successor(stage, step, &process).await? {
+            if let Some(successor) = successor(testbed, step, &process).await? {
                 // Its engine starts, its page comes, its form is filled in: somewhere between.
                 tokio::time::sleep(Duration::from_millis(step.after_ms * 4)).await;
                 successor.signal(Signal::KILL)?;
@@ -173,15 +173,15 @@ pub(super) async fn inject(stage: &Stage, step: &Step, before: &Before) -> Resul
             }
         }
         Fault::KillTaking => {
-            let host = Process::open(find(stage, &Step { role: Target::TabHost, ..step.clone() }, before)?)?;
-            let broker = Process::open(find(stage, &Step { role: Target::Broker, ..step.clone() }, before)?)?;
+            let host = Process::open(find(testbed, &Step { role: Target::TabHost, ..step.clone() }, before)?)?;
+            let broker = Process::open(find(testbed, &Step { role: Target::Broker, ..step.clone() }, before)?)?;
             host.signal(Signal::KILL)?;
             // The death is seen, storage moves, the spare is told: all of it in some milliseconds.
             tokio::time::sleep(Duration::from_micros(step.after_ms * 50)).await;
             broker.signal(Signal::KILL)?;
         }
         Fault::KillBoth | Fault::KillMeanwhile => {
-            let net = Process::open(find(stage, &Step { role: Target::NetDaemon, ..step.clone() }, before)?)?;
+            let net = Process::open(find(testbed, &Step { role: Target::NetDaemon, ..step.clone() }, before)?)?;
             net.signal(Signal::KILL)?;
             if step.fault == Fault::KillMeanwhile {
                 tokio::time::sleep(Duration::from_millis(step.after_ms)).await;
@@ -190,24 +190,24 @@ pub(super) async fn inject(stage: &Stage, step: &Step, before: &Before) -> Resul
             injected.daemon = Some((word(&Target::NetDaemon), net.pid));
         }
         Fault::LargeState => {
-            stage.keep_state(step.site).await?;
+            testbed.keep_state(step.site).await?;
             injected.at = Instant::now();
             process.signal(Signal::KILL)?;
         }
         Fault::ManyTabs => {
-            injected.guests = stage.crowd(step.site, CROWD).await?;
+            injected.guests = testbed.crowd(step.site, CROWD).await?;
             injected.at = Instant::now();
             process.signal(Signal::KILL)?;
         }
         Fault::SilentNames => {
             // It hears every question, and says nothing.
-            let silent = witness::silent_name_server().await?;
-            let former = stage.ask_names_of(format!("udp://{}", silent.local_addr()?)).await?;
-            stage.server.order_names(step.site);
+            let silent = test_page::silent_name_server().await?;
+            let former = testbed.ask_names_of(format!("udp://{}", silent.local_addr()?)).await?;
+            testbed.server.order_names(step.site);
             let mut question = [0; 512];
-            let heard = tokio::time::timeout(PATIENCE, silent.recv(&mut question)).await;
+            let heard = tokio::time::timeout(RECOVERY_TIMEOUT, silent.recv(&mut question)).await;
             tokio::time::sleep(SILENCE).await;
-            stage.ask_names_of(former).await?;
+            testbed.ask_names_of(former).await?;
             heard.map_err(|_| Failure::Timeout("no name was asked for".to_owned()))??;
             injected = Ends::Nothing.injected(at);
         }
@@ -218,11 +218,11 @@ pub(super) async fn inject(stage: &Stage, step: &Step, before: &Before) -> Resul
             injected = Ends::Nothing.injected(at);
         }
         Fault::KillDownloading => {
-            stage.download(step.site).await?;
+            testbed.download(step.site).await?;
             process.signal(Signal::KILL)?;
         }
         Fault::Stall => {
-            stage.server.stall(STALL);
+            testbed.server.stall(STALL);
             tokio::time::sleep(STALL).await;
             injected = Ends::Nothing.injected(at);
         }
@@ -232,23 +232,23 @@ pub(super) async fn inject(stage: &Stage, step: &Step, before: &Before) -> Resul
         }
         Fault::ClockJump => {
             process.signal(Signal::KILL)?;
-            stage.gone().await?;
-            clock::jump(stage, step).await?;
+            testbed.gone().await?;
+            clock::jump(testbed, step).await?;
             // That browser was another one's fault: the last death is the one that is measured.
             injected.at = Instant::now();
         }
         Fault::NoSpace | Fault::IoError => {
             let error = if step.fault == Fault::NoSpace { "ENOSPC" } else { "EIO" };
-            store::disk_fails(process.pid, error, stage.cannot_save()).await?;
-            stage.saves_again().await?;
+            store::disk_fails(process.pid, error, testbed.cannot_save()).await?;
+            testbed.saves_again().await?;
             injected = Ends::Nothing.injected(at);
         }
         Fault::TornRecord | Fault::FlippedBit | Fault::ForeignVersion | Fault::OldVersion => {
             process.signal(Signal::KILL)?;
-            stage.gone().await?;
-            store::damage(stage.profile(), step)?;
+            testbed.gone().await?;
+            store::damage(testbed.profile(), step)?;
             if step.fault == Fault::OldVersion {
-                stage.start_and_kill(Duration::from_millis(step.after_ms)).await?;
+                testbed.start_and_kill(Duration::from_millis(step.after_ms)).await?;
             }
         }
     }
@@ -288,10 +288,10 @@ impl Ends {
 }
 
 /// The process that a step is about.
-fn find(stage: &Stage, step: &Step, before: &Before) -> Result<i32, Failure> {
+fn find(testbed: &Testbed, step: &Step, before: &Before) -> Result<i32, Failure> {
     let missing = || Failure::Other(format!("there is no {} to hit", word(&step.role)));
     let broker = before.status.broker.as_ref().map_or(0, |broker| broker.pid);
-    let tab = stage.expected.get(step.site).map_or(0, |expected| expected.tab);
+    let tab = testbed.expected.get(step.site).map_or(0, |expected| expected.tab);
     let host = before.status.tabs.iter().find(|info| info.id == tab).map(|info| info.pid);
     let process = before.status.processes.iter().find(|process| Some(process.pid) == host);
     let helper =
@@ -319,11 +319,11 @@ fn is_spare(process: &regen_proto::control::v1::Process) -> bool {
 }
 
 /// The process that comes in the place of one that died, as soon as it is there, ready or not.
-async fn successor(stage: &Stage, step: &Step, former: &Process) -> Result<Option<Process>, Failure> {
+async fn successor(testbed: &Testbed, step: &Step, former: &Process) -> Result<Option<Process>, Failure> {
     let deadline = Instant::now() + Duration::from_secs(20);
-    let tab = stage.expected.get(step.site).map_or(0, |expected| expected.tab);
+    let tab = testbed.expected.get(step.site).map_or(0, |expected| expected.tab);
     while Instant::now() < deadline {
-        let status = stage.status().await?;
+        let status = testbed.status().await?;
         let site = status.tabs.iter().find(|info| info.id == tab).map(|info| info.site.clone()).unwrap_or_default();
         let is_site = step.role == Target::TabHost;
         let is_it = |process: &&regen_proto::control::v1::Process| {

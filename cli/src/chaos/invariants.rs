@@ -9,8 +9,8 @@ use regen_sandbox::policy::Policy;
 use regen_sandbox::verify;
 
 use super::recovery::reasons;
-use super::stage::{Before, Footprint, Injected, Stage};
-use super::witness;
+use super::test_page;
+use super::testbed::{Before, Footprint, Injected, Testbed};
 
 /// Processes that are just ending or starting are looked at again until then.
 const SETTLED: Duration = Duration::from_secs(5);
@@ -20,19 +20,19 @@ const MORE_DESCRIPTORS: usize = 16;
 const MORE_MEMORY: u64 = 48 << 10;
 
 /// Everything that does not hold, in words.
-pub(super) async fn check(stage: &mut Stage, injected: &Injected, before: &Before) -> Vec<String> {
-    let mut wrong = deaths(stage, injected, before);
-    wrong.extend(downloads(stage));
+pub(super) async fn check(testbed: &mut Testbed, injected: &Injected, before: &Before) -> Vec<String> {
+    let mut wrong = deaths(testbed, injected, before);
+    wrong.extend(downloads(testbed));
     // Until nothing changes any more; what is still wrong then is wrong.
     let deadline = Instant::now() + SETTLED;
     loop {
-        let mut found = pages(stage, injected, before).await;
-        match stage.status().await {
+        let mut found = pages(testbed, injected, before).await;
+        match testbed.status().await {
             Ok(status) => {
                 found.extend(processes(&status, before, injected));
                 // What is there only for a moment is not what it holds.
                 if found.is_empty() {
-                    found.extend(footprint(stage, &status));
+                    found.extend(footprint(testbed, &status));
                 }
             }
             Err(failure) => found.push(format!("no status: {failure}")),
@@ -46,16 +46,16 @@ pub(super) async fn check(stage: &mut Stage, injected: &Injected, before: &Befor
 }
 
 /// Every tab is there, with address, history, scroll and text; pages of other sites have gone on without a break.
-async fn pages(stage: &Stage, injected: &Injected, before: &Before) -> Vec<String> {
+async fn pages(testbed: &Testbed, injected: &Injected, before: &Before) -> Vec<String> {
     let mut wrong = Vec::new();
-    let status = match stage.status().await {
+    let status = match testbed.status().await {
         Ok(status) => status,
         Err(failure) => return vec![format!("no status: {failure}")],
     };
     if status.tabs.len() != before.status.tabs.len() {
         wrong.push(format!("there were {} tabs, and there are {}", before.status.tabs.len(), status.tabs.len()));
     }
-    for (site, expected) in stage.expected.iter().enumerate() {
+    for (site, expected) in testbed.expected.iter().enumerate() {
         let Some(tab) = status.tabs.iter().find(|tab| tab.id == expected.tab) else {
             wrong.push(format!("the tab of {} is gone", expected.url));
             continue;
@@ -66,7 +66,7 @@ async fn pages(stage: &Stage, injected: &Injected, before: &Before) -> Vec<Strin
         if !tab.can_go_back {
             wrong.push(format!("{} has lost its history", expected.url));
         }
-        let (Some(now), Some(old)) = (stage.witness(expected.tab).await, before.witnesses.get(site)) else {
+        let (Some(now), Some(old)) = (testbed.test_page(expected.tab).await, before.test_pages.get(site)) else {
             wrong.push(format!("{} says nothing", expected.url));
             continue;
         };
@@ -92,21 +92,21 @@ async fn pages(stage: &Stage, injected: &Injected, before: &Before) -> Vec<Strin
 }
 
 /// No site died that had nothing to do with the fault.
-fn deaths(stage: &Stage, injected: &Injected, before: &Before) -> Vec<String> {
-    more_deaths(stage, before, |site| !injected.browser && !injected.sites.contains(&site), 0)
+fn deaths(testbed: &Testbed, injected: &Injected, before: &Before) -> Vec<String> {
+    more_deaths(testbed, before, |site| !injected.browser && !injected.sites.contains(&site), 0)
 }
 
 /// Deaths that were not injected, of a site that was hit, and that cost nothing. The engine ends its own network process when
 /// that does not answer for six seconds, as on a machine that has too much to do.
-pub(super) fn noticed(stage: &Stage, injected: &Injected, before: &Before) -> Vec<String> {
-    more_deaths(stage, before, |site| injected.sites.contains(&site), injected.deaths)
+pub(super) fn noticed(testbed: &Testbed, injected: &Injected, before: &Before) -> Vec<String> {
+    more_deaths(testbed, before, |site| injected.sites.contains(&site), injected.deaths)
 }
 
-fn more_deaths(stage: &Stage, before: &Before, of: impl Fn(usize) -> bool, most: usize) -> Vec<String> {
+fn more_deaths(testbed: &Testbed, before: &Before, of: impl Fn(usize) -> bool, most: usize) -> Vec<String> {
     let mut found = Vec::new();
-    for (_, expected) in stage.expected.iter().enumerate().filter(|(site, _)| of(*site)) {
+    for (_, expected) in testbed.expected.iter().enumerate().filter(|(site, _)| of(*site)) {
         let name = before.status.tabs.iter().find(|tab| tab.id == expected.tab).map_or("", |tab| &tab.site);
-        match stage.deaths(name, before.time) {
+        match testbed.deaths(name, before.time) {
             Ok(deaths) if deaths.len() > most => {
                 found.push(format!("{most} deaths of {name} were injected, and there were: {}", reasons(&deaths)));
             }
@@ -118,9 +118,9 @@ fn more_deaths(stage: &Stage, before: &Before, of: impl Fn(usize) -> bool, most:
 }
 
 /// What looks like a finished download is one.
-fn downloads(stage: &Stage) -> Vec<String> {
-    let files = fs::read_dir(stage.downloads()).into_iter().flatten().flatten();
-    let is_whole = |size: u64| size == witness::FILE as u64;
+fn downloads(testbed: &Testbed) -> Vec<String> {
+    let files = fs::read_dir(testbed.downloads()).into_iter().flatten().flatten();
+    let is_whole = |size: u64| size == test_page::FILE as u64;
     let finished = files.filter(|file| !file.file_name().to_string_lossy().ends_with(".part"));
     let broken = finished.filter(|file| file.metadata().is_ok_and(|data| !is_whole(data.len())));
     broken.map(|file| format!("{} looks finished, and is not whole", file.path().display())).collect()
@@ -197,14 +197,14 @@ fn processes(status: &StatusReply, before: &Before, injected: &Injected) -> Vec<
 }
 
 /// Nothing has grown. After a restart there is a new measure.
-fn footprint(stage: &mut Stage, status: &StatusReply) -> Vec<String> {
-    let now = match stage.footprint(status) {
+fn footprint(testbed: &mut Testbed, status: &StatusReply) -> Vec<String> {
+    let now = match testbed.footprint(status) {
         Ok(now) => now,
         Err(failure) => return vec![format!("the broker cannot be looked at: {failure}")],
     };
-    let Footprint { descriptors, resident_kb, mounts } = stage.baseline;
+    let Footprint { descriptors, resident_kb, mounts } = testbed.baseline;
     if descriptors == 0 {
-        stage.baseline = now;
+        testbed.baseline = now;
         return Vec::new();
     }
     let mut wrong = Vec::new();

@@ -6,9 +6,9 @@ mod invariants;
 mod plan;
 mod recovery;
 mod report;
-mod stage;
 mod store;
-mod witness;
+mod test_page;
+mod testbed;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -20,7 +20,7 @@ use crate::client::Failure;
 
 use plan::{Plan, Step};
 use report::{Record, Report};
-use stage::Stage;
+use testbed::Testbed;
 
 pub(crate) async fn run(command: ChaosCommand, profile: Option<PathBuf>, output: Output) -> Result<ExitCode, Failure> {
     let (plan, options) = match command {
@@ -36,13 +36,13 @@ pub(crate) async fn run(command: ChaosCommand, profile: Option<PathBuf>, output:
         junit_file(path)?;
     }
     let attacked = attacked(options.attack_profile.clone(), profile, std::env::var_os("REGEN_PROFILE"));
-    let mut stage = Stage::set(attacked, &options).await?;
+    let mut testbed = Testbed::set(attacked, &options).await?;
     let outcome = tokio::select! {
-        outcome = campaign(&plan, &mut stage, &mut report, done, &options, output) => outcome,
+        outcome = campaign(&plan, &mut testbed, &mut report, done, &options, output) => outcome,
         failure = interrupted() => Err(failure),
     };
     // Whatever happened: no browser is left behind.
-    stage.strike().await?;
+    testbed.strike().await?;
     // An interrupted campaign reports the faults that it did.
     if let Some(path) = &options.junit {
         use std::io::Write;
@@ -89,7 +89,7 @@ async fn interrupted() -> Failure {
 /// Every step of the plan that was not done before, each with its checks.
 async fn campaign(
     plan: &Plan,
-    stage: &mut Stage,
+    testbed: &mut Testbed,
     report: &mut Report,
     done: Vec<Record>,
     options: &ChaosOptions,
@@ -102,7 +102,7 @@ async fn campaign(
         if plan.duration.is_some_and(|duration| start.elapsed() > duration) {
             break;
         }
-        let record = one(stage, number, step).await;
+        let record = one(testbed, number, step).await;
         if output == Output::Text {
             record.print();
         }
@@ -111,7 +111,7 @@ async fn campaign(
         }
         let failed = !record.violations.is_empty();
         if failed {
-            keep(stage, &record).await;
+            keep(testbed, &record).await;
         }
         report.add(record);
         if failed {
@@ -119,22 +119,22 @@ async fn campaign(
                 break;
             }
             // What one fault broke must not be counted against the next.
-            stage.anew().await?;
+            testbed.anew().await?;
         }
     }
     Ok(())
 }
 
-async fn one(stage: &mut Stage, number: usize, step: &Step) -> Record {
+async fn one(testbed: &mut Testbed, number: usize, step: &Step) -> Record {
     let mut record = Record::of(number, step);
-    match stage.rehearse(number).await.and(stage.snapshot().await) {
-        Ok(before) => match inject::inject(stage, step, &before).await {
-            Ok(injected) => match stage.recovered(&injected, &before).await {
+    match testbed.rehearse(number).await.and(testbed.snapshot().await) {
+        Ok(before) => match inject::inject(testbed, step, &before).await {
+            Ok(injected) => match testbed.recovered(&injected, &before).await {
                 Ok(recovered) => {
                     record.recovery_ms = recovered.time.map(|time| time.as_secs_f64() * 1000.0);
                     record.ended_as = recovered.how;
-                    record.violations = invariants::check(stage, &injected, &before).await;
-                    record.noticed = invariants::noticed(stage, &injected, &before);
+                    record.violations = invariants::check(testbed, &injected, &before).await;
+                    record.noticed = invariants::noticed(testbed, &injected, &before);
                 }
                 Err(failure) => record.violations.push(format!("recovery: {failure}")),
             },
@@ -146,10 +146,10 @@ async fn one(stage: &mut Stage, number: usize, step: &Step) -> Record {
 }
 
 /// Keeps a failed fault for whoever looks into it: the checks that did not hold, the browser's state, and its log.
-async fn keep(stage: &Stage, record: &Record) {
-    let from = stage.profile().join("regen.log");
+async fn keep(testbed: &Testbed, record: &Record) {
+    let from = testbed.profile().join("regen.log");
     let to = std::env::temp_dir().join(format!("regen-chaos-{}-{}.log", std::process::id(), record.number));
-    let status = match stage.status().await {
+    let status = match testbed.status().await {
         Ok(status) => format!("{status:#?}"),
         Err(failure) => format!("none: {failure}"),
     };

@@ -8,7 +8,7 @@ use regen_broker::supervisor;
 use regen_proto::control::v1::{HistoryRequest, Process, SessionAction, SessionRequest, StatusReply, TabRequest};
 use regen_proto::kernel::v1::Role;
 
-use super::stage::{Before, Footprint, Injected, LOOK, PATIENCE, Stage};
+use super::testbed::{Before, Footprint, Injected, POLL_INTERVAL, RECOVERY_TIMEOUT, Testbed};
 use crate::client::{Client, Failure};
 use crate::launch;
 
@@ -23,13 +23,13 @@ pub(super) struct Recovered {
     pub(super) how: String,
 }
 
-impl Stage {
+impl Testbed {
     /// Waits until what the fault ended is back as it was.
     pub(super) async fn recovered(&mut self, injected: &Injected, before: &Before) -> Result<Recovered, Failure> {
         if injected.browser {
             return self.restarted(injected).await;
         }
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + RECOVERY_TIMEOUT;
         if let Some((role, pid)) = &injected.daemon {
             self.until(deadline, &format!("another {role}"), |status| {
                 let is_it = |now: &Process| match role.as_str() {
@@ -71,14 +71,14 @@ impl Stage {
             if Instant::now() > deadline {
                 return Err(Failure::Timeout(format!("{what} did not come")));
             }
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
         Ok(())
     }
 
     /// Until a page has been loaded anew and is as its user left it. Whether its user had to ask for it, as the rules allow.
     async fn page_back(&mut self, site: usize, before: &Before, deadline: Instant) -> Result<bool, Failure> {
-        let (Some(expected), Some(old)) = (self.expected.get(site).cloned(), before.witnesses.get(site)) else {
+        let (Some(expected), Some(old)) = (self.expected.get(site).cloned(), before.test_pages.get(site)) else {
             return Ok(false);
         };
         let mut asked = false;
@@ -104,7 +104,7 @@ impl Stage {
                 let reload = HistoryRequest { tab: expected.tab, delta: 0, reload: true };
                 self.client.api.clone().history(reload).await?;
             }
-            let now = self.witness(expected.tab).await;
+            let now = self.test_page(expected.tab).await;
             if let Some(now) = &now
                 && now.token != old.token
                 && now.field == expected.field
@@ -118,7 +118,7 @@ impl Stage {
                 let words = format!("{} did not come back as {wanted}: {now:?}, {state}", tab.url);
                 return Err(Failure::Timeout(words));
             }
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 
@@ -135,7 +135,7 @@ impl Stage {
             if expected(&deaths) || Instant::now() > deadline {
                 return Ok(deaths);
             }
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 
@@ -155,7 +155,7 @@ impl Stage {
         loop {
             let mut without = Vec::new();
             for expected in &self.expected {
-                let now = self.witness(expected.tab).await.map_or(0, |witness| witness.orders);
+                let now = self.test_page(expected.tab).await.map_or(0, |test_page| test_page.orders);
                 if now <= *orders.entry(expected.tab).or_insert(now) {
                     without.push(expected.url.as_str());
                 }
@@ -166,7 +166,7 @@ impl Stage {
             if Instant::now() > deadline {
                 return Err(Failure::Timeout(format!("no network for {}", without.join(", "))));
             }
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 
@@ -177,7 +177,7 @@ impl Stage {
         self.client = Client::connect(self.browser.profile.as_deref()).await?;
         let restore = SessionRequest { action: SessionAction::Restore.into(), ..SessionRequest::default() };
         self.client.api.session(restore).await?;
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + RECOVERY_TIMEOUT;
         let status = self.status().await?;
         for expected in &mut self.expected {
             let tab = status.tabs.iter().find(|tab| tab.url == expected.url);
@@ -188,7 +188,7 @@ impl Stage {
         for expected in &self.expected {
             self.client.api.activate_tab(TabRequest { tab: expected.tab }).await?;
             loop {
-                let now = self.witness(expected.tab).await;
+                let now = self.test_page(expected.tab).await;
                 if now.as_ref().is_some_and(|now| now.field == expected.field && now.scroll == expected.scroll) {
                     break;
                 }
@@ -197,7 +197,7 @@ impl Stage {
                     let words = format!("{} did not come back as {wanted}: {now:?}", expected.url);
                     return Err(Failure::Timeout(words));
                 }
-                tokio::time::sleep(LOOK).await;
+                tokio::time::sleep(POLL_INTERVAL).await;
             }
         }
         let time = Some(injected.at.elapsed());

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use regen_broker::launcher::Forked;
-use regen_broker::refused_calls::Manner;
+use regen_broker::refused_calls::NotifyPolicy;
 use regen_proto::launcher::v1::Exited;
 use regen_sandbox::policy::{Guest, Policy};
 
@@ -44,8 +44,9 @@ async fn start(launchers: Vec<Forked>, order: &Exec) -> Result<ExitCode, Failure
     };
     let mut sandboxes = sandboxes(launchers)?;
     let (guest, bucket) = (Guest { as_dumper, ..guest }, order.bucket.clone());
-    let outcome =
-        sandboxes.attached(&Order { role, mode, guest, manner: Manner::Paced, bucket }, std::io::stdout()).await?;
+    let outcome = sandboxes
+        .attached(&Order { role, mode, guest, notify_policy: NotifyPolicy::Paced, bucket }, std::io::stdout())
+        .await?;
     Ok(ExitCode::from(code(&outcome.end)))
 }
 

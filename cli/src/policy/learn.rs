@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use regen_broker::coverage::{self, Coverage};
 use regen_broker::launcher::Forked;
 use regen_broker::options::BrowserOptions;
-use regen_broker::refused_calls::Manner;
+use regen_broker::refused_calls::NotifyPolicy;
 use regen_proto::control::v1::QuitRequest;
 use regen_sandbox::policy::{Mode, Policy, ROLES};
 use serde_json::json;
@@ -54,8 +54,8 @@ async fn in_the_sandbox(launchers: Vec<Forked>, policy: &Policy, order: &Learn) 
     let guest = guest.ok_or_else(|| Failure::NotFound("there is no such program".to_owned()))?;
     let seen = Arc::new(Mutex::new(Coverage::of(policy)));
     let mut sandboxes = exec::sandboxes(launchers)?;
-    let manner = Manner::Watched(Arc::clone(&seen));
-    let order = Order { role: policy.role.clone(), mode: Mode::Jit, guest, manner, bucket: None };
+    let notify_policy = NotifyPolicy::Watched(Arc::clone(&seen));
+    let order = Order { role: policy.role.clone(), mode: Mode::Jit, guest, notify_policy, bucket: None };
     // What it prints is not the proposal.
     let outcome = sandboxes.attached(&order, std::io::stderr()).await?;
     let seen = seen.lock().unwrap_or_else(PoisonError::into_inner).clone();

@@ -11,9 +11,9 @@ use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 use regen_broker::launcher::Forked;
-use regen_broker::refused_calls::Manner;
+use regen_broker::refused_calls::NotifyPolicy;
 use regen_sandbox::policy::{Guest, Mode, Policy, ROLES};
-use regen_sandbox::trials::{self, Expected, Trial};
+use regen_sandbox::probe_cases::{self, Expected, ProbeCase};
 use serde::Serialize;
 
 use super::sandboxes::{Order, Sandboxes};
@@ -23,7 +23,7 @@ use crate::client::Failure;
 use crate::launch;
 
 /// How long one attempt may take.
-const PATIENCE: Duration = Duration::from_secs(20);
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(20);
 /// In the last argument of a call: which call of the plan it is.
 const MARK: u64 = 0x5052_0000;
 /// How the program ends that has made every call.
@@ -251,7 +251,7 @@ impl Laboratory {
     fn order(&self, role: &str, arguments: &[&str]) -> Order {
         let arguments = arguments.iter().map(|word| (*word).to_owned()).collect();
         let guest = Guest { program: self.program.clone(), arguments, files: Vec::new(), as_dumper: false };
-        Order { role: role.to_owned(), mode: Mode::Jit, guest, manner: Manner::AtOnce, bucket: None }
+        Order { role: role.to_owned(), mode: Mode::Jit, guest, notify_policy: NotifyPolicy::AtOnce, bucket: None }
     }
 
     async fn jailed(&mut self, policy: &Policy, attempts: &[Attempt]) -> Result<RoleFindings, Failure> {
@@ -259,30 +259,30 @@ impl Laboratory {
         for attempt in attempts {
             findings.push(self.attempt(&policy.role, attempt).await?);
         }
-        let trials = trials::trials(policy);
-        let order = self.order(&policy.role, &["calls", &trials::plan(&trials)]);
-        let outcome = self.sandboxes.captured(&order, PATIENCE, std::future::ready(())).await?;
-        let told = |index: usize, trial: &Trial| {
+        let cases = probe_cases::cases(policy);
+        let order = self.order(&policy.role, &["calls", &probe_cases::plan(&cases)]);
+        let outcome = self.sandboxes.captured(&order, ATTEMPT_TIMEOUT, std::future::ready(())).await?;
+        let told = |index: usize, case: &ProbeCase| {
             let mark = MARK + index as u64;
             outcome.refused.iter().any(|call| {
                 let [.., last] = call.arguments;
                 // A call without arguments has whatever stood there.
-                let is_marked = last == mark || call.arguments == trial.arguments || trial.call == "vfork";
-                call.call == trial.call && is_marked
+                let is_marked = last == mark || call.arguments == case.arguments || case.call == "vfork";
+                call.call == case.call && is_marked
             })
         };
         let mut wrong = Vec::new();
         let said = said(&outcome.said);
-        for (index, trial) in trials.iter().enumerate() {
-            let right = |errno: i32| match trial.expected {
-                Expected::Allowed => !told(index, trial),
-                Expected::Refused(wanted) => errno == wanted && !told(index, trial),
-                Expected::Notified => errno == EPERM && told(index, trial),
+        for (index, case) in cases.iter().enumerate() {
+            let right = |errno: i32| match case.expected {
+                Expected::Allowed => !told(index, case),
+                Expected::Refused(wanted) => errno == wanted && !told(index, case),
+                Expected::Notified => errno == EPERM && told(index, case),
             };
-            judge(trial, said.get(&index).copied(), right, &mut wrong);
+            judge(case, said.get(&index).copied(), right, &mut wrong);
         }
         end(outcome.end.status, &mut wrong);
-        Ok(RoleFindings { role: policy.role.clone(), findings, calls_made: trials.len(), calls_wrong: wrong })
+        Ok(RoleFindings { role: policy.role.clone(), findings, calls_made: cases.len(), calls_wrong: wrong })
     }
 
     async fn attempt(&mut self, role: &str, attempt: &Attempt) -> Result<Finding, Failure> {
@@ -299,14 +299,14 @@ impl Laboratory {
         let mut harmed = None;
         let neighbours = &mut self.neighbours;
         let meanwhile = async {
-            let outcome = neighbours.captured(&neighbour, PATIENCE, std::future::ready(())).await;
+            let outcome = neighbours.captured(&neighbour, ATTEMPT_TIMEOUT, std::future::ready(())).await;
             harmed = match outcome {
                 Ok(outcome) if outcome.said.contains("OUTCOME got") => None,
                 Ok(outcome) => Some(format!("a neighbour was harmed: {} {}", outcome.end.cause, outcome.said.trim())),
                 Err(failure) => Some(format!("no neighbour could be started: {failure}")),
             };
         };
-        let outcome = self.sandboxes.captured(&order, PATIENCE, meanwhile).await?;
+        let outcome = self.sandboxes.captured(&order, ATTEMPT_TIMEOUT, meanwhile).await?;
         let found = contained(&outcome.said, outcome.late, outcome.end.status.unwrap_or(0));
         Ok(attempt.found(role, harmed.map_or(found, |harm| (false, harm))))
     }
@@ -324,22 +324,22 @@ impl Laboratory {
                 _ => {}
             }
         }
-        let trials = trials::trials(policy);
-        let output = self.outside(&["locked", &policy.role, &trials::plan(&trials)])?;
+        let cases = probe_cases::cases(policy);
+        let output = self.outside(&["locked", &policy.role, &probe_cases::plan(&cases)])?;
         let refused = if policy.role == "launcher" { ENOSYS } else { EPERM };
         let mut wrong = Vec::new();
         let said = said(&String::from_utf8_lossy(&output.stderr));
-        for (index, trial) in trials.iter().enumerate() {
-            let right = |errno: i32| match trial.expected {
+        for (index, case) in cases.iter().enumerate() {
+            let right = |errno: i32| match case.expected {
                 Expected::Allowed => errno != refused,
                 Expected::Refused(wanted) => errno == wanted,
                 Expected::Notified => errno == refused,
             };
-            judge(trial, said.get(&index).copied(), right, &mut wrong);
+            judge(case, said.get(&index).copied(), right, &mut wrong);
         }
         end(output.status.code().map(|code| code << 8), &mut wrong);
         let role = policy.role.clone();
-        Ok(RoleFindings { role, findings, calls_made: trials.len(), calls_wrong: wrong })
+        Ok(RoleFindings { role, findings, calls_made: cases.len(), calls_wrong: wrong })
     }
 
     fn under_a_filter(&self, role: &str, attempt: &Attempt) -> Result<Finding, Failure> {
@@ -376,8 +376,8 @@ fn said(text: &str) -> std::collections::HashMap<usize, i32> {
         .collect()
 }
 
-fn judge(trial: &Trial, errno: Option<i32>, right: impl Fn(i32) -> bool, wrong: &mut Vec<String>) {
-    let Trial { call, arguments, expected, place, .. } = trial;
+fn judge(case: &ProbeCase, errno: Option<i32>, right: impl Fn(i32) -> bool, wrong: &mut Vec<String>) {
+    let ProbeCase { call, arguments, expected, place, .. } = case;
     match errno {
         Some(errno) if right(errno) => {}
         Some(errno) => {

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use regen_broker::launcher::{Forked, FromLauncherBody, Launcher};
-use regen_broker::refused_calls::{self, Manner, RefusedCall};
+use regen_broker::refused_calls::{self, NotifyPolicy, RefusedCall};
 use regen_proto::kernel_channel;
 use regen_proto::launcher::v1::{Exited, Guest as GuestWish, Spawn};
 use regen_sandbox::policy::{Guest, Mode, Policy};
@@ -20,7 +20,7 @@ use tokio::io::AsyncReadExt;
 use crate::client::Failure;
 
 /// What a captured guest may say; more is cut off.
-const MOST: usize = 1 << 20;
+const MAX_OUTPUT: usize = 1 << 20;
 /// What a guest says that has taken all it can get, and waits until its channel ends.
 const HOLDING: &str = "HOLDING\n";
 
@@ -38,7 +38,7 @@ pub(super) struct Order {
     pub(super) role: String,
     pub(super) mode: Mode,
     pub(super) guest: Guest,
-    pub(super) manner: Manner,
+    pub(super) notify_policy: NotifyPolicy,
     /// Its storage; a folder of this command's own otherwise.
     pub(super) bucket: Option<PathBuf>,
 }
@@ -120,7 +120,7 @@ impl Sandboxes {
             chosen: path(&self.folder.join("chosen")),
             ca_bundle: String::new(),
             jitless: order.mode == Mode::Jitless,
-            watched: matches!(order.manner, Manner::Watched(_)),
+            watched: matches!(order.notify_policy, NotifyPolicy::Watched(_)),
             guest: Some(GuestWish {
                 program: path(&order.guest.program),
                 arguments: order.guest.arguments.clone(),
@@ -166,8 +166,8 @@ impl Sandboxes {
                     let mut descriptors = descriptors.into_iter();
                     jail = descriptors.next();
                     if let Some(listener) = descriptors.next() {
-                        let (book, manner) = (Arc::clone(&refused), order.manner.clone());
-                        refused_calls::answer_for(Arc::clone(&policy), listener, manner, move |call| {
+                        let (book, notify_policy) = (Arc::clone(&refused), order.notify_policy.clone());
+                        refused_calls::answer_for(Arc::clone(&policy), listener, notify_policy, move |call| {
                             if aloud && refused_calls::is_worth_telling(call.times) {
                                 eprintln!("regen: refused {call}");
                             }
@@ -218,7 +218,7 @@ async fn listen(
         if size == 0 {
             return Ok(String::from_utf8_lossy(&said).into_owned());
         }
-        if said.len() < MOST {
+        if said.len() < MAX_OUTPUT {
             said.extend(piece.iter().take(size));
         }
         if held.is_some()

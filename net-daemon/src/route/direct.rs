@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::{Inside, RouteError, WayError, race};
-use crate::names::{Dns, Meaning};
+use crate::dns::{Dns, Meaning};
 
 const CONNECT: Duration = Duration::from_secs(30);
 

@@ -7,14 +7,14 @@ pub(crate) mod race;
 
 use std::sync::Arc;
 
+use regen_net_config::route::{Hop, Route};
 use regen_proto::net::v1::FailureKind;
-use regen_net_config::route::{Route, Way};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::names::Dns;
-use crate::shields::{Asking, Shields};
+use crate::dns::Dns;
+use crate::shields::{Shields, ShieldsContext};
 use crate::tor::Tor;
 use crate::wireguard::WireGuard;
 
@@ -71,7 +71,7 @@ pub(crate) struct Ways {
     pub(crate) wireguard: WireGuard,
     pub(crate) reach: Reach,
     /// Whose shields hold; none, where no page asks.
-    pub(crate) shields: Option<(Shields, Arc<Asking>)>,
+    pub(crate) shields: Option<(Shields, Arc<ShieldsContext>)>,
 }
 
 /// On whose behalf names are looked up and addresses are reached.
@@ -79,7 +79,7 @@ pub(crate) struct Ways {
 pub(crate) struct Inside<'a> {
     pub(crate) partition: &'a str,
     pub(crate) reach: &'a Reach,
-    shields: Option<&'a (Shields, Arc<Asking>)>,
+    shields: Option<&'a (Shields, Arc<ShieldsContext>)>,
 }
 
 impl Inside<'_> {
@@ -104,7 +104,7 @@ impl Ways {
         let mut last = None;
         for way in self.route.ways() {
             // The name says who its visitor is: no name server may see it.
-            if *way != Way::Tor && is_onion(host) {
+            if *way != Hop::Tor && is_onion(host) {
                 continue;
             }
             match self.try_way(way, host, port).await {
@@ -125,19 +125,19 @@ impl Ways {
         RouteError { kind: FailureKind::Route, message }
     }
 
-    async fn try_way(&self, way: &Way, host: &str, port: u16) -> Result<Connection, WayError> {
+    async fn try_way(&self, way: &Hop, host: &str, port: u16) -> Result<Connection, WayError> {
         let Self { partition, reach, shields, .. } = self;
         let inside = Inside { partition, reach, shields: shields.as_ref() };
         match way {
-            Way::Direct => Ok(Connection::plain(direct::connect(host, port, &inside, &self.dns).await?)),
-            Way::Proxy(proxy) => Ok(Connection::plain(proxy::connect(proxy, &self.dns, &inside, host, port).await?)),
-            Way::Tor => {
+            Hop::Direct => Ok(Connection::plain(direct::connect(host, port, &inside, &self.dns).await?)),
+            Hop::Proxy(proxy) => Ok(Connection::plain(proxy::connect(proxy, &self.dns, &inside, host, port).await?)),
+            Hop::Tor => {
                 reach.is_found_elsewhere(host).await;
                 let (stream, over, open) = self.tor.connect(&self.partition, host, port).await?;
                 let doubt = Some(self.tor.doubt());
                 Ok(Connection { over, doubt, _open: Some(Box::new(open)), ..Connection::plain(stream) })
             }
-            Way::Vpn(profile) => {
+            Hop::Vpn(profile) => {
                 let (stream, over, open) = self.wireguard.connect(profile, &inside, host, port).await?;
                 Ok(Connection { over, _open: Some(Box::new(open)), ..Connection::plain(stream) })
             }

@@ -9,10 +9,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use regen_proto::convert::FromChild;
+use regen_net_config::special_purpose::is_private;
 use regen_proto::kernel::v1::{NetworkSide, PrivateNetwork, SiteFound};
 use regen_proto::net::v1::FailureKind;
-use regen_net_config::special_purpose::is_private;
+use regen_proto::validate::ChildToBroker;
 use regen_runtime::Kernel;
 
 use super::RouteError;
@@ -140,7 +140,7 @@ impl Reach {
     async fn tell(&self, side: NetworkSide) {
         let Some((broker, grant)) = &self.0.report else { return };
         let found = SiteFound { grant: *grant, side: side.into() };
-        if let Err(error) = broker.send(FromChild::SiteFound(found)).await {
+        if let Err(error) = broker.send(ChildToBroker::SiteFound(found)).await {
             tracing::warn!("the broker was not told where {} is: {error}", self.0.own);
         }
     }

@@ -11,15 +11,15 @@ use http_body_util::Empty;
 use hyper::client::conn::http1;
 use hyper::{Request, StatusCode, header};
 use hyper_util::rt::TokioIo;
-use regen_proto::net::v1::FailureKind;
 use regen_net_config::proxy::{Protocol, Proxy};
+use regen_proto::net::v1::FailureKind;
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use super::{Inside, RouteError, Stream, WayError, direct};
-use crate::names::Dns;
+use crate::dns::Dns;
 use crate::tls;
 
 /// For a proxy to open one connection.

@@ -16,9 +16,9 @@ const NEXT: Duration = Duration::from_millis(250);
 /// An address that did not answer is tried last for this long.
 const DEAD: Duration = Duration::from_secs(600);
 /// Dead addresses that are remembered.
-const MOST_DEAD: usize = 512;
+const MAX_DEAD: usize = 512;
 /// Addresses of one name that are tried.
-const MOST_ADDRESSES: usize = 16;
+const MAX_ADDRESSES: usize = 16;
 
 /// Addresses that did not answer. Clones share them; each partition sees only its own, so that one site cannot tell what another has tried.
 #[derive(Debug, Clone, Default)]
@@ -37,7 +37,7 @@ impl Dead {
         dead.retain(|(of, other, _)| of != partition || *other != address);
         if is_dead {
             dead.push_back((partition.to_owned(), address, Instant::now()));
-            if dead.len() > MOST_DEAD {
+            if dead.len() > MAX_DEAD {
                 dead.pop_front();
             }
         }
@@ -92,7 +92,7 @@ where
 /// Both families in turn, beginning with that of the first; what is dead comes last.
 fn in_order(addresses: Vec<SocketAddr>, is_dead: impl Fn(SocketAddr) -> bool) -> VecDeque<SocketAddr> {
     let (dead, alive): (Vec<_>, Vec<_>) = addresses.into_iter().partition(|address| is_dead(*address));
-    alternate(alive).chain(alternate(dead)).take(MOST_ADDRESSES).collect()
+    alternate(alive).chain(alternate(dead)).take(MAX_ADDRESSES).collect()
 }
 
 fn alternate(addresses: Vec<SocketAddr>) -> impl Iterator<Item = SocketAddr> {
@@ -169,6 +169,6 @@ mod tests {
         let order = in_order(addresses.to_vec(), |address| address == addresses[0]);
         assert_eq!(order, [addresses[1], addresses[2], addresses[3], addresses[0]]);
         let many = (1..=40).map(|port| SocketAddr::from(([192, 0, 2, 1], port))).collect();
-        assert_eq!(in_order(many, |_| false).len(), MOST_ADDRESSES);
+        assert_eq!(in_order(many, |_| false).len(), MAX_ADDRESSES);
     }
 }

@@ -19,7 +19,7 @@ const LISTS: [(&str, &str); 8] = [
 /// How those of uBlock Origin's own begin.
 const UBLOCKS_OWN: &str = "ublock-";
 /// No list is this long, in bytes.
-pub(super) const LONGEST: u64 = 32 << 20;
+pub(super) const MAX_LIST: u64 = 32 << 20;
 
 /// One list as it is on the disk.
 #[derive(Debug)]
@@ -45,14 +45,14 @@ pub(super) fn read() -> (Vec<List>, Vec<String>) {
     let (mut lists, mut missing) = (Vec::new(), Vec::new());
     for (name, file) in LISTS {
         let path = folder.join(file);
-        let is_short = fs::metadata(&path).is_ok_and(|about| about.len() <= LONGEST);
+        let is_short = fs::metadata(&path).is_ok_and(|about| about.len() <= MAX_LIST);
         match fs::read_to_string(&path) {
             Ok(text) if is_short => lists.push(List {
                 name: name.to_owned(),
                 text: as_rules(&text),
                 is_trusted: name.starts_with(UBLOCKS_OWN),
             }),
-            Ok(_) => missing.push(format!("{name} is not read: it is longer than {} MB", LONGEST >> 20)),
+            Ok(_) => missing.push(format!("{name} is not read: it is longer than {} MB", MAX_LIST >> 20)),
             Err(error) => missing.push(format!("{name} is not read: {error}")),
         }
     }

@@ -9,10 +9,10 @@ use regen_proto::net::v1::{Blocked, CheckRequest, Verdict, VerdictWait};
 /// So many are kept.
 const KEPT: usize = 1000;
 /// Longer addresses and rules are cut, in bytes.
-const LONGEST: usize = 2000;
+const MAX_TEXT: usize = 2000;
 
 /// Longer waits count as this long, microseconds: it is a web process that says so.
-const LONGEST_WAIT: u64 = 60_000_000;
+const MAX_WAIT: u64 = 60_000_000;
 
 #[derive(Debug)]
 pub(super) struct Log {
@@ -26,7 +26,7 @@ pub(super) struct Log {
 impl Default for Log {
     fn default() -> Self {
         #[expect(clippy::expect_used, reason = "it is right for all these numbers, or for none")]
-        let waits = Histogram::new_with_bounds(1, LONGEST_WAIT, 2).expect("bounds and two digits");
+        let waits = Histogram::new_with_bounds(1, MAX_WAIT, 2).expect("bounds and two digits");
         Self { entries: VecDeque::new(), checked: 0, blocked: 0, waits }
     }
 }
@@ -42,7 +42,7 @@ impl Log {
     pub(super) fn enter(&mut self, site: &str, request: &CheckRequest, verdict: &Verdict) {
         self.checked += 1;
         if request.waited_us > 0 {
-            self.waits.saturating_record(u64::from(request.waited_us).min(LONGEST_WAIT));
+            self.waits.saturating_record(u64::from(request.waited_us).min(MAX_WAIT));
         }
         if !verdict.blocked {
             return;
@@ -51,7 +51,7 @@ impl Log {
         if self.entries.len() == KEPT {
             self.entries.pop_front();
         }
-        let cut = |text: &str| text.get(..text.floor_char_boundary(LONGEST)).unwrap_or_default().to_owned();
+        let cut = |text: &str| text.get(..text.floor_char_boundary(MAX_TEXT)).unwrap_or_default().to_owned();
         let time = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
         self.entries.push_back(Blocked {
             number: self.blocked,

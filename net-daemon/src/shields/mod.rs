@@ -5,34 +5,34 @@
 mod cache;
 mod content_filter;
 mod kept_parameters;
-mod lines;
 mod lists;
 mod log;
-mod own;
 mod rules;
 mod scriptlets;
 mod service;
 mod subscriptions;
+mod user_rules;
+mod verdict_channels;
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
+use regen_net_config::site::Site;
 use regen_proto::kernel::v1::{Shields as Settings, ShieldsLevel};
 use regen_proto::net::v1::{CheckRequest, CommonRules, DocumentRequest, DocumentRules, HideRequest, Verdict};
-use regen_net_config::site::Site;
 use regen_proto::{DOCUMENT, OWN_RULES};
 use tokio::sync::{Semaphore, watch};
 
 use cache::Cache;
 use lists::List;
 use log::Log;
-use own::{Own, OwnRulesError};
 use rules::{Rules, host_of, unanswered};
+use user_rules::{Own, OwnRulesError};
 
-pub(crate) use lines::Lines;
-pub(crate) use service::{Admin, ForPages, LARGEST, LARGEST_LIST};
+pub(crate) use service::{Admin, ForPages, MAX_CHANGE, MAX_REQUEST};
+pub(crate) use verdict_channels::Lines;
 
 /// What shields keep, in the daemon's folder.
 const FOLDER: &str = "/bucket/shields";
@@ -54,12 +54,12 @@ pub(crate) struct Shields {
     /// Why a list of the user's could not be looked for again, by its name.
     stale: Arc<Mutex<HashMap<String, String>>>,
     /// The tab-hosts that ask, by their number.
-    asking: Arc<Mutex<HashMap<u64, Weak<Asking>>>>,
+    asking: Arc<Mutex<HashMap<u64, Weak<ShieldsContext>>>>,
 }
 
 /// One tab-host's questions.
 #[derive(Debug)]
-pub(crate) struct Asking {
+pub(crate) struct ShieldsContext {
     site: String,
     /// So many of its connections that no page was asked about are looked at at a time; the others wait.
     room: Semaphore,
@@ -73,7 +73,7 @@ pub(crate) struct Asking {
     opened: Mutex<HashSet<String>>,
 }
 
-impl Asking {
+impl ShieldsContext {
     fn of(site: String) -> Self {
         Self {
             site,
@@ -157,20 +157,20 @@ impl Shields {
     }
 
     /// What this tab-host asks, on whichever connection.
-    pub(crate) fn asking(&self, host: u64, site: &str) -> Arc<Asking> {
+    pub(crate) fn asking(&self, host: u64, site: &str) -> Arc<ShieldsContext> {
         let mut all = self.asking.lock().unwrap_or_else(PoisonError::into_inner);
         all.retain(|_, asking| asking.strong_count() > 0);
         // A number is never given twice; that it would be of another site is not to be thought of.
         let known = all.get(&host).and_then(Weak::upgrade).filter(|asking| asking.site == site);
         known.unwrap_or_else(|| {
-            let asking = Arc::new(Asking::of(site.to_owned()));
+            let asking = Arc::new(ShieldsContext::of(site.to_owned()));
             all.insert(host, Arc::downgrade(&asking));
             asking
         })
     }
 
     /// Whether a page may send this. What it may not is counted and logged. Takes as long as a rule takes.
-    async fn check(&self, asking: &Asking, request: &CheckRequest) -> Verdict {
+    async fn check(&self, asking: &ShieldsContext, request: &CheckRequest) -> Verdict {
         let mut verdict = if self.is_for_rules(&asking.site, request) {
             self.rules().await.verdict(&asking.site, request)
         } else if self.level(&asking.site) == ShieldsLevel::Off {
@@ -224,7 +224,7 @@ impl Shields {
 
     /// A connection that no page was asked about, as those of WebSockets and service workers are not: a host that is blocked
     /// outright is not reached. For the site's own hosts only the user's own rules count.
-    pub(crate) async fn check_host(&self, asking: &Asking, host: &str) -> Verdict {
+    pub(crate) async fn check_host(&self, asking: &ShieldsContext, host: &str) -> Verdict {
         let url = if host.contains(':') { format!("https://[{host}]/") } else { format!("https://{host}/") };
         let (page, kind, method) = (asking.site.clone(), "websocket".to_owned(), "GET".to_owned());
         let request = CheckRequest { url, page, kind, method, ..CheckRequest::default() };
@@ -245,24 +245,24 @@ impl Shields {
     }
 
     /// What a document of this tab-host's is to meet.
-    pub(crate) async fn begin(&self, asking: &Asking, request: DocumentRequest) -> DocumentRules {
+    pub(crate) async fn begin(&self, asking: &ShieldsContext, request: DocumentRequest) -> DocumentRules {
         let site = asking.site.clone();
         let rules = self.unless_off(asking, move |rules| rules.document(&site, &request)).await;
         DocumentRules { is_private: self.level(&asking.site) != ShieldsLevel::Off, ..rules }
     }
 
     /// What most documents of this tab-host's are to meet.
-    pub(crate) async fn common(&self, asking: &Asking) -> CommonRules {
+    pub(crate) async fn common(&self, asking: &ShieldsContext) -> CommonRules {
         let site = asking.site.clone();
         self.unless_off(asking, move |rules| rules.common(&site)).await
     }
 
     /// What of a document that has grown is to be hidden.
-    pub(crate) async fn hidden(&self, asking: &Asking, request: HideRequest) -> Vec<String> {
+    pub(crate) async fn hidden(&self, asking: &ShieldsContext, request: HideRequest) -> Vec<String> {
         self.unless_off(asking, move |rules| rules.hidden(&request)).await
     }
 
-    async fn unless_off<T, F>(&self, asking: &Asking, look: F) -> T
+    async fn unless_off<T, F>(&self, asking: &ShieldsContext, look: F) -> T
     where
         T: Default + Send + 'static,
         F: FnOnce(&Rules) -> T + Send + 'static,
@@ -298,7 +298,7 @@ impl Shields {
 
 /// What becomes of a text that somebody calls a list.
 pub(crate) fn try_list(text: &str) {
-    if own::check(text).is_err() {
+    if user_rules::check(text).is_err() {
         return;
     }
     let lists = [List { name: "theirs".to_owned(), text: lists::as_rules(text), is_trusted: false }];

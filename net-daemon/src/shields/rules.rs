@@ -9,10 +9,10 @@ use adblock::lists::{FilterSet, ParseOptions};
 use adblock::request::Request;
 use adblock::resources::Resource;
 use adblock::resources::resource_assembler::assemble_web_accessible_resources;
+use regen_net_config::site::Site;
 use regen_proto::net::v1::{
     CheckRequest, CommonRules, DocumentRequest, DocumentRules, FilterList, HideRequest, Verdict,
 };
-use regen_net_config::site::Site;
 use regen_proto::{DOCUMENT, OWN_RULES};
 use url::Url;
 

@@ -11,14 +11,14 @@ use regen_proto::net::v1::{
 use tonic::{Request, Response, Status};
 
 use super::Shields;
-use super::own::{OwnListsError, OwnRulesError};
-use crate::fetch::Fetcher;
+use super::user_rules::{OwnListsError, OwnRulesError};
+use crate::http_client::Fetcher;
 use crate::tunnel::TunnelGrant;
 
 /// The largest question, in bytes: a document that has grown names many classes.
-pub(crate) const LARGEST: usize = 128 * 1024;
+pub(crate) const MAX_REQUEST: usize = 128 * 1024;
 /// The largest change: a list of the user's, bytes.
-pub(crate) const LARGEST_LIST: usize = 40 << 20;
+pub(crate) const MAX_CHANGE: usize = 40 << 20;
 
 /// On the connection of a tab-host.
 #[derive(Debug, Clone)]

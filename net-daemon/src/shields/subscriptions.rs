@@ -8,15 +8,15 @@ use regen_proto::net::v1::AddList;
 use tokio::sync::OwnedMutexGuard;
 use url::Url;
 
-use super::lists::LONGEST;
-use super::own::{Own, OwnListsError, Source, name_of_new};
+use super::lists::MAX_LIST;
+use super::user_rules::{Own, OwnListsError, Source, name_of_new};
 use super::{Shields, read};
-use crate::fetch::{Fetched, Fetcher};
+use crate::http_client::{Fetched, Fetcher};
 
 /// How often is looked whether a list is due.
-const LOOK: Duration = Duration::from_mins(10);
+const POLL_INTERVAL: Duration = Duration::from_mins(10);
 /// After a failure, the next try.
-const AGAIN: Duration = Duration::from_hours(1);
+const RETRY_DELAY: Duration = Duration::from_hours(1);
 
 impl Shields {
     /// Adds a list; it holds when this returns.
@@ -29,7 +29,7 @@ impl Shields {
             (None, text, String::new())
         } else {
             let place = address(&url, pin.is_some()).map_err(broken)?;
-            match fetcher.get(&place, "", LONGEST).await.map_err(broken)? {
+            match fetcher.get(&place, "", MAX_LIST).await.map_err(broken)? {
                 Fetched::Whole { bytes, etag } => (Some(url.as_str()), as_text(&bytes).map_err(broken)?, etag),
                 Fetched::Same => return Err(broken("its server sent nothing".to_owned())),
             }
@@ -59,14 +59,14 @@ impl Shields {
     /// Looks for newer versions as often as the lists say.
     pub(crate) async fn keep_fresh(self, fetcher: Fetcher) {
         loop {
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
             let Ok(sources) = self.sources().await else { continue };
             let mut failed = false;
             for source in sources.iter().filter(|source| source.due_in().is_zero()) {
                 failed |= !self.update(source, &fetcher).await;
             }
             if failed {
-                tokio::time::sleep(AGAIN).await;
+                tokio::time::sleep(RETRY_DELAY).await;
             }
         }
     }
@@ -87,7 +87,7 @@ impl Shields {
 
     async fn update_from(&self, source: &Source, url: &str, fetcher: &Fetcher) -> Result<(), String> {
         let pin = source.pinned.then(|| source.sha256.clone());
-        let (bytes, etag) = match fetcher.get(&address(url, source.pinned)?, &source.etag, LONGEST).await? {
+        let (bytes, etag) = match fetcher.get(&address(url, source.pinned)?, &source.etag, MAX_LIST).await? {
             Fetched::Whole { bytes, etag } => (bytes, etag),
             Fetched::Same => {
                 let own = Arc::clone(&self.own).lock_owned().await;

@@ -63,8 +63,8 @@ fn request(url: &str) -> CheckRequest {
     CheckRequest { url: url.to_owned(), page, kind, method: "GET".to_owned(), waited_us: 0 }
 }
 
-fn asking() -> Asking {
-    Asking::of("https://page.test".to_owned())
+fn asking() -> ShieldsContext {
+    ShieldsContext::of("https://page.test".to_owned())
 }
 
 #[tokio::test]
@@ -113,7 +113,7 @@ async fn a_host_is_refused_unless_something_of_it_may_be_sent() {
     assert!(!allowed.blocked && allowed.rule.starts_with("@@"), "{allowed:?}");
     assert!(!shields.check_host(&asking, "tracker.test").await.blocked, "it was just said that this may be sent");
     assert!(shields.check_host(&asking, "evil.test").await.blocked);
-    let other = Asking::of("https://other.test".to_owned());
+    let other = ShieldsContext::of("https://other.test".to_owned());
     assert!(shields.check_host(&other, "tracker.test").await.blocked, "to another site it was not");
 }
 
@@ -132,7 +132,7 @@ async fn own_rules_about_a_site_are_for_its_own_tab_host() {
     let document = DocumentRequest { url: page.clone(), is_main_frame: true, page: page.clone() };
     let frame = DocumentRequest { is_main_frame: false, page: "https://page.test/".to_owned(), ..document.clone() };
     // The control: the bank's own tab-host.
-    let bank = Asking::of("https://bank.test".to_owned());
+    let bank = ShieldsContext::of("https://bank.test".to_owned());
     let met = shields.begin(&bank, document.clone()).await;
     assert!(met.hide.iter().any(|selector| selector == ".own-secret") && !met.policy.is_empty(), "{met:?}");
     assert!(shields.check(&bank, &at_bank("/at-bank")).await.blocked);
@@ -182,7 +182,7 @@ async fn own_rules_are_about_the_sites_own_requests_too_and_what_is_opened_is_re
         assert!(!shields.check(&asking(), &request(url)).await.blocked, "{url}");
     }
     // Of a site that the asking one only claims to show, nothing is told.
-    let elsewhere = Asking::of("https://evil.test".to_owned());
+    let elsewhere = ShieldsContext::of("https://evil.test".to_owned());
     assert!(!shields.check(&elsewhere, &request("https://page.test/banner.js")).await.blocked);
     // A socket of the site's own, and a page of a host that is blocked for everything else.
     assert!(shields.check_host(&asking(), "ws.page.test").await.blocked);

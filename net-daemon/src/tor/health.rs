@@ -13,7 +13,7 @@ use tor_rtcompat::PreferredRuntime;
 use super::{CONNECTS, Client};
 
 /// How often Tor is tried while it does not work.
-const AGAIN: Duration = Duration::from_secs(5);
+const RETRY_DELAY: Duration = Duration::from_secs(5);
 /// And once it works, doubts wait so long: some answers just take their time.
 const SURE: Duration = Duration::from_secs(30);
 /// What is asked for then: a name that cannot exist, so that an exit's answer is all that comes of it.
@@ -74,7 +74,7 @@ pub(super) async fn keep_looking(client: Client, status: watch::Sender<TorStatus
             if status.borrow().state() != TorState::Failing {
                 fails(&status, "Tor does not get through: its exits do not answer");
             }
-            sleep(AGAIN).await;
+            sleep(RETRY_DELAY).await;
         }
     }
 }

@@ -12,7 +12,7 @@ use tonic::{Request, Response, Status};
 use super::Tor;
 
 /// How it is is told no more often, however often it changes.
-const PACE: Duration = Duration::from_millis(200);
+const MIN_INTERVAL: Duration = Duration::from_millis(200);
 
 /// On the broker's own connection.
 #[derive(Debug, Clone)]
@@ -24,7 +24,7 @@ impl TorAdmin for Admin {
 
     async fn watch(&self, _: Request<TorWatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
         // Of what changes in between, the last is told.
-        let news = WatchStream::new(self.0.shared.status.subscribe()).throttle(PACE);
+        let news = WatchStream::new(self.0.shared.status.subscribe()).throttle(MIN_INTERVAL);
         Ok(Response::new(Box::pin(news.map(Ok))))
     }
 

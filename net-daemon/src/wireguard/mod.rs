@@ -2,8 +2,8 @@
 
 mod service;
 mod stack;
-mod through;
 mod tunnel;
+mod tunnel_resolver;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -12,26 +12,26 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use hickory_resolver::proto::rr::{Record, RecordType};
-use regen_proto::net::v1::{FailureKind, VpnProfile, VpnState, VpnTunnel};
 use regen_net_config::wireguard::Profile;
+use regen_proto::net::v1::{FailureKind, VpnProfile, VpnState, VpnTunnel};
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::counted::Counted;
-use crate::names::{Dns, Meaning, Names};
+use crate::dns::{Dns, Meaning, Names};
 use crate::route::race::{self, Dead};
 use crate::route::{Inside, RouteError, WayError};
 use stack::{Stack, TcpStream};
-use through::Through;
-use tunnel::{AGAIN, Tunnel};
+use tunnel::{RETRY_DELAY, Tunnel};
+use tunnel_resolver::Through;
 
-pub(crate) use service::{Admin, LARGEST};
+pub(crate) use service::{Admin, MAX_REQUEST};
 
 /// For one connection through a tunnel that works.
 const CONNECTS: Duration = Duration::from_secs(20);
 /// Addresses of a name that are tried.
-const MOST_ADDRESSES: usize = 4;
+const MAX_ADDRESSES: usize = 4;
 /// For the profiles to be there: they are told right after the start.
 const TOLD: Duration = Duration::from_secs(5);
 
@@ -199,7 +199,7 @@ impl WireGuard {
 impl Up {
     fn start(name: &str, profile: Profile, dns: Dns) -> Self {
         let stack = Stack::new(&profile);
-        let names = through::names(name, &profile.dns, stack.clone());
+        let names = tunnel_resolver::names(name, &profile.dns, stack.clone());
         let words = |all: &[IpAddr]| all.iter().map(ToString::to_string).collect();
         let first = VpnTunnel {
             name: name.to_owned(),
@@ -221,7 +221,7 @@ impl Up {
                         status.message = format!("no port to send from: {error}");
                     }),
                 }
-                tokio::time::sleep(AGAIN).await;
+                tokio::time::sleep(RETRY_DELAY).await;
             }
         });
         Self { profile, stack, names, dead: Dead::default(), status, over, task }
@@ -247,7 +247,7 @@ impl Up {
         let message = format!(
             "{host} has no address that the VPN “{profile}” carries: its AllowedIPs and its own Address say which"
         );
-        let carried = addresses.into_iter().filter(|address| self.carries(address.ip())).take(MOST_ADDRESSES).collect();
+        let carried = addresses.into_iter().filter(|address| self.carries(address.ip())).take(MAX_ADDRESSES).collect();
         let connect = |address: SocketAddr| async move {
             match timeout(CONNECTS, self.stack.connect(address)).await {
                 Ok(Ok(stream)) => Ok(stream),

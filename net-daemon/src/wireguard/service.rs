@@ -7,7 +7,7 @@ use tonic::{Request, Response, Status};
 use super::WireGuard;
 
 /// All profiles at once, bytes.
-pub(crate) const LARGEST: usize = 16 << 20;
+pub(crate) const MAX_REQUEST: usize = 16 << 20;
 
 /// On the broker's own connection.
 #[derive(Debug, Clone)]

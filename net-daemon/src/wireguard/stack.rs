@@ -31,7 +31,7 @@ const GOODBYE: StackDuration = StackDuration::from_secs(20);
 const FIRST_PORT: u16 = 0xc000;
 const PORT_TRIES: u32 = 64;
 /// Packets that may wait to be encrypted.
-const MOST_PACKETS: usize = 256;
+const MAX_PACKETS: usize = 256;
 
 /// The stack of one tunnel. Clones share it.
 #[derive(Clone)]
@@ -329,7 +329,7 @@ impl Device for Packets {
     }
 
     fn transmit(&mut self, _: Instant) -> Option<Outgoing<'_>> {
-        (self.outgoing.len() < MOST_PACKETS).then_some(Outgoing(&mut self.outgoing))
+        (self.outgoing.len() < MAX_PACKETS).then_some(Outgoing(&mut self.outgoing))
     }
 
     fn capabilities(&self) -> DeviceCapabilities {

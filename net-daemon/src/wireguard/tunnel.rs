@@ -8,8 +8,8 @@ use std::time::Duration;
 use boringtun::noise::rate_limiter::RateLimiter;
 use boringtun::noise::{Packet, Tunn, TunnResult};
 use boringtun::x25519::{PublicKey, StaticSecret};
-use regen_proto::net::v1::{VpnState, VpnTunnel};
 use regen_net_config::wireguard::{Peer, Profile};
+use regen_proto::net::v1::{VpnState, VpnTunnel};
 use tokio::net::UdpSocket;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -17,7 +17,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::stack::Stack;
-use crate::names::Dns;
+use crate::dns::Dns;
 
 /// How often timers are looked at.
 const TICK: Duration = Duration::from_millis(250);
@@ -27,7 +27,7 @@ const DEAD: Duration = Duration::from_secs(15);
 const QUIET: Duration = Duration::from_millis(10_500);
 const ASKS: Duration = Duration::from_secs(1);
 /// How often a dead one is tried.
-pub(super) const AGAIN: Duration = Duration::from_secs(5);
+pub(super) const RETRY_DELAY: Duration = Duration::from_secs(5);
 /// The largest datagram.
 const DATAGRAM: usize = 65_536;
 /// Datagrams that are taken before the stack has its turn.
@@ -248,7 +248,7 @@ impl Tunnel {
             }
             send_to_peer(&self.socket, link.at, result).await;
             let is_quiet = link.owes.is_some_and(|since| since.elapsed() > QUIET);
-            if is_quiet && link.tried.elapsed() > if link.is_dead() { AGAIN } else { ASKS } {
+            if is_quiet && link.tried.elapsed() > if link.is_dead() { RETRY_DELAY } else { ASKS } {
                 self.shake_hands(index).await;
             }
         }

@@ -14,7 +14,7 @@ use crash_context::CrashContext;
 const SIGNALS: [libc::c_int; 6] =
     [libc::SIGABRT, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGSEGV, libc::SIGTRAP];
 /// The dumper sends the signal again when it is done; a process dies without a minidump sooner than it hangs. In ms.
-const PATIENCE: libc::c_int = 3000;
+const DUMP_TIMEOUT_MS: libc::c_int = 3000;
 
 static DUMPER: AtomicI32 = AtomicI32::new(-1);
 static IS_TOLD: AtomicBool = AtomicBool::new(false);
@@ -73,7 +73,7 @@ extern "C" fn on_crash(signal: libc::c_int, info: *mut libc::siginfo_t, context:
     // 3. Show the process, once, and wait to be ended by whoever looks at it.
     if IS_TOLD.swap(true, Ordering::SeqCst) || show(info, context) {
         // SAFETY: waits on nothing.
-        unsafe { libc::poll(std::ptr::null_mut(), 0, PATIENCE) };
+        unsafe { libc::poll(std::ptr::null_mut(), 0, DUMP_TIMEOUT_MS) };
     }
     // 4. Nobody came.
     // SAFETY: takes numbers.

@@ -25,7 +25,7 @@ use crate::file_view::make_read_only;
 use crate::{SetupError, Step, drop_rights, guest_command};
 
 /// In bytes; the stacks of many threads are cut to fit.
-const LARGEST: u64 = 4 << 20;
+const MAX_MINIDUMP: u64 = 4 << 20;
 
 /// Where crashing processes speak to it. Made while the root of the file view can still be written to.
 pub(crate) fn listen() -> Result<OwnedFd, SetupError> {
@@ -108,7 +108,7 @@ fn dump_one(socket: &OwnedFd, broker: &OwnedFd) -> Result<(), Box<dyn std::error
     let (context, sender) = next_crash(socket)?;
     let (process, thread, signal) = (sender, context.tid, context.siginfo.ssi_signo);
     let mut config = MinidumpWriterConfig::new(process, thread);
-    config.set_crash_context(CrashContextExt { inner: context }).set_minidump_size_limit(LARGEST);
+    config.set_crash_context(CrashContextExt { inner: context }).set_minidump_size_limit(MAX_MINIDUMP);
     let written = config.write(&mut Cursor::new(Vec::new()));
     let told = written.map_err(Into::into).and_then(|dump| Ok(sys::send_descriptor(broker, &sealed(&dump)?)?));
     // Whatever came of it, the process may now die as it was about to.

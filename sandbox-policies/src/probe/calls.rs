@@ -1,4 +1,4 @@
-//! System calls made one by one, as a plan of `regen_sandbox::trials` lists them, and what came of each.
+//! System calls made one by one, as a plan of `regen_sandbox::probe_cases` lists them, and what came of each.
 
 use std::io;
 use std::os::fd::AsRawFd;
@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use regen_sandbox::{lock_down, seccomp, trials};
+use regen_sandbox::{lock_down, probe_cases, seccomp};
 
 use crate::USAGE;
 
@@ -31,7 +31,7 @@ pub(crate) fn make_locked(role: &str, plan: &str) -> ExitCode {
 fn make_after(plan: &str, prepare: impl FnOnce() -> io::Result<()>) -> ExitCode {
     // Made before it is refused: a write to the end that has no reader is answered with a signal.
     let broken = UnixStream::pair().and_then(|(broken, _)| handle_broken_pipes().map(|()| broken));
-    let (calls, broken) = match (trials::read(plan), broken, prepare()) {
+    let (calls, broken) = match (probe_cases::read(plan), broken, prepare()) {
         (Some(calls), Ok(broken), Ok(())) => (calls, broken),
         (calls, broken, prepared) => {
             eprintln!("regen-probe: a plan of {:?} calls, {broken:?}, {prepared:?}", calls.map(|calls| calls.len()));

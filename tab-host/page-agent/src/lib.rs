@@ -15,9 +15,9 @@ use std::ffi::{c_char, c_void};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use regen_net_config::site::Site;
 use regen_proto::DOCUMENT;
 use regen_proto::net::v1::{CheckRequest, DocumentRequest, Verdict};
-use regen_net_config::site::Site;
 use shields::{Shields, UNANSWERED};
 use sys::{
     Document, GVariant, Page, Request, WebKitFrame, WebKitScriptWorld, WebKitURIRequest, WebKitURIResponse,

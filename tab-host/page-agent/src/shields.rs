@@ -17,16 +17,16 @@ use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
 /// Longer than the tab-host takes to say no.
-const PATIENCE: Duration = Duration::from_secs(15);
+const VERDICT_TIMEOUT: Duration = Duration::from_secs(15);
 /// The net-daemon answers within this time; the first answer waits until it has read the lists.
-const ANSWERS: Duration = Duration::from_secs(10);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Filter rules are about the beginning of an address; of a longer one, so much is asked about, in bytes.
-const LONGEST: usize = 8000;
+const MAX_ADDRESS: usize = 8000;
 /// So many answers are remembered.
 const REMEMBERED: usize = 4096;
 
 /// No document meets more rules than this, in bytes.
-const MOST: u64 = 16 << 20;
+const MAX_RULES: u64 = 16 << 20;
 
 /// Page, what for, method and address.
 type Question = [String; 4];
@@ -86,7 +86,7 @@ impl Shields {
         shorten(&mut request.url);
         shorten(&mut request.page);
         let rules = match self.ask(page, page_question::Body::Begin(request)) {
-            Some((page_answer::Body::RulesSize(size), Some(sealed))) => read_sealed(&sealed, size, MOST).ok(),
+            Some((page_answer::Body::RulesSize(size), Some(sealed))) => read_sealed(&sealed, size, MAX_RULES).ok(),
             _ => None,
         };
         rules.and_then(|rules| DocumentRules::decode(rules.as_slice()).ok()).unwrap_or_default()
@@ -119,7 +119,7 @@ impl Shields {
     fn new_line(&mut self, is_page: bool) -> io::Result<OwnedFd> {
         let answer = self.ask(0, page_question::Body::Line(LineRequest { is_page }));
         let line = answer.and_then(|(_, line)| line).ok_or(io::ErrorKind::NotFound)?;
-        set_socket_timeout(&line, Timeout::Recv, Some(ANSWERS))?;
+        set_socket_timeout(&line, Timeout::Recv, Some(ANSWER_TIMEOUT))?;
         Ok(line)
     }
 
@@ -165,8 +165,8 @@ fn next(connection: RawFd) -> Result<Datagram, ChannelError> {
 /// Takes away what nobody needs to know. Returns whether something is missing at the end.
 fn shorten(url: &mut String) -> bool {
     *url = without_user(url);
-    let is_long = url.len() > LONGEST;
-    url.truncate(url.floor_char_boundary(LONGEST));
+    let is_long = url.len() > MAX_ADDRESS;
+    url.truncate(url.floor_char_boundary(MAX_ADDRESS));
     is_long
 }
 
@@ -182,7 +182,7 @@ fn without_user(url: &str) -> String {
 
 fn connect() -> rustix::io::Result<OwnedFd> {
     let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
-    set_socket_timeout(&socket, Timeout::Recv, Some(PATIENCE))?;
+    set_socket_timeout(&socket, Timeout::Recv, Some(VERDICT_TIMEOUT))?;
     rustix::net::connect(&socket, &SocketAddrUnix::new(SHIELDS_PLACE)?)?;
     Ok(socket)
 }

@@ -10,7 +10,7 @@ use rustix::fs::{MemfdFlags, SealFlags};
 use super::pixels::{Area, PIXEL};
 
 /// Enough that one is shown, one is on its way, and one is drawn.
-const MOST: usize = 3;
+const MAX_BUFFERS: usize = 3;
 
 static NEXT: AtomicU64 = AtomicU64::new(1);
 
@@ -42,7 +42,7 @@ pub(super) struct Fresh {
 impl ViewBuffers {
     /// There is a buffer to draw into, or room for one more.
     pub(super) fn has_room(&self) -> bool {
-        self.buffers.len() < MOST || self.buffers.iter().any(|buffer| !buffer.in_use)
+        self.buffers.len() < MAX_BUFFERS || self.buffers.iter().any(|buffer| !buffer.in_use)
     }
 
     /// The window starts over: it may have missed what it was told.
@@ -65,7 +65,7 @@ impl ViewBuffers {
         let mut fresh = None;
         let free = match self.buffers.iter().position(|buffer| !buffer.in_use) {
             Some(free) => free,
-            None if self.buffers.len() < MOST => {
+            None if self.buffers.len() < MAX_BUFFERS => {
                 let (buffer, new) = allocate(width, height)?;
                 fresh = Some(new);
                 self.buffers.push(buffer);

@@ -24,9 +24,9 @@ use super::Compositor;
 /// A copy counts as the user's within this time of their input.
 const GESTURE: Duration = Duration::from_secs(1);
 /// Largest text that is copied.
-const LARGEST: u64 = 8 * 1024 * 1024;
+const MAX_TEXT: u64 = 8 * 1024 * 1024;
 /// Largest picture that is copied, bytes of its file and of its pixels: 16 million of these.
-const LARGEST_PICTURE: u64 = 64 * 1024 * 1024;
+const MAX_PICTURE: u64 = 64 * 1024 * 1024;
 const PICTURE: &str = "image/png";
 const TEXT: [&str; 3] = ["text/plain;charset=utf-8", "UTF8_STRING", "text/plain"];
 
@@ -88,21 +88,18 @@ impl SelectionHandler for Compositor {
 fn offer(from: File, is_picture: bool) -> anyhow::Result<ClipboardOffer> {
     if !is_picture {
         let mut text = String::new();
-        from.take(LARGEST).read_to_string(&mut text)?;
+        from.take(MAX_TEXT).read_to_string(&mut text)?;
         return Ok(ClipboardOffer { text, picture: None });
     }
     let loader = PixbufLoader::with_type("png")?;
     let mut file = Vec::new();
-    from.take(LARGEST_PICTURE).read_to_end(&mut file)?;
+    from.take(MAX_PICTURE).read_to_end(&mut file)?;
     loader.write(&file)?;
     loader.close()?;
     let picture = loader.pixbuf().context("not a picture")?;
     let picture = picture.add_alpha(false, 0, 0, 0)?;
     let (width, height) = (u32::try_from(picture.width())?, u32::try_from(picture.height())?);
-    anyhow::ensure!(
-        u64::from(width) * u64::from(height) * 4 <= LARGEST_PICTURE,
-        "{width} × {height} pixels are too many"
-    );
+    anyhow::ensure!(u64::from(width) * u64::from(height) * 4 <= MAX_PICTURE, "{width} × {height} pixels are too many");
     let (row, stride) = (usize::try_from(width)? * 4, usize::try_from(picture.rowstride())?);
     let pixels = picture.read_pixel_bytes();
     let rgba = pixels.chunks(stride).flat_map(|line| line.iter().take(row).copied()).collect::<Vec<u8>>();

@@ -1,8 +1,8 @@
 //! Composition: the page, its dialogs and its popups, in that order, into one picture.
 
-use regen_proto::convert::FromChild;
 use regen_proto::kernel::v1::ShareBuffer;
 use regen_proto::page::v1::{FrameReady, FromPage, Rect, from_page};
+use regen_proto::validate::ChildToBroker;
 use smithay::reexports::wayland_server::protocol::wl_surface::WlSurface;
 use smithay::utils::{Logical, Point};
 use smithay::wayland::compositor::with_states;
@@ -173,7 +173,7 @@ impl Compositor {
                 buffers.shown(buffer);
                 if let Some(fresh) = fresh {
                     let share = ShareBuffer { tab: id, buffer: fresh.id, width, height };
-                    self.outbox.send_with(FromChild::ShareBuffer(share), vec![fresh.memfd]);
+                    self.sender.send_with(ChildToBroker::ShareBuffer(share), vec![fresh.memfd]);
                 }
                 let edge = |value: i32| u32::try_from(value).unwrap_or(0);
                 let damage = Rect {

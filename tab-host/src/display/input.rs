@@ -20,8 +20,8 @@ const PIXELS_PER_UNIT: f64 = 4.0;
 /// Pixels of a notch.
 const PIXELS_PER_NOTCH: f64 = 40.0;
 /// Input that may wait for a view.
-const MOST_WAITING: usize = 1000;
-const LARGEST_SIDE: u32 = 8192;
+const MAX_WAITING: usize = 1000;
+const MAX_SIDE: u32 = 8192;
 /// A page that was clicked offers its field within this time.
 const FIELD: Duration = Duration::from_millis(500);
 
@@ -76,7 +76,7 @@ impl Compositor {
     /// A view that is only just being shown gets its input when there is something to click on.
     fn input_waits(&mut self, id: ViewId, body: to_page::Body) {
         let view = self.view(id);
-        if view.waiting_input.len() < MOST_WAITING {
+        if view.waiting_input.len() < MAX_WAITING {
             view.waiting_input.push(ToPage { tab: id, body: Some(body) });
         }
     }
@@ -100,10 +100,10 @@ impl Compositor {
     }
 
     fn geometry(&mut self, id: ViewId, geometry: Geometry) {
-        let side = |value: u32| value.clamp(1, LARGEST_SIDE);
+        let side = |value: u32| value.clamp(1, MAX_SIDE);
         let (mut width, mut height) = (side(geometry.width), side(geometry.height));
         if self.letterboxed {
-            (width, height) = crate::alike::letterboxed(width, height);
+            (width, height) = crate::fingerprinting::letterboxed(width, height);
         }
         let scale = geometry.scale.clamp(1, 2);
         if self.default_size != (width, height, scale) {

@@ -36,7 +36,7 @@ use smithay::wayland::shm::ShmState;
 use smithay::wayland::socket::ListeningSocketSource;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::outbox::Outbox;
+use crate::sender::BrokerSender;
 use buffers::ViewBuffers;
 use handlers::ClientState;
 use text_input::TextInputs;
@@ -115,7 +115,7 @@ pub(crate) struct View {
 pub(crate) struct Compositor {
     display: DisplayHandle,
     handle: LoopHandle<'static, Self>,
-    outbox: Outbox,
+    sender: BrokerSender,
     compositor_state: CompositorState,
     xdg_shell_state: XdgShellState,
     shm_state: ShmState,
@@ -144,31 +144,31 @@ pub(crate) struct Compositor {
 }
 
 /// Starts the display's thread. Returns when its socket can be connected to.
-pub(crate) fn start(configure: Configure, outbox: Outbox) -> anyhow::Result<DisplayHandleTo> {
-    let (sender, commands) = channel();
+pub(crate) fn start(configure: Configure, sender: BrokerSender) -> anyhow::Result<DisplayHandleTo> {
+    let (handle, commands) = channel();
     let (ready, wait) = std::sync::mpsc::channel();
     std::thread::Builder::new().name("display".into()).spawn(move || {
-        let outcome = run(&configure, outbox.clone(), commands, &ready);
+        let outcome = run(&configure, sender.clone(), commands, &ready);
         let reason = match outcome {
             Ok(()) => "the display ended".to_owned(),
             Err(error) => format!("the display failed: {error}"),
         };
-        outbox.exit(reason);
+        sender.exit(reason);
     })?;
     wait.recv()?;
-    Ok(DisplayHandleTo(sender))
+    Ok(DisplayHandleTo(handle))
 }
 
 fn run(
     configure: &Configure,
-    outbox: Outbox,
+    sender: BrokerSender,
     commands: Channel<DisplayCommand>,
     ready: &std::sync::mpsc::Sender<()>,
 ) -> anyhow::Result<()> {
     let mut event_loop: EventLoop<'static, Compositor> = EventLoop::try_new()?;
     let display: Display<Compositor> = Display::new()?;
     let handle = event_loop.handle();
-    let mut compositor = Compositor::new(&display, handle.clone(), configure, outbox)?;
+    let mut compositor = Compositor::new(&display, handle.clone(), configure, sender)?;
 
     let socket = ListeningSocketSource::with_name("wayland-0")?;
     handle
@@ -215,7 +215,7 @@ impl Compositor {
         display: &Display<Self>,
         handle: LoopHandle<'static, Self>,
         configure: &Configure,
-        outbox: Outbox,
+        sender: BrokerSender,
     ) -> anyhow::Result<Self> {
         let dh = display.handle();
         let mut seat_state = SeatState::new();
@@ -244,7 +244,7 @@ impl Compositor {
         output.create_global::<Self>(&dh);
         let compositor = Self {
             handle,
-            outbox,
+            sender,
             compositor_state: CompositorState::new::<Self>(&dh),
             xdg_shell_state: XdgShellState::new::<Self>(&dh),
             shm_state: ShmState::new::<Self>(&dh, vec![]),
@@ -293,7 +293,7 @@ impl Compositor {
             DisplayCommand::Letterbox => {
                 self.letterboxed = true;
                 let (width, height, scale) = self.default_size;
-                let (width, height) = crate::alike::letterboxed(width, height);
+                let (width, height) = crate::fingerprinting::letterboxed(width, height);
                 self.default_size = (width, height, scale);
                 self.resize_output();
             }

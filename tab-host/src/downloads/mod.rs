@@ -23,7 +23,7 @@ use webkit2gtk::{
 use self::rest::{Begun, Rest};
 use crate::display::ViewId;
 use crate::host::BUCKET;
-use crate::outbox::Outbox;
+use crate::sender::BrokerSender;
 
 /// Number of the next file; 0: no file has been made yet.
 static NEXT: AtomicU64 = AtomicU64::new(0);
@@ -91,7 +91,7 @@ struct Running {
 
 /// All downloads of this host. They are the browser's, not a tab's: what the tab shows by now, and whether it is open, is no matter.
 pub(crate) struct Downloads {
-    outbox: Outbox,
+    sender: BrokerSender,
     running: RefCell<HashMap<u64, Running>>,
     /// Tabs whose download has begun, and has no name yet.
     beginning: RefCell<HashSet<ViewId>>,
@@ -103,9 +103,9 @@ pub(crate) struct Downloads {
 }
 
 impl Downloads {
-    pub(crate) fn new(outbox: Outbox) -> Rc<Self> {
+    pub(crate) fn new(sender: BrokerSender) -> Rc<Self> {
         Rc::new(Self {
-            outbox,
+            sender,
             running: RefCell::default(),
             beginning: RefCell::default(),
             abandoned: RefCell::default(),
@@ -151,12 +151,12 @@ impl Downloads {
 
     fn tell_abandoned(&self, tab: ViewId) {
         if self.abandoned.borrow_mut().remove(&tab) {
-            self.outbox.page(tab, Body::LoadAbandoned(Empty {}));
+            self.sender.page(tab, Body::LoadAbandoned(Empty {}));
         }
     }
 
     fn tell(&self, tab: ViewId, news: News) {
-        self.outbox.page(tab, Body::Download(news));
+        self.sender.page(tab, Body::Download(news));
     }
 
     fn started(self: &Rc<Self>, tab: ViewId, download: &Download) {

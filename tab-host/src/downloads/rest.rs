@@ -185,7 +185,7 @@ impl Downloads {
             changed,
             ..News::default()
         };
-        self.outbox.page(0, Body::Download(news));
+        self.sender.page(0, Body::Download(news));
         drop_later(rest);
     }
 }

@@ -29,9 +29,9 @@ const HANDLER: &str = "regen";
 /// Where the state of the main frame's history entry is kept beside what was typed in each frame: no frame has this path.
 const STATE: &str = "state";
 /// Longest report that is looked at.
-const LONGEST: usize = 48 * 1024 * 1024;
+const MAX_REPORT: usize = 48 * 1024 * 1024;
 /// Longest report on edited controls that is kept.
-const LONGEST_FORM: usize = 3 << 20;
+const MAX_FORM: usize = 3 << 20;
 
 /// What the script says.
 #[derive(Debug, Deserialize)]
@@ -120,7 +120,7 @@ impl View {
 
     /// A window that a page opened speaks through its opener's view.
     fn route_report(self: &Rc<Self>, text: &str) {
-        if text.len() > LONGEST {
+        if text.len() > MAX_REPORT {
             return;
         }
         let said: SaidBy = serde_json::from_str(text).unwrap_or_default();
@@ -142,7 +142,7 @@ impl View {
             Ok(Report::Back {}) => self.show_picture_after(held_picture::DRAWN),
             Ok(Report::Form { frame, edits }) => {
                 // A page with endless frames must not fill the store.
-                if self.forms.borrow().len() < 100 && text.len() < LONGEST_FORM {
+                if self.forms.borrow().len() < 100 && text.len() < MAX_FORM {
                     self.forms.borrow_mut().insert(frame, edits);
                     self.touch();
                 }

@@ -7,8 +7,8 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use gtk::glib::translate::{ToGlibPtr, ToGlibPtrMut};
-use regen_proto::convert::MAX_DIALOG;
 use regen_proto::kernel::v1::{Dialog, DialogAnswer, DialogKind, page_event::Body};
+use regen_proto::validate::MAX_DIALOG;
 use webkit2gtk::{
     AuthenticationRequest, AuthenticationRequestExt, Credential, CredentialPersistence, ScriptDialog, ScriptDialogType,
     WebViewExt,

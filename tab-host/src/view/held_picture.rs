@@ -9,7 +9,7 @@ use super::View;
 use crate::display::DisplayCommand;
 
 /// A page that takes longer to come back is shown as it is.
-const LONGEST: Duration = Duration::from_secs(5);
+const HOLD_TIMEOUT: Duration = Duration::from_secs(5);
 /// The same for a page whose document is there, and whose parts take long.
 const AFTER_COMMIT: Duration = Duration::from_millis(1500);
 /// Time that a drawn page takes to reach the display.
@@ -32,7 +32,7 @@ impl View {
     /// Shows the window nothing of this view until the page at `url` is back.
     pub(super) fn hold_until_restored(self: &Rc<Self>, url: &str) {
         self.hold(Awaited::Restored(url.to_owned()));
-        self.show_picture_after(LONGEST);
+        self.show_picture_after(HOLD_TIMEOUT);
     }
 
     /// Shows the window nothing of this view until there is a page.

@@ -1,11 +1,11 @@
 //! One tab's view: a GTK window with a web view in it, on this process's own display.
 
 mod agent;
-mod common;
 mod context_menu;
 mod dialogs;
 mod error_page;
 mod files;
+mod generic_rules;
 mod held_picture;
 mod navigation;
 mod popups;
@@ -23,13 +23,13 @@ use std::time::{Duration, Instant};
 
 use glib::variant::ToVariant;
 use gtk::prelude::*;
-use regen_proto::convert::{FromChild, MAX_SNAPSHOT};
 use regen_proto::kernel::v1::host_command::Body as Command;
 use regen_proto::kernel::v1::{
     Empty, Find, Load, LoadFailed, OpenView, PutSnapshot, Query, QueryKind, Reply, Snapshot, page_event,
 };
 use regen_proto::kernel_channel::MAX_INLINE;
 use regen_proto::page::v1::{Edit, ToPage, to_page};
+use regen_proto::validate::{ChildToBroker, MAX_SNAPSHOT};
 use regen_runtime::Sealed;
 use tokio::sync::oneshot;
 use webkit2gtk::{
@@ -112,7 +112,7 @@ pub(crate) struct View {
     replays: Cell<u64>,
     /// The style sheets that hide parts of this page, by their hash.
     styles: RefCell<HashSet<u64>>,
-    common: RefCell<common::Common>,
+    common: RefCell<generic_rules::Common>,
     /// How many documents its main frame has had.
     documents: Cell<u64>,
     /// Requests of this page that shields stopped.
@@ -281,7 +281,7 @@ impl View {
     /// Tells the broker something about this tab.
     fn tell(&self, event: page_event::Body) {
         if let Some(host) = self.host() {
-            host.outbox.page(self.id.get(), event);
+            host.sender.page(self.id.get(), event);
         }
     }
 
@@ -403,7 +403,7 @@ impl View {
     }
 
     fn find(&self, find: &Find) {
-        const MOST: u32 = 10_000;
+        const MAX_COUNT: u32 = 10_000;
         let Some(controller) = self.web.find_controller() else { return };
         if find.text.is_empty() {
             controller.search_finish();
@@ -414,7 +414,7 @@ impl View {
             options.set(FindOptions::BACKWARDS, !find.forward);
             // It tells how many there are, and marks them all. Counting them by itself would take the marks away.
             self.counts_matches.set(true);
-            controller.search(&find.text, options.bits(), MOST);
+            controller.search(&find.text, options.bits(), MAX_COUNT);
         }
     }
 
@@ -447,7 +447,7 @@ impl View {
 
     fn reply(&self, reply: Reply) {
         if let Some(host) = self.host() {
-            host.outbox.send(FromChild::Reply(reply));
+            host.sender.send(ChildToBroker::Reply(reply));
         }
     }
 
@@ -456,7 +456,7 @@ impl View {
         match Sealed::new(payload).and_then(|sealed| sealed.as_fd().try_clone_to_owned()) {
             Ok(fd) => {
                 let reply = Reply { payload_size: payload.len() as u64, ..reply };
-                host.outbox.send_with(FromChild::Reply(reply), vec![fd]);
+                host.sender.send_with(ChildToBroker::Reply(reply), vec![fd]);
             }
             Err(error) => self.reply(Reply { error: error.to_string(), ..reply }),
         }
@@ -478,7 +478,7 @@ impl View {
     /// Answers when the input before this question has reached the page. The engine hands keys to the page one by one, each
     /// after the last was handled; so do the questions here, and when the last is answered, so was every key.
     fn answer_settled(self: &Rc<Self>, request: u64, events: u32) {
-        const MOST: u32 = 4000;
+        const MAX_COUNT: u32 = 4000;
         let Some(host) = self.host() else { return };
         let (done, delivered) = oneshot::channel();
         host.display.send(DisplayCommand::Delivered(self.id.get(), done));
@@ -486,7 +486,7 @@ impl View {
         glib::MainContext::default().spawn_local_with_priority(glib::Priority::LOW, async move {
             // The display only goes away with this process.
             let _ = delivered.await;
-            for _ in 0..events.min(MOST) + 2 {
+            for _ in 0..events.min(MAX_COUNT) + 2 {
                 glib::timeout_future_with_priority(glib::Priority::LOW, Duration::ZERO).await;
                 let (answered, answer) = oneshot::channel();
                 // A message that has no receiver is answered by the page's process. A script would take the click's user activation
@@ -580,13 +580,13 @@ impl View {
         }
         if encoded.len() <= MAX_INLINE {
             let put = PutSnapshot { tab, snapshot: Some(snapshot), payload_size: 0 };
-            host.outbox.send(FromChild::PutSnapshot(put));
+            host.sender.send(ChildToBroker::PutSnapshot(put));
             return;
         }
         match Sealed::new(&encoded).and_then(|sealed| sealed.as_fd().try_clone_to_owned()) {
             Ok(fd) => {
                 let put = PutSnapshot { tab, snapshot: None, payload_size: encoded.len() as u64 };
-                host.outbox.send_with(FromChild::PutSnapshot(put), vec![fd]);
+                host.sender.send_with(ChildToBroker::PutSnapshot(put), vec![fd]);
             }
             Err(error) => tracing::error!("a snapshot is lost: {error}"),
         }

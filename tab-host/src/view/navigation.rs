@@ -6,9 +6,9 @@ use std::rc::Rc;
 
 use glib::object::Cast;
 use glib::variant::{FromVariant, ToVariant};
-use regen_proto::convert::{FromChild, MAX_BODY, MAX_URL};
 use regen_proto::kernel::v1::{Load, NewTab, PageEvent, page_event::Body};
 use regen_proto::kernel_channel::MAX_INLINE;
+use regen_proto::validate::{ChildToBroker, MAX_BODY, MAX_URL};
 use regen_runtime::Sealed;
 use serde::{Deserialize, Serialize};
 use webkit2gtk::{
@@ -252,7 +252,7 @@ impl View {
             load.body = body.into();
         }
         let event = PageEvent { tab: self.id.get(), body: Some(Body::Handover(load)) };
-        host.outbox.send_with(FromChild::PageEvent(event), descriptors);
+        host.sender.send_with(ChildToBroker::PageEvent(event), descriptors);
     }
 
     /// What was to be said before there was a tab to say it of. Returns whether there was something.

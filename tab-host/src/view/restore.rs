@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use glib::translate::{ToGlibPtr, from_glib_full};
 use prost::Message;
-use regen_proto::convert::MAX_SNAPSHOT;
 use regen_proto::kernel::v1::{Load, Snapshot};
+use regen_proto::validate::MAX_SNAPSHOT;
 use webkit2gtk::{BackForwardListExt, UserContentManagerExt, UserScriptInjectionTime, WebViewExt, WebViewSessionState};
 
 use super::View;

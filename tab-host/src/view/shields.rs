@@ -5,9 +5,9 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::rc::Rc;
 
 use glib::variant::FromVariant;
+use regen_net_config::site::Site;
 use regen_proto::kernel::v1::page_event::Body;
 use regen_proto::net::v1::HideRequest;
-use regen_net_config::site::Site;
 use serde::Deserialize;
 use tokio::sync::oneshot;
 use url::Url;
@@ -21,7 +21,7 @@ use super::View;
 /// Runs in every frame.
 pub(super) const SCRIPT: &str = include_str!("shields.js");
 /// So many style sheets are kept of one page.
-const MOST_STYLES: usize = 500;
+const MAX_STYLES: usize = 500;
 /// Above the reason why a page was not opened.
 const TITLE: &str = "Shields did not open this page";
 
@@ -51,7 +51,7 @@ impl View {
     pub(super) fn add_style(&self, url: &str, css: &str) {
         let Some(pattern) = pattern_of(url) else { return };
         let mut styles = self.styles.borrow_mut();
-        if styles.len() >= MOST_STYLES {
+        if styles.len() >= MAX_STYLES {
             return;
         }
         let mut hasher = DefaultHasher::new();

@@ -4,11 +4,11 @@ use std::rc::Rc;
 
 use gtk::cairo;
 use gtk::prelude::{ObjectExt, ToValue, WidgetExt};
-use regen_proto::convert::MAX_HEADER;
 use regen_proto::kernel::v1::{
     Empty, Favicon, FindResult, LoadFinished, LoadStarted, NavigationCommitted, TlsState, page_event::Body,
 };
 use regen_proto::page::v1::{HoverLink, KeyAnswer, WheelUnused, from_page};
+use regen_proto::validate::MAX_HEADER;
 use webkit2gtk::{FindControllerExt, HitTestResultExt, LoadEvent, URIResponseExt, WebResourceExt, WebViewExt};
 
 use super::View;
@@ -95,7 +95,7 @@ pub(super) fn connect(view: &Rc<View>) {
     let weak = Rc::downgrade(view);
     web.connect_web_process_terminated(move |_, why| {
         if let Some(host) = weak.upgrade().and_then(|view| view.host()) {
-            host.outbox.exit(format!("its web process ended: {why:?}"));
+            host.sender.exit(format!("its web process ended: {why:?}"));
         }
     });
     let weak = Rc::downgrade(view);

@@ -14,7 +14,7 @@ use super::agent;
 /// Its place in a snapshot, beside what was typed in each frame: no frame has this path.
 pub(super) const KEY: &str = "storage";
 /// Of all origins of a page, in bytes of JSON.
-const MOST: usize = 2 << 20;
+const MAX_STORAGE: usize = 2 << 20;
 const SCRIPT: &str = r#"
 (() => {
   try {
@@ -61,7 +61,7 @@ impl View {
             let mut storage = self.storage.borrow_mut();
             let was_absent = storage.absent.remove(&origin).is_some();
             storage.known.insert(origin.clone(), items);
-            if storage.size() > MOST {
+            if storage.size() > MAX_STORAGE {
                 tracing::info!(
                     "a page keeps more in its session storage than a snapshot holds; that of {origin} is not kept"
                 );

@@ -6,7 +6,7 @@ use std::time::Instant;
 use regen_tests::process::pss;
 use regen_tests::proxy::UpstreamProxy;
 use regen_tests::window::Display;
-use regen_tests::{Browser, MiniBrowser, Stranger};
+use regen_tests::{Browser, ForeignPeer, MiniBrowser};
 
 use super::shared::{Seen, Server, bound, median, report};
 
@@ -47,7 +47,7 @@ fn large(server: &Server) {
 
 /// All of one tab-host, each for a conversation that goes on.
 fn many(server: &Server) {
-    let stranger = Stranger::start();
+    let stranger = ForeignPeer::start();
     let daemon = stranger.browser.daemon("net-daemon");
     let before = pss(daemon);
     let start = Instant::now();

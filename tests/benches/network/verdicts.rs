@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use regen_tests::process::pss;
 use regen_tests::window::Display;
-use regen_tests::{Browser, MiniBrowser, Stranger, eventually};
+use regen_tests::{Browser, ForeignPeer, MiniBrowser, eventually};
 use serde_json::Value;
 
 use super::number_after;
@@ -58,7 +58,7 @@ pub(crate) fn measure() {
     bound("a remembered verdict, above MiniBrowser's", ours[1] - theirs[1], "µs", 5.0);
 
     // As fast as they can, and without engines, which would want the processors for themselves.
-    let stranger = Stranger::start();
+    let stranger = ForeignPeer::start();
     let tabs: Vec<u64> = (1..=8).map(|number| stranger.open(&server.url(number, "/verdicts/8"))).collect();
     let slow: Vec<f64> = tabs.into_iter().map(|tab| number_after(&stranger.says(tab), "slowest-percent")).collect();
     bound("eight hosts at once, 99th percentile", slow.into_iter().fold(0.0, f64::max) / 1000.0, "ms", 1.0);

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 const DOCUMENTS: &str = "/usr/share/doc/python3-doc/html";
 /// MB of what is large, unless the address says otherwise.
 const BIG: usize = 200;
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
 /// A page that computes, sorts, searches text, allocates, and changes its document; then says that it is done.
 const WORK: &str = "<!doctype html><title>work</title><body><script>
@@ -109,15 +109,15 @@ impl Server {
 
     /// What a page says next: the query of `/said`.
     pub(crate) fn said(&self) -> String {
-        self.said.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("waited {PATIENCE:?} for what a page says"))
+        self.said.recv_timeout(DEADLINE).unwrap_or_else(|_| panic!("waited {DEADLINE:?} for what a page says"))
     }
 
     pub(crate) fn wait(&self, what: Seen) -> Instant {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + DEADLINE;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             let (seen, at) =
-                self.seen.recv_timeout(left).unwrap_or_else(|_| panic!("waited {PATIENCE:?} for {what:?}"));
+                self.seen.recv_timeout(left).unwrap_or_else(|_| panic!("waited {DEADLINE:?} for {what:?}"));
             if seen == what {
                 return at;
             }

@@ -2,16 +2,16 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use regen_proto::convert;
+use regen_proto::validate;
 use regen_proto::kernel::v1::Role;
 
 fuzz_target!(|input: (u8, u8, &[u8])| {
     let (role, descriptors, bytes) = input;
     let roles = [Role::TabHost, Role::NetDaemon, Role::AgentDaemon, Role::UiShell];
     let role = roles[usize::from(role) % roles.len()];
-    if let Ok(message) = convert::from_child(role, bytes, usize::from(descriptors)) {
+    if let Ok(message) = validate::from_child(role, bytes, usize::from(descriptors)) {
         // What was accepted is accepted again, unchanged.
-        let again = convert::from_child(role, &convert::to_broker(message.clone()), usize::from(descriptors));
+        let again = validate::from_child(role, &validate::to_broker(message.clone()), usize::from(descriptors));
         assert_eq!(again, Ok(message));
     }
 });

@@ -3,20 +3,20 @@
 use std::os::fd::{FromRawFd, OwnedFd};
 
 use prost::Message;
-use regen_proto::convert::{ForChild, FromChild};
 use regen_proto::kernel::v1::{Configure, Ready, Role, ToBroker};
 use regen_proto::kernel_channel::KernelChannel;
+use regen_proto::validate::{BrokerToChild, ChildToBroker};
 use regen_proto::version;
 
 pub(crate) async fn begin() -> (KernelChannel, Configure) {
     let channel = KernelChannel::adopt(channel()).unwrap();
-    send(&channel, FromChild::Hello(version::hello(Role::TabHost))).await;
+    send(&channel, ChildToBroker::Hello(version::hello(Role::TabHost))).await;
     let _hello = channel.receive().await.unwrap();
     let configure = channel.receive().await.unwrap();
-    let Ok(ForChild::Configure(configure)) = regen_proto::convert::from_broker(&configure.bytes) else {
+    let Ok(BrokerToChild::Configure(configure)) = regen_proto::validate::from_broker(&configure.bytes) else {
         panic!("no Configure");
     };
-    send(&channel, FromChild::Ready(Ready {})).await;
+    send(&channel, ChildToBroker::Ready(Ready {})).await;
     (channel, configure)
 }
 
@@ -26,7 +26,7 @@ fn channel() -> OwnedFd {
     unsafe { OwnedFd::from_raw_fd(3) }
 }
 
-pub(crate) async fn send(channel: &KernelChannel, message: FromChild) {
+pub(crate) async fn send(channel: &KernelChannel, message: ChildToBroker) {
     let bytes = ToBroker { body: Some(message) }.encode_to_vec();
     // The broker may have had enough already.
     let _ = channel.send(&bytes, &[]).await;

@@ -1,12 +1,12 @@
 //! The reducer as prose: what a user does, and what the browser asks for.
 
 use proptest::prelude::*;
+use regen_net_config::site::Site;
 use regen_proto::kernel::v1::host_command::Body as Command;
 use regen_proto::kernel::v1::page_event::Body;
 use regen_proto::kernel::v1::{
     Empty, Load, LoadFailed, LoadFinished, LoadStarted, NavigationCommitted, NewTab, PopupOpened,
 };
-use regen_net_config::site::Site;
 
 use super::*;
 

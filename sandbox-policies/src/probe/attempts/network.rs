@@ -19,7 +19,7 @@ const TABLES: &[(&str, &str)] =
 const LOCAL: &[(&str, &str)] = &[("broker", "it serves the command line on a local socket")];
 
 /// How long an answer may take.
-const PATIENCE: Duration = Duration::from_secs(2);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 
 pub(super) const ATTEMPTS: &[Attempt] = &[
     attempt("open a netlink socket", |_| socket(libc::AF_NETLINK, libc::SOCK_RAW, 0)),
@@ -51,13 +51,13 @@ fn socket(family: c_int, kind: c_int, protocol: c_int) -> io::Result<()> {
 }
 
 fn connect(here: &Here) -> io::Result<()> {
-    TcpStream::connect_timeout(&SocketAddr::from(([127, 0, 0, 1], here.port)), PATIENCE).map(drop)
+    TcpStream::connect_timeout(&SocketAddr::from(([127, 0, 0, 1], here.port)), ANSWER_TIMEOUT).map(drop)
 }
 
 /// The machine answers a datagram on the same port.
 fn send_datagram(here: &Here) -> io::Result<()> {
     let socket = UdpSocket::bind(("127.0.0.1", 0))?;
-    socket.set_read_timeout(Some(PATIENCE))?;
+    socket.set_read_timeout(Some(ANSWER_TIMEOUT))?;
     socket.send_to(b"probe", ("127.0.0.1", here.port))?;
     let mut answer = [0; 16];
     socket.recv(&mut answer).map(drop)

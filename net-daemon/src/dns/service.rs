@@ -4,9 +4,9 @@ use std::str::FromStr;
 
 use hickory_resolver::proto::dnssec::Proof;
 use hickory_resolver::proto::rr::{Record, RecordType};
+use regen_net_config::route::{Hop, Route};
 use regen_proto::net::v1::dns_admin_server::DnsAdmin;
 use regen_proto::net::v1::{DnsAnswer, DnsQuery, DnsRecord, FailureKind};
-use regen_net_config::route::{Route, Way};
 use tonic::{Request, Response, Status};
 
 use super::Dns;
@@ -41,15 +41,15 @@ impl Admin {
     async fn ask(&self, name: &str, kind: RecordType, route: &Route) -> Result<DnsAnswer, RouteError> {
         let refused = |message: &str| RouteError { kind: FailureKind::Policy, message: message.to_owned() };
         match route.ways().next() {
-            Some(Way::Direct) => {
+            Some(Hop::Direct) => {
                 let (by, records) = self.dns.records(name, kind).await?;
                 Ok(answer(by, &records))
             }
-            Some(Way::Vpn(profile)) => {
+            Some(Hop::Vpn(profile)) => {
                 let records = self.wireguard.records(profile, name, kind).await?;
                 Ok(answer(format!("the name servers of the VPN “{profile}”"), &records))
             }
-            Some(Way::Tor) if matches!(kind, RecordType::A | RecordType::AAAA) => {
+            Some(Hop::Tor) if matches!(kind, RecordType::A | RecordType::AAAA) => {
                 let addresses = self.tor.addresses(name).await?;
                 let is_asked_for = |address: &std::net::IpAddr| address.is_ipv4() == (kind == RecordType::A);
                 let record = |address: std::net::IpAddr| DnsRecord {
@@ -61,8 +61,8 @@ impl Admin {
                 let records = addresses.into_iter().filter(is_asked_for).map(record).collect();
                 Ok(DnsAnswer { by: "an exit of Tor's".to_owned(), records })
             }
-            Some(Way::Tor) => Err(refused("exits of Tor's look up addresses only: ask for A or AAAA")),
-            Some(Way::Proxy(_)) => Err(refused("the proxy looks names up when it connects, and cannot be asked")),
+            Some(Hop::Tor) => Err(refused("exits of Tor's look up addresses only: ask for A or AAAA")),
+            Some(Hop::Proxy(_)) => Err(refused("the proxy looks names up when it connects, and cannot be asked")),
             None => Err(refused("this route lets nothing out, so no name server is asked")),
         }
     }

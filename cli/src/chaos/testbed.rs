@@ -13,7 +13,7 @@ use regen_proto::page::v1::{PointerAxis, PointerButton, PointerMotion, ToPage, T
 use regen_sandbox::verify;
 
 use super::plan::SITES;
-use super::witness::{FIELD, Server, Witness};
+use super::test_page::{FIELD, Server, TestPage};
 use crate::arguments::ChaosOptions;
 use crate::client::{Client, Failure};
 use crate::launch;
@@ -21,9 +21,9 @@ use crate::launch;
 /// Where downloads go, in the campaign's own folder.
 const DOWNLOADS: &str = "downloads";
 /// Nothing takes longer than this to come back.
-pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const RECOVERY_TIMEOUT: Duration = Duration::from_secs(30);
 /// How often the browser is looked at while something is awaited.
-pub(super) const LOOK: Duration = Duration::from_millis(10);
+pub(super) const POLL_INTERVAL: Duration = Duration::from_millis(10);
 /// A change that is older than this is never lost.
 pub(super) const KEPT_AFTER: Duration = Duration::from_secs(1);
 /// A page that is seen ticks at least so often …
@@ -47,7 +47,7 @@ pub(super) struct Expected {
 #[derive(Debug, Clone)]
 pub(super) struct Before {
     pub(super) status: StatusReply,
-    pub(super) witnesses: Vec<Witness>,
+    pub(super) test_pages: Vec<TestPage>,
     pub(super) seen_at: Instant,
     pub(super) time: SystemTime,
 }
@@ -76,7 +76,7 @@ pub(super) struct Footprint {
     pub(super) mounts: usize,
 }
 
-pub(super) struct Stage {
+pub(super) struct Testbed {
     pub(super) client: Client,
     pub(super) server: Server,
     pub(super) expected: Vec<Expected>,
@@ -88,7 +88,7 @@ pub(super) struct Stage {
     edits: usize,
 }
 
-impl Stage {
+impl Testbed {
     /// Starts a browser, or takes the one that runs on a profile, and opens the pages.
     pub(super) async fn set(profile: Option<PathBuf>, options: &ChaosOptions) -> Result<Self, Failure> {
         let folder = std::env::temp_dir().join(format!("regen-chaos-{}", std::process::id()));
@@ -107,9 +107,9 @@ impl Stage {
         let client = Client::connect(browser.profile.as_deref()).await?;
         let server = Server::start()?;
         let baseline = Footprint::default();
-        let mut stage = Self { client, server, expected: Vec::new(), browser, own, folder, baseline, edits: 0 };
-        stage.open_all().await?;
-        Ok(stage)
+        let mut testbed = Self { client, server, expected: Vec::new(), browser, own, folder, baseline, edits: 0 };
+        testbed.open_all().await?;
+        Ok(testbed)
     }
 
     pub(super) fn profile(&self) -> &Path {
@@ -128,7 +128,7 @@ impl Stage {
 
     async fn open_all(&mut self) -> Result<(), Failure> {
         for site in 0..SITES {
-            let timeout_ms = u32::try_from(PATIENCE.as_millis()).unwrap_or(u32::MAX);
+            let timeout_ms = u32::try_from(RECOVERY_TIMEOUT.as_millis()).unwrap_or(u32::MAX);
             let first =
                 OpenTabRequest { url: self.server.url(site, "/one"), wait: true, timeout_ms, ..Default::default() };
             let tab = self.client.api.open_tab(first).await?.into_inner().tab.unwrap_or_default().id;
@@ -173,9 +173,9 @@ impl Stage {
         ];
         // A user looks at what they change: a page that is seen ticks fast.
         self.client.api.activate_tab(TabRequest { tab }).await?;
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + RECOVERY_TIMEOUT;
         let mut ticks = u64::MAX;
-        while let Some(now) = self.witness(tab).await.map(|witness| witness.tick)
+        while let Some(now) = self.test_page(tab).await.map(|test_page| test_page.tick)
             && now < ticks.saturating_add(SEEN_TICKS)
         {
             if Instant::now() > deadline {
@@ -188,11 +188,11 @@ impl Stage {
             self.client.api.input(InputRequest { tab, events }).await?;
         }
         // What the page made of it is what must never be lost.
-        let deadline = Instant::now() + PATIENCE;
-        let mut last: Option<Witness> = None;
+        let deadline = Instant::now() + RECOVERY_TIMEOUT;
+        let mut last: Option<TestPage> = None;
         loop {
-            tokio::time::sleep(LOOK * 10).await;
-            let now = self.witness(tab).await;
+            tokio::time::sleep(POLL_INTERVAL * 10).await;
+            let now = self.test_page(tab).await;
             if let (Some(now), Some(last)) = (&now, &last)
                 && now.field == format!("{before}{text}")
                 && now.scroll == last.scroll
@@ -205,7 +205,7 @@ impl Stage {
             }
             last = now;
         }
-        let seen = self.witness(tab).await;
+        let seen = self.test_page(tab).await;
         if let (Some(expected), Some(seen)) = (self.expected.get_mut(site), seen) {
             expected.field = seen.field;
             expected.scroll = seen.scroll;
@@ -236,12 +236,12 @@ impl Stage {
         let allow = AllowDownloadsRequest { tab, refuse: false };
         self.client.api.clone().allow_downloads(allow).await?;
         self.server.order_download(site);
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + RECOVERY_TIMEOUT;
         while parts().is_subset(&before) {
             if Instant::now() > deadline {
                 return Err(Failure::Timeout("a page does not download what it was told to".to_owned()));
             }
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
         Ok(())
     }
@@ -250,12 +250,12 @@ impl Stage {
     pub(super) async fn keep_state(&self, site: usize) -> Result<(), Failure> {
         let tab = self.expected.get(site).map_or(0, |expected| expected.tab);
         self.server.order_state(site);
-        let deadline = Instant::now() + PATIENCE;
-        while self.witness(tab).await.is_none_or(|witness| witness.state == 0) {
+        let deadline = Instant::now() + RECOVERY_TIMEOUT;
+        while self.test_page(tab).await.is_none_or(|test_page| test_page.state == 0) {
             if Instant::now() > deadline {
                 return Err(Failure::Timeout("a page does not keep what it was told to".to_owned()));
             }
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
         tokio::time::sleep(KEPT_AFTER * 2).await;
         Ok(())
@@ -275,7 +275,7 @@ impl Stage {
 
     /// Until these tabs are open, or wait to be looked at.
     pub(super) async fn crowd_is_well(&self, guests: &[u64]) -> Result<(), Failure> {
-        let deadline = Instant::now() + PATIENCE * 2;
+        let deadline = Instant::now() + RECOVERY_TIMEOUT * 2;
         loop {
             let status = self.status().await?;
             let states: Vec<&str> = guests
@@ -291,7 +291,7 @@ impl Stage {
                 states.iter().for_each(|state| *counts.entry(*state).or_insert(0) += 1);
                 return Err(Failure::Timeout(format!("{} tabs of one site are not well: {counts:?}", guests.len())));
             }
-            tokio::time::sleep(LOOK * 10).await;
+            tokio::time::sleep(POLL_INTERVAL * 10).await;
         }
     }
 
@@ -316,12 +316,12 @@ impl Stage {
 
     /// After a disk failed: until everything can be saved once more.
     pub(super) async fn saves_again(&self) -> Result<(), Failure> {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + RECOVERY_TIMEOUT;
         while let Err(failure) = self.save().await {
             if Instant::now() > deadline {
                 return Err(failure);
             }
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
         Ok(())
     }
@@ -351,34 +351,34 @@ impl Stage {
         Ok(api.status(StatusRequest { memory: false }).await?.into_inner())
     }
 
-    pub(super) async fn witness(&self, tab: u64) -> Option<Witness> {
+    pub(super) async fn test_page(&self, tab: u64) -> Option<TestPage> {
         let mut api = self.client.api.clone();
         // A page whose process is gone says nothing.
         let text = tokio::time::timeout(KEPT_AFTER, api.tab_text(TabRequest { tab })).await.ok()?.ok()?;
-        Witness::of(&text.into_inner().text)
+        TestPage::of(&text.into_inner().text)
     }
 
     /// Everything as it is now; all pages must be well.
     pub(super) async fn snapshot(&self) -> Result<Before, Failure> {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + RECOVERY_TIMEOUT;
         loop {
             let status = self.status().await?;
-            let mut witnesses = Vec::new();
+            let mut test_pages = Vec::new();
             for expected in &self.expected {
-                witnesses.extend(self.witness(expected.tab).await.filter(|witness| witness.orders > 0));
+                test_pages.extend(self.test_page(expected.tab).await.filter(|test_page| test_page.orders > 0));
             }
             let mut states = status.processes.iter().map(|process| process.state.as_str());
             let ready = states.clone().all(|state| ["ready", "spare"].contains(&state));
             let has_spare = !self.own || states.any(|state| state == "spare");
-            if ready && has_spare && witnesses.len() == self.expected.len() {
-                return Ok(Before { status, witnesses, seen_at: Instant::now(), time: SystemTime::now() });
+            if ready && has_spare && test_pages.len() == self.expected.len() {
+                return Ok(Before { status, test_pages, seen_at: Instant::now(), time: SystemTime::now() });
             }
             if Instant::now() > deadline {
                 let states: Vec<String> =
                     status.tabs.iter().map(|tab| format!("{} {} {}", tab.url, tab.state, tab.reason)).collect();
                 return Err(Failure::Timeout(format!("not every page is well: {}", states.join("; "))));
             }
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 

@@ -11,8 +11,8 @@ use hickory_resolver::proto::dnssec::{Algorithm, TrustAnchors};
 use hickory_resolver::proto::rr::{Record, RecordType};
 use hickory_resolver::system_conf::read_system_conf;
 use regen_net_config::dns::{DnsSettings, Server, Servers, Transport};
-use regen_proto::net::v1::FailureKind;
 use regen_net_config::special_purpose::is_private;
+use regen_proto::net::v1::FailureKind;
 use tokio::sync::OnceCell;
 
 use super::{Asked, HOSTS, Meaning, Names};

@@ -4,9 +4,9 @@ use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context;
-use regen_proto::convert::{ForChild, FromChild, MAX_COOKIES};
 use regen_proto::kernel::v1::{Configure, Grant, Heartbeat, HostCommand, Role, Service, ShowSite, host_command};
 use regen_proto::net::v1::CommonRules;
+use regen_proto::validate::{BrokerToChild, ChildToBroker, MAX_COOKIES};
 use regen_runtime::Kernel;
 use tokio::net::UnixStream;
 use tokio::runtime::Handle;
@@ -14,14 +14,14 @@ use tokio::sync::{mpsc, watch};
 
 use crate::display::{DisplayCommand, DisplayHandleTo};
 use crate::host;
-use crate::outbox::{Outbox, outbox};
 use crate::page_service;
-use crate::shields::{self, Asker, Lines};
+use crate::sender::{BrokerSender, sender};
+use crate::shields::{self, Lines, ShieldsClient};
 use crate::tunnel::{self, TunnelPort};
 
 /// What the main thread must do.
 #[derive(Debug)]
-pub(crate) enum ToMain {
+pub(crate) enum MainEvent {
     Command(Box<HostCommand>, Vec<OwnedFd>),
     /// What this host is for, where it was started as a spare.
     Site(ShowSite),
@@ -42,13 +42,13 @@ pub(crate) enum ToMain {
 #[derive(Debug)]
 pub(crate) struct Link {
     pub(crate) configure: Configure,
-    pub(crate) outbox: Outbox,
-    pub(crate) inbox: mpsc::UnboundedReceiver<ToMain>,
+    pub(crate) sender: BrokerSender,
+    pub(crate) inbox: mpsc::UnboundedReceiver<MainEvent>,
     /// Where the engine finds its proxy.
     pub(crate) tunnel: TunnelPort,
     /// Who asks the net-daemon about shields, and the thread where that must happen.
-    pub(crate) asker: (Handle, Asker),
-    to_main: mpsc::UnboundedSender<ToMain>,
+    pub(crate) asker: (Handle, ShieldsClient),
+    to_main: mpsc::UnboundedSender<MainEvent>,
     display: Arc<Mutex<Option<DisplayHandleTo>>>,
     display_known: watch::Sender<bool>,
 }
@@ -56,29 +56,29 @@ pub(crate) struct Link {
 struct Started {
     configure: Configure,
     tunnel: TunnelPort,
-    asker: (Handle, Asker),
+    asker: (Handle, ShieldsClient),
 }
 
 /// Starts the thread, and returns when the broker has said what this host is for.
 pub(crate) fn start(role: Role) -> anyhow::Result<Link> {
-    let (outbox, outgoings) = outbox();
-    let lines = Lines::new(outbox.clone());
+    let (sender, outgoings) = sender();
+    let lines = Lines::new(sender.clone());
     let (to_main, inbox) = mpsc::unbounded_channel();
     let (started, wait) = std::sync::mpsc::channel();
     let display: Arc<Mutex<Option<DisplayHandleTo>>> = Arc::default();
     let (display_known, display_watch) = watch::channel(false);
-    let (its_main, its_display, its_outbox) = (to_main.clone(), Arc::clone(&display), outbox.clone());
+    let (its_main, its_display, its_outbox) = (to_main.clone(), Arc::clone(&display), sender.clone());
     std::thread::Builder::new().name("link".into()).spawn(move || {
         let work = async move {
             let (kernel, configure) = regen_runtime::adopt(role).await?;
             let (dialer, tunnel) = tunnel::start().await?;
-            let asker = Asker::new(dialer.watch(), lines.clone(), its_main.clone());
+            let asker = ShieldsClient::new(dialer.watch(), lines.clone(), its_main.clone());
             shields::start(asker.clone())?;
             tokio::spawn(outgoings.deliver(kernel.clone()));
             // The other end only goes away with this process.
             let _ = started.send(Started { configure, tunnel, asker: (Handle::current(), asker) });
             let (to_main, display) = (its_main, its_display);
-            let session = Session { kernel, dialer, lines, outbox: its_outbox, to_main, display, display_watch };
+            let session = Session { kernel, dialer, lines, sender: its_outbox, to_main, display, display_watch };
             session.serve().await
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -89,7 +89,7 @@ pub(crate) fn start(role: Role) -> anyhow::Result<Link> {
         std::process::exit(0);
     })?;
     let Started { configure, tunnel, asker } = wait.recv().context("the broker did not answer")?;
-    Ok(Link { configure, outbox, inbox, tunnel, asker, to_main, display, display_known })
+    Ok(Link { configure, sender, inbox, tunnel, asker, to_main, display, display_known })
 }
 
 impl Link {
@@ -100,7 +100,7 @@ impl Link {
     }
 
     /// A way to hand the main thread work from itself, later.
-    pub(crate) fn to_main(&self) -> mpsc::UnboundedSender<ToMain> {
+    pub(crate) fn to_main(&self) -> mpsc::UnboundedSender<MainEvent> {
         self.to_main.clone()
     }
 }
@@ -109,8 +109,8 @@ struct Session {
     kernel: Kernel,
     dialer: tunnel::Dialer,
     lines: Lines,
-    outbox: Outbox,
-    to_main: mpsc::UnboundedSender<ToMain>,
+    sender: BrokerSender,
+    to_main: mpsc::UnboundedSender<MainEvent>,
     display: Arc<Mutex<Option<DisplayHandleTo>>>,
     display_watch: watch::Receiver<bool>,
 }
@@ -120,19 +120,19 @@ impl Session {
         loop {
             let (message, descriptors) = self.kernel.receive().await?;
             match message {
-                ForChild::Heartbeat(beat) if host::is_busy() => self.outbox.send(alive(beat)),
-                ForChild::Heartbeat(beat) => self.to_main.send(ToMain::Heartbeat(beat))?,
-                ForChild::Command(command) => self.command(command, descriptors)?,
-                ForChild::Grant(grant) => self.granted(&grant, descriptors).await?,
-                ForChild::Revoke(revoke) => self.dialer.revoke(revoke.grant),
-                ForChild::Cookies(cookies) => {
+                BrokerToChild::Heartbeat(beat) if host::is_busy() => self.sender.send(alive(beat)),
+                BrokerToChild::Heartbeat(beat) => self.to_main.send(MainEvent::Heartbeat(beat))?,
+                BrokerToChild::Command(command) => self.command(command, descriptors)?,
+                BrokerToChild::Grant(grant) => self.granted(&grant, descriptors).await?,
+                BrokerToChild::Revoke(revoke) => self.dialer.revoke(revoke.grant),
+                BrokerToChild::Cookies(cookies) => {
                     let payload = descriptors.first().context("cookies without their payload")?;
                     let bytes = regen_runtime::read_sealed(payload, cookies.payload_size, MAX_COOKIES)?;
-                    self.to_main.send(ToMain::Cookies(bytes))?;
+                    self.to_main.send(MainEvent::Cookies(bytes))?;
                 }
-                ForChild::Site(show) => self.to_main.send(ToMain::Site(show))?,
-                ForChild::Shutdown(_) => self.to_main.send(ToMain::Shutdown)?,
-                ForChild::Hello(_) | ForChild::Configure(_) | ForChild::Update(_) => {
+                BrokerToChild::Site(show) => self.to_main.send(MainEvent::Site(show))?,
+                BrokerToChild::Shutdown(_) => self.to_main.send(MainEvent::Shutdown)?,
+                BrokerToChild::Hello(_) | BrokerToChild::Configure(_) | BrokerToChild::Update(_) => {
                     self.kernel.exit("the broker sent a message that is not for a tab-host").await;
                 }
             }
@@ -146,7 +146,7 @@ impl Session {
             }
             return Ok(());
         }
-        Ok(self.to_main.send(ToMain::Command(Box::new(command), descriptors))?)
+        Ok(self.to_main.send(MainEvent::Command(Box::new(command), descriptors))?)
     }
 
     async fn granted(&mut self, grant: &Grant, descriptors: Vec<OwnedFd>) -> anyhow::Result<()> {
@@ -162,7 +162,7 @@ impl Session {
             (Service::Tunnel, false) => {
                 self.dialer.grant(grant.grant, stream);
                 self.lines.ask_again();
-                self.to_main.send(ToMain::NetworkBack)?;
+                self.to_main.send(MainEvent::NetworkBack)?;
             }
             (Service::Page, true) => {
                 // Not before there is a display to show.
@@ -178,6 +178,6 @@ impl Session {
 }
 
 /// The answer to a heartbeat.
-pub(crate) fn alive(beat: Heartbeat) -> FromChild {
-    FromChild::Heartbeat(beat)
+pub(crate) fn alive(beat: Heartbeat) -> ChildToBroker {
+    ChildToBroker::Heartbeat(beat)
 }

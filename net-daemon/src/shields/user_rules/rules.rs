@@ -9,7 +9,7 @@ use adblock::lists::{ParseOptions, parse_filter};
 use regen_proto::OWN_RULES;
 
 use super::super::kept_parameters::turned_round;
-use super::super::lists::{LONGEST, List, as_rules};
+use super::super::lists::{List, MAX_LIST, as_rules};
 use super::lists::{DEEPEST, depth};
 use super::{replace, words};
 
@@ -28,7 +28,7 @@ pub(in super::super) enum OwnRulesError {
     NotARule { rule: String, why: String },
     #[error("there is no rule {0:?} among your own: `regen shields rules` shows them")]
     NotThere(String),
-    #[error("your rules would be longer than {} MB", LONGEST >> 20)]
+    #[error("your rules would be longer than {} MB", MAX_LIST >> 20)]
     TooLong,
     #[error("your rules cannot be written: {0}")]
     Io(#[from] io::Error),
@@ -70,7 +70,7 @@ impl OwnRules {
             }
         }
         let text: String = rules.iter().map(|rule| format!("{rule}\n")).collect();
-        if text.len() as u64 > LONGEST {
+        if text.len() as u64 > MAX_LIST {
             return Err(OwnRulesError::TooLong);
         }
         replace(&self.folder, FILE, text.as_bytes())?;

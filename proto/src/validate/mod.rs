@@ -28,9 +28,9 @@ pub const MAX_COOKIES: u64 = 1024 * 1024;
 pub const MAX_BODY: u64 = 48 * 1024 * 1024;
 
 /// A child's message after all checks.
-pub type FromChild = to_broker::Body;
+pub type ChildToBroker = to_broker::Body;
 /// What the broker says to a child.
-pub type ForChild = to_child::Body;
+pub type BrokerToChild = to_child::Body;
 
 /// Why a child's message was refused. Any of these ends that child.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -73,18 +73,18 @@ pub enum Kind {
 
 /// Which kind a message is.
 #[must_use]
-pub fn kind(message: &FromChild) -> Kind {
+pub fn kind(message: &ChildToBroker) -> Kind {
     match message {
-        FromChild::Hello(_) | FromChild::Ready(_) | FromChild::Exit(_) => Kind::Lifecycle,
-        FromChild::RequestGrant(_) => Kind::Grant,
-        FromChild::Heartbeat(_) => Kind::Heartbeat,
-        FromChild::PageEvent(_) => Kind::PageEvent,
-        FromChild::PutSnapshot(_) | FromChild::PutCookies(_) => Kind::Snapshot,
-        FromChild::ShareBuffer(_) | FromChild::Helper(_) => Kind::Descriptor,
-        FromChild::Reply(_) => Kind::Reply,
-        FromChild::UserCommand(_) => Kind::UserCommand,
-        FromChild::Telemetry(_) => Kind::Telemetry,
-        FromChild::SiteFound(_) => Kind::Finding,
+        ChildToBroker::Hello(_) | ChildToBroker::Ready(_) | ChildToBroker::Exit(_) => Kind::Lifecycle,
+        ChildToBroker::RequestGrant(_) => Kind::Grant,
+        ChildToBroker::Heartbeat(_) => Kind::Heartbeat,
+        ChildToBroker::PageEvent(_) => Kind::PageEvent,
+        ChildToBroker::PutSnapshot(_) | ChildToBroker::PutCookies(_) => Kind::Snapshot,
+        ChildToBroker::ShareBuffer(_) | ChildToBroker::Helper(_) => Kind::Descriptor,
+        ChildToBroker::Reply(_) => Kind::Reply,
+        ChildToBroker::UserCommand(_) => Kind::UserCommand,
+        ChildToBroker::Telemetry(_) => Kind::Telemetry,
+        ChildToBroker::SiteFound(_) => Kind::Finding,
     }
 }
 
@@ -92,7 +92,7 @@ pub fn kind(message: &FromChild) -> Kind {
 ///
 /// # Errors
 /// A [`Refusal`] that says what was wrong.
-pub fn from_child(role: Role, bytes: &[u8], descriptors: usize) -> Result<FromChild, Refusal> {
+pub fn from_child(role: Role, bytes: &[u8], descriptors: usize) -> Result<ChildToBroker, Refusal> {
     let message = ToBroker::decode(bytes).map_err(|e| Refusal::Malformed(e.to_string()))?;
     let body = message.body.ok_or_else(|| Refusal::Malformed("an unknown or empty kind".into()))?;
     permitted(role, &body)?;
@@ -102,13 +102,13 @@ pub fn from_child(role: Role, bytes: &[u8], descriptors: usize) -> Result<FromCh
 
 /// Encodes one message for the broker.
 #[must_use]
-pub fn to_broker(body: FromChild) -> Vec<u8> {
+pub fn to_broker(body: ChildToBroker) -> Vec<u8> {
     ToBroker { body: Some(body) }.encode_to_vec()
 }
 
 /// Encodes one message for a child.
 #[must_use]
-pub fn to_child(body: ForChild) -> Vec<u8> {
+pub fn to_child(body: BrokerToChild) -> Vec<u8> {
     ToChild { body: Some(body) }.encode_to_vec()
 }
 
@@ -116,31 +116,31 @@ pub fn to_child(body: ForChild) -> Vec<u8> {
 ///
 /// # Errors
 /// When it is not a message of this schema.
-pub fn from_broker(bytes: &[u8]) -> Result<ForChild, Refusal> {
+pub fn from_broker(bytes: &[u8]) -> Result<BrokerToChild, Refusal> {
     ToChild::decode(bytes)
         .map_err(|e| Refusal::Malformed(e.to_string()))?
         .body
         .ok_or_else(|| Refusal::Malformed("an unknown or empty kind".into()))
 }
 
-fn permitted(role: Role, body: &FromChild) -> Result<(), Refusal> {
+fn permitted(role: Role, body: &ChildToBroker) -> Result<(), Refusal> {
     let (kind, only) = match body {
-        FromChild::Hello(_)
-        | FromChild::Heartbeat(_)
-        | FromChild::Ready(_)
-        | FromChild::Telemetry(_)
-        | FromChild::Exit(_) => return Ok(()),
-        FromChild::PageEvent(_) => ("a page event", Role::TabHost),
-        FromChild::PutSnapshot(_) => ("a snapshot", Role::TabHost),
-        FromChild::PutCookies(_) => ("session cookies", Role::TabHost),
-        FromChild::ShareBuffer(_) => ("a buffer", Role::TabHost),
-        FromChild::Helper(_) => ("a helper process", Role::TabHost),
+        ChildToBroker::Hello(_)
+        | ChildToBroker::Heartbeat(_)
+        | ChildToBroker::Ready(_)
+        | ChildToBroker::Telemetry(_)
+        | ChildToBroker::Exit(_) => return Ok(()),
+        ChildToBroker::PageEvent(_) => ("a page event", Role::TabHost),
+        ChildToBroker::PutSnapshot(_) => ("a snapshot", Role::TabHost),
+        ChildToBroker::PutCookies(_) => ("session cookies", Role::TabHost),
+        ChildToBroker::ShareBuffer(_) => ("a buffer", Role::TabHost),
+        ChildToBroker::Helper(_) => ("a helper process", Role::TabHost),
         // All other grants are given, not asked for.
-        FromChild::RequestGrant(wish) if wish.service() == Service::Verdicts => ("a line", Role::TabHost),
-        FromChild::RequestGrant(_) => ("a grant request", Role::Unspecified),
-        FromChild::Reply(_) => ("a reply", Role::TabHost),
-        FromChild::UserCommand(_) => ("a user command", Role::UiShell),
-        FromChild::SiteFound(_) => ("where a site was found", Role::NetDaemon),
+        ChildToBroker::RequestGrant(wish) if wish.service() == Service::Verdicts => ("a line", Role::TabHost),
+        ChildToBroker::RequestGrant(_) => ("a grant request", Role::Unspecified),
+        ChildToBroker::Reply(_) => ("a reply", Role::TabHost),
+        ChildToBroker::UserCommand(_) => ("a user command", Role::UiShell),
+        ChildToBroker::SiteFound(_) => ("where a site was found", Role::NetDaemon),
     };
     if role == only {
         Ok(())
@@ -154,23 +154,23 @@ fn limit(field: &'static str, got: usize, limit: usize) -> Result<(), Refusal> {
     if got > limit { Err(Refusal::Oversized { field, got: got as u64, limit: limit as u64 }) } else { Ok(()) }
 }
 
-fn well_formed(body: &FromChild, descriptors: usize) -> Result<(), Refusal> {
+fn well_formed(body: &ChildToBroker, descriptors: usize) -> Result<(), Refusal> {
     let expected = match body {
-        FromChild::ShareBuffer(buffer) => {
+        ChildToBroker::ShareBuffer(buffer) => {
             limit("a buffer's width", buffer.width as usize, MAX_BUFFER_SIDE as usize)?;
             limit("a buffer's height", buffer.height as usize, MAX_BUFFER_SIDE as usize)?;
             1
         }
-        FromChild::Helper(helper) => {
+        ChildToBroker::Helper(helper) => {
             limit("a helper's name", helper.name.len(), 64)?;
             1
         }
-        FromChild::Reply(reply) => {
+        ChildToBroker::Reply(reply) => {
             limit("a reply's text", reply.text.len(), MAX_INLINE)?;
             limit("a reply's error", reply.error.len(), MAX_TEXT)?;
             usize::from(reply.payload_size > 0)
         }
-        FromChild::PutSnapshot(put) => {
+        ChildToBroker::PutSnapshot(put) => {
             if put.payload_size > MAX_SNAPSHOT {
                 return Err(Refusal::Oversized { field: "a snapshot", got: put.payload_size, limit: MAX_SNAPSHOT });
             }
@@ -179,36 +179,39 @@ fn well_formed(body: &FromChild, descriptors: usize) -> Result<(), Refusal> {
             }
             usize::from(put.payload_size > 0)
         }
-        FromChild::PutCookies(put) => {
+        ChildToBroker::PutCookies(put) => {
             let (got, limit) = (put.payload_size, MAX_COOKIES);
             if got > limit {
                 return Err(Refusal::Oversized { field: "session cookies", got, limit });
             }
             usize::from(got > 0)
         }
-        FromChild::PageEvent(event) => {
+        ChildToBroker::PageEvent(event) => {
             page_event(event.body.as_ref().ok_or_else(|| Refusal::Malformed("an unknown page event".into()))?)?;
             let large = matches!(&event.body, Some(page_event::Body::Handover(load)) if load.body_size > 0);
             usize::from(large)
         }
-        FromChild::UserCommand(command) => {
+        ChildToBroker::UserCommand(command) => {
             let body = command.body.as_ref().ok_or_else(|| Refusal::Malformed("an unknown user command".into()))?;
             user_command(body)?;
             0
         }
-        FromChild::Telemetry(line) => {
+        ChildToBroker::Telemetry(line) => {
             limit("a log line", line.message.len() + line.target.len() + line.level.len(), MAX_TEXT)?;
             0
         }
-        FromChild::Exit(exit) => {
+        ChildToBroker::Exit(exit) => {
             limit("an exit reason", exit.reason.len(), MAX_TEXT)?;
             0
         }
-        FromChild::Hello(hello) => {
+        ChildToBroker::Hello(hello) => {
             limit("a build name", hello.build.len(), 256)?;
             0
         }
-        FromChild::Heartbeat(_) | FromChild::Ready(_) | FromChild::RequestGrant(_) | FromChild::SiteFound(_) => 0,
+        ChildToBroker::Heartbeat(_)
+        | ChildToBroker::Ready(_)
+        | ChildToBroker::RequestGrant(_)
+        | ChildToBroker::SiteFound(_) => 0,
     };
     if descriptors == expected {
         Ok(())
@@ -299,7 +302,7 @@ fn page_event(event: &page_event::Body) -> Result<(), Refusal> {
 /// With the limit that it is over.
 pub fn check_user_command(command: &user_command::Body) -> Result<(), Refusal> {
     user_command(command)?;
-    let message = ToBroker { body: Some(FromChild::UserCommand(UserCommand { body: Some(command.clone()) })) };
+    let message = ToBroker { body: Some(ChildToBroker::UserCommand(UserCommand { body: Some(command.clone()) })) };
     limit("the whole of it", message.encoded_len(), MAX_MESSAGE)
 }
 
@@ -355,11 +358,12 @@ mod tests {
 
     #[test]
     fn a_role_sends_only_what_belongs_to_it() {
-        let quit = to_broker(FromChild::UserCommand(UserCommand { body: Some(user_command::Body::Quit(Empty {})) }));
+        let quit =
+            to_broker(ChildToBroker::UserCommand(UserCommand { body: Some(user_command::Body::Quit(Empty {})) }));
         assert!(from_child(Role::UiShell, &quit, 0).is_ok());
         assert!(matches!(from_child(Role::TabHost, &quit, 0), Err(Refusal::NotAllowed { .. })));
         let title =
-            to_broker(FromChild::PageEvent(PageEvent { tab: 1, body: Some(page_event::Body::Title("x".into())) }));
+            to_broker(ChildToBroker::PageEvent(PageEvent { tab: 1, body: Some(page_event::Body::Title("x".into())) }));
         assert!(from_child(Role::TabHost, &title, 0).is_ok());
         for role in [Role::UiShell, Role::NetDaemon, Role::AgentDaemon] {
             assert!(matches!(from_child(role, &title, 0), Err(Refusal::NotAllowed { .. })));
@@ -370,7 +374,7 @@ mod tests {
     fn unknown_kinds_and_stray_descriptors_are_refused() {
         assert!(matches!(from_child(Role::TabHost, b"", 0), Err(Refusal::Malformed(_))));
         assert!(matches!(from_child(Role::TabHost, &[0xfa, 0x7f, 0x00], 0), Err(Refusal::Malformed(_))));
-        let beat = to_broker(FromChild::Heartbeat(Heartbeat { nonce: 1 }));
+        let beat = to_broker(ChildToBroker::Heartbeat(Heartbeat { nonce: 1 }));
         assert!(from_child(Role::TabHost, &beat, 0).is_ok());
         assert!(matches!(from_child(Role::TabHost, &beat, 1), Err(Refusal::Malformed(_))));
     }
@@ -380,7 +384,7 @@ mod tests {
         let navigate = |length: usize| user_command::Body::Navigate(Navigate { tab: 1, input: "x".repeat(length) });
         for (command, fits) in [(navigate(MAX_URL), true), (navigate(40_000), false)] {
             assert_eq!(check_user_command(&command).is_ok(), fits);
-            let bytes = to_broker(FromChild::UserCommand(UserCommand { body: Some(command) }));
+            let bytes = to_broker(ChildToBroker::UserCommand(UserCommand { body: Some(command) }));
             let is_taken = bytes.len() <= MAX_MESSAGE && from_child(Role::UiShell, &bytes, 0).is_ok();
             assert_eq!(is_taken, fits);
         }
@@ -391,7 +395,7 @@ mod tests {
         let icon = |width, height, length| {
             let icon = crate::kernel::v1::Favicon { width, height, rgba: vec![0; length] };
             let event = PageEvent { tab: 1, body: Some(page_event::Body::Favicon(icon)) };
-            from_child(Role::TabHost, &to_broker(FromChild::PageEvent(event)), 0)
+            from_child(Role::TabHost, &to_broker(ChildToBroker::PageEvent(event)), 0)
         };
         assert!(icon(16, 16, 1024).is_ok());
         assert!(icon(16, 16, 1023).is_err());

@@ -24,7 +24,7 @@ pub(super) const COMMON: &str = "common";
 
 /// Both places of the records.
 #[derive(Debug)]
-pub(super) struct Copies {
+pub(super) struct Mirror {
     database: sled::Db,
     files: PathBuf,
     /// Of the last record.
@@ -46,7 +46,7 @@ pub(super) struct Damage {
     pub(super) lost: Vec<String>,
 }
 
-impl Copies {
+impl Mirror {
     pub(super) fn new(database: sled::Db, profile: &Path) -> Self {
         Self { database, files: files(profile), number: 0 }
     }

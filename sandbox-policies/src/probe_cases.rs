@@ -9,7 +9,7 @@ use crate::seccomp::{self, Comparison, Decision};
 
 /// One system call to make.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Trial {
+pub struct ProbeCase {
     /// By name.
     pub call: String,
     /// On this machine.
@@ -44,16 +44,16 @@ const IMPOSSIBLE_CLONE: u64 = 0x800;
 /// `FUTEX_WAKE`: an operation that there is, so that ENOSYS comes from a filter only.
 const FUTEX_WAKE: u64 = 1;
 /// Refused arguments that are tried of one call.
-const MOST: usize = 24;
+const MAX_REFUSED_ARGUMENTS: usize = 24;
 
 /// Everything to try of a policy.
 #[must_use]
-pub fn trials(policy: &Policy) -> Vec<Trial> {
+pub fn cases(policy: &Policy) -> Vec<ProbeCase> {
     let below = seccomp::below(policy);
     let mut all = Vec::new();
     let mut mentioned: BTreeSet<String> = below.iter().cloned().collect();
     for call in &below {
-        all.extend(trial(policy, call, defaults(call), Some(Expected::Allowed)));
+        all.extend(case(policy, call, defaults(call), Some(Expected::Allowed)));
     }
     let allowed = policy.allow.iter().map(|rule| (&rule.calls, &rule.when, rule.times));
     let refused = policy.refuse.iter().map(|rule| (&rule.calls, &rule.when, None));
@@ -63,17 +63,17 @@ pub fn trials(policy: &Policy) -> Vec<Trial> {
             // The one time was the start of the program that tries.
             let expected = times.map(|_| Expected::Notified);
             for row in seccomp::combinations(when) {
-                all.extend(trial(policy, call, satisfying(call, &row), expected));
+                all.extend(case(policy, call, satisfying(call, &row), expected));
             }
         }
     }
     for call in mentioned.iter().filter(|call| !below.contains(call)) {
-        all.extend(violating(policy, call).into_iter().filter_map(|arguments| trial(policy, call, arguments, None)));
+        all.extend(violating(policy, call).into_iter().filter_map(|arguments| case(policy, call, arguments, None)));
     }
     let others = seccomp::names().into_iter().filter(|name| !mentioned.contains(name));
-    all.extend(others.filter_map(|call| trial(policy, &call, defaults(&call), None)));
+    all.extend(others.filter_map(|call| case(policy, &call, defaults(&call), None)));
     let unnamed = NEWER.filter(|number| seccomp::name_of(*number).contains(' '));
-    all.extend(unnamed.map(|number| Trial {
+    all.extend(unnamed.map(|number| ProbeCase {
         call: seccomp::name_of(number),
         number,
         arguments: [NOTHING; 6],
@@ -81,18 +81,18 @@ pub fn trials(policy: &Policy) -> Vec<Trial> {
         place: String::new(),
     }));
     // What ends the process is tried by ending it.
-    all.retain(|trial| trial.call != "exit_group");
+    all.retain(|case| case.call != "exit_group");
     all
 }
 
-fn trial(policy: &Policy, call: &str, arguments: [u64; 6], expected: Option<Expected>) -> Option<Trial> {
+fn case(policy: &Policy, call: &str, arguments: [u64; 6], expected: Option<Expected>) -> Option<ProbeCase> {
     let number = seccomp::number_of(call)?;
     let (by_policy, place) = match seccomp::decide(policy, call, &arguments) {
         Decision::Allowed(place) => (Expected::Allowed, place.to_string()),
         Decision::Refused { place, errno } => (Expected::Refused(errno), place.to_string()),
         Decision::Notified => (Expected::Notified, String::new()),
     };
-    Some(Trial { call: call.to_owned(), number, arguments, expected: expected.unwrap_or(by_policy), place })
+    Some(ProbeCase { call: call.to_owned(), number, arguments, expected: expected.unwrap_or(by_policy), place })
 }
 
 /// Arguments by which a call does nothing.
@@ -141,7 +141,7 @@ fn violating(policy: &Policy, call: &str) -> Vec<[u64; 6]> {
         rows = rows.iter().flat_map(|row| values.iter().map(|value| with(row, *value)).collect::<Vec<_>>()).collect();
     }
     rows.retain(|row| !matches!(seccomp::decide(policy, call, row), Decision::Allowed(_)));
-    rows.truncate(MOST);
+    rows.truncate(MAX_REFUSED_ARGUMENTS);
     rows
 }
 
@@ -154,12 +154,12 @@ fn breaking(one: Comparison) -> Vec<u64> {
 
 /// Trials as one word, for the program that makes them.
 #[must_use]
-pub fn plan(trials: &[Trial]) -> String {
-    let line = |trial: &Trial| {
-        let arguments: Vec<String> = trial.arguments.iter().map(|value| format!("{value:x}")).collect();
-        format!("{}:{}", trial.number, arguments.join(","))
+pub fn plan(cases: &[ProbeCase]) -> String {
+    let line = |case: &ProbeCase| {
+        let arguments: Vec<String> = case.arguments.iter().map(|value| format!("{value:x}")).collect();
+        format!("{}:{}", case.number, arguments.join(","))
     };
-    trials.iter().map(line).collect::<Vec<_>>().join(";")
+    cases.iter().map(line).collect::<Vec<_>>().join(";")
 }
 
 /// The calls of a plan, in order; nothing where it is none.
@@ -182,15 +182,15 @@ mod tests {
     fn every_rule_is_tried_and_every_condition_is_broken() {
         for role in ROLES {
             let policy = Policy::of(role).unwrap();
-            let all = trials(&policy);
+            let all = cases(&policy);
             for rule in &policy.allow {
                 let here = |call: &&String| seccomp::number_of(call).is_some() && *call != "exit_group";
                 for call in rule.calls.iter().filter(here) {
-                    assert!(all.iter().any(|trial| trial.call == *call), "{role}: {call}");
+                    assert!(all.iter().any(|case| case.call == *call), "{role}: {call}");
                     let plain = |other: &crate::policy::Allow| other.calls.contains(call) && other.when.is_empty();
                     if !policy.allow.iter().any(|other| plain(other)) && !seccomp::below(&policy).contains(call) {
-                        let broken = |trial: &&Trial| trial.call == *call && trial.expected != Expected::Allowed;
-                        assert!(all.iter().any(|trial| broken(&trial)), "{role}: {call} is never refused");
+                        let broken = |case: &&ProbeCase| case.call == *call && case.expected != Expected::Allowed;
+                        assert!(all.iter().any(|case| broken(&case)), "{role}: {call} is never refused");
                     }
                 }
             }
@@ -203,8 +203,8 @@ mod tests {
 
     #[test]
     fn a_clone_is_tried_with_each_namespace() {
-        let all = trials(&Policy::of("tab-host").unwrap());
-        let refused = all.iter().filter(|trial| trial.call == "clone" && trial.expected == Expected::Notified);
+        let all = cases(&Policy::of("tab-host").unwrap());
+        let refused = all.iter().filter(|case| case.call == "clone" && case.expected == Expected::Notified);
         assert!(refused.count() >= 8);
     }
 }

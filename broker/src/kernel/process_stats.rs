@@ -1,4 +1,4 @@
-//! Figures of a process that is looked at every second, for as long as it lives: its files in `/proc` stay open, so that a look
+//! ProcessStats of a process that is looked at every second, for as long as it lives: its files in `/proc` stay open, so that a look
 //! is one system call.
 
 use std::fs::File;
@@ -8,13 +8,13 @@ use std::time::Duration;
 
 /// One process.
 #[derive(Debug)]
-pub(crate) struct Figures {
+pub(crate) struct ProcessStats {
     statm: File,
     schedstat: File,
     status: File,
 }
 
-impl Figures {
+impl ProcessStats {
     /// Of a process that is there.
     pub(crate) fn of(pid: i32) -> Option<Self> {
         let open = |name: &str| File::open(format!("/proc/{pid}/{name}")).ok();
@@ -62,7 +62,7 @@ pub(crate) fn resident_kb(pid: i32) -> u64 {
 /// Of one short line.
 fn second_number(read: impl FnOnce(&mut [u8]) -> std::io::Result<usize>) -> u64 {
     let mut line = [0; 128];
-    // A process that is gone has no figures.
+    // A process that is gone has no stats.
     let length = read(&mut line).unwrap_or(0);
     let text = line.get(..length).and_then(|line| std::str::from_utf8(line).ok()).unwrap_or_default();
     text.split_whitespace().nth(1).and_then(|field| field.parse().ok()).unwrap_or(0)
@@ -79,17 +79,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn this_process_has_figures_and_one_that_is_not_there_has_none() {
+    fn this_process_has_stats_and_one_that_is_not_there_has_none() {
         let own = i32::try_from(std::process::id()).unwrap();
-        let figures = Figures::of(own).unwrap();
-        assert!(figures.resident_kb() > 500 && resident_kb(own) > 500);
-        assert!(figures.threads() >= 2, "{}", figures.threads());
+        let stats = ProcessStats::of(own).unwrap();
+        assert!(stats.resident_kb() > 500 && resident_kb(own) > 500);
+        assert!(stats.threads() >= 2, "{}", stats.threads());
         let before = descriptors(own);
         let opened: Vec<File> = (0..200).map(|_| File::open("/dev/null").unwrap()).collect();
         let most = descriptors(own);
         drop(opened);
         assert!(before < 200 && most >= before + 200 && descriptors(own) < most, "{before} {most}");
         assert_eq!(resident_kb(i32::MAX), 0);
-        assert!(Figures::of(i32::MAX).is_none());
+        assert!(ProcessStats::of(i32::MAX).is_none());
     }
 }

@@ -12,7 +12,7 @@ use hickory_resolver::net::runtime::iocompat::AsyncIoTokioAsStd;
 use hickory_resolver::net::runtime::{DnsUdpSocket, RuntimeProvider, TokioHandle, TokioTime};
 
 use super::stack::{Stack, TcpStream, UdpSocket};
-use crate::names::{ANSWERS, Asked, Names};
+use crate::dns::{ANSWER_TIMEOUT, Asked, Names};
 
 pub(super) fn names(profile: &str, servers: &[IpAddr], stack: Stack) -> Names<Through> {
     Names::new(Asked {
@@ -54,7 +54,7 @@ impl RuntimeProvider for Through {
     fn connect_tcp(&self, server: SocketAddr, _: Option<SocketAddr>, wait: Option<Duration>) -> Opening<Self::Tcp> {
         let stack = self.stack.clone();
         Box::pin(async move {
-            let opened = tokio::time::timeout(wait.unwrap_or(ANSWERS), stack.connect(server)).await;
+            let opened = tokio::time::timeout(wait.unwrap_or(ANSWER_TIMEOUT), stack.connect(server)).await;
             Ok(AsyncIoTokioAsStd(opened.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??))
         })
     }

@@ -15,23 +15,23 @@ use webkit2gtk::{
 use crate::display::{DisplayCommand, DisplayHandleTo};
 
 /// Runs in every frame, in the page's own world, before the page.
-const SCRIPT: &str = include_str!("alike.js");
+const SCRIPT: &str = include_str!("fingerprinting.js");
 /// For the display to change its size.
-const PATIENCE: Duration = Duration::from_secs(5);
+const RESIZE_TIMEOUT: Duration = Duration::from_secs(5);
 /// What most browsers say.
 const LANGUAGE: &str = "en-US";
 const VARIABLES: [(&str, &str); 2] = [("TZ", "UTC"), ("WTF_numberOfProcessorCores", "2")];
 
 /// How much of this machine a process's pages see.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Machine {
+pub(crate) enum ReportedDevice {
     /// As it is.
     Own,
     /// As all others.
     Alike,
 }
 
-impl Machine {
+impl ReportedDevice {
     pub(crate) fn of(level: ShieldsLevel) -> Self {
         if level == ShieldsLevel::Strict { Self::Alike } else { Self::Own }
     }
@@ -58,7 +58,7 @@ impl Machine {
             Some((now_width, now_height) == (width, height))
         };
         // A page that came before would see the screen as it was.
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + RESIZE_TIMEOUT;
         while is_there() != Some(true) {
             anyhow::ensure!(Instant::now() < deadline, "the display did not become {width} by {height}");
             gtk::main_iteration_do(false);
@@ -117,8 +117,8 @@ mod tests {
     #[test]
     fn languages_are_the_users_unless_all_are_alike() {
         let own = ["de-DE".to_owned()];
-        assert_eq!(Machine::Own.languages(&own), ["de-DE"]);
-        assert_eq!(Machine::Own.languages(&[]), ["en-US"]);
-        assert_eq!(Machine::Alike.languages(&own), ["en-US"]);
+        assert_eq!(ReportedDevice::Own.languages(&own), ["de-DE"]);
+        assert_eq!(ReportedDevice::Own.languages(&[]), ["en-US"]);
+        assert_eq!(ReportedDevice::Alike.languages(&own), ["en-US"]);
     }
 }

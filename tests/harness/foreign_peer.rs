@@ -6,17 +6,17 @@ use tempfile::TempDir;
 
 use crate::{Browser, programs, programs_with, within};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_secs(60);
 
 /// It, running.
 #[derive(Debug)]
-pub struct Stranger {
+pub struct ForeignPeer {
     /// The browser.
     pub browser: Browser,
     _programs: TempDir,
 }
 
-impl Stranger {
+impl ForeignPeer {
     /// Starts it.
     #[must_use]
     pub fn start() -> Self {
@@ -37,7 +37,7 @@ impl Stranger {
     #[must_use]
     pub fn says(&self, tab: u64) -> String {
         let title = || self.browser.tab(tab)["title"].as_str().unwrap_or_default().to_owned();
-        let said = within(PATIENCE, || Some(title()).filter(|title| !title.is_empty()));
+        let said = within(DEADLINE, || Some(title()).filter(|title| !title.is_empty()));
         said.unwrap_or_else(|| panic!("it says nothing: {}", self.browser.log()))
     }
 }

@@ -21,7 +21,7 @@ use crate::client::Failure;
 /// Where the field is that can be typed into.
 pub(super) const FIELD: (f64, f64) = (60.0, 20.0);
 
-const PAGE: &str = "<!doctype html><meta charset=utf-8><title>witness</title>
+const PAGE: &str = "<!doctype html><meta charset=utf-8><title>test page</title>
 <style>body{margin:0;height:6000px;background:linear-gradient(#fff,#99c)}
  input{position:fixed;left:0;top:0;width:400px;height:40px} #w{position:fixed;left:0;top:60px}</style>
 <input id=f autocomplete=off><div id=w></div>
@@ -43,7 +43,7 @@ const PAGE: &str = "<!doctype html><meta charset=utf-8><title>witness</title>
 
 /// What a page says of itself.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub(super) struct Witness {
+pub(super) struct TestPage {
     /// Another one each time the page is loaded.
     pub(super) token: String,
     /// Grows while its JavaScript runs.
@@ -57,7 +57,7 @@ pub(super) struct Witness {
     pub(super) state: usize,
 }
 
-impl Witness {
+impl TestPage {
     /// From a page's text.
     pub(super) fn of(text: &str) -> Option<Self> {
         let (_, rest) = text.split_once("WITNESS")?;

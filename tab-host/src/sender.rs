@@ -7,8 +7,8 @@ use std::collections::VecDeque;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use regen_proto::convert::{FromChild, MAX_URL};
 use regen_proto::kernel::v1::{PageEvent, page_event};
+use regen_proto::validate::{ChildToBroker, MAX_URL};
 use regen_runtime::Kernel;
 use tokio::sync::mpsc;
 
@@ -22,29 +22,29 @@ const MAX_DATA_URL: usize = 2048;
 
 #[derive(Debug)]
 enum Outgoing {
-    Message(Box<FromChild>, Vec<OwnedFd>),
+    Message(Box<ChildToBroker>, Vec<OwnedFd>),
     Exit(String),
 }
 
 /// The sending end. Clones share the order.
 #[derive(Debug, Clone)]
-pub(crate) struct Outbox(mpsc::UnboundedSender<Outgoing>);
+pub(crate) struct BrokerSender(mpsc::UnboundedSender<Outgoing>);
 
 /// The other end.
 #[derive(Debug)]
 pub(crate) struct Outgoings(mpsc::UnboundedReceiver<Outgoing>);
 
-pub(crate) fn outbox() -> (Outbox, Outgoings) {
+pub(crate) fn sender() -> (BrokerSender, Outgoings) {
     let (sender, receiver) = mpsc::unbounded_channel();
-    (Outbox(sender), Outgoings(receiver))
+    (BrokerSender(sender), Outgoings(receiver))
 }
 
-impl Outbox {
-    pub(crate) fn send(&self, message: FromChild) {
+impl BrokerSender {
+    pub(crate) fn send(&self, message: ChildToBroker) {
         self.send_with(message, Vec::new());
     }
 
-    pub(crate) fn send_with(&self, message: FromChild, descriptors: Vec<OwnedFd>) {
+    pub(crate) fn send_with(&self, message: ChildToBroker, descriptors: Vec<OwnedFd>) {
         // When the other end is gone, so is this process.
         let _ = self.0.send(Outgoing::Message(Box::new(message), descriptors));
     }
@@ -52,7 +52,7 @@ impl Outbox {
     /// News about a tab.
     pub(crate) fn page(&self, tab: u64, mut body: page_event::Body) {
         shorten(&mut body);
-        self.send(FromChild::PageEvent(PageEvent { tab, body: Some(body) }));
+        self.send(ChildToBroker::PageEvent(PageEvent { tab, body: Some(body) }));
     }
 
     /// This host cannot go on; everything it is comes back in a new one.
@@ -93,8 +93,8 @@ fn shorten(body: &mut page_event::Body) {
 /// Kind of news of which only the latest counts, with its tab.
 type Key = (u64, u8);
 
-fn key(message: &FromChild) -> Option<Key> {
-    let FromChild::PageEvent(PageEvent { tab, body: Some(body) }) = message else { return None };
+fn key(message: &ChildToBroker) -> Option<Key> {
+    let ChildToBroker::PageEvent(PageEvent { tab, body: Some(body) }) = message else { return None };
     let kind = match body {
         page_event::Body::Title(_) => 0,
         page_event::Body::Progress(_) => 1,
@@ -207,29 +207,29 @@ impl Outgoings {
     }
 }
 
-async fn take(pacer: &mut Pacer<(Box<FromChild>, Vec<OwnedFd>)>, outgoing: Outgoing, kernel: &Kernel) {
+async fn take(pacer: &mut Pacer<(Box<ChildToBroker>, Vec<OwnedFd>)>, outgoing: Outgoing, kernel: &Kernel) {
     match outgoing {
         // A sign of life waits for nothing.
-        Outgoing::Message(message, descriptors) if matches!(*message, FromChild::Heartbeat(_)) => {
+        Outgoing::Message(message, descriptors) if matches!(*message, ChildToBroker::Heartbeat(_)) => {
             send(kernel, *message, descriptors).await;
         }
         Outgoing::Message(message, descriptors) => {
             let key = key(&message);
             let mut tab = None;
-            if let FromChild::PageEvent(event) = &*message {
+            if let ChildToBroker::PageEvent(event) = &*message {
                 tab = key.is_none().then_some(event.tab);
-            } else if let FromChild::PutSnapshot(put) = &*message {
+            } else if let ChildToBroker::PutSnapshot(put) = &*message {
                 tab = Some(put.tab);
             }
             tab.into_iter().for_each(|tab| pacer.hurry(tab));
-            let is_news = matches!(*message, FromChild::PageEvent(_));
+            let is_news = matches!(*message, ChildToBroker::PageEvent(_));
             pacer.push(key, is_news, (message, descriptors));
         }
         Outgoing::Exit(reason) => kernel.exit(&reason).await,
     }
 }
 
-async fn send(kernel: &Kernel, message: FromChild, descriptors: Vec<OwnedFd>) {
+async fn send(kernel: &Kernel, message: ChildToBroker, descriptors: Vec<OwnedFd>) {
     let borrowed: Vec<_> = descriptors.iter().map(AsFd::as_fd).collect();
     if let Err(error) = kernel.send_with(message, &borrowed).await {
         tracing::error!("{error}");
@@ -296,8 +296,8 @@ mod tests {
         shorten(&mut long);
         let page_event::Body::Committed(committed) = &long else { panic!("still a commit") };
         assert!(committed.url.len() <= MAX_URL && committed.url.len() > MAX_URL - 4);
-        let message = FromChild::PageEvent(PageEvent { tab: 1, body: Some(long) });
-        let bytes = regen_proto::convert::to_broker(message);
-        assert!(regen_proto::convert::from_child(regen_proto::kernel::v1::Role::TabHost, &bytes, 0).is_ok());
+        let message = ChildToBroker::PageEvent(PageEvent { tab: 1, body: Some(long) });
+        let bytes = regen_proto::validate::to_broker(message);
+        assert!(regen_proto::validate::from_child(regen_proto::kernel::v1::Role::TabHost, &bytes, 0).is_ok());
     }
 }

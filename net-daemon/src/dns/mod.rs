@@ -27,14 +27,14 @@ pub(crate) use direct::Dns;
 pub(crate) use service::Admin;
 
 /// For one question to one server.
-pub(crate) const ANSWERS: Duration = Duration::from_secs(4);
+pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(4);
 /// Partitions whose names are kept, and answers of each: a page can ask for any number, and make them long.
-const MOST: usize = 1_000;
-const MOST_ANSWERS: u64 = 128;
+const MAX_PARTITIONS: usize = 1_000;
+const MAX_ANSWERS: u64 = 128;
 /// The most addresses of a name that are tried.
-const MOST_ADDRESSES: usize = 16;
+const MAX_ADDRESSES: usize = 16;
 /// And of its other names. Servers follow fewer.
-const MOST_ALIASES: usize = 16;
+const MAX_ALIASES: usize = 16;
 /// Look-ups under way at once, of one partition and of all: a page can ask for any number of names whose server never answers.
 const MAX_PARTITION_LOOKUPS: usize = 64;
 const MAX_LOOKUPS: usize = 512;
@@ -108,8 +108,8 @@ impl<P: RuntimeProvider> Names<P> {
         let found = partition.resolver.lookup_ip(name).await.map_err(|error| self.failed(host, &error))?;
         self.believe(host, found.as_lookup())?;
         let alias = |record: &Record| if let RData::CNAME(name) = &record.data { Some(name.to_string()) } else { None };
-        let aliases = found.as_lookup().answers().iter().filter_map(alias).take(MOST_ALIASES).collect();
-        Ok(Meaning { addresses: found.iter().take(MOST_ADDRESSES).collect(), aliases })
+        let aliases = found.as_lookup().answers().iter().filter_map(alias).take(MAX_ALIASES).collect();
+        Ok(Meaning { addresses: found.iter().take(MAX_ADDRESSES).collect(), aliases })
     }
 
     /// All records of a name that are of this type.
@@ -159,15 +159,15 @@ impl<P: RuntimeProvider> Names<P> {
         if let Some(known) = caches.get(partition) {
             return Ok(Arc::clone(known));
         }
-        if caches.len() >= MOST {
+        if caches.len() >= MAX_PARTITIONS {
             // They can be asked for again.
             caches.clear();
         }
         let Asked { servers, provider, tls, anchors, search, .. } = &self.asked;
         let config = ResolverConfig::from_parts(None, search.clone(), servers.clone());
         let mut options = ResolverOpts::default();
-        (options.timeout, options.ip_strategy) = (ANSWERS, LookupIpStrategy::Ipv4AndIpv6);
-        (options.use_hosts_file, options.cache_size) = (ResolveHosts::Never, MOST_ANSWERS);
+        (options.timeout, options.ip_strategy) = (ANSWER_TIMEOUT, LookupIpStrategy::Ipv4AndIpv6);
+        (options.use_hosts_file, options.cache_size) = (ResolveHosts::Never, MAX_ANSWERS);
         options.validate = anchors.is_some();
         let wrong = |message: String| RouteError { kind: FailureKind::Other, message };
         let tls = tls.clone().map_or_else(tls::with_nobody, Ok).map_err(wrong)?;

@@ -10,7 +10,7 @@ use super::View;
 use super::shields::pattern_of;
 
 /// So many documents of a page may be exceptions.
-const MOST: usize = 100;
+const MAX_EXCEPTIONS: usize = 100;
 
 /// Of the present page.
 #[derive(Debug, Default)]
@@ -28,8 +28,8 @@ impl View {
         {
             let mut common = self.common.borrow_mut();
             if version == 0 {
-                let is_new =
-                    common.exceptions.len() < MOST && pattern_of(url).is_some_and(|one| common.exceptions.insert(one));
+                let is_new = common.exceptions.len() < MAX_EXCEPTIONS
+                    && pattern_of(url).is_some_and(|one| common.exceptions.insert(one));
                 if !is_new || common.version == 0 {
                     return;
                 }

@@ -1,7 +1,7 @@
-//! Slots: the folder that a tab-host's sandbox has mounted, and the bucket of its site in it.
+//! BucketMounts: the folder that a tab-host's sandbox has mounted, and the bucket of its site in it.
 //!
-//! A sandbox is built before it is known which site it will show; then the site's bucket is moved into its slot, by one
-//! rename, and back when it has ended. Beside each filled slot, where no sandbox can reach, is a link to where its bucket
+//! A sandbox is built before it is known which site it will show; then the site's bucket is moved into its mount, by one
+//! rename, and back when it has ended. Beside each filled mount, where no sandbox can reach, is a link to where its bucket
 //! belongs, made first and removed last: wherever a crash falls, the next start puts the bucket back.
 
 use std::fs;
@@ -9,15 +9,15 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// The bucket's name inside its slot. The tab-host knows it as well.
+/// The bucket's name inside its mount. The tab-host knows it as well.
 const BUCKET: &str = "site";
 /// What the name of a link ends with.
 const HOME: &str = ".home";
 
 /// Beginning of the names of such folders.
-const TRASH: &str = "slots.trash-";
+const TRASH: &str = "bucket_mounts.trash-";
 
-/// Remains of a slot whose process is gone.
+/// Remains of a mount whose process is gone.
 #[derive(Debug)]
 #[must_use]
 pub struct Leftover(PathBuf);
@@ -33,16 +33,16 @@ impl Leftover {
     }
 }
 
-/// All slots of a profile.
+/// All bucket_mounts of a profile.
 #[derive(Debug)]
-pub struct Slots {
+pub struct BucketMounts {
     root: PathBuf,
-    /// Folder of this run for what is left of slots, until it is removed.
+    /// Folder of this run for what is left of bucket_mounts, until it is removed.
     trash: PathBuf,
 }
 
-impl Slots {
-    /// The slots in this folder. Those that an earlier broker left are emptied.
+impl BucketMounts {
+    /// The bucket_mounts in this folder. Those that an earlier broker left are emptied.
     ///
     /// # Errors
     /// When a bucket cannot be put back: nothing may be started that would make it anew.
@@ -50,51 +50,51 @@ impl Slots {
         fs::create_dir_all(&root)?;
         let since = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos());
         let trash = root.with_file_name(format!("{TRASH}{since}"));
-        let slots = Self { root, trash };
-        for entry in fs::read_dir(&slots.root)? {
-            // A slot or a link, whichever is left. What the other one says is done by then.
+        let bucket_mounts = Self { root, trash };
+        for entry in fs::read_dir(&bucket_mounts.root)? {
+            // A mount or a link, whichever is left. What the other one says is done by then.
             let name = entry?.file_name();
             let name = name.to_str().map(|name| name.strip_suffix(HOME).unwrap_or(name));
             if let Some(child) = name.and_then(|name| name.parse().ok()) {
-                slots.empty(child)?;
+                bucket_mounts.empty(child)?;
             }
         }
-        let old = leftovers(&slots.root)?;
+        let old = leftovers(&bucket_mounts.root)?;
         if !old.is_empty() {
             let remove = move || old.into_iter().for_each(Leftover::remove);
             std::thread::Builder::new().name("trash".into()).spawn(remove)?;
         }
-        Ok(slots)
+        Ok(bucket_mounts)
     }
 
-    /// An empty slot for a child.
+    /// An empty mount for a child.
     ///
     /// # Errors
     /// When the disk refuses.
     pub fn make(&self, child: u64) -> io::Result<PathBuf> {
-        let slot = self.slot(child);
-        fs::create_dir_all(&slot)?;
+        let mount = self.mount(child);
+        fs::create_dir_all(&mount)?;
         // Its owner is another user than the child's where the broker is root; the child only passes through it.
-        fs::set_permissions(&slot, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
-        Ok(slot)
+        fs::set_permissions(&mount, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+        Ok(mount)
     }
 
-    /// Moves a bucket into a child's slot.
+    /// Moves a bucket into a child's mount.
     ///
     /// # Errors
     /// When the disk refuses. The bucket is then where it was.
     pub fn fill(&self, child: u64, bucket: &Path) -> io::Result<()> {
         std::os::unix::fs::symlink(self.link_to(bucket)?, self.home(child))?;
-        fs::rename(bucket, self.slot(child).join(BUCKET)).inspect_err(|_| {
+        fs::rename(bucket, self.mount(child).join(BUCKET)).inspect_err(|_| {
             // It says what is not so; where it stays, the next start takes it for what it is.
             let _ = fs::remove_file(self.home(child));
         })
     }
 
-    /// The slot that a bucket is in. One that could not be put back must not be made anew beside it.
+    /// The mount that a bucket is in. One that could not be put back must not be made anew beside it.
     ///
     /// # Errors
-    /// When the slots cannot be read.
+    /// When the bucket_mounts cannot be read.
     pub fn holder(&self, bucket: &Path) -> io::Result<Option<PathBuf>> {
         let link = self.link_to(bucket)?;
         for entry in fs::read_dir(&self.root)? {
@@ -111,14 +111,14 @@ impl Slots {
         Ok(Path::new("..").join(bucket.strip_prefix(profile).map_err(io::Error::other)?))
     }
 
-    /// Puts a child's bucket back, if it has one, and takes its slot away. Returns what is left of the slot: its process may have
+    /// Puts a child's bucket back, if it has one, and takes its mount away. Returns what is left of the mount: its process may have
     /// put anything there, and removing that takes as long as it takes.
     ///
     /// # Errors
-    /// When the bucket cannot be put back. It is then still in the slot.
+    /// When the bucket cannot be put back. It is then still in the mount.
     pub fn empty(&self, child: u64) -> io::Result<Option<Leftover>> {
-        let (slot, home) = (self.slot(child), self.home(child));
-        let inside = slot.join(BUCKET);
+        let (mount, home) = (self.mount(child), self.home(child));
+        let inside = mount.join(BUCKET);
         if let Some(home) = read_link(&home)? {
             match fs::symlink_metadata(&inside) {
                 Ok(found) if found.is_dir() => fs::rename(&inside, self.root.join(home))?,
@@ -129,25 +129,25 @@ impl Slots {
                 Err(error) => return Err(error),
             }
         }
-        let leftover = self.discard(&slot, child)?;
+        let leftover = self.discard(&mount, child)?;
         match fs::remove_file(&home) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             Ok(()) | Err(_) => Ok(leftover),
         }
     }
 
-    /// Moves a slot out of the way.
-    fn discard(&self, slot: &Path, child: u64) -> io::Result<Option<Leftover>> {
+    /// Moves a mount out of the way.
+    fn discard(&self, mount: &Path, child: u64) -> io::Result<Option<Leftover>> {
         let place = self.trash.join(child.to_string());
         fs::create_dir_all(&self.trash)?;
-        match fs::rename(slot, &place) {
+        match fs::rename(mount, &place) {
             Ok(()) => Ok(Some(Leftover(place))),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
     }
 
-    fn slot(&self, child: u64) -> PathBuf {
+    fn mount(&self, child: u64) -> PathBuf {
         self.root.join(child.to_string())
     }
 
@@ -171,7 +171,7 @@ fn leftovers(root: &Path) -> io::Result<Vec<Leftover>> {
 fn read_link(link: &Path) -> io::Result<Option<PathBuf>> {
     match fs::read_link(link) {
         Ok(home) => Ok(Some(home)),
-        // Nothing is there, or it is a slot.
+        // Nothing is there, or it is a mount.
         Err(error) if [io::ErrorKind::NotFound, io::ErrorKind::InvalidInput].contains(&error.kind()) => Ok(None),
         Err(error) => Err(error),
     }
@@ -195,8 +195,8 @@ mod tests {
             Self { folder, home }
         }
 
-        fn slots(&self) -> Slots {
-            Slots::open(self.folder.path().join("slots")).unwrap()
+        fn bucket_mounts(&self) -> BucketMounts {
+            BucketMounts::open(self.folder.path().join("bucket_mounts")).unwrap()
         }
 
         fn is_home(&self) -> bool {
@@ -204,55 +204,57 @@ mod tests {
         }
 
         fn is_clean(&self) -> bool {
-            fs::read_dir(self.folder.path().join("slots")).unwrap().count() == 0
+            fs::read_dir(self.folder.path().join("bucket_mounts")).unwrap().count() == 0
         }
     }
 
     #[test]
     fn a_bucket_goes_into_a_slot_and_back() {
         let place = Place::new();
-        let slots = place.slots();
-        let slot = slots.make(1).unwrap();
-        slots.fill(1, &place.home).unwrap();
-        assert!(slot.join("site/cookies").exists() && !place.is_home());
-        fs::write(slot.join("site/more"), "written meanwhile").unwrap();
-        fs::write(slot.join("beside"), "what no engine leaves").unwrap();
-        let leftover = slots.empty(1).unwrap().unwrap();
+        let bucket_mounts = place.bucket_mounts();
+        let mount = bucket_mounts.make(1).unwrap();
+        bucket_mounts.fill(1, &place.home).unwrap();
+        assert!(mount.join("site/cookies").exists() && !place.is_home());
+        fs::write(mount.join("site/more"), "written meanwhile").unwrap();
+        fs::write(mount.join("beside"), "what no engine leaves").unwrap();
+        let leftover = bucket_mounts.empty(1).unwrap().unwrap();
         assert!(place.is_home() && place.is_clean() && place.home.join("more").exists());
         assert!(leftover.0.join("beside").exists());
         leftover.remove();
         // One that was never filled, and one that is not there.
-        slots.make(2).unwrap();
-        assert!(slots.empty(2).unwrap().is_some());
-        assert!(slots.empty(3).unwrap().is_none());
+        bucket_mounts.make(2).unwrap();
+        assert!(bucket_mounts.empty(2).unwrap().is_some());
+        assert!(bucket_mounts.empty(3).unwrap().is_none());
         assert!(place.is_clean());
     }
 
     #[test]
     fn wherever_a_crash_falls_the_next_start_puts_the_bucket_back() {
-        type Step<'a> = &'a dyn Fn(&Place, &Slots);
-        // After the slot was made, after the link, after the move, after the move back, after the slot was removed.
-        let link = |place: &Place| std::os::unix::fs::symlink("../buckets/a", place.folder.path().join("slots/1.home"));
+        type Step<'a> = &'a dyn Fn(&Place, &BucketMounts);
+        // After the mount was made, after the link, after the move, after the move back, after the mount was removed.
+        let link = |place: &Place| {
+            std::os::unix::fs::symlink("../buckets/a", place.folder.path().join("bucket_mounts/1.home"))
+        };
         let steps: [Step<'_>; 5] = [
             &|_, _| {},
             &|place, _| link(place).unwrap(),
-            &|place, slots| slots.fill(1, &place.home).unwrap(),
-            &|place, slots| {
-                slots.fill(1, &place.home).unwrap();
-                fs::rename(place.folder.path().join("slots/1/site"), &place.home).unwrap();
+            &|place, bucket_mounts| bucket_mounts.fill(1, &place.home).unwrap(),
+            &|place, bucket_mounts| {
+                bucket_mounts.fill(1, &place.home).unwrap();
+                fs::rename(place.folder.path().join("bucket_mounts/1/site"), &place.home).unwrap();
             },
             &|place, _| {
                 link(place).unwrap();
-                fs::remove_dir(place.folder.path().join("slots/1")).unwrap();
+                fs::remove_dir(place.folder.path().join("bucket_mounts/1")).unwrap();
             },
         ];
         for (number, step) in steps.iter().enumerate() {
             let place = Place::new();
-            let slots = place.slots();
-            slots.make(1).unwrap();
-            step(&place, &slots);
-            drop(slots);
-            drop(place.slots());
+            let bucket_mounts = place.bucket_mounts();
+            bucket_mounts.make(1).unwrap();
+            step(&place, &bucket_mounts);
+            drop(bucket_mounts);
+            drop(place.bucket_mounts());
             assert!(place.is_home() && place.is_clean(), "step {number}");
         }
     }
@@ -260,12 +262,12 @@ mod tests {
     #[test]
     fn a_link_in_the_place_of_the_bucket_is_not_followed() {
         let place = Place::new();
-        let slots = place.slots();
-        let slot = slots.make(1).unwrap();
-        slots.fill(1, &place.home).unwrap();
-        fs::rename(slot.join("site"), slot.join("hidden")).unwrap();
-        std::os::unix::fs::symlink("/etc", slot.join("site")).unwrap();
-        slots.empty(1).unwrap().unwrap().remove();
+        let bucket_mounts = place.bucket_mounts();
+        let mount = bucket_mounts.make(1).unwrap();
+        bucket_mounts.fill(1, &place.home).unwrap();
+        fs::rename(mount.join("site"), mount.join("hidden")).unwrap();
+        std::os::unix::fs::symlink("/etc", mount.join("site")).unwrap();
+        bucket_mounts.empty(1).unwrap().unwrap().remove();
         assert!(fs::symlink_metadata(&place.home).is_err() && place.is_clean());
         assert!(Path::new("/etc/passwd").exists());
     }
@@ -273,13 +275,13 @@ mod tests {
     #[test]
     fn a_bucket_that_is_still_in_a_slot_has_a_holder_and_a_move_that_fails_leaves_nothing() {
         let place = Place::new();
-        let slots = place.slots();
-        // Its slot is missing.
-        assert!(slots.fill(1, &place.home).is_err());
+        let bucket_mounts = place.bucket_mounts();
+        // Its mount is missing.
+        assert!(bucket_mounts.fill(1, &place.home).is_err());
         assert!(place.is_home() && place.is_clean());
-        slots.make(2).unwrap();
-        assert_eq!(slots.holder(&place.home).unwrap(), None);
-        slots.fill(2, &place.home).unwrap();
-        assert!(slots.holder(&place.home).unwrap().is_some_and(|link| link.ends_with("2.home")));
+        bucket_mounts.make(2).unwrap();
+        assert_eq!(bucket_mounts.holder(&place.home).unwrap(), None);
+        bucket_mounts.fill(2, &place.home).unwrap();
+        assert!(bucket_mounts.holder(&place.home).unwrap().is_some_and(|link| link.ends_with("2.home")));
     }
 }

@@ -3,11 +3,11 @@
 use std::os::fd::OwnedFd;
 
 use anyhow::Context;
-use regen_proto::convert::{ForChild, FromChild};
 use regen_proto::kernel::v1::{
     Configure, Grant, Heartbeat, Ready, Role, Service, ShellUpdate, UserCommand, user_command,
 };
 use regen_proto::page::v1::FromPage;
+use regen_proto::validate::{BrokerToChild, ChildToBroker};
 use regen_runtime::Kernel;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
@@ -18,7 +18,7 @@ pub(crate) type HostId = u64;
 
 /// News for GTK's thread.
 #[derive(Debug)]
-pub(crate) enum ToMain {
+pub(crate) enum MainEvent {
     Update(Box<ShellUpdate>, Vec<OwnedFd>),
     /// The permit is given back when the message was dealt with: a host may have few on the way.
     Page(HostId, FromPage, OwnedSemaphorePermit),
@@ -29,22 +29,22 @@ pub(crate) enum ToMain {
 
 /// What the window says to the broker.
 #[derive(Debug, Clone)]
-pub(crate) struct Outbox(mpsc::UnboundedSender<FromChild>);
+pub(crate) struct Sender(mpsc::UnboundedSender<ChildToBroker>);
 
-impl Outbox {
+impl Sender {
     pub(crate) fn command(&self, body: user_command::Body) {
-        self.send(FromChild::UserCommand(UserCommand { body: Some(body) }));
+        self.send(ChildToBroker::UserCommand(UserCommand { body: Some(body) }));
     }
 
     pub(crate) fn alive(&self, beat: Heartbeat) {
-        self.send(FromChild::Heartbeat(beat));
+        self.send(ChildToBroker::Heartbeat(beat));
     }
 
     pub(crate) fn ready(&self) {
-        self.send(FromChild::Ready(Ready {}));
+        self.send(ChildToBroker::Ready(Ready {}));
     }
 
-    fn send(&self, message: FromChild) {
+    fn send(&self, message: ChildToBroker) {
         // When the other end is gone, so is this process.
         let _ = self.0.send(message);
     }
@@ -53,9 +53,9 @@ impl Outbox {
 /// The started thread.
 #[derive(Debug)]
 pub(crate) struct Link {
-    pub(crate) outbox: Outbox,
+    pub(crate) sender: Sender,
     pub(crate) pages: Pages,
-    pub(crate) inbox: mpsc::UnboundedReceiver<ToMain>,
+    pub(crate) inbox: mpsc::UnboundedReceiver<MainEvent>,
     /// Settings from the broker.
     pub(crate) configure: Configure,
 }
@@ -63,7 +63,7 @@ pub(crate) struct Link {
 /// Starts the thread, and returns when the broker has answered.
 pub(crate) fn start() -> anyhow::Result<Link> {
     let (to_main, inbox) = mpsc::unbounded_channel();
-    let (outbox, outgoing) = mpsc::unbounded_channel();
+    let (sender, outgoing) = mpsc::unbounded_channel();
     let (started, wait) = std::sync::mpsc::channel();
     let pages = Pages::new(to_main.clone());
     let its_pages = pages.clone();
@@ -81,10 +81,10 @@ pub(crate) fn start() -> anyhow::Result<Link> {
         std::process::exit(0);
     })?;
     let configure = wait.recv().context("the broker did not answer")?;
-    Ok(Link { outbox: Outbox(outbox), pages, inbox, configure })
+    Ok(Link { sender: Sender(sender), pages, inbox, configure })
 }
 
-async fn deliver(mut outgoing: mpsc::UnboundedReceiver<FromChild>, kernel: Kernel) {
+async fn deliver(mut outgoing: mpsc::UnboundedReceiver<ChildToBroker>, kernel: Kernel) {
     while let Some(message) = outgoing.recv().await {
         if let Err(error) = kernel.send(message).await {
             tracing::error!("{error}");
@@ -92,20 +92,20 @@ async fn deliver(mut outgoing: mpsc::UnboundedReceiver<FromChild>, kernel: Kerne
     }
 }
 
-async fn serve(kernel: &Kernel, pages: &Pages, to_main: &mpsc::UnboundedSender<ToMain>) -> anyhow::Result<()> {
+async fn serve(kernel: &Kernel, pages: &Pages, to_main: &mpsc::UnboundedSender<MainEvent>) -> anyhow::Result<()> {
     loop {
         let (message, descriptors) = kernel.receive().await?;
         match message {
-            ForChild::Heartbeat(beat) => to_main.send(ToMain::Heartbeat(beat))?,
-            ForChild::Update(update) => to_main.send(ToMain::Update(Box::new(update), descriptors))?,
-            ForChild::Grant(grant) => granted(&grant, descriptors, pages)?,
-            ForChild::Revoke(_) => {}
-            ForChild::Shutdown(_) => to_main.send(ToMain::Shutdown)?,
-            ForChild::Hello(_)
-            | ForChild::Configure(_)
-            | ForChild::Command(_)
-            | ForChild::Cookies(_)
-            | ForChild::Site(_) => {
+            BrokerToChild::Heartbeat(beat) => to_main.send(MainEvent::Heartbeat(beat))?,
+            BrokerToChild::Update(update) => to_main.send(MainEvent::Update(Box::new(update), descriptors))?,
+            BrokerToChild::Grant(grant) => granted(&grant, descriptors, pages)?,
+            BrokerToChild::Revoke(_) => {}
+            BrokerToChild::Shutdown(_) => to_main.send(MainEvent::Shutdown)?,
+            BrokerToChild::Hello(_)
+            | BrokerToChild::Configure(_)
+            | BrokerToChild::Command(_)
+            | BrokerToChild::Cookies(_)
+            | BrokerToChild::Site(_) => {
                 kernel.exit("the broker sent a message that is not for a ui-shell").await;
             }
         }

@@ -11,16 +11,16 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::super::kept_parameters::turned_round;
-use super::super::lists::{LONGEST, List, as_rules, built_in, includes};
+use super::super::lists::{List, MAX_LIST, as_rules, built_in, includes};
 use super::{replace, words};
 
 const INDEX: &str = "lists.json";
 /// No name is longer.
 const MAX_NAME: usize = 40;
 /// The most of them.
-const MOST: usize = 50;
+const MAX_LISTS: usize = 50;
 /// No rule is longer, in bytes.
-const LONGEST_LINE: usize = 128 * 1024;
+const MAX_LINE: usize = 128 * 1024;
 /// Nothing that is meant is nested deeper: the reader of selectors would run out of stack.
 pub(super) const DEEPEST: usize = 32;
 /// Of a list's lines, at most one in so many may be for other blockers than this.
@@ -57,7 +57,7 @@ pub(in super::super) enum OwnListsError {
     Exists(String),
     #[error("there is no list “{0}” among your own: `regen shields lists` shows them")]
     NotThere(String),
-    #[error("{MOST} lists are the most that can be added")]
+    #[error("{MAX_LISTS} lists are the most that can be added")]
     TooMany,
     #[error("the list “{name}” is not taken: {why}")]
     Broken { name: String, why: String },
@@ -112,7 +112,7 @@ impl OwnLists {
     pub(in super::super) fn put(&self, new: &Source, text: &str) -> Result<(), OwnListsError> {
         let mut sources = self.sources()?;
         let old = sources.iter().position(|one| one.name == new.name);
-        if old.is_none() && sources.len() >= MOST {
+        if old.is_none() && sources.len() >= MAX_LISTS {
             return Err(OwnListsError::TooMany);
         }
         replace(&self.folder, &file_of(&new.sha256), text.as_bytes())?;
@@ -204,14 +204,14 @@ pub(in super::super) fn name_of_new(name: &str, sources: &[Source]) -> Result<()
 
 /// Whether this is a list, and if not, what is wrong with it and in which line.
 pub(in super::super) fn check(text: &str) -> Result<(), String> {
-    if text.len() as u64 > LONGEST {
-        return Err(format!("it is longer than {} MB", LONGEST >> 20));
+    if text.len() as u64 > MAX_LIST {
+        return Err(format!("it is longer than {} MB", MAX_LIST >> 20));
     }
     let mut branches = Vec::new();
     for (number, line) in (1..).zip(text.lines()) {
         let trimmed = line.trim();
-        if line.len() > LONGEST_LINE {
-            return Err(format!("line {number} is longer than {} KB", LONGEST_LINE >> 10));
+        if line.len() > MAX_LINE {
+            return Err(format!("line {number} is longer than {} KB", MAX_LINE >> 10));
         }
         if depth(line) > DEEPEST {
             return Err(format!("line {number} has parentheses in parentheses, more than {DEEPEST} deep"));
@@ -320,7 +320,7 @@ mod tests {
         }
         let deep = format!("||a.test^\na.test##{}x{}\n", ":not(".repeat(10_000), ")".repeat(10_000));
         assert!(check(&deep).unwrap_err().contains("line 2 has parentheses"));
-        let long = format!("||a.test^\n{}\n", "x".repeat(LONGEST_LINE + 1));
+        let long = format!("||a.test^\n{}\n", "x".repeat(MAX_LINE + 1));
         assert!(check(&long).unwrap_err().contains("line 2 is longer"));
         let few = format!("{}||b.test^$nonsense\n", "||a.test^\n".repeat(UNREADABLE));
         assert_eq!(check(&few), Ok(()), "some rules are for other blockers");

@@ -9,15 +9,15 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper::{Request, Response, StatusCode, header};
 use hyper_util::rt::TokioIo;
-use regen_proto::kernel::v1::PrivateNetwork;
 use regen_net_config::route::Route;
+use regen_proto::kernel::v1::PrivateNetwork;
 use rustls::pki_types::ServerName;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use crate::names::Dns;
+use crate::dns::Dns;
 use crate::route::{Connection, Reach, Stream, Ways};
 use crate::tls;
 use crate::tor::Tor;

@@ -11,18 +11,18 @@ use regen_proto::kernel_channel::{ChannelError, KernelChannel, MAX_INLINE};
 use regen_proto::net::v1::{CheckRequest, LineAnswer};
 use tokio::sync::mpsc;
 
-use super::{Asking, Shields};
+use super::{Shields, ShieldsContext};
 use crate::encrypted_hosts::EncryptedHosts;
 
 /// No method has a longer name.
-const LONGEST_METHOD: usize = 32;
+const MAX_METHOD: usize = 32;
 
 /// Takes lines to that thread.
 #[derive(Debug, Clone)]
 pub(crate) struct Lines(mpsc::UnboundedSender<(OwnedFd, Asks)>);
 
 /// The tab-host at the other end of a line, and its workspace.
-type Asks = (Arc<Asking>, String);
+type Asks = (Arc<ShieldsContext>, String);
 
 impl Lines {
     /// Starts the thread.
@@ -46,7 +46,7 @@ impl Lines {
     }
 
     /// Answers what comes on this one.
-    pub(crate) fn serve(&self, line: OwnedFd, asking: Arc<Asking>, workspace: String) {
+    pub(crate) fn serve(&self, line: OwnedFd, asking: Arc<ShieldsContext>, workspace: String) {
         // The thread lives as long as this process.
         let _ = self.0.send((line, (asking, workspace)));
     }
@@ -56,7 +56,7 @@ async fn serve(
     shields: &Shields,
     encrypted: &EncryptedHosts,
     line: OwnedFd,
-    asking: &Asking,
+    asking: &ShieldsContext,
     workspace: &str,
 ) -> Result<(), ChannelError> {
     // Whoever has more web processes than that has them for this.
@@ -67,7 +67,7 @@ async fn serve(
     loop {
         let datagram = line.receive().await?;
         let request = CheckRequest::decode(datagram.bytes.as_slice()).map_err(io::Error::other)?;
-        if !KINDS.contains(&request.kind.as_str()) || request.method.len() > LONGEST_METHOD {
+        if !KINDS.contains(&request.kind.as_str()) || request.method.len() > MAX_METHOD {
             return Err(io::Error::other("not a kind of request").into());
         }
         let mut verdict = shields.check(asking, &request).await;

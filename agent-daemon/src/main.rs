@@ -1,7 +1,7 @@
 //! The agent-daemon: for tasks that run by themselves on tabs that the user granted. It holds no grant and no task yet;
 //! it is started, confined and supervised like every other child, so that what comes later starts from no rights.
 
-use regen_proto::kernel::v1::Role;
+use regen_proto::role::Role;
 use regen_proto::validate::{BrokerToChild, ChildToBroker};
 
 fn main() -> anyhow::Result<()> {

@@ -1,34 +1,23 @@
-//! The broker's parts, for its two programs: `regen-broker`, the kernel, and `regen`, the command line.
+//! The broker: the kernel of Regen and nothing else. It spawns, grants, supervises and restores; it opens no internet socket,
+//! links no engine, toolkit or TLS, and parses no web content.
+//!
+//! [`event_loop`] receives everything and hands it to its owner; each component owns its state, takes events and returns
+//! actions. The program is `regen-broker`; the command line uses the launcher, the options and the formats of files.
 
-pub mod audit;
-pub mod bucket_mounts;
-pub mod certificates;
+mod actions;
+pub mod answer;
+pub mod broker;
+pub mod children;
+pub mod configuration;
 pub mod control;
-pub mod coverage;
-pub mod crashes;
-pub mod downloads;
-pub mod file_choosers;
-pub mod file_dialog;
-pub mod foreign_text;
-pub mod kernel;
-pub mod keyboard;
+pub mod event_loop;
+pub mod grants;
 pub mod launcher;
-pub mod locale;
-pub mod logs;
-pub mod options;
-pub mod outside;
-pub mod payloads;
-pub mod pidfd;
+pub mod network;
+pub mod observe;
+pub mod persistence;
 pub mod profile;
-pub mod quitting;
-pub mod refused_calls;
-pub mod routes;
-pub mod save_pace;
 pub mod session;
-pub mod shields;
-pub mod start;
-pub mod step_times;
-pub mod store;
+pub mod startup;
 pub mod supervisor;
-pub mod vpn;
-pub mod window_size;
+pub mod window;

@@ -2,8 +2,8 @@
 
 use clap::Parser;
 use regen_broker::launcher::SANDBOXED;
-use regen_broker::options::BrowserOptions;
-use regen_broker::start;
+use regen_broker::startup;
+use regen_broker::startup::options::BrowserOptions;
 
 #[derive(Debug, Parser)]
 #[command(name = "regen-broker", version, about = "The kernel of Regen; start it with `regen`")]
@@ -17,5 +17,5 @@ struct Arguments {
 
 fn main() -> anyhow::Result<()> {
     let Arguments { browser, echo_log } = Arguments::parse();
-    start::start(browser, echo_log, SANDBOXED)
+    startup::start(browser, echo_log, SANDBOXED)
 }

@@ -4,10 +4,10 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use regen_broker::audit::{self, Break, Entry, Head, Verified};
-use regen_broker::foreign_text::escape_json;
+use regen_broker::observe::audit::{self, Break, Entry, Head, Verified};
+use regen_broker::observe::foreign_text::escape_json;
+use regen_broker::persistence::store;
 use regen_broker::profile::Profile;
-use regen_broker::store;
 use regen_proto::control::v1::AuditRequest;
 use serde_json::{Value, json};
 

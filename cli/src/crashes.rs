@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use regen_broker::crashes::{self, Crash};
+use regen_broker::children::crashes::{self, Crash};
 use regen_broker::profile::Profile;
 use serde_json::json;
 

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
-use regen_broker::options::BrowserOptions;
 use regen_broker::profile::Profile;
+use regen_broker::startup::options::BrowserOptions;
 use regen_proto::control::v1::{OpenTabRequest, StatusReply, StatusRequest};
 
 use crate::arguments::Output;

@@ -27,8 +27,8 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 use regen_broker::launcher::{self, Forked, SANDBOXED};
-use regen_broker::options::BrowserOptions;
 use regen_broker::session::address;
+use regen_broker::startup::options::BrowserOptions;
 use regen_proto::control::v1::{
     KillRequest, LogsRequest, QuitRequest, SessionAction, SessionRequest, StatusRequest, kill_request,
 };
@@ -158,7 +158,7 @@ fn not_a_mistyped_command(word: &str) -> Result<(), Failure> {
         .collect();
     like.sort_by(|a, b| b.0.total_cmp(&a.0));
     let meant = like.first().map(|(_, name)| format!(" Did you mean `regen {name}`?")).unwrap_or_default();
-    let word = regen_broker::foreign_text::escape(word);
+    let word = regen_broker::observe::foreign_text::escape(word);
     Err(Failure::Usage(format!(
         "“{word}” is neither a command nor an address nor a file.{meant} To search the web for it: `regen search {word}`"
     )))

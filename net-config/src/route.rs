@@ -89,7 +89,7 @@ impl Route {
     }
 
     /// The ways, in their order.
-    pub fn ways(&self) -> impl Iterator<Item = &Hop> {
+    pub fn hops(&self) -> impl Iterator<Item = &Hop> {
         self.0.iter()
     }
 }

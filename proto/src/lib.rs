@@ -5,6 +5,7 @@
 
 pub mod grpc;
 pub mod kernel_channel;
+pub mod role;
 pub mod validate;
 pub mod version;
 

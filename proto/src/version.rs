@@ -1,6 +1,7 @@
 //! The handshake: which protocol versions a build speaks, and what two builds agree on.
 
-use crate::kernel::v1::{Hello, Role};
+use crate::kernel::v1::{self as wire, Hello};
+use crate::role::Role;
 
 /// Oldest and newest `regen.kernel.v1` revision that this build speaks.
 pub const SUPPORTED: (u32, u32) = (1, 1);
@@ -22,18 +23,40 @@ pub enum HelloError {
     WrongRole { expected: String, got: String },
 }
 
-/// What this process says first.
+/// Returns the Hello of a child.
 #[must_use]
 pub fn hello(role: Role) -> Hello {
+    hello_as(role.into())
+}
+
+/// Returns the broker's Hello.
+#[must_use]
+pub fn broker_hello() -> Hello {
+    hello_as(wire::Role::Broker)
+}
+
+fn hello_as(role: wire::Role) -> Hello {
     Hello { min_protocol: SUPPORTED.0, max_protocol: SUPPORTED.1, role: role.into(), build: BUILD.to_owned() }
 }
 
-/// Checks a peer's Hello. Returns the newest version that both speak.
+/// Checks a child's Hello. Returns the newest version that both speak.
 ///
 /// # Errors
 /// When the ranges do not overlap, the builds differ, or the role is not the expected one.
 pub fn agree(theirs: &Hello, expected: Role) -> Result<u32, HelloError> {
-    let peer = expected.as_str_name().trim_start_matches("ROLE_").to_ascii_lowercase();
+    agree_with(theirs, expected.into(), expected.name())
+}
+
+/// Checks the broker's Hello. Returns the newest version that both speak.
+///
+/// # Errors
+/// When the ranges do not overlap, the builds differ, or the peer is not a broker.
+pub fn agree_with_broker(theirs: &Hello) -> Result<u32, HelloError> {
+    agree_with(theirs, wire::Role::Broker, "broker")
+}
+
+fn agree_with(theirs: &Hello, expected: wire::Role, peer: &str) -> Result<u32, HelloError> {
+    let peer = peer.to_owned();
     let newest = SUPPORTED.1.min(theirs.max_protocol);
     if newest < SUPPORTED.0.max(theirs.min_protocol) {
         return Err(HelloError::NoCommonVersion {
@@ -63,7 +86,8 @@ mod tests {
 
     #[test]
     fn ranges_without_overlap_are_refused_with_both_named() {
-        let theirs = Hello { min_protocol: 7, max_protocol: 9, role: Role::TabHost.into(), build: "9.9.9".into() };
+        let theirs =
+            Hello { min_protocol: 7, max_protocol: 9, role: wire::Role::TabHost.into(), build: "9.9.9".into() };
         let error = agree(&theirs, Role::TabHost).unwrap_err().to_string();
         assert!(error.contains("7..=9") && error.contains("9.9.9") && error.contains(BUILD), "{error}");
     }
@@ -78,5 +102,16 @@ mod tests {
     #[test]
     fn a_child_cannot_claim_another_role() {
         assert!(matches!(agree(&hello(Role::UiShell), Role::TabHost), Err(HelloError::WrongRole { .. })));
+        assert!(matches!(agree(&broker_hello(), Role::TabHost), Err(HelloError::WrongRole { .. })));
+        assert!(matches!(
+            agree(&Hello { role: 0, ..hello(Role::TabHost) }, Role::TabHost),
+            Err(HelloError::WrongRole { .. })
+        ));
+    }
+
+    #[test]
+    fn a_child_takes_orders_from_a_broker_alone() {
+        assert_eq!(agree_with_broker(&broker_hello()), Ok(SUPPORTED.1));
+        assert!(matches!(agree_with_broker(&hello(Role::TabHost)), Err(HelloError::WrongRole { .. })));
     }
 }

@@ -13,8 +13,9 @@ use std::sync::Arc;
 pub use crash::show_crashes_of_helper;
 pub use sealed::{MappedBytes, Sealed, read_sealed};
 
-use regen_proto::kernel::v1::{Configure, Exit, Hello, Ready, Role};
+use regen_proto::kernel::v1::{Configure, Exit, Hello, Ready};
 use regen_proto::kernel_channel::{ChannelError, KernelChannel};
+use regen_proto::role::Role;
 use regen_proto::validate::{self, BrokerToChild, ChildToBroker};
 use regen_proto::version;
 use rustix::net::SocketType;
@@ -79,7 +80,7 @@ pub async fn adopt(role: Role) -> Result<(Kernel, Configure), RuntimeError> {
 }
 
 fn agree(hello: &Hello) -> Result<(), version::HelloError> {
-    version::agree(hello, Role::Unspecified).map(drop)
+    version::agree_with_broker(hello).map(drop)
 }
 
 impl Kernel {

@@ -4,8 +4,9 @@ use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context;
-use regen_proto::kernel::v1::{Configure, Grant, Heartbeat, HostCommand, Role, Service, ShowSite, host_command};
+use regen_proto::kernel::v1::{Configure, Grant, Heartbeat, HostCommand, Service, ShowSite, host_command};
 use regen_proto::net::v1::CommonRules;
+use regen_proto::role::Role;
 use regen_proto::validate::{BrokerToChild, ChildToBroker, MAX_COOKIES};
 use regen_runtime::Kernel;
 use tokio::net::UnixStream;

@@ -21,7 +21,7 @@ mod tunnel;
 mod view;
 
 use regen_net_config::site::Site;
-use regen_proto::kernel::v1::Role;
+use regen_proto::role::Role;
 
 use crate::fingerprinting::ReportedDevice;
 

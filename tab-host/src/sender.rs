@@ -64,13 +64,13 @@ impl BrokerSender {
 /// Cuts addresses to the length that travels. The page keeps its own; a page that comes back has it from its snapshot.
 fn shorten(body: &mut page_event::Body) {
     let url = match body {
-        page_event::Body::LoadStarted(event) => &mut event.url,
         page_event::Body::Committed(event) => &mut event.url,
         page_event::Body::LoadFailed(event) => &mut event.url,
         page_event::Body::PopupOpened(event) => &mut event.url,
         page_event::Body::Download(event) => &mut event.url,
         page_event::Body::Outside(url) => url,
-        page_event::Body::LoadFinished(_)
+        page_event::Body::LoadStarted(_)
+        | page_event::Body::LoadFinished(_)
         | page_event::Body::LoadAbandoned(_)
         | page_event::Body::Title(_)
         | page_event::Body::Favicon(_)
@@ -298,6 +298,6 @@ mod tests {
         assert!(committed.url.len() <= MAX_URL && committed.url.len() > MAX_URL - 4);
         let message = ChildToBroker::PageEvent(PageEvent { tab: 1, body: Some(long) });
         let bytes = regen_proto::validate::to_broker(message);
-        assert!(regen_proto::validate::from_child(regen_proto::kernel::v1::Role::TabHost, &bytes, 0).is_ok());
+        assert!(regen_proto::validate::from_child(regen_proto::role::Role::TabHost, &bytes, 0).is_ok());
     }
 }

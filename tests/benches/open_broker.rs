@@ -9,8 +9,8 @@ use std::path::Path;
 
 use clap::Parser;
 use regen_broker::launcher::Launching;
-use regen_broker::options::BrowserOptions;
-use regen_broker::start;
+use regen_broker::startup;
+use regen_broker::startup::options::BrowserOptions;
 use regen_sandbox::policy::Policy;
 use regen_sandbox::spawn::{Jailed, Launch, SpawnError};
 use regen_sandbox::sys;
@@ -28,7 +28,7 @@ struct Arguments {
 
 fn main() -> anyhow::Result<()> {
     let Arguments { browser, echo_log } = Arguments::parse();
-    start::start(browser, echo_log, Launching { prepare: || Ok(()), spawn })
+    startup::start(browser, echo_log, Launching { prepare: || Ok(()), spawn })
 }
 
 fn spawn(launch: Launch) -> Result<Jailed, SpawnError> {

@@ -18,8 +18,8 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use regen_broker::children::refused_calls::{self, NotifyPolicy};
 use regen_broker::launcher::{self, FromLauncherBody, Launcher};
-use regen_broker::refused_calls::{self, NotifyPolicy};
 use regen_proto::kernel_channel;
 use regen_proto::launcher::v1::{Guest as Wish, Spawn};
 use regen_sandbox::policy::{Guest, MountKind, Policy};

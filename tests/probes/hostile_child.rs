@@ -12,10 +12,11 @@ use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 use prost::Message;
 use regen_proto::kernel::v1::{
     Download, DownloadState, Empty, FileChooser, HostCommand, Load, NavigationCommitted, PageEvent, PutSnapshot, Reply,
-    RequestGrant, Role, Service, ShareBuffer, Snapshot, ToBroker, UserCommand, host_command, page_event, to_broker,
+    RequestGrant, Service, ShareBuffer, Snapshot, ToBroker, UserCommand, host_command, page_event, to_broker,
     user_command,
 };
 use regen_proto::kernel_channel::{KernelChannel, MAX_MESSAGE};
+use regen_proto::role::Role;
 use regen_proto::validate::{BrokerToChild, ChildToBroker};
 use rustix::fs::SealFlags;
 
@@ -42,7 +43,7 @@ async fn misbehave(channel: &KernelChannel, how: &str) {
         }
         "descriptors.test" => {
             let four = [null.as_fd(); 4];
-            let beat = to_broker::Body::Heartbeat(regen_proto::kernel::v1::Heartbeat { nonce: 0 });
+            let beat = to_broker::Body::Heartbeat(regen_proto::kernel::v1::Heartbeat {});
             let bytes = ToBroker { body: Some(beat) }.encode_to_vec();
             drop(channel.send(&bytes, &four).await);
         }

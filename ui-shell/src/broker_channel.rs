@@ -3,10 +3,9 @@
 use std::os::fd::OwnedFd;
 
 use anyhow::Context;
-use regen_proto::kernel::v1::{
-    Configure, Grant, Heartbeat, Ready, Role, Service, ShellUpdate, UserCommand, user_command,
-};
+use regen_proto::kernel::v1::{Configure, Grant, Heartbeat, Ready, Service, ShellUpdate, UserCommand, user_command};
 use regen_proto::page::v1::FromPage;
+use regen_proto::role::Role;
 use regen_proto::validate::{BrokerToChild, ChildToBroker};
 use regen_runtime::Kernel;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};

@@ -14,12 +14,13 @@ use regen_proto::net::v1::{
 };
 use tonic::{Response, Status};
 
+use super::Command;
 use super::service::{Control, status};
 use super::shields::no_site;
-use crate::kernel::{Command, NetAdmin};
-use crate::routes::Scope;
+use crate::network::routes::Scope;
+use crate::network::vpn::{VpnChange, VpnChoice, VpnError, VpnSettings};
+use crate::network::{self, NetAdmin};
 use crate::session::HostKey;
-use crate::vpn::{VpnChange, VpnChoice, VpnError, VpnSettings};
 
 /// The net-daemon answers within this time, if at all; the first time it may be reading its lists.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -50,11 +51,15 @@ impl Control {
                 DEFAULT => None,
                 words => Some(words.parse::<Route>().map_err(|error| Status::invalid_argument(error.to_string()))?),
             };
-            self.kernel.call(|answer| Command::ChooseRoute { scope, route, answer }).await.map_err(status)?;
+            self.broker
+                .call(|answer| Command::Network(network::Command::SetRoute { scope, route, answer }))
+                .await
+                .map_err(status)?;
             // Whoever hears that it is chosen may rely on it after a crash.
             self.flush().await?;
         }
-        let (routes, tor) = self.kernel.call(|answer| Command::Routes { answer }).await.map_err(status)?;
+        let (routes, tor) =
+            self.broker.call(|answer| Command::Network(network::Command::Routes { answer })).await.map_err(status)?;
         let words = |(key, route): (String, Route)| (key, route.to_string());
         Ok(RoutesReply {
             route: routes.everywhere.to_string(),
@@ -70,7 +75,8 @@ impl Control {
 
     /// Changes which name servers are asked where that is given; then which they are.
     pub(super) async fn dns_now(&self, request: DnsRequest) -> Result<DnsReply, Status> {
-        let mut settings = self.kernel.call(|answer| Command::Dns { answer }).await.map_err(status)?;
+        let mut settings =
+            self.broker.call(|answer| Command::Network(network::Command::Dns { answer })).await.map_err(status)?;
         let wanted = DnsSettings {
             servers: match request.servers.as_str() {
                 "" => settings.servers.clone(),
@@ -80,7 +86,10 @@ impl Control {
         };
         if wanted != settings {
             settings = wanted.clone();
-            self.kernel.call(|answer| Command::ChooseDns { settings: wanted, answer }).await.map_err(status)?;
+            self.broker
+                .call(|answer| Command::Network(network::Command::SetDns { settings: wanted, answer }))
+                .await
+                .map_err(status)?;
             self.flush().await?;
         }
         Ok(DnsReply { servers: settings.servers.to_string(), dnssec: settings.dnssec })
@@ -89,7 +98,8 @@ impl Control {
     /// What a name means to pages of a site; without one, where nothing else is said of the route.
     pub(super) async fn look_up(&self, request: DnsQueryRequest) -> Result<DnsAnswer, Status> {
         let DnsQueryRequest { name, kind, site, workspace } = request;
-        let (routes, _) = self.kernel.call(|answer| Command::Routes { answer }).await.map_err(status)?;
+        let (routes, _) =
+            self.broker.call(|answer| Command::Network(network::Command::Routes { answer })).await.map_err(status)?;
         let route = match site.as_str() {
             "" => routes.workspaces.get(&workspace).unwrap_or(&routes.everywhere),
             url => routes.of(&HostKey { site: Site::of(url).map_err(no_site)?, workspace }),
@@ -109,7 +119,11 @@ impl Control {
             vpn_request::Change::Down(name) => VpnChange::Down(name),
         });
         if let Some(change) = change {
-            let changed = self.kernel.call(|answer| Command::ChangeVpn { change, answer }).await.map_err(status)?;
+            let changed = self
+                .broker
+                .call(|answer| Command::Network(network::Command::ChangeVpn { change, answer }))
+                .await
+                .map_err(status)?;
             changed.map_err(|error| match error {
                 VpnError::Missing(_) => Status::not_found(error.to_string()),
                 VpnError::Exists(_) => Status::already_exists(error.to_string()),
@@ -120,7 +134,8 @@ impl Control {
             })?;
             self.flush().await?;
         }
-        let (settings, asked) = self.kernel.call(|answer| Command::Vpn { answer }).await.map_err(status)?;
+        let (settings, asked) =
+            self.broker.call(|answer| Command::Network(network::Command::Vpn { answer })).await.map_err(status)?;
         let live = self.tunnels(&settings).await?;
         let profile = |(name, choice): (String, VpnChoice)| {
             let state = if choice.up { VpnState::Connecting } else { VpnState::Down };
@@ -136,7 +151,11 @@ impl Control {
     async fn tunnels(&self, settings: &VpnSettings) -> Result<Vec<VpnTunnel>, Status> {
         let since = Instant::now();
         loop {
-            let net = self.kernel.call(|answer| Command::Net { answer }).await.map_err(status)?;
+            let net = self
+                .broker
+                .call(|answer| Command::Network(network::Command::Admin { answer }))
+                .await
+                .map_err(status)?;
             let Some(mut net) = net else { return Ok(Vec::new()) };
             let live = answered(net.vpn.status(VpnStatusRequest {})).await?.tunnels;
             let is_up = |tunnel: &VpnTunnel| tunnel.state() != VpnState::Down;
@@ -155,7 +174,12 @@ impl Control {
     pub(super) async fn net(&self) -> Result<NetAdmin, Status> {
         let since = Instant::now();
         loop {
-            match self.kernel.call(|answer| Command::Net { answer }).await.map_err(status)? {
+            match self
+                .broker
+                .call(|answer| Command::Network(network::Command::Admin { answer }))
+                .await
+                .map_err(status)?
+            {
                 Some(net) => return Ok(net),
                 None if since.elapsed() < ANSWER_TIMEOUT => tokio::time::sleep(POLL_INTERVAL).await,
                 None => {

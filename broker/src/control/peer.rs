@@ -14,7 +14,7 @@ use rustix::process::PidfdFlags;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tonic::transport::server::Connected;
 
-use crate::pidfd::process_id;
+use crate::children::pidfd::process_id;
 
 /// Why a peer was refused.
 #[derive(Debug, thiserror::Error)]

@@ -24,10 +24,13 @@ use tokio_stream::{Stream, StreamExt, wrappers::BroadcastStream};
 use tonic::{Request, Response, Status};
 
 use super::peer::Peer;
-use crate::kernel::{Command, CommandError, KernelHandle, as_saved, proportional_kb};
-use crate::logs::Logs;
-use crate::session::SavedTab;
-use crate::store::Saved;
+use super::{BrokerHandle, Command, SignalTarget};
+use crate::answer::CommandError;
+use crate::children::{proportional_kb, resident_kb};
+use crate::observe::logs::Logs;
+use crate::persistence::store::Saved;
+use crate::persistence::{self, saved_session};
+use crate::session::{Event, SavedTab};
 
 const DEFAULT_WAIT: Duration = Duration::from_secs(30);
 /// A page takes its input within this time, or is busy with something else.
@@ -38,18 +41,18 @@ const MAX_PIXELS: u64 = 200 << 20;
 /// The service.
 #[derive(Debug, Clone)]
 pub(super) struct Control {
-    pub(super) kernel: KernelHandle,
+    pub(super) broker: BrokerHandle,
     logs: Logs,
 }
 
 impl Control {
-    pub(super) fn new(kernel: KernelHandle, logs: Logs) -> Self {
-        Self { kernel, logs }
+    pub(super) fn new(broker: BrokerHandle, logs: Logs) -> Self {
+        Self { broker, logs }
     }
 
     /// Every page says how it is, and the store has it on disk.
     async fn save(&self) -> Result<(), Status> {
-        let pages = self.kernel.call(|answer| Command::Snapshots { answer }).await.map_err(status)?;
+        let pages = self.broker.call(|answer| Command::Snapshots { answer }).await.map_err(status)?;
         for page in pages {
             // A page that hangs or dies has been saved as it was before.
             let _ = tokio::time::timeout(SETTLED, page).await;
@@ -59,7 +62,7 @@ impl Control {
 
     /// The store has on disk what the kernel knows.
     pub(super) async fn flush(&self) -> Result<(), Status> {
-        let store = self.kernel.call(|answer| Command::SaveChanged { answer }).await.map_err(status)?;
+        let store = self.broker.call(|answer| Command::Save { answer }).await.map_err(status)?;
         let flushed = tokio::task::spawn_blocking(move || store.flush(false)).await;
         flushed.map_err(|error| Status::internal(error.to_string()))?.map_err(Status::resource_exhausted)
     }
@@ -68,14 +71,16 @@ impl Control {
     async fn record_order<T>(&self, request: &Request<T>, what: &'static str, details: Value) {
         let by = serde_json::json!(request.extensions().get::<Peer>());
         // A browser that ends does nothing more either.
-        let _ = self.kernel.call(|answer| Command::RecordOrder { what, details, by, answer }).await;
+        if let Ok(recorded) = self.broker.call(|answer| Command::RecordOrder { what, details, by, answer }).await {
+            let _ = recorded.await;
+        }
     }
 
     async fn tab(&self, tab: u64, wait: bool, timeout_ms: u32) -> Result<Response<TabReply>, Status> {
         let info = if wait {
-            self.kernel.settled(tab, limit(timeout_ms)).await.map_err(status)?
+            self.broker.settled(tab, limit(timeout_ms)).await.map_err(status)?
         } else {
-            self.kernel.call(|answer| Command::Tab { tab, answer }).await.map_err(status)?
+            self.broker.call(|answer| Command::Tab { tab, event: None, answer }).await.map_err(status)?
         };
         Ok(Response::new(TabReply { tab: Some(info) }))
     }
@@ -85,10 +90,14 @@ fn limit(timeout_ms: u32) -> Duration {
     if timeout_ms == 0 { DEFAULT_WAIT } else { Duration::from_millis(timeout_ms.into()) }
 }
 
-/// Adds up the memory of a process and its helpers, shared pages in parts: takes milliseconds for each.
-fn add_proportional(process: &mut Process) {
-    let all = process.helpers.iter().map(|helper| helper.pid).chain([process.pid]);
-    process.pss_kb = all.map(proportional_kb).sum();
+/// Reads the memory of a process and its helpers: resident, and where `proportional` also with shared pages in parts, which takes
+/// milliseconds for each process.
+fn measure(process: &mut Process, proportional: bool) {
+    let pids: Vec<i32> = process.helpers.iter().map(|helper| helper.pid).chain([process.pid]).collect();
+    process.rss_kb = pids.iter().copied().map(resident_kb).sum();
+    if proportional {
+        process.pss_kb = pids.into_iter().map(proportional_kb).sum();
+    }
 }
 
 pub(super) fn status(error: CommandError) -> Status {
@@ -133,14 +142,12 @@ fn no_session(session: u64, earlier: &[Arc<Saved>]) -> Status {
 impl Browser for Control {
     async fn status(&self, request: Request<StatusRequest>) -> Result<Response<StatusReply>, Status> {
         let memory = request.into_inner().memory;
-        let mut reply = self.kernel.call(|answer| Command::Status { answer }).await.map_err(status)?;
-        if memory {
-            let weighed = tokio::task::spawn_blocking(move || {
-                reply.processes.iter_mut().for_each(add_proportional);
-                reply
-            });
-            reply = weighed.await.map_err(|error| Status::internal(error.to_string()))?;
-        }
+        let mut reply = self.broker.call(|answer| Command::Status { answer }).await.map_err(status)?;
+        let measured = tokio::task::spawn_blocking(move || {
+            reply.processes.iter_mut().for_each(|process| measure(process, memory));
+            reply
+        });
+        let reply = measured.await.map_err(|error| Status::internal(error.to_string()))?;
         Ok(Response::new(reply))
     }
 
@@ -151,50 +158,70 @@ impl Browser for Control {
             return Err(Status::invalid_argument("a workspace's name is at most 40 letters, digits and hyphens"));
         }
         let open = |answer| Command::Open { url, workspace, background, raise, answer };
-        let tab = self.kernel.call(open).await.map_err(status)?;
+        let tab = self.broker.call(open).await.map_err(status)?;
         self.tab(tab, wait, timeout_ms).await
     }
 
     async fn goto_tab(&self, request: Request<GotoTabRequest>) -> Result<Response<TabReply>, Status> {
         let GotoTabRequest { tab, url, wait, timeout_ms } = request.into_inner();
-        self.kernel.call(|answer| Command::Goto { tab, url, answer }).await.map_err(status)?;
+        self.broker.call(|answer| Command::Goto { tab, url, answer }).await.map_err(status)?;
         self.tab(tab, wait, timeout_ms).await
     }
 
     async fn activate_tab(&self, request: Request<TabRequest>) -> Result<Response<TabReply>, Status> {
         let tab = request.into_inner().tab;
-        let info = self.kernel.call(|answer| Command::Activate { tab, answer }).await.map_err(status)?;
+        let info = self
+            .broker
+            .call(|answer| Command::Tab { tab, event: Some(Event::Activate(tab)), answer })
+            .await
+            .map_err(status)?;
         Ok(Response::new(TabReply { tab: Some(info) }))
     }
 
     async fn stop_script(&self, request: Request<TabRequest>) -> Result<Response<TabReply>, Status> {
         let tab = request.into_inner().tab;
-        let info = self.kernel.call(|answer| Command::StopScript { tab, answer }).await.map_err(status)?;
+        let info = self
+            .broker
+            .call(|answer| Command::Tab { tab, event: Some(Event::StopScript(tab)), answer })
+            .await
+            .map_err(status)?;
         Ok(Response::new(TabReply { tab: Some(info) }))
     }
 
     async fn allow_insecure(&self, request: Request<TabRequest>) -> Result<Response<TabReply>, Status> {
         let tab = request.into_inner().tab;
-        let info = self.kernel.call(|answer| Command::AllowInsecure { tab, answer }).await.map_err(status)?;
+        let info = self
+            .broker
+            .call(|answer| Command::Tab { tab, event: Some(Event::AllowInsecure(tab)), answer })
+            .await
+            .map_err(status)?;
         Ok(Response::new(TabReply { tab: Some(info) }))
     }
 
     async fn allow_private(&self, request: Request<TabRequest>) -> Result<Response<TabReply>, Status> {
         let tab = request.into_inner().tab;
-        let info = self.kernel.call(|answer| Command::AllowPrivate { tab, answer }).await.map_err(status)?;
+        let info = self
+            .broker
+            .call(|answer| Command::Tab { tab, event: Some(Event::AllowPrivate(tab)), answer })
+            .await
+            .map_err(status)?;
         Ok(Response::new(TabReply { tab: Some(info) }))
     }
 
     async fn allow_downloads(&self, request: Request<AllowDownloadsRequest>) -> Result<Response<TabReply>, Status> {
         let AllowDownloadsRequest { tab, refuse } = request.into_inner();
         let allow = |answer| Command::AllowDownloads { tab, allow: !refuse, answer };
-        let info = self.kernel.call(allow).await.map_err(status)?;
+        let info = self.broker.call(allow).await.map_err(status)?;
         Ok(Response::new(TabReply { tab: Some(info) }))
     }
 
     async fn close_tab(&self, request: Request<TabRequest>) -> Result<Response<TabReply>, Status> {
         let tab = request.into_inner().tab;
-        let info = self.kernel.call(|answer| Command::Close { tab, answer }).await.map_err(status)?;
+        let info = self
+            .broker
+            .call(|answer| Command::Tab { tab, event: Some(Event::Close { tab, ask: false }), answer })
+            .await
+            .map_err(status)?;
         Ok(Response::new(TabReply { tab: Some(info) }))
     }
 
@@ -203,7 +230,8 @@ impl Browser for Control {
         let Some(answer) = answer else { return self.tab(tab, false, 0).await };
         let DialogAnswer { accept, text, password, stop } = answer;
         let answer = regen_proto::kernel::v1::DialogAnswer { dialog: 0, accept, text, password, stop };
-        let info = self.kernel.call(|done| Command::AnswerDialog { tab, answer, done }).await.map_err(status)?;
+        let info =
+            self.broker.call(|to| Command::AnswerDialog { tab, reply: answer, answer: to }).await.map_err(status)?;
         Ok(Response::new(TabReply { tab: Some(info) }))
     }
 
@@ -214,7 +242,7 @@ impl Browser for Control {
 
     async fn tab_text(&self, request: Request<TabRequest>) -> Result<Response<TextReply>, Status> {
         let tab = request.into_inner().tab;
-        let (reply, payload) = self.kernel.ask(tab, QueryKind::Text).await.map_err(status)?;
+        let (reply, payload) = self.broker.ask(tab, QueryKind::Text).await.map_err(status)?;
         let text = match payload.first() {
             Some(payload) => {
                 let bytes = regen_runtime::read_sealed(payload, reply.payload_size, 64 << 20)
@@ -228,7 +256,7 @@ impl Browser for Control {
 
     async fn screenshot(&self, request: Request<TabRequest>) -> Result<Response<ScreenshotReply>, Status> {
         let tab = request.into_inner().tab;
-        let (reply, payload) = self.kernel.ask(tab, QueryKind::Screenshot).await.map_err(status)?;
+        let (reply, payload) = self.broker.ask(tab, QueryKind::Screenshot).await.map_err(status)?;
         let payload = payload.first().ok_or_else(|| Status::internal("the page sent no picture"))?;
         let bgra = regen_runtime::read_sealed(payload, reply.payload_size, MAX_PIXELS)
             .map_err(|error| Status::internal(format!("the page's picture: {error}")))?;
@@ -241,12 +269,12 @@ impl Browser for Control {
     async fn input(&self, request: Request<InputRequest>) -> Result<Response<InputReply>, Status> {
         let InputRequest { tab, events } = request.into_inner();
         let again = events.clone();
-        let settled = match self.kernel.call(|answer| Command::Input { tab, events, answer }).await {
+        let settled = match self.broker.call(|answer| Command::Input { tab, events, answer }).await {
             // It is only just coming up.
             Err(CommandError::NoPage(..)) => {
-                self.kernel.settled(tab, DEFAULT_WAIT).await.map_err(status)?;
+                self.broker.settled(tab, DEFAULT_WAIT).await.map_err(status)?;
                 let events = again;
-                self.kernel.call(|answer| Command::Input { tab, events, answer }).await
+                self.broker.call(|answer| Command::Input { tab, events, answer }).await
             }
             other => other,
         }
@@ -326,7 +354,8 @@ impl Browser for Control {
 
     async fn history(&self, request: Request<HistoryRequest>) -> Result<Response<TabReply>, Status> {
         let HistoryRequest { tab, delta, reload } = request.into_inner();
-        self.kernel.call(|answer| Command::History { tab, delta, reload, answer }).await.map_err(status)?;
+        let event = if reload { Event::Reload { tab, bypass_cache: false } } else { Event::History { tab, delta } };
+        self.broker.call(|answer| Command::Tab { tab, event: Some(event), answer }).await.map_err(status)?;
         self.tab(tab, false, 0).await
     }
 
@@ -342,19 +371,14 @@ impl Browser for Control {
         let KillRequest { target, signal } = request.into_inner();
         let signal = Signal::from_named_raw(signal)
             .ok_or_else(|| Status::invalid_argument(format!("there is no signal {signal}")))?;
-        let pids = match target {
-            Some(kill_request::Target::Role(role)) => {
-                self.kernel.call(|answer| Command::SignalRole { role, signal, answer }).await
-            }
-            Some(kill_request::Target::Tab(tab)) => {
-                self.kernel.call(|answer| Command::SignalTab { tab, signal, answer }).await
-            }
-            Some(kill_request::Target::Pid(pid)) => {
-                self.kernel.call(|answer| Command::SignalPid { pid, signal, answer }).await
-            }
+        let target = match target {
+            Some(kill_request::Target::Role(role)) => SignalTarget::Role(role),
+            Some(kill_request::Target::Tab(tab)) => SignalTarget::Tab(tab),
+            Some(kill_request::Target::Pid(pid)) => SignalTarget::Process(pid),
             None => return Err(Status::invalid_argument("name a role, a tab or a process")),
         };
-        Ok(Response::new(KillReply { pids: pids.map_err(status)? }))
+        let pids = self.broker.call(|answer| Command::Signal { target, signal, answer }).await.map_err(status)?;
+        Ok(Response::new(KillReply { pids }))
     }
 
     async fn session(&self, request: Request<SessionRequest>) -> Result<Response<SessionReply>, Status> {
@@ -369,9 +393,16 @@ impl Browser for Control {
             SessionAction::List | SessionAction::Restore | SessionAction::Dismiss | SessionAction::Unspecified => None,
         };
         if let Some(restores) = restores {
-            self.kernel.call(|answer| Command::SetRestores { restores, answer }).await.map_err(status)?;
+            self.broker
+                .call(|answer| Command::Sessions(persistence::Command::SetRestores { restores, answer }))
+                .await
+                .map_err(status)?;
         }
-        let (earlier, settings) = self.kernel.call(|answer| Command::Saved { answer }).await.map_err(status)?;
+        let (earlier, settings) = self
+            .broker
+            .call(|answer| Command::Sessions(persistence::Command::Earlier { answer }))
+            .await
+            .map_err(status)?;
         let restore = match request.action() {
             SessionAction::Restore => Some(true),
             SessionAction::Dismiss => Some(false),
@@ -390,14 +421,14 @@ impl Browser for Control {
             if let Some(tab) = request.tabs.iter().find(|tab| saved.tabs.iter().all(|saved| saved.id != **tab)) {
                 return Err(Status::not_found(format!("that session has no tab {tab}: see `regen session list`")));
             }
-            let what = AnswerSession { session: saved.epoch, restore, tabs: request.tabs.clone() };
-            self.kernel.call(|answer| Command::AnswerSession { what, answer }).await.map_err(status)?;
+            let reply = AnswerSession { session: saved.epoch, restore, tabs: request.tabs.clone() };
+            self.broker.call(|answer| Command::AnswerSession { reply, answer }).await.map_err(status)?;
         }
         let is_asked_for = |tab: &&SavedTab| request.tabs.is_empty() || request.tabs.contains(&tab.id);
         let tabs = chosen.into_iter().flat_map(|saved| &saved.tabs).filter(is_asked_for).map(saved_tab).collect();
-        let sessions = earlier.iter().map(|saved| as_saved(saved)).collect();
+        let sessions = earlier.iter().map(|saved| saved_session(saved)).collect();
         Ok(Response::new(SessionReply {
-            saved: chosen.map(|saved| as_saved(saved)),
+            saved: chosen.map(|saved| saved_session(saved)),
             tabs,
             sessions,
             automatic: settings.restore,
@@ -422,13 +453,14 @@ impl Browser for Control {
     }
 
     async fn audit(&self, _request: Request<AuditRequest>) -> Result<Response<AuditReply>, Status> {
-        let head = self.kernel.call(|answer| Command::AuditHead { answer }).await.map_err(status)?;
+        let recorded = self.broker.call(|answer| Command::AuditHead { answer }).await.map_err(status)?;
+        let head = recorded.await.map_err(|_| Status::unavailable("the audit log is not written any more"))?;
         Ok(Response::new(AuditReply { length: head.length, hash: head.hash }))
     }
 
     async fn quit(&self, request: Request<QuitRequest>) -> Result<Response<QuitReply>, Status> {
         self.record_order(&request, "quit", Value::Null).await;
-        self.kernel.call(|answer| Command::Quit { answer }).await.map_err(status)?;
+        self.broker.call(|answer| Command::Quit { answer }).await.map_err(status)?;
         Ok(Response::new(QuitReply {}))
     }
 }

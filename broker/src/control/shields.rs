@@ -10,11 +10,12 @@ use regen_proto::net::v1::{
 };
 use tonic::Status;
 
+use super::Command;
 use super::net::{DEFAULT, answered, answered_within};
 use super::service::{Control, status};
-use crate::kernel::Command;
+use crate::network;
+use crate::network::shields::{Level, ShieldsSettings};
 use crate::session::HttpsOnly;
-use crate::shields::{Level, ShieldsSettings};
 
 /// All lists are read anew within this time.
 const REBUILT: Duration = Duration::from_secs(60);
@@ -34,13 +35,14 @@ impl Control {
                 DEFAULT => None,
                 word => Some(word.parse::<Level>().map_err(|error| Status::invalid_argument(error.to_string()))?),
             };
-            let choose = |answer| Command::ChooseShields { site, level, answer };
-            let chosen = self.kernel.call(choose).await.map_err(status)?;
+            let choose = |answer| Command::Network(network::Command::SetShields { site, level, answer });
+            let chosen = self.broker.call(choose).await.map_err(status)?;
             chosen.map_err(|error| Status::resource_exhausted(error.to_string()))?;
         }
         let ShieldsSettings { level, sites } =
-            self.kernel.call(|answer| Command::Shields { answer }).await.map_err(status)?;
-        let net = self.kernel.call(|answer| Command::Net { answer }).await.map_err(status)?;
+            self.broker.call(|answer| Command::Network(network::Command::Shields { answer })).await.map_err(status)?;
+        let net =
+            self.broker.call(|answer| Command::Network(network::Command::Admin { answer })).await.map_err(status)?;
         let sites = sites.into_iter().map(|(site, level)| (site, level.to_string())).collect();
         let engine = match net {
             // One that has just died has a successor soon: how the settings are is known without it.
@@ -61,11 +63,11 @@ impl Control {
                 DEFAULT => None,
                 word => return Err(Status::invalid_argument(format!("say on, off or {DEFAULT}, not “{word}”"))),
             };
-            let choose = |answer| Command::ChooseHttpsOnly { site, on, answer };
-            self.kernel.call(choose).await.map_err(status)?;
+            let choose = |answer| Command::SetHttpsOnly { site, on, answer };
+            self.broker.call(choose).await.map_err(status)?;
             self.flush().await?;
         }
-        let HttpsOnly { on, sites } = self.kernel.call(|answer| Command::HttpsOnly { answer }).await.map_err(status)?;
+        let HttpsOnly { on, sites } = self.broker.call(|answer| Command::HttpsOnly { answer }).await.map_err(status)?;
         Ok(HttpsOnlyReply { on, sites: sites.into_iter().collect() })
     }
 

@@ -1,7 +1,5 @@
 //! The reducer: one event in, the next state and its effects out.
 
-use std::collections::hash_map::Entry;
-
 use regen_net_config::site::Site;
 use regen_proto::kernel::v1::host_command::Body as Command;
 use regen_proto::kernel::v1::{CloseView, Empty, Load, Reload, TlsState};
@@ -22,10 +20,30 @@ use super::views;
 const CLOSED: usize = 50;
 const ZOOM: std::ops::RangeInclusive<f64> = 0.25..=5.0;
 
-/// One step. Events about tabs or hosts that are gone change nothing.
+/// Takes one step. Events about tabs or hosts that are gone change nothing.
+///
+/// The hosts that the new state wants, and no longer wants, come last among the effects: they are the difference of the two
+/// states, so that no step can forget to say it.
 pub fn reduce(session: &mut Session, event: Event) -> Vec<Effect> {
+    let mut before = session.hosts.clone();
+    if let Event::HostDied { host, .. } = &event {
+        before.remove(host);
+    }
     let mut effects = Vec::new();
-    let out = &mut effects;
+    step(session, event, &mut effects);
+    for (host, _) in before.iter().filter(|(host, _)| !session.hosts.contains_key(*host)) {
+        effects.push(Effect::UnwantHost(host.clone()));
+    }
+    let is_new = |(host, phase): &(&HostKey, &HostPhase)| {
+        **phase == HostPhase::Starting && before.get(*host) != Some(&HostPhase::Starting)
+    };
+    let mut wanted: Vec<HostKey> = session.hosts.iter().filter(is_new).map(|(host, _)| host.clone()).collect();
+    wanted.sort_unstable();
+    effects.extend(wanted.into_iter().map(Effect::WantHost));
+    effects
+}
+
+fn step(session: &mut Session, event: Event, out: &mut Vec<Effect>) {
     match event {
         Event::Open { load, workspace, background, opener } => {
             open(session, load, workspace, background, opener, out);
@@ -37,7 +55,7 @@ pub fn reduce(session: &mut Session, event: Event) -> Vec<Effect> {
                 tab.is_used = true;
             }
         }
-        Event::Saving { host, is_saving } => saving(session, host, is_saving, out),
+        Event::Saving { host, is_saving } => saving(session, host, is_saving),
         Event::Activate(tab) => activate(session, tab, out),
         Event::Move { tab, index } => move_to(session, tab, index, out),
         Event::ReopenClosed => {
@@ -78,14 +96,13 @@ pub fn reduce(session: &mut Session, event: Event) -> Vec<Effect> {
         Event::AllowInsecure(tab) => secure::agree(session, tab, out),
         Event::AllowPrivate(tab) => private_network::agree(session, tab, out),
         Event::SiteFound { host, side } => private_network::found(session, &host, side, out),
-        Event::HttpsOnly(https_only) => session.https_only = https_only,
+        Event::HttpsOnly { site, on } => session.https_only.choose(site.as_ref(), on),
         Event::Sleep(host) => sleep(session, &host, out),
         Event::HostUp(host) => host_up(session, &host, out),
         Event::HostDied { host, reason, given_up } => host_died(session, &host, &reason, given_up, out),
         Event::Page { host, tab, event } => page::event(session, &host, tab, event, out),
         Event::Snapshot { host, tab, snapshot } => page::snapshot(session, &host, tab, snapshot, out),
     }
-    effects
 }
 
 pub(super) fn open(
@@ -224,7 +241,7 @@ pub(super) fn remove(session: &mut Session, id: TabId, out: &mut Vec<Effect>) {
     }
 }
 
-/// Closes the tab's view, and stops its host when that was the last one.
+/// Closes the tab's view. Its host is no longer wanted when that was the last one.
 pub(super) fn leave_host(session: &mut Session, tab: &Tab, out: &mut Vec<Effect>) {
     out.push(Effect::LeftPage(tab.id));
     let Some(host) = tab.host() else { return };
@@ -241,8 +258,8 @@ pub(super) fn leave_host(session: &mut Session, tab: &Tab, out: &mut Vec<Effect>
     }
     if still_needed || session.saving.contains(&host) {
         views::open_next(session, &host, out);
-    } else if session.hosts.remove(&host).is_some() {
-        out.push(Effect::StopHost(host));
+    } else {
+        session.hosts.remove(&host);
     }
 }
 
@@ -438,8 +455,7 @@ pub(super) fn ensure_view(session: &mut Session, id: TabId, out: &mut Vec<Effect
         Some(HostPhase::Up) => views::open(session, id, out),
         Some(HostPhase::Starting) => {}
         Some(HostPhase::GivenUp) | None => {
-            session.hosts.insert(host.clone(), HostPhase::Starting);
-            out.push(Effect::StartHost(host));
+            session.hosts.insert(host, HostPhase::Starting);
         }
     }
 }
@@ -452,22 +468,19 @@ fn host_up(session: &mut Session, host: &HostKey, out: &mut Vec<Effect>) {
 }
 
 /// A host that nobody looks at any more may end when it has saved its last file.
-fn saving(session: &mut Session, host: HostKey, is_saving: bool, out: &mut Vec<Effect>) {
+fn saving(session: &mut Session, host: HostKey, is_saving: bool) {
     if is_saving {
         session.saving.insert(host.clone());
         // A host that died too often waits for its user.
-        if let Entry::Vacant(absent) = session.hosts.entry(host.clone()) {
-            absent.insert(HostPhase::Starting);
-            out.push(Effect::StartHost(host));
-        }
+        session.hosts.entry(host).or_insert(HostPhase::Starting);
         return;
     }
     if !session.saving.remove(&host) {
         return;
     }
     let is_wanted = |tab: &Tab| tab.host().as_ref() == Some(&host) && !matches!(tab.phase, Phase::Lazy);
-    if !session.tabs.values().any(is_wanted) && session.hosts.remove(&host).is_some() {
-        out.push(Effect::StopHost(host));
+    if !session.tabs.values().any(is_wanted) {
+        session.hosts.remove(&host);
     }
 }
 
@@ -496,7 +509,6 @@ fn sleep(session: &mut Session, host: &HostKey, out: &mut Vec<Effect>) {
         out.push(Effect::TabChanged(tab.id));
     }
     session.hosts.remove(host);
-    out.push(Effect::StopHost(host.clone()));
 }
 
 fn host_died(session: &mut Session, host: &HostKey, reason: &str, given_up: bool, out: &mut Vec<Effect>) {
@@ -573,6 +585,5 @@ fn host_died(session: &mut Session, host: &HostKey, reason: &str, given_up: bool
         session.hosts.insert(host.clone(), HostPhase::GivenUp);
     } else if wanted {
         session.hosts.insert(host.clone(), HostPhase::Starting);
-        out.push(Effect::StartHost(host.clone()));
     }
 }

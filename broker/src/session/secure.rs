@@ -2,15 +2,16 @@
 //! has agreed to it.
 
 use std::collections::BTreeMap;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use regen_net_config::site::Site;
-use regen_proto::kernel::v1::{Load, LoadFailed};
+use regen_proto::kernel::v1::{Load, LoadFailed, NavigationCommitted, TlsState};
 use serde::{Deserialize, Serialize};
 use url::{Host, Url};
 
 use super::history;
 use super::reduce::{leave_host, navigate, refuse, set_phase};
-use super::state::{Effect, PageLoad, Phase, Segment, Session, TabId};
+use super::state::{Effect, HostKey, PageLoad, Phase, Segment, Session, TabId};
 
 /// Where pages may come without encryption.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,6 +63,19 @@ impl Session {
         let is_wanted = is_public && self.https_only.insists(&site) && !self.has_agreed(&site, workspace);
         let wanted = is_wanted || self.hsts.covers(workspace, name);
         (wanted && url.set_scheme("https").is_ok()).then(|| url.into())
+    }
+
+    /// Takes what an encrypted page's server says of encryption from now on (HSTS). Returns whether that is news. A host is
+    /// believed only about its own site, in a tab of its own.
+    pub fn hear_of_encryption(&mut self, host: &HostKey, tab: TabId, committed: &NavigationCommitted) -> bool {
+        let is_its_own = self.tabs.get(&tab).is_some_and(|tab| tab.host().as_ref() == Some(host));
+        let is_encrypted = committed.tls() == TlsState::Valid && committed.url.starts_with("https:");
+        let is_heard = !committed.transport_security.is_empty() && is_its_own && is_encrypted;
+        if !is_heard || !host.site.may_show(&committed.url) {
+            return false;
+        }
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        self.hsts.hear(&host.workspace, &committed.url, &committed.transport_security, now)
     }
 
     /// Whether an address may not be asked for as it is.

@@ -282,8 +282,11 @@ pub enum Event {
         host: HostKey,
         side: Side,
     },
-    /// Where encryption is insisted on from now on.
-    HttpsOnly(HttpsOnly),
+    /// The user insists on encryption, of a site or everywhere, or no longer. `on: None`: as everywhere, or as at first.
+    HttpsOnly {
+        site: Option<Site>,
+        on: Option<bool>,
+    },
     Zoom {
         tab: TabId,
         zoom: f64,
@@ -330,8 +333,10 @@ pub enum Event {
 #[derive(Debug, Clone, PartialEq)]
 #[expect(missing_docs, reason = "each name says it")]
 pub enum Effect {
-    StartHost(HostKey),
-    StopHost(HostKey),
+    /// A host is wanted from now on, or again after its death. The supervisor decides when it starts.
+    WantHost(HostKey),
+    /// A host is not wanted any more. The supervisor ends it.
+    UnwantHost(HostKey),
     /// It may be in the private network from now on: what it was granted does not allow that.
     GrantAnew(HostKey),
     /// It did what no host may.
@@ -369,6 +374,12 @@ pub enum Effect {
 }
 
 impl Session {
+    /// Returns whether a page loads or recovers.
+    #[must_use]
+    pub fn is_loading(&self) -> bool {
+        self.tabs.values().any(|tab| !tab.phase.is_settled())
+    }
+
     /// Whether a site's process could end without anybody noticing: no tab of it is in front, pinned, playing, loading, being
     /// closed, or one of a page that others were opened from.
     #[must_use]

@@ -1,14 +1,15 @@
-//! It works, or does not: an answer is late.
+//! The answer to a heartbeat is late: the process may hang.
 
 use std::time::Instant;
 
+use super::crashed;
+use super::machine::{Context, Event, MachineAction, Next, State};
 use super::ready::Ready;
 use super::stopping::Stopping;
-use super::{Action, Context, Event, Next, State, crashed};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Degraded {
-    /// Since when the answer is outstanding.
+    /// Time of the heartbeat whose answer is outstanding.
     pub(super) asked: Instant,
 }
 
@@ -20,7 +21,7 @@ impl Degraded {
                 let silence = context.now.saturating_duration_since(self.asked).saturating_sub(starved);
                 let hung = silence > context.rules.hung;
                 let reason = || format!("hung: no sign of life for {:.1} s", silence.as_secs_f64());
-                (State::Degraded(self), if hung { vec![Action::Kill(reason())] } else { Vec::new() })
+                (State::Degraded(self), if hung { vec![MachineAction::Kill(reason())] } else { Vec::new() })
             }
             Event::Unwanted => Stopping::begin(context),
             Event::Died => crashed::next(context),

@@ -1,8 +1,8 @@
-//! It died too often. It is left to the user.
+//! The process died too often. Only the user starts it again.
 
+use super::machine::{Context, Event, MachineAction, Next, State};
 use super::starting::Starting;
 use super::stopped::Stopped;
-use super::{Action, Context, Event, Next, State};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct GivenUp;
@@ -12,7 +12,7 @@ impl GivenUp {
         match event {
             Event::Wanted => {
                 context.history.forget();
-                (State::Starting(Starting { since: context.now }), vec![Action::Spawn])
+                (State::Starting(Starting { since: context.now }), vec![MachineAction::Spawn])
             }
             Event::Unwanted => (State::Stopped(Stopped), Vec::new()),
             Event::IsReady | Event::Asked | Event::Answered | Event::Tick { .. } | Event::Died => {

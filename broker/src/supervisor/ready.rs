@@ -1,14 +1,15 @@
-//! It works. From time to time it is asked for a sign of life.
+//! The process works. It answers heartbeats.
 
 use std::time::Instant;
 
+use super::crashed;
 use super::degraded::Degraded;
+use super::machine::{Context, Event, Next, State};
 use super::stopping::Stopping;
-use super::{Context, Event, Next, State, crashed};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Ready {
-    /// Since when an answer is outstanding.
+    /// Time of the heartbeat whose answer is outstanding.
     pub(super) asked: Option<Instant>,
 }
 

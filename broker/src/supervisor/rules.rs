@@ -1,45 +1,44 @@
-//! What differs between roles: how much time they get, how often they may die, what happens then, and who needs whom.
+//! Rules of supervision per role: timeouts, restart limits, escalation, and dependencies between roles.
 
+use regen_proto::role::Role;
 use std::time::Duration;
 
-use regen_proto::kernel::v1::Role;
-
-/// What happens to a child that dies too often.
+/// Consequence of dying too often.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Escalation {
-    /// It waits for the user: a sad tab, with the reason and a button.
+    /// The child waits for the user: a sad tab, with the reason and a button.
     GiveUp,
-    /// It is tried again, slowly, and the status says that it struggles.
+    /// The child is restarted slowly, and the status says that it struggles.
     KeepTrying,
 }
 
-/// The rules of one role.
+/// Rules of one role.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Rules {
-    /// From the start to the handshake.
+    /// Time from the start to the handshake.
     pub ready_within: Duration,
-    /// An answer that takes longer is late.
+    /// Time after which a heartbeat's answer is late.
     pub late: Duration,
-    /// And longer than this does not come. With [`ASK`] this is how long a hang goes unnoticed.
+    /// Time after which the child counts as hung. With [`HEARTBEAT_INTERVAL`], this bounds how long a hang goes unnoticed.
     pub hung: Duration,
-    /// From being asked to end to the end.
+    /// Time from being asked to end until being killed.
     pub grace: Duration,
-    /// So many deaths …
+    /// Number of deaths within `period` that are too many.
     pub intensity: usize,
-    /// … within this time are too many.
+    /// Time in which deaths are counted.
     pub period: Duration,
-    /// How long the second restart waits; each later one twice as long.
+    /// Delay of the second restart; it doubles with each later one.
     pub first_delay: Duration,
-    /// But no longer than this.
+    /// Maximum delay of a restart.
     pub longest_delay: Duration,
-    /// What happens then.
+    /// Consequence of too many deaths.
     pub escalation: Escalation,
-    /// Roles without which it cannot do its work: what it is granted of them is granted anew when they come back.
+    /// Roles that this one depends on: grants to their services are renewed when they come back.
     pub needs: &'static [Role],
 }
 
-/// How often a child is asked for a sign of life.
-pub const ASK: Duration = Duration::from_secs(1);
+/// Time between heartbeats.
+pub const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(1);
 
 const COMMON: Rules = Rules {
     ready_within: Duration::from_secs(30),
@@ -55,15 +54,15 @@ const COMMON: Rules = Rules {
 };
 
 const TAB_HOST: Rules = Rules { escalation: Escalation::GiveUp, needs: &[Role::NetDaemon, Role::UiShell], ..COMMON };
-/// A site that it would be for does without it: nobody needs to know that it is tried slowly.
+/// Rules of the spare tab-host. Sites start without one, so the status does not mention that it is restarted slowly.
 pub const SPARE: Rules =
     Rules { escalation: Escalation::KeepTrying, intensity: 8, longest_delay: Duration::from_secs(10), ..TAB_HOST };
-/// Every page waits for it: it is tried more often before it is tried slowly.
+/// Every page waits for the net-daemon: it is restarted more often before it is restarted slowly.
 const NET_DAEMON: Rules = Rules { intensity: 8, longest_delay: Duration::from_secs(10), ..COMMON };
 const AGENT_DAEMON: Rules = Rules { intensity: 8, ..COMMON };
 const UI_SHELL: Rules = Rules { intensity: 8, longest_delay: Duration::from_secs(10), ..COMMON };
 
-/// The rules of a role.
+/// Returns the rules of a role.
 #[must_use]
 pub fn of(role: Role) -> &'static Rules {
     match role {
@@ -71,12 +70,10 @@ pub fn of(role: Role) -> &'static Rules {
         Role::NetDaemon => &NET_DAEMON,
         Role::AgentDaemon => &AGENT_DAEMON,
         Role::UiShell => &UI_SHELL,
-        Role::Unspecified => &COMMON,
     }
 }
 
-/// The roles that need this one.
-pub fn who_needs(role: Role) -> impl Iterator<Item = Role> {
-    let all = [Role::TabHost, Role::NetDaemon, Role::AgentDaemon, Role::UiShell];
-    all.into_iter().filter(move |other| of(*other).needs.contains(&role))
+/// Returns the roles that depend on this one.
+pub fn dependents(role: Role) -> impl Iterator<Item = Role> {
+    Role::ALL.into_iter().filter(move |other| of(*other).needs.contains(&role))
 }

@@ -1,10 +1,11 @@
-//! A process was started, and has not said that it is ready.
+//! A process was started and has not said yet that it is ready.
 
 use std::time::{Duration, Instant};
 
+use super::crashed;
+use super::machine::{Context, Event, MachineAction, Next, State};
 use super::ready::Ready;
 use super::stopping::Stopping;
-use super::{Action, Context, Event, Next, State, crashed};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Starting {
@@ -17,7 +18,7 @@ impl Starting {
             Event::IsReady => (State::Ready(Ready { asked: None }), Vec::new()),
             Event::Tick { .. } if self.age(context.now) > context.rules.ready_within => {
                 let reason = format!("was not ready within {} s", context.rules.ready_within.as_secs());
-                (State::Starting(self), vec![Action::Kill(reason)])
+                (State::Starting(self), vec![MachineAction::Kill(reason)])
             }
             Event::Unwanted => Stopping::begin(context),
             Event::Died => crashed::next(context),

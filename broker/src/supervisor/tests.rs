@@ -1,8 +1,12 @@
+//! The state machine as prose: what happens to a child, and what the machine says.
+
 use std::collections::HashSet;
+use std::time::{Duration, Instant};
 
-use regen_proto::kernel::v1::Role;
+use regen_proto::role::Role;
 
-use super::*;
+use super::machine::{Event, Machine, MachineAction};
+use super::rules::{HEARTBEAT_INTERVAL, dependents, of};
 
 const STEP: Duration = Duration::from_millis(100);
 
@@ -17,15 +21,15 @@ impl Bench {
         Self { machine: Machine::new(of(role)), now: Instant::now() }
     }
 
-    fn on(&mut self, event: Event) -> Vec<Action> {
+    fn on(&mut self, event: Event) -> Vec<MachineAction> {
         self.machine.on(event, self.now, 0.5)
     }
 
-    fn tick_for(&mut self, time: Duration) -> Vec<Action> {
+    fn tick_for(&mut self, time: Duration) -> Vec<MachineAction> {
         self.tick_starved(time, Duration::ZERO)
     }
 
-    fn tick_starved(&mut self, time: Duration, starved: Duration) -> Vec<Action> {
+    fn tick_starved(&mut self, time: Duration, starved: Duration) -> Vec<MachineAction> {
         let end = self.now + time;
         let mut actions = Vec::new();
         while self.now < end {
@@ -37,7 +41,7 @@ impl Bench {
 
     fn up(role: Role) -> Self {
         let mut bench = Self::new(role);
-        assert_eq!(bench.on(Event::Wanted), [Action::Spawn]);
+        assert_eq!(bench.on(Event::Wanted), [MachineAction::Spawn]);
         assert_eq!(bench.on(Event::IsReady), []);
         assert!(bench.machine.is_ready());
         bench
@@ -47,11 +51,15 @@ impl Bench {
     fn dies(&mut self) -> Duration {
         let actions = self.on(Event::Died);
         let delay = actions.iter().find_map(|action| match action {
-            Action::ComesBack(delay) => Some(*delay),
-            Action::Spawn | Action::AskToEnd | Action::Kill(_) | Action::GivesUp | Action::Struggles => None,
+            MachineAction::ComesBack(delay) => Some(*delay),
+            MachineAction::Spawn
+            | MachineAction::AskToEnd
+            | MachineAction::Kill(_)
+            | MachineAction::GivesUp
+            | MachineAction::Struggles => None,
         });
         let delay = delay.unwrap_or_else(|| panic!("{actions:?}"));
-        assert_eq!(self.tick_for(delay.max(STEP)).last(), Some(&Action::Spawn), "{delay:?}");
+        assert_eq!(self.tick_for(delay.max(STEP)).last(), Some(&MachineAction::Spawn), "{delay:?}");
         self.on(Event::IsReady);
         delay
     }
@@ -60,11 +68,11 @@ impl Bench {
 #[test]
 fn it_is_ready_when_it_says_so_and_killed_when_it_never_does() {
     let mut bench = Bench::new(Role::TabHost);
-    assert_eq!(bench.on(Event::Wanted), [Action::Spawn]);
+    assert_eq!(bench.on(Event::Wanted), [MachineAction::Spawn]);
     assert!(!bench.machine.is_ready());
     assert_eq!(bench.tick_for(Duration::from_secs(29)), []);
     let killed = bench.tick_for(Duration::from_secs(10));
-    assert!(matches!(killed.as_slice(), [Action::Kill(reason)] if reason.contains("30 s")), "{killed:?}");
+    assert!(matches!(killed.as_slice(), [MachineAction::Kill(reason)] if reason.contains("30 s")), "{killed:?}");
 }
 
 #[test]
@@ -74,7 +82,7 @@ fn a_hang_is_found_within_two_seconds_of_its_beginning() {
     // It hangs right after an answer, which is the worst moment.
     bench.on(Event::Asked);
     bench.on(Event::Answered);
-    bench.tick_for(rules::ASK);
+    bench.tick_for(HEARTBEAT_INTERVAL);
     bench.on(Event::Asked);
     while bench.tick_for(STEP).is_empty() {
         assert!(bench.now - beginning < Duration::from_secs(2));
@@ -129,9 +137,9 @@ fn a_page_that_dies_three_times_in_a_minute_waits_for_its_user() {
     bench.tick_for(Duration::from_secs(20));
     bench.dies();
     bench.tick_for(Duration::from_secs(20));
-    assert_eq!(bench.on(Event::Died), [Action::GivesUp]);
+    assert_eq!(bench.on(Event::Died), [MachineAction::GivesUp]);
     assert_eq!(bench.tick_for(Duration::from_secs(600)), []);
-    assert_eq!(bench.on(Event::Wanted), [Action::Spawn], "the user's button");
+    assert_eq!(bench.on(Event::Wanted), [MachineAction::Spawn], "the user's button");
     bench.on(Event::IsReady);
     assert_eq!(bench.dies(), Duration::ZERO, "what was before is forgotten");
     assert_eq!(bench.machine.crashes(), 4);
@@ -144,7 +152,7 @@ fn a_daemon_is_never_given_up_and_said_to_struggle() {
         bench.dies();
     }
     let actions = bench.on(Event::Died);
-    assert!(matches!(actions.as_slice(), [Action::Struggles, Action::ComesBack(_)]), "{actions:?}");
+    assert!(matches!(actions.as_slice(), [MachineAction::Struggles, MachineAction::ComesBack(_)]), "{actions:?}");
     let mut calm = Bench::up(Role::TabHost);
     for _ in 0..50 {
         assert_eq!(calm.dies(), Duration::ZERO, "slow crashes are forgotten");
@@ -155,17 +163,17 @@ fn a_daemon_is_never_given_up_and_said_to_struggle() {
 #[test]
 fn it_ends_when_it_is_asked_to_and_comes_back_if_somebody_wants_it_meanwhile() {
     let mut bench = Bench::up(Role::TabHost);
-    assert_eq!(bench.on(Event::Unwanted), [Action::AskToEnd]);
+    assert_eq!(bench.on(Event::Unwanted), [MachineAction::AskToEnd]);
     assert_eq!(bench.on(Event::Died), []);
     assert_eq!((bench.machine.name(), bench.machine.crashes()), ("stopped", 0));
     let mut bench = Bench::up(Role::TabHost);
     bench.on(Event::Unwanted);
     bench.on(Event::Wanted);
-    assert_eq!(bench.on(Event::Died), [Action::Spawn]);
+    assert_eq!(bench.on(Event::Died), [MachineAction::Spawn]);
     let mut stubborn = Bench::up(Role::TabHost);
     stubborn.on(Event::Unwanted);
     let killed = stubborn.tick_for(Duration::from_secs(3));
-    assert!(matches!(killed.as_slice(), [Action::Kill(_)]), "{killed:?}");
+    assert!(matches!(killed.as_slice(), [MachineAction::Kill(_)]), "{killed:?}");
 }
 
 /// Every event in every state that can be reached, a few steps deep: there is one process or none, as the machine says.
@@ -198,11 +206,14 @@ fn whatever_happens_there_is_never_more_than_one_process() {
                     alive = false;
                 }
                 for action in bench.on(event) {
-                    if action == Action::Spawn {
+                    if action == MachineAction::Spawn {
                         assert!(!alive, "{role:?} {number}");
                         alive = true;
                     }
-                    assert!(alive || !matches!(action, Action::Kill(_) | Action::AskToEnd), "{role:?} {number}");
+                    assert!(
+                        alive || !matches!(action, MachineAction::Kill(_) | MachineAction::AskToEnd),
+                        "{role:?} {number}"
+                    );
                 }
                 assert_eq!(bench.machine.has_process(), alive, "{role:?} {number} {}", bench.machine.name());
                 names.insert(bench.machine.name());
@@ -213,7 +224,7 @@ fn whatever_happens_there_is_never_more_than_one_process() {
 }
 
 #[test]
-fn who_needs_whom_is_data() {
-    assert_eq!(who_needs(Role::NetDaemon).collect::<Vec<_>>(), [Role::TabHost]);
-    assert!(who_needs(Role::AgentDaemon).next().is_none());
+fn dependents_whom_is_data() {
+    assert_eq!(dependents(Role::NetDaemon).collect::<Vec<_>>(), [Role::TabHost]);
+    assert!(dependents(Role::AgentDaemon).next().is_none());
 }

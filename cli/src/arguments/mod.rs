@@ -7,7 +7,7 @@ mod policy;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
-use regen_broker::options::BrowserOptions;
+use regen_broker::startup::options::BrowserOptions;
 
 pub(crate) use chaos::{ChaosCommand, ChaosOptions};
 pub(crate) use net::{DnsCommand, ListsArguments, RouteCommand, ShieldsCommand, TestArguments, TorCommand, VpnCommand};

@@ -6,8 +6,9 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use prost::Message;
-use regen_proto::kernel::v1::{Heartbeat, Role, ToBroker, to_broker};
+use regen_proto::kernel::v1::{Heartbeat, ToBroker, to_broker};
 use regen_proto::kernel_channel::{self, ChannelError, MAX_MESSAGE};
+use regen_proto::role::Role;
 use regen_proto::version;
 use regen_sandbox::{spawn, verify};
 use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, Resource, Rlimit, Signal};
@@ -366,7 +367,7 @@ fn hello(hello: regen_proto::kernel::v1::Hello) -> Vec<u8> {
 }
 
 fn heartbeat() -> Vec<u8> {
-    ToBroker { body: Some(to_broker::Body::Heartbeat(Heartbeat { nonce: 0 })) }.encode_to_vec()
+    ToBroker { body: Some(to_broker::Body::Heartbeat(Heartbeat {})) }.encode_to_vec()
 }
 
 /// Speaks on a process's channel, with so many descriptors.

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime};
 
-use regen_broker::crashes::{self, Crash};
+use regen_broker::children::crashes::{self, Crash};
 use regen_broker::supervisor;
 use regen_proto::control::v1::{HistoryRequest, Process, SessionAction, SessionRequest, StatusReply, TabRequest};
-use regen_proto::kernel::v1::Role;
+use regen_proto::role::Role;
 
 use super::testbed::{Before, Footprint, Injected, POLL_INTERVAL, RECOVERY_TIMEOUT, Testbed};
 use crate::client::{Client, Failure};

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
-use regen_broker::options::{BrowserOptions, Spare};
+use regen_broker::startup::options::{BrowserOptions, Spare};
 use regen_proto::control::v1::{
     AllowDownloadsRequest, DnsRequest, GotoTabRequest, InputRequest, OpenTabRequest, QuitRequest, SessionAction,
     SessionRequest, StatusReply, StatusRequest, TabRequest,

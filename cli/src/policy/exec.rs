@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use regen_broker::children::refused_calls::NotifyPolicy;
 use regen_broker::launcher::Forked;
-use regen_broker::refused_calls::NotifyPolicy;
 use regen_proto::launcher::v1::Exited;
 use regen_sandbox::policy::{Guest, Policy};
 

@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use regen_broker::coverage::{self, Coverage};
+use regen_broker::children::coverage::{self, Coverage};
+use regen_broker::children::refused_calls::NotifyPolicy;
 use regen_broker::launcher::Forked;
-use regen_broker::options::BrowserOptions;
-use regen_broker::refused_calls::NotifyPolicy;
+use regen_broker::startup::options::BrowserOptions;
 use regen_proto::control::v1::QuitRequest;
 use regen_sandbox::policy::{Mode, Policy, ROLES};
 use serde_json::json;

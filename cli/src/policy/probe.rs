@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
+use regen_broker::children::refused_calls::NotifyPolicy;
 use regen_broker::launcher::Forked;
-use regen_broker::refused_calls::NotifyPolicy;
 use regen_sandbox::policy::{Guest, Mode, Policy, ROLES};
 use regen_sandbox::probe_cases::{self, Expected, ProbeCase};
 use serde::Serialize;

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use regen_broker::children::refused_calls::{self, NotifyPolicy, RefusedCall};
 use regen_broker::launcher::{Forked, FromLauncherBody, Launcher};
-use regen_broker::refused_calls::{self, NotifyPolicy, RefusedCall};
 use regen_proto::kernel_channel;
 use regen_proto::launcher::v1::{Exited, Guest as GuestWish, Spawn};
 use regen_sandbox::policy::{Guest, Mode, Policy};

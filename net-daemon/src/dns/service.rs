@@ -40,7 +40,7 @@ impl Admin {
     /// By the first way of a route, as pages that take it would have it.
     async fn ask(&self, name: &str, kind: RecordType, route: &Route) -> Result<DnsAnswer, RouteError> {
         let refused = |message: &str| RouteError { kind: FailureKind::Policy, message: message.to_owned() };
-        match route.ways().next() {
+        match route.hops().next() {
             Some(Hop::Direct) => {
                 let (by, records) = self.dns.records(name, kind).await?;
                 Ok(answer(by, &records))

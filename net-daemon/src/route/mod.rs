@@ -102,7 +102,7 @@ impl Ways {
     /// Over the first way that works.
     pub(crate) async fn connect(&self, host: &str, port: u16) -> Result<Connection, RouteError> {
         let mut last = None;
-        for way in self.route.ways() {
+        for way in self.route.hops() {
             // The name says who its visitor is: no name server may see it.
             if *way != Hop::Tor && is_onion(host) {
                 continue;
@@ -117,7 +117,7 @@ impl Ways {
     }
 
     fn lets_nothing_out(&self, host: &str) -> RouteError {
-        let message = if is_onion(host) && self.route.ways().next().is_some() {
+        let message = if is_onion(host) && self.route.hops().next().is_some() {
             format!("{host} is an onion service, which only Tor reaches: `regen route set tor` takes you there")
         } else {
             "this route lets nothing out: `regen route show` says which it is".to_owned()

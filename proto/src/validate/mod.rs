@@ -5,9 +5,10 @@
 
 use prost::Message;
 
-use crate::kernel::v1::{Dialog, DialogAnswer, Load, Role, Service, UserCommand, page_event, to_broker, user_command};
+use crate::kernel::v1::{Dialog, DialogAnswer, Load, Service, UserCommand, page_event, to_broker, user_command};
 use crate::kernel::v1::{ToBroker, ToChild, to_child};
 use crate::kernel_channel::{MAX_INLINE, MAX_MESSAGE};
+use crate::role::Role;
 
 /// Longest URL that travels. Longer ones are refused, as other browsers do at about this length.
 pub const MAX_URL: usize = 32 * 1024;
@@ -43,7 +44,7 @@ pub enum Refusal {
     Oversized { field: &'static str, got: u64, limit: u64 },
     /// This role may not send this.
     #[error("a {role} may not send {kind}")]
-    NotAllowed { role: String, kind: &'static str },
+    NotAllowed { role: Role, kind: &'static str },
 }
 
 /// The kinds of message, for permissions and rate limits.
@@ -65,8 +66,6 @@ pub enum Kind {
     Reply,
     /// What the user does in the window.
     UserCommand,
-    /// Log lines.
-    Telemetry,
     /// Where sites were found.
     Finding,
 }
@@ -83,7 +82,6 @@ pub fn kind(message: &ChildToBroker) -> Kind {
         ChildToBroker::ShareBuffer(_) | ChildToBroker::Helper(_) => Kind::Descriptor,
         ChildToBroker::Reply(_) => Kind::Reply,
         ChildToBroker::UserCommand(_) => Kind::UserCommand,
-        ChildToBroker::Telemetry(_) => Kind::Telemetry,
         ChildToBroker::SiteFound(_) => Kind::Finding,
     }
 }
@@ -125,11 +123,9 @@ pub fn from_broker(bytes: &[u8]) -> Result<BrokerToChild, Refusal> {
 
 fn permitted(role: Role, body: &ChildToBroker) -> Result<(), Refusal> {
     let (kind, only) = match body {
-        ChildToBroker::Hello(_)
-        | ChildToBroker::Heartbeat(_)
-        | ChildToBroker::Ready(_)
-        | ChildToBroker::Telemetry(_)
-        | ChildToBroker::Exit(_) => return Ok(()),
+        ChildToBroker::Hello(_) | ChildToBroker::Heartbeat(_) | ChildToBroker::Ready(_) | ChildToBroker::Exit(_) => {
+            return Ok(());
+        }
         ChildToBroker::PageEvent(_) => ("a page event", Role::TabHost),
         ChildToBroker::PutSnapshot(_) => ("a snapshot", Role::TabHost),
         ChildToBroker::PutCookies(_) => ("session cookies", Role::TabHost),
@@ -137,17 +133,12 @@ fn permitted(role: Role, body: &ChildToBroker) -> Result<(), Refusal> {
         ChildToBroker::Helper(_) => ("a helper process", Role::TabHost),
         // All other grants are given, not asked for.
         ChildToBroker::RequestGrant(wish) if wish.service() == Service::Verdicts => ("a line", Role::TabHost),
-        ChildToBroker::RequestGrant(_) => ("a grant request", Role::Unspecified),
+        ChildToBroker::RequestGrant(_) => return Err(Refusal::NotAllowed { role, kind: "a grant request" }),
         ChildToBroker::Reply(_) => ("a reply", Role::TabHost),
         ChildToBroker::UserCommand(_) => ("a user command", Role::UiShell),
         ChildToBroker::SiteFound(_) => ("where a site was found", Role::NetDaemon),
     };
-    if role == only {
-        Ok(())
-    } else {
-        let role = role.as_str_name().trim_start_matches("ROLE_").to_ascii_lowercase().replace('_', "-");
-        Err(Refusal::NotAllowed { role, kind })
-    }
+    if role == only { Ok(()) } else { Err(Refusal::NotAllowed { role, kind }) }
 }
 
 fn limit(field: &'static str, got: usize, limit: usize) -> Result<(), Refusal> {
@@ -196,10 +187,6 @@ fn well_formed(body: &ChildToBroker, descriptors: usize) -> Result<(), Refusal> 
             user_command(body)?;
             0
         }
-        ChildToBroker::Telemetry(line) => {
-            limit("a log line", line.message.len() + line.target.len() + line.level.len(), MAX_TEXT)?;
-            0
-        }
         ChildToBroker::Exit(exit) => {
             limit("an exit reason", exit.reason.len(), MAX_TEXT)?;
             0
@@ -239,7 +226,6 @@ fn load(load: &Load) -> Result<(), Refusal> {
 fn page_event(event: &page_event::Body) -> Result<(), Refusal> {
     use page_event::Body;
     match event {
-        Body::LoadStarted(e) => limit("a URL", e.url.len(), MAX_URL),
         Body::Committed(e) => {
             limit("a URL", e.url.len(), MAX_URL)?;
             limit("a header", e.transport_security.len(), MAX_HEADER)
@@ -278,7 +264,8 @@ fn page_event(event: &page_event::Body) -> Result<(), Refusal> {
                 Err(Refusal::Malformed("a progress that is no number".into()))
             }
         }
-        Body::LoadFinished(_)
+        Body::LoadStarted(_)
+        | Body::LoadFinished(_)
         | Body::CloseRequested(_)
         | Body::FileChooser(_)
         | Body::FindResult(_)
@@ -374,7 +361,7 @@ mod tests {
     fn unknown_kinds_and_stray_descriptors_are_refused() {
         assert!(matches!(from_child(Role::TabHost, b"", 0), Err(Refusal::Malformed(_))));
         assert!(matches!(from_child(Role::TabHost, &[0xfa, 0x7f, 0x00], 0), Err(Refusal::Malformed(_))));
-        let beat = to_broker(ChildToBroker::Heartbeat(Heartbeat { nonce: 1 }));
+        let beat = to_broker(ChildToBroker::Heartbeat(Heartbeat {}));
         assert!(from_child(Role::TabHost, &beat, 0).is_ok());
         assert!(matches!(from_child(Role::TabHost, &beat, 1), Err(Refusal::Malformed(_))));
     }

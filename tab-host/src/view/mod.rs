@@ -376,7 +376,6 @@ impl View {
             Command::Find(find) => self.find(&find),
             Command::Query(query) => self.query(&query),
             Command::FilesChosen(chosen) => self.files_chosen(&chosen),
-            Command::TakeSnapshot(_) => self.snapshot(),
             Command::Open(_)
             | Command::Download(_)
             | Command::GoOnDownload(_)

@@ -153,7 +153,7 @@ impl View {
                 self.error_page.set(Stage::None);
                 self.begins_anew();
                 self.started.borrow_mut().clone_from(&url);
-                self.tell(Body::LoadStarted(LoadStarted { url }));
+                self.tell(Body::LoadStarted(LoadStarted {}));
             }
             LoadEvent::Committed if self.is_refused_port(&url) => {}
             LoadEvent::Finished if self.is_refused_port(&url) => self.refuse_port(),

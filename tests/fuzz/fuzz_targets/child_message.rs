@@ -2,8 +2,9 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use regen_proto::role::Role;
 use regen_proto::validate;
-use regen_proto::kernel::v1::Role;
+
 
 fuzz_target!(|input: (u8, u8, &[u8])| {
     let (role, descriptors, bytes) = input;

@@ -3,7 +3,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use regen_broker::session::SavedTab;
-use regen_broker::store::codec;
+use regen_broker::persistence::store::codec;
 
 fuzz_target!(|bytes: &[u8]| {
     if let Ok(codec::Record { value: tab, .. }) = codec::decode::<SavedTab>(bytes) {

@@ -3,8 +3,9 @@
 use std::os::fd::{FromRawFd, OwnedFd};
 
 use prost::Message;
-use regen_proto::kernel::v1::{Configure, Ready, Role, ToBroker};
+use regen_proto::kernel::v1::{Configure, Ready, ToBroker};
 use regen_proto::kernel_channel::KernelChannel;
+use regen_proto::role::Role;
 use regen_proto::validate::{BrokerToChild, ChildToBroker};
 use regen_proto::version;
 

@@ -54,7 +54,7 @@ fn snapshot(session: &mut Session, host: &str, tab: TabId, state: &[u8]) {
 fn starts_in_turn(session: &mut Session, mut opened: Vec<TabId>) -> Vec<TabId> {
     let mut started = 0;
     while let Some(tab) = opened.get(started).copied() {
-        let effects = page(session, A, tab, Body::LoadStarted(LoadStarted { url: A.to_owned() }));
+        let effects = page(session, A, tab, Body::LoadStarted(LoadStarted {}));
         opened.extend(views_opened(&effects));
         started += 1;
     }
@@ -75,7 +75,7 @@ fn views_opened(effects: &[Effect]) -> Vec<TabId> {
 fn a_tab_waits_for_its_host_and_then_loads() {
     let mut session = Session::default();
     let (tab, effects) = open(&mut session, A);
-    assert!(effects.contains(&Effect::StartHost(key(A))));
+    assert!(effects.contains(&Effect::WantHost(key(A))));
     assert!(views_opened(&effects).is_empty());
     let effects = reduce(&mut session, Event::HostUp(key(A)));
     assert_eq!(views_opened(&effects), [tab]);
@@ -89,12 +89,12 @@ fn two_tabs_of_a_site_share_a_host_and_two_workspaces_do_not() {
     let mut session = Session::default();
     loaded(&mut session, A);
     let (_, effects) = open(&mut session, A);
-    assert!(!effects.iter().any(|e| matches!(e, Effect::StartHost(_))));
+    assert!(!effects.iter().any(|e| matches!(e, Effect::WantHost(_))));
     let effects = reduce(
         &mut session,
         Event::Open { load: Some(PageLoad::by_user(A)), workspace: "work".into(), background: false, opener: None },
     );
-    assert!(effects.iter().any(|e| matches!(e, Effect::StartHost(key) if key.workspace == "work")));
+    assert!(effects.iter().any(|e| matches!(e, Effect::WantHost(key) if key.workspace == "work")));
 }
 
 #[test]
@@ -124,13 +124,13 @@ fn a_handover_moves_the_tab_and_keeps_history() {
     let load = Load { url: B.into(), initiator: "http://127.0.0.1:8000".into(), ..Load::default() };
     page(&mut session, A, tab, Body::Handover(load));
     let effects = page(&mut session, A, tab, Body::CloseRequested(Empty {}));
-    assert!(effects.contains(&Effect::StartHost(key(B))) && effects.contains(&Effect::StopHost(key(A))));
+    assert!(effects.contains(&Effect::WantHost(key(B))) && effects.contains(&Effect::UnwantHost(key(A))));
     reduce(&mut session, Event::HostUp(key(B)));
     page(&mut session, B, tab, committed(B));
     assert!(session.tabs[&tab].can_go_back() && !session.tabs[&tab].can_go_forward());
 
     let effects = reduce(&mut session, Event::History { tab, delta: -1 });
-    assert!(effects.contains(&Effect::StartHost(key(A))));
+    assert!(effects.contains(&Effect::WantHost(key(A))));
     let effects = reduce(&mut session, Event::HostUp(key(A)));
     let restored = effects
         .iter()
@@ -312,9 +312,9 @@ fn a_host_that_saves_a_file_stays_until_it_is_saved() {
     let tab = loaded(&mut session, A);
     reduce(&mut session, Event::Saving { host: key(A), is_saving: true });
     let effects = reduce(&mut session, Event::Close { tab, ask: false });
-    assert!(!effects.contains(&Effect::StopHost(key(A))), "{effects:?}");
+    assert!(!effects.contains(&Effect::UnwantHost(key(A))), "{effects:?}");
     let effects = reduce(&mut session, Event::Saving { host: key(A), is_saving: false });
-    assert_eq!(effects, [Effect::StopHost(key(A))]);
+    assert_eq!(effects, [Effect::UnwantHost(key(A))]);
     // With a tab it stays.
     loaded(&mut session, B);
     reduce(&mut session, Event::Saving { host: key(B), is_saving: true });
@@ -327,7 +327,7 @@ fn addresses_that_are_not_opened_say_why_and_start_nothing() {
     for url in ["file:///etc/passwd", "data:text/html,x", "javascript:alert(1)", "gopher://x/"] {
         let mut session = Session::default();
         let (tab, effects) = open(&mut session, url);
-        assert!(!effects.iter().any(|e| matches!(e, Effect::StartHost(_))), "{url}");
+        assert!(!effects.iter().any(|e| matches!(e, Effect::WantHost(_))), "{url}");
         assert!(matches!(session.tabs[&tab].phase, Phase::Refused(_)), "{url}");
     }
 }
@@ -340,7 +340,7 @@ fn a_crash_brings_every_tab_of_that_site_back_and_no_other() {
     snapshot(&mut session, A, a1, b"one");
     let died = Event::HostDied { host: key(A), reason: "signal 9".into(), given_up: false };
     let effects = reduce(&mut session, died);
-    assert!(effects.contains(&Effect::StartHost(key(A))));
+    assert!(effects.contains(&Effect::WantHost(key(A))));
     assert_eq!(session.tabs[&a1].phase, Phase::Recovering);
     assert_eq!(session.tabs[&b].phase, Phase::Ready);
     let effects = reduce(&mut session, Event::HostUp(key(A)));
@@ -353,10 +353,10 @@ fn too_many_crashes_make_sad_tabs_until_the_user_reloads() {
     let tab = loaded(&mut session, A);
     let died = Event::HostDied { host: key(A), reason: "signal 11".into(), given_up: true };
     let effects = reduce(&mut session, died);
-    assert!(!effects.iter().any(|e| matches!(e, Effect::StartHost(_))));
+    assert!(!effects.iter().any(|e| matches!(e, Effect::WantHost(_))));
     assert_eq!(session.tabs[&tab].phase, Phase::Sad("signal 11".into()));
     let effects = reduce(&mut session, Event::Reload { tab, bypass_cache: false });
-    assert!(effects.contains(&Effect::StartHost(key(A))));
+    assert!(effects.contains(&Effect::WantHost(key(A))));
 }
 
 #[test]
@@ -367,11 +367,11 @@ fn a_restored_session_is_lazy_but_for_its_first_tab() {
     let saved: Vec<SavedTab> = first.order.iter().map(|id| SavedTab::from(&first.tabs[id])).collect();
     let mut session = Session::default();
     let effects = reduce(&mut session, Event::Restore { tabs: saved, active: 0 });
-    assert_eq!(effects.iter().filter(|e| matches!(e, Effect::StartHost(_))).count(), 1);
+    assert_eq!(effects.iter().filter(|e| matches!(e, Effect::WantHost(_))).count(), 1);
     assert_eq!(session.tabs[&session.order[1]].phase, Phase::Lazy);
     let second = session.order[1];
     let effects = reduce(&mut session, Event::Activate(second));
-    assert!(effects.contains(&Effect::StartHost(key(B))));
+    assert!(effects.contains(&Effect::WantHost(key(B))));
 }
 
 #[test]
@@ -380,7 +380,7 @@ fn a_closed_tab_can_be_reopened_with_its_history() {
     let tab = loaded(&mut session, A);
     snapshot(&mut session, A, tab, b"state");
     let effects = reduce(&mut session, Event::Close { tab, ask: false });
-    assert!(effects.contains(&Effect::StopHost(key(A))));
+    assert!(effects.contains(&Effect::UnwantHost(key(A))));
     reduce(&mut session, Event::ReopenClosed);
     let again = &session.tabs[&session.active.unwrap()];
     assert_eq!(again.segment().snapshot.session_state, b"state");
@@ -470,7 +470,7 @@ fn a_window_that_a_page_opened_outlives_their_process_as_a_tab() {
     // The other site is known from the process alone: the tab goes there in that page's name.
     let load = &session.tabs[&other].pending.as_ref().unwrap().load;
     assert_eq!((load.url.as_str(), load.initiator.as_str()), (B, key(A).site.as_str()));
-    assert!(effects.contains(&Effect::StartHost(key(B))));
+    assert!(effects.contains(&Effect::WantHost(key(B))));
     assert!(!session.tabs.contains_key(&made), "what a page made is gone with it");
 }
 
@@ -521,10 +521,10 @@ fn a_site_that_nobody_looks_at_sleeps_and_wakes_when_somebody_does() {
         assert!(reduce(&mut awake, Event::Sleep(host.clone())).is_empty());
     }
     let effects = reduce(&mut session, Event::Sleep(host.clone()));
-    assert!(effects.contains(&Effect::StopHost(host.clone())));
+    assert!(effects.contains(&Effect::UnwantHost(host.clone())));
     assert_eq!((&session.tabs[&first].phase, session.tabs[&first].view), (&Phase::Lazy, false));
     let effects = reduce(&mut session, Event::Activate(first));
-    assert!(effects.contains(&Effect::StartHost(host.clone())));
+    assert!(effects.contains(&Effect::WantHost(host.clone())));
     assert!(!session.can_sleep(&host), "it is looked at");
 }
 
@@ -543,7 +543,7 @@ fn a_stopped_script_ends_its_page_and_the_others_of_the_site_come_back() {
     let ended = |effect: &Effect| matches!(effect, Effect::EndHost { host: ended, .. } if *ended == host);
     assert!(effects.iter().any(ended), "{effects:?}");
     let effects = reduce(&mut session, Event::HostDied { host: host.clone(), reason: "asked".into(), given_up: false });
-    assert!(effects.contains(&Effect::StartHost(host.clone())));
+    assert!(effects.contains(&Effect::WantHost(host.clone())));
     assert_eq!(session.tabs[&other].phase, Phase::Recovering);
     assert!(matches!(&session.tabs[&looping].phase, Phase::Sad(reason) if reason.contains("stopped")));
     let effects = reduce(&mut session, Event::HostUp(host));
@@ -668,13 +668,13 @@ fn a_page_from_the_internet_does_not_take_its_tab_to_a_private_address() {
         let tab = loaded(&mut session, PUBLIC);
         found(&mut session, PUBLIC, Side::Public);
         let effects = handover(&mut session, PUBLIC, tab, from(PUBLIC, target));
-        assert!(!effects.iter().any(|effect| matches!(effect, Effect::StartHost(_))), "{target}");
+        assert!(!effects.iter().any(|effect| matches!(effect, Effect::WantHost(_))), "{target}");
         let shown = &session.tabs[&tab];
         assert!(matches!(shown.phase, Phase::Private(_)), "{target}: {:?}", shown.phase);
         assert_eq!(shown.address(), target);
         // The user goes on by hand; it is then their own navigation.
         let effects = reduce(&mut session, Event::AllowPrivate(tab));
-        assert!(effects.contains(&Effect::StartHost(key(target))), "{target}");
+        assert!(effects.contains(&Effect::WantHost(key(target))), "{target}");
         assert!(session.networks.may_be_private(&key(target)));
         assert!(session.tabs[&tab].can_go_back());
     }
@@ -701,7 +701,7 @@ fn a_name_that_turns_out_to_be_private_is_asked_about() {
     found(&mut session, ROUTER, Side::Private);
     assert!(matches!(session.tabs[&tab].phase, Phase::Private(_)));
     let effects = reduce(&mut session, Event::AllowPrivate(tab));
-    assert!(effects.contains(&Effect::StartHost(key(ROUTER))) && session.networks.may_be_private(&key(ROUTER)));
+    assert!(effects.contains(&Effect::WantHost(key(ROUTER))) && session.networks.may_be_private(&key(ROUTER)));
     // Known to be private from now on: the next page is stopped at once.
     let other = loaded(&mut session, PUBLIC);
     handover(&mut session, PUBLIC, other, from(PUBLIC, ROUTER));
@@ -749,7 +749,7 @@ fn a_question_about_a_private_address_comes_back_as_a_question() {
     let mut later = Session::default();
     let effects = reduce(&mut later, Event::Restore { tabs: vec![saved], active: 0 });
     assert!(matches!(later.tabs.values().next().unwrap().phase, Phase::Private(_)));
-    assert!(!effects.iter().any(|effect| matches!(effect, Effect::StartHost(_))));
+    assert!(!effects.iter().any(|effect| matches!(effect, Effect::WantHost(_))));
 }
 
 #[test]
@@ -772,7 +772,7 @@ fn stopping_the_script_of_a_sites_only_tab_starts_nothing() {
     // Messages of a process that ends do not count.
     page(&mut session, A, tab, Body::LoadFinished(LoadFinished {}));
     let effects = reduce(&mut session, Event::HostDied { host: key(A), reason: "killed".into(), given_up: false });
-    assert!(!effects.iter().any(|effect| matches!(effect, Effect::StartHost(_))), "{effects:?}");
+    assert!(!effects.iter().any(|effect| matches!(effect, Effect::WantHost(_))), "{effects:?}");
     assert!(matches!(session.tabs[&tab].phase, Phase::Sad(_)));
 }
 
@@ -790,7 +790,7 @@ fn of_very_many_tabs_of_a_site_those_in_use_are_live_and_the_others_sleep() {
     assert!(session.tabs[&tabs[160]].view && !session.tabs[&tabs[161]].view);
     // A death leaves no tab sad, and brings as many back as there were.
     let effects = reduce(&mut session, Event::HostDied { host: key(A), reason: "killed".into(), given_up: false });
-    assert!(effects.contains(&Effect::StartHost(key(A))));
+    assert!(effects.contains(&Effect::WantHost(key(A))));
     let effects = reduce(&mut session, Event::HostUp(key(A)));
     let back = starts_in_turn(&mut session, views_opened(&effects));
     assert_eq!(back.len(), 40);

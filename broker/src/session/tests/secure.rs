@@ -7,15 +7,14 @@ fn without_encryption_a_page_is_opened_only_when_its_user_agrees() {
     const PLAIN: &str = "http://plain.test/a";
     const SECURE: &str = "https://plain.test/a";
     let mut session = Session::default();
-    let insists = HttpsOnly { on: true, ..HttpsOnly::default() };
-    reduce(&mut session, Event::HttpsOnly(insists));
+    reduce(&mut session, Event::HttpsOnly { site: None, on: Some(true) });
     let (tab, effects) = open(&mut session, PLAIN);
-    assert!(effects.contains(&Effect::StartHost(key(SECURE))), "it is asked for over https: {effects:?}");
+    assert!(effects.contains(&Effect::WantHost(key(SECURE))), "it is asked for over https: {effects:?}");
     reduce(&mut session, Event::HostUp(key(SECURE)));
     let failed = || Body::LoadFailed(LoadFailed { url: SECURE.into(), reason: "refused".into(), is_its_own: true });
     let effects = page(&mut session, SECURE, tab, failed());
     assert!(matches!(&session.tabs[&tab].phase, Phase::Insecure(why) if why.contains("refused")));
-    assert!(effects.contains(&Effect::StopHost(key(SECURE))));
+    assert!(effects.contains(&Effect::UnwantHost(key(SECURE))));
     assert_eq!(session.tabs[&tab].segment().url, PLAIN);
     assert_eq!(session.tabs[&tab].segments.len(), 1, "what never was there is no step back");
     // Nothing opens it by itself: not a reload, not being looked at, not a restart.
@@ -26,12 +25,12 @@ fn without_encryption_a_page_is_opened_only_when_its_user_agrees() {
     let saved = SavedTab::from(&session.tabs[&tab]);
     let mut next = Session { https_only: session.https_only.clone(), ..Session::default() };
     let effects = reduce(&mut next, Event::Restore { tabs: vec![saved], active: 0 });
-    assert!(effects.contains(&Effect::StartHost(key(SECURE))) && !effects.contains(&Effect::StartHost(key(PLAIN))));
+    assert!(effects.contains(&Effect::WantHost(key(SECURE))) && !effects.contains(&Effect::WantHost(key(PLAIN))));
     let effects = reduce(&mut session, Event::AllowInsecure(tab));
-    assert!(effects.contains(&Effect::StartHost(key(PLAIN))), "{effects:?}");
+    assert!(effects.contains(&Effect::WantHost(key(PLAIN))), "{effects:?}");
     // From then on, for all of its site.
     let (_, effects) = open(&mut session, "http://www.plain.test/b");
-    assert!(!effects.iter().any(|effect| *effect == Effect::StartHost(key(SECURE))));
+    assert!(!effects.iter().any(|effect| *effect == Effect::WantHost(key(SECURE))));
     // A page that came encrypted ends the wish; a later failure is just one.
     let (other, _) = open(&mut session, "http://fine.test/");
     reduce(&mut session, Event::HostUp(key("https://fine.test/")));
@@ -44,7 +43,7 @@ fn without_encryption_a_page_is_opened_only_when_its_user_agrees() {
 #[test]
 fn a_server_that_sends_its_visitors_back_without_encryption_is_not_followed() {
     let mut session = Session::default();
-    reduce(&mut session, Event::HttpsOnly(HttpsOnly { on: true, ..HttpsOnly::default() }));
+    reduce(&mut session, Event::HttpsOnly { site: None, on: Some(true) });
     let (tab, _) = open(&mut session, "http://plain.test/");
     reduce(&mut session, Event::HostUp(key("https://plain.test/")));
     let back = Load { url: "http://plain.test/".into(), continues: true, ..Load::default() };
@@ -66,7 +65,7 @@ fn a_server_that_sends_its_visitors_back_without_encryption_is_not_followed() {
 
 fn insisting() -> Session {
     let mut session = Session::default();
-    reduce(&mut session, Event::HttpsOnly(HttpsOnly { on: true, ..HttpsOnly::default() }));
+    reduce(&mut session, Event::HttpsOnly { site: None, on: Some(true) });
     session
 }
 
@@ -116,12 +115,12 @@ fn pages_from_before_encryption_was_insisted_on_are_not_asked_for_again_as_they_
     reduce(&mut session, Event::HostUp(key(PLAIN)));
     page(&mut session, PLAIN, tab, committed(PLAIN));
     let died = |host: &str| Event::HostDied { host: key(host), reason: "x".into(), given_up: false };
-    reduce(&mut session, Event::HttpsOnly(HttpsOnly { on: true, ..HttpsOnly::default() }));
+    reduce(&mut session, Event::HttpsOnly { site: None, on: Some(true) });
     assert_eq!(session.tabs[&tab].segment().url, PLAIN, "what is open stays");
     // Its process dies: what comes back is encrypted.
     reduce(&mut session, died(PLAIN));
     let effects = reduce(&mut session, Event::HostUp(key(PLAIN)));
-    assert!(views_opened(&effects).is_empty() && effects.contains(&Effect::StartHost(key(SECURE))), "{effects:?}");
+    assert!(views_opened(&effects).is_empty() && effects.contains(&Effect::WantHost(key(SECURE))), "{effects:?}");
     assert_eq!(session.tabs[&tab].segments.len(), 2, "in its place");
     // Without it, asking again and again makes no steps, and back leads back.
     for _ in 0..3 {
@@ -136,9 +135,9 @@ fn pages_from_before_encryption_was_insisted_on_are_not_asked_for_again_as_they_
     // A link within a site that its process follows by itself leads no further.
     let mut session = Session::default();
     let tab = loaded(&mut session, PLAIN);
-    reduce(&mut session, Event::HttpsOnly(HttpsOnly { on: true, ..HttpsOnly::default() }));
+    reduce(&mut session, Event::HttpsOnly { site: None, on: Some(true) });
     let effects = page(&mut session, PLAIN, tab, committed("http://www.a.test/next"));
-    assert!(effects.contains(&Effect::StartHost(key(SECURE))));
+    assert!(effects.contains(&Effect::WantHost(key(SECURE))));
     assert_eq!(session.tabs[&tab].segment().url, "https://www.a.test/next");
 }
 

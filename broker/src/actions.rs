@@ -1,0 +1,698 @@
+//! Actions of the components, handed to the components that own what they change.
+
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+
+use prost::Message;
+use regen_proto::control::v1::{StatusReply, Tab as TabInfo};
+use regen_proto::kernel::v1::{
+    AnswerSession, BufferShared, DialogAnswer, Empty, HostCommand, HostGone, OpenView, QueryKind, SessionCookies,
+    ShareBuffer, ShellUpdate, ShieldsLevel, ShowSite, Shutdown, host_command, page_event, shell_update,
+};
+use regen_proto::kernel_channel::MAX_INLINE;
+use regen_proto::page::v1::ToPage;
+use regen_proto::role::Role;
+use regen_proto::validate::BrokerToChild;
+use regen_proto::version;
+use regen_runtime::Sealed;
+
+use crate::answer::CommandError;
+use crate::broker::{Broker, host_of, open_event};
+use crate::children::{Attachment, ChildId, Exit, Outgoing, Violation};
+use crate::control::{PageAnswer, StatusView, shows_dialog, tab_info, weight};
+use crate::grants::GrantError;
+use crate::network;
+use crate::network::shields::{Level, ShieldsSettings};
+use crate::observe::Refused;
+use crate::persistence::store::Settings;
+use crate::session::{self, Effect, Event, HostKey, Phase, SavedSnapshot, Side, Tab, TabId};
+use crate::supervisor::{self, Key, dependents};
+use crate::window::file_choosers::PageRequest;
+use crate::window::updates::{self, TabContext};
+use crate::window::{self, ChooserContext};
+
+/// Time that pages have to object to the end of the browser.
+const OBJECTION_TIMEOUT: Duration = Duration::from_millis(800);
+
+impl Broker {
+    /// Applies an event to the session, and carries out what follows.
+    pub(crate) fn apply(&mut self, event: Event) {
+        let effects = session::reduce(&mut self.session, event);
+        let mut last: Vec<Effect> = Vec::new();
+        for effect in effects {
+            // What is said twice in one step is done once, at the end.
+            if last.contains(&effect) {
+                continue;
+            }
+            if matches!(effect, Effect::Save(_) | Effect::SaveOrder | Effect::TabChanged(_) | Effect::OrderChanged) {
+                last.push(effect);
+                continue;
+            }
+            self.carry_out(effect);
+        }
+        last.into_iter().for_each(|effect| self.carry_out(effect));
+        self.note_change();
+    }
+
+    fn carry_out(&mut self, effect: Effect) {
+        let now = Instant::now();
+        match effect {
+            Effect::WantHost(host) => {
+                let actions = self.supervisor.want(&Key::Host(host), now);
+                self.supervise(actions);
+            }
+            Effect::UnwantHost(host) => {
+                let actions = self.supervisor.unwant(&Key::Host(host), now);
+                self.supervise(actions);
+            }
+            Effect::GrantAnew(host) => {
+                if let Some(child) = self.child_of_host(&host) {
+                    self.renew_tunnel(child);
+                }
+            }
+            Effect::EndHost { host, reason } => {
+                if let Some(child) = self.child_of_host(&host) {
+                    self.children.kill(child, &reason);
+                }
+            }
+            Effect::KillHost { host, reason } => {
+                self.observer.count(Refused::NotAllowed);
+                if let Some(child) = self.child_of_host(&host) {
+                    self.children.kill(child, &reason);
+                }
+            }
+            Effect::Send { host, tab, command, snapshot } => self.send_command(&host, tab, command, snapshot),
+            Effect::Save(tab) => self.persistence.tab_changed(tab),
+            Effect::Forget(tab) => self.persistence.tab_closed(tab),
+            Effect::SaveOrder => self.persistence.order_changed(&self.session),
+            Effect::TabChanged(tab) => self.show_tab(tab),
+            Effect::TabClosed(tab) => {
+                let actions = self.window.tab_closed(tab);
+                self.after_window(actions);
+            }
+            Effect::OrderChanged => self.show_order(),
+            Effect::FaviconChanged(tab) => self.tell_window(updates::favicon(&self.session, tab), Vec::new()),
+            Effect::LeftPage(tab) => {
+                let actions = self.window.page_left(tab);
+                self.after_window(actions);
+            }
+            Effect::PageWaits(tab) => {
+                if let Some(dialog) = self.session.tabs.get(&tab).and_then(|tab| tab.dialog.as_ref()) {
+                    self.questions.page_waits(tab, dialog);
+                }
+            }
+            Effect::ForwardToWindow { host, tab, event } => self.forward(&host, tab, event),
+        }
+    }
+
+    /// Hands on what a page wants of the window.
+    fn forward(&mut self, host: &HostKey, tab: TabId, event: page_event::Body) {
+        let actions = match event {
+            page_event::Body::FileChooser(asked) => {
+                let Some(child) = self.child_of_host(host) else { return };
+                let context = ChooserContext {
+                    is_active: self.session.active == Some(tab),
+                    has_window: self.ready_child(Role::UiShell).is_some(),
+                    now: Instant::now(),
+                };
+                let from = PageRequest { child, tab, request: asked.request };
+                self.window.file_chooser(from, &host.site, &asked, context)
+            }
+            page_event::Body::FindResult(mut result) => {
+                result.tab = tab;
+                vec![window::Action::Update(shell_update::Body::FindResult(result))]
+            }
+            page_event::Body::Outside(url) => self.window.wants_outside(&host.site, &url),
+            _ => Vec::new(),
+        };
+        self.after_window(actions);
+    }
+
+    /// Carries out what the supervisor decided.
+    pub(crate) fn supervise(&mut self, actions: Vec<supervisor::Action>) {
+        use supervisor::Action;
+        for action in actions {
+            match action {
+                Action::Spawn(key) => self.spawn(&key),
+                Action::AskToEnd(key) => {
+                    if let Some(child) = self.children.of_key(&key) {
+                        self.send(Outgoing::new(child, BrokerToChild::Shutdown(Shutdown {})));
+                    }
+                }
+                Action::Kill { key, reason } => {
+                    if let Some(child) = self.children.of_key(&key) {
+                        self.children.kill(child, &reason);
+                    }
+                }
+                Action::SendHeartbeat(key) => {
+                    if let Some(heartbeat) = self.children.heartbeat(&key, Instant::now()) {
+                        self.send(heartbeat);
+                    }
+                }
+                Action::ReportUp(host) => self.apply(Event::HostUp(host)),
+                Action::ReportDown { host, reason, given_up } => self.apply(Event::HostDied { host, reason, given_up }),
+            }
+        }
+        self.note_change();
+    }
+
+    /// Starts the process of a child; a site gets the spare where there is one.
+    fn spawn(&mut self, key: &Key) {
+        if let Key::Host(host) = key
+            && self.supervisor.is_ready(&Key::Spare)
+            && let Some((child, is_public)) = self.children.take_spare(host)
+        {
+            self.supervisor.spare_taken();
+            let level = ShieldsLevel::from(self.network.settings().shields.of(&host.site));
+            let show = ShowSite { site: host.site.as_str().to_owned(), level: level.into() };
+            self.site_is_public(host, is_public);
+            self.send(Outgoing::new(child, BrokerToChild::Site(show)));
+            self.give_cookies(child);
+            return;
+        }
+        let is_public = self.children.spawn(key);
+        if let Key::Host(host) = key {
+            self.site_is_public(host, is_public);
+        }
+    }
+
+    fn site_is_public(&mut self, host: &HostKey, is_public: bool) {
+        if is_public {
+            self.apply(Event::SiteFound { host: host.clone(), side: Side::Public });
+        }
+    }
+
+    /// Tells a child that said Hello who the broker is, and what the child is to be.
+    pub(crate) fn configure(&mut self, child: ChildId) {
+        let Some(role) = self.children.role(child) else { return };
+        let configure = self.display.configure(role, self.children.host(child), self.window.size(), &self.network);
+        self.send(Outgoing::new(child, BrokerToChild::Hello(version::broker_hello())));
+        self.send(Outgoing::new(child, BrokerToChild::Configure(configure)));
+        self.give_cookies(child);
+    }
+
+    /// Gives a host the session cookies that an earlier process of its site had.
+    fn give_cookies(&mut self, child: ChildId) {
+        let Some(cookies) = self.children.host(child).and_then(|host| self.persistence.cookies(host)) else { return };
+        let message = BrokerToChild::Cookies(SessionCookies { payload_size: cookies.len() as u64 });
+        match Sealed::new(cookies) {
+            Ok(sealed) => {
+                let attachments = vec![Attachment::Payload(sealed)];
+                self.send(Outgoing { to: child, message, attachments });
+            }
+            Err(error) => tracing::error!("a site's session cookies are lost: {error}"),
+        }
+    }
+
+    /// Takes a child's word that it is ready.
+    pub(crate) fn child_ready(&mut self, child: ChildId) {
+        let Some(key) = self.children.key(child) else { return };
+        let Some(actions) = self.supervisor.ready(&key, Instant::now()) else { return };
+        let (role, pid) = (key.role(), self.children.pid(child));
+        let site = self.children.host(child).map(|host| host.site.as_str().to_owned());
+        tracing::info!(%role, pid, site, "ready");
+        self.audit
+            .record("ready", serde_json::json!({ "child": child, "role": role.name(), "pid": pid, "site": site }));
+        match &key {
+            Key::Host(host) => {
+                self.grant_tunnel(child);
+                self.grant_page(child);
+                self.supervise(actions);
+                let actions = self.window.host_ready(host, child);
+                self.after_window(actions);
+                return;
+            }
+            Key::Daemon(Role::NetDaemon) => self.connect_net(child),
+            Key::Daemon(Role::UiShell) => self.show_everything(),
+            Key::Daemon(_) | Key::Spare => {}
+        }
+        self.supervise(actions);
+    }
+
+    /// Takes the end of a child: those who dealt with it hear of it, then the supervisor decides.
+    pub(crate) fn child_ended(&mut self, child: ChildId, exit: &Exit) {
+        let (Some(key), host) = (self.children.key(child), self.children.host(child).cloned()) else { return };
+        let state = self.supervisor.state(&key);
+        let Some(ended) = self.children.ended(child, exit, state) else { return };
+        self.questions.child_gone(child);
+        self.grants.forget(child);
+        let actions = match key.role() {
+            Role::UiShell => self.window.gone(),
+            Role::TabHost | Role::NetDaemon | Role::AgentDaemon => self.window.child_gone(child, host.as_ref()),
+        };
+        self.after_window(actions);
+        match key.role() {
+            Role::TabHost => {
+                self.tell_window(shell_update::Body::HostGone(HostGone { host: child }), Vec::new());
+            }
+            Role::NetDaemon => self.network.disconnected(),
+            Role::AgentDaemon | Role::UiShell => {}
+        }
+        let actions = self.supervisor.died(&ended.key, &ended.reason, Instant::now());
+        self.supervise(actions);
+    }
+
+    /// Ends a child that did what it may not.
+    pub(crate) fn violation(&mut self, child: ChildId, violation: &Violation) {
+        let role = self.children.role(child).map(Role::name);
+        let details = serde_json::json!({ "child": child, "role": role, "what": violation.to_string() });
+        self.audit.record("violation", details);
+        self.observer.count(match violation {
+            Violation::Refused(refusal) => refusal.into(),
+            Violation::Malformed(_) => Refused::Malformed,
+            Violation::Oversized(_) => Refused::Oversized,
+            Violation::TooFrequent(_) | Violation::DoesNotRead => Refused::TooFrequent,
+        });
+        self.children.kill(child, &violation.to_string());
+    }
+
+    pub(crate) fn send(&mut self, outgoing: Outgoing) {
+        let to = outgoing.to;
+        if let Err(violation) = self.children.send(outgoing) {
+            self.violation(to, &violation);
+        }
+    }
+
+    /// Connects to a net-daemon that is up, and grants those who depend on it their tunnels.
+    fn connect_net(&mut self, net: ChildId) {
+        let connected =
+            self.grants.net_admin(net).map_err(|error: GrantError| error.to_string()).and_then(|(grant, socket)| {
+                self.send(grant);
+                let hosts = self.session.hsts.to_wire();
+                self.network.connect(net, socket, hosts).map_err(|error| error.to_string())
+            });
+        if let Err(error) = connected {
+            return tracing::error!("{error}");
+        }
+        // Settings may have changed since its Hello.
+        self.send(Outgoing::new(net, BrokerToChild::Configure(self.network.configuration())));
+        if dependents(Role::NetDaemon).any(|role| role == Role::TabHost) {
+            for host in self.ready_hosts() {
+                self.grant_tunnel(host);
+            }
+        }
+    }
+
+    fn grant_tunnel(&mut self, host: ChildId) {
+        let (Some(net), Some(key)) = (self.ready_child(Role::NetDaemon), self.children.host(host).cloned()) else {
+            return;
+        };
+        let route = self.network.settings().routes.of(&key).clone();
+        let granted = self.grants.tunnel(net, host, &key, &route, self.session.networks.may_be_private(&key));
+        self.hand_out(granted);
+    }
+
+    /// Takes a host's way to the network back, with all that is open on it, and grants it the way that holds now.
+    fn renew_tunnel(&mut self, host: ChildId) {
+        let revoked = self.grants.revoke_tunnel(host);
+        if revoked.is_empty() {
+            return;
+        }
+        revoked.into_iter().for_each(|message| self.send(message));
+        if self.children.key(host).is_some_and(|key| self.supervisor.is_ready(&key)) {
+            self.grant_tunnel(host);
+        }
+    }
+
+    /// Grants a tab-host one more verdict channel. Without a net-daemon, the host asks again when there is one.
+    pub(crate) fn grant_verdict_channel(&mut self, host: ChildId) {
+        let (Some(net), Some(key)) = (self.ready_child(Role::NetDaemon), self.children.host(host).cloned()) else {
+            return;
+        };
+        let granted = self.grants.verdict_channel(net, host, &key);
+        self.hand_out(granted);
+    }
+
+    /// Grants the window the pages of a host, where there is a window.
+    fn grant_page(&mut self, host: ChildId) {
+        let Some(window) = self.ready_child(Role::UiShell) else { return };
+        let granted = self.grants.page(host, window);
+        self.hand_out(granted);
+        // Buffers that an earlier window had are of no use to this one.
+        let command = HostCommand { tab: 0, body: Some(host_command::Body::ReleaseBuffers(Empty {})) };
+        self.send(Outgoing::new(host, BrokerToChild::Command(command)));
+    }
+
+    fn hand_out(&mut self, granted: Result<Vec<Outgoing>, GrantError>) {
+        match granted {
+            Ok(messages) => messages.into_iter().for_each(|message| self.send(message)),
+            Err(error) => tracing::error!("{error}"),
+        }
+    }
+
+    /// Hands a host's buffer on to the window.
+    pub(crate) fn share_buffer(&mut self, host: ChildId, buffer: &ShareBuffer, descriptors: Vec<OwnedFd>) {
+        let ShareBuffer { tab, buffer, width, height } = *buffer;
+        let shared = BufferShared { tab, host, buffer, width, height };
+        self.tell_window(shell_update::Body::Buffer(shared), descriptors.into_iter().map(Attachment::Fd).collect());
+    }
+
+    /// Sends a command to a host, with what is too large for a datagram beside it.
+    fn send_command(
+        &mut self,
+        host: &HostKey,
+        tab: TabId,
+        mut command: host_command::Body,
+        snapshot: Option<SavedSnapshot>,
+    ) {
+        let Some(child) = self.child_of_host(host) else { return };
+        let mut attachments = Vec::new();
+        let mut body = None;
+        if let host_command::Body::Open(OpenView { load: Some(load), .. }) | host_command::Body::Navigate(load) =
+            &mut command
+            && load.body.len() > MAX_INLINE / 2
+        {
+            load.body_size = load.body.len() as u64;
+            body = Some(std::mem::take(&mut load.body));
+        }
+        if let host_command::Body::Open(open) = &mut command {
+            let zoom = self.session.tabs.get(&tab).map_or(1.0, |tab| tab.zoom);
+            let wire = snapshot.map(|snapshot| snapshot.to_wire(zoom));
+            match wire {
+                Some(wire) if wire.encoded_len() > MAX_INLINE / 2 => match Sealed::new(&wire.encode_to_vec()) {
+                    Ok(sealed) => {
+                        open.snapshot_size = wire.encoded_len() as u64;
+                        attachments.push(Attachment::Payload(sealed));
+                    }
+                    Err(error) => tracing::error!("cannot hand over a snapshot: {error}"),
+                },
+                inline => open.snapshot = inline,
+            }
+        }
+        // A body comes last: see `Load.body_size`.
+        match body.map(|body| Sealed::new(&body)).transpose() {
+            Ok(sealed) => attachments.extend(sealed.map(Attachment::Payload)),
+            Err(error) => return tracing::error!("cannot hand over a form: {error}"),
+        }
+        let message = BrokerToChild::Command(HostCommand { tab, body: Some(command) });
+        self.send(Outgoing { to: child, message, attachments });
+    }
+
+    /// Sends a command to the host that shows a tab. Returns whether there is one.
+    fn command_tab(&mut self, tab: TabId, body: host_command::Body) -> bool {
+        let Some(child) = self.child_of_tab(tab) else { return false };
+        self.send(Outgoing::new(child, BrokerToChild::Command(HostCommand { tab, body: Some(body) })));
+        true
+    }
+
+    /// Carries out what the window component wants.
+    pub(crate) fn after_window(&mut self, actions: Vec<window::Action>) {
+        use window::Action;
+        for action in actions {
+            match action {
+                Action::Update(body) => self.tell_window(body, Vec::new()),
+                Action::Send(outgoing) => self.send(outgoing),
+                Action::Command { tab, body } => drop(self.command_tab(tab, body)),
+                Action::Session(event) => self.apply(event),
+                Action::Open { url, background } => drop(self.open_by_user(url, background, String::new())),
+                Action::AskPages => self.ask_whether_pages_object(),
+                Action::Quit => self.quit(),
+                Action::AnswerSession(reply) => drop(self.answer_session(&reply)),
+                Action::SetRestores(restores) => {
+                    self.persistence.set_restores(restores);
+                    self.tell_window(shell_update::Body::Restores(restores), Vec::new());
+                }
+                Action::OfferSession => match self.persistence.offer_again() {
+                    Some(offer) => self.tell_window(shell_update::Body::SessionOffer(offer), Vec::new()),
+                    None => self.tell_window(updates::notice("info", "There is no earlier session."), Vec::new()),
+                },
+                Action::AnswerVpn(reply) => {
+                    let has_window = self.running(Role::UiShell).is_some();
+                    let actions = self.network.vpn_answered(reply, has_window);
+                    self.after_network(actions);
+                }
+            }
+        }
+    }
+
+    /// Carries out what the network component wants.
+    pub(crate) fn after_network(&mut self, actions: Vec<network::Action>) {
+        use network::Action;
+        for action in actions {
+            match action {
+                Action::Configure => {
+                    if let Some(net) = self.ready_child(Role::NetDaemon) {
+                        self.send(Outgoing::new(net, BrokerToChild::Configure(self.network.configuration())));
+                    }
+                }
+                Action::RenewTunnels => {
+                    let routes = &self.network.settings().routes;
+                    let hosts = self.grants.with_other_route(self.children.hosts(), |host| routes.of(host).clone());
+                    hosts.into_iter().for_each(|host| self.renew_tunnel(host));
+                }
+                Action::ShowTabs => self.session.order.clone().into_iter().for_each(|tab| self.show_tab(tab)),
+                Action::ShowLoadingTabs => {
+                    let loading = self.session.tabs.values().filter(|tab| !tab.phase.is_settled());
+                    let loading: Vec<TabId> = loading.map(|tab| tab.id).collect();
+                    loading.into_iter().for_each(|tab| self.show_tab(tab));
+                }
+                Action::ShieldsChanged { before } => self.restart_sleepers(&before),
+                Action::AskAboutVpn(question) => {
+                    self.tell_window(shell_update::Body::VpnQuestion(question), Vec::new());
+                }
+                Action::Notice { level, text } => self.tell_window(updates::notice(level, &text), Vec::new()),
+            }
+        }
+        self.note_change();
+    }
+
+    /// Lets hosts that nobody looks at sleep where strict shields were switched on or off: a process keeps them for its life.
+    fn restart_sleepers(&mut self, before: &ShieldsSettings) {
+        let now = &self.network.settings().shields;
+        let is_strict = |shields: &ShieldsSettings, host: &HostKey| shields.of(&host.site) == Level::Strict;
+        let changed = |host: &&HostKey| is_strict(before, host) != is_strict(now, host);
+        let hosts: Vec<HostKey> = self.session.hosts.keys().filter(changed).cloned().collect();
+        hosts.into_iter().for_each(|host| self.apply(Event::Sleep(host)));
+    }
+
+    pub(crate) fn tell_window(&mut self, body: shell_update::Body, attachments: Vec<Attachment>) {
+        if let Some(window) = self.ready_child(Role::UiShell) {
+            let message = BrokerToChild::Update(ShellUpdate { body: Some(body) });
+            self.send(Outgoing { to: window, message, attachments });
+        }
+    }
+
+    /// Tells a new window everything, and grants it the pages of every host.
+    fn show_everything(&mut self) {
+        for tab in self.session.order.clone() {
+            self.show_tab(tab);
+            self.tell_window(updates::favicon(&self.session, tab), Vec::new());
+        }
+        self.show_order();
+        for host in self.ready_hosts() {
+            self.grant_page(host);
+        }
+        for text in self.observer.warnings().collect::<Vec<_>>() {
+            self.tell_window(updates::notice("warning", &text), Vec::new());
+        }
+        for question in self.network.vpn_questions() {
+            self.tell_window(shell_update::Body::VpnQuestion(question), Vec::new());
+        }
+        let actions = self.window.shown();
+        self.after_window(actions);
+        self.show_offer();
+    }
+
+    fn show_offer(&mut self) {
+        self.tell_window(shell_update::Body::Restores(self.persistence.restores()), Vec::new());
+        self.tell_window(shell_update::Body::SessionOffer(self.persistence.offer()), Vec::new());
+    }
+
+    fn show_tab(&mut self, tab: TabId) {
+        let Some(tab) = self.session.tabs.get(&tab) else { return };
+        let update = updates::tab(tab, self.context(tab));
+        self.tell_window(update, Vec::new());
+    }
+
+    fn show_order(&mut self) {
+        updates::order(&self.session).into_iter().for_each(|update| self.tell_window(update, Vec::new()));
+    }
+
+    /// Returns what is shown of a tab beside the session's own state.
+    fn context(&self, tab: &Tab) -> TabContext {
+        let host = tab.host();
+        let route = host.as_ref().map(|host| self.network.settings().routes.of(host).to_string());
+        let reason = match (&tab.phase, &host) {
+            (Phase::Loading | Phase::Recovering, Some(host)) => {
+                self.network.waits_for(host, self.ready_child(Role::NetDaemon).is_some()).unwrap_or_default()
+            }
+            _ => tab.phase.reason().to_owned(),
+        };
+        let child = host.and_then(|host| self.child_of_host(&host));
+        TabContext { child, route: route.unwrap_or_default(), reason }
+    }
+
+    pub(crate) fn tab_info(&self, tab: TabId) -> Result<TabInfo, CommandError> {
+        let shown = self.session.tabs.get(&tab).ok_or(CommandError::NoSuchTab(tab))?;
+        let context = self.context(shown);
+        let pid = context.child.filter(|_| shown.view).map_or(0, |child| self.children.pid(child));
+        Ok(tab_info(shown, self.session.active == Some(tab), context, pid))
+    }
+
+    /// Applies an event about a tab. Returns the tab as it is then; one that is closed by that, as it was before.
+    pub(crate) fn change_tab(&mut self, tab: TabId, event: Option<Event>) -> Result<TabInfo, CommandError> {
+        let before = self.tab_info(tab)?;
+        event.into_iter().for_each(|event| self.apply(event));
+        Ok(self.tab_info(tab).unwrap_or(before))
+    }
+
+    pub(crate) fn answer_dialog(&mut self, tab: TabId, reply: DialogAnswer) -> Result<TabInfo, CommandError> {
+        let shown = self.session.tabs.get(&tab).ok_or(CommandError::NoSuchTab(tab))?;
+        let Some(dialog) = shown.dialog.as_ref().map(|dialog| dialog.number) else {
+            return Err(CommandError::Page(format!("tab {tab} shows no dialog")));
+        };
+        self.change_tab(tab, Some(Event::AnswerDialog { tab, answer: DialogAnswer { dialog, ..reply } }))
+    }
+
+    pub(crate) fn status(&self) -> StatusReply {
+        let view = StatusView {
+            session: &self.session,
+            supervisor: &self.supervisor,
+            children: &self.children,
+            network: &self.network,
+            window: &self.window,
+            persistence: &self.persistence,
+            observer: &self.observer,
+            facts: &self.facts,
+        };
+        view.status(self.session.order.iter().filter_map(|tab| self.tab_info(*tab).ok()).collect())
+    }
+
+    /// Opens an address that the user entered, in a new tab.
+    pub(crate) fn open_by_user(&mut self, url: String, background: bool, workspace: String) -> Option<TabId> {
+        self.apply(open_event(url, background, workspace));
+        let opened = self.session.order.last().copied()?;
+        self.window.gestures().address(opened, Instant::now());
+        Some(opened)
+    }
+
+    /// Restores an earlier session or some of its tabs, or dismisses it. Returns the number of tabs that came back.
+    pub(crate) fn answer_session(&mut self, reply: &AnswerSession) -> usize {
+        let Some(back) = self.persistence.answered(reply.session, reply.restore, &reply.tabs) else { return 0 };
+        let count = back.tabs.len();
+        if count > 0 {
+            // The empty tab that a window starts with has served its purpose.
+            let is_blank = |tab: &&Tab| tab.phase == Phase::Blank && tab.segments.len() == 1;
+            let blank: Vec<TabId> = self.session.tabs.values().filter(is_blank).map(|tab| tab.id).collect();
+            self.apply(Event::Restore { tabs: back.tabs, active: back.active });
+            blank.into_iter().for_each(|tab| self.apply(Event::Close { tab, ask: false }));
+        }
+        self.persistence.restored(&self.session, back.session, back.is_all);
+        self.show_offer();
+        count
+    }
+
+    /// Looks after the store and the audit log.
+    pub(crate) fn check_store(&mut self) {
+        let (warning, head) = self.observer.check_audit();
+        if let Some(warning) = warning {
+            self.tell_window(updates::notice("error", warning), Vec::new());
+        }
+        head.into_iter().for_each(|head| self.persistence.store().put_audit_head(head));
+        let (network, session) = (self.network.settings(), &self.session);
+        let notices = self.persistence.check_store(session, || Settings {
+            shields: network.shields.clone(),
+            routes: network.routes.clone(),
+            vpn: network.vpn.clone(),
+            dns: network.dns.clone(),
+            https_only: session.https_only.clone(),
+            hsts: session.hsts.clone(),
+            ..Settings::default()
+        });
+        for notice in notices {
+            self.tell_window(updates::notice(notice.level, &notice.text), Vec::new());
+        }
+    }
+
+    /// Puts a question to the page of a tab.
+    pub(crate) fn ask_page(&mut self, tab: TabId, kind: QueryKind, events: u32) -> Result<PageAnswer, CommandError> {
+        let info = self.tab_info(tab)?;
+        let child = self.child_of_tab(tab).ok_or_else(|| no_page(&info))?;
+        let needs_script = matches!(kind, QueryKind::Text | QueryKind::Saved | QueryKind::Objects);
+        let dialog = self.session.tabs.get(&tab).and_then(|tab| tab.dialog.as_ref());
+        if let Some(dialog) = dialog.filter(|_| needs_script) {
+            return Err(shows_dialog(tab, dialog));
+        }
+        let (query, answer) = self.questions.ask(child, tab, kind, events);
+        self.command_tab(tab, host_command::Body::Query(query));
+        Ok(answer)
+    }
+
+    /// Puts a question to all pages of a kind that can answer it.
+    pub(crate) fn ask_pages(&mut self, kind: QueryKind, which: impl Fn(&Tab) -> bool) -> Vec<PageAnswer> {
+        let pages = self.session.tabs.values().filter(|tab| tab.view && which(tab));
+        let pages: Vec<TabId> = pages.map(|tab| tab.id).collect();
+        pages.into_iter().filter_map(|tab| self.ask_page(tab, kind, 0).ok()).collect()
+    }
+
+    /// Asks the pages that their user has used whether they object to the end of the browser.
+    fn ask_whether_pages_object(&mut self) {
+        let is_used = |tab: &Tab| tab.is_used && !tab.unresponsive && tab.dialog.is_none();
+        let asked = self.ask_pages(QueryKind::Objects, is_used);
+        let events = self.window_events.clone();
+        tokio::spawn(async move {
+            let deadline = tokio::time::Instant::now() + OBJECTION_TIMEOUT;
+            let mut objecting = 0;
+            for answer in asked {
+                // Silence is no objection.
+                let answer = tokio::time::timeout_at(deadline, answer).await;
+                objecting += usize::from(answer.is_ok_and(|said| said.is_ok_and(|(reply, _)| reply.text == "true")));
+            }
+            // The event loop may have ended meanwhile.
+            let _ = events.send(window::Event::PagesAnswered { objecting }).await;
+        });
+    }
+
+    /// Gives input to the page of a tab. Whoever may use the control socket is the user.
+    pub(crate) fn input(&mut self, tab: TabId, events: Vec<ToPage>) -> Result<PageAnswer, CommandError> {
+        let info = self.tab_info(tab)?;
+        let used = self.window.input(tab, Instant::now());
+        self.apply(used);
+        // Only the page in front takes input.
+        if self.session.active != Some(tab) {
+            self.apply(Event::Activate(tab));
+        }
+        let count = events.iter().map(weight).sum();
+        for event in events {
+            if !self.command_tab(tab, host_command::Body::Input(event)) {
+                return Err(no_page(&info));
+            }
+        }
+        self.ask_page(tab, QueryKind::Settled, count)
+    }
+
+    /// Returns the process of a daemon, unless it is ending.
+    pub(crate) fn running(&self, role: Role) -> Option<ChildId> {
+        self.staying(&Key::Daemon(role))
+    }
+
+    /// Returns the process of a daemon, where it takes commands.
+    pub(crate) fn ready_child(&self, role: Role) -> Option<ChildId> {
+        self.children.of_key(&Key::Daemon(role)).filter(|_| self.supervisor.is_ready(&Key::Daemon(role)))
+    }
+
+    /// Returns the process of a site, unless it is ending.
+    pub(crate) fn child_of_host(&self, host: &HostKey) -> Option<ChildId> {
+        self.staying(&Key::Host(host.clone()))
+    }
+
+    /// Returns the process that shows a tab.
+    pub(crate) fn child_of_tab(&self, tab: TabId) -> Option<ChildId> {
+        self.session.tabs.get(&tab).filter(|tab| tab.view)?;
+        self.child_of_host(&host_of(&self.session, tab)?)
+    }
+
+    fn staying(&self, key: &Key) -> Option<ChildId> {
+        self.children.of_key(key).filter(|_| !self.supervisor.is_stopping(key))
+    }
+
+    fn ready_hosts(&self) -> Vec<ChildId> {
+        let is_ready = |host: &HostKey| self.supervisor.is_ready(&Key::Host(host.clone()));
+        self.children.hosts().into_iter().filter(|(_, host)| is_ready(host)).map(|(child, _)| child).collect()
+    }
+}
+
+fn no_page(info: &TabInfo) -> CommandError {
+    let state = if info.reason.is_empty() { info.state.clone() } else { format!("{} ({})", info.state, info.reason) };
+    CommandError::NoPage(info.id, state)
+}

@@ -1,0 +1,585 @@
+//! The broker: its components, and the way of each event to the component that owns what the event is about.
+//!
+//! A component takes an event and returns actions; `actions` hands those to their owners. Nothing is decided here.
+
+use std::collections::HashMap;
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+
+use prost::Message;
+use regen_net_config::site::Site;
+use regen_proto::kernel::v1::{
+    AnswerSession, Empty, NetworkSide, PageEvent, PutSnapshot, Reply, SessionCookies, SiteFound, Snapshot, page_event, shell_update,
+};
+use regen_proto::role::Role;
+use regen_proto::validate::{ChildToBroker, MAX_BODY, MAX_COOKIES, MAX_SNAPSHOT};
+use regen_sandbox::policy::Policy;
+use tokio::sync::{mpsc, watch};
+
+use crate::answer::{CommandError, answer};
+use crate::children::payloads::{Payload, Subject};
+use crate::children::{self, ChildError, ChildId, Children, ChildrenSetup, Violation};
+use crate::configuration::DisplayOptions;
+use crate::control::{Command, Facts, PageQuestions, SignalTarget};
+use crate::grants::Grants;
+use crate::launcher::FromLauncherBody;
+use crate::network::{self, Network, NetworkOptions, NetworkSettings};
+use crate::observe::audit::AuditLog;
+use crate::observe::{Observer, Refused};
+use crate::persistence::store::{Opened, Settings};
+use crate::persistence::{self, Persistence};
+use crate::session::{Event, HostKey, PageLoad, SavedSnapshot, Session, Side, TabId, address};
+use crate::supervisor::{Hibernation, Key, Supervisor, memory_pressure};
+use crate::window::{self, Window};
+
+/// Parts and settings that a broker is made of.
+#[derive(Debug)]
+pub struct BrokerSetup {
+    /// Parts of the children's component.
+    pub children: ChildrenSetup,
+    /// The store, with what earlier runs left in it.
+    pub store: Opened,
+    /// Options about the network.
+    pub network: NetworkOptions,
+    /// Options about pages and the window.
+    pub display: DisplayOptions,
+    /// Time after which a host that nobody looks at sleeps; `None`: never.
+    pub hibernate_after: Option<Duration>,
+    /// A tab-host is kept ready for the next site.
+    pub spare: bool,
+    /// Folder that files are saved to.
+    pub downloads: std::path::PathBuf,
+    /// Number of certificate authorities that the profile added.
+    pub extra_ca: u32,
+    /// Place of the key of session cookies, in words.
+    pub secrets: &'static str,
+    /// Warnings of the start.
+    pub warnings: Vec<String>,
+}
+
+/// Senders to the event loop.
+#[derive(Debug)]
+pub(crate) struct Channels {
+    pub(crate) children: mpsc::Sender<children::Event>,
+    pub(crate) network: mpsc::Sender<network::Event>,
+    pub(crate) persistence: mpsc::Sender<persistence::Event>,
+    pub(crate) window: mpsc::Sender<window::Event>,
+    /// Told of every change of the session or of a child's state.
+    pub(crate) changed: watch::Sender<u64>,
+}
+
+/// The components.
+#[derive(Debug)]
+pub(crate) struct Broker {
+    pub(crate) session: Session,
+    pub(crate) supervisor: Supervisor,
+    hibernation: Hibernation,
+    pub(crate) children: Children,
+    pub(crate) grants: Grants,
+    pub(crate) network: Network,
+    pub(crate) window: Window,
+    pub(crate) persistence: Persistence,
+    pub(crate) observer: Observer,
+    pub(crate) questions: PageQuestions,
+    pub(crate) display: DisplayOptions,
+    pub(crate) facts: Facts,
+    pub(crate) audit: AuditLog,
+    pub(crate) profile: crate::profile::Profile,
+    pub(crate) window_events: mpsc::Sender<window::Event>,
+    changed: watch::Sender<u64>,
+    ending: Option<End>,
+}
+
+/// Reason for the end of the browser.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// The user's wish.
+    Wanted,
+    /// A failure: the next start asks about the session.
+    Failed,
+}
+
+impl Broker {
+    /// Makes the components. Starts nothing.
+    pub(crate) fn new(setup: BrokerSetup, channels: Channels) -> Self {
+        let now = Instant::now();
+        let Opened { store, previous, settings, .. } = setup.store;
+        let Settings { session, shields, routes, vpn, dns, https_only, hsts } = settings;
+        let (audit, profile) = (setup.children.audit.clone(), setup.children.profile.clone());
+        let digest = |policy: &Policy| (policy.role.clone(), policy.sha256.clone());
+        let facts = Facts {
+            profile: profile.root().display().to_string(),
+            headless: setup.display.headless,
+            extra_ca: setup.extra_ca,
+            policies: setup.children.policies.iter().map(digest).collect::<HashMap<_, _>>(),
+        };
+        let network_settings = NetworkSettings { routes, dns, shields, vpn };
+        Self {
+            session: Session { https_only, hsts, ..Session::default() },
+            supervisor: Supervisor::new(setup.spare, now),
+            hibernation: Hibernation::new(setup.hibernate_after),
+            children: Children::new(setup.children, channels.children),
+            grants: Grants::new(audit.clone()),
+            network: Network::new(network_settings, setup.network, store.clone(), audit.clone(), channels.network),
+            window: Window::new(profile.clone(), setup.downloads, audit.clone(), channels.window.clone()),
+            persistence: Persistence::new(store, session, previous, setup.secrets, channels.persistence),
+            observer: Observer::new(audit.clone(), setup.warnings, now),
+            questions: PageQuestions::default(),
+            display: setup.display,
+            facts,
+            audit,
+            profile,
+            window_events: channels.window,
+            changed: channels.changed,
+            ending: None,
+        }
+    }
+
+    /// Starts the daemons, and opens what the user asked for.
+    pub(crate) fn start(&mut self, urls: Vec<String>) {
+        let now = Instant::now();
+        let window = (!self.facts.headless).then_some(Role::UiShell);
+        for role in [Role::NetDaemon, Role::AgentDaemon].into_iter().chain(window) {
+            let actions = self.supervisor.want(&Key::Daemon(role), now);
+            self.supervise(actions);
+        }
+        if let Some(session) = self.persistence.restored_by_itself() {
+            let tabs = self.answer_session(&AnswerSession { session, restore: true, tabs: Vec::new() });
+            tracing::info!("{tabs} tabs of the last session are back");
+        }
+        let actions = self.window.start();
+        self.after_window(actions);
+        let is_empty = urls.is_empty();
+        for url in urls {
+            self.open_by_user(address::to_url(&url), false, String::new());
+        }
+        if is_empty && !self.facts.headless {
+            self.apply(Event::Open { load: None, workspace: String::new(), background: false, opener: None });
+        }
+    }
+
+    pub(crate) fn children(&self) -> &Children {
+        &self.children
+    }
+
+    /// Returns whether the browser is to end.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.ending.is_some()
+    }
+
+    pub(crate) fn quit(&mut self) {
+        self.ending.get_or_insert(End::Wanted);
+    }
+
+    /// Notes how long a step took.
+    pub(crate) fn step_took(&mut self, kind: &'static str, took: Duration) {
+        self.observer.step(kind, took);
+    }
+
+    /// Tells those who wait for a change that there is one.
+    pub(crate) fn note_change(&self) {
+        self.changed.send_modify(|generation| *generation += 1);
+    }
+
+    pub(crate) fn launcher_gone(&mut self) {
+        tracing::error!("the launcher is gone: nothing can be started any more, so everything ends");
+        self.ending = Some(End::Failed);
+    }
+
+    pub(crate) fn launcher_message(&mut self, message: FromLauncherBody, descriptors: Vec<OwnedFd>) {
+        if let Some(event) = self.children.launcher_says(message, descriptors) {
+            self.child_event(event);
+        }
+    }
+
+    /// Lets time pass.
+    pub(crate) fn tick(&mut self) {
+        let is_loading = self.session.is_loading();
+        let actions = self.supervisor.tick(Instant::now(), &mut self.children, is_loading);
+        self.supervise(actions);
+        if self.supervisor.is_full_second() {
+            self.check_store();
+            for sleeper in self.hibernation.due(&self.session, Instant::now(), memory_pressure()) {
+                let (site, unseen) = (sleeper.host.site.as_str().to_owned(), sleeper.unseen.as_secs());
+                tracing::info!(role = %Role::TabHost, site, "sleeps: nobody looked at it for {unseen} s");
+                self.audit.record("hibernated", serde_json::json!({ "site": site, "unseen_s": unseen }));
+                self.apply(Event::Sleep(sleeper.host));
+            }
+        }
+        self.children.measure();
+        let hosts = &self.session.hosts;
+        self.supervisor.prune(|host| hosts.contains_key(host));
+    }
+
+    pub(crate) fn save(&mut self, all: bool) {
+        self.persistence.save(&self.session, all);
+    }
+
+    pub(crate) fn network_event(&mut self, event: network::Event) {
+        let actions = self.network.event(event);
+        self.after_network(actions);
+    }
+
+    pub(crate) fn window_event(&mut self, event: window::Event) {
+        let actions = self.window.event(event, Instant::now());
+        self.after_window(actions);
+    }
+
+    /// Takes an event about a child.
+    pub(crate) fn child_event(&mut self, event: children::Event) {
+        use children::Event as Child;
+        match event {
+            Child::Message { child, message, descriptors, sender } => {
+                self.message(child, message, descriptors, sender);
+            }
+            Child::Violation { child, violation } => self.violation(child, &violation),
+            Child::RefusedCall { child, refused } => {
+                self.observer.count(Refused::SystemCall);
+                self.children.call_refused(child, refused);
+            }
+            Child::NotStarted { key, reason } => {
+                let actions = self.supervisor.died(&key, &reason, Instant::now());
+                self.supervise(actions);
+            }
+            Child::Ended { child, exit } => self.child_ended(child, &exit),
+            Child::Measured(measurements) => self.children.measured(measurements),
+            Child::Summed { child, proportional_kb } => self.children.summed(child, proportional_kb),
+            Child::Snapshot { host, tab, snapshot: Ok(snapshot), .. } => {
+                self.apply(Event::Snapshot { host, tab, snapshot });
+            }
+            Child::Cookies { host, cookies: Ok(cookies), .. } => self.persistence.keep_cookies(host, cookies),
+            Child::Form { child, handover, body: Ok(body) } => self.form_read(child, handover, body),
+            Child::Snapshot { child, snapshot: Err(error), .. } => self.unreadable(child, "a snapshot", &error),
+            Child::Cookies { child, cookies: Err(error), .. } => self.unreadable(child, "cookies", &error),
+            Child::Form { child, body: Err(error), .. } => self.unreadable(child, "a form", &error),
+        }
+    }
+
+    fn unreadable(&mut self, child: ChildId, what: &str, error: &str) {
+        self.violation(child, &Violation::Malformed(format!("{what} that cannot be read: {error}")));
+    }
+
+    /// Takes a child's message. Its role may send it, and nothing in it is over a limit; whether it makes sense now is checked
+    /// here and by its owner.
+    fn message(&mut self, id: ChildId, message: ChildToBroker, descriptors: Vec<OwnedFd>, sender: i32) {
+        let is_hello = matches!(message, ChildToBroker::Hello(_));
+        if self.children.key(id).is_none() {
+            return;
+        }
+        if is_hello == self.children.is_known(id) {
+            let what = if is_hello { "a second Hello" } else { "a message before its Hello" };
+            return self.violation(id, &Violation::Malformed(what.into()));
+        }
+        match message {
+            ChildToBroker::Hello(hello) => match self.children.hello(id, &hello, sender) {
+                Ok(()) => self.configure(id),
+                Err(error) => {
+                    if matches!(error, ChildError::Hello(_)) {
+                        self.observer.count(Refused::Version);
+                    }
+                    self.children.kill(id, &error.to_string());
+                }
+            },
+            // The reader of the channel takes them.
+            ChildToBroker::Heartbeat(_) => {}
+            ChildToBroker::Ready(_) => self.child_ready(id),
+            ChildToBroker::Exit(exit) => self.children.says_exit(id, exit.reason),
+            ChildToBroker::RequestGrant(_) => self.grant_verdict_channel(id),
+            ChildToBroker::Helper(helper) => {
+                if let Err(violation) = self.children.helper_started(id, helper, descriptors) {
+                    self.violation(id, &violation);
+                }
+            }
+            ChildToBroker::PageEvent(event) => self.page_event(id, event, descriptors),
+            ChildToBroker::PutSnapshot(put) => self.put_snapshot(id, put, descriptors),
+            ChildToBroker::PutCookies(put) => self.put_cookies(id, &put, descriptors),
+            ChildToBroker::ShareBuffer(buffer) => self.share_buffer(id, &buffer, descriptors),
+            ChildToBroker::Reply(reply) => self.replied(id, reply, descriptors),
+            ChildToBroker::UserCommand(command) => {
+                let actions = self.window.command(command, Instant::now());
+                self.after_window(actions);
+            }
+            ChildToBroker::SiteFound(found) => self.site_found(id, &found),
+        }
+    }
+
+    fn replied(&mut self, id: ChildId, reply: Reply, descriptors: Vec<OwnedFd>) {
+        self.questions.replied(id, reply, descriptors);
+    }
+
+    /// Takes an event of a page. The sender and the tab are checked before any look at a payload.
+    fn page_event(&mut self, id: ChildId, mut event: PageEvent, descriptors: Vec<OwnedFd>) {
+        use page_event::Body;
+        let Some(host) = self.children.host(id).cloned() else { return };
+        let (tab, now) = (event.tab, Instant::now());
+        let shows = self.session.shows(&host, tab);
+        // Only the window and the control API attest gestures, not the host.
+        let by_user = self.window.gestures().is_recent(tab, now);
+        match &mut event.body {
+            Some(Body::Handover(load)) => {
+                load.user_gesture = by_user;
+                let size = std::mem::take(&mut load.body_size);
+                // A body that would be refused in any case, or is known already, is not read.
+                let is_wanted = shows && !load.continues;
+                if let Some(memory) = descriptors.into_iter().next().filter(|_| is_wanted) {
+                    let (subject, limit) = (Subject::Form { tab }, MAX_BODY);
+                    let finish = Box::new(move |read: std::io::Result<Vec<u8>>| children::Event::Form {
+                        child: id,
+                        handover: event,
+                        body: read.map_err(|error| error.to_string()),
+                    });
+                    self.children.read_payload(id, Payload { subject, memory, size, limit, finish });
+                    return;
+                }
+            }
+            Some(Body::NewTab(wanted)) => {
+                wanted.user_gesture = by_user;
+                // One gesture opens one tab.
+                self.window.gestures().take(tab);
+            }
+            Some(Body::PopupOpened(popup)) => {
+                popup.user_gesture = by_user;
+                self.window.gestures().take(tab);
+            }
+            // A page fills the screen because its user has just done something in it.
+            Some(Body::FullScreen(true)) if !by_user => return,
+            Some(Body::Committed(committed)) => {
+                if self.session.hear_of_encryption(&host, tab, committed) {
+                    self.network.tell_encrypted_hosts(self.session.hsts.to_wire());
+                    self.persistence.hsts_changed();
+                }
+                if shows && !committed.same_document {
+                    let actions = self.window.page_left(tab);
+                    self.after_window(actions);
+                }
+            }
+            _ => {}
+        }
+        match event.body {
+            None => {}
+            Some(Body::Download(news)) => {
+                let actions = self.window.download(id, &host, tab, news, now);
+                self.after_window(actions);
+            }
+            Some(body) => self.apply(Event::Page { host, tab, event: body }),
+        }
+    }
+
+    /// Takes the form of a handover that was read.
+    fn form_read(&mut self, id: ChildId, handover: PageEvent, body: Vec<u8>) {
+        let Some(host) = self.children.host(id).cloned() else { return };
+        let PageEvent { tab, body: Some(page_event::Body::Handover(mut load)) } = handover else { return };
+        load.body = body.into();
+        self.apply(Event::Page { host, tab, event: page_event::Body::Handover(load) });
+    }
+
+    fn put_snapshot(&mut self, id: ChildId, put: PutSnapshot, descriptors: Vec<OwnedFd>) {
+        let Some(host) = self.children.host(id).cloned() else { return };
+        let tab = put.tab;
+        // The snapshot belongs to the page that is there now, whatever the tab shows when it has been read.
+        let Some(url) = self.session.snapshot_address(&host, tab) else { return };
+        match (put.snapshot, descriptors.into_iter().next()) {
+            (Some(snapshot), _) => {
+                let snapshot = SavedSnapshot::from_wire(snapshot, url);
+                self.apply(Event::Snapshot { host, tab, snapshot });
+            }
+            (None, Some(memory)) => {
+                let finish = Box::new(move |read: std::io::Result<Vec<u8>>| {
+                    let snapshot = read.map_err(|error| error.to_string()).and_then(|bytes| {
+                        let snapshot = Snapshot::decode(bytes.as_slice()).map_err(|error| error.to_string())?;
+                        Ok(SavedSnapshot::from_wire(snapshot, url))
+                    });
+                    children::Event::Snapshot { child: id, host, tab, snapshot }
+                });
+                let (subject, size, limit) = (Subject::Snapshot { tab }, put.payload_size, MAX_SNAPSHOT);
+                self.children.read_payload(id, Payload { subject, memory, size, limit, finish });
+            }
+            (None, None) => self.violation(id, &Violation::Malformed("a snapshot without one in it".into())),
+        }
+    }
+
+    fn put_cookies(&mut self, id: ChildId, put: &SessionCookies, descriptors: Vec<OwnedFd>) {
+        let Some(host) = self.children.host(id).cloned() else { return };
+        let Some(memory) = descriptors.into_iter().next() else {
+            // After those that are still being read.
+            let none = children::Event::Cookies { child: id, host, cookies: Ok(Vec::new()) };
+            if let Some(none) = self.children.after_payloads(id, none) {
+                self.child_event(none);
+            }
+            return;
+        };
+        let finish = Box::new(move |read: std::io::Result<Vec<u8>>| children::Event::Cookies {
+            child: id,
+            host,
+            cookies: read.map_err(|error| error.to_string()),
+        });
+        let (size, limit) = (put.payload_size, MAX_COOKIES);
+        self.children.read_payload(id, Payload { subject: Subject::Cookies, memory, size, limit, finish });
+    }
+
+    /// Takes what the net-daemon found about the site of a grant. That a site is on the internet is kept as long as its storage.
+    fn site_found(&mut self, net: ChildId, found: &SiteFound) {
+        let Some(host) = self.grants.holder(found.grant, net).and_then(|child| self.children.host(child)).cloned()
+        else {
+            return;
+        };
+        let side = match found.side() {
+            NetworkSide::Public => Side::Public,
+            NetworkSide::Private => Side::Private,
+            NetworkSide::Unspecified => return,
+        };
+        if side == Side::Public && !self.session.networks.is_public(&host) {
+            let mark = self.profile.public_mark(&host.workspace, &host.site.folder());
+            tokio::task::spawn_blocking(move || {
+                if let Err(error) = crate::profile::mark(&mark) {
+                    tracing::error!("the next start will not know that a site is on the internet: {error}");
+                }
+            });
+        }
+        self.apply(Event::SiteFound { host, side });
+    }
+
+    /// Carries out a command of the control API.
+    pub(crate) fn command(&mut self, command: Command) {
+        let now = Instant::now();
+        match command {
+            Command::Status { answer: to } => answer(to, Ok(self.status())),
+            Command::Open { url, workspace, background, raise, answer: to } => {
+                if raise {
+                    self.tell_window(shell_update::Body::Raise(Empty {}), Vec::new());
+                }
+                let opened = self.open_by_user(address::to_url(&url), background, workspace);
+                answer(to, opened.ok_or(CommandError::Ending));
+            }
+            Command::Goto { tab, url, answer: to } => {
+                self.window.gestures().address(tab, now);
+                let event = Event::Navigate { tab, load: PageLoad::by_user(address::to_url(&url)) };
+                let info = self.change_tab(tab, Some(event));
+                answer(to, info);
+            }
+            Command::Tab { tab, event, answer: to } => {
+                let info = self.change_tab(tab, event);
+                answer(to, info);
+            }
+            Command::AnswerDialog { tab, reply, answer: to } => {
+                let info = self.answer_dialog(tab, reply);
+                answer(to, info);
+            }
+            Command::AllowDownloads { tab, allow, answer: to } => {
+                if let Some(host) = self.session.tabs.get(&tab).and_then(crate::session::Tab::host) {
+                    let actions = self.window.answer_downloads(&host, allow);
+                    self.after_window(actions);
+                }
+                answer(to, self.tab_info(tab));
+            }
+            Command::Ask { tab, kind, answer: to } => {
+                let asked = self.ask_page(tab, kind, 0);
+                answer(to, asked);
+            }
+            Command::Input { tab, events, answer: to } => {
+                let done = self.input(tab, events);
+                answer(to, done);
+            }
+            Command::Snapshots { answer: to } => {
+                let pages = self.ask_pages(regen_proto::kernel::v1::QueryKind::Saved, |_| true);
+                answer(to, Ok(pages));
+            }
+            Command::Signal { target, signal, answer: to } => answer(to, self.signal(&target, signal)),
+            Command::Save { answer: to } => {
+                // A store that has just come back from a failure is told everything first.
+                self.check_store();
+                self.save(true);
+                answer(to, Ok(self.persistence.store().clone()));
+            }
+            Command::AnswerSession { reply, answer: to } => {
+                let count = self.answer_session(&reply);
+                answer(to, Ok(count));
+            }
+            Command::Sessions(command) => {
+                if self.persistence.command(command) {
+                    self.tell_window(shell_update::Body::Restores(self.persistence.restores()), Vec::new());
+                }
+            }
+            Command::Network(command) => {
+                let has_window = self.running(Role::UiShell).is_some();
+                let actions = self.network.command(command, has_window);
+                self.after_network(actions);
+            }
+            Command::HttpsOnly { answer: to } => answer(to, Ok(self.session.https_only.clone())),
+            Command::SetHttpsOnly { site, on, answer: to } => {
+                self.set_https_only(site.as_ref(), on);
+                answer(to, Ok(()));
+            }
+            Command::AuditHead { answer: to } => answer(to, Ok(self.audit.flushed())),
+            Command::RecordOrder { what, details, by, answer: to } => {
+                self.audit.record("ordered", serde_json::json!({ "what": what, "details": details, "by": by }));
+                answer(to, Ok(self.audit.flushed()));
+            }
+            Command::Quit { answer: to } => {
+                self.quit();
+                answer(to, Ok(()));
+            }
+        }
+    }
+
+    fn set_https_only(&mut self, site: Option<&Site>, on: Option<bool>) {
+        self.apply(Event::HttpsOnly { site: site.cloned(), on });
+        self.persistence.store().put_https_only(self.session.https_only.clone());
+        self.audit.record("https_only", serde_json::json!({ "site": site.map(Site::as_str), "on": on }));
+    }
+
+    /// Sends a signal to processes of this browser. Returns their ids.
+    fn signal(&self, target: &SignalTarget, signal: rustix::process::Signal) -> Result<Vec<i32>, CommandError> {
+        let (pids, otherwise) = match target {
+            SignalTarget::Role(name) => match Role::from_name(name) {
+                Some(role) => (self.children.signal_role(role, signal), format!("no {role} is running")),
+                None => {
+                    let roles = Role::ALL.map(Role::name).join(", ");
+                    let text = format!("there is no role “{name}”; the roles are {roles}");
+                    return Err(CommandError::NoSuchProcess(text));
+                }
+            },
+            SignalTarget::Tab(tab) => {
+                let info = self.tab_info(*tab)?;
+                let child = self.child_of_tab(*tab);
+                let pids = child.map(|child| self.children.signal_child(child, signal)).unwrap_or_default();
+                (pids, format!("tab {tab} has no process: it is {}", info.state))
+            }
+            SignalTarget::Process(pid) => {
+                (self.children.signal_pid(*pid, signal), format!("process {pid} is not one of this browser's"))
+            }
+        };
+        if pids.is_empty() { Err(CommandError::NoSuchProcess(otherwise)) } else { Ok(pids) }
+    }
+
+    /// Asks every child to end.
+    pub(crate) fn end_children(&mut self) {
+        let actions = self.supervisor.end_all(Instant::now());
+        self.supervise(actions);
+    }
+
+    /// Brings everything to the disk, at the end. Blocks, for a bounded time.
+    pub(crate) fn end(&mut self) {
+        let has_failed = self.ending == Some(End::Failed);
+        self.window.end();
+        self.children.write_coverage();
+        self.audit.record("stopped", serde_json::json!({ "failed": has_failed }));
+        self.audit.flush();
+        self.check_store();
+        self.persistence.store().put_audit_head(self.audit.head());
+        self.save(true);
+        if let Err(error) = self.persistence.flush(!has_failed) {
+            tracing::error!("{error}");
+        }
+    }
+}
+
+/// Returns the host that a tab's page belongs to.
+pub(crate) fn host_of(session: &Session, tab: TabId) -> Option<HostKey> {
+    session.tabs.get(&tab).and_then(crate::session::Tab::host)
+}
+
+/// Returns the event by which the user opens an address in a new tab.
+pub(crate) fn open_event(url: String, background: bool, workspace: String) -> Event {
+    Event::Open { load: Some(PageLoad::by_user(url)), workspace, background, opener: None }
+}

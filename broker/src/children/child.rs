@@ -1,0 +1,131 @@
+//! One child: its process, its helpers, its channel, and what is remembered of it until it ends.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use regen_proto::role::Role;
+use regen_proto::validate::BrokerToChild;
+use regen_runtime::Sealed;
+use tokio::sync::mpsc;
+
+use super::channel::Pulse;
+use super::crashes::{LogTail, Resources};
+use super::log::ProcessLabel;
+use super::memory::MemoryWatch;
+use super::process_stats::ProcessStats;
+use super::refused_calls::RefusedCall;
+use crate::session::HostKey;
+use crate::supervisor::Key;
+
+/// Number of a child; never reused.
+pub type ChildId = u64;
+
+/// Descriptor that travels with a message.
+#[derive(Debug)]
+pub enum Attachment {
+    /// A socket or file.
+    Fd(OwnedFd),
+    /// A payload that is too large for a datagram.
+    Payload(Sealed),
+}
+
+impl AsFd for Attachment {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Fd(fd) => fd.as_fd(),
+            Self::Payload(sealed) => sealed.as_fd(),
+        }
+    }
+}
+
+/// Message on its way to a child.
+#[derive(Debug)]
+pub struct Outgoing {
+    /// The receiver.
+    pub to: ChildId,
+    /// The message.
+    pub message: BrokerToChild,
+    /// Its descriptors.
+    pub attachments: Vec<Attachment>,
+}
+
+impl Outgoing {
+    /// Returns a message without descriptors.
+    #[must_use]
+    pub fn new(to: ChildId, message: BrokerToChild) -> Self {
+        Self { to, message, attachments: Vec::new() }
+    }
+}
+
+/// Helper process that a tab-host started inside its sandbox.
+#[derive(Debug)]
+pub(super) struct Helper {
+    pub(super) name: String,
+    pub(super) pid: i32,
+    pub(super) pidfd: OwnedFd,
+}
+
+/// The role's own process, from its Hello on.
+#[derive(Debug)]
+pub(super) struct Process {
+    pub(super) pid: i32,
+    pub(super) pidfd: OwnedFd,
+    /// `None` where the process was gone before its files in `/proc` were open.
+    pub(super) stats: Option<Arc<ProcessStats>>,
+}
+
+/// One child.
+#[derive(Debug)]
+pub(super) struct Child {
+    pub(super) role: Role,
+    /// The site of a tab-host; `None` for a spare and for daemons.
+    pub(super) host: Option<HostKey>,
+    pub(super) process: Option<Process>,
+    /// The first process of the child's PID namespace: with it ends everything inside.
+    pub(super) jail: Option<OwnedFd>,
+    pub(super) helpers: Vec<Helper>,
+    pub(super) sender: mpsc::Sender<(BrokerToChild, Vec<Attachment>)>,
+    pub(super) pulse: Pulse,
+    /// Time of the oldest heartbeat that was not answered.
+    pub(super) heartbeat_sent: Option<Instant>,
+    /// Time that the process and the broker had waited for a processor when the answer was first missed.
+    pub(super) starved_before: Option<Duration>,
+    pub(super) memory: MemoryWatch,
+    /// Reason for its end, where the broker or the child itself gave one.
+    pub(super) doom: Option<String>,
+    pub(super) started: Instant,
+    pub(super) label: ProcessLabel,
+    pub(super) log_tail: LogTail,
+    /// Socket in which the child's minidump arrives.
+    pub(super) dumper: Option<OwnedFd>,
+    pub(super) resources: Resources,
+    /// The last system call that the child was refused.
+    pub(super) refused: Option<(Instant, RefusedCall)>,
+}
+
+impl Child {
+    /// Returns the identity that this process has for the supervisor.
+    pub(super) fn key(&self) -> Key {
+        match &self.host {
+            Some(host) => Key::Host(host.clone()),
+            None if self.role == Role::TabHost => Key::Spare,
+            None => Key::Daemon(self.role),
+        }
+    }
+
+    /// Returns the process id; 0 until its Hello.
+    pub(super) fn pid(&self) -> i32 {
+        self.process.as_ref().map_or(0, |process| process.pid)
+    }
+
+    /// Returns the site; `None` for a spare and for daemons.
+    pub(super) fn site(&self) -> Option<&str> {
+        self.host.as_ref().map(|host| host.site.as_str())
+    }
+
+    /// Returns the ids of the role's process and of its helpers.
+    pub(super) fn pids(&self) -> Vec<i32> {
+        self.helpers.iter().map(|helper| helper.pid).chain([self.pid()]).filter(|pid| *pid > 0).collect()
+    }
+}

@@ -1,0 +1,165 @@
+//! Memory, threads and descriptors of children: measured off the event loop, judged here.
+//!
+//! Where there is no memory control group, nothing but this ends a child before the whole machine is out of memory. Resident
+//! memory counts shared pages once for each process; it is cheap to read, and an upper bound. Only where it is over the limit
+//! is the proportional memory added up, which takes the kernel a millisecond for each process.
+
+use std::sync::Arc;
+
+use super::child::{Child, ChildId};
+use super::process_stats::{ProcessStats, descriptors, resident_kb};
+
+/// One of so many children is measured at each tick. Those over half of their limit are measured at every one.
+const TURNS: u64 = 10;
+/// Ticks after which a sum of proportional memory is out of date.
+const SUM_AGE: u64 = 10;
+
+/// A sum of proportional memory, and what was known when it was made.
+#[derive(Debug, Clone, Copy)]
+struct Sum {
+    resident_kb: u64,
+    helpers: usize,
+    tick: u64,
+    /// `None`: it is still being added up.
+    proportional_kb: Option<u64>,
+}
+
+impl Sum {
+    /// Returns whether the child may use more than the limit by now. It cannot use more than it did and has taken since; where
+    /// processes that shared pages with others ended, and after a while, that is not known.
+    fn may_exceed(&self, limit_kb: u64, resident_kb: u64, helpers: usize, tick: u64) -> bool {
+        let Some(before) = self.proportional_kb else { return true };
+        let most = before + resident_kb.saturating_sub(self.resident_kb);
+        most > limit_kb || helpers < self.helpers || tick.saturating_sub(self.tick) >= SUM_AGE
+    }
+}
+
+/// Memory of one child as the broker knows it.
+#[derive(Debug, Default)]
+pub(super) struct MemoryWatch {
+    /// More than half of the limit: measured at every tick.
+    is_heavy: bool,
+    is_summing: bool,
+    sum: Option<Sum>,
+    /// The log says already that the child is about to run out of descriptors or threads.
+    told_of_leak: bool,
+}
+
+/// Limits of a role's children.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Limits {
+    /// Memory of all of a child's processes together, KB.
+    pub(super) memory_kb: Option<u64>,
+    pub(super) descriptors: Option<u64>,
+    pub(super) threads: Option<u64>,
+}
+
+/// Measurement of one child.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Measurement {
+    pub(super) child: ChildId,
+    pub(super) resident_kb: u64,
+    pub(super) helpers: usize,
+    /// Threads and open descriptors, where they were counted.
+    pub(super) counts: Option<(u64, u64)>,
+}
+
+/// What to measure of one child. Made on the event loop, carried out elsewhere.
+#[derive(Debug)]
+pub(super) struct Job {
+    child: ChildId,
+    pid: i32,
+    stats: Option<Arc<ProcessStats>>,
+    helpers: Vec<i32>,
+    counts: bool,
+}
+
+impl Job {
+    /// Returns the job for a child, where it is the child's turn.
+    pub(super) fn of(id: ChildId, child: &Child, tick: u64, counts: bool) -> Option<Self> {
+        let process = child.process.as_ref()?;
+        let is_its_turn = child.memory.is_heavy || (id + tick).is_multiple_of(TURNS) || counts;
+        is_its_turn.then(|| Self {
+            child: id,
+            pid: process.pid,
+            stats: process.stats.clone(),
+            helpers: child.helpers.iter().map(|helper| helper.pid).collect(),
+            counts,
+        })
+    }
+
+    /// Reads the figures. Blocks.
+    pub(super) fn measure(self) -> Measurement {
+        let own = self.stats.as_ref().map_or(0, |stats| stats.resident_kb());
+        let counts = self.stats.as_ref().filter(|_| self.counts).map(|stats| (stats.threads(), descriptors(self.pid)));
+        Measurement {
+            child: self.child,
+            resident_kb: own + self.helpers.iter().copied().map(resident_kb).sum::<u64>(),
+            helpers: self.helpers.len(),
+            counts,
+        }
+    }
+}
+
+impl Child {
+    /// Takes a measurement. Returns the processes whose proportional memory is to be added up, where the child may be over its
+    /// limit.
+    pub(super) fn measured(&mut self, measurement: Measurement, limits: Limits, tick: u64) -> Option<Vec<i32>> {
+        let Measurement { resident_kb: resident, helpers, counts, .. } = measurement;
+        // One that is ending shrinks: the figures before that are of interest.
+        if resident > 0 && self.doom.is_none() {
+            self.resources.resident_kb = resident;
+            self.resources.helpers = helpers;
+        }
+        if let Some((threads, descriptors)) = counts {
+            (self.resources.threads, self.resources.descriptors) = (threads, descriptors);
+            self.warn_of_leak("descriptors", descriptors, limits.descriptors);
+            self.warn_of_leak("threads", threads, limits.threads);
+        }
+        let limit_kb = limits.memory_kb?;
+        let memory = &mut self.memory;
+        memory.is_heavy = resident > limit_kb / 2;
+        let may_be_over =
+            resident > limit_kb && memory.sum.is_none_or(|sum| sum.may_exceed(limit_kb, resident, helpers, tick));
+        if !may_be_over || std::mem::replace(&mut memory.is_summing, true) {
+            return None;
+        }
+        memory.sum = Some(Sum { resident_kb: resident, helpers, tick, proportional_kb: None });
+        Some(self.pids())
+    }
+
+    /// Takes a sum of proportional memory. Returns why the child is to be killed, where it is over its limit.
+    pub(super) fn summed(&mut self, proportional_kb: u64, limits: Limits) -> Option<String> {
+        self.memory.is_summing = false;
+        if let Some(sum) = &mut self.memory.sum {
+            sum.proportional_kb = Some(proportional_kb);
+        }
+        let limit = limits.memory_kb.filter(|limit| proportional_kb > *limit)?;
+        Some(format!("memory: it used {} MB, and the limit is {} MB", proportional_kb >> 10, limit >> 10))
+    }
+
+    /// Says once that a child is about to run out of descriptors or threads.
+    fn warn_of_leak(&mut self, what: &str, now: u64, limit: Option<u64>) {
+        if !self.memory.told_of_leak && limit.is_some_and(|limit| now > limit * 3 / 4) {
+            self.memory.told_of_leak = true;
+            tracing::warn!(role = %self.role, pid = self.pid(), "leaks: it has {now} {what}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_added_up_when_it_may_have_become_too_much() {
+        let sum = Sum { resident_kb: 6000, helpers: 40, tick: 100, proportional_kb: Some(1000) };
+        assert!(!sum.may_exceed(4000, 6000, 40, 101), "nothing has changed");
+        assert!(!sum.may_exceed(4000, 9000, 40, 101), "1,000 and 3,000 more");
+        assert!(sum.may_exceed(4000, 9001, 40, 101), "and one more");
+        assert!(sum.may_exceed(4000, 5000, 39, 101), "one ended: the others have its share of common pages");
+        assert!(sum.may_exceed(4000, 6000, 40, 110), "a while later");
+        let outstanding = Sum { proportional_kb: None, ..sum };
+        assert!(outstanding.may_exceed(4000, 6000, 40, 101));
+    }
+}

@@ -1,0 +1,1 @@
+//! Children without processes.

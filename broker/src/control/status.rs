@@ -1,0 +1,134 @@
+//! The status and the tabs as the control API shows them.
+
+use std::collections::HashMap;
+
+use regen_proto::control::v1::{Broker, Dialog as DialogInfo, Helper, Process, StatusReply, Tab as TabInfo};
+use regen_proto::version::BUILD;
+
+use crate::children::Children;
+use crate::network::Network;
+use crate::observe::Observer;
+use crate::persistence::{Persistence, saved_session};
+use crate::session::{Session, Tab};
+use crate::supervisor::{Key, Supervisor};
+use crate::window::Window;
+use crate::window::updates::TabContext;
+
+/// Components that the status speaks of.
+#[derive(Debug)]
+pub struct StatusView<'a> {
+    /// Tabs.
+    pub session: &'a Session,
+    /// States of children.
+    pub supervisor: &'a Supervisor,
+    /// Processes.
+    pub children: &'a Children,
+    /// Routes and Tor.
+    pub network: &'a Network,
+    /// Questions about downloads.
+    pub window: &'a Window,
+    /// The store and earlier sessions.
+    pub persistence: &'a Persistence,
+    /// Counts and times.
+    pub observer: &'a Observer,
+    /// Facts that do not change while the broker runs.
+    pub facts: &'a Facts,
+}
+
+/// Facts about a broker that do not change while it runs.
+#[derive(Debug, Clone)]
+pub struct Facts {
+    /// The profile's folder.
+    pub profile: String,
+    /// There is no window.
+    pub headless: bool,
+    /// Number of certificate authorities that the profile added.
+    pub extra_ca: u32,
+    /// SHA-256 of each role's policy.
+    pub policies: HashMap<String, String>,
+}
+
+impl StatusView<'_> {
+    /// Returns the status. Memory is left out: reading it takes time, and is done off the event loop. `tabs`: in their order.
+    #[must_use]
+    pub fn status(&self, tabs: Vec<TabInfo>) -> StatusReply {
+        let own = i32::try_from(std::process::id()).unwrap_or(0);
+        let broker = Process { role: "broker".to_owned(), pid: own, state: "ready".to_owned(), ..Process::default() };
+        StatusReply {
+            broker: Some(Broker {
+                pid: own,
+                uptime_s: self.observer.uptime().as_secs_f64(),
+                version: BUILD.to_owned(),
+                profile: self.facts.profile.clone(),
+                headless: self.facts.headless,
+                secrets: self.persistence.secrets().to_owned(),
+                event_loop: Some(self.observer.event_loop()),
+            }),
+            processes: std::iter::once(broker).chain(self.processes()).collect(),
+            tabs,
+            warnings: self
+                .observer
+                .warnings()
+                .chain(self.persistence.trouble())
+                .chain(self.supervisor.warnings())
+                .chain(self.network.tor_trouble())
+                .chain(self.window.warnings())
+                .collect(),
+            refusals: Some(self.observer.refusals()),
+            extra_ca: self.facts.extra_ca,
+            offer: self.persistence.offered().map(saved_session),
+            policies: self.facts.policies.clone(),
+        }
+    }
+
+    fn processes(&self) -> impl Iterator<Item = Process> {
+        self.children.processes().into_iter().map(|info| {
+            let state = self.supervisor.state(&info.key);
+            // A tab-host without a site is ready to be taken.
+            let is_spare = info.key == Key::Spare && state.is_some_and(|state| state.is_ready);
+            let host = match &info.key {
+                Key::Host(host) => Some(host),
+                Key::Spare | Key::Daemon(_) => None,
+            };
+            let helper = |(name, pid)| Helper { name, pid };
+            Process {
+                role: info.key.role().name().to_owned(),
+                pid: info.pid,
+                site: host.map(|host| host.site.as_str().to_owned()).unwrap_or_default(),
+                workspace: host.map(|host| host.workspace.clone()).unwrap_or_default(),
+                state: if is_spare { "spare" } else { state.map_or("ready", |state| state.name) }.to_owned(),
+                restarts: state.map_or(0, |state| state.crashes),
+                helpers: info.helpers.into_iter().map(helper).collect(),
+                ..Process::default()
+            }
+        })
+    }
+}
+
+/// Returns a tab as the control API shows it. `pid`: the process that shows it; 0: none.
+#[must_use]
+pub fn tab_info(tab: &Tab, is_active: bool, context: TabContext, pid: i32) -> TabInfo {
+    TabInfo {
+        id: tab.id,
+        url: tab.address().to_owned(),
+        title: tab.segment().title.clone(),
+        route: context.route,
+        site: tab.host().map(|host| host.site.as_str().to_owned()).unwrap_or_default(),
+        state: tab.phase.name().to_owned(),
+        pid,
+        reason: context.reason,
+        active: is_active,
+        can_go_back: tab.can_go_back(),
+        can_go_forward: tab.can_go_forward(),
+        workspace: tab.workspace.clone(),
+        unresponsive: tab.unresponsive,
+        blocked: tab.blocked,
+        dialog: tab.dialog.as_ref().map(|dialog| DialogInfo {
+            kind: dialog.kind.name().to_owned(),
+            text: dialog.text.clone(),
+            preset: dialog.preset.clone(),
+            server: dialog.server.clone(),
+            again: dialog.again,
+        }),
+    }
+}

@@ -1,0 +1,130 @@
+//! The broker's own connection to a net-daemon: asks for what people want to know, and keeps it told of profiles and hosts.
+
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use regen_proto::grpc;
+use regen_proto::net::v1::dns_admin_client::DnsAdminClient;
+use regen_proto::net::v1::encryption_admin_client::EncryptionAdminClient;
+use regen_proto::net::v1::shields_admin_client::ShieldsAdminClient;
+use regen_proto::net::v1::tor_admin_client::TorAdminClient;
+use regen_proto::net::v1::vpn_admin_client::VpnAdminClient;
+use regen_proto::net::v1::{EncryptedHosts, TorWatchRequest, VpnProfile, VpnProfiles};
+use tokio::sync::{mpsc, watch};
+use tonic::Status;
+use tonic::transport::Channel;
+
+use super::events::Event;
+use crate::children::ChildId;
+
+/// Maximum size of an answer: a full log, in bytes.
+const MAX_ANSWER: usize = 16 << 20;
+/// Minimum time between two updates of Tor's status.
+const MIN_INTERVAL: Duration = Duration::from_millis(100);
+/// Delay before the net-daemon is told again what it did not take.
+const RETRY_DELAY: Duration = Duration::from_secs(1);
+
+/// Clients of a net-daemon's admin services.
+#[derive(Debug, Clone)]
+pub struct NetAdmin {
+    /// Shields and filter lists.
+    pub shields: ShieldsAdminClient<Channel>,
+    /// Tor.
+    pub tor: TorAdminClient<Channel>,
+    /// Name look-ups.
+    pub dns: DnsAdminClient<Channel>,
+    /// VPN profiles.
+    pub vpn: VpnAdminClient<Channel>,
+}
+
+/// A connection to one net-daemon. Its tasks end when it is dropped, or the net-daemon is gone.
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) admin: NetAdmin,
+    profiles: watch::Sender<Vec<VpnProfile>>,
+    encrypted_hosts: watch::Sender<EncryptedHosts>,
+}
+
+impl Connection {
+    /// Connects over the broker's end of a grant, and tells the net-daemon what it must know.
+    ///
+    /// # Errors
+    /// When the socket cannot be polled.
+    pub(super) fn open(
+        net: ChildId,
+        socket: OwnedFd,
+        profiles: Vec<VpnProfile>,
+        encrypted_hosts: EncryptedHosts,
+        events: mpsc::Sender<Event>,
+    ) -> std::io::Result<Self> {
+        let socket = std::os::unix::net::UnixStream::from(socket);
+        socket.set_nonblocking(true)?;
+        let channel = grpc::client(tokio::net::UnixStream::from_std(socket)?);
+        let admin = NetAdmin {
+            shields: ShieldsAdminClient::new(channel.clone()).max_decoding_message_size(MAX_ANSWER),
+            tor: TorAdminClient::new(channel.clone()),
+            dns: DnsAdminClient::new(channel.clone()),
+            vpn: VpnAdminClient::new(channel.clone()),
+        };
+        let encryption = EncryptionAdminClient::new(channel);
+        tokio::spawn(watch_tor(net, admin.tor.clone(), events));
+        let (tell_profiles, told) = watch::channel(profiles);
+        let vpn = admin.vpn.clone();
+        tokio::spawn(keep_told("VPN profiles", told, move |profiles| {
+            let mut vpn = vpn.clone();
+            async move { vpn.set(VpnProfiles { profiles }).await.map(drop) }
+        }));
+        let (tell_hosts, told) = watch::channel(encrypted_hosts);
+        tokio::spawn(keep_told("hosts that insist on encryption", told, move |hosts| {
+            let mut encryption = encryption.clone();
+            async move { encryption.set(hosts).await.map(drop) }
+        }));
+        Ok(Self { admin, profiles: tell_profiles, encrypted_hosts: tell_hosts })
+    }
+
+    pub(super) fn tell_profiles(&self, profiles: Vec<VpnProfile>) {
+        self.profiles.send_replace(profiles);
+    }
+
+    pub(super) fn tell_encrypted_hosts(&self, hosts: EncryptedHosts) {
+        self.encrypted_hosts.send_replace(hosts);
+    }
+}
+
+/// Tells the net-daemon all of something at once, and again with each change, in order.
+async fn keep_told<T, F>(what: &str, mut told: watch::Receiver<T>, tell: impl Fn(T) -> F)
+where
+    T: Clone,
+    F: Future<Output = Result<(), Status>>,
+{
+    loop {
+        let now = told.borrow_and_update().clone();
+        match tell(now).await {
+            Ok(()) => {
+                if told.changed().await.is_err() {
+                    return;
+                }
+            }
+            Err(error) => {
+                tracing::warn!("the net-daemon was not told of {what}: {}", error.message());
+                tokio::time::sleep(RETRY_DELAY).await;
+                // The connection was dropped: the net-daemon is gone.
+                if told.has_changed().is_err() {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// Forwards Tor's status until the net-daemon is gone.
+async fn watch_tor(net: ChildId, mut tor: TorAdminClient<Channel>, events: mpsc::Sender<Event>) {
+    let Ok(answer) = tor.watch(TorWatchRequest {}).await else { return };
+    let mut news = answer.into_inner();
+    while let Ok(Some(status)) = news.message().await {
+        if events.send(Event::Tor { net, status }).await.is_err() {
+            return;
+        }
+        tokio::time::sleep(MIN_INTERVAL).await;
+    }
+}

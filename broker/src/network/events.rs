@@ -1,0 +1,57 @@
+//! Events, commands and actions of the network component.
+
+use std::collections::BTreeSet;
+
+use regen_net_config::dns::DnsSettings;
+use regen_net_config::route::Route;
+use regen_net_config::site::Site;
+use regen_proto::kernel::v1::VpnQuestion;
+use regen_proto::net::v1::TorStatus;
+
+use super::admin::NetAdmin;
+use super::routes::{RouteSettings, Scope};
+use super::shields::{Level, ShieldsSettings, TooManySites};
+use super::vpn::{VpnChange, VpnError, VpnSettings};
+use crate::answer::Answer;
+use crate::children::ChildId;
+
+/// Event from a net-daemon.
+#[derive(Debug)]
+pub enum Event {
+    /// The status of its Tor.
+    Tor { net: ChildId, status: TorStatus },
+}
+
+/// Command of the control API about the network.
+#[derive(Debug)]
+#[expect(missing_docs, reason = "each name says it")]
+pub enum Command {
+    Admin { answer: Answer<Option<NetAdmin>> },
+    Routes { answer: Answer<(RouteSettings, TorStatus)> },
+    SetRoute { scope: Scope, route: Option<Route>, answer: Answer<()> },
+    Shields { answer: Answer<ShieldsSettings> },
+    SetShields { site: Option<Site>, level: Option<Level>, answer: Answer<Result<(), TooManySites>> },
+    Dns { answer: Answer<DnsSettings> },
+    SetDns { settings: DnsSettings, answer: Answer<()> },
+    Vpn { answer: Answer<(VpnSettings, BTreeSet<String>)> },
+    ChangeVpn { change: VpnChange, answer: Answer<Result<(), VpnError>> },
+}
+
+/// Action for the rest of the broker.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Action {
+    /// Configure the net-daemon anew: something that it is told has changed.
+    Configure,
+    /// Renew the tunnels of hosts whose route changed.
+    RenewTunnels,
+    /// Show every tab anew: its route or reason may have changed.
+    ShowTabs,
+    /// Show tabs that load anew: what they wait for may have changed.
+    ShowLoadingTabs,
+    /// Let hosts sleep for which strict shields were switched on or off: the processes keep them from their start to their end.
+    ShieldsChanged { before: ShieldsSettings },
+    /// Ask the user whether pages may take a VPN, or take the question back.
+    AskAboutVpn(VpnQuestion),
+    /// Tell the user.
+    Notice { level: &'static str, text: String },
+}

@@ -1,0 +1,300 @@
+//! The network: the user's settings of routes, name servers, shields and VPN profiles, and the broker's client of the net-daemon.
+//!
+//! It opens no connection to the network itself, and knows no page.
+
+mod admin;
+mod events;
+pub mod routes;
+pub mod shields;
+pub mod vpn;
+
+use std::collections::BTreeSet;
+use std::os::fd::OwnedFd;
+
+use regen_net_config::dns::DnsSettings;
+use regen_net_config::route::{Hop, Route};
+use regen_net_config::site::Site;
+use regen_proto::kernel::v1::{self as wire, AnswerVpn, Configure, VpnQuestion};
+use regen_proto::net::v1::{EncryptedHosts, TorState, TorStatus};
+use tokio::sync::mpsc;
+
+pub use admin::NetAdmin;
+pub use events::{Action, Command, Event};
+
+use crate::answer::answer;
+use crate::children::ChildId;
+use crate::observe::audit::AuditLog;
+use crate::persistence::store::Store;
+use crate::session::HostKey;
+use admin::Connection;
+use routes::{RouteSettings, Scope};
+use shields::{Level, ShieldsSettings, TooManySites};
+use vpn::{VpnChange, VpnError, VpnSettings};
+
+/// Maximum length of a message about Tor's status, characters.
+const MAX_MESSAGE: usize = 500;
+
+/// Error of the network component.
+#[derive(Debug, thiserror::Error)]
+pub enum NetworkError {
+    /// The broker's own connection to a net-daemon cannot be used.
+    #[error("the net-daemon cannot be asked: {0}")]
+    Connection(#[from] std::io::Error),
+}
+
+/// Options of the start that the net-daemon is told.
+#[derive(Debug, Clone, Default)]
+pub struct NetworkOptions {
+    /// Hosts of sites whose pages reach private addresses, wherever they come from.
+    pub reach_private: Vec<String>,
+    /// DNSKEY records whose signatures count; empty: the root's own.
+    pub dns_anchors: String,
+    /// Changes of Tor's configuration, TOML.
+    pub tor_config: String,
+}
+
+/// Settings of the network that the store keeps.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NetworkSettings {
+    /// Routes.
+    pub routes: RouteSettings,
+    /// Name servers.
+    pub dns: DnsSettings,
+    /// Shields.
+    pub shields: ShieldsSettings,
+    /// VPN profiles.
+    pub vpn: VpnSettings,
+}
+
+/// The network as the broker sees it.
+#[derive(Debug)]
+pub struct Network {
+    settings: NetworkSettings,
+    options: NetworkOptions,
+    connection: Option<Connection>,
+    /// Profiles that the window asks about.
+    vpn_questions: BTreeSet<String>,
+    tor: TorStatus,
+    store: Store,
+    audit: AuditLog,
+    events: mpsc::Sender<Event>,
+}
+
+impl Network {
+    /// Returns a network without a net-daemon.
+    #[must_use]
+    pub fn new(
+        settings: NetworkSettings,
+        options: NetworkOptions,
+        store: Store,
+        audit: AuditLog,
+        events: mpsc::Sender<Event>,
+    ) -> Self {
+        let (vpn_questions, tor) = (BTreeSet::new(), TorStatus::default());
+        Self { settings, options, connection: None, vpn_questions, tor, store, audit, events }
+    }
+
+    /// Returns the settings.
+    #[must_use]
+    pub fn settings(&self) -> &NetworkSettings {
+        &self.settings
+    }
+
+    /// Returns the configuration of a net-daemon: the first message after Hello, and again when it changes.
+    #[must_use]
+    pub fn configuration(&self) -> Configure {
+        let NetworkSettings { routes, dns, shields, .. } = &self.settings;
+        Configure {
+            shields: Some(shields.to_wire()),
+            tor_config: self.options.tor_config.clone(),
+            reach_private: self.options.reach_private.clone(),
+            dns: Some(wire::Dns { servers: dns.servers.to_string(), dnssec: dns.dnssec }),
+            route: routes.everywhere.to_string(),
+            dns_anchors: self.options.dns_anchors.clone(),
+            ..Configure::default()
+        }
+    }
+
+    /// Connects to a net-daemon that is up. `socket`: the broker's end of the grant.
+    ///
+    /// # Errors
+    /// When the socket cannot be used.
+    pub fn connect(&mut self, net: ChildId, socket: OwnedFd, hosts: EncryptedHosts) -> Result<(), NetworkError> {
+        self.tor = TorStatus::default();
+        let profiles = self.settings.vpn.to_wire();
+        self.connection = Some(Connection::open(net, socket, profiles, hosts, self.events.clone())?);
+        Ok(())
+    }
+
+    /// Notes that the net-daemon is gone, and its Tor with it.
+    pub fn disconnected(&mut self) {
+        (self.connection, self.tor) = (None, TorStatus::default());
+    }
+
+    /// Tells the net-daemon which hosts insist on encryption.
+    pub fn tell_encrypted_hosts(&self, hosts: EncryptedHosts) {
+        if let Some(connection) = &self.connection {
+            connection.tell_encrypted_hosts(hosts);
+        }
+    }
+
+    /// Takes an event of a net-daemon.
+    pub fn event(&mut self, event: Event) -> Vec<Action> {
+        let Event::Tor { status, .. } = event;
+        // It was sent before the net-daemon died.
+        if self.connection.is_none() {
+            return Vec::new();
+        }
+        let before = self.tor.state();
+        let message = status.message.chars().filter(|char| !char.is_control()).take(MAX_MESSAGE).collect();
+        self.tor = TorStatus { percent: status.percent.min(100), message, ..status };
+        let trouble = self.tor_trouble().filter(|_| before != self.tor.state());
+        let notice = trouble.map(|text| Action::Notice { level: "error", text });
+        notice.into_iter().chain([Action::ShowLoadingTabs]).collect()
+    }
+
+    /// Carries out a command. `has_window`: there is a window that can ask the user.
+    pub fn command(&mut self, command: Command, has_window: bool) -> Vec<Action> {
+        match command {
+            Command::Admin { answer: to } => {
+                answer(to, Ok(self.connection.as_ref().map(|connection| connection.admin.clone())));
+                Vec::new()
+            }
+            Command::Routes { answer: to } => {
+                answer(to, Ok((self.settings.routes.clone(), self.tor.clone())));
+                Vec::new()
+            }
+            Command::SetRoute { scope, route, answer: to } => {
+                let actions = self.set_route(scope, route);
+                answer(to, Ok(()));
+                actions
+            }
+            Command::Shields { answer: to } => {
+                answer(to, Ok(self.settings.shields.clone()));
+                Vec::new()
+            }
+            Command::SetShields { site, level, answer: to } => {
+                let set = self.set_shields(site.as_ref(), level);
+                let actions = set.as_ref().map(Clone::clone).unwrap_or_default();
+                answer(to, Ok(set.map(drop)));
+                actions
+            }
+            Command::Dns { answer: to } => {
+                answer(to, Ok(self.settings.dns.clone()));
+                Vec::new()
+            }
+            Command::SetDns { settings, answer: to } => {
+                let actions = self.set_dns(settings);
+                answer(to, Ok(()));
+                actions
+            }
+            Command::Vpn { answer: to } => {
+                answer(to, Ok((self.settings.vpn.clone(), self.vpn_questions.clone())));
+                Vec::new()
+            }
+            Command::ChangeVpn { change, answer: to } => {
+                let (actions, changed) = self.change_vpn(change, has_window);
+                answer(to, Ok(changed));
+                actions
+            }
+        }
+    }
+
+    /// Takes the user's answer to a question about a VPN. An answer to nothing changes nothing.
+    pub fn vpn_answered(&mut self, AnswerVpn { name, allow }: AnswerVpn, has_window: bool) -> Vec<Action> {
+        if !self.vpn_questions.contains(&name) {
+            return Vec::new();
+        }
+        let change = if allow { VpnChange::Up { name, allow } } else { VpnChange::Down(name) };
+        let (mut actions, changed) = self.change_vpn(change, has_window);
+        if let Err(error) = changed {
+            actions.push(Action::Notice { level: "warning", text: error.to_string() });
+        }
+        actions
+    }
+
+    /// Returns the questions that are open, for a new window.
+    #[must_use]
+    pub fn vpn_questions(&self) -> Vec<VpnQuestion> {
+        self.vpn_questions.iter().map(|name| self.vpn_question(name)).collect()
+    }
+
+    /// Returns the trouble with Tor, where it was needed and does not work.
+    #[must_use]
+    pub fn tor_trouble(&self) -> Option<String> {
+        (self.tor.state() == TorState::Failing).then(|| self.tor.message.clone())
+    }
+
+    /// Returns what a page of this host that loads waits for, as far as that is the network. `has_net`: the net-daemon is up.
+    #[must_use]
+    pub fn waits_for(&self, host: &HostKey, has_net: bool) -> Option<String> {
+        if !has_net {
+            return Some("Regen's network process is not there at the moment: it comes back".to_owned());
+        }
+        let takes_tor = self.settings.routes.of(host).hops().any(|hop| *hop == Hop::Tor);
+        let wants_tor = takes_tor && self.tor.waiting > 0;
+        match self.tor.state() {
+            TorState::Starting if wants_tor => {
+                let TorStatus { percent, message, .. } = &self.tor;
+                let why = if message.is_empty() { String::new() } else { format!(" ({message})") };
+                Some(format!("Tor is starting: {percent} %{why}"))
+            }
+            TorState::Failing if takes_tor => self.tor_trouble(),
+            TorState::Ready if wants_tor => Some("Tor is making a connection".to_owned()),
+            TorState::Unspecified | TorState::Off | TorState::Starting | TorState::Ready | TorState::Failing => None,
+        }
+    }
+
+    fn set_route(&mut self, scope: Scope, route: Option<Route>) -> Vec<Action> {
+        let words = route.as_ref().map(Route::to_string);
+        self.audit.record("route", serde_json::json!({ "scope": scope.to_string(), "route": words }));
+        self.settings.routes.choose(scope, route);
+        self.store.put_routes(self.settings.routes.clone());
+        vec![Action::Configure, Action::RenewTunnels, Action::ShowTabs]
+    }
+
+    fn set_shields(&mut self, site: Option<&Site>, level: Option<Level>) -> Result<Vec<Action>, TooManySites> {
+        let before = self.settings.shields.clone();
+        self.settings.shields.choose(site, level)?;
+        self.store.put_shields(self.settings.shields.clone());
+        let (site, level) = (site.map(Site::as_str), level.map(|level| level.to_string()));
+        self.audit.record("shields", serde_json::json!({ "site": site, "level": level }));
+        Ok(vec![Action::Configure, Action::ShieldsChanged { before }])
+    }
+
+    fn set_dns(&mut self, settings: DnsSettings) -> Vec<Action> {
+        let (servers, dnssec) = (settings.servers.to_string(), settings.dnssec);
+        self.audit.record("dns", serde_json::json!({ "servers": servers, "dnssec": dnssec }));
+        self.settings.dns = settings;
+        self.store.put_dns(self.settings.dns.clone());
+        vec![Action::Configure]
+    }
+
+    fn change_vpn(&mut self, change: VpnChange, has_window: bool) -> (Vec<Action>, Result<(), VpnError>) {
+        let (what, name) = change.words();
+        let (name, entry) = (name.to_owned(), serde_json::json!({ "change": what, "profile": name }));
+        match self.settings.vpn.change(change) {
+            Err(VpnError::NotAllowed(name)) if has_window => {
+                self.vpn_questions.insert(name.clone());
+                let ask = Action::AskAboutVpn(self.vpn_question(&name));
+                return (vec![ask], Err(VpnError::Asked(name)));
+            }
+            Err(error) => return (Vec::new(), Err(error)),
+            Ok(()) => {}
+        }
+        // Any change of the profile answers the question about it.
+        let was_asked = self.vpn_questions.remove(&name);
+        self.audit.record("vpn", entry);
+        self.store.put_vpn(self.settings.vpn.clone());
+        if let Some(connection) = &self.connection {
+            connection.tell_profiles(self.settings.vpn.to_wire());
+        }
+        let actions = if was_asked { vec![Action::AskAboutVpn(self.vpn_question(&name))] } else { Vec::new() };
+        (actions, Ok(()))
+    }
+
+    fn vpn_question(&self, name: &str) -> VpnQuestion {
+        let (peer, asked) = (self.settings.vpn.peers(name), self.vpn_questions.contains(name));
+        VpnQuestion { name: name.to_owned(), peer, asked }
+    }
+}

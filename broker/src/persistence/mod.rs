@@ -1,0 +1,310 @@
+//! Persistence: what survives a crash. The running session and its cookies on their way to the store, and earlier sessions on
+//! their way back.
+//!
+//! Nothing here waits for the disk: the store has a thread of its own.
+
+mod earlier;
+mod save_pace;
+pub mod store;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use regen_net_config::site::Site;
+use regen_proto::kernel::v1::SessionOffer;
+use tokio::sync::mpsc;
+
+pub use earlier::{Restoration, saved_session};
+
+use crate::answer::{Answer, answer};
+use crate::session::{HostKey, SavedTab, Session, TabId};
+use save_pace::SavePace;
+use store::{Cookies, Saved, SavedOrder, SessionSettings, Settings, Store};
+
+/// Changes within this time are saved together.
+const SAVE_DELAY: Duration = Duration::from_millis(100);
+
+/// Event of the persistence component.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Event {
+    /// Changes are to be saved.
+    Save,
+}
+
+/// Command of the control API about sessions.
+#[derive(Debug)]
+#[expect(missing_docs, reason = "each name says it")]
+pub enum Command {
+    Earlier { answer: Answer<(Vec<Arc<Saved>>, SessionSettings)> },
+    SetRestores { restores: bool, answer: Answer<()> },
+}
+
+/// Trouble with the store, or its end, for the user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notice {
+    /// `error` or `info`.
+    pub level: &'static str,
+    /// Text for the user.
+    pub text: String,
+}
+
+/// Error of the persistence component.
+#[derive(Debug, thiserror::Error)]
+pub enum PersistenceError {
+    /// Something could not be brought to the disk.
+    #[error("{0}")]
+    Store(String),
+}
+
+/// The session on disk.
+#[derive(Debug)]
+pub struct Persistence {
+    store: Store,
+    settings: SessionSettings,
+    /// Tabs that the store does not know as they are now. However often a tab changes, it waits once.
+    unsaved: SavePace,
+    /// What hosts said of encryption has changed and is not saved yet.
+    hsts_unsaved: bool,
+    is_save_scheduled: bool,
+    /// Trouble with the store that the user was told of.
+    trouble: Option<String>,
+    /// Earlier sessions that can come back, newest first.
+    earlier: Vec<Arc<Saved>>,
+    /// Session cookies of each host, for its site's next process.
+    cookies: HashMap<HostKey, Vec<u8>>,
+    /// Place of the key of session cookies, in words.
+    secrets: &'static str,
+    events: mpsc::Sender<Event>,
+}
+
+impl Persistence {
+    /// Returns the component for a store, and for what earlier runs left in it.
+    #[must_use]
+    pub fn new(
+        store: Store,
+        settings: SessionSettings,
+        earlier: Vec<Saved>,
+        secrets: &'static str,
+        events: mpsc::Sender<Event>,
+    ) -> Self {
+        Self {
+            store,
+            settings,
+            unsaved: SavePace::default(),
+            hsts_unsaved: false,
+            is_save_scheduled: false,
+            trouble: None,
+            earlier: earlier.into_iter().map(Arc::new).collect(),
+            cookies: HashMap::new(),
+            secrets,
+            events,
+        }
+    }
+
+    /// Returns the store, for components whose settings it keeps.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Returns where the key of session cookies is, in words.
+    #[must_use]
+    pub fn secrets(&self) -> &'static str {
+        self.secrets
+    }
+
+    /// Returns the trouble with the store, in words.
+    #[must_use]
+    pub fn trouble(&self) -> Option<String> {
+        self.store.trouble()
+    }
+
+    /// Notes that a tab changed.
+    pub fn tab_changed(&mut self, tab: TabId) {
+        self.unsaved.changed(tab);
+        self.schedule_save();
+    }
+
+    /// Forgets a tab that is closed.
+    pub fn tab_closed(&mut self, tab: TabId) {
+        self.unsaved.forget(tab);
+        self.store.forget_tab(tab);
+    }
+
+    /// Saves the order of the tabs.
+    pub fn order_changed(&self, session: &Session) {
+        self.store.put_order(order(session));
+    }
+
+    /// Notes that hosts said something new of encryption.
+    pub fn hsts_changed(&mut self) {
+        self.hsts_unsaved = true;
+        self.schedule_save();
+    }
+
+    /// Saves the tabs that changed: those whose turn it is, or all of them.
+    pub fn save(&mut self, session: &Session, all: bool) {
+        self.is_save_scheduled = false;
+        if std::mem::take(&mut self.hsts_unsaved) {
+            self.store.put_hsts(session.hsts.clone());
+        }
+        let now = Instant::now();
+        for id in self.unsaved.due(now, all) {
+            if let Some(tab) = session.tabs.get(&id).filter(|tab| tab.is_kept()) {
+                self.unsaved.saved(id, tab.state_size, now);
+                self.store.put_tab(SavedTab::from(tab));
+            }
+        }
+        if !self.unsaved.is_empty() {
+            self.schedule_save();
+        }
+    }
+
+    /// Looks after the store: returns news for the user, and tells a store that is back everything it missed. `settings`: all
+    /// that the user has set.
+    pub fn check_store(&mut self, session: &Session, settings: impl FnOnce() -> Settings) -> Vec<Notice> {
+        let mut notices = Vec::new();
+        let trouble = self.store.trouble();
+        if trouble != self.trouble {
+            notices.extend(trouble.clone().map(|text| Notice { level: "error", text }));
+            self.trouble = trouble;
+        }
+        if self.store.wants_everything() {
+            let tabs = session.tabs.values().filter(|tab| tab.is_kept()).map(SavedTab::from).collect();
+            let cookies = self.cookies.iter().map(|(host, cookies)| saved_cookies(host, cookies)).collect();
+            self.store.put_everything(tabs, order(session), cookies);
+            self.store.put_all_settings(&Settings { session: self.settings, ..settings() });
+            notices.push(Notice { level: "info", text: "The session can be saved again.".to_owned() });
+        }
+        notices
+    }
+
+    /// Brings everything to the disk. `clean`: the session ended by the user's wish. Blocks, for a bounded time.
+    ///
+    /// # Errors
+    /// When something is not on the disk.
+    pub fn flush(&self, clean: bool) -> Result<(), PersistenceError> {
+        self.store.flush(clean).map_err(PersistenceError::Store)
+    }
+
+    /// Keeps the session cookies of a host, as its process has them.
+    pub fn keep_cookies(&mut self, host: HostKey, cookies: Vec<u8>) {
+        self.store.put_cookies(saved_cookies(&host, &cookies));
+        self.cookies.insert(host, cookies);
+    }
+
+    /// Returns the session cookies that an earlier process of a host had; nothing where it had none.
+    #[must_use]
+    pub fn cookies(&self, host: &HostKey) -> Option<&[u8]> {
+        self.cookies.get(host).map(Vec::as_slice).filter(|cookies| !cookies.is_empty())
+    }
+
+    /// Returns whether the last session comes back by itself.
+    #[must_use]
+    pub fn restores(&self) -> bool {
+        self.settings.restore
+    }
+
+    /// Sets whether the last session comes back by itself.
+    pub fn set_restores(&mut self, restore: bool) {
+        self.settings = SessionSettings { restore };
+        self.store.put_session_settings(self.settings);
+    }
+
+    /// Carries out a command. Returns whether the window must be told whether sessions come back.
+    pub fn command(&mut self, command: Command) -> bool {
+        match command {
+            Command::Earlier { answer: to } => {
+                answer(to, Ok((self.earlier.clone(), self.settings)));
+                false
+            }
+            Command::SetRestores { restores, answer: to } => {
+                self.set_restores(restores);
+                answer(to, Ok(()));
+                true
+            }
+        }
+    }
+
+    /// Returns the newest session where it is to come back by itself: the user wants that, and it ended by their wish not long
+    /// ago.
+    #[must_use]
+    pub fn restored_by_itself(&self) -> Option<u64> {
+        let newest = self.earlier.first().filter(|saved| saved.clean && !saved.dismissed && !saved.is_stale());
+        newest.map(|saved| saved.epoch).filter(|_| self.settings.restore)
+    }
+
+    /// Returns the session that the user has not been asked about yet.
+    #[must_use]
+    pub fn offered(&self) -> Option<&Saved> {
+        self.earlier.first().map(Arc::as_ref).filter(|saved| !saved.dismissed)
+    }
+
+    /// Returns the question about an earlier session that ended without the user's wish; an empty offer where there is none.
+    #[must_use]
+    pub fn offer(&self) -> SessionOffer {
+        self.offered().filter(|saved| !saved.clean).map(earlier::offer).unwrap_or_default()
+    }
+
+    /// Returns the question about the newest earlier session, whatever the user answered before.
+    #[must_use]
+    pub fn offer_again(&self) -> Option<SessionOffer> {
+        self.earlier.first().map(|saved| earlier::offer(saved))
+    }
+
+    /// Takes the user's answer about an earlier session: restore it, or some of its tabs, or dismiss it. Returns what comes
+    /// back; `None` where there is no such session. [`Self::restored`] is to follow.
+    pub fn answered(&mut self, session: u64, restore: bool, tabs: &[TabId]) -> Option<Restoration> {
+        let index = self.earlier.iter().position(|saved| saved.epoch == session)?;
+        let is_wanted = |tab: &SavedTab| restore && (tabs.is_empty() || tabs.contains(&tab.id));
+        let saved = self.earlier.get_mut(index)?;
+        Arc::make_mut(saved).dismissed = true;
+        let saved = Arc::clone(saved);
+        let wanted: Vec<SavedTab> = saved.tabs.iter().filter(|tab| is_wanted(tab)).cloned().collect();
+        let is_all = wanted.len() == saved.tabs.len();
+        if !wanted.is_empty() {
+            for cookies in &saved.cookies {
+                let Ok(site) = Site::parse(&cookies.site) else { continue };
+                let host = HostKey { site, workspace: cookies.workspace.clone() };
+                // What the running session knows is newer.
+                if !self.cookies.contains_key(&host) {
+                    self.keep_cookies(host, cookies.cookies.clone());
+                }
+            }
+        }
+        Some(Restoration { session, tabs: wanted, active: saved.active, is_all })
+    }
+
+    /// Notes that a restoration is part of the session. The earlier session is let go when all of it is saved anew, not before.
+    pub fn restored(&mut self, session: &Session, epoch: u64, is_all: bool) {
+        self.save(session, true);
+        self.store.answered(epoch, is_all);
+        if is_all {
+            self.earlier.retain(|saved| saved.epoch != epoch);
+        }
+    }
+
+    fn schedule_save(&mut self) {
+        if std::mem::replace(&mut self.is_save_scheduled, true) {
+            return;
+        }
+        let events = self.events.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(SAVE_DELAY).await;
+            // The event loop may have ended meanwhile.
+            let _ = events.send(Event::Save).await;
+        });
+    }
+}
+
+fn order(session: &Session) -> SavedOrder {
+    SavedOrder { order: session.order.clone(), active: session.active.unwrap_or(0) }
+}
+
+fn saved_cookies(host: &HostKey, cookies: &[u8]) -> Cookies {
+    let site = host.site.as_str().to_owned();
+    Cookies { workspace: host.workspace.clone(), site, cookies: cookies.to_vec() }
+}

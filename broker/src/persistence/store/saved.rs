@@ -1,0 +1,215 @@
+//! What the records of a session are, and how they become a session again.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use regen_net_config::dns::DnsSettings;
+use serde::{Deserialize, Serialize};
+
+use super::codec::{Readable, Record};
+use super::history::{self, ENTRY};
+use super::mirror::{Damage, Mirror};
+use super::secrets::{Sealed, Vault};
+use super::{STALE, StoreError, now};
+use crate::network::routes::RouteSettings;
+use crate::network::shields::ShieldsSettings;
+use crate::observe::audit::Head;
+use crate::session::{Hsts, HttpsOnly, SavedTab};
+
+pub(super) const ORDER: &str = "order";
+pub(super) const META: &str = "meta";
+const COOKIES: &str = "cookies-";
+
+/// Order of the tabs, and which is active.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct SavedOrder {
+    /// As in the tab strip.
+    pub order: Vec<u64>,
+    /// What the window showed.
+    pub active: u64,
+}
+
+/// What the user has chosen.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionSettings {
+    /// The last session comes back by itself, where it ended by the user's wish.
+    pub restore: bool,
+}
+
+/// The session cookies of one site, as its process gave them: the broker does not look into them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cookies {
+    /// Which workspace.
+    pub workspace: String,
+    /// The canonical site.
+    pub site: String,
+    /// Its process's own format; empty: none.
+    pub cookies: Vec<u8>,
+}
+
+/// About one session.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Meta {
+    /// It ended by the user's wish.
+    pub(super) clean: bool,
+    /// The user does not want to be asked about it any more.
+    pub(super) dismissed: bool,
+    /// All of it is in a later session.
+    pub(super) restored: bool,
+    /// Last write, seconds since 1970.
+    pub(super) saved_at: u64,
+}
+
+/// As version 1 had it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct MetaV1 {
+    clean: bool,
+    dismissed: bool,
+    saved_at: u64,
+}
+
+impl From<MetaV1> for Meta {
+    fn from(old: MetaV1) -> Self {
+        let MetaV1 { clean, dismissed, saved_at } = old;
+        Self { clean, dismissed, restored: false, saved_at }
+    }
+}
+
+impl Readable for Meta {
+    type V1 = MetaV1;
+}
+
+// The others are as they were, or came later.
+impl Readable for SavedTab {
+    type V1 = Self;
+}
+impl Readable for SavedOrder {
+    type V1 = Self;
+}
+impl Readable for Head {
+    type V1 = Self;
+}
+impl Readable for SessionSettings {
+    type V1 = Self;
+}
+impl Readable for ShieldsSettings {
+    type V1 = Self;
+}
+impl Readable for RouteSettings {
+    type V1 = Self;
+}
+impl Readable for Hsts {
+    type V1 = Self;
+}
+impl Readable for HttpsOnly {
+    type V1 = Self;
+}
+impl Readable for DnsSettings {
+    type V1 = Self;
+}
+impl Readable for Sealed {
+    type V1 = Self;
+}
+
+/// A session of an earlier run.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Saved {
+    /// Which.
+    pub epoch: u64,
+    /// Its tabs in their order.
+    pub tabs: Vec<SavedTab>,
+    /// Which of them was in front; 0: none.
+    pub active: u64,
+    /// Its session cookies.
+    pub cookies: Vec<Cookies>,
+    /// Seconds since 1970.
+    pub saved_at: u64,
+    /// It ended by the user's wish.
+    pub clean: bool,
+    /// The user has answered already.
+    pub dismissed: bool,
+    /// All of it is in a later session.
+    pub restored: bool,
+}
+
+impl Saved {
+    /// Too old to come back unasked.
+    #[must_use]
+    pub fn is_stale(&self) -> bool {
+        Duration::from_secs(now().saturating_sub(self.saved_at)) > STALE
+    }
+}
+
+pub(super) fn group_of(epoch: u64) -> String {
+    format!("session-{epoch}")
+}
+
+pub(super) fn epoch_of(group: &str) -> Option<u64> {
+    group.strip_prefix("session-")?.parse().ok()
+}
+
+pub(super) fn key_of_cookies(cookies: &Cookies) -> String {
+    use sha2::{Digest, Sha256};
+    let hash = Sha256::digest(format!("{}\0{}", cookies.workspace, cookies.site));
+    let name: String = hash.iter().take(12).map(|byte| format!("{byte:02x}")).collect();
+    format!("{COOKIES}{name}")
+}
+
+pub(super) fn read_session(
+    mirror: &mut Mirror,
+    epoch: u64,
+    vault: &Vault,
+    damage: &mut Damage,
+) -> Result<Saved, StoreError> {
+    let group = group_of(epoch);
+    let found = mirror.find(&group)?;
+    let mut newest = 0;
+    let (mut order, mut ordered) = (SavedOrder::default(), 0);
+    let mut tabs: Vec<(u64, SavedTab)> = Vec::new();
+    let mut saved = Saved { epoch, ..Saved::default() };
+    let mut entries = BTreeMap::new();
+    for key in found.keys() {
+        let number = match key {
+            ORDER => found.get(key, damage).map(|Record { number, value }| {
+                (order, ordered) = (value, number);
+                number
+            }),
+            META => found.get::<Meta>(key, damage).map(|Record { number, value }| {
+                let Meta { clean, dismissed, restored, saved_at } = value;
+                (saved.clean, saved.dismissed, saved.restored, saved.saved_at) = (clean, dismissed, restored, saved_at);
+                number
+            }),
+            _ if key.starts_with(COOKIES) => found.get::<Sealed>(key, damage).map(|Record { number, value }| {
+                match vault.open_sealed(&format!("{group}/{key}"), &value) {
+                    Some(cookies) => saved.cookies.push(cookies),
+                    None => {
+                        tracing::warn!("session cookies of an earlier run cannot be decrypted: that site asks anew")
+                    }
+                }
+                number
+            }),
+            _ if key.starts_with(ENTRY) => found.get(key, damage).map(|Record { number, value }| {
+                entries.insert(key.to_owned(), value);
+                number
+            }),
+            _ if history::is_tab(key) => found.get(key, damage).map(|Record { number, value }| {
+                tabs.push((number, history::join(value, &entries)));
+                number
+            }),
+            // Tabs of builds that kept all entries in one record.
+            _ => found.get(key, damage).map(|Record { number, value }| {
+                tabs.push((number, value));
+                number
+            }),
+        };
+        newest = newest.max(number.unwrap_or(0));
+    }
+    mirror.seen(newest);
+    let place = |id: u64| order.order.iter().position(|other| *other == id).unwrap_or(usize::MAX);
+    // A tab that was written before the order and is not in it was closed: a sled that has lost its last changes still has it.
+    tabs.retain(|(number, tab)| order.order.contains(&tab.id) || *number >= ordered);
+    saved.tabs = tabs.into_iter().map(|(_, tab)| tab).collect();
+    saved.tabs.sort_by_key(|tab| place(tab.id));
+    saved.active = order.active;
+    Ok(saved)
+}

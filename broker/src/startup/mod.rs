@@ -1,0 +1,193 @@
+//! From options to a running kernel: the profile, the launcher, the lock-down, the store, the control socket.
+
+pub mod certificates;
+pub mod keyboard;
+pub mod locale;
+pub mod options;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context;
+use keyboard::Keyboard;
+use options::BrowserOptions;
+use regen_sandbox::lock_down;
+use regen_sandbox::policy::{self, Mode, Policy};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::broker::BrokerSetup;
+use crate::children::ChildrenSetup;
+use crate::children::bucket_mounts::BucketMounts;
+use crate::configuration::DisplayOptions;
+use crate::control::ControlServer;
+use crate::event_loop::EventLoop;
+use crate::launcher::{self, Launching};
+use crate::network::NetworkOptions;
+use crate::observe::audit::{Audit, AuditLog};
+use crate::observe::logs;
+use crate::persistence::store;
+use crate::persistence::store::secrets::Vault;
+use crate::profile::{Profile, downloads};
+
+/// Threads for work that blocks: removing folders, reading `/proc`, payloads and files.
+const MAX_BLOCKING_THREADS: usize = 4;
+
+/// Runs a browser until it ends. Must be called while the process has one thread.
+///
+/// # Errors
+/// When it cannot be started: the profile is in use, a policy has a mistake, the kernel lacks something.
+pub fn start(browser: BrowserOptions, echo_log: bool, how: Launching) -> anyhow::Result<()> {
+    let programs = programs_folder()?;
+    let locked = Profile::find(browser.profile.as_deref())?.lock()?;
+    let profile = locked.profile.clone();
+    raise_descriptor_limit();
+    forget_chosen_files(&profile);
+    // A policy with a mistake stops everything, before there is anything.
+    let mode = if browser.jitless { Mode::Jitless } else { Mode::Jit };
+    let policies = policy::all(mode)?;
+    let logs = logs::init(&profile.log(), echo_log).context("cannot open the log")?;
+    // Before there is any other thread: a fork takes only the calling one along.
+    let forked = launcher::fork(&programs, how).context("cannot start the launcher")?;
+    // What a policy calls optional and this machine lacks: shown, never passed over.
+    let version = regen_sandbox::sys::landlock_version();
+    let lacks = policies.iter().find_map(|policy| regen_sandbox::landlock::shortfall(policy, version));
+    let vault = key_of_secrets(&profile, !browser.headless).context("cannot have a key for saved session cookies")?;
+    lock_down::enter("broker").context("the broker cannot lock itself down; run `regen doctor`")?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(MAX_BLOCKING_THREADS)
+        .build()?;
+    runtime.block_on(run(policies, vault, lacks, browser, profile, forked, logs))
+}
+
+/// Before the lock-down: afterwards there is no way to the user's bus. Its threads end with its runtime.
+fn key_of_secrets(profile: &Profile, ask: bool) -> io::Result<Vault> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(Vault::open(profile.root(), ask))
+}
+
+/// What a browser that was killed left of the files that its user chose.
+fn forget_chosen_files(profile: &Profile) {
+    if let Err(error) = std::fs::remove_dir_all(profile.chosen_root())
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        tracing::warn!("{} stays: {error}", profile.chosen_root().display());
+    }
+}
+
+async fn run(
+    policies: Vec<Policy>,
+    vault: Vault,
+    lacks: Option<String>,
+    browser: BrowserOptions,
+    profile: Profile,
+    forked: launcher::Forked,
+    logs: logs::Logs,
+) -> anyhow::Result<()> {
+    let secrets = vault.source().words();
+    let opened = store::open(profile.root(), vault)?;
+    let (ca_bundle, extra_ca) = certificates::bundle(&browser.extra_ca, profile.root())?;
+    let tor_config = tor_config(browser.tor_config, &profile)?;
+    let dns_anchors = browser.dns_anchors.as_deref().map(|file| for_net_daemon(file, "DNSSEC anchors")).transpose()?;
+    let dns_anchors = dns_anchors.unwrap_or_default();
+    let watched = browser.watch.as_ref().map(|role| {
+        format!("the system calls of every {role} are written down, and none is refused: not for browsing")
+    });
+    let mut audit = Audit::open(profile.root(), opened.audit_head.as_ref()).context("cannot open the audit log")?;
+    let digests: serde_json::Map<String, serde_json::Value> =
+        policies.iter().map(|policy| (policy.role.clone(), policy.sha256.clone().into())).collect();
+    audit.record(
+        "started",
+        serde_json::json!({ "pid": std::process::id(), "version": env!("CARGO_PKG_VERSION"), "policies": digests }),
+    );
+    let audit = AuditLog::start(audit).context("cannot write the audit log")?;
+    let bucket_mounts = BucketMounts::open(profile.bucket_mounts())
+        .context("the storage of sites cannot be put back where it belongs")?;
+    profile.mark_unmarked_buckets().context("cannot tell which sites' storage is from the internet")?;
+    let warnings = opened.warning.iter().cloned().chain(lacks).chain(watched).collect();
+    let setup = BrokerSetup {
+        children: ChildrenSetup {
+            profile: profile.clone(),
+            bucket_mounts,
+            launcher: forked.adopt()?,
+            policies,
+            ca_bundle,
+            jitless: browser.jitless,
+            site_memory: browser.site_memory,
+            watched: browser.watch,
+            audit,
+        },
+        store: opened,
+        network: NetworkOptions {
+            reach_private: browser.reach_private.iter().map(|site| site.host().to_owned()).collect(),
+            dns_anchors,
+            tor_config,
+        },
+        display: DisplayOptions {
+            headless: browser.headless,
+            size: browser.size.unwrap_or((1280, 800)),
+            scale: browser.scale.unwrap_or(1),
+            dark: browser.color_scheme.is_dark(),
+            keyboard: Keyboard::of_user(),
+            languages: locale::languages(),
+            time_zone: locale::time_zone().unwrap_or_default(),
+        },
+        hibernate_after: (browser.hibernate_after > 0.0)
+            .then(|| Duration::from_secs_f64(browser.hibernate_after * 60.0)),
+        spare: browser.spare.is_wanted(),
+        downloads: browser.downloads.unwrap_or_else(downloads),
+        extra_ca,
+        secrets,
+        warnings,
+    };
+    // Last: whoever finds the socket finds a browser.
+    let (event_loop, handle) = EventLoop::new(setup);
+    let control = ControlServer::start(&profile.control_socket(), handle.clone(), logs)
+        .context("cannot open the control socket")?;
+    for kind in [SignalKind::terminate(), SignalKind::interrupt()] {
+        let mut signals = signal(kind)?;
+        let handle = handle.clone();
+        tokio::spawn(async move {
+            signals.recv().await;
+            handle.quit().await;
+        });
+    }
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), "started");
+    event_loop.run(browser.urls).await;
+    control.stop();
+    Ok(())
+}
+
+/// What the user changes of Tor's configuration: the file that was named, or the profile's if there is one. What it says is for
+/// the net-daemon to understand.
+fn tor_config(named: Option<PathBuf>, profile: &Profile) -> anyhow::Result<String> {
+    let usual = profile.root().join("tor.toml");
+    if named.is_none() && !usual.exists() {
+        return Ok(String::new());
+    }
+    for_net_daemon(&named.unwrap_or(usual), "Tor's configuration")
+}
+
+/// A file of the user's that the net-daemon is told.
+fn for_net_daemon(file: &Path, what: &str) -> anyhow::Result<String> {
+    /// They travel in one message.
+    const MAX_FILE: usize = 16 * 1024;
+    let text = std::fs::read_to_string(file).with_context(|| format!("{what}: {}", file.display()))?;
+    anyhow::ensure!(text.len() <= MAX_FILE, "{}: more than {MAX_FILE} bytes", file.display());
+    Ok(text)
+}
+
+/// Each site takes a handful of descriptors here: as many as the system allows.
+fn raise_descriptor_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    // Without it there is room for fewer sites; nothing else changes.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+}
+
+/// The folder of all of Regen's programs: this one's.
+fn programs_folder() -> io::Result<PathBuf> {
+    let own = std::env::current_exe()?;
+    Ok(own.parent().unwrap_or(Path::new("/")).to_path_buf())
+}

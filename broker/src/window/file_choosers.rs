@@ -1,0 +1,222 @@
+//! File choosers: a page asks for files of the user's, the user picks, and exactly those files go to exactly that page.
+//!
+//! A chooser opens only for the page in front, soon after a click or key in it, and names its site. It belongs to one child, tab
+//! and request: what the user picks can reach nobody else, and it ends with the page that asked.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use regen_net_config::site::Site;
+
+use crate::window::file_dialog::DialogError;
+
+/// A click or key opens a chooser within this time.
+const GESTURE: Duration = Duration::from_secs(5);
+/// Files that a chooser takes at once.
+const MAX_FILES: usize = 10_000;
+
+type ChildId = u64;
+type TabId = u64;
+
+/// A page's request as its host numbers it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PageRequest {
+    /// The host.
+    pub child: ChildId,
+    /// The tab of the page.
+    pub tab: TabId,
+    /// The host's number.
+    pub request: u64,
+}
+
+/// Request of a page for files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// The child that asks.
+    pub from: PageRequest,
+    /// Its site.
+    pub site: Site,
+    /// Several files.
+    pub multiple: bool,
+    /// The page is the one in front.
+    pub is_active: bool,
+    /// When the user last clicked or typed in it.
+    pub gesture: Option<Instant>,
+}
+
+/// Action that follows from an event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Let the user pick.
+    Show { request: u64, site: Site, multiple: bool },
+    /// Take the dialog away again.
+    Hide { request: u64 },
+    /// Tell the page that nothing was picked.
+    Cancel(PageRequest),
+    /// Tell the user what went wrong.
+    Tell(String),
+    /// Give the page these files.
+    Place { from: PageRequest, paths: Vec<PathBuf> },
+}
+
+/// Why the page gets none of the files that were picked.
+#[derive(Debug, thiserror::Error)]
+enum ChooserError {
+    #[error("{0} files were chosen, and a page takes {MAX_FILES} at most")]
+    TooMany(usize),
+    #[error("the page takes one file, and {0} were chosen")]
+    OnlyOne(usize),
+    #[error(transparent)]
+    Dialog(#[from] DialogError),
+}
+
+/// The choosers that are open; one for a tab at most.
+#[derive(Debug, Default)]
+pub struct FileChoosers {
+    open: HashMap<u64, (PageRequest, bool)>,
+    last: u64,
+}
+
+impl FileChoosers {
+    /// A page asks for files. `has_window`: there is somebody to ask.
+    pub fn asked(&mut self, wanted: Wanted, now: Instant, has_window: bool) -> Vec<Action> {
+        let Wanted { from, site, multiple, is_active, gesture } = wanted;
+        let is_recent = gesture.is_some_and(|at| now.saturating_duration_since(at) < GESTURE);
+        if !has_window || !is_active || !is_recent {
+            return vec![Action::Cancel(from)];
+        }
+        let mut actions = self.close(|open| open.tab == from.tab);
+        self.last += 1;
+        self.open.insert(self.last, (from, multiple));
+        actions.push(Action::Show { request: self.last, site, multiple });
+        actions
+    }
+
+    /// The dialog is over. Without paths the user picked nothing. One that no page waits for any more changes nothing.
+    pub fn answered(&mut self, request: u64, picked: Result<Vec<PathBuf>, DialogError>) -> Vec<Action> {
+        let Some((from, multiple)) = self.open.remove(&request) else { return Vec::new() };
+        match picked.map_err(ChooserError::from).and_then(|paths| check(paths, multiple)) {
+            Ok(paths) if paths.is_empty() => vec![Action::Cancel(from)],
+            Ok(paths) => vec![Action::Place { from, paths }],
+            Err(error) => vec![Action::Tell(error.to_string()), Action::Cancel(from)],
+        }
+    }
+
+    /// A tab shows another page, is not in front any more, or is closed.
+    pub fn left(&mut self, tab: TabId) -> Vec<Action> {
+        self.close(|open| open.tab == tab)
+    }
+
+    /// A child is gone: there is nobody to tell.
+    pub fn child_gone(&mut self, child: ChildId) -> Vec<Action> {
+        let mut actions = self.close(|open| open.child == child);
+        actions.retain(|action| !matches!(action, Action::Cancel(_)));
+        actions
+    }
+
+    /// The window is gone: pages do not wait for it.
+    pub fn window_gone(&mut self) -> Vec<Action> {
+        self.close(|_| true)
+    }
+
+    fn close(&mut self, is_meant: impl Fn(&PageRequest) -> bool) -> Vec<Action> {
+        let mut closed: Vec<(u64, PageRequest)> =
+            self.open.extract_if(|_, (from, _)| is_meant(from)).map(|(request, (from, _))| (request, from)).collect();
+        closed.sort_unstable_by_key(|(request, _)| *request);
+        closed.into_iter().flat_map(|(request, from)| [Action::Hide { request }, Action::Cancel(from)]).collect()
+    }
+}
+
+fn check(paths: Vec<PathBuf>, multiple: bool) -> Result<Vec<PathBuf>, ChooserError> {
+    match paths.len() {
+        count if count > MAX_FILES => Err(ChooserError::TooMany(count)),
+        count if count > 1 && !multiple => Err(ChooserError::OnlyOne(count)),
+        _ => Ok(paths),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn from(child: ChildId, tab: TabId) -> PageRequest {
+        PageRequest { child, tab, request: 7 }
+    }
+
+    fn wanted(child: ChildId, tab: TabId, gesture: Option<Instant>) -> Wanted {
+        let site = Site::of("https://a.test/").unwrap();
+        Wanted { from: from(child, tab), site, multiple: false, is_active: true, gesture }
+    }
+
+    fn shown(actions: &[Action]) -> Option<u64> {
+        actions.iter().find_map(|action| if let Action::Show { request, .. } = action { Some(*request) } else { None })
+    }
+
+    #[test]
+    fn only_the_page_in_front_opens_a_chooser_and_only_after_a_click() {
+        let (mut choosers, now) = (FileChoosers::default(), Instant::now());
+        let cancelled = vec![Action::Cancel(from(1, 2))];
+        assert_eq!(choosers.asked(wanted(1, 2, None), now, true), cancelled, "no click");
+        let late = now + GESTURE;
+        assert_eq!(choosers.asked(wanted(1, 2, Some(now)), late, true), cancelled, "long after the click");
+        let background = Wanted { is_active: false, ..wanted(1, 2, Some(now)) };
+        assert_eq!(choosers.asked(background, now, true), cancelled, "in the background");
+        assert_eq!(choosers.asked(wanted(1, 2, Some(now)), now, false), cancelled, "nobody to ask");
+        // The control.
+        let actions = choosers.asked(wanted(1, 2, Some(now)), now, true);
+        assert!(matches!(&actions[..], [Action::Show { site, .. }] if site.as_str() == "https://a.test"));
+    }
+
+    #[test]
+    fn what_is_picked_goes_to_the_page_that_asked_or_to_nobody() {
+        let (mut choosers, now) = (FileChoosers::default(), Instant::now());
+        let request = shown(&choosers.asked(wanted(1, 2, Some(now)), now, true)).unwrap();
+        let key = || Ok(vec![PathBuf::from("/key")]);
+        assert_eq!(choosers.answered(request + 1, key()), []);
+        // The tab goes to another site meanwhile: its host is told, the dialog goes, and an answer comes too late.
+        let closed = choosers.left(2);
+        assert_eq!(closed, [Action::Hide { request }, Action::Cancel(from(1, 2))]);
+        assert_eq!(choosers.answered(request, key()), []);
+        let request = shown(&choosers.asked(wanted(3, 2, Some(now)), now, true)).unwrap();
+        let photo = vec![PathBuf::from("/photo")];
+        let placed = choosers.answered(request, Ok(photo.clone()));
+        assert_eq!(placed, [Action::Place { from: from(3, 2), paths: photo.clone() }]);
+        assert_eq!(choosers.answered(request, Ok(photo)), [], "once");
+    }
+
+    #[test]
+    fn whoever_cannot_pick_is_told_why_and_the_page_that_nothing_was_picked() {
+        let (mut choosers, now) = (FileChoosers::default(), Instant::now());
+        let mut pick = |multiple, picked| {
+            let asked = Wanted { multiple, ..wanted(1, 2, Some(now)) };
+            let request = shown(&choosers.asked(asked, now, true)).unwrap();
+            choosers.answered(request, picked)
+        };
+        let files = |count| Ok(vec![PathBuf::from("/a"); count]);
+        let cancelled = Action::Cancel(from(1, 2));
+        assert_eq!(pick(false, files(0)), std::slice::from_ref(&cancelled));
+        assert!(matches!(&pick(true, files(82))[..], [Action::Place { paths, .. }] if paths.len() == 82));
+        for (multiple, picked, why) in [
+            (false, files(2), "the page takes one file, and 2 were chosen"),
+            (true, files(MAX_FILES + 1), "10001 files were chosen, and a page takes 10000 at most"),
+            (true, Err(DialogError::Ended), "the desktop's file dialog ended without an answer"),
+        ] {
+            assert_eq!(pick(multiple, picked), [Action::Tell(why.into()), cancelled.clone()]);
+        }
+    }
+
+    #[test]
+    fn nobody_waits_for_a_window_or_a_host_that_is_gone() {
+        let (mut choosers, now) = (FileChoosers::default(), Instant::now());
+        let first = shown(&choosers.asked(wanted(1, 2, Some(now)), now, true)).unwrap();
+        // A second one in the same tab takes the place of the first.
+        let actions = choosers.asked(wanted(1, 2, Some(now)), now, true);
+        assert_eq!(actions[..2], [Action::Hide { request: first }, Action::Cancel(from(1, 2))]);
+        let second = shown(&actions).unwrap();
+        assert_eq!(choosers.child_gone(1), [Action::Hide { request: second }]);
+        let third = shown(&choosers.asked(wanted(4, 5, Some(now)), now, true)).unwrap();
+        assert_eq!(choosers.window_gone(), [Action::Hide { request: third }, Action::Cancel(from(4, 5))]);
+        assert_eq!(choosers.window_gone(), []);
+    }
+}

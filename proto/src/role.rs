@@ -1,0 +1,70 @@
+//! Roles: the kinds of process that the broker starts. Their names stand in policies, logs, the audit log and the control API.
+
+use std::fmt;
+
+use crate::kernel::v1 as wire;
+
+/// The role of a child process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Role {
+    /// Shows the pages of one site.
+    TabHost,
+    /// The only process with a network.
+    NetDaemon,
+    /// Runs the tasks of agents.
+    AgentDaemon,
+    /// The window.
+    UiShell,
+}
+
+impl Role {
+    /// Every role.
+    pub const ALL: [Self; 4] = [Self::TabHost, Self::NetDaemon, Self::AgentDaemon, Self::UiShell];
+
+    /// Returns the role's name, which is also the name of its policy.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::TabHost => "tab-host",
+            Self::NetDaemon => "net-daemon",
+            Self::AgentDaemon => "agent-daemon",
+            Self::UiShell => "ui-shell",
+        }
+    }
+
+    /// Returns the role of this name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|role| role.name() == name)
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl From<Role> for wire::Role {
+    fn from(role: Role) -> Self {
+        match role {
+            Role::TabHost => Self::TabHost,
+            Role::NetDaemon => Self::NetDaemon,
+            Role::AgentDaemon => Self::AgentDaemon,
+            Role::UiShell => Self::UiShell,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_role_is_found_by_its_name() {
+        for role in Role::ALL {
+            assert_eq!(Role::from_name(role.name()), Some(role));
+        }
+        assert_eq!(Role::from_name("broker"), None, "the broker is no child");
+    }
+}

@@ -1,5 +1,5 @@
-# Lets Regen's programs make user namespaces where AppArmor keeps them from programs that it does not know. It restricts nothing:
-# that is what the policies beside this file are for. `./x setup` fills in the folder, and installs it.
+# Allows Regen's programs to create user namespaces where AppArmor denies them to unknown programs. It restricts
+# nothing; the policies beside this file do. `./x setup` fills in the folder and installs the profile.
 abi <abi/4.0>,
 include <tunables/global>
 

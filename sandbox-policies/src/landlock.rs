@@ -1,7 +1,7 @@
-//! Files, TCP ports, abstract sockets and signals: the Landlock domain of a policy, entered for all time.
+//! The Landlock domain of a policy: files, TCP ports, abstract sockets and signals. A process cannot leave its domain.
 //!
-//! The file view says what is there; this says what may be done with it. Nothing that can be written can be executed, and
-//! of what cannot be written only what the policy names.
+//! The file view decides which files exist; the domain decides what may be done with them. Writable files cannot be
+//! executed; of the read-only files, only those that the policy names can.
 
 use std::path::{Path, PathBuf};
 
@@ -13,23 +13,23 @@ use landlock::{
 use crate::policy::{MountKind, Policy, Ports};
 use crate::sys;
 
-/// The newest version that this code makes use of.
+/// Newest Landlock ABI version that this code uses.
 pub const KNOWN: u8 = 6;
 
-/// Why a domain cannot be entered.
+/// Reason why a Landlock domain could not be entered.
 #[derive(Debug, thiserror::Error)]
 pub enum DomainError {
-    /// The kernel's Landlock is too old, or switched off.
-    #[error("Landlock: {0}")]
+    /// The ruleset could not be created or enforced.
+    #[error("cannot enter the Landlock domain: {0}")]
     Ruleset(#[from] landlock::RulesetError),
-    /// A path of the policy cannot be opened.
-    #[error("Landlock: {0}")]
+    /// A path of the policy could not be opened.
+    #[error("cannot open a path for the Landlock domain: {0}")]
     Path(#[from] landlock::PathFdError),
-    /// The kernel enforces less than was asked for.
-    #[error("Landlock: the kernel does not enforce all of the policy")]
+    /// The kernel enforces less than was requested.
+    #[error("cannot enter the Landlock domain: the kernel enforces only part of it; run `regen doctor`")]
     Partly,
-    /// The kernel's is too old, or off.
-    #[error("Landlock: the kernel has version {has}, and the policy needs {needs}; run `regen doctor`")]
+    /// The kernel's Landlock is older than the policy's minimum, or switched off.
+    #[error("Landlock is too old: the kernel has version {has}, the policy needs {needs}; run `regen doctor`")]
     TooOld { has: u8, needs: u8 },
 }
 
@@ -37,22 +37,22 @@ fn read() -> BitFlags<AccessFs> {
     AccessFs::ReadFile | AccessFs::ReadDir
 }
 
-/// Everything that can be done with files of one's own, but to execute them or to make devices.
+/// Returns the rights for writable folders: all except executing files, creating device nodes and device ioctls.
 fn write() -> BitFlags<AccessFs> {
     read() | (AccessFs::from_write(ABI::V6) & !(AccessFs::MakeChar | AccessFs::MakeBlock | AccessFs::IoctlDev))
 }
 
-/// What an older version than the policy's cannot enforce, in words; nothing where all of it is.
+/// Describes what a Landlock version below the policy's cannot enforce; `None` if it enforces everything.
 #[must_use]
 pub fn shortfall(policy: &Policy, version: u8) -> Option<String> {
     if policy.landlock_abi == 0 || version >= policy.landlock_abi {
         return None;
     }
     let since =
-        [(3, "truncating files"), (4, "TCP ports"), (5, "device controls"), (6, "signals and abstract sockets")];
+        [(3, "file truncation"), (4, "TCP ports"), (5, "ioctls on devices"), (6, "signals and abstract sockets")];
     let missing: Vec<&str> = since.iter().filter(|(abi, _)| *abi > version).map(|(_, what)| *what).collect();
     Some(format!(
-        "Landlock is version {version} of {}: it does not restrict {}",
+        "the kernel has Landlock version {version} of {} and does not restrict {}",
         policy.landlock_abi,
         missing.join(", ")
     ))
@@ -69,10 +69,10 @@ fn abi(version: u8) -> ABI {
     }
 }
 
-/// Enters the domain of a policy. `fill_in` gives the real path for one in the policy, or nothing for one that is not there.
+/// Enters the Landlock domain of a policy. `fill_in` returns the real path of a policy path, or `None` to skip it.
 ///
 /// # Errors
-/// When the kernel cannot enforce all of it: then nothing may be started.
+/// If the kernel cannot enforce the domain. The caller must then start nothing.
 pub fn enter(policy: &Policy, fill_in: &dyn Fn(&str) -> Option<PathBuf>) -> Result<(), DomainError> {
     let version = sys::landlock_version().min(policy.landlock_abi).min(KNOWN);
     if version < policy.landlock_minimum {
@@ -92,7 +92,7 @@ pub fn enter(policy: &Policy, fill_in: &dyn Fn(&str) -> Option<PathBuf>) -> Resu
         ruleset = ruleset.scope(Scope::AbstractUnixSocket | Scope::Signal)?;
     }
     let mut domain = Domain { rules: ruleset.create()?, files };
-    // What is in the file view may be listed; the engine looks for its extension in a folder.
+    // Every folder of the file view may be listed: the engine searches a folder for its extension.
     domain = domain.add(Path::new("/"), AccessFs::ReadDir.into())?;
     for mount in &policy.mount {
         let target = mount.target();
@@ -129,7 +129,7 @@ pub fn enter(policy: &Policy, fill_in: &dyn Fn(&str) -> Option<PathBuf>) -> Resu
     if status.ruleset == landlock::RulesetStatus::FullyEnforced { Ok(()) } else { Err(DomainError::Partly) }
 }
 
-/// A domain that is being made, and the rights that this kernel knows.
+/// A domain under construction, with the file rights that this kernel supports.
 struct Domain {
     rules: RulesetCreated,
     files: BitFlags<AccessFs>,
@@ -140,7 +140,7 @@ impl Domain {
         if !place.exists() {
             return Ok(self);
         }
-        // Rights on folders mean nothing for a file, and are refused there; so are those that the kernel does not know.
+        // Landlock rejects folder rights on a file, and rights that the kernel does not know.
         let fitting = if place.is_dir() { self.files } else { self.files & AccessFs::from_file(ABI::V6) };
         let rules = self.rules.add_rule(PathBeneath::new(PathFd::new(place)?, access & fitting))?;
         Ok(Self { rules, ..self })

@@ -1,31 +1,32 @@
-//! Processes without a sandbox, the broker, its launcher and the jail, lock themselves down.
+//! Lock-down of processes that have no sandbox of their own, such as the broker and the launcher.
 
 use crate::policy::{Policy, PolicyError};
 use crate::seccomp::{self, Otherwise};
 use crate::sys;
 
-/// Why a process cannot lock itself down. It must not go on.
+/// Reason why a process could not be locked down. The process must not continue.
 #[derive(Debug, thiserror::Error)]
 pub enum LockDownError {
-    /// Its policy.
+    /// The role's policy cannot be loaded.
     #[error(transparent)]
     Policy(#[from] PolicyError),
-    /// Its filter.
-    #[error("seccomp: {0}")]
+    /// The seccomp filter cannot be built or loaded.
+    #[error("cannot apply the seccomp filter: {0}")]
     Filter(#[from] seccomp::SeccompError),
-    /// The system.
-    #[error("no new privileges: {0}")]
+    /// `no_new_privs` cannot be set.
+    #[error("cannot set no_new_privs: {0}")]
     Privileges(std::io::Error),
 }
 
-/// Locks this process down as a role that has no sandbox: the broker, the launcher, or the jail. It has no Landlock domain: a
-/// process in one may not look at others in `/proc`, and looking after its children is what the broker is for; nor may it mount
-/// anything, and the launcher's children build their file views by mounting; and the jail opens nothing.
+/// Sets `no_new_privs` and loads the seccomp filter of a role that has no sandbox of its own.
+///
+/// Enters no Landlock domain. A process in a domain cannot inspect processes outside it in `/proc`, as the broker and
+/// the dumper must, and it cannot mount, as the launcher's children must. The jail opens no files.
 ///
 /// Must be called while the process has one thread.
 ///
 /// # Errors
-/// When the kernel cannot enforce the role's filter.
+/// If the policy cannot be loaded or the kernel refuses the filter.
 pub fn enter(role: &str) -> Result<(), LockDownError> {
     let policy = Policy::of(role)?;
     let otherwise = otherwise(&policy);
@@ -35,8 +36,10 @@ pub fn enter(role: &str) -> Result<(), LockDownError> {
     Ok(())
 }
 
-/// What becomes of calls that a policy does not mention. Only a process in a sandbox has somebody to ask; the launcher's filter
-/// is above every sandbox's, which must still be able to.
+/// Returns what a role's filter does with calls that its policy does not mention.
+///
+/// A jailed role notifies the broker. The launcher's filter is inherited by every sandbox, so it must not override
+/// their notifications. The other roles have no process to notify.
 #[must_use]
 pub fn otherwise(policy: &Policy) -> Otherwise {
     match policy.role.as_str() {

@@ -1,5 +1,6 @@
-//! Every rule of a policy as system calls to make: as it allows them, with arguments that break its conditions, and every call
-//! that no rule mentions. `regen policy probe` makes them in the role's sandbox and compares.
+//! Test cases of `regen policy probe`: every rule of a policy as system calls. They cover the calls that a rule allows,
+//! arguments that break its conditions, and every call that no rule mentions. The command makes them in the role's
+//! sandbox and compares the results.
 
 use std::collections::BTreeSet;
 use std::str::FromStr;
@@ -7,46 +8,46 @@ use std::str::FromStr;
 use crate::policy::{Condition, Policy};
 use crate::seccomp::{self, Comparison, Decision};
 
-/// One system call to make.
+/// System call to make, with its expected result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProbeCase {
-    /// By name.
+    /// Name of the call.
     pub call: String,
-    /// On this machine.
+    /// Number of the call on this architecture.
     pub number: i32,
-    /// Chosen so that the call does nothing where it is allowed: no such descriptor, no such address.
+    /// Arguments with which the call does nothing even if it is allowed, such as an invalid descriptor or address.
     pub arguments: [u64; 6],
-    /// What must come of it.
+    /// Expected result.
     pub expected: Expected,
-    /// Which rule says so; empty where none does.
+    /// Position of the rule that decides; empty if there is none.
     pub place: String,
 }
 
-/// What must come of a call.
+/// Expected result of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expected {
-    /// The kernel does it, or says itself why not.
+    /// Allowed by the filter. The kernel may still fail the call.
     Allowed,
-    /// This error, and nobody is told.
+    /// Refused with this error, without a notification.
     Refused(i32),
-    /// It is refused, and the broker is told.
+    /// Refused, and the broker is notified.
     Notified,
 }
 
-/// Numbers of calls that are newer than the names that this machine's library knows.
+/// Numbers of calls that may be newer than this machine's libseccomp.
 const NEWER: std::ops::Range<i32> = 450..480;
-/// No such descriptor, address, process or option.
+/// Argument that is not a valid descriptor, address, process or option.
 const NOTHING: u64 = u64::MAX;
-/// A process that cannot be.
+/// Process id that cannot exist.
 const NOBODY: u64 = 0x7fff_fff0;
-/// `CLONE_SIGHAND` alone: the kernel refuses such a clone whatever else is asked for.
+/// `CLONE_SIGHAND` without `CLONE_VM`: the kernel refuses such a clone, whatever its other flags.
 const IMPOSSIBLE_CLONE: u64 = 0x800;
-/// `FUTEX_WAKE`: an operation that there is, so that ENOSYS comes from a filter only.
+/// `FUTEX_WAKE`, a valid operation, so that ENOSYS comes only from a filter.
 const FUTEX_WAKE: u64 = 1;
-/// Refused arguments that are tried of one call.
+/// Maximum number of refused argument rows of one call.
 const MAX_REFUSED_ARGUMENTS: usize = 24;
 
-/// Everything to try of a policy.
+/// Returns all test cases of a policy.
 #[must_use]
 pub fn cases(policy: &Policy) -> Vec<ProbeCase> {
     let below = seccomp::below(policy);
@@ -60,7 +61,7 @@ pub fn cases(policy: &Policy) -> Vec<ProbeCase> {
     for (calls, when, times) in allowed.chain(refused) {
         for call in calls.iter().filter(|call| !below.contains(call)) {
             mentioned.insert(call.clone());
-            // The one time was the start of the program that tries.
+            // The start of the probe itself has used up the allowed times.
             let expected = times.map(|_| Expected::Notified);
             for row in seccomp::combinations(when) {
                 all.extend(case(policy, call, satisfying(call, &row), expected));
@@ -80,7 +81,7 @@ pub fn cases(policy: &Policy) -> Vec<ProbeCase> {
         expected: Expected::Notified,
         place: String::new(),
     }));
-    // What ends the process is tried by ending it.
+    // `exit_group` is tested by the end of the probe.
     all.retain(|case| case.call != "exit_group");
     all
 }
@@ -95,7 +96,7 @@ fn case(policy: &Policy, call: &str, arguments: [u64; 6], expected: Option<Expec
     Some(ProbeCase { call: call.to_owned(), number, arguments, expected: expected.unwrap_or(by_policy), place })
 }
 
-/// Arguments by which a call does nothing.
+/// Returns arguments with which a call does nothing.
 fn defaults(call: &str) -> [u64; 6] {
     let mut arguments = [NOTHING; 6];
     let [first, second, ..] = &mut arguments;
@@ -114,7 +115,7 @@ fn set(arguments: &mut [u64; 6], which: u32, value: u64) {
     }
 }
 
-/// Arguments that fulfil these conditions, and do nothing else.
+/// Returns arguments that satisfy these comparisons, and with which the call otherwise does nothing.
 fn satisfying(call: &str, row: &[Comparison]) -> [u64; 6] {
     let mut arguments = defaults(call);
     let free = if call == "clone" { IMPOSSIBLE_CLONE } else { 0 };
@@ -124,7 +125,7 @@ fn satisfying(call: &str, row: &[Comparison]) -> [u64; 6] {
     arguments
 }
 
-/// Arguments that no rule allows for a call whose every rule has conditions.
+/// Returns rows of arguments with which no rule allows a call.
 fn violating(policy: &Policy, call: &str) -> Vec<[u64; 6]> {
     let allowed = policy.allow.iter().filter(|rule| rule.calls.iter().any(|name| name == call)).map(|rule| &rule.when);
     let refused = policy.refuse.iter().filter(|rule| rule.calls.iter().any(|name| name == call)).map(|rule| &rule.when);
@@ -145,14 +146,14 @@ fn violating(policy: &Policy, call: &str) -> Vec<[u64; 6]> {
     rows
 }
 
-/// Values that may break a comparison, or keep it while another argument's is broken.
+/// Returns values that break a comparison, and the one that satisfies it while another argument breaks its own.
 fn breaking(one: Comparison) -> Vec<u64> {
     let Some(mask) = one.mask else { return vec![one.number, one.number + 1, 0x7fff] };
     let bits = (0..64).map(|bit| 1_u64 << bit).filter(|bit| mask & bit != 0);
     bits.map(|bit| one.number ^ bit).chain([one.number]).collect()
 }
 
-/// Trials as one word, for the program that makes them.
+/// Encodes cases as one argument for the probe.
 #[must_use]
 pub fn plan(cases: &[ProbeCase]) -> String {
     let line = |case: &ProbeCase| {
@@ -162,7 +163,7 @@ pub fn plan(cases: &[ProbeCase]) -> String {
     cases.iter().map(line).collect::<Vec<_>>().join(";")
 }
 
-/// The calls of a plan, in order; nothing where it is none.
+/// Decodes the calls of a plan, in order; `None` if the plan is malformed.
 #[must_use]
 pub fn read(plan: &str) -> Option<Vec<(i32, [u64; 6])>> {
     let one = |text: &str| {

@@ -1,8 +1,8 @@
-//! System calls: names and constants, the filter of a policy, and what it says about one call.
+//! Seccomp: names and constants of system calls, the filter of a policy, and a policy's decision about one call.
 //!
-//! The filter allows what the policy allows, refuses quietly what it lists as harmless, and everything else is refused after
-//! the broker was told: the process waits until the broker has answered. A process that the broker cannot listen to (the
-//! broker itself, and the launcher above every other filter) is refused at once.
+//! The filter allows what the policy allows, and refuses the calls of `refuse` rules without a notification. Any other
+//! call waits until the broker, which is notified, has refused it. Processes that have nobody to notify (such as the
+//! broker itself) are refused at once.
 
 use std::os::fd::{FromRawFd, OwnedFd};
 
@@ -10,10 +10,10 @@ use libseccomp::{ScmpAction, ScmpArch, ScmpArgCompare, ScmpCompareOp, ScmpFilter
 
 use crate::policy::{Allow, Condition, Place, Placed, Policy, Refuse, Value};
 
-/// What cannot be had of the kernel or the library.
+/// Error of libseccomp or of the kernel.
 pub type SeccompError = libseccomp::error::SeccompError;
 
-/// Constants that conditions may name.
+/// Constants that policy conditions may name.
 const CONSTANTS: &[(&str, u64)] = &[
     ("AF_UNIX", 1),
     ("AF_INET", 2),
@@ -81,42 +81,42 @@ const ERRNOS: [(&str, i32); 10] = [
     ("EOPNOTSUPP", libc::EOPNOTSUPP),
 ];
 
-/// Numbers of system calls are below this on every machine that Regen runs on.
+/// Exclusive upper bound of system call numbers on every architecture that Regen runs on.
 const HIGHEST: i32 = 600;
-/// Both machines' names are checked, so that a policy written on one is right on the other.
+/// Architectures on which names are checked, so that a policy written on one is valid on the other.
 const MACHINES: [ScmpArch; 2] = [ScmpArch::X8664, ScmpArch::Aarch64];
 
-/// The number of an error by its name.
+/// Returns the number of an errno name that policies may use.
 #[must_use]
 pub fn errno(name: &str) -> Option<i32> {
     ERRNOS.iter().find(|(known, _)| *known == name).map(|(_, number)| *number)
 }
 
-/// Whether there is a system call of this name, on either machine.
+/// Returns whether a system call of this name exists on any supported architecture.
 #[must_use]
 pub fn is_known(call: &str) -> bool {
     MACHINES.iter().any(|machine| ScmpSyscall::from_name_by_arch(call, *machine).is_ok())
 }
 
-/// The names of this machine's system calls.
+/// Returns the names of this architecture's system calls.
 #[must_use]
 pub fn names() -> Vec<String> {
     (0..HIGHEST).filter_map(|number| ScmpSyscall::from(number).get_name().ok()).collect()
 }
 
-/// The number of a system call on this machine.
+/// Returns the number of a system call on this architecture.
 #[must_use]
 pub fn number_of(call: &str) -> Option<i32> {
     ScmpSyscall::from_name(call).ok().map(i32::from).filter(|number| *number >= 0)
 }
 
-/// The name of a system call of this machine.
+/// Returns the name of a system call on this architecture.
 #[must_use]
 pub fn name_of(number: i32) -> String {
     ScmpSyscall::from(number).get_name().unwrap_or_else(|_| format!("system call {number}"))
 }
 
-/// The number of a constant that policies name, such as `AF_INET`.
+/// Returns the number of a constant that policies may name, such as `AF_INET`.
 #[must_use]
 pub fn constant(name: &str) -> Option<u64> {
     CONSTANTS.iter().find(|(known, _)| *known == name).map(|(_, number)| *number)
@@ -126,7 +126,7 @@ pub(crate) fn constant_names() -> Vec<String> {
     CONSTANTS.iter().map(|(name, _)| (*name).to_owned()).collect()
 }
 
-/// The number that a value stands for, or the name that nothing is known of.
+/// Returns the number of a value, or the first unknown constant name as the error.
 pub(crate) fn number(value: &Value) -> Result<u64, String> {
     match value {
         Value::Number(number) => Ok(*number),
@@ -137,19 +137,19 @@ pub(crate) fn number(value: &Value) -> Result<u64, String> {
     }
 }
 
-/// One comparison of a system call's argument.
+/// Comparison of one system call argument with a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Comparison {
-    /// Which argument, from 0.
+    /// Index of the argument, from 0.
     pub argument: u32,
-    /// Only these bits of it; all where there is none.
+    /// Bits that are compared; all bits if `None`.
     pub mask: Option<u64>,
-    /// What it must be.
+    /// Number that the masked argument must equal.
     pub number: u64,
 }
 
 impl Condition {
-    /// What this condition stands for: the argument, under a mask, is this number. Any of them is enough.
+    /// Returns the comparisons that this condition stands for. The condition holds if any of them holds.
     #[must_use]
     pub fn alternatives(&self) -> Vec<Comparison> {
         let value = |value: &Value| number(value).unwrap_or(u64::MAX);
@@ -161,7 +161,7 @@ impl Condition {
         all.map(|one| Comparison { argument: self.arg, mask: None, number: value(one) }).collect()
     }
 
-    /// Whether it holds for these arguments.
+    /// Returns whether the condition holds for these arguments.
     #[must_use]
     pub fn holds(&self, arguments: &[u64; 6]) -> bool {
         let argument = arguments.get(self.arg as usize).copied().unwrap_or(0);
@@ -176,7 +176,7 @@ impl Comparison {
     }
 }
 
-/// Every combination of the alternatives of several conditions.
+/// Returns every combination of the conditions' alternatives, with one alternative of each condition.
 #[must_use]
 pub fn combinations(when: &[Condition]) -> Vec<Vec<Comparison>> {
     when.iter().fold(vec![Vec::new()], |rows, condition| {
@@ -185,34 +185,34 @@ pub fn combinations(when: &[Condition]) -> Vec<Vec<Comparison>> {
     })
 }
 
-/// What a filter does with what its policy does not mention.
+/// Action of a filter for calls that its policy does not mention.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Otherwise {
-    /// The broker is asked; the process waits.
+    /// Notifies the broker; the call waits for its answer.
     Notify,
-    /// The call fails with EPERM.
+    /// Fails the call with EPERM.
     Refuse,
-    /// The call fails with ENOSYS, but a filter further down may still ask the broker: of two answers the kernel takes the
-    /// stricter one, and this is the mildest that refuses.
+    /// Fails the call with ENOSYS, unless a child's filter notifies the broker: of the actions of several filters, the
+    /// kernel takes the one with the highest precedence, and a notification precedes this one.
     RefuseUnlessNotified,
 }
 
-/// The filter of a policy, not loaded yet.
+/// Builds the filter of a policy without loading it.
 ///
 /// # Errors
-/// When the library cannot make one.
+/// If libseccomp cannot build it.
 pub fn filter(policy: &Policy, otherwise: Otherwise) -> Result<ScmpFilterContext, SeccompError> {
     let default = match otherwise {
         Otherwise::Notify => ScmpAction::Notify,
         Otherwise::Refuse => ScmpAction::Errno(libc::EPERM),
-        // Without a tracer, which no filtered process has, this is ENOSYS.
+        // No tracer handles seccomp events, so this action fails the call with ENOSYS.
         Otherwise::RefuseUnlessNotified => ScmpAction::Trace(0),
     };
     let mut filter = ScmpFilterContext::new(default)?;
     filter.set_ctl_nnp(true)?;
-    // A process of another machine type (32 bits) has no business here.
+    // Calls of another ABI, such as 32-bit ones, have other numbers and would bypass the rules.
     filter.set_act_badarch(ScmpAction::KillProcess)?;
-    // Often used calls are found sooner.
+    // Level 2 searches a binary tree of call numbers instead of a list.
     filter.set_ctl_optimize(2)?;
     let below = below(policy);
     add(&mut filter, ScmpAction::Allow, &below, &[])?;
@@ -227,19 +227,20 @@ pub fn filter(policy: &Policy, otherwise: Otherwise) -> Result<ScmpFilterContext
     Ok(filter)
 }
 
-/// A filter by which the broker is asked about every call. To learn from, never to protect.
+/// Builds a filter that notifies the broker of every call except `sendmsg`. It records what a role needs and protects
+/// nothing.
 ///
 /// # Errors
-/// When the library cannot make one.
+/// If libseccomp cannot build it.
 pub fn watching() -> Result<ScmpFilterContext, SeccompError> {
     let mut filter = ScmpFilterContext::new(ScmpAction::Notify)?;
     filter.set_ctl_nnp(true)?;
-    // By this one the listener travels: nobody could answer for it yet.
+    // `sendmsg` transfers the listener to the broker. Until then nobody could answer its notification.
     add(&mut filter, ScmpAction::Allow, &["sendmsg".to_owned()], &[])?;
     Ok(filter)
 }
 
-/// What the roles below a process may do, whatever the arguments: their own filters look at those.
+/// Returns the calls that roles below a process may make, with any arguments: their own filters check the arguments.
 #[must_use]
 pub fn below(policy: &Policy) -> Vec<String> {
     let roles = policy.superset.iter().filter_map(|role| Policy::of(role).ok());
@@ -255,7 +256,7 @@ fn add(
     when: &[Condition],
 ) -> Result<(), SeccompError> {
     for call in calls {
-        // A name of the other machine's: there is nothing to allow here.
+        // A name of the other architecture only: there is nothing to add here.
         let Ok(number) = ScmpSyscall::from_name(call) else { continue };
         if i32::from(number) < 0 {
             continue;
@@ -268,33 +269,33 @@ fn add(
     Ok(())
 }
 
-/// Loads a filter into this process, for all time. Gives the listener where the broker is to be asked.
+/// Loads a filter into this process; it cannot be removed. Returns the listener if the filter notifies the broker.
 ///
 /// # Errors
-/// When the kernel refuses.
-#[expect(unsafe_code, reason = "the library gives the listener as a number")]
+/// If the kernel refuses.
+#[expect(unsafe_code, reason = "libseccomp returns the listener as a raw descriptor")]
 pub fn load(filter: &ScmpFilterContext, otherwise: Otherwise) -> Result<Option<OwnedFd>, SeccompError> {
     filter.load()?;
     if otherwise != Otherwise::Notify {
         return Ok(None);
     }
     let listener = filter.get_notify_fd()?;
-    // SAFETY: loading made this descriptor, and the library hands it out for its caller to close.
+    // SAFETY: loading created this descriptor, and libseccomp leaves closing it to its caller.
     Ok(Some(unsafe { OwnedFd::from_raw_fd(listener) }))
 }
 
-/// What a policy says about one system call.
+/// Rules of a policy about one system call.
 #[derive(Debug)]
 pub enum Verdict<'a> {
-    /// Allowed, by these rules; any of them is enough.
+    /// Allowed by any of these rules.
     Allowed(Vec<&'a Placed<Allow>>),
-    /// Refused quietly, by these rules.
+    /// Refused by these rules, without a notification.
     Refused(Vec<&'a Placed<Refuse>>),
-    /// Mentioned nowhere: refused, and the broker is told.
+    /// Mentioned by no rule: refused, and the broker is notified.
     Notified,
 }
 
-/// What a policy says about a call of this name, whatever its arguments.
+/// Returns the rules of a policy about a call of this name, whatever its arguments.
 #[must_use]
 pub fn explain<'a>(policy: &'a Policy, call: &str) -> Verdict<'a> {
     let allowed: Vec<_> = policy.allow.iter().filter(|rule| rule.calls.iter().any(|name| name == call)).collect();
@@ -305,18 +306,18 @@ pub fn explain<'a>(policy: &'a Policy, call: &str) -> Verdict<'a> {
     if refused.is_empty() { Verdict::Notified } else { Verdict::Refused(refused) }
 }
 
-/// What a policy says about one call with its arguments, as its filter would.
+/// Decision of a policy about one call with its arguments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decision<'a> {
-    /// By this rule.
+    /// Allowed by this rule.
     Allowed(&'a Place),
-    /// Quietly, with this error, by this rule.
+    /// Refused by this rule with this error, without a notification.
     Refused { place: &'a Place, errno: i32 },
-    /// By no rule.
+    /// Covered by no rule: refused, and the broker is notified.
     Notified,
 }
 
-/// What a policy says about one call with its arguments.
+/// Returns the decision of a policy about one call with its arguments. Rules with `times` count as allowing it.
 #[must_use]
 pub fn decide<'a>(policy: &'a Policy, call: &str, arguments: &[u64; 6]) -> Decision<'a> {
     let fits = |calls: &[String], when: &[Condition]| {
@@ -331,7 +332,7 @@ pub fn decide<'a>(policy: &'a Policy, call: &str, arguments: &[u64; 6]) -> Decis
     }
 }
 
-/// The rule that a refused call came closest to, in words: for the log, and for whoever reads it.
+/// Describes the rule that comes closest to a refused call, for the log.
 #[must_use]
 pub fn nearest_rule(policy: &Policy, call: &str) -> String {
     match explain(policy, call) {

@@ -1,6 +1,6 @@
-//! Starting a child: new namespaces, id maps, and `regen-jail` with exactly the descriptors it needs.
+//! Start of a child: new namespaces, id maps, and `regen-jail` with exactly the descriptors that it needs.
 //!
-//! Runs in the launcher, which has one thread. What happens inside the namespaces is `jail/`.
+//! Runs in the launcher, which has one thread. The setup inside the namespaces is in `jail/`.
 
 use std::ffi::CString;
 use std::fs;
@@ -15,56 +15,57 @@ use serde::{Deserialize, Serialize};
 use crate::policy::{Guest, Mode, Policy, PolicyError};
 use crate::sys::{self, Cloned};
 
-/// Where the jail finds its descriptors. The role inherits only the first, and its connection to the dumper.
+/// Descriptor of the child's kernel channel. The role inherits only this one, its standard streams and [`DUMPER`].
 pub const CHANNEL: RawFd = 3;
-/// The launcher's go-ahead: readable once the id maps are written.
+/// Descriptor of the pipe on which the jail waits until the launcher has written the id maps.
 pub const GO: RawFd = 4;
-/// In the role: where it tells its dumper that it crashes. Its number was the go-ahead's.
+/// Descriptor in the role for reporting a crash to its dumper. It reuses the number of [`GO`].
 pub const DUMPER: RawFd = 4;
-/// The same, for the engine's helpers, which inherit nothing.
+/// Path of the dumper's socket, for the engine's helpers, which inherit no descriptor.
 pub const DUMPER_PATH: &str = "/regen/dumper";
-/// How the role ended, written by the jail.
+/// Descriptor of the pipe to which the jail writes how the role ended.
 pub const REPORT: RawFd = 5;
-/// Where the role's filter sends its listener, for the broker; and the dumper its minidump.
+/// Descriptor of the socket on which the role sends its filter's listener to the broker, and the dumper its minidump.
 pub const LISTENER: RawFd = 6;
 
-/// The user id inside every sandbox.
+/// User id inside every sandbox.
 pub const INSIDE_ID: u32 = 1000;
-/// The first of the outside ids that children get when the broker runs as root (systemd's dynamic range).
+/// First of the user ids that children get outside if the broker runs as root (systemd's range for dynamic users).
 const OUTSIDE_BASE: u32 = 61_600;
-/// What the jail needs while it builds the sandbox; it keeps none of it.
+/// Capabilities that the jail needs to build the sandbox. It drops all of them afterwards.
 const SETUP: CapabilitySet = CapabilitySet::SYS_ADMIN
     .union(CapabilitySet::SETUID)
     .union(CapabilitySet::SETGID)
     .union(CapabilitySet::SETPCAP)
     .union(CapabilitySet::NET_ADMIN);
 
-/// What differs from one child of a role to the next. The jail gets it as its only argument.
+/// Settings that differ between children of one role. The jail receives them as its only argument.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Contents {
-    /// Which role.
+    /// Name of the role.
     pub role: String,
-    /// Whether machine code may be made.
+    /// JavaScript mode of the engine.
     pub mode: Mode,
-    /// Where Regen's programs are.
+    /// Folder of Regen's programs.
     pub programs: PathBuf,
-    /// On the outside, the folder that is mounted as the bucket: a tab-host's slot, a guest's own.
+    /// Folder outside the sandbox that is mounted as the bucket, such as a tab-host's slot.
     pub bucket: Option<PathBuf>,
-    /// Where the broker puts files that the user chose.
+    /// Folder into which the broker puts files that the user chose.
     pub chosen: Option<PathBuf>,
-    /// The profile's certificate authorities, where it adds some.
+    /// Certificate authorities of the profile, if it adds any.
     pub ca_bundle: Option<PathBuf>,
-    /// The broker is told of every call, and says yes to all of them: to learn what a role needs, never to browse.
+    /// Learning mode: the broker is notified of every call and refuses only those of `refuse` rules. It protects
+    /// nothing.
     pub watched: bool,
-    /// What runs in the place of the role's own program.
+    /// Program that runs instead of the role's own.
     pub guest: Option<Guest>,
 }
 
 impl Contents {
-    /// The policy that holds for this child.
+    /// Returns the policy that applies to this child.
     ///
     /// # Errors
-    /// For an unknown role, or a policy file with a mistake.
+    /// If the role is unknown or a policy file is invalid.
     pub fn policy(&self) -> Result<Policy, PolicyError> {
         let policy = Policy::in_mode(&self.role, self.mode)?;
         Ok(match &self.guest {
@@ -74,50 +75,50 @@ impl Contents {
     }
 }
 
-/// One child to start.
+/// Request to start one child.
 #[derive(Debug)]
 pub struct Launch {
-    /// What is in its sandbox.
+    /// Settings of the sandbox.
     pub contents: Contents,
-    /// The child's end of its kernel channel.
+    /// Child's end of its kernel channel.
     pub channel: OwnedFd,
-    /// Where its stderr goes.
+    /// Destination of the child's stderr.
     pub log: OwnedFd,
-    /// A guest's own standard input and output; `/dev/null` otherwise.
+    /// Standard input and output of a guest; `/dev/null` if `None`.
     pub stdio: Option<(OwnedFd, OwnedFd)>,
 }
 
 /// A started child.
 #[derive(Debug)]
 pub struct Jailed {
-    /// The jail's process id on the outside.
+    /// Process id of the jail outside the sandbox.
     pub pid: i32,
-    /// Readable when the jail, and so everything in it, has ended.
+    /// Pidfd of the jail; readable when the jail, and so everything in the sandbox, has ended.
     pub pidfd: OwnedFd,
-    /// The listener of the role's filter arrives here, once.
+    /// Socket on which the listener of the role's filter arrives, and after a crash the minidump.
     pub listener: OwnedFd,
-    /// How the role ended, as the jail writes it.
+    /// Pipe with the jail's report of how the role ended.
     pub report: OwnedFd,
 }
 
-/// Why a child could not be started.
+/// Reason why a child could not be started.
 #[derive(Debug, thiserror::Error)]
 pub enum SpawnError {
-    /// Namespaces were refused.
-    #[error("the kernel refused new namespaces ({0}): run `regen doctor`")]
+    /// The kernel refused new namespaces.
+    #[error("cannot create namespaces: {0}; run `regen doctor`")]
     Namespaces(io::Error),
-    /// The id map was refused.
-    #[error("cannot map the user of the sandbox ({0}): run `regen doctor`")]
+    /// The kernel refused an id map.
+    #[error("cannot map the user of the sandbox: {0}; run `regen doctor`")]
     IdMap(io::Error),
-    /// Its policy.
+    /// The role's policy cannot be loaded.
     #[error(transparent)]
     Policy(#[from] PolicyError),
-    /// Anything else of the system.
-    #[error("{step}: {error}")]
+    /// Another system call failed.
+    #[error("cannot start a child: {step}: {error}")]
     Io { step: &'static str, error: io::Error },
 }
 
-/// The user that a role's processes have on the outside: never root.
+/// Returns the user id of a role's processes outside the sandbox. It is never root's.
 #[must_use]
 pub fn outside_id(role: &str) -> u32 {
     let own = rustix::process::geteuid().as_raw();
@@ -131,7 +132,7 @@ pub fn outside_id(role: &str) -> u32 {
 /// Starts a child in its sandbox.
 ///
 /// # Errors
-/// When the kernel refuses. What fails later, inside, is in the report of [`Jailed::cause_of_death`].
+/// If the policy is invalid or the kernel refuses. Later failures, inside the sandbox, are reported by [`Jailed::end`].
 pub fn spawn(launch: Launch) -> Result<Jailed, SpawnError> {
     let policy = launch.contents.policy()?;
     let step = |step: &'static str| move |error: rustix::io::Errno| SpawnError::Io { step, error: error.into() };
@@ -159,7 +160,7 @@ pub fn spawn(launch: Launch) -> Result<Jailed, SpawnError> {
 }
 
 impl Jailed {
-    /// After the pidfd became readable: reaps the jail, and says how the role ended.
+    /// Reaps the jail and returns how the role ended. To be called when the pidfd is readable.
     #[must_use]
     pub fn end(mut self) -> End {
         let mut report = String::new();
@@ -175,25 +176,25 @@ impl Jailed {
         let status = report.strip_prefix("status ").and_then(|status| status.trim().parse().ok());
         let (cause, clean) = match status {
             Some(status) => sys::describe(status),
-            None if report.is_empty() => (format!("the jail ended by {jail}"), false),
+            None if report.is_empty() => (format!("the jail ended without a report: {jail}"), false),
             None => (report, false),
         };
         End { cause, clean, status }
     }
 }
 
-/// How a role ended.
+/// Outcome of a role.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct End {
-    /// For people.
+    /// Cause, in one line for people.
     pub cause: String,
-    /// It ended by itself, with exit code 0.
+    /// True if the role exited by itself with code 0.
     pub clean: bool,
-    /// As `wait` has it, where the role was started at all.
+    /// Wait status of the role; `None` if it was not started.
     pub status: Option<i32>,
 }
 
-/// In the child: fixed descriptors, rights that survive exec, and the jail program.
+/// Runs in the child: places the descriptors, keeps capabilities across exec, and executes the jail.
 fn enter(launch: &Launch, policy: &Policy, go: &OwnedFd, report: &OwnedFd, listener: &OwnedFd) -> ! {
     let prepare = || -> io::Result<(CString, Vec<CString>)> {
         let null = fs::OpenOptions::new().read(true).write(true).open("/dev/null")?;
@@ -210,7 +211,7 @@ fn enter(launch: &Launch, policy: &Policy, go: &OwnedFd, report: &OwnedFd, liste
             (report.as_raw_fd(), REPORT),
             (listener.as_raw_fd(), LISTENER),
         ];
-        // Two passes: a source may sit on another one's place.
+        // Two passes, because a source may already have the number of another one's target.
         let mut copies = Vec::with_capacity(wanted.len());
         for (from, to) in wanted {
             copies.push((sys::copy_above(from, 32)?, to));
@@ -218,7 +219,7 @@ fn enter(launch: &Launch, policy: &Policy, go: &OwnedFd, report: &OwnedFd, liste
         for (from, to) in copies {
             sys::place(from, to)?;
         }
-        // From here on this process ends by exec or by exit: no owner of a closed descriptor is ever dropped.
+        // From here on this process ends by exec or `_exit`, so the owners of closed descriptors are never dropped.
         std::mem::forget(null);
         sys::close_from(LISTENER.cast_unsigned() + 1)?;
         let sets = CapabilitySets { effective: SETUP, permitted: SETUP, inheritable: SETUP };
@@ -235,13 +236,13 @@ fn enter(launch: &Launch, policy: &Policy, go: &OwnedFd, report: &OwnedFd, liste
         Ok((jail, arguments)) => sys::exec(&jail, &arguments, &jail_environment(policy)),
         Err(error) => error,
     };
-    // Where the report's place was not taken yet, the launcher sees an empty report and the exit code.
+    // If the report's descriptor was not placed yet, the launcher sees an empty report and the exit code.
     let _ = sys::say(REPORT, &format!("setup failed: {error}"));
     sys::exit_now(70)
 }
 
-/// Only what the jail needs to find the user's display, and what the policy passes on; the rest of the role's environment
-/// comes from its policy.
+/// Returns the environment of the jail: the variables that locate the user's display, and those that the policy passes
+/// on. The rest of the role's environment comes from its policy.
 fn jail_environment(policy: &Policy) -> Vec<CString> {
     let passed = policy.env.iter().filter(|env| env.value.is_none()).map(|env| env.name.as_str());
     ["DISPLAY", "XAUTHORITY", "WAYLAND_DISPLAY", "XDG_RUNTIME_DIR", "HOME"]

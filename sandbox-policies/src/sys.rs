@@ -1,4 +1,4 @@
-//! The few system calls that no safe crate offers: `clone3`, `mount_setattr`, and id-less process plumbing.
+//! System calls that no safe crate offers, such as `clone3`, `mount_setattr` and the seccomp notifications.
 
 #![expect(unsafe_code, reason = "raw system calls")]
 
@@ -8,12 +8,12 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use crate::policy::{Namespace, Resource};
 
-/// Which side of a [`clone`] this is.
+/// Side of a [`clone`] on which the caller continues.
 #[derive(Debug)]
 pub enum Cloned {
-    /// The caller, with the child's id in the caller's PID namespace and a pidfd.
+    /// The parent, with the child's id in the parent's PID namespace and a pidfd.
     Parent { pid: i32, pidfd: OwnedFd },
-    /// The child, as the first process of its namespaces.
+    /// The child, as the first process of its new namespaces.
     Child,
 }
 
@@ -36,10 +36,10 @@ fn clone_flag(namespace: Namespace) -> i32 {
 /// Forks into new namespaces. The caller must have no other thread.
 ///
 /// # Errors
-/// When the kernel refuses: no user namespaces, or a limit was reached.
+/// If the kernel refuses: user namespaces are disabled, or a limit is reached.
 pub fn clone(namespaces: &[Namespace]) -> io::Result<Cloned> {
     let mut pidfd: RawFd = -1;
-    // SAFETY: clone_args is plain data; all zero means "no such option".
+    // SAFETY: `clone_args` is plain data; all zeros mean that no option is set.
     let mut args: libc::clone_args = unsafe { std::mem::zeroed() };
     let flags = namespaces.iter().fold(libc::CLONE_PIDFD, |all, n| all | clone_flag(*n));
     args.flags = u64::from(flags.cast_unsigned());
@@ -51,7 +51,7 @@ pub fn clone(namespaces: &[Namespace]) -> io::Result<Cloned> {
     if pid == 0 {
         return Ok(Cloned::Child);
     }
-    // SAFETY: CLONE_PIDFD stored a fresh descriptor that is nobody else's.
+    // SAFETY: CLONE_PIDFD stored a new descriptor that nothing else owns.
     let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
     Ok(Cloned::Parent { pid: i32::try_from(pid).map_err(io::Error::other)?, pidfd })
 }
@@ -59,9 +59,9 @@ pub fn clone(namespaces: &[Namespace]) -> io::Result<Cloned> {
 /// Forks. The caller must have no other thread. Returns the child's id, or `None` in the child.
 ///
 /// # Errors
-/// When a limit was reached.
+/// If a limit is reached.
 pub fn fork() -> io::Result<Option<i32>> {
-    // SAFETY: the caller is single-threaded.
+    // SAFETY: the caller is single-threaded, so the child inherits no lock that another thread holds.
     let pid = unsafe { libc::fork() };
     match pid {
         -1 => Err(io::Error::last_os_error()),
@@ -70,29 +70,29 @@ pub fn fork() -> io::Result<Option<i32>> {
     }
 }
 
-/// Leaves these namespaces for fresh ones.
+/// Moves this process into new namespaces.
 ///
 /// # Errors
-/// When the right is missing, or a limit was reached.
+/// If the caller lacks the capability, or a limit is reached.
 pub fn unshare(namespaces: &[Namespace]) -> io::Result<()> {
     let flags = namespaces.iter().fold(0, |all, namespace| all | clone_flag(*namespace));
-    // SAFETY: takes a number; no file table or address space is unshared.
+    // SAFETY: takes a number; neither the file table nor the address space is unshared.
     check(unsafe { libc::unshare(flags) }.into()).map(drop)
 }
 
 /// Sends a signal to one thread of a process.
 ///
 /// # Errors
-/// When it is gone, or is somebody else's.
+/// If the thread has ended, or this process may not signal it.
 pub fn signal_thread(process: i32, thread: i32, signal: u32) -> io::Result<()> {
     // SAFETY: takes numbers.
     check(unsafe { libc::syscall(libc::SYS_tgkill, process, thread, signal) }).map(drop)
 }
 
-/// Applies mount flags to a whole mount tree.
+/// Sets mount attributes on a whole mount tree.
 ///
 /// # Errors
-/// When the kernel refuses.
+/// If the kernel refuses.
 pub fn mount_setattr(tree: BorrowedFd<'_>, set: u64) -> io::Result<()> {
     let attributes = libc::mount_attr { attr_set: set, attr_clr: 0, propagation: 0, userns_fd: 0 };
     let flags = libc::AT_EMPTY_PATH | libc::AT_RECURSIVE;
@@ -110,19 +110,19 @@ pub fn mount_setattr(tree: BorrowedFd<'_>, set: u64) -> io::Result<()> {
     check(result).map(drop)
 }
 
-/// Makes `from` also known as the number `to`, inherited across exec.
+/// Duplicates `from` to the number `to`, which is inherited across exec.
 ///
 /// # Errors
-/// When a descriptor is not open.
+/// If `from` is not open.
 pub fn place(from: RawFd, to: RawFd) -> io::Result<()> {
-    // SAFETY: dup2 takes two numbers; the callers own both places of their descriptor table.
+    // SAFETY: dup2 takes two numbers; the callers own both entries of their descriptor table.
     check(unsafe { libc::dup2(from, to) }.into()).map(drop)
 }
 
-/// A copy of a descriptor with a number of at least `least`, closed on exec.
+/// Duplicates a descriptor to a number of at least `least`, closed on exec.
 ///
 /// # Errors
-/// When the descriptor is not open or the table is full.
+/// If the descriptor is not open or the table is full.
 pub fn copy_above(fd: RawFd, least: RawFd) -> io::Result<RawFd> {
     // SAFETY: F_DUPFD_CLOEXEC takes and returns numbers.
     let copy = check(unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, least) }.into())?;
@@ -132,43 +132,43 @@ pub fn copy_above(fd: RawFd, least: RawFd) -> io::Result<RawFd> {
 /// Closes every descriptor from `first` on.
 ///
 /// # Errors
-/// Never on a kernel with `close_range` (5.9).
+/// If the kernel has no `close_range` (before Linux 5.9).
 pub fn close_from(first: u32) -> io::Result<()> {
     // SAFETY: the callers use none of these descriptors afterwards.
     check(unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, 0) }).map(drop)
 }
 
-/// Writes to a descriptor that is known by its number only.
+/// Writes text to a raw descriptor.
 ///
 /// # Errors
-/// When it is not open for writing.
+/// If the descriptor is not open for writing.
 pub fn say(fd: RawFd, text: &str) -> io::Result<()> {
     // SAFETY: the pointer and length are those of `text`, which outlives the call.
     let written = unsafe { libc::write(fd, text.as_ptr().cast(), text.len()) };
     if written < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
-/// The version of the kernel's Landlock; 0 where it has none, or it is switched off.
+/// Returns the Landlock ABI version of the kernel; 0 if Landlock is missing or switched off.
 #[must_use]
 pub fn landlock_version() -> u8 {
     const VERSION: u32 = 1;
-    // SAFETY: without attributes this only asks for the version.
+    // SAFETY: with a null ruleset and this flag, the call only returns the version.
     let version = unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, std::ptr::null::<u8>(), 0, VERSION) };
     u8::try_from(version).unwrap_or(0)
 }
 
-/// Whether a filter can ask somebody about a call.
+/// Returns whether a seccomp filter can notify another process of a call.
 #[must_use]
 pub fn has_seccomp_notifications() -> bool {
     let action = libc::SECCOMP_RET_USER_NOTIF;
-    // SAFETY: reads one number, which outlives the call.
+    // SAFETY: the kernel reads one number, which outlives the call.
     unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_GET_ACTION_AVAIL, 0, &raw const action) == 0 }
 }
 
-/// Whether a user namespace can be made here, by making one in a child. The caller must have no other thread.
+/// Creates a user namespace in a child, to test whether that is allowed. The caller must have no other thread.
 ///
 /// # Errors
-/// Why not.
+/// If the user namespace cannot be created.
 pub fn try_user_namespace() -> io::Result<()> {
     let Some(child) = fork()? else {
         // SAFETY: takes a number; this process ends right after.
@@ -185,16 +185,17 @@ pub fn try_user_namespace() -> io::Result<()> {
     }
 }
 
-/// Lets this process end quietly when whoever reads its output has had enough, as `head` does. Rust ignores that signal.
+/// Restores the default action of SIGPIPE, which Rust ignores: this process then ends when the reader of its output,
+/// such as `head`, closes the pipe.
 pub fn end_on_broken_pipe() {
-    // SAFETY: sets a disposition, before there is any other thread.
+    // SAFETY: sets a signal disposition, while there is no other thread.
     unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
 }
 
-/// Sends a descriptor over a socket, with one byte.
+/// Sends a descriptor over a socket, with one byte of data.
 ///
 /// # Errors
-/// When the other end is gone.
+/// If the other end is closed.
 pub fn send_descriptor(socket: &OwnedFd, descriptor: &OwnedFd) -> io::Result<()> {
     let descriptors = [descriptor.as_fd()];
     let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
@@ -205,10 +206,10 @@ pub fn send_descriptor(socket: &OwnedFd, descriptor: &OwnedFd) -> io::Result<()>
     Ok(())
 }
 
-/// Takes the descriptor that [`send_descriptor`] sent. Nothing when the sender is gone without one.
+/// Receives the descriptor that [`send_descriptor`] sent; `None` if the sender closed its end without sending one.
 ///
 /// # Errors
-/// `WouldBlock` when nothing has arrived yet.
+/// `WouldBlock` if nothing has arrived yet.
 pub fn receive_descriptor(socket: &OwnedFd) -> io::Result<Option<OwnedFd>> {
     let mut byte = [0; 1];
     let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
@@ -223,34 +224,34 @@ pub fn receive_descriptor(socket: &OwnedFd) -> io::Result<Option<OwnedFd>> {
     Ok(None)
 }
 
-/// A system call that waits for an answer.
+/// System call that waits for the answer to its notification.
 #[derive(Debug, Clone)]
 pub struct Notification {
-    /// The kernel's name for this wait.
+    /// Id of the notification, given by the kernel.
     pub id: u64,
-    /// The process, as the reader of the listener sees it.
+    /// Id of the calling process, in the PID namespace of the listener's reader.
     pub pid: i32,
-    /// The system call's number.
+    /// Number of the system call.
     pub number: i32,
-    /// Its arguments, as they were when it was made.
+    /// Arguments of the call, as they were when it was made.
     pub arguments: [u64; 6],
 }
 
-/// What a filter's listener has.
+/// State of a filter's listener.
 #[derive(Debug)]
 pub enum Next {
-    /// Nothing waits.
+    /// No call waits.
     None,
-    /// Nobody is left under this filter.
+    /// No process is left under this filter.
     Gone,
-    /// A call waits.
+    /// A call waits for its answer.
     Call(Notification),
 }
 
-/// The next call that waits, without waiting for one.
+/// Returns the next waiting call; does not block if there is none.
 ///
 /// # Errors
-/// When the descriptor is not a listener.
+/// If the descriptor is not a listener.
 pub fn next_notification(listener: &OwnedFd) -> io::Result<Next> {
     let mut polled = libc::pollfd { fd: listener.as_raw_fd(), events: libc::POLLIN, revents: 0 };
     // SAFETY: one pollfd, which outlives the call; a timeout of zero does not wait.
@@ -258,13 +259,13 @@ pub fn next_notification(listener: &OwnedFd) -> io::Result<Next> {
     if polled.revents & libc::POLLIN == 0 {
         return Ok(if polled.revents & libc::POLLHUP == 0 { Next::None } else { Next::Gone });
     }
-    // SAFETY: plain data; the kernel wants it zeroed.
+    // SAFETY: plain data; the kernel requires it to be zeroed.
     let mut call: libc::seccomp_notif = unsafe { std::mem::zeroed() };
-    // SAFETY: `call` is what this request writes, and outlives the call.
+    // SAFETY: NOTIF_RECV writes to `call`, which outlives the ioctl.
     let result = unsafe { libc::ioctl(listener.as_raw_fd(), NOTIF_RECV, &raw mut call) };
     if result < 0 {
         let error = io::Error::last_os_error();
-        // The process was killed while it waited.
+        // The waiting process was killed, or this ioctl was interrupted.
         let has_gone = matches!(error.raw_os_error(), Some(libc::ENOENT | libc::EINTR));
         return if has_gone { Ok(Next::None) } else { Err(error) };
     }
@@ -278,12 +279,12 @@ const NOTIF_SEND: libc::Ioctl = 0xc018_2101;
 /// Refuses a call with an error number.
 ///
 /// # Errors
-/// When the descriptor is not a listener. A process that has gone meanwhile is none.
+/// If the descriptor is not a listener. A process that has ended meanwhile is not an error.
 pub fn refuse(listener: &OwnedFd, call: &Notification, errno: i32) -> io::Result<()> {
     respond(listener, libc::seccomp_notif_resp { id: call.id, val: 0, error: -errno, flags: 0 })
 }
 
-/// Lets a call happen. Only for calls whose arguments in memory do not matter: the process may change them.
+/// Lets a call proceed. Only for calls whose arguments in memory do not matter, because the process may change them.
 ///
 /// # Errors
 /// As for [`refuse`].
@@ -294,7 +295,7 @@ pub fn let_through(listener: &OwnedFd, call: &Notification) -> io::Result<()> {
 const CONTINUE: u32 = 1;
 
 fn respond(listener: &OwnedFd, mut answer: libc::seccomp_notif_resp) -> io::Result<()> {
-    // SAFETY: `answer` is what this request reads, and outlives the call.
+    // SAFETY: NOTIF_SEND reads `answer`, which outlives the ioctl.
     let result = unsafe { libc::ioctl(listener.as_raw_fd(), NOTIF_SEND, &raw mut answer) };
     match check(result.into()) {
         Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(()),
@@ -302,41 +303,42 @@ fn respond(listener: &OwnedFd, mut answer: libc::seccomp_notif_resp) -> io::Resu
     }
 }
 
-/// Takes over a descriptor by its number.
+/// Takes ownership of a raw descriptor.
 ///
-/// # Safety contract (checked by the caller)
-/// The number was inherited and is owned by nobody in this process.
+/// # Safety contract (upheld by the caller)
+/// The descriptor is open, and nothing else in this process closes it.
 #[must_use]
 pub fn inherit(fd: RawFd) -> OwnedFd {
-    // SAFETY: only called for the numbers that the spawner placed before exec, once each.
+    // SAFETY: the callers pass numbers that the spawner placed before exec, or that a system call has just returned. In
+    // each process only one owner is dropped.
     unsafe { OwnedFd::from_raw_fd(fd) }
 }
 
-/// Replaces this process. Returns only on failure.
+/// Executes a program in place of this one. Returns only on failure.
 #[must_use]
 pub fn exec(program: &CString, arguments: &[CString], environment: &[CString]) -> io::Error {
     let pointers = |list: &[CString]| -> Vec<*const libc::c_char> {
         list.iter().map(|s| s.as_ptr()).chain([std::ptr::null()]).collect()
     };
     let (arguments, environment) = (pointers(arguments), pointers(environment));
-    // SAFETY: both arrays end with a null pointer and outlive the call.
+    // SAFETY: both arrays end with a null pointer and, like their strings, outlive the call.
     unsafe { libc::execve(program.as_ptr(), arguments.as_ptr(), environment.as_ptr()) };
     io::Error::last_os_error()
 }
 
-/// Ends this process without running anything that its parent left behind.
+/// Ends this process without running destructors or exit handlers.
 pub fn exit_now(code: i32) -> ! {
     // SAFETY: takes a number and does not return.
     unsafe { libc::_exit(code) }
 }
 
-/// Becomes this user and group, in all three places, with no supplementary groups where that is allowed.
+/// Sets the real, effective and saved user and group ids, and clears the supplementary groups if `drop_groups` is set.
 ///
 /// # Errors
-/// When the ids are not mapped in this user namespace.
+/// If the ids are not mapped in this user namespace, or the caller lacks the capability.
 pub fn become_user(id: u32, drop_groups: bool) -> io::Result<()> {
     if drop_groups {
-        // SAFETY: a length of zero reads nothing.
+        // SAFETY: with a length of zero the null pointer is not read.
         check(unsafe { libc::setgroups(0, std::ptr::null()) }.into())?;
     }
     // SAFETY: takes numbers.
@@ -345,18 +347,18 @@ pub fn become_user(id: u32, drop_groups: bool) -> io::Result<()> {
     check(unsafe { libc::setresuid(id, id, id) }.into()).map(drop)
 }
 
-/// Nothing that this process executes gains a right by it.
+/// Sets `no_new_privs`, so that no program executed from here on gains privileges.
 ///
 /// # Errors
-/// Never on a kernel that Regen runs on.
+/// Never on a kernel that Regen supports.
 pub fn no_new_privileges() -> io::Result<()> {
     Ok(rustix::thread::set_no_new_privs(true)?)
 }
 
-/// Sets a resource limit, soft and hard.
+/// Sets a soft and hard resource limit to the value, or to the current hard limit if that is lower.
 ///
 /// # Errors
-/// When the value is above the hard limit of the parent.
+/// If the kernel refuses.
 pub fn set_limit(resource: Resource, value: u64) -> io::Result<()> {
     let which = match resource {
         Resource::Nofile => libc::RLIMIT_NOFILE,
@@ -365,7 +367,7 @@ pub fn set_limit(resource: Resource, value: u64) -> io::Result<()> {
         Resource::Fsize => libc::RLIMIT_FSIZE,
         Resource::Data => libc::RLIMIT_DATA,
     };
-    // SAFETY: `hard` is written before it is read.
+    // SAFETY: `rlimit` is plain data; all zeros are valid.
     let mut limit: libc::rlimit = unsafe { std::mem::zeroed() };
     // SAFETY: `limit` outlives the call.
     check(unsafe { libc::getrlimit(which, &raw mut limit) }.into())?;
@@ -375,28 +377,28 @@ pub fn set_limit(resource: Resource, value: u64) -> io::Result<()> {
     check(unsafe { libc::setrlimit(which, &raw const limit) }.into()).map(drop)
 }
 
-/// Switches the loopback interface of this network namespace on.
+/// Brings up the loopback interface of this network namespace.
 ///
 /// # Errors
-/// Without the right to configure the network.
+/// If the caller may not configure the network.
 pub fn loopback_up() -> io::Result<()> {
     // SAFETY: takes numbers.
     let socket = check(unsafe { libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0) }.into())?;
     let socket = inherit(RawFd::try_from(socket).map_err(io::Error::other)?);
-    // SAFETY: plain data; all zero is valid.
+    // SAFETY: `ifreq` is plain data; all zeros are valid.
     let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
     for (to, from) in request.ifr_name.iter_mut().zip(*b"lo") {
         *to = libc::c_char::from_ne_bytes([from]);
     }
     request.ifr_ifru.ifru_flags = i16::try_from(libc::IFF_UP | libc::IFF_RUNNING).map_err(io::Error::other)?;
-    // SAFETY: `request` is an ifreq, as SIOCSIFFLAGS wants, and outlives the call.
+    // SAFETY: SIOCSIFFLAGS reads an `ifreq`, which `request` is; it outlives the call.
     check(unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS, &raw const request) }.into()).map(drop)
 }
 
 /// Waits for any child. Returns its id and raw wait status.
 ///
 /// # Errors
-/// When there is no child.
+/// If there is no child.
 pub fn wait_any() -> io::Result<(i32, i32)> {
     let mut status = 0;
     loop {
@@ -412,10 +414,10 @@ pub fn wait_any() -> io::Result<(i32, i32)> {
     }
 }
 
-/// Reaps one child through its pidfd, if it has ended. Returns its raw wait status.
+/// Reaps a child if it has ended. Returns its raw wait status, or `None` if it is still running.
 ///
 /// # Errors
-/// When it is not our child.
+/// If it is not a child of this process.
 pub fn reap(pid: i32) -> io::Result<Option<i32>> {
     let mut status = 0;
     // SAFETY: `status` outlives the call.
@@ -426,7 +428,7 @@ pub fn reap(pid: i32) -> io::Result<Option<i32>> {
     }
 }
 
-/// What a raw wait status means, in one line, and whether it was a clean exit.
+/// Describes a raw wait status in one line, and returns whether it is a clean exit.
 #[must_use]
 pub fn describe(status: i32) -> (String, bool) {
     if libc::WIFEXITED(status) {

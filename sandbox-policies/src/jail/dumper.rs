@@ -1,9 +1,9 @@
-//! The dumper: a process that starts beside the role, in its user and PID namespaces, and waits for one of them to crash. Then
-//! it looks at that process's memory, gives the broker a minidump of it, and ends.
+//! The dumper: a process beside the role, in its user and PID namespaces, that waits for a crash in the sandbox. It
+//! then reads the memory of the crashed process, sends the broker a minidump, and ends.
 //!
-//! It is a fork of the jail, so that it costs next to nothing while it waits. It must never keep what the role keeps: it leaves
-//! the role's network and every mount that can be written to, holds no right, and its filter knows no socket and no program.
-//! It has no Landlock domain: a process in one may not look at others outside it.
+//! It is a fork of the jail, so it needs almost no memory while it waits. It must not keep the role's access: it leaves
+//! the role's network and every writable mount, holds no capability, and its filter allows neither new sockets nor
+//! exec. It has no Landlock domain, because a process in one cannot trace processes outside it.
 
 use std::ffi::CString;
 use std::fs::File;
@@ -24,10 +24,11 @@ use rustix::process::Signal;
 use crate::file_view::make_read_only;
 use crate::{SetupError, Step, drop_rights, guest_command};
 
-/// In bytes; the stacks of many threads are cut to fit.
+/// Maximum size of a minidump, in bytes. The stacks of many threads are cut to fit.
 const MAX_MINIDUMP: u64 = 4 << 20;
 
-/// Where crashing processes speak to it. Made while the root of the file view can still be written to.
+/// Creates the socket on which crashing processes report to the dumper. The root of the file view must still be
+/// writable.
 pub(crate) fn listen() -> Result<OwnedFd, SetupError> {
     let address = SocketAddrUnix::new(spawn::DUMPER_PATH).step("the dumper's address")?;
     let socket = rustix::net::socket(AddressFamily::UNIX, SocketType::DGRAM, None).step("the dumper's socket")?;
@@ -46,27 +47,27 @@ pub(crate) fn start(role: &Policy, socket: OwnedFd) -> Result<OwnedFd, SetupErro
     }
     drop(connection);
     drop(sys::inherit(spawn::CHANNEL));
-    let ready = leave(role).and_then(|()| lock_down::enter("dumper").map_err(std::io::Error::other).step("its filter"));
+    let ready = leave(role).and_then(|()| lock_down::enter("dumper").map_err(std::io::Error::other).step("the filter"));
     let done = ready.map_err(|error| error.to_string()).and_then(|()| {
         let broker = sys::inherit(spawn::LISTENER);
-        dump_one(&socket, &broker).map_err(|error| format!("no minidump: {error}"))
+        dump_one(&socket, &broker).map_err(|error| format!("cannot write a minidump: {error}"))
     });
     if let Err(what) = done {
-        // The log is all that is left to say it to.
+        // The log is the only place left to report this.
         let _ = sys::say(2, &format!("regen-jail: dumper: {what}\n"));
     }
     sys::exit_now(0);
 }
 
-/// Starts a guest where the dumper would be, with the role's channel in the place of the dumper's socket. The guest enters the
-/// filter, under which no program could be started. Returns its id in this PID namespace.
+/// Starts a guest in the dumper's place, with the role's channel instead of the dumper's socket. The guest enters the
+/// dumper's filter itself, because that filter forbids exec. Returns its id in this PID namespace.
 pub(crate) fn start_guest(role: &Policy, guest: &Guest) -> Result<i32, SetupError> {
     if let Some(pid) = sys::fork().step("fork the dumper")? {
         return Ok(pid);
     }
     let run = || {
         let (program, arguments) = guest_command(guest).step("the guest")?;
-        // It may be in a folder that is about to go.
+        // The program may be in a folder that `leave` unmounts.
         let program = rustix::fs::open(&*program, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).step("the guest")?;
         leave(role)?;
         drop(sys::inherit(spawn::LISTENER));
@@ -75,29 +76,30 @@ pub(crate) fn start_guest(role: &Policy, guest: &Guest) -> Result<i32, SetupErro
     };
     let started: Result<(), SetupError> = run();
     if let Err(error) = started {
-        // The log is all that is left to say it to.
+        // The log is the only place left to report this.
         let _ = sys::say(2, &format!("regen-jail: dumper: {error}\n"));
     }
     sys::exit_now(126);
 }
 
-/// Leaves what is the role's, and everything that could hurt.
+/// Leaves the role's network and writable mounts, and drops all privileges.
 fn leave(role: &Policy) -> Result<(), SetupError> {
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).step("parent death signal")?;
     drop(sys::inherit(spawn::REPORT));
-    sys::unshare(&[Namespace::Mount, Namespace::Net]).step("namespaces of its own")?;
+    sys::unshare(&[Namespace::Mount, Namespace::Net]).step("new namespaces")?;
     for mount in &role.mount {
         if matches!(mount.kind, MountKind::Bucket | MountKind::Chosen | MountKind::Tmpfs | MountKind::Display) {
             match rustix::mount::unmount(mount.target(), UnmountFlags::DETACH) {
-                // The sockets of a display are mounts of their own, in a folder that is none; no socket is made from here on.
+                // The folder of a display is not a mount point, only the sockets in it are; the filter allows no new
+                // socket to use them.
                 Ok(()) | Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOENT) => {}
                 Err(error) => return Err(error).step(mount.target()),
             }
         }
     }
-    // Who may write there may choose who goes when memory runs out.
+    // With a writable `/proc` the dumper could change its out-of-memory score.
     make_read_only("/proc", MountFlags::NOEXEC)?;
-    let own = Policy::of("dumper").map_err(std::io::Error::other).step("its policy")?;
+    let own = Policy::of("dumper").map_err(std::io::Error::other).step("the policy")?;
     for limit in &own.limit {
         sys::set_limit(limit.resource, limit.value).step("resource limit")?;
     }
@@ -111,12 +113,12 @@ fn dump_one(socket: &OwnedFd, broker: &OwnedFd) -> Result<(), Box<dyn std::error
     config.set_crash_context(CrashContextExt { inner: context }).set_minidump_size_limit(MAX_MINIDUMP);
     let written = config.write(&mut Cursor::new(Vec::new()));
     let told = written.map_err(Into::into).and_then(|dump| Ok(sys::send_descriptor(broker, &sealed(&dump)?)?));
-    // Whatever came of it, the process may now die as it was about to.
+    // With or without a minidump, the process may now die of its signal.
     sys::signal_thread(process, thread, signal)?;
     told
 }
 
-/// Waits for a process to say that it crashes. Who it is, the kernel says.
+/// Waits until a process reports a crash. The kernel supplies the id of that process.
 fn next_crash(socket: &OwnedFd) -> std::io::Result<(CrashContext, i32)> {
     let mut bytes = vec![0; size_of::<CrashContext>() + 1];
     let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmCredentials(1))];

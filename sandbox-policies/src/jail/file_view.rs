@@ -1,7 +1,7 @@
-//! The file view: what the policy lists, on an empty root, and nothing else.
+//! The file view: an empty root with the entries that the policy lists, and nothing else.
 //!
-//! Sources are held as detached mounts first (`hold`), because the sandbox's user may not reach them by path; then they
-//! are attached to a fresh root (`enter`), which replaces the machine's.
+//! `hold` opens the sources as detached mounts first, because the sandbox's user may not reach them by path. `enter`
+//! then attaches them to a new root, which replaces the machine's.
 
 use std::fs;
 use std::os::fd::{AsFd, OwnedFd};
@@ -19,7 +19,7 @@ use rustix::mount::{
 
 use crate::{SetupError, Step};
 
-/// A detached copy of one source, and where it goes.
+/// A detached copy of one source, with its target.
 #[derive(Debug)]
 pub(crate) struct Held {
     tree: OwnedFd,
@@ -33,7 +33,7 @@ const LOCKED: MountAttrFlags =
 const WRITABLE: MountAttrFlags =
     MountAttrFlags::MOUNT_ATTR_NOSUID.union(MountAttrFlags::MOUNT_ATTR_NODEV).union(MountAttrFlags::MOUNT_ATTR_NOEXEC);
 
-/// Takes hold of every source of the policy.
+/// Opens every source of the policy as a detached mount.
 pub(crate) fn hold(policy: &Policy, contents: &Contents) -> Result<Vec<Held>, SetupError> {
     let mut held = Vec::new();
     for mount in &policy.mount {
@@ -75,15 +75,15 @@ pub(crate) fn hold(policy: &Policy, contents: &Contents) -> Result<Vec<Held>, Se
     Ok(held)
 }
 
-/// A folder that the launcher must name for this role.
+/// Returns a folder that the launcher must name for this role.
 fn given(folder: Option<&PathBuf>) -> Result<&Path, SetupError> {
-    folder.map(PathBuf::as_path).ok_or_else(|| std::io::Error::other("not given")).step("the role's folders")
+    folder.map(PathBuf::as_path).ok_or_else(|| std::io::Error::other("missing")).step("bucket or chosen folder")
 }
 
-/// Replaces the machine's files with the view.
+/// Replaces the machine's root with the file view.
 pub(crate) fn enter(policy: &Policy, held: Vec<Held>) -> Result<(), SetupError> {
     rustix::mount::mount_change("/", MountPropagationFlags::REC | MountPropagationFlags::PRIVATE)
-        .step("private mounts")?;
+        .step("make mounts private")?;
     let root = tmpfs("64k", MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV)?;
     attach(&root, Path::new("/tmp"))?;
     rustix::process::chdir("/tmp").step("enter the new root")?;
@@ -118,16 +118,16 @@ pub(crate) fn enter(policy: &Policy, held: Vec<Held>) -> Result<(), SetupError> 
     }
 
     rustix::process::pivot_root(".", ".").step("replace the root")?;
-    rustix::mount::unmount(".", UnmountFlags::DETACH).step("let go of the machine's files")?;
+    rustix::mount::unmount(".", UnmountFlags::DETACH).step("unmount the old root")?;
     rustix::process::chdir("/").step("enter the root")
 }
 
-/// From here on nothing can be added beside what the policy lists.
+/// Makes the root read-only, so that nothing can be added beside the entries of the policy.
 pub(crate) fn lock() -> Result<(), SetupError> {
     make_read_only("/", MountFlags::empty())
 }
 
-/// What is mounted there can no longer be written to; with flags that it has beside.
+/// Remounts a place read-only, with additional flags.
 pub(crate) fn make_read_only(place: &str, more: MountFlags) -> Result<(), SetupError> {
     let flags = MountFlags::BIND | MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV | more;
     rustix::mount::mount_remount(place, flags, "").step(&format!("lock {place}"))
@@ -208,7 +208,7 @@ impl Filled for Mount {
     }
 }
 
-/// The sockets of the user's display server, from the environment that the launcher passed on.
+/// Returns the sources and targets of the user's display sockets, found by the environment that the launcher passed on.
 fn display_sockets() -> Vec<(PathBuf, String)> {
     let mut sockets = Vec::new();
     if let (Ok(folder), Ok(name)) = (std::env::var("XDG_RUNTIME_DIR"), std::env::var("WAYLAND_DISPLAY")) {
@@ -232,7 +232,7 @@ fn x11_number() -> Option<String> {
     number.chars().all(|c| c.is_ascii_digit()).then(|| number.to_owned())
 }
 
-/// What tells the toolkit where the granted display is; empty for a role without one.
+/// Returns the variables that tell the toolkit where the granted display is; empty for a role without one.
 pub(crate) fn display_variables() -> Vec<String> {
     let mut variables = Vec::new();
     if Path::new(DISPLAY_FOLDER).join("wayland-0").exists() {

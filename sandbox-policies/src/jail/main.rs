@@ -1,7 +1,7 @@
-//! `regen-jail`: builds one child's sandbox from its policy, starts the role in it, and stays as the first process of its
-//! PID namespace: it reaps, reports how the role ended, and by ending takes everything else in the namespace with it.
+//! `regen-jail`: builds one child's sandbox from its policy, starts the role in it, and stays as the first process of
+//! its PID namespace. There it reaps, reports how the role ended, and by ending ends everything else in the namespace.
 //!
-//! It is not for people: the launcher starts it with the descriptors of `regen_sandbox::spawn`.
+//! People do not run it: the launcher starts it with the descriptors of `regen_sandbox::spawn`.
 
 mod dumper;
 mod file_view;
@@ -20,7 +20,7 @@ use regen_sandbox::{landlock, lock_down, sys};
 use rustix::process::Signal;
 use rustix::thread::{CapabilitySet, CapabilitySets};
 
-/// One step failed; nothing was started.
+/// A setup step that failed. Nothing was started.
 #[derive(Debug, thiserror::Error)]
 #[error("{step}: {error}")]
 struct SetupError {
@@ -28,7 +28,7 @@ struct SetupError {
     error: std::io::Error,
 }
 
-/// Names the step that failed.
+/// Adds the name of the failed step to an error.
 trait Step<T> {
     fn step(self, name: &str) -> Result<T, SetupError>;
 }
@@ -46,41 +46,41 @@ fn main() {
         Ok(status) => (format!("status {status}"), 0),
         Err(error) => (format!("setup failed: {error}"), 70),
     };
-    // Without a reader the launcher is gone, and so will we be.
+    // Without a reader the launcher is gone, and this process ends with it.
     let _ = report.write_all(text.as_bytes());
     sys::exit_now(code);
 }
 
 /// Builds the sandbox and starts the role in it. Returns the role's id in this PID namespace.
 fn start() -> Result<i32, SetupError> {
-    let contents = std::env::args().nth(1).ok_or_else(|| std::io::Error::other("missing")).step("the contents")?;
-    let contents: Contents = toml::from_str(&contents).map_err(std::io::Error::other).step("the contents")?;
-    let policy = contents.policy().map_err(std::io::Error::other).step("the policy")?;
+    let contents = std::env::args().nth(1).ok_or_else(|| std::io::Error::other("missing")).step("the settings")?;
+    let contents: Contents = toml::from_str(&contents).map_err(std::io::Error::other).step("the settings")?;
+    let policy = contents.policy().map_err(std::io::Error::other).step("the role's policy")?;
 
-    // 1. The id maps are written, or the launcher is gone.
+    // 1. Wait until the id maps are written; fail if the launcher is gone.
     let mut go = [0; 1];
-    File::from(sys::inherit(spawn::GO)).read_exact(&mut go).step("the launcher's go-ahead")?;
+    File::from(sys::inherit(spawn::GO)).read_exact(&mut go).step("wait for the launcher")?;
 
-    // 2. Hold every source while this process still is the user who started it: folders on the way may be private.
+    // 2. Open every source while this process is still the user who started it: folders on the path may be private.
     let sources = file_view::hold(&policy, &contents)?;
     if let Some(memory) = &policy.memory {
         std::fs::write("/proc/self/oom_score_adj", memory.oom_score_adj.to_string()).step("oom_score_adj")?;
     }
 
-    // 3. Become the sandbox's user, who is never root on the outside.
+    // 3. Become the sandbox's user, who is never root outside.
     let groups_allowed = std::fs::read_to_string("/proc/self/setgroups").step("read setgroups")?.trim() == "allow";
     sys::become_user(spawn::INSIDE_ID, groups_allowed).step("become the sandbox's user")?;
 
-    // 4. Die with the launcher. After the change of user, which clears it; and before anything runs.
+    // 4. Die with the launcher. This follows the change of user, which clears it, and precedes anything that runs.
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).step("parent death signal")?;
 
-    // 5. The file view replaces the machine's.
+    // 5. Replace the machine's files with the file view.
     file_view::enter(&policy, sources)?;
-    // A guest's crash is its owner's business.
+    // A guest has no dumper: its crashes concern the command that runs it.
     let crashes = if contents.guest.is_none() { Some(dumper::listen()?) } else { None };
     file_view::lock()?;
 
-    // 6. Names and network of its own.
+    // 6. Set the host name and bring up the loopback interface of the new namespaces.
     if policy.namespaces.new.contains(&Namespace::Uts) {
         rustix::system::sethostname(b"regen").step("host name")?;
     }
@@ -88,30 +88,30 @@ fn start() -> Result<i32, SetupError> {
         sys::loopback_up().step("loopback interface")?;
     }
 
-    // 7. Whoever will look at the role's memory should it crash; or a guest in its place.
+    // 7. Start the dumper, or a guest in its place.
     let dumper = crashes.map(|crashes| dumper::start(&policy, crashes)).transpose()?;
     let as_dumper = contents.guest.as_ref().filter(|guest| guest.as_dumper);
     let as_dumper = as_dumper.map(|guest| dumper::start_guest(&policy, guest)).transpose()?;
 
-    // 8. No right is left, and none can be regained.
+    // 8. Drop all rights, so that none can be regained.
     for limit in &policy.limit {
         sys::set_limit(limit.resource, limit.value).step("resource limit")?;
     }
     drop_rights()?;
 
-    // 9. The role's filter is made here, while its policy can still be read; the jail's own as well.
+    // 9. Build the filters of the role and of the jail.
     let role_filter =
         if contents.watched { seccomp::watching() } else { seccomp::filter(&policy, lock_down::otherwise(&policy)) };
-    let role_filter = role_filter.map_err(std::io::Error::other).step("the filter")?;
+    let role_filter = role_filter.map_err(std::io::Error::other).step("the role's filter")?;
     let own = Policy::of("jail").map_err(std::io::Error::other).step("the jail's policy")?;
     let own_filter =
         seccomp::filter(&own, lock_down::otherwise(&own)).map_err(std::io::Error::other).step("the jail's filter")?;
 
-    // 10. The role, under its Landlock domain and filter; and this process, which from here on only waits.
+    // 10. Start the role, under its Landlock domain and filter. From here on this process only waits.
     let role = if as_dumper.is_some() { as_dumper } else { sys::fork().step("fork")? };
     match role {
         Some(role) => {
-            // Only the role holds its channel, so that its end is the channel's end.
+            // Only the role holds its channel, so the channel closes when the role ends.
             drop(dumper);
             drop(sys::inherit(spawn::CHANNEL));
             drop(sys::inherit(spawn::LISTENER));
@@ -120,7 +120,7 @@ fn start() -> Result<i32, SetupError> {
         }
         None => {
             let error = become_role(&policy, contents.guest.as_ref(), &role_filter, dumper);
-            // The log is all that is left to say it to.
+            // The log is the only place left to report this.
             let _ = sys::say(2, &format!("regen-jail: {error}\n"));
             sys::exit_now(if error.kind() == std::io::ErrorKind::NotFound { 127 } else { 126 });
         }
@@ -146,13 +146,14 @@ fn drop_rights() -> Result<(), SetupError> {
 
 fn remove_from_bounds(capability: CapabilitySet) -> Result<(), SetupError> {
     match rustix::thread::remove_capability_from_bounding_set(capability) {
-        // A capability that this kernel does not know cannot be held either.
+        // A capability that this kernel does not know cannot be held.
         Ok(()) | Err(rustix::io::Errno::INVAL) => Ok(()),
         Err(error) => Err(error).step("bounding set"),
     }
 }
 
-/// In the child: the role's own program, environment and descriptors. Returns only on failure.
+/// Runs in the child: sets up the role's descriptors, environment, Landlock domain and filter, and executes its
+/// program. Returns only on failure.
 fn become_role(
     policy: &Policy,
     guest: Option<&Guest>,
@@ -184,8 +185,8 @@ fn become_role(
         let broker = sys::inherit(spawn::LISTENER);
         let inside = |path: &str| Some(file_view::fill_in(path, Path::new("")));
         landlock::enter(policy, &inside).map_err(std::io::Error::other)?;
-        // Last: from here on only what the policy allows is possible. The broker must hold the listener before the program
-        // starts, for that is the first thing it is asked about.
+        // Last, because from here on only what the policy allows is possible. The broker must receive the listener
+        // before exec, because exec is the first call that it is asked about.
         let listener = seccomp::load(filter, Otherwise::Notify).map_err(std::io::Error::other)?;
         let listener = listener.ok_or_else(|| std::io::Error::other("the filter has no listener"))?;
         sys::send_descriptor(&broker, &listener)?;
@@ -197,7 +198,7 @@ fn become_role(
     }
 }
 
-/// A guest's program, and what it is told, its own name first.
+/// Returns a guest's program and its arguments, the first of which is the program.
 fn guest_command(guest: &Guest) -> std::io::Result<(CString, Vec<CString>)> {
     let program = CString::new(guest.program.as_os_str().as_encoded_bytes())?;
     let told = guest.arguments.iter().map(|word| CString::new(word.as_str()));

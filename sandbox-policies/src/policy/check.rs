@@ -1,4 +1,4 @@
-//! Refuses what is unclear or unknown, with the place and what to do.
+//! Validation of policies: rejects unclear and unknown rules, with their position and a remedy.
 
 use std::collections::{HashMap, HashSet};
 
@@ -10,20 +10,20 @@ pub(super) fn check(policy: &Policy) -> Result<(), PolicyError> {
     let wrong = |place: &Place, what: String| Err(PolicyError::Rule { place: place.clone(), what });
     for (key, value) in [("role", &policy.role), ("summary", &policy.summary), ("program", &policy.program)] {
         if value.is_empty() {
-            return wrong(&whole, format!("there is no `{key}`"));
+            return wrong(&whole, format!("`{key}` is missing or empty; set it"));
         }
     }
     let has_landlock = (1..=policy.landlock_abi).contains(&policy.landlock_minimum);
     if policy.budget == 0 || (policy.is_jailed() && !has_landlock) {
         let what =
-            "a policy states its `budget` of system calls, and a jailed role's `landlock_abi` and `landlock_minimum`";
+            "`budget` is 0, or a jailed role's `landlock_minimum` is not from 1 to `landlock_abi`; set valid values";
         return wrong(&whole, what.into());
     }
     reasoned(&whole, &policy.namespaces.reason, "namespaces")?;
     if policy.is_jailed() {
         for needed in [Namespace::User, Namespace::Pid] {
             if !policy.namespaces.new.contains(&needed) {
-                return wrong(&whole, format!("every role has a {} namespace of its own", needed.file()));
+                return wrong(&whole, format!("a jailed role needs a {} namespace; add it to `new`", needed.file()));
             }
         }
     }
@@ -31,19 +31,19 @@ pub(super) fn check(policy: &Policy) -> Result<(), PolicyError> {
         Some(memory) => {
             reasoned(&whole, &memory.reason, "memory")?;
             if memory.oom_score_adj > 1000 {
-                return wrong(&whole, "oom_score_adj goes from 0 to 1000".into());
+                return wrong(&whole, "`oom_score_adj` is too high; use 0 to 1000".into());
             }
         }
         None if policy.is_jailed() => {
-            return wrong(&whole, "there is no [memory] table: say who goes first when memory runs out".into());
+            return wrong(&whole, "there is no [memory] table; a jailed role needs one".into());
         }
         None => {}
     }
     mounts(policy)?;
     for rule in &policy.tcp {
-        reasoned(&rule.place, &rule.reason, "a port")?;
+        reasoned(&rule.place, &rule.reason, "tcp")?;
         if rule.bind.is_none() == rule.connect.is_none() {
-            return wrong(&rule.place, "a [[tcp]] rule says `bind` or `connect`, one of the two".into());
+            return wrong(&rule.place, "a [[tcp]] rule needs either `bind` or `connect`".into());
         }
     }
     calls(policy)?;
@@ -51,14 +51,14 @@ pub(super) fn check(policy: &Policy) -> Result<(), PolicyError> {
     for env in &policy.env {
         reasoned(&env.place, &env.reason, &env.name)?;
         if !names.insert(&env.name) {
-            return wrong(&env.place, format!("the variable “{}” is given twice", env.name));
+            return wrong(&env.place, format!("the variable “{}” is given twice; keep one", env.name));
         }
     }
     let mut limits = HashSet::new();
     for limit in &policy.limit {
-        reasoned(&limit.place, &limit.reason, "a limit")?;
+        reasoned(&limit.place, &limit.reason, "limit")?;
         if !limits.insert(limit.resource) {
-            return wrong(&limit.place, "this limit is given twice".into());
+            return wrong(&limit.place, "this limit is given twice; keep one".into());
         }
     }
     Ok(())
@@ -71,20 +71,20 @@ fn mounts(policy: &Policy) -> Result<(), PolicyError> {
         let wrong = |what: String| Err(PolicyError::Rule { place: mount.place.clone(), what });
         reasoned(&mount.place, &mount.reason, target)?;
         if mount.kind != MountKind::Display && !target.starts_with('/') {
-            return wrong(format!("mount “{target}”: the place inside must be an absolute path; give it with `at`"));
+            return wrong(format!("mount “{target}”: the path inside must be absolute; set `at`"));
         }
         if target.split('/').chain(mount.execute.iter().flat_map(|file| file.split('/'))).any(|part| part == "..") {
-            return wrong(format!("mount “{target}”: `..` is not allowed"));
+            return wrong(format!("mount “{target}”: `..` is not allowed; remove it"));
         }
         if !targets.insert(target) {
-            return wrong(format!("mount “{target}” is given twice"));
+            return wrong(format!("mount “{target}” is given twice; keep one"));
         }
         if (mount.kind == MountKind::Tmpfs) != mount.size.is_some() {
-            return wrong(format!("mount “{target}”: a tmpfs has a size, and nothing else has"));
+            return wrong(format!("mount “{target}”: a tmpfs needs `size`, and no other kind has it"));
         }
         let may_execute = matches!(mount.kind, MountKind::ReadOnly | MountKind::File);
         if !mount.execute.is_empty() && !may_execute {
-            return wrong(format!("mount “{target}”: nothing that can be written may be executed"));
+            return wrong(format!("mount “{target}”: only a `read-only` or `file` mount may have `execute`"));
         }
     }
     Ok(())
@@ -100,7 +100,7 @@ fn calls(policy: &Policy) -> Result<(), PolicyError> {
         let wrong = |what: String| Err(PolicyError::Rule { place: place.clone(), what });
         reasoned(place, reason, calls.first().map_or("a rule without calls", String::as_str))?;
         if calls.is_empty() {
-            return wrong("a rule without calls: name at least one".into());
+            return wrong("the rule has no system calls; name at least one".into());
         }
         for condition in when {
             if let Err(what) = well_formed(condition) {
@@ -121,19 +121,19 @@ fn calls(policy: &Policy) -> Result<(), PolicyError> {
                     || !with_conditions.insert((call, when.iter().map(ToString::to_string).collect()))
             };
             if twice {
-                return wrong(format!("“{call}” is allowed twice or refused as well: leave one rule for it"));
+                return wrong(format!("“{call}” is allowed twice, or also refused; keep one rule for it"));
             }
         }
     }
     for (call, _) in &with_conditions {
         if let Some(place) = plain.get(call) {
-            let what = format!("“{call}” is allowed twice: once with conditions, and once without, which is all of it");
+            let what = format!("“{call}” is in a rule with conditions and in one without; keep one of them");
             return Err(PolicyError::Rule { place: (*place).clone(), what });
         }
     }
     for rule in &policy.refuse {
         if seccomp::errno(&rule.errno).is_none() {
-            let what = format!("“{}” is no error number that a rule can give; use EPERM, EACCES, ENOSYS …", rule.errno);
+            let what = format!("“{}” is not an error that a rule can return; use EPERM, EACCES, ENOSYS …", rule.errno);
             return Err(PolicyError::Rule { place: rule.place.clone(), what });
         }
     }
@@ -142,13 +142,13 @@ fn calls(policy: &Policy) -> Result<(), PolicyError> {
 
 fn well_formed(condition: &Condition) -> Result<(), String> {
     if condition.arg > 5 {
-        return Err(format!("a system call has arguments 0 to 5, not {}", condition.arg));
+        return Err(format!("a system call has no argument {}; use 0 to 5", condition.arg));
     }
     let given = usize::from(condition.is.is_some())
         + usize::from(!condition.one_of.is_empty())
         + usize::from(condition.has.is_some() || condition.lacks.is_some());
     if given != 1 {
-        return Err("a condition says `is`, or `one_of`, or `has` and `lacks`".into());
+        return Err("a condition needs exactly one of `is`, `one_of` and `has`/`lacks`".into());
     }
     let values = [&condition.is, &condition.has, &condition.lacks].into_iter().flatten().chain(&condition.one_of);
     for value in values {
@@ -161,13 +161,13 @@ fn well_formed(condition: &Condition) -> Result<(), String> {
 
 fn reasoned(place: &Place, reason: &str, rule: &str) -> Result<(), PolicyError> {
     if reason.trim().is_empty() {
-        let what = format!("“{rule}” has no reason: say what needs it");
+        let what = format!("“{rule}” has no reason; say what needs it");
         return Err(PolicyError::Rule { place: place.clone(), what });
     }
     Ok(())
 }
 
-/// “did you mean …?”, from what there is.
+/// Returns “did you mean …?” with the most similar name, or nothing if there are no names.
 pub(super) fn suggestion(wrong: &str, names: &[String]) -> String {
     let best = names.iter().max_by(|a, b| {
         strsim::jaro_winkler(wrong, a).total_cmp(&strsim::jaro_winkler(wrong, b)).then_with(|| b.cmp(a))

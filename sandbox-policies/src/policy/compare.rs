@@ -1,4 +1,4 @@
-//! What two policies differ in, and whether one allows anything that the other does not.
+//! Comparison of two policies, and the check that one allows nothing that the other does not.
 
 use std::collections::BTreeMap;
 
@@ -6,14 +6,14 @@ use serde::Serialize;
 
 use super::{Mount, MountKind, Policy};
 
-/// One difference, by kind of rule.
+/// Difference between two policies.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Difference {
-    /// Namespaces, mounts, calls …
+    /// Kind of the rule, such as `namespace`, `mount` or `allow`.
     pub kind: &'static str,
-    /// What.
+    /// Description of the rule.
     pub what: String,
-    /// Only the first policy has it (otherwise: only the second).
+    /// True if only the first policy has the rule, false if only the second has it.
     pub only_first: bool,
 }
 
@@ -68,7 +68,7 @@ fn with_conditions(call: &str, when: &[super::Condition], times: Option<u32>) ->
     if when.is_empty() { format!("{call}{times}") } else { format!("{call} when {}{times}", when.join(" and ")) }
 }
 
-/// Everything in which two policies differ.
+/// Returns every difference between two policies.
 #[must_use]
 pub fn differences(first: &Policy, second: &Policy) -> Vec<Difference> {
     let (ours, theirs) = (rules(first), rules(second));
@@ -82,42 +82,42 @@ pub fn differences(first: &Policy, second: &Policy) -> Vec<Difference> {
     all
 }
 
-/// What `candidate` allows and `reference` does not, in words. A rule that is not there word for word counts as more: a
-/// stricter policy leaves rules out, or lowers limits.
+/// Describes what `candidate` allows and `reference` does not. Rules are compared by their descriptions, and a
+/// different one counts as additional: a stricter policy leaves rules out, or lowers limits.
 #[must_use]
 pub fn looser(candidate: &Policy, reference: &Policy) -> Vec<String> {
     let mut more = Vec::new();
     for difference in differences(candidate, reference) {
         let Difference { kind, what, only_first } = difference;
         match kind {
-            "namespace" | "refuse" if !only_first => more.push(format!("it leaves out the {kind} rule “{what}”")),
-            "mount" | "tcp" | "allow" | "env" if only_first => more.push(format!("{kind} “{what}”")),
+            "namespace" | "refuse" if !only_first => more.push(format!("missing {kind} rule “{what}”")),
+            "mount" | "tcp" | "allow" | "env" if only_first => more.push(format!("additional {kind} rule “{what}”")),
             _ => {}
         }
     }
     for limit in &reference.limit {
         let own = candidate.limit.iter().find(|own| own.resource == limit.resource);
         if own.is_none_or(|own| own.value > limit.value) {
-            more.push(format!("the limit {:?} is not {} or lower", limit.resource, limit.value).to_lowercase());
+            more.push(format!("limit {:?} missing or above {}", limit.resource, limit.value).to_lowercase());
         }
     }
     let goes_first = |policy: &Policy| policy.memory.as_ref().map_or(0, |memory| memory.oom_score_adj);
     if goes_first(candidate) < goes_first(reference) {
-        more.push("it is ended later when memory runs out".to_owned());
+        more.push("lower oom_score_adj".to_owned());
     }
     let may_have = |policy: &Policy| policy.memory.as_ref().map_or(u64::MAX, |memory| memory.resident);
     if may_have(candidate) > may_have(reference) {
-        more.push("more memory".to_owned());
+        more.push("more resident memory".to_owned());
     }
     let tmpfs = |policy: &Policy| policy.mount.iter().filter(|mount| mount.kind == MountKind::Tmpfs).count();
     if tmpfs(candidate) > tmpfs(reference) {
-        more.push("more private memory".to_owned());
+        more.push("more tmpfs mounts".to_owned());
     }
     if candidate.program != reference.program || candidate.role != reference.role {
-        more.push("another program or role".to_owned());
+        more.push("different program or role".to_owned());
     }
     if candidate.landlock_abi < reference.landlock_abi || candidate.landlock_minimum < reference.landlock_minimum {
-        more.push("an older Landlock".to_owned());
+        more.push("older Landlock version".to_owned());
     }
     more
 }

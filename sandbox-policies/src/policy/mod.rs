@@ -1,8 +1,8 @@
-//! The policy files: what every process may do, with a reason for every rule. An unknown key, system call or constant, a
-//! missing reason, a duplicate: each is an error with its file and line.
+//! Policy files: the rights of every process, with a reason for each rule. Unknown keys, system calls and constants,
+//! missing reasons and duplicates are errors that name the file and the line.
 //!
-//! `read` makes a policy of its files, `check` refuses what is unclear, `compare` says what differs between two, and
-//! `shipped` has the files that are compiled in.
+//! `read` parses the files, `check` rejects unclear rules, `compare` finds the differences between two policies, and
+//! `shipped` contains the files that are compiled in.
 
 mod check;
 mod compare;
@@ -20,12 +20,12 @@ pub use compare::{Difference, differences, looser};
 use shipped::load;
 pub use shipped::{ADMINISTRATORS, ROLES, SCHEMA, all};
 
-/// Where a rule stands: file and line.
+/// Position of a rule: file and line.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Place {
-    /// The file's name.
+    /// Name of the file.
     pub file: String,
-    /// Counted from 1.
+    /// Line number, from 1.
     pub line: usize,
 }
 
@@ -35,13 +35,13 @@ impl std::fmt::Display for Place {
     }
 }
 
-/// A rule and its place.
+/// A rule with its position.
 #[derive(Debug, Clone, Serialize)]
 pub struct Placed<T> {
-    /// The rule.
+    /// The rule itself.
     #[serde(flatten)]
     pub rule: T,
-    /// Where it stands.
+    /// Position of the rule.
     #[serde(rename = "at_line")]
     pub place: Place,
 }
@@ -54,80 +54,80 @@ impl<T> Deref for Placed<T> {
     }
 }
 
-/// What one role may do.
+/// Policy of one role.
 #[derive(Debug, Clone, Serialize)]
 pub struct Policy {
-    /// The role's name, as in the file's name.
+    /// Name of the role, the same as that of its file.
     pub role: String,
-    /// One sentence for an auditor.
+    /// Summary for auditors, in one sentence.
     pub summary: String,
-    /// SHA-256 of the files it was read from, one after the other: those that are included, then its own.
+    /// SHA-256 of the policy's files, one after the other: the included files, then its own.
     pub sha256: String,
-    /// The program that runs as this role, beside the broker's own.
+    /// File name of the role's program, which is in the folder of the broker's program.
     pub program: String,
-    /// Roles below this process: their filters come on top of its own, which therefore allows what any of them may do.
+    /// Roles whose processes inherit this role's filter, which therefore allows what any of them may do.
     pub superset: Vec<String>,
-    /// System calls that the role may be allowed at most.
+    /// Maximum number of system calls that the role may be allowed.
     pub budget: u32,
-    /// The Landlock that enforces all of this policy; 0: no domain.
+    /// Landlock ABI version that enforces the whole policy; 0 if the role enters no domain.
     pub landlock_abi: u8,
-    /// The oldest one that is accepted. What it lacks is optional, and is told.
+    /// Oldest Landlock ABI version that is accepted. Rules that it cannot enforce are reported.
     pub landlock_minimum: u8,
-    /// Which namespaces are new.
+    /// New namespaces of the role.
     pub namespaces: Namespaces,
-    /// Who goes first when the machine runs out of memory; nothing for a process in the machine's own view.
+    /// Memory limit and out-of-memory score; `None` for a process in the machine's own file view.
     pub memory: Option<Memory>,
-    /// The whole file view, in order.
+    /// Complete file view, in mount order.
     pub mount: Vec<Placed<Mount>>,
-    /// TCP ports.
+    /// TCP ports that may be used.
     pub tcp: Vec<Placed<Tcp>>,
     /// System calls that are allowed.
     pub allow: Vec<Placed<Allow>>,
-    /// System calls that are known to be tried, and refused without a word.
+    /// System calls that are known to be tried, and are refused without a notification.
     pub refuse: Vec<Placed<Refuse>>,
-    /// The whole environment.
+    /// Complete environment.
     pub env: Vec<Placed<Env>>,
     /// Resource limits, soft and hard.
     pub limit: Vec<Placed<Limit>>,
 }
 
-/// The namespaces that a child does not share with the machine.
+/// Namespaces that a child does not share with the machine.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Namespaces {
-    /// Which.
+    /// Kinds of namespaces.
     pub new: Vec<Namespace>,
-    /// Why.
+    /// Reason for this choice.
     pub reason: String,
 }
 
-/// How much memory there is for it, and who goes first when the machine runs out. What one process may take is in its limits, and
-/// what files in memory may take in the sizes of its tmpfs mounts.
+/// Memory of a role, and its rank when the machine runs out of memory. The limits restrict the memory of one process,
+/// and the sizes of the tmpfs mounts restrict files in memory.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Memory {
-    /// From 0 to 1000: the higher, the sooner it is ended.
+    /// Out-of-memory score, from 0 to 1000. The higher it is, the sooner the kernel ends the process.
     pub oom_score_adj: u16,
-    /// The most that its processes may have together, in bytes (proportional set size); the broker ends them beyond it.
+    /// Maximum memory of all processes of a sandbox, in bytes (proportional set size). The broker ends them beyond it.
     pub resident: u64,
-    /// Why.
+    /// Reason for these values.
     pub reason: String,
 }
 
-/// Whether the engine may compile JavaScript to machine code.
+/// JavaScript mode of the engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
-    /// It may. What a browser does unless told otherwise.
+    /// JavaScript is compiled to machine code. This is the default.
     Jit,
-    /// It may not, and the kernel refuses the memory for it (`regen --jitless`).
+    /// JavaScript is interpreted, and the kernel refuses memory for machine code (`regen --jitless`).
     Jitless,
 }
 
-/// One kind of namespace.
+/// Kind of a namespace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
@@ -143,7 +143,7 @@ pub enum Namespace {
 }
 
 impl Namespace {
-    /// Its name under `/proc/PID/ns`.
+    /// Returns the file name of the namespace under `/proc/PID/ns`.
     #[must_use]
     pub fn file(self) -> &'static str {
         match self {
@@ -158,103 +158,103 @@ impl Namespace {
     }
 }
 
-/// One entry of the file view.
+/// Entry of the file view.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Mount {
-    /// What kind of entry.
+    /// Kind of the entry.
     pub kind: MountKind,
-    /// The source on the outside (or a symlink's target). `{bin}`, `{multiarch}` and `{ublock}` are filled in.
+    /// Path outside the sandbox, or the target of a symlink. `{bin}`, `{multiarch}` and `{ublock}` are replaced.
     #[serde(default)]
     pub path: String,
-    /// Where it appears; the same as `path` unless given.
+    /// Path inside the sandbox; the same as `path` if not given.
     #[serde(default)]
     pub at: Option<String>,
-    /// Upper bound of a tmpfs, such as `256M`.
+    /// Maximum size of a tmpfs, such as `256M`.
     #[serde(default)]
     pub size: Option<String>,
-    /// Files in it that may be executed, relative to it; `.` is the entry itself. Nothing else may.
+    /// Files that may be executed, relative to the entry; `.` is the entry itself. No other file may be executed.
     #[serde(default)]
     pub execute: Vec<String>,
-    /// May be missing on a machine.
+    /// True if the source may be missing on a machine.
     #[serde(default)]
     pub optional: bool,
-    /// Why the role needs it.
+    /// Reason why the role needs it.
     pub reason: String,
 }
 
-/// Kinds of file view entries.
+/// Kind of a file view entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum MountKind {
-    /// A folder or file of the machine: read-only, no setuid, no devices.
+    /// Folder or file of the machine: read-only, no setuid, no devices.
     ReadOnly,
-    /// One program or library of Regen's: read-only.
+    /// Program or library of Regen: read-only.
     File,
-    /// A symbolic link.
+    /// Symbolic link.
     Symlink,
-    /// The site's storage: writable, nothing in it can be executed.
+    /// Storage of the site or role: writable, without execution.
     Bucket,
-    /// Files that the user chose for the site's pages: the broker puts them there, and they are read-only.
+    /// Files that the user chose for the site's pages, provided by the broker: read-only.
     Chosen,
-    /// The profile's certificate authorities, over the machine's; absent where the profile adds none.
+    /// Certificate authorities of the profile, mounted over the machine's; absent if the profile adds none.
     CaBundle,
-    /// Private memory: writable, nothing in it can be executed.
+    /// Private memory: writable, without execution.
     Tmpfs,
-    /// The five harmless device nodes.
+    /// Device nodes null, zero, full, random and urandom.
     Devices,
-    /// The process list of the child's own PID namespace.
+    /// `/proc` of the child's own PID namespace.
     Proc,
-    /// The socket of the user's display server.
+    /// Socket of the user's display server.
     Display,
 }
 
-/// A TCP port that may be used.
+/// TCP port that may be used.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Tcp {
-    /// To listen on it.
+    /// Port to which the role may bind.
     #[serde(default)]
     pub bind: Option<u16>,
-    /// To connect to it; `any` is every port.
+    /// Port to which the role may connect; `any` is every port.
     #[serde(default)]
     pub connect: Option<Ports>,
-    /// Why the role needs it.
+    /// Reason why the role needs it.
     pub reason: String,
 }
 
-/// One port, or all.
+/// A single port, or every port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Ports {
     /// Every port.
     Any,
-    /// This one.
+    /// A single port.
     #[serde(untagged)]
     One(u16),
 }
 
-/// System calls that are allowed, all for the same reason.
+/// System calls that are allowed for the same reason.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Allow {
-    /// By name.
+    /// Names of the system calls.
     pub calls: Vec<String>,
-    /// Only where all of these hold.
+    /// Conditions on the arguments, all of which must hold.
     #[serde(default)]
     pub when: Vec<Condition>,
-    /// Only so often in the life of a process, the broker counting.
+    /// Maximum number of times that each call is allowed, counted by the broker for each child.
     #[serde(default)]
     pub times: Option<u32>,
-    /// Only in this mode; in both unless given.
+    /// Mode in which the rule applies; both if not given.
     #[serde(default)]
     pub mode: Option<Mode>,
-    /// Why the role needs them.
+    /// Reason why the role needs them.
     pub reason: String,
 }
 
@@ -263,43 +263,43 @@ pub struct Allow {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Refuse {
-    /// By name.
+    /// Names of the system calls.
     pub calls: Vec<String>,
-    /// Only where all of these hold.
+    /// Conditions on the arguments, all of which must hold.
     #[serde(default)]
     pub when: Vec<Condition>,
-    /// What the caller is told.
+    /// Error that the caller gets, such as `EPERM`.
     pub errno: String,
-    /// Why it is harmless, and who tries.
+    /// Reason why the refusal is harmless, and the code that makes the calls.
     pub reason: String,
 }
 
-/// A condition on one argument: `is`, or `one_of`, or `has` and `lacks`.
+/// Condition on one argument: `is`, or `one_of`, or `has` and `lacks`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Condition {
-    /// Which argument, from 0.
+    /// Index of the argument, from 0.
     pub arg: u32,
-    /// It is exactly this.
+    /// Exact value.
     #[serde(default)]
     pub is: Option<Value>,
-    /// It is one of these.
+    /// Accepted values.
     #[serde(default)]
     pub one_of: Vec<Value>,
-    /// It has all of these bits.
+    /// Bits that must all be set.
     #[serde(default)]
     pub has: Option<Value>,
-    /// It has none of these bits.
+    /// Bits that must all be clear.
     #[serde(default)]
     pub lacks: Option<Value>,
 }
 
-/// A number, or constants of the C library joined with `|`.
+/// Number, or constants of the C library joined with `|`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(untagged)]
-#[expect(missing_docs, reason = "each name says it")]
+#[expect(missing_docs, reason = "the names are self-explanatory")]
 pub enum Value {
     Number(u64),
     Name(String),
@@ -331,37 +331,37 @@ impl std::fmt::Display for Condition {
     }
 }
 
-/// One environment variable.
+/// Environment variable.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Env {
-    /// Its name.
+    /// Name of the variable.
     pub name: String,
-    /// Its value; without one, the user's own is passed on, if there is one.
+    /// Value of the variable; if not given, the user's own value is passed on if there is one.
     #[serde(default)]
     pub value: Option<String>,
-    /// Only in this mode; in both unless given.
+    /// Mode in which the rule applies; both if not given.
     #[serde(default)]
     pub mode: Option<Mode>,
-    /// Why the role needs it.
+    /// Reason why the role needs it.
     pub reason: String,
 }
 
-/// One resource limit.
+/// Resource limit.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Limit {
-    /// Which.
+    /// Resource that is limited.
     pub resource: Resource,
-    /// Soft and hard.
+    /// Value of the soft and the hard limit.
     pub value: u64,
-    /// Why this value.
+    /// Reason for this value.
     pub reason: String,
 }
 
-/// What can be limited.
+/// Resource that can be limited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
@@ -374,41 +374,41 @@ pub enum Resource {
     Data,
 }
 
-/// A program that runs in a role's sandbox in the place of the role's own.
+/// Program that runs in a role's sandbox instead of the role's own.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Guest {
-    /// Where it is, inside and outside.
+    /// Path of the program, the same inside and outside the sandbox.
     pub program: PathBuf,
-    /// What it is told.
+    /// Arguments of the program, without its own name.
     pub arguments: Vec<String>,
-    /// What else is put into its file view, read-only, at the same place.
+    /// Further files for its file view, read-only, at the same path as outside.
     pub files: Vec<PathBuf>,
-    /// It takes the place of the dumper beside the role, which is not started, and enters the dumper's filter itself.
+    /// True if the guest runs instead of the dumper beside the role. It then enters the dumper's filter itself.
     pub as_dumper: bool,
 }
 
-/// Why a policy cannot be used.
+/// Reason why a policy cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum PolicyError {
-    /// No such role.
-    #[error("there is no policy for the role “{0}”; the roles are {roles}", roles = ROLES.join(", "))]
+    /// There is no such role.
+    #[error("there is no policy for the role “{0}”; use one of {roles}", roles = ROLES.join(", "))]
     UnknownRole(String),
-    /// Not TOML, an unknown key, or a missing one.
-    #[error("{file}: {error}")]
+    /// The file is not TOML, or has an unknown or missing key.
+    #[error("cannot parse {file}: {error}")]
     Syntax { file: String, error: Box<toml::de::Error> },
-    /// Readable, but wrong.
+    /// A rule is invalid.
     #[error("{place}: {what}")]
     Rule { place: Place, what: String },
-    /// An administrator's file that allows more than the policy it replaces.
-    #[error("{file} would allow more than the policy that Regen ships, and is not used: {}", .what.join("; "))]
+    /// An administrator's file allows more than the policy that it replaces.
+    #[error("cannot use {file}: it would allow more than the shipped policy ({}); remove it", .what.join("; "))]
     Looser { file: String, what: Vec<String> },
-    /// A file that cannot be read.
-    #[error("{file}: {error}")]
+    /// A file cannot be read.
+    #[error("cannot read {file}: {error}")]
     Io { file: String, error: std::io::Error },
 }
 
 impl Mount {
-    /// Where the entry appears inside.
+    /// Returns the path of the entry inside the sandbox.
     #[must_use]
     pub fn target(&self) -> &str {
         self.at.as_deref().unwrap_or(&self.path)
@@ -416,23 +416,23 @@ impl Mount {
 }
 
 impl Policy {
-    /// The policy of a role, as this machine uses it: the shipped one, or an administrator's stricter one.
+    /// Returns the policy of a role for [`Mode::Jit`]: the shipped one, or an administrator's stricter one.
     ///
     /// # Errors
-    /// For an unknown role, or a policy file with a mistake.
+    /// If the role is unknown or a policy file is invalid.
     pub fn of(role: &str) -> Result<Self, PolicyError> {
         Self::in_mode(role, Mode::Jit)
     }
 
-    /// The same, in another mode.
+    /// Returns the policy of a role for a given mode: the shipped one, or an administrator's stricter one.
     ///
     /// # Errors
-    /// For an unknown role, or a policy file with a mistake.
+    /// If the role is unknown or a policy file is invalid.
     pub fn in_mode(role: &str, mode: Mode) -> Result<Self, PolicyError> {
         Ok(load(role)?.only(mode))
     }
 
-    /// Without the rules that are for another mode.
+    /// Removes the rules of the other mode.
     fn only(mut self, mode: Mode) -> Self {
         let fits = |wanted: Option<Mode>| wanted.is_none_or(|wanted| wanted == mode);
         self.allow.retain(|rule| fits(rule.mode));
@@ -440,7 +440,7 @@ impl Policy {
         self
     }
 
-    /// With a guest's files in the file view, in the place of the role's program.
+    /// Replaces the role's program in the file view with a guest's files.
     #[must_use]
     pub fn with_guest(mut self, guest: &Guest) -> Self {
         let place = Place { file: "the command line".to_owned(), line: 1 };
@@ -451,7 +451,7 @@ impl Policy {
             if self.mount.iter().any(|mount| mount.target() == path) {
                 continue;
             }
-            let reason = "the guest's own".to_owned();
+            let reason = "given for the guest".to_owned();
             let execute = vec![".".to_owned()];
             let rule =
                 Mount { kind: MountKind::ReadOnly, path, at: None, size: None, execute, optional: false, reason };
@@ -460,10 +460,10 @@ impl Policy {
         self
     }
 
-    /// Reads one policy without includes; `file` is for messages.
+    /// Parses and checks a policy. It may include the shared files that are compiled in. `file` names it in errors.
     ///
     /// # Errors
-    /// With the file, the line and what is wrong.
+    /// If the policy is invalid. The error names the file, and the line if it is known.
     pub fn parse(file: &str, text: &str) -> Result<Self, PolicyError> {
         let policy = read::policy(file, text, &shipped::included)?;
         for mode in [Mode::Jit, Mode::Jitless] {
@@ -472,13 +472,13 @@ impl Policy {
         Ok(policy)
     }
 
-    /// The role has a file view of its own, and so a jail; the broker and the launcher have not.
+    /// Returns whether the role has a file view of its own, and so a jail. The broker and the launcher have none.
     #[must_use]
     pub fn is_jailed(&self) -> bool {
         self.namespaces.new.contains(&Namespace::Mount)
     }
 
-    /// The names of all system calls that are allowed, in order, each once.
+    /// Returns the names of all allowed system calls, sorted, each once. Calls that `times` limits are left out.
     #[must_use]
     pub fn calls(&self) -> std::collections::BTreeSet<&str> {
         let counted = self.allow.iter().filter(|allow| allow.times.is_none());

@@ -1,4 +1,4 @@
-//! Text → policy. Keeps for every rule where it stands.
+//! Parser of policy files. Keeps the position of every rule.
 
 use serde::Deserialize;
 use toml::Spanned;
@@ -6,7 +6,7 @@ use toml::Spanned;
 use super::{Allow, Env, Limit, Memory, Mount, Namespaces, Place, Placed, Policy, PolicyError, Refuse, Tcp};
 use sha2::{Digest, Sha256};
 
-/// One file as it is written. A file that is included has rules only.
+/// Contents of one policy file. An included file contributes only its rules.
 #[derive(Debug, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
@@ -52,7 +52,7 @@ pub(super) struct File {
     limit: Vec<Spanned<Limit>>,
 }
 
-/// Finds the text of a file that is included by name, or the names that there are.
+/// Function that returns the text of an included file by its name, or the names that can be included.
 pub(super) type Included = dyn Fn(&str) -> Result<&'static str, Vec<&'static str>>;
 
 pub(super) fn policy(file: &str, text: &str, included: &Included) -> Result<Policy, PolicyError> {
@@ -61,7 +61,7 @@ pub(super) fn policy(file: &str, text: &str, included: &Included) -> Result<Poli
     let namespaces = parsed
         .namespaces
         .clone()
-        .ok_or_else(|| wrong(1, "there is no [namespaces] table: say which are new".into()))?;
+        .ok_or_else(|| wrong(1, "there is no [namespaces] table; list the new namespaces in one".into()))?;
     let mut policy = Policy {
         role: parsed.role.clone(),
         summary: parsed.summary.clone(),
@@ -94,7 +94,7 @@ pub(super) fn policy(file: &str, text: &str, included: &Included) -> Result<Poli
         let inner_file = format!("{name}.toml");
         let inner_parsed = parse(&inner_file, inner)?;
         if !inner_parsed.include.is_empty() {
-            return Err(wrong(line, format!("“{name}.toml” includes another file: one level is the most")));
+            return Err(wrong(line, format!("“{name}.toml” includes another file; only one level is allowed")));
         }
         hash.update(inner);
         add(&mut policy, &inner_file, inner, inner_parsed);

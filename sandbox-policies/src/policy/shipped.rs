@@ -1,16 +1,16 @@
-//! The files that are compiled in, and an administrator's stricter ones.
+//! Policy files that are compiled in, and an administrator's stricter ones.
 
 use std::path::Path;
 
 use super::{Mode, Policy, PolicyError, check, looser, read};
 
-/// Every role with a policy.
+/// Roles that have a policy.
 pub const ROLES: [&str; 9] =
     ["broker", "launcher", "jail", "tab-host", "net-daemon", "agent-daemon", "ui-shell", "agent-worker", "dumper"];
-/// Where an administrator's policies are.
+/// Folder of an administrator's policies.
 pub const ADMINISTRATORS: &str = "/etc/regen/sandbox-policies";
 
-/// The JSON Schema of policy files.
+/// JSON Schema of policy files.
 pub const SCHEMA: &str = include_str!("../../policy.schema.json");
 
 const FILES: [(&str, &str); 12] = [
@@ -32,19 +32,20 @@ pub(super) fn text(name: &str) -> Option<&'static str> {
     FILES.iter().find(|(file, _)| *file == name).map(|(_, text)| *text)
 }
 
-/// The text of an included file. Only files that begin with `_` are there to be included.
+/// Returns the text of an included file. Only files whose name begins with `_` can be included.
 pub(super) fn included(name: &str) -> Result<&'static str, Vec<&'static str>> {
     let shared = FILES.iter().map(|(file, _)| *file).filter(|file| file.starts_with('_'));
     text(name).filter(|_| name.starts_with('_')).ok_or_else(|| shared.collect())
 }
 
-/// A role's shipped policy, or the administrator's stricter one.
+/// Returns the shipped policy of a role, or the administrator's stricter one.
 ///
 /// # Errors
-/// For an unknown role, a file with a mistake, or an administrator's file that is looser.
+/// If the role is unknown, a file is invalid, or an administrator's file is looser.
 pub(super) fn load(role: &str) -> Result<Policy, PolicyError> {
     let text = text(role).filter(|_| ROLES.contains(&role)).ok_or_else(|| PolicyError::UnknownRole(role.to_owned()))?;
-    // Checked by [`all`] when the browser starts, and by the tests: a jail need not do it for every child.
+    // The shipped policy is not checked again for every child: [`all`] checks it when the browser starts, and so do the
+    // tests.
     let shipped = read::policy(&format!("{role}.toml"), text, &included)?;
     let file = Path::new(ADMINISTRATORS).join(format!("{role}.toml"));
     let name = file.display().to_string();
@@ -59,10 +60,10 @@ pub(super) fn load(role: &str) -> Result<Policy, PolicyError> {
     }
 }
 
-/// Every role's policy, as this machine uses it, checked.
+/// Returns the policies of all roles as this machine uses them, checked.
 ///
 /// # Errors
-/// As for [`load`].
+/// If a policy cannot be loaded or is invalid.
 pub fn all(mode: Mode) -> Result<Vec<Policy>, PolicyError> {
     let checked = |role: &&str| {
         let policy = Policy::in_mode(role, mode)?;

@@ -1,4 +1,4 @@
-//! System calls made one by one, as a plan of `regen_sandbox::probe_cases` lists them, and what came of each.
+//! Makes the system calls of a plan from `regen_sandbox::probe_cases` one by one, and prints the result of each.
 
 use std::io;
 use std::os::fd::AsRawFd;
@@ -11,30 +11,31 @@ use regen_sandbox::{lock_down, probe_cases, seccomp};
 
 use crate::USAGE;
 
-/// In the last argument of every call that has room for it: which call of the plan this is, for whoever is told of it.
+/// Mark in the last argument, if a case leaves it free. With the call's index added, it identifies the call in the
+/// broker's notification.
 const MARK: u64 = 0x5052_0000;
-/// How the program ends when it has made every call, so that `exit_group` is seen to work.
+/// Exit code after all calls, which shows that `exit_group` works.
 const DONE: i32 = 77;
-/// A thread that was allowed to end has ended by then.
+/// Time within which a thread ends that is allowed to.
 const ENDED: Duration = Duration::from_millis(100);
 
-/// Makes every call of the plan, and ends by `exit_group`.
+/// Makes every call of a plan, and ends with `exit_group`.
 pub(crate) fn make(plan: &str) -> ExitCode {
     make_after(plan, || Ok(()))
 }
 
-/// The same under the filter of a role that has no sandbox.
+/// Makes every call of a plan under the filter of a role that has no sandbox.
 pub(crate) fn make_locked(role: &str, plan: &str) -> ExitCode {
     make_after(plan, || lock_down::enter(role).map_err(io::Error::other))
 }
 
 fn make_after(plan: &str, prepare: impl FnOnce() -> io::Result<()>) -> ExitCode {
-    // Made before it is refused: a write to the end that has no reader is answered with a signal.
+    // Created before the filter can refuse it. A write to this end, which has no reader, raises SIGPIPE.
     let broken = UnixStream::pair().and_then(|(broken, _)| handle_broken_pipes().map(|()| broken));
     let (calls, broken) = match (probe_cases::read(plan), broken, prepare()) {
         (Some(calls), Ok(broken), Ok(())) => (calls, broken),
         (calls, broken, prepared) => {
-            eprintln!("regen-probe: a plan of {:?} calls, {broken:?}, {prepared:?}", calls.map(|calls| calls.len()));
+            eprintln!("regen-probe: cannot start: plan {:?}, {broken:?}, {prepared:?}", calls.map(|calls| calls.len()));
             return ExitCode::from(USAGE);
         }
     };
@@ -46,7 +47,7 @@ fn make_after(plan: &str, prepare: impl FnOnce() -> io::Result<()>) -> ExitCode 
     ExitCode::from(USAGE)
 }
 
-/// Makes one call; the error's number is 0 where there was none.
+/// Makes one call and returns its error; the error's number is 0 on success.
 fn one(index: usize, number: i32, arguments: [u64; 6], broken: &UnixStream) -> io::Error {
     let [a, b, c, d, e, f] = arguments;
     let marked = if f == u64::MAX { MARK + index as u64 } else { f };
@@ -55,27 +56,27 @@ fn one(index: usize, number: i32, arguments: [u64; 6], broken: &UnixStream) -> i
         _ => io::Error::from_raw_os_error(0),
     };
     match seccomp::name_of(number).as_str() {
-        // Its child comes back on the same stack: only the C library's own wrapper is made for that.
+        // The child returns on the parent's stack, which only the C library's wrapper supports.
         "vfork" =>
         {
-            #[expect(deprecated, reason = "that it is dangerous is known; the child ends at once")]
+            #[expect(deprecated, reason = "the child exits at once")]
             match unsafe { libc::vfork() } {
                 0 => unsafe { libc::_exit(0) },
                 -1 => io::Error::last_os_error(),
                 _ => io::Error::from_raw_os_error(0),
             }
         }
-        // It ends a thread: another one than this.
+        // `exit` ends a thread, so another thread makes it.
         "exit" => {
             let (told, result) = mpsc::channel();
             let thread = std::thread::Builder::new().spawn(move || told.send(call()));
             if thread.is_err() {
-                // Without threads it is tried by the end of the program.
+                // Without threads, only the end of the program tests it.
                 return io::Error::from_raw_os_error(0);
             }
             result.recv_timeout(ENDED).unwrap_or_else(|_| io::Error::from_raw_os_error(0))
         }
-        // The kernel calls it when a signal's handler returns.
+        // The kernel makes this call when a signal handler returns.
         "rt_sigreturn" => return_from_signal(broken),
         _ => call(),
     }
@@ -96,6 +97,6 @@ fn handle_broken_pipes() -> io::Result<()> {
 fn return_from_signal(broken: &UnixStream) -> io::Error {
     let byte = 0_u8;
     unsafe { libc::write(broken.as_raw_fd(), (&raw const byte).cast(), 1) };
-    // Whoever gets here has come back from the handler.
+    // This is reached only if the handler has returned.
     io::Error::from_raw_os_error(0)
 }

@@ -1,11 +1,12 @@
-//! `regen-probe`: tries to get out of a sandbox. `regen policy probe` runs it in the sandbox of every role, an attempt a process,
-//! and outside, where each attempt must succeed, or it proves nothing.
+//! `regen-probe`: tries to escape from a sandbox. `regen policy probe` runs it in the sandbox of every role, one
+//! process for each attempt, and outside, where an attempt must succeed or it proves nothing.
 //!
-//! `list` names the attempts; `attempt NAME PORT FOLDER` makes one; `control …` makes it outside, in namespaces that are thrown
-//! away; `neighbour` does a little of everything while another sandbox is being exhausted; `calls PLAN` makes system calls one
-//! by one; `locked ROLE PLAN` and `locked-attempt ROLE …` do so under the filter of a role without a sandbox.
-#![expect(unsafe_code, reason = "an attacker makes system calls by hand")]
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "what it says is what it is for")]
+//! `list` prints the attempts. `attempt NAME PORT FOLDER` makes one. `control NAME PORT FOLDER` makes one outside, in
+//! temporary namespaces. `neighbour` uses a little of every resource while another sandbox is being exhausted.
+//! `calls PLAN` makes system calls one by one. `locked ROLE PLAN` and `locked-attempt ROLE NAME PORT FOLDER` work under
+//! the filter of a role without a sandbox.
+#![expect(unsafe_code, reason = "an attacker makes raw system calls")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the results are printed")]
 #![expect(
     clippy::undocumented_unsafe_blocks,
     reason = "every block is one system call on plain numbers or live buffers"
@@ -21,11 +22,11 @@ use std::process::ExitCode;
 use attempts::{ATTEMPTS, Attempt, Here};
 use regen_sandbox::lock_down;
 
-/// It got what it wanted.
+/// Exit code if the attempt succeeded.
 const GOT: u8 = 0;
-/// It did not.
+/// Exit code if the attempt was contained.
 const CONTAINED: u8 = 1;
-/// It was not asked for anything that it knows.
+/// Exit code for invalid arguments.
 const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
@@ -55,7 +56,7 @@ fn main() -> ExitCode {
         ["calls", plan] => calls::make(plan),
         ["locked", role, plan] => calls::make_locked(role, plan),
         _ => {
-            eprintln!("regen-probe: for `regen policy probe`, not for people");
+            eprintln!("regen-probe: unknown arguments; run `regen policy probe` instead");
             ExitCode::from(USAGE)
         }
     }
@@ -64,14 +65,14 @@ fn main() -> ExitCode {
 fn with(name: &str, port: &str, folder: &str, act: impl FnOnce(&Attempt, &Here) -> u8) -> ExitCode {
     let attempt = ATTEMPTS.iter().flat_map(|(_, attempts)| attempts.iter()).find(|attempt| attempt.name == name);
     let (Some(attempt), Ok(port)) = (attempt, port.parse()) else {
-        eprintln!("regen-probe: no attempt “{name}” with the port “{port}”");
+        eprintln!("regen-probe: unknown attempt “{name}” or invalid port “{port}”; see `regen-probe list`");
         return ExitCode::from(USAGE);
     };
     let folder = PathBuf::from(folder);
     ExitCode::from(act(attempt, &Here { port, scratch: scratch(&folder), folder }))
 }
 
-/// Where a process like this one can write, if anywhere.
+/// Returns a folder that this process may be able to write to; `/` if there is none.
 fn scratch(folder: &Path) -> PathBuf {
     let places = [folder.join("bucket"), PathBuf::from("/bucket"), PathBuf::from("/tmp")];
     places.into_iter().find(|place| place.is_dir()).unwrap_or_else(|| PathBuf::from("/"))
@@ -90,10 +91,11 @@ fn report(outcome: io::Result<()>) -> u8 {
     }
 }
 
-/// In namespaces that are thrown away, so that what works harms nobody. As a child, for some attempts are on the parent.
+/// Makes an attempt in temporary namespaces, where success does no harm. It runs in a child, because some attempts
+/// target their parent.
 fn outside(attempt: &Attempt, here: &Here) -> u8 {
     let own = libc::CLONE_NEWNS | libc::CLONE_NEWUTS | libc::CLONE_NEWIPC;
-    // Without root there is a user namespace in which one is root; what that is not enough for is not proven.
+    // Without root, a user namespace gives capabilities. Attempts for which they do not suffice stay unproven.
     let user = if unsafe { libc::geteuid() } == 0 { 0 } else { libc::CLONE_NEWUSER };
     let outcome = attempts::call(|| unsafe { libc::unshare(own | user) }.into()).and_then(|()| {
         let null = std::ptr::null();

@@ -1,5 +1,5 @@
-//! Does the kernel enforce a role's policy on this process, right now? Read from `/proc`, from outside, without asking the
-//! process or the broker.
+//! Verification that the kernel enforces a role's policy on a running process. It reads `/proc` from outside, and asks
+//! neither the process nor the broker.
 
 mod mounts;
 mod surroundings;
@@ -15,46 +15,46 @@ use crate::spawn::{INSIDE_ID, outside_id};
 
 pub use surroundings::Member;
 
-/// One thing that was looked at.
+/// Result of one check.
 #[derive(Debug, Clone, Serialize)]
 pub struct Check {
-    /// What.
+    /// Name of the check.
     pub name: &'static str,
-    /// As the kernel has it.
+    /// Value that the kernel reports.
     pub found: String,
-    /// As the policy wants it; empty where any value is fine.
+    /// Value that the policy requires; empty if any value is accepted.
     pub wanted: String,
-    /// The two agree.
+    /// True if the value meets the requirement.
     pub holds: bool,
 }
 
-/// What was found about one process.
+/// Results for one process.
 #[derive(Debug, Clone, Serialize)]
 pub struct Report {
-    /// Its role.
+    /// Role of the process.
     pub role: String,
-    /// Its id, as the reader sees it.
+    /// Process id, in the PID namespace of the reader.
     pub pid: i32,
-    /// Its program.
+    /// Path of the program.
     pub program: String,
-    /// Everything that was looked at.
+    /// Results of all checks.
     pub checks: Vec<Check>,
-    /// What the policy calls optional and this machine lacks, in words.
+    /// Optional restrictions of the policy that this machine cannot enforce.
     pub lacks: Option<String>,
-    /// Open descriptors, by kind.
+    /// Number of open descriptors, by kind.
     pub descriptors: BTreeMap<String, usize>,
-    /// The process that started it.
+    /// Id of the parent process.
     pub parent: i32,
-    /// Its control groups, a line each.
+    /// Control groups, one line each.
     pub cgroup: Vec<String>,
-    /// Its namespaces, as the kernel numbers them.
+    /// Inode numbers of the namespaces, by name.
     pub namespaces: BTreeMap<String, String>,
-    /// All processes of its PID namespace, of a jailed one.
+    /// Processes of the PID namespace, if the role is jailed.
     pub members: Vec<Member>,
 }
 
 impl Report {
-    /// Everything is as the policy has it.
+    /// Returns whether all checks hold.
     #[must_use]
     pub fn holds(&self) -> bool {
         self.checks.iter().all(|check| check.holds)
@@ -91,10 +91,11 @@ impl Process {
     }
 }
 
-/// Compares one process with its role's policy. `broker` is the browser's own process, whose namespaces are the machine's.
+/// Compares one process with its role's policy. `broker` is the process id of the broker, whose namespaces are the
+/// machine's.
 ///
 /// # Errors
-/// When the process has ended, or may not be looked at.
+/// If the process has ended or may not be inspected.
 pub fn verify(policy: &Policy, pid: i32, broker: i32) -> io::Result<Report> {
     let process = Process::read(pid)?;
     let mut checks = Vec::new();
@@ -103,7 +104,7 @@ pub fn verify(policy: &Policy, pid: i32, broker: i32) -> io::Result<Report> {
         checks.push(Check { name, found, wanted, holds });
     };
     check("Seccomp", process.field("Seccomp").to_owned(), "2".to_owned());
-    // The launcher's filter is above every child's.
+    // A process in a sandbox also has the launcher's filter.
     let is_inside = policy.is_jailed() || ["jail", "dumper"].contains(&policy.role.as_str());
     let filters = if is_inside { "2" } else { "1" };
     check("Seccomp_filters", process.field("Seccomp_filters").to_owned(), filters.to_owned());
@@ -133,7 +134,7 @@ pub fn verify(policy: &Policy, pid: i32, broker: i32) -> io::Result<Report> {
         checks.extend(limits(policy, &process)?);
     }
     if policy.role != "broker" {
-        let (found, wanted) = (descent(&process, broker), "the broker or its children");
+        let (found, wanted) = (descent(&process, broker), "the broker or its descendants");
         checks.push(Check { name: "started by", holds: found == wanted, found, wanted: wanted.to_owned() });
     }
     let mut namespaces = BTreeMap::new();
@@ -149,14 +150,14 @@ pub fn verify(policy: &Policy, pid: i32, broker: i32) -> io::Result<Report> {
     Ok(Report { role, pid, program, checks, lacks, descriptors, parent, cgroup, namespaces, members })
 }
 
-/// Whether a process descends from the broker, in words.
+/// Describes whether a process descends from the broker.
 fn descent(process: &Process, broker: i32) -> String {
     let mut parent = process.parent();
     while parent > 1 && parent != broker {
-        // Whoever has ended has left its children to the first process.
+        // The children of a process that has ended belong to the first process, so the search stops there.
         parent = Process::read(parent).map_or(0, |process| process.parent());
     }
-    if parent == broker { "the broker or its children" } else { "somebody else" }.to_owned()
+    if parent == broker { "the broker or its descendants" } else { "another process" }.to_owned()
 }
 
 const ALL_NAMESPACES: [Namespace; 7] = [
@@ -182,15 +183,15 @@ fn jailed(policy: &Policy, process: &Process, broker: i32) -> io::Result<Vec<Che
     };
     check("user id outside", same("Uid"), outside.clone());
     let map: Vec<String> = process.file("uid_map")?.split_whitespace().map(str::to_owned).collect();
-    // The file reads relative to the reader's own user namespace, which is the broker's.
+    // The kernel shows the map relative to the reader's user namespace, which is the broker's.
     check("uid_map", map.join(" "), format!("{INSIDE_ID} {outside} 1"));
-    check("id in its own namespace", inside_id(process), "2 or later".to_owned());
+    check("id in its PID namespace", inside_id(process), "2 or later".to_owned());
     if let Some(last) = checks.last_mut() {
         last.holds = last.found.parse::<i32>().is_ok_and(|id| id >= 2);
     }
     if let Some(memory) = &policy.memory {
         let found = process.file("oom_score_adj")?.trim().to_owned();
-        // A process may ask to go sooner; never later.
+        // A process may raise its score, but not lower it.
         let holds = found.parse::<u16>().is_ok_and(|found| found >= memory.oom_score_adj);
         checks.push(Check { name: "oom_score_adj", found, wanted: format!("{} or more", memory.oom_score_adj), holds });
     }
@@ -198,7 +199,7 @@ fn jailed(policy: &Policy, process: &Process, broker: i32) -> io::Result<Vec<Che
     checks.push(mounts::check(policy, process, broker)?);
     checks.push(surroundings::tracer(process));
     checks.extend(surroundings::memory(policy, process));
-    // The engine's helpers have what the role's program gives them.
+    // The engine's helpers get their environment from the role's program.
     if process.link("exe")?.ends_with(&format!("/{}", policy.program)) {
         checks.push(surroundings::environment(policy, process)?);
     }
@@ -206,7 +207,7 @@ fn jailed(policy: &Policy, process: &Process, broker: i32) -> io::Result<Vec<Che
     Ok(checks)
 }
 
-/// A dumper has neither the network of the role that it starts beside, nor a file that can be written to.
+/// Checks that a dumper has left its role's network and file view, and has no writable mount outside `/dev`.
 fn leaves_its_role(process: &Process) -> io::Result<Check> {
     let mut kept = Vec::new();
     for namespace in [Namespace::Net, Namespace::Mount] {
@@ -222,12 +223,12 @@ fn leaves_its_role(process: &Process) -> io::Result<Check> {
             kept.push((*place).to_owned());
         }
     }
-    let (wanted, found) = ("nothing of the role's", kept.join(", "));
+    let (wanted, found) = ("none", kept.join(", "));
     let found = if found.is_empty() { wanted.to_owned() } else { found };
-    Ok(Check { name: "keeps", holds: found == wanted, found, wanted: wanted.to_owned() })
+    Ok(Check { name: "remaining role access", holds: found == wanted, found, wanted: wanted.to_owned() })
 }
 
-/// Its id in its own PID namespace.
+/// Returns the process id in the process's own PID namespace.
 fn inside_id(process: &Process) -> String {
     process.field("NSpid").split_whitespace().last().unwrap_or("").to_owned()
 }
@@ -244,7 +245,7 @@ fn namespaces(policy: &Policy, process: &Process, broker: i32) -> io::Result<Che
     own.sort_unstable();
     wanted.sort_unstable();
     let (found, wanted) = (own.join(" "), wanted.join(" "));
-    Ok(Check { name: "namespaces of its own", holds: found == wanted, found, wanted })
+    Ok(Check { name: "own namespaces", holds: found == wanted, found, wanted })
 }
 
 fn limits(policy: &Policy, process: &Process) -> io::Result<Vec<Check>> {
@@ -270,7 +271,7 @@ fn limits(policy: &Policy, process: &Process) -> io::Result<Vec<Check>> {
 fn descriptors(process: &Process) -> io::Result<BTreeMap<String, usize>> {
     let mut kinds = BTreeMap::new();
     for entry in fs::read_dir(format!("/proc/{}/fd", process.pid))?.flatten() {
-        // One that was closed meanwhile is none.
+        // A descriptor that was closed meanwhile is skipped.
         let Ok(target) = fs::read_link(entry.path()) else { continue };
         let target = target.to_string_lossy();
         let kind = match target.split_once(':') {
@@ -285,26 +286,26 @@ fn descriptors(process: &Process) -> io::Result<BTreeMap<String, usize>> {
     Ok(kinds)
 }
 
-/// The process that stays as the first one of a role's namespace.
+/// Returns the jail of a role's process, which is its parent.
 ///
 /// # Errors
-/// When the process has ended.
+/// If the process has ended.
 pub fn jail_of(pid: i32) -> io::Result<i32> {
     Ok(Process::read(pid)?.parent())
 }
 
-/// The process that started a jail.
+/// Returns the launcher of a broker, if it is running.
 ///
 /// # Errors
-/// When there is no `/proc`.
+/// If `/proc` cannot be read.
 pub fn launcher_of(broker: i32) -> io::Result<Option<i32>> {
     child_of(broker, "regen-broker")
 }
 
-/// The process that will look at a role's memory, should it crash. Gone once it has.
+/// Returns the dumper beside a role, if it is running. It ends after a crash.
 ///
 /// # Errors
-/// When there is no `/proc`.
+/// If `/proc` cannot be read.
 pub fn dumper_of(jail: i32) -> io::Result<Option<i32>> {
     child_of(jail, "regen-jail")
 }
@@ -312,7 +313,7 @@ pub fn dumper_of(jail: i32) -> io::Result<Option<i32>> {
 fn child_of(parent: i32, name: &str) -> io::Result<Option<i32>> {
     for entry in fs::read_dir("/proc")?.flatten() {
         let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else { continue };
-        // A process that ended meanwhile is not it.
+        // A process that ended meanwhile is skipped.
         let Ok(process) = Process::read(pid) else { continue };
         if process.parent() == parent && process.field("Name") == name {
             return Ok(Some(pid));

@@ -1,5 +1,5 @@
-//! The file view of a process against its policy: every mount belongs to a rule, comes from where the rule says, is as locked and
-//! as small as the rule says, and none lies over another.
+//! Comparison of a process's file view with its policy. Every mount must belong to a rule and have the source, flags
+//! and size of that rule, and no mount may cover another.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,11 +9,11 @@ use std::path::{Path, PathBuf};
 use super::{Check, Process};
 use crate::policy::{Mount, MountKind, Policy};
 
-/// One line of `mountinfo`.
+/// A line of `mountinfo`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct MountLine {
     device: String,
-    /// The folder or file of the device that is mounted.
+    /// Folder or file on the device that is mounted.
     root: String,
     place: String,
     options: Vec<String>,
@@ -41,25 +41,25 @@ impl MountLine {
         self.options.iter().any(|other| other == option)
     }
 
-    /// Size of a tmpfs in KB, if it has one.
+    /// Returns the size limit of a tmpfs in KiB, if it has one.
     fn size_kb(&self) -> Option<u64> {
         let size = self.super_options.iter().find_map(|option| option.strip_prefix("size="))?;
         size.strip_suffix('k').and_then(|kb| kb.parse().ok())
     }
 }
 
-/// `mountinfo` writes blanks, tabs, line feeds and backslashes in octal.
+/// Decodes the octal escapes of `mountinfo`: blanks, tabs, line feeds and backslashes.
 fn unescape(text: &str) -> String {
     [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")]
         .iter()
         .fold(text.to_owned(), |text, (octal, char)| text.replace(octal, char))
 }
 
-/// Where files of the machine are, by device and path on it.
+/// Mounts of the machine, by which the device of a file and its path there are found.
 #[derive(Debug)]
 struct Machine {
     mounts: Vec<MountLine>,
-    /// The folder of Regen's programs.
+    /// Folder of Regen's programs.
     programs: PathBuf,
 }
 
@@ -71,11 +71,11 @@ impl Machine {
         Ok(Self { mounts: mounts.lines().filter_map(MountLine::parse).collect(), programs })
     }
 
-    /// The device, and the path on it, of a rule's source; nothing where the machine does not have it.
+    /// Returns the device of a rule's source and the path there; `None` if no mount of the machine contains it.
     fn source(&self, rule: &Mount) -> Option<(String, String)> {
         let path = crate::filled(&rule.path).replace("{bin}", &self.programs.to_string_lossy());
         let path = fs::canonicalize(&path).unwrap_or_else(|_| PathBuf::from(path));
-        // Of several mounts in one place the last one counts.
+        // Of several mounts in one place, the last one is visible.
         let holder = self.mounts.iter().enumerate().filter(|(_, mount)| path.starts_with(&mount.place));
         let (_, holder) = holder.max_by_key(|(index, mount)| (Path::new(&mount.place).components().count(), *index))?;
         let rest = path.strip_prefix(&holder.place).ok()?;
@@ -94,7 +94,7 @@ pub(super) fn check(policy: &Policy, process: &Process, broker: i32) -> io::Resu
     Ok(Check { name: "mounts", holds: wrong.is_empty(), found, wanted: wanted.to_owned() })
 }
 
-/// Differences of a file view from its policy, in words.
+/// Describes the differences between a file view and its policy.
 fn compare(policy: &Policy, lines: &[MountLine], source: impl Fn(&Mount) -> Option<(String, String)>) -> Vec<String> {
     let mut wrong = Vec::new();
     let mut seen = BTreeMap::<&str, usize>::new();
@@ -124,15 +124,15 @@ fn compare(policy: &Policy, lines: &[MountLine], source: impl Fn(&Mount) -> Opti
     wrong
 }
 
-/// Differences of a mount from its rule.
+/// Describes the differences between a mount and its rule.
 fn against(rule: &Mount, line: &MountLine, source: impl Fn(&Mount) -> Option<(String, String)>) -> Vec<String> {
     let place = &line.place;
     let missing = flags(rule.kind).iter().filter(|flag| !line.has(flag));
     let mut wrong: Vec<String> = missing.map(|flag| format!("{place} is not {flag}")).collect();
     match rule.kind {
-        // Their source is the machine's, and the policy names it.
+        // The policy names the source of these mounts.
         MountKind::ReadOnly | MountKind::File => {
-            // A file that was replaced on the disk since is still the one that was mounted.
+            // A file that has been replaced on the disk is still mounted in its old version.
             let root = line.root.strip_suffix("//deleted").unwrap_or(&line.root);
             match source(rule) {
                 Some((device, wanted)) if (device.as_str(), wanted.as_str()) != (line.device.as_str(), root) => {
@@ -151,7 +151,7 @@ fn against(rule: &Mount, line: &MountLine, source: impl Fn(&Mount) -> Option<(St
             }
         }
         MountKind::Proc if line.filesystem != "proc" => wrong.push(format!("{place} is a {}", line.filesystem)),
-        // Where they are from, the broker says anew for each process.
+        // The policy names no source for these mounts; the broker chooses some of them for each process.
         MountKind::Bucket
         | MountKind::Chosen
         | MountKind::CaBundle
@@ -163,7 +163,7 @@ fn against(rule: &Mount, line: &MountLine, source: impl Fn(&Mount) -> Option<(St
     wrong
 }
 
-/// A size as policies have it, such as `256M`, in KB.
+/// Returns a size from a policy, such as `256M`, in KiB.
 fn kb(size: &str) -> Option<u64> {
     let (number, unit) = size.split_at(size.len().checked_sub(1)?);
     let factor = match unit {
@@ -178,7 +178,7 @@ fn kb(size: &str) -> Option<u64> {
 fn covers(kind: MountKind, target: &str, place: &str) -> bool {
     match kind {
         MountKind::Devices => Path::new(place).parent() == Some(Path::new(target)),
-        // The X server's socket keeps its place.
+        // The X server's socket is mounted at its usual path.
         MountKind::Display => place.starts_with(target) || place.starts_with("/tmp/.X11-unix/"),
         MountKind::Symlink => false,
         MountKind::ReadOnly
@@ -207,7 +207,7 @@ mod tests {
 
     const POLICY: &str = "tab-host";
 
-    /// The view that a policy describes.
+    /// Returns the file view that a policy describes.
     fn view(policy: &Policy) -> Vec<MountLine> {
         let line = |rule: &Mount| {
             let options = flags(rule.kind).iter().map(|flag| (*flag).to_owned()).collect();

@@ -1,4 +1,4 @@
-//! Around a process: who traces it, who else is in its namespaces, and with what environment and memory it runs.
+//! Surroundings of a process: its tracer, the other processes in its namespaces, its environment and its memory.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -10,34 +10,34 @@ use super::{Check, Process};
 use crate::DISPLAY_FOLDER;
 use crate::policy::{MountKind, Namespace, Policy};
 
-/// A process in the PID namespace of another one.
+/// A process in the PID namespace of a verified process.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Member {
-    /// Its id, as the reader sees it.
+    /// Process id, in the PID namespace of the reader.
     pub pid: i32,
-    /// Its name, which it can change.
+    /// Name of the process, which it can change itself.
     pub name: String,
-    /// The process that started it.
+    /// Id of the parent process.
     pub parent: i32,
 }
 
-/// Namespaces in which nobody else may be.
+/// Namespaces that only a jail and its descendants may be in.
 const OWN: [Namespace; 5] = [Namespace::Pid, Namespace::Mount, Namespace::Net, Namespace::Ipc, Namespace::User];
 
-/// Looks for a tracer.
+/// Checks that nothing traces a process.
 pub(super) fn tracer(process: &Process) -> Check {
     let tracer = process.field("TracerPid");
     let found = match tracer.parse::<i32>().ok().filter(|pid| *pid > 0) {
-        None => "nobody".to_owned(),
+        None => "no process".to_owned(),
         Some(pid) => {
             let name = Process::read(pid).map(|tracer| tracer.field("Name").to_owned()).unwrap_or_default();
             format!("process {pid} ({name})")
         }
     };
-    Check { name: "traced by", holds: found == "nobody", found, wanted: "nobody".to_owned() }
+    Check { name: "traced by", holds: found == "no process", found, wanted: "no process".to_owned() }
 }
 
-/// Compares the environment that a role's own program was started with.
+/// Compares the environment of a role's own program with the policy.
 pub(super) fn environment(policy: &Policy, process: &Process) -> io::Result<Check> {
     let text = process.file("environ")?;
     let found: BTreeMap<&str, &str> = text.split('\0').filter_map(|pair| pair.split_once('=')).collect();
@@ -65,7 +65,7 @@ fn wrong_variables(policy: &Policy, found: &BTreeMap<&str, &str>) -> Vec<String>
     wrong
 }
 
-/// Returns whether a variable tells a role that has the user's display where it is, as the jail sets it.
+/// Returns whether the jail sets this variable to such a value for a role that is granted the display.
 fn is_of_display(name: &str, value: &str) -> bool {
     match name {
         "GDK_BACKEND" => ["wayland", "x11"].contains(&value),
@@ -76,7 +76,7 @@ fn is_of_display(name: &str, value: &str) -> bool {
     }
 }
 
-/// Compares the memory of one process with what all of its role may have.
+/// Compares the resident memory of one process with the limit of its whole role.
 pub(super) fn memory(policy: &Policy, process: &Process) -> Option<Check> {
     let limit = policy.memory.as_ref()?.resident >> 20;
     let found = process.field("VmRSS").trim_end_matches(" kB").parse::<u64>().ok()? >> 10;
@@ -84,7 +84,8 @@ pub(super) fn memory(policy: &Policy, process: &Process) -> Option<Check> {
     Some(Check { name: "resident memory", holds, found: format!("{found} MB"), wanted })
 }
 
-/// Looks for processes in the namespaces of a jailed one that its jail did not start. Gives all of its PID namespace.
+/// Checks that only the jail and its descendants are in the namespaces of a jailed process. Also returns all processes
+/// of its PID namespace.
 pub(super) fn members(policy: &Policy, process: &Process) -> io::Result<(Check, Vec<Member>)> {
     let mut shared = BTreeMap::new();
     for namespace in OWN.iter().filter(|namespace| policy.namespaces.new.contains(namespace)) {
@@ -103,7 +104,7 @@ pub(super) fn members(policy: &Policy, process: &Process) -> io::Result<(Check, 
         if shares.is_empty() {
             continue;
         }
-        // One that ended meanwhile is none.
+        // A process that ended meanwhile is skipped.
         let Ok(other) = Process::read(pid) else { continue };
         let (name, parent) = (other.field("Name").to_owned(), other.parent());
         if !descends_from(pid, jail) {
@@ -113,15 +114,15 @@ pub(super) fn members(policy: &Policy, process: &Process) -> io::Result<(Check, 
             members.push(Member { pid, name, parent });
         }
     }
-    let wanted = "its jail and what that started";
+    let wanted = "its jail and the jail's descendants";
     let found = if foreign.is_empty() { wanted.to_owned() } else { foreign.into_iter().collect::<Vec<_>>().join("; ") };
-    Ok((Check { name: "in its namespaces", holds: found == wanted, found, wanted: wanted.to_owned() }, members))
+    Ok((Check { name: "namespace members", holds: found == wanted, found, wanted: wanted.to_owned() }, members))
 }
 
-/// The first process of the namespace that a process is in.
+/// Returns the first process of the PID namespace that a process is in.
 fn first_of_namespace(pid: i32) -> i32 {
     let mut at = pid;
-    // A process is never its own ancestor; one that ended is followed no further.
+    // A process is never its own ancestor, and the search stops at one that has ended, so the loop ends.
     while let Ok(process) = Process::read(at)
         && process.field("NSpid").split_whitespace().last() != Some("1")
         && process.parent() > 0

@@ -1,5 +1,6 @@
-//! Exhaustion: as much of everything as there is. An attempt that gets more than any role's policy allows has got out; one that
-//! is stopped says so and holds what it has, while a neighbour in another sandbox of the same role shows that it is unharmed.
+//! Exhaustion: attempts to take as much of a resource as possible. An attempt that gets more than any role's policy
+//! allows has escaped. One that is stopped reports it and holds what it has, while a neighbour in another sandbox of
+//! the same role shows that it is unharmed.
 
 use std::fs;
 use std::io::{self, Read, Write};
@@ -7,13 +8,13 @@ use std::os::fd::{FromRawFd, OwnedFd};
 
 use super::{Attempt, attempt, call, number};
 
-/// More processes and threads than any policy allows.
+/// Number of processes or threads that exceeds every policy.
 const PROCESSES: usize = 2600;
-/// More descriptors than any policy allows.
+/// Number of descriptors that exceeds every policy.
 const DESCRIPTORS: usize = 17_000;
-/// More memory than any policy allows: 16 GiB. It is asked for, and not touched.
+/// Amount of memory that exceeds every policy: 16 GiB. It is mapped, but not touched.
 const MEMORY: usize = 16 << 30;
-/// More scratch space than any policy allows: 800 MiB.
+/// Amount of scratch space that exceeds every policy's `/tmp` and `/dev/shm`: 800 MiB.
 const SCRATCH: usize = 800 << 20;
 
 pub(super) const ATTEMPTS: &[Attempt] = &[
@@ -24,17 +25,17 @@ pub(super) const ATTEMPTS: &[Attempt] = &[
     attempt("fill the scratch space", |_| scratch_space()),
 ];
 
-/// Says that nothing more can be had, and holds what there is until the channel ends.
+/// Reports that the limit is reached, and holds the resources until the channel ends.
 fn hold(error: io::Error) -> io::Result<()> {
     let error = match error.raw_os_error() {
-        // The table is full: nothing can be said, and nothing needs a descriptor.
+        // An error number alone needs neither memory nor a descriptor, of which none may be left.
         Some(errno) => io::Error::from_raw_os_error(errno),
         None => error,
     };
     let mut log = io::stderr();
     log.write_all(b"HOLDING\n")?;
     let mut channel = std::mem::ManuallyDrop::new(fs::File::from(unsafe { OwnedFd::from_raw_fd(3) }));
-    // Nobody on the other side, or nothing to say: either way it is over.
+    // A message and a closed channel both end the wait.
     let _ = channel.read(&mut [0; 16]);
     Err(error)
 }
@@ -80,7 +81,7 @@ fn descriptors() -> io::Result<()> {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     call(|| unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) }.into())?;
     limit.rlim_cur = limit.rlim_max;
-    // Where it may, it raises the soft limit first.
+    // The attempt goes on even if the soft limit cannot be raised.
     let _ = call(|| unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) }.into());
     for _ in 0..DESCRIPTORS {
         if let Err(error) = call(|| unsafe { libc::fcntl(2, libc::F_DUPFD, 0) }.into()) {
@@ -119,7 +120,7 @@ fn scratch_space() -> io::Result<()> {
             Err(error) => hold(error),
             full => full,
         };
-        // It is not there where nothing could be written.
+        // The file is missing if it could not be created.
         let _ = fs::remove_file(&place);
         if outcome.is_ok() || folder == "/tmp" {
             return outcome;
@@ -128,14 +129,14 @@ fn scratch_space() -> io::Result<()> {
     Ok(())
 }
 
-/// A little of everything that its role may do: it can be had while another sandbox has taken all it could get.
+/// Uses a little of every resource that the role may use, to show that another sandbox's exhaustion does not affect it.
 pub(crate) fn neighbour() -> io::Result<()> {
     let work = std::thread::Builder::new().spawn(|| {
         let memory = vec![1_u8; 32 << 20];
         memory.iter().step_by(4096).map(|byte| u64::from(*byte)).sum::<u64>()
     })?;
     if work.join().map_err(|_| io::Error::other("the thread ended"))? == 0 {
-        return Err(io::Error::other("memory was not what it should be"));
+        return Err(io::Error::other("memory has an unexpected value"));
     }
     for _ in 0..32 {
         call(|| unsafe { libc::fcntl(2, libc::F_DUPFD, 0) }.into())?;
@@ -143,7 +144,7 @@ pub(crate) fn neighbour() -> io::Result<()> {
     for place in ["/tmp/regen-probe-neighbour", "/bucket/regen-probe-neighbour"] {
         match fs::write(place, vec![1; 1 << 20]) {
             Ok(()) => fs::remove_file(place)?,
-            // Its role has no such place.
+            // The role has no such folder.
             Err(error)
                 if matches!(
                     error.kind(),

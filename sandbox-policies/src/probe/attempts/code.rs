@@ -1,4 +1,4 @@
-//! Code: programs of the machine's, programs of the attacker's own, memory that becomes code.
+//! Code: the machine's programs, the attacker's own programs, and memory that becomes executable.
 
 use std::fs;
 use std::io;
@@ -10,14 +10,14 @@ use libc::syscall;
 
 use super::{Attempt, Here, apart, attempt, call, files, number, text};
 
-/// What compiles JavaScript.
+/// Roles that compile JavaScript.
 const ENGINES: &[(&str, &str)] = &[
-    ("tab-host", "the engine compiles JavaScript; `--jitless` refuses it"),
-    ("ui-shell", "the engine compiles JavaScript; `--jitless` refuses it"),
+    ("tab-host", "the engine compiles JavaScript; `--jitless` forbids it"),
+    ("ui-shell", "the engine compiles JavaScript; `--jitless` forbids it"),
 ];
 
-/// What has no file view of its own.
-const SEES_FILES: &[(&str, &str)] = &[("broker", "it opens the files that the user picks; it can run none of them")];
+/// Role without a file view of its own.
+const SEES_FILES: &[(&str, &str)] = &[("broker", "it opens the files that the user picks, but cannot execute them")];
 
 pub(super) const ATTEMPTS: &[Attempt] = &[
     Attempt { name: "find a shell", by_nature: SEES_FILES, make: |_| fs::File::open("/bin/sh").map(drop) },
@@ -50,13 +50,13 @@ fn run(path: &Path) -> io::Result<()> {
     })
 }
 
-/// Whether another program took this one's place, in a child. A program that runs and fails has run.
+/// Executes a program in a child. Succeeds if the program was started, even if it then fails.
 fn started(execute: impl Fn()) -> io::Result<()> {
-    // Closed by the program that takes over: who reads the pipe's end knows that it was started.
+    // The started program closes the pipe: reading its end shows that exec succeeded.
     let mut ends = [0; 2];
     let piped = unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC) } == 0;
     if !piped {
-        // No pipe, so no child either: in this process, which is gone if it works.
+        // Without a pipe there is no child either: exec runs in this process, which is gone if it succeeds.
         execute();
         return Err(io::Error::last_os_error());
     }
@@ -116,7 +116,7 @@ fn file_capabilities(here: &Here) -> io::Result<()> {
     let place = here.scratch.join("regen-probe-capable");
     fs::write(&place, "probe")?;
     let path = text(&place)?;
-    // Version 2: CAP_SYS_ADMIN permitted and effective.
+    // Revision 2: CAP_SYS_ADMIN permitted and effective.
     let data = [0x0200_0001_u32, 1 << 21, 0, 0, 0];
     let outcome = call(|| unsafe {
         let name = c"security.capability".as_ptr();

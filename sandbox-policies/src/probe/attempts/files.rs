@@ -1,4 +1,4 @@
-//! Files: the machine's, the user's, another site's, and tricks with paths.
+//! Files: the machine's, the user's and another site's, and tricks with paths.
 
 use std::fs;
 use std::io::{self, Read};
@@ -70,7 +70,7 @@ pub(super) fn open(path: &str, flags: i32) -> io::Result<()> {
     call(|| unsafe { syscall(libc::SYS_openat, libc::AT_FDCWD, path.as_ptr(), flags) })
 }
 
-/// A program that runs cannot be written to by anybody; being told so is being let in.
+/// Treats ETXTBSY as success: nobody can write to a running program, but the attempt got as far as that.
 fn busy(error: io::Error) -> io::Result<()> {
     if error.raw_os_error() == Some(libc::ETXTBSY) { Ok(()) } else { Err(error) }
 }
@@ -93,7 +93,7 @@ fn move_out(here: &Here) -> io::Result<()> {
     let (from, to) = (here.scratch.join("regen-probe-moved"), here.scratch.join("../regen-probe-moved"));
     fs::write(&from, "probe")?;
     let outcome = fs::rename(&from, &to);
-    // Wherever it is now.
+    // The file is in one of the two places.
     let _ = fs::remove_file(if outcome.is_ok() { to } else { from });
     outcome
 }
@@ -102,7 +102,7 @@ fn host_name(_: &Here) -> io::Result<()> {
     let mut name: libc::utsname = unsafe { std::mem::zeroed() };
     call(|| unsafe { libc::uname(&raw mut name) }.into())?;
     let node: Vec<u8> = name.nodename.iter().map(|byte| byte.to_ne_bytes()[0]).take_while(|byte| *byte != 0).collect();
-    // What every sandbox is called.
+    // Host name of every sandbox.
     if node == b"regen" { Err(denied(libc::ENOENT)) } else { Ok(()) }
 }
 
@@ -113,15 +113,15 @@ fn make_device(here: &Here) -> io::Result<()> {
     fs::remove_file(place)
 }
 
-/// A descriptor that was opened for reading, opened once more by its number.
+/// Opens a read-only descriptor again for writing, by its number.
 fn reopen(_: &Here) -> io::Result<()> {
     let file = fs::File::open("/etc/ld.so.cache")?;
     open(&format!("/proc/self/fd/{}", file.as_raw_fd()), libc::O_RDWR)
 }
 
-/// A handle is made of a number that can be guessed: with one, a whole file system is open.
+/// Asks for the handle of a file. Handles can be guessed, and open any file of a file system.
 fn by_handle(_: &Here) -> io::Result<()> {
-    // The size of what follows, then its kind and the handle itself.
+    // Size of the handle, then its type and contents.
     let mut handle = [0_u32; 34];
     handle[0] = 128;
     let mut mount = 0;
@@ -130,7 +130,7 @@ fn by_handle(_: &Here) -> io::Result<()> {
     })
 }
 
-/// Programs that run as somebody else than who starts them.
+/// Looks for programs that run as another user or group.
 pub(super) fn setuid_files(_: &Here) -> io::Result<()> {
     for folder in ["/usr/bin", "/usr/sbin", "/bin", "/sbin", "/regen"] {
         let Ok(entries) = fs::read_dir(folder) else { continue };

@@ -1,4 +1,4 @@
-//! Doors of the kernel's: namespaces, mounts, and parts of it that nobody in a sandbox needs.
+//! Kernel interfaces: namespaces, mounts, and features that no sandbox needs.
 
 use std::io;
 
@@ -74,11 +74,11 @@ pub(super) const ATTEMPTS: &[Attempt] = &[
 
 #[cfg(target_arch = "x86_64")]
 const IOPERM: libc::c_long = libc::SYS_ioperm;
-/// Ports are a thing of one kind of machine: elsewhere there is no such call.
+/// I/O ports exist on x86 only; other architectures have no such call.
 #[cfg(not(target_arch = "x86_64"))]
 const IOPERM: libc::c_long = -1;
 
-/// In a child: an attacker that succeeded would be elsewhere.
+/// Calls `unshare` in a child, because success moves the caller into other namespaces.
 fn unshare(flags: c_int) -> io::Result<()> {
     apart(|| call(|| unsafe { syscall(libc::SYS_unshare, flags) }))
 }

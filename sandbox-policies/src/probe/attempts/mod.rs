@@ -1,4 +1,4 @@
-//! The attempts, by what the attacker wants. Each returns whether it was had.
+//! The attempts, grouped by the attacker's goal. Each returns whether it succeeded.
 
 mod bombs;
 mod code;
@@ -15,27 +15,27 @@ use libc::c_long;
 
 pub(crate) use bombs::neighbour;
 
-/// What an attempt knows of its surroundings.
+/// Environment of an attempt.
 #[derive(Debug)]
 pub(crate) struct Here {
-    /// Where the machine's loopback answers, and part of the name of its abstract socket.
+    /// Port on which the machine's loopback answers, and part of the name of its abstract socket.
     pub(crate) port: u16,
-    /// A folder of the machine's with a profile, another site's bucket, keys and a display socket in it.
+    /// Folder of the machine with a profile, another site's bucket, keys and a display socket.
     pub(crate) folder: PathBuf,
-    /// Where this process may write; the root where nowhere.
+    /// Folder that this process may be able to write to; `/` if there is none.
     pub(crate) scratch: PathBuf,
 }
 
-/// One way to get out.
+/// An attempt to escape.
 #[derive(Debug)]
 pub(crate) struct Attempt {
     pub(crate) name: &'static str,
-    /// Roles that may do it by their nature, and why.
+    /// Roles that are meant to do this, each with the reason.
     pub(crate) by_nature: &'static [(&'static str, &'static str)],
     pub(crate) make: fn(&Here) -> io::Result<()>,
 }
 
-/// All of them, by area.
+/// Attempts by area.
 pub(crate) const ATTEMPTS: &[(&str, &[Attempt])] = &[
     ("files", files::ATTEMPTS),
     ("code", code::ATTEMPTS),
@@ -45,12 +45,12 @@ pub(crate) const ATTEMPTS: &[(&str, &[Attempt])] = &[
     ("exhaustion", bombs::ATTEMPTS),
 ];
 
-/// An attempt that no role may make.
+/// Creates an attempt in which no role may succeed.
 const fn attempt(name: &'static str, make: fn(&Here) -> io::Result<()>) -> Attempt {
     Attempt { name, by_nature: &[], make }
 }
 
-/// A system call's result as one.
+/// Converts the result of a system call.
 pub(crate) fn call(make: impl FnOnce() -> c_long) -> io::Result<()> {
     number(make).map(drop)
 }
@@ -60,7 +60,7 @@ fn number(make: impl FnOnce() -> c_long) -> io::Result<i32> {
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(i32::try_from(result).unwrap_or(i32::MAX)) }
 }
 
-/// A call that only wants to know whether the door is open: any answer but a refusal says yes.
+/// Makes a call only to see whether it is allowed: every error except a refusal counts as success.
 fn knock(make: impl FnOnce() -> c_long) -> io::Result<()> {
     match call(make) {
         Err(error) if matches!(error.raw_os_error(), Some(libc::EPERM | libc::EACCES | libc::ENOSYS)) => Err(error),
@@ -76,11 +76,11 @@ fn denied(errno: i32) -> io::Error {
     io::Error::from_raw_os_error(errno)
 }
 
-/// Does something in a child, and gives its exit code. Where there can be no child, the kernel's reason.
+/// Runs work in a child and returns its exit code. Fails with the kernel's error if there can be no child.
 pub(crate) fn in_child(work: impl FnOnce() -> u8) -> io::Result<i32> {
     let pid = number(|| unsafe { libc::fork() }.into())?;
     if pid == 0 {
-        // No destructor of the parent's runs in the child.
+        // The parent's destructors must not run in the child.
         let code = work();
         unsafe { libc::_exit(i32::from(code)) };
     }
@@ -89,7 +89,7 @@ pub(crate) fn in_child(work: impl FnOnce() -> u8) -> io::Result<i32> {
     Ok(if libc::WIFEXITED(status) { libc::WEXITSTATUS(status) } else { 128 + libc::WTERMSIG(status) })
 }
 
-/// Does something in a child and gives its error. Without a child, in this process: who gets what it wants is gone then.
+/// Runs work in a child and returns its error. If there can be no child, runs it in this process.
 fn apart(work: impl Fn() -> io::Result<()>) -> io::Result<()> {
     let code = in_child(|| match work() {
         Ok(()) => 0,

@@ -1,4 +1,4 @@
-//! The network: the machine's own, past the route that was granted; and local sockets of the machine's.
+//! Network: the machine's own network, past the granted route, and the machine's local sockets.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
@@ -10,15 +10,15 @@ use libc::{c_int, syscall};
 
 use super::{Attempt, Here, attempt, call};
 
-/// The one role with a network.
+/// The role with a network.
 const NETWORK: &[(&str, &str)] = &[("net-daemon", "it opens the connections of every page")];
-/// The same, to look at: the broker reads `/proc`.
+/// Roles that may list the machine's sockets; the broker reads `/proc`.
 const TABLES: &[(&str, &str)] =
-    &[("net-daemon", "it opens the connections of every page"), ("broker", "it looks after its children in /proc")];
-/// Local sockets are the broker's trade.
+    &[("net-daemon", "it opens the connections of every page"), ("broker", "it reads its children's entries in /proc")];
+/// The role that uses local sockets.
 const LOCAL: &[(&str, &str)] = &[("broker", "it serves the command line on a local socket")];
 
-/// How long an answer may take.
+/// Maximum time to wait for an answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 
 pub(super) const ATTEMPTS: &[Attempt] = &[
@@ -54,7 +54,7 @@ fn connect(here: &Here) -> io::Result<()> {
     TcpStream::connect_timeout(&SocketAddr::from(([127, 0, 0, 1], here.port)), ANSWER_TIMEOUT).map(drop)
 }
 
-/// The machine answers a datagram on the same port.
+/// Sends a datagram and waits for the machine's answer.
 fn send_datagram(here: &Here) -> io::Result<()> {
     let socket = UdpSocket::bind(("127.0.0.1", 0))?;
     socket.set_read_timeout(Some(ANSWER_TIMEOUT))?;
@@ -63,7 +63,7 @@ fn send_datagram(here: &Here) -> io::Result<()> {
     socket.recv(&mut answer).map(drop)
 }
 
-/// The machine has sockets that listen; a network namespace of one's own has none but one's own.
+/// Looks for listening sockets. The machine has some; a separate network namespace has only those of its own processes.
 fn sockets(_: &Here) -> io::Result<()> {
     let table = std::fs::read_to_string("/proc/self/net/tcp")?;
     let listening = table.lines().skip(1).filter(|line| line.split_whitespace().nth(3) == Some("0A")).count();

@@ -1,4 +1,4 @@
-//! Other processes: to find, signal, trace or rob them; and what was left open by mistake.
+//! Other processes: finding, signalling, tracing and reading them, and descriptors that were left open by mistake.
 
 use std::fs;
 use std::io;
@@ -53,33 +53,34 @@ pub(super) const ATTEMPTS: &[Attempt] = &[
     }),
 ];
 
-/// Where it may not ask, its parent is the first process of its namespace.
+/// Returns the id of the parent process; if it may not ask, that of the first process of its namespace.
 pub(super) fn parent() -> u32 {
     number(|| unsafe { syscall(libc::SYS_getppid) }).map_or(1, i32::cast_unsigned)
 }
 
-/// A process that is nobody's child in here.
+/// Looks for a process other than this one, its parent and the first one.
 fn other_process(_: &Here) -> io::Result<()> {
     let known = [std::process::id(), parent(), 1];
     let mut others = fs::read_dir("/proc")?.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     if others.any(|pid| !known.contains(&pid)) { Ok(()) } else { Err(denied(libc::ESRCH)) }
 }
 
-/// Standard streams and one channel are all that there may be. Who runs the probe leaves one more open for it to find.
+/// Looks for descriptors other than the standard streams and the channel. The command that runs the probe leaves one
+/// open.
 fn inherited_descriptor(_: &Here) -> io::Result<()> {
     let open = |number: i32| unsafe { libc::fcntl(number, libc::F_GETFD) } >= 0;
     if (4..1024).any(open) { Ok(()) } else { Err(denied(libc::EBADF)) }
 }
 
 fn parents_memory(with: libc::c_long) -> io::Result<()> {
-    // Any address will do: a refusal comes first.
+    // Any address will do, because a refusal precedes any access.
     let maps = fs::read_to_string(format!("/proc/{}/maps", parent()))?;
     let writable = maps.lines().find(|line| line.contains(" rw-p ")).unwrap_or_default();
     let first = writable.split('-').next().and_then(|start| usize::from_str_radix(start, 16).ok()).unwrap_or(0);
     let mut byte = [0_u8; 1];
     let local = libc::iovec { iov_base: byte.as_mut_ptr().cast(), iov_len: 1 };
     let remote = libc::iovec { iov_base: std::ptr::without_provenance_mut(first), iov_len: 1 };
-    // What it writes is what it read: the control harms nobody.
+    // Writes back the byte that was read, so that the control does no harm.
     if with == libc::SYS_process_vm_writev {
         let read = libc::SYS_process_vm_readv;
         call(|| unsafe { syscall(read, parent(), &raw const local, 1_usize, &raw const remote, 1_usize, 0_usize) })?;
@@ -98,17 +99,17 @@ fn raise_limit(_: &Here) -> io::Result<()> {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     call(|| unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) }.into())?;
     let more = libc::rlimit { rlim_cur: limit.rlim_max, rlim_max: limit.rlim_max };
-    // Even setting what it has is setting.
+    // Setting a limit to its present value is still setting it.
     call(|| unsafe {
         syscall(libc::SYS_prlimit64, 0, libc::RLIMIT_NOFILE, &raw const more, std::ptr::null_mut::<u8>())
     })
 }
 
-/// A terminal takes what is pushed into it for what its user typed.
+/// Pushes a character into a terminal's input, as if its user had typed it.
 fn type_into_terminal(_: &Here) -> io::Result<()> {
     let mut terminal = unsafe { libc::open(c"/dev/ptmx".as_ptr(), libc::O_RDWR | libc::O_NOCTTY) };
     if terminal < 0 {
-        // Without one of its own, whatever its input is.
+        // Without a terminal of its own it uses its standard input.
         terminal = 0;
     }
     let letter = b'x';

@@ -1,4 +1,4 @@
-//! `regen audit`: the log of what the kernel of the browser did, read from the profile, and whether it is whole.
+//! `regen audit`: prints and verifies the broker's audit log, read from the profile.
 
 use std::fs;
 use std::path::Path;
@@ -15,21 +15,21 @@ use crate::arguments::Output;
 use crate::client::{Client, Failure};
 use crate::render::print_json;
 
-/// Pause between two looks at a log that is followed.
+/// Interval at which a followed log is read.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
 fn read(path: &Path) -> Result<String, Failure> {
     fs::read_to_string(path).map_err(|error| Failure::Other(format!("cannot read {}: {error}", path.display())))
 }
 
-/// Prints all logs, and with `follow` goes on with the one that is written.
+/// Prints all log files, and with `follow` new entries as they are written.
 pub(crate) async fn print(folder: Option<&Path>, follow: bool, output: Output) -> Result<(), Failure> {
     let profile = Profile::find(folder)?;
     let mut last = 0;
     loop {
         for file in audit::files(profile.root())? {
             for line in read(&file)?.lines() {
-                // A line that is just being written is read with the next look.
+                // An incomplete last line is read at the next poll.
                 let Some(entry) = audit::parse(line) else { break };
                 let number = entry.entry.get("n").and_then(serde_json::Value::as_u64).unwrap_or(0);
                 if number > last {
@@ -47,7 +47,7 @@ pub(crate) async fn print(folder: Option<&Path>, follow: bool, output: Output) -
 
 fn print_entry(Entry { hash, entry }: &Entry, output: Output) {
     if output == Output::Json {
-        // One object a line: it is a stream.
+        // One object per line, because the output is a stream.
         std::println!("{}", escape_json(&json!({ "hash": hash, "entry": entry }).to_string()));
         return;
     }
@@ -65,9 +65,9 @@ fn time(since_ms: u64) -> impl std::fmt::Display {
     humantime::format_rfc3339_millis(std::time::UNIX_EPOCH + Duration::from_millis(since_ms))
 }
 
-/// The head as the store has it; nothing where it has none.
+/// Returns the head of the log as the store knows it, if it knows one.
 async fn known(folder: Option<&Path>, profile: &Profile) -> Result<Option<Head>, Failure> {
-    // The store of a running browser is open elsewhere: its broker says what is in it.
+    // A running browser has its store open, so its broker is asked.
     match Client::connect(folder).await {
         Ok(mut client) => {
             let reply = client.api.audit(AuditRequest {}).await?.into_inner();
@@ -80,11 +80,11 @@ async fn known(folder: Option<&Path>, profile: &Profile) -> Result<Option<Head>,
     }
 }
 
-/// Prints the head, for keeping elsewhere.
+/// Prints the head of the log as an anchor, to be kept elsewhere.
 pub(crate) async fn anchor(folder: Option<&Path>, output: Output) -> Result<(), Failure> {
     let profile = Profile::find(folder)?;
     let Some(Head { length, hash }) = known(folder, &profile).await? else {
-        return Err(Failure::NotFound("the store knows no end of the audit log: start the browser once".to_owned()));
+        return Err(Failure::NotFound("the store has no head of the audit log: start the browser once".to_owned()));
     };
     if output == Output::Json {
         print_json(&json!({ "length": length, "hash": hash, "anchor": format!("{length}:{hash}") }));
@@ -94,7 +94,7 @@ pub(crate) async fn anchor(folder: Option<&Path>, output: Output) -> Result<(), 
     Ok(())
 }
 
-/// Reads what [`anchor`] printed.
+/// Parses an anchor printed by [`anchor`].
 fn parse_anchor(text: &str) -> Result<Head, Failure> {
     let parts = text.trim().split_once(':').and_then(|(length, hash)| Some((length.parse().ok()?, hash)));
     match parts.filter(|(_, hash)| hash.len() == 64 && hash.chars().all(|char| char.is_ascii_hexdigit())) {
@@ -103,7 +103,7 @@ fn parse_anchor(text: &str) -> Result<Head, Failure> {
     }
 }
 
-/// Checks the logs against themselves, the store's head and an anchor. Fails where any of them does not hold.
+/// Checks the log's hash chain, and that it contains the store's head and the anchor.
 pub(crate) async fn verify(folder: Option<&Path>, anchor: Option<&str>, output: Output) -> Result<(), Failure> {
     let profile = Profile::find(folder)?;
     let anchor = anchor.map(parse_anchor).transpose()?;
@@ -117,12 +117,10 @@ pub(crate) async fn verify(folder: Option<&Path>, anchor: Option<&str>, output: 
     let Verified { lines, breaks } = found.and_then(|()| chain.finish(&heads).map_err(wrong))?;
     let mut wrong: Vec<String> = breaks
         .iter()
-        .map(|Break { line, time_ms, why }| {
-            format!("line {line}, {}: it had been tampered with before: {why}", time(*time_ms))
-        })
+        .map(|Break { line, time_ms, why }| format!("line {line}, {}: a break was recorded: {why}", time(*time_ms)))
         .collect();
     if known.is_none() {
-        wrong.push("the store knows no end of the log, so lines may be missing there".to_owned());
+        wrong.push("the store has no head of the log, so lines may be missing at its end".to_owned());
     }
     if output == Output::Json {
         let breaks: Vec<Value> = breaks
@@ -134,7 +132,7 @@ pub(crate) async fn verify(folder: Option<&Path>, anchor: Option<&str>, output: 
         }));
     } else if wrong.is_empty() {
         let Head { length, hash } = known.clone().unwrap_or_default();
-        println!("The audit log is whole: {lines} lines, the last one known to the store is {length} {hash}");
+        println!("The audit log is whole: {lines} lines; the head in the store is line {length}, {hash}");
     }
     if wrong.is_empty() {
         Ok(())

@@ -1,4 +1,4 @@
-//! The connection to a running browser, and what can go wrong on it.
+//! Connection to a running browser, and the errors of commands.
 
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use regen_proto::control::v1::browser_client::BrowserClient;
 use tonic::transport::{Channel, Endpoint, Uri};
 use tonic::{Code, Status};
 
-/// Why a command ended without doing what was asked. Each has an exit code.
+/// Failure of a command. Each variant has an exit code.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
     #[error("{0}")]
@@ -29,7 +29,7 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
-    /// Says it, and gives the exit code.
+    /// Prints the failure to stderr and returns its exit code.
     pub(crate) fn report(&self) -> ExitCode {
         eprintln!("regen: {self}");
         ExitCode::from(match self {
@@ -43,7 +43,7 @@ impl Failure {
 }
 
 impl From<Status> for Failure {
-    #[expect(clippy::wildcard_enum_match_arm, reason = "gRPC's codes are many, and the rest are alike")]
+    #[expect(clippy::wildcard_enum_match_arm, reason = "gRPC has many codes, and the rest are handled alike")]
     fn from(status: Status) -> Self {
         let text = status.message().to_owned();
         match status.code() {
@@ -68,7 +68,7 @@ impl From<std::io::Error> for Failure {
     }
 }
 
-/// A connection.
+/// Connection to the control socket of a running browser.
 #[derive(Debug)]
 pub(crate) struct Client {
     pub(crate) api: BrowserClient<Channel>,
@@ -76,12 +76,12 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    /// Connects to the browser of a profile.
+    /// Connects to the browser running on a profile.
     pub(crate) async fn connect(profile: Option<&Path>) -> Result<Self, Failure> {
         let profile = Profile::find(profile)?;
         let socket = profile.control_socket();
         profile.check_runtime()?;
-        // A dead browser's socket is still a file; only a connection tells.
+        // The socket file outlives its browser; only connecting shows whether one is running.
         dial(&socket).await.map_err(|error| {
             if error.kind() == std::io::ErrorKind::PermissionDenied {
                 return Failure::Other(error.to_string());
@@ -99,7 +99,7 @@ impl Client {
         Ok(Self { api, socket })
     }
 
-    /// After `quit`: returns when the browser is gone.
+    /// Waits until the browser has exited. Used after `quit`.
     pub(crate) async fn wait_until_gone(&self) -> Result<(), Failure> {
         for _ in 0..500 {
             if dial(&self.socket).await.is_err() {
@@ -107,11 +107,11 @@ impl Client {
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        Err(Failure::Timeout("the browser was asked to end and is still there after 10 s".to_owned()))
+        Err(Failure::Timeout("the browser was asked to quit and is still running after 10 s".to_owned()))
     }
 }
 
-/// Connects, and checks that whoever answers is this user: all that is asked for and told is theirs.
+/// Connects, and checks that the server runs as this user before anything is sent.
 async fn dial(socket: &Path) -> std::io::Result<Stream> {
     let stream = Stream::connect(socket.to_fs_name::<GenericFilePath>()?).await?;
     let Stream::UdSocket(inner) = &stream;

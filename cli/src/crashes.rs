@@ -1,4 +1,4 @@
-//! `regen crashes`: the reports of what died, read from the profile.
+//! `regen crashes`: shows and exports crash reports, read from the profile.
 
 use std::path::Path;
 
@@ -37,7 +37,7 @@ pub(crate) fn run(folder: Option<&Path>, command: CrashesCommand, output: Output
     Ok(())
 }
 
-/// By its name, or by `last`.
+/// Finds a report by its ID or by `last`.
 fn find<'a>(all: &'a [Crash], id: &str) -> Result<&'a Crash, Failure> {
     let found = if id == "last" { all.last() } else { all.iter().find(|crash| crash.id == id) };
     found.ok_or_else(|| Failure::NotFound(format!("there is no crash report “{id}”: `regen crashes list` shows them")))
@@ -52,7 +52,7 @@ fn list(all: &[Crash], output: Output) {
         println!("{id}  {}  {reason}", site.as_deref().unwrap_or("–"));
     }
     if all.is_empty() {
-        println!("nothing has crashed");
+        println!("no crash reports");
     }
 }
 
@@ -64,13 +64,13 @@ fn show(crash: &Crash, output: Output) {
     let Crash { id, time, role, site, pid, reason, state, crashes_before, lived_s, resources, minidump, build, .. } =
         crash;
     println!("{id}\n{role} {} · process {pid} · {build}", site.as_deref().unwrap_or(""));
-    println!("died at {time} after {lived_s:.1} s, while it was {state}; it had died {crashes_before} times before");
-    println!("because: {reason}");
+    println!("died at {time} after {lived_s:.1} s in state {state}; {crashes_before} earlier crashes");
+    println!("reason: {reason}");
     if let Some(call) = &crash.refused_call {
-        println!("refused just before: {call}");
+        println!("last refused system call: {call}");
     }
     println!(
-        "memory {} MB · {} helpers · {} threads · {} descriptors at most",
+        "memory {} MB · {} helpers · {} threads · {} descriptors",
         resources.resident_kb >> 10,
         resources.helpers,
         resources.threads,
@@ -78,9 +78,9 @@ fn show(crash: &Crash, output: Output) {
     );
     println!("minidump: {minidump}");
     if crash.log.is_empty() {
-        println!("it had said nothing");
+        println!("its log is empty");
     } else {
-        println!("its last words:");
+        println!("last lines of its log:");
         crash.log.iter().for_each(|line| println!("  {line}"));
     }
 }

@@ -1,4 +1,4 @@
-//! `regen dns`: which name servers are asked, and what they say.
+//! `regen dns`: shows and chooses name servers, and looks up names.
 
 use regen_proto::control::v1::{DnsQueryRequest, DnsReply, DnsRequest};
 use regen_proto::net::v1::{DnsAnswer, DnsRecord};
@@ -21,7 +21,7 @@ pub(crate) async fn run(mut client: Client, command: DnsCommand, output: Output)
     let DnsReply { servers, dnssec } = client.api.dns(request).await?.into_inner();
     match output {
         Output::Json => render::print_json(&json!({ "servers": servers, "dnssec": dnssec })),
-        Output::Text if dnssec => println!("{servers}; answers must be signed where their zone is"),
+        Output::Text if dnssec => println!("{servers}; DNSSEC validation is on"),
         Output::Text => println!("{servers}"),
     }
     Ok(())
@@ -36,5 +36,5 @@ fn print(answer: &DnsAnswer, output: Output) {
     for DnsRecord { name, kind, data, ttl_s, signed } in records {
         println!("{name}\t{ttl_s}\t{kind}\t{data}{}", if *signed { "\tsigned" } else { "" });
     }
-    eprintln!("regen: says {by}");
+    eprintln!("regen: answered by {by}");
 }

@@ -1,4 +1,4 @@
-//! `regen doctor`: what this machine lacks, and the command that fixes it.
+//! `regen doctor`: checks what this machine lacks, and prints the command that fixes it.
 
 use std::fs;
 use std::path::Path;
@@ -12,7 +12,7 @@ use serde_json::json;
 use crate::arguments::Output;
 use crate::client::Client;
 
-/// One thing that was looked at.
+/// Result of one check.
 struct Finding {
     name: &'static str,
     well: bool,
@@ -56,13 +56,13 @@ fn user_namespaces() -> Finding {
         name: "user namespaces",
         well: tried.is_ok(),
         found: match (most, tried) {
-            (None, _) => "this kernel has none".to_owned(),
-            (Some(most), Ok(())) => format!("one can be made, at most {most}"),
-            (Some(_), Err(error)) => format!("none can be made: {error}"),
+            (None, _) => "not supported by this kernel".to_owned(),
+            (Some(most), Ok(())) => format!("available, at most {most}"),
+            (Some(_), Err(error)) => format!("cannot be created: {error}"),
         },
         remedy: if allowed {
-            "leave the chroot or container that forbids it (a container needs `--security-opt seccomp=unconfined`, or a \
-             profile that allows unshare), or see the next line"
+            "leave the chroot or container (a container needs `--security-opt seccomp=unconfined`, or a \
+             profile that allows unshare), or see the AppArmor line"
         } else {
             "sudo sysctl -w user.max_user_namespaces=10000 kernel.unprivileged_userns_clone=1"
         },
@@ -74,9 +74,8 @@ fn apparmor() -> Finding {
     Finding {
         name: "AppArmor",
         well: !restricted || rustix::process::geteuid().is_root(),
-        found: if restricted { "it restricts user namespaces" } else { "it does not restrict user namespaces" }
-            .to_owned(),
-        remedy: "sudo ./x setup (it installs an AppArmor profile for Regen's programs), or sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0",
+        found: if restricted { "restricts user namespaces" } else { "does not restrict user namespaces" }.to_owned(),
+        remedy: "sudo ./x setup (installs an AppArmor profile for Regen's programs), or sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0",
     }
 }
 
@@ -97,13 +96,12 @@ fn landlock() -> Finding {
     let least =
         policy::all(Mode::Jit).map_or(0, |all| all.iter().map(|policy| policy.landlock_minimum).max().unwrap_or(0));
     let shortfall = Policy::of("tab-host").ok().and_then(|policy| regen_sandbox::landlock::shortfall(&policy, version));
-    let found =
-        if version == 0 { "this kernel has none, or it is off".to_owned() } else { format!("version {version}") };
+    let found = if version == 0 { "not supported, or disabled".to_owned() } else { format!("version {version}") };
     Finding {
         name: "Landlock",
         well: version >= least,
         found: shortfall.filter(|_| version > 0).unwrap_or(found),
-        remedy: "Regen needs Landlock 2 (Linux 5.19 or later); where it is off, add `landlock` to the kernel's `lsm=` option",
+        remedy: "Regen needs Landlock 2 (Linux 5.19 or later); if disabled, add `landlock` to the kernel's `lsm=` option",
     }
 }
 
@@ -112,9 +110,9 @@ fn seccomp() -> Finding {
     Finding {
         name: "seccomp",
         well,
-        found: if well { "filters can ask the broker" } else { "this kernel's filters cannot ask the broker" }
+        found: if well { "user notifications are available" } else { "this kernel has no user notifications" }
             .to_owned(),
-        remedy: "Regen needs a kernel with CONFIG_SECCOMP_FILTER, 5.0 or later",
+        remedy: "Regen needs Linux 5.0 or later with CONFIG_SECCOMP_FILTER",
     }
 }
 
@@ -177,7 +175,7 @@ fn files() -> Vec<Finding> {
 }
 
 async fn profile_findings(folder: Option<&Path>) -> Vec<Finding> {
-    let remedy = "nothing is lost: the folder can be kept, sent with a report, or deleted";
+    let remedy = "keep the folder, attach it to a bug report, or delete it; Regen does not need it";
     let mut findings = Vec::new();
     if let Ok(profile) = Profile::find(folder)
         && let Ok(entries) = fs::read_dir(profile.root())

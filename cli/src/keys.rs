@@ -1,4 +1,4 @@
-//! Key names → key presses. Codes are XKB keycodes (evdev + 8), which mean the same on every layout.
+//! Parser of key names. Codes are XKB keycodes (evdev + 8), which name physical keys whatever the layout.
 
 use regen_proto::page::v1::Key;
 
@@ -41,13 +41,13 @@ const NAMED: [(&str, u32); 36] = [
     ("arrowright", 114),
 ];
 
-/// Letters and digits where a US keyboard has them.
+/// Rows of letters and digits on a US keyboard, each with the keycode of its first key.
 const ROWS: [(&str, u32); 4] = [("1234567890", 10), ("qwertyuiop", 24), ("asdfghjkl", 38), ("zxcvbnm", 52)];
 
-/// `Enter`, `ctrl+shift+a` … as presses and releases.
+/// Parses a key combination such as `Enter` or `ctrl+shift+a` into presses and releases.
 ///
 /// # Errors
-/// Names the part that is no key.
+/// Names the part that is not a key.
 pub(crate) fn parse(name: &str) -> Result<Vec<Key>, String> {
     let codes: Vec<u32> = name.split('+').map(code).collect::<Result<_, _>>()?;
     let press = codes.iter().map(|keycode| Key { keycode: *keycode, pressed: true, modifiers: None });
@@ -64,7 +64,7 @@ fn code(part: &str) -> Result<u32, String> {
         let index = row.find(&wanted).filter(|_| wanted.len() == 1)?;
         Some(first + u32::try_from(index).ok()?)
     });
-    in_row.ok_or_else(|| format!("“{part}” is no key: use names such as Enter, Tab, Escape, F5, PageDown, a, ctrl+a"))
+    in_row.ok_or_else(|| format!("“{part}” is not a key: use names such as Enter, Tab, F5, PageDown, a, ctrl+a"))
 }
 
 #[cfg(test)]

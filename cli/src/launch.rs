@@ -1,4 +1,4 @@
-//! Starting a browser, or opening tabs in the one that already runs.
+//! Starts a browser, or opens tabs in the one that is already running.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::OpenOptions;
@@ -15,13 +15,13 @@ use crate::arguments::Output;
 use crate::client::{Client, Failure};
 use crate::render;
 
-/// A detached browser must answer within this time.
+/// Maximum time until a detached browser answers.
 const START: Duration = Duration::from_secs(20);
 
 pub(crate) async fn launch(mut browser: BrowserOptions, detach: bool, output: Output) -> Result<ExitCode, Failure> {
     match Client::connect(browser.profile.as_deref()).await {
         Ok(mut client) => {
-            // A browser that is just dying still takes connections, and answers none.
+            // An exiting browser may still accept connections, but does not answer.
             if let Ok(status) = client.api.status(StatusRequest { memory: false }).await {
                 return open_there(client, &browser, &status.into_inner(), output).await;
             }
@@ -30,7 +30,7 @@ pub(crate) async fn launch(mut browser: BrowserOptions, detach: bool, output: Ou
         Err(other) => return Err(other),
     }
     if !browser.headless && !has_display() {
-        eprintln!("regen: there is no display (neither WAYLAND_DISPLAY nor DISPLAY is set): starting headless");
+        eprintln!("regen: no display (neither WAYLAND_DISPLAY nor DISPLAY is set): starting headless");
         browser.headless = true;
     }
     if detach {
@@ -62,7 +62,7 @@ async fn open_there(
     Ok(ExitCode::SUCCESS)
 }
 
-/// The folder of all of Regen's programs: this one's.
+/// Returns the folder of Regen's programs: the one that contains this executable.
 pub(crate) fn programs() -> std::io::Result<PathBuf> {
     let own = std::env::current_exe()?;
     Ok(own.parent().unwrap_or(Path::new("/")).to_path_buf())
@@ -73,7 +73,7 @@ fn broker_program() -> Result<PathBuf, Failure> {
     if program.exists() {
         Ok(program)
     } else {
-        Err(Failure::Other(format!("{} is missing: install Regen's programs in one folder", program.display())))
+        Err(Failure::Other(format!("{} is missing: install all of Regen's programs in one folder", program.display())))
     }
 }
 
@@ -84,7 +84,7 @@ fn broker_command(browser: &BrowserOptions, extra: &[OsString]) -> Result<Comman
     Ok(command)
 }
 
-/// This process becomes the broker: Ctrl+C, exit code and log go where the user expects them.
+/// Replaces this process with the broker, so that Ctrl+C, exit code and log work as the user expects.
 fn become_broker(browser: &BrowserOptions) -> Failure {
     match broker_command(browser, &["--echo-log".into()]) {
         Ok(mut command) => Failure::Other(format!("cannot start the broker: {}", command.exec())),
@@ -92,12 +92,12 @@ fn become_broker(browser: &BrowserOptions) -> Failure {
     }
 }
 
-/// A browser that goes on when this command ends.
+/// Starts a browser that keeps running after this command exits.
 pub(crate) async fn start_detached(browser: &BrowserOptions) -> Result<StatusReply, Failure> {
     start_detached_with(browser, &[]).await
 }
 
-/// The same, with more in its environment.
+/// Starts a detached browser with additional environment variables.
 pub(crate) async fn start_detached_with(
     browser: &BrowserOptions,
     environment: &[(&str, &OsStr)],
@@ -112,7 +112,7 @@ pub(crate) async fn start_detached_with(
         if let Ok(mut client) = Client::connect(browser.profile.as_deref()).await
             && let Ok(status) = client.api.status(StatusRequest { memory: false }).await
         {
-            // Whoever starts many is left with none that nobody waited for.
+            // The thread reaps the broker, so that a campaign that starts many leaves no zombies.
             std::thread::Builder::new().spawn(move || child.wait())?;
             return Ok(status.into_inner());
         }
@@ -123,10 +123,10 @@ pub(crate) async fn start_detached_with(
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     let log = Profile::find(browser.profile.as_deref())?.log();
-    Err(Failure::Timeout(format!("the broker did not answer within 20 s; its log is {}", log.display())))
+    Err(Failure::Timeout(format!("the broker did not answer within 20 s: see its log, {}", log.display())))
 }
 
-/// A nameless file for what the broker says before its log is open.
+/// Returns an unnamed temporary file for the broker's stderr, used until its log is open.
 fn tempfile() -> Result<std::fs::File, Failure> {
     use std::os::unix::fs::OpenOptionsExt;
     let flags = rustix::fs::OFlags::TMPFILE.bits().cast_signed();

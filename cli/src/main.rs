@@ -1,7 +1,7 @@
-//! `regen`: starts the browser, and says everything to a running one that a person or a CI job wants to say.
+//! `regen`: starts the browser, and controls a running one for people and CI jobs.
 //!
-//! Exit codes: 0 done · 1 it failed, and stderr says why · 2 wrong usage · 3 no browser runs on this profile ·
-//! 4 no such tab or process · 5 the time was up. `policy exec` ends as its program does.
+//! Exit codes: 0 success · 1 failure, explained on stderr · 2 wrong usage · 3 no browser runs on this profile ·
+//! 4 not found (such as a tab or process) · 5 timeout. `policy exec` exits with the program's exit code.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line talks to its user")]
 
 #[macro_use]
@@ -39,7 +39,7 @@ use client::{Client, Failure};
 fn main() -> ExitCode {
     regen_sandbox::sys::end_on_broken_pipe();
     let arguments = Arguments::parse();
-    // Before there is a runtime: a fork takes only the calling thread along.
+    // Fork before the runtime starts: a fork keeps only the calling thread.
     let launchers = match &arguments.command {
         Some(Command::Policy(command)) => policy::launchers(command),
         _ => 0,
@@ -116,7 +116,7 @@ async fn run(arguments: Arguments, launchers: Vec<Forked>) -> Result<ExitCode, F
         }
         Some(Command::Quit) => {
             let mut client = connect().await?;
-            // A browser without children may be gone before its answer is on the way; what counts is that it goes.
+            // A browser without children may exit before it answers; only its exit matters.
             if let Err(error) = client.api.quit(QuitRequest {}).await {
                 tracing::debug!("no answer to quit: {error}");
             }
@@ -144,7 +144,7 @@ async fn run(arguments: Arguments, launchers: Vec<Forked>) -> Result<ExitCode, F
     Ok(ExitCode::SUCCESS)
 }
 
-/// A word that is no address is more likely a command with a mistake in it than something to search for.
+/// Rejects a single word that is neither an address nor a file: it is more likely a mistyped command than a search.
 fn not_a_mistyped_command(word: &str) -> Result<(), Failure> {
     const LIKE: f64 = 0.8;
     if !address::is_bare_word(word) || std::path::Path::new(word).exists() {
@@ -160,21 +160,20 @@ fn not_a_mistyped_command(word: &str) -> Result<(), Failure> {
     let meant = like.first().map(|(_, name)| format!(" Did you mean `regen {name}`?")).unwrap_or_default();
     let word = regen_broker::observe::foreign_text::escape(word);
     Err(Failure::Usage(format!(
-        "“{word}” is neither a command nor an address nor a file.{meant} To search the web for it: `regen search {word}`"
+        "“{word}” is not a command, address or file.{meant} To search the web for it: `regen search {word}`"
     )))
 }
 
 fn kill_target(words: &[String]) -> Result<kill_request::Target, Failure> {
-    let number = |word: &String, what: &str| {
-        word.parse().map_err(|_| Failure::Usage(format!("“{word}” is not the number of a {what}")))
-    };
+    let number =
+        |word: &String, what: &str| word.parse().map_err(|_| Failure::Usage(format!("“{word}” is not a {what} ID")));
     match words {
         [tab, id] if tab == "tab" => Ok(kill_request::Target::Tab(number(id, "tab")?)),
         [word] if word.chars().all(|c| c.is_ascii_digit()) => {
-            let pid = word.parse().map_err(|_| Failure::Usage(format!("“{word}” is not a process id")))?;
+            let pid = word.parse().map_err(|_| Failure::Usage(format!("“{word}” is not a process ID")))?;
             Ok(kill_request::Target::Pid(pid))
         }
         [role] => Ok(kill_request::Target::Role(role.clone())),
-        _ => Err(Failure::Usage("say `regen kill ROLE`, `regen kill tab ID` or `regen kill PID`".to_owned())),
+        _ => Err(Failure::Usage("use `regen kill ROLE`, `regen kill tab ID` or `regen kill PID`".to_owned())),
     }
 }

@@ -1,4 +1,4 @@
-//! Results, for people and for machines. The JSON is an interface: fields are only added.
+//! Output of results as text or JSON. The JSON is an interface: fields are only added.
 
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -14,13 +14,13 @@ use regen_broker::observe::foreign_text::{escape, escape_json};
 use crate::arguments::Output;
 use crate::client::Failure;
 
-/// What works, but less well than it should. Colours only reach terminals, and none where `NO_COLOR` is set.
+/// Style of warnings. Colours are printed to terminals only, and not if `NO_COLOR` is set.
 pub(crate) const CAUTION: Style = AnsiColor::Yellow.on_default();
-/// What is not as it must be.
+/// Style of violations.
 pub(crate) const WRONG: Style = AnsiColor::Red.on_default().bold();
 
 pub(crate) fn print_json(value: &Value) {
-    // Escaped as JSON has it.
+    // The `println!` of this program would break JSON: it escapes as Rust does.
     std::println!("{}", escape_json(&format!("{value:#}")));
 }
 
@@ -82,7 +82,7 @@ pub(crate) fn status(status: &StatusReply, memory: bool, output: Output) {
     println!("Regen {} · {mode} · up {} · {}", broker.version, uptime(broker.uptime_s), broker.profile);
     println!("Session cookies are encrypted; the key is in {}", broker.secrets);
     if status.extra_ca > 0 {
-        println!("{} certificate authorities were added to this profile (--extra-ca)", status.extra_ca);
+        println!("{} certificate authorities were added with --extra-ca", status.extra_ca);
     }
     for warning in &status.warnings {
         let warning = escape(warning);
@@ -92,7 +92,7 @@ pub(crate) fn status(status: &StatusReply, memory: bool, output: Output) {
     for process in &status.processes {
         let memory = if memory { process.pss_kb } else { process.rss_kb };
         let Process { pid, role, state, restarts, site, .. } = process;
-        let site = if state == "spare" { "(the next site)" } else { site };
+        let site = if state == "spare" { "(spare)" } else { site };
         println!("{pid:>8}  {role:<13} {state:<9} {restarts:>8} {:>6} MB  {}", memory / 1024, one_line(site));
         for helper in &process.helpers {
             println!("{:>8}    └ {}", helper.pid, one_line(&helper.name));
@@ -101,7 +101,7 @@ pub(crate) fn status(status: &StatusReply, memory: bool, output: Output) {
     println!();
     tabs(&status.tabs, output);
     if let Some(offer) = &status.offer {
-        println!("\n{} tabs of an earlier session can come back: `regen session restore`", offer.tabs);
+        println!("\nAn earlier session with {} tabs can be restored: `regen session restore`", offer.tabs);
     }
 }
 
@@ -151,10 +151,10 @@ fn words(dialog: &Dialog) -> String {
     }
 }
 
-/// Prints a tab whose page was waited for. One that could not be loaded is a failure.
+/// Prints a tab after waiting for its page.
 ///
 /// # Errors
-/// With the reason that the tab gives.
+/// When the page could not be loaded, with the state of the tab.
 pub(crate) fn waited(tab: &Tab, output: Output) -> Result<(), Failure> {
     self::tab(tab, output);
     if matches!(tab.state.as_str(), "failed" | "refused" | "sad" | "insecure" | "private") {
@@ -204,13 +204,13 @@ pub(crate) fn session(action: SessionAction, reply: &SessionReply, output: Outpu
         SessionAction::Save => println!("The session is saved."),
         SessionAction::Automatic | SessionAction::Ask | SessionAction::Unspecified => {
             let how = if reply.automatic {
-                "comes back by itself after a normal end"
+                "is restored automatically after a normal end"
             } else {
-                "does not come back by itself"
+                "is not restored automatically"
             };
             println!("The last session {how}.");
         }
-        SessionAction::Restore => println!("{} tabs are back.", reply.tabs.len()),
+        SessionAction::Restore => println!("{} tabs restored.", reply.tabs.len()),
         SessionAction::Dismiss => {
             let tabs = reply.saved.as_ref().map_or(0, |saved| saved.tabs);
             println!("The session with {tabs} tabs will not be offered again.");
@@ -236,7 +236,7 @@ pub(crate) fn started(status: &StatusReply, output: Output) {
     if output == Output::Json {
         print_json(&json!({"pid": broker.pid, "profile": broker.profile, "headless": broker.headless}));
     } else {
-        println!("Regen runs as process {} on {}", broker.pid, broker.profile);
+        println!("Regen runs as process {} on profile {}", broker.pid, broker.profile);
     }
 }
 
@@ -256,7 +256,7 @@ fn ago(at: u64) -> String {
     format!("{} ago", uptime(passed))
 }
 
-/// Returns a text on one line.
+/// Returns a text with line feeds and tabs replaced by spaces.
 fn one_line(text: &str) -> String {
     text.replace(['\n', '\t'], " ")
 }

@@ -1,4 +1,4 @@
-//! `regen route` and `regen tor`: which way connections take, and how that way is.
+//! `regen route` and `regen tor`: shows and changes routes, and shows the state of Tor.
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -11,7 +11,7 @@ use crate::arguments::{Output, RouteCommand, TorCommand};
 use crate::client::{Client, Failure};
 use crate::render;
 
-/// Shows the routes, or changes one.
+/// Changes a route if asked to, then shows all routes.
 pub(crate) async fn route(mut client: Client, command: RouteCommand, output: Output) -> Result<(), Failure> {
     let request = match command {
         RouteCommand::Show => RoutesRequest::default(),
@@ -27,13 +27,13 @@ pub(crate) async fn route(mut client: Client, command: RouteCommand, output: Out
         render::print_json(&json!({ "route": route, "workspaces": workspaces, "sites": sites, "tor": tor }));
     } else {
         println!("{route}");
-        workspaces.iter().for_each(|(workspace, route)| println!("{route}  in the workspace {workspace}"));
+        workspaces.iter().for_each(|(workspace, route)| println!("{route}  in workspace {workspace}"));
         sites.iter().for_each(|(site, route)| println!("{route}  on {site}"));
     }
     Ok(())
 }
 
-/// Shows how Tor is, or starts afresh with it. The exit code is 1 where it was needed and does not get through.
+/// Shows the state of Tor, or switches to new circuits. The exit code is 1 if Tor is failing.
 pub(crate) async fn tor(mut client: Client, command: TorCommand, output: Output) -> Result<ExitCode, Failure> {
     match command {
         TorCommand::Status => {
@@ -47,10 +47,10 @@ pub(crate) async fn tor(mut client: Client, command: TorCommand, output: Output)
                 let why = if message.is_empty() { String::new() } else { format!(": {message}") };
                 match status.state() {
                     TorState::Starting => println!("starting, {percent} %{why}"),
-                    TorState::Off | TorState::Unspecified => println!("off: it starts when a route needs it{why}"),
+                    TorState::Off | TorState::Unspecified => println!("off, starts when a route needs it{why}"),
                     TorState::Ready | TorState::Failing => println!("{}{why}", word(&status)),
                 }
-                println!("{open} connections are open, {waiting} are waiting");
+                println!("{open} connections open, {waiting} waiting");
             }
             return Ok(ExitCode::from(u8::from(status.state() == TorState::Failing)));
         }
@@ -58,7 +58,7 @@ pub(crate) async fn tor(mut client: Client, command: TorCommand, output: Output)
             let ended = client.api.tor_new_identity(NewIdentityRequest {}).await?.into_inner().ended;
             match output {
                 Output::Json => render::print_json(&json!({ "ended": ended })),
-                Output::Text => println!("{ended} connections have ended; new ones share no circuit with them"),
+                Output::Text => println!("{ended} connections closed; new connections use new circuits"),
             }
         }
     }

@@ -1,4 +1,4 @@
-//! `regen shields`: how much is blocked, by what, and why.
+//! `regen shields` and `regen https-only`: shows and changes what is blocked, by which rules.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -18,7 +18,7 @@ use crate::arguments::{ListsArguments, Output, ShieldsCommand, TestArguments};
 use crate::client::{Client, Failure};
 use crate::render;
 
-/// How often a log that is followed is looked at.
+/// Interval at which a followed log is polled.
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
 
 pub(crate) async fn run(mut client: Client, command: ShieldsCommand, output: Output) -> Result<ExitCode, Failure> {
@@ -30,7 +30,7 @@ pub(crate) async fn run(mut client: Client, command: ShieldsCommand, output: Out
                 let rules: u32 = engine.lists.iter().map(|list| list.rules).sum();
                 println!("{} of {} requests were blocked, by {rules} rules", engine.blocked, engine.checked);
                 if let Some(VerdictWait { p50_us, p99_us, .. }) = engine.wait {
-                    println!("half of the verdicts took pages {p50_us} µs or less, 99 % {p99_us} µs or less");
+                    println!("time to a verdict: {p50_us} µs at the median, {p99_us} µs at the 99th percentile");
                 }
                 if !engine.error.is_empty() {
                     println!("{}", engine.error);
@@ -60,20 +60,20 @@ pub(crate) async fn run(mut client: Client, command: ShieldsCommand, output: Out
             let is_meant = |one: &&Tab| tab.map_or(one.active, |id| one.id == id);
             let found = tabs.iter().find(is_meant);
             let found = found
-                .ok_or_else(|| Failure::NotFound("there is no such tab: `regen tab list` shows them".to_owned()))?;
+                .ok_or_else(|| Failure::NotFound("there is no such tab: `regen tab list` shows the tabs".to_owned()))?;
             let host = Url::parse(&found.url).ok().and_then(|url| url.host_str().map(str::to_owned));
-            let host = host.ok_or_else(|| Failure::Usage("this tab shows no site".to_owned()))?;
+            let host = host.ok_or_else(|| Failure::Usage("the tab shows no site".to_owned()))?;
             let rule = format!("{host}##{selector}");
             client.api.shields_rules(OwnRulesRequest { add: vec![rule.clone()], remove: Vec::new() }).await?;
             match output {
                 Output::Json => render::print_json(&json!({ "rule": rule })),
-                Output::Text => println!("{rule}\nPages that are open take it when they are loaded again."),
+                Output::Text => println!("{rule}\nThe rule applies to open pages when they are reloaded."),
             }
         }
         ShieldsCommand::Log { follow } => log(client, follow, output).await?,
         ShieldsCommand::Test(TestArguments { requests: Some(file), .. }) => test_all(client, &file).await?,
         ShieldsCommand::Test(TestArguments { url, page, kind, .. }) => {
-            // The grammar asks for both.
+            // Both are required arguments.
             let (url, page) = (url.unwrap_or_default(), page.unwrap_or_default());
             let request = CheckRequest { url, page, kind, method: "GET".to_owned(), waited_us: 0 };
             let verdict = client.api.shields_test(request).await?.into_inner();
@@ -92,7 +92,7 @@ pub(crate) async fn run(mut client: Client, command: ShieldsCommand, output: Out
     Ok(ExitCode::SUCCESS)
 }
 
-/// A line of JSON for each line of JSON.
+/// Tests each request in a file of JSON lines, and prints each verdict as a line of JSON.
 async fn test_all(mut client: Client, file: &Path) -> Result<(), Failure> {
     let wrong = |number: usize, what: String| Failure::Usage(format!("{}: line {number}: {what}", file.display()));
     let text =
@@ -105,7 +105,7 @@ async fn test_all(mut client: Client, file: &Path) -> Result<(), Failure> {
                 .get(key)
                 .and_then(Value::as_str)
                 .map(str::to_owned)
-                .ok_or_else(|| wrong(number, format!("no “{key}”")))
+                .ok_or_else(|| wrong(number, format!("“{key}” is missing")))
         };
         let (url, page, kind, method) = (word("url")?, word("page")?, word("type")?, "GET".to_owned());
         let request = CheckRequest { url, page, kind, method, waited_us: 0 };
@@ -117,7 +117,7 @@ async fn test_all(mut client: Client, file: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Where encryption is insisted on; or changes it.
+/// Changes the HTTPS-only setting if asked to, then shows it.
 pub(crate) async fn https_only(
     mut client: Client,
     choice: Option<String>,
@@ -159,17 +159,17 @@ fn change(arguments: ListsArguments) -> Result<Option<Change>, Failure> {
     Ok(Some(Change::Add(AddList { name, url, text, sha256: sha256.unwrap_or_default() })))
 }
 
-/// The exit code is 1 where one of them is not as it should be.
+/// Prints the filter lists. The exit code is 1 if the engine or a list has an error.
 fn print_lists(engine: &ShieldsStatus, output: Output) -> ExitCode {
     match output {
         Output::Json => render::print_json(&json!(engine.lists.iter().map(list).collect::<Vec<_>>())),
         Output::Text => {
-            println!("{:<20} {:>7} {:>11}  TITLE", "LIST", "RULES", "NOT READ");
+            println!("{:<20} {:>7} {:>11}  TITLE", "LIST", "RULES", "UNSUPPORTED");
             for FilterList { name, title, rules, unreadable, url, error, .. } in &engine.lists {
                 let title = if title.is_empty() { url } else { title };
                 println!("{name:<20} {rules:>7} {unreadable:>11}  {title}");
                 if !error.is_empty() {
-                    println!("  as it was: {error}");
+                    println!("  not updated: {error}");
                 }
             }
             if !engine.error.is_empty() {

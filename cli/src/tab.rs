@@ -1,4 +1,4 @@
-//! `regen tab …`
+//! `regen tab`: opens, lists and controls tabs.
 
 use std::fs::File;
 use std::io::BufWriter;
@@ -51,7 +51,7 @@ pub(crate) async fn run(mut client: Client, command: TabCommand, output: Output)
             let shown = api.dialog(DialogRequest { tab: id, answer: None }).await?.into_inner().tab;
             let shown = shown.unwrap_or_default().dialog.unwrap_or_default();
             if accept && shown.kind == "sign-in" {
-                let how = format!("tab {id} wants a name and a password: `regen tab authenticate {id} --user NAME`");
+                let how = format!("tab {id} asks for a password: use `regen tab authenticate {id} --user NAME`");
                 return Err(Failure::Other(how));
             }
             let text = text.unwrap_or(shown.preset);
@@ -118,7 +118,7 @@ pub(crate) async fn run(mut client: Client, command: TabCommand, output: Output)
     Ok(())
 }
 
-/// Reads a line, which a terminal does not show.
+/// Reads a line from stdin, without echo if it is a terminal.
 fn read_password() -> Result<String, Failure> {
     let input = std::io::stdin();
     let terminal = tcgetattr(&input).ok();

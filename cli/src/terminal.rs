@@ -1,5 +1,5 @@
-//! Printing for people: whatever a line holds of pages or processes is escaped. Every `println!` and `eprintln!` of this program
-//! is one of these two.
+//! Printing to terminals. `println!` and `eprintln!` are shadowed in this program, so that control characters from
+//! pages and processes are escaped.
 
 use std::fmt::Arguments;
 
@@ -15,12 +15,12 @@ macro_rules! eprintln {
     ($($words:tt)*) => { $crate::terminal::complain(format_args!($($words)*)) };
 }
 
-/// Prints a line, or several.
+/// Prints to stdout, with control characters escaped.
 pub(crate) fn print(words: Arguments<'_>) {
     std::println!("{}", escape(&words.to_string()));
 }
 
-/// Prints a line to stderr.
+/// Prints to stderr, with control characters escaped.
 pub(crate) fn complain(words: Arguments<'_>) {
     std::eprintln!("{}", escape(&words.to_string()));
 }

@@ -1,4 +1,4 @@
-//! `regen vpn`: profiles of `WireGuard` tunnels.
+//! `regen vpn`: imports, connects and removes `WireGuard` profiles.
 
 use std::io::{IsTerminal, Read};
 use std::path::Path;
@@ -16,14 +16,14 @@ use crate::arguments::{Output, VpnCommand};
 use crate::client::{Client, Failure};
 use crate::render;
 
-/// A peer that lives has answered by then.
+/// Maximum time to wait for a peer's first answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
-/// How often is looked whether it has.
+/// Interval at which the state of a tunnel is polled.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
-/// No profile is larger, bytes.
+/// Maximum number of bytes read from a profile file. The broker accepts less.
 const MAX_PROFILE: u64 = 1 << 20;
 
-/// Does it. The exit code is 1 where a tunnel that is to be up lets nothing through.
+/// Runs a subcommand of `regen vpn`. The exit code of `list` and `up` is 1 if a tunnel is failing or still connecting.
 pub(crate) async fn run(mut client: Client, command: VpnCommand, output: Output) -> Result<ExitCode, Failure> {
     match command {
         VpnCommand::Import { file, name, replace } => {
@@ -39,7 +39,7 @@ pub(crate) async fn run(mut client: Client, command: VpnCommand, output: Output)
             let profiles = ask(&mut client, Some(import)).await?;
             match output {
                 Output::Json => print_all(&profiles, output),
-                Output::Text => println!("{name} is imported: `regen vpn up {name}` brings it up"),
+                Output::Text => println!("imported {name}: `regen vpn up {name}` connects it"),
             }
         }
         VpnCommand::List => {
@@ -58,13 +58,13 @@ pub(crate) async fn run(mut client: Client, command: VpnCommand, output: Output)
     Ok(ExitCode::SUCCESS)
 }
 
-/// Waits until its peer has answered, or does not.
+/// Connects a VPN, and waits until its peer has answered or the time is up.
 async fn bring_up(client: &mut Client, name: &str, allow: bool) -> Result<Vec<VpnInfo>, Failure> {
     let up = |allow| VpnRequest { change: Some(Change::Up(VpnUp { name: name.to_owned(), allow })) };
     match client.api.vpn(up(allow)).await {
         Err(refused) if refused.code() == Code::PermissionDenied && std::io::stdin().is_terminal() => {
             if !agrees(name)? {
-                return Err(Failure::Usage(format!("“{name}” stays down")));
+                return Err(Failure::Usage(format!("not allowed: “{name}” stays disconnected")));
             }
             client.api.vpn(up(true)).await?;
         }
@@ -83,7 +83,7 @@ async fn bring_up(client: &mut Client, name: &str, allow: bool) -> Result<Vec<Vp
 }
 
 fn agrees(name: &str) -> Result<bool, Failure> {
-    eprint!("“{name}” has never been up. With it, a company sees which sites you visit. Allow it? [y/N] ");
+    eprint!("“{name}” has never been connected. Its operator will see which sites you visit. Allow it? [y/N] ");
     let mut answer = String::new();
     std::io::stdin().read_line(&mut answer)?;
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
@@ -98,7 +98,7 @@ fn name_of(file: &Path) -> Result<String, Failure> {
     if is_name(stem) {
         return Ok(stem.to_owned());
     }
-    Err(Failure::Usage(format!("“{stem}” is no name for a profile: choose one with --name")))
+    Err(Failure::Usage(format!("“{stem}” is not a valid profile name: choose one with --name")))
 }
 
 fn read(file: &Path) -> Result<(String, Profile), Failure> {
@@ -111,11 +111,11 @@ fn read(file: &Path) -> Result<(String, Profile), Failure> {
     Ok((config, profile))
 }
 
-/// Text in UTF-8, or in UTF-16 as some programs of Windows write it, with its mark.
+/// Decodes UTF-8, or UTF-16 with a byte order mark, as some Windows programs write it.
 fn text_of(bytes: Vec<u8>) -> Result<String, String> {
     let utf16 = |read: fn([u8; 2]) -> u16| {
         let units: Vec<u16> = bytes.chunks_exact(2).filter_map(|two| two.try_into().ok().map(read)).collect();
-        String::from_utf16(&units).map_err(|_| "it is neither UTF-8 nor UTF-16 text".to_owned())
+        String::from_utf16(&units).map_err(|_| "the file is not valid UTF-16: save it as UTF-8".to_owned())
     };
     match bytes.as_slice() {
         [0xff, 0xfe, ..] => utf16(u16::from_le_bytes),
@@ -123,7 +123,7 @@ fn text_of(bytes: Vec<u8>) -> Result<String, String> {
         _ => String::from_utf8(bytes).map_err(|error| {
             let before = error.as_bytes().iter().take(error.utf8_error().valid_up_to());
             let line = before.filter(|byte| **byte == b'\n').count() + 1;
-            format!("line {line}: it is no UTF-8 text: save the file as UTF-8")
+            format!("line {line} is not valid UTF-8: save the file as UTF-8")
         }),
     }
 }
@@ -187,7 +187,7 @@ mod tests {
         assert_eq!(text_of(marked).unwrap().trim_start_matches('\u{feff}'), "[Interface]");
         assert_eq!(
             text_of(b"# ok\n# caf\xe9\n".to_vec()).unwrap_err(),
-            "line 2: it is no UTF-8 text: save the file as UTF-8"
+            "line 2 is not valid UTF-8: save the file as UTF-8"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! `regen chaos …`.
+//! Arguments of `regen chaos`.
 
 use std::path::PathBuf;
 
@@ -8,25 +8,25 @@ use super::seconds;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ChaosCommand {
-    /// The steps of a scenario file
+    /// Inject the faults that a scenario file lists
     Run {
-        /// TOML: a `[[step]]` has `fault`, `role`, and may have `site`, `after_ms`, `times`
+        /// TOML file; each `[[step]]` has a `fault` and a `role`, and optionally `site`, `after_ms` and `times`
         scenario: PathBuf,
         #[command(flatten)]
         options: ChaosOptions,
     },
-    /// Faults as they come; the same for the same seed
+    /// Inject random faults; the same seed gives the same faults in the same order
     Random {
-        /// Where the order comes from
+        /// Seed of the random number generator
         #[arg(long, default_value_t = 1)]
         seed: u64,
-        /// How many
+        /// Number of faults to inject
         #[arg(long, default_value_t = 100)]
         faults: usize,
-        /// Only these roles
+        /// Inject faults only into these roles, separated by commas
         #[arg(long, value_delimiter = ',', value_name = "ROLE,…")]
         roles: Vec<String>,
-        /// Begin none after so many seconds
+        /// Start no further fault after this many seconds
         #[arg(long, value_parser = seconds)]
         duration: Option<f64>,
         #[command(flatten)]
@@ -36,25 +36,25 @@ pub(crate) enum ChaosCommand {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct ChaosOptions {
-    /// Attack the browser that runs on this profile, instead of one of its own
+    /// Attack the browser running on this profile instead of starting a separate one
     #[arg(long, value_name = "DIR")]
     pub(crate) attack_profile: Option<PathBuf>,
     /// Also write a JUnit report to this file
     #[arg(long, value_name = "FILE")]
     pub(crate) junit: Option<PathBuf>,
-    /// Fail when recovery takes longer, such as p95=800ms or tab-host:max=2s (may be given more than once)
+    /// Fail if recovery takes longer, such as p95=800ms or tab-host:max=2s (may be given more than once)
     #[arg(long, value_name = "BUDGET")]
     pub(crate) budget: Vec<String>,
-    /// Keep a line for each fault in this file, and go on after the last one that is there
+    /// Record each fault in this file, and continue after the last fault recorded there
     #[arg(long, value_name = "FILE")]
     pub(crate) resume: Option<PathBuf>,
     /// Stop at the first violation
     #[arg(long)]
     pub(crate) fail_fast: bool,
-    /// With a window on this display, which then has its share of the faults
+    /// Show a window on the current display, and inject faults into it, too
     #[arg(long)]
     pub(crate) window: bool,
-    /// What a site's processes may use, so that a page that takes all it can get is found out, in bytes
+    /// Memory limit of each site's processes, in bytes; the `balloon` fault exceeds it
     #[arg(long, default_value_t = 2500 << 20)]
     pub(crate) site_memory: u64,
 }

@@ -1,4 +1,4 @@
-//! The command line's grammar.
+//! Arguments of the command line.
 
 mod chaos;
 mod net;
@@ -13,143 +13,143 @@ pub(crate) use chaos::{ChaosCommand, ChaosOptions};
 pub(crate) use net::{DnsCommand, ListsArguments, RouteCommand, ShieldsCommand, TestArguments, TorCommand, VpnCommand};
 pub(crate) use policy::{Exec, Learn, PolicyCommand};
 
-/// How results are shown.
+/// Output format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Output {
-    /// For people.
+    /// Text for people.
     Text,
-    /// For machines.
+    /// JSON for machines.
     Json,
 }
 
-/// A browser whose every site is a sandboxed process that comes back by itself.
+/// A browser that runs each site in its own sandboxed process and restarts processes that crash.
 ///
-/// Without a command: opens the URLs, in the browser that runs on this profile or in a new one.
+/// Without a command, opens the URLs in the browser running on this profile, or starts a new one.
 #[derive(Debug, Parser)]
 #[command(name = "regen", version, subcommand_precedence_over_arg = true)]
-#[command(after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 no browser runs on this profile, \
-                        4 no such tab or process, 5 the time was up.")]
+#[command(after_help = "Exit codes: 0 success, 1 failure, 2 wrong usage, 3 no browser runs on this profile, \
+                        4 not found (such as a tab or process), 5 timeout.")]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
     #[command(flatten)]
     pub(crate) browser: BrowserOptions,
-    /// Return as soon as the browser answers, and leave it running
+    /// Start the browser in the background, and return as soon as it answers
     #[arg(long)]
     pub(crate) detach: bool,
-    /// Results as JSON
+    /// Print results as JSON
     #[arg(long, global = true)]
     pub(crate) json: bool,
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Processes and tabs of the running browser
+    /// Show the processes and tabs of the running browser
     Status {
-        /// Also measure proportional memory (slower)
+        /// Measure proportional memory (PSS), too; slower
         #[arg(long)]
         memory: bool,
     },
-    /// Search the web, in a new tab
+    /// Search the web in a new tab
     Search {
         /// Words to search for
         #[arg(required = true, value_name = "WORDS")]
         words: Vec<String>,
     },
-    /// Open, list and drive tabs
+    /// Open, list and control tabs
     #[command(subcommand)]
     Tab(TabCommand),
-    /// Send a signal to processes of the running browser: a role, the host of a tab, or a process id
+    /// Send a signal to all processes of a role, to a tab's process, or to one process
     Kill {
-        /// ROLE, or `tab ID`, or a process id
+        /// Role, `tab ID`, or process ID
         #[arg(required = true, num_args = 1..=2, value_name = "TARGET")]
         target: Vec<String>,
-        /// Which signal
+        /// Signal to send, by name or number
         #[arg(long, default_value = "KILL", value_parser = signal)]
         signal: i32,
     },
-    /// Sessions of earlier runs, and saving this one
+    /// List, restore and dismiss earlier sessions, or save the current one
     #[command(subcommand)]
     Session(SessionCommand),
-    /// What pages are kept from sending: trackers, and what else filter lists name
+    /// Show and change what shields block: trackers and other requests that filter lists match
     #[command(subcommand)]
     Shields(ShieldsCommand),
-    /// Open pages over encrypted connections only, and ask before one comes without
+    /// Open pages over HTTPS only, and ask before opening one over an unencrypted connection
     HttpsOnly {
-        /// on, off or default, from now on; without it, what it is
+        /// `on`, `off` or `default`; if omitted, show the current setting
         choice: Option<String>,
-        /// Only on this site (any of its addresses)
+        /// Change the setting of this site only (any URL of the site)
         #[arg(long, value_name = "URL")]
         site: Option<String>,
     },
-    /// Which way connections leave this machine: directly, over Tor, through a VPN or a proxy
+    /// Show and choose how connections leave this machine: directly, over Tor, or through a VPN or proxy
     #[command(subcommand)]
     Route(RouteCommand),
-    /// Which name servers are asked where a route is direct, and what they say
+    /// Choose the name servers for direct routes, and look up names
     #[command(subcommand)]
     Dns(DnsCommand),
-    /// VPN profiles, for the sites whose route has one
+    /// Import, connect and remove VPN profiles, for routes that use a VPN
     #[command(subcommand)]
     Vpn(VpnCommand),
-    /// Tor, for the sites whose route has it
+    /// Show the state of Tor, or switch to new circuits, for routes that use Tor
     #[command(subcommand)]
     Tor(TorCommand),
-    /// The log of the running browser
+    /// Print the log of the running browser
     Logs {
-        /// Go on printing as new lines come
+        /// Keep printing new lines as they arrive
         #[arg(long, short)]
         follow: bool,
-        /// How many of the last lines
+        /// Number of recent lines to print first
         #[arg(long, short = 'n', default_value_t = 200)]
         lines: u32,
     },
-    /// What every process may do, and whether the kernel enforces it
+    /// Show the sandbox policy of each role, and verify that the kernel enforces it
     #[command(subcommand)]
     Policy(PolicyCommand),
-    /// What was started, granted, refused and lost
+    /// Print the audit log: what was started, granted, refused and lost
     Audit {
         #[command(subcommand)]
         command: Option<AuditCommand>,
-        /// Go on printing as new events come
+        /// Keep printing new events as they arrive
         #[arg(long, short)]
         follow: bool,
     },
-    /// Reports of what died; they are kept in the profile, and sent nowhere
+    /// Show and export crash reports; they stay in the profile and are never sent anywhere
     #[command(subcommand)]
     Crashes(CrashesCommand),
-    /// Inject crashes, and check after each that nothing was lost; exit code 1 where something was
+    /// Inject faults, and check after each that nothing was lost; exit code 1 if a check or a budget fails
     #[command(subcommand)]
     Chaos(ChaosCommand),
-    /// What this machine lacks, and how to get it
+    /// Check what this machine lacks to run Regen, and print how to fix it
     Doctor,
-    /// End the running browser
+    /// Quit the running browser
     Quit,
-    /// Shell completions, on standard output
+    /// Print shell completions to standard output
     Completions {
-        /// For which shell
+        /// Shell to print completions for
         shell: clap_complete::Shell,
     },
-    /// The manual page, on standard output
+    /// Print the manual page to standard output
     Man,
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum CrashesCommand {
-    /// All of them, oldest first
+    /// List all crash reports, oldest first
     List,
-    /// Everything about one
+    /// Show one crash report
     Show {
-        /// Its name, or `last`
+        /// Report ID, or `last`
         id: String,
     },
-    /// One as a JSON file, or its minidump
+    /// Write one crash report to a file, as JSON, or its minidump
     Export {
-        /// Its name, or `last`
+        /// Report ID, or `last`
         id: String,
-        /// The memory of the process as it crashed, for `minidump-stackwalk`
+        /// Write the minidump of the crashed process instead, for `minidump-stackwalk`
         #[arg(long)]
         minidump: bool,
-        /// Where to write it
+        /// File to write
         #[arg(long, short, value_name = "FILE")]
         output: PathBuf,
     },
@@ -157,46 +157,46 @@ pub(crate) enum CrashesCommand {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum AuditCommand {
-    /// Check that the log is whole: no line edited, none cut off, no break recorded; exit code 1 where it is not
+    /// Check that no line of the log was edited or cut off, and that no break is recorded; exit code 1 if not
     Verify {
-        /// Anchor that `audit anchor` printed earlier, kept elsewhere: the log must go through it
+        /// Anchor that `audit anchor` printed earlier; the log must still contain it
         #[arg(long, value_name = "LENGTH:HASH")]
         anchor: Option<String>,
     },
-    /// Print the end of the log, for keeping where no program of yours can change it
+    /// Print an anchor (length and hash of the log) to keep where none of your programs can change it
     Anchor,
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum SessionCommand {
-    /// Earlier sessions that can come back, and the tabs of one of them
+    /// List the earlier sessions that can be restored, and the tabs of one of them
     List {
-        /// Of this one; without it, of the one that is offered
+        /// Session whose tabs to list [default: the session on offer]
         #[arg(long, value_name = "ID")]
         session: Option<u64>,
     },
-    /// Bring one back
+    /// Restore an earlier session
     Restore {
-        /// This one; without it, the one that is offered
+        /// Session to restore [default: the session on offer]
         #[arg(long, value_name = "ID")]
         session: Option<u64>,
-        /// Only these of its tabs
+        /// Restore only this tab (may be given more than once)
         #[arg(long = "tab", value_name = "ID")]
         tabs: Vec<u64>,
     },
-    /// Do not offer it again; for seven days it can still be restored
+    /// Stop offering a session; it can still be restored for seven days
     Dismiss {
-        /// This one; without it, the one that is offered
+        /// Session to dismiss [default: the session on offer]
         #[arg(long, value_name = "ID")]
         session: Option<u64>,
     },
-    /// Whether the last session comes back by itself when it ended normally
+    /// Show or choose whether the last session is restored at the next start if it ended normally
     Automatic {
-        /// on or off; without it, what it is
+        /// `on` or `off`; if omitted, show the current setting
         #[arg(value_parser = on_or_off)]
         choice: Option<bool>,
     },
-    /// Put everything as it is now on disk; returns when it is there
+    /// Save the current session; returns once it is on disk
     Save,
 }
 
@@ -204,132 +204,132 @@ pub(crate) enum SessionCommand {
 pub(crate) enum TabCommand {
     /// Open a tab
     Open {
-        /// What to open
+        /// Address to open, or words to search for
         url: String,
-        /// Return when the page has loaded
+        /// Wait until the page has loaded
         #[arg(long)]
         wait: bool,
-        /// How long to wait, in seconds
+        /// Maximum time to wait, in seconds
         #[arg(long, default_value_t = 30.0, value_parser = seconds)]
         timeout: f64,
-        /// In which workspace; workspaces share no storage
+        /// Workspace to open the tab in; workspaces share no storage
         #[arg(long, default_value = "")]
         workspace: String,
-        /// Leave the active tab active
+        /// Open the tab without activating it
         #[arg(long)]
         background: bool,
     },
-    /// List the tabs
+    /// List all tabs
     List,
-    /// Take a tab to another address
+    /// Navigate a tab to another address
     Goto {
-        /// Which tab
+        /// Tab ID
         id: u64,
-        /// Where to
+        /// Address to go to, or words to search for
         url: String,
-        /// Return when the page has loaded
+        /// Wait until the page has loaded
         #[arg(long)]
         wait: bool,
-        /// How long to wait, in seconds
+        /// Maximum time to wait, in seconds
         #[arg(long, default_value_t = 30.0, value_parser = seconds)]
         timeout: f64,
     },
-    /// Show a tab
+    /// Activate a tab
     Activate {
-        /// Which tab
+        /// Tab ID
         id: u64,
     },
-    /// End the page of a tab whose script does not end; it stays until it is reloaded
+    /// End the process of a tab whose script does not finish; the tab has no page until it is reloaded
     StopScript {
-        /// Which tab
+        /// Tab ID
         id: u64,
     },
-    /// Answer the dialog that a tab's page shows; without an answer, print it
+    /// Answer the dialog that a tab shows, or print it if no answer is given
     Dialog {
-        /// Which tab
+        /// Tab ID
         id: u64,
-        /// Press its OK
+        /// Press OK
         #[arg(long, conflicts_with = "dismiss")]
         accept: bool,
-        /// Press its Cancel
+        /// Press Cancel
         #[arg(long)]
         dismiss: bool,
-        /// What to write into the field of a prompt
+        /// Text to enter into a prompt
         #[arg(long, requires = "accept", allow_hyphen_values = true)]
         text: Option<String>,
-        /// And let this page show no more of them
+        /// Block further dialogs of this page; presses Cancel unless `--accept` is given
         #[arg(long)]
         stop: bool,
     },
-    /// Sign in where a tab's server wants a name and a password; the password is read from the standard input
+    /// Sign in to a server that asks for a user name and password; reads the password from standard input
     Authenticate {
-        /// Which tab
+        /// Tab ID
         id: u64,
-        /// The name
+        /// User name
         #[arg(long, required_unless_present = "cancel", conflicts_with = "cancel")]
         user: Option<String>,
-        /// Do not sign in
+        /// Cancel the request instead of signing in
         #[arg(long)]
         cancel: bool,
     },
-    /// Open what a tab says is not encrypted, as all of its site until the browser ends
+    /// Open the unencrypted page that a tab asks about; allows its site until the browser quits
     AllowInsecure {
-        /// Which tab
+        /// Tab ID
         id: u64,
     },
-    /// Open what a tab says is in the private network, where a page from the internet wanted to go
+    /// Open the private network address that a tab asks about, after a page from the internet requested it
     AllowPrivate {
-        /// Which tab
+        /// Tab ID
         id: u64,
     },
-    /// Let the site of a tab save files without a click for each, until the browser ends
+    /// Allow the site of a tab to save files without a click for each, until the browser quits
     AllowDownloads {
-        /// Which tab
+        /// Tab ID
         id: u64,
-        /// Refuse them instead
+        /// Refuse such downloads instead
         #[arg(long)]
         refuse: bool,
     },
     /// Close a tab
     Close {
-        /// Which tab
+        /// Tab ID
         id: u64,
     },
     /// Go back in a tab's history
     Back {
-        /// Which tab
+        /// Tab ID
         id: u64,
     },
     /// Go forward in a tab's history
     Forward {
-        /// Which tab
+        /// Tab ID
         id: u64,
     },
-    /// Load a tab's page again
+    /// Reload the page of a tab
     Reload {
-        /// Which tab
+        /// Tab ID
         id: u64,
     },
-    /// Print the text of a tab's page
+    /// Print the text of the page in a tab
     Text {
-        /// Which tab
+        /// Tab ID
         id: u64,
     },
-    /// Save a picture of a tab's page
+    /// Save a screenshot of the page in a tab
     Screenshot {
-        /// Which tab
+        /// Tab ID
         id: u64,
-        /// Where to write the PNG
+        /// PNG file to write
         #[arg(long, short, value_name = "FILE")]
         output: PathBuf,
     },
     /// Click, type or scroll in a tab
     Input(InputArguments),
-    /// Wait until a tab's page has loaded
+    /// Wait until the page of a tab has loaded
     Wait {
-        /// Which tab
+        /// Tab ID
         id: u64,
-        /// How long, in seconds
+        /// Maximum time to wait, in seconds
         #[arg(long, default_value_t = 30.0, value_parser = seconds)]
         timeout: f64,
     },
@@ -339,24 +339,24 @@ pub(crate) enum TabCommand {
 #[group(skip)]
 #[command(group(clap::ArgGroup::new("what").required(true).multiple(false)))]
 pub(crate) struct InputArguments {
-    /// Which tab
+    /// Tab ID
     pub(crate) id: u64,
-    /// Click at this point of the page, in CSS pixels
+    /// Click at this position, in CSS pixels
     #[arg(long, value_name = "X,Y", group = "what", value_parser = pair)]
     pub(crate) click: Option<(f64, f64)>,
     /// Type this text
     #[arg(long, value_name = "TEXT", group = "what")]
     pub(crate) r#type: Option<String>,
-    /// Press a key: Enter, Tab, Escape, F5, ctrl+a …
+    /// Press a key or key combination, such as Enter, Tab, F5 or ctrl+a
     #[arg(long, value_name = "NAME", group = "what")]
     pub(crate) key: Option<String>,
-    /// Scroll by this much, in CSS pixels
+    /// Scroll by this distance, in CSS pixels
     #[arg(long, value_name = "DX,DY", group = "what", value_parser = pair, allow_hyphen_values = true)]
     pub(crate) scroll: Option<(f64, f64)>,
 }
 
 fn pair(text: &str) -> Result<(f64, f64), String> {
-    let wrong = || "give two numbers with a comma, such as 100,200".to_owned();
+    let wrong = || "expected two numbers separated by a comma, such as 100,200".to_owned();
     let (x, y) = text.split_once(',').ok_or_else(wrong)?;
     let number = |text: &str| text.trim().parse::<f64>().ok().filter(|n| n.is_finite());
     number(x).zip(number(y)).ok_or_else(wrong)
@@ -364,14 +364,14 @@ fn pair(text: &str) -> Result<(f64, f64), String> {
 
 fn seconds(text: &str) -> Result<f64, String> {
     let value = text.parse::<f64>().ok().filter(|value| (0.0..=86_400.0).contains(value));
-    value.ok_or_else(|| "give seconds, from 0 to 86400".to_owned())
+    value.ok_or_else(|| "expected a number of seconds from 0 to 86400".to_owned())
 }
 
 fn on_or_off(text: &str) -> Result<bool, String> {
     match text {
         "on" => Ok(true),
         "off" => Ok(false),
-        _ => Err("say on or off".to_owned()),
+        _ => Err("expected on or off".to_owned()),
     }
 }
 
@@ -390,5 +390,5 @@ fn signal(text: &str) -> Result<i32, String> {
     let name = text.trim_start_matches("SIG").to_ascii_uppercase();
     let named = NAMES.iter().find(|(known, _)| *known == name).map(|(_, number)| *number);
     let number = named.or_else(|| text.parse().ok().filter(|n| (1..=31).contains(n)));
-    number.ok_or_else(|| "give a signal such as KILL, TERM, STOP, CONT, SEGV or ABRT, or its number".to_owned())
+    number.ok_or_else(|| "expected a signal such as KILL, TERM, STOP, CONT, SEGV or ABRT, or its number".to_owned())
 }

@@ -1,4 +1,4 @@
-//! What goes out, and how: shields, routes, and what they are made of.
+//! Arguments of `regen shields`, `route`, `tor`, `vpn` and `dns`.
 
 use std::path::PathBuf;
 
@@ -9,57 +9,60 @@ use super::on_or_off;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ShieldsCommand {
-    /// The level, and how much was blocked
+    /// Show the level and how many requests were blocked
     Status,
-    /// Show or choose how much is blocked: strict, balanced, off; or default
+    /// Show or choose how much shields block
     Level {
-        /// From now on; pages that are open take it when they are loaded again
+        /// `strict`, `balanced`, `off` or `default`; if omitted, show the current level. Takes effect when a page is
+        /// reloaded
         level: Option<String>,
-        /// Only on this site (any of its addresses)
+        /// Change the level of this site only (any URL of the site)
         #[arg(long)]
         site: Option<String>,
     },
-    /// The filter lists that are in use; or add and remove ones of your own
+    /// List the filter lists in use, or add, remove and update lists of your own
     Lists(ListsArguments),
-    /// Your own rules, in the filter lists' language; or change them
+    /// List the user rules, or add and remove some
     Rules {
-        /// One more, such as “||example.com^” or “example.org##.banner” (may be given more than once)
+        /// Add a rule in filter list syntax, such as “||example.com^” or “example.org##.banner” (may be given more than
+        /// once)
         #[arg(long, value_name = "RULE")]
         add: Vec<String>,
-        /// One less
+        /// Remove a rule (may be given more than once)
         #[arg(long, value_name = "RULE")]
         remove: Vec<String>,
     },
-    /// Hide what a selector of CSS names, on the site of a tab from now on
+    /// Hide the elements that match a CSS selector, by adding a user rule for the host of a tab
     BlockElement {
-        /// Such as “#banner” or “div.advert”
+        /// CSS selector, such as “#banner” or “div.advert”
         selector: String,
-        /// The active one unless told
+        /// Tab ID [default: the active tab]
         #[arg(long)]
         tab: Option<u64>,
     },
-    /// What was blocked lately, by which rule of which list
+    /// List recently blocked requests, each with the rule and the list that blocked it
     Log {
-        /// Go on printing as more is blocked
+        /// Keep printing as requests are blocked
         #[arg(long, short)]
         follow: bool,
     },
-    /// Would a page be kept from this? Exit code 1 where it would
+    /// Test whether a request would be blocked; exit code 1 if so
     Test(TestArguments),
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum RouteCommand {
-    /// The routes that you have chosen
+    /// Show the default route, and the routes of workspaces and sites
     Show,
-    /// Choose one; open connections of the old one end
+    /// Choose a route; closes the open connections of the old one
     Set {
-        /// Its ways in the order in which they are tried: direct, tor, “tor → block”, block; or default
+        /// Hops in the order in which to try them, such as “direct”, “vpn:home → tor → block” or “block”; `default`
+        /// removes the route of a site or workspace
         route: String,
-        /// Only for pages of this site (any of its addresses), and what they embed
+        /// Change the route of this site only (any URL of the site), including what its pages embed
         #[arg(long, conflicts_with = "workspace", value_parser = NonEmptyStringValueParser::new())]
         site: Option<String>,
-        /// Only for this workspace
+        /// Change the route of this workspace only
         #[arg(long, value_parser = NonEmptyStringValueParser::new())]
         workspace: Option<String>,
     },
@@ -67,74 +70,75 @@ pub(crate) enum RouteCommand {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum TorCommand {
-    /// Whether it runs, and whether it gets through
+    /// Show whether Tor is running and connected; exit code 1 if it fails
     Status,
-    /// Share no circuit with what was before, for any site; open connections end
+    /// Use new circuits for all sites; closes open connections
     NewIdentity,
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum VpnCommand {
-    /// Take a profile from a file as `wg-quick` reads it; nothing takes it yet
+    /// Import a VPN profile without connecting it
     Import {
-        /// The file
+        /// Profile file in `wg-quick` format
         #[arg(value_hint = clap::ValueHint::FilePath)]
         file: PathBuf,
-        /// Its name; otherwise the file's
+        /// Name of the profile [default: the file name without its extension]
         #[arg(long, value_parser = NonEmptyStringValueParser::new())]
         name: Option<String>,
-        /// Instead of the profile that has this name
+        /// Replace an existing profile of this name
         #[arg(long)]
         replace: bool,
     },
-    /// The profiles, and whether each is up
+    /// List the profiles and their state; exit code 1 if one is failing or still connecting
     #[command(visible_alias = "status")]
     List,
-    /// Bring one up, now and after each start; then `regen route set vpn:NAME` sends pages through it
+    /// Connect a VPN, now and at each start; exit code 1 if it does not connect. `regen route set vpn:NAME` routes
+    /// pages through it
     Up {
-        /// Its name
+        /// Name of the profile
         name: String,
-        /// Agree to that, where it has never been up
+        /// Agree without being asked, if this VPN has never been connected
         #[arg(long)]
         allow: bool,
     },
-    /// Take one down: what has no other way then stays here
+    /// Disconnect a VPN; traffic without another route is blocked
     Down {
-        /// Its name
+        /// Name of the profile
         name: String,
     },
-    /// Forget one, its keys included
+    /// Delete a profile and its keys
     Remove {
-        /// Its name
+        /// Name of the profile
         name: String,
     },
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum DnsCommand {
-    /// Which name servers are asked
+    /// Show the name servers and whether DNSSEC is required
     Show,
-    /// Choose them. What takes Tor, a VPN or a proxy does not ask them
+    /// Choose the name servers for direct routes; Tor, VPNs and proxies use their own
     Set {
-        /// system, or servers with commas between them: tls://9.9.9.9#dns.quad9.net, https://dns.quad9.net/dns-query, udp://192.168.1.1;
-        /// or block
+        /// `system`, `block`, or servers separated by commas, such as tls://9.9.9.9#dns.quad9.net,
+        /// https://dns.quad9.net/dns-query or udp://192.168.1.1
         #[arg(required_unless_present = "dnssec", value_parser = NonEmptyStringValueParser::new())]
         servers: Option<String>,
-        /// on: an answer that is not signed as its zone says is none
+        /// Reject answers that fail DNSSEC validation
         #[arg(long, value_name = "ON|OFF", value_parser = on_or_off)]
         dnssec: Option<bool>,
     },
-    /// Ask for a name as pages would; exit code 1 where there is no answer
+    /// Look up a name as pages would; exit code 1 if there is no answer
     Query {
-        /// Which name
+        /// Name to look up
         name: String,
-        /// A, AAAA, TXT, MX …
+        /// Record type, such as A, AAAA, TXT or MX
         #[arg(long = "type", default_value = "A", value_name = "TYPE")]
         kind: String,
-        /// As pages of this site would (any of its addresses)
+        /// Look up the name as pages of this site would (any URL of the site)
         #[arg(long, value_name = "URL", default_value = "")]
         site: String,
-        /// In this workspace
+        /// Workspace of those pages
         #[arg(long, default_value = "")]
         workspace: String,
     },
@@ -142,17 +146,17 @@ pub(crate) enum DnsCommand {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct TestArguments {
-    /// What it wants
+    /// URL of the request
     #[arg(required_unless_present = "requests", requires = "page")]
     pub(crate) url: Option<String>,
-    /// The address of the page
+    /// URL of the page that sends the request
     #[arg(long, value_name = "URL")]
     pub(crate) page: Option<String>,
-    /// For what
+    /// Type of the request
     #[arg(long = "type", default_value = "other", value_name = "TYPE", value_parser = clap::builder::PossibleValuesParser::new(regen_proto::KINDS))]
     pub(crate) kind: String,
-    /// Many at once: a file with a line of JSON for each, such as {"url": …, "page": …, "type": "script"}; - is standard input.
-    /// Prints a line for each, and the exit code is 0
+    /// Test many requests: a file with one JSON object per line, such as {"url": …, "page": …, "type": "script"},
+    /// or - for standard input; prints one verdict per line, with exit code 0
     #[arg(long, value_name = "FILE", conflicts_with_all = ["url", "page", "kind"])]
     pub(crate) requests: Option<PathBuf>,
 }
@@ -161,19 +165,19 @@ pub(crate) struct TestArguments {
 #[group(skip)]
 #[command(group(clap::ArgGroup::new("change").multiple(false)))]
 pub(crate) struct ListsArguments {
-    /// Add a list: a file, or an https address where it is looked for again as often as it says
+    /// Add a list from a file, or from an HTTPS URL that is fetched again as often as the list asks
     #[arg(long, value_name = "FILE|URL", group = "change")]
     pub(crate) add: Option<String>,
-    /// What it is called from now on; otherwise, as its file is
+    /// Name of the list [default: the file name without its extension]
     #[arg(long, requires = "add")]
     pub(crate) name: Option<String>,
-    /// Take no other text than the one with this hash
+    /// Accept the list only if it has this SHA-256 hash
     #[arg(long, value_name = "HEX", requires = "add")]
     pub(crate) sha256: Option<String>,
-    /// Forget a list of yours
+    /// Remove a list that you added
     #[arg(long, value_name = "NAME", group = "change")]
     pub(crate) remove: Option<String>,
-    /// Look for newer versions of yours now
+    /// Check for newer versions of the lists that you added
     #[arg(long, group = "change")]
     pub(crate) update: bool,
 }

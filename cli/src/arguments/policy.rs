@@ -1,4 +1,4 @@
-//! `regen policy …`.
+//! Arguments of `regen policy`.
 
 use std::path::PathBuf;
 
@@ -6,95 +6,95 @@ use clap::Subcommand;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum PolicyCommand {
-    /// Every role, its budget, and the hash of its policy
+    /// List all roles with their system call budget and policy hash
     List,
-    /// Every rule of a role's policy, with its reason and where it stands
+    /// Show every rule of a role's policy, with its reason and its place in the policy files
     Show {
-        /// Which role
+        /// Role to show
         role: String,
-        /// As an OCI runtime configuration
+        /// Print the policy as an OCI runtime configuration
         #[arg(long)]
         oci: bool,
-        /// As it is for a browser that was started with `--jitless`
+        /// Show the policy of a browser started with `--jitless`
         #[arg(long)]
         jitless: bool,
     },
-    /// What two roles differ in; exit code 1 where they do
+    /// Compare the policies of two roles; exit code 1 if they differ
     Diff {
-        /// A role
+        /// First role
         first: String,
-        /// Another
+        /// Second role
         second: String,
     },
-    /// May a role make a system call? Which rule says so, and why
+    /// Explain whether a role may make a system call, open a path or use the network, and by which rule
     Explain {
-        /// Which role
+        /// Role to explain
         role: String,
-        /// A system call's name, a path, an address family such as AF_INET, or a TCP port such as tcp:443
+        /// Name of a system call, absolute path, address family such as AF_INET, or TCP port such as tcp:443
         what: String,
-        /// Exit with 1 where it is not allowed
+        /// Exit with code 1 if it is not allowed
         #[arg(long)]
         check: bool,
     },
-    /// Compare every live process with its policy, as the kernel has it; exit code 1 on any drift
+    /// Compare the kernel's view of every running process with its policy; exit code 1 on any drift
     Verify {
-        /// Only this process
+        /// Verify only the process with this ID
         pid: Option<i32>,
     },
-    /// Try to get out of each role's sandbox, and make every system call; exit code 1 where something got out
+    /// Try to escape from each role's sandbox, and make every system call; exit code 1 if anything escapes
     Probe {
-        /// Only this role
+        /// Probe only this role
         role: Option<String>,
         /// Also write a JUnit report to this file
         #[arg(long, value_name = "FILE")]
         junit: Option<PathBuf>,
-        /// As a table for a document
+        /// Print the results as a Markdown table
         #[arg(long, conflicts_with = "json")]
         markdown: bool,
     },
-    /// Run a program of yours in a role's sandbox; its exit code is the program's, or 125 where the sandbox failed, 126 and 127
-    /// where the program cannot be run or is not there
+    /// Run a program in a role's sandbox; exits with the program's exit code, or 125 if the sandbox fails, 126 if the
+    /// program cannot be run, 127 if it does not exist
     Exec(Exec),
-    /// Run a scenario in which nothing is refused of a role, and propose rules for what its policy does not allow
+    /// Run a scenario while allowing system calls that a role's policy does not mention, and propose rules for them
     Learn(Learn),
-    /// Rules of a role's policy that no `learn` has seen used
+    /// List the rules of a role's policy that no `learn` run has used
     Coverage {
-        /// Only this role
+        /// List the rules of this role only
         role: Option<String>,
-        /// Forget what was seen
+        /// Delete the records of earlier `learn` runs first
         #[arg(long)]
         reset: bool,
     },
-    /// The JSON Schema of policy files
+    /// Print the JSON Schema of policy files
     Schema,
 }
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Exec {
-    /// Whose sandbox
+    /// Role whose sandbox to use
     pub(crate) role: String,
-    /// Put this file or folder into its file view too, read-only (may be given more than once)
+    /// Mount this file or folder read-only in the sandbox (may be given more than once)
     #[arg(long, value_name = "PATH")]
     pub(crate) bind: Vec<PathBuf>,
-    /// Its storage, where the role has some; a folder that is removed afterwards unless given
+    /// Folder to use as the site storage, if the role has one [default: a temporary folder]
     #[arg(long, value_name = "DIR")]
     pub(crate) bucket: Option<PathBuf>,
-    /// As in a browser that was started with `--jitless`
+    /// Use the policy of a browser started with `--jitless`
     #[arg(long)]
     pub(crate) jitless: bool,
-    /// The program and its arguments. The program is in its file view, read-only; of other files only what the role has
+    /// Program and its arguments; it sees itself, read-only, and otherwise only the files that the role sees
     #[arg(last = true, required = true, value_name = "CMD")]
     pub(crate) command: Vec<String>,
 }
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Learn {
-    /// Which role
+    /// Role to learn about
     pub(crate) role: String,
-    /// The scenario is a program that runs in the role's sandbox itself
+    /// Run the scenario itself in the role's sandbox, instead of starting a browser
     #[arg(long)]
     pub(crate) guest: bool,
-    /// A command that drives a browser of its own: `REGEN_PROFILE` names it, so `regen tab open …` in it is that browser's
+    /// Command that controls a temporary browser, for example with `regen tab open`; `REGEN_PROFILE` names its profile
     #[arg(last = true, required = true, value_name = "SCENARIO")]
     pub(crate) command: Vec<String>,
 }

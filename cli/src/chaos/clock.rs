@@ -1,5 +1,5 @@
-//! A clock on the wall that jumps by hours under a running browser. libfaketime stands between the broker and its C library
-//! and reads the difference from a file; every other clock goes on.
+//! Jumps of the wall clock by hours in a running browser. libfaketime, preloaded into the broker, reads the offset from
+//! a file. Monotonic clocks are not changed.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -14,7 +14,7 @@ use super::testbed::{POLL_INTERVAL, RECOVERY_TIMEOUT, Testbed};
 use crate::client::{Client, Failure};
 use crate::launch;
 
-/// Where Debian and others have it, below the library folders.
+/// Path of libfaketime below a library folder.
 const LIBRARY: &str = "faketime/libfaketimeMT.so.1";
 const LIBRARY_FOLDERS: [&str; 6] = [
     "/usr/lib/x86_64-linux-gnu",
@@ -24,13 +24,13 @@ const LIBRARY_FOLDERS: [&str; 6] = [
     "/usr/local/lib64",
     "/usr/local/lib",
 ];
-/// How far it jumps, forth or back.
+/// Size of a jump, forwards or backwards.
 const HOURS: u64 = 6;
-/// How long the browser goes on after a jump: everybody is asked for a sign of life, and answers.
+/// Time that the browser runs on after a jump: longer than the heartbeat interval.
 const GOES_ON: Duration = Duration::from_millis(1500);
 
-/// Starts a browser, restores its session, lets the clock jump away, back and away again, and kills it there: the next one finds
-/// what was saved hours from now. Nothing may die of it, and everything can be saved.
+/// Starts a browser, restores its session, and lets the clock jump away, back and away again. Then kills the browser,
+/// so that the next one finds a session saved hours away. No process may die of a jump, and saving must work.
 pub(super) async fn jump(testbed: &Testbed, step: &Step) -> Result<(), Failure> {
     let library = library()?;
     let file = testbed.file("clock")?;
@@ -54,24 +54,24 @@ pub(super) async fn jump(testbed: &Testbed, step: &Step) -> Result<(), Failure> 
     }
     let after = all_ready(&mut client).await?;
     if !before.is_subset(&after) {
-        return Err(Failure::Other("the clock jumped, and a process died of it".to_owned()));
+        return Err(Failure::Other("a process died when the clock jumped".to_owned()));
     }
     client.api.session(session(SessionAction::Save)).await?;
     testbed.kill(&client.api.status(StatusRequest { memory: false }).await?.into_inner()).await?;
 
-    // The clock really was another one: what was saved says so.
+    // Control: the saved time shows that the clock really jumped.
     let status = launch::start_detached(&testbed.browser).await?;
     let mut client = Client::connect(testbed.browser.profile.as_deref()).await?;
     let list = client.api.session(session(SessionAction::List)).await?.into_inner();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let jumped = list.sessions.first().map_or(0, |saved| saved.saved_at.abs_diff(now));
     if jumped.abs_diff(HOURS * 3600) > RECOVERY_TIMEOUT.as_secs() {
-        return Err(Failure::Other(format!("the browser's clock did not jump: it is {jumped} s from this one")));
+        return Err(Failure::Other(format!("the browser's clock did not jump as expected: it differs by {jumped} s")));
     }
     testbed.kill(&status).await
 }
 
-/// Waits until every process that there is has come up. Gives their ids.
+/// Waits until every process is ready. Returns their process IDs.
 async fn all_ready(client: &mut Client) -> Result<BTreeSet<i32>, Failure> {
     let deadline = std::time::Instant::now() + RECOVERY_TIMEOUT;
     loop {
@@ -82,13 +82,13 @@ async fn all_ready(client: &mut Client) -> Result<BTreeSet<i32>, Failure> {
             return Ok(status.processes.iter().map(|process| process.pid).collect());
         }
         if std::time::Instant::now() > deadline {
-            return Err(Failure::Timeout("the browser whose clock jumps does not come up".to_owned()));
+            return Err(Failure::Timeout("the browser with the faked clock did not become ready".to_owned()));
         }
         tokio::time::sleep(POLL_INTERVAL).await;
     }
 }
 
-/// Who reads the file sees all of it, or what was there before.
+/// Replaces the offset file atomically.
 fn set(file: &Path, offset: &str) -> std::io::Result<()> {
     let new = file.with_extension("new");
     fs::write(&new, format!("{offset}\n"))?;
@@ -97,5 +97,5 @@ fn set(file: &Path, offset: &str) -> std::io::Result<()> {
 
 fn library() -> Result<PathBuf, Failure> {
     let found = LIBRARY_FOLDERS.iter().map(|folder| Path::new(folder).join(LIBRARY)).find(|path| path.exists());
-    found.ok_or_else(|| Failure::Usage("libfaketime is needed to let the clock jump: install libfaketime".to_owned()))
+    found.ok_or_else(|| Failure::Usage("the fault clock-jump needs libfaketime: install libfaketime".to_owned()))
 }

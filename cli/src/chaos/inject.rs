@@ -1,4 +1,4 @@
-//! How each fault is made to happen, from outside, on the real processes.
+//! Injection of each fault into the real processes, from outside.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -18,30 +18,30 @@ use super::testbed::{Before, Injected, RECOVERY_TIMEOUT, Testbed};
 use super::{clock, invariants, store, test_page};
 use crate::client::Failure;
 
-/// A pause that nobody may mind.
+/// Duration of a pause that every process must survive.
 const PAUSE: Duration = Duration::from_millis(300);
-/// How long a process goes without a descriptor to spare.
+/// Time for which a process has no free descriptor.
 const EXHAUSTED: Duration = Duration::from_millis(500);
-/// How long every processor is busy.
+/// Time for which every processor is busy.
 const BUSY: Duration = Duration::from_millis(700);
-/// A signal that ends a process has done so within this time.
+/// Time within which a fatal signal ends a process.
 const ENDS: Duration = Duration::from_millis(100);
-/// And dies of that within this time, or not at all.
+/// Time within which a process may die of descriptor exhaustion.
 const DIES_OF_IT: Duration = Duration::from_secs(1);
-/// How long a server does not answer.
+/// Time for which the test server does not answer.
 const STALL: Duration = Duration::from_secs(2);
-/// How long everything stands still: longer than a hang may be.
+/// Time for which every process is stopped: longer than the hang timeout.
 const SUSPENDED: Duration = Duration::from_secs(3);
-/// Time for which names are asked for and nobody answers.
+/// Time for which name lookups stay unanswered.
 const SILENCE: Duration = Duration::from_secs(3);
-/// Time for which the broker alone stands still: longer than a hang may be.
+/// Time for which the broker alone is stopped: longer than the hang timeout.
 const OVERSLEPT: Duration = Duration::from_millis(2500);
-/// Tabs that one site has more.
+/// Number of additional tabs of one site.
 const CROWD: usize = 60;
-/// Messages of a flood: more than any child may send.
+/// Number of messages in a flood: more than any child may send.
 const FLOOD: usize = 400;
 
-/// A process by a name that cannot come to mean another one.
+/// Process with a pidfd, which cannot come to mean another process.
 struct Process {
     pid: i32,
     handle: OwnedFd,
@@ -52,13 +52,13 @@ impl Process {
         let handle = Pid::from_raw(pid)
             .ok_or(rustix::io::Errno::SRCH)
             .and_then(|pid| rustix::process::pidfd_open(pid, PidfdFlags::empty()));
-        let handle = handle.map_err(|error| Failure::Other(format!("process {pid}: {error}")))?;
+        let handle = handle.map_err(|error| Failure::Other(format!("cannot open process {pid}: {error}")))?;
         Ok(Self { pid, handle })
     }
 
     fn signal(&self, signal: Signal) -> Result<(), Failure> {
         match rustix::process::pidfd_send_signal(&self.handle, signal) {
-            // Dead already is dead.
+            // The process may have ended already.
             Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
             Err(error) => Err(Failure::Other(format!("cannot signal process {}: {error}", self.pid))),
         }
@@ -82,7 +82,7 @@ impl Process {
         true
     }
 
-    /// Until it is gone. The engine handles some signals itself, once.
+    /// Sends a signal until the process has ended: the engine's own handler may catch it the first time.
     async fn insist(&self, signal: Signal) -> Result<(), Failure> {
         for _ in 0..20 {
             self.signal(signal)?;
@@ -90,17 +90,17 @@ impl Process {
                 return Ok(());
             }
         }
-        Err(Failure::Other(format!("process {} does not die of signal {}", self.pid, signal.as_raw())))
+        Err(Failure::Other(format!("process {} did not die of signal {}", self.pid, signal.as_raw())))
     }
 
-    /// Its end of the kernel channel, to speak in its place.
+    /// Duplicates the process's end of the kernel channel, to send messages in its place.
     fn channel(&self) -> Result<OwnedFd, Failure> {
         rustix::process::pidfd_getfd(&self.handle, spawn::CHANNEL, PidfdGetfdFlags::empty())
-            .map_err(|error| Failure::Other(format!("the channel of process {}: {error}", self.pid)))
+            .map_err(|error| Failure::Other(format!("cannot copy the channel of process {}: {error}", self.pid)))
     }
 }
 
-/// Makes a fault happen. Gives what it is expected to end.
+/// Injects a fault. Returns what the fault is expected to end.
 pub(super) async fn inject(testbed: &Testbed, step: &Step, before: &Before) -> Result<Injected, Failure> {
     tokio::time::sleep(Duration::from_millis(step.after_ms)).await;
     let process = Process::open(find(testbed, step, before)?)?;
@@ -121,7 +121,7 @@ pub(super) async fn inject(testbed: &Testbed, step: &Step, before: &Before) -> R
         Fault::Exit => exit(&process).await?,
         Fault::Descriptors => {
             exhaust_descriptors(&process).await?;
-            // It may die of it, and need not.
+            // The process may die or survive.
             if !process.ends_within(DIES_OF_IT).await {
                 injected = Ends::Nothing.injected(at);
             }
@@ -129,7 +129,7 @@ pub(super) async fn inject(testbed: &Testbed, step: &Step, before: &Before) -> R
         Fault::Balloon => testbed.server.order_balloon(step.site),
         Fault::KillTwice => {
             process.signal(Signal::KILL)?;
-            // One that had died twice already has none: it waits for its user.
+            // After too many deaths there is no successor, but a sad tab.
             if let Some(successor) = successor(testbed, step, &process).await? {
                 successor.signal(Signal::KILL)?;
                 injected.deaths = 2;
@@ -161,13 +161,13 @@ pub(super) async fn inject(testbed: &Testbed, step: &Step, before: &Before) -> R
             let saving = tokio::spawn(testbed.save());
             tokio::time::sleep(Duration::from_millis(step.after_ms % 50)).await;
             process.signal(Signal::KILL)?;
-            // It is cut short, and may say so.
+            // Saving may fail, because the process died.
             let _ = saving.await;
         }
         Fault::KillRestoring => {
             process.signal(Signal::KILL)?;
             if let Some(successor) = successor(testbed, step, &process).await? {
-                // Its engine starts, its page comes, its form is filled in: somewhere between.
+                // A varying delay hits the engine's start, the page load, or the form being filled in.
                 tokio::time::sleep(Duration::from_millis(step.after_ms * 4)).await;
                 successor.signal(Signal::KILL)?;
                 injected.deaths = 2;
@@ -177,7 +177,7 @@ pub(super) async fn inject(testbed: &Testbed, step: &Step, before: &Before) -> R
             let host = Process::open(find(testbed, &Step { role: Target::TabHost, ..step.clone() }, before)?)?;
             let broker = Process::open(find(testbed, &Step { role: Target::Broker, ..step.clone() }, before)?)?;
             host.signal(Signal::KILL)?;
-            // The death is seen, storage moves, the spare is told: all of it in some milliseconds.
+            // The spare takes over within milliseconds: a varying delay hits different moments.
             tokio::time::sleep(Duration::from_micros(step.after_ms * 50)).await;
             broker.signal(Signal::KILL)?;
         }
@@ -201,7 +201,7 @@ pub(super) async fn inject(testbed: &Testbed, step: &Step, before: &Before) -> R
             process.signal(Signal::KILL)?;
         }
         Fault::SilentNames => {
-            // It hears every question, and says nothing.
+            // The server receives every query and answers none.
             let silent = test_page::silent_name_server().await?;
             let former = testbed.ask_names_of(format!("udp://{}", silent.local_addr()?)).await?;
             testbed.server.order_names(step.site);
@@ -209,7 +209,7 @@ pub(super) async fn inject(testbed: &Testbed, step: &Step, before: &Before) -> R
             let heard = tokio::time::timeout(RECOVERY_TIMEOUT, silent.recv(&mut question)).await;
             tokio::time::sleep(SILENCE).await;
             testbed.ask_names_of(former).await?;
-            heard.map_err(|_| Failure::Timeout("no name was asked for".to_owned()))??;
+            heard.map_err(|_| Failure::Timeout("the page looked up no name".to_owned()))??;
             injected = Ends::Nothing.injected(at);
         }
         Fault::Oversleep => {
@@ -235,7 +235,7 @@ pub(super) async fn inject(testbed: &Testbed, step: &Step, before: &Before) -> R
             process.signal(Signal::KILL)?;
             testbed.gone().await?;
             clock::jump(testbed, step).await?;
-            // That browser was another one's fault: the last death is the one that is measured.
+            // Recovery is measured from the last death, inside `jump`.
             injected.at = Instant::now();
         }
         Fault::NoSpace | Fault::IoError => {
@@ -256,7 +256,7 @@ pub(super) async fn inject(testbed: &Testbed, step: &Step, before: &Before) -> R
     Ok(injected)
 }
 
-/// What a fault is expected to end.
+/// Processes that a fault is expected to end.
 enum Ends {
     Nothing,
     Site(usize),
@@ -288,9 +288,9 @@ impl Ends {
     }
 }
 
-/// The process that a step is about.
+/// Returns the process that a step targets.
 fn find(testbed: &Testbed, step: &Step, before: &Before) -> Result<i32, Failure> {
-    let missing = || Failure::Other(format!("there is no {} to hit", word(&step.role)));
+    let missing = || Failure::Other(format!("no {} is running", word(&step.role)));
     let broker = before.status.broker.as_ref().map_or(0, |broker| broker.pid);
     let tab = testbed.expected.get(step.site).map_or(0, |expected| expected.tab);
     let host = before.status.tabs.iter().find(|info| info.id == tab).map(|info| info.pid);
@@ -314,12 +314,12 @@ fn find(testbed: &Testbed, step: &Step, before: &Before) -> Result<i32, Failure>
     found.filter(|pid| *pid > 0).ok_or_else(missing)
 }
 
-/// It has no site yet, whether it is ready for one or not.
+/// Returns whether a process is a spare: a tab-host without a site, ready or not.
 fn is_spare(process: &regen_proto::control::v1::Process) -> bool {
     process.role == "tab-host" && process.site.is_empty()
 }
 
-/// The process that comes in the place of one that died, as soon as it is there, ready or not.
+/// Waits for the successor of a process that died, ready or not. Returns `None` if the tab became a sad tab.
 async fn successor(testbed: &Testbed, step: &Step, former: &Process) -> Result<Option<Process>, Failure> {
     let deadline = Instant::now() + Duration::from_secs(20);
     let tab = testbed.expected.get(step.site).map_or(0, |expected| expected.tab);
@@ -342,7 +342,7 @@ async fn successor(testbed: &Testbed, step: &Step, former: &Process) -> Result<O
         }
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
-    Err(Failure::Timeout("nothing came in its place".to_owned()))
+    Err(Failure::Timeout("the process was not restarted".to_owned()))
 }
 
 fn role(step: &Step) -> Role {
@@ -370,19 +370,19 @@ fn heartbeat() -> Vec<u8> {
     ToBroker { body: Some(to_broker::Body::Heartbeat(Heartbeat {})) }.encode_to_vec()
 }
 
-/// Speaks on a process's channel, with so many descriptors.
+/// Sends bytes on a process's channel, with this number of descriptors.
 fn send(channel: &OwnedFd, bytes: &[u8], descriptors: usize) -> Result<(), Failure> {
     let null = std::fs::File::open("/dev/null")?;
     let descriptors = vec![null.as_fd(); descriptors];
     if bytes.len() > MAX_MESSAGE {
-        // The library would not: an attacker is not bound to it.
+        // The library refuses to send this much, but an attacker does not need the library.
         return match rustix::net::send(channel, bytes, rustix::net::SendFlags::NOSIGNAL) {
             Ok(_) | Err(rustix::io::Errno::PIPE) => Ok(()),
             Err(error) => Err(Failure::from(io::Error::from(error))),
         };
     }
     match kernel_channel::send_now(channel.as_raw_fd(), bytes, &descriptors) {
-        // The broker has had enough already, or is not reading as fast: the flood has reached it.
+        // The broker has closed the channel or reads more slowly: the flood has reached it.
         Ok(()) | Err(ChannelError::Closed | ChannelError::Io(_)) => Ok(()),
         Err(error) => Err(Failure::Other(error.to_string())),
     }
@@ -394,7 +394,7 @@ async fn exhaust_descriptors(process: &Process) -> Result<(), Failure> {
     let limit = |current: Option<u64>, maximum| {
         rustix::process::prlimit(pid, Resource::Nofile, Rlimit { current, maximum }).map_err(io::Error::from)
     };
-    // The hard limit stays, so that the soft one can be given back.
+    // Keep the hard limit, so that the soft limit can be restored.
     let text = std::fs::read_to_string(format!("/proc/{}/limits", process.pid))?;
     let row = text.lines().find(|line| line.starts_with("Max open files")).unwrap_or_default();
     let hard: Option<u64> = row.split_whitespace().nth(4).and_then(|field| field.parse().ok());
@@ -406,7 +406,7 @@ async fn exhaust_descriptors(process: &Process) -> Result<(), Failure> {
     }
 }
 
-/// Stops the whole browser and wakes it, the broker first, which then finds that nobody has answered for long.
+/// Stops all processes of the browser, and continues them, the broker first, which then finds every heartbeat overdue.
 async fn suspend(broker: i32, time: Duration) -> Result<(), Failure> {
     let below = invariants::descendants(broker).into_iter().map(|(pid, _)| pid);
     let all: Vec<Process> = std::iter::once(broker).chain(below).filter_map(|pid| Process::open(pid).ok()).collect();
@@ -431,12 +431,12 @@ fn starve() -> Result<(), Failure> {
     Ok(())
 }
 
-/// Lets a process end by itself: its first thread calls `exit_group(0)`, wherever it is.
+/// Makes a process exit by itself: its first thread calls `exit_group(0)` in place of its current system call.
 #[cfg(target_arch = "x86_64")]
 async fn exit(process: &Process) -> Result<(), Failure> {
     use nix::sys::{ptrace, wait};
     const EXIT_GROUP: u64 = 231;
-    /// `syscall`, as it stands in memory.
+    /// Encoding of the `syscall` instruction, as read from memory.
     const INSTRUCTION: i64 = 0x050f;
     let pid = nix::unistd::Pid::from_raw(process.pid);
     let failed = |error: nix::errno::Errno| Failure::Other(format!("cannot trace process {pid}: {error}"));
@@ -454,11 +454,11 @@ async fn exit(process: &Process) -> Result<(), Failure> {
             ptrace::setregs(pid, registers).map_err(failed)?;
             return ptrace::detach(pid, None).map_err(failed);
         }
-        // It was not in the kernel: a moment later it will be.
+        // The thread was not in a system call: try again.
         ptrace::detach(pid, None).map_err(failed)?;
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    Err(Failure::Other(format!("process {pid} never calls the kernel")))
+    Err(Failure::Other(format!("process {pid} was never in a system call")))
 }
 
 #[cfg(not(target_arch = "x86_64"))]

@@ -1,4 +1,4 @@
-//! What must hold after every fault.
+//! Checks that must hold after every fault.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -12,25 +12,25 @@ use super::recovery::reasons;
 use super::test_page;
 use super::testbed::{Before, Footprint, Injected, Testbed};
 
-/// Processes that are just ending or starting are looked at again until then.
+/// Time within which processes that are starting or ending settle.
 const SETTLED: Duration = Duration::from_secs(5);
-/// Descriptors that the broker may have more than at the start: some are on their way.
+/// Number of descriptors that the broker may hold beyond the baseline, for messages in transit.
 const MORE_DESCRIPTORS: usize = 16;
-/// Memory that the broker may have more than at the start, in KB.
+/// Memory that the broker may use beyond the baseline, in KB.
 const MORE_MEMORY: u64 = 48 << 10;
 
-/// Everything that does not hold, in words.
+/// Runs all checks. Returns a description of each violation.
 pub(super) async fn check(testbed: &mut Testbed, injected: &Injected, before: &Before) -> Vec<String> {
     let mut wrong = deaths(testbed, injected, before);
     wrong.extend(downloads(testbed));
-    // Until nothing changes any more; what is still wrong then is wrong.
+    // Repeat until everything has settled: only lasting violations count.
     let deadline = Instant::now() + SETTLED;
     loop {
         let mut found = pages(testbed, injected, before).await;
         match testbed.status().await {
             Ok(status) => {
                 found.extend(processes(&status, before, injected));
-                // What is there only for a moment is not what it holds.
+                // Measure only once the processes have settled.
                 if found.is_empty() {
                     found.extend(footprint(testbed, &status));
                 }
@@ -45,7 +45,7 @@ pub(super) async fn check(testbed: &mut Testbed, injected: &Injected, before: &B
     }
 }
 
-/// Every tab is there, with address, history, scroll and text; pages of other sites have gone on without a break.
+/// Checks that every tab has its address, history, scroll position and text, and that pages of other sites ran on.
 async fn pages(testbed: &Testbed, injected: &Injected, before: &Before) -> Vec<String> {
     let mut wrong = Vec::new();
     let status = match testbed.status().await {
@@ -53,7 +53,7 @@ async fn pages(testbed: &Testbed, injected: &Injected, before: &Before) -> Vec<S
         Err(failure) => return vec![format!("no status: {failure}")],
     };
     if status.tabs.len() != before.status.tabs.len() {
-        wrong.push(format!("there were {} tabs, and there are {}", before.status.tabs.len(), status.tabs.len()));
+        wrong.push(format!("there were {} tabs, now there are {}", before.status.tabs.len(), status.tabs.len()));
     }
     for (site, expected) in testbed.expected.iter().enumerate() {
         let Some(tab) = status.tabs.iter().find(|tab| tab.id == expected.tab) else {
@@ -67,37 +67,37 @@ async fn pages(testbed: &Testbed, injected: &Injected, before: &Before) -> Vec<S
             wrong.push(format!("{} has lost its history", expected.url));
         }
         let (Some(now), Some(old)) = (testbed.test_page(expected.tab).await, before.test_pages.get(site)) else {
-            wrong.push(format!("{} says nothing", expected.url));
+            wrong.push(format!("{} does not answer", expected.url));
             continue;
         };
         if now.field != expected.field {
-            wrong.push(format!("{}: the text was “{}”, and is “{}”", expected.url, expected.field, now.field));
+            wrong.push(format!("{}: the text was “{}”, now “{}”", expected.url, expected.field, now.field));
         }
         if now.scroll != expected.scroll {
-            wrong.push(format!("{}: it was scrolled to {}, and is at {}", expected.url, expected.scroll, now.scroll));
+            wrong.push(format!("{}: the scroll position was {}, now {}", expected.url, expected.scroll, now.scroll));
         }
         if injected.browser || injected.sites.contains(&site) {
             continue;
         }
         if now.token != old.token {
-            wrong.push(format!("{} was loaded again, and had nothing to do with it", expected.url));
+            wrong.push(format!("{} was reloaded, although the fault did not affect its site", expected.url));
         }
         // A page in the background ticks once a second.
         let enough = before.seen_at.elapsed() > Duration::from_millis(2500);
         if now.tick < old.tick || (enough && now.tick == old.tick) {
-            wrong.push(format!("the script of {} stood still", expected.url));
+            wrong.push(format!("the script of {} stopped running", expected.url));
         }
     }
     wrong
 }
 
-/// No site died that had nothing to do with the fault.
+/// Checks that no process of an unaffected site died.
 fn deaths(testbed: &Testbed, injected: &Injected, before: &Before) -> Vec<String> {
     more_deaths(testbed, before, |site| !injected.browser && !injected.sites.contains(&site), 0)
 }
 
-/// Deaths that were not injected, of a site that was hit, and that cost nothing. The engine ends its own network process when
-/// that does not answer for six seconds, as on a machine that has too much to do.
+/// Returns additional deaths of affected sites, which are no violations. The engine ends its own network process if
+/// that does not answer for six seconds, as on an overloaded machine.
 pub(super) fn noticed(testbed: &Testbed, injected: &Injected, before: &Before) -> Vec<String> {
     more_deaths(testbed, before, |site| injected.sites.contains(&site), injected.deaths)
 }
@@ -108,7 +108,7 @@ fn more_deaths(testbed: &Testbed, before: &Before, of: impl Fn(usize) -> bool, m
         let name = before.status.tabs.iter().find(|tab| tab.id == expected.tab).map_or("", |tab| &tab.site);
         match testbed.deaths(name, before.time) {
             Ok(deaths) if deaths.len() > most => {
-                found.push(format!("{most} deaths of {name} were injected, and there were: {}", reasons(&deaths)));
+                found.push(format!("{most} deaths of {name} were injected, but reported: {}", reasons(&deaths)));
             }
             Ok(_) => {}
             Err(failure) => found.push(format!("crash reports: {failure}")),
@@ -117,16 +117,16 @@ fn more_deaths(testbed: &Testbed, before: &Before, of: impl Fn(usize) -> bool, m
     found
 }
 
-/// What looks like a finished download is one.
+/// Checks that every download without the `.part` suffix is complete.
 fn downloads(testbed: &Testbed) -> Vec<String> {
     let files = fs::read_dir(testbed.downloads()).into_iter().flatten().flatten();
     let is_whole = |size: u64| size == test_page::FILE as u64;
     let finished = files.filter(|file| !file.file_name().to_string_lossy().ends_with(".part"));
     let broken = finished.filter(|file| file.metadata().is_ok_and(|data| !is_whole(data.len())));
-    broken.map(|file| format!("{} looks finished, and is not whole", file.path().display())).collect()
+    broken.map(|file| format!("{} looks finished, but is incomplete", file.path().display())).collect()
 }
 
-/// Nobody is left over, everybody is held by their policy.
+/// Checks that no process is left over, and that every process matches its policy.
 fn processes(status: &StatusReply, before: &Before, injected: &Injected) -> Vec<String> {
     let mut wrong = Vec::new();
     let broker = status.broker.as_ref().map_or(0, |broker| broker.pid);
@@ -135,7 +135,7 @@ fn processes(status: &StatusReply, before: &Before, injected: &Injected) -> Vec<
     match verify::launcher_of(broker) {
         Ok(Some(launcher)) => roles.push(("launcher".to_owned(), launcher)),
         Ok(None) => wrong.push("the broker has no launcher".to_owned()),
-        Err(error) => wrong.push(format!("the launcher cannot be looked at: {error}")),
+        Err(error) => wrong.push(format!("cannot inspect the launcher: {error}")),
     }
     for process in status.processes.iter().filter(|process| process.pid > 0) {
         if !["ready", "spare"].contains(&process.state.as_str()) {
@@ -150,25 +150,25 @@ fn processes(status: &StatusReply, before: &Before, injected: &Injected) -> Vec<
                     match verify::dumper_of(jail) {
                         Ok(Some(dumper)) => roles.push(("dumper".to_owned(), dumper)),
                         Ok(None) => wrong.push(format!("the {} {} has no dumper", process.role, process.site)),
-                        Err(error) => wrong.push(format!("a dumper cannot be looked at: {error}")),
+                        Err(error) => wrong.push(format!("cannot inspect a dumper: {error}")),
                     }
-                    // The window tells nobody of its helpers: they are what is in its jail.
+                    // The window does not report its helpers: they are the processes in its jail.
                     if process.role == "ui-shell" {
                         known.extend(descendants(jail).into_iter().map(|(pid, _)| pid));
                     }
                 }
-                Err(error) => wrong.push(format!("process {} cannot be looked at: {error}", process.pid)),
+                Err(error) => wrong.push(format!("cannot inspect process {}: {error}", process.pid)),
             }
         }
     }
     let has_spare = |status: &StatusReply| status.processes.iter().any(|process| process.state == "spare");
     if has_spare(&before.status) && !has_spare(status) {
-        wrong.push("no tab-host is ready for the next site".to_owned());
+        wrong.push("the spare tab-host is missing".to_owned());
     }
     known.extend(roles.iter().map(|(_, pid)| *pid));
     for (pid, name) in descendants(broker) {
         if !known.contains(&pid) {
-            wrong.push(format!("process {pid} ({name}) belongs to nobody"));
+            wrong.push(format!("process {pid} ({name}) is left over"));
         }
     }
     if injected.browser {
@@ -176,7 +176,7 @@ fn processes(status: &StatusReply, before: &Before, injected: &Injected) -> Vec<
             process.helpers.iter().map(|helper| helper.pid).chain([process.pid]).collect::<Vec<_>>()
         });
         for pid in old.filter(|pid| *pid > 0 && !known.contains(pid) && is_alive(*pid)) {
-            wrong.push(format!("process {pid} has outlived its browser"));
+            wrong.push(format!("process {pid} outlived its browser"));
         }
     }
     for (role, pid) in roles {
@@ -188,19 +188,19 @@ fn processes(status: &StatusReply, before: &Before, injected: &Injected) -> Vec<
             Ok(report) => {
                 let drift = report.checks.iter().find(|check| !check.holds);
                 let what = drift.map_or(String::new(), |check| format!("{}: {}", check.name, check.found));
-                wrong.push(format!("the {role} {pid} is not as its policy has it: {what}"));
+                wrong.push(format!("the {role} {pid} differs from its policy: {what}"));
             }
-            Err(error) => wrong.push(format!("the {role} {pid} cannot be verified: {error}")),
+            Err(error) => wrong.push(format!("cannot verify the {role} {pid}: {error}")),
         }
     }
     wrong
 }
 
-/// Nothing has grown. After a restart there is a new measure.
+/// Checks that descriptors, memory and mounts have not grown. After a restart, sets a new baseline.
 fn footprint(testbed: &mut Testbed, status: &StatusReply) -> Vec<String> {
     let now = match testbed.footprint(status) {
         Ok(now) => now,
-        Err(failure) => return vec![format!("the broker cannot be looked at: {failure}")],
+        Err(failure) => return vec![format!("cannot inspect the broker: {failure}")],
     };
     let Footprint { descriptors, resident_kb, mounts } = testbed.baseline;
     if descriptors == 0 {
@@ -209,13 +209,13 @@ fn footprint(testbed: &mut Testbed, status: &StatusReply) -> Vec<String> {
     }
     let mut wrong = Vec::new();
     if now.descriptors > descriptors + MORE_DESCRIPTORS {
-        wrong.push(format!("the broker had {descriptors} descriptors, and has {}", now.descriptors));
+        wrong.push(format!("the broker had {descriptors} descriptors, now it has {}", now.descriptors));
     }
     if now.resident_kb > resident_kb + MORE_MEMORY {
-        wrong.push(format!("the broker had {resident_kb} KB, and has {}", now.resident_kb));
+        wrong.push(format!("the broker used {resident_kb} KB, now it uses {} KB", now.resident_kb));
     }
     if now.mounts != mounts {
-        wrong.push(format!("there were {mounts} mounts, and there are {}", now.mounts));
+        wrong.push(format!("there were {mounts} mounts, now there are {}", now.mounts));
     }
     wrong
 }
@@ -225,7 +225,7 @@ fn is_alive(pid: i32) -> bool {
         .is_ok_and(|stat| stat.rsplit(')').next().is_some_and(|rest| !rest.trim_start().starts_with(['Z', 'X'])))
 }
 
-/// Everything that was started below a process, with its name. Those that have ended and were not waited for are ending.
+/// Returns all descendants of a process, with their names. Zombies are left out.
 pub(super) fn descendants(root: i32) -> Vec<(i32, String)> {
     let mut parents = Vec::new();
     for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {

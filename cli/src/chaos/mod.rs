@@ -1,4 +1,4 @@
-//! `regen chaos`: injects crashes into a browser, one after the other, and checks after each that nothing was lost.
+//! `regen chaos`: injects faults into a browser, one after the other, and checks after each that nothing was lost.
 
 mod clock;
 mod inject;
@@ -41,9 +41,9 @@ pub(crate) async fn run(command: ChaosCommand, profile: Option<PathBuf>, output:
         outcome = campaign(&plan, &mut testbed, &mut report, done, &options, output) => outcome,
         failure = interrupted() => Err(failure),
     };
-    // Whatever happened: no browser is left behind.
+    // Clean up even after a failure.
     testbed.strike().await?;
-    // An interrupted campaign reports the faults that it did.
+    // An interrupted campaign reports the faults injected so far.
     if let Some(path) = &options.junit {
         use std::io::Write;
         junit_file(path)?.write_all(&report.junit()?)?;
@@ -53,26 +53,26 @@ pub(crate) async fn run(command: ChaosCommand, profile: Option<PathBuf>, output:
     Ok(ExitCode::from(u8::from(!report.holds())))
 }
 
-/// An hour's campaign must not find out at its end that its report has no place.
+/// Creates the JUnit report. Also called before the campaign, so that an unwritable path fails early.
 fn junit_file(path: &Path) -> Result<std::fs::File, Failure> {
     let file = std::fs::File::create(path);
-    file.map_err(|error| Failure::Usage(format!("the JUnit report cannot be written to {}: {error}", path.display())))
+    file.map_err(|error| Failure::Usage(format!("cannot write the JUnit report to {}: {error}", path.display())))
 }
 
-/// The profile whose browser is attacked; none: a browser of the campaign's own. A profile that the shell names for every command is
-/// somebody's, and was not meant.
+/// Returns the profile whose browser is attacked, or `None` to start a separate browser. A profile from `REGEN_PROFILE`
+/// is not attacked: the user did not name it for this command.
 fn attacked(named: Option<PathBuf>, profile: Option<PathBuf>, of_shell: Option<OsString>) -> Option<PathBuf> {
     let old_form = profile.filter(|profile| named.is_none() && of_shell.is_none_or(|of_shell| *profile != of_shell));
     if let Some(profile) = &old_form {
         let profile = profile.display();
         eprintln!(
-            "regen: chaos attacks the browser on {profile}. Say `--attack-profile {profile}`: `--profile` will not do so later."
+            "regen: chaos attacks the browser on {profile}: use `--attack-profile {profile}`, `--profile` is deprecated"
         );
     }
     named.or(old_form)
 }
 
-/// Ctrl+C, or a CI job whose time is up.
+/// Waits for SIGINT or SIGTERM, such as from Ctrl+C or a CI job's timeout.
 async fn interrupted() -> Failure {
     use tokio::signal::unix::{SignalKind, signal};
     let (mut end, mut stop) = match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
@@ -83,10 +83,10 @@ async fn interrupted() -> Failure {
         _ = end.recv() => {}
         _ = stop.recv() => {}
     }
-    Failure::Timeout("interrupted: with `--resume FILE` it goes on where it was".to_owned())
+    Failure::Timeout("interrupted: run with `--resume FILE` to continue after an interruption".to_owned())
 }
 
-/// Every step of the plan that was not done before, each with its checks.
+/// Runs and checks every step of the plan that `done` does not contain.
 async fn campaign(
     plan: &Plan,
     testbed: &mut Testbed,
@@ -118,7 +118,7 @@ async fn campaign(
             if options.fail_fast {
                 break;
             }
-            // What one fault broke must not be counted against the next.
+            // A fresh browser keeps this fault's damage from failing the next checks.
             testbed.anew().await?;
         }
     }
@@ -145,7 +145,7 @@ async fn one(testbed: &mut Testbed, number: usize, step: &Step) -> Record {
     record
 }
 
-/// Keeps a failed fault for whoever looks into it: the checks that did not hold, the browser's state, and its log.
+/// Writes a report of a failed fault to the temporary folder: the failed checks, the browser's state and its log.
 async fn keep(testbed: &Testbed, record: &Record) {
     let from = testbed.profile().join("regen.log");
     let to = std::env::temp_dir().join(format!("regen-chaos-{}-{}.log", std::process::id(), record.number));
@@ -156,7 +156,7 @@ async fn keep(testbed: &Testbed, record: &Record) {
     let log = std::fs::read(&from).unwrap_or_else(|error| format!("{}: {error}", from.display()).into_bytes());
     let fault = serde_json::to_string_pretty(record).unwrap_or_default();
     let kept = [
-        b"== the fault and what did not hold\n",
+        b"== the fault and the failed checks\n",
         fault.as_bytes(),
         b"\n== the browser afterwards\n",
         status.as_bytes(),
@@ -164,12 +164,12 @@ async fn keep(testbed: &Testbed, record: &Record) {
         &log,
     ];
     match std::fs::write(&to, kept.concat()) {
-        Ok(()) => eprintln!("regen: what explains it is kept in {}", to.display()),
-        Err(error) => eprintln!("regen: {} cannot be kept: {error}", to.display()),
+        Ok(()) => eprintln!("regen: details are in {}", to.display()),
+        Err(error) => eprintln!("regen: cannot write {}: {error}", to.display()),
     }
 }
 
-/// A scenario file's folder is where its relative paths start.
+/// Reads a scenario file.
 pub(super) fn read(path: &Path) -> Result<String, Failure> {
     std::fs::read_to_string(path).map_err(|error| Failure::NotFound(format!("{}: {error}", path.display())))
 }

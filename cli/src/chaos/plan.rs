@@ -1,4 +1,4 @@
-//! What is injected, where and in which order. The same seed gives the same plan.
+//! Plan of a campaign: which faults are injected, where and in which order. The same seed gives the same plan.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -9,88 +9,89 @@ use serde::{Deserialize, Serialize};
 use super::read;
 use crate::client::Failure;
 
-/// What goes wrong.
+/// Kind of fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Fault {
-    /// SIGKILL.
+    /// Sends SIGKILL.
     Kill,
-    /// SIGSEGV.
+    /// Sends SIGSEGV.
     Segv,
-    /// SIGABRT.
+    /// Sends SIGABRT.
     Abort,
-    /// SIGSTOP, and nobody wakes it.
+    /// Sends SIGSTOP, without a SIGCONT.
     Stop,
-    /// SIGSTOP, and a moment later SIGCONT: nothing may die of it.
+    /// Sends SIGSTOP, and SIGCONT a moment later. No process may die.
     Pause,
-    /// It ends by itself with exit code 0, at a wrong moment.
+    /// Makes the process exit with code 0 at an arbitrary moment.
     Exit,
-    /// It may open nothing more.
+    /// Lowers the limit of open descriptors to those in use.
     Descriptors,
-    /// Its page takes memory without end.
+    /// Makes the page allocate memory without end.
     Balloon,
-    /// It dies, and its successor dies as soon as it is there.
+    /// Kills the process, and its successor as soon as it exists.
     KillTwice,
-    /// It dies while every processor is busy.
+    /// Kills the process while every processor is busy.
     Starve,
-    /// It sends bytes that are no message.
+    /// Sends bytes that are not a valid message.
     Garbage,
-    /// It sends half a message.
+    /// Sends half a message.
     Truncated,
-    /// It sends more than a message may have.
+    /// Sends more bytes than a message may have.
     Oversize,
-    /// It says Hello again, in a version that nobody knows.
+    /// Sends a second Hello, with an unknown protocol version.
     Version,
-    /// It sends messages as fast as it can.
+    /// Sends messages as fast as possible.
     Flood,
-    /// It sends descriptors that nobody asked for.
+    /// Sends descriptors with a message that takes none.
     StrayDescriptors,
-    /// It dies while everything is being saved.
+    /// Kills the process while the session is being saved.
     KillSaving,
-    /// It dies, and its successor dies while it brings the page back.
+    /// Kills the process, and its successor while that restores the page.
     KillRestoring,
-    /// It dies in the middle of a download.
+    /// Kills the process during a download.
     KillDownloading,
-    /// A site's process dies, and while this one takes its place, the browser.
+    /// Kills a site's process, and the broker while the spare takes its place.
     KillTaking,
-    /// It and the net-daemon die at the same moment.
+    /// Kills the process and the net-daemon at the same moment.
     KillBoth,
-    /// The net-daemon dies, and it while the other one takes its place.
+    /// Kills the net-daemon, and the process while the net-daemon restarts.
     KillMeanwhile,
-    /// Its page keeps a megabyte in its history, and it dies.
+    /// Kills the process after its page has stored a megabyte of history state.
     LargeState,
-    /// Its site has sixty more tabs, and it dies.
+    /// Kills the process after sixty more tabs of its site were opened.
     ManyTabs,
-    /// Its server does not answer for a while.
+    /// Stops the test server from answering for a while.
     Stall,
-    /// A page asks for hundreds of names, and the name server never answers.
+    /// Makes a page look up hundreds of names with a name server that never answers.
     SilentNames,
-    /// It alone stands still for seconds: nobody may be called hung for it.
+    /// Stops the broker alone for seconds. No child may be taken for hung.
     Oversleep,
-    /// Every process stands still for a while, as when a laptop sleeps, and all clocks jump.
+    /// Stops every process for a while, as when a laptop is suspended.
     Suspend,
-    /// The clock on the wall jumps by hours, under a running browser and to the next one.
+    /// Makes the wall clock jump by hours in a running browser, and back for the next one.
     ClockJump,
-    /// The disk has no room for a while.
+    /// Makes disk writes fail with ENOSPC for a while.
     NoSpace,
-    /// The disk fails for a while.
+    /// Makes disk writes fail with EIO for a while.
     IoError,
-    /// The browser dies, and the last that it wrote never reached the disk.
+    /// Kills the browser, and erases the last bytes that it wrote.
     TornRecord,
-    /// The browser dies, and a bit of what it wrote changes.
+    /// Kills the browser, and flips a bit in its store.
     FlippedBit,
-    /// The browser dies, and finds records of a later version.
+    /// Kills the browser, and marks some of its records as written by a later version.
     ForeignVersion,
-    /// The browser dies, finds the records of the first version, and dies again while it reads them.
+    /// Kills the browser, rewrites its records in the first version's format, and kills the next browser while it reads
+    /// them.
     OldVersion,
 }
 
-/// Where.
+/// Target of a fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Target {
     TabHost,
-    /// The tab-host that is ready for the next site.
+    /// Tab-host kept ready for the next site.
     Spare,
     WebProcess,
     NetworkProcess,
@@ -99,41 +100,41 @@ pub(super) enum Target {
     Jail,
     Launcher,
     Broker,
-    /// The disk under the browser, and what is on it.
+    /// Store of the browser and the disk below it.
     Store,
-    /// The machine.
+    /// Machine: every process of the browser, or the clock.
     Machine,
-    /// The window, of a campaign that has one.
+    /// Window, in a campaign that has one.
     UiShell,
 }
 
-/// One fault at one place.
+/// Fault at a target.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Step {
     pub(super) fault: Fault,
     pub(super) role: Target,
-    /// Which of the sites, where that matters.
+    /// Index of the site, for targets that belong to one.
     #[serde(default)]
     pub(super) site: usize,
-    /// Milliseconds from the step before.
+    /// Delay before the fault, in milliseconds. Some faults also derive their timing or variant from it.
     #[serde(default)]
     pub(super) after_ms: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Plan {
-    /// What it is called in reports.
+    /// Name in reports.
     pub(super) name: String,
     pub(super) steps: Vec<Step>,
-    /// No step begins later than this.
+    /// Time after which no further step starts.
     pub(super) duration: Option<Duration>,
 }
 
-/// Sites that a browser under test has open.
+/// Number of sites that a browser under test has open.
 pub(super) const SITES: usize = 4;
 
-/// What can happen where. To the window only in a campaign that has one.
+/// Faults that are possible at each target. Those of the window need a campaign with a window.
 const POSSIBLE: &[(&[Target], &[Fault])] = {
     use Fault::*;
     use Target::*;
@@ -177,7 +178,7 @@ struct FileStep {
     site: usize,
     #[serde(default)]
     after_ms: u64,
-    /// So many times.
+    /// Number of repetitions.
     #[serde(default = "once")]
     times: usize,
 }
@@ -198,11 +199,11 @@ impl Plan {
             let FileStep { fault, role, site, after_ms, times } = *step;
             if !pairs().any(|pair| pair == (role, fault)) {
                 let names: Vec<String> = possible(role).map(|fault| word(&fault)).collect();
-                let what = format!("{name}: {} cannot be done to a {}; it can be: ", word(&fault), word(&role));
+                let what = format!("{name}: {} is not possible for a {}; possible: ", word(&fault), word(&role));
                 return Err(Failure::Usage(what + &names.join(", ")));
             }
             if site >= SITES {
-                return Err(Failure::Usage(format!("{name}: the sites are 0 to {}", SITES - 1)));
+                return Err(Failure::Usage(format!("{name}: there is no such site: use 0 to {}", SITES - 1)));
             }
             steps.extend(std::iter::repeat_n(Step { fault, role, site, after_ms }, times));
         }
@@ -218,14 +219,14 @@ impl Plan {
     ) -> Result<Self, Failure> {
         let wanted = roles.iter().map(|role| target(role)).collect::<Result<Vec<_>, _>>()?;
         if wanted.contains(&Target::UiShell) && !window {
-            return Err(Failure::Usage("there is no ui-shell without --window".to_owned()));
+            return Err(Failure::Usage("the role ui-shell needs --window".to_owned()));
         }
         let is_wanted = |role: &Target| {
             if wanted.is_empty() { window || *role != Target::UiShell } else { wanted.contains(role) }
         };
         let all: Vec<(Target, Fault)> = pairs().filter(|(role, _)| is_wanted(role)).collect();
         let mut random = fastrand::Rng::with_seed(seed);
-        // Every pair comes before any comes again: so many faults cover as much as they can.
+        // Use every pair once before repeating any, for the widest coverage with few faults.
         let mut deck = Vec::new();
         let mut draw = || {
             if deck.is_empty() {
@@ -252,11 +253,11 @@ fn target(name: &str) -> Result<Target, Failure> {
     let roles: BTreeSet<Target> = pairs().map(|(role, _)| role).collect();
     roles.iter().copied().find(|role| word(role) == name).ok_or_else(|| {
         let names: Vec<String> = roles.iter().map(word).collect();
-        Failure::Usage(format!("there is no role “{name}”; there are {}", names.join(", ")))
+        Failure::Usage(format!("there is no role “{name}”: use one of {}", names.join(", ")))
     })
 }
 
-/// As it is written in scenarios and reports.
+/// Returns the name used in scenarios and reports.
 pub(super) fn word(value: &impl Serialize) -> String {
     serde_json::to_value(value).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
 }
@@ -272,7 +273,7 @@ mod tests {
         assert_ne!(plan(7).steps, plan(8).steps);
         let pairs = pairs().filter(|(role, _)| *role != Target::UiShell).count();
         let seen: std::collections::HashSet<_> = plan(1).steps.iter().map(|step| (step.role, step.fault)).collect();
-        assert_eq!(seen.len(), pairs, "200 faults hold everything that can happen");
+        assert_eq!(seen.len(), pairs, "200 faults cover every pair");
         assert!(Plan::random(1, 5, &["tabhost".to_owned()], false, None).is_err());
     }
 
@@ -283,7 +284,7 @@ mod tests {
         let wrong = |text: &str| Plan::parse("x.toml", text).unwrap_err().to_string();
         assert!(
             wrong("[[step]]\nfault = 'balloon'\nrole = 'broker'")
-                .contains("it can be: kill, abort, segv, kill-saving, oversleep")
+                .contains("possible: kill, abort, segv, kill-saving, oversleep")
         );
         assert!(wrong("[[step]]\nfault = 'kil'\nrole = 'broker'").contains("line 2"));
         assert!(wrong("[[step]]\nfault = 'kill'\nrole = 'tab-host'\nsite = 9").contains("0 to 3"));

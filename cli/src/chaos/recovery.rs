@@ -1,4 +1,4 @@
-//! What comes back after a fault: waited for, as its user would, and compared with what was there.
+//! Recovery after a fault: waits as a user would, and compares the result with the state before.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime};
@@ -12,26 +12,26 @@ use super::testbed::{Before, Footprint, Injected, POLL_INTERVAL, RECOVERY_TIMEOU
 use crate::client::{Client, Failure};
 use crate::launch;
 
-/// A death is reported a little after it is counted.
+/// Maximum delay between a death and its crash report.
 const REPORTED: Duration = Duration::from_secs(2);
 
-/// How it came back.
+/// Result of a recovery.
 #[derive(Debug, Clone)]
 pub(super) struct Recovered {
-    /// From the fault to everything being as it was; none where nothing was to happen, or the user had to act.
+    /// Time from the fault to full recovery. `None` if nothing was to recover, or the user had to act.
     pub(super) time: Option<Duration>,
     pub(super) how: String,
 }
 
 impl Testbed {
-    /// Waits until what the fault ended is back as it was.
+    /// Waits until everything that the fault ended has recovered.
     pub(super) async fn recovered(&mut self, injected: &Injected, before: &Before) -> Result<Recovered, Failure> {
         if injected.browser {
             return self.restarted(injected).await;
         }
         let deadline = Instant::now() + RECOVERY_TIMEOUT;
         if let Some((role, pid)) = &injected.daemon {
-            self.until(deadline, &format!("another {role}"), |status| {
+            self.until(deadline, &format!("new {role}"), |status| {
                 let is_it = |now: &Process| match role.as_str() {
                     "spare" => now.state == "spare",
                     role => now.role == role && now.state == "ready",
@@ -49,7 +49,7 @@ impl Testbed {
         }
         let time = injected.at.elapsed();
         if !injected.guests.is_empty() {
-            // Where the user had to ask for the page, the others wait to be asked for, too.
+            // After a sad tab, the other tabs of the site also wait for the user.
             if !asked {
                 self.crowd_is_well(&injected.guests).await?;
             }
@@ -69,20 +69,21 @@ impl Testbed {
     async fn until(&self, deadline: Instant, what: &str, holds: impl Fn(&StatusReply) -> bool) -> Result<(), Failure> {
         while !holds(&self.status().await?) {
             if Instant::now() > deadline {
-                return Err(Failure::Timeout(format!("{what} did not come")));
+                return Err(Failure::Timeout(format!("no {what} became ready")));
             }
             tokio::time::sleep(POLL_INTERVAL).await;
         }
         Ok(())
     }
 
-    /// Until a page has been loaded anew and is as its user left it. Whether its user had to ask for it, as the rules allow.
+    /// Waits until a page has been reloaded with the user's state. Returns whether the user had to reload a sad tab,
+    /// which the supervisor's rules allow after too many deaths.
     async fn page_back(&mut self, site: usize, before: &Before, deadline: Instant) -> Result<bool, Failure> {
         let (Some(expected), Some(old)) = (self.expected.get(site).cloned(), before.test_pages.get(site)) else {
             return Ok(false);
         };
         let mut asked = false;
-        // Its user looks at it: a page that nobody sees takes its place in the text when it is seen.
+        // Show the page: a hidden page restores its scroll position only when shown.
         self.client.api.clone().activate_tab(TabRequest { tab: expected.tab }).await?;
         loop {
             let status = self.status().await?;
@@ -94,8 +95,8 @@ impl Testbed {
                 let is_due = |deaths: &[Crash]| deaths.len() >= rules.intensity;
                 let deaths = self.reported(&tab.site, recent.max(expected.forgiven), is_due).await?;
                 if !is_due(&deaths) {
-                    let words = format!("{} is a sad tab before its time: {}", tab.url, tab.reason);
-                    return Err(Failure::Other(format!("{words}; before that: {}", reasons(&deaths))));
+                    let words = format!("{} became a sad tab too early: {}", tab.url, tab.reason);
+                    return Err(Failure::Other(format!("{words}; earlier deaths: {}", reasons(&deaths))));
                 }
                 asked = true;
                 if let Some(expected) = self.expected.get_mut(site) {
@@ -122,7 +123,8 @@ impl Testbed {
         }
     }
 
-    /// The same, as soon as they are as expected: a report is written a little after the death.
+    /// Returns the reported deaths of a site once they are as expected, or after [`REPORTED`]: a report is written a
+    /// little after the death.
     async fn reported(
         &self,
         site: &str,
@@ -139,7 +141,7 @@ impl Testbed {
         }
     }
 
-    /// The deaths of a site's process that the browser has reported since then.
+    /// Returns the deaths of a site's process that the browser has reported since a time.
     pub(super) fn deaths(&self, site: &str, since: SystemTime) -> Result<Vec<Crash>, Failure> {
         let (mut all, _) = crashes::list(self.profile())?;
         all.retain(|crash| {
@@ -149,7 +151,7 @@ impl Testbed {
         Ok(all)
     }
 
-    /// Until every page has had an answer of its server.
+    /// Waits until every page has received another answer from its server.
     async fn network_back(&self, deadline: Instant) -> Result<(), Failure> {
         let mut orders = BTreeMap::new();
         loop {
@@ -170,7 +172,7 @@ impl Testbed {
         }
     }
 
-    /// The browser is gone: everything of it must be, and the next one brings the session back.
+    /// Waits until the browser has exited, starts the next one, and checks that it restores the session.
     async fn restarted(&mut self, injected: &Injected) -> Result<Recovered, Failure> {
         self.client.wait_until_gone().await?;
         launch::start_detached(&self.browser).await?;
@@ -206,7 +208,7 @@ impl Testbed {
     }
 }
 
-/// Why each of them died.
+/// Describes the time and reason of each death.
 pub(super) fn reasons(deaths: &[Crash]) -> String {
     deaths.iter().map(|crash| format!("{} {}", crash.time, crash.reason)).collect::<Vec<_>>().join("; ")
 }

@@ -1,4 +1,4 @@
-//! What a campaign found: a line for each fault, figures for each role and fault, budgets, and a JUnit report.
+//! Results of a campaign: a record for each fault, a summary by role and fault, budgets, and a JUnit report.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -16,18 +16,18 @@ use crate::arguments::Output;
 use crate::client::Failure;
 use crate::render::print_json;
 
-/// One fault and what came of it.
+/// Result of one fault.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Record {
     pub(super) number: usize,
     role: Target,
     fault: Fault,
     site: usize,
-    /// From the fault to everything being as it was, in milliseconds.
+    /// Time from the fault to full recovery, in milliseconds.
     pub(super) recovery_ms: Option<f64>,
     pub(super) ended_as: String,
     pub(super) violations: Vec<String>,
-    /// What was not asked for and cost nothing.
+    /// Additional deaths that were not injected, but are no violations.
     #[serde(default)]
     pub(super) noticed: Vec<String>,
 }
@@ -47,7 +47,7 @@ impl Record {
         self.noticed.iter().for_each(|noticed| println!("      noticed: {noticed}"));
     }
 
-    /// The records that an interrupted campaign left.
+    /// Reads the records of an interrupted campaign.
     pub(super) fn read(path: &Path) -> Result<Vec<Self>, Failure> {
         match fs::read_to_string(path) {
             Ok(text) => text
@@ -69,7 +69,7 @@ impl Record {
     }
 }
 
-/// The most that recovery may take.
+/// Maximum recovery time at a quantile, for one role or all.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Budget {
     text: String,
@@ -78,9 +78,9 @@ pub(super) struct Budget {
     most_ms: f64,
 }
 
-/// `p95=800ms`, or `tab-host:p95=800ms`.
+/// Parses a budget such as `p95=800ms` or `tab-host:p95=800ms`.
 pub(super) fn budget(text: &str) -> Result<Budget, Failure> {
-    let wrong = || Failure::Usage(format!("“{text}” is no budget: say p95=800ms, max=2s, or tab-host:p50=500ms"));
+    let wrong = || Failure::Usage(format!("“{text}” is not a budget: use p95=800ms, max=2s or tab-host:p50=500ms"));
     let (role, rest) = match text.split_once(':') {
         Some((role, rest)) => (Some(role.to_owned()), rest),
         None => (None, text),
@@ -108,7 +108,7 @@ pub(super) struct Report {
     records: Vec<Record>,
 }
 
-/// Times of one role and fault.
+/// Summary of one role and fault.
 #[derive(Debug, Serialize)]
 struct Row {
     role: String,
@@ -192,11 +192,11 @@ impl Report {
             println!("| {role} | {fault} | {faults} | {violations} | {p50} | {p95} | {max} |");
         }
         let failed = self.records.iter().filter(|record| !record.violations.is_empty()).count();
-        println!("\n{}: {} faults, {failed} after which something did not hold", self.name, self.records.len());
+        println!("\n{}: {} faults, {failed} with violations", self.name, self.records.len());
         over.iter().for_each(|line| println!("over budget: {line}"));
     }
 
-    /// A test case for each fault, and one for each budget.
+    /// Returns a JUnit report with a test case for each fault and each budget.
     pub(super) fn junit(&self) -> Result<Vec<u8>, Failure> {
         let mut writer = Writer::new_with_indent(Vec::new(), b' ', 2);
         writer.write_event(Event::Decl(BytesDecl::new("1.0", Some("UTF-8"), None)))?;
@@ -234,7 +234,7 @@ impl Report {
     }
 }
 
-/// Properties of the suite: the build under test, and the machine.
+/// Returns the properties of the suite: the build under test and the machine.
 fn about() -> Vec<(&'static str, String)> {
     let kernel = rustix::system::uname();
     let text = |text: &std::ffi::CStr| text.to_string_lossy().into_owned();

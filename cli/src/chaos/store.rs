@@ -1,5 +1,5 @@
-//! Faults of the store: what disks, crashes and other versions do to its files while no browser runs, and a disk that fails
-//! under a running one.
+//! Faults of the store: damage by disks, crashes and other versions while no browser runs, and a disk that fails under
+//! a running browser.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -10,18 +10,18 @@ use std::time::{Duration, Instant};
 use super::plan::{Fault, Step};
 use crate::client::Failure;
 
-/// How long the disk fails.
+/// Time for which the disk keeps failing after the first observed failure.
 const FAILS: Duration = Duration::from_millis(800);
-/// strace has attached by then.
+/// Maximum time for strace to attach.
 const ATTACHED: Duration = Duration::from_secs(5);
-/// System calls through which the store reaches the disk; those of sockets and logs are others.
+/// System calls through which the store writes to disk. Sockets and logs use others.
 const DISK_CALLS: &str = "pwrite64,fsync,fdatasync,sync_file_range,ftruncate,rename,renameat,renameat2";
-/// A record's header: magic, schema version, checksum.
+/// Size of a record's header: magic, schema version, checksum.
 const HEADER: usize = 10;
 
-/// Damages the store of a browser that does not run.
+/// Damages the store of a browser that is not running.
 pub(super) fn damage(profile: &Path, step: &Step) -> Result<(), Failure> {
-    // The same step does the same damage to the same file.
+    // Seeded from the step, so that the same step damages the same file in the same way.
     let mut random = fastrand::Rng::with_seed(step.after_ms.wrapping_mul(31).wrapping_add(step.site as u64));
     let log = profile.join("store").join("db");
     let fault = step.fault;
@@ -30,7 +30,7 @@ pub(super) fn damage(profile: &Path, step: &Step) -> Result<(), Failure> {
     } else if fault == Fault::FlippedBit && step.site.is_multiple_of(2) {
         flip(&log, &mut random)?;
     } else if fault == Fault::FlippedBit {
-        // Now one copy, now the other.
+        // Odd sites damage the mirror, even ones the database.
         let record = random.choice(records(profile)?);
         flip(&record.ok_or_else(|| Failure::Other("the store has no records".to_owned()))?, &mut random)?;
     } else if fault == Fault::ForeignVersion {
@@ -41,7 +41,7 @@ pub(super) fn damage(profile: &Path, step: &Step) -> Result<(), Failure> {
         for record in records(profile)?.iter().filter(|record| !name(record).starts_with("cookies-")) {
             rewrite(record, |bytes| to_version_1(bytes, name(record) == "meta"))?;
         }
-        // What only this version writes is in sled too: the records in the files are all there is.
+        // The database still holds current records: leave only the rewritten files.
         fs::remove_dir_all(profile.join("store"))?;
     }
     Ok(())
@@ -51,7 +51,7 @@ fn name(path: &Path) -> String {
     path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
-/// The second copies of every session's records.
+/// Returns the paths of all mirrored session records.
 fn records(profile: &Path) -> io::Result<Vec<PathBuf>> {
     let mut records = Vec::new();
     for group in fs::read_dir(profile.join("sessions"))? {
@@ -63,7 +63,7 @@ fn records(profile: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(records)
 }
 
-/// The last bytes that were written never reached the disk.
+/// Overwrites the last bytes of the log with zeros, as if they never reached the disk.
 fn tear(log: &Path, random: &mut fastrand::Rng) -> io::Result<()> {
     let bytes = fs::read(log)?;
     let end = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
@@ -92,10 +92,10 @@ fn rewrite(record: &Path, change: impl FnOnce(&mut Vec<u8>)) -> io::Result<()> {
     fs::write(record, bytes)
 }
 
-/// Without the record's number, and without what a session's record did not say then.
+/// Rewrites a record in the first version's format: without its number, and without a session field added later.
 fn to_version_1(record: &mut Vec<u8>, is_meta: bool) {
     let Some(body) = record.get(HEADER..) else { return };
-    // bincode's variable-length numbers: the first byte is the number, or says how many follow.
+    // bincode's variable-length integers: the first byte is the value, or tells how many bytes follow.
     let number = match body.first() {
         Some(251) => 3,
         Some(252) => 5,
@@ -112,7 +112,7 @@ fn to_version_1(record: &mut Vec<u8>, is_meta: bool) {
     *record = old;
 }
 
-/// Every attempt of a running browser to reach its disk fails with this error, until something was seen and for a while more.
+/// Makes all disk writes of a running browser fail with `error`, until `seen` completes and for [`FAILS`] more.
 pub(super) async fn disk_fails(
     broker: i32,
     error: &str,
@@ -120,7 +120,7 @@ pub(super) async fn disk_fails(
 ) -> Result<(), Failure> {
     let missing = |error: io::Error| {
         if error.kind() == io::ErrorKind::NotFound {
-            return Failure::Usage("strace is needed to let a disk fail: install strace".to_owned());
+            return Failure::Usage("the faults no-space and io-error need strace: install strace".to_owned());
         }
         error.into()
     };
@@ -129,7 +129,7 @@ pub(super) async fn disk_fails(
     while tracer(broker) == 0 {
         if strace.try_wait()?.is_some() || Instant::now() > deadline {
             return Err(Failure::Other(
-                "strace cannot attach to the broker: may this user trace processes?".to_owned(),
+                "strace cannot attach to the broker: allow this user to trace processes".to_owned(),
             ));
         }
         tokio::time::sleep(Duration::from_millis(2)).await;
@@ -138,17 +138,14 @@ pub(super) async fn disk_fails(
     tokio::time::sleep(FAILS).await;
     let pid = i32::try_from(strace.id()).ok().and_then(rustix::process::Pid::from_raw);
     if let Some(pid) = pid {
-        // It detaches, and lets go of the broker unharmed.
+        // On SIGTERM strace detaches and leaves the broker running.
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).map_err(io::Error::from)?;
     }
     strace.wait()?;
     outcome
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "strace is a tool of whoever runs the campaign, not a part of the browser"
-)]
+#[expect(clippy::disallowed_methods, reason = "strace is a tool for the campaign, not a part of the browser")]
 fn strace(broker: i32, error: &str) -> Command {
     let mut command = Command::new("strace");
     command.args(["--quiet=all", "--follow-forks", "--output=/dev/null", "--attach", &broker.to_string()]);

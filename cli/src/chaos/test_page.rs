@@ -1,4 +1,4 @@
-//! The pages under test, and their server: each page says in its text who it is, how long it has lived, and what its user did.
+//! Test pages and their server. Each page reports its identity, its age and the user's edits in its text.
 
 use std::convert::Infallible;
 use std::future::IntoFuture;
@@ -18,7 +18,7 @@ use tokio_stream::StreamExt;
 use super::plan::SITES;
 use crate::client::Failure;
 
-/// Where the field is that can be typed into.
+/// Position of the text field, in CSS pixels.
 pub(super) const FIELD: (f64, f64) = (60.0, 20.0);
 
 const PAGE: &str = "<!doctype html><meta charset=utf-8><title>test page</title>
@@ -41,24 +41,24 @@ const PAGE: &str = "<!doctype html><meta charset=utf-8><title>test page</title>
  }, 200);
 </script>";
 
-/// What a page says of itself.
+/// State that a test page reports in its text.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub(super) struct TestPage {
-    /// Another one each time the page is loaded.
+    /// Random token that differs for each load of the page.
     pub(super) token: String,
-    /// Grows while its JavaScript runs.
+    /// Counter that grows while the page's JavaScript runs.
     pub(super) tick: u64,
-    /// Answers that it had from its server.
+    /// Number of answers received from the server.
     pub(super) orders: u64,
     pub(super) scroll: i64,
     pub(super) field: String,
     pub(super) path: String,
-    /// Characters of the state that it keeps in its history.
+    /// Length of the history state, in characters.
     pub(super) state: usize,
 }
 
 impl TestPage {
-    /// From a page's text.
+    /// Parses the report in a page's text.
     pub(super) fn of(text: &str) -> Option<Self> {
         let (_, rest) = text.split_once("WITNESS")?;
         let (json, _) = rest.split_once("END")?;
@@ -66,14 +66,14 @@ impl TestPage {
     }
 }
 
-/// Serves the pages, one site for each address of the loopback network.
+/// Server of the test pages, with one loopback address for each site.
 #[derive(Debug)]
 pub(super) struct Server {
     pub(super) port: u16,
     orders: Arc<Orders>,
 }
 
-/// What the pages are told to do, and how their server is.
+/// Pending orders to the pages, and the state of the server.
 #[derive(Debug, Default)]
 struct Orders {
     balloons: [AtomicBool; SITES],
@@ -86,7 +86,7 @@ struct Orders {
 impl Server {
     pub(super) fn start() -> Result<Self, Failure> {
         let orders = Arc::new(Orders::default());
-        // On a thread of its own: what a page is told must not wait for what is done to it.
+        // A thread of its own: answers must not wait for the campaign.
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let mut port = 0;
         for site in 0..SITES {
@@ -106,33 +106,33 @@ impl Server {
         format!("http://{}:{}{path}", address(site), self.port)
     }
 
-    /// The next time that a page of this site asks, it is told to take all the memory that there is.
+    /// Orders a page of this site to allocate memory without end, when it next asks.
     pub(super) fn order_balloon(&self, site: usize) {
         order(&self.orders.balloons, site);
     }
 
-    /// The next time that a page of this site asks, it is told to download a file.
+    /// Orders a page of this site to download a file, when it next asks.
     pub(super) fn order_download(&self, site: usize) {
         order(&self.orders.downloads, site);
     }
 
-    /// The next time that a page of this site asks, it is told to keep a megabyte in its history.
+    /// Orders a page of this site to store a megabyte of history state, when it next asks.
     pub(super) fn order_state(&self, site: usize) {
         order(&self.orders.states, site);
     }
 
-    /// The next time that a page of this site asks, it is told to ask for hundreds of names.
+    /// Orders a page of this site to look up hundreds of names, when it next asks.
     pub(super) fn order_names(&self, site: usize) {
         order(&self.orders.names, site);
     }
 
-    /// No request is answered for a while.
+    /// Delays all answers of the server until this time has passed.
     pub(super) fn stall(&self, time: Duration) {
         *self.orders.stalled_until.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + time);
     }
 }
 
-/// A name server of the campaign's own, which answers nothing.
+/// Opens the socket of a name server that never answers.
 pub(super) async fn silent_name_server() -> std::io::Result<tokio::net::UdpSocket> {
     tokio::net::UdpSocket::bind((std::net::Ipv4Addr::LOCALHOST, 0)).await
 }
@@ -167,11 +167,11 @@ async fn answer(asked: Uri, site: usize, orders: Arc<Orders>) -> Response {
     }
 }
 
-/// Bytes of the file that is downloaded.
+/// Size of the downloaded file, in bytes.
 pub(super) const FILE: usize = 10 << 20;
 const PIECE: usize = 100 << 10;
 
-/// A file that takes ten seconds.
+/// Serves a file that takes ten seconds to download.
 fn slow_file() -> Response {
     let sizes = (0..FILE).step_by(PIECE).map(|at| PIECE.min(FILE - at));
     let pieces = tokio_stream::iter(sizes).map(|size| Ok::<_, Infallible>(vec![7; size]));

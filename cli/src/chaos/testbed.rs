@@ -1,4 +1,4 @@
-//! The browser under test: started, filled with pages, looked at, and started again.
+//! Testbed of a campaign: starts a browser, opens test pages, observes it, and starts it again.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -18,32 +18,32 @@ use crate::arguments::ChaosOptions;
 use crate::client::{Client, Failure};
 use crate::launch;
 
-/// Where downloads go, in the campaign's own folder.
+/// Name of the download folder in the campaign's temporary folder.
 const DOWNLOADS: &str = "downloads";
-/// Nothing takes longer than this to come back.
+/// Maximum time for anything to recover.
 pub(super) const RECOVERY_TIMEOUT: Duration = Duration::from_secs(30);
-/// How often the browser is looked at while something is awaited.
+/// Interval at which the browser is polled.
 pub(super) const POLL_INTERVAL: Duration = Duration::from_millis(10);
-/// A change that is older than this is never lost.
+/// Age after which a change must never be lost.
 pub(super) const KEPT_AFTER: Duration = Duration::from_secs(1);
-/// A page that is seen ticks at least so often …
+/// Minimum number of ticks of a visible page within [`SEEN`].
 const SEEN_TICKS: u64 = 3;
-/// … in this time.
+/// Time in which the ticks of a page are counted.
 const SEEN: Duration = Duration::from_millis(300);
-/// Every so many faults somebody types and scrolls.
+/// Number of faults between edits, in which a simulated user types and scrolls.
 const EDITS: usize = 5;
-/// One site's tab, as its user left it.
+/// Tab of one site, as the simulated user left it.
 #[derive(Debug, Clone)]
 pub(super) struct Expected {
     pub(super) tab: u64,
     pub(super) url: String,
     pub(super) field: String,
     pub(super) scroll: i64,
-    /// Deaths before this are forgiven: the browser was started, or its user has asked for the page, since.
+    /// Time of the last start or reload. Earlier deaths do not count.
     pub(super) forgiven: SystemTime,
 }
 
-/// What was seen before a fault.
+/// State of the browser before a fault.
 #[derive(Debug, Clone)]
 pub(super) struct Before {
     pub(super) status: StatusReply,
@@ -52,23 +52,23 @@ pub(super) struct Before {
     pub(super) time: SystemTime,
 }
 
-/// A fault that happened.
+/// Fault that was injected, and its expected effects.
 #[derive(Debug, Clone)]
 pub(super) struct Injected {
     pub(super) at: Instant,
-    /// Sites whose process it ends.
+    /// Sites whose process the fault ends.
     pub(super) sites: BTreeSet<usize>,
-    /// The daemon that it ends, and its process.
+    /// Role and process ID of the daemon that the fault ends.
     pub(super) daemon: Option<(String, i32)>,
-    /// The browser as a whole.
+    /// Whether the fault ends the whole browser.
     pub(super) browser: bool,
-    /// How often each of the sites' processes dies of it.
+    /// Number of deaths expected of each affected site's process.
     pub(super) deaths: usize,
-    /// Tabs that were opened for it, and are closed after it.
+    /// Tabs that were opened for the fault, and are closed after recovery.
     pub(super) guests: Vec<u64>,
 }
 
-/// What must not grow.
+/// Resources that must not grow.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Footprint {
     pub(super) descriptors: usize,
@@ -81,7 +81,7 @@ pub(super) struct Testbed {
     pub(super) server: Server,
     pub(super) expected: Vec<Expected>,
     pub(super) browser: BrowserOptions,
-    /// The browser is this command's own: its profile is gone afterwards.
+    /// Whether the campaign started the browser. Its profile is then deleted at the end.
     own: bool,
     folder: PathBuf,
     pub(super) baseline: Footprint,
@@ -89,7 +89,7 @@ pub(super) struct Testbed {
 }
 
 impl Testbed {
-    /// Starts a browser, or takes the one that runs on a profile, and opens the pages.
+    /// Starts a browser, or connects to the one running on `profile`, and opens the test pages.
     pub(super) async fn set(profile: Option<PathBuf>, options: &ChaosOptions) -> Result<Self, Failure> {
         let folder = std::env::temp_dir().join(format!("regen-chaos-{}", std::process::id()));
         let own = profile.is_none();
@@ -120,7 +120,7 @@ impl Testbed {
         self.folder.join(DOWNLOADS)
     }
 
-    /// A file of the campaign's own.
+    /// Returns the path of a file in the campaign's temporary folder.
     pub(super) fn file(&self, name: &str) -> std::io::Result<PathBuf> {
         std::fs::create_dir_all(&self.folder)?;
         Ok(self.folder.join(name))
@@ -144,7 +144,7 @@ impl Testbed {
         Ok(())
     }
 
-    /// From time to time a user types and scrolls before the next fault.
+    /// Types and scrolls in a page before every [`EDITS`]th fault.
     pub(super) async fn rehearse(&mut self, number: usize) -> Result<(), Failure> {
         if number.is_multiple_of(EDITS) {
             self.edit(number / EDITS % SITES).await?;
@@ -161,7 +161,7 @@ impl Testbed {
             |pressed| event(to_page::Body::PointerButton(PointerButton { button: 272, pressed, modifiers: None }));
         let (x, y) = FIELD;
         let click = vec![event(to_page::Body::PointerMotion(PointerMotion { x, y })), press(true), press(false)];
-        // At the end of what is there already, wherever the click went.
+        // Move the caret to the end of the text, wherever the click put it.
         let end = crate::keys::parse("End").map_err(Failure::Other)?;
         let end = end.into_iter().map(|key| event(to_page::Body::Key(key))).collect();
         let typed = vec![event(to_page::Body::TypeText(TypeText { text: text.clone() }))];
@@ -171,7 +171,7 @@ impl Testbed {
             away,
             event(to_page::Body::PointerAxis(PointerAxis { dx: 0.0, dy: down, discrete: false, modifiers: None })),
         ];
-        // A user looks at what they change: a page that is seen ticks fast.
+        // Wait until the page is visible, which shows in its tick rate.
         self.client.api.activate_tab(TabRequest { tab }).await?;
         let deadline = Instant::now() + RECOVERY_TIMEOUT;
         let mut ticks = u64::MAX;
@@ -179,7 +179,7 @@ impl Testbed {
             && now < ticks.saturating_add(SEEN_TICKS)
         {
             if Instant::now() > deadline {
-                return Err(Failure::Timeout("a page that was activated is not shown".to_owned()));
+                return Err(Failure::Timeout("a tab was activated, but its page does not become visible".to_owned()));
             }
             ticks = now;
             tokio::time::sleep(SEEN).await;
@@ -187,7 +187,7 @@ impl Testbed {
         for events in [click, end, typed, scroll] {
             self.client.api.input(InputRequest { tab, events }).await?;
         }
-        // What the page made of it is what must never be lost.
+        // Wait until the page has processed the input: that state must survive.
         let deadline = Instant::now() + RECOVERY_TIMEOUT;
         let mut last: Option<TestPage> = None;
         loop {
@@ -201,7 +201,7 @@ impl Testbed {
                 break;
             }
             if Instant::now() > deadline {
-                return Err(Failure::Timeout(format!("a page did not take what was typed: {now:?}")));
+                return Err(Failure::Timeout(format!("a page did not receive the typed text: {now:?}")));
             }
             last = now;
         }
@@ -214,7 +214,7 @@ impl Testbed {
         Ok(())
     }
 
-    /// Asks for everything to be saved, in the background.
+    /// Returns a future that asks the browser to save the session.
     pub(super) fn save(&self) -> impl Future<Output = Result<(), Failure>> + use<> {
         let mut api = self.client.api.clone();
         async move {
@@ -224,14 +224,14 @@ impl Testbed {
         }
     }
 
-    /// A page downloads a file, which has begun to come.
+    /// Makes a page download a file, and waits until the download has started.
     pub(super) async fn download(&self, site: usize) -> Result<(), Failure> {
         let parts = || -> BTreeSet<PathBuf> {
             let files = std::fs::read_dir(self.downloads()).into_iter().flatten().flatten();
             files.map(|file| file.path()).collect()
         };
         let before = parts();
-        // Its user lets it: nobody clicks for each of these files.
+        // Downloads without a click need permission.
         let tab = self.expected.get(site).map_or(0, |expected| expected.tab);
         let allow = AllowDownloadsRequest { tab, refuse: false };
         self.client.api.clone().allow_downloads(allow).await?;
@@ -239,21 +239,21 @@ impl Testbed {
         let deadline = Instant::now() + RECOVERY_TIMEOUT;
         while parts().is_subset(&before) {
             if Instant::now() > deadline {
-                return Err(Failure::Timeout("a page does not download what it was told to".to_owned()));
+                return Err(Failure::Timeout("a page did not start the ordered download".to_owned()));
             }
             tokio::time::sleep(POLL_INTERVAL).await;
         }
         Ok(())
     }
 
-    /// A page keeps a megabyte in its history, for long enough that it is never lost.
+    /// Makes a page store a megabyte of history state, and waits until it must no longer be lost.
     pub(super) async fn keep_state(&self, site: usize) -> Result<(), Failure> {
         let tab = self.expected.get(site).map_or(0, |expected| expected.tab);
         self.server.order_state(site);
         let deadline = Instant::now() + RECOVERY_TIMEOUT;
         while self.test_page(tab).await.is_none_or(|test_page| test_page.state == 0) {
             if Instant::now() > deadline {
-                return Err(Failure::Timeout("a page does not keep what it was told to".to_owned()));
+                return Err(Failure::Timeout("a page did not store the ordered history state".to_owned()));
             }
             tokio::time::sleep(POLL_INTERVAL).await;
         }
@@ -261,7 +261,7 @@ impl Testbed {
         Ok(())
     }
 
-    /// Opens so many more tabs of a site, behind the others.
+    /// Opens this number of additional background tabs of a site.
     pub(super) async fn crowd(&self, site: usize, tabs: usize) -> Result<Vec<u64>, Failure> {
         let mut guests = Vec::new();
         for _ in 0..tabs {
@@ -273,7 +273,7 @@ impl Testbed {
         Ok(guests)
     }
 
-    /// Until these tabs are open, or wait to be looked at.
+    /// Waits until these tabs are ready or lazy.
     pub(super) async fn crowd_is_well(&self, guests: &[u64]) -> Result<(), Failure> {
         let deadline = Instant::now() + RECOVERY_TIMEOUT * 2;
         loop {
@@ -289,13 +289,13 @@ impl Testbed {
             if Instant::now() > deadline {
                 let mut counts = std::collections::BTreeMap::new();
                 states.iter().for_each(|state| *counts.entry(*state).or_insert(0) += 1);
-                return Err(Failure::Timeout(format!("{} tabs of one site are not well: {counts:?}", guests.len())));
+                return Err(Failure::Timeout(format!("{} tabs of one site are not ready: {counts:?}", guests.len())));
             }
             tokio::time::sleep(POLL_INTERVAL * 10).await;
         }
     }
 
-    /// Has another name server asked. Gives who was asked before.
+    /// Chooses other name servers. Returns the former ones.
     pub(super) async fn ask_names_of(&self, servers: String) -> Result<String, Failure> {
         let mut api = self.client.api.clone();
         let former = api.dns(DnsRequest::default()).await?.into_inner().servers;
@@ -303,18 +303,18 @@ impl Testbed {
         Ok(former)
     }
 
-    /// While the disk fails: whoever wants to save is told so.
+    /// Waits until saving fails, while the disk fails.
     pub(super) async fn cannot_save(&self) -> Result<(), Failure> {
         let deadline = Instant::now() + KEPT_AFTER * 3;
         while self.save().await.is_ok() {
             if Instant::now() > deadline {
-                return Err(Failure::Other("the disk failed, and saving did not".to_owned()));
+                return Err(Failure::Other("the disk failed, but saving did not".to_owned()));
             }
         }
         Ok(())
     }
 
-    /// After a disk failed: until everything can be saved once more.
+    /// Waits until saving succeeds again after the disk has failed.
     pub(super) async fn saves_again(&self) -> Result<(), Failure> {
         let deadline = Instant::now() + RECOVERY_TIMEOUT;
         while let Err(failure) = self.save().await {
@@ -326,19 +326,19 @@ impl Testbed {
         Ok(())
     }
 
-    /// Until nothing of the browser is left.
+    /// Waits until the browser has exited.
     pub(super) async fn gone(&self) -> Result<(), Failure> {
         self.client.wait_until_gone().await
     }
 
-    /// Starts a browser on the profile, and kills it.
+    /// Starts a browser on the profile, and kills it after a delay.
     pub(super) async fn start_and_kill(&self, after: Duration) -> Result<(), Failure> {
         let status = launch::start_detached(&self.browser).await?;
         tokio::time::sleep(after).await;
         self.kill(&status).await
     }
 
-    /// Kills a browser that answered so, and waits until nothing of it is left.
+    /// Kills the browser that sent this status, and waits until it has exited.
     pub(super) async fn kill(&self, status: &StatusReply) -> Result<(), Failure> {
         let pid = status.broker.as_ref().and_then(|broker| rustix::process::Pid::from_raw(broker.pid));
         let pid = pid.ok_or_else(|| Failure::Other("no browser was started".to_owned()))?;
@@ -353,12 +353,12 @@ impl Testbed {
 
     pub(super) async fn test_page(&self, tab: u64) -> Option<TestPage> {
         let mut api = self.client.api.clone();
-        // A page whose process is gone says nothing.
+        // A page without a process does not answer.
         let text = tokio::time::timeout(KEPT_AFTER, api.tab_text(TabRequest { tab })).await.ok()?.ok()?;
         TestPage::of(&text.into_inner().text)
     }
 
-    /// Everything as it is now; all pages must be well.
+    /// Records the state of the browser, once all processes and pages are ready.
     pub(super) async fn snapshot(&self) -> Result<Before, Failure> {
         let deadline = Instant::now() + RECOVERY_TIMEOUT;
         loop {
@@ -376,13 +376,13 @@ impl Testbed {
             if Instant::now() > deadline {
                 let states: Vec<String> =
                     status.tabs.iter().map(|tab| format!("{} {} {}", tab.url, tab.state, tab.reason)).collect();
-                return Err(Failure::Timeout(format!("not every page is well: {}", states.join("; "))));
+                return Err(Failure::Timeout(format!("not every page became ready: {}", states.join("; "))));
             }
             tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 
-    /// What the broker and its launcher hold.
+    /// Measures the resources of the broker and its launcher.
     pub(super) fn footprint(&self, status: &StatusReply) -> Result<Footprint, Failure> {
         let broker = status.broker.as_ref().map_or(0, |broker| broker.pid);
         let launcher = verify::launcher_of(broker)?.unwrap_or(broker);
@@ -390,7 +390,7 @@ impl Testbed {
         let text = std::fs::read_to_string(format!("/proc/{broker}/status")).unwrap_or_default();
         let resident = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
         let resident = resident.and_then(|rest| rest.split_whitespace().next()?.parse().ok());
-        // In the machine's own mount table other programs mount and unmount what they like.
+        // The host's mount table also changes for other programs: count only mounts of this profile there.
         let namespace = |pid: &str| std::fs::read_link(format!("/proc/{pid}/ns/mnt")).ok();
         let profile = self.profile().display().to_string();
         let mounts = |pid: i32| {
@@ -405,10 +405,10 @@ impl Testbed {
         })
     }
 
-    /// A fresh browser, after one in which something was lost.
+    /// Replaces the browser with a fresh one after a violation.
     pub(super) async fn anew(&mut self) -> Result<(), Failure> {
         if !self.own {
-            return Err(Failure::Other("something was lost, and the browser is not mine to start again".to_owned()));
+            return Err(Failure::Other("a check failed: restart the browser, then run chaos again".to_owned()));
         }
         self.strike().await?;
         launch::start_detached(&self.browser).await?;
@@ -418,7 +418,7 @@ impl Testbed {
         self.open_all().await
     }
 
-    /// The end of it.
+    /// Closes the test pages of an attacked browser, or quits and deletes the campaign's own browser.
     pub(super) async fn strike(&mut self) -> Result<(), Failure> {
         if !self.own {
             for expected in &self.expected {
@@ -426,7 +426,7 @@ impl Testbed {
             }
             return Ok(());
         }
-        // One that is gone already is gone.
+        // The browser may have exited already.
         let _ = self.client.api.quit(QuitRequest {}).await;
         self.client.wait_until_gone().await?;
         Ok(std::fs::remove_dir_all(&self.folder)?)

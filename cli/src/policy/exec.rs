@@ -1,4 +1,4 @@
-//! `regen policy exec`: a program of the user's in a role's sandbox.
+//! `regen policy exec`: runs a program of the user in a role's sandbox.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -14,15 +14,15 @@ use super::{mode, role_policy};
 use crate::arguments::Exec;
 use crate::client::Failure;
 
-/// The sandbox failed, not the program.
+/// Exit code when the sandbox fails, not the program.
 const FAILED: u8 = 125;
-/// There is no such program.
+/// Exit code when the program does not exist.
 const NOT_FOUND: u8 = 127;
 
 pub(super) async fn run(launchers: Vec<Forked>, order: Exec) -> Result<ExitCode, Failure> {
     match start(launchers, &order).await {
         Ok(code) => Ok(code),
-        // Whatever went wrong, it is not what the program says.
+        // 125 keeps our failure apart from the program's own exit codes.
         Err(failure @ (Failure::Other(_) | Failure::Timeout(_) | Failure::NotRunning(_))) => {
             eprintln!("regen: {failure}");
             Ok(ExitCode::from(FAILED))
@@ -33,7 +33,7 @@ pub(super) async fn run(launchers: Vec<Forked>, order: Exec) -> Result<ExitCode,
 
 async fn start(launchers: Vec<Forked>, order: &Exec) -> Result<ExitCode, Failure> {
     let mode = mode(order.jitless);
-    // The dumper has a place beside the role whose crash it waits for.
+    // The dumper runs in the sandbox of the role whose crash it waits for.
     let as_dumper = order.role == DUMPER;
     let role = if as_dumper { BESIDE.to_owned() } else { order.role.clone() };
     jailed(&role_policy(&role, mode)?)?;
@@ -50,12 +50,12 @@ async fn start(launchers: Vec<Forked>, order: &Exec) -> Result<ExitCode, Failure
     Ok(ExitCode::from(code(&outcome.end)))
 }
 
-/// Only a role with a sandbox can have a guest.
+/// Checks that a role has a sandbox of its own, which a guest needs.
 pub(super) fn jailed(policy: &Policy) -> Result<(), Failure> {
     if policy.is_jailed() {
         return Ok(());
     }
-    Err(Failure::Usage(format!("the {} has no sandbox of its own: it runs in the machine's view", policy.role)))
+    Err(Failure::Usage(format!("the {} has no sandbox of its own: choose another role, such as tab-host", policy.role)))
 }
 
 pub(super) fn sandboxes(launchers: Vec<Forked>) -> Result<Sandboxes, Failure> {
@@ -63,8 +63,8 @@ pub(super) fn sandboxes(launchers: Vec<Forked>) -> Result<Sandboxes, Failure> {
     Sandboxes::new(forked, 0)
 }
 
-/// The program and the files that come with it, all by absolute paths; nothing where there is no such program. A file that is
-/// only an argument is not put there: whether the role can read it is what somebody may want to know.
+/// Resolves the program and the files to mount to absolute paths. Returns `None` if the program does not exist. Files
+/// that are only named as arguments are not mounted, so that a user can test whether the role can read them.
 pub(super) fn guest(command: &[String], bind: &[PathBuf]) -> Result<Option<Guest>, Failure> {
     let Some((name, arguments)) = command.split_first() else { return Ok(None) };
     let Some(program) = find(name) else { return Ok(None) };
@@ -72,7 +72,7 @@ pub(super) fn guest(command: &[String], bind: &[PathBuf]) -> Result<Option<Guest
     for path in bind {
         let path = std::path::absolute(path)?;
         if path == Path::new("/") || !path.exists() {
-            return Err(Failure::Usage(format!("{} cannot be put into the file view", path.display())));
+            return Err(Failure::Usage(format!("{} cannot be mounted in the sandbox", path.display())));
         }
         files.push(path);
     }
@@ -82,7 +82,7 @@ pub(super) fn guest(command: &[String], bind: &[PathBuf]) -> Result<Option<Guest
     Ok(Some(Guest { program, arguments: arguments.to_vec(), files, as_dumper: false }))
 }
 
-/// As a shell finds it.
+/// Finds a program as a shell does.
 fn find(name: &str) -> Option<PathBuf> {
     if name.contains('/') {
         return std::path::absolute(name).ok().filter(|path| path.is_file());
@@ -91,7 +91,7 @@ fn find(name: &str) -> Option<PathBuf> {
     std::env::split_paths(&folders).map(|folder| folder.join(name)).find(|path| path.is_file())
 }
 
-/// As a shell has it.
+/// Returns the exit code as a shell does: 128 plus the signal if a signal ended the program.
 pub(super) fn code(end: &Exited) -> u8 {
     let Some(status) = end.status else {
         eprintln!("regen: {}", end.cause);

@@ -1,4 +1,4 @@
-//! `regen policy learn` and `coverage`: what a role really calls.
+//! `regen policy learn` and `coverage`: record which system calls a role makes.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
@@ -19,8 +19,8 @@ use crate::client::{Client, Failure};
 use crate::launch;
 use crate::render::print_json;
 
-/// Runs the scenario, adds what was seen to what earlier ones saw, and says what the policy lacks. The exit code is the
-/// scenario's.
+/// Runs the scenario, adds its calls to the recorded coverage, and proposes rules for calls that the policy does not
+/// allow. The exit code is the scenario's.
 pub(super) async fn run(launchers: Vec<Forked>, order: Learn, output: Output) -> Result<ExitCode, Failure> {
     let policy = role_policy(&order.role, Mode::Jit)?;
     exec::jailed(&policy)?;
@@ -38,10 +38,10 @@ pub(super) async fn run(launchers: Vec<Forked>, order: Learn, output: Output) ->
             &json!({ "role": policy.role, "exit_code": code, "wanted": seen.wanted, "proposal": seen.proposal() }),
         );
     } else if seen.wanted.is_empty() {
-        println!("# the policy of the {} allows all that was called", policy.role);
+        println!("# The policy of the {} allows all calls that were made.", policy.role);
     } else {
         println!(
-            "# The {} called what its policy does not allow. Give each rule that is really needed its reason.\n",
+            "# The {} made calls that its policy does not allow. Write a reason for each rule that is really needed.\n",
             policy.role
         );
         print!("{}", seen.proposal());
@@ -56,13 +56,13 @@ async fn in_the_sandbox(launchers: Vec<Forked>, policy: &Policy, order: &Learn) 
     let mut sandboxes = exec::sandboxes(launchers)?;
     let notify_policy = NotifyPolicy::Watched(Arc::clone(&seen));
     let order = Order { role: policy.role.clone(), mode: Mode::Jit, guest, notify_policy, bucket: None };
-    // What it prints is not the proposal.
+    // The scenario prints to stderr: stdout is for the proposal.
     let outcome = sandboxes.attached(&order, std::io::stderr()).await?;
     let seen = seen.lock().unwrap_or_else(PoisonError::into_inner).clone();
     Ok((seen, exec::code(&outcome.end)))
 }
 
-/// The scenario drives a browser with a profile of its own, which is gone afterwards.
+/// Runs the scenario beside a browser with a temporary profile.
 async fn beside_a_browser(policy: &Policy, order: &Learn) -> Result<(Coverage, u8), Failure> {
     let profile = std::env::temp_dir().join(format!("regen-learn-{}", std::process::id()));
     let browser = BrowserOptions {
@@ -74,12 +74,12 @@ async fn beside_a_browser(policy: &Policy, order: &Learn) -> Result<(Coverage, u
     launch::start_detached(&browser).await?;
     let status = scenario(&order.command, &profile);
     let mut client = Client::connect(Some(&profile)).await?;
-    // What counts is that it goes.
+    // A lost reply does not matter: the wait below shows that the browser has exited.
     let _ = client.api.quit(QuitRequest {}).await;
     client.wait_until_gone().await?;
     let seen = Coverage::read(&coverage::in_profile(&profile, &policy.role))?;
     std::fs::remove_dir_all(&profile)?;
-    let seen = seen.ok_or_else(|| Failure::Other(format!("no {} was started", policy.role)))?;
+    let seen = seen.ok_or_else(|| Failure::Other(format!("no {} was started by the scenario", policy.role)))?;
     let code = u8::try_from(status?.code().unwrap_or(1)).unwrap_or(1);
     Ok((seen, code))
 }
@@ -87,15 +87,15 @@ async fn beside_a_browser(policy: &Policy, order: &Learn) -> Result<(Coverage, u
 #[expect(clippy::disallowed_methods, reason = "the user's own command, outside every sandbox")]
 fn scenario(command: &[String], profile: &Path) -> Result<std::process::ExitStatus, Failure> {
     let (program, arguments) =
-        command.split_first().ok_or_else(|| Failure::Usage("there is no scenario".to_owned()))?;
+        command.split_first().ok_or_else(|| Failure::Usage("the scenario is missing".to_owned()))?;
     let mut command = Command::new(program);
-    // What it prints is not the proposal.
+    // The scenario prints to stderr: stdout is for the proposal.
     let stdout = Stdio::from(std::os::fd::AsFd::as_fd(&std::io::stderr()).try_clone_to_owned()?);
     command.args(arguments).env("REGEN_PROFILE", profile).stdout(stdout);
     command.status().map_err(|error| Failure::NotFound(format!("cannot run the scenario “{program}”: {error}")))
 }
 
-/// Where what was seen of a role is kept.
+/// Returns the path of a role's recorded coverage.
 fn remembered(role: &str) -> Result<PathBuf, Failure> {
     let state = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
     let state = state.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".local/state")));
@@ -103,7 +103,7 @@ fn remembered(role: &str) -> Result<PathBuf, Failure> {
     Ok(state.join(format!("regen/coverage/{role}.json")))
 }
 
-/// Rules that nothing has used, by role.
+/// Prints the rules of each role that no recorded run has used.
 pub(super) fn coverage(only: Option<&str>, reset: bool, output: Output) -> Result<(), Failure> {
     let mut roles = Vec::new();
     for role in ROLES.iter().filter(|role| only.is_none_or(|only| only == **role)) {
@@ -125,7 +125,7 @@ pub(super) fn coverage(only: Option<&str>, reset: bool, output: Output) -> Resul
         let unused = seen.as_ref().map(|seen| seen.unused(&policy));
         if output == Output::Text {
             match &unused {
-                None => println!("{}: nothing was seen of this policy yet; run `regen policy learn`", policy.role),
+                None => println!("{}: no coverage recorded for this policy: run `regen policy learn`", policy.role),
                 Some(unused) => {
                     let calls: usize = unused.iter().map(|(_, calls)| calls.len()).sum();
                     println!("{}: {calls} calls in {} rules were never used", policy.role, unused.len());

@@ -1,4 +1,4 @@
-//! `regen policy verify`: every live process against its policy.
+//! `regen policy verify`: compares every running process with its policy.
 
 use std::process::ExitCode;
 
@@ -16,9 +16,8 @@ use crate::render::{CAUTION, WRONG, print_json};
 
 pub(super) fn verified(status: &StatusReply, only: Option<i32>, output: Output) -> Result<ExitCode, Failure> {
     let broker = status.broker.as_ref().map_or(0, |broker| broker.pid);
-    let gone = |pid: i32| {
-        move |error: std::io::Error| Failure::NotFound(format!("process {pid} cannot be looked at: {error}"))
-    };
+    let gone =
+        |pid: i32| move |error: std::io::Error| Failure::NotFound(format!("cannot inspect process {pid}: {error}"));
     let mut processes: Vec<(String, i32)> = Vec::new();
     for process in status.processes.iter().filter(|process| process.pid > 0) {
         processes.push((process.role.clone(), process.pid));
@@ -35,7 +34,7 @@ pub(super) fn verified(status: &StatusReply, only: Option<i32>, output: Output) 
     if let Some(pid) = only {
         processes.retain(|(_, other)| *other == pid);
         if processes.is_empty() {
-            return Err(Failure::NotFound(format!("process {pid} is not one of this browser's; see `regen status`")));
+            return Err(Failure::NotFound(format!("process {pid} is not one of this browser's: see `regen status`")));
         }
     }
     let mut reports = Vec::new();
@@ -51,7 +50,7 @@ pub(super) fn verified(status: &StatusReply, only: Option<i32>, output: Output) 
     }
     let drift = reports.iter().filter(|report| !report.holds()).count();
     if output == Output::Text {
-        println!("{} processes, {drift} of them not as their policy has it", reports.len());
+        println!("{} processes, {drift} of them differ from their policy", reports.len());
     }
     Ok(ExitCode::from(u8::from(drift > 0)))
 }

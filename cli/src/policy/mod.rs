@@ -1,4 +1,4 @@
-//! `regen policy`: what every process may do, and whether the kernel enforces it right now.
+//! `regen policy`: shows, compares, verifies and tests the sandbox policies of all roles.
 
 mod exec;
 mod explain;
@@ -27,12 +27,13 @@ impl From<PolicyError> for Failure {
     }
 }
 
-/// Launchers that a command needs for sandboxes of its own. They are forked while this process has one thread.
+/// Returns the number of launchers that a command needs for its own sandboxes. They are forked while this process has
+/// one thread.
 pub(crate) fn launchers(command: &PolicyCommand) -> usize {
     match command {
         PolicyCommand::Exec(_) => 1,
         PolicyCommand::Learn(learn) => usize::from(learn.guest),
-        // The second is for what runs while the first one's guest takes all it can get.
+        // The second one starts a neighbour while the first one's guest exhausts resources.
         PolicyCommand::Probe { .. } => 2,
         PolicyCommand::List
         | PolicyCommand::Show { .. }
@@ -125,7 +126,7 @@ fn show(role: &str, mode: Mode, output: Output) -> Result<(), Failure> {
     }
     println!("{} · {}\nprogram {} · policy {}\n", policy.role, policy.summary, policy.program, policy.sha256);
     let namespaces: Vec<&str> = policy.namespaces.new.iter().map(|namespace| namespace.file()).collect();
-    println!("namespaces of its own: {}\n    {}\n", namespaces.join(" "), policy.namespaces.reason);
+    println!("new namespaces: {}\n    {}\n", namespaces.join(" "), policy.namespaces.reason);
     if let Some(memory) = &policy.memory {
         println!(
             "memory: {} MB, oom_score_adj {}\n    {}\n",
@@ -134,10 +135,7 @@ fn show(role: &str, mode: Mode, output: Output) -> Result<(), Failure> {
             memory.reason
         );
     }
-    println!(
-        "Landlock: version {} of the kernel's interface, and no start below version {}\n",
-        policy.landlock_abi, policy.landlock_minimum
-    );
+    println!("Landlock: ABI version {}, required version {}\n", policy.landlock_abi, policy.landlock_minimum);
     println!("file view");
     for mount in &policy.mount {
         let size = mount.size.as_deref().map(|size| format!(" ({size})")).unwrap_or_default();
@@ -150,7 +148,7 @@ fn show(role: &str, mode: Mode, output: Output) -> Result<(), Failure> {
     for tcp in &policy.tcp {
         println!("\ntcp: {}\n    {} · {}", ports(tcp), tcp.reason, tcp.place);
     }
-    println!("\nsystem calls: {} of {} that its budget allows", policy.calls().len(), policy.budget);
+    println!("\nsystem calls: {} of a budget of {}", policy.calls().len(), policy.budget);
     for allow in &policy.allow {
         println!(
             "  {}{}\n    {} · {}",
@@ -160,7 +158,7 @@ fn show(role: &str, mode: Mode, output: Output) -> Result<(), Failure> {
             allow.place
         );
     }
-    println!("\nrefused without a word");
+    println!("\nrefused without notifying the broker");
     for refuse in &policy.refuse {
         let when = conditions(&refuse.when, None);
         println!("  {}{when} → {}\n    {} · {}", refuse.calls.join(" "), refuse.errno, refuse.reason, refuse.place);
@@ -183,7 +181,7 @@ fn show(role: &str, mode: Mode, output: Output) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The ports of a rule, in words.
+/// Describes the ports of a rule.
 fn ports(tcp: &policy::Tcp) -> String {
     let connect = tcp.connect.map(|ports| match ports {
         policy::Ports::Any => "connects to any port".to_owned(),
@@ -199,7 +197,7 @@ fn conditions(when: &[policy::Condition], times: Option<u32>) -> String {
     times.map_or(when.clone(), |times| format!("{when} at most {times} times"))
 }
 
-/// Exit code 1 where there are differences, as `diff` has it.
+/// Prints the differences. The exit code is 1 if there are any, as with `diff`.
 fn diff(first: &str, second: &str, differences: &[Difference], output: Output) -> ExitCode {
     if output == Output::Json {
         print_json(&json!(differences));

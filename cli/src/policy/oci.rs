@@ -1,5 +1,5 @@
-//! A policy as an OCI runtime configuration, for tools that read those. What OCI has no words for (Landlock, the broker's
-//! answers to refused calls) is left out, and the sandbox is the stricter for it: what would be asked is refused.
+//! Conversion of a policy to an OCI runtime configuration. OCI cannot express Landlock rules and notifications of the
+//! broker: Landlock is left out, and calls that would notify the broker are refused.
 
 use std::path::Path;
 
@@ -10,10 +10,10 @@ use regen_sandbox::spawn::{INSIDE_ID, outside_id};
 use regen_sandbox::{DEVICES, filled};
 use serde_json::{Value, json};
 
-/// The version of the specification whose words are used.
+/// Version of the OCI runtime specification.
 const VERSION: &str = "1.0.2";
 
-/// Who sets up the namespace, on the outside.
+/// Host user ID of the namespace's root, which sets up the sandbox.
 const SETUP: u32 = 61_599;
 
 pub(crate) fn config(policy: &Policy, programs: &Path) -> Value {
@@ -24,7 +24,7 @@ pub(crate) fn config(policy: &Policy, programs: &Path) -> Value {
         "bounding": empty, "effective": empty, "inheritable": empty, "permitted": empty, "ambient": empty,
     });
     let outside = outside_id(&policy.role);
-    // A runtime sets up as root of the namespace, which is nobody outside either.
+    // A runtime sets up the sandbox as root of the namespace, which has no rights outside.
     let map = json!([
         { "containerID": 0, "hostID": SETUP, "size": 1 },
         { "containerID": INSIDE_ID, "hostID": outside, "size": 1 },
@@ -81,7 +81,8 @@ fn rlimit(limit: &Limit) -> Value {
     json!({ "type": name, "soft": limit.value, "hard": limit.value })
 }
 
-/// A symbolic link is no mount; whoever makes the root file system makes it. What only a browser can give is named in braces.
+/// Converts a mount rule. Symbolic links are left to the root file system. Paths known only to a running browser are
+/// placeholders in braces.
 fn mounts(mount: &Mount, programs: &Path) -> Vec<Value> {
     let source = |path: &str| filled(&path.replace("{bin}", &programs.to_string_lossy()));
     let bind = |path: &str, target: &str, options: &[&str]| {

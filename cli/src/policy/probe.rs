@@ -1,4 +1,4 @@
-//! `regen policy probe`: every attempt to get out, in every role's sandbox and outside it; and every system call.
+//! `regen policy probe`: makes every escape attempt in every role's sandbox and outside it, and every system call.
 
 use std::fs;
 use std::io;
@@ -22,28 +22,28 @@ use crate::arguments::Output;
 use crate::client::Failure;
 use crate::launch;
 
-/// How long one attempt may take.
+/// Maximum duration of one attempt.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(20);
-/// In the last argument of a call: which call of the plan it is.
+/// Base of the marker in a call's last argument, which identifies the call in the plan.
 const MARK: u64 = 0x5052_0000;
-/// How the program ends that has made every call.
+/// Exit code of a program that has made every call.
 const DONE: i32 = 77;
 
-/// Where a process without a file view and namespaces of its own is held by its filter.
+/// Areas in which a system call filter alone contains a process, without mounts and namespaces of its own.
 const AREAS_OF_A_FILTER: [&str; 3] = ["code", "kernel", "network"];
 
-/// The role beside which the dumper is tried: the one whose pages are strangers'.
+/// Role in whose sandbox the dumper is probed: the one that runs untrusted pages.
 pub(super) const BESIDE: &str = "tab-host";
 
-/// One way to get out.
+/// Escape attempt.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Attempt {
     pub(super) area: String,
     pub(super) name: String,
-    /// Roles that may do it by their nature, and why.
+    /// Roles that need this for their task, each with the reason.
     #[serde(skip)]
     by_nature: Vec<(String, String)>,
-    /// It succeeds outside.
+    /// Whether the attempt succeeds outside a sandbox.
     pub(super) proven: bool,
 }
 
@@ -60,38 +60,39 @@ impl Attempt {
     }
 }
 
-/// What came of it in one role.
+/// Result of an attempt in one role.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Verdict {
-    /// It got nothing, and outside it would have.
+    /// The attempt failed, and succeeds outside a sandbox.
     Contained,
-    /// The role is there to do this.
+    /// The attempt succeeded, and the role needs this for its task.
     ByNature,
-    /// It got nothing, and outside it gets nothing either on this kernel.
+    /// The attempt failed, but also fails outside a sandbox on this kernel.
     NotProven,
-    /// It got out.
+    /// The attempt succeeded.
     Escaped,
 }
 
-/// One attempt in one role.
+/// Finding of one attempt in one role.
 #[derive(Debug, Serialize)]
 pub(super) struct Finding {
     #[serde(flatten)]
     pub(super) attempt: Attempt,
     pub(super) verdict: Verdict,
-    /// The kernel's words, or why it is the role's nature.
+    /// Error of the kernel, or the reason why the role needs it.
     pub(super) detail: String,
 }
 
-/// Everything about one role.
+/// Findings of one role.
 #[derive(Debug, Serialize)]
 pub(super) struct RoleFindings {
     pub(super) role: String,
     pub(super) findings: Vec<Finding>,
-    /// System calls that were made: as each rule allows them, as each condition forbids them, and all that no rule mentions.
+    /// Number of system calls made: as each rule allows them, as each condition forbids them, and all that no rule
+    /// mentions.
     pub(super) calls_made: usize,
-    /// Those of which came something else than the policy says.
+    /// Descriptions of the calls whose result violates the policy.
     pub(super) calls_wrong: Vec<String>,
 }
 
@@ -154,11 +155,11 @@ pub(super) async fn run(
 fn program() -> Result<PathBuf, Failure> {
     let program = launch::programs()?.join("regen-probe");
     let missing =
-        || Failure::Other(format!("{} is missing: install Regen's programs in one folder", program.display()));
+        || Failure::Other(format!("{} is missing: install all of Regen's programs in one folder", program.display()));
     if program.is_file() { Ok(program.clone()) } else { Err(missing()) }
 }
 
-/// What the probe wants to reach outside, if it can.
+/// Targets outside the sandbox that the probe tries to reach.
 #[derive(Debug)]
 struct Outside {
     folder: PathBuf,
@@ -166,7 +167,7 @@ struct Outside {
     _tcp: TcpListener,
     _name: UnixListener,
     _display: UnixListener,
-    /// Left open by mistake, for whoever finds it.
+    /// Descriptor that is inherited on purpose, as if left open by mistake.
     _forgotten: fs::File,
 }
 
@@ -191,7 +192,7 @@ impl Outside {
     }
 }
 
-/// Every datagram gets an answer, until this command ends.
+/// Echoes every datagram until this command exits.
 fn answer(socket: &UdpSocket) {
     let mut datagram = [0; 16];
     while let Ok((size, from)) = socket.recv_from(&mut datagram) {
@@ -205,15 +206,15 @@ fn answer(socket: &UdpSocket) {
 impl Drop for Outside {
     fn drop(&mut self) {
         if let Err(error) = fs::remove_dir_all(&self.folder) {
-            eprintln!("regen: {} stays: {error}", self.folder.display());
+            eprintln!("regen: cannot remove {}: {error}", self.folder.display());
         }
     }
 }
 
-/// Where attempts are made.
+/// Sandboxes and targets with which attempts are made.
 struct Laboratory {
     sandboxes: Sandboxes,
-    /// For what runs while an attempt has taken all it can get.
+    /// Launcher of neighbours, which run while an attempt exhausts resources.
     neighbours: Sandboxes,
     program: PathBuf,
     outside: Outside,
@@ -241,7 +242,7 @@ impl Laboratory {
         Ok(String::from_utf8_lossy(&listed).lines().filter_map(attempt).collect())
     }
 
-    /// Outside, in namespaces that are thrown away, it must succeed.
+    /// Makes the attempt outside a sandbox, in temporary namespaces. Returns whether it succeeded.
     fn control(&self, attempt: &Attempt) -> Result<bool, Failure> {
         let (port, folder) = (self.outside.port.to_string(), self.outside.folder.to_string_lossy());
         let output = self.outside(&["control", &attempt.name, &port, &folder])?;
@@ -266,7 +267,7 @@ impl Laboratory {
             let mark = MARK + index as u64;
             outcome.refused.iter().any(|call| {
                 let [.., last] = call.arguments;
-                // A call without arguments has whatever stood there.
+                // Calls without arguments have arbitrary register values.
                 let is_marked = last == mark || call.arguments == case.arguments || case.call == "vfork";
                 call.call == case.call && is_marked
             })
@@ -302,7 +303,7 @@ impl Laboratory {
             let outcome = neighbours.captured(&neighbour, ATTEMPT_TIMEOUT, std::future::ready(())).await;
             harmed = match outcome {
                 Ok(outcome) if outcome.said.contains("OUTCOME got") => None,
-                Ok(outcome) => Some(format!("a neighbour was harmed: {} {}", outcome.end.cause, outcome.said.trim())),
+                Ok(outcome) => Some(format!("a neighbour was affected: {} {}", outcome.end.cause, outcome.said.trim())),
                 Err(failure) => Some(format!("no neighbour could be started: {failure}")),
             };
         };
@@ -311,7 +312,8 @@ impl Laboratory {
         Ok(attempt.found(role, harmed.map_or(found, |harm| (false, harm))))
     }
 
-    /// A role without a sandbox has a filter, and nothing else to get out of. Except the dumper, which is in that of another.
+    /// Probes a role without a sandbox of its own: its filter only, except for the dumper, which runs in another role's
+    /// sandbox.
     async fn locked(&mut self, policy: &Policy, attempts: &[Attempt]) -> Result<RoleFindings, Failure> {
         let mut findings = Vec::new();
         for attempt in attempts {
@@ -320,7 +322,7 @@ impl Laboratory {
                 BROKER if AREAS_OF_A_FILTER.contains(&attempt.area.as_str()) => {
                     findings.push(self.under_a_filter(&policy.role, attempt)?);
                 }
-                // The launcher makes sandboxes, and the jail does nothing.
+                // The launcher must be able to create sandboxes, and the jail only waits.
                 _ => {}
             }
         }
@@ -355,19 +357,19 @@ pub(super) const DUMPER: &str = "dumper";
 const EPERM: i32 = rustix::io::Errno::PERM.raw_os_error();
 const ENOSYS: i32 = rustix::io::Errno::NOSYS.raw_os_error();
 
-/// Whether the attacker got nothing, and in whose words.
+/// Returns whether the attempt was contained, and the detail to report.
 fn contained(said: &str, is_late: bool, status: i32) -> (bool, String) {
     let line = said.lines().find_map(|line| line.strip_prefix("OUTCOME "));
     match line.and_then(|line| line.strip_prefix("contained ")) {
         Some(words) => (true, words.to_owned()),
-        None if is_late => (false, "it did not end".to_owned()),
-        // Ended by the kernel before it could say what it got.
+        None if is_late => (false, "it did not end in time".to_owned()),
+        // The kernel ended it before it could report a result.
         None if line.is_none() && status & 0x7f != 0 => (true, format!("ended by signal {}", status & 0x7f)),
-        None => (false, line.map_or_else(|| format!("it said nothing: {}", said.trim()), str::to_owned)),
+        None => (false, line.map_or_else(|| format!("no outcome was reported: {}", said.trim()), str::to_owned)),
     }
 }
 
-/// The results of calls, by their place in the plan.
+/// Parses the errno of each call, by its index in the plan.
 fn said(text: &str) -> std::collections::HashMap<usize, i32> {
     let lines = text.lines().filter_map(|line| line.strip_prefix("CALL "));
     lines
@@ -382,9 +384,9 @@ fn judge(case: &ProbeCase, errno: Option<i32>, right: impl Fn(i32) -> bool, wron
         Some(errno) if right(errno) => {}
         Some(errno) => {
             let error = io::Error::from_raw_os_error(errno);
-            wrong.push(format!("{call}{arguments:x?}: wanted {expected:?} {place}, and it ended with: {error}"));
+            wrong.push(format!("{call}{arguments:x?}: expected {expected:?} {place}, got: {error}"));
         }
-        None => wrong.push(format!("{call}{arguments:x?}: wanted {expected:?} {place}, and nothing was said of it")),
+        None => wrong.push(format!("{call}{arguments:x?}: expected {expected:?} {place}, got no result")),
     }
 }
 

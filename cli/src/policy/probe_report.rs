@@ -1,4 +1,4 @@
-//! What `regen policy probe` found, as text, a JUnit report, and a table.
+//! Reports of `regen policy probe`: text, JUnit XML and a Markdown table.
 
 use quick_xml::Writer;
 use quick_xml::events::{BytesDecl, BytesEnd, BytesStart, BytesText, Event};
@@ -16,12 +16,12 @@ pub(super) fn text(role: &RoleFindings) {
         }
         println!("    {:<10} {:<48} {detail}", word(*verdict), attempt.name);
     }
-    println!("  {} system calls made, {} not as the policy says", role.calls_made, role.calls_wrong.len());
+    println!("  {} system calls made, {} against the policy", role.calls_made, role.calls_wrong.len());
     role.calls_wrong.iter().for_each(|line| println!("    {line}"));
     println!();
 }
 
-/// The counts, and what their names mean.
+/// Prints the number of attempts per verdict, each with its meaning.
 pub(super) fn summary(roles: &[RoleFindings]) {
     let count = |verdict: Verdict| {
         roles.iter().flat_map(|role| &role.findings).filter(|found| found.verdict == verdict).count()
@@ -29,18 +29,18 @@ pub(super) fn summary(roles: &[RoleFindings]) {
     let (calls, wrong) =
         roles.iter().fold((0, 0), |(calls, wrong), role| (calls + role.calls_made, wrong + role.calls_wrong.len()));
     println!(
-        "{} ways out of {} roles were tried, and {calls} system calls made:",
+        "{} escape attempts in {} roles, and {calls} system calls:",
         roles.iter().map(|role| role.findings.len()).sum::<usize>(),
         roles.len()
     );
-    println!("{:>7} contained   it got nothing, and outside a sandbox it gets something", count(Verdict::Contained));
-    println!("{:>7} its nature  the role is there to do this", count(Verdict::ByNature));
+    println!("{:>7} contained   the attempt failed, and succeeds outside a sandbox", count(Verdict::Contained));
+    println!("{:>7} its nature  the role needs this for its task", count(Verdict::ByNature));
     println!(
-        "{:>7} not proven  it got nothing, but outside it gets nothing either, on this kernel or for this user",
+        "{:>7} not proven  the attempt failed, but also fails outside a sandbox, on this kernel or for this user",
         count(Verdict::NotProven)
     );
-    println!("{:>7} ESCAPED     it got out", count(Verdict::Escaped));
-    println!("{wrong:>7} system calls did not end as the policy says");
+    println!("{:>7} ESCAPED     the attempt succeeded", count(Verdict::Escaped));
+    println!("{wrong:>7} system calls violated the policy");
 }
 
 fn word(verdict: Verdict) -> &'static str {
@@ -52,7 +52,7 @@ fn word(verdict: Verdict) -> &'static str {
     }
 }
 
-/// A test suite for each role, a test case for each attempt.
+/// Returns a JUnit report with a test suite for each role and a test case for each attempt.
 pub(super) fn junit(roles: &[RoleFindings]) -> Result<Vec<u8>, Failure> {
     let mut writer = Writer::new_with_indent(Vec::new(), b' ', 2);
     writer.write_event(Event::Decl(BytesDecl::new("1.0", Some("UTF-8"), None)))?;
@@ -113,7 +113,7 @@ fn case(
     Ok(())
 }
 
-/// One row for each attempt, one column for each role that is attacked; and the system calls of every role.
+/// Prints a table with one row per attempt and one column per attacked role, and a table of every role's system calls.
 pub(super) fn markdown(roles: &[RoleFindings]) {
     let jailed: Vec<&RoleFindings> = roles.iter().filter(|role| !role.findings.is_empty()).collect();
     let names: Vec<&str> = jailed.iter().map(|role| role.role.as_str()).collect();

@@ -1,4 +1,4 @@
-//! Sandboxes without a browser: a launcher of this command's own starts guests, and what they try is answered here.
+//! Sandboxes without a browser: this command's own launcher starts guests, and their refused calls are answered here.
 
 use std::fs;
 use std::io;
@@ -19,12 +19,12 @@ use tokio::io::AsyncReadExt;
 
 use crate::client::Failure;
 
-/// What a captured guest may say; more is cut off.
+/// Maximum number of bytes kept of a captured guest's output.
 const MAX_OUTPUT: usize = 1 << 20;
-/// What a guest says that has taken all it can get, and waits until its channel ends.
+/// Line that a guest prints once it has exhausted resources. It then waits until its channel closes.
 const HOLDING: &str = "HOLDING\n";
 
-/// Starts guests, one after the other.
+/// Launcher that starts guests, one after the other.
 #[derive(Debug)]
 pub(super) struct Sandboxes {
     launcher: Launcher,
@@ -32,26 +32,26 @@ pub(super) struct Sandboxes {
     folder: PathBuf,
 }
 
-/// One guest to run.
+/// Guest to run.
 #[derive(Debug, Clone)]
 pub(super) struct Order {
     pub(super) role: String,
     pub(super) mode: Mode,
     pub(super) guest: Guest,
     pub(super) notify_policy: NotifyPolicy,
-    /// Its storage; a folder of this command's own otherwise.
+    /// Folder of the guest's storage; `None` for a temporary one.
     pub(super) bucket: Option<PathBuf>,
 }
 
-/// How it ended.
+/// Result of one guest.
 #[derive(Debug)]
 pub(super) struct Outcome {
     pub(super) end: Exited,
-    /// What its policy did not allow, in order.
+    /// Calls that its policy did not allow, in order.
     pub(super) refused: Vec<RefusedCall>,
-    /// What it said, where that was captured.
+    /// Output, if it was captured.
     pub(super) said: String,
-    /// It did not end by itself in time.
+    /// Whether it was killed because it did not end in time.
     pub(super) late: bool,
 }
 
@@ -64,12 +64,13 @@ impl Sandboxes {
         Ok(Self { launcher: forked.adopt()?, next: 0, folder })
     }
 
-    /// What is inside on the outside: the storage that guests have.
+    /// Returns the default storage folder of guests.
     pub(super) fn bucket(&self) -> PathBuf {
         self.folder.join("bucket")
     }
 
-    /// A guest on this command's own terminal, with this as its standard output. Refused calls are said as they happen.
+    /// Runs a guest on this command's terminal, with `output` as its standard output. Prints refused calls as they
+    /// happen.
     pub(super) async fn attached(&mut self, order: &Order, output: impl AsFd) -> Result<Outcome, Failure> {
         let (input, output) = (io::stdin().as_fd().try_clone_to_owned()?, output.as_fd().try_clone_to_owned()?);
         let log = io::stderr().as_fd().try_clone_to_owned()?;
@@ -78,7 +79,8 @@ impl Sandboxes {
         Ok(Outcome { end, refused, said: String::new(), late: false })
     }
 
-    /// A guest whose words are kept. While it holds what it has taken, `meanwhile` happens, once.
+    /// Runs a guest and captures its output. Awaits `meanwhile` once, while the guest holds the resources it has
+    /// exhausted.
     pub(super) async fn captured<F: Future<Output = ()>>(
         &mut self,
         order: &Order,
@@ -133,12 +135,12 @@ impl Sandboxes {
         if let Some((input, output)) = stdio {
             descriptors.extend([input.as_fd(), output.as_fd()]);
         }
-        let gone = |error: kernel_channel::ChannelError| Failure::Other(format!("the launcher is gone: {error}"));
+        let gone = |error: kernel_channel::ChannelError| Failure::Other(format!("the launcher has exited: {error}"));
         self.launcher.spawn(spawn, &descriptors).map_err(gone)?;
         Ok(ours)
     }
 
-    /// Answers until the guest has ended; ends it when `late` comes first.
+    /// Answers refused calls until the guest has ended. Kills the guest when `late` completes first.
     async fn until_the_end(
         &mut self,
         order: &Order,
@@ -180,7 +182,7 @@ impl Sandboxes {
                     let refused = std::mem::take(&mut *refused.lock().unwrap_or_else(PoisonError::into_inner));
                     return Ok((end, refused));
                 }
-                Err(error) => return Err(Failure::Other(format!("the launcher is gone: {error}"))),
+                Err(error) => return Err(Failure::Other(format!("the launcher has exited: {error}"))),
             }
         }
     }
@@ -189,12 +191,12 @@ impl Sandboxes {
 impl Drop for Sandboxes {
     fn drop(&mut self) {
         if let Err(error) = fs::remove_dir_all(&self.folder) {
-            eprintln!("regen: {} stays: {error}", self.folder.display());
+            eprintln!("regen: cannot remove {}: {error}", self.folder.display());
         }
     }
 }
 
-/// Storage that a guest can write, whoever it is on the outside.
+/// Creates storage that a guest can write to under its user ID outside the namespace.
 fn make_bucket(bucket: &Path) -> io::Result<()> {
     fs::create_dir_all(bucket)?;
     if rustix::process::geteuid().is_root() {
@@ -204,7 +206,8 @@ fn make_bucket(bucket: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Reads until everybody in the sandbox has closed the pipe. The channel is held until the guest has taken all it can get.
+/// Reads until every process in the sandbox has closed the pipe. Keeps the channel open until the guest has exhausted
+/// resources and `meanwhile` is done.
 async fn listen(
     mut pipe: tokio::net::unix::pipe::Receiver,
     channel: OwnedFd,

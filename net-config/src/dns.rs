@@ -1,5 +1,5 @@
-//! Whom to ask what a name means, where a connection leaves this machine directly. Tor's exits, a VPN's own name servers and a
-//! proxy answer for what takes them.
+//! DNS settings for connections that leave this machine directly. Tor exits, a VPN's own name servers or a proxy
+//! resolve the names of other connections.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -8,44 +8,44 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use url::{Host, Url};
 
-/// What the user has chosen.
+/// DNS settings chosen by the user.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DnsSettings {
-    /// Who is asked.
+    /// Name servers to query.
     pub servers: Servers,
-    /// Answers must be signed where their zone is, or they are none.
+    /// Rejects answers that fail DNSSEC validation. Answers from unsigned zones are accepted.
     pub dnssec: bool,
 }
 
-/// Who is asked.
+/// Name servers to query.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Servers {
-    /// Whom this machine asks.
+    /// Name servers that this machine is configured with.
     #[default]
     System,
-    /// These and nobody else; nobody where there are none.
+    /// Only these name servers. An empty list blocks name resolution.
     These(Vec<Server>),
 }
 
-/// One name server.
+/// A name server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Server {
-    /// How it is talked to.
+    /// Protocol of the queries.
     pub transport: Transport,
-    /// Where it is: a name is looked up by this machine's own servers.
+    /// Host name or IP address. This machine's own name servers resolve a host name.
     pub host: String,
-    /// Its port.
+    /// Port number.
     pub port: u16,
-    /// Whose certificate it must have, where that is not its host's.
+    /// Name in the server's certificate, if it is not the host's.
     pub name: Option<String>,
-    /// Of DNS over HTTPS.
+    /// URL path for DNS over HTTPS; empty for the other transports.
     pub path: String,
 }
 
-/// How a name server is talked to.
+/// Protocol of the queries to a name server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Transport {
-    /// For everybody on the way to read.
+    /// Unencrypted DNS over UDP and TCP.
     Plain,
     /// DNS over TLS, RFC 7858.
     Tls,
@@ -53,20 +53,20 @@ pub enum Transport {
     Https,
 }
 
-/// What is wrong with a choice, in words.
+/// Error for a text that is not a valid DNS setting.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "“{0}” is no name server: say system, or servers with commas between them, such as tls://9.9.9.9#dns.quad9.net, https://dns.quad9.net/dns-query or udp://192.168.1.1; or block"
+    "“{0}” is not a valid DNS setting: use system, block, or up to {MAX_SERVERS} name servers separated by commas, such as tls://9.9.9.9#dns.quad9.net, https://dns.quad9.net/dns-query or udp://192.168.1.1"
 )]
 pub struct NotAServer(String);
 
-/// The most servers that are asked.
+/// Maximum number of name servers.
 const MAX_SERVERS: usize = 8;
 const SYSTEM: &str = "system";
 const BLOCK: &str = "block";
 
 impl Servers {
-    /// Nobody is asked, so that no name means anything.
+    /// Returns settings that block name resolution.
     #[must_use]
     pub fn block() -> Self {
         Self::These(Vec::new())
@@ -84,7 +84,7 @@ impl Transport {
 }
 
 impl Server {
-    /// Whose certificate it must have.
+    /// Returns the name that the server's certificate must be valid for.
     #[must_use]
     pub fn certified_name(&self) -> &str {
         self.name.as_deref().unwrap_or(&self.host)
@@ -108,7 +108,7 @@ impl FromStr for Servers {
 impl FromStr for Server {
     type Err = NotAServer;
 
-    /// From `udp://HOST:PORT`, `tls://HOST:PORT#NAME` or `https://HOST:PORT/PATH#NAME`; a bare address is asked over UDP.
+    /// Parses `udp://HOST:PORT`, `tls://HOST:PORT#NAME` or `https://HOST:PORT/PATH#NAME`. A bare IP address means UDP.
     fn from_str(word: &str) -> Result<Self, NotAServer> {
         let wrong = || NotAServer(word.to_owned());
         let plain =
@@ -120,7 +120,7 @@ impl FromStr for Server {
         let known = Transport::ALL.into_iter().find(|(_, known, _)| *known == scheme);
         let (transport, _, port) = known.ok_or_else(wrong)?;
         let url = Url::parse(word).map_err(|_| wrong())?;
-        // Of other schemes than the web's the host has not been looked at.
+        // `Url` validates the hosts of web schemes only.
         let host = match Host::parse(url.host_str().unwrap_or_default()).map_err(|_| wrong())? {
             Host::Domain(name) => name,
             Host::Ipv4(address) => address.to_string(),
@@ -194,7 +194,7 @@ mod tests {
             ("tls://a.test ,tls://b.test", "tls://a.test, tls://b.test"),
         ] {
             assert_eq!(read(text).as_deref(), Ok(shown));
-            assert_eq!(read(shown).as_deref(), Ok(shown), "what is shown can be written");
+            assert_eq!(read(shown).as_deref(), Ok(shown), "the displayed text parses back");
         }
         for text in [
             "",

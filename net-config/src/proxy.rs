@@ -1,4 +1,4 @@
-//! An upstream proxy that a route may take: it opens the connections, and looks up their names.
+//! Upstream proxies as hops of a route. The proxy opens the connections and resolves their host names.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,53 +8,53 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use url::{Host, Url};
 
-/// Where a proxy is, and how it is talked to.
+/// Address and protocol of a proxy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Proxy {
-    /// How.
+    /// Protocol spoken to the proxy.
     pub protocol: Protocol,
-    /// Its host: a name is looked up as for the direct way.
+    /// Host name or IP address. A host name is resolved as for direct connections.
     pub host: String,
-    /// Its port.
+    /// Port number.
     pub port: u16,
 }
 
-/// How a proxy is talked to.
+/// Protocol spoken to a proxy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Protocol {
-    /// SOCKS 5, RFC 1928: for everybody on the way to read.
+    /// SOCKS 5 (RFC 1928), unencrypted.
     Socks5,
-    /// HTTP CONNECT within TLS, RFC 9110.
+    /// HTTP CONNECT (RFC 9110) over TLS.
     Https {
-        /// SHA-256 of the one public key that it may have, as `SubjectPublicKeyInfo`. Without it, authorities vouch for it.
+        /// SHA-256 of the only accepted public key (`SubjectPublicKeyInfo`). `None`: the authorities decide.
         pin: Option<[u8; 32]>,
     },
 }
 
 const SOCKS5: &str = "socks5";
 const HTTPS: &str = "https";
-/// What the hash of a key follows, as curl and HPKP write it.
+/// Prefix of a key's hash, as curl and HPKP write it.
 const PIN: &str = "sha256/";
 
-/// Whether a word is meant to be one.
+/// Returns whether a word of a route is meant as a proxy URL.
 #[must_use]
 pub fn is_proxy(word: &str) -> bool {
     word.contains("://")
 }
 
 impl FromStr for Proxy {
-    /// In words.
+    /// Error message for the user.
     type Err = String;
 
-    /// From `socks5://HOST:PORT` or `https://HOST:PORT#sha256/BASE64`.
+    /// Parses `socks5://HOST:PORT` or `https://HOST:PORT#sha256/BASE64`.
     fn from_str(word: &str) -> Result<Self, String> {
         let wrong = |why: &str| {
             format!(
-                "“{word}” is no proxy: {why}; say socks5://HOST:PORT or https://HOST:PORT, or to accept one key only https://HOST:PORT#sha256/BASE64"
+                "“{word}” is not a valid proxy: {why}; use socks5://HOST:PORT or https://HOST:PORT, or https://HOST:PORT#sha256/BASE64 to accept one public key only"
             )
         };
         let url = Url::parse(word).map_err(|error| wrong(&error.to_string()))?;
-        // Of other schemes than the web's the host has not been looked at.
+        // `Url` validates the hosts of web schemes only.
         let host = match Host::parse(url.host_str().unwrap_or_default()) {
             Ok(Host::Domain(name)) => name,
             Ok(Host::Ipv4(address)) => address.to_string(),
@@ -62,23 +62,23 @@ impl FromStr for Proxy {
             Err(error) => return Err(wrong(&error.to_string())),
         };
         if !url.username().is_empty() || url.password().is_some() {
-            return Err(wrong("names and passwords for proxies are not known here"));
+            return Err(wrong("user names and passwords are not supported"));
         }
         if !["", "/"].contains(&url.path()) || url.query().is_some() {
-            return Err(wrong("nothing follows its port"));
+            return Err(wrong("a path or query is not allowed"));
         }
         let (protocol, usual) = match (url.scheme(), url.fragment()) {
             (SOCKS5, None) => (Protocol::Socks5, 1080),
-            (SOCKS5, Some(_)) => return Err(wrong("SOCKS has no key")),
+            (SOCKS5, Some(_)) => return Err(wrong("a key cannot be pinned for SOCKS")),
             (HTTPS, pin) => {
                 let key = |pin: &str| STANDARD.decode(pin.strip_prefix(PIN)?).ok()?.try_into().ok();
-                let no_hash = || wrong("what follows # is not sha256/ and the 32 bytes of a SHA-256 in base64");
+                let no_hash = || wrong("the part after # must be sha256/ and 32 bytes in base64");
                 (Protocol::Https { pin: pin.map(|pin| key(pin).ok_or_else(no_hash)).transpose()? }, 443)
             }
-            _ => return Err(wrong("there is no such kind")),
+            _ => return Err(wrong("its scheme is not supported")),
         };
         let port = url.port().unwrap_or(usual);
-        if port == 0 { Err(wrong("there is no such port")) } else { Ok(Self { protocol, host, port }) }
+        if port == 0 { Err(wrong("port 0 is not allowed")) } else { Ok(Self { protocol, host, port }) }
     }
 }
 
@@ -109,16 +109,16 @@ mod tests {
             (pinned, pinned),
         ] {
             assert_eq!(read(text).as_deref(), Ok(shown));
-            assert_eq!(read(shown).as_deref(), Ok(shown), "what is shown can be written");
+            assert_eq!(read(shown).as_deref(), Ok(shown), "the displayed text parses back");
         }
         for (text, why) in [
-            ("http://a.test", "kind"),
+            ("http://a.test", "scheme"),
             ("socks5://u:p@a.test", "passwords"),
-            ("socks5://a.test#sha256/x", "no key"),
+            ("socks5://a.test#sha256/x", "pinned"),
             ("https://a.test#sha256/AAEC", "32 bytes"),
-            ("https://a.test/x", "follows"),
+            ("https://a.test/x", "path"),
             ("https://", "host"),
-            ("socks5://a.test:0", "port"),
+            ("socks5://a.test:0", "port 0"),
         ] {
             assert!(read(text).unwrap_err().contains(why), "{text}: {:?}", read(text));
         }

@@ -1,5 +1,4 @@
-//! A route: the ways out of this machine that connections may take, in the order in which they are tried. What is not written
-//! there is never taken.
+//! Routes: ordered lists of hops by which connections may leave this machine. A hop that is not listed is never used.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,20 +8,20 @@ use serde::{Deserialize, Serialize};
 use crate::proxy::{Proxy, is_proxy};
 use crate::wireguard::is_name;
 
-/// One way out.
+/// A way for connections to leave this machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Hop {
-    /// Plain TCP from this machine, names resolved by the system.
+    /// TCP directly from this machine. The name servers of the DNS settings resolve names.
     Direct,
-    /// The Tor network: names are resolved by its exits.
+    /// The Tor network. Exits resolve names.
     Tor,
-    /// The `WireGuard` tunnel of this profile: names are resolved by its name servers.
+    /// The `WireGuard` tunnel of this profile. The profile's name servers resolve names.
     Vpn(String),
-    /// This proxy: it looks up the names.
+    /// An upstream proxy, which resolves names.
     Proxy(Proxy),
 }
 
-/// What the name of a profile follows.
+/// Prefix of a VPN profile's name.
 const VPN: &str = "vpn:";
 
 impl fmt::Display for Hop {
@@ -54,41 +53,41 @@ impl FromStr for Hop {
     }
 }
 
-/// Ways in their order. Where none works, and where there is none, nothing leaves.
+/// An ordered list of hops. Traffic is blocked if no hop works or the list is empty.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Route(Vec<Hop>);
 
-/// What is wrong with a route, in words.
+/// Error in the text of a route.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RouteError {
-    /// Not a way.
+    /// An unknown hop.
     #[error(
-        "there is no way “{0}”: a route is made of direct, tor, vpn:PROFILE, socks5://HOST:PORT and https://HOST:PORT, in the order in which they are tried, such as “vpn:home → tor → block”"
+        "unknown hop “{0}”: list direct, tor, vpn:PROFILE, socks5://HOST:PORT or https://HOST:PORT in the order to try them, such as “vpn:home → tor → block”"
     )]
     NoSuchWay(String),
-    /// Not a proxy.
+    /// An invalid proxy URL.
     #[error("{0}")]
     Proxy(String),
-    /// Nothing comes after it.
-    #[error("what follows “block” would never be tried")]
+    /// A hop after `block`.
+    #[error("hops after “block” would never be tried: remove them")]
     AfterBlock,
-    /// Twice the same.
-    #[error("“{0}” is there twice: a way that failed is not tried again")]
+    /// A hop that is listed twice.
+    #[error("hop “{0}” is listed twice: a failed hop is not tried again, so remove one")]
     Twice(Hop),
 }
 
-/// What ends a route that is written down; it ends there in any case.
+/// Keyword that ends a written route. It is optional: every route ends by blocking.
 const BLOCK: &str = "block";
 const ARROW: &str = " → ";
 
 impl Route {
-    /// Lets nothing out.
+    /// Returns a route that blocks all traffic.
     #[must_use]
     pub fn block() -> Self {
         Self(Vec::new())
     }
 
-    /// The ways, in their order.
+    /// Returns the hops in order.
     pub fn hops(&self) -> impl Iterator<Item = &Hop> {
         self.0.iter()
     }
@@ -103,7 +102,7 @@ impl Default for Route {
 impl FromStr for Route {
     type Err = RouteError;
 
-    /// From words with arrows or commas between them.
+    /// Parses hops separated by arrows or commas.
     fn from_str(text: &str) -> Result<Self, RouteError> {
         let text = text.replace("->", ",").replace('→', ",");
         let mut words = text.split(',').map(str::trim);
@@ -144,7 +143,7 @@ mod tests {
             ("block", "block"),
         ] {
             assert_eq!(read(text).as_deref(), Ok(route));
-            assert_eq!(read(route).as_deref(), Ok(route), "what is shown can be written");
+            assert_eq!(read(route).as_deref(), Ok(route), "the displayed text parses back");
         }
         assert_eq!(read("block → tor"), Err(RouteError::AfterBlock));
         assert_eq!(read("tor → tor"), Err(RouteError::Twice(Hop::Tor)));

@@ -1,35 +1,35 @@
-//! A site: the unit of isolation. Scheme and registrable domain, or scheme and host where there is no such domain.
+//! Sites, the unit of isolation: scheme and registrable domain, or scheme and host if there is no registrable domain.
 //!
-//! The broker decides with this which process may show a URL; nobody else may have another opinion.
+//! The broker uses this to decide which process may show a URL. No other code may define sites differently.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use url::{Host, Url};
 
-/// One site, such as `https://example.org` or `http://127.0.0.1`.
+/// A site, such as `https://example.org` or `http://127.0.0.1`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Site(String);
 
-/// Why a URL has no site of its own, in words for the page that says so.
+/// Reason why a URL has no site, worded for the error page.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum SiteError {
-    /// Not a URL at all.
+    /// A text that is not a URL.
     #[error("“{0}” is not an address")]
     Malformed(String),
-    /// A scheme that never gets a process.
+    /// A scheme for which no process is started.
     #[error("Regen does not open “{0}:” addresses: {1}")]
     Scheme(String, &'static str),
-    /// `http:` or `https:` without a host.
-    #[error("“{0}” names no host")]
+    /// An `http` or `https` URL without a host.
+    #[error("“{0}” has no host")]
     NoHost(String),
 }
 
 impl Site {
-    /// The site of a top-level URL. Ports do not count; suffixes are those of the public suffix list.
+    /// Returns the site of a top-level URL, ignoring the port. Registrable domains follow the Public Suffix List.
     ///
     /// # Errors
-    /// For anything but `http` and `https` URLs with a host.
+    /// Fails for anything but `http` and `https` URLs with a host.
     pub fn of(url: &str) -> Result<Self, SiteError> {
         let url = Url::parse(url).map_err(|_| SiteError::Malformed(shorten(url)))?;
         let why = match url.scheme() {
@@ -57,7 +57,7 @@ impl Site {
         Ok(Self(format!("{}://{host}", url.scheme())))
     }
 
-    /// Whether a main frame of this site may show `url`: the site's own pages, and documents that inherit its origin.
+    /// Returns whether a main frame of this site may show `url`: a page of the site, or a document with its origin.
     #[must_use]
     pub fn may_show(&self, url: &str) -> bool {
         if url == "about:blank" || url == "about:srcdoc" || url.starts_with("about:blank#") {
@@ -67,31 +67,31 @@ impl Site {
         Self::of(inner).is_ok_and(|site| site == *self)
     }
 
-    /// Reads back what [`Site::as_str`] gave.
+    /// Parses the output of [`Site::as_str`].
     ///
     /// # Errors
-    /// When the text is not a site in its canonical form.
+    /// Fails if the text is not a site in its canonical form.
     pub fn parse(text: &str) -> Result<Self, SiteError> {
         let site = Self::of(text)?;
         if site.0 == text { Ok(site) } else { Err(SiteError::Malformed(shorten(text))) }
     }
 
-    /// `scheme://host`, the canonical form.
+    /// Returns the canonical form, `scheme://host`.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Its host, without the scheme.
+    /// Returns the host, without the scheme.
     #[must_use]
     pub fn host(&self) -> &str {
         self.0.split_once("://").map_or(&self.0, |(_, host)| host)
     }
 
-    /// A folder name that no other site shares.
+    /// Returns a folder name that no other site shares.
     #[must_use]
     pub fn folder(&self) -> String {
-        // A plus sign may stand in a host; a percent sign may not.
+        // A host may contain a plus sign, but no percent sign.
         self.0.replace('+', "%2B").replace("://", "_").replace([':', '[', ']'], "+")
     }
 }

@@ -5,7 +5,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// One block and whether its addresses are globally reachable. Of two blocks that hold an address, the longer prefix decides.
+/// An address block: base, prefix length, and whether it is globally reachable. The longest matching prefix decides.
 struct Block<A>(A, u8, bool);
 
 const fn v4(a: u8, b: u8, c: u8, d: u8, prefix: u8, global: bool) -> Block<Ipv4Addr> {
@@ -69,7 +69,7 @@ const IPV6: [Block<Ipv6Addr>; 24] = [
     v6([0, 0, 0, 0, 0, 0xffff, 0, 0], 96, true), // IPv4-mapped (RFC 4291): the IPv4 address decides
 ];
 
-/// Returns whether an address is not globally reachable: it belongs to this machine, its network, or nobody.
+/// Returns whether an address is not globally reachable: it belongs to this machine or its network, or is reserved.
 #[must_use]
 pub fn is_private(address: IpAddr) -> bool {
     match address {
@@ -94,14 +94,14 @@ fn is_private_v6(address: Ipv6Addr) -> bool {
     !is_global(blocks, address.to_bits())
 }
 
-/// Returns what the longest prefix that holds the address says; addresses in no block are ordinary ones.
+/// Returns whether the longest matching prefix is globally reachable. Addresses in no block are.
 fn is_global(blocks: impl Iterator<Item = (u128, u8, bool)>, address: u128) -> bool {
-    // Shifting by all bits is not defined; no block is that wide.
+    // A shift by 128 bits would overflow; no block has an empty prefix.
     let holds = |(block, host_bits, _): &(u128, u8, bool)| block >> host_bits == address >> host_bits;
     blocks.filter(holds).min_by_key(|(_, host_bits, _)| *host_bits).is_none_or(|(_, _, global)| global)
 }
 
-/// Returns the IPv4 address that an IPv6 address leads to, where it is one that a translator or tunnel unpacks.
+/// Returns the IPv4 address embedded in an IPv6 address that a translator or tunnel unpacks.
 fn embedded_v4(address: Ipv6Addr) -> Option<Ipv4Addr> {
     let segments = address.segments();
     let v4 = |high: u16, low: u16| Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low));

@@ -1,4 +1,4 @@
-//! `WireGuard` profiles, as `wg-quick` writes them.
+//! Parser of `WireGuard` profiles in the format of `wg-quick`.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
@@ -8,24 +8,24 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use ipnet::IpNet;
 
-/// The longest name that `wg-quick` allows.
+/// Maximum length of a profile's name, as in `wg-quick`.
 const MAX_NAME: usize = 15;
-/// What fits into the internet's usual 1500 bytes beside the tunnel's own headers, over IPv6, too.
+/// Default MTU: the usual 1500 bytes less the headers of a tunnel over IPv6.
 const DEFAULT_MTU: u16 = 1420;
-/// What every part of the internet carries; IPv6 needs more.
+/// Minimum MTU, which every IPv4 network carries. IPv6 needs more.
 const MIN_MTU: u16 = 576;
 const MIN_MTU_V6: u16 = 1280;
-/// No network carries more.
+/// Maximum MTU.
 const MAX_MTU: u16 = 9000;
-/// As long as any name that is known here. A longer one may be a key that was not split from its name.
+/// Maximum length of a setting's name in an error. A longer one may be a key that was not split from its name.
 const MAX_WORD: usize = 20;
 
-/// A key. It is never shown.
+/// A key. `Debug` does not print it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Key([u8; 32]);
 
 impl Key {
-    /// Its bytes.
+    /// Returns the bytes of the key.
     #[must_use]
     pub fn bytes(&self) -> [u8; 32] {
         self.0
@@ -38,54 +38,54 @@ impl fmt::Debug for Key {
     }
 }
 
-/// One end of a tunnel, and its peers.
+/// A tunnel's local end and its peers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Profile {
-    /// Our own.
+    /// Private key of this end.
     pub private_key: Key,
-    /// Our addresses inside of the tunnel.
+    /// Addresses of this end inside the tunnel.
     pub addresses: Vec<IpNet>,
-    /// Name servers, asked through the tunnel only.
+    /// Name servers, queried through the tunnel only.
     pub dns: Vec<IpAddr>,
-    /// The UDP port that we send from; any where there is none.
+    /// Local UDP port; `None` means any port.
     pub listen_port: Option<u16>,
-    /// The largest packet inside of the tunnel, bytes.
+    /// Maximum size of a packet inside the tunnel, in bytes.
     pub mtu: u16,
-    /// At least one.
+    /// Peers, at least one.
     pub peers: Vec<Peer>,
-    /// Notes for the user: settings that have no meaning here, and missing ones. Each has its line, and the reason.
+    /// Warnings for the user about ignored and missing settings, each with its line number.
     pub ignored: Vec<(usize, String)>,
 }
 
-/// The other end.
+/// A remote end of the tunnel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Peer {
-    /// Who it is.
+    /// Public key that identifies the peer.
     pub public_key: Key,
-    /// A second secret, against a future that can compute the first.
+    /// Preshared key, for post-quantum resistance.
     pub preshared_key: Option<Key>,
-    /// What is sent to it, and taken from it.
+    /// Networks that are routed to the peer and accepted from it.
     pub allowed_ips: Vec<IpNet>,
-    /// Host and port.
+    /// Host and port of the peer.
     pub endpoint: (String, u16),
-    /// A sign of life every so many seconds.
+    /// Keepalive interval, in seconds.
     pub keepalive: Option<u16>,
 }
 
-/// What is as long as this may be a key, or most of one.
+/// Minimum length of a base64 text that may be a key, or most of one.
 const SHORTEST_KEY: usize = 32;
 
-/// What is wrong with a profile.
+/// Error in a profile.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {what}")]
 pub struct ProfileError {
-    /// From 1; the last one where something is missing.
+    /// Line number, from 1. For a missing setting, the line of its section or the last line.
     pub line: usize,
-    /// In words.
+    /// Description for the user.
     pub what: String,
 }
 
-/// Whether a profile may have this name: what `wg-quick` takes as the name of an interface.
+/// Returns whether a name is valid for a profile: `wg-quick` must accept it as the name of an interface.
 #[must_use]
 pub fn is_name(name: &str) -> bool {
     let fits = |char: char| char.is_ascii_alphanumeric() || "_=+.-".contains(char);
@@ -94,7 +94,7 @@ pub fn is_name(name: &str) -> bool {
 
 #[derive(Default)]
 struct Draft {
-    /// Of its section.
+    /// Line of the `[Interface]` header.
     line: usize,
     private_key: Option<Key>,
     addresses: Vec<IpNet>,
@@ -138,13 +138,13 @@ impl FromStr for Profile {
             }
             if let Some(name) = line.strip_prefix('[') {
                 section = match name.trim_end_matches(']').trim().to_ascii_lowercase().as_str() {
-                    "interface" if has_interface => return Err(failed("[Interface] is there twice".to_owned())),
+                    "interface" if has_interface => return Err(failed("[Interface] appears twice".to_owned())),
                     "interface" => Section::Interface,
                     "peer" => {
                         draft.peers.push(DraftPeer { line: number, ..DraftPeer::default() });
                         Section::Peer
                     }
-                    _ => return Err(failed(format!("there is no section {line}: only [Interface] and [Peer]"))),
+                    _ => return Err(failed(format!("unknown section {line}: use [Interface] or [Peer]"))),
                 };
                 if matches!(section, Section::Interface) {
                     has_interface = true;
@@ -153,14 +153,14 @@ impl FromStr for Profile {
                 continue;
             }
             let Some((key, value)) = line.split_once('=') else {
-                return Err(failed("this is not `Key = value`".to_owned()));
+                return Err(failed("this line is not `Key = value`".to_owned()));
             };
             let (key, value) = (key.trim(), value.trim());
             match (section, draft.peers.last_mut()) {
                 (Section::Interface, _) => draft.interface(number, key, value).map_err(failed)?,
                 (Section::Peer, Some(peer)) => peer.set(key, value).map_err(failed)?,
                 (Section::None | Section::Peer, _) => {
-                    return Err(failed(format!("{} comes before [Interface] and [Peer]", shown(key))));
+                    return Err(failed(format!("setting {} comes before [Interface] and [Peer]", shown(key))));
                 }
             }
         }
@@ -177,7 +177,7 @@ impl Draft {
                     let address = network.addr();
                     let is_broadcast = address == IpAddr::V4(Ipv4Addr::BROADCAST);
                     if address.is_multicast() || address.is_unspecified() || is_broadcast {
-                        return Err(format!("{address} cannot be one's own address"));
+                        return Err(format!("{address} cannot be this end's own address"));
                     }
                     self.addresses.push(network);
                 }
@@ -187,7 +187,7 @@ impl Draft {
                     match word.parse() {
                         Ok(server) => self.dns.push(server),
                         Err(_) => {
-                            self.ignored.push((line, format!("the search domain {word}: names are complete here")))
+                            self.ignored.push((line, format!("search domain {word} is ignored: it is not supported")))
                         }
                     }
                 }
@@ -196,29 +196,29 @@ impl Draft {
             "mtu" => {
                 let mtu: u16 = number(key, value)?;
                 if !(MIN_MTU..=MAX_MTU).contains(&mtu) {
-                    return Err(format!("MTU {mtu} is too small or too large: it is from {MIN_MTU} to {MAX_MTU}"));
+                    return Err(format!("MTU {mtu} is too small or too large: use {MIN_MTU} to {MAX_MTU}"));
                 }
                 self.mtu = Some(mtu);
             }
             "table" | "fwmark" => {
-                self.ignored.push((line, format!("{key}: what takes the tunnel, `regen route` says")))
+                self.ignored.push((line, format!("{key} is ignored: `regen route` chooses what takes the tunnel")))
             }
             "preup" | "postup" | "predown" | "postdown" => {
-                self.ignored.push((line, format!("{key}: Regen runs no commands of a profile")));
+                self.ignored.push((line, format!("{key} is ignored: Regen does not run commands from a profile")));
             }
             "includedapplications" | "excludedapplications" => {
-                self.ignored.push((line, format!("{key}: what takes the tunnel, `regen route` says")));
+                self.ignored.push((line, format!("{key} is ignored: `regen route` chooses what takes the tunnel")));
             }
             "jc" | "jmin" | "jmax" | "s1" | "s2" | "s3" | "s4" | "h1" | "h2" | "h3" | "h4" | "i1" => {
                 return Err(format!(
-                    "{key} is of AmneziaWG, whose packets no WireGuard end understands: ask for a WireGuard profile"
+                    "{key} is a setting of AmneziaWG, which WireGuard does not support: ask for a WireGuard profile"
                 ));
             }
             "reserved" | "clientid" => {
-                return Err(format!("{key}: this server wants marks in its packets that WireGuard does not have"));
+                return Err(format!("{key} is not supported: WireGuard has no reserved bytes; use a standard profile"));
             }
-            "saveconfig" => self.ignored.push((line, format!("{key}: the file is only read"))),
-            _ => return Err(format!("[Interface] has nothing called {}", shown(key))),
+            "saveconfig" => self.ignored.push((line, format!("{key} is ignored: Regen does not change the file"))),
+            _ => return Err(format!("unknown setting {} in [Interface]", shown(key))),
         }
         Ok(())
     }
@@ -230,13 +230,13 @@ impl Draft {
             return Err(missing(last, "[Interface] has no Address"));
         }
         if self.peers.is_empty() {
-            return Err(missing(last, "there is no [Peer]"));
+            return Err(missing(last, "the profile has no [Peer]"));
         }
         let mtu = self.mtu.unwrap_or(DEFAULT_MTU);
         if mtu < MIN_MTU_V6 && self.addresses.iter().any(|own| own.addr().is_ipv6()) {
-            return Err(missing(last, &format!("MTU {mtu} is too small: IPv6 needs {MIN_MTU_V6}")));
+            return Err(missing(last, &format!("MTU {mtu} is too small: IPv6 needs at least {MIN_MTU_V6}")));
         }
-        // A peer that only connects to us cannot be reached from here; one that can be is enough.
+        // A peer without an endpoint cannot be reached from here. One reachable peer is enough.
         let (peers, silent): (Vec<_>, Vec<_>) = self.peers.into_iter().partition(|peer| peer.endpoint.is_some());
         let mut peers = peers;
         if peers.is_empty() {
@@ -245,24 +245,24 @@ impl Draft {
             if let Some(nobody) = silent.iter().find(|peer| peer.public_key.is_none()) {
                 return Err(missing(nobody.line, "this [Peer] has no PublicKey"));
             }
-            let why = "this [Peer] has no Endpoint to connect to: nothing is sent to it";
+            let why = "this [Peer] is ignored: it has no Endpoint to connect to";
             self.ignored.extend(silent.iter().map(|peer| (peer.line, why.to_owned())));
         }
         let is_allowed =
             |server: &IpAddr| peers.iter().flat_map(|peer| &peer.allowed_ips).any(|net| net.contains(server));
         if self.dns.is_empty() {
-            let why = "there is no DNS: no name can be looked up through this tunnel, only addresses open";
+            let why = "no DNS is set: host names cannot be resolved through this tunnel";
             self.ignored.push((self.line, why.to_owned()));
         }
         for server in self.dns.iter().filter(|server| !is_allowed(server)) {
-            self.ignored.push((self.line, format!("the name server {server} is in no AllowedIPs: it cannot be asked")));
+            self.ignored.push((self.line, format!("name server {server} cannot be reached: it is not in AllowedIPs")));
         }
         let whole = |peer: DraftPeer| {
             let public_key = peer.public_key.ok_or_else(|| missing(peer.line, "this [Peer] has no PublicKey"))?;
             let endpoint =
                 peer.endpoint.ok_or_else(|| missing(peer.line, "this [Peer] has no Endpoint to connect to"))?;
             if peer.allowed_ips.is_empty() {
-                return Err(missing(peer.line, "this [Peer] has no AllowedIPs: nothing would be sent to it"));
+                return Err(missing(peer.line, "this [Peer] has no AllowedIPs, so no traffic would be sent to it"));
             }
             let (preshared_key, allowed_ips, keepalive) = (peer.preshared_key, peer.allowed_ips, peer.keepalive);
             Ok(Peer { public_key, preshared_key, allowed_ips, endpoint, keepalive })
@@ -288,23 +288,23 @@ impl DraftPeer {
             "endpoint" => self.endpoint = Some(endpoint(value)?),
             "persistentkeepalive" if value.eq_ignore_ascii_case("off") => self.keepalive = None,
             "persistentkeepalive" => self.keepalive = Some(number(key, value)?).filter(|seconds| *seconds != 0),
-            _ => return Err(format!("[Peer] has nothing called {}", shown(key))),
+            _ => return Err(format!("unknown setting {} in [Peer]", shown(key))),
         }
         Ok(())
     }
 }
 
-/// A name that is not known; a secret that stands in its place is not shown.
+/// Returns the name of an unknown setting for an error, or a placeholder if it may be a secret.
 fn shown(key: &str) -> &str {
     let is_word = key.len() <= MAX_WORD && key.chars().all(|char| char.is_ascii_alphanumeric());
-    if is_word { key } else { "what is written there" }
+    if is_word { key } else { "(name hidden)" }
 }
 
 fn words(value: &str) -> impl Iterator<Item = &str> {
     value.split(|char: char| char == ',' || char.is_whitespace()).filter(|word| !word.is_empty())
 }
 
-/// A key may have lost its place, and a message may be shown to anybody.
+/// Replaces texts that may be keys, since anybody may see an error message.
 fn without_keys(words: &str) -> String {
     let is_of_key = |char: char| char.is_ascii_alphanumeric() || "+/=".contains(char);
     let mut shown = String::new();
@@ -319,26 +319,26 @@ fn without_keys(words: &str) -> String {
     shown + rest
 }
 
-/// The value is in no message: it may be a secret that is only misspelt.
+/// Parses a key. The error does not contain the value, which may be a misspelt secret.
 fn secret(value: &str) -> Result<Key, String> {
     let bytes = STANDARD.decode(value).ok().and_then(|bytes| bytes.try_into().ok());
-    bytes.map(Key).ok_or_else(|| "this is no key: one is 44 characters of base64, as `wg genkey` prints it".to_owned())
+    bytes.map(Key).ok_or_else(|| "invalid key: use 44 characters of base64, as `wg genkey` prints them".to_owned())
 }
 
 fn networks(value: &str) -> Result<Vec<IpNet>, String> {
     let network = |word: &str| {
         let whole = word.parse::<IpNet>().ok().or_else(|| word.parse::<IpAddr>().ok().map(IpNet::from));
-        whole.ok_or_else(|| format!("“{word}” is no address, such as 10.0.0.2/32 or fd00::2/128"))
+        whole.ok_or_else(|| format!("“{word}” is not an IP address or network, such as 10.0.0.2/32 or fd00::2/128"))
     };
     words(value).map(network).collect()
 }
 
 fn number(key: &str, value: &str) -> Result<u16, String> {
-    value.parse().map_err(|_| format!("{key} is a number from 0 to 65535, not “{value}”"))
+    value.parse().map_err(|_| format!("invalid {key} “{value}”: use a number from 0 to 65535"))
 }
 
 fn endpoint(value: &str) -> Result<(String, u16), String> {
-    let wrong = || format!("“{value}” is no endpoint, such as vpn.example.org:51820 or [2001:db8::1]:51820");
+    let wrong = || format!("endpoint “{value}” is not HOST:PORT, as in vpn.example.org:51820 or [2001:db8::1]:51820");
     let (host, port) = value.rsplit_once(':').ok_or_else(wrong)?;
     let port = port.parse().ok().filter(|port| *port != 0).ok_or_else(wrong)?;
     let host = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
@@ -392,9 +392,9 @@ mod tests {
         let more = read("[Peer]", &format!("[Peer]\nPublicKey = {KEY}\nAllowedIPs = 10.9.0.0/16\n[Peer]")).unwrap();
         assert!(more.peers.len() == 1 && notes(&more).contains("no Endpoint"), "{more:?}");
         assert!(read("Endpoint = vpn.example.org:51820", "").unwrap_err().what.contains("no Endpoint"));
-        assert!(notes(&read("DNS = 10.0.0.1, lan", "").unwrap()).contains("there is no DNS"));
+        assert!(notes(&read("DNS = 10.0.0.1, lan", "").unwrap()).contains("no DNS is set"));
         let outside = read("0.0.0.0/0, ::/0", "10.9.0.0/16").unwrap();
-        assert!(notes(&outside).contains("10.0.0.1 is in no AllowedIPs"), "{outside:?}");
+        assert!(notes(&outside).contains("10.0.0.1 cannot be reached"), "{outside:?}");
         assert!(notes(&read("Table = off", "IncludedApplications = org.example").unwrap()).contains("regen route"));
         assert!(read("Table = off", "Jc = 4").unwrap_err().what.contains("AmneziaWG"));
     }
@@ -415,7 +415,7 @@ mod tests {
             ("MTU = 1380", "MTU = 12", 6, "too small"),
             ("MTU = 1380", "MTU = 900", 16, "IPv6 needs"),
             ("10.0.0.2/32", "224.0.0.1/32", 4, "own address"),
-            ("MTU = 1380", "Mut = 1380", 6, "nothing called Mut"),
+            ("MTU = 1380", "Mut = 1380", 6, "unknown setting Mut"),
             ("10.0.0.2/32", "10.0.0.2/40", 4, "10.0.0.2/40"),
             ("[Interface]", "[Interfaces]", 2, "[Interfaces]"),
             ("# mine", "MTU = 1400", 1, "before"),

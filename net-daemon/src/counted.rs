@@ -1,8 +1,8 @@
-//! One of those that wait, or that are open, in a status, for as long as this is kept.
+//! Guards that count waiting and open connections in a status.
 
 use tokio::sync::watch;
 
-/// Counts one more until it is dropped.
+/// A guard that adds one to a number in a status until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Counted<S> {
     status: watch::Sender<S>,

@@ -1,8 +1,7 @@
-//! Hosts that insist on encryption (HSTS), as the broker remembers them: parts of a page that are on such a host are asked for by
-//! https.
+//! Hosts with HSTS, as the broker remembers them. Subresources on such hosts are requested over HTTPS.
 //!
-//! A site's processes learn this of the site's own hosts only. Of others it would tell which sites the user has visited, and what
-//! is embedded of other sites has no cookies that could be overheard.
+//! A site's processes learn this about the site's own hosts only. Other hosts would reveal which sites the user has
+//! visited, and requests to them carry no cookies that could be intercepted.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,23 +14,23 @@ use tokio::sync::watch;
 use tonic::{Request, Response, Status};
 use url::Url;
 
-/// The largest message of the broker's, bytes: 5,000 hosts with the longest names.
+/// Maximum size of the broker's message, in bytes: 5,000 hosts with names of maximum length.
 pub(crate) const MAX_REQUEST: usize = 4 << 20;
 
-/// By workspace and host: whether it speaks for all hosts below it, too.
+/// HSTS hosts by workspace and name. The value says whether subdomains are included.
 type Hosts = HashMap<(String, String), bool>;
 
-/// The hosts. Clones share them.
+/// HSTS hosts. Clones share them.
 #[derive(Debug, Clone)]
 pub(crate) struct EncryptedHosts(Arc<watch::Sender<Option<Arc<Hosts>>>>);
 
 impl EncryptedHosts {
-    /// Until the broker has told them, questions wait.
+    /// Returns a set for which queries wait until the broker has sent the hosts.
     pub(crate) fn untold() -> Self {
         Self(Arc::new(watch::Sender::new(None)))
     }
 
-    /// There are none.
+    /// Returns an empty set.
     pub(crate) fn none() -> Self {
         Self(Arc::new(watch::Sender::new(Some(Arc::default()))))
     }
@@ -41,7 +40,7 @@ impl EncryptedHosts {
         self.0.send_replace(Some(Arc::new(hosts)));
     }
 
-    /// Returns whether a part of a page of `site` is asked for by https instead. Pages themselves are the broker's to decide.
+    /// Returns whether a subresource of a page of `site` is requested over HTTPS. The broker decides about pages.
     pub(crate) async fn covers(&self, workspace: &str, site: &str, request: &CheckRequest) -> bool {
         let is_own = |url: &Url| {
             Site::of(url.as_str()).is_ok_and(|of| site.split_once("://").is_some_and(|(_, host)| host == of.host()))
@@ -58,13 +57,13 @@ impl EncryptedHosts {
 
     async fn hosts(&self) -> Arc<Hosts> {
         let mut told = self.0.subscribe();
-        // The sender is in `self`.
+        // This does not fail, as the sender is in `self`.
         let hosts = told.wait_for(Option::is_some).await;
         hosts.ok().and_then(|hosts| hosts.clone()).unwrap_or_default()
     }
 }
 
-/// On the broker's own connection.
+/// Service for the broker's connection.
 #[derive(Debug, Clone)]
 pub(crate) struct Admin(pub(crate) EncryptedHosts);
 
@@ -98,7 +97,7 @@ mod tests {
         let question = part("http://www.bank.test/x.js");
         let mut waits = pin!(hosts.covers("", SITE, &question));
         let is_waiting = std::future::poll_fn(|context| Poll::Ready(waits.as_mut().poll(context).is_pending())).await;
-        assert!(is_waiting, "nobody has told yet");
+        assert!(is_waiting, "the hosts are not known yet");
         let host = |host: &str, subdomains| EncryptedHost { workspace: String::new(), host: host.into(), subdomains };
         hosts.set(Told { hosts: vec![host("www.bank.test", true), host("cdn.bank.test", false)] });
         assert!(waits.await);

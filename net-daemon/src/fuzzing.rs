@@ -1,4 +1,4 @@
-//! The doors through which strangers' bytes come in, for fuzzers (`tests/fuzz`): nothing may do more than be refused.
+//! Entry points of untrusted data, for fuzzers (`tests/fuzz`). Invalid data may only be refused.
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
@@ -9,47 +9,47 @@ use regen_proto::kernel_channel;
 
 use crate::{dns, server, shields};
 
-/// Nothing is waited for longer: what is left to say is of no interest.
+/// Socket timeout. Later answers are of no interest.
 const TIMEOUT: Duration = Duration::from_millis(20);
 
-/// A filter list, as its server or the user hands it over. Where it is taken, pages meet it.
+/// Checks a filter list from a server or the user. A valid list is applied to requests and documents.
 pub fn filter_list(text: &str) {
     shields::try_list(text);
 }
 
-/// A hosts file, and DNSKEY records of the user's.
+/// Parses a text as a hosts file and as the user's DNSKEY records.
 pub fn names(text: &str) {
     dns::try_texts(text);
 }
 
-/// What a tab-host sends on its connection, which should be HTTP/2.
+/// Serves a connection on which a tab-host sends these bytes instead of HTTP/2.
 ///
 /// # Panics
-/// When the system is out of descriptors.
+/// Panics if the system is out of descriptors.
 #[expect(clippy::expect_used, reason = "a fuzzer has no other use for errors")]
 pub fn tab_host(bytes: &[u8]) {
     let (mut ours, theirs) = UnixStream::pair().expect("a socket pair");
     serve(Service::Tunnel, theirs.into());
     ours.set_write_timeout(Some(TIMEOUT)).expect("a timeout");
     ours.set_read_timeout(Some(TIMEOUT)).expect("a timeout");
-    // It may have had enough before.
+    // The daemon may have closed the connection already.
     let _ = ours.write_all(bytes);
     let _ = ours.shutdown(std::net::Shutdown::Write);
     let mut answer = Vec::new();
     let _ = ours.read_to_end(&mut answer);
 }
 
-/// What a web process sends on its line: datagrams.
+/// Serves a verdict channel on which a web process sends these datagrams.
 ///
 /// # Panics
-/// When the system is out of descriptors.
+/// Panics if the system is out of descriptors.
 #[expect(clippy::expect_used, reason = "a fuzzer has no other use for errors")]
 pub fn line(datagrams: &[&[u8]]) {
     let (ours, theirs) = kernel_channel::pair().expect("a socket pair");
     serve(Service::Verdicts, theirs);
     for datagram in datagrams {
         use std::os::fd::AsRawFd;
-        // It may have had enough before.
+        // The daemon may have closed the channel already.
         let _ = kernel_channel::send_now(ours.as_raw_fd(), datagram, &[]);
     }
     std::thread::sleep(Duration::from_micros(200));

@@ -1,4 +1,4 @@
-//! Fetches a file of the user's choice, such as a filter list, along the route that the user has chosen.
+//! Downloads of files that the user has chosen, such as filter lists, over the user's route.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -23,14 +23,14 @@ use crate::tls;
 use crate::tor::Tor;
 use crate::wireguard::WireGuard;
 
-/// For all of one file.
+/// Timeout for one file, including redirects.
 const TIME: Duration = Duration::from_secs(120);
-/// A file may have moved so many times.
+/// Maximum number of redirects.
 const MOVES: usize = 5;
-/// Whose circuits and names these are: no page's.
+/// Partition of the downloads' Tor circuits and DNS cache. No page shares it.
 const PARTITION: &str = "regen|lists";
 
-/// What fetching needs.
+/// A client that downloads files.
 #[derive(Debug, Clone)]
 pub(crate) struct Fetcher {
     pub(crate) dns: Dns,
@@ -39,12 +39,12 @@ pub(crate) struct Fetcher {
     route: Arc<Mutex<(Route, CancellationToken)>>,
 }
 
-/// What came of it.
+/// Result of a download.
 #[derive(Debug)]
 pub(crate) enum Fetched {
-    /// The server has no other version than the one that is known.
+    /// The server still has the known version.
     Same,
-    /// This.
+    /// The whole file.
     Whole { bytes: Bytes, etag: String },
 }
 
@@ -53,7 +53,7 @@ impl Fetcher {
         Self { dns, tor, wireguard, route: Arc::new(Mutex::new((route, CancellationToken::new()))) }
     }
 
-    /// The way to take from now on. What takes another one ends.
+    /// Sets the route. A change cancels downloads over the previous one.
     pub(crate) fn take(&self, route: Route) {
         let mut now = self.route.lock().unwrap_or_else(PoisonError::into_inner);
         if now.0 != route {
@@ -65,29 +65,29 @@ impl Fetcher {
         self.route.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// A file of at most so many bytes; `etag`: the version that is known. Fails in words.
+    /// Downloads a file of at most `largest` bytes. `etag` is the known version, or empty. The error is for the user.
     pub(crate) async fn get(&self, url: &Url, etag: &str, largest: u64) -> Result<Fetched, String> {
-        let late = |_| format!("{url} was not whole within {} s", TIME.as_secs());
+        let late = |_| format!("{url}: download did not finish within {} s", TIME.as_secs());
         let (route, over) = self.route();
         tokio::select! {
             fetched = timeout(TIME, self.follow(url.clone(), etag, largest, &route)) => fetched.map_err(late)?,
-            () = over.cancelled() => Err(format!("{url}: the route was changed")),
+            () = over.cancelled() => Err(format!("{url}: download cancelled because the route was changed")),
         }
     }
 
     async fn follow(&self, named: Url, etag: &str, largest: u64, route: &Route) -> Result<Fetched, String> {
         let mut url = named.clone();
         for _ in 0..=MOVES {
-            // Another host is told nothing of what this one said.
+            // The ETag is sent to the host that issued it only.
             let etag = if url.host() == named.host() { etag } else { "" };
             let (answer, connection) = self.ask(&url, &named, etag, route).await?;
             let text = |name| answer.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
             match answer.status() {
                 StatusCode::NOT_MODIFIED => return Ok(Fetched::Same),
                 status if status.is_redirection() => {
-                    let to = url.join(text(header::LOCATION)).map_err(|error| format!("{url} moved: {error}"))?;
+                    let to = url.join(text(header::LOCATION)).map_err(|error| format!("redirect of {url}: {error}"))?;
                     if url.scheme() == "https" && to.scheme() != "https" {
-                        return Err(format!("{url} moved to {to}, which anybody on the way could change"));
+                        return Err(format!("{url}: redirect to {to} refused: it is not encrypted"));
                     }
                     url = to;
                 }
@@ -96,18 +96,18 @@ impl Fetcher {
                     let most = usize::try_from(largest).unwrap_or(usize::MAX);
                     let whole = tokio::select! {
                         whole = Limited::new(answer.into_body(), most).collect() => whole,
-                        () = connection.cancelled() => return Err(format!("{url}: its way was taken down")),
+                        () = connection.cancelled() => return Err(format!("{url}: the route ended the connection")),
                     };
                     let bytes = whole.map_err(|error| format!("{url}: {error}"))?.to_bytes();
                     return Ok(Fetched::Whole { bytes, etag });
                 }
-                status => return Err(format!("{url}: {status}")),
+                status => return Err(format!("{url}: the server answered {status}")),
             }
         }
-        Err(format!("{url} has moved more than {MOVES} times"))
+        Err(format!("{url}: too many redirects (limit {MOVES})"))
     }
 
-    /// The answer, and when it must end.
+    /// Sends the request. Returns the response, and a token that is cancelled when the connection must end.
     async fn ask(
         &self,
         url: &Url,
@@ -125,7 +125,7 @@ impl Fetcher {
             tor: self.tor.clone(),
             wireguard: self.wireguard.clone(),
             shields: None,
-            // What the user has named may be anywhere; where that sends us, not.
+            // The host that the user has named may be private. A redirect must not lead to another private host.
             reach: Reach::new(
                 bare,
                 &(url.host() == named.host()).then(|| bare.to_owned()).into_iter().collect(),
@@ -141,7 +141,7 @@ impl Fetcher {
             stream = Box::new(secure.map_err(|error| failed(&error))?) as Box<dyn Stream>;
         }
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|error| failed(&error))?;
-        // It ends with the answer.
+        // The connection task ends with the response.
         tokio::spawn(connection);
         let authority = url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
         let path = url.query().map_or_else(|| url.path().to_owned(), |query| format!("{}?{query}", url.path()));

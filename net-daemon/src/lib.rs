@@ -1,7 +1,7 @@
 //! The net-daemon: opens connections for the other processes, along the route that each grant names.
 //!
-//! For shields it sees the addresses of what pages ask for, on every site. It must never see the session, a file of the user's,
-//! or the content of an encrypted page.
+//! For shields, it sees the URLs that pages request on every site. It must never see the session, the user's files or
+//! the content of an encrypted page.
 
 mod counted;
 mod dns;

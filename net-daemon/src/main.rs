@@ -1,4 +1,4 @@
-//! The net-daemon's program.
+//! Entry point of the net-daemon.
 
 fn main() -> anyhow::Result<()> {
     regen_net_daemon::run()

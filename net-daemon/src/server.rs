@@ -1,4 +1,4 @@
-//! What the broker is answered, and who is served on the connections that it grants.
+//! Handles the broker's messages, and serves the connections that the broker grants.
 
 use std::collections::HashSet;
 use std::os::fd::OwnedFd;
@@ -34,19 +34,19 @@ use crate::tunnel::{Limits, TunnelGrant, Tunnels};
 use crate::wireguard::WireGuard;
 use crate::{dns, shields, tor, wireguard};
 
-/// Threads for work that blocks: rules that take their time, and files.
+/// Maximum number of threads for blocking work, such as slow rules and file access.
 const BLOCKING_THREADS: usize = 32;
 
-/// A granted connection, so that it can be revoked.
+/// A granted connection that can be revoked.
 #[derive(Debug)]
 struct Served {
     grant: u64,
     revoked: CancellationToken,
-    /// The connection has the other end of this.
+    /// Reference to a value that the connection holds while it is open.
     open: Weak<()>,
 }
 
-/// What all grants have in common.
+/// State that all grants share.
 #[derive(Debug, Clone)]
 struct Shared {
     shields: Shields,
@@ -55,18 +55,18 @@ struct Shared {
     dns: Dns,
     tor: Tor,
     wireguard: WireGuard,
-    /// Hosts of sites that the user lets reach private networks.
+    /// Hosts of sites that the user allows to reach private networks.
     trusted: Arc<HashSet<String>>,
-    /// Told where sites are; nobody, in a process without a broker.
+    /// Broker to report the network side of sites to; `None` in a process without a broker.
     broker: Option<Kernel>,
     limits: Limits,
     fetcher: Fetcher,
 }
 
-/// Serves the broker that has started this process, until that ends it.
+/// Serves the broker that has started this process, until it requests the shutdown.
 ///
 /// # Errors
-/// When there is no broker, or it says what nobody understands.
+/// Fails if there is no broker, or if it sends an invalid message.
 pub fn run() -> anyhow::Result<()> {
     regen_runtime::begin();
     let mut runtime = tokio::runtime::Builder::new_current_thread();
@@ -117,8 +117,8 @@ async fn work() -> anyhow::Result<()> {
 }
 
 fn settings_of(dns: Option<wire::Dns>) -> anyhow::Result<DnsSettings> {
-    // A broker that says nothing of it is not one that wants this machine's.
-    let wire::Dns { servers, dnssec } = dns.context("no word of name servers")?;
+    // Missing settings must not fall back to this machine's name servers.
+    let wire::Dns { servers, dnssec } = dns.context("the configuration has no DNS settings")?;
     Ok(DnsSettings { servers: servers.parse()?, dnssec })
 }
 
@@ -131,7 +131,7 @@ fn serve(grant: Grant, descriptors: Vec<OwnedFd>, shared: Shared) -> anyhow::Res
     let is_admin = grant.service() == Service::NetAdmin;
     let is_line = grant.service() == Service::Verdicts;
     let is_served = is_admin || is_line || grant.service() == Service::Tunnel;
-    anyhow::ensure!(grant.serve && is_served, "not what a net-daemon serves");
+    anyhow::ensure!(grant.serve && is_served, "the net-daemon does not serve such a grant");
     let socket = descriptors.into_iter().next().context("a grant without its socket")?;
     let asking = shields.asking(grant.host, &grant.site);
     if is_line {
@@ -152,7 +152,7 @@ fn serve(grant: Grant, descriptors: Vec<OwnedFd>, shared: Shared) -> anyhow::Res
     let (dns_too, tor_too, vpn_too) = (dns.clone(), tor.clone(), wireguard.clone());
     let ways = Ways { route, partition, dns: dns_too, tor: tor_too, wireguard: vpn_too, reach, shields: whose };
     let tunnel = TunnelGrant { host: grant.host, ways, asking, limits: limits.of_partition(), revoked, _open: open };
-    // A fault of one host's connection is that host's alone.
+    // An error on one tab-host's connection must not affect the others.
     tokio::spawn(async move {
         let routes = if is_admin {
             Routes::new(
@@ -173,13 +173,13 @@ fn serve(grant: Grant, descriptors: Vec<OwnedFd>, shared: Shared) -> anyhow::Res
                 .add_service(ShieldsServer::new(ForPages(shields)).max_decoding_message_size(MAX_REQUEST))
         };
         if let Err(error) = grpc::serve(stream, tunnel, routes).await {
-            tracing::warn!("a granted connection: {error}");
+            tracing::warn!("a granted connection failed: {error}");
         }
     });
     Ok(Some(served))
 }
 
-/// Serves a grant in a process that has no broker and no lists, on a thread that stays.
+/// Serves a grant in a process without a broker or filter lists, on a thread that later calls reuse.
 pub(crate) fn serve_alone(grant: Grant, socket: OwnedFd) {
     static ALONE: OnceLock<mpsc::UnboundedSender<(Grant, OwnedFd)>> = OnceLock::new();
     let alone = ALONE.get_or_init(|| {
@@ -204,6 +204,6 @@ pub(crate) fn serve_alone(grant: Grant, socket: OwnedFd) {
         });
         sender
     });
-    // A thread that has ended would be found at once: nothing is answered any more.
+    // If the thread has ended, the caller notices that nothing is answered.
     let _ = alone.send((grant, socket));
 }

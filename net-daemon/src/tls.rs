@@ -1,4 +1,4 @@
-//! TLS of this process's own, to proxies, name servers and where filter lists come from; that of pages is the engine's.
+//! TLS to proxies, name servers and servers of filter lists. The engine does the TLS of pages.
 
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
@@ -12,13 +12,13 @@ use rustls::server::ParsedCertificate;
 use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 use sha2::{Digest, Sha256};
 
-/// This machine's certificate authorities, and the profile's.
+/// Certificate authorities of this machine and of the profile (`--extra-ca`).
 const AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
 
-/// The SHA-256 of a public key.
+/// SHA-256 of a public key.
 pub(crate) type Pin = [u8; 32];
 
-/// Believes whom the authorities vouch for, or with a pin whoever has that key, and nobody else.
+/// Returns a configuration that trusts the certificate authorities or, with a pin, that key only.
 pub(crate) fn client(pin: Option<Pin>) -> Result<Arc<ClientConfig>, String> {
     let provider = Arc::new(ring::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
@@ -32,12 +32,12 @@ pub(crate) fn client(pin: Option<Pin>) -> Result<Arc<ClientConfig>, String> {
     Ok(Arc::new(builder.with_custom_certificate_verifier(verifier).with_no_client_auth()))
 }
 
-/// Believes nobody: no key has this hash.
+/// Returns a configuration that trusts no server: no key has an all-zero hash.
 pub(crate) fn with_nobody() -> Result<Arc<ClientConfig>, String> {
     client(Some(Pin::default()))
 }
 
-/// They are read once.
+/// Returns a verifier that trusts the certificate authorities, which are read once.
 fn authorities(provider: Arc<CryptoProvider>) -> Result<Arc<WebPkiServerVerifier>, String> {
     static READ: OnceLock<Result<Arc<RootCertStore>, String>> = OnceLock::new();
     let roots = READ.get_or_init(|| read(Path::new(AUTHORITIES)).map(Arc::new)).clone()?;
@@ -45,14 +45,14 @@ fn authorities(provider: Arc<CryptoProvider>) -> Result<Arc<WebPkiServerVerifier
 }
 
 fn read(path: &Path) -> Result<RootCertStore, String> {
-    let failed = |why: String| format!("the certificate authorities in {} cannot be read: {why}", path.display());
+    let failed = |why: String| format!("cannot read certificate authorities in {}: {why}", path.display());
     let all = CertificateDer::pem_file_iter(path).map_err(|error| failed(error.to_string()))?;
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(all.flatten());
-    if roots.is_empty() { Err(failed("there are none".to_owned())) } else { Ok(roots) }
+    if roots.is_empty() { Err(failed("it contains no certificates".to_owned())) } else { Ok(roots) }
 }
 
-/// The one key that somebody may have: whoever signs with it is it, whatever its certificate says of names and dates.
+/// A verifier that accepts one public key, whatever the certificate says about names and dates.
 #[derive(Debug)]
 struct OneKey {
     pin: Pin,
@@ -72,7 +72,7 @@ impl ServerCertVerifier for OneKey {
         if Sha256::digest(&key).as_slice() == self.pin {
             Ok(ServerCertVerified::assertion())
         } else {
-            Err(Error::General("it has another key than the one that was pinned".to_owned()))
+            Err(Error::General("the server has another key than the pinned one".to_owned()))
         }
     }
 

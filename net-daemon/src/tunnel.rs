@@ -1,4 +1,4 @@
-//! Tunnels: bytes between a tab-host and a host on the network. Back-pressure is HTTP/2's, in both directions.
+//! Tunnels: byte streams between a tab-host and a host on the network, with HTTP/2 flow control in both directions.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,29 +20,29 @@ mod limits;
 use limits::{Chunk, Chunks};
 pub(crate) use limits::{Limits, PartitionLimits};
 
-/// Chunks that may wait for a slow page, per tunnel.
+/// Maximum number of chunks that wait for a slow page, per tunnel.
 const WAITING: usize = 2;
-/// A way may be asked whether it still works when an answer takes so long.
+/// Interval at which a hop is notified while sent data is unanswered.
 const SILENCE: Duration = Duration::from_secs(10);
-/// Longest host name in DNS.
+/// Maximum length of a host name in DNS.
 const MAX_HOST: usize = 255;
 
-/// What a granted connection may do. The tab-host cannot change it.
+/// Permissions of a granted connection. The tab-host cannot change them.
 #[derive(Debug, Clone)]
 pub(crate) struct TunnelGrant {
     pub(crate) host: u64,
     pub(crate) ways: Ways,
-    /// Whose shields hold.
+    /// Context whose shields settings apply.
     pub(crate) asking: Arc<ShieldsContext>,
-    /// Bounds of its tunnels.
+    /// Limits on the connection's tunnels.
     pub(crate) limits: PartitionLimits,
-    /// It was taken back: nothing that it allowed goes on.
+    /// Cancelled when the grant is revoked, which ends its tunnels.
     pub(crate) revoked: CancellationToken,
-    /// Somebody has it as long as the connection is open.
+    /// Held while the connection is open, so that the server can forget closed ones.
     pub(crate) _open: Arc<()>,
 }
 
-/// The service; all other state is in the tunnels themselves.
+/// The tunnel service. All state but the shields belongs to the tunnels themselves.
 #[derive(Debug, Clone)]
 pub(crate) struct Tunnels(pub(crate) Shields);
 
@@ -59,7 +59,7 @@ impl Tunnel for Tunnels {
             .cloned()
             .ok_or_else(|| Status::permission_denied("this connection has no grant"))?;
         let Some(place) = grant.limits.take_place() else {
-            return Err(Status::resource_exhausted("too many connections are open: close some tabs, and try again"));
+            return Err(Status::resource_exhausted("too many open connections: close some tabs and try again"));
         };
         let up = request.into_inner();
         let (down, waiting) = mpsc::channel(WAITING);
@@ -68,18 +68,18 @@ impl Tunnel for Tunnels {
             tokio::select! {
                 biased;
                 () = grant.revoked.cancelled() => {}
-                // When the page goes away its receiver closes, and nobody is left to connect for.
+                // The receiver closes when the page goes away: the connection is no longer needed.
                 () = down.closed() => return,
                 () = serve(&grant, &shields, up, &down) => return,
             }
-            // Not as if the other end had said all it wanted.
+            // Sends an error, so that truncation is not taken as completion.
             let _ = down.send(plain(Err(Status::aborted("the route was changed")))).await;
         });
         Ok(Response::new(Chunks::new(waiting, place)))
     }
 }
 
-/// Returns a message that takes no room worth counting.
+/// Returns a chunk that does not count towards the byte limits.
 fn plain(message: Result<FromNetwork, Status>) -> Chunk {
     Chunk { message, held: None }
 }
@@ -93,7 +93,7 @@ async fn serve(grant: &TunnelGrant, shields: &Shields, mut up: Streaming<ToNetwo
         Ok(Connection { stream, over, doubt, .. }) => tokio::select! {
             () = relay(stream, doubt, up, down, &grant.limits) => {}
             () = over.cancelled() => {
-                let _ = down.send(plain(Err(Status::aborted("the identity was given up")))).await;
+                let _ = down.send(plain(Err(Status::aborted("its Tor identity or VPN tunnel has ended")))).await;
             }
         },
         Err(error) => {
@@ -108,16 +108,16 @@ async fn open(grant: &TunnelGrant, shields: &Shields, up: &mut Streaming<ToNetwo
     let refuse = |message: &str| RouteError { kind: FailureKind::Policy, message: message.to_owned() };
     let first = up.message().await.map_err(|status| refuse(status.message()))?;
     let Some(ToNetwork { body: Some(to_network::Body::Open(Open { host, port })) }) = first else {
-        return Err(refuse("a tunnel starts with the host to open"));
+        return Err(refuse("the first message of a tunnel must be `open`"));
     };
-    let port = u16::try_from(port).ok().filter(|port| *port != 0).ok_or_else(|| refuse("there is no such port"))?;
+    let port = u16::try_from(port).ok().filter(|port| *port != 0).ok_or_else(|| refuse("invalid port number"))?;
     if host.is_empty() || host.len() > MAX_HOST || host.contains(|c: char| c.is_control() || c.is_whitespace()) {
-        return Err(refuse("there is no such host name"));
+        return Err(refuse("invalid host name"));
     }
     let verdict = shields.check_host(&grant.asking, &host).await;
     if verdict.blocked {
-        // The log names the rule; a page's processes do not learn it.
-        return Err(refuse(&format!("shields do not let this page reach {host}")));
+        // The log names the rule. A page's processes must not learn it.
+        return Err(refuse(&format!("connection to {host} blocked by shields")));
     }
     grant.ways.connect(&host, port).await
 }
@@ -136,7 +136,7 @@ async fn relay(
     let unanswered = AtomicBool::new(false);
     let upward = send_up(up, write, &unanswered);
     let downward = send_down(read, down, limits, &unanswered);
-    // What the page has still to say is of no use to an end that has said all it wanted.
+    // When the remote end has finished, data that the page still sends is discarded.
     let both = async {
         tokio::pin!(upward, downward);
         tokio::select! {
@@ -150,7 +150,7 @@ async fn relay(
     }
 }
 
-/// Says again and again that what was sent has no answer. Never ends.
+/// Notifies `doubt` at each interval while sent data is unanswered. Never returns.
 async fn doubts(doubt: Option<&Notify>, unanswered: &AtomicBool) {
     let Some(doubt) = doubt else { return std::future::pending().await };
     loop {
@@ -175,7 +175,7 @@ async fn send_down(
             got = read.read_buf(&mut buffer) => got,
             () = down.closed() => return,
         };
-        // What has arrived meanwhile travels along: Tor gives its bytes in cells of half a kilobyte.
+        // Adds data that has arrived already: Tor delivers its data in cells of about 500 bytes.
         while got.as_ref().is_ok_and(|count| *count > 0) && buffer.len() < size {
             got = tokio::select! {
                 biased;
@@ -205,12 +205,12 @@ async fn send_down(
 
 async fn send_up(mut up: Streaming<ToNetwork>, mut write: WriteHalf<Box<dyn Stream>>, unanswered: &AtomicBool) {
     while let Ok(Some(ToNetwork { body: Some(to_network::Body::Data(chunk)) })) = up.message().await {
-        // A way that collects bytes into larger pieces must send these now.
+        // Some hops collect data into larger pieces and must send it now.
         if write.write_all(&chunk).await.is_err() || write.flush().await.is_err() {
             return;
         }
         unanswered.store(true, Ordering::Relaxed);
     }
-    // The page has said all it wanted; the other end may still answer.
+    // The page has finished sending. The remote end may still answer.
     let _ = write.shutdown().await;
 }

@@ -53,7 +53,7 @@ fn a_list_from_a_file_holds_until_it_is_removed() {
     // What is no list is refused, with its line.
     for (text, word) in [
         ("<!DOCTYPE html>\n<p>404", "line 1 is of a web page"),
-        ("||a.test^\n||b.test^$nonsense\n", "line 2 is no rule"),
+        ("||a.test^\n||b.test^$nonsense\n", "line 2 is not a rule"),
         ("||a.test^\n!#if ext_ublock\n", "line 2 begins a branch"),
     ] {
         std::fs::write(&file, text).unwrap();
@@ -122,7 +122,7 @@ fn a_list_from_an_address_is_kept_fresh_and_what_is_none_does_not_take_its_place
     assert_eq!(update(), Some(0));
     assert_eq!(list(&browser, "theirs").unwrap()["error"], "");
     // What cannot be had, cannot be whole, or cannot be trusted.
-    for (path, word) in [("/none.txt", "404"), ("/huge.txt", "length limit"), ("/down.txt", "anybody on the way")] {
+    for (path, word) in [("/none.txt", "404"), ("/huge.txt", "length limit"), ("/down.txt", "not encrypted")] {
         let refused = add(&site.url(1, path), &[]).unwrap_err();
         assert!(refused.message.contains(word), "{path}: {refused:?}");
     }

@@ -124,7 +124,7 @@ fn a_page_takes_tor_and_nothing_leaves_another_way() {
     browser.regen(&["route", "set", "block", "--workspace", "shut"]).unwrap();
     let opened = browser.json(&["tab", "open", &site.url(1, "/shut"), "--workspace", "shut"]);
     let shut = browser.wait_for_state(opened["id"].as_u64().unwrap(), "failed");
-    assert!(shut["reason"].as_str().unwrap().contains("lets nothing out"), "{shut}");
+    assert!(shut["reason"].as_str().unwrap().contains("blocks all traffic"), "{shut}");
     assert!(site.requests("/shut").is_empty());
     // Without Tor, the name of an onion service is nobody's business.
     let name = "http://duckduckgogg42xjoc72x3sjasowoarfbgcmvfimaftt6twagswzczad.onion/";
@@ -252,7 +252,7 @@ fn relays_that_fall_silent_are_an_outage_too() {
     // Over the connection that is still open: nobody has to connect.
     browser.regen(&["tab", "goto", &tab.to_string(), &site.url(1, "/silent")]).unwrap();
     scene.tor_is("failing");
-    eventually("words", || browser.tab(tab)["reason"].as_str().unwrap().contains("Tor does not").then_some(()));
+    eventually("words", || browser.tab(tab)["reason"].as_str().unwrap().contains("Tor cannot").then_some(()));
     // Whoever gives up an identity has not seen that it works.
     browser.regen(&["tor", "new-identity"]).unwrap();
     assert_eq!(browser.json(&["route", "show"])["tor"], "failing");
@@ -275,10 +275,10 @@ fn an_outage_is_an_error_in_words_and_never_another_way_and_it_ends_by_itself() 
     assert!(waits["state"] == "loading" && waits["reason"].as_str().unwrap().contains("Tor"), "{waits}");
     let failed = within(DEADLINE, || Some(browser.tab(tab)).filter(|tab| tab["state"] == "failed"));
     let failed = failed.expect("an end of the waiting");
-    assert!(failed["reason"].as_str().unwrap().contains("Tor does not get through"), "{failed}");
+    assert!(failed["reason"].as_str().unwrap().contains("Tor cannot connect"), "{failed}");
     scene.tor_is("failing");
     let warnings = browser.status()["warnings"].to_string();
-    assert!(warnings.contains("Tor does not get through"), "{warnings}");
+    assert!(warnings.contains("Tor cannot connect"), "{warnings}");
     assert_eq!(browser.regen(&["tor", "status"]).unwrap_err().code, 1);
     assert!(site.requests("/down").is_empty() && scene.leaked() == 0);
     // A browser that has never reached it says how far it is.
@@ -333,7 +333,7 @@ fn a_mistake_in_its_configuration_is_named_and_lets_nothing_out() {
     let reason = failed["reason"].as_str().unwrap();
     assert!(reason.contains("Tor cannot be started") && reason.contains("request_timeout"), "{reason}");
     assert!(site.requests("/").is_empty());
-    assert!(browser.regen(&["route", "set", "tro"]).unwrap_err().message.contains("no way “tro”"));
+    assert!(browser.regen(&["route", "set", "tro"]).unwrap_err().message.contains("unknown hop “tro”"));
     let missing = Browser::not_started(&["--headless", "--tor-config", "/nowhere/tor.toml"]);
     assert!(missing.try_start().unwrap_err().message.contains("/nowhere/tor.toml"));
 }

@@ -225,7 +225,7 @@ fn a_profile_that_cannot_work_says_why() {
         browser.regen(&["vpn", "import", peer.profile(changes).to_str().unwrap(), "--replace"]).unwrap_err().message
     };
     assert!(import(&["MTU = 12"]).contains("line 5"));
-    assert!(import(&["PublicKey = x"]).contains("line 7: this is no key"));
+    assert!(import(&["PublicKey = x"]).contains("line 7: invalid key"));
     // Another key: the peer says nothing, and that is said.
     let wrong = scene.bring_up(&["PublicKey = yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk="]);
     assert_eq!(wrong["state"], "failing", "{wrong}");
@@ -250,7 +250,7 @@ fn a_profile_that_cannot_work_says_why() {
     assert_eq!(silent["state"], "up", "{silent}");
     let named = browser.json(&["tab", "open", &format!("http://{NAME}:{}/", site.port())])["id"].as_u64().unwrap();
     let named = browser.wait_for_state(named, "failed");
-    assert!(named["reason"].as_str().unwrap().contains("names no server"), "{named}");
+    assert!(named["reason"].as_str().unwrap().contains("sets no DNS"), "{named}");
     browser.open(&site.url(2, "/"));
     assert_eq!(scene.leaked(), 0);
 }

@@ -1,4 +1,4 @@
-//! The names of the direct way: whom this machine asks, or whom the user wants asked instead.
+//! DNS for direct connections: this machine's name servers, or those that the user has chosen.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
@@ -20,14 +20,14 @@ use crate::route::RouteError;
 use crate::route::race::Dead;
 use crate::tls;
 
-/// Files that say how this machine looks names up.
+/// Files that configure this machine's name resolution.
 const SYSTEM_FILES: [&str; 2] = ["/etc/resolv.conf", HOSTS];
 
-/// Names outside of all tunnels. Clones share them.
+/// Resolver of names outside tunnels. Clones share it.
 #[derive(Clone)]
 pub(crate) struct Dns {
     chosen: Arc<Mutex<Arc<Chosen>>>,
-    /// Whose signatures count: the root's key, or what the user has put in its place; or what is wrong with that.
+    /// DNSSEC trust anchors: the root's, or the user's in their place. The error is about the user's.
     anchors: Result<Arc<TrustAnchors>, String>,
     dead: Dead,
 }
@@ -35,10 +35,10 @@ pub(crate) struct Dns {
 #[derive(Debug, Default)]
 struct Chosen {
     settings: DnsSettings,
-    /// When the machine's own files were changed last, as they were read for this.
+    /// Modification times of the system files when the resolvers were created.
     files: FileTimes,
     names: OnceCell<Names<TokioRuntimeProvider>>,
-    /// This machine's own servers, for names of its own network.
+    /// Resolver with this machine's own servers, for names of the local network.
     own: OnceCell<Names<TokioRuntimeProvider>>,
 }
 
@@ -61,7 +61,7 @@ impl std::fmt::Debug for Dns {
 }
 
 impl Dns {
-    /// `anchors`: DNSKEY records of a zone file, or nothing for the root's own.
+    /// Creates a resolver. `anchors` holds DNSKEY records in zone file format; the root's own apply if it is empty.
     pub(crate) fn new(settings: DnsSettings, anchors: &str) -> Self {
         let anchors = if anchors.is_empty() { Ok(TrustAnchors::default()) } else { read(anchors) };
         let dns = Self { chosen: Arc::default(), anchors: anchors.map(Arc::new), dead: Dead::default() };
@@ -69,12 +69,12 @@ impl Dns {
         dns
     }
 
-    /// Addresses that did not answer, of all names.
+    /// Returns the addresses that failed recently, of all names.
     pub(crate) fn dead(&self) -> &Dead {
         &self.dead
     }
 
-    /// What the user wants from now on. What is known from others is forgotten.
+    /// Applies the user's settings. A change drops all cached answers.
     pub(crate) fn set(&self, settings: DnsSettings) {
         let mut chosen = self.chosen.lock().unwrap_or_else(PoisonError::into_inner);
         if chosen.settings != settings {
@@ -90,17 +90,17 @@ impl Dns {
         Arc::clone(&chosen)
     }
 
-    /// The addresses of a host.
+    /// Returns the addresses of a host.
     pub(crate) async fn addresses(&self, partition: &str, host: &str) -> Result<Vec<IpAddr>, RouteError> {
         Ok(self.meaning(partition, host).await?.addresses)
     }
 
-    /// Where a host is, and who else that is.
+    /// Returns the addresses and aliases of a host.
     pub(crate) async fn meaning(&self, partition: &str, host: &str) -> Result<Meaning, RouteError> {
         if let Ok(address) = host.parse::<IpAddr>() {
             return Ok(vec![address].into());
         }
-        // RFC 6761: such a name is this machine, whoever else is asked.
+        // RFC 6761: such a name is this machine, and no server is queried.
         if is_localhost(host) {
             return Ok(vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()].into());
         }
@@ -117,7 +117,7 @@ impl Dns {
         found
     }
 
-    /// This machine may be in another network by now, and a server somewhere else: who they are is found out anew.
+    /// Replaces resolvers that timed out: the machine may be in another network, and a server may have another address.
     fn renew(&self, failed: &Arc<Chosen>) {
         let mut chosen = self.chosen.lock().unwrap_or_else(PoisonError::into_inner);
         if Arc::ptr_eq(&chosen, failed) {
@@ -125,7 +125,7 @@ impl Dns {
         }
     }
 
-    /// Records of a name, for people.
+    /// Returns the name servers and their records of a name, for the user.
     pub(super) async fn records(&self, name: &str, kind: RecordType) -> Result<(String, Vec<Record>), RouteError> {
         let chosen = self.chosen();
         let names = self.names(&chosen).await?;
@@ -147,7 +147,7 @@ impl Dns {
                 search.extend_from_slice(config.search());
             }
             Servers::These(chosen) if chosen.is_empty() => {
-                let words = "no name server may be asked: `regen dns set` says which";
+                let words = "name servers are blocked: `regen dns set` changes that";
                 return Err(RouteError { kind: FailureKind::Policy, message: words.to_owned() });
             }
             Servers::These(chosen) => {
@@ -173,20 +173,20 @@ impl Dns {
     }
 }
 
-/// Names that always mean this machine.
+/// Returns whether a name always means this machine.
 fn is_localhost(host: &str) -> bool {
     let name = host.trim_end_matches('.').to_ascii_lowercase();
     name == "localhost" || name.ends_with(".localhost")
 }
 
-/// Names that mean something in the network around this machine only (RFC 6762, 8375, ICANN's `internal`).
+/// Returns whether a name is local to this machine's network: one label, or RFC 6762, RFC 8375 or ICANN's `internal`.
 fn is_of_own_network(host: &str) -> bool {
     let name = host.trim_end_matches('.').to_ascii_lowercase();
     let is_below = |suffix: &str| name.strip_suffix(suffix).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
     !name.contains('.') || ["local", "internal", "home.arpa"].into_iter().any(is_below)
 }
 
-/// Returns whether all chosen servers are in the internet: they know nothing of this network, and have no business to learn of it.
+/// Returns whether all chosen servers are on the internet, where local names are unknown and must not become known.
 fn asks_the_public(servers: &Servers) -> bool {
     let Servers::These(chosen) = servers else { return false };
     let is_here = |server: &Server| match server.host.parse() {
@@ -198,33 +198,33 @@ fn asks_the_public(servers: &Servers) -> bool {
 
 fn system_config() -> Result<ResolverConfig, String> {
     let (config, _) =
-        read_system_conf().map_err(|error| format!("this machine's name servers are not known: {error}"))?;
+        read_system_conf().map_err(|error| format!("cannot read this machine's name servers: {error}"))?;
     Ok(config)
 }
 
-/// DNSKEY records of the root, as a zone file has them.
+/// Parses DNSKEY records of the root, in zone file format.
 fn read(anchors: &str) -> Result<TrustAnchors, String> {
-    let failed = |why: String| format!("no name is believed: --dns-anchors has no key of the root ({why})");
+    let failed = |why: String| format!("DNSSEC validation fails: --dns-anchors has no key of the root ({why})");
     if let Some(unknown) = unknown_algorithm(anchors) {
-        return Err(failed(format!("signatures of kind {unknown} are not known here")));
+        return Err(failed(format!("signature algorithm {unknown} is not supported")));
     }
     let anchors = TrustAnchors::from_str(anchors).map_err(|error| failed(error.to_string()))?;
-    if anchors.is_empty() { Err(failed("it is empty".to_owned())) } else { Ok(anchors) }
+    if anchors.is_empty() { Err(failed("it has no DNSKEY record".to_owned())) } else { Ok(anchors) }
 }
 
-/// The number of a kind of signature that cannot be checked here: the library takes for granted that there is none.
+/// Returns the first signature algorithm that is not supported. The library takes support for granted.
 fn unknown_algorithm(anchors: &str) -> Option<String> {
     let without_remarks = anchors.lines().map(|line| line.split(';').next().unwrap_or_default());
     let text = without_remarks.collect::<Vec<_>>().join(" ").replace(['(', ')', '"'], " ");
     let words: Vec<&str> = text.split_whitespace().collect();
     let kinds = words.iter().enumerate().filter(|(_, word)| word.eq_ignore_ascii_case("DNSKEY"));
-    // After flags and protocol.
+    // The algorithm follows flags and protocol.
     let mut algorithms = kinds.filter_map(|(at, _)| words.get(at + 3));
     let is_known = |number: &&&str| number.parse().is_ok_and(|number| Algorithm::from_u8(number).is_supported());
     algorithms.find(|number| !is_known(number)).map(|number| (*number).to_owned())
 }
 
-/// A server by each of its addresses: where it is known by name, this machine's own servers are asked for that.
+/// Returns a configuration for each address of a server. This machine's own servers resolve its host name.
 async fn configs(server: &Server) -> Result<Vec<NameServerConfig>, RouteError> {
     let addresses = match server.host.parse::<IpAddr>() {
         Ok(address) => vec![address],
@@ -246,7 +246,7 @@ async fn configs(server: &Server) -> Result<Vec<NameServerConfig>, RouteError> {
     Ok(addresses.into_iter().map(|address| NameServerConfig::new(address, true, connections.clone())).collect())
 }
 
-/// This machine's own servers, whatever the user has chosen for pages.
+/// Returns a resolver with this machine's own servers, whatever the user has chosen for pages.
 fn system_names() -> Result<Names<TokioRuntimeProvider>, RouteError> {
     let failed = |message: String| RouteError { kind: FailureKind::Name, message };
     let config = system_config().map_err(failed)?;

@@ -1,5 +1,5 @@
-//! What names mean. Each way has servers of its own, and whoever takes one way asks no other's; what one partition has asked
-//! for, no other finds out.
+//! DNS resolvers. Each hop has its own name servers, and its connections use no others. Each partition has its own
+//! cache, so that no partition finds out what another has looked up.
 
 mod direct;
 mod service;
@@ -26,26 +26,27 @@ use crate::tls;
 pub(crate) use direct::Dns;
 pub(crate) use service::Admin;
 
-/// For one question to one server.
+/// Timeout for one query to one server.
 pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(4);
-/// Partitions whose names are kept, and answers of each: a page can ask for any number, and make them long.
+/// Maximum number of partitions with a cache, and of answers in each: a page can look up any number of long names.
 const MAX_PARTITIONS: usize = 1_000;
 const MAX_ANSWERS: u64 = 128;
-/// The most addresses of a name that are tried.
+/// Maximum number of addresses that are tried per name.
 const MAX_ADDRESSES: usize = 16;
-/// And of its other names. Servers follow fewer.
+/// Maximum number of aliases that are checked per name. Servers follow fewer.
 const MAX_ALIASES: usize = 16;
-/// Look-ups under way at once, of one partition and of all: a page can ask for any number of names whose server never answers.
+/// Maximum number of concurrent lookups, per partition and in total: a page can look up any number of names whose
+/// server never answers.
 const MAX_PARTITION_LOOKUPS: usize = 64;
 const MAX_LOOKUPS: usize = 512;
-/// Names that this machine defines itself.
+/// Hosts file of this machine.
 pub(crate) const HOSTS: &str = "/etc/hosts";
 
-/// What a name means.
+/// Addresses and aliases of a name.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Meaning {
     pub(crate) addresses: Vec<IpAddr>,
-    /// The names that it is another name of: whoever is behind those hides behind it.
+    /// CNAME targets, which may be trackers that hide behind the name.
     pub(crate) aliases: Vec<String>,
 }
 
@@ -55,34 +56,34 @@ impl From<Vec<IpAddr>> for Meaning {
     }
 }
 
-/// Some servers, and how they are asked.
+/// Name servers, and the settings for their queries.
 pub(crate) struct Asked<P> {
-    /// Who they are, in words.
+    /// Description of the servers for error messages.
     pub(crate) who: String,
     pub(crate) servers: Vec<NameServerConfig>,
     pub(crate) provider: P,
-    /// Whom to believe; nobody, where no server has TLS.
+    /// TLS configuration; `None` if no server uses TLS.
     pub(crate) tls: Option<Arc<ClientConfig>>,
-    /// Names that no server is asked for.
+    /// Names that are resolved without a query.
     pub(crate) own: HashMap<String, Vec<IpAddr>>,
-    /// Whose signatures count, where signatures are asked for.
+    /// DNSSEC trust anchors; `None` if DNSSEC is off.
     pub(crate) anchors: Option<Arc<TrustAnchors>>,
-    /// Domains that names of one label are looked up in, first to last.
+    /// Search domains for names of one label, in order.
     pub(crate) search: Vec<Name>,
 }
 
-/// Names, as some servers know them.
+/// Resolver that queries a set of name servers.
 pub(crate) struct Names<P: RuntimeProvider> {
     asked: Asked<P>,
     caches: Mutex<HashMap<String, Arc<Partition<P>>>>,
-    /// Look-ups under way, of all partitions.
+    /// Permits for concurrent lookups of all partitions.
     lookups: Semaphore,
 }
 
-/// One partition's cache.
+/// Resolver of one partition, with its cache.
 struct Partition<P: RuntimeProvider> {
     resolver: Resolver<P>,
-    /// Look-ups under way.
+    /// Permits for concurrent lookups.
     lookups: Semaphore,
 }
 
@@ -97,7 +98,7 @@ impl<P: RuntimeProvider> Names<P> {
         Self { asked, caches: Mutex::default(), lookups: Semaphore::new(MAX_LOOKUPS) }
     }
 
-    /// Where a host is, and who else that is.
+    /// Returns the addresses and aliases of a host.
     pub(crate) async fn meaning(&self, partition: &str, host: &str) -> Result<Meaning, RouteError> {
         if let Some(own) = self.asked.own.get(&host.trim_end_matches('.').to_ascii_lowercase()) {
             return Ok(own.clone().into());
@@ -112,14 +113,14 @@ impl<P: RuntimeProvider> Names<P> {
         Ok(Meaning { addresses: found.iter().take(MAX_ADDRESSES).collect(), aliases })
     }
 
-    /// All records of a name that are of this type.
+    /// Returns all records of a name that have this type.
     pub(crate) async fn records(&self, name: &str, kind: RecordType) -> Result<Vec<Record>, RouteError> {
         let found = self.of("")?.resolver.lookup(whole(name), kind).await.map_err(|error| self.failed(name, &error))?;
         self.believe(name, &found)?;
         Ok(found.answers().to_vec())
     }
 
-    /// An answer counts that is signed as it should be, or whose zone is signed by nobody.
+    /// Checks that an answer has a valid signature, or is of an unsigned zone, if DNSSEC is on.
     fn believe(&self, host: &str, found: &Lookup) -> Result<(), RouteError> {
         let is_asked_for = self.asked.anchors.is_some();
         let counts = |record: &Record| matches!(record.proof, Proof::Secure | Proof::Insecure);
@@ -127,11 +128,11 @@ impl<P: RuntimeProvider> Names<P> {
     }
 
     fn unsigned(&self, host: &str) -> RouteError {
-        let message = format!("the answer of {} for “{host}” is not signed as it should be (DNSSEC)", self.asked.who);
+        let message = format!("the answer of {} for “{host}” failed DNSSEC validation", self.asked.who);
         RouteError { kind: FailureKind::Name, message }
     }
 
-    #[expect(clippy::wildcard_enum_match_arm, reason = "the library's errors are many, and speak for themselves")]
+    #[expect(clippy::wildcard_enum_match_arm, reason = "all other errors of the library are shown as they are")]
     fn failed(&self, host: &str, error: &NetError) -> RouteError {
         let who = &self.asked.who;
         match error {
@@ -139,17 +140,17 @@ impl<P: RuntimeProvider> Names<P> {
                 self.unsigned(host)
             }
             error if error.is_no_records_found() => {
-                let message = format!("the name “{host}” could not be resolved: {who} knows no such address");
+                let message = format!("the name “{host}” could not be resolved: {who} has no address for it");
                 RouteError { kind: FailureKind::Name, message }
             }
             error => {
-                let message = format!("{who} gives no answer for “{host}” ({error})");
+                let message = format!("{who} did not answer for “{host}” ({error})");
                 RouteError { kind: FailureKind::Timeout, message }
             }
         }
     }
 
-    /// A name as it is asked for: complete, unless it has one label and the machine has domains to search.
+    /// Returns the name to query: fully qualified, unless it has one label and there are search domains.
     fn searched(&self, host: &str) -> String {
         if self.asked.search.is_empty() || host.contains('.') { whole(host) } else { host.to_owned() }
     }
@@ -160,7 +161,7 @@ impl<P: RuntimeProvider> Names<P> {
             return Ok(Arc::clone(known));
         }
         if caches.len() >= MAX_PARTITIONS {
-            // They can be asked for again.
+            // Dropped answers can be queried again.
             caches.clear();
         }
         let Asked { servers, provider, tls, anchors, search, .. } = &self.asked;
@@ -184,7 +185,7 @@ impl<P: RuntimeProvider> Names<P> {
     }
 }
 
-/// This machine's own names: no server is to hear of them.
+/// Returns this machine's own names, for which no server is queried.
 fn own_names() -> HashMap<String, Vec<IpAddr>> {
     let mut own =
         HashMap::from([("localhost".to_owned(), vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()])]);
@@ -194,7 +195,7 @@ fn own_names() -> HashMap<String, Vec<IpAddr>> {
     own
 }
 
-/// The names of a hosts file, but the one that is always this machine's.
+/// Returns the names of a hosts file except `localhost`, which always means this machine.
 fn names_in(text: &str) -> HashMap<String, Vec<IpAddr>> {
     let mut own = HashMap::<String, Vec<IpAddr>>::new();
     for line in text.lines() {
@@ -207,7 +208,7 @@ fn names_in(text: &str) -> HashMap<String, Vec<IpAddr>> {
     own
 }
 
-/// What becomes of texts that others have written.
+/// Parses a text as a hosts file and as trust anchors, for fuzzing.
 pub(crate) fn try_texts(text: &str) {
     for name in names_in(text).into_keys() {
         whole(&name);
@@ -215,7 +216,7 @@ pub(crate) fn try_texts(text: &str) {
     let _ = Dns::new(regen_net_config::dns::DnsSettings::default(), text);
 }
 
-/// Names are complete here: no search domain is tried.
+/// Returns a fully qualified name, so that no search domain is tried.
 fn whole(name: &str) -> String {
     format!("{}.", name.trim_end_matches('.'))
 }

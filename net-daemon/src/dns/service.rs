@@ -1,4 +1,4 @@
-//! Names as people ask for them, by the broker.
+//! DNS queries of the user, sent by the broker.
 
 use std::str::FromStr;
 
@@ -14,7 +14,7 @@ use crate::route::RouteError;
 use crate::tor::Tor;
 use crate::wireguard::WireGuard;
 
-/// On the broker's own connection.
+/// Service for the broker's connection.
 #[derive(Debug, Clone)]
 pub(crate) struct Admin {
     pub(crate) dns: Dns,
@@ -29,7 +29,7 @@ impl DnsAdmin for Admin {
         let wrong = |error: String| Status::invalid_argument(error);
         let route = route.parse::<Route>().map_err(|error| wrong(error.to_string()))?;
         let kind = RecordType::from_str(&kind.to_ascii_uppercase())
-            .map_err(|_| wrong(format!("there is no type “{kind}”: say A, AAAA, TXT, MX or another one of DNS")))?;
+            .map_err(|_| wrong(format!("unknown record type “{kind}”: use A, AAAA, TXT, MX or another DNS type")))?;
         Ok(Response::new(
             self.ask(&name, kind, &route).await.map_err(|error| Status::failed_precondition(error.message))?,
         ))
@@ -37,7 +37,7 @@ impl DnsAdmin for Admin {
 }
 
 impl Admin {
-    /// By the first way of a route, as pages that take it would have it.
+    /// Answers a query over the first hop of a route, as pages on that route would resolve the name.
     async fn ask(&self, name: &str, kind: RecordType, route: &Route) -> Result<DnsAnswer, RouteError> {
         let refused = |message: &str| RouteError { kind: FailureKind::Policy, message: message.to_owned() };
         match route.hops().next() {
@@ -59,11 +59,11 @@ impl Admin {
                     ..DnsRecord::default()
                 };
                 let records = addresses.into_iter().filter(is_asked_for).map(record).collect();
-                Ok(DnsAnswer { by: "an exit of Tor's".to_owned(), records })
+                Ok(DnsAnswer { by: "a Tor exit".to_owned(), records })
             }
-            Some(Hop::Tor) => Err(refused("exits of Tor's look up addresses only: ask for A or AAAA")),
-            Some(Hop::Proxy(_)) => Err(refused("the proxy looks names up when it connects, and cannot be asked")),
-            None => Err(refused("this route lets nothing out, so no name server is asked")),
+            Some(Hop::Tor) => Err(refused("Tor exits resolve addresses only: use type A or AAAA")),
+            Some(Hop::Proxy(_)) => Err(refused("the proxy cannot be queried: it resolves names when it connects")),
+            None => Err(refused("the route blocks all traffic, so no name server is queried")),
         }
     }
 }

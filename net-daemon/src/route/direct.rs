@@ -1,4 +1,4 @@
-//! The direct route: a name server's answer, then TCP to the first address that answers.
+//! Direct connections: DNS, then TCP to the first address that answers.
 
 use std::io;
 use std::net::SocketAddr;
@@ -13,10 +13,10 @@ use crate::dns::{Dns, Meaning};
 
 const CONNECT: Duration = Duration::from_secs(30);
 
-/// On behalf of a page.
+/// Connects on behalf of a page.
 pub(super) async fn connect(host: &str, port: u16, inside: &Inside<'_>, dns: &Dns) -> Result<TcpStream, WayError> {
     over_tcp(host, port, inside, dns).await.map_err(|error| match error.kind {
-        // Somebody was there.
+        // The host refused, or policy forbids the connection: no other hop is tried.
         FailureKind::Refused | FailureKind::Policy | FailureKind::Other => WayError::Target(error),
         FailureKind::Name
         | FailureKind::Unreachable
@@ -33,7 +33,7 @@ async fn over_tcp(host: &str, port: u16, inside: &Inside<'_>, dns: &Dns) -> Resu
     to_one_of(host, inside.reach.filter("", host, addresses).await?, inside.partition, dns).await
 }
 
-/// To what the user has named, wherever that is.
+/// Connects to a host that the user has named, on any network.
 pub(super) async fn dial(host: &str, port: u16, partition: &str, dns: &Dns) -> Result<TcpStream, RouteError> {
     let found = dns.addresses(partition, host).await?;
     to_one_of(host, found.into_iter().map(|address| SocketAddr::new(address, port)).collect(), partition, dns).await
@@ -48,7 +48,7 @@ async fn to_one_of(
     let connect = |address| async move {
         match timeout(CONNECT, TcpStream::connect(address)).await {
             Ok(Ok(stream)) => {
-                // Latency over bandwidth: the engine writes whole requests.
+                // Nagle's algorithm would only delay: the engine writes whole requests.
                 let _ = stream.set_nodelay(true);
                 Ok(stream)
             }
@@ -64,7 +64,7 @@ async fn to_one_of(
         .unwrap_or_else(|| Err(RouteError { kind: FailureKind::Name, message: format!("“{host}” has no address") }))
 }
 
-#[expect(clippy::wildcard_enum_match_arm, reason = "the system's errors are many, and speak for themselves")]
+#[expect(clippy::wildcard_enum_match_arm, reason = "all other errors of the system are shown as they are")]
 fn refused(host: &str, address: SocketAddr, error: &io::Error) -> RouteError {
     let (kind, message) = match error.kind() {
         io::ErrorKind::ConnectionRefused => {

@@ -1,4 +1,4 @@
-//! Routes: how a connection leaves this machine. A grant names its ways; none that it does not name is ever taken.
+//! Routes: the hops by which connections leave this machine. A hop that the grant's route does not list is never used.
 
 mod direct;
 mod private_network;
@@ -20,7 +20,7 @@ use crate::wireguard::WireGuard;
 
 pub(crate) use private_network::Reach;
 
-/// Why a connection could not be opened, in the words of the error page.
+/// Reason why a connection could not be opened, worded for the error page.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
 pub(crate) struct RouteError {
@@ -28,16 +28,16 @@ pub(crate) struct RouteError {
     pub(crate) message: String,
 }
 
-/// Whose fault it is.
+/// Cause of a failed connection.
 #[derive(Debug)]
 pub(crate) enum WayError {
-    /// The other end's: another way would end there, too.
+    /// The target failed. Other hops would fail, too.
     Target(RouteError),
-    /// The way's: the next one may do.
+    /// The hop failed. The next one is tried.
     Down(RouteError),
 }
 
-/// Bytes both ways.
+/// A bidirectional byte stream.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
@@ -45,36 +45,36 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 /// An open connection.
 pub(crate) struct Connection {
     pub(crate) stream: Box<dyn Stream>,
-    /// It must end.
+    /// Cancelled when the connection must end.
     pub(crate) over: CancellationToken,
-    /// Whom to tell that it has been silent for long.
+    /// Notified when sent data has long been unanswered.
     pub(crate) doubt: Option<Arc<Notify>>,
-    /// While this is kept, it counts as open.
+    /// Guard that counts the connection as open.
     _open: Option<Box<dyn Send>>,
 }
 
 impl Connection {
-    /// One that ends by itself only.
+    /// Returns a connection that the hop does not end, check or count.
     fn plain(stream: impl Stream + 'static) -> Self {
         Self { stream: Box::new(stream), over: CancellationToken::new(), doubt: None, _open: None }
     }
 }
 
-/// The ways out of one grant.
+/// A route with the state that its hops need.
 #[derive(Debug, Clone)]
 pub(crate) struct Ways {
     pub(crate) route: Route,
-    /// What shares a circuit.
+    /// Partition with its own Tor circuits, DNS cache and list of dead addresses.
     pub(crate) partition: String,
     pub(crate) dns: Dns,
     pub(crate) tor: Tor,
     pub(crate) wireguard: WireGuard,
     pub(crate) reach: Reach,
-    /// Whose shields hold; none, where no page asks.
+    /// Shields that apply; `None` for connections that no page has requested.
     pub(crate) shields: Option<(Shields, Arc<ShieldsContext>)>,
 }
 
-/// On whose behalf names are looked up and addresses are reached.
+/// Context in which a connection's names are resolved and its addresses are checked.
 #[derive(Debug)]
 pub(crate) struct Inside<'a> {
     pub(crate) partition: &'a str,
@@ -83,14 +83,14 @@ pub(crate) struct Inside<'a> {
 }
 
 impl Inside<'_> {
-    /// Whether a host may be reached that is another name of these: a tracker may hide behind a name of the page's own site.
+    /// Checks a host's CNAME targets against shields: a tracker may hide behind a name of the page's own site.
     pub(crate) async fn lets_out(&self, host: &str, aliases: &[String]) -> Result<(), RouteError> {
         let Some((shields, asking)) = self.shields.filter(|(_, asking)| !asking.is_opened(host)) else { return Ok(()) };
         for alias in aliases {
             let alias = alias.trim_end_matches('.');
             let verdict = shields.check_host(asking, alias).await;
             if verdict.blocked {
-                let message = format!("shields do not let this page reach {host}, for it is {alias}");
+                let message = format!("connection to {host} blocked by shields: it is an alias of {alias}");
                 return Err(RouteError { kind: FailureKind::Policy, message });
             }
         }
@@ -99,11 +99,11 @@ impl Inside<'_> {
 }
 
 impl Ways {
-    /// Over the first way that works.
+    /// Connects over the first hop that works.
     pub(crate) async fn connect(&self, host: &str, port: u16) -> Result<Connection, RouteError> {
         let mut last = None;
         for way in self.route.hops() {
-            // The name says who its visitor is: no name server may see it.
+            // An onion name reveals what the user visits: no name server may see it.
             if *way != Hop::Tor && is_onion(host) {
                 continue;
             }
@@ -118,9 +118,9 @@ impl Ways {
 
     fn lets_nothing_out(&self, host: &str) -> RouteError {
         let message = if is_onion(host) && self.route.hops().next().is_some() {
-            format!("{host} is an onion service, which only Tor reaches: `regen route set tor` takes you there")
+            format!("{host} is an onion service, which only Tor reaches: choose Tor with `regen route set tor`")
         } else {
-            "this route lets nothing out: `regen route show` says which it is".to_owned()
+            "the route blocks all traffic: `regen route show` shows it".to_owned()
         };
         RouteError { kind: FailureKind::Route, message }
     }

@@ -1,8 +1,8 @@
-//! The private network: pages from the internet reach neither this machine nor its network, whatever their names are made to
-//! mean.
+//! Private network access: pages from the internet reach neither this machine nor its network, whatever address their
+//! names resolve to (DNS rebinding).
 //!
-//! The broker decides whether a site may be private at all, and remembers for as long as the site's storage exists that a site
-//! was public. A grant only finds out where its site is; it never widens what the broker allowed.
+//! The broker decides whether a site may be private, and remembers that a site was public for as long as the site's
+//! storage exists. A grant only determines on which side its site is; it never extends what the broker allowed.
 
 use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
@@ -17,7 +17,7 @@ use regen_runtime::Kernel;
 
 use super::RouteError;
 
-/// Reach of one grant's pages into private networks. Clones share it.
+/// Access of one grant's pages to private networks. Clones share it.
 #[derive(Debug, Clone)]
 pub(crate) struct Reach(Arc<Inner>);
 
@@ -25,7 +25,7 @@ pub(crate) struct Reach(Arc<Inner>);
 struct Inner {
     /// Host of the grant's site.
     own: String,
-    /// Fixed by the site's name: allowed by the user, or an address literal.
+    /// Side that the site's name determines: trusted by the user, localhost, or an IP literal.
     fixed: Option<NetworkSide>,
     /// The broker allows the site to be private.
     may_be_private: bool,
@@ -38,7 +38,7 @@ struct Inner {
 }
 
 impl Reach {
-    /// Makes the reach of a grant. `report` names the broker and the grant that findings are reported for.
+    /// Creates the access of a grant. `report` holds the broker to report findings to, and the grant's ID.
     pub(crate) fn new(
         site: &str,
         trusted: &HashSet<String>,
@@ -62,8 +62,8 @@ impl Reach {
         }))
     }
 
-    /// Returns those of a host's addresses that the pages may reach. `network` names the network in which they were looked up:
-    /// a private address in one is another machine than in the next.
+    /// Returns the addresses of a host that the pages may reach. `network` names the network in which they were
+    /// resolved, as one private address belongs to different machines in different networks.
     pub(crate) async fn filter(
         &self,
         network: &str,
@@ -78,7 +78,7 @@ impl Reach {
             Some(address) if public.is_empty() => {
                 let address = address.ip();
                 let message = format!(
-                    "{host} ({address}) is in this computer's own network, which pages from outside do not reach unless `--reach-private` lets them"
+                    "{host} ({address}) is in this computer's private network, which pages from the internet may not reach: to allow a site, start Regen with `--reach-private URL`"
                 );
                 Err(RouteError { kind: FailureKind::Policy, message })
             }
@@ -86,7 +86,7 @@ impl Reach {
         }
     }
 
-    /// Records that the site's host is looked up by somebody else, who may find it anywhere: it counts as public.
+    /// Records that Tor or a proxy resolves the site's host, to any address: the site counts as public.
     pub(crate) async fn is_found_elsewhere(&self, host: &str) {
         if self.0.fixed.is_none() && self.is_own(host) {
             self.found_public().await;
@@ -136,12 +136,12 @@ impl Reach {
         }
     }
 
-    /// Tells the broker before the connection opens: no byte of the site arrives that the broker does not know the origin of.
+    /// Reports the site's side to the broker before the connection opens, and so before any data of the site arrives.
     async fn tell(&self, side: NetworkSide) {
         let Some((broker, grant)) = &self.0.report else { return };
         let found = SiteFound { grant: *grant, side: side.into() };
         if let Err(error) = broker.send(ChildToBroker::SiteFound(found)).await {
-            tracing::warn!("the broker was not told where {} is: {error}", self.0.own);
+            tracing::warn!("cannot report the network side of {} to the broker: {error}", self.0.own);
         }
     }
 }
@@ -179,19 +179,19 @@ mod tests {
         for private in ["127.0.0.1", "192.168.1.1", "169.254.169.254", "240.0.0.1", "::1", "fd00::1", "::ffff:10.0.0.1"]
         {
             assert_eq!(evil.reach("other.test", &[private]), REFUSED, "{private}");
-            assert_eq!(evil.reach("www.evil.test", &[private]), REFUSED, "{private}: its own name, rebound");
+            assert_eq!(evil.reach("www.evil.test", &[private]), REFUSED, "{private}: DNS rebinding of its own name");
         }
         assert_eq!(evil.reach("both.test", &["10.0.0.1", "93.184.216.34"]), Ok(1));
         let literal = Site::new("http://93.184.216.34", PrivateNetwork::Allowed);
         assert_eq!(literal.reach("127.0.0.1", &["127.0.0.1"]), REFUSED);
         let new = Site::new("https://new.test", PrivateNetwork::Allowed);
-        assert_eq!(new.reach("other.test", &["127.0.0.1"]), REFUSED, "before its own host was found");
+        assert_eq!(new.reach("other.test", &["127.0.0.1"]), REFUSED, "before its own host was resolved");
     }
 
     #[test]
     fn a_site_that_the_broker_knows_to_be_public_is_never_private() {
         let evil = Site::new("https://evil.test", PrivateNetwork::Refused);
-        assert_eq!(evil.reach("evil.test", &["127.0.0.1"]), REFUSED, "the first look-up of this process");
+        assert_eq!(evil.reach("evil.test", &["127.0.0.1"]), REFUSED, "the first lookup of this process");
         assert_eq!(evil.reach("other.test", &["127.0.0.1"]), REFUSED);
         assert_eq!(evil.reach("evil.test", &["93.184.216.34"]), Ok(1), "the control");
         let unsaid = Site::new("https://evil.test", PrivateNetwork::Unspecified);
@@ -211,8 +211,8 @@ mod tests {
         assert_eq!(router.reach("example.org", &["93.184.216.34"]), Ok(1), "and the internet");
         assert_eq!(router.reach_in("vpn", "printer.lan", &["192.168.1.7"]), REFUSED, "another network's printer");
         let other = of("http://terouter.lan");
-        assert_eq!(other.reach("router.lan", &["192.168.1.1"]), REFUSED, "not every name that ends so is its own");
-        // It turns up on the internet: from then on it is public.
+        assert_eq!(other.reach("router.lan", &["192.168.1.1"]), REFUSED, "a name that only ends alike is not its own");
+        // A site that was once found on the internet stays public.
         assert_eq!(router.reach("router.lan", &["93.184.216.34"]), Ok(1));
         assert_eq!(router.reach("router.lan", &["192.168.1.1"]), REFUSED);
     }

@@ -1,4 +1,4 @@
-//! An upstream proxy: it is reached directly, is told the name of the host, and looks it up itself.
+//! Connections through an upstream proxy. The proxy is reached directly, and resolves host names itself.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -22,7 +22,7 @@ use super::{Inside, RouteError, Stream, WayError, direct};
 use crate::dns::Dns;
 use crate::tls;
 
-/// For a proxy to open one connection.
+/// Timeout for opening a connection through a proxy.
 const CONNECTS: Duration = Duration::from_secs(60);
 
 pub(super) async fn connect(
@@ -33,7 +33,7 @@ pub(super) async fn connect(
     port: u16,
 ) -> Result<Box<dyn Stream>, WayError> {
     let Inside { partition, reach, .. } = inside;
-    // What is private there is not for pages from outside either; what a name means there, it alone knows.
+    // Pages from the internet must not reach the proxy's private network either. Only the proxy knows a name's address.
     if let Some(address) = literal(host) {
         let address = vec![SocketAddr::new(address, port)];
         reach.filter(&proxy.to_string(), host, address).await.map_err(WayError::Target)?;
@@ -41,7 +41,7 @@ pub(super) async fn connect(
         reach.is_found_elsewhere(host).await;
     }
     let failed = |why: String| {
-        let message = format!("the proxy {} lets nothing out: {why}", plain(proxy));
+        let message = format!("the proxy {} does not work: {why}", plain(proxy));
         WayError::Down(RouteError { kind: FailureKind::Route, message })
     };
     let opening = async {
@@ -52,15 +52,15 @@ pub(super) async fn connect(
             Protocol::Https { pin } => by_https(stream, proxy, *pin, host, port, failed).await,
         }
     };
-    let late = |_| failed(format!("it opened no connection to {host} within {} s", CONNECTS.as_secs()));
+    let late = |_| failed(format!("it did not connect to {host} within {} s", CONNECTS.as_secs()));
     timeout(CONNECTS, opening).await.map_err(late)?
 }
 
-/// An address that a host is in every network.
+/// Returns the address of a host that is the same in every network: an IP literal or localhost.
 fn literal(host: &str) -> Option<IpAddr> {
     let name = host.trim_end_matches('.').to_ascii_lowercase();
     let is_local = name == "localhost" || name.ends_with(".localhost");
-    // Spellings that only some programs take for one, too: 127.1, 0x7f.1, 2130706433.
+    // This includes spellings that only some programs accept: 127.1, 0x7f.1, 2130706433.
     let spelt = if name.contains(':') { url::Host::parse(&format!("[{name}]")) } else { url::Host::parse(&name) };
     match spelt {
         _ if is_local => Some(Ipv4Addr::LOCALHOST.into()),
@@ -70,7 +70,7 @@ fn literal(host: &str) -> Option<IpAddr> {
     }
 }
 
-/// Without its key, which says nothing to a person.
+/// Returns the proxy's URL without the pinned key, for error messages.
 fn plain(proxy: &Proxy) -> String {
     proxy.to_string().split('#').next().unwrap_or_default().to_owned()
 }
@@ -88,18 +88,18 @@ async fn by_socks(
     let mut socks = Socks5Stream::use_stream(stream, None, Config::default()).await.map_err(|error| {
         let is_closed = matches!(error, SocksError::AuthMethodUnacceptable(_));
         let words = format!("it does not speak SOCKS 5 ({error})");
-        failed(if is_closed { "it wants a name and a password".to_owned() } else { words })
+        failed(if is_closed { "it requires a user name and password".to_owned() } else { words })
     })?;
     match socks.request(Socks5Command::TCPConnect, target).await {
         Ok(_) => Ok(Box::new(socks)),
         Err(SocksError::ReplyError(ReplyError::ConnectionRefused)) => {
-            Err(target_error(FailureKind::Refused, format!("{host} refused the connection of the proxy")))
+            Err(target_error(FailureKind::Refused, format!("{host} refused the proxy's connection")))
         }
-        // It has looked at the wish, and does not fulfil it.
+        // The proxy understood the request but could not fulfil it.
         Err(SocksError::ReplyError(reply)) => {
-            Err(target_error(FailureKind::Unreachable, format!("the proxy does not reach {host}: {reply}")))
+            Err(target_error(FailureKind::Unreachable, format!("the proxy cannot reach {host}: {reply}")))
         }
-        Err(error) => Err(failed(format!("it hung up ({error})"))),
+        Err(error) => Err(failed(format!("it disconnected ({error})"))),
     }
 }
 
@@ -114,22 +114,22 @@ async fn by_https(
     let config = tls::client(pin).map_err(&failed)?;
     let name = ServerName::try_from(proxy.host.clone()).map_err(|error| failed(error.to_string()))?;
     let secure = TlsConnector::from(config).connect(name, stream).await;
-    let secure = secure.map_err(|error| failed(format!("its connection is not secure: {error}")))?;
+    let secure = secure.map_err(|error| failed(format!("the connection to it is not secure: {error}")))?;
     let (mut sender, connection) =
         http1::handshake(TokioIo::new(secure)).await.map_err(|error| failed(error.to_string()))?;
-    // It ends with what it carries.
+    // The connection task ends with the stream that it carries.
     tokio::spawn(connection.with_upgrades());
     let authority = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
     let request = Request::connect(&authority).header(header::HOST, &authority).body(Empty::<Bytes>::new());
     let request = request.map_err(|error| target_error(FailureKind::Name, error.to_string()))?;
-    let answer = sender.send_request(request).await.map_err(|error| failed(format!("it hung up ({error})")))?;
+    let answer = sender.send_request(request).await.map_err(|error| failed(format!("it disconnected ({error})")))?;
     match answer.status() {
         status if status.is_success() => {
             let upgraded = hyper::upgrade::on(answer).await.map_err(|error| failed(error.to_string()))?;
             Ok(Box::new(TokioIo::new(upgraded)))
         }
-        StatusCode::PROXY_AUTHENTICATION_REQUIRED => Err(failed("it wants a name and a password".to_owned())),
-        status => Err(target_error(FailureKind::Unreachable, format!("the proxy does not reach {host}: {status}"))),
+        StatusCode::PROXY_AUTHENTICATION_REQUIRED => Err(failed("it requires a user name and password".to_owned())),
+        status => Err(target_error(FailureKind::Unreachable, format!("the proxy cannot reach {host}: {status}"))),
     }
 }
 

@@ -1,5 +1,5 @@
-//! Several addresses of one name: the next one is tried while the last has not answered (RFC 8305), and those that were dead a
-//! moment ago come last.
+//! Connection attempts to several addresses of one host (RFC 8305). The next attempt starts while earlier ones have no
+//! answer; addresses that failed recently come last.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -11,16 +11,17 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::time::{Instant, sleep};
 
-/// After this long without an answer the next address is tried beside it.
+/// Delay before the next address is tried in parallel.
 const NEXT: Duration = Duration::from_millis(250);
-/// An address that did not answer is tried last for this long.
+/// Time for which an address that failed is tried last.
 const DEAD: Duration = Duration::from_secs(600);
-/// Dead addresses that are remembered.
+/// Maximum number of dead addresses that are remembered.
 const MAX_DEAD: usize = 512;
-/// Addresses of one name that are tried.
+/// Maximum number of addresses that are tried per host.
 const MAX_ADDRESSES: usize = 16;
 
-/// Addresses that did not answer. Clones share them; each partition sees only its own, so that one site cannot tell what another has tried.
+/// Addresses that failed. Clones share them. Each partition sees its own only, so that one site cannot tell what
+/// another has tried.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Dead(Arc<Mutex<VecDeque<(String, SocketAddr, Instant)>>>);
 
@@ -44,7 +45,7 @@ impl Dead {
     }
 }
 
-/// Connects to the first of `addresses` that answers. Returns nothing where there is none, and else why the last one failed.
+/// Connects to the first of `addresses` that answers. Returns the last error if none does, or `None` without addresses.
 pub(crate) async fn first<T, E, F>(
     addresses: Vec<SocketAddr>,
     partition: &str,
@@ -61,7 +62,7 @@ where
         let connecting = connect(address);
         async move { (address, connecting.await) }
     };
-    // Those that were overtaken without an answer.
+    // Addresses without an answer yet. They count as dead if another one connects.
     let mut silent = Vec::new();
     while let Some(address) = waiting.pop_front() {
         under_way.push(attempt(address));
@@ -89,7 +90,7 @@ where
     last
 }
 
-/// Both families in turn, beginning with that of the first; what is dead comes last.
+/// Returns the addresses of both families in turn, beginning with that of the first; dead ones come last.
 fn in_order(addresses: Vec<SocketAddr>, is_dead: impl Fn(SocketAddr) -> bool) -> VecDeque<SocketAddr> {
     let (dead, alive): (Vec<_>, Vec<_>) = addresses.into_iter().partition(|address| is_dead(*address));
     alternate(alive).chain(alternate(dead)).take(MAX_ADDRESSES).collect()
@@ -144,7 +145,7 @@ mod tests {
         assert!(dead.has("a", SILENT.parse().unwrap()) && !dead.has("b", SILENT.parse().unwrap()));
         let (_, took) = race(&[SILENT, ALIVE], &dead).await;
         assert!(took < Duration::from_millis(50), "{took:?}");
-        // It may be back after a while.
+        // A dead address is forgotten after a while.
         sleep(DEAD).await;
         assert!(!dead.has("a", SILENT.parse().unwrap()));
     }
@@ -157,7 +158,7 @@ mod tests {
         let (found, took) = race(&[SILENT, CLOSED], &dead).await;
         assert!(found.unwrap().is_err() && took >= Duration::from_secs(30), "{took:?}");
         assert!(race(&[], &dead).await.0.is_none());
-        // Dead ones are tried all the same when there is nothing else.
+        // Dead addresses are tried if there are no others.
         assert!(dead.has("a", CLOSED.parse().unwrap()));
         assert_eq!(race(&[CLOSED], &dead).await.0.unwrap(), Err("closed"));
     }

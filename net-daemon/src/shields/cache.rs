@@ -1,5 +1,5 @@
-//! The engine as it was made the last time: making it anew takes much longer than reading it. It is used for the very lists that it was made from
-//! only; whatever is wrong with it, there are the lists.
+//! Cache of a compiled engine, since compiling takes much longer than loading. It is used only for the lists that it
+//! was compiled from; if it is damaged, the lists are compiled again.
 
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -11,10 +11,10 @@ use adblock::Engine;
 use super::lists::List;
 
 const FILE: &str = "engine";
-/// Before the engine's own bytes: what it was made from.
+/// Hash of the lists, stored before the engine's bytes.
 type Key = [u8; 8];
 
-/// One engine in a file.
+/// A file with one engine.
 #[derive(Debug)]
 pub(super) struct Cache {
     folder: PathBuf,
@@ -25,7 +25,7 @@ impl Cache {
         Self { folder: folder.to_owned() }
     }
 
-    /// The engine for these lists, if that is what was kept.
+    /// Returns the cached engine if it was compiled from these lists.
     pub(super) fn read(&self, lists: &[List]) -> Option<Engine> {
         let bytes = fs::read(self.folder.join(FILE)).ok()?;
         let (key, bytes) = bytes.split_first_chunk::<{ size_of::<Key>() }>()?;
@@ -33,7 +33,7 @@ impl Cache {
             return None;
         }
         let mut engine = Engine::default();
-        // The crate refuses what is damaged, and what another version of it wrote.
+        // The crate refuses damaged data, and data of another version.
         engine.deserialize(bytes).is_ok().then_some(engine)
     }
 
@@ -52,7 +52,7 @@ fn key_of(lists: &[List]) -> Key {
     for List { name, text, is_trusted } in lists {
         (name, text, is_trusted).hash(&mut hasher);
     }
-    // Another version may read the same lists in another way.
+    // Another version may compile the same lists differently.
     env!("CARGO_PKG_VERSION").hash(&mut hasher);
     hasher.finish().to_le_bytes()
 }

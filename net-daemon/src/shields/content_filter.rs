@@ -1,5 +1,6 @@
-//! Rules about what no page is asked about, for the engine's own content filter: what lists say of WebSockets, and the user's own
-//! rules, which hold for what service workers fetch, too. All rules would be too many for every process to compile.
+//! Rules for the web engine's content filter, which covers connections without a verdict: rules of the lists about
+//! WebSockets, and user rules, which also apply to fetches of service workers. All rules would be too many for every
+//! process to compile.
 
 use adblock::content_blocking::{CbResourceType, CbRule, CbType};
 use adblock::lists::{FilterSet, ParseOptions};
@@ -9,11 +10,11 @@ use serde_json::{Value, json};
 use super::lists::List;
 use super::rules::{self, version_of};
 
-/// The rules for the engine's content filter, as JSON values.
+/// Rules for the web engine's content filter, as JSON values.
 #[derive(Debug)]
 pub(super) struct ContentFilter {
     public: Vec<Value>,
-    /// The user's own.
+    /// User rules.
     own: Vec<Value>,
     public_version: u32,
 }
@@ -26,13 +27,13 @@ impl ContentFilter {
         Self { public, own: of(true).collect(), public_version }
     }
 
-    /// The text for the processes of a site, as JSON; empty, where there are no rules.
+    /// Returns the filter for the processes of a site, as JSON; empty if there are no rules.
     pub(super) fn text(&self, site: &str) -> String {
         let rules: Vec<Value> = self.public.iter().cloned().chain(self.own_for(site)).collect();
         if rules.is_empty() { String::new() } else { Value::from(rules).to_string() }
     }
 
-    /// Changes with the text; 0, where it is empty.
+    /// Returns a version that changes with the text; 0 if the text is empty.
     pub(super) fn version(&self, site: &str) -> u32 {
         let own: Vec<Value> = self.own_for(site).collect();
         if own.is_empty() && self.public.is_empty() {
@@ -41,7 +42,7 @@ impl ContentFilter {
         version_of(&(self.public_version, Value::from(own).to_string()))
     }
 
-    /// The user's own rules as a site may know them: none that are about other sites, and no name of another site in the rest.
+    /// Returns the user rules that a site may know: none about other sites, and no name of another site in the rest.
     fn own_for(&self, site: &str) -> impl Iterator<Item = Value> {
         let site = rules::domain(site).to_owned();
         self.own.iter().filter_map(move |rule| {
@@ -63,7 +64,7 @@ impl ContentFilter {
     }
 }
 
-/// Returns whether the domain of a rule, as the engine's filter spells it, is a site's or below it.
+/// Returns whether a rule's domain, in the syntax of the content filter, is the site's or a subdomain of it.
 fn is_of(domain: &str, site: &str) -> bool {
     let domain = domain.trim_start_matches('*');
     domain.strip_suffix(site).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
@@ -74,7 +75,7 @@ fn rules_of(list: &List) -> Vec<Value> {
     let kinds = if is_own { json!(["websocket", "fetch"]) } else { json!(["websocket"]) };
     let lines = list.text.lines().filter_map(|line| about_sockets(line).or_else(|| is_own.then(|| line.to_owned())));
     let text = lines.collect::<Vec<_>>().join("\n");
-    // The crate's conversion panics at what it does not expect.
+    // The crate's conversion panics on unexpected rules.
     let converted = std::panic::catch_unwind(|| {
         let mut set = FilterSet::new(true);
         set.add_filter_list(text, ParseOptions::default());
@@ -89,7 +90,7 @@ fn rules_of(list: &List) -> Vec<Value> {
     rules.into_iter().filter(is_about_connections).filter_map(with_kinds).collect()
 }
 
-/// A rule about WebSockets, as one about what is most like them: the crate converts none of theirs.
+/// Converts a WebSocket rule into one about `xmlhttprequest`, as the crate's conversion drops WebSocket rules.
 fn about_sockets(line: &str) -> Option<String> {
     let (pattern, options) = line.rsplit_once('$')?;
     let mut options: Vec<&str> = options.split(',').collect();

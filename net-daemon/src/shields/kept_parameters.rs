@@ -1,14 +1,14 @@
-//! Exceptions to rules that take parameters out of addresses (`@@…$removeparam`), which the engine's parser does not know.
+//! Exceptions to rules that remove URL parameters (`@@…$removeparam`), which the engine's parser does not support.
 
 use adblock::Engine;
 use adblock::lists::{FilterSet, ParseOptions};
 use adblock::request::Request;
 use url::Url;
 
-/// Parameters that stay in an address, whatever other rules say.
+/// Parameters that stay in a URL, whatever other rules say.
 pub(super) struct KeptParameters {
-    /// The exceptions, turned round: an address that this engine blocks keeps all of its parameters, and one that it rewrites keeps
-    /// those that are taken out here. `None`: there are no exceptions.
+    /// Engine of the inverted exceptions: a URL that it blocks keeps all parameters, and a URL that it rewrites keeps
+    /// those that it removes. `None` if there are no exceptions.
     engine: Option<Engine>,
 }
 
@@ -23,7 +23,7 @@ impl KeptParameters {
         Self { engine: Some(Engine::new_with_filter_set(set)) }
     }
 
-    /// Puts parameters that stay back into an address that others were taken out of. `None`: nothing is taken out.
+    /// Puts kept parameters back into a rewritten URL. Returns `None` if nothing remains removed.
     pub(super) fn put_back(&self, asked: &Request, original: &str, rewritten: String) -> Option<String> {
         let Some(engine) = &self.engine else { return Some(rewritten) };
         let found = engine.check_network_request(asked);
@@ -50,7 +50,8 @@ fn parameters(url: &str) -> Vec<String> {
     query.split('&').map(str::to_owned).collect()
 }
 
-/// Makes a rule of an exception that takes out, or blocks, what the exception keeps. `None`: the line is no such exception.
+/// Converts an exception into a rule that removes, or blocks, what the exception keeps. Returns `None` if the line is
+/// no such exception.
 pub(super) fn turned_round(line: &str) -> Option<String> {
     let (pattern, options) = line.strip_prefix("@@")?.rsplit_once('$')?;
     let options: Vec<&str> = options.split(',').map(str::trim).collect();

@@ -1,11 +1,11 @@
-//! The filter lists of this machine, as Debian's uBlock Origin brings them: they work without a network.
+//! Filter lists of this machine, from Debian's package of uBlock Origin. They work without a network.
 
 use std::fs;
 use std::path::Path;
 
-/// Where the policy puts them.
+/// Folder in which the sandbox policy mounts uBlock Origin.
 pub(super) const UBLOCK: &str = "/regen/ublock";
-/// What each is called, and where it is below that.
+/// Names of the lists, and their paths in that folder.
 const LISTS: [(&str, &str); 8] = [
     ("easylist", "assets/thirdparties/easylist/easylist.txt"),
     ("easyprivacy", "assets/thirdparties/easylist/easyprivacy.txt"),
@@ -16,30 +16,30 @@ const LISTS: [(&str, &str); 8] = [
     ("ublock-unbreak", "assets/ublock/unbreak.min.txt"),
     ("urlhaus", "assets/thirdparties/urlhaus-filter/urlhaus-filter-online.txt"),
 ];
-/// How those of uBlock Origin's own begin.
+/// Prefix of the names of uBlock Origin's own lists.
 const UBLOCKS_OWN: &str = "ublock-";
-/// No list is this long, in bytes.
+/// Maximum size of a list, in bytes.
 pub(super) const MAX_LIST: u64 = 32 << 20;
 
-/// One list as it is on the disk.
+/// A filter list.
 #[derive(Debug)]
 pub(super) struct List {
     pub(super) name: String,
     pub(super) text: String,
-    /// Whether it may use the scriptlets that can do most.
+    /// Allows scriptlets that require trust.
     pub(super) is_trusted: bool,
 }
 
-/// What the lists of this machine are called.
+/// Returns the names of this machine's lists.
 pub(super) fn built_in() -> impl Iterator<Item = &'static str> {
     LISTS.into_iter().map(|(name, _)| name)
 }
 
-/// All that can be read, and what cannot.
+/// Returns the lists of this machine, and errors about those that cannot be read.
 pub(super) fn read() -> (Vec<List>, Vec<String>) {
     let folder = Path::new(UBLOCK);
     if !folder.exists() {
-        let words = "there are no filter lists on this machine: install webext-ublock-origin-firefox";
+        let words = "no filter lists found on this machine: install webext-ublock-origin-firefox";
         return (Vec::new(), vec![words.to_owned()]);
     }
     let (mut lists, mut missing) = (Vec::new(), Vec::new());
@@ -52,18 +52,18 @@ pub(super) fn read() -> (Vec<List>, Vec<String>) {
                 text: as_rules(&text),
                 is_trusted: name.starts_with(UBLOCKS_OWN),
             }),
-            Ok(_) => missing.push(format!("{name} is not read: it is longer than {} MB", MAX_LIST >> 20)),
-            Err(error) => missing.push(format!("{name} is not read: {error}")),
+            Ok(_) => missing.push(format!("{name} was not loaded: it is larger than {} MB", MAX_LIST >> 20)),
+            Err(error) => missing.push(format!("{name} was not loaded: {error}")),
         }
     }
     (lists, missing)
 }
 
-/// As the engine reads it: without the branches that are for other blockers, and with a line that is only a host for that host,
-/// not for whatever contains it.
+/// Converts a list for the engine. Branches for other blockers are dropped. A line that is only a host, or of a hosts
+/// file, becomes a rule for that host rather than for any URL that contains it.
 pub(super) fn as_rules(text: &str) -> String {
     let mut rules = String::with_capacity(text.len());
-    // Of each `!#if` around a line: whether it holds.
+    // Results of the `!#if` conditions around a line.
     let mut branches: Vec<bool> = Vec::new();
     for line in text.lines() {
         let line = line.trim();
@@ -80,7 +80,7 @@ pub(super) fn as_rules(text: &str) -> String {
                 None => rules.push_str(line),
             }
         }
-        // What was left out still counts as a line: the log names lines.
+        // Dropped lines stay as empty ones, since errors name line numbers.
         rules.push('\n');
     }
     rules
@@ -90,7 +90,8 @@ fn is_host(line: &str) -> bool {
     line.contains('.') && line.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-".contains(&byte))
 }
 
-/// Finds the host that a line of a hosts file blocks: `0.0.0.0 ads.test # a remark`. Empty for this machine's own names, which every such file has.
+/// Returns the host that a line of a hosts file blocks, such as `0.0.0.0 ads.test # a comment`. The host is empty for
+/// this machine's own names, which every such file has.
 fn host_of_hosts_file(line: &str) -> Option<&str> {
     const NOWHERE: [&str; 5] = ["0.0.0.0", "127.0.0.1", "::", "::1", "255.255.255.255"];
     let mut words = line.split('#').next().unwrap_or_default().split_ascii_whitespace();
@@ -100,13 +101,13 @@ fn host_of_hosts_file(line: &str) -> Option<&str> {
     Some(if is_own { "" } else { host })
 }
 
-/// Lines that would fetch another list. None of them is followed: where a list comes from is its user's choice.
+/// Returns the numbers of lines that include another list. They have no effect: the user chooses where lists come from.
 pub(super) fn includes(text: &str) -> Vec<usize> {
     let numbered = (1..).zip(text.lines());
     numbered.filter(|(_, line)| line.trim_start().starts_with("!#include ")).map(|(number, _)| number).collect()
 }
 
-/// A condition of uBlock's: names, `!`, `&&` and `||`. This is a blocker like it, in no browser that it knows.
+/// Evaluates a condition of uBlock Origin: names, `!`, `&&` and `||`. Only the names `ext_ublock` and `true` hold.
 fn holds(condition: &str) -> bool {
     let all = |part: &str| {
         part.split("&&").all(|name| {
@@ -126,7 +127,7 @@ mod tests {
     fn a_hosts_file_blocks_its_hosts_line_by_line() {
         let text = "# mine\n127.0.0.1 localhost\n::1 ip6-localhost\n0.0.0.0 0.0.0.0\n0.0.0.0 ads3.test # theirs\n\t0.0.0.0\tx.test\nads.test\n";
         assert_eq!(as_rules(text), "# mine\n\n\n\n||ads3.test^\n||x.test^\n||ads.test^\n");
-        // A rule that happens to begin with an address stays one.
+        // A rule that begins with an address stays a rule.
         assert_eq!(as_rules("127.0.0.1/ads/*$image\n"), "127.0.0.1/ads/*$image\n");
     }
 

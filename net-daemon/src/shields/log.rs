@@ -1,4 +1,4 @@
-//! What was blocked lately. In memory only: nowhere else are full addresses kept.
+//! Log of recently blocked requests, in memory only. Full URLs are kept nowhere else.
 
 use std::collections::VecDeque;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -6,12 +6,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use hdrhistogram::Histogram;
 use regen_proto::net::v1::{Blocked, CheckRequest, Verdict, VerdictWait};
 
-/// So many are kept.
+/// Maximum number of entries.
 const KEPT: usize = 1000;
-/// Longer addresses and rules are cut, in bytes.
+/// Maximum length of a URL or rule, in bytes. Longer ones are cut.
 const MAX_TEXT: usize = 2000;
 
-/// Longer waits count as this long, microseconds: it is a web process that says so.
+/// Maximum wait, in microseconds. Longer ones count as this long, since web processes are not trusted.
 const MAX_WAIT: u64 = 60_000_000;
 
 #[derive(Debug)]
@@ -19,20 +19,20 @@ pub(super) struct Log {
     entries: VecDeque<Blocked>,
     pub(super) checked: u64,
     pub(super) blocked: u64,
-    /// For verdicts, microseconds.
+    /// Waits for verdicts, in microseconds.
     waits: Histogram<u64>,
 }
 
 impl Default for Log {
     fn default() -> Self {
-        #[expect(clippy::expect_used, reason = "it is right for all these numbers, or for none")]
+        #[expect(clippy::expect_used, reason = "the bounds are constants")]
         let waits = Histogram::new_with_bounds(1, MAX_WAIT, 2).expect("bounds and two digits");
         Self { entries: VecDeque::new(), checked: 0, blocked: 0, waits }
     }
 }
 
 impl Log {
-    /// How long pages stood still.
+    /// Returns statistics of the time that web processes waited for verdicts.
     pub(super) fn wait(&self) -> Option<VerdictWait> {
         let waits = &self.waits;
         let [p50_us, p99_us] = [0.5, 0.99].map(|part| waits.value_at_quantile(part));
@@ -65,7 +65,7 @@ impl Log {
         });
     }
 
-    /// Those with a higher number.
+    /// Returns the entries with a higher number.
     pub(super) fn after(&self, number: u64) -> Vec<Blocked> {
         self.entries.iter().filter(|entry| entry.number > number).cloned().collect()
     }

@@ -1,6 +1,7 @@
-//! Shields: what of a page's requests is not sent. One engine for all sites, made from the filter lists of this machine.
+//! Shields: verdicts on requests of pages, and rules for documents. One engine, compiled from filter lists, serves all
+//! sites.
 //!
-//! Whoever asks says what is asked; whose settings hold, the broker has said.
+//! The process that asks describes the request. The broker names the site whose settings apply.
 
 mod cache;
 mod content_filter;
@@ -34,42 +35,42 @@ use user_rules::{Own, OwnRulesError};
 pub(crate) use service::{Admin, ForPages, MAX_CHANGE, MAX_REQUEST};
 pub(crate) use verdict_channels::Lines;
 
-/// What shields keep, in the daemon's folder.
+/// Folder for the files of shields, in the daemon's folder.
 const FOLDER: &str = "/bucket/shields";
-/// Questions of one tab-host that are looked at at a time.
+/// Maximum number of concurrent checks per tab-host.
 const AT_ONCE: usize = 8;
-/// Web processes of one tab-host that ask: as many as the broker lets it have.
+/// Maximum number of verdict channels per tab-host: as many as the web processes that the broker allows.
 const LINES: usize = 512;
-/// Hosts that are remembered of one tab-host.
+/// Maximum number of hosts that are remembered per tab-host.
 const HOSTS: usize = 4096;
 
-/// Everything that is known of shields. Clones share it.
+/// State of shields. Clones share it.
 #[derive(Debug, Clone)]
 pub(crate) struct Shields {
     rules: Arc<watch::Sender<Option<Arc<Rules>>>>,
     levels: Arc<Mutex<Levels>>,
     log: Arc<Mutex<Log>>,
-    /// Held while it changes.
+    /// User rules and lists, locked while they change.
     own: Arc<tokio::sync::Mutex<Own>>,
-    /// Why a list of the user's could not be looked for again, by its name.
+    /// Errors of the last updates of the user's lists, by name.
     stale: Arc<Mutex<HashMap<String, String>>>,
-    /// The tab-hosts that ask, by their number.
+    /// Contexts of the tab-hosts, by their ID.
     asking: Arc<Mutex<HashMap<u64, Weak<ShieldsContext>>>>,
 }
 
-/// One tab-host's questions.
+/// Context of one tab-host's checks.
 #[derive(Debug)]
 pub(crate) struct ShieldsContext {
     site: String,
-    /// So many of its connections that no page was asked about are looked at at a time; the others wait.
+    /// Permits for checks of connections that belong to no checked request, such as of WebSockets.
     room: Semaphore,
-    /// The same for what is about looks: no request waits for that.
+    /// Permits for document rules, for which no request waits.
     looks: Semaphore,
-    /// Lines that its web processes may have.
+    /// Permits for verdict channels of its web processes.
     lines: Arc<Semaphore>,
-    /// Hosts of which something may be sent: what a rule has against the rest of one has been looked at.
+    /// Hosts with an allowed request. Connections to them are allowed without another check.
     hosts: Mutex<HashSet<String>>,
-    /// Hosts whose pages the user wants to see, whoever else they are.
+    /// Hosts with an allowed document, which the user wants to see, whatever they are aliases of.
     opened: Mutex<HashSet<String>>,
 }
 
@@ -93,13 +94,13 @@ impl ShieldsContext {
         self.opened.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether a page of this host was opened.
+    /// Returns whether a document of this host was allowed.
     pub(crate) fn is_opened(&self, host: &str) -> bool {
         self.opened().contains(&host.trim_end_matches('.').to_ascii_lowercase())
     }
 }
 
-/// Which level holds where.
+/// Shields levels, by site.
 #[derive(Debug, Default)]
 struct Levels {
     everywhere: ShieldsLevel,
@@ -109,7 +110,7 @@ struct Levels {
 impl Levels {
     fn of(&self, site: &str) -> ShieldsLevel {
         let level = self.sites.get(site).copied().unwrap_or(self.everywhere);
-        // A broker that has said nothing is not one that wants none.
+        // A missing level must not turn shields off.
         if level == ShieldsLevel::Unspecified { ShieldsLevel::Balanced } else { level }
     }
 }
@@ -121,13 +122,13 @@ impl Shields {
         Self { rules, levels: Arc::default(), log: Arc::default(), own, stale: Arc::default(), asking: Arc::default() }
     }
 
-    /// They let everything through, and keep nothing.
+    /// Creates shields without rules, which allow everything and store nothing.
     pub(crate) fn without_lists() -> Self {
         let rules = Rules::of(rules::engine(&[]), &[], Vec::new(), String::new());
         Self::with(Some(rules), Own::in_folder(Path::new("/nowhere")))
     }
 
-    /// Reads the lists on a thread of its own; whoever asks before they are read waits.
+    /// Creates shields, and reads the lists on a separate thread. Checks wait until the lists are read.
     pub(crate) fn start(settings: &Settings) -> std::io::Result<Self> {
         let shields = Self::with(None, Own::in_folder(Path::new(FOLDER)));
         shields.set(settings);
@@ -135,20 +136,20 @@ impl Shields {
         std::thread::Builder::new().name("lists".into()).spawn(move || {
             match std::panic::catch_unwind(|| read(&Own::in_folder(Path::new(FOLDER)))) {
                 Ok(rules_read) => drop(rules.send_replace(Some(Arc::new(rules_read)))),
-                // Nobody would ever be answered.
+                // Otherwise all checks would wait for ever.
                 Err(_) => std::process::abort(),
             }
         })?;
         Ok(shields)
     }
 
-    /// What the user wants from now on.
+    /// Applies the user's levels.
     pub(crate) fn set(&self, settings: &Settings) {
         let sites = settings.sites.iter().map(|one| (one.site.clone(), one.level())).collect();
         *self.levels.lock().unwrap_or_else(PoisonError::into_inner) = Levels { everywhere: settings.level(), sites };
     }
 
-    /// Changes the user's own rules; with nothing to change, tells them.
+    /// Adds and removes user rules. Returns all user rules.
     async fn change_own(&self, add: Vec<String>, remove: Vec<String>) -> Result<Vec<String>, OwnRulesError> {
         if add.is_empty() && remove.is_empty() {
             return Ok(self.own.lock().await.rules.read()?);
@@ -156,11 +157,11 @@ impl Shields {
         self.change(move |own| own.rules.change(&add, &remove)).await
     }
 
-    /// What this tab-host asks, on whichever connection.
+    /// Returns the context of a tab-host, which all of its connections share.
     pub(crate) fn asking(&self, host: u64, site: &str) -> Arc<ShieldsContext> {
         let mut all = self.asking.lock().unwrap_or_else(PoisonError::into_inner);
         all.retain(|_, asking| asking.strong_count() > 0);
-        // A number is never given twice; that it would be of another site is not to be thought of.
+        // IDs are not reused. A context of another site would be a serious fault, so the site is compared all the same.
         let known = all.get(&host).and_then(Weak::upgrade).filter(|asking| asking.site == site);
         known.unwrap_or_else(|| {
             let asking = Arc::new(ShieldsContext::of(site.to_owned()));
@@ -169,7 +170,7 @@ impl Shields {
         })
     }
 
-    /// Whether a page may send this. What it may not is counted and logged. Takes as long as a rule takes.
+    /// Returns the verdict on a page's request, and logs it. Occupies the thread for as long as the rules take.
     async fn check(&self, asking: &ShieldsContext, request: &CheckRequest) -> Verdict {
         let mut verdict = if self.is_for_rules(&asking.site, request) {
             self.rules().await.verdict(&asking.site, request)
@@ -181,7 +182,7 @@ impl Shields {
         self.log().enter(&asking.site, request, &verdict);
         verdict.is_private = self.level(&asking.site) != ShieldsLevel::Off;
         if let (false, Some(host)) = (verdict.blocked, host_of(&request.url)) {
-            // That a page may be opened says nothing about what else of its host may be sent.
+            // An allowed document does not allow other requests to its host.
             let mut hosts = if request.kind == DOCUMENT { asking.opened() } else { asking.hosts() };
             if hosts.len() >= HOSTS {
                 hosts.clear();
@@ -191,7 +192,7 @@ impl Shields {
         verdict
     }
 
-    /// Whether the level that holds for a site leaves it to the rules.
+    /// Returns whether the site's level applies all rules to a request. Otherwise, user rules alone apply, or none.
     fn is_for_rules(&self, site: &str, request: &CheckRequest) -> bool {
         match self.level(site) {
             ShieldsLevel::Off => false,
@@ -200,8 +201,8 @@ impl Shields {
         }
     }
 
-    /// The same, without a trace, and elsewhere: this process's own thread moves the bytes of every site, and a rule may take its
-    /// time.
+    /// Returns the verdict without logging it. The rules run on a blocking thread, since they may be slow and this
+    /// process's main thread carries the data of every site.
     async fn test(&self, site: &str, request: CheckRequest) -> Verdict {
         if !self.is_for_rules(site, &request) {
             return self.test_own(site, request).await;
@@ -210,7 +211,7 @@ impl Shields {
         tokio::task::spawn_blocking(move || rules.verdict(&site, &request)).await.unwrap_or_else(|_| unanswered())
     }
 
-    /// The same by the user's own rules alone, which hold for what a site sends to itself unless shields are off.
+    /// Returns the verdict of the user rules alone, which also apply to first-party requests unless shields are off.
     async fn test_own(&self, site: &str, request: CheckRequest) -> Verdict {
         if self.level(site) == ShieldsLevel::Off {
             return Verdict::default();
@@ -222,8 +223,8 @@ impl Shields {
         tokio::task::spawn_blocking(move || rules.own_verdict(&site, &request)).await.unwrap_or_else(|_| unanswered())
     }
 
-    /// A connection that no page was asked about, as those of WebSockets and service workers are not: a host that is blocked
-    /// outright is not reached. For the site's own hosts only the user's own rules count.
+    /// Checks a connection that belongs to no checked request, such as of a WebSocket or service worker: hosts that are
+    /// blocked as a whole are refused. For the site's own hosts, only user rules apply.
     pub(crate) async fn check_host(&self, asking: &ShieldsContext, host: &str) -> Verdict {
         let url = if host.contains(':') { format!("https://[{host}]/") } else { format!("https://{host}/") };
         let (page, kind, method) = (asking.site.clone(), "websocket".to_owned(), "GET".to_owned());
@@ -233,7 +234,7 @@ impl Shields {
         if is_known || (is_opened && is_first_party(&request)) {
             return Verdict::default();
         }
-        // It is never closed.
+        // The semaphore is never closed.
         let _room = asking.room.acquire().await;
         let verdict = if is_first_party(&request) {
             self.test_own(&asking.site, request.clone()).await
@@ -244,20 +245,20 @@ impl Shields {
         verdict
     }
 
-    /// What a document of this tab-host's is to meet.
+    /// Returns the rules for a document of this tab-host.
     pub(crate) async fn begin(&self, asking: &ShieldsContext, request: DocumentRequest) -> DocumentRules {
         let site = asking.site.clone();
         let rules = self.unless_off(asking, move |rules| rules.document(&site, &request)).await;
         DocumentRules { is_private: self.level(&asking.site) != ShieldsLevel::Off, ..rules }
     }
 
-    /// What most documents of this tab-host's are to meet.
+    /// Returns the generic rules, which apply to most documents of this tab-host.
     pub(crate) async fn common(&self, asking: &ShieldsContext) -> CommonRules {
         let site = asking.site.clone();
         self.unless_off(asking, move |rules| rules.common(&site)).await
     }
 
-    /// What of a document that has grown is to be hidden.
+    /// Returns the selectors to hide for new classes and IDs of a document.
     pub(crate) async fn hidden(&self, asking: &ShieldsContext, request: HideRequest) -> Vec<String> {
         self.unless_off(asking, move |rules| rules.hidden(&request)).await
     }
@@ -270,7 +271,7 @@ impl Shields {
         if self.level(&asking.site) == ShieldsLevel::Off {
             return T::default();
         }
-        // It is never closed.
+        // The semaphore is never closed.
         let _room = asking.looks.acquire().await;
         let rules = self.rules().await;
         tokio::task::spawn_blocking(move || look(&rules)).await.unwrap_or_default()
@@ -286,7 +287,7 @@ impl Shields {
             if let Some(rules) = rules.borrow_and_update().as_ref() {
                 return Arc::clone(rules);
             }
-            // The sender is in `self`: there will be a change.
+            // This does not fail, as the sender is in `self`.
             let _ = rules.changed().await;
         }
     }
@@ -296,7 +297,7 @@ impl Shields {
     }
 }
 
-/// What becomes of a text that somebody calls a list.
+/// Compiles a text as a filter list and applies it, for fuzzing.
 pub(crate) fn try_list(text: &str) {
     if user_rules::check(text).is_err() {
         return;
@@ -313,7 +314,7 @@ pub(crate) fn try_list(text: &str) {
     }
 }
 
-/// All lists of this machine and the user's own rules, as an engine.
+/// Reads this machine's lists, the user's lists and the user rules, and compiles them.
 fn read(own: &Own) -> Rules {
     let started = Instant::now();
     let (mut lists, mut errors) = lists::read();
@@ -326,7 +327,7 @@ fn read(own: &Own) -> Rules {
     let (engine, from_cache) = engine_of(&lists, &Cache::in_folder(folder));
     let mut rules = Rules::of(engine, &lists, resources.clone(), errors.join("; "));
     if lists.iter().any(|list| list.name == OWN_RULES) {
-        // Own rules are few: they are compiled at each start.
+        // User rules are few, so they are compiled at each start.
         let own = lists.iter().find(|list| list.name == OWN_RULES).map(std::slice::from_ref).map(rules::engine);
         let elsewhere = rules::lists_elsewhere(lists);
         let (engine, _) = engine_of(&elsewhere, &Cache::in_folder(&folder.join("elsewhere")));
@@ -337,19 +338,19 @@ fn read(own: &Own) -> Rules {
     rules
 }
 
-/// The engine for these lists, and whether it was in the cache.
+/// Returns the engine for these lists, and whether it was in the cache.
 fn engine_of(lists: &[List], cache: &Cache) -> (adblock::Engine, bool) {
     if let Some(kept) = cache.read(lists) {
         return (kept, true);
     }
     let engine = rules::engine(lists);
     if let Err(error) = cache.keep(lists, &engine) {
-        tracing::warn!("shields: the next start will read the lists anew: {error}");
+        tracing::warn!("shields: compiled lists were not cached, the next start compiles them again: {error}");
     }
     (engine, false)
 }
 
-/// Both ends belong to one registrable domain.
+/// Returns whether a request and its page belong to one registrable domain.
 fn is_first_party(request: &CheckRequest) -> bool {
     let domain = |url: &str| Some(Site::of(url).ok()?.as_str().split_once("://")?.1.to_owned());
     let (asked, asking) = (domain(&request.url), domain(&request.page));

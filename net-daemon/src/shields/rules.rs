@@ -1,4 +1,4 @@
-//! The engine made from filter lists, and what it says.
+//! Engines compiled from filter lists, and their verdicts.
 
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -21,28 +21,28 @@ use super::kept_parameters::KeptParameters;
 use super::lists::List;
 use super::scriptlets;
 
-/// No rule is about it.
+/// URL that no site-specific rule applies to.
 const NOWHERE: &str = "https://nowhere.invalid/";
 
-/// The engine, and what it was made from.
+/// Engines, and the lists they were compiled from.
 pub(super) struct Rules {
     engine: Engine,
-    /// For pages of other sites than the asking one: without the user's own rules that are about single sites. None, where the
-    /// user has no rules.
+    /// Engine for pages that are not of the asking site, without user rules about single sites. `None` if there are no
+    /// user rules.
     elsewhere: Option<Engine>,
-    /// The user's own rules alone. None, where there are none.
+    /// Engine with the user rules alone. `None` if there are none.
     own: Option<Engine>,
     kept: KeptParameters,
-    /// Without the user's own exceptions that are about single sites.
+    /// Kept parameters for pages that are not of the asking site, without user rules about single sites.
     kept_elsewhere: KeptParameters,
     pub(super) lists: Vec<FilterList>,
-    /// Why there are none, or not all.
+    /// Errors about lists that could not be read; empty if there are none.
     pub(super) error: String,
-    /// How long it took to read them.
+    /// Time that it took to read and compile the lists, in milliseconds.
     pub(super) read_ms: u32,
-    /// As they had been compiled before.
+    /// The engine was compiled in an earlier run.
     pub(super) from_cache: bool,
-    /// What is hidden of a document that no rule knows.
+    /// Generic rules, which hide parts of any document.
     common: CommonRules,
     filter: ContentFilter,
 }
@@ -54,7 +54,7 @@ impl std::fmt::Debug for Rules {
 }
 
 impl Rules {
-    /// The engine must be one of these lists.
+    /// Creates the rules. `engine` must have been compiled from `list_texts`.
     pub(super) fn of(mut engine: Engine, list_texts: &[List], resources: Vec<Resource>, error: String) -> Self {
         engine.use_resources(resources);
         let sources = engine.get_debug_info().source_info;
@@ -87,7 +87,7 @@ impl Rules {
         }
     }
 
-    /// Adds the engine made of [`lists_elsewhere`], and the one of the user's own rules.
+    /// Adds the engine compiled from [`lists_elsewhere`], and the one with the user rules alone.
     pub(super) fn with_own(mut self, mut elsewhere: Engine, mut own: Engine, resources: Vec<Resource>) -> Self {
         elsewhere.use_resources(resources.clone());
         own.use_resources(resources);
@@ -95,13 +95,13 @@ impl Rules {
         self
     }
 
-    /// The engine that answers about a page to the tab-host of `site`. A turned host asks about pages that it does not show, to
-    /// learn which sites the user has rules for.
+    /// Returns the engine for a page, for the tab-host of `site`. A compromised tab-host may ask about pages of other
+    /// sites to learn for which of them the user has rules.
     fn engine(&self, page: &str, site: &str) -> &Engine {
         self.elsewhere.as_ref().filter(|_| !is_of(page, site)).unwrap_or(&self.engine)
     }
 
-    /// The verdict on a request of a page, for the tab-host of `site`.
+    /// Returns the verdict on a page's request, for the tab-host of `site`.
     pub(super) fn verdict(&self, site: &str, request: &CheckRequest) -> Verdict {
         let page = canonical(&request.page).unwrap_or_default();
         self.verdict_of(self.engine(&page, site), site, request)
@@ -111,10 +111,10 @@ impl Rules {
         self.own.is_some()
     }
 
-    /// The verdict of the user's own rules alone: what its user wants blocked is blocked, whoever's it is.
+    /// Returns the verdict of the user rules alone, which also block first-party requests.
     pub(super) fn own_verdict(&self, site: &str, request: &CheckRequest) -> Verdict {
         let page = canonical(&request.page).unwrap_or_default();
-        // A turned host may not learn what the user has rules for.
+        // A compromised tab-host must not learn for which sites the user has rules.
         let own = self.own.as_ref().filter(|_| is_of(&page, site));
         own.map(|own| Verdict { list: OWN_RULES.to_owned(), ..self.verdict_of(own, site, request) })
             .filter(|verdict| verdict.blocked || !verdict.rewritten_url.is_empty())
@@ -122,7 +122,7 @@ impl Rules {
     }
 
     fn verdict_of(&self, engine: &Engine, site: &str, request: &CheckRequest) -> Verdict {
-        // The engine compares letter by letter: spellings of one address are made one.
+        // The engine compares URLs as text, so their spelling is normalised.
         let Some(url) = canonical(&request.url) else { return unanswered() };
         let page = canonical(&request.page).unwrap_or_default();
         let Ok(asked) = Request::new(&url, &page, &request.kind, &request.method) else { return unanswered() };
@@ -142,12 +142,12 @@ impl Rules {
         Verdict { blocked, rule, list, rewritten_url, stand_in, ..Verdict::default() }
     }
 
-    /// The rules that a document meets, for the tab-host of `site`.
+    /// Returns the rules for a document, for the tab-host of `site`.
     pub(super) fn document(&self, site: &str, request: &DocumentRequest) -> DocumentRules {
         let Some(url) = canonical(&request.url) else { return DocumentRules::default() };
         let kind = if request.is_main_frame { DOCUMENT } else { "subdocument" };
         let page = canonical(&request.page).unwrap_or_else(|| url.clone());
-        // A frame of another site is one of its documents, in whichever page it is.
+        // A frame of another site counts as a page of that site.
         let foreign = [&url, &page].into_iter().find(|of| !is_of(of, site)).unwrap_or(&url);
         let engine = self.engine(foreign, site);
         let policy = Request::new(&url, &page, kind, "GET").ok().and_then(|asked| engine.get_csp_directives(&asked));
@@ -170,27 +170,27 @@ impl Rules {
         }
     }
 
-    /// The rules that most documents of a site have in common.
+    /// Returns the generic rules for the documents of a site.
     pub(super) fn common(&self, site: &str) -> CommonRules {
         let (filter_version, filter) = (self.filter.version(site), self.filter.text(site));
         CommonRules { filter_version, filter, ..self.common.clone() }
     }
 
-    /// What of a document's classes and ids is to be hidden.
+    /// Returns the selectors to hide for a document's classes and IDs.
     pub(super) fn hidden(&self, request: &HideRequest) -> Vec<String> {
         let exceptions: HashSet<String> = request.exceptions.iter().cloned().collect();
         self.engine.hidden_class_id_selectors(&request.classes, &request.ids, &exceptions)
     }
 }
 
-/// Without the content filter.
+/// Returns the generic rules without the content filter.
 fn common(engine: &Engine) -> CommonRules {
     let mut selectors: Vec<String> = engine.url_cosmetic_resources(NOWHERE).hide_selectors.into_iter().collect();
     selectors.sort_unstable();
     CommonRules { version: version_of(&selectors), selectors, ..CommonRules::default() }
 }
 
-/// The lists without those of the user's own rules that are about single sites.
+/// Returns the lists without user rules about single sites.
 pub(super) fn lists_elsewhere(lists: Vec<List>) -> Vec<List> {
     let cut = |list: List| {
         if list.name != OWN_RULES {
@@ -202,8 +202,8 @@ pub(super) fn lists_elsewhere(lists: Vec<List>) -> Vec<List> {
     lists.into_iter().map(cut).collect()
 }
 
-/// Returns whether a rule names the pages that it holds for, or changes the documents of an address. All other rules show in any page that
-/// asks for what they block.
+/// Returns whether a rule names the pages that it applies to, or changes the documents of a URL. All other rules can be
+/// detected by any page that requests what they block.
 fn is_about_single_sites(rule: &str) -> bool {
     const OPTIONS: [&str; 10] = [
         "domain=",
@@ -225,17 +225,17 @@ fn is_about_single_sites(rule: &str) -> bool {
     options.split(',').any(|option| OPTIONS.iter().any(|known| option.starts_with(known)))
 }
 
-/// Returns whether an address is of a site. One that is of none, such as an empty page's, is taken for it.
+/// Returns whether a URL belongs to a site. A URL without a site, such as an empty page's, counts as belonging to it.
 fn is_of(url: &str, site: &str) -> bool {
     Site::of(url).map_or(true, |of| domain(of.as_str()) == domain(site))
 }
 
-/// The registrable domain of a site.
+/// Returns the registrable domain or host of a site.
 pub(super) fn domain(site: &str) -> &str {
     site.split_once("://").map_or(site, |(_, domain)| domain)
 }
 
-/// Never 0.
+/// Returns a version that depends on the content, and is never 0.
 pub(super) fn version_of(what: &impl Hash) -> u32 {
     let mut hasher = DefaultHasher::new();
     what.hash(&mut hasher);
@@ -243,9 +243,9 @@ pub(super) fn version_of(what: &impl Hash) -> u32 {
     u32::from_be_bytes([a, b, c, d]).max(1)
 }
 
-/// Makes it from the lists' texts.
+/// Compiles lists into an engine.
 pub(super) fn engine(lists: &[List]) -> Engine {
-    // With the text of each rule: whoever sees that something is missing wants to know why.
+    // The engine keeps the text of each rule, so that the log can name it.
     let mut set = FilterSet::new(true);
     for List { text, is_trusted, .. } in lists {
         let permissions = if *is_trusted { scriptlets::TRUSTED } else { Default::default() };
@@ -254,31 +254,31 @@ pub(super) fn engine(lists: &[List]) -> Engine {
     Engine::new_with_filter_set(set)
 }
 
-/// Scriptlets in a scope of their own, with what they take for granted there.
+/// Wraps scriptlets in a scope of their own, with the variable that they expect.
 fn alone(script: &str) -> String {
     if script.is_empty() { String::new() } else { format!("(() => {{ const scriptletGlobals = {{}};\n{script}\n}})()") }
 }
 
-/// What stands in for what is blocked, and what runs in pages; and why some of it is missing.
+/// Returns the redirect resources and scriptlets, and an error message if some are missing.
 pub(super) fn resources(ublock: &Path) -> (Vec<Resource>, String) {
     let (folder, index) = (ublock.join("web_accessible_resources"), ublock.join("js/redirect-resources.js"));
-    // The crate's reader panics at what it does not understand.
+    // The crate's reader panics on unexpected input.
     let stand_ins = std::panic::catch_unwind(|| assemble_web_accessible_resources(&folder, &index));
     let mut missing = String::new();
     let mut all = stand_ins.unwrap_or_else(|_| {
-        missing = format!("what stands in for blocked scripts cannot be read from {}", index.display());
+        missing = format!("redirect resources cannot be read from {}", index.display());
         Vec::new()
     });
     match scriptlets::read(ublock) {
         Ok(scriptlets) => all.extend(scriptlets),
-        Err(error) => missing = format!("scriptlets: {error}"),
+        Err(error) => missing = format!("scriptlets cannot be read: {error}"),
     }
     (all, missing)
 }
 
-/// What nobody can say may not be sent.
+/// Returns the verdict on a request that cannot be checked: it is blocked.
 pub(super) fn unanswered() -> Verdict {
-    Verdict { blocked: true, rule: "an address that cannot be read".to_owned(), ..Verdict::default() }
+    Verdict { blocked: true, rule: "the request could not be checked".to_owned(), ..Verdict::default() }
 }
 
 pub(super) fn canonical(url: &str) -> Option<String> {

@@ -1,5 +1,5 @@
-//! uBlock Origin's scriptlets, as Debian brings them: modules of JavaScript that name each of their functions, what it is called in
-//! filter lists, and which others it needs. Nothing is executed here.
+//! Scriptlets of uBlock Origin, from Debian's package: JavaScript modules that register functions with their names in
+//! filter lists and their dependencies. Nothing is executed here.
 
 use std::collections::HashMap;
 use std::fs;
@@ -14,12 +14,12 @@ use oxc_ast::ast::{ObjectPropertyKind, PropertyKey};
 use oxc_parser::Parser;
 use oxc_span::SourceType;
 
-/// Lists that may use scriptlets which can do more than take away.
+/// Permission of lists to use scriptlets that require trust.
 pub(super) const TRUSTED: PermissionMask = PermissionMask::from_bits(1);
-/// The end of the name of what only other scriptlets use.
+/// Suffix of the names of functions that only other scriptlets use.
 const PART: &str = ".fn";
 
-/// One function of a module: what it is called there, and in filter lists.
+/// A function that a module registers, with its names in the module and in filter lists.
 #[derive(Debug, Default)]
 struct Registered {
     function: String,
@@ -31,13 +31,13 @@ struct Registered {
 
 #[derive(Debug)]
 enum Need {
-    /// As filter lists call it.
+    /// Name in filter lists.
     Name(String),
-    /// As modules do.
+    /// Name in the modules.
     Function(String),
 }
 
-/// All scriptlets below this folder.
+/// Reads all scriptlets below this folder.
 pub(super) fn read(ublock: &Path) -> Result<Vec<Resource>, String> {
     let scripts = ublock.join("js");
     let mut files: Vec<PathBuf> = vec![scripts.join("arglist-parser.js"), scripts.join("jsonpath.js")];
@@ -82,7 +82,7 @@ fn read_module(
     let allocator = Allocator::default();
     let parsed = Parser::new(&allocator, text, SourceType::mjs()).parse();
     if parsed.panicked {
-        return Err("this is not JavaScript".to_owned());
+        return Err("it is not valid JavaScript".to_owned());
     }
     let mut keep = |name: Option<String>, span: oxc_span::Span| {
         if let (Some(name), Some(source)) = (name, text.get(span.start as usize..span.end as usize)) {

@@ -1,4 +1,4 @@
-//! Shields as others reach them: pages by their tab-host, people by the broker.
+//! Services of shields: for pages through their tab-host, and for the user through the broker.
 
 use regen_proto::net::v1::lists_request as list_change;
 use regen_proto::net::v1::shields_admin_server::ShieldsAdmin;
@@ -15,12 +15,12 @@ use super::user_rules::{OwnListsError, OwnRulesError};
 use crate::http_client::Fetcher;
 use crate::tunnel::TunnelGrant;
 
-/// The largest question, in bytes: a document that has grown names many classes.
+/// Maximum size of a request, in bytes: a document that has grown names many classes.
 pub(crate) const MAX_REQUEST: usize = 128 * 1024;
-/// The largest change: a list of the user's, bytes.
+/// Maximum size of a change, in bytes: it may contain a whole list.
 pub(crate) const MAX_CHANGE: usize = 40 << 20;
 
-/// On the connection of a tab-host.
+/// Service for a tab-host's connection.
 #[derive(Debug, Clone)]
 pub(crate) struct ForPages(pub(crate) Shields);
 
@@ -47,7 +47,7 @@ fn grant<T>(request: &Request<T>) -> Result<TunnelGrant, Status> {
     grant.ok_or_else(|| Status::permission_denied("this connection has no grant"))
 }
 
-/// On the broker's own connection.
+/// Service for the broker's connection.
 #[derive(Debug, Clone)]
 pub(crate) struct Admin {
     pub(crate) shields: Shields,
@@ -66,7 +66,7 @@ impl ShieldsAdmin for Admin {
         if let Some(rules) = rules {
             (told.lists, told.error) = (rules.lists.clone(), rules.error.clone());
             (told.read_ms, told.from_cache) = (rules.read_ms, rules.from_cache);
-            // One whose index cannot be read has said so.
+            // An index that cannot be read is reported in `error` already.
             for source in self.shields.sources().await.unwrap_or_default() {
                 for list in told.lists.iter_mut().filter(|list| list.name == source.name) {
                     (list.url, list.checked_s) = (source.url.clone().unwrap_or_default(), source.checked_s);

@@ -1,4 +1,4 @@
-//! Lists that the user has added, as they come and are kept fresh. Whatever goes wrong with a new text, the one before stays.
+//! Downloads and updates of lists that the user has added. If a new text is invalid, the previous one stays.
 
 use std::collections::HashMap;
 use std::sync::{Arc, MutexGuard, PoisonError};
@@ -13,13 +13,13 @@ use super::user_rules::{Own, OwnListsError, Source, name_of_new};
 use super::{Shields, read};
 use crate::http_client::{Fetched, Fetcher};
 
-/// How often is looked whether a list is due.
+/// Interval between checks for lists that are due.
 const POLL_INTERVAL: Duration = Duration::from_mins(10);
-/// After a failure, the next try.
+/// Additional delay after a failed update.
 const RETRY_DELAY: Duration = Duration::from_hours(1);
 
 impl Shields {
-    /// Adds a list; it holds when this returns.
+    /// Adds a list, which applies when this returns.
     pub(super) async fn add_list(&self, add: AddList, fetcher: &Fetcher) -> Result<(), OwnListsError> {
         let AddList { name, url, text, sha256 } = add;
         name_of_new(&name, &self.sources().await?)?;
@@ -31,7 +31,7 @@ impl Shields {
             let place = address(&url, pin.is_some()).map_err(broken)?;
             match fetcher.get(&place, "", MAX_LIST).await.map_err(broken)? {
                 Fetched::Whole { bytes, etag } => (Some(url.as_str()), as_text(&bytes).map_err(broken)?, etag),
-                Fetched::Same => return Err(broken("its server sent nothing".to_owned())),
+                Fetched::Same => return Err(broken("its server sent no text".to_owned())),
             }
         };
         let (source, text) = made(name.clone(), url.map(str::to_owned), etag, text, pin.map(str::to_owned)).await?;
@@ -42,13 +42,13 @@ impl Shields {
         .await
     }
 
-    /// Forgets a list.
+    /// Removes a list.
     pub(super) async fn remove_list(&self, name: String) -> Result<(), OwnListsError> {
         self.stale().remove(&name);
         self.change(move |own| own.lists.remove(&name)).await
     }
 
-    /// Looks for newer versions of all that have an address.
+    /// Updates all lists that have a URL.
     pub(super) async fn update_lists(&self, fetcher: &Fetcher) -> Result<(), OwnListsError> {
         for source in self.sources().await? {
             self.update(&source, fetcher).await;
@@ -56,7 +56,7 @@ impl Shields {
         Ok(())
     }
 
-    /// Looks for newer versions as often as the lists say.
+    /// Updates lists as often as they say. Never returns.
     pub(crate) async fn keep_fresh(self, fetcher: Fetcher) {
         loop {
             tokio::time::sleep(POLL_INTERVAL).await;
@@ -71,14 +71,14 @@ impl Shields {
         }
     }
 
-    /// Whether it is known to be the newest now.
+    /// Updates a list. Returns whether it is known to be current.
     async fn update(&self, source: &Source, fetcher: &Fetcher) -> bool {
         let Some(url) = &source.url else { return true };
         let outcome = self.update_from(source, url, fetcher).await;
         match &outcome {
             Ok(()) => drop(self.stale().remove(&source.name)),
             Err(why) => {
-                tracing::warn!("shields: {} is as it was: {why}", source.name);
+                tracing::warn!("shields: list {} was not updated: {why}", source.name);
                 self.stale().insert(source.name.clone(), why.clone());
             }
         }
@@ -99,7 +99,7 @@ impl Shields {
         let (new, text) = made.map_err(|error| error.to_string())?;
         let known = source.clone();
         let changed = self.change(move |own| {
-            // It may have been removed meanwhile, and another one be called so.
+            // The list may have been removed meanwhile, or replaced by another one of that name.
             let is_there = own.lists.sources()?.iter().any(|one| one.is_same(&known));
             if is_there { own.lists.put(&new, &text) } else { Ok(()) }
         });
@@ -114,8 +114,8 @@ impl Shields {
         self.stale.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Changes what is the user's own, and makes the engine anew. To its end, also when whoever asked has gone: what is on
-    /// disk is what holds.
+    /// Changes user rules or lists, and compiles the engine again. This runs to its end even if the caller is dropped,
+    /// so that the rules in use match those on disk.
     pub(super) async fn change<T, E, F>(&self, change: F) -> Result<T, E>
     where
         T: Send + 'static,
@@ -123,7 +123,7 @@ impl Shields {
         F: FnOnce(&OwnedMutexGuard<Own>) -> Result<T, E> + Send + 'static,
     {
         let own = Arc::clone(&self.own).lock_owned().await;
-        // The first engine is made from what was there before.
+        // The first engine must not replace the new one, as it is compiled from the previous state.
         drop(self.rules().await);
         let rules = Arc::clone(&self.rules);
         let changed = tokio::task::spawn_blocking(move || {
@@ -135,7 +135,7 @@ impl Shields {
     }
 }
 
-/// Looks at a whole list; this process's own thread moves the bytes of every site meanwhile.
+/// Checks a list on a blocking thread, since this process's main thread carries the data of every site.
 async fn made(
     name: String,
     url: Option<String>,
@@ -150,14 +150,14 @@ async fn made(
     tokio::task::spawn_blocking(make).await.map_err(std::io::Error::other)?
 }
 
-/// Where a list is looked for: what anybody on the way could change is taken only if its text is known before.
+/// Parses the URL of a list. An unencrypted URL is accepted only if the text's hash is pinned.
 fn address(url: &str, is_pinned: bool) -> Result<Url, String> {
-    let parsed = Url::parse(url).map_err(|error| format!("{url} is no address: {error}"))?;
+    let parsed = Url::parse(url).map_err(|error| format!("{url} is not a valid URL: {error}"))?;
     match parsed.scheme() {
         "https" => Ok(parsed),
         "http" if is_pinned => Ok(parsed),
-        "http" => Err(format!("{url}: anybody on the way could change it; say https, or its --sha256")),
-        _ => Err(format!("{url} is no address of the web")),
+        "http" => Err(format!("{url} is not encrypted and could be changed on the way: use https or --sha256")),
+        _ => Err(format!("{url} is not a web address: use https")),
     }
 }
 
@@ -165,6 +165,6 @@ fn as_text(bytes: &[u8]) -> Result<String, String> {
     String::from_utf8(bytes.to_vec()).map_err(|error| {
         let good = bytes.get(..error.utf8_error().valid_up_to()).unwrap_or_default();
         let line = good.iter().filter(|byte| **byte == b'\n').count() + 1;
-        format!("line {line} is no text (UTF-8)")
+        format!("line {line} is not UTF-8 text")
     })
 }

@@ -85,7 +85,7 @@ async fn what_a_rule_names_is_blocked_however_it_is_spelt() {
     for url in ["https://21.2.3.45/", "https://firefox.test/", "https://page.test/banner.js", "https://other.test/"] {
         assert!(!shields.check(&asking, &request(url)).await.blocked, "{url}");
     }
-    assert!(shields.check(&asking, &request("https:///")).await.blocked, "what cannot be read is not sent");
+    assert!(shields.check(&asking, &request("https:///")).await.blocked, "a URL that cannot be parsed is blocked");
     let fetched = CheckRequest { kind: "xmlhttprequest".to_owned(), ..request("https://param.test/?click=1&b=2") };
     let found = shields.check(&asking, &fetched).await;
     assert_eq!((found.blocked, found.rewritten_url.as_str()), (false, "https://param.test/?b=2"));
@@ -111,10 +111,10 @@ async fn a_host_is_refused_unless_something_of_it_may_be_sent() {
     assert!(!shields.check_host(&asking, "2001:db8::1").await.blocked);
     let allowed = shields.check(&asking, &request("https://tracker.test/allowed.js")).await;
     assert!(!allowed.blocked && allowed.rule.starts_with("@@"), "{allowed:?}");
-    assert!(!shields.check_host(&asking, "tracker.test").await.blocked, "it was just said that this may be sent");
+    assert!(!shields.check_host(&asking, "tracker.test").await.blocked, "a request to it was just allowed");
     assert!(shields.check_host(&asking, "evil.test").await.blocked);
     let other = ShieldsContext::of("https://other.test".to_owned());
-    assert!(shields.check_host(&other, "tracker.test").await.blocked, "to another site it was not");
+    assert!(shields.check_host(&other, "tracker.test").await.blocked, "it was not allowed for another site");
 }
 
 #[tokio::test]
@@ -141,7 +141,7 @@ async fn own_rules_about_a_site_are_for_its_own_tab_host() {
         assert!(!format!("{met:?}").contains("secret") && met.policy.is_empty(), "{met:?}");
     }
     assert!(!shields.check(&asking(), &at_bank("/at-bank")).await.blocked);
-    assert!(shields.check(&asking(), &at_bank("/own-path")).await.blocked, "a popup of another site that it keeps");
+    assert!(shields.check(&asking(), &at_bank("/own-path")).await.blocked, "the page of a popup of another site");
 }
 
 #[tokio::test]
@@ -153,7 +153,7 @@ async fn a_document_meets_what_the_lists_have_for_it() {
     assert_eq!(rules.hide, [".own"]);
     assert!(rules.procedural.len() == 1 && rules.procedural[0].contains("has-text"), "{rules:?}");
     assert!(rules.script.contains("set(\"a\", \"b\")"), "{}", rules.script);
-    assert!(!rules.script.contains("trusted"), "this list may not use it: {}", rules.script);
+    assert!(!rules.script.contains("trusted"), "an untrusted list may not use it: {}", rules.script);
     let trusted = shields_of(ShieldsLevel::Balanced, true).begin(&asking(), begin("https://page.test/")).await;
     assert!(trusted.script.contains("trusted(\"a\")"), "the control: {}", trusted.script);
     assert!(!on.begin(&asking(), begin("https://quiet.test/")).await.generic);
@@ -181,10 +181,10 @@ async fn own_rules_are_about_the_sites_own_requests_too_and_what_is_opened_is_re
     for url in ["https://page.test/banner.js?kept", "https://page.test/other.js"] {
         assert!(!shields.check(&asking(), &request(url)).await.blocked, "{url}");
     }
-    // Of a site that the asking one only claims to show, nothing is told.
+    // User rules are not disclosed to a site that only claims to show the page.
     let elsewhere = ShieldsContext::of("https://evil.test".to_owned());
     assert!(!shields.check(&elsewhere, &request("https://page.test/banner.js")).await.blocked);
-    // A socket of the site's own, and a page of a host that is blocked for everything else.
+    // A WebSocket to the site itself, and a document of a host that is blocked otherwise.
     assert!(shields.check_host(&asking(), "ws.page.test").await.blocked);
     let opened = asking();
     let document = CheckRequest { kind: DOCUMENT.to_owned(), ..request("https://ws.page.test/") };

@@ -1,5 +1,5 @@
-//! Where web processes ask what they may send. Each has a line of its own to this process, and stands still until it is answered:
-//! so one thread does nothing else, and nothing is on its way there that need not be.
+//! Verdict channels, on which web processes ask whether they may send requests. Each web process has its own channel,
+//! and waits for the answer, so that one thread does nothing else.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -14,14 +14,14 @@ use tokio::sync::mpsc;
 use super::{Shields, ShieldsContext};
 use crate::encrypted_hosts::EncryptedHosts;
 
-/// No method has a longer name.
+/// Maximum length of a request's method.
 const MAX_METHOD: usize = 32;
 
-/// Takes lines to that thread.
+/// Sender of verdict channels to their thread.
 #[derive(Debug, Clone)]
 pub(crate) struct Lines(mpsc::UnboundedSender<(OwnedFd, Asks)>);
 
-/// The tab-host at the other end of a line, and its workspace.
+/// Context of the tab-host at the other end of a channel, and its workspace.
 type Asks = (Arc<ShieldsContext>, String);
 
 impl Lines {
@@ -36,7 +36,7 @@ impl Lines {
                     tokio::spawn(async move {
                         match serve(&shields, &encrypted, line, &asking, &workspace).await {
                             Ok(()) | Err(ChannelError::Closed) => {}
-                            Err(error) => tracing::warn!("shields: a web process of {}: {error}", asking.site),
+                            Err(error) => tracing::warn!("shields: verdict channel of {} failed: {error}", asking.site),
                         }
                     });
                 }
@@ -45,7 +45,7 @@ impl Lines {
         Ok(Self(sender))
     }
 
-    /// Answers what comes on this one.
+    /// Answers the requests on a channel.
     pub(crate) fn serve(&self, line: OwnedFd, asking: Arc<ShieldsContext>, workspace: String) {
         // The thread lives as long as this process.
         let _ = self.0.send((line, (asking, workspace)));
@@ -59,26 +59,26 @@ async fn serve(
     asking: &ShieldsContext,
     workspace: &str,
 ) -> Result<(), ChannelError> {
-    // Whoever has more web processes than that has them for this.
+    // An honest tab-host does not have more web processes.
     let Ok(_room) = Arc::clone(&asking.lines).try_acquire_owned() else {
-        return Err(io::Error::other("too many verdict channels").into());
+        return Err(io::Error::other(format!("too many verdict channels (limit {})", super::LINES)).into());
     };
     let line = KernelChannel::adopt(line)?;
     loop {
         let datagram = line.receive().await?;
         let request = CheckRequest::decode(datagram.bytes.as_slice()).map_err(io::Error::other)?;
         if !KINDS.contains(&request.kind.as_str()) || request.method.len() > MAX_METHOD {
-            return Err(io::Error::other("not a kind of request").into());
+            return Err(io::Error::other("invalid kind or method of a request").into());
         }
         let mut verdict = shields.check(asking, &request).await;
         if verdict.encoded_len() > MAX_INLINE {
             verdict.stand_in.clear();
         }
         verdict.encrypt = !verdict.blocked && encrypted.covers(workspace, &asking.site, &request).await;
-        // Web processes learn what becomes of a request, not the rule: it may be one of the user's own.
+        // Web processes must not learn the rule, as it may be a user rule.
         (verdict.rule, verdict.list) = Default::default();
         line.send(&LineAnswer { verdict: Some(verdict) }.encode_to_vec(), &[]).await?;
-        // The others have waited meanwhile.
+        // The other channels have waited meanwhile.
         tokio::task::yield_now().await;
     }
 }

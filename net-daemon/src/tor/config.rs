@@ -1,4 +1,4 @@
-//! Tor's configuration: arti's own, with what the user changes of it.
+//! Configuration of Tor: arti's defaults with Regen's and the user's changes.
 
 use std::path::Path;
 use std::time::Duration;
@@ -7,30 +7,30 @@ use anyhow::Context;
 use arti_client::TorClientConfig;
 use arti_client::config::{CfgPath, TorClientConfigBuilder};
 
-/// The daemon's own folder.
+/// Folder of the net-daemon.
 const FOLDER: &str = "/bucket";
-/// A request for which there is no way fails after this time, unless the user says otherwise.
+/// Timeout for a request that finds no circuit, unless the user sets another.
 const GIVES_UP: Duration = Duration::from_secs(30);
 
-/// The configuration with these changes, TOML.
+/// Returns the configuration with the user's changes, which are TOML.
 pub(super) fn with(changes: &str) -> anyhow::Result<TorClientConfig> {
-    let changes: toml::Table = toml::from_str(changes).context("its configuration")?;
+    let changes: toml::Table = toml::from_str(changes).context("invalid configuration")?;
     let has_timeout = changes.get("circuit_timing").is_some_and(|timing| timing.get("request_timeout").is_some());
     let mut unknown = Vec::new();
     let mut config: TorClientConfigBuilder =
-        serde_ignored::deserialize(changes, |path| unknown.push(path.to_string())).context("its configuration")?;
-    // A word that was misspelt is a wish that would not hold.
-    anyhow::ensure!(unknown.is_empty(), "its configuration has nothing called {}", unknown.join(", "));
+        serde_ignored::deserialize(changes, |path| unknown.push(path.to_string())).context("invalid configuration")?;
+    // A misspelt setting would have no effect.
+    anyhow::ensure!(unknown.is_empty(), "unknown settings in the configuration: {}", unknown.join(", "));
     let folder = |name: &str| CfgPath::new_literal(Path::new(FOLDER).join(name));
     config.storage().state_dir(folder("tor-state")).cache_dir(folder("tor-cache"));
-    // The folder is this sandbox's alone; who owns it on the outside cannot be seen from here.
+    // The folder belongs to this sandbox alone. Its owner outside the sandbox cannot be checked from here.
     config.storage().permissions().dangerously_trust_everyone();
-    // A circuit that belongs to nobody yet may be taken by any connection: then a site sees its visitor come from several exits.
+    // Any connection may take a preemptive circuit, so that a site would see its visitor come from several exits.
     config.preemptive_circuits().disable_at_threshold(0);
     if !has_timeout {
         config.circuit_timing().request_timeout(GIVES_UP);
     }
-    config.build().context("its configuration")
+    config.build().context("invalid configuration")
 }
 
 #[cfg(test)]

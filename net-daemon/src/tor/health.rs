@@ -1,4 +1,4 @@
-//! Whether Tor works: how far it is on its way, and what became of the last request that it took.
+//! Health of Tor: progress of the start, and the outcome of the last request.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,11 +12,11 @@ use tor_rtcompat::PreferredRuntime;
 
 use super::{CONNECTS, Client};
 
-/// How often Tor is tried while it does not work.
+/// Delay between tests while Tor does not work.
 const RETRY_DELAY: Duration = Duration::from_secs(5);
-/// And once it works, doubts wait so long: some answers just take their time.
+/// Delay after a successful test until doubts cause the next one: some answers just take their time.
 const SURE: Duration = Duration::from_secs(30);
-/// What is asked for then: a name that cannot exist, so that an exit's answer is all that comes of it.
+/// Target of a test: a name that cannot exist, so that the only effect is an exit's answer.
 const NOBODY: (&str, u16) = ("regen-health.invalid", 443);
 
 pub(super) fn works(status: &watch::Sender<TorStatus>) {
@@ -35,7 +35,7 @@ pub(super) fn fails(status: &watch::Sender<TorStatus>, why: &str) {
     });
 }
 
-/// Until the first request is answered.
+/// Reports arti's progress until the first request succeeds or fails.
 pub(super) async fn tell_progress(client: Client, status: watch::Sender<TorStatus>) {
     let mut events = client.bootstrap_events();
     while let Some(now) = events.next().await {
@@ -54,11 +54,11 @@ pub(super) async fn tell_progress(client: Client, status: watch::Sender<TorStatu
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is from 0 to 99")]
 fn percent(fraction: f32) -> u32 {
-    // It is there when a request says so.
+    // Only a request that was answered completes the start.
     (fraction.clamp(0.0, 1.0) * 99.0) as u32
 }
 
-/// While it does not work, and where that is in doubt, whether it works is found out without a page.
+/// Tests Tor while it does not work or is in doubt, without waiting for a page's request.
 pub(super) async fn keep_looking(client: Client, status: watch::Sender<TorStatus>, doubt: Arc<Notify>) {
     let mut news = status.subscribe();
     loop {
@@ -70,16 +70,16 @@ pub(super) async fn keep_looking(client: Client, status: watch::Sender<TorStatus
             works(&status);
             sleep(SURE).await;
         } else {
-            // What failed first says more.
+            // The message of the first failure says more.
             if status.borrow().state() != TorState::Failing {
-                fails(&status, "Tor does not get through: its exits do not answer");
+                fails(&status, "Tor cannot connect: exits do not answer");
             }
             sleep(RETRY_DELAY).await;
         }
     }
 }
 
-/// Only an exit can have said this.
+/// Returns whether an error can only come from an exit.
 pub(super) fn an_exit_said(kind: ErrorKind) -> bool {
     matches!(
         kind,

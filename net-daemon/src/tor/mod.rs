@@ -1,6 +1,6 @@
-//! Tor. It starts when a route needs it for the first time. Each partition has circuits of its own.
+//! Tor client. It starts when a route first needs it. Each partition has its own circuits.
 //!
-//! Whether it works is known from requests alone: what arti says of itself stays green through a total outage.
+//! Only requests show whether Tor works: the status of arti does not change in a total outage.
 
 mod config;
 mod health;
@@ -25,14 +25,14 @@ use crate::route::{RouteError, WayError};
 
 pub(crate) use service::Admin;
 
-/// For the way to the network to be there; later, arti is still at it, and the next page asks again.
+/// Timeout for arti's start. Arti continues afterwards, and the next request waits for it again.
 const STARTS: Duration = Duration::from_secs(90);
-/// For one connection, over all that arti tries for it.
+/// Timeout for one connection, including arti's retries.
 const CONNECTS: Duration = Duration::from_secs(60);
 
 type Client = Arc<TorClient<PreferredRuntime>>;
 
-/// Tor as a whole. Clones share it.
+/// The Tor client. Clones share it.
 #[derive(Debug, Clone)]
 pub(crate) struct Tor {
     shared: Arc<Shared>,
@@ -40,13 +40,13 @@ pub(crate) struct Tor {
 
 #[derive(Debug)]
 struct Shared {
-    /// What the user changes of its configuration, TOML.
+    /// User's changes to the configuration, as TOML.
     changes: String,
-    /// Its own thread: reading a directory takes seconds, and nobody else waits for that.
+    /// Client with its own thread: reading a directory takes seconds, for which nothing else must wait.
     running: OnceCell<Running>,
     identity: Mutex<Identity>,
     status: watch::Sender<TorStatus>,
-    /// A request was not answered, and nobody knows whether that is Tor's fault.
+    /// Notified when a request was not answered, which may or may not be Tor's fault.
     doubt: Arc<Notify>,
 }
 
@@ -61,7 +61,7 @@ impl std::fmt::Debug for Running {
     }
 }
 
-/// What new connections belong to. A new identity is another of these.
+/// Circuits of new connections. A new identity replaces it.
 #[derive(Debug, Default)]
 struct Identity {
     circuits: HashMap<String, IsolationToken>,
@@ -88,7 +88,8 @@ impl Tor {
         }
     }
 
-    /// A connection whose circuit only this partition's share, and when it must end.
+    /// Opens a connection on a circuit of this partition. Also returns a token that is cancelled when the connection
+    /// must end, and a guard that counts it as open.
     pub(crate) async fn connect(
         &self,
         partition: &str,
@@ -110,7 +111,7 @@ impl Tor {
         opened.map(|stream| (stream, over, open()))
     }
 
-    /// Whom to tell that something is not answered.
+    /// Returns the notifier for unanswered data.
     pub(crate) fn doubt(&self) -> Arc<Notify> {
         Arc::clone(&self.shared.doubt)
     }
@@ -125,7 +126,7 @@ impl Tor {
         match timeout(STARTS, client.bootstrap()).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => return Err(self.down(&words(&error))),
-            Err(_) => return Err(self.down(&format!("it did not reach its network within {} s", STARTS.as_secs()))),
+            Err(_) => return Err(self.down(&format!("no connection to the Tor network within {} s", STARTS.as_secs()))),
         }
         let mut prefs = StreamPrefs::new();
         prefs.set_isolation(circuit);
@@ -140,7 +141,7 @@ impl Tor {
         }
     }
 
-    /// The addresses that an exit finds for a host, for people: pages' names are looked up where they connect.
+    /// Resolves a host at an exit, for the user. For pages, the exit resolves the host when it connects.
     pub(crate) async fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, RouteError> {
         let only = |error| match error {
             WayError::Down(error) | WayError::Target(error) => error,
@@ -153,8 +154,8 @@ impl Tor {
         }
     }
 
-    /// What came of a connection, for the person who asked for it.
-    #[expect(clippy::wildcard_enum_match_arm, reason = "arti's kinds are many: what is not the other end's is Tor's")]
+    /// Returns the error of a failed connection for the user, and updates the health.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "all errors that are not the target's count as Tor's")]
     fn failed(&self, host: &str, error: &arti_client::Error) -> WayError {
         if health::an_exit_said(error.kind()) {
             health::works(&self.shared.status);
@@ -164,33 +165,33 @@ impl Tor {
         let target = |kind, message: String| WayError::Target(RouteError { kind, message });
         match error.kind() {
             ErrorKind::RemoteHostNotFound | ErrorKind::RemoteHostResolutionFailed => {
-                target(FailureKind::Name, format!("Tor's exit found no address for “{host}”"))
+                target(FailureKind::Name, format!("the Tor exit found no address for “{host}”"))
             }
             ErrorKind::RemoteConnectionRefused => {
-                target(FailureKind::Refused, format!("{host} refused the connection of Tor's exit"))
+                target(FailureKind::Refused, format!("{host} refused the Tor exit's connection"))
             }
-            // Nobody said whose fault it is.
+            // The error does not say whether the host or Tor failed.
             ErrorKind::RemoteNetworkTimeout => {
-                target(FailureKind::Unreachable, format!("{host} does not answer, or Tor does not get through to it"))
+                target(FailureKind::Unreachable, format!("{host} does not answer, or Tor cannot reach it"))
             }
             ErrorKind::RemoteNetworkFailed | ErrorKind::RemoteStreamReset => {
-                target(FailureKind::Unreachable, format!("{host} did not answer Tor's exit"))
+                target(FailureKind::Unreachable, format!("{host} did not answer the Tor exit"))
             }
             ErrorKind::ExitPolicyRejected | ErrorKind::NoPath | ErrorKind::NoExit => {
-                target(FailureKind::Policy, format!("no exit of Tor's connects to {host} on this port"))
+                target(FailureKind::Policy, format!("no Tor exit connects to {host} on this port"))
             }
             ErrorKind::InvalidStreamTarget | ErrorKind::ForbiddenStreamTarget => {
                 target(FailureKind::Policy, format!("Tor does not connect to {host}: {}", words(error)))
             }
             ErrorKind::OnionServiceNotFound | ErrorKind::OnionServiceAddressInvalid => {
-                target(FailureKind::Name, format!("there is no onion service {host}"))
+                target(FailureKind::Name, format!("onion service {host} was not found"))
             }
             ErrorKind::OnionServiceNotRunning
             | ErrorKind::OnionServiceConnectionFailed
             | ErrorKind::OnionServiceMissingClientAuth
             | ErrorKind::OnionServiceWrongClientAuth
             | ErrorKind::OnionServiceProtocolViolation => {
-                target(FailureKind::Unreachable, format!("the onion service {host}: {}", words(error)))
+                target(FailureKind::Unreachable, format!("cannot connect to onion service {host}: {}", words(error)))
             }
             _ => self.down(&words(error)),
         }
@@ -198,8 +199,8 @@ impl Tor {
 
     fn down(&self, why: &str) -> WayError {
         let percent = self.shared.status.borrow().percent;
-        let percent = if percent < 100 { format!(" at {percent} %") } else { String::new() };
-        let message = format!("Tor does not get through{percent}: {why}");
+        let percent = if percent < 100 { format!(" (start at {percent} %)") } else { String::new() };
+        let message = format!("Tor cannot connect{percent}: {why}");
         health::fails(&self.shared.status, &message);
         WayError::Down(RouteError { kind: FailureKind::Route, message })
     }
@@ -207,7 +208,7 @@ impl Tor {
     async fn client(&self) -> Result<Client, WayError> {
         let running = self.shared.running.get_or_try_init(|| async {
             let shared = Arc::clone(&self.shared);
-            // It makes folders and opens a database.
+            // The start creates folders and opens a database, which blocks.
             let running = tokio::task::spawn_blocking(move || start(&shared.changes)).await??;
             self.shared.status.send_modify(|status| status.set_state(TorState::Starting));
             let (client, status) = (&running.client, &self.shared.status);
@@ -226,7 +227,8 @@ impl Tor {
         }
     }
 
-    /// From now on, no connection shares a circuit with one from before. Those end; gives how many they were.
+    /// Starts a new identity: all open connections end, and new ones do not share their circuits. Returns the number of
+    /// connections that ended.
     pub(crate) fn new_identity(&self) -> u32 {
         let ended = self.shared.status.borrow().open;
         std::mem::take(&mut *self.identity()).over.cancel();
@@ -238,18 +240,18 @@ impl Tor {
     }
 }
 
-/// arti's own words, causes included.
+/// Returns arti's error message with its causes.
 fn words(error: &arti_client::Error) -> String {
     let report = error.report().to_string();
     report.strip_prefix("error: ").unwrap_or(&report).to_owned()
 }
 
 fn given_up() -> RouteError {
-    RouteError { kind: FailureKind::Route, message: "the identity was given up while Tor connected".to_owned() }
+    RouteError { kind: FailureKind::Route, message: "connection cancelled because of a new Tor identity".to_owned() }
 }
 
 fn start(changes: &str) -> anyhow::Result<Running> {
-    // arti chooses none by itself. A second time, there is one already.
+    // Arti installs no default provider. This fails harmlessly if one is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let config = config::with(changes)?;
     let runtime =

@@ -1,4 +1,4 @@
-//! Tor as the broker reaches it, for people.
+//! Tor service for the broker, on behalf of the user.
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -11,10 +11,10 @@ use tonic::{Request, Response, Status};
 
 use super::Tor;
 
-/// How it is is told no more often, however often it changes.
+/// Minimum interval between Tor status updates.
 const MIN_INTERVAL: Duration = Duration::from_millis(200);
 
-/// On the broker's own connection.
+/// Service for the broker's connection.
 #[derive(Debug, Clone)]
 pub(crate) struct Admin(pub(crate) Tor);
 
@@ -23,7 +23,7 @@ impl TorAdmin for Admin {
     type WatchStream = Pin<Box<dyn Stream<Item = Result<TorStatus, Status>> + Send>>;
 
     async fn watch(&self, _: Request<TorWatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
-        // Of what changes in between, the last is told.
+        // Of several changes in between, only the last is sent.
         let news = WatchStream::new(self.0.shared.status.subscribe()).throttle(MIN_INTERVAL);
         Ok(Response::new(Box::pin(news.map(Ok))))
     }

@@ -1,5 +1,5 @@
-//! Bounds of tunnels: how many a partition and all partitions may have, and how many bytes may wait in them for pages that do
-//! not read. Beyond the bytes a tunnel goes on in small pieces: nothing stops, and nobody takes memory from the others.
+//! Limits on the number of tunnels, and on bytes that wait in them for pages that do not read, per partition and in
+//! total. Over the byte limit, tunnels continue in small chunks: none stalls, and none takes memory from the others.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,32 +11,32 @@ use regen_proto::net::v1::FromNetwork;
 use tokio::sync::mpsc;
 use tonic::Status;
 
-/// Tunnels of all partitions. Each has a descriptor and about 64 KB.
+/// Maximum number of tunnels in all partitions. Each uses a descriptor and about 64 KB.
 const MAX_TUNNELS: usize = 6 * 1024;
-/// Tunnels of one partition, while fewer than half of all are taken; a grant's connection has no more calls anyway.
+/// Maximum number of tunnels in one partition while fewer than half of all are open; the call limit of a connection.
 const MAX_PARTITION_TUNNELS: usize = MAX_CALLS as usize;
-/// Tunnels of one partition when more are taken: the other half is for everybody.
+/// Maximum number of tunnels in one partition once half of all are open, to leave room for the other partitions.
 const MAX_SHARED_TUNNELS: usize = 256;
-/// Bytes that wait for pages, beyond which chunks are small.
+/// Total of bytes waiting for pages above which chunks are small.
 const MAX_WAITING: usize = 192 << 20;
-/// The same of one partition.
+/// Bytes of one partition waiting for pages above which its chunks are small.
 const MAX_PARTITION_WAITING: usize = 24 << 20;
-/// Bytes read at once. Larger chunks are fewer messages.
+/// Number of bytes to read at once. Larger chunks need fewer messages.
 const CHUNK: usize = 64 * 1024;
 const SMALL_CHUNK: usize = 4 * 1024;
 
-/// Use of something bounded.
+/// Tunnels and waiting bytes that count towards the limits.
 #[derive(Debug, Default)]
 struct Usage {
     tunnels: AtomicUsize,
     bytes: AtomicUsize,
 }
 
-/// Bounds of all partitions together. Clones share them.
+/// Limits on all partitions together. Clones share their counts.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Limits(Arc<Usage>);
 
-/// Bounds of one partition. Clones share them.
+/// Limits on one partition. Clones share their counts.
 #[derive(Debug, Clone)]
 pub(crate) struct PartitionLimits {
     own: Arc<Usage>,
@@ -44,14 +44,14 @@ pub(crate) struct PartitionLimits {
 }
 
 impl Limits {
-    /// Makes the bounds of one more partition.
+    /// Creates the limits of a new partition.
     pub(crate) fn of_partition(&self) -> PartitionLimits {
         PartitionLimits { own: Arc::default(), all: Arc::clone(&self.0) }
     }
 }
 
 impl PartitionLimits {
-    /// Takes a tunnel's place, if there is one.
+    /// Reserves a place for a tunnel. Returns `None` if a limit is reached.
     pub(super) fn take_place(&self) -> Option<Place> {
         let place = Place(self.clone());
         let all = self.all.tunnels.fetch_add(1, Ordering::Relaxed);
@@ -75,7 +75,7 @@ impl PartitionLimits {
     }
 }
 
-/// A tunnel's place among those that may be open.
+/// A reserved place for a tunnel, released when dropped.
 #[derive(Debug)]
 pub(super) struct Place(PartitionLimits);
 
@@ -86,7 +86,7 @@ impl Drop for Place {
     }
 }
 
-/// Bytes that count as waiting.
+/// Bytes that count as waiting until this is dropped.
 #[derive(Debug)]
 pub(super) struct Held {
     limits: PartitionLimits,
@@ -100,18 +100,18 @@ impl Drop for Held {
     }
 }
 
-/// One message down a tunnel.
+/// A message to the page, and its bytes that count as waiting.
 #[derive(Debug)]
 pub(super) struct Chunk {
     pub(super) message: Result<FromNetwork, Status>,
     pub(super) held: Option<Held>,
 }
 
-/// Messages down a tunnel, in order.
+/// Stream of messages to the page.
 #[derive(Debug)]
 pub(crate) struct Chunks {
     waiting: mpsc::Receiver<Chunk>,
-    /// The last one still waits in the connection, until the next one is asked for.
+    /// Bytes of the last message, which waits in the connection until the next one is polled.
     last: Option<Held>,
     _place: Place,
 }
@@ -161,9 +161,9 @@ mod tests {
         let (limits, other) = (Limits::default(), Limits::default());
         let (one, two) = (limits.of_partition(), limits.of_partition());
         let held = one.hold(MAX_PARTITION_WAITING + 1);
-        assert_eq!((one.chunk_size(), two.chunk_size()), (SMALL_CHUNK, CHUNK), "another partition does not feel it");
+        assert_eq!((one.chunk_size(), two.chunk_size()), (SMALL_CHUNK, CHUNK), "another partition is not affected");
         let rest: Vec<_> = (0..8).map(|_| limits.of_partition().hold(MAX_PARTITION_WAITING)).collect();
-        assert_eq!(two.chunk_size(), SMALL_CHUNK, "all of them together do");
+        assert_eq!(two.chunk_size(), SMALL_CHUNK, "the total limit affects every partition");
         drop((held, rest));
         assert_eq!((one.chunk_size(), two.chunk_size()), (CHUNK, CHUNK));
         assert_eq!(other.of_partition().chunk_size(), CHUNK);

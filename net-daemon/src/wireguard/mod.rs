@@ -1,4 +1,4 @@
-//! `WireGuard`, all in this process: no root, no device, no module of the kernel. A tunnel that is dead is a stop.
+//! `WireGuard` in this process: no root, network device or kernel module. A dead tunnel blocks its traffic.
 
 mod service;
 mod stack;
@@ -28,11 +28,11 @@ use tunnel_resolver::Through;
 
 pub(crate) use service::{Admin, MAX_REQUEST};
 
-/// For one connection through a tunnel that works.
+/// Timeout for one connection through a tunnel.
 const CONNECTS: Duration = Duration::from_secs(20);
-/// Addresses of a name that are tried.
+/// Maximum number of addresses that are tried per name.
 const MAX_ADDRESSES: usize = 4;
-/// For the profiles to be there: they are told right after the start.
+/// Timeout for the profiles, which the broker sends right after the start.
 const TOLD: Duration = Duration::from_secs(5);
 
 /// All tunnels. Clones share them.
@@ -45,14 +45,14 @@ pub(crate) struct WireGuard {
 struct Shared {
     profiles: Mutex<BTreeMap<String, Known>>,
     told: watch::Sender<bool>,
-    /// Where the peers are.
+    /// Resolver of the peers' endpoints.
     dns: Dns,
 }
 
-/// A profile that was told of.
+/// A profile that the broker has sent.
 struct Known {
     config: String,
-    /// What is wrong with it, where it cannot be up.
+    /// Error in the profile; empty if there is none.
     trouble: String,
     up: Option<Arc<Up>>,
 }
@@ -64,17 +64,17 @@ impl std::fmt::Debug for Known {
 }
 
 impl Drop for Known {
-    /// Whatever is being opened through it.
+    /// Ends the tunnel and its connections, including those that are being opened.
     fn drop(&mut self) {
         if let Some(up) = &self.up {
-            up.status.send_modify(|status| "it was taken down".clone_into(&mut status.message));
+            up.status.send_modify(|status| "it was brought down".clone_into(&mut status.message));
             up.task.abort();
             up.over.borrow().cancel();
         }
     }
 }
 
-/// A tunnel that is to work.
+/// A tunnel that the user has brought up.
 #[derive(Debug)]
 struct Up {
     profile: Profile,
@@ -82,13 +82,13 @@ struct Up {
     names: Names<Through>,
     dead: Dead,
     status: watch::Sender<VpnTunnel>,
-    /// What is open now ends with this.
+    /// Token that ends the connections that are open now.
     over: watch::Sender<CancellationToken>,
-    /// Ends when it is not wanted any more.
+    /// Task that runs the tunnel; aborted when the profile is brought down.
     task: tokio::task::JoinHandle<()>,
 }
 
-/// A tunnel that ends by itself lets nothing through, and says so.
+/// A guard that reports a failure and ends all connections when the tunnel's task ends.
 struct Ends {
     status: watch::Sender<VpnTunnel>,
     over: watch::Sender<CancellationToken>,
@@ -99,7 +99,7 @@ impl Drop for Ends {
         self.status.send_modify(|status| {
             status.set_state(VpnState::Failing);
             if status.message.is_empty() {
-                "it has ended: take it down and up again".clone_into(&mut status.message);
+                "it ended unexpectedly: bring it down and up again".clone_into(&mut status.message);
             }
         });
         self.over.borrow().cancel();
@@ -115,7 +115,7 @@ impl WireGuard {
         self.shared.profiles.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// These are all that there are. One that is as it was goes on.
+    /// Replaces all profiles. An unchanged profile keeps its tunnel.
     fn set(&self, wanted: Vec<VpnProfile>) {
         let mut profiles = self.profiles();
         let names: Vec<&String> = wanted.iter().map(|profile| &profile.name).collect();
@@ -125,7 +125,7 @@ impl WireGuard {
             if profiles.get(&name).is_some_and(is_same) {
                 continue;
             }
-            // The old one ends before there is a new one: they may want the same port.
+            // The old tunnel ends before the new one starts, as both may use the same port.
             profiles.remove(&name);
             let (tunnel, trouble) = match config.parse::<Profile>() {
                 Ok(profile) if up => {
@@ -157,7 +157,8 @@ impl WireGuard {
         all.iter().map(tunnel).collect()
     }
 
-    /// A connection through the tunnel of this profile, and when it must end.
+    /// Opens a connection through the tunnel of this profile. Also returns a token that is cancelled when the
+    /// connection must end, and a guard that counts it as open.
     pub(crate) async fn connect(
         &self,
         profile: &str,
@@ -178,7 +179,7 @@ impl WireGuard {
         opened.map(|stream| (stream, over, Counted::new(&up.status, |status| &mut status.open)))
     }
 
-    /// All records of a name that are of this type, for people.
+    /// Returns all records of a name that have this type, for the user.
     pub(crate) async fn records(&self, profile: &str, name: &str, kind: RecordType) -> Result<Vec<Record>, RouteError> {
         let up = self.find(profile).map_err(|(WayError::Down(error) | WayError::Target(error))| error)?;
         up.names.records(name, kind).await
@@ -189,8 +190,8 @@ impl WireGuard {
         let message = match profiles.get(name) {
             Some(Known { up: Some(up), .. }) => return Ok(Arc::clone(up)),
             Some(Known { trouble, .. }) if !trouble.is_empty() => format!("the VPN “{name}” cannot be used: {trouble}"),
-            Some(_) => format!("the VPN “{name}” is down, so nothing leaves: `regen vpn up {name}`"),
-            None => format!("there is no VPN profile “{name}”: `regen vpn import FILE --name {name}`"),
+            Some(_) => format!("the VPN “{name}” is down: bring it up with `regen vpn up {name}`"),
+            None => format!("there is no VPN profile “{name}”: import it with `regen vpn import FILE --name {name}`"),
         };
         Err(down(message))
     }
@@ -218,7 +219,7 @@ impl Up {
                     Ok(tunnel) => tunnel.run().await,
                     Err(error) => ends.status.send_modify(|status| {
                         status.set_state(VpnState::Failing);
-                        status.message = format!("no port to send from: {error}");
+                        status.message = format!("cannot open a UDP socket: {error}");
                     }),
                 }
                 tokio::time::sleep(RETRY_DELAY).await;
@@ -234,18 +235,18 @@ impl Up {
         let Meaning { addresses, aliases } = match host.parse::<IpAddr>() {
             Ok(address) => vec![address].into(),
             Err(_) if self.profile.dns.is_empty() => {
-                let message = format!("“{host}” cannot be looked up: this VPN's profile names no server under DNS");
+                let message = format!("“{host}” cannot be resolved: the profile of the VPN “{profile}” sets no DNS");
                 return Err(WayError::Down(RouteError { kind: FailureKind::Name, message }));
             }
-            // A site that makes its name fail does not choose the way.
+            // A failed lookup must not lead to the next hop: a site could cause it.
             Err(_) => self.names.meaning(inside.partition, host).await.map_err(WayError::Target)?,
         };
         inside.lets_out(host, &aliases).await.map_err(WayError::Target)?;
         let addresses = addresses.into_iter().map(|address| SocketAddr::new(address, port)).collect();
         let addresses = inside.reach.filter(profile, host, addresses).await.map_err(WayError::Target)?;
-        // A page that asks for what the tunnel does not carry does not choose another way by that.
+        // An address that the tunnel does not carry must not lead to the next hop: a page could choose it.
         let message = format!(
-            "{host} has no address that the VPN “{profile}” carries: its AllowedIPs and its own Address say which"
+            "{host} has no address that the VPN “{profile}” carries: see Address and AllowedIPs in its profile"
         );
         let carried = addresses.into_iter().filter(|address| self.carries(address.ip())).take(MAX_ADDRESSES).collect();
         let connect = |address: SocketAddr| async move {
@@ -280,7 +281,7 @@ impl Up {
     fn failure(&self, profile: &str) -> WayError {
         let status = self.status.borrow();
         let why = if status.message.is_empty() { "its peer has not answered yet" } else { &status.message };
-        down(format!("the VPN “{profile}” lets nothing out: {why}"))
+        down(format!("the VPN “{profile}” does not work: {why}"))
     }
 }
 

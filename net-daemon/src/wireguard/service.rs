@@ -1,4 +1,4 @@
-//! Tunnels as the broker reaches them, for people.
+//! VPN service for the broker, on behalf of the user.
 
 use regen_proto::net::v1::vpn_admin_server::VpnAdmin;
 use regen_proto::net::v1::{VpnProfiles, VpnStatus, VpnStatusRequest};
@@ -6,10 +6,10 @@ use tonic::{Request, Response, Status};
 
 use super::WireGuard;
 
-/// All profiles at once, bytes.
+/// Maximum size of a request with all profiles, in bytes.
 pub(crate) const MAX_REQUEST: usize = 16 << 20;
 
-/// On the broker's own connection.
+/// Service for the broker's connection.
 #[derive(Debug, Clone)]
 pub(crate) struct Admin(pub(crate) WireGuard);
 

@@ -1,4 +1,4 @@
-//! TCP and UDP inside of a tunnel: what the system's own network stack would do, in this process.
+//! TCP and UDP inside a tunnel: a network stack in this process, in place of the system's.
 
 use std::collections::VecDeque;
 use std::io;
@@ -17,41 +17,41 @@ use smoltcp::wire::{HardwareAddress, IpCidr, Ipv4Address, Ipv6Address};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
 
-/// What a connection holds for a slow page, and for a slow network. Only what is used takes memory.
+/// Size of a connection's receive and send buffers, in bytes. Only the part that is used takes memory.
 const RECEIVES: usize = 512 * 1024;
 const SENDS: usize = 256 * 1024;
-/// A name server's answer is smaller.
+/// Size of a UDP socket's buffers, in bytes. A DNS answer is smaller.
 const DATAGRAMS: usize = 16 * 1024;
-/// How often the other end of a silent connection is asked whether it is still there, and when it is not.
+/// Interval of keepalives on a silent connection, and the silence after which it counts as dead.
 const ASKS: StackDuration = StackDuration::from_secs(30);
 const SILENCE: StackDuration = StackDuration::from_secs(120);
-/// So long a connection that nobody has any more may take to say goodbye.
+/// Timeout for closing a connection that was dropped.
 const GOODBYE: StackDuration = StackDuration::from_secs(20);
-/// The first of the ports that connections come from, a power of two apart from the last.
+/// First local port of connections. Random bits are set in it to get another one.
 const FIRST_PORT: u16 = 0xc000;
 const PORT_TRIES: u32 = 64;
-/// Packets that may wait to be encrypted.
+/// Maximum number of packets that wait for encryption.
 const MAX_PACKETS: usize = 256;
 
 /// The stack of one tunnel. Clones share it.
 #[derive(Clone)]
 pub(super) struct Stack {
     inner: Arc<Mutex<Inner>>,
-    /// Somebody has something to send.
+    /// Notified when the stack has to run, as after a write.
     changed: Arc<Notify>,
 }
 
 struct Inner {
-    /// Its clock: the system's may be set.
+    /// Start of a monotonic clock. The system's clock may be set.
     started: std::time::Instant,
     interface: Interface,
     sockets: SocketSet<'static>,
     packets: Packets,
-    /// Nobody has these any more.
+    /// Dropped connections that are being closed, and their deadlines.
     closing: Vec<(SocketHandle, Instant)>,
 }
 
-/// Between the stack and the tunnel.
+/// Queues of packets between the stack and the tunnel.
 struct Packets {
     incoming: VecDeque<Vec<u8>>,
     outgoing: VecDeque<Vec<u8>>,
@@ -73,11 +73,11 @@ impl Stack {
         let mut interface = Interface::new(config, &mut packets, Instant::ZERO);
         interface.update_ip_addrs(|addresses| {
             for network in &profile.addresses {
-                // More than there is room for are of no use to somebody who only connects.
+                // Addresses beyond the stack's limit are dropped: outgoing connections do not need them.
                 let _ = addresses.push(IpCidr::new(network.addr().into(), network.prefix_len()));
             }
         });
-        // In a tunnel there is one way on; the address is never asked for.
+        // A tunnel is point-to-point, so the gateway's address is never resolved.
         let _ = interface.routes_mut().add_default_ipv4_route(Ipv4Address::new(0, 0, 0, 1));
         let _ = interface.routes_mut().add_default_ipv6_route(Ipv6Address::new(0, 0, 0, 0, 0, 0, 0, 1));
         let (started, sockets) = (std::time::Instant::now(), SocketSet::new(Vec::new()));
@@ -89,17 +89,17 @@ impl Stack {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Until somebody has something to send.
+    /// Waits until the stack has to run.
     pub(super) async fn changed(&self) {
         self.changed.notified().await;
     }
 
-    /// A packet came out of the tunnel.
+    /// Queues a packet that came out of the tunnel.
     pub(super) fn receive(&self, packet: &[u8]) {
         self.inner().packets.incoming.push_back(packet.to_vec());
     }
 
-    /// Does what is to be done now. Gives the packets for the tunnel, and when to do this again at the latest.
+    /// Processes all packets and timers. Returns the packets for the tunnel, and the maximum delay until the next call.
     pub(super) fn run(&self) -> (VecDeque<Vec<u8>>, Option<Duration>) {
         let mut inner = self.inner();
         let now = inner.now();
@@ -119,11 +119,11 @@ impl Stack {
         (std::mem::take(&mut packets.outgoing), delay)
     }
 
-    /// A connection, once the other end has agreed to it.
+    /// Opens a connection. Returns when the remote end has accepted it.
     pub(super) async fn connect(&self, to: SocketAddr) -> io::Result<TcpStream> {
         let mut socket =
             tcp::Socket::new(tcp::SocketBuffer::new(vec![0; RECEIVES]), tcp::SocketBuffer::new(vec![0; SENDS]));
-        // The engine writes whole requests.
+        // Nagle's algorithm would only delay: the engine writes whole requests.
         socket.set_nagle_enabled(false);
         socket.set_ack_delay(Some(StackDuration::from_millis(5)));
         socket.set_congestion_control(tcp::CongestionControl::Cubic);
@@ -161,7 +161,7 @@ impl Stack {
         Ok(stream)
     }
 
-    /// A socket for datagrams, from this port; 0: from any.
+    /// Opens a UDP socket on this port; 0 means any port.
     pub(super) fn bind(&self, port: u16) -> io::Result<UdpSocket> {
         let buffer = || udp::PacketBuffer::new(vec![udp::PacketMetadata::EMPTY; 16], vec![0; DATAGRAMS]);
         let mut socket = udp::Socket::new(buffer(), buffer());
@@ -176,7 +176,7 @@ impl Inner {
         Instant::from_micros(i64::try_from(self.started.elapsed().as_micros()).unwrap_or(i64::MAX))
     }
 
-    /// This port, or any that nobody can foretell: an answer to a guessed port could be forged.
+    /// Returns the wanted port, or an unpredictable one for 0: answers to a port that can be guessed could be forged.
     fn port(&self, wanted: u16) -> io::Result<u16> {
         let is_taken = |port: u16| {
             self.sockets.iter().any(|(_, socket)| match socket {
@@ -192,12 +192,12 @@ impl Inner {
 
 fn random<const COUNT: usize>() -> [u8; COUNT] {
     let mut bytes = [0; COUNT];
-    // Where the system has no randomness, handshakes have none either, and nothing is ever sent.
+    // If the system has no randomness, handshakes fail as well, and nothing is ever sent.
     let _ = getrandom::fill(&mut bytes);
     bytes
 }
 
-/// A connection inside of the tunnel.
+/// A TCP connection inside the tunnel.
 #[derive(Debug)]
 pub(crate) struct TcpStream {
     stack: Stack,
@@ -220,12 +220,12 @@ impl AsyncRead for TcpStream {
             match socket.recv_slice(buffer.initialize_unfilled()) {
                 Ok(count) => Poll::Ready(Ok(count)),
                 Err(tcp::RecvError::Finished) => Poll::Ready(Ok(0)),
-                // Not as if it had said all it wanted.
+                // Returns an error, so that truncation is not taken as completion.
                 Err(tcp::RecvError::InvalidState) => Poll::Ready(Err(io::Error::from(io::ErrorKind::ConnectionReset))),
             }
         }))?;
         buffer.advance(count);
-        // There is room for more.
+        // The receive window has grown.
         self.stack.changed.notify_one();
         Poll::Ready(Ok(()))
     }
@@ -260,7 +260,7 @@ impl Drop for TcpStream {
         {
             let mut inner = self.stack.inner();
             let socket = inner.sockets.get_mut::<tcp::Socket<'_>>(self.handle);
-            // What was not read will not be, and the other end is told so.
+            // Unread data is lost, so the remote end gets a reset.
             if socket.recv_queue() > 0 {
                 socket.abort()
             } else {
@@ -273,7 +273,7 @@ impl Drop for TcpStream {
     }
 }
 
-/// For datagrams inside of the tunnel.
+/// A UDP socket inside the tunnel.
 #[derive(Debug)]
 pub(super) struct UdpSocket {
     stack: Stack,

@@ -1,4 +1,5 @@
-//! One tunnel: packets between its network stack and its peers, encrypted. What no peer is for is dropped: there is no other way.
+//! A tunnel: it encrypts and decrypts packets between its network stack and its peers. Packets that belong to no peer
+//! are dropped, and never sent another way.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -19,53 +20,54 @@ use tokio_util::sync::CancellationToken;
 use super::stack::Stack;
 use crate::dns::Dns;
 
-/// How often timers are looked at.
+/// Interval between checks of the timers.
 const TICK: Duration = Duration::from_millis(250);
-/// A peer that lives has answered by then, with a sign of life if with nothing else: its own timer for that is 10 s.
+/// Time without an answer after which a peer counts as dead. A live peer sends at least a keepalive after 10 s.
 const DEAD: Duration = Duration::from_secs(15);
-/// One that has not answered by then is asked for a handshake, which it answers at once; again and again until it is dead.
+/// Time without an answer after which handshakes are sent, which a live peer answers at once. They are repeated every
+/// `ASKS` until the peer counts as dead.
 const QUIET: Duration = Duration::from_millis(10_500);
 const ASKS: Duration = Duration::from_secs(1);
-/// How often a dead one is tried.
+/// Delay between attempts to reach a dead peer.
 pub(super) const RETRY_DELAY: Duration = Duration::from_secs(5);
-/// The largest datagram.
+/// Maximum size of a datagram, in bytes.
 const DATAGRAM: usize = 65_536;
-/// Datagrams that are taken before the stack has its turn.
+/// Maximum number of datagrams that are received before the stack runs.
 const AT_ONCE: usize = 64;
-/// The first byte of the answer to too many handshakes.
+/// First byte of a cookie reply, the answer to too many handshakes.
 const COOKIE: u8 = 3;
-/// Handshakes that are looked at in each tick: more is an attack.
+/// Maximum number of handshakes that are processed per tick. More are an attack.
 const HANDSHAKES: u64 = 100;
 const RESOLVE: Duration = Duration::from_secs(10);
-/// Whose names those of peers are: no page's.
+/// Partition of the endpoints' names. No page shares it.
 const ENDPOINTS: &str = "";
 
-/// Runs for as long as its profile is up.
+/// A tunnel that runs while its profile is up.
 pub(super) struct Tunnel {
-    /// Where its peers are.
+    /// Resolver of the peers' endpoints.
     dns: Dns,
     stack: Stack,
     peers: Vec<Link>,
     socket: UdpSocket,
     status: watch::Sender<VpnTunnel>,
-    /// What is open ends when the tunnel is dead.
+    /// Token that ends the open connections when the tunnel is dead.
     over: watch::Sender<CancellationToken>,
-    /// For what is encrypted or decrypted.
+    /// Buffer for encryption and decryption.
     buffer: Vec<u8>,
     limiter: Arc<RateLimiter>,
 }
 
-/// The way to one peer.
+/// State of the link to one peer.
 struct Link {
     peer: Peer,
     tunnel: Tunn,
-    /// Where it was heard last; before that, where the profile says.
+    /// Source address of the peer's last datagram; before that, the profile's endpoint.
     at: Option<SocketAddr>,
-    /// Since when it owes an answer.
+    /// Time since which the peer owes an answer.
     owes: Option<Instant>,
     tried: Instant,
     heard: bool,
-    /// The name of its endpoint is being looked up.
+    /// Lookup of the endpoint's name.
     lookup: Option<JoinHandle<Option<Vec<SocketAddr>>>>,
 }
 
@@ -75,7 +77,7 @@ impl Link {
     }
 }
 
-/// The next address of an endpoint, after one that does not answer.
+/// Returns the next address of an endpoint, after one that does not answer.
 fn next_of(found: &[SocketAddr], asked: Option<SocketAddr>) -> Option<SocketAddr> {
     let after = found.iter().position(|address| Some(*address) == asked).map_or(0, |index| index + 1);
     found.get(after).or_else(|| found.first()).copied()
@@ -98,7 +100,7 @@ impl Tunnel {
         over: watch::Sender<CancellationToken>,
     ) -> io::Result<Self> {
         let port = profile.listen_port.unwrap_or(0);
-        // Both families, where this machine has both.
+        // The socket serves both address families if this machine has both.
         let socket = match UdpSocket::bind((Ipv6Addr::UNSPECIFIED, port)).await {
             Ok(socket) => socket,
             Err(_) => UdpSocket::bind((Ipv4Addr::UNSPECIFIED, port)).await?,
@@ -125,7 +127,7 @@ impl Tunnel {
         Ok(Self { dns, stack, peers, socket, status, over, buffer: vec![0; DATAGRAM], limiter })
     }
 
-    /// Until it is dropped.
+    /// Runs the tunnel until the future is dropped.
     pub(super) async fn run(mut self) {
         for index in 0..self.peers.len() {
             self.shake_hands(index).await;
@@ -144,7 +146,7 @@ impl Tunnel {
         }
     }
 
-    /// What the stack has to send. Gives when it wants to be asked again.
+    /// Sends the stack's packets. Returns the time until the stack has to run again.
     async fn send_all(&mut self) -> Duration {
         loop {
             let (packets, delay) = self.stack.run();
@@ -169,7 +171,7 @@ impl Tunnel {
         for _ in 0..AT_ONCE {
             match got {
                 Ok((count, from)) => self.receive(datagram.get(..count).unwrap_or_default(), from).await,
-                // A network that is not there for a moment. What is lost is sent again.
+                // The network may be unavailable for a moment. Lost packets are sent again.
                 Err(error) if error.kind() != io::ErrorKind::WouldBlock => {
                     return sleep(Duration::from_millis(10)).await;
                 }
@@ -181,16 +183,16 @@ impl Tunnel {
 
     async fn receive(&mut self, datagram: &[u8], from: SocketAddr) {
         let named = match Tunn::parse_incoming_packet(datagram) {
-            // It does not say for which of us it is.
+            // An initiation does not name its receiver.
             Ok(Packet::HandshakeInit(_)) => None,
             Ok(Packet::HandshakeResponse(packet)) => Some(packet.receiver_idx),
             Ok(Packet::PacketCookieReply(packet)) => Some(packet.receiver_idx),
             Ok(Packet::PacketData(packet)) => Some(packet.receiver_idx),
             Err(_) => return,
         };
-        // Whoever listens in could have made this.
+        // An eavesdropper could have forged a cookie reply.
         let is_cookie = datagram.first() == Some(&COOKIE);
-        // The tunnel's number is above the session's.
+        // The index of the peer is above that of the session.
         let named = named.map(|index| usize::try_from(index >> 8).unwrap_or(usize::MAX));
         for (index, link) in self.peers.iter_mut().enumerate() {
             if named.is_some_and(|named| named != index) {
@@ -203,11 +205,11 @@ impl Tunnel {
             if let TunnResult::WriteToNetwork(answer) = &result
                 && answer.first() == Some(&COOKIE)
             {
-                // Too many handshakes at once: it has not been looked at, and may be from anybody.
+                // Under load, the handshake was not verified, and may be from anybody.
                 return send_to_peer(&self.socket, Some(from), result).await;
             }
             if !is_cookie {
-                // It is who it says it is, wherever it is now.
+                // The datagram is authenticated, so its source is the peer's current address.
                 (link.at, link.owes, link.heard) = (Some(from), None, true);
             }
             loop {
@@ -226,7 +228,7 @@ impl Tunnel {
                     }
                     TunnResult::WriteToNetwork(_) => {
                         send_to_peer(&self.socket, link.at, result).await;
-                        // What waited for the handshake.
+                        // The next packet that waited for the handshake.
                         result = link.tunnel.decapsulate(None, &[], &mut self.buffer);
                     }
                     TunnResult::Done | TunnResult::Err(_) => break,
@@ -236,7 +238,7 @@ impl Tunnel {
         }
     }
 
-    /// Timers, and whether everybody is still there.
+    /// Runs the timers, and sends handshakes to peers that do not answer.
     async fn look(&mut self) {
         self.limiter.reset_count();
         for index in 0..self.peers.len() {
@@ -255,7 +257,7 @@ impl Tunnel {
         self.say_how_it_is();
     }
 
-    /// Where it is is found out anew: its name may mean another address by now.
+    /// Sends a handshake, and looks the endpoint up again: its name may have another address by now.
     async fn shake_hands(&mut self, index: usize) {
         let Some(link) = self.peers.get_mut(index) else { return };
         link.tried = Instant::now();
@@ -263,7 +265,7 @@ impl Tunnel {
         let (host, port) = link.peer.endpoint.clone();
         match host.parse::<IpAddr>() {
             Ok(address) => link.at = Some(SocketAddr::new(address, port)),
-            // Meanwhile, where it was.
+            // The handshake is sent to the last address meanwhile.
             Err(_) if link.lookup.is_none() => {
                 let dns = self.dns.clone();
                 link.lookup = Some(tokio::spawn(async move {
@@ -276,7 +278,7 @@ impl Tunnel {
         self.ask_for_handshake(index).await;
     }
 
-    /// The name of an endpoint was looked up.
+    /// Takes the result of an endpoint's lookup, and sends a handshake if the address has changed.
     async fn take_lookup(&mut self, index: usize) {
         let Some(link) = self.peers.get_mut(index) else { return };
         let Some(lookup) = link.lookup.take_if(|lookup| lookup.is_finished()) else { return };
@@ -296,17 +298,17 @@ impl Tunnel {
     }
 
     fn say_how_it_is(&self) {
-        // As long as one lives, it is there for what is its own; what is another's gets no answer.
+        // The tunnel is up while one peer lives. Traffic to a dead peer gets no answer.
         let dead = self.peers.first().filter(|_| self.peers.iter().all(Link::is_dead));
         let (state, message) = match dead {
             Some(Link { at: None, peer, .. }) => {
-                (VpnState::Failing, format!("the name of its peer, {}, could not be resolved", peer.endpoint.0))
+                (VpnState::Failing, format!("the name of its peer {} could not be resolved", peer.endpoint.0))
             }
             Some(Link { heard: false, peer, .. }) => {
                 let (host, port) = &peer.endpoint;
                 (
                     VpnState::Failing,
-                    format!("its peer at {host} (port {port}) does not answer: is it there, and are the keys right?"),
+                    format!("its peer at {host} (port {port}) does not answer: check the endpoint and the keys"),
                 )
             }
             Some(Link { peer, .. }) => {
@@ -339,7 +341,7 @@ fn canonical(address: SocketAddr) -> String {
     SocketAddr::new(address.ip().to_canonical(), address.port()).to_string()
 }
 
-/// The peer with the closest network that has this address.
+/// Returns the peer whose allowed networks contain this address with the longest prefix.
 fn closest(peers: &[Link], to: IpAddr) -> Option<usize> {
     let prefix = |link: &Link| {
         link.peer.allowed_ips.iter().filter(|network| network.contains(&to)).map(ipnet::IpNet::prefix_len).max()
@@ -352,7 +354,7 @@ fn allows(peer: &Peer, from: IpAddr) -> bool {
     peer.allowed_ips.iter().any(|network| network.contains(&from))
 }
 
-/// What cannot be sent is lost, as on any network: whoever needs it sends it again.
+/// Sends a datagram to a peer. A datagram that cannot be sent is lost, as on any network.
 async fn send_to_peer(socket: &UdpSocket, at: Option<SocketAddr>, result: TunnResult<'_>) {
     let (TunnResult::WriteToNetwork(datagram), Some(at)) = (result, at) else { return };
     let is_v6 = socket.local_addr().is_ok_and(|own| own.is_ipv6());

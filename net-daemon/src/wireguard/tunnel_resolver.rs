@@ -1,4 +1,4 @@
-//! How names inside of a tunnel are looked up: its own name servers are asked, through it, and no other.
+//! DNS inside a tunnel: the profile's own name servers are queried through the tunnel, and no others.
 
 use std::collections::HashMap;
 use std::io;
@@ -26,7 +26,7 @@ pub(super) fn names(profile: &str, servers: &[IpAddr], stack: Stack) -> Names<Th
     })
 }
 
-/// How the resolver reaches its servers.
+/// Transport of DNS queries through the tunnel.
 #[derive(Clone)]
 pub(super) struct Through {
     stack: Stack,

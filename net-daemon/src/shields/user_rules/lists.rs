@@ -1,5 +1,5 @@
-//! Lists that the user has added, from a file or from an address where they are looked for again. What is no list is refused,
-//! and the one before stays.
+//! Lists that the user has added, from a file or from a URL that is checked for updates. A text that is no filter list
+//! is refused, and the previous one stays.
 
 use std::fs;
 use std::io;
@@ -15,57 +15,57 @@ use super::super::lists::{List, MAX_LIST, as_rules, built_in, includes};
 use super::{replace, words};
 
 const INDEX: &str = "lists.json";
-/// No name is longer.
+/// Maximum length of a list's name.
 const MAX_NAME: usize = 40;
-/// The most of them.
+/// Maximum number of lists.
 const MAX_LISTS: usize = 50;
-/// No rule is longer, in bytes.
+/// Maximum length of a line, in bytes.
 const MAX_LINE: usize = 128 * 1024;
-/// Nothing that is meant is nested deeper: the reader of selectors would run out of stack.
+/// Maximum depth of parentheses. Deeper ones would overflow the stack of the selector parser.
 pub(super) const DEEPEST: usize = 32;
-/// Of a list's lines, at most one in so many may be for other blockers than this.
+/// Minimum number of valid rules per invalid line. Some lines are for other blockers.
 const UNREADABLE: usize = 10;
-/// How often a list is looked for again that does not say it.
+/// Update interval of a list that does not specify one.
 const USUAL: Duration = Duration::from_hours(4 * 24);
 const SOONEST: Duration = Duration::from_hours(1);
 const LATEST: Duration = Duration::from_hours(30 * 24);
 
-/// Where a list is from, and what of it is here.
+/// Origin and version of a list.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(in super::super) struct Source {
     pub(in super::super) name: String,
-    /// Where it is looked for again; from a file, it is not.
+    /// URL for updates; `None` for a list from a file.
     pub(in super::super) url: Option<String>,
-    /// What the server called this version of it.
+    /// `ETag` of this version.
     pub(in super::super) etag: String,
-    /// Of its text, in hexadecimal.
+    /// SHA-256 of the text, in hexadecimal.
     pub(in super::super) sha256: String,
-    /// No other text is taken.
+    /// Refuses texts with another hash.
     pub(in super::super) pinned: bool,
-    /// When it was found to be the newest one, seconds since 1970.
+    /// Time at which the list was last known to be current, in seconds since 1970.
     pub(in super::super) checked_s: u64,
-    /// How long it says that it is good for, seconds.
+    /// Update interval that the list specifies, in seconds.
     pub(in super::super) expires_s: u64,
 }
 
-/// What cannot be done with them.
+/// Error of a change to the user's lists.
 #[derive(Debug, thiserror::Error)]
 pub(in super::super) enum OwnListsError {
-    #[error("“{0}” is no name for a list: letters, digits and hyphens, at most {MAX_NAME}; choose one with --name")]
+    #[error("“{0}” is not a valid list name: use up to {MAX_NAME} letters, digits, “-”, “_” and “.” (--name)")]
     Name(String),
-    #[error("there is a list “{0}” already")]
+    #[error("a list “{0}” exists already: choose another name with --name")]
     Exists(String),
-    #[error("there is no list “{0}” among your own: `regen shields lists` shows them")]
+    #[error("you have not added a list “{0}”: `regen shields lists` shows your lists")]
     NotThere(String),
-    #[error("{MAX_LISTS} lists are the most that can be added")]
+    #[error("too many lists (limit {MAX_LISTS}): remove one first")]
     TooMany,
-    #[error("the list “{name}” is not taken: {why}")]
+    #[error("list “{name}” was refused: {why}")]
     Broken { name: String, why: String },
-    #[error("your lists cannot be written: {0}")]
+    #[error("your lists cannot be read or written: {0}")]
     Io(#[from] io::Error),
 }
 
-/// Where they are kept.
+/// Storage of the user's lists.
 #[derive(Debug)]
 pub(in super::super) struct OwnLists {
     folder: PathBuf,
@@ -76,7 +76,7 @@ impl OwnLists {
         Self { folder: folder.to_owned() }
     }
 
-    /// None of them where there is no index yet.
+    /// Returns all lists; none if there is no index yet.
     pub(in super::super) fn sources(&self) -> io::Result<Vec<Source>> {
         match fs::read(self.folder.join(INDEX)) {
             Ok(index) => Ok(serde_json::from_slice(&index)?),
@@ -88,7 +88,7 @@ impl OwnLists {
     pub(super) fn read(&self) -> (Vec<List>, Vec<String>) {
         let sources = match self.sources() {
             Ok(sources) => sources,
-            Err(error) => return (Vec::new(), vec![format!("your own lists are not read: {error}")]),
+            Err(error) => return (Vec::new(), vec![format!("your lists were not loaded: {error}")]),
         };
         let (mut lists, mut errors) = (Vec::new(), Vec::new());
         for Source { name, sha256, .. } in sources {
@@ -96,19 +96,19 @@ impl OwnLists {
                 Ok(text) if hash(&text) == sha256 => {
                     if let Some(line) = includes(&text).first() {
                         errors.push(format!(
-                            "{name} is not whole: line {line} includes another list, which is not fetched; add that one by itself"
+                            "{name} is incomplete: line {line} includes another list, which is not fetched; add that list separately"
                         ));
                     }
                     lists.push(List { name, text: as_rules(&text), is_trusted: false });
                 }
-                Ok(_) => errors.push(format!("{name} is not read: it is damaged on the disk; add it again")),
-                Err(error) => errors.push(format!("{name} is not read: {error}")),
+                Ok(_) => errors.push(format!("{name} was not loaded: its file is damaged; add it again")),
+                Err(error) => errors.push(format!("{name} was not loaded: {error}")),
             }
         }
         (lists, errors)
     }
 
-    /// One more, or another text of one that is there. On disk when it returns.
+    /// Adds a list, or replaces one of that name. The list is on disk when this returns.
     pub(in super::super) fn put(&self, new: &Source, text: &str) -> Result<(), OwnListsError> {
         let mut sources = self.sources()?;
         let old = sources.iter().position(|one| one.name == new.name);
@@ -123,7 +123,7 @@ impl OwnLists {
         self.keep(&sources)
     }
 
-    /// One that is still the newest.
+    /// Records that a list is still current.
     pub(in super::super) fn is_fresh(&self, known: &Source) -> Result<(), OwnListsError> {
         let mut sources = self.sources()?;
         for source in sources.iter_mut().filter(|source| source.is_same(known)) {
@@ -139,7 +139,7 @@ impl OwnLists {
         self.keep(&sources)
     }
 
-    /// These are all; what belongs to no list any more goes.
+    /// Writes the index, and deletes texts that belong to no list.
     fn keep(&self, sources: &[Source]) -> Result<(), OwnListsError> {
         let index = serde_json::to_vec_pretty(sources).map_err(io::Error::other)?;
         replace(&self.folder, INDEX, &index)?;
@@ -155,7 +155,7 @@ impl OwnLists {
 }
 
 impl Source {
-    /// A list of this name and text. Where its hash is known before, no other text is it.
+    /// Creates a list from its name and text. With a pin, a text with another hash is refused.
     pub(in super::super) fn of(
         name: &str,
         url: Option<&str>,
@@ -166,7 +166,7 @@ impl Source {
         let broken = |why: String| OwnListsError::Broken { name: name.to_owned(), why };
         let sha256 = hash(text);
         if let Some(pin) = pin.filter(|pin| !pin.eq_ignore_ascii_case(&sha256)) {
-            return Err(broken(format!("its SHA-256 is {sha256}, and was to be {pin}")));
+            return Err(broken(format!("its SHA-256 is {sha256}, not {pin}")));
         }
         check(text).map_err(broken)?;
         Ok(Self {
@@ -180,19 +180,19 @@ impl Source {
         })
     }
 
-    /// Whether it is this very one, and not another that is called so.
+    /// Returns whether both are the same list, and not just of the same name.
     pub(in super::super) fn is_same(&self, other: &Self) -> bool {
         let what = |one: &Self| (one.name.clone(), one.url.clone(), one.sha256.clone(), one.pinned);
         what(self) == what(other)
     }
 
-    /// For how long it need not be looked for.
+    /// Returns the time until the next update is due.
     pub(in super::super) fn due_in(&self) -> Duration {
         Duration::from_secs((self.checked_s + self.expires_s).saturating_sub(now_s()))
     }
 }
 
-/// Whether a new list may be called so.
+/// Checks that a new list may have this name.
 pub(in super::super) fn name_of_new(name: &str, sources: &[Source]) -> Result<(), OwnListsError> {
     let fits = |char: char| char.is_ascii_alphanumeric() || char == '-' || char == '_' || char == '.';
     if name.is_empty() || name.len() > MAX_NAME || !name.chars().all(fits) {
@@ -202,10 +202,10 @@ pub(in super::super) fn name_of_new(name: &str, sources: &[Source]) -> Result<()
     if is_taken || name == regen_proto::OWN_RULES { Err(OwnListsError::Exists(name.to_owned())) } else { Ok(()) }
 }
 
-/// Whether this is a list, and if not, what is wrong with it and in which line.
+/// Checks that a text is a filter list. The error names the line.
 pub(in super::super) fn check(text: &str) -> Result<(), String> {
     if text.len() as u64 > MAX_LIST {
-        return Err(format!("it is longer than {} MB", MAX_LIST >> 20));
+        return Err(format!("it is larger than {} MB", MAX_LIST >> 20));
     }
     let mut branches = Vec::new();
     for (number, line) in (1..).zip(text.lines()) {
@@ -214,22 +214,22 @@ pub(in super::super) fn check(text: &str) -> Result<(), String> {
             return Err(format!("line {number} is longer than {} KB", MAX_LINE >> 10));
         }
         if depth(line) > DEEPEST {
-            return Err(format!("line {number} has parentheses in parentheses, more than {DEEPEST} deep"));
+            return Err(format!("line {number} has parentheses nested more than {DEEPEST} deep"));
         }
         if line.contains(|char: char| char.is_control() && char != '\t') {
-            return Err(format!("line {number} has bytes that are no text"));
+            return Err(format!("line {number} has bytes that are not text"));
         }
         if branches.is_empty() && ["<!doctype", "<html", "<?xml"].iter().any(|tag| begins(trimmed, tag)) {
-            return Err(format!("line {number} is of a web page, not of a list: {trimmed:.60}"));
+            return Err(format!("line {number} is of a web page, not of a filter list: {trimmed:.60}"));
         }
         if trimmed.starts_with("!#if ") {
             branches.push(number);
         } else if trimmed == "!#endif" && branches.pop().is_none() {
-            return Err(format!("line {number} ends a branch (!#endif) that has not begun"));
+            return Err(format!("line {number} ends a branch (!#endif) that was not begun"));
         }
     }
     if let Some(number) = branches.first() {
-        return Err(format!("line {number} begins a branch (!#if) that never ends"));
+        return Err(format!("line {number} begins a branch (!#if) without an end (!#endif)"));
     }
     let (mut rules, mut unreadable, mut first) = (0_usize, 0_usize, None);
     for (number, line) in (1..).zip(as_rules(text).lines()) {
@@ -242,13 +242,13 @@ pub(in super::super) fn check(text: &str) -> Result<(), String> {
             Ok(_) => rules += 1,
             Err(error) => {
                 unreadable += 1;
-                first.get_or_insert_with(|| format!("line {number} is no rule ({}): {line:.80}", words(&error)));
+                first.get_or_insert_with(|| format!("line {number} is not a rule ({}): {line:.80}", words(&error)));
             }
         }
     }
     match first {
         Some(first) if unreadable * UNREADABLE > rules => Err(first),
-        _ if rules == 0 => Err("there is no rule in it".to_owned()),
+        _ if rules == 0 => Err("it contains no rules".to_owned()),
         _ => Ok(()),
     }
 }
@@ -270,7 +270,7 @@ fn begins(line: &str, tag: &str) -> bool {
     line.get(..tag.len()).is_some_and(|start| start.eq_ignore_ascii_case(tag))
 }
 
-/// As lists say it in one of their first lines: “! Expires: 4 days”.
+/// Returns the update interval that a list specifies in its first lines, as in “! Expires: 4 days”.
 fn expires(text: &str) -> Duration {
     let said = text.lines().take(50).find_map(|line| line.strip_prefix('!')?.trim().strip_prefix("Expires:"));
     let mut words = said.unwrap_or_default().split_whitespace();
@@ -314,7 +314,7 @@ mod tests {
             ("||a.test^\n||b\u{0}.test^\n", "line 2 has bytes"),
             ("||a.test^\n!#if ext_ublock\n||b.test^\n", "line 2 begins a branch"),
             ("||a.test^\n!#endif\n", "line 2 ends a branch"),
-            ("||a.test^\n||b.test^$nonsense\n||c.test^$other\n", "line 2 is no rule"),
+            ("||a.test^\n||b.test^$nonsense\n||c.test^$other\n", "line 2 is not a rule"),
         ] {
             assert!(check(text).unwrap_err().contains(word), "{text:?}: {:?}", check(text));
         }
@@ -354,7 +354,7 @@ mod tests {
         assert!(matches!(name_of_new("two", &lists.sources().unwrap()), Err(OwnListsError::Exists(_))));
         assert!(matches!(name_of_new("easylist", &[]), Err(OwnListsError::Exists(_))));
         assert!(matches!(name_of_new("a b", &[]), Err(OwnListsError::Name(_))));
-        // A text that is damaged is not taken for the list.
+        // A damaged text is not loaded.
         let file = folder.path().join(file_of(&hash("||b.test^\n")));
         fs::write(&file, "||x.test^\n").unwrap();
         assert_eq!((texts(&lists).len(), lists.read().1.len()), (1, 1));

@@ -1,4 +1,4 @@
-//! What of shields is the user's own: rules, and lists beyond those of this machine. Kept in the daemon's folder.
+//! User rules, and lists that the user has added to those of this machine. Both are kept in the daemon's folder.
 
 mod lists;
 mod rules;
@@ -12,7 +12,7 @@ pub(super) use rules::{OwnRules, OwnRulesError};
 
 use super::lists::List;
 
-/// Both.
+/// User rules and lists.
 #[derive(Debug)]
 pub(super) struct Own {
     pub(super) rules: OwnRules,
@@ -24,7 +24,7 @@ impl Own {
         Self { rules: OwnRules::in_folder(folder), lists: OwnLists::in_folder(folder) }
     }
 
-    /// As lists like any other, and what is wrong with some.
+    /// Returns the lists, with the user rules as another list, and errors about those that cannot be read.
     pub(super) fn read(&self) -> (Vec<List>, Vec<String>) {
         let (mut lists, mut errors) = self.lists.read();
         match self.rules.list() {
@@ -35,7 +35,7 @@ impl Own {
     }
 }
 
-/// Puts a file in the place of what is there: on disk when it returns.
+/// Replaces a file atomically. Its content is on disk when this returns.
 fn replace(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
     fs::create_dir_all(folder)?;
     let new = folder.join(format!("{name}.new"));
@@ -45,7 +45,7 @@ fn replace(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
     fs::rename(new, folder.join(name))
 }
 
-/// An error with what caused it.
+/// Returns the message of an error with its causes.
 fn words(error: &dyn std::error::Error) -> String {
     error.source().map_or_else(|| error.to_string(), |cause| format!("{error}: {}", words(cause)))
 }

@@ -1,4 +1,4 @@
-//! The user's own rules, a line each, in the daemon's folder.
+//! User rules, one per line, in the daemon's folder.
 
 use std::fs;
 use std::io;
@@ -15,22 +15,22 @@ use super::{replace, words};
 
 const FILE: &str = "rules.txt";
 
-/// Where they are kept.
+/// Storage of the user rules.
 #[derive(Debug)]
 pub(in super::super) struct OwnRules {
     folder: PathBuf,
 }
 
-/// What cannot be done with them.
+/// Error of a change to the user rules.
 #[derive(Debug, thiserror::Error)]
 pub(in super::super) enum OwnRulesError {
-    #[error("{rule:?} is not a rule of a filter list: {why}")]
+    #[error("{rule:?} is not a valid filter rule: {why}")]
     NotARule { rule: String, why: String },
-    #[error("there is no rule {0:?} among your own: `regen shields rules` shows them")]
+    #[error("you have no rule {0:?}: `regen shields rules` shows your rules")]
     NotThere(String),
-    #[error("your rules would be longer than {} MB", MAX_LIST >> 20)]
+    #[error("your rules would be larger than {} MB: remove some first", MAX_LIST >> 20)]
     TooLong,
-    #[error("your rules cannot be written: {0}")]
+    #[error("your rules cannot be read or written: {0}")]
     Io(#[from] io::Error),
 }
 
@@ -39,7 +39,7 @@ impl OwnRules {
         Self { folder: folder.to_owned() }
     }
 
-    /// None of them where there is no file yet.
+    /// Returns all rules; none if there is no file yet.
     pub(in super::super) fn read(&self) -> io::Result<Vec<String>> {
         match fs::read_to_string(self.folder.join(FILE)) {
             Ok(text) => Ok(text.lines().map(str::to_owned).collect()),
@@ -48,7 +48,7 @@ impl OwnRules {
         }
     }
 
-    /// Adds some and takes some away; on disk when it returns. All or nothing.
+    /// Adds and removes rules, all or none of them. The rules are on disk when this returns.
     pub(in super::super) fn change(&self, add: &[String], remove: &[String]) -> Result<Vec<String>, OwnRulesError> {
         let mut rules = self.read()?;
         for rule in remove {
@@ -61,7 +61,7 @@ impl OwnRules {
                 return Err(no_rule("it has more than one line".to_owned()));
             }
             if depth(rule) > DEEPEST {
-                return Err(no_rule(format!("it has parentheses in parentheses, more than {DEEPEST} deep")));
+                return Err(no_rule(format!("it has parentheses nested more than {DEEPEST} deep")));
             }
             let known = turned_round(rule).unwrap_or_else(|| rule.to_owned());
             parse_filter(&known, true, ParseOptions::default()).map_err(|error| no_rule(words(&error)))?;
@@ -77,9 +77,9 @@ impl OwnRules {
         Ok(rules)
     }
 
-    /// As a list like any other.
+    /// Returns the user rules as a filter list.
     pub(super) fn list(&self) -> Result<List, String> {
-        let rules = self.read().map_err(|error| format!("your own rules are not read: {error}"))?;
+        let rules = self.read().map_err(|error| format!("your rules were not loaded: {error}"))?;
         Ok(List { name: OWN_RULES.to_owned(), text: as_rules(&rules.join("\n")), is_trusted: false })
     }
 }

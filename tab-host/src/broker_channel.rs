@@ -1,4 +1,4 @@
-//! The thread that talks to the outside: the broker's channel, the window's stream, the tunnels.
+//! The thread that talks to other processes: the broker channel, the window's stream and the tunnels.
 
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,34 +20,34 @@ use crate::sender::{BrokerSender, sender};
 use crate::shields::{self, Lines, ShieldsClient};
 use crate::tunnel::{self, TunnelPort};
 
-/// What the main thread must do.
+/// Work for the main thread.
 #[derive(Debug)]
 pub(crate) enum MainEvent {
     Command(Box<HostCommand>, Vec<OwnedFd>),
-    /// What this host is for, where it was started as a spare.
+    /// Site assigned to a prelaunched process.
     Site(ShowSite),
-    /// What an earlier process of this site had.
+    /// Session cookies of an earlier process of this site.
     Cookies(Vec<u8>),
-    /// Answered from the main thread: a host whose main thread hangs is a host that hangs.
+    /// Heartbeat that the main thread answers, so that its hang counts as a hang of this host.
     Heartbeat(Heartbeat),
-    /// Shields stopped so many more requests of this page, as the engine numbers them.
+    /// Engine's page ID, and the number of further requests of that page that shields blocked.
     Blocked(u64, u32),
-    /// What most documents have in common; nothing, where nobody could be asked.
+    /// Generic rules; `None` if the net-daemon could not be asked.
     Common(Option<Box<CommonRules>>),
-    /// There is a net-daemon again.
+    /// A net-daemon is available again.
     NetworkBack,
     Shutdown,
 }
 
-/// The started thread.
+/// Handles of the started thread.
 #[derive(Debug)]
 pub(crate) struct Link {
     pub(crate) configure: Configure,
     pub(crate) sender: BrokerSender,
     pub(crate) inbox: mpsc::UnboundedReceiver<MainEvent>,
-    /// Where the engine finds its proxy.
+    /// Proxy for the engine.
     pub(crate) tunnel: TunnelPort,
-    /// Who asks the net-daemon about shields, and the thread where that must happen.
+    /// Client for shields, and the runtime that its calls must run on.
     pub(crate) asker: (Handle, ShieldsClient),
     to_main: mpsc::UnboundedSender<MainEvent>,
     display: Arc<Mutex<Option<DisplayHandleTo>>>,
@@ -60,7 +60,7 @@ struct Started {
     asker: (Handle, ShieldsClient),
 }
 
-/// Starts the thread, and returns when the broker has said what this host is for.
+/// Starts the thread. Returns when the broker has sent this host's configuration.
 pub(crate) fn start(role: Role) -> anyhow::Result<Link> {
     let (sender, outgoings) = sender();
     let lines = Lines::new(sender.clone());
@@ -76,7 +76,7 @@ pub(crate) fn start(role: Role) -> anyhow::Result<Link> {
             let asker = ShieldsClient::new(dialer.watch(), lines.clone(), its_main.clone());
             shields::start(asker.clone())?;
             tokio::spawn(outgoings.deliver(kernel.clone()));
-            // The other end only goes away with this process.
+            // Fails only when the process is ending.
             let _ = started.send(Started { configure, tunnel, asker: (Handle::current(), asker) });
             let (to_main, display) = (its_main, its_display);
             let session = Session { kernel, dialer, lines, sender: its_outbox, to_main, display, display_watch };
@@ -84,9 +84,9 @@ pub(crate) fn start(role: Role) -> anyhow::Result<Link> {
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let ended: anyhow::Result<()> = runtime.map_err(Into::into).and_then(|runtime| runtime.block_on(work));
-        // Without its broker a host has nothing to live for.
+        // A host does not outlive its broker channel.
         let reason = ended.err().map_or_else(|| "done".to_owned(), |error| error.to_string());
-        tracing::info!("{reason}");
+        tracing::info!("broker channel ended: {reason}");
         std::process::exit(0);
     })?;
     let Started { configure, tunnel, asker } = wait.recv().context("the broker did not answer")?;
@@ -100,7 +100,7 @@ impl Link {
         Ok(self.display_known.send(true)?)
     }
 
-    /// A way to hand the main thread work from itself, later.
+    /// Returns a sender of work for the main thread.
     pub(crate) fn to_main(&self) -> mpsc::UnboundedSender<MainEvent> {
         self.to_main.clone()
     }
@@ -127,7 +127,7 @@ impl Session {
                 BrokerToChild::Grant(grant) => self.granted(&grant, descriptors).await?,
                 BrokerToChild::Revoke(revoke) => self.dialer.revoke(revoke.grant),
                 BrokerToChild::Cookies(cookies) => {
-                    let payload = descriptors.first().context("cookies without their payload")?;
+                    let payload = descriptors.first().context("the broker sent cookies without their descriptor")?;
                     let bytes = regen_runtime::read_sealed(payload, cookies.payload_size, MAX_COOKIES)?;
                     self.to_main.send(MainEvent::Cookies(bytes))?;
                 }
@@ -151,7 +151,7 @@ impl Session {
     }
 
     async fn granted(&mut self, grant: &Grant, descriptors: Vec<OwnedFd>) -> anyhow::Result<()> {
-        let socket = descriptors.into_iter().next().context("a grant without its socket")?;
+        let socket = descriptors.into_iter().next().context("the broker sent a grant without its socket")?;
         if (grant.service(), grant.serve) == (Service::Verdicts, false) {
             self.lines.granted(socket);
             return Ok(());
@@ -166,19 +166,19 @@ impl Session {
                 self.to_main.send(MainEvent::NetworkBack)?;
             }
             (Service::Page, true) => {
-                // Not before there is a display to show.
+                // Wait until there is a display to show.
                 self.display_watch.wait_for(|known| *known).await?;
                 let display = self.display.lock().unwrap_or_else(PoisonError::into_inner).clone();
                 let display = display.context("no display")?;
                 tokio::spawn(page_service::serve(stream, display, self.to_main.clone()));
             }
-            _ => anyhow::bail!("a grant that is not for a tab-host"),
+            _ => anyhow::bail!("the broker sent a grant that is not for a tab-host"),
         }
         Ok(())
     }
 }
 
-/// The answer to a heartbeat.
+/// Returns the answer to a heartbeat.
 pub(crate) fn alive(beat: Heartbeat) -> ChildToBroker {
     ChildToBroker::Heartbeat(beat)
 }

@@ -1,5 +1,5 @@
-//! Session cookies: the engine keeps them in its network process's memory, and forgets them with it. The broker keeps what is
-//! reported here, and gives it back to the site's next process, before its first page.
+//! Session cookies. The engine keeps them only in the memory of its network process. The broker keeps the cookies that
+//! are reported here, and gives them to the site's next process before its first page.
 #![expect(unsafe_code, reason = "the engine's list of all cookies has no binding")]
 
 use std::cell::{Cell, RefCell};
@@ -19,12 +19,12 @@ use webkit2gtk::{CookieManager, CookieManagerExt};
 
 use crate::sender::BrokerSender;
 
-/// Changes that come close together are reported once.
+/// Delay within which changes are collected into one report.
 const IDLE: Duration = Duration::from_millis(200);
-/// The engine takes cookies at once; a page does not wait longer for it.
+/// Maximum time that the first page waits for the engine to set the given cookies.
 const SET_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// One cookie without an end.
+/// A session cookie, as the broker stores it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 struct Kept {
     domain: String,
@@ -36,14 +36,14 @@ struct Kept {
     same_site: u8,
 }
 
-/// The session cookies of this host's site.
+/// Session cookies of this host's site.
 #[derive(Debug)]
 pub(crate) struct SessionJar {
     sender: BrokerSender,
-    /// Of an earlier process, until the engine has them.
+    /// Cookies of an earlier process, until they are set in the engine.
     given: RefCell<Vec<Kept>>,
     manager: RefCell<Option<CookieManager>>,
-    /// What the broker knows.
+    /// Cookies that the broker has.
     known: RefCell<Vec<Kept>>,
     is_pending: Cell<bool>,
 }
@@ -54,18 +54,19 @@ impl SessionJar {
         Rc::new(Self { sender, given, manager: RefCell::default(), known, is_pending: Cell::default() })
     }
 
-    /// What an earlier process of this site had.
+    /// Takes the cookies of an earlier process of this site from the broker.
     pub(crate) fn give(&self, bytes: &[u8]) {
         match serde_json::from_slice::<Vec<Kept>>(bytes) {
             Ok(cookies) => {
                 self.known.replace(cookies.clone());
                 self.given.replace(cookies);
             }
-            Err(error) => tracing::error!("session cookies of an earlier process are lost: {error}"),
+            Err(error) => tracing::error!("cannot read the session cookies of an earlier process: {error}"),
         }
     }
 
-    /// The engine is there: it gets what was given, and is listened to from now on. Returns when it has it.
+    /// Sets the given cookies in the engine, then reports the engine's changes. Returns when the cookies are set, or
+    /// after [`SET_TIMEOUT`].
     pub(crate) fn attach(self: &Rc<Self>, manager: &CookieManager) {
         if self.manager.borrow().is_some() {
             return;
@@ -77,13 +78,13 @@ impl SessionJar {
             let waiting = Rc::clone(&waiting);
             manager.add_cookie(&mut kept.into_cookie(), None::<&gtk::gio::Cancellable>, move |added| {
                 if let Err(error) = added {
-                    tracing::warn!("a session cookie of an earlier process is lost: {error}");
+                    tracing::warn!("cannot restore a session cookie of an earlier process: {error}");
                 }
                 waiting.set(waiting.get() - 1);
             });
         }
         let (start, context) = (Instant::now(), glib::MainContext::default());
-        // The reader of the broker's messages stands above this on the stack.
+        // The main thread's message handler is further up the stack, so it cannot answer heartbeats meanwhile.
         crate::host::while_busy(|| {
             while waiting.get() > 0 && start.elapsed() < SET_TIMEOUT {
                 context.iteration(true);
@@ -110,13 +111,13 @@ impl SessionJar {
         });
     }
 
-    /// Asks the engine for all cookies, and reports them where they have changed. Then goes on.
+    /// Asks the engine for all cookies, reports them if they have changed, and calls `then`.
     pub(crate) fn look(self: &Rc<Self>, then: impl FnOnce() + 'static) {
         let manager = self.manager.borrow();
         let Some(manager) = manager.as_ref() else { return then() };
         let jar: Question = (Rc::downgrade(self), Box::new(then));
         let jar = Box::into_raw(Box::new(jar));
-        // SAFETY: the manager lives through the call; `jar` is taken back by the answer, which comes exactly once.
+        // SAFETY: the manager is valid for the call. `answered` takes `jar` back, and the engine calls it exactly once.
         unsafe {
             webkit_cookie_manager_get_all_cookies(manager.to_glib_none().0, ptr::null_mut(), answered, jar.cast())
         };
@@ -130,7 +131,7 @@ impl SessionJar {
         }
         let bytes = if now.is_empty() { Vec::new() } else { serde_json::to_vec(&now).unwrap_or_default() };
         if bytes.len() as u64 > MAX_COOKIES {
-            tracing::warn!("the site has {} bytes of session cookies: they are not kept", bytes.len());
+            tracing::warn!("session cookies are not saved: {} bytes are more than {MAX_COOKIES}", bytes.len());
             return;
         }
         self.known.replace(now);
@@ -141,13 +142,13 @@ impl SessionJar {
         }
         match Sealed::new(&bytes).and_then(|sealed| sealed.as_fd().try_clone_to_owned()) {
             Ok(fd) => self.sender.send_with(put, vec![fd]),
-            Err(error) => tracing::error!("session cookies are not kept: {error}"),
+            Err(error) => tracing::error!("cannot save session cookies: {error}"),
         }
     }
 }
 
 impl Kept {
-    /// Nothing of one that has an end: those are in the bucket.
+    /// Converts a session cookie. Returns `None` for one with an expiry date, which the engine stores in the bucket.
     fn of_session(mut cookie: Cookie) -> Option<Self> {
         if cookie.expires().is_some() {
             return None;
@@ -167,7 +168,7 @@ impl Kept {
     }
 
     fn into_cookie(self) -> Cookie {
-        // Without an age: until the session ends.
+        // Age -1: until the session ends.
         let mut cookie = Cookie::new(&self.name, &self.value, &self.domain, &self.path, -1);
         cookie.set_secure(self.secure);
         cookie.set_http_only(self.http_only);
@@ -182,7 +183,7 @@ impl Kept {
 
 type Answered = unsafe extern "C" fn(*mut glib::gobject_ffi::GObject, *mut gtk::gio::ffi::GAsyncResult, *mut c_void);
 
-/// Who asked, and what comes then.
+/// Jar that asked, and the call that follows.
 type Question = (Weak<SessionJar>, Box<dyn FnOnce()>);
 
 // Since WebKitGTK 2.42.
@@ -200,22 +201,25 @@ unsafe extern "C" {
     ) -> *mut glib::ffi::GList;
 }
 
+/// Receives all cookies of the engine.
+///
 /// # Safety
-/// Called by the engine, once, with what `look` gave it.
+/// The engine calls this exactly once, with the `data` that `look` passed.
 unsafe extern "C" fn answered(
     manager: *mut glib::gobject_ffi::GObject,
     result: *mut gtk::gio::ffi::GAsyncResult,
     data: *mut c_void,
 ) {
     let mut error = ptr::null_mut();
-    // SAFETY: `data` is the box of `look`; the list and its cookies are ours; the error, if there is one, too.
+    // SAFETY: `data` is the box that `look` leaked, passed back once. The call hands over ownership of the list with
+    // its cookies, and of the error if there is one.
     let ((jar, then), cookies) = unsafe {
         let question = Box::from_raw(data.cast::<Question>());
         let list = webkit_cookie_manager_get_all_cookies_finish(manager.cast(), result, &raw mut error);
         if error.is_null() {
             (*question, Some(Vec::<Cookie>::from_glib_full(list)))
         } else {
-            // A network process that is gone knows none; what it had was reported.
+            // The network process is gone. Its cookies were reported before.
             glib::ffi::g_error_free(error);
             (*question, None)
         }

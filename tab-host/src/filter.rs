@@ -1,5 +1,5 @@
-//! What shields stop of what no page-agent is asked about (WebSockets, service workers): a content filter of the engine's own, which
-//! it compiles once for each of its processes.
+//! Shields for requests that the page-agent does not see (WebSockets, service workers): a content filter of the
+//! engine's, compiled once per tab-host.
 
 use std::cell::{Cell, RefCell};
 use std::ffi::{CString, c_char, c_void};
@@ -18,22 +18,22 @@ use webkit2gtk::{UserContentManager, UserContentManagerExt, WebView, WebViewExt}
 use crate::broker_channel::MainEvent;
 use crate::host::Host;
 
-/// Where the engine puts what it has compiled: gone with this process.
+/// Directory of the compiled filters, which ends with the sandbox.
 const FOLDER: &str = "/tmp/filters";
 const NAME: &str = "shields";
 
-/// The filter of this process.
+/// Content filter of this process.
 #[derive(Debug, Default)]
 pub(crate) struct Filter {
-    /// Which it is, or is about to be; 0: none.
+    /// Version of the filter that is in effect or being compiled; 0: none.
     version: Cell<u32>,
     compiled: RefCell<Option<Compiled>>,
-    /// The answer is on its way.
+    /// Set while a request for the generic rules is pending.
     asked: Cell<bool>,
 }
 
 impl Filter {
-    /// A new view has it from its start.
+    /// Adds the compiled filter, if there is one, to a new view.
     pub(crate) fn add_to(&self, web: &WebView) {
         if let (Some(compiled), Some(manager)) = (&*self.compiled.borrow(), web.user_content_manager()) {
             compiled.add_to(&manager);
@@ -42,28 +42,29 @@ impl Filter {
 }
 
 impl Host {
-    /// A document was told which it is.
+    /// Requests the rules again if a document was given another filter version than the present one.
     pub(crate) fn filter_is(&self, version: u32) {
         if self.filter.version.get() != version {
             self.ask_common();
         }
     }
 
-    /// Asks what most documents have in common, and what holds for all.
+    /// Requests the generic rules and the content filter from the net-daemon.
     pub(crate) fn ask_common(&self) {
-        // Each frame of a page may want it.
+        // Each frame of a page may request them; one request at a time is enough.
         if self.filter.asked.replace(true) {
             return;
         }
         let (runtime, asker) = &self.asker;
         let (told, to_main) = (asker.clone().common(), self.to_main.clone());
         runtime.spawn(async move {
-            // The main thread only goes away with this process.
+            // Fails only when the process is ending.
             let _ = to_main.send(MainEvent::Common(told.await.map(Box::new)));
         });
     }
 
-    /// That is the answer. Where nobody could be asked, what holds goes on to hold, and the next document asks again.
+    /// Applies the rules that the net-daemon answered. Without an answer, the present ones stay, and the next document
+    /// asks again.
     pub(crate) fn take_common(self: &Rc<Self>, rules: Option<CommonRules>) {
         self.filter.asked.set(false);
         let Some(rules) = rules else { return };
@@ -95,14 +96,14 @@ impl Host {
     }
 }
 
-/// One that the engine has compiled.
+/// A content filter that the engine has compiled.
 #[derive(Debug)]
 struct Compiled(NonNull<WebKitUserContentFilter>);
 
 #[expect(unsafe_code, reason = "the binding leaves content filters out")]
 impl Compiled {
     fn add_to(&self, manager: &UserContentManager) {
-        // SAFETY: both live; the manager takes a reference of its own.
+        // SAFETY: both pointers are valid for the call; the manager takes a reference of its own.
         unsafe { webkit_user_content_manager_add_filter(manager.to_glib_none().0, self.0.as_ptr()) }
     }
 }
@@ -110,12 +111,12 @@ impl Compiled {
 #[expect(unsafe_code, reason = "the binding leaves content filters out")]
 impl Drop for Compiled {
     fn drop(&mut self) {
-        // SAFETY: this reference is ours.
+        // SAFETY: `self` owns one reference to the filter.
         unsafe { webkit_user_content_filter_unref(self.0.as_ptr()) }
     }
 }
 
-/// For whom, and which version.
+/// Host that wants a filter, and the filter's version.
 type Wish = (Weak<Host>, u32);
 
 #[expect(unsafe_code, reason = "the binding leaves content filters out")]
@@ -124,8 +125,8 @@ fn compile(source: &str, wish: Wish) {
     let (folder, name): (*const c_char, *const c_char) = (folder.as_ptr(), name.as_ptr());
     let source = glib::Bytes::from(source.as_bytes());
     let wish = Box::into_raw(Box::new(wish)).cast::<c_void>();
-    // SAFETY: the engine copies the names, takes a reference to the source, and calls `compiled` once, with `wish`. It keeps the
-    // store until then; the reference that was made here is let go.
+    // SAFETY: the engine copies both strings, references the source, and calls `compiled` exactly once with `wish`. It
+    // holds its own reference to the store until then, so the reference made here can be dropped.
     unsafe {
         let store = webkit_user_content_filter_store_new(folder);
         let none = ptr::null_mut();
@@ -134,8 +135,10 @@ fn compile(source: &str, wish: Wish) {
     }
 }
 
+/// Receives the compiled filter.
+///
 /// # Safety
-/// Called by the engine, once, with what `compile` gave it.
+/// The engine calls this exactly once, with the `wish` that `compile` passed.
 #[expect(unsafe_code, reason = "the engine calls it")]
 unsafe extern "C" fn compiled(
     store: *mut glib::gobject_ffi::GObject,
@@ -143,7 +146,8 @@ unsafe extern "C" fn compiled(
     wish: *mut c_void,
 ) {
     let mut error = ptr::null_mut();
-    // SAFETY: `wish` is the box of `compile`; the filter is ours; the error, if there is one, too.
+    // SAFETY: `wish` is the box that `compile` leaked, passed back once. The call hands over ownership of the filter,
+    // and of the error if there is one.
     let ((host, version), filter, error) = unsafe {
         let wish = *Box::from_raw(wish.cast::<Wish>());
         let store = store.cast::<WebKitUserContentFilterStore>();
@@ -152,9 +156,9 @@ unsafe extern "C" fn compiled(
         (wish, NonNull::new(filter).map(Compiled), error)
     };
     if let Some(error) = error {
-        tracing::error!("shields: WebSockets meet host rules only: {error}");
+        tracing::error!("shields: cannot compile the content filter: {error}; WebSockets are checked by host only");
     }
-    // Another one may have been wished for meanwhile.
+    // Another version may have been requested meanwhile.
     if let (Some(host), Some(filter)) = (host.upgrade().filter(|host| host.filter.version.get() == version), filter) {
         host.show_filter(Some(filter));
     }

@@ -1,5 +1,5 @@
-// What a page draws shows how this machine draws. A few last bits of what it reads of that are others for each document, so that no
-// two documents read the same, and nobody sees the difference. It cannot be told from here which reads are harmless.
+// Fingerprinting resistance: a canvas or audio readback identifies the machine. Its low bits are disturbed, differently
+// in each document and invisibly. All reads are disturbed, because harmless ones cannot be told apart here.
 (() => {
     const bits = new Uint32Array(1);
     crypto.getRandomValues(bits);
@@ -11,12 +11,12 @@
         return state >>> 0;
     };
     const first = next();
-    // The same picture reads the same again: a page that compares the two learns that it is being deceived.
+    // The same picture always reads the same, so that a page cannot detect the noise by comparing two reads.
     const disturb = data => {
         let seed = first;
         for (let at = 0; at < data.length; at += 4) {
             seed = Math.imul(seed ^ data[at] ^ (data[at + 1] << 8) ^ (data[at + 2] << 16), 0x9e3779b1) ^ (seed >>> 15);
-            // What is not drawn at all stays as it is.
+            // Fully transparent pixels stay unchanged.
             if (data[at + 3] !== 0 && (seed & 63) === 0) data[at + ((seed >>> 8) % 3)] ^= 1;
         }
     };
@@ -24,7 +24,7 @@
     const replace = (prototype, name, make) => {
         const descriptor = prototype && Object.getOwnPropertyDescriptor(prototype, name);
         if (!descriptor) return;
-        // Seen from the page, it is what it was.
+        // To the page, the proxy looks like the original function.
         const made = new Proxy(descriptor.value, { apply: (own, self, given) => make(self, given, own) });
         Object.defineProperty(prototype, name, { ...descriptor, value: made });
     };
@@ -37,7 +37,7 @@
             return image;
         });
     }
-    // A copy is written out: the page's own picture stays as it drew it.
+    // Encode a disturbed copy, so that the page's own canvas stays unchanged.
     const copied = canvas => {
         const { width, height } = canvas;
         if (!width || !height) return canvas;
@@ -54,14 +54,14 @@
     };
     const written = (canvas, given, own) => {
         let copy = canvas;
-        // What may not be read throws, as it would have.
+        // A canvas that may not be read throws in `own`, as it would without this script.
         try { copy = copied(canvas); } catch { copy = canvas; }
         return apply(own, copy, given);
     };
     replace(HTMLCanvasElement.prototype, 'toDataURL', written);
     replace(HTMLCanvasElement.prototype, 'toBlob', written);
     replace(globalThis.OffscreenCanvas && OffscreenCanvas.prototype, 'convertToBlob', written);
-    // How this machine computes sound, which nothing else needs to read so exactly.
+    // Audio samples reveal how this machine computes sound. Nothing else needs them so exactly.
     const sound = data => {
         for (let at = 0; at < data.length; at++) data[at] *= 1 + ((first >>> (at % 16)) & 255) * 1e-8;
     };
@@ -80,6 +80,6 @@
             if (given[0]) sound(given[0]);
         });
     }
-    // Which voices there are is this machine's own.
+    // The installed voices identify the machine.
     replace(globalThis.SpeechSynthesis && SpeechSynthesis.prototype, 'getVoices', () => []);
 })();

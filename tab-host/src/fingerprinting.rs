@@ -1,7 +1,7 @@
-//! What strict shields make alike on every machine: the size of the page and of the screen, languages, time zone, processors, how
-//! bright the user wants pages; and what is drawn cannot be read to the last bit.
+//! Fingerprinting resistance of strict shields. Pages see one of few page and screen sizes, and the same language, time
+//! zone, processor count and colour scheme on every machine. They cannot read exactly what they have drawn.
 //!
-//! It holds for a whole process, from its start: workers and what a page is built from see the same.
+//! It applies to a whole process from its start, so that workers and all frames see the same.
 
 use std::time::{Duration, Instant};
 
@@ -14,20 +14,20 @@ use webkit2gtk::{
 
 use crate::display::{DisplayCommand, DisplayHandleTo};
 
-/// Runs in every frame, in the page's own world, before the page.
+/// Script that runs in every frame, in the page's own world, before the page's scripts.
 const SCRIPT: &str = include_str!("fingerprinting.js");
-/// For the display to change its size.
+/// Timeout for the display to change its size.
 const RESIZE_TIMEOUT: Duration = Duration::from_secs(5);
-/// What most browsers say.
+/// Language that most browsers report.
 const LANGUAGE: &str = "en-US";
 const VARIABLES: [(&str, &str); 2] = [("TZ", "UTC"), ("WTF_numberOfProcessorCores", "2")];
 
-/// How much of this machine a process's pages see.
+/// Device properties that the pages of a process see.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ReportedDevice {
-    /// As it is.
+    /// The machine's own properties.
     Own,
-    /// As all others.
+    /// The same properties on every machine.
     Alike,
 }
 
@@ -36,7 +36,7 @@ impl ReportedDevice {
         if level == ShieldsLevel::Strict { Self::Alike } else { Self::Own }
     }
 
-    /// Must be called before the first view. What starts later inherits it.
+    /// Applies the device to this process. Must be called before the first view; processes that start later inherit it.
     pub(crate) fn begin(self, display: &DisplayHandleTo, configure: &Configure) -> anyhow::Result<()> {
         if self == Self::Own {
             if !configure.time_zone.is_empty() {
@@ -57,10 +57,10 @@ impl ReportedDevice {
             let (now_width, now_height) = (u32::try_from(screen.width()).ok()?, u32::try_from(screen.height()).ok()?);
             Some((now_width, now_height) == (width, height))
         };
-        // A page that came before would see the screen as it was.
+        // A page that started earlier would see the old screen size.
         let deadline = Instant::now() + RESIZE_TIMEOUT;
         while is_there() != Some(true) {
-            anyhow::ensure!(Instant::now() < deadline, "the display did not become {width} by {height}");
+            anyhow::ensure!(Instant::now() < deadline, "the display was not resized to {width} by {height} in time");
             gtk::main_iteration_do(false);
             std::thread::sleep(Duration::from_millis(1));
         }
@@ -71,7 +71,7 @@ impl ReportedDevice {
         if self == Self::Own { (width, height) } else { letterboxed(width, height) }
     }
 
-    /// The languages that pages learn of: these are the user's.
+    /// Returns the languages that pages see; `own` are the user's.
     fn languages(self, own: &[String]) -> Vec<&str> {
         match self {
             Self::Own if !own.is_empty() => own.iter().map(String::as_str).collect(),
@@ -79,7 +79,7 @@ impl ReportedDevice {
         }
     }
 
-    /// A view, before it shows anything. The languages are the user's.
+    /// Configures a view before it shows anything; `languages` are the user's.
     pub(crate) fn set_up(self, web: &WebView, languages: &[String]) {
         if let Some(context) = web.context() {
             context.set_preferred_languages(&self.languages(languages));
@@ -97,7 +97,7 @@ impl ReportedDevice {
     }
 }
 
-/// The largest size of few that fits: a page that knows it knows little of the window.
+/// Returns the largest of few sizes that fits, which tells a page little about the window.
 pub(crate) fn letterboxed(width: u32, height: u32) -> (u32, u32) {
     let whole = |size: u32, step: u32| if size < step { size } else { size - size % step };
     (whole(width, 200), whole(height, 100))

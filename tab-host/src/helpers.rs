@@ -1,5 +1,5 @@
-//! The engine's helper processes: each is reported to the broker with a pidfd, and the death of one that all pages share
-//! is the death of this host. There is one recovery path, not two.
+//! The engine's helper processes. Each is reported to the broker with a pidfd. The death of the network process, which
+//! all pages share, ends this host, so that there is only one recovery path.
 
 use std::collections::HashMap;
 use std::fs;
@@ -13,15 +13,16 @@ use rustix::process::{Pid, PidfdFlags};
 
 use crate::sender::BrokerSender;
 
-/// Shared by all pages. When it is killed the engine starts another without a word, and session cookies are gone.
+/// Name of the engine's network process, as truncated by the kernel. All pages share it. If it is killed, the engine
+/// starts another without notice, and session cookies are lost.
 const NETWORK: &str = "WebKitNetworkPr";
 
-/// Watches the processes of this sandbox.
+/// Reports and watches the helper processes of this sandbox.
 #[derive(Debug)]
 pub(crate) struct Helpers {
     sender: BrokerSender,
     known: HashMap<i32, OwnedFd>,
-    /// The process that all pages share has been seen.
+    /// Set once the network process of the site's pages has been seen.
     has_network: bool,
 }
 
@@ -30,7 +31,7 @@ impl Helpers {
         Self { sender, known: HashMap::new(), has_network: false }
     }
 
-    /// Looks for new helpers. Cheap: a sandbox has a handful of processes.
+    /// Scans `/proc` for new helpers. Cheap: a sandbox has few processes.
     pub(crate) fn look(&mut self) {
         let ours = std::process::id();
         let present = numeric_entries("/proc");
@@ -46,7 +47,7 @@ impl Helpers {
     fn adopt(&mut self, pid: i32) {
         let Ok(name) = fs::read_to_string(format!("/proc/{pid}/comm")) else { return };
         let name = name.trim().to_owned();
-        // Between fork and exec a helper still has our own name.
+        // Between fork and exec a helper still has this process's name.
         if !name.starts_with("WebKit") {
             return;
         }
@@ -56,7 +57,7 @@ impl Helpers {
         };
         let Ok(copy) = pidfd.as_fd().try_clone_to_owned() else { return };
         self.sender.send_with(ChildToBroker::Helper(HelperStarted { name: name.clone() }), vec![copy]);
-        // The first is the one of the site's pages. A web inspector has another, which ends with it.
+        // The first network process serves the site's pages. A web inspector has another one, which ends with it.
         let is_of_pages = name == NETWORK && !std::mem::replace(&mut self.has_network, true);
         if is_of_pages && let Ok(watched) = pidfd.as_fd().try_clone_to_owned() {
             watch(watched, name, self.sender.clone());
@@ -70,17 +71,17 @@ fn numeric_entries(path: &str) -> Vec<i32> {
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
 }
 
-/// Waits for a process to end, on a thread that does nothing else.
+/// Ends this host when a process ends. Waits on a thread of its own.
 fn watch(pidfd: OwnedFd, name: String, sender: BrokerSender) {
     let waited = std::thread::Builder::new().name("helper".into()).stack_size(64 * 1024).spawn(move || {
         let mut polled = [PollFd::new(&pidfd, PollFlags::IN)];
         while rustix::event::poll(&mut polled, None) == Err(rustix::io::Errno::INTR) {}
-        sender.exit(format!("its helper {name} died"));
-        // Should the message not get out, the end of this process is message enough.
+        sender.exit(format!("helper process {name} died"));
+        // If the message cannot be sent, the exit of this process tells the broker.
         std::thread::sleep(Duration::from_secs(1));
         std::process::exit(1);
     });
     if let Err(error) = waited {
-        tracing::error!("cannot watch a helper: {error}");
+        tracing::error!("cannot watch a helper process: {error}");
     }
 }

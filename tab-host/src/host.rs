@@ -1,4 +1,4 @@
-//! The host: all views of one site, on GTK's thread.
+//! The host: owns all views of one site, on the GTK thread.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
@@ -30,14 +30,14 @@ use crate::shields::ShieldsClient;
 use crate::tunnel::TunnelPort;
 use crate::view::View;
 
-/// Where the site's storage appears inside the sandbox: in this host's slot.
+/// Mount point of the site's bucket (its storage) inside the sandbox.
 pub(crate) const BUCKET: &str = "/bucket/site";
-/// How often new helper processes are looked for, beside the moments when they are expected.
+/// Poll interval for new helper processes, in addition to the checks while pages load.
 const HELPER_POLL_INTERVAL: Duration = Duration::from_secs(2);
-/// A page that changes all the time is saved at least this often.
+/// Interval at which all views with unsaved changes are saved.
 const SNAPSHOT: Duration = Duration::from_secs(30);
 
-/// Everything on GTK's thread.
+/// State of the GTK thread.
 pub(crate) struct Host {
     pub(crate) site: Site,
     pub(crate) sender: BrokerSender,
@@ -45,19 +45,19 @@ pub(crate) struct Host {
     pub(crate) tunnel: TunnelPort,
     pub(crate) asker: (Handle, ShieldsClient),
     pub(crate) machine: ReportedDevice,
-    /// The user's.
+    /// Languages that the user prefers.
     pub(crate) languages: Vec<String>,
     pub(crate) size: (u32, u32),
-    /// What is to be hidden of most documents, as it was told last.
+    /// Generic rules, as last received from the net-daemon.
     pub(crate) common: RefCell<CommonRules>,
     pub(crate) filter: Filter,
     pub(crate) context: RefCell<WebContext>,
-    /// The engine knows that everything goes through [`Host::tunnel`].
+    /// Set once the engine uses [`Host::tunnel`] as its proxy.
     pub(crate) has_proxy: Cell<bool>,
     pub(crate) views: RefCell<HashMap<ViewId, Rc<View>>>,
-    /// Windows that pages opened, until the broker has given them a name.
+    /// Popups by token, until the broker has assigned them a tab.
     pub(crate) popups: RefCell<HashMap<u64, Rc<View>>>,
-    /// Time at which a net-daemon was last there again.
+    /// Time at which a net-daemon last became available again.
     pub(crate) network_back: Cell<Option<Instant>>,
     pub(crate) helpers: RefCell<Helpers>,
     pub(crate) cookies: Rc<SessionJar>,
@@ -65,10 +65,10 @@ pub(crate) struct Host {
     pub(crate) to_main: mpsc::UnboundedSender<MainEvent>,
 }
 
-/// The main thread does work that may take long and that it does not wait for: it is no hang.
+/// Set while the main thread does long synchronous work, which must not be taken for a hang.
 static BUSY: AtomicBool = AtomicBool::new(false);
 
-/// Does work on the main thread during which [`is_busy`].
+/// Runs long work on the main thread, during which [`is_busy`] returns true.
 pub(crate) fn while_busy<T>(work: impl FnOnce() -> T) -> T {
     BUSY.store(true, Ordering::Relaxed);
     let done = work();
@@ -76,12 +76,12 @@ pub(crate) fn while_busy<T>(work: impl FnOnce() -> T) -> T {
     done
 }
 
-/// Returns whether the main thread is at work that may take long.
+/// Returns whether the main thread is doing long synchronous work.
 pub(crate) fn is_busy() -> bool {
     BUSY.load(Ordering::Relaxed)
 }
 
-/// Runs until the broker ends this host.
+/// Runs the main loop until the broker shuts this host down.
 pub(crate) fn run(site: Site, machine: ReportedDevice, link: Link, display: DisplayHandleTo) -> anyhow::Result<()> {
     let to_main = link.to_main();
     let Link { configure, sender, mut inbox, tunnel, asker, .. } = link;
@@ -112,7 +112,7 @@ pub(crate) fn run(site: Site, machine: ReportedDevice, link: Link, display: Disp
         let mut waiting = VecDeque::new();
         while let Some(message) = next(&mut inbox, &mut waiting).await {
             receiving.handle(message);
-            // Sixty tabs that are opened at once are sixty turns of the engine's loop.
+            // Yield after each message, so that opening sixty tabs at once does not block the engine's main loop.
             turn().await;
         }
     });
@@ -133,8 +133,7 @@ pub(crate) fn run(site: Site, machine: ReportedDevice, link: Link, display: Disp
     Ok(())
 }
 
-/// The next message for the main thread. A sign of life goes before what has come with it: commands may be many, and none of
-/// them is a hang.
+/// Returns the next message for the main thread. Heartbeats go first, so that a long queue is not taken for a hang.
 async fn next(inbox: &mut mpsc::UnboundedReceiver<MainEvent>, waiting: &mut VecDeque<MainEvent>) -> Option<MainEvent> {
     let mut come = |message: MainEvent| {
         if matches!(message, MainEvent::Heartbeat(_)) {
@@ -152,7 +151,7 @@ async fn next(inbox: &mut mpsc::UnboundedReceiver<MainEvent>, waiting: &mut VecD
     }
 }
 
-/// Lets the main loop do everything else once.
+/// Yields to the main loop once.
 async fn turn() {
     let mut has_waited = false;
     std::future::poll_fn(|context| {
@@ -176,7 +175,7 @@ impl Host {
                 view.into_iter().for_each(|view| view.count_blocked(more));
             }
             MainEvent::Common(rules) => self.take_common(rules.map(|rules| *rules)),
-            MainEvent::Site(_) => self.sender.exit("a host that has a site was given another".to_owned()),
+            MainEvent::Site(_) => self.sender.exit("the broker sent a second site to a host that has one".to_owned()),
             MainEvent::NetworkBack => {
                 self.network_back.set(Some(Instant::now()));
                 let views: Vec<Rc<View>> = self.views.borrow().values().cloned().collect();
@@ -186,7 +185,7 @@ impl Host {
         }
     }
 
-    #[expect(clippy::wildcard_enum_match_arm, reason = "every other command is the view's, which lists them all")]
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the view handles every other command and lists them all")]
     fn command(self: &Rc<Self>, command: HostCommand, descriptors: Vec<OwnedFd>) {
         let id = command.tab;
         let Some(body) = command.body else { return };
@@ -195,7 +194,7 @@ impl Host {
                 Ok(view) => {
                     self.views.borrow_mut().insert(id, view);
                 }
-                Err(error) => self.sender.exit(format!("cannot make a view: {error}")),
+                Err(error) => self.sender.exit(format!("cannot create a view: {error}")),
             },
             host_command::Body::AdoptPopup(adopt) => self.adopt_popup(id, adopt.token, adopt.refused),
             host_command::Body::Close(close) => {
@@ -224,18 +223,18 @@ impl Host {
         }
     }
 
-    /// Hears of every download of the engine's.
+    /// Registers for the engine's downloads.
     pub(crate) fn listen_to_downloads(self: &Rc<Self>, context: &webkit2gtk::WebContext) {
         let weak = Rc::downgrade(self);
         self.downloads.connect(context, move |web| weak.upgrade()?.tab_of(web));
     }
 
-    /// The tab that a web view of the engine's belongs to.
+    /// Returns the tab that shows a web view.
     pub(crate) fn tab_of(&self, web: &webkit2gtk::WebView) -> Option<ViewId> {
         self.views.borrow().values().find_map(|view| view.shows_in(web))
     }
 
-    /// The view of a page, by the engine's number; of one that has no tab yet, too.
+    /// Returns the view of a page by the engine's page ID, including popups that have no tab yet.
     pub(crate) fn view_of_page(&self, page: u64) -> Option<Rc<View>> {
         let (views, popups) = (self.views.borrow(), self.popups.borrow());
         views.values().chain(popups.values()).find(|view| view.shows_page(page)).cloned()
@@ -270,7 +269,7 @@ impl Host {
         for id in ids {
             self.close(id);
         }
-        // The engine's network process writes its databases when it is told to end, which its context's end does.
+        // The network process writes its databases when the web context is destroyed, after the main loop has quit.
         glib::timeout_add_local_once(Duration::from_millis(150), gtk::main_quit);
     }
 }
@@ -288,7 +287,7 @@ mod tests {
         let command = |tab| MainEvent::Command(Box::new(HostCommand { tab, body: None }), Vec::new());
         (1..=2).for_each(|tab| sender.send(command(tab)).unwrap());
         let first = next(&mut inbox, &mut waiting).await.unwrap();
-        // While the first was carried out, more came.
+        // More messages arrive while the first is handled.
         sender.send(command(3)).unwrap();
         sender.send(MainEvent::Heartbeat(Heartbeat {})).unwrap();
         drop(sender);

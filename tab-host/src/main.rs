@@ -1,7 +1,7 @@
 //! The tab-host: shows the pages of one site, on a display of its own, with a tunnel as its only network.
 //!
-//! Three threads: this one runs GTK and the engine's user interface side, one runs the display, one talks to the broker,
-//! the window and the net-daemon.
+//! Three threads: the main thread runs GTK and the engine's UI process side, one runs the display, and one talks to the
+//! broker, the window and the net-daemon.
 
 mod broker_channel;
 mod cookies;
@@ -46,7 +46,7 @@ fn main() -> anyhow::Result<()> {
     host::run(site, machine, link, display)
 }
 
-/// The private folders that GTK and the engine expect to exist.
+/// Creates the private directories that GTK and the engine expect.
 fn prepare_folders() -> std::io::Result<()> {
     for name in ["HOME", "XDG_RUNTIME_DIR", "XDG_CACHE_HOME"] {
         if let Some(path) = std::env::var_os(name) {

@@ -15,7 +15,7 @@ use tonic::{Request, Response, Status, Streaming};
 use crate::broker_channel::MainEvent;
 use crate::display::{DisplayCommand, DisplayHandleTo};
 
-/// Frames and other news that may wait for the window.
+/// Maximum messages that wait for the window.
 const WAITING: usize = 64;
 
 struct Pages {
@@ -30,7 +30,7 @@ pub(crate) async fn serve(stream: UnixStream, display: DisplayHandleTo, to_main:
     if let Err(error) =
         grpc::server().add_service(service).serve_with_incoming(only.chain(tokio_stream::pending())).await
     {
-        tracing::warn!("the window's stream: {error}");
+        tracing::warn!("the window's stream failed: {error}");
     }
 }
 
@@ -52,11 +52,11 @@ impl Page for Pages {
     }
 }
 
-/// Input goes to the display; what only the engine can do goes to the main thread.
+/// Routes input to the display, and editing commands, which only the engine can execute, to the main thread.
 pub(crate) fn route(message: ToPage, display: &DisplayHandleTo, to_main: &mpsc::UnboundedSender<MainEvent>) {
     if let Some(to_page::Body::EditCommand(_)) = &message.body {
         let command = HostCommand { tab: message.tab, body: Some(host_command::Body::Input(message)) };
-        // The main thread only goes away with this process.
+        // Fails only when the process is ending.
         let _ = to_main.send(MainEvent::Command(Box::new(command), Vec::new()));
     } else {
         display.send(DisplayCommand::Page(message));

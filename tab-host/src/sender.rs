@@ -1,7 +1,7 @@
-//! Messages of this host to the broker, from any of its threads.
+//! Sends this host's messages to the broker, from any of its threads.
 //!
-//! Pages can change a title or an address thousands of times a second. Of such news about one tab only the latest counts, and
-//! all news together keep to a pace that the broker takes; everything else keeps its order.
+//! Pages can change a title or an address thousands of times a second. Of such events, only the latest per tab and kind
+//! is sent. All page events together are rate-limited below the broker's limits. Everything else keeps its order.
 
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, OwnedFd};
@@ -12,12 +12,13 @@ use regen_proto::validate::{ChildToBroker, MAX_URL};
 use regen_runtime::Kernel;
 use tokio::sync::mpsc;
 
-/// The interval at which news of one kind about one tab are told.
+/// Minimum interval between two events of one kind about one tab.
 const SAME_NEWS: Duration = Duration::from_millis(50);
-/// News per second that the broker takes, and at once; below its own limits.
+/// Page events per second, sustained; below the broker's limit.
 const NEWS_PER_SECOND: u32 = 300;
+/// Page events in one burst; below the broker's limit.
 const NEWS_AT_ONCE: u32 = 2000;
-/// Longer `data:` addresses are not told.
+/// Maximum length of a `data:` URL in a message, in bytes; a longer one is truncated.
 const MAX_DATA_URL: usize = 2048;
 
 #[derive(Debug)]
@@ -26,11 +27,11 @@ enum Outgoing {
     Exit(String),
 }
 
-/// The sending end. Clones share the order.
+/// Sending end of the queue to the broker. Clones share one order.
 #[derive(Debug, Clone)]
 pub(crate) struct BrokerSender(mpsc::UnboundedSender<Outgoing>);
 
-/// The other end.
+/// Receiving end of the queue to the broker.
 #[derive(Debug)]
 pub(crate) struct Outgoings(mpsc::UnboundedReceiver<Outgoing>);
 
@@ -45,23 +46,23 @@ impl BrokerSender {
     }
 
     pub(crate) fn send_with(&self, message: ChildToBroker, descriptors: Vec<OwnedFd>) {
-        // When the other end is gone, so is this process.
+        // Fails only when the process is ending.
         let _ = self.0.send(Outgoing::Message(Box::new(message), descriptors));
     }
 
-    /// News about a tab.
+    /// Sends an event about a tab.
     pub(crate) fn page(&self, tab: u64, mut body: page_event::Body) {
         shorten(&mut body);
         self.send(ChildToBroker::PageEvent(PageEvent { tab, body: Some(body) }));
     }
 
-    /// This host cannot go on; everything it is comes back in a new one.
+    /// Ends this host with an exit reason. The broker restores its tabs in a new one.
     pub(crate) fn exit(&self, reason: String) {
         let _ = self.0.send(Outgoing::Exit(reason));
     }
 }
 
-/// Cuts addresses to the length that travels. The page keeps its own; a page that comes back has it from its snapshot.
+/// Truncates the URL of an event to the protocol's limit. The page and its snapshot keep the full URL.
 fn shorten(body: &mut page_event::Body) {
     let url = match body {
         page_event::Body::Committed(event) => &mut event.url,
@@ -90,7 +91,7 @@ fn shorten(body: &mut page_event::Body) {
     url.truncate(url.floor_char_boundary(limit));
 }
 
-/// Kind of news of which only the latest counts, with its tab.
+/// Tab and kind of an event of which only the latest is sent.
 type Key = (u64, u8);
 
 fn key(message: &ChildToBroker) -> Option<Key> {
@@ -122,11 +123,11 @@ fn key(message: &ChildToBroker) -> Option<Key> {
     Some((*tab, kind))
 }
 
-/// Messages on their way, and when the next may go.
+/// Queue of messages with the rate limits of page events.
 #[derive(Debug)]
 struct Pacer<M> {
     waiting: VecDeque<(Option<Key>, bool, M)>,
-    /// When news of a kind about a tab were told last.
+    /// Time at which an event of each key was last sent.
     told: Vec<(Key, Instant)>,
     credit: f64,
     earned: Instant,
@@ -137,7 +138,7 @@ impl<M> Pacer<M> {
         Self { waiting: VecDeque::new(), told: Vec::new(), credit: f64::from(NEWS_AT_ONCE), earned: now }
     }
 
-    /// Takes a message in. `is_news` counts against the pace; news with a key replace earlier ones that still wait.
+    /// Queues a message. `is_news` counts it against the rate limit. A key replaces a queued message with the same key.
     fn push(&mut self, key: Option<Key>, is_news: bool, message: M) {
         if key.is_some() {
             self.waiting.retain(|(waiting, ..)| *waiting != key);
@@ -145,7 +146,7 @@ impl<M> Pacer<M> {
         self.waiting.push_back((key, is_news, message));
     }
 
-    /// Returns the next message, or how long to wait for it; nothing where there is none.
+    /// Returns the next message, or the time to wait for it; `None` if the queue is empty.
     fn next(&mut self, now: Instant) -> Option<Result<M, Duration>> {
         self.credit += now.saturating_duration_since(self.earned).as_secs_f64() * f64::from(NEWS_PER_SECOND);
         self.credit = self.credit.min(f64::from(NEWS_AT_ONCE));
@@ -160,7 +161,7 @@ impl<M> Pacer<M> {
             }
             let told = key.and_then(|key| self.told.iter().find(|(other, _)| *other == key));
             if let Some((_, at)) = told {
-                // It waits; what comes after it and is of another kind does not.
+                // This message waits; later ones of another key do not.
                 let rest = SAME_NEWS.saturating_sub(now.saturating_duration_since(*at));
                 soonest = Some(soonest.map_or(rest, |soonest| soonest.min(rest)));
                 continue;
@@ -175,14 +176,14 @@ impl<M> Pacer<M> {
         soonest.map(Err)
     }
 
-    /// Lets everything about a tab go at once, in order: what comes next depends on it.
+    /// Lifts the interval between a tab's events, so that they are sent before a message that depends on them.
     fn hurry(&mut self, tab: u64) {
         self.told.retain(|((other, _), _)| *other != tab);
     }
 }
 
 impl Outgoings {
-    /// Sends everything, until the broker is gone.
+    /// Sends messages until all senders are dropped.
     pub(crate) async fn deliver(mut self, kernel: Kernel) {
         let mut pacer = Pacer::new(Instant::now());
         loop {
@@ -192,7 +193,7 @@ impl Outgoings {
             match pacer.next(Instant::now()) {
                 Some(Ok((message, descriptors))) => send(&kernel, *message, descriptors).await,
                 Some(Err(rest)) => {
-                    // Whatever comes meanwhile may go before.
+                    // A message that arrives meanwhile may go first.
                     if let Ok(received) = tokio::time::timeout(rest, self.0.recv()).await {
                         let Some(outgoing) = received else { return };
                         take(&mut pacer, outgoing, &kernel).await;
@@ -209,7 +210,7 @@ impl Outgoings {
 
 async fn take(pacer: &mut Pacer<(Box<ChildToBroker>, Vec<OwnedFd>)>, outgoing: Outgoing, kernel: &Kernel) {
     match outgoing {
-        // A sign of life waits for nothing.
+        // Heartbeats bypass the queue.
         Outgoing::Message(message, descriptors) if matches!(*message, ChildToBroker::Heartbeat(_)) => {
             send(kernel, *message, descriptors).await;
         }
@@ -232,7 +233,7 @@ async fn take(pacer: &mut Pacer<(Box<ChildToBroker>, Vec<OwnedFd>)>, outgoing: O
 async fn send(kernel: &Kernel, message: ChildToBroker, descriptors: Vec<OwnedFd>) {
     let borrowed: Vec<_> = descriptors.iter().map(AsFd::as_fd).collect();
     if let Err(error) = kernel.send_with(message, &borrowed).await {
-        tracing::error!("{error}");
+        tracing::error!("cannot send a message to the broker: {error}");
     }
 }
 
@@ -259,12 +260,12 @@ mod tests {
             pacer.push(Some((1, 0)), true, title);
         }
         pacer.push(None, false, "snapshot of another tab");
-        assert_eq!(drain(&mut pacer, start), ["snapshot of another tab"], "it was told just now");
+        assert_eq!(drain(&mut pacer, start), ["snapshot of another tab"], "a title was sent just now");
         assert_eq!(drain(&mut pacer, start + SAME_NEWS), ["e"]);
         pacer.push(Some((1, 0)), true, "f");
         pacer.hurry(1);
         pacer.push(None, true, "finished");
-        assert_eq!(drain(&mut pacer, start + SAME_NEWS), ["f", "finished"], "what depends on it does not overtake");
+        assert_eq!(drain(&mut pacer, start + SAME_NEWS), ["f", "finished"], "a dependent message does not overtake");
     }
 
     #[test]

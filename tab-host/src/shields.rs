@@ -1,6 +1,6 @@
-//! What a web process asks before it sends a request. Most of it it asks the net-daemon itself, on a line that it is given here;
-//! what is sealed for it takes this way there and back. It stands still meanwhile, so nothing here waits for long; and without an
-//! answer nothing is sent.
+//! Shields for the web processes. A web process asks the net-daemon for verdicts directly, on a verdict channel that it
+//! gets here. It asks for the rules of a document here, and gets them in sealed memory. The web process blocks
+//! meanwhile, so nothing here waits for long. Without a verdict no request is sent.
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -29,13 +29,13 @@ use crate::broker_channel::MainEvent;
 use crate::sender::BrokerSender;
 use crate::tunnel::{Granted, RECONNECT_TIMEOUT};
 
-/// The net-daemon answers within this time; the first answer waits until it has read the lists.
+/// Timeout for an answer of the net-daemon. The first answer waits until the filter lists are loaded.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
-/// A page waits so long for a net-daemon.
+/// Time that a page load waits for a verdict channel.
 const PAGE_TIMEOUT: Duration = Duration::from_secs(2);
-/// What was blocked is told this often.
+/// Interval between reports of blocked requests.
 const COUNTING: Duration = Duration::from_millis(100);
-/// Web processes that may be waiting to be let in.
+/// Maximum web processes that wait to be accepted.
 const WAITING: i32 = 16;
 
 /// Listens for web processes. Must be called inside a tokio runtime.
@@ -51,7 +51,7 @@ pub(crate) fn start(asker: ShieldsClient) -> io::Result<()> {
             match listener.async_io(Interest::READABLE, accept).await.and_then(KernelChannel::adopt) {
                 Ok(channel) => drop(tokio::spawn(serve(channel, asker.clone()))),
                 Err(error) => {
-                    tracing::warn!("shields: {error}");
+                    tracing::warn!("shields: cannot accept a web process: {error}");
                     tokio::time::sleep(Duration::from_millis(50)).await;
                 }
             }
@@ -60,9 +60,9 @@ pub(crate) fn start(asker: ShieldsClient) -> io::Result<()> {
     Ok(())
 }
 
-/// One web process, until it ends or says something else.
+/// Serves one web process until it ends or violates the protocol.
 async fn serve(channel: KernelChannel, mut asker: ShieldsClient) {
-    // Of its pages, and not told yet.
+    // Blocked requests by page that have not been reported yet.
     let mut blocked = HashMap::<u64, u32>::new();
     let mut tell_at = None;
     loop {
@@ -86,7 +86,7 @@ async fn serve(channel: KernelChannel, mut asker: ShieldsClient) {
             () = telling => {
                 tell_at = None;
                 for (page, count) in blocked.drain() {
-                    // The main thread only goes away with this process.
+                    // Fails only when the process is ending.
                     let _ = asker.blocked.send(MainEvent::Blocked(page, count));
                 }
                 Ok(())
@@ -96,7 +96,7 @@ async fn serve(channel: KernelChannel, mut asker: ShieldsClient) {
             Ok(()) => {}
             Err(ChannelError::Closed) => return,
             Err(error) => {
-                tracing::warn!("shields: {error}");
+                tracing::warn!("shields: connection to a web process closed: {error}");
                 return;
             }
         }
@@ -105,10 +105,10 @@ async fn serve(channel: KernelChannel, mut asker: ShieldsClient) {
 
 fn question(datagram: kernel_channel::Datagram) -> Result<(u64, page_question::Body), ChannelError> {
     let question = PageQuestion::decode(datagram.bytes.as_slice()).map_err(io::Error::other)?;
-    Ok((question.page, question.body.ok_or_else(|| io::Error::other("a question that is not one"))?))
+    Ok((question.page, question.body.ok_or_else(|| io::Error::other("the web process sent an empty question"))?))
 }
 
-/// Lines to the net-daemon that web processes wait for. They are all alike.
+/// Verdict channels to the net-daemon that web processes wait for. All channels are alike.
 #[derive(Debug, Clone)]
 pub(crate) struct Lines {
     sender: BrokerSender,
@@ -135,7 +135,7 @@ impl Lines {
         timeout(patience, line).await.ok()?.ok()
     }
 
-    /// Here is one. Whoever waited for it may have given up.
+    /// Gives a granted channel to the first requester that has not given up.
     pub(crate) fn granted(&self, mut line: OwnedFd) {
         let mut waiting = self.waiting();
         while let Some(sender) = waiting.pop_front() {
@@ -146,7 +146,7 @@ impl Lines {
         }
     }
 
-    /// There is a net-daemon now. One that was asked for a line may have died without giving it.
+    /// Requests the outstanding channels from a new net-daemon: the previous one may have died before it granted them.
     pub(crate) fn ask_again(&self) {
         let mut waiting = self.waiting();
         waiting.retain(|sender| !sender.is_closed());
@@ -154,12 +154,12 @@ impl Lines {
     }
 }
 
-/// Whoever asks the net-daemon.
+/// Client of the net-daemon for shields.
 #[derive(Debug, Clone)]
 pub(crate) struct ShieldsClient {
     granted: watch::Receiver<Granted>,
     lines: Lines,
-    /// Nobody was there to be asked the last time.
+    /// Set if the last call waited in vain for a net-daemon.
     waited: bool,
     blocked: mpsc::UnboundedSender<MainEvent>,
 }
@@ -188,19 +188,20 @@ impl ShieldsClient {
                     let request = request.clone();
                     async move { net.begin(request).await }
                 });
-                // Nothing of a page is sent without an answer; what it shows may be.
-                let rules = rules.await.inspect_err(|error| tracing::warn!("shields: nothing is hidden: {error}"));
+                // Without an answer, a page's requests are blocked, but its content is shown.
+                let rules = rules.await.inspect_err(|error| tracing::warn!("shields: no document rules: {error}"));
                 let rules = rules.unwrap_or_default().encode_to_vec();
                 let sealed = Sealed::new(&rules)?;
                 let body = Some(page_answer::Body::RulesSize(rules.len() as u64));
                 channel.send(&PageAnswer { body }.encode_to_vec(), &[sealed.as_fd()]).await
             }
-            // It has no answer.
+            // A count has no answer.
             page_question::Body::Blocked(_) => Ok(()),
         }
     }
 
-    /// Without a network there is no page: each is waited for anew, but not so long that its process counts as hung.
+    /// Returns a verdict channel; `None` if none is granted in time. Each page load waits anew, but not so long that
+    /// the web process counts as hung.
     async fn line(&mut self, is_page: bool) -> Option<OwnedFd> {
         let patience = match (self.waited, is_page) {
             (_, true) => PAGE_TIMEOUT,
@@ -210,18 +211,18 @@ impl ShieldsClient {
         let line = self.lines.line(patience).await;
         self.waited = line.is_none();
         if self.waited {
-            tracing::warn!("shields: a request is not sent, for nobody said that it may be");
+            tracing::warn!("shields: request blocked: no verdict (net-daemon unavailable)");
         }
         line
     }
 
-    /// What most documents have in common.
+    /// Returns the generic rules; `None` if the net-daemon cannot be asked.
     pub(crate) async fn common(mut self) -> Option<CommonRules> {
         let reply = self.ask(RECONNECT_TIMEOUT, |mut net| async move { net.common(CommonRequest {}).await });
-        reply.await.inspect_err(|error| tracing::warn!("shields: what pages have in common is not known: {error}")).ok()
+        reply.await.inspect_err(|error| tracing::warn!("shields: no generic rules: {error}")).ok()
     }
 
-    /// What of a document that has grown is to be hidden: selectors.
+    /// Returns the selectors to hide for new classes and IDs of a document.
     pub(crate) async fn hidden(mut self, request: HideRequest) -> Vec<String> {
         let reply = self.ask(RECONNECT_TIMEOUT, |mut net| {
             let request = request.clone();
@@ -230,8 +231,8 @@ impl ShieldsClient {
         reply.await.map(|reply| reply.selectors).unwrap_or_default()
     }
 
-    /// Asks the net-daemon; one that has just died has a successor soon. Where none came for a while, the next question does not
-    /// wait for it again: the page stands still as long as it is asked about.
+    /// Calls the net-daemon. If it has just died, waits up to `patience` for its successor. After waiting in vain, the
+    /// next call does not wait, because the page blocks meanwhile.
     async fn ask<T, F>(
         &mut self,
         patience: Duration,
@@ -251,9 +252,9 @@ impl ShieldsClient {
                     }
                     Ok(Err(status)) if status.code() == Code::InvalidArgument => return Err(status),
                     Ok(Err(status)) => status,
-                    Err(_) => return Err(Status::deadline_exceeded("the network process does not answer")),
+                    Err(_) => return Err(Status::deadline_exceeded("the net-daemon does not answer")),
                 },
-                None => Status::unavailable("there is no network process"),
+                None => Status::unavailable("the net-daemon is unavailable"),
             };
             match timeout_at(deadline, self.granted.changed()).await {
                 Ok(Ok(())) => {}

@@ -1,4 +1,4 @@
-//! What the engine says on a fresh connection to the tunnel's front: SOCKS 5, and which host it wants.
+//! SOCKS5 handshake of the engine's connections to the tunnel.
 
 use fast_socks5::server::Socks5ServerProtocol;
 use fast_socks5::server::states::CommandRead;
@@ -6,16 +6,15 @@ use fast_socks5::util::target_addr::TargetAddr;
 use fast_socks5::{ReplyError, Socks5Command};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-/// Who wants to be connected, and to what.
+/// A connection that waits for a reply, with the host and port that it requested.
 pub(crate) type Asked<S> = (Socks5ServerProtocol<S, CommandRead>, String, u16);
 
-/// What is asked for on a fresh connection. The front serves this sandbox only: whoever does not speak SOCKS here, or wants something
-/// else than a connection, is its own problem.
+/// Reads the request of a new connection. Returns `None` for anything but a SOCKS5 CONNECT.
 pub(crate) async fn greet<S: AsyncRead + AsyncWrite + Unpin>(stream: S) -> Option<Asked<S>> {
     let protocol = Socks5ServerProtocol::accept_no_auth(stream).await.ok()?;
     let (protocol, command, target) = protocol.read_command().await.ok()?;
     if command != Socks5Command::TCPConnect {
-        // The engine may have gone meanwhile.
+        // The engine may have closed the connection.
         let _ = protocol.reply_error(&ReplyError::CommandNotSupported).await;
         return None;
     }

@@ -1,4 +1,4 @@
-//! A spare: everything is up that does not depend on the site, and the site comes later.
+//! A prelaunched process: everything that does not depend on the site is started before the site is known.
 
 use anyhow::Context;
 use regen_net_config::site::Site;
@@ -7,19 +7,19 @@ use regen_proto::validate::ChildToBroker;
 
 use crate::broker_channel::{self, Link, MainEvent};
 
-/// Says that this host can be taken, and waits until it is.
+/// Reports this process as ready, and waits until the broker assigns it a site.
 pub(crate) fn wait(link: &mut Link) -> anyhow::Result<(Site, ShieldsLevel)> {
-    // The engine sets itself up once per process, whatever it is first used for.
+    // The first use of the engine, whatever it is, initialises it for the process.
     drop(webkit2gtk::Settings::new());
     link.sender.send(ChildToBroker::Ready(Ready {}));
     loop {
-        match link.inbox.blocking_recv().context("the broker is gone")? {
+        match link.inbox.blocking_recv().context("the broker channel closed before a site was assigned")? {
             MainEvent::Site(show) => return Ok((Site::parse(&show.site)?, show.level())),
             MainEvent::Heartbeat(beat) => link.sender.send(broker_channel::alive(beat)),
             MainEvent::Shutdown => std::process::exit(0),
             MainEvent::NetworkBack => {}
             MainEvent::Command(..) | MainEvent::Cookies(_) | MainEvent::Blocked(..) | MainEvent::Common(_) => {
-                anyhow::bail!("a spare was given work before it had a site")
+                anyhow::bail!("the broker sent work to a prelaunched process without a site")
             }
         }
     }

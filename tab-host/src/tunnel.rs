@@ -1,5 +1,5 @@
-//! The way out: a SOCKS5 front on this sandbox's own loopback, and behind it one gRPC call per connection to the
-//! net-daemon. Names are resolved over there. Without a grant nothing connects.
+//! The tunnel to the network: a SOCKS5 server on the sandbox's own loopback, which relays each connection to the
+//! net-daemon in one gRPC call. The net-daemon resolves names. Without a grant nothing connects.
 
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -24,56 +24,56 @@ use crate::socks::greet;
 
 const CHUNK: usize = 64 * 1024;
 const WAITING: usize = 4;
-/// While the net-daemon restarts, new connections wait this long for its return.
+/// Time that a new connection waits for the net-daemon while it restarts.
 pub(crate) const RECONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-/// The engine says hello on a fresh connection within this time.
+/// Timeout for the SOCKS handshake of a new connection.
 const GREETING: Duration = Duration::from_secs(10);
 
-/// The engine drops a page whose connection takes ten seconds, and says that it was cancelled. Before, it is told that there is
-/// one.
+/// Time after which a pending connection is reported to the engine as established. The engine cancels a page whose
+/// connection takes ten seconds, and reports no reason.
 const ENGINE_WAITS: Duration = Duration::from_secs(5);
 
-/// Why connections to a host failed last, for the error page.
+/// Reason of the last failed connection to each host, for the error page.
 pub(crate) type Failures = Arc<Mutex<HashMap<String, Failure>>>;
 
-/// Why a host was not reached.
+/// Reason why a host was not reached.
 #[derive(Debug, Clone)]
 pub(crate) struct Failure {
     pub(crate) why: String,
-    /// It is the host that does not answer, and not the way there.
+    /// Set if the host itself failed, rather than the route to it.
     pub(crate) is_its_own: bool,
-    /// Since when the net-daemon was gone, where that is why.
+    /// Time at which the net-daemon was found to be gone, if that is the reason.
     pub(crate) without_network: Option<Instant>,
 }
 
-/// Where the front listens.
+/// Port of the SOCKS server, and the failures that it records.
 #[derive(Debug, Clone)]
 pub(crate) struct TunnelPort {
     pub(crate) port: u16,
     pub(crate) failures: Failures,
 }
 
-/// The connection to the net-daemon, and what it is called.
+/// Channel to the net-daemon with the ID of its grant; `None` without a grant.
 pub(crate) type Granted = Option<(u64, Channel)>;
 
-/// Holds the present grant.
+/// Holder of the current grant.
 #[derive(Debug)]
 pub(crate) struct Dialer {
     granted: watch::Sender<Granted>,
 }
 
 impl Dialer {
-    /// From now on, new connections go this way.
+    /// Sends new connections over this grant.
     pub(crate) fn grant(&self, grant: u64, stream: UnixStream) {
         self.granted.send_replace(Some((grant, grpc::client(stream))));
     }
 
-    /// The way to the network, whichever it is.
+    /// Returns a receiver that follows the current grant.
     pub(crate) fn watch(&self) -> watch::Receiver<Granted> {
         self.granted.subscribe()
     }
 
-    /// This way is closed.
+    /// Drops a grant, if it is the current one.
     pub(crate) fn revoke(&self, grant: u64) {
         self.granted.send_if_modified(|granted| {
             let is_it = granted.as_ref().is_some_and(|(present, _)| *present == grant);
@@ -85,10 +85,10 @@ impl Dialer {
     }
 }
 
-/// Where the front listens: the one port of its own loopback that the policy has.
+/// Port of the SOCKS server, the only loopback port that the sandbox policy allows.
 const PORT: u16 = 1080;
 
-/// Starts the front on this sandbox's loopback.
+/// Starts the SOCKS server on the sandbox's loopback.
 pub(crate) async fn start() -> std::io::Result<(Dialer, TunnelPort)> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, PORT)).await?;
     let failures = Failures::default();
@@ -98,12 +98,12 @@ pub(crate) async fn start() -> std::io::Result<(Dialer, TunnelPort)> {
         loop {
             match listener.accept().await {
                 Ok((stream, _)) => {
-                    // Latency over bandwidth, on a loopback that has plenty of it.
+                    // Favour latency: loopback has bandwidth to spare.
                     let _ = stream.set_nodelay(true);
                     tokio::spawn(serve(stream, watching.clone(), Arc::clone(&failures)));
                 }
                 Err(error) => {
-                    tracing::warn!("tunnel: {error}");
+                    tracing::warn!("tunnel: cannot accept a connection: {error}");
                     tokio::time::sleep(Duration::from_millis(50)).await;
                 }
             }
@@ -112,7 +112,7 @@ pub(crate) async fn start() -> std::io::Result<(Dialer, TunnelPort)> {
     Ok((Dialer { granted }, port))
 }
 
-/// Why there is no connection, for the engine and for the person.
+/// Reason why there is no connection: a SOCKS reply for the engine, and words for the user.
 struct Refused {
     reply: ReplyError,
     why: String,
@@ -124,7 +124,7 @@ async fn serve(stream: TcpStream, granted: watch::Receiver<Granted>, failures: F
     let nowhere = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
     let opening = open(granted, &host, port);
     tokio::pin!(opening);
-    // The engine may have gone whenever it is answered.
+    // The engine may have closed the connection before it is answered.
     match timeout(ENGINE_WAITS, &mut opening).await {
         Ok(opened) => match noted(&failures, &host, opened) {
             Ok((up, down)) => {
@@ -134,7 +134,7 @@ async fn serve(stream: TcpStream, granted: watch::Receiver<Granted>, failures: F
             }
             Err(reply) => drop(protocol.reply_error(&reply).await),
         },
-        // What it sends waits here; what becomes of it, it learns later.
+        // Report success early. The engine's data waits in the socket, which is reset if opening fails.
         Err(_) => {
             let Ok(stream) = protocol.reply_success(nowhere).await else { return };
             match noted(&failures, &host, opening.await) {
@@ -145,7 +145,7 @@ async fn serve(stream: TcpStream, granted: watch::Receiver<Granted>, failures: F
     }
 }
 
-/// Keeps why there is no connection, for the error page.
+/// Records the reason of a failed connection for the error page.
 fn noted(failures: &Failures, host: &str, opened: Opened) -> Result<Ends, ReplyError> {
     let mut failures = failures.lock().unwrap_or_else(PoisonError::into_inner);
     match opened {
@@ -165,18 +165,18 @@ fn noted(failures: &Failures, host: &str, opened: Opened) -> Result<Ends, ReplyE
     }
 }
 
-/// Keeps why a connection ended that was there, where the net-daemon is why.
+/// Records that an open connection ended because the net-daemon died.
 fn note_end(failures: &Failures, host: &str, end: End) {
     if end == End::WithoutNetwork {
-        let why = "Regen's network process ended".to_owned();
+        let why = "the connection was lost: Regen's network process ended".to_owned();
         let failure = Failure { why, is_its_own: false, without_network: Some(Instant::now()) };
         failures.lock().unwrap_or_else(PoisonError::into_inner).insert(host.to_owned(), failure);
     }
 }
 
-/// Whoever closes now does not say that all has been said.
+/// Makes the close of a connection a reset (RST, not FIN), so that truncation is not taken as completion.
 fn cut_off(stream: &TcpStream) {
-    // A peer that is gone needs no sign.
+    // Fails only if the peer is already gone.
     let _ = stream.set_zero_linger();
 }
 
@@ -196,8 +196,8 @@ async fn open(mut granted: watch::Receiver<Granted>, host: &str, port: u16) -> O
             },
             None => tonic::Status::unavailable("no grant"),
         };
-        tracing::debug!("tunnel: {gone}");
-        // The net-daemon died: a new grant is on its way.
+        tracing::debug!("tunnel: cannot reach the net-daemon: {gone}");
+        // The net-daemon died. Wait for the grant to its successor.
         let deadline = *deadline.get_or_insert_with(|| tokio::time::Instant::now() + RECONNECT_TIMEOUT);
         match tokio::time::timeout_at(deadline, granted.changed()).await {
             Ok(Ok(())) => {}
@@ -209,7 +209,7 @@ async fn open(mut granted: watch::Receiver<Granted>, host: &str, port: u16) -> O
 type Ends = (mpsc::Sender<ToNetwork>, Streaming<FromNetwork>);
 type Opened = Result<Ends, Refused>;
 
-/// Asks for one connection. `Err` means that the net-daemon itself cannot be reached.
+/// Opens one connection. The outer `Err` means that the net-daemon itself cannot be reached.
 async fn try_open(mut client: TunnelClient<Channel>, host: &str, port: u16) -> Result<Opened, tonic::Status> {
     let (up, stream) = mpsc::channel(WAITING);
     let open = Open { host: host.to_owned(), port: port.into() };
@@ -231,16 +231,16 @@ async fn try_open(mut client: TunnelClient<Channel>, host: &str, port: u16) -> R
             Err(Refused { reply, why: failed.message, is_without_network: false })
         }
         Some(from_network::Body::Data(_)) | None => {
-            let why = "Regen's network process gave no answer".to_owned();
+            let why = "Regen's network process did not answer".to_owned();
             Err(Refused { reply: ReplyError::GeneralFailure, why, is_without_network: false })
         }
     })
 }
 
-/// End of a connection.
+/// Reason why a connection ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
-    /// Ended by the engine or the server.
+    /// Closed or cut by the engine or the server.
     Usual,
     /// The net-daemon died.
     WithoutNetwork,
@@ -279,17 +279,17 @@ async fn send_down(mut down: Streaming<FromNetwork>, mut write: OwnedWriteHalf) 
                     return End::Usual;
                 }
             }
-            // The other end has said all it wanted.
+            // The server has closed the connection properly.
             Ok(None) => {
                 let _ = write.shutdown().await;
                 return End::Usual;
             }
-            // It was cut off: what arrived must not pass for all there is.
+            // The connection was cut: what arrived must not be taken as complete.
             broken @ (Ok(Some(_)) | Err(_)) => {
                 cut_off(write.as_ref());
-                // Dropped, it would say that all has been said.
+                // Dropping the write half would send a FIN.
                 write.forget();
-                // Only a status of the transport has a source; the net-daemon's own have none.
+                // Only a transport error has a source; a status that the net-daemon sends has none.
                 let is_gone = broken.is_err_and(|status| std::error::Error::source(&status).is_some());
                 return if is_gone { End::WithoutNetwork } else { End::Usual };
             }

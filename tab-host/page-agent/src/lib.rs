@@ -1,9 +1,9 @@
-//! The page-agent: the part of Regen inside the web process. It sees every request before it is sent, with its page, and
-//! so knows what the embedder is not told: whether it is the main frame that is about to leave for another site. Such a
-//! request is stopped here, before a byte of it is sent, and handed to the tab-host, which hands it to the broker. Of the
-//! others it asks whether shields let them through.
+//! The page-agent: the part of Regen inside the web process. It sees every request with its page before it is sent, and
+//! so knows what the embedder is not told: whether the main frame is about to leave for another site. It stops such a
+//! request before a byte is sent, and hands it to the tab-host, which hands it to the broker. For any other request it
+//! asks for a verdict of shields.
 //!
-//! It runs beside hostile content and is not trusted: should it be subverted, the broker kills the host that commits a
+//! It runs beside hostile content and is not trusted: if it is subverted, the broker kills the host that commits a
 //! foreign page.
 
 mod shields;
@@ -24,10 +24,10 @@ use sys::{
     WebKitUserMessage, WebKitWebExtension, WebKitWebPage, World,
 };
 
-/// The script world of the tab-host.
+/// Name of the tab-host's script world.
 const WORLD: &str = "regen";
 
-/// What a navigation that was handed over to this page may say about its initiator.
+/// A navigation that was handed over to this page, with the headers that its initiator may send.
 #[derive(Debug, Clone)]
 struct Handover {
     url: String,
@@ -37,7 +37,7 @@ struct Handover {
     redirected: bool,
 }
 
-/// The main frame's load: where it began, and where a server has sent it.
+/// A load of the main frame: its first URL, and its URL after redirects.
 #[derive(Debug)]
 struct MainLoad {
     first: String,
@@ -48,35 +48,35 @@ struct MainLoad {
 struct Agent {
     site: Option<Site>,
     handovers: HashMap<u64, Handover>,
-    /// The address, with credentials, that the user opens in each page.
+    /// URL with credentials that the user opens, by page.
     credentials: HashMap<u64, String>,
-    /// The address of a form's answer that each page goes back to: it may be shown again, but the form not be sent again.
+    /// URL of a form's response that a page goes back to, by page. The form must not be sent again for it.
     unless_cached: HashMap<u64, String>,
-    /// The main frame's load of each page.
+    /// Load of the main frame, by page.
     main: HashMap<u64, MainLoad>,
-    /// Popups with an opener live in its host, whatever they show.
+    /// Popups with an opener, which live in its host whatever they show.
     popups: Vec<u64>,
-    /// Pages that show nothing and fetch the rest of a file, with what tells the file from a newer one. It may be on any site.
+    /// Hidden pages that fetch the rest of a file, with its validator. The file may be on any site.
     rests: HashMap<u64, String>,
     shields: Shields,
-    /// Scripts that stand in for what was blocked, by its address.
+    /// Scripts that stand in for blocked ones, by the URL of the blocked one.
     stand_ins: HashMap<String, String>,
     world: Option<World>,
 }
 
 thread_local! {
-    // The engine calls on its main thread only.
+    // The engine calls the page-agent on its main thread only.
     static AGENT: RefCell<Agent> = RefCell::default();
 }
 
-/// Scripts that stand in for others which are remembered.
+/// Maximum stand-ins that are remembered.
 const MAX_STAND_INS: usize = 1000;
 
-/// Global Privacy Control, as a page's script reads it.
+/// Script that exposes Global Privacy Control to the page.
 const SIGNAL: &str = "Object.defineProperty(Navigator.prototype, 'globalPrivacyControl',
     { get: () => true, enumerable: true, configurable: true });";
 
-/// Called once by the engine, with the site that the tab-host passed.
+/// Starts the page-agent. The engine calls this once, with the site that the tab-host passed.
 ///
 /// # Safety
 /// Only the engine calls this, with a live extension and the tab-host's tuple of one string.
@@ -109,7 +109,8 @@ unsafe extern "C" fn send_request(
     sys::gboolean::from(stop)
 }
 
-/// Hands a document what the lists have for it: scriptlets at once, and the rest for the tab-host's script, which comes next.
+/// Applies the rules of shields to a document that begins. Runs scriptlets at once, and leaves the rest to the
+/// tab-host's script, which runs next.
 #[expect(unsafe_code, reason = "the engine calls it")]
 unsafe extern "C" fn document_begins(
     _world: *mut WebKitScriptWorld,
@@ -122,7 +123,7 @@ unsafe extern "C" fn document_begins(
     let page_url = if is_main_frame { url.clone() } else { page.uri() };
     let request = DocumentRequest { url, is_main_frame, page: page_url };
     let world = AGENT.with_borrow(|agent| agent.world);
-    // A window that a page opened shares the scripts of its opener: what they report must say whose page it is about.
+    // A popup shares the message handler of its opener's scripts, so its reports must name its page.
     document.run(&format!("globalThis.pageId = {};", page.id()), world);
     if !request.url.starts_with("http:") && !request.url.starts_with("https:") {
         return;
@@ -144,11 +145,11 @@ unsafe extern "C" fn document_begins(
     }
 }
 
-/// Runs the script that stands in for a blocked one. The engine refuses it as that one's answer where the page compares a hash, or
-/// has to be let in by the server.
+/// Runs the stand-in for a blocked script. The engine refuses it as the script's response if the page uses an integrity
+/// hash or CORS.
 #[expect(unsafe_code, reason = "the engine calls it")]
 unsafe extern "C" fn run_stand_in(url: *const c_char, frame: *mut c_void) -> sys::gboolean {
-    // SAFETY: the engine passes what the function was made with.
+    // SAFETY: the engine passes the arguments of the function that `Document::give` made.
     let (url, document) = unsafe { sys::given(url, frame) };
     let script = AGENT.with_borrow(|agent| agent.stand_ins.get(&without_fragment(&url)).cloned());
     let Some(script) = script else { return 0 };
@@ -184,7 +185,7 @@ unsafe extern "C" fn message(
     1
 }
 
-/// As the engine writes it for documents, and for nothing else.
+/// `Accept` header that the engine sends for documents, and for nothing else.
 const ACCEPT_OF_DOCUMENTS: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
 
 fn decide(page: Page, request: Request, redirected_from: Option<&str>) -> bool {
@@ -193,25 +194,25 @@ fn decide(page: Page, request: Request, redirected_from: Option<&str>) -> bool {
         return false;
     }
     let id = page.id();
-    // The page's address is that of the main frame's load as soon as it begins. On a redirect it still is the former one,
-    // so a redirect belongs to the main frame when what it comes from did.
+    // The page's URL is that of the main frame's load as soon as the load begins. On a redirect it is still the former
+    // one, so a redirect belongs to the main frame if the former URL did.
     let is_of_main = match redirected_from {
         None => without_fragment(&page.uri()) == without_fragment(&url),
         Some(former) => {
             AGENT.with_borrow(|agent| agent.main.get(&id).is_some_and(|main| main.now == without_fragment(former)))
         }
     };
-    // A script of the page may ask for the page's own address, too; what it asks for is no document.
+    // A script of the page may also request the page's own URL, but not as a document.
     if !is_of_main || request.header("Accept") != ACCEPT_OF_DOCUMENTS {
         return is_blocked(page, request, url);
     }
-    // This runs a script, and the engine then tells of the document that it belongs to: nothing may be borrowed meanwhile.
+    // `has_opener` runs a script, for which the engine may call `document_begins`: AGENT must not be borrowed.
     let is_new_popup = AGENT.with_borrow(|agent| agent.popups.contains(&id) && !agent.main.contains_key(&id));
     let has_opener = !is_new_popup || page.has_opener();
     let (leaves, world) =
         AGENT.with_borrow(|agent| (agent.site.as_ref().is_some_and(|site| !site.may_show(&url)), agent.world));
     if leaves {
-        // An empty document takes its place in a moment: what the page has, it says now.
+        // The engine is about to replace the page by an empty document: the page reports its state now.
         page.main_document().run("globalThis.reportNow?.()", world);
     }
     AGENT.with_borrow_mut(|agent| {
@@ -237,14 +238,14 @@ fn decide(page: Page, request: Request, redirected_from: Option<&str>) -> bool {
         }
         if let Some(validator) = agent.rests.get(&id) {
             if !validator.is_empty() {
-                // The engine takes it away from requests for documents.
+                // The engine removes this header from requests for documents.
                 request.set_header("If-Range", validator);
             }
             return agent.is_document_blocked(page, request, &url);
         }
         let popup = agent.popups.iter().position(|popup| *popup == id);
         match popup {
-            // A window that was opened without an opener is a tab like any other.
+            // A popup without an opener is a tab like any other.
             Some(popup) if !has_opener => {
                 agent.popups.swap_remove(popup);
             }
@@ -260,7 +261,7 @@ fn decide(page: Page, request: Request, redirected_from: Option<&str>) -> bool {
 }
 
 impl Agent {
-    /// Whether shields stop a main frame: the user is told why. They may also send it to another address, without what only tracks.
+    /// Returns whether shields block the main frame. Tells the tab-host why, or may remove tracking parameters.
     fn is_document_blocked(&mut self, page: Page, request: Request, url: &str) -> bool {
         let kind = DOCUMENT.to_owned();
         let (url_asked, page_asked, method) = (url.to_owned(), url.to_owned(), request.method());
@@ -275,7 +276,7 @@ impl Agent {
             }
             move_credentials_to_header(request);
             if let Some(main) = self.main.get_mut(&page.id()) {
-                // As the engine spells it: a redirect from there will be compared.
+                // Keep the engine's spelling, with which a redirect will be compared.
                 main.now = without_fragment(&request.uri());
             }
         }
@@ -284,7 +285,7 @@ impl Agent {
     }
 }
 
-/// Sends the user name and password of a main frame's address as basic authentication instead. In the address they would be
+/// Moves the user name and password of a main frame's URL to a basic authentication header. In the URL they would be
 /// shown and saved, and could pass for a host name.
 fn move_credentials_to_header(request: Request) {
     let address = request.uri();
@@ -293,7 +294,7 @@ fn move_credentials_to_header(request: Request) {
     }
 }
 
-/// Sends the credentials of an address with a request, if it has any. Returns whether it has.
+/// Sends the credentials of a URL with a request. Returns whether the URL has any.
 fn authorize(request: Request, address: &str) -> bool {
     let authorization = url::Url::parse(address).ok().and_then(|url| basic_authorization(&url));
     if let Some(authorization) = &authorization {
@@ -305,7 +306,7 @@ fn authorize(request: Request, address: &str) -> bool {
 fn without_credentials(url: &str) -> String {
     match url::Url::parse(url) {
         Ok(mut parsed) if basic_authorization(&parsed).is_some() => {
-            // Neither fails for a URL that has them.
+            // Neither call fails for a URL that has credentials.
             let _ = (parsed.set_username(""), parsed.set_password(None));
             parsed.into()
         }
@@ -323,7 +324,7 @@ fn basic_authorization(url: &url::Url) -> Option<String> {
     Some(format!("Basic {}", base64::prelude::BASE64_STANDARD.encode(pair)))
 }
 
-/// Says that the user is not to be tracked, and tells another site no more than where the request comes from.
+/// Sends Global Privacy Control, and reduces the referrer that another site gets to its origin.
 fn keep_private(request: Request, verdict: &Verdict) {
     if !verdict.is_private {
         return;
@@ -338,20 +339,21 @@ fn keep_private(request: Request, verdict: &Verdict) {
     }
 }
 
-/// The beginning of an address, up to its path.
+/// Returns the origin of a URL with a slash; empty if no slash follows the host.
 fn origin_of(url: &str) -> &str {
     let host = url.find("://").map_or(0, |at| at + 3);
     let path = url.get(host..).and_then(|rest| rest.find(['/', '?', '#']));
     path.and_then(|at| url.get(..=host + at)).filter(|origin| origin.ends_with('/')).unwrap_or_default()
 }
 
-/// The script in a data URL, if there is one.
+/// Returns the script in a data URL, if there is one.
 fn script_of(stand_in: &str) -> Option<String> {
     let data = stand_in.strip_prefix("data:application/javascript;base64,")?;
     String::from_utf8(BASE64_STANDARD.decode(data).ok()?).ok()
 }
 
-/// Whether shields stop a part of a page. They may also send it to another address, without what only tracks.
+/// Returns whether shields block a part of a page. May also change its URL: to a stand-in, to HTTPS, or to one without
+/// tracking parameters.
 fn is_blocked(page: Page, request: Request, url: String) -> bool {
     let kind = shields::kind(&request.header("Sec-Fetch-Dest"), &request.header("Accept"), &url).to_owned();
     let (page_url, method) = (page.uri(), request.method());
@@ -384,7 +386,7 @@ fn is_blocked(page: Page, request: Request, url: String) -> bool {
     }
 }
 
-/// The bootstrap document has an opaque origin; what the request says about its origin is the initiator's.
+/// Sets the initiator's headers on a request of the bootstrap document, whose own origin is opaque.
 fn speak_for_initiator(request: Request, handover: &Handover) {
     request.set_header("Referer", &handover.referrer);
     if handover.method == "POST" {
@@ -392,7 +394,7 @@ fn speak_for_initiator(request: Request, handover: &Handover) {
     }
 }
 
-/// An address whose parameters were looked at: who asked was told nothing of the user and the fragment, and they stay.
+/// Returns `url` with the query of `rewritten`. User information and fragment were not sent for a verdict, and stay.
 fn with_query_of(rewritten: &str, url: &str) -> String {
     let (rest, fragment) = url.split_at(url.find('#').unwrap_or(url.len()));
     let start = rest.split('?').next().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Asks, before a request of a page is sent, whether it may be. The engine stands still meanwhile.
+//! Asks for a verdict before a request of a page is sent. The engine blocks meanwhile.
 
 use std::collections::HashMap;
 use std::io;
@@ -16,44 +16,44 @@ use regen_runtime::read_sealed;
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
-/// Longer than the tab-host takes to say no.
+/// Timeout for an answer of the tab-host; longer than the tab-host's own timeouts.
 const VERDICT_TIMEOUT: Duration = Duration::from_secs(15);
-/// The net-daemon answers within this time; the first answer waits until it has read the lists.
+/// Timeout for a verdict of the net-daemon. The first verdict waits until the filter lists are loaded.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
-/// Filter rules are about the beginning of an address; of a longer one, so much is asked about, in bytes.
+/// Maximum length of a URL that is sent for a verdict, in bytes. Filter rules are about the beginning of a URL.
 const MAX_ADDRESS: usize = 8000;
-/// So many answers are remembered.
+/// Maximum verdicts that are remembered.
 const REMEMBERED: usize = 4096;
 
-/// No document meets more rules than this, in bytes.
+/// Maximum size of a document's rules, in bytes.
 const MAX_RULES: u64 = 16 << 20;
 
-/// Page, what for, method and address.
+/// Page, kind, method and URL of a request.
 type Question = [String; 4];
 
-/// The questions of this process's pages, and the answers.
+/// Connections for verdicts of this process, and the verdicts that are remembered.
 #[derive(Debug, Default)]
 pub(crate) struct Shields {
-    /// To the tab-host.
+    /// Connection to the tab-host.
     connection: Option<OwnedFd>,
-    /// To the net-daemon: what is asked for each request takes no detour.
+    /// Verdict channel to the net-daemon, which avoids a detour for each request.
     line: Option<OwnedFd>,
-    /// How long the last answer took.
+    /// Time that the last verdict took.
     waited: Duration,
-    /// The engine asks for much twice.
+    /// Verdicts that are remembered: the engine requests many URLs twice.
     answers: HashMap<Question, Verdict>,
 }
 
-/// In place of a rule, which the net-daemon does not tell: it could not be asked.
+/// Rule of a verdict that blocks a request because the net-daemon could not be asked.
 pub(crate) const UNANSWERED: &str = "unanswered";
 
 impl Shields {
-    /// Another page begins: its user may have changed their mind.
+    /// Clears the verdicts when another page begins, because the user may have changed rules.
     pub(crate) fn forget(&mut self) {
         self.answers.clear();
     }
 
-    /// Whether a request may be sent. Without an answer it may not.
+    /// Returns the verdict on a request. Without an answer, the request is blocked.
     pub(crate) fn check(&mut self, page: u64, mut request: CheckRequest) -> Verdict {
         let key = [&request.page, &request.kind, &request.method, &request.url].map(Clone::clone);
         if let Some(verdict) = self.answers.get(&key) {
@@ -64,7 +64,7 @@ impl Shields {
         let asked = Instant::now();
         let answer = self.verdict(&request);
         self.waited = asked.elapsed();
-        // That nobody could be asked holds for this once: it is not remembered.
+        // A missing verdict is not remembered.
         let Some(mut verdict) = answer else {
             return Verdict { blocked: true, rule: UNANSWERED.to_owned(), ..Verdict::default() };
         };
@@ -81,7 +81,7 @@ impl Shields {
         verdict
     }
 
-    /// What a document that begins is to meet; nothing where nobody could be asked.
+    /// Returns the rules for a document that begins; none if the tab-host cannot be asked.
     pub(crate) fn begin(&mut self, page: u64, mut request: DocumentRequest) -> DocumentRules {
         shorten(&mut request.url);
         shorten(&mut request.page);
@@ -92,7 +92,7 @@ impl Shields {
         rules.and_then(|rules| DocumentRules::decode(rules.as_slice()).ok()).unwrap_or_default()
     }
 
-    /// Asks the net-daemon; one that has died has a successor soon.
+    /// Asks the net-daemon. If it has died, asks its successor.
     fn verdict(&mut self, request: &CheckRequest) -> Option<Verdict> {
         let had_line = self.line.is_some();
         let answer = match self.ask_on_line(request) {
@@ -111,7 +111,7 @@ impl Shields {
         let answer = next(line.as_raw_fd())?;
         let LineAnswer { verdict } = LineAnswer::decode(answer.bytes.as_slice()).map_err(io::Error::other)?;
         let verdict = verdict.ok_or(io::ErrorKind::InvalidData).map_err(io::Error::from)?;
-        // Not where it did not answer: a late answer would be taken for the next one.
+        // The channel is dropped after a timeout, because a late answer would be taken for the next one.
         self.line = Some(line);
         Ok(verdict)
     }
@@ -123,7 +123,7 @@ impl Shields {
         Ok(line)
     }
 
-    /// Says something that has no answer. Whoever is not there need not know it.
+    /// Sends the tab-host a message that has no answer. Failures are ignored.
     fn tell(&mut self, page: u64, body: page_question::Body) {
         let Some(connection) = &self.connection else { return };
         let question = PageQuestion { page, body: Some(body) }.encode_to_vec();
@@ -151,18 +151,18 @@ impl Shields {
     }
 }
 
-/// The next datagram.
+/// Receives the next datagram.
 fn next(connection: RawFd) -> Result<Datagram, ChannelError> {
     loop {
         match kernel_channel::receive_now(connection) {
-            // The engine stops its threads by a signal to collect garbage.
+            // The engine stops its threads with a signal for garbage collection.
             Err(ChannelError::Io(error)) if error.kind() == io::ErrorKind::Interrupted => {}
             answer => return answer,
         }
     }
 }
 
-/// Takes away what nobody needs to know. Returns whether something is missing at the end.
+/// Removes user information and fragment from a URL, and truncates it. Returns whether it was truncated.
 fn shorten(url: &mut String) -> bool {
     *url = without_user(url);
     let is_long = url.len() > MAX_ADDRESS;
@@ -170,7 +170,7 @@ fn shorten(url: &mut String) -> bool {
     is_long
 }
 
-/// An address without what stands before its host and after its query: a page could hide the rest behind them.
+/// Returns a URL without user information and fragment, with which a page could hide the rest from rules.
 fn without_user(url: &str) -> String {
     let url = url.split('#').next().unwrap_or_default();
     let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
@@ -187,8 +187,8 @@ fn connect() -> rustix::io::Result<OwnedFd> {
     Ok(socket)
 }
 
-/// What a request is for, as filter lists name it. The engine says it where an address is trustworthy; elsewhere it shows in
-/// what is accepted, and else in the address.
+/// Returns the kind of a request, as filter lists name it. The engine sends a destination for trustworthy URLs only;
+/// otherwise the kind is derived from the `Accept` header, or from the URL.
 pub(crate) fn kind(destination: &str, accept: &str, url: &str) -> &'static str {
     match destination {
         "script" | "worker" | "sharedworker" | "serviceworker" | "audioworklet" | "paintworklet" => return "script",

@@ -1,5 +1,5 @@
-//! The few functions of WebKitGTK's web process extension API (4.1) that are needed, bound by hand: no maintained binding
-//! exists. The symbols come from the web process that loads this library; nothing is linked.
+//! Handwritten bindings of the few functions that are needed of WebKitGTK's web process extension API (4.1): no
+//! maintained binding exists. The web process that loads this library provides the symbols; nothing is linked.
 
 #![expect(unsafe_code, reason = "a C interface")]
 #![expect(non_camel_case_types, reason = "the library's own names")]
@@ -89,13 +89,13 @@ unsafe extern "C" {
     fn soup_message_headers_remove(headers: *mut SoupMessageHeaders, name: *const c_char);
 }
 
-/// A borrowed C string as Rust text; empty when there is none.
+/// Copies a borrowed C string; empty if the pointer is null.
 fn text(pointer: *const c_char) -> String {
     if pointer.is_null() {
         return String::new();
     }
-    // SAFETY: the library returns null or a C string that lives at least until its owner changes, which it does not while
-    // we are in its signal handler; it is copied here.
+    // SAFETY: the library returns null or a C string that is valid until its owner changes. The owner does not change
+    // during its signal handler, and the string is copied here.
     unsafe { CStr::from_ptr(pointer) }.to_string_lossy().into_owned()
 }
 
@@ -103,32 +103,32 @@ fn c_string(text: &str) -> CString {
     CString::new(text.replace('\0', "")).unwrap_or_default()
 }
 
-/// One page of this process.
+/// A page of this process.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Page(*mut WebKitWebPage);
 
-/// One request, before it is sent.
+/// A request, before it is sent.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Request(*mut WebKitURIRequest);
 
-/// What the page's handlers are.
+/// Signal handlers of a page.
 pub(crate) struct Handlers {
     pub(crate) send_request:
         unsafe extern "C" fn(*mut WebKitWebPage, *mut WebKitURIRequest, *mut WebKitURIResponse, gpointer) -> gboolean,
     pub(crate) message: unsafe extern "C" fn(*mut WebKitWebPage, *mut WebKitUserMessage, gpointer) -> gboolean,
 }
 
-/// What is called when a document begins.
+/// Signal handler that is called when a document begins.
 pub(crate) type DocumentBegins =
     unsafe extern "C" fn(*mut WebKitScriptWorld, *mut WebKitWebPage, *mut WebKitFrame, gpointer);
 
-/// A function for scripts, of a text; the frame is the one that it was given to.
+/// A function for scripts that takes a text. The second argument is the frame that it was given to.
 pub(crate) type Function = unsafe extern "C" fn(*const c_char, gpointer) -> gboolean;
 
-/// Reads what a script gives a [`Function`].
+/// Reads the arguments of a [`Function`].
 ///
 /// # Safety
-/// Both are the function's own arguments, which the engine passes.
+/// Both must be the arguments that the engine passed to the function.
 pub(crate) unsafe fn given(argument: *const c_char, frame: gpointer) -> (String, Document) {
     (text(argument), Document(frame.cast()))
 }
@@ -170,7 +170,7 @@ pub(crate) fn on_page(page: *mut WebKitWebPage, handlers: &Handlers) {
     }
 }
 
-/// Calls `begins` for every document of this process, before anything of it runs.
+/// Calls `begins` for every document of this process, before its scripts run.
 pub(crate) fn on_document(begins: DocumentBegins) {
     // SAFETY: as in `on_page_created`; the default world lives as long as the process.
     unsafe {
@@ -180,20 +180,20 @@ pub(crate) fn on_document(begins: DocumentBegins) {
     }
 }
 
-/// The tab-host's own script world, which pages cannot reach into.
+/// The tab-host's own script world, which pages cannot reach.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct World(*mut WebKitScriptWorld);
 
 impl World {
-    /// Must come before the engine hears of a world of this name from the tab-host: it then is the same.
+    /// Creates the world. Must be called before the tab-host gives the engine this name, so that they share it.
     pub(crate) fn named(name: &str) -> Self {
         let name = c_string(name);
-        // SAFETY: the name is copied; the world is kept for the process's life.
+        // SAFETY: the name is copied; the world is never released.
         Self(unsafe { webkit_script_world_new_with_name(name.as_ptr()) })
     }
 }
 
-/// One frame's document, while it begins.
+/// Document of a frame, while the frame is valid.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Document(*mut WebKitFrame);
 
@@ -212,13 +212,13 @@ impl Document {
         unsafe { webkit_frame_is_main_frame(self.0) != 0 }
     }
 
-    /// Runs a script in the page's own world, or in another.
-    /// Gives a world's scripts in this document a function of one text that returns a boolean.
+    /// Gives the scripts of a world in this document a function that takes one text and returns a boolean.
     pub(crate) fn give(self, name: &str, function: Function, world: World) {
         const G_TYPE_BOOLEAN: usize = 5 << 2;
         const G_TYPE_STRING: usize = 16 << 2;
         let name = c_string(name);
-        // SAFETY: as in `uri`; the function has the signature that its types say, and holds the frame until the engine drops it.
+        // SAFETY: as in `uri`; the callback has the signature that the given types state, and the function holds a
+        // reference to the frame until the engine drops it.
         unsafe {
             let context = webkit_frame_get_js_context_for_script_world(self.0, world.0);
             let callback = std::mem::transmute::<Function, GCallback>(function);
@@ -232,6 +232,7 @@ impl Document {
         }
     }
 
+    /// Runs a script in the page's own world, or in another.
     pub(crate) fn run(self, script: &str, world: Option<World>) {
         let script = c_string(script);
         // SAFETY: as in `uri`; the context and the value are ours to release.
@@ -252,11 +253,11 @@ impl Page {
     }
 
     pub(crate) fn id(self) -> u64 {
-        // SAFETY: the page is alive while one of its signal handlers runs, which is the only place that makes a `Page`.
+        // SAFETY: the page is alive while one of its signal handlers runs, and only those create a `Page`.
         unsafe { webkit_web_page_get_id(self.0) }
     }
 
-    /// Whether the document that is shown can reach the window that opened it.
+    /// Returns whether the document that is shown can reach the window that opened it.
     pub(crate) fn has_opener(self) -> bool {
         // SAFETY: as in `id`; a page has a main frame, and the context and the value are ours to release.
         unsafe {
@@ -279,7 +280,7 @@ impl Page {
         Document(unsafe { webkit_web_page_get_main_frame(self.0) })
     }
 
-    /// Tells the tab-host something.
+    /// Sends the tab-host a message.
     pub(crate) fn send(self, name: &str, words: &[&str]) {
         let name = c_string(name);
         let words: Vec<CString> = words.iter().map(|word| c_string(word)).collect();
@@ -324,7 +325,7 @@ impl Request {
         }
     }
 
-    /// Sets a header, or removes it where `value` is empty.
+    /// Sets a header, or removes it if `value` is empty.
     pub(crate) fn set_header(self, name: &str, value: &str) {
         let (name, text) = (c_string(name), c_string(value));
         // SAFETY: as in `header`.
@@ -342,7 +343,7 @@ impl Request {
     }
 }
 
-/// Where a response came from; nothing where there is none.
+/// Returns the URL of a response; `None` if the pointer is null.
 pub(crate) fn response_uri(response: *mut WebKitURIResponse) -> Option<String> {
     if response.is_null() {
         return None;
@@ -351,7 +352,7 @@ pub(crate) fn response_uri(response: *mut WebKitURIResponse) -> Option<String> {
     Some(text(unsafe { webkit_uri_response_get_uri(response) }))
 }
 
-/// A message's name and words.
+/// Returns the name and the words of a message.
 pub(crate) fn read_message(message: *mut WebKitUserMessage) -> (String, Vec<String>) {
     // SAFETY: the message is alive while the signal handler that got it runs; children are released after copying. The
     // tab-host sends only tuples of strings under these names.
@@ -362,15 +363,15 @@ pub(crate) fn read_message(message: *mut WebKitUserMessage) -> (String, Vec<Stri
     }
 }
 
-/// The words of a tuple of strings.
+/// Returns the words of a tuple of strings; none if the pointer is null.
 ///
 /// # Safety
-/// `tuple` is null or a tuple of strings.
+/// `tuple` must be null or a tuple of strings.
 pub(crate) unsafe fn words(tuple: *mut GVariant) -> Vec<String> {
     if tuple.is_null() {
         return Vec::new();
     }
-    // SAFETY: promised by the caller.
+    // SAFETY: the caller guarantees a tuple of strings, and null was handled above.
     unsafe {
         (0..g_variant_n_children(tuple))
             .map(|index| {

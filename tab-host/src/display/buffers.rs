@@ -1,4 +1,4 @@
-//! The memory that the window sees: sealed against resizing, so that whoever maps it cannot be made to fault.
+//! Frame buffers that the window maps. They are sealed against resizing, so that the window cannot be made to fault.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -9,22 +9,22 @@ use rustix::fs::{MemfdFlags, SealFlags};
 
 use super::pixels::{Area, PIXEL};
 
-/// Enough that one is shown, one is on its way, and one is drawn.
+/// Maximum buffers of a view: one is shown, one is on its way, and one is drawn.
 const MAX_BUFFERS: usize = 3;
 
 static NEXT: AtomicU64 = AtomicU64::new(1);
 
-/// One buffer.
+/// A frame buffer.
 #[derive(Debug)]
 pub(super) struct FrameBuffer {
     pub(super) id: u64,
     pub(super) memory: MmapMut,
-    /// What has changed since it was last drawn.
+    /// Area that has changed since the buffer was last drawn.
     pub(super) stale: Area,
     in_use: bool,
 }
 
-/// The buffers of a view; all of one size.
+/// Buffers of a view, all of one size.
 #[derive(Debug, Default)]
 pub(super) struct ViewBuffers {
     size: (u32, u32),
@@ -32,7 +32,7 @@ pub(super) struct ViewBuffers {
     buffers: Vec<FrameBuffer>,
 }
 
-/// A buffer that the window does not know yet.
+/// A buffer that has not been shared with the window yet.
 #[derive(Debug)]
 pub(super) struct Fresh {
     pub(super) id: u64,
@@ -40,12 +40,12 @@ pub(super) struct Fresh {
 }
 
 impl ViewBuffers {
-    /// There is a buffer to draw into, or room for one more.
+    /// Returns whether there is a free buffer, or room for one more.
     pub(super) fn has_room(&self) -> bool {
         self.buffers.len() < MAX_BUFFERS || self.buffers.iter().any(|buffer| !buffer.in_use)
     }
 
-    /// The window starts over: it may have missed what it was told.
+    /// Marks all buffers as free, for a window that starts over and may have missed frames.
     pub(super) fn take_back(&mut self) {
         self.buffers.iter_mut().for_each(|buffer| buffer.in_use = false);
     }
@@ -56,7 +56,7 @@ impl ViewBuffers {
         }
     }
 
-    /// A buffer of this size to draw into, and its descriptor if it is new.
+    /// Returns a free buffer of this size, and its descriptor if it is new; `None` if all are in use.
     pub(super) fn next(&mut self, width: u32, height: u32) -> io::Result<Option<(&mut FrameBuffer, Option<Fresh>)>> {
         if self.size != (width, height) {
             self.size = (width, height);
@@ -79,14 +79,14 @@ impl ViewBuffers {
         }))
     }
 
-    /// The window has taken a newer one.
+    /// Marks a buffer as free, after the window has taken a newer one.
     pub(super) fn release(&mut self, id: u64) {
         for buffer in self.buffers.iter_mut().filter(|buffer| buffer.id == id) {
             buffer.in_use = false;
         }
     }
 
-    /// The buffer that was drawn last shows everything.
+    /// Returns whether the buffer that was drawn last is up to date in `whole`.
     pub(super) fn is_current(&self, whole: Area) -> bool {
         let newest = self.buffers.iter().find(|buffer| Some(buffer.id) == self.newest);
         newest.is_some_and(|buffer| buffer.stale.intersection(whole).is_empty())

@@ -1,5 +1,5 @@
-//! The clipboard: what a page copies reaches the user's clipboard only within a moment of the user's own input, and what
-//! the user pastes reaches the page only when they paste.
+//! The clipboard. A page's copy reaches the user's clipboard only shortly after the user's own input. The user's
+//! clipboard reaches the page only when the user pastes.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -21,11 +21,11 @@ use smithay::wayland::selection::{SelectionHandler, SelectionSource, SelectionTa
 
 use super::Compositor;
 
-/// A copy counts as the user's within this time of their input.
+/// Time after user input within which a copy counts as the user's.
 const GESTURE: Duration = Duration::from_secs(1);
-/// Largest text that is copied.
+/// Maximum size of copied text, in bytes.
 const MAX_TEXT: u64 = 8 * 1024 * 1024;
-/// Largest picture that is copied, bytes of its file and of its pixels: 16 million of these.
+/// Maximum size of a copied picture, in bytes, both of its file and of its pixels (16 million pixels).
 const MAX_PICTURE: u64 = 64 * 1024 * 1024;
 const PICTURE: &str = "image/png";
 const TEXT: [&str; 3] = ["text/plain;charset=utf-8", "UTF8_STRING", "text/plain"];
@@ -45,7 +45,7 @@ impl SelectionHandler for Compositor {
         };
         let offered = source.mime_types();
         let is_offered = |kind: &&&str| offered.iter().any(|mime| mime == **kind);
-        // A picture comes with its address as a text.
+        // A picture is offered along with its URL as text.
         let Some(mime) = [PICTURE].iter().chain(&TEXT).find(is_offered) else { return };
         let Ok((read, write)) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC) else { return };
         // The selection becomes current when this handler returns; the request must come after that.
@@ -54,7 +54,7 @@ impl SelectionHandler for Compositor {
             if request_data_device_client_selection::<Self>(&seat, mime, write).is_err() {
                 return;
             }
-            // The page writes when it likes: that must not stop the display.
+            // The page may delay its write, which must not block the display.
             std::thread::spawn(move || {
                 match offer(File::from(read), is_picture) {
                     Ok(offer) => {
@@ -62,7 +62,7 @@ impl SelectionHandler for Compositor {
                         // The window may be gone by now.
                         let _ = window.blocking_send(FromPage { tab, body });
                     }
-                    Err(error) => tracing::info!("nothing is copied: {error}"),
+                    Err(error) => tracing::info!("cannot copy from a page: {error}"),
                 }
             });
         });
@@ -78,13 +78,13 @@ impl SelectionHandler for Compositor {
     ) {
         let text = Arc::clone(text);
         std::thread::spawn(move || {
-            // The page may stop reading when it likes.
+            // Fails if the page stops reading.
             let _ = File::from(fd).write_all(text.as_bytes());
         });
     }
 }
 
-/// Reads what a page copies. A picture is decoded here: the window takes pixels only.
+/// Reads what a page copies. A picture is decoded here, because the window accepts pixels only.
 fn offer(from: File, is_picture: bool) -> anyhow::Result<ClipboardOffer> {
     if !is_picture {
         let mut text = String::new();
@@ -99,7 +99,7 @@ fn offer(from: File, is_picture: bool) -> anyhow::Result<ClipboardOffer> {
     let picture = loader.pixbuf().context("not a picture")?;
     let picture = picture.add_alpha(false, 0, 0, 0)?;
     let (width, height) = (u32::try_from(picture.width())?, u32::try_from(picture.height())?);
-    anyhow::ensure!(u64::from(width) * u64::from(height) * 4 <= MAX_PICTURE, "{width} × {height} pixels are too many");
+    anyhow::ensure!(u64::from(width) * u64::from(height) * 4 <= MAX_PICTURE, "picture too large: {width} × {height}");
     let (row, stride) = (usize::try_from(width)? * 4, usize::try_from(picture.rowstride())?);
     let pixels = picture.read_pixel_bytes();
     let rgba = pixels.chunks(stride).flat_map(|line| line.iter().take(row).copied()).collect::<Vec<u8>>();
@@ -116,7 +116,7 @@ impl ClientDndGrabHandler for Compositor {}
 impl ServerDndGrabHandler for Compositor {}
 
 impl Compositor {
-    /// The user is about to paste this.
+    /// Offers the page the text that the user is about to paste.
     pub(super) fn paste(&mut self, text: String) {
         let text: Arc<str> = text.into();
         self.pasted = Some(Arc::clone(&text));

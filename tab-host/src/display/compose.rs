@@ -1,4 +1,4 @@
-//! Composition: the page, its dialogs and its popups, in that order, into one picture.
+//! Composition of the page, its dialogs and its popups, in that order, into one frame.
 
 use regen_proto::kernel::v1::ShareBuffer;
 use regen_proto::page::v1::{FrameReady, FromPage, Rect, from_page};
@@ -12,13 +12,13 @@ use super::pixels::{self, Area, PIXEL, Pixels, index, signed};
 use super::{Compositor, Picture, View, ViewId};
 
 impl View {
-    /// Every root surface of the view, from the bottom up.
+    /// Returns the root surfaces of the view, from the bottom up.
     pub(super) fn surfaces(&self) -> impl Iterator<Item = WlSurface> + '_ {
         let windows = self.toplevel.iter().chain(&self.dialogs).map(|toplevel| toplevel.wl_surface().clone());
         windows.chain(self.popups.iter().map(|popup| popup.wl_surface().clone()))
     }
 
-    /// Root surfaces with the logical position of their buffers.
+    /// Returns the root surfaces with the logical position of their buffers.
     pub(super) fn placed(&self) -> Vec<(WlSurface, Point<i32, Logical>)> {
         let mut placed: Vec<(WlSurface, Point<i32, Logical>)> = Vec::new();
         for toplevel in self.toplevel.iter() {
@@ -65,13 +65,13 @@ impl View {
         }
     }
 
-    /// The page has drawn itself at its present size.
+    /// Returns whether the page has drawn itself at its present size.
     pub(super) fn has_picture(&self) -> bool {
         let size = self
             .toplevel
             .as_ref()
             .and_then(|toplevel| pixels::of_surface(toplevel.wl_surface(), |pixels| (pixels.width, pixels.height)));
-        // While a resize is under way the page has still its old size.
+        // During a resize, the page still has its old size.
         size.is_some_and(|(width, height)| {
             let whole = self.whole();
             width >= whole.width && height >= whole.height
@@ -99,7 +99,7 @@ fn fill_white(target: &mut [u8], stride: usize, area: Area) {
     }
 }
 
-/// Draws a surface at a place in device pixels, clipped to `area`.
+/// Draws a surface at a position in device pixels, clipped to `area`.
 fn blit(target: &mut [u8], stride: usize, area: Area, source: &Pixels, at: (i32, i32), scale: i32) {
     let shown = |size: i32| size.saturating_mul(scale) / source.scale.max(1);
     let place = Area::new(at.0, at.1, shown(source.width), shown(source.height)).intersection(area);
@@ -128,7 +128,7 @@ fn blit(target: &mut [u8], stride: usize, area: Area, source: &Pixels, at: (i32,
     }
 }
 
-/// Premultiplied “over”.
+/// Blends a row of premultiplied pixels over another.
 fn blend_row(to: &mut [u8], from: &[u8]) {
     for (to, from) in to.chunks_exact_mut(PIXEL).zip(from.chunks_exact(PIXEL)) {
         let alpha = u32::from(from.last().copied().unwrap_or(255));
@@ -144,7 +144,7 @@ fn blend_row(to: &mut [u8], from: &[u8]) {
 }
 
 impl Compositor {
-    /// Brings the window's picture of a view up to date.
+    /// Brings the window's frame of a view up to date.
     pub(super) fn compose(&mut self, id: ViewId) {
         if self.window.is_none() {
             return;
@@ -189,12 +189,12 @@ impl Compositor {
                 }
             }
             Ok(None) => {}
-            Err(error) => tracing::error!("display: no memory for a frame: {error}"),
+            Err(error) => tracing::error!("display: cannot allocate a frame buffer: {error}"),
         }
         view.buffers = buffers;
     }
 
-    /// Answers those who wait for a picture of a view.
+    /// Answers the pending screenshot requests of a view.
     pub(super) fn capture(&mut self, id: ViewId) {
         let Some(view) = self.views.get_mut(&id).filter(|view| !view.captures.is_empty() && view.has_picture()) else {
             return;
@@ -204,7 +204,7 @@ impl Compositor {
         let mut bgra = vec![0; width as usize * height as usize * PIXEL];
         view.draw(&mut bgra, view.whole());
         for answer in captures {
-            // Whoever asked may have given up.
+            // The requester may have given up.
             let _ = answer.send(Picture { width, height, bgra: bgra.clone() });
         }
     }

@@ -1,4 +1,4 @@
-//! The Wayland protocols that GTK and the web process need, and no others.
+//! Handlers of the Wayland protocols that GTK and the web process need, and of no others.
 
 use regen_proto::page::v1::{Cursor, FromPage, from_page};
 use smithay::input::pointer::{CursorImageAttributes, CursorImageStatus};
@@ -27,7 +27,7 @@ use smithay::{
 use super::pixels::{self, signed};
 use super::{Compositor, VIEW_TITLE, ViewId};
 
-/// Largest pointer image that the window accepts, in device pixels.
+/// Maximum side of a pointer image that the window accepts, in device pixels.
 const CURSOR_SIDE: i32 = 128;
 
 #[derive(Debug, Default)]
@@ -64,7 +64,7 @@ impl CompositorHandler for Compositor {
     }
 
     fn commit(&mut self, surface: &WlSurface) {
-        // What a synchronised subsurface (a popover) commits counts when its parent commits.
+        // A commit of a synchronised subsurface (a popover) takes effect when its parent commits.
         let committed = if is_sync_subsurface(surface) { Vec::new() } else { pixels::tree(surface) };
         let mut changed = None;
         let mut changed_on_top = false;
@@ -83,7 +83,7 @@ impl CompositorHandler for Compositor {
             && !popup.is_initial_configure_sent()
             && popup.send_configure().is_err()
         {
-            tracing::warn!("display: a popup was configured twice");
+            tracing::warn!("display: cannot configure a popup a second time");
         }
         if let Some(toplevel) = self.toplevel(&root)
             && self.unclaimed.contains(&toplevel)
@@ -113,12 +113,13 @@ impl Compositor {
         self.xdg_shell_state.toplevel_surfaces().iter().find(|toplevel| toplevel.wl_surface() == surface).cloned()
     }
 
-    /// Which view a root surface belongs to.
+    /// Returns the view that a root surface belongs to.
     pub(super) fn view_of(&self, root: &WlSurface) -> Option<ViewId> {
         self.views.iter().find(|(_, view)| view.surfaces().any(|surface| surface == *root)).map(|(id, _)| *id)
     }
 
-    /// A window of GTK's is a page's, by its title, or else a dialog of the page in front.
+    /// Assigns a new GTK window to the view that its title names. Any other window is a dialog of its parent's view, or
+    /// of the focused one.
     fn first_configure(&mut self, toplevel: &ToplevelSurface) {
         self.unclaimed.retain(|other| other != toplevel);
         let title = with_states(toplevel.wl_surface(), |states| {
@@ -167,7 +168,7 @@ impl Compositor {
 
     pub(super) fn focus(&mut self, id: Option<ViewId>) {
         if self.focused != id {
-            // Their releases go to whatever has the keyboard by then.
+            // Later releases would go to the view that has the focus by then.
             self.release_all();
         }
         let before = std::mem::replace(&mut self.focused, id);
@@ -219,7 +220,7 @@ impl XdgShellHandler for Compositor {
     }
 
     fn new_toplevel(&mut self, surface: ToplevelSurface) {
-        // Its title, and so its place, is known at its first commit.
+        // Its title, and so its view, is known at its first commit.
         self.unclaimed.push(surface);
     }
 
@@ -285,12 +286,12 @@ impl XdgShellHandler for Compositor {
         self.arm_tick();
     }
 
-    // How large a window is, is decided at its first commit, by what it is; what it asks for does not matter.
+    // Requests are ignored: the size of a window is decided at its first commit.
     fn fullscreen_request(&mut self, _surface: ToplevelSurface, _output: Option<WlOutput>) {}
     fn maximize_request(&mut self, _surface: ToplevelSurface) {}
 }
 
-/// Where a popup goes so that it stays inside the page.
+/// Returns the geometry of a popup that keeps it inside the page.
 fn placed_inside(
     view: &super::View,
     popup: &PopupSurface,

@@ -1,4 +1,4 @@
-//! Input from the window, or from the control API, onto the page.
+//! Input to the page, from the window or from the control API.
 
 use std::time::{Duration, Instant};
 
@@ -13,16 +13,16 @@ use smithay::utils::{Logical, Point, SERIAL_COUNTER};
 use super::pixels;
 use super::{Compositor, ViewId};
 
-/// One notch of a wheel, as the protocol counts.
+/// Value of one wheel notch in the Wayland protocol.
 const NOTCH: f64 = 120.0;
 /// Pixels that the engine scrolls per unit of the protocol's axis (GTK divides by ten, WebKit multiplies by 40).
 const PIXELS_PER_UNIT: f64 = 4.0;
-/// Pixels of a notch.
+/// Pixels that the engine scrolls per wheel notch.
 const PIXELS_PER_NOTCH: f64 = 40.0;
-/// Input that may wait for a view.
+/// Maximum input messages that wait for a view.
 const MAX_WAITING: usize = 1000;
 const MAX_SIDE: u32 = 8192;
-/// A page that was clicked offers its field within this time.
+/// Time within which a clicked page must enable its text field.
 const FIELD: Duration = Duration::from_millis(500);
 
 impl Compositor {
@@ -58,22 +58,22 @@ impl Compositor {
             to_page::Body::Paste(paste) => self.paste(paste.text),
             to_page::Body::ImeCommit(commit) => {
                 if !self.text_inputs.commit(&commit.text) {
-                    tracing::debug!("text for no field");
+                    tracing::debug!("display: input method text dropped: no field has the focus");
                 }
             }
             to_page::Body::ImePreedit(preedit) => self.text_inputs.preedit(&preedit.text, preedit.cursor),
             to_page::Body::Keymap(keymap) => {
                 let keyboard = self.keyboard.clone();
                 if keyboard.set_keymap_from_string(self, keymap.keymap).is_err() {
-                    tracing::warn!("display: the window's keyboard layout cannot be read; the former one stays");
+                    tracing::warn!("display: cannot read the window's keyboard layout; the previous one stays");
                 }
             }
-            // The engine's own commands do not pass through the display.
+            // The engine's own commands do not go through the display.
             to_page::Body::EditCommand(_) => {}
         }
     }
 
-    /// A view that is only just being shown gets its input when there is something to click on.
+    /// Queues input for a view until the view has drawn itself.
     fn input_waits(&mut self, id: ViewId, body: to_page::Body) {
         let view = self.view(id);
         if view.waiting_input.len() < MAX_WAITING {
@@ -89,7 +89,7 @@ impl Compositor {
                 self.page_message(message);
             }
             for answer in answers {
-                // Whoever asked may have given up.
+                // The requester may have given up.
                 let _ = answer.send(());
             }
         }
@@ -113,7 +113,8 @@ impl Compositor {
         let view = self.view(id);
         let resized = (view.width, view.height, view.scale) != (width, height, scale);
         (view.width, view.height, view.scale) = (width, height, scale);
-        // The window says this when it begins to show a view: whatever it missed before, it gets a whole picture now.
+        // The window sends its geometry when it begins to show a view. It may have missed frames, so it gets a whole
+        // one now.
         view.buffers.take_back();
         view.damage_all();
         if resized {
@@ -122,7 +123,7 @@ impl Compositor {
         self.arm_tick();
     }
 
-    /// The topmost surface of a view at a point, with its position.
+    /// Returns the topmost surface of a view at a point, with its position.
     fn surface_at(&self, id: ViewId, point: Point<f64, Logical>) -> Option<(WlSurface, Point<f64, Logical>)> {
         let mut found = None;
         for (root, origin) in self.views.get(&id)?.placed() {
@@ -176,7 +177,7 @@ impl Compositor {
         pointer.frame(self);
     }
 
-    /// A click beside an open menu closes it, and does nothing else.
+    /// Closes open menus if a click is outside of them. Returns whether it was: such a click does nothing else.
     fn dismiss_popups(&mut self, id: ViewId) -> bool {
         let Some(view) = self.views.get(&id).filter(|view| !view.menus.is_empty()) else { return false };
         let under = self.pointer.current_focus();
@@ -247,8 +248,8 @@ impl Compositor {
         }
     }
 
-    /// Presses and releases modifier keys until those are down that the user holds. The page did not get all of their presses and
-    /// releases: some went to the browser, or to another program.
+    /// Presses and releases modifier keys to match those that the user holds. The page misses some of the user's
+    /// presses and releases, which go to the browser or to another program.
     fn hold(&mut self, wanted: Option<Modifiers>) {
         let Some(wanted) = wanted else { return };
         let held = self.keyboard.modifier_state();
@@ -267,8 +268,8 @@ impl Compositor {
         }
     }
 
-    /// Types text as keys where the layout has them all, and otherwise as an input method would: the engine handles keys
-    /// later than what a method commits, so that the two cannot be mixed.
+    /// Types text as keys if the layout has every character, and otherwise commits it like an input method. The engine
+    /// handles keys later than commits, so the two cannot be mixed.
     fn type_text(&mut self, text: &str) {
         let keys: Option<Vec<(u32, bool)>> = text.chars().map(|character| self.keys_of(character)).collect();
         match keys {
@@ -282,8 +283,8 @@ impl Compositor {
         }
     }
 
-    /// Commits what waits. A field that was clicked a moment ago may not be ready for an input method yet: then it is
-    /// committed when it is.
+    /// Commits the pending text. A field that was just clicked may not be ready for an input method yet. The text is
+    /// then committed once it is, or dropped after [`FIELD`].
     pub(super) fn type_on(&mut self) {
         if self.typing.is_empty() {
             return;
@@ -296,13 +297,13 @@ impl Compositor {
         let expected = self.typing.len();
         let inserted = self.handle.insert_source(Timer::from_duration(FIELD), move |_, (), compositor| {
             if compositor.typing.len() == expected {
-                tracing::warn!("no field takes the text that was to be typed");
+                tracing::warn!("display: typed text dropped: no field accepts it");
                 compositor.typing.clear();
             }
             TimeoutAction::Drop
         });
         if let Err(error) = inserted {
-            tracing::error!("display: no timer: {error}");
+            tracing::error!("display: cannot set a timer: {error}");
         }
     }
 
@@ -318,7 +319,7 @@ impl Compositor {
         }
     }
 
-    /// The key that gives a character on the present layout, and whether it wants Shift.
+    /// Returns the keycode of a character in the present layout, and whether it needs Shift.
     fn keys_of(&mut self, character: char) -> Option<(u32, bool)> {
         use smithay::input::keyboard::xkb;
         let wanted = match character {
@@ -330,7 +331,7 @@ impl Compositor {
         keyboard.with_xkb_state(self, |context| {
             let xkb = context.xkb().lock().ok()?;
             #[expect(unsafe_code, reason = "smithay guards the keymap against outliving its lock")]
-            // SAFETY: the keymap is only looked at while the lock is held, and no reference to it is kept.
+            // SAFETY: the keymap is used only while the lock is held, and no reference to it is kept.
             let keymap = unsafe { xkb.keymap() };
             let (first, last) = (keymap.min_keycode().raw(), keymap.max_keycode().raw());
             (first..=last).find_map(|code| {

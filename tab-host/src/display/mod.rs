@@ -1,4 +1,4 @@
-//! The tab-host's own display server. GTK and the web processes are its only clients; nothing outside the sandbox can
+//! The tab-host's own display server. Its only clients are GTK and the web processes. Nothing outside the sandbox can
 //! reach it, and it reaches nothing outside.
 //!
 //! One thread, one event loop. Surfaces are composed in software into sealed memory that the window maps read-only.
@@ -41,13 +41,13 @@ use buffers::ViewBuffers;
 use handlers::ClientState;
 use text_input::TextInputs;
 
-/// A tab's view, by the tab's name.
+/// ID of a view, which is its tab's ID.
 pub(crate) type ViewId = u64;
 
-/// GTK windows carry this title, so that their surfaces can be told apart.
+/// Title prefix of a view's GTK window. The view's ID follows it and identifies the surface.
 pub(crate) const VIEW_TITLE: &str = "view:";
 
-/// One frame at 60 Hz.
+/// Duration of a frame at 60 Hz.
 const FRAME: Duration = Duration::from_millis(16);
 
 /// Pixels of a view, for a screenshot.
@@ -58,41 +58,41 @@ pub(crate) struct Picture {
     pub(crate) bgra: Vec<u8>,
 }
 
-/// What the rest of the tab-host asks of its display.
+/// Command to the display.
 #[derive(Debug)]
 pub(crate) enum DisplayCommand {
-    /// Input, geometry and the like.
+    /// Input, geometry and other messages of the window about a page.
     Page(ToPage),
-    /// The window listens now; replaces an earlier listener.
+    /// Attaches the window's stream; replaces an earlier one.
     Attach(mpsc::Sender<FromPage>),
-    /// The window is gone, or new: buffers that it had are of no use.
+    /// Discards all buffers, because the window is gone or new.
     ReleaseBuffers,
-    /// The next complete picture of a view.
+    /// Requests the next complete picture of a view.
     Capture(ViewId, oneshot::Sender<Picture>),
-    /// Something for the window that the engine said of a page.
+    /// Sends the window an event of the engine about a page.
     TellWindow(ViewId, from_page::Body),
-    /// Answered when everything before it has been sent to the page.
+    /// Requests an answer when all earlier input has been sent to the page.
     Delivered(ViewId, oneshot::Sender<()>),
-    /// From now on, views have one of few sizes.
+    /// Restricts views to few sizes.
     Letterbox,
-    /// The window is shown nothing new of a view, or again what there is.
+    /// Holds the window's frame of a view (true), or resumes frames (false).
     Hold(ViewId, bool),
-    /// A view was closed.
+    /// Removes a closed view.
     Forget(ViewId),
 }
 
-/// A way to talk to the display's thread.
+/// Handle of the display's thread.
 #[derive(Debug, Clone)]
 pub(crate) struct DisplayHandleTo(Sender<DisplayCommand>);
 
 impl DisplayHandleTo {
     pub(crate) fn send(&self, command: DisplayCommand) {
-        // When the display's thread is gone, so is this process.
+        // Fails only when the process is ending.
         let _ = self.0.send(command);
     }
 }
 
-/// What is on screen for one tab.
+/// Surfaces and buffers of one tab.
 #[derive(Debug)]
 pub(crate) struct View {
     toplevel: Option<ToplevelSurface>,
@@ -107,11 +107,11 @@ pub(crate) struct View {
     captures: Vec<oneshot::Sender<Picture>>,
     waiting_input: Vec<ToPage>,
     waiting_answers: Vec<oneshot::Sender<()>>,
-    /// The window keeps the picture that it has.
+    /// Set while the window keeps the frame that it has.
     is_held: bool,
 }
 
-/// The compositor.
+/// Compositor of all views.
 pub(crate) struct Compositor {
     display: DisplayHandle,
     handle: LoopHandle<'static, Self>,
@@ -131,7 +131,7 @@ pub(crate) struct Compositor {
     unclaimed: Vec<ToplevelSurface>,
     window: Option<mpsc::Sender<FromPage>>,
     focused: Option<ViewId>,
-    /// Buttons of the pointer that are down.
+    /// Pointer buttons that are down.
     buttons: BTreeSet<u32>,
     default_size: (u32, u32, u32),
     letterboxed: bool,
@@ -143,7 +143,7 @@ pub(crate) struct Compositor {
     typing: String,
 }
 
-/// Starts the display's thread. Returns when its socket can be connected to.
+/// Starts the display's thread. Returns when its socket accepts connections.
 pub(crate) fn start(configure: Configure, sender: BrokerSender) -> anyhow::Result<DisplayHandleTo> {
     let (handle, commands) = channel();
     let (ready, wait) = std::sync::mpsc::channel();
@@ -175,7 +175,7 @@ fn run(
         .insert_source(socket, |stream, (), compositor| {
             let state = Arc::new(ClientState::default());
             if let Err(error) = compositor.display.insert_client(stream, state) {
-                tracing::warn!("display: a client could not connect: {error}");
+                tracing::warn!("display: cannot accept a client: {error}");
             }
         })
         .map_err(io::Error::other)?;
@@ -191,16 +191,16 @@ fn run(
             }
         })
         .map_err(|error| io::Error::other(error.error))?;
-    // If nobody waits any more, the process is ending.
+    // Fails only when the process is ending.
     let _ = ready.send(());
     event_loop.run(None, &mut compositor, |compositor| {
-        // A client that has gone is noticed on its next event.
+        // A disconnected client is noticed on its next event.
         let _ = compositor.display.flush_clients();
     })?;
     Ok(())
 }
 
-#[expect(unsafe_code, reason = "calloop hands the display out by a guard that forbids dropping it")]
+#[expect(unsafe_code, reason = "calloop guards the display against being dropped")]
 fn dispatch(
     display: &mut smithay::reexports::calloop::generic::NoIoDrop<Display<Compositor>>,
     compositor: &mut Compositor,
@@ -229,7 +229,7 @@ impl Compositor {
         let keyboard = match seat.add_keyboard(layout, 400, 30) {
             Ok(keyboard) => keyboard,
             Err(error) => {
-                tracing::warn!("no keyboard layout “{}” ({error}): taking the default", configure.keyboard_layout);
+                tracing::warn!("no keyboard layout “{}” ({error}): using the default", configure.keyboard_layout);
                 seat.add_keyboard(XkbConfig::default(), 400, 30)?
             }
         };
@@ -312,7 +312,7 @@ impl Compositor {
                     view.waiting_answers.push(answer);
                     return;
                 }
-                // A client that has gone is noticed on its next event; whoever asked may have gone too.
+                // A disconnected client is noticed on its next event. The requester may have given up.
                 let _ = self.display.flush_clients();
                 let _ = answer.send(());
             }
@@ -357,7 +357,7 @@ impl Compositor {
         })
     }
 
-    /// Time of an event, on the clock that the engine subtracts a page's start from.
+    /// Returns the time of an event, on the clock from which the engine subtracts a page's start.
     fn milliseconds() -> u32 {
         // Wraps after 49 days, as the protocol expects.
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the protocol's clock wraps")]
@@ -365,7 +365,7 @@ impl Compositor {
         milliseconds
     }
 
-    /// Sees to it that a frame is composed soon. Nothing runs while nothing changes.
+    /// Schedules the next frame. Nothing runs while nothing changes.
     fn arm_tick(&mut self) {
         if self.tick_armed {
             return;
@@ -380,7 +380,7 @@ impl Compositor {
             TimeoutAction::Drop
         });
         if let Err(error) = inserted {
-            tracing::error!("display: no timer: {error}");
+            tracing::error!("display: cannot set a timer: {error}");
         }
     }
 
@@ -393,7 +393,7 @@ impl Compositor {
         }
         let time = Self::milliseconds();
         for view in self.views.values() {
-            // A window that has not taken the last frames gets no new ones, and the page slows down with it.
+            // Without a free buffer, send no frame callbacks: the page then slows down with the window.
             if self.window.is_none() || view.buffers.has_room() {
                 view.surfaces().for_each(|surface| pixels::send_frame_callbacks(&surface, time));
             }
@@ -404,7 +404,7 @@ impl Compositor {
     }
 
     fn tell_window(&self, message: FromPage) -> bool {
-        // A window that does not read loses frames, not this process its memory.
+        // A window that does not read loses messages, so that memory stays bounded.
         self.window.as_ref().is_some_and(|window| window.try_send(message).is_ok())
     }
 }

@@ -1,4 +1,4 @@
-//! A surface's pixels: copied out of the client's shared memory on commit, so that its buffer can be reused at once.
+//! Pixels of surfaces, copied out of the client's shared memory on commit so that its buffer can be reused at once.
 
 use std::cell::RefCell;
 
@@ -12,7 +12,7 @@ use smithay::wayland::compositor::{
 };
 use smithay::wayland::shm::with_buffer_contents;
 
-/// Bytes of a pixel: premultiplied BGRA.
+/// Bytes per pixel (premultiplied BGRA).
 pub(super) const PIXEL: usize = 4;
 
 /// A rectangle in device pixels, within its surface or view.
@@ -24,7 +24,7 @@ pub(super) struct Area {
     pub(super) height: i32,
 }
 
-/// What a surface shows.
+/// Pixels that a surface shows.
 #[derive(Debug, Default)]
 pub(super) struct Pixels {
     pub(super) width: i32,
@@ -36,12 +36,12 @@ pub(super) struct Pixels {
 
 type Store = RefCell<Pixels>;
 
-/// A count or size as the protocol's signed number.
+/// Converts a count or size to the protocol's signed type, saturating.
 pub(super) fn signed(value: u32) -> i32 {
     i32::try_from(value).unwrap_or(i32::MAX)
 }
 
-/// A checked index: negative numbers are zero.
+/// Converts a number to an index; negative numbers become zero.
 pub(super) fn index(value: i32) -> usize {
     usize::try_from(value).unwrap_or(0)
 }
@@ -76,8 +76,8 @@ impl Area {
     }
 }
 
-/// Takes in what a surface has just committed. Returns what changed, in the surface's device pixels; `None` when nothing
-/// that can be seen did.
+/// Takes the latest commit of a surface. Returns the changed area in the surface's device pixels; `None` if nothing
+/// visible changed.
 pub(super) fn take_commit(surface: &WlSurface) -> Option<Area> {
     with_states(surface, |states| {
         let (assignment, damage, scale) = {
@@ -127,7 +127,7 @@ fn copy(buffer: &WlBuffer, pixels: &mut Pixels, damage: &[Damage], scale: i32) -
             let source = index(data.offset) + index(row) * stride + index(changed.x) * PIXEL;
             // SAFETY: `source + length` lies within the pool (checked by `fits`, and the area lies within the buffer),
             // the pool stays mapped during this closure, and smithay turns a SIGBUS on it into an error. The client may
-            // write at the same time; then the bytes are any bytes, which pixels may be.
+            // write at the same time; any bytes are valid pixels.
             unsafe { std::ptr::copy_nonoverlapping(pool.add(source), target.as_mut_ptr(), length) };
         }
         Some(changed)
@@ -149,7 +149,7 @@ fn damaged(damage: &[Damage], scale: i32) -> Area {
     })
 }
 
-/// A surface and everything on it.
+/// Returns a surface and all its subsurfaces.
 pub(super) fn tree(root: &WlSurface) -> Vec<WlSurface> {
     let mut surfaces = Vec::new();
     with_surface_tree_downward(
@@ -162,7 +162,7 @@ pub(super) fn tree(root: &WlSurface) -> Vec<WlSurface> {
     surfaces
 }
 
-/// Runs `draw` on each surface of a tree that shows something, from the bottom up, with its logical position.
+/// Calls `draw` for each surface of a tree that has pixels, from the bottom up, with its logical position.
 pub(super) fn each_in_tree(
     root: &WlSurface,
     origin: Point<i32, Logical>,
@@ -193,12 +193,12 @@ fn offset(states: &SurfaceData) -> Point<i32, Logical> {
     }
 }
 
-/// Looks at one surface's own pixels.
+/// Calls `look` with the pixels of one surface.
 pub(super) fn of_surface<T>(surface: &WlSurface, look: impl FnOnce(&Pixels) -> T) -> Option<T> {
     with_states(surface, |states| states.data_map.get::<Store>().map(|store| look(&store.borrow())))
 }
 
-/// Tells a surface and everything on it that its frame was shown.
+/// Sends the frame callbacks of a surface and all its subsurfaces.
 pub(super) fn send_frame_callbacks(root: &WlSurface, time: u32) {
     with_surface_tree_downward(
         root,

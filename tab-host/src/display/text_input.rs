@@ -1,4 +1,4 @@
-//! `zwp_text_input_v3`: what an input method of the user's composes arrives here from the window, and goes to the page.
+//! `zwp_text_input_v3`: passes text of the user's input method from the window to the page.
 
 use smithay::reexports::wayland_protocols::wp::text_input::zv3::server::zwp_text_input_manager_v3::{
     self, ZwpTextInputManagerV3,
@@ -13,7 +13,7 @@ use regen_proto::page::v1::{FromPage, ImeState, from_page};
 
 use super::Compositor;
 
-/// One client's text input.
+/// Text input of one client.
 #[derive(Debug)]
 struct Input {
     object: ZwpTextInputV3,
@@ -22,7 +22,7 @@ struct Input {
     enabled: bool,
 }
 
-/// All text inputs, and where the keyboard is.
+/// Text inputs of all clients, and the surface that has the keyboard focus.
 #[derive(Debug)]
 pub(super) struct TextInputs {
     inputs: Vec<Input>,
@@ -35,7 +35,7 @@ impl TextInputs {
         Self { inputs: Vec::new(), focus: None }
     }
 
-    /// The keyboard moved.
+    /// Moves the keyboard focus to a surface.
     pub(super) fn focus(&mut self, surface: Option<&WlSurface>) {
         if self.focus.as_ref() == surface {
             return;
@@ -62,7 +62,7 @@ impl TextInputs {
         self.of(&surface).find(|input| input.enabled)
     }
 
-    /// The input method has finished a piece of text. Returns whether there was a field to take it.
+    /// Commits text of the input method. Returns whether there was a field to take it.
     pub(super) fn commit(&mut self, text: &str) -> bool {
         let Some(input) = self.active() else { return false };
         input.object.preedit_string(None, 0, 0);
@@ -71,7 +71,7 @@ impl TextInputs {
         true
     }
 
-    /// The input method is composing.
+    /// Shows the text that the input method is composing.
     pub(super) fn preedit(&mut self, text: &str, cursor: u32) {
         if let Some(input) = self.active() {
             let cursor = i32::try_from(cursor).unwrap_or(0);
@@ -117,7 +117,7 @@ impl Dispatch<ZwpTextInputManagerV3, ()> for Compositor {
 }
 
 impl Dispatch<ZwpTextInputV3, ()> for Compositor {
-    #[expect(clippy::wildcard_enum_match_arm, reason = "the rest only describes the field, which nobody here needs")]
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the other requests only describe the field")]
     fn request(
         state: &mut Self,
         _client: &Client,

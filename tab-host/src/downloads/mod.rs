@@ -1,5 +1,5 @@
-//! Downloads: the engine writes into the bucket, the broker says where the file belongs, and its bytes go there through a
-//! descriptor. This host never learns the place.
+//! Downloads. The engine writes into the bucket. The broker chooses the destination and sends a descriptor, to which
+//! this host copies the bytes. This host never learns the path.
 
 mod rest;
 
@@ -25,19 +25,19 @@ use crate::display::ViewId;
 use crate::host::BUCKET;
 use crate::sender::BrokerSender;
 
-/// Number of the next file; 0: no file has been made yet.
+/// Number of the next file; 0 before the first one.
 static NEXT: AtomicU64 = AtomicU64::new(0);
-/// Numbers begin below this, well below the broker's own.
+/// Upper bound of the first number, well below the broker's own numbers.
 const FIRST_NUMBERS: u64 = 1 << 31;
-/// Time between two reports of progress to the window.
+/// Interval between two progress reports.
 const PROGRESS: Duration = Duration::from_millis(200);
-/// A load that became a download is told of as one within this time.
+/// Time within which the engine reports the download that a load became.
 const DOWNLOAD: Duration = Duration::from_millis(700);
-/// Bytes that are copied to their place each time, on the main thread.
+/// Maximum bytes that are copied to the destination at a time, on the main thread.
 const AT_ONCE: u64 = 8 << 20;
 
 thread_local! {
-    /// File names that pages suggest, until the engine has begun the download.
+    /// File names that pages suggest, by file number, until the engine has begun the download.
     static SUGGESTED: RefCell<HashMap<u64, String>> = RefCell::default();
 }
 
@@ -45,8 +45,8 @@ fn folder() -> PathBuf {
     PathBuf::from(BUCKET).join("downloads")
 }
 
-/// Returns a number for a file in the bucket, and its place. A crashed process left its files there, and may still be writing as it
-/// ends: they are removed, and no number is used again, so that the bytes of one download never get into another one.
+/// Returns a number for a file in the bucket, and its path. A crashed process left its files there, and may still be
+/// writing as it ends. They are removed, and numbers start at random, so that downloads do not mix.
 pub(crate) fn reserve() -> io::Result<(u64, PathBuf)> {
     if NEXT.load(Ordering::Relaxed) == 0 {
         match fs::remove_dir_all(folder()) {
@@ -59,12 +59,12 @@ pub(crate) fn reserve() -> io::Result<(u64, PathBuf)> {
     Ok((id, folder().join(id.to_string())))
 }
 
-/// Puts a download into the bucket, under a number; its suggested name is for the broker to look at.
+/// Directs a download into the bucket, and keeps its suggested name for the broker. Returns false on failure.
 pub(crate) fn choose_destination(destination: &mut PathBuf) -> bool {
     let (id, path) = match reserve() {
         Ok(reserved) => reserved,
         Err(error) => {
-            tracing::error!("download: {error}");
+            tracing::error!("download: cannot reserve a file in the bucket: {error}");
             return false;
         }
     };
@@ -74,30 +74,30 @@ pub(crate) fn choose_destination(destination: &mut PathBuf) -> bool {
     true
 }
 
-/// One download.
+/// A download.
 struct Running {
     tab: ViewId,
-    /// `None`: a file that was made here, and is whole.
+    /// The engine's download; `None` for a file that this host made, which is complete.
     engine: Option<Download>,
     path: PathBuf,
     news: News,
     target: Option<File>,
-    /// Bytes that an earlier try brought.
+    /// Bytes that an earlier attempt received.
     offset: u64,
-    /// So many bytes have been copied to their place.
+    /// Bytes of this attempt that have been copied to the destination.
     copied: u64,
     finished: bool,
 }
 
-/// All downloads of this host. They are the browser's, not a tab's: what the tab shows by now, and whether it is open, is no matter.
+/// Downloads of this host. They continue when their tab navigates elsewhere or is closed.
 pub(crate) struct Downloads {
     sender: BrokerSender,
     running: RefCell<HashMap<u64, Running>>,
-    /// Tabs whose download has begun, and has no name yet.
+    /// Tabs whose download has begun, but has no destination yet.
     beginning: RefCell<HashSet<ViewId>>,
-    /// Those of them whose load has come to nothing by it.
+    /// Tabs whose abandoned load has not been reported yet.
     abandoned: RefCell<HashSet<ViewId>>,
-    /// Requests for rests of files that were not answered yet.
+    /// Requests for the rest of a file that have not become a download yet, by download number.
     rests: RefCell<HashMap<u64, Rest>>,
     is_connected: Cell<bool>,
 }
@@ -114,7 +114,7 @@ impl Downloads {
         })
     }
 
-    /// Hears of every download of the engine; `tab_of` finds the tab that a web view belongs to.
+    /// Registers once for the engine's downloads; `tab_of` finds the tab of a web view.
     pub(crate) fn connect(
         self: &Rc<Self>,
         context: &WebContext,
@@ -125,17 +125,18 @@ impl Downloads {
         }
         let downloads = Rc::clone(self);
         context.connect_download_started(move |_, download| {
-            // One without a page, or of a popup that has no tab yet, is told of the first tab.
+            // Tab 0 stands for a download without a page, or of a popup that has no tab yet.
             let tab = download.web_view().and_then(|web| tab_of(&web)).unwrap_or_default();
             downloads.started(tab, download);
         });
     }
 
-    /// Tells that what a tab began to load is no page. If it is a download, the broker hears of that first: it would end this host.
+    /// Reports that a tab's load yielded no page. If it became a download, that is reported first: without it, the
+    /// broker would end this host.
     pub(crate) fn load_abandoned(self: &Rc<Self>, tab: ViewId) {
         self.abandoned.borrow_mut().insert(tab);
         let all = Rc::clone(self);
-        // The engine tells of the download later than of the load.
+        // The engine reports the download after the end of the load.
         glib::timeout_add_local_once(DOWNLOAD, move || {
             if !all.beginning.borrow().contains(&tab) {
                 all.tell_abandoned(tab);
@@ -176,7 +177,7 @@ impl Downloads {
         });
         let (all, is_due, id) = (Rc::clone(self), Rc::new(Cell::new(false)), Rc::clone(&key));
         download.connect_received_data(move |download, _| {
-            // The last bytes before a pause are told of, too.
+            // Report after the interval, so that the last bytes before a pause are included.
             if is_due.replace(true) {
                 return;
             }
@@ -201,7 +202,7 @@ impl Downloads {
         let request = download.request();
         let url = request.as_ref().and_then(|request| request.uri()).map(String::from).unwrap_or_default();
         let response = download.response();
-        // The length of a compressed file is not that of what is written.
+        // The length of a compressed response is not that of the file.
         let plain = response.filter(|response| header(response, "Content-Encoding").is_none());
         let length = plain.as_ref().map_or(0, URIResponseExt::content_length);
         let (number, target, offset) = match rest {
@@ -221,7 +222,7 @@ impl Downloads {
             referrer: request.and_then(|request| referrer(&request)).unwrap_or_default(),
             ..News::default()
         };
-        // The broker knows a rest, and has given it its place.
+        // The broker requested the rest of a file itself, and has sent its destination.
         if !is_rest {
             self.tell(tab, news.clone());
         }
@@ -232,7 +233,7 @@ impl Downloads {
         self.has_begun(tab);
     }
 
-    /// A file of this number was made here, and is to be saved like one that was loaded.
+    /// Offers a file of this number, which this host made, for saving like a download.
     pub(crate) fn made(&self, tab: ViewId, id: u64, url: &str, name: &str) {
         let path = folder().join(id.to_string());
         let size = fs::metadata(&path).map_or(0, |file| file.len());
@@ -259,17 +260,17 @@ impl Downloads {
         }
     }
 
-    /// Copies the bytes that have come so far to their place: should this process end, they are there.
+    /// Copies the bytes received so far to the destination, so that they survive the end of this process.
     fn copy_what_is_there(&self, id: u64) {
         let mut all = self.running.borrow_mut();
         let Some(running) = all.get_mut(&id) else { return };
         let Running { path, target: Some(target), offset, copied, .. } = running else { return };
-        // The engine's name for a file that is not whole.
+        // The engine's name for an incomplete file.
         let mut unfinished = path.clone().into_os_string();
         unfinished.push(".wkdownload");
         let more = File::open(unfinished).and_then(|mut source| {
             source.seek(SeekFrom::Start(*copied))?;
-            // A copy that failed half way has moved it.
+            // A failed copy may have moved the file position.
             target.seek(SeekFrom::Start(*offset + *copied))?;
             io::copy(&mut source.take(AT_ONCE), target)
         });
@@ -279,7 +280,7 @@ impl Downloads {
         }
     }
 
-    /// The broker has opened the place where the file belongs, or the user does not want it.
+    /// Handles the broker's answer: a descriptor of the destination, or the user's refusal.
     pub(crate) fn answered(self: &Rc<Self>, answer: &DownloadAnswer, descriptors: Vec<OwnedFd>) {
         let mut downloads = self.running.borrow_mut();
         let found = downloads.iter_mut().find(|(_, running)| running.news.download == answer.download);
@@ -290,7 +291,7 @@ impl Downloads {
         };
         if answer.refused {
             if let Some(engine) = running.engine.clone() {
-                // The engine reports the end at once, from within this call.
+                // The engine reports the end from within this call, which borrows the downloads again.
                 drop(downloads);
                 engine.cancel();
             } else if let Some(made) = downloads.remove(&id) {
@@ -311,7 +312,7 @@ impl Downloads {
         let mut downloads = self.running.borrow_mut();
         let Some(running) = downloads.get_mut(&id) else { return };
         if let Some(error) = error {
-            // A full disk stays full, and what its user stopped stays so.
+            // A full disk stays full, and a download that the user stopped stays stopped.
             let try_again = error.kind::<DownloadError>() == Some(DownloadError::Network);
             if let Some(mut running) = downloads.remove(&id) {
                 drop(downloads);
@@ -320,7 +321,7 @@ impl Downloads {
             }
             return;
         }
-        // The engine takes a connection that was cut for the end of the file.
+        // The engine takes a cut connection for the end of the file.
         let received = running.engine.as_ref().map(|engine| engine.received_data_length() + running.offset);
         if received.is_some_and(|received| received < running.news.total) {
             let cut = downloads.remove(&id);
@@ -336,7 +337,7 @@ impl Downloads {
         }
     }
 
-    /// Everything is here: copies it to its place, on a thread of its own.
+    /// Copies a complete file to its destination, on a thread of its own.
     fn deliver(self: &Rc<Self>, id: u64) {
         let Some(mut running) = self.running.borrow_mut().remove(&id) else { return };
         let Some(mut target) = running.target.take() else { return };
@@ -360,7 +361,7 @@ impl Downloads {
                     running.news.can_go_on = false;
                     all.over(&running, DownloadState::Failed, &error.to_string());
                 }
-                Err(_) => all.over(&running, DownloadState::Failed, "the copy failed"),
+                Err(_) => all.over(&running, DownloadState::Failed, "the file was not copied to its destination"),
             }
         });
     }
@@ -369,20 +370,20 @@ impl Downloads {
         if let Err(error) = fs::remove_file(&running.path)
             && error.kind() != io::ErrorKind::NotFound
         {
-            tracing::warn!("download: {error}");
+            tracing::warn!("download: cannot remove the temporary file: {error}");
         }
         let error = error.to_owned();
         self.tell(running.tab, News { state: state.into(), error, ..running.news.clone() });
     }
 }
 
-/// Returns whether another request for the file does no more than bring it.
+/// Returns whether a request can be repeated without side effects: a GET over HTTP or HTTPS.
 fn can_be_had_again(request: &URIRequest) -> bool {
     let is_web = request.uri().is_some_and(|url| url.starts_with("http://") || url.starts_with("https://"));
     is_web && request.http_method().is_none_or(|method| method == "GET")
 }
 
-/// Validator of the file, as `If-Range` takes it: a strong `ETag`, or `Last-Modified`.
+/// Returns the validator of a file for `If-Range`: a strong `ETag`, or `Last-Modified`.
 fn validator(response: &URIResponse) -> Option<String> {
     let tag = header(response, "ETag").filter(|tag| !tag.starts_with("W/"));
     tag.or_else(|| header(response, "Last-Modified")).filter(|value| value.len() < 256)

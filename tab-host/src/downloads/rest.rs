@@ -1,7 +1,7 @@
-//! Rest of a file that an earlier connection, or an earlier process of this site, did not finish.
+//! Resumption of a download that an earlier connection, or an earlier process of this site, did not finish.
 //!
-//! The engine cannot resume a download. A view that nobody sees asks for the file with `Range` and `If-Range`, under the site's
-//! cookies and rules, and its answer becomes a download.
+//! The engine cannot resume a download. A hidden view requests the file with `Range` and `If-Range`, under the site's
+//! cookies and rules, and the response becomes a download.
 
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom};
@@ -23,7 +23,7 @@ use super::Downloads;
 use crate::host::Host;
 use crate::view;
 
-/// An answer becomes a download within this time.
+/// Timeout for a response to become a download.
 const BEGINS: Duration = Duration::from_secs(10);
 
 /// A request for the rest of a file.
@@ -32,24 +32,24 @@ pub(super) struct Rest {
     file: File,
     web: WebView,
     window: gtk::Window,
-    /// Server has answered: the load becomes a download.
+    /// Set once the server has answered and the load becomes a download.
     is_answered: bool,
-    /// wry destroys the web view when this goes.
+    /// Keeps the web view alive: wry destroys it on drop.
     _wry: wry::WebView,
 }
 
-/// A rest that comes: where it goes, and how it is told of.
+/// A resumed download: its number, and the file that it continues.
 pub(super) struct Begun {
     pub(super) number: u64,
     pub(super) file: File,
-    /// Bytes that are there already.
+    /// Bytes that the file already has.
     pub(super) offset: u64,
 }
 
-/// Answer of a server that is of no use.
+/// Reason why a server's response cannot be used.
 #[derive(Debug, thiserror::Error)]
 enum Unusable {
-    #[error("the file has changed")]
+    #[error("the file on the server has changed")]
     Changed,
     #[error("the server answers {0}")]
     Status(u32),
@@ -58,7 +58,7 @@ enum Unusable {
 }
 
 impl Downloads {
-    /// Asks for the rest of a file.
+    /// Requests the rest of a file.
     pub(crate) fn go_on(self: &Rc<Self>, host: &Rc<Host>, wanted: GoOnDownload, descriptors: Vec<OwnedFd>) {
         let number = wanted.download;
         let Some(file) = descriptors.into_iter().next().map(File::from) else { return };
@@ -78,7 +78,7 @@ impl Downloads {
             }
             if wanted.from > 0 && !wanted.validator.is_empty() {
                 headers.replace("Range", &format!("bytes={}-", wanted.from));
-                // The bytes of the file, not of a compressed one.
+                // The range counts bytes of the file, not of a compressed response.
                 headers.replace("Accept-Encoding", "identity");
             }
         }
@@ -102,7 +102,7 @@ impl Downloads {
         let all = Rc::downgrade(self);
         web.connect_load_failed_with_tls_errors(move |_, _, _, _| {
             if let Some(all) = all.upgrade() {
-                all.unobtainable(number, "its server's certificate is not valid", true, false);
+                all.unobtainable(number, "the server's certificate is not valid", true, false);
             }
             true
         });
@@ -112,7 +112,7 @@ impl Downloads {
                 all.unobtainable(number, "the page's process ended", true, false);
             }
         });
-        // No person sees this view: a password cannot be asked for.
+        // The view is hidden: the user cannot be asked for a password.
         web.connect_authenticate(|_, request| {
             request.cancel();
             true
@@ -145,7 +145,7 @@ impl Downloads {
                 let all = Rc::downgrade(self);
                 glib::timeout_add_local_once(BEGINS, move || {
                     if let Some(all) = all.upgrade() {
-                        all.unobtainable(number, "the engine did not begin it", true, false);
+                        all.unobtainable(number, "the engine did not begin the download", true, false);
                     }
                 });
             }
@@ -159,7 +159,7 @@ impl Downloads {
         true
     }
 
-    /// The rest that a view of this kind asked for, now that it comes.
+    /// Takes the request of the hidden view whose download has begun.
     pub(super) fn take_rest(&self, web: &WebView) -> Option<Begun> {
         let mut rests = self.rests.borrow_mut();
         let number = rests.iter().find(|(_, rest)| rest.web == *web).map(|(number, _)| *number)?;
@@ -169,13 +169,13 @@ impl Downloads {
         Some(begun)
     }
 
-    /// The user does not want it any more.
+    /// Cancels a request for the rest of a file that the user no longer wants.
     pub(super) fn cancel_rest(&self, number: u64) {
         self.unobtainable(number, "", false, false);
     }
 
     fn unobtainable(&self, number: u64, error: &str, try_again: bool, changed: bool) {
-        // A rest that has begun is no longer listed; its view's load ends then.
+        // A request that became a download is no longer listed, and the end of its load is no failure.
         let Some(rest) = self.rests.borrow_mut().remove(&number) else { return };
         let news = News {
             download: number,
@@ -190,13 +190,13 @@ impl Downloads {
     }
 }
 
-/// The engine may still be in one of its signals.
+/// Closes the view later: the engine may still be in one of its signals.
 fn drop_later(rest: Rest) {
     glib::idle_add_local_once(move || rest.window.close());
 }
 
 impl Rest {
-    /// Looks at what the server answers, and makes the file ready for it.
+    /// Checks the server's response, and prepares the file for it.
     fn answered(&mut self, response: &URIResponse) -> Result<(), Unusable> {
         match response.status_code() {
             206 => {
@@ -220,7 +220,7 @@ impl Rest {
     }
 }
 
-/// First byte and size of the whole, of `bytes 5-9/10`.
+/// Returns the first byte and the total size in a `Content-Range` such as `bytes 5-9/10`.
 fn content_range(header: &str) -> Option<(u64, Option<u64>)> {
     let (range, total) = header.trim().strip_prefix("bytes")?.trim().split_once('/')?;
     Some((range.split_once('-')?.0.trim().parse().ok()?, total.trim().parse().ok()))

@@ -3,7 +3,7 @@
   "use strict";
   const post = (message) => window.webkit.messageHandlers.regen.postMessage(JSON.stringify({ page: globalThis.pageId ?? 0, ...message }));
 
-  // Which frame this is: the indices on the way down from the main frame.
+  // Path of this frame: its indices from the main frame down.
   const framePath = () => {
     const path = [];
     for (let frame = window; frame !== frame.parent; frame = frame.parent) {
@@ -14,10 +14,10 @@
     }
     return path.join(".");
   };
-  // restore.js, in this same world, needs it too.
+  // Also used by restore.js, which runs in the same world.
   globalThis.framePath = framePath;
 
-  // What was a password once stays one, whatever a “show” button makes of it.
+  // A field that was a password once stays one, even if a “show” button changes its type.
   const passwords = new WeakSet();
   const isPassword = (element) => {
     if (element.type === "password" || /-password$/.test(element.autocomplete || "")) passwords.add(element);
@@ -30,8 +30,8 @@
     isPassword(element) || element.type === "hidden" || element.type === "file" ||
     /\bcc-/.test(element.autocomplete || "") || /one-time-code/.test(element.autocomplete || "");
 
-  // Finds a control again: by its id, or by its place in the tree. Inside of a shadow tree the selector of its host comes first, and
-  // the steps are indices of children, because no CSS selector can begin at a shadow root.
+  // Returns a selector that finds a control again: by its ID, or by its place in the tree. In a shadow tree, the
+  // host's selector comes first, and the steps are child indices: no CSS selector can begin at a shadow root.
   const selectorIn = (root, element) => {
     if (element === document.documentElement) return "html";
     if (element.id && root.getElementById(element.id) === element) return "#" + CSS.escape(element.id);
@@ -57,7 +57,7 @@
   const edited = new Set();
   let formTimer = 0;
   let formCost = 0;
-  // Characters of one document's text that are kept: of more, what is longest is left out.
+  // Maximum characters of a document's text that are saved. The longest entries are left out first.
   const MAX_FORM = 1 << 20;
   const reportForms = () => {
     formTimer = 0;
@@ -77,7 +77,7 @@
   };
   const onEdit = (event) => {
     if (!event.isTrusted && !event.composed) return;
-    // Inside of a shadow tree, the event's target is the tree's host.
+    // In a shadow tree, the event's target is the tree's host.
     let element = event.composedPath()[0];
     if (!(element instanceof Element)) return;
     if (element.isContentEditable) {
@@ -96,7 +96,7 @@
   window.addEventListener("input", onEdit, true);
   window.addEventListener("change", onEdit, true);
 
-  // The engine loses `history.state` when it brings a page back. What JSON cannot hold stays lost.
+  // The engine does not restore `history.state`. A state that JSON cannot represent is not saved.
   const MAX_STATE = 64 << 10;
   const isPlain = (value, depth = 0) => {
     if (value === null || typeof value === "string" || typeof value === "boolean") return true;
@@ -125,17 +125,17 @@
       if (!scrollTimer) scrollTimer = setTimeout(reportScroll, 150);
     }, { capture: true, passive: true });
   }
-  // A page that nobody sees has slow timers: what it has to say it says as it disappears.
+  // Timers of a hidden page are slow, so report when it becomes hidden.
   document.addEventListener("visibilitychange", () => {
     if (document.visibilityState !== "hidden") return;
     reportStorage();
     if (formTimer) { clearTimeout(formTimer); reportForms(); }
-    // A page that was scrolled a moment before it disappears gets no event of it.
+    // A page that is hidden right after a scroll gets no scroll event.
     clearTimeout(scrollTimer);
     if (window === window.top) reportScroll();
   });
 
-  // Session storage lives as long as the tab, but in the engine only as long as its process. Nothing tells of a change.
+  // Session storage lives as long as the tab, but in the engine only as long as its process. No event reports a change.
   const MAX_STORAGE = 1 << 20;
   const LOOK = 1000;
   let reportedStorage = "[]";
@@ -150,10 +150,10 @@
         items.push([key, value]);
       }
     } catch {
-      // A document without an origin of its own has none.
+      // A document with an opaque origin has no storage.
       return false;
     }
-    // Half of it might be worse than none.
+    // Part of the storage might be worse than none.
     const json = room < 0 ? "[]" : JSON.stringify(items);
     if (json === reportedStorage) return true;
     reportedStorage = json;
@@ -167,14 +167,14 @@
   setTimeout(lookAtStorage, LOOK);
   window.addEventListener("pagehide", reportStorage);
 
-  // The tab-host asks for this before it takes a snapshot that must be of this very moment.
+  // Called by the tab-host before a snapshot that must be up to date.
   globalThis.reportNow = () => {
     reportForms();
     reportStorage();
     if (window === window.top) reportScroll();
   };
 
-  // The tab-host asks before the browser quits: whether the page would object to being left, without leaving it.
+  // Called by the tab-host before the browser quits. Returns whether the page would object to being left.
   globalThis.objects = () => {
     const event = document.createEvent("BeforeUnloadEvent");
     event.initEvent("beforeunload", false, true);
@@ -182,28 +182,28 @@
     return event.defaultPrevented || event.returnValue !== "";
   };
 
-  // And for these when the page has moved within its document, and when it has loaded. Where it is scrolled to may not have been
-  // put back yet then.
+  // Called by the tab-host after a navigation within the document, and after a load. Neither reports the scroll
+  // position, which may not be restored yet.
   globalThis.reportMove = () => {
     reportForms();
     reportState();
   };
   globalThis.reportState = reportState;
 
-  // A page that the engine kept, and that its user went back to, says anew what it has.
+  // A page from the back/forward cache reports its state again.
   window.addEventListener("pageshow", (event) => {
     if (!event.persisted) return;
     reportedState = undefined;
     globalThis.reportMove();
   });
 
-  // A page may use a key before the browser does, and a wheel while Control is held: only when all of its handlers have run is it
-  // known whether it did.
+  // The page may use a key before the browser does, and the wheel while Control is held. Whether it did is known once
+  // all of its handlers have run.
   window.addEventListener("keydown", (event) => {
     if (!event.isTrusted || !(event.ctrlKey || event.altKey || event.metaKey || /^F\d/.test(event.key))) return;
     setTimeout(() => { if (event.defaultPrevented) post({ kind: "key" }); });
   }, true);
-  // Behind all of the page's: what nobody used zooms, and does not scroll besides.
+  // Runs after the page's handlers. A turn of the wheel that no handler used zooms, and does not scroll as well.
   const lastOfWheel = (event) => {
     if (event.defaultPrevented) return;
     event.preventDefault();
@@ -215,7 +215,7 @@
     setTimeout(() => window.removeEventListener("wheel", lastOfWheel));
   }, { capture: true, passive: true });
 
-  // The engine draws no icon that is an SVG. Where a page has no other, it is drawn here.
+  // The engine does not draw SVG icons. If a page has no other icon, it is drawn here.
   const ICON = 32;
   const MAX_ICON = 1 << 18;
   const drawIcon = async () => {
@@ -225,7 +225,7 @@
     const text = await (await fetch(links.at(-1).href)).text();
     if (text.length > MAX_ICON) return;
     const image = new Image();
-    // The page's policy on pictures holds for this one, too.
+    // The page's content security policy for images applies to this one, too.
     image.src = `data:image/svg+xml,${encodeURIComponent(text)}`;
     await image.decode();
     const canvas = Object.assign(document.createElement("canvas"), { width: ICON, height: ICON });
@@ -235,11 +235,11 @@
     post({ kind: "icon", side: ICON, rgba: btoa(String.fromCharCode(...data)) });
   };
   if (window === window.top) {
-    // An icon that cannot be loaded is none.
+    // An icon that cannot be loaded is ignored.
     window.addEventListener("load", () => drawIcon().catch(() => {}), { once: true });
   }
 
-  // A file's bytes in base64, at once: the page may be gone in the next moment. Nothing when it cannot be read.
+  // Returns the bytes of a file in base64; null if it cannot be read. Synchronous, because the page may be gone soon.
   const contentOf = (file) => {
     const url = URL.createObjectURL(file);
     try {
@@ -255,7 +255,7 @@
     }
   };
 
-  // What a form sends, should it go to another site: the engine does not tell its embedder.
+  // Reports the data of a submitted form, in case it goes to another site: the engine does not tell its embedder.
   let submitter = null;
   window.addEventListener("submit", (event) => { submitter = event.submitter; }, true);
   window.addEventListener("formdata", (event) => {

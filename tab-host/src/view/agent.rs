@@ -1,5 +1,6 @@
-//! The page-agent's script half: runs in a world of its own in every frame, and reports what the engine does not keep —
-//! typed text, scroll position, and what a form is about to send. It never reports passwords or card fields.
+//! The page-agent's script half. It runs in a script world of its own in every frame, and reports what the engine does
+//! not keep: typed text, scroll position, and the data of a form that is submitted. It never reports passwords or card
+//! fields.
 
 use std::rc::Rc;
 
@@ -14,56 +15,56 @@ use super::navigation::SubmittedForm;
 use super::shields::{self, Seen};
 use super::{View, held_picture};
 
-/// The script world that pages cannot reach into.
+/// Name of the script world, which pages cannot reach.
 pub(super) const WORLD: &str = "regen";
-/// Asks the page, without leaving it, if it would object to being left.
+/// Expression that tells whether the page would object to being left.
 pub(super) const OBJECTS: &str = "globalThis.objects?.() ?? false";
-/// Makes the main frame's script report what it would report a moment later.
+/// Expression that makes the main frame's script send all pending reports.
 pub(super) const REPORT_NOW: &str = "globalThis.reportNow?.()";
-/// Makes it report what was typed, and the state of the history entry.
+/// Expression that makes it report the typed text and the state of the history entry.
 pub(super) const REPORT_MOVE: &str = "globalThis.reportMove?.()";
-/// Makes it report the state of the history entry.
+/// Expression that makes it report the state of the history entry.
 pub(super) const REPORT_STATE: &str = "globalThis.reportState?.()";
 const SCRIPT: &str = include_str!("agent.js");
 const HANDLER: &str = "regen";
-/// Where the state of the main frame's history entry is kept beside what was typed in each frame: no frame has this path.
+/// Key of the main frame's history state, beside the paths of frames: no frame has this path.
 const STATE: &str = "state";
-/// Longest report that is looked at.
+/// Maximum length of a report that is parsed, in bytes.
 const MAX_REPORT: usize = 48 * 1024 * 1024;
-/// Longest report on edited controls that is kept.
+/// Maximum length of a report of edited controls that is kept, in bytes.
 const MAX_FORM: usize = 3 << 20;
 
-/// What the script says.
+/// Report of the script.
 #[derive(Debug, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 enum Report {
-    /// The edited controls of a frame.
+    /// Edited controls of a frame.
     Form { frame: String, edits: serde_json::Value },
-    /// The main frame was scrolled.
+    /// Scroll position of the main frame.
     Scroll { x: f64, y: f64 },
     /// `history.state` of the main frame, as JSON.
     State { url: String, state: String },
-    /// All of a document's `sessionStorage`, as JSON: a list of keys and values.
+    /// Complete `sessionStorage` of a document, as JSON: a list of keys and values.
     Storage { origin: String, items: String },
-    /// A form of any frame is about to be sent.
+    /// Form of any frame that is about to be submitted.
     Submit(SubmittedForm),
-    /// What is to be hidden of a document.
+    /// Style sheet that hides parts of a document.
     Style { url: String, css: String },
-    /// Whether a document has what most have; 0: it has not.
+    /// Versions of the generic rules (0: the document is an exception) and of the content filter.
     Common { url: String, version: u32, filter: u32 },
-    /// A document has grown.
+    /// New classes and IDs of a document.
     Seen(Seen),
-    /// The page's icon, which the engine does not draw: pixels row by row, in base64.
+    /// Page icon that the engine does not draw: pixels row by row, in base64.
     Icon { side: u32, rgba: String },
-    /// The page used a key that the browser would have used.
+    /// Sent when the page used a key that the browser would have used.
     Key {},
-    /// A page that came back is as it was.
+    /// Sent when a restored page is drawn as it was.
     Back {},
-    /// The page did not use a turn of the wheel while Control was held.
+    /// Sent when the page did not use a turn of the wheel while Control was held.
     Wheel { down: bool },
 }
 
-/// The page that a report is about, by the engine's number.
+/// Page that a report is about, by the engine's ID; 0: unknown.
 #[derive(Debug, Default, Deserialize)]
 struct SaidBy {
     #[serde(default)]
@@ -84,12 +85,12 @@ pub(super) fn connect(view: &Rc<View>) {
     }
 }
 
-/// A script for every frame, in the page-agent's world.
+/// Returns a script for every frame, in the page-agent's world.
 pub(super) fn script(source: &str, time: UserScriptInjectionTime) -> UserScript {
     UserScript::for_world(source, UserContentInjectedFrames::AllFrames, time, WORLD, &[], &[])
 }
 
-/// Evaluates an expression in the main frame, in the page-agent's world, as text.
+/// Evaluates an expression in the main frame, in the page-agent's world. Passes the result to `done` as text.
 pub(super) fn evaluate(web: &WebView, source: &str, done: impl FnOnce(Result<String, String>) + 'static) {
     web.evaluate_javascript(source, Some(WORLD), None, None::<&Cancellable>, move |result| {
         done(result.map(|value| javascript_text(&value)).map_err(|error| error.to_string()));
@@ -101,7 +102,7 @@ fn javascript_text(value: &javascriptcore::Value) -> String {
 }
 
 impl View {
-    /// Has the main frame's script report something. While it has not, what more is asked for becomes one more report.
+    /// Asks the main frame's script to report. Requests before it has done so are merged into one more report.
     pub(super) fn ask_to_report(self: &Rc<Self>, what: &str) {
         if self.is_reporting.replace(true) {
             self.reports_again.set(true);
@@ -118,7 +119,7 @@ impl View {
         });
     }
 
-    /// A window that a page opened speaks through its opener's view.
+    /// Passes a report to its view: a popup reports through its opener's view.
     fn route_report(self: &Rc<Self>, text: &str) {
         if text.len() > MAX_REPORT {
             return;
@@ -133,7 +134,7 @@ impl View {
 
     fn report(self: &Rc<Self>, text: &str) {
         let report = serde_json::from_str(text);
-        // An error page stands in the place of a page that may come back with what it had.
+        // An error page must not replace the state of the page that failed, which may come back.
         let is_of_page = matches!(report, Ok(Report::Form { .. } | Report::Scroll { .. } | Report::State { .. }));
         if is_of_page && self.error_page.get() != Stage::None {
             return;
@@ -141,7 +142,7 @@ impl View {
         match report {
             Ok(Report::Back {}) => self.show_picture_after(held_picture::DRAWN),
             Ok(Report::Form { frame, edits }) => {
-                // A page with endless frames must not fill the store.
+                // A page with many frames must not fill the store.
                 if self.forms.borrow().len() < 100 && text.len() < MAX_FORM {
                     self.forms.borrow_mut().insert(frame, edits);
                     self.touch();
@@ -170,7 +171,7 @@ impl View {
             Ok(Report::Icon { side, rgba }) => self.drawn_icon(side, &rgba),
             Ok(Report::Key {}) => self.key_was_used(),
             Ok(Report::Wheel { down }) => self.wheel_was_not_used(down),
-            Err(error) => tracing::debug!("page-agent: {error}"),
+            Err(error) => tracing::debug!("page-agent: cannot parse a report: {error}"),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The engine's context menu, without windows: what it would open in one is opened in a tab behind this one.
+//! The engine's context menu. Entries that would open a window open a background tab instead.
 
 use std::rc::{Rc, Weak};
 
@@ -26,12 +26,12 @@ fn adapt(menu: &ContextMenu, target: &HitTestResult, view: &Weak<View>) {
             ContextMenuAction::OpenImageInNewWindow => ("Open _Image in New Tab", target.image_uri()),
             ContextMenuAction::OpenVideoInNewWindow => ("Open _Video in New Tab", target.media_uri()),
             ContextMenuAction::OpenAudioInNewWindow => ("Open _Audio in New Tab", target.media_uri()),
-            // Regen shows no frame without its page.
+            // Regen does not show a frame without its page.
             ContextMenuAction::OpenFrameInNewWindow => ("", None),
             _ => continue,
         };
         menu.remove(&item);
-        // `blob:` and `data:` belong to the process of their page.
+        // `blob:` and `data:` URLs belong to their page's process.
         let url = url.filter(|url| url.starts_with("http:") || url.starts_with("https:"));
         let action = SimpleAction::new("open-in-new-tab", None);
         action.set_enabled(url.is_some());

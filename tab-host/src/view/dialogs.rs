@@ -1,5 +1,5 @@
-//! Dialogs of pages, and sign-ins that servers ask for. The broker shows them, and the page waits for the answer; none is drawn
-//! here, where a page could draw one that looks the same.
+//! Dialogs of pages, and authentication requests of servers. The broker shows them, and the page waits for the answer.
+//! None is drawn here, where a page could imitate it.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -16,23 +16,23 @@ use webkit2gtk::{
 
 use super::View;
 
-/// Longest name of a server that is told, bytes.
+/// Maximum length of a server's name that is reported, in bytes.
 const MAX_SERVER: usize = 300;
 
-/// Time in which a document whose user has gone on shows no more dialogs.
+/// Time in which a document shows no more dialogs after an action of the user has dismissed one.
 const SILENCE: Duration = Duration::from_secs(2);
 
-/// Dialogs and sign-ins of a view. One at a time is told; the others wait.
+/// Dialogs and authentication requests of a view. One is shown at a time; the others wait.
 #[derive(Default)]
 pub(super) struct Dialogs {
     open: RefCell<VecDeque<Open>>,
-    /// Never reused.
+    /// Number of the last dialog; never reused.
     last: Cell<u64>,
-    /// The document has shown a dialog before.
+    /// Set once the document has shown a dialog.
     has_shown: Cell<bool>,
-    /// Dialogs of the document are stopped, by its user.
+    /// Set once the user has stopped the document's dialogs.
     is_stopped: Cell<bool>,
-    /// End of the silence after the user has gone on, which outlasts a storm.
+    /// End of [`SILENCE`], which ends a series of dialogs.
     silent_until: Cell<Option<Instant>>,
 }
 
@@ -65,7 +65,8 @@ impl View {
         let is_leave = kind == DialogKind::Leave;
         let is_silent = self.dialogs.silent_until.get().is_some_and(|end| Instant::now() < end);
         if self.ended.get() || ((self.dialogs.is_stopped.get() || is_silent) && !is_leave) {
-            // As if its user had pressed Cancel, or let the page go. The engine is not done with it before this returns.
+            // Answer as if the user had pressed Cancel, or had agreed to leave a page of a destroyed view. The engine
+            // needs the dialog until this handler has returned.
             let (dialog, agrees) = (dialog.clone(), self.ended.get() && is_leave);
             glib::idle_add_local_once(move || {
                 dialog.confirm(agrees);
@@ -109,7 +110,7 @@ impl View {
         };
         let number = self.open_dialog(told, Asker::Server(request.clone()));
         let weak = Rc::downgrade(self);
-        // The load that asked is cancelled.
+        // Emitted when the load that asked is cancelled.
         request.connect_cancelled(move |_| {
             if let Some(view) = weak.upgrade() {
                 view.close_dialog(number);
@@ -127,13 +128,13 @@ impl View {
         number
     }
 
-    /// Tells the one that is to be answered next, or that there is none.
+    /// Reports the dialog that is to be answered next, or that there is none.
     pub(super) fn tell_dialog(&self) {
         let told = self.dialogs.open.borrow().front().map(|open| open.told.clone()).unwrap_or_default();
         self.tell(Body::Dialog(told));
     }
 
-    /// Returns whether its page waits for an answer: it is not to be called unresponsive.
+    /// Returns whether the page waits for an answer. It is then not reported as unresponsive.
     pub(super) fn waits_for_answer(&self) -> bool {
         !self.dialogs.open.borrow().is_empty()
     }
@@ -170,7 +171,7 @@ impl View {
         }
     }
 
-    /// Answers everything that is open with Cancel: its user goes on. What the document asks in the next moment is not shown.
+    /// Cancels all open dialogs, because the user does something else. Dialogs within [`SILENCE`] are not shown.
     pub(super) fn dismiss_dialogs(&self) {
         let open: Vec<u64> = self.dialogs.open.borrow().iter().map(|open| open.told.dialog).collect();
         if open.is_empty() {
@@ -182,7 +183,7 @@ impl View {
         }
     }
 
-    /// Starts anew for another document.
+    /// Resets the state for another document.
     pub(super) fn forget_dialogs(&self) {
         self.dialogs.has_shown.set(false);
         self.dialogs.is_stopped.set(false);
@@ -195,7 +196,7 @@ trait Confirm {
 }
 
 impl Confirm for ScriptDialog {
-    /// Sets the answer of those that can be answered with yes or no.
+    /// Sets the answer of a dialog that can be answered with yes or no.
     fn confirm(&self, agrees: bool) {
         if matches!(self.dialog_type(), ScriptDialogType::Confirm | ScriptDialogType::BeforeUnloadConfirm) {
             self.confirm_set_confirmed(agrees);
@@ -203,11 +204,11 @@ impl Confirm for ScriptDialog {
     }
 }
 
-/// Answers a server with a name and a password, or without: then the page is what the server says to that.
+/// Answers an authentication request. Without a credential, the server's refusal becomes the page.
 #[expect(unsafe_code, reason = "the binding leaves this call out")]
 fn authenticate(request: &AuthenticationRequest, mut credential: Option<Credential>) {
     let credential = credential.as_mut().map_or(std::ptr::null_mut(), |credential| credential.to_glib_none_mut().0);
-    // SAFETY: the pointers are borrowed from live objects for the length of the call, which copies the credential; it may be null.
+    // SAFETY: both pointers are borrowed from live objects for the call. The credential is copied, and may be null.
     unsafe {
         webkit2gtk::ffi::webkit_authentication_request_authenticate(request.to_glib_none().0, credential);
     }

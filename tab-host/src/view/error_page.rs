@@ -1,4 +1,5 @@
-//! The page that stands where a page could not be had: which host, why, and a Retry that works.
+//! The error page, which takes the place of a page that failed to load. It names the host and the reason, and has a
+//! button to retry.
 
 use std::rc::Rc;
 
@@ -14,20 +15,20 @@ use webkit2gtk::{
 use super::View;
 use super::navigation::without_fragment;
 
-/// Whether an error page is in the view.
+/// Stage of the error page in a view.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum Stage {
-    /// A page of the web.
+    /// No error page.
     #[default]
     None,
     /// The next load is the error page's.
     Expected,
-    /// The error page.
+    /// The error page is in the view.
     Shown,
 }
 
 const BLANK: &str = "about:blank";
-/// Where the button leads that sends a form again.
+/// Target of the button that sends a form again.
 pub(super) const SEND_AGAIN: &str = "about:send-again";
 const PAGE: &str = include_str!("error_page.html");
 
@@ -52,7 +53,7 @@ pub(super) fn connect(view: &Rc<View>) {
     });
 }
 
-/// The user stopped it, another load took its place, or it became a download.
+/// Returns whether a load ended without a failure: it was stopped or replaced, or became a download.
 fn is_no_failure(error: &glib::Error) -> bool {
     error.matches(NetworkError::Cancelled)
         || error.matches(PolicyError::FrameLoadInterruptedByPolicyChange)
@@ -68,33 +69,33 @@ impl View {
         let without_network = known.as_ref().and_then(|known| known.without_network);
         if let Some(since) = without_network.filter(|_| self.only_asks(url)) {
             self.is_unanswered.set(true);
-            // Another net-daemon may be there already.
+            // A new net-daemon may be available already.
             let is_back = self.host().and_then(|host| host.network_back.get()).is_some_and(|back| back > since);
             self.tries_when_shown.set(is_back);
         }
-        // What the engine alone knows of, a connection that ends, or is no TLS, is the host's.
+        // A failure that only the engine reports, such as a closed connection or no TLS, is the host's own.
         let is_its_own = known.as_ref().is_none_or(|known| known.is_its_own);
         let reason = known.map_or_else(|| error.message().to_owned(), |known| known.why);
         let title = if host.is_empty() { "This address cannot be opened" } else { "This page cannot be reached" };
         self.show_failure(url, url, title, &sentence(&reason), is_its_own);
     }
 
-    /// An empty document in the place of a page of the web, without a word: that is how the engine refuses a port.
+    /// Returns whether the engine has refused the port of a URL. It then shows an empty document, without an error.
     pub(super) fn is_refused_port(&self, url: &str) -> bool {
         let started = self.started.borrow();
-        // Before the document that replays a navigation, the engine may show the one that it put in the place of the last page.
+        // Before the bootstrap document, the engine may show the empty document that replaced the last page.
         let is_stale = self.bootstrapping.get() && self.carried.borrow().as_deref() != Some(without_fragment(&started));
         let is_wanted = self.wants_blank.get() && !self.bootstrapping.get();
         self.error_page.get() == Stage::None && url == BLANK && started.starts_with("http") && !is_stale && !is_wanted
     }
 
     pub(super) fn refuse_port(self: &Rc<Self>) {
-        let reason = "Its port belongs to another service than the web: pages are not opened there.";
-        // Nor is anything else shown under such an address.
+        let reason = "Its port is reserved for another service than the web. Regen does not open pages there.";
+        // The engine does not show an error page under such a URL either, so it is shown under `about:blank`.
         self.show_failure(BLANK, &self.started.take(), "This address cannot be opened", reason, false);
     }
 
-    /// Keeps the page that is there, be it another host's: the load that began is no page.
+    /// Handles a load that yielded no page: keeps the present page, or reports the load as abandoned if there is none.
     fn load_abandoned(self: &Rc<Self>, is_superseded: bool) {
         if self.error_page.get() != Stage::None {
             return;
@@ -106,7 +107,7 @@ impl View {
         }
     }
 
-    /// Shows the error page in the place of `url`, so that reloading tries it again.
+    /// Shows the error page in place of `url`, so that a reload tries it again.
     pub(super) fn show_error(self: &Rc<Self>, url: &str, title: &str, reason: &str) {
         self.show_failure(url, url, title, reason, false);
     }
@@ -118,11 +119,10 @@ impl View {
         self.failure.replace(Some(LoadFailed { url: url.to_owned(), reason, is_its_own }));
     }
 
-    /// A page that came of a form is to be shown again, and can only be had by sending the form again: its user says whether.
+    /// Asks the user whether to send a form again, which is needed to show its response again.
     pub(super) fn ask_before_sending(self: &Rc<Self>, url: &str) {
-        let title = "This page is the answer to a form";
-        let reason =
-            "To show it again, the form must be sent again. That may order, pay or write something a second time.";
+        let title = "This page is the response to a form";
+        let reason = "To show it again, the form must be sent again. That may repeat an order, a payment or a message.";
         let list = self.web.back_forward_list();
         let is_it = |item: &BackForwardListItem| item.uri().is_some_and(|uri| uri == url);
         let near = list.into_iter().flat_map(|list| {
@@ -130,7 +130,7 @@ impl View {
             list.current_item().into_iter().chain(around).collect::<Vec<_>>()
         });
         self.unsent.replace(near.into_iter().find(is_it));
-        // The answer to the form must not come out of the engine's memory instead.
+        // The engine must not show the form's response from its page cache instead.
         self.keep_pages_in_memory(false);
         self.error_page.set(Stage::Expected);
         self.web.load_alternate_html(&page(url, title, reason, SEND_AGAIN, "Send again"), url, None);
@@ -144,7 +144,7 @@ impl View {
         }
     }
 
-    /// A step back from the question leads to the page before the one that it stands for.
+    /// Goes back from the question whether to send a form to the page before it. Returns whether it did.
     pub(super) fn step_back_from_question(&self) -> bool {
         let Some(unsent) = self.unsent.borrow().clone().filter(|_| self.error_page.get() == Stage::Shown) else {
             return false;
@@ -155,7 +155,7 @@ impl View {
         target.is_some()
     }
 
-    /// The user wants the form sent again.
+    /// Sends the form again, as the user has agreed.
     pub(super) fn send_again(&self) {
         if let Some(item) = self.unsent.take().filter(|_| self.error_page.get() == Stage::Shown) {
             self.may_send_again.set(true);
@@ -163,7 +163,7 @@ impl View {
         }
     }
 
-    /// The error page is there to be read.
+    /// Reports the failure once the error page is shown.
     pub(super) fn error_shown(self: &Rc<Self>) {
         self.keep_pages_in_memory(true);
         if let Some(failure) = self.failure.take() {
@@ -174,7 +174,7 @@ impl View {
         }
     }
 
-    /// There is a net-daemon again: a page that could not be had without one is asked for once more.
+    /// Retries a page that failed for lack of a net-daemon, now that there is one again.
     pub(crate) fn try_again(self: &Rc<Self>) {
         if !self.is_unanswered.get() {
             return;
@@ -184,7 +184,7 @@ impl View {
                 self.is_unanswered.set(false);
                 self.reload(false);
             }
-            // The engine would load the page before it again.
+            // A reload would load the previous page.
             Stage::Expected => self.tries_when_shown.set(true),
             Stage::None => self.is_unanswered.set(false),
         }
@@ -217,7 +217,7 @@ fn sentence(text: &str) -> String {
     text
 }
 
-/// What the TLS library leaves in a general “not valid”: the dates.
+/// Returns problems with the validity dates, which the TLS library reports only as “not valid”.
 fn by_the_clock(certificate: &gio::TlsCertificate) -> gio::TlsCertificateFlags {
     let Ok(now) = glib::DateTime::now_utc() else { return gio::TlsCertificateFlags::empty() };
     let date = |name: &str| certificate.property::<Option<glib::DateTime>>(name);

@@ -1,4 +1,4 @@
-//! File inputs: the user picks, the broker puts exactly those files into a folder of this sandbox, read-only.
+//! File inputs. The user picks files, and the broker puts exactly those into a directory of this sandbox, read-only.
 
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,7 +8,7 @@ use webkit2gtk::{FileChooserRequestExt, WebViewExt};
 
 use super::View;
 
-/// Where the broker puts what the user picked.
+/// Directory in which the broker puts the files that the user picked.
 const FOLDER: &str = "/chosen";
 
 static NEXT: AtomicU64 = AtomicU64::new(1);

@@ -1,5 +1,6 @@
-//! What filter lists hide of most documents: one style sheet for all of a view's, but those that a list has an exception for. A sheet
-//! for each document would have the engine begin all its frames anew with each of them.
+//! Generic rules: selectors that filter lists hide in most documents. All documents of a view share one style sheet,
+//! except those for which a list has an exception. A sheet per document would make the engine process all frames again
+//! for each.
 
 use std::collections::BTreeSet;
 
@@ -9,21 +10,21 @@ use webkit2gtk::{UserContentInjectedFrames, UserContentManagerExt, UserStyleLeve
 use super::View;
 use super::shields::pattern_of;
 
-/// So many documents of a page may be exceptions.
+/// Maximum documents of a page that may be exceptions.
 const MAX_EXCEPTIONS: usize = 100;
 
-/// Of the present page.
+/// Generic rules of the present page.
 #[derive(Debug, Default)]
 pub(super) struct Common {
-    /// The version that holds; 0: no document has asked for it yet.
+    /// Version in effect; 0: no document has asked for one yet.
     version: u32,
     sheet: Option<UserStyleSheet>,
-    /// Where it does not hold.
+    /// URL patterns of the exceptions.
     exceptions: BTreeSet<String>,
 }
 
 impl View {
-    /// A document has it, or (0) has not.
+    /// Records that a document uses a version of the generic rules, or (0) is an exception.
     pub(super) fn common(&self, url: &str, version: u32) {
         {
             let mut common = self.common.borrow_mut();
@@ -48,15 +49,15 @@ impl View {
         if is_known { self.hide_common(&host.common.borrow()) } else { host.ask_common() }
     }
 
-    /// Hides it, where the page has documents that want this version.
+    /// Applies the rules, if the page has documents that use this version.
     pub(crate) fn hide_common(&self, rules: &CommonRules) {
         if rules.version == 0 || rules.version != self.common.borrow().version {
             return;
         }
         let Some(manager) = self.web.user_content_manager() else { return };
         let mut common = self.common.borrow_mut();
-        // Each document reads it: one rule of many selectors is read faster than many rules. One that the engine could not read
-        // would take the others of its rule along.
+        // Each document parses the sheet: one rule of many selectors is parsed faster than many rules. A selector that
+        // the engine cannot parse would invalidate its whole rule, so all but plain ones get a rule of their own.
         let (plain, others): (Vec<&str>, Vec<&str>) =
             rules.selectors.iter().map(String::as_str).partition(|one| is_plain(one));
         let plain = plain.join(",\n");
@@ -72,7 +73,7 @@ impl View {
     }
 }
 
-/// Of elements, classes, ids, attributes and how they are nested: every engine reads that.
+/// Returns whether a selector has only elements, classes, IDs, attributes and combinators, which every engine parses.
 fn is_plain(selector: &str) -> bool {
     selector.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.#[]=\"^$*~> ".contains(&byte))
 }

@@ -1,5 +1,5 @@
-//! Held pictures: the window keeps the picture that it has, instead of an empty one, until a page that comes back after a crash is
-//! there again, or until a page that another site's page leads to has committed. The address shown until then is the old one's.
+//! Held pictures. The window keeps the frame that it has, instead of an empty one, until a page that crashed is
+//! restored, or until a navigation from another site has committed. The window shows the old address until then.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -8,9 +8,9 @@ use std::time::Duration;
 use super::View;
 use crate::display::DisplayCommand;
 
-/// A page that takes longer to come back is shown as it is.
+/// Maximum time that the frame is held for a page that is restored.
 const HOLD_TIMEOUT: Duration = Duration::from_secs(5);
-/// The same for a page whose document is there, and whose parts take long.
+/// Maximum time that the frame is held once the restored page has committed.
 const AFTER_COMMIT: Duration = Duration::from_millis(1500);
 /// Time that a drawn page takes to reach the display.
 pub(super) const DRAWN: Duration = Duration::from_millis(100);
@@ -18,24 +18,24 @@ pub(super) const DRAWN: Duration = Duration::from_millis(100);
 /// Page that a view waits for.
 #[derive(Debug)]
 enum Awaited {
-    /// The page at this address, as it was.
+    /// The page at this URL, restored.
     Restored(String),
-    /// The first one.
+    /// The first page.
     First,
 }
 
-/// Page that is to come before the window is shown more of a view. Nothing: it is shown what there is.
+/// Page that must come before the window gets new frames of a view; `None`: frames are not held.
 #[derive(Debug, Default)]
 pub(super) struct HeldPicture(RefCell<Option<Awaited>>);
 
 impl View {
-    /// Shows the window nothing of this view until the page at `url` is back.
+    /// Holds the window's frame of this view until the page at `url` is restored.
     pub(super) fn hold_until_restored(self: &Rc<Self>, url: &str) {
         self.hold(Awaited::Restored(url.to_owned()));
         self.show_picture_after(HOLD_TIMEOUT);
     }
 
-    /// Shows the window nothing of this view until there is a page.
+    /// Holds the window's frame of this view until there is a page.
     pub(super) fn hold_until_first_page(&self) {
         self.hold(Awaited::First);
     }
@@ -47,7 +47,8 @@ impl View {
         }
     }
 
-    /// A document is there. Another one than was to come back is shown at once: the old picture is not of it.
+    /// Ends the hold soon after a commit. A page other than the awaited one is shown at once, because the old frame is
+    /// not its own.
     pub(super) fn picture_committed(self: &Rc<Self>, url: &str) {
         let patience = match &*self.held_picture.0.borrow() {
             None => return,
@@ -58,7 +59,7 @@ impl View {
         self.show_picture_after(patience);
     }
 
-    /// Shows the window what there is.
+    /// Resumes the window's frames of this view.
     pub(super) fn show_picture(&self) {
         if self.held_picture.0.take().is_some()
             && let Some(host) = self.host()

@@ -1,4 +1,4 @@
-//! One tab's view: a GTK window with a web view in it, on this process's own display.
+//! View of one tab: a GTK window with a web view in it, on this process's own display.
 
 mod agent;
 mod context_menu;
@@ -42,101 +42,102 @@ use crate::display::{DisplayCommand, Picture, VIEW_TITLE, ViewId};
 use crate::filter::Filter;
 use crate::host::{BUCKET, Host};
 
-/// A change is saved when nothing else has changed for this long.
+/// Delay between a change and the snapshot that saves it, with all changes until then.
 const IDLE: Duration = Duration::from_millis(120);
-/// A page that was asked whether it may be left has this long to say so.
+/// Time that a page has to answer whether it may be closed.
 const CLOSE_ANSWER: Duration = Duration::from_millis(1500);
-/// The largest list of history that is kept, bytes.
+/// Maximum size of a session history that is saved, in bytes.
 const MAX_SESSION_STATE: usize = 2 << 20;
-/// A picture of a page that draws nothing new is taken after this long.
+/// Timeout for a page to draw itself for a screenshot.
 const PICTURE: Duration = Duration::from_secs(5);
 
-/// One tab.
+/// View of a tab.
 pub(crate) struct View {
     id: Cell<ViewId>,
     host: Weak<Host>,
     window: gtk::Window,
-    /// wry destroys the web view when this goes.
+    /// Keeps the web view alive: wry destroys it on drop.
     _wry: wry::WebView,
     web: WebView,
     visible: Cell<bool>,
-    /// The page lives in its opener's host, and may be of any site.
+    /// Set for a popup, whose page lives in its opener's host and may be of any site.
     is_popup: bool,
-    /// The URL of the last commit that the broker knows.
+    /// URL of the last commit that was reported to the broker.
     committed: RefCell<String>,
-    /// What began to load last.
+    /// URL that began to load last.
     started: RefCell<String>,
-    /// What the page-agent last said.
+    /// Scroll position that the page-agent last reported.
     scroll: Cell<(f64, f64)>,
+    /// Edited controls by frame path, as the page-agent last reported them.
     forms: RefCell<HashMap<String, serde_json::Value>>,
     pending_snapshot: Cell<bool>,
     changed: Cell<bool>,
     error_page: Cell<error_page::Stage>,
     failure: RefCell<Option<LoadFailed>>,
-    /// The page has gone to another site; the broker takes this view away.
+    /// Set once the page has left for another site. The broker then removes this view.
     left: Cell<bool>,
-    /// The broker wants it gone.
+    /// Set once this host destroys the view.
     ended: Cell<bool>,
-    /// Number of the question whether it may be closed that its page has not answered; 0: none.
+    /// Number of the close request that the page has not answered; 0: none.
     close_asked: Cell<u64>,
-    /// Questions of that kind so far.
+    /// Number of close requests so far.
     closes: Cell<u64>,
     dialogs: dialogs::Dialogs,
-    /// An element fills the screen.
+    /// Set while an element is in full screen.
     full_screen: Cell<bool>,
     held_picture: held_picture::HeldPicture,
     last_form: RefCell<Option<navigation::SubmittedForm>>,
-    /// What the broker had this view load, until that is shown.
+    /// URL that the broker had this view load, until a page commits.
     carried: RefCell<Option<String>>,
-    /// The origin of the page that opened this window.
+    /// Origin of the page that opened this window.
     opener_origin: RefCell<String>,
-    /// Where a window that has no tab yet wants to go.
+    /// Handover of a popup that has no tab yet.
     postponed: RefCell<Option<(Load, Vec<u8>)>>,
-    /// The document that replays a navigation of another site's is in the view.
+    /// Set while the view has the bootstrap document, which replays a navigation from another site.
     bootstrapping: Cell<bool>,
     choosers: RefCell<HashMap<u64, webkit2gtk::FileChooserRequest>>,
-    /// Addresses that frames of it navigated to last, and whether by GET.
+    /// URLs to which the page's frames navigated last, and whether by GET.
     asked: RefCell<VecDeque<(String, bool)>>,
-    /// Its page could not be had for want of a net-daemon.
+    /// Set if the page failed to load because there was no net-daemon.
     is_unanswered: Cell<bool>,
-    /// There has been one since, before the error page was shown.
+    /// Set if a net-daemon came back before the error page was shown, which then retries.
     tries_when_shown: Cell<bool>,
     restore_scripts: RefCell<Vec<webkit2gtk::UserScript>>,
-    /// The page-agent was asked what the page has, and has not answered yet.
+    /// Set while the page-agent has not answered a request to report.
     is_reporting: Cell<bool>,
-    /// And is to be asked once more then.
+    /// Set if another report is to be requested after that.
     reports_again: Cell<bool>,
-    /// What is being put back into a page that has not committed yet: a death until the page has it again must not lose it.
+    /// State to restore into a page that has not committed yet. A crash before the page has it must not lose it.
     replayed: RefCell<Option<restore::Replayed>>,
-    /// Counts what was replayed, and done with.
+    /// Number of replays that are finished or were discarded.
     replays: Cell<u64>,
-    /// The style sheets that hide parts of this page, by their hash.
+    /// Hashes of the style sheets that hide parts of this page.
     styles: RefCell<HashSet<u64>>,
     common: RefCell<generic_rules::Common>,
-    /// How many documents its main frame has had.
+    /// Number of documents that the main frame has had.
     documents: Cell<u64>,
-    /// Requests of this page that shields stopped.
+    /// Number of this page's requests that shields blocked.
     blocked: Cell<u32>,
-    /// The next navigation brings back what a snapshot holds.
+    /// Set if the next navigation restores a snapshot.
     is_coming_back: Cell<bool>,
-    /// An empty page is what was asked for.
+    /// Set if the last navigation of a frame was to `about:blank`.
     wants_blank: Cell<bool>,
-    /// The user wants it to load no further.
+    /// Set if the user stopped the load.
     is_stopped: Cell<bool>,
     storage: RefCell<storage::Storage>,
-    /// The history entry that sends a form again, if the user wants that.
+    /// History entry that sends a form again, if the user agrees.
     unsent: RefCell<Option<webkit2gtk::BackForwardListItem>>,
-    /// They do.
+    /// Set once the user has agreed to send the form again.
     may_send_again: Cell<bool>,
-    /// A search has begun, and it was not yet told how many matches there are.
+    /// Set while the number of matches of a new search has not been reported.
     counts_matches: Cell<bool>,
-    /// The list of history as it was serialised last.
+    /// Session history as it was last serialised.
     serialised: RefCell<Option<Serialised>>,
 }
 
-/// A serialised list of history, and what it cost.
+/// A serialised session history, and the time that serialising took.
 struct Serialised {
-    /// Address of the page at that time.
+    /// URL of the page at that time.
     url: String,
     state: Vec<u8>,
     at: Instant,
@@ -144,7 +145,7 @@ struct Serialised {
 }
 
 impl View {
-    /// Makes a view for a tab, and restores or loads what the broker says.
+    /// Creates a view for a tab, and restores or loads what the broker requests.
     pub(crate) fn open(
         host: &Rc<Host>,
         id: ViewId,
@@ -182,7 +183,7 @@ impl View {
         Ok(view)
     }
 
-    /// A view without a page; `opener` shares its web process with it.
+    /// Creates a view without a page. With an `opener`, it shares the opener's web process.
     fn build(host: &Rc<Host>, id: ViewId, opener: Option<&WebView>) -> anyhow::Result<Rc<Self>> {
         let window = gtk::Window::new(gtk::WindowType::Toplevel);
         window.set_title(&format!("{VIEW_TITLE}{id}"));
@@ -278,14 +279,14 @@ impl View {
         filter.add_to(&self.web);
     }
 
-    /// Tells the broker something about this tab.
+    /// Sends the broker an event about this tab.
     fn tell(&self, event: page_event::Body) {
         if let Some(host) = self.host() {
             host.sender.page(self.id.get(), event);
         }
     }
 
-    /// A popup got its tab.
+    /// Assigns a popup its tab.
     pub(crate) fn adopt(self: &Rc<Self>, id: ViewId) {
         self.id.set(id);
         self.window.set_title(&format!("{VIEW_TITLE}{id}"));
@@ -307,10 +308,11 @@ impl View {
         self.window.close();
     }
 
-    /// Asks the page whether it may be left; its consent arrives as a `close` signal. One that says nothing does not object.
+    /// Asks the page whether it may be closed. Its consent destroys the web view. A page that does not answer within
+    /// [`CLOSE_ANSWER`] does not object.
     pub(crate) fn try_close(self: &Rc<Self>) {
         self.dismiss_dialogs();
-        // With its consent the view is gone.
+        // If the page consents, the view is gone.
         self.snapshot_if_changed();
         let question = self.closes.get() + 1;
         self.closes.set(question);
@@ -325,7 +327,7 @@ impl View {
         });
     }
 
-    /// Commands of the engine's own. Returns whether it was one.
+    /// Executes an editing command of the engine. Returns whether the input was one.
     pub(crate) fn edit(&self, input: &ToPage) -> bool {
         let Some(to_page::Body::EditCommand(edit)) = &input.body else { return false };
         let name = match edit.edit() {
@@ -348,7 +350,7 @@ impl View {
                     self.forget_replay();
                     self.load(&load);
                 }
-                Err(error) => tracing::error!("a form cannot be read: {error}"),
+                Err(error) => tracing::error!("navigation dropped: the body of its form cannot be read: {error}"),
             },
             Command::GoHistory(delta) => {
                 self.dismiss_dialogs();
@@ -394,7 +396,7 @@ impl View {
         } else {
             self.snapshot_if_changed();
             if self.full_screen.get() {
-                // A page in the background fills no screen: the tab comes back with its bars.
+                // A page in the background leaves full screen, so that the tab comes back with the window's bars.
                 agent::evaluate(&self.web, "document.exitFullscreen().catch(() => {})", |_| {});
             }
             self.window.hide();
@@ -411,7 +413,7 @@ impl View {
         } else {
             let mut options = FindOptions::CASE_INSENSITIVE | FindOptions::WRAP_AROUND;
             options.set(FindOptions::BACKWARDS, !find.forward);
-            // It tells how many there are, and marks them all. Counting them by itself would take the marks away.
+            // The search counts and highlights the matches. A separate count would remove the highlights.
             self.counts_matches.set(true);
             controller.search(&find.text, options.bits(), MAX_COUNT);
         }
@@ -439,7 +441,7 @@ impl View {
             }
             QueryKind::Settled => self.answer_settled(query.request, query.events),
             QueryKind::Unspecified => {
-                self.reply(Reply { request: query.request, error: "an unknown question".into(), ..Reply::default() });
+                self.reply(Reply { request: query.request, error: "unknown kind of query".into(), ..Reply::default() });
             }
         }
     }
@@ -463,7 +465,7 @@ impl View {
 
     fn answer_text(self: &Rc<Self>, request: u64) {
         let view = Rc::clone(self);
-        // A drawing has no rendered text of its own.
+        // An SVG document has no `innerText`.
         let script = "(() => { const root = document.body || document.documentElement; return root?.innerText ?? root?.textContent ?? '' })()";
         agent::evaluate(&self.web, script, move |result| match result {
             Ok(text) if text.len() > MAX_INLINE / 2 => {
@@ -474,8 +476,9 @@ impl View {
         });
     }
 
-    /// Answers when the input before this question has reached the page. The engine hands keys to the page one by one, each
-    /// after the last was handled; so do the questions here, and when the last is answered, so was every key.
+    /// Answers when the input before this query has reached the page. The engine hands keys to the page one by one,
+    /// each after the last was handled. The messages here do the same, one for each event, so every key is handled
+    /// before the last one.
     fn answer_settled(self: &Rc<Self>, request: u64, events: u32) {
         const MAX_COUNT: u32 = 4000;
         let Some(host) = self.host() else { return };
@@ -483,18 +486,17 @@ impl View {
         host.display.send(DisplayCommand::Delivered(self.id.get(), done));
         let view = Rc::clone(self);
         glib::MainContext::default().spawn_local_with_priority(glib::Priority::LOW, async move {
-            // The display only goes away with this process.
+            // Fails only when the process is ending.
             let _ = delivered.await;
             for _ in 0..events.min(MAX_COUNT) + 2 {
                 glib::timeout_future_with_priority(glib::Priority::LOW, Duration::ZERO).await;
                 let (answered, answer) = oneshot::channel();
-                // A message that has no receiver is answered by the page's process. A script would take the click's user activation
-                // from the page.
+                // The web process answers a message that has no receiver. A script would consume user activation.
                 let message = webkit2gtk::UserMessage::new("settled", None);
                 view.web.send_message_to_page(&message, None::<&webkit2gtk::gio::Cancellable>, move |_| {
                     let _ = answered.send(());
                 });
-                // A view that goes away answers no more.
+                // A destroyed view does not answer.
                 if answer.await.is_err() {
                     break;
                 }
@@ -526,7 +528,7 @@ impl View {
                     view.reply_payload(reply, &picture.bgra);
                 }
                 None => {
-                    let error = "the page has not been drawn within 5 s".to_owned();
+                    let error = "no screenshot: the page was not drawn within 5 s".to_owned();
                     view.reply(Reply { error, ..reply });
                 }
             }
@@ -536,7 +538,7 @@ impl View {
         });
     }
 
-    /// Something worth saving has changed.
+    /// Marks the page as changed, and schedules a snapshot.
     fn touch(self: &Rc<Self>) {
         self.changed.set(true);
         if self.pending_snapshot.replace(true) {
@@ -557,14 +559,14 @@ impl View {
         }
     }
 
-    /// Sends the broker what it needs to bring this view back.
+    /// Sends the broker a snapshot from which this view can be restored.
     pub(crate) fn snapshot(&self) {
         let Some(host) = self.host() else { return };
-        // Before its first page there is nothing to come back to.
+        // Before the first page there is nothing to restore.
         if self.id.get() == 0 || self.left.get() || self.committed.borrow().is_empty() {
             return;
         }
-        // Another site's page in a window of this one's does not come back from what this process says of it.
+        // A popup with another site's page is not restored from a snapshot of this process.
         if self.is_popup && !host.site.may_show(&self.committed.borrow()) {
             return;
         }
@@ -573,7 +575,7 @@ impl View {
         let tab = self.id.get();
         let mut encoded = prost::Message::encode_to_vec(&snapshot);
         if encoded.len() as u64 > MAX_SNAPSHOT {
-            tracing::warn!("a page's forms hold more than a snapshot can; they are not kept");
+            tracing::warn!("form data of a page is not saved: its snapshot exceeds {MAX_SNAPSHOT} bytes");
             snapshot.form.clear();
             encoded = prost::Message::encode_to_vec(&snapshot);
         }
@@ -587,13 +589,13 @@ impl View {
                 let put = PutSnapshot { tab, snapshot: None, payload_size: encoded.len() as u64 };
                 host.sender.send_with(ChildToBroker::PutSnapshot(put), vec![fd]);
             }
-            Err(error) => tracing::error!("a snapshot is lost: {error}"),
+            Err(error) => tracing::error!("cannot send a snapshot: {error}"),
         }
     }
 
-    /// The engine's list of history, serialised. A page may make that take long (`history.pushState`): then it is not done again
-    /// for the same address before twenty times as long has gone by. One that is too large to travel is left out: the page
-    /// comes back by its address.
+    /// Returns the serialised session history; empty if it is too large to send, so that the page is restored by its
+    /// URL. A page can make serialising slow (`history.pushState`), so a result for the same URL is reused for twenty
+    /// times its cost.
     fn session_state(&self) -> Option<Vec<u8>> {
         let mut cached = self.serialised.borrow_mut();
         let url = self.committed.borrow();
@@ -607,7 +609,7 @@ impl View {
         let cost = at.elapsed();
         let is_large = state.len() > MAX_SESSION_STATE;
         if is_large {
-            tracing::info!("a page's history of {} KB is too large to be kept", state.len() >> 10);
+            tracing::info!("session history of a page is not saved: {} KB are too large", state.len() >> 10);
         }
         let state = if is_large { Vec::new() } else { state };
         *cached = Some(Serialised { url: url.clone(), state: state.clone(), at: Instant::now(), cost });
@@ -626,7 +628,7 @@ impl View {
     }
 }
 
-/// Makes a view that nobody sees, for what the host itself asks for.
+/// Creates a hidden view for a request of the host itself.
 pub(crate) fn build_hidden(host: &Rc<Host>, window: &gtk::Window) -> anyhow::Result<wry::WebView> {
     let wry = build_web(host, window, None)?;
     let web = wry.webview();
@@ -641,14 +643,14 @@ pub(crate) fn build_hidden(host: &Rc<Host>, window: &gtk::Window) -> anyhow::Res
     Ok(wry)
 }
 
-/// Makes an engine's view in this host's context, which it sets up for all of them.
+/// Creates a web view in this host's web context, which the first call sets up for all views.
 fn build_web(host: &Host, window: &gtk::Window, opener: Option<&WebView>) -> anyhow::Result<wry::WebView> {
     let mut context = host.context.borrow_mut();
     let mut builder = WebViewBuilder::new_with_web_context(&mut context)
         .with_download_started_handler(|_, destination| crate::downloads::choose_destination(destination))
         .with_clipboard(false)
         .with_focused(true);
-    // Set once for all views: the engine aborts whatever the others are loading each time that it is told.
+    // Set once for all views: each time, the engine aborts the loads of all other views.
     if !host.has_proxy.replace(true) {
         let proxy = ProxyEndpoint { host: "127.0.0.1".to_owned(), port: host.tunnel.port.to_string() };
         builder = builder.with_proxy_config(ProxyConfig::Socks5(proxy));

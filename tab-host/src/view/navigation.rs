@@ -1,5 +1,6 @@
-//! Where a page may go. The broker decides which process shows which site; this side carries out, and hands over what
-//! belongs elsewhere: with its method, body, referrer and initiator, so that the web's own rules still hold over there.
+//! Navigation. The broker decides which process shows which site. This side carries that out, and hands over
+//! navigations to other sites with their method, body, referrer and initiator, so that the web's own rules still hold
+//! there.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
@@ -21,27 +22,27 @@ use super::View;
 use super::error_page::SEND_AGAIN;
 
 const BOOTSTRAP: &str = include_str!("bootstrap.html");
-/// Navigations of which it is known whether they were by GET.
+/// Maximum navigations that are remembered with their method.
 const MAX_ASKED: usize = 16;
 const MIDDLE_BUTTON: u32 = 2;
 /// GDK's Control modifier.
 const CONTROL: u32 = 1 << 2;
 
-/// A form that was just sent, as the page-agent saw it.
+/// A form that was just submitted, as the page-agent reported it.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 pub(super) struct SubmittedForm {
     pub(super) action: String,
     pub(super) enctype: String,
     pub(super) entries: serde_json::Value,
-    /// It holds more than can be carried to another site.
+    /// Set if the form holds more than can be carried to another site.
     #[serde(default, skip_serializing)]
     pub(super) incomplete: bool,
 }
 
-/// A large body arrives in the last descriptor.
+/// Reads a large body from the last descriptor.
 pub(super) fn fill_in_body(load: &mut Load, descriptors: &[OwnedFd]) -> std::io::Result<()> {
     if load.body_size > 0 {
-        let payload = descriptors.last().ok_or_else(|| std::io::Error::other("its descriptor is missing"))?;
+        let payload = descriptors.last().ok_or_else(|| std::io::Error::other("the body has no descriptor"))?;
         load.body = regen_runtime::read_sealed(payload, load.body_size, MAX_BODY)?.into();
     }
     Ok(())
@@ -59,25 +60,25 @@ pub(super) fn connect(view: &Rc<View>) {
 }
 
 impl View {
-    /// Loads what the broker says.
+    /// Loads what the broker requests.
     pub(super) fn load(self: &Rc<Self>, load: &Load) {
         self.left.set(false);
         self.is_unanswered.set(false);
-        // As the page-agent sends it.
+        // The page-agent reports the URL in this form.
         let plain = without_credentials(&load.url);
         self.carried.replace(Some(without_fragment(&plain).to_owned()));
         self.bootstrapping.set(!load.initiator.is_empty());
         if load.initiator.is_empty() {
             if plain != load.url {
-                // The engine would keep them in its history.
+                // In the URL, credentials would stay in the engine's history.
                 let message = UserMessage::new("credentials", Some(&(load.url.as_str(),).to_variant()));
                 self.web.send_message_to_page(&message, None::<&webkit2gtk::gio::Cancellable>, |_| {});
             }
             self.web.load_uri(&plain);
             return;
         }
-        // A plain load would look as if the user had typed the address: that would be CSRF. A document of an opaque
-        // origin starts it instead, and the page-agent puts in what the initiator is entitled to say.
+        // A plain load would look as if the user had typed the address, which allows CSRF. A bootstrap document of an
+        // opaque origin navigates instead, and the page-agent sets the headers of the initiator.
         let redirected = if load.redirected { "redirected" } else { "" };
         let words =
             (load.url.as_str(), load.initiator.as_str(), load.referrer.as_str(), load.method.as_str(), redirected);
@@ -85,20 +86,20 @@ impl View {
         self.web.send_message_to_page(&message, None::<&webkit2gtk::gio::Cancellable>, |_| {});
         let form: Option<SubmittedForm> = serde_json::from_slice(&load.body).ok();
         let data = serde_json::json!({ "url": load.url, "method": load.method, "form": form });
-        // `<` could end the script element that holds it.
+        // Escape `<`, which could end the script element.
         let page = BOOTSTRAP.replace("\"$LOAD\"", &data.to_string().replace('<', "\\u003c"));
         self.web.load_html(&page, Some("about:blank"));
     }
 
-    /// Returns whether the last navigation to an address does no more than ask for it. A form is sent again by its user only, and
-    /// another site's navigation would look like this site's own.
+    /// Returns whether the last navigation to a URL may be repeated without asking. A form is sent again by its user
+    /// only, and a replayed navigation from another site would look like this site's own.
     pub(super) fn only_asks(&self, url: &str) -> bool {
         let asked = self.asked.borrow();
         let last = asked.iter().rev().find(|(asked, _)| without_fragment(asked) == without_fragment(url));
         last.is_some_and(|(_, is_get)| *is_get) && !self.bootstrapping.get()
     }
 
-    #[expect(clippy::wildcard_enum_match_arm, reason = "new windows are decided when they are made")]
+    #[expect(clippy::wildcard_enum_match_arm, reason = "new windows are decided when they are created")]
     fn decide(self: &Rc<Self>, decision: &PolicyDecision, kind: PolicyDecisionType) -> bool {
         match kind {
             PolicyDecisionType::NavigationAction => decision
@@ -124,7 +125,7 @@ impl View {
             return true;
         }
         if is_for_others(&url) {
-            // The page stays, with what was typed into it.
+            // Keep the page, with what was typed into it.
             decision.ignore();
             if action.is_user_gesture() {
                 self.tell(Body::Outside(url));
@@ -161,10 +162,10 @@ impl View {
         false
     }
 
-    /// Opens another tab from this page, with this page as its initiator.
+    /// Opens another tab with this page as its initiator.
     pub(super) fn open_tab(&self, url: String, background: bool) {
         if url.len() > MAX_URL {
-            tracing::info!("a page wanted to open an address that is longer than {} KB", MAX_URL / 1024);
+            tracing::info!("a new tab was not opened: its address is longer than {} KB", MAX_URL / 1024);
             return;
         }
         let initiator = self.origin();
@@ -172,19 +173,19 @@ impl View {
         self.tell(Body::NewTab(NewTab { load: Some(load), background, user_gesture: true }));
     }
 
-    /// The origin of the page that is shown.
+    /// Returns the origin of the page that is shown.
     pub(super) fn origin(&self) -> String {
         let url = url::Url::parse(&self.committed.borrow()).ok();
         url.map(|url| url.origin().ascii_serialization()).unwrap_or_default()
     }
 
-    /// What another site learns of this page under the web's default policy: its origin, and nothing after a downgrade.
+    /// Returns the referrer that another site gets: this page's origin.
     fn referrer(&self) -> String {
         let origin = self.origin();
         if origin.is_empty() || origin == "null" { String::new() } else { format!("{origin}/") }
     }
 
-    /// The page-agent in the web process stopped the main frame.
+    /// Handles a message of the page-agent, which has stopped a load of the main frame.
     fn agent_message(self: &Rc<Self>, message: &UserMessage) -> bool {
         match message.name().as_deref() {
             Some("handover") => self.stopped_on_its_way(message),
@@ -199,7 +200,7 @@ impl View {
         }
     }
 
-    /// It wants to go to another site.
+    /// Hands over a navigation of the main frame to another site.
     fn stopped_on_its_way(self: &Rc<Self>, message: &UserMessage) -> bool {
         let Some((url, method, referrer, first)) =
             message.parameters().and_then(|words| <(String, String, String, String)>::from_variant(&words))
@@ -207,7 +208,7 @@ impl View {
             return false;
         };
         if url.len() > MAX_URL {
-            let reason = format!("It is longer than {} KB.", MAX_URL / 1024);
+            let reason = format!("The address is longer than {} KB.", MAX_URL / 1024);
             self.show_error(
                 url.get(..url.floor_char_boundary(MAX_URL)).unwrap_or_default(),
                 "This address cannot be opened",
@@ -215,7 +216,7 @@ impl View {
             );
             return true;
         }
-        // The engine puts an empty document in the place of a load that was stopped: what is here now is what counts.
+        // The engine is about to replace the page of a stopped load by an empty document: save the page now.
         self.snapshot();
         self.hold_until_first_page();
         self.left.set(true);
@@ -231,7 +232,7 @@ impl View {
         true
     }
 
-    /// Tells the broker that the tab goes elsewhere; a window that has no tab yet says so as soon as it has one.
+    /// Hands a navigation over to the broker. A popup that has no tab yet does so as soon as it has one.
     fn hand_over(&self, mut load: Load, body: Vec<u8>) {
         if self.id.get() == 0 {
             self.postponed.replace(Some((load, body)));
@@ -245,8 +246,8 @@ impl View {
                     load.body_size = body.len() as u64;
                     descriptors.push(payload);
                 }
-                // Without its body the broker refuses the form, and says so.
-                Err(error) => tracing::error!("a form cannot be handed over: {error}"),
+                // The broker refuses a form without its body, and tells the user.
+                Err(error) => tracing::error!("cannot hand over the body of a form: {error}"),
             }
         } else {
             load.body = body.into();
@@ -255,7 +256,7 @@ impl View {
         host.sender.send_with(ChildToBroker::PageEvent(event), descriptors);
     }
 
-    /// What was to be said before there was a tab to say it of. Returns whether there was something.
+    /// Sends the handover that waited for the popup's tab. Returns whether there was one.
     pub(super) fn hand_over_postponed(&self) -> bool {
         let postponed = self.postponed.take();
         let is_leaving = postponed.is_some();
@@ -270,7 +271,7 @@ impl View {
     }
 }
 
-/// An address that the engine does not open: `mailto:` and the like.
+/// Returns whether a URL is not for the engine, such as `mailto:`.
 fn is_for_others(url: &str) -> bool {
     const OURS: [&str; 8] = ["http", "https", "about", "data", "blob", "javascript", "file", "webkit-pdfjs-viewer"];
     url.split_once(':').is_some_and(|(scheme, _)| !OURS.contains(&scheme.to_ascii_lowercase().as_str()))
@@ -280,7 +281,7 @@ fn is_for_others(url: &str) -> bool {
 enum Again {
     No,
     Yes,
-    /// A step in the history: the engine may still have the page. If it has not, the page-agent stops the form.
+    /// A step in the history. The engine may still have the page; if not, the page-agent stops the form.
     UnlessCached,
 }
 
@@ -299,7 +300,7 @@ fn sends_again(action: &NavigationAction, is_coming_back: bool) -> Again {
 fn without_credentials(url: &str) -> String {
     match url::Url::parse(url) {
         Ok(mut parsed) if !parsed.username().is_empty() || parsed.password().is_some() => {
-            // Neither fails for a URL that has them.
+            // Neither call fails for a URL that has credentials.
             let _ = (parsed.set_username(""), parsed.set_password(None));
             parsed.into()
         }

@@ -1,5 +1,5 @@
-//! Windows that a page opens. One that keeps its opener lives here, in its opener's host; any other is a tab of its own,
-//! wherever its site belongs.
+//! Windows that a page opens. One that keeps its opener lives in its opener's host. Any other is a tab of its own, in
+//! the host of its site.
 
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -23,8 +23,8 @@ impl View {
         if !action.is_user_gesture() {
             return None;
         }
-        // A link to a new window has no opener, as the web has it since 2021; a script's window has one. What a page made itself
-        // is in its own process only.
+        // A link to a new window has no opener (`noopener` is the default since 2021); a script's window has one. A
+        // `blob:` URL exists only in its page's process.
         if action.navigation_type() == NavigationType::LinkClicked && !url.starts_with("blob:") {
             self.open_tab(url, false);
             return None;
@@ -34,14 +34,14 @@ impl View {
         let popup = match Self::build(&host, 0, Some(&self.web)) {
             Ok(popup) => popup,
             Err(error) => {
-                tracing::error!("cannot make a popup: {error}");
+                tracing::error!("cannot create a popup: {error}");
                 return None;
             }
         };
         let exempt = UserMessage::new("popup", None);
         popup.web.send_message_to_page(&exempt, None::<&webkit2gtk::gio::Cancellable>, |_| {});
         popup.opener_origin.replace(self.origin());
-        // A form for a new window was sent by this page.
+        // A form that targets the new window was submitted by this page.
         popup.last_form.replace(self.last_form.take());
         let widget: gtk::Widget = popup.web.clone().upcast();
         host.popups.borrow_mut().insert(token, popup);

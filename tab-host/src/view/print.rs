@@ -1,4 +1,4 @@
-//! Printing: pages reach no printer. What they print, or their user, is saved as a PDF among the downloads.
+//! Printing. Pages reach no printer: whatever the page or the user prints is saved as a PDF among the downloads.
 
 use std::rc::Rc;
 
@@ -27,12 +27,12 @@ impl View {
         let (number, path) = match crate::downloads::reserve() {
             Ok(reserved) => reserved,
             Err(error) => {
-                tracing::error!("nothing is printed: {error}");
+                tracing::error!("cannot print a page: {error}");
                 return;
             }
         };
         let settings = PrintSettings::new();
-        // GTK's own name for it, whatever the language.
+        // GTK's internal name, which is not translated.
         settings.set_printer("Print to File");
         settings.set("output-uri", Some(&format!("file://{}", path.display())));
         settings.set("output-file-format", Some("pdf"));
@@ -42,11 +42,11 @@ impl View {
         let url = self.committed.borrow().clone();
         let (tab, kept) = (self.id.get(), operation.clone());
         operation.connect_finished(move |_| {
-            // The operation is needed until here.
+            // Keeps the operation alive until it has finished.
             let _ = &kept;
             host.downloads.made(tab, number, &url, &name);
         });
-        operation.connect_failed(|_, error| tracing::warn!("a page is not printed: {error}"));
+        operation.connect_failed(|_, error| tracing::warn!("printing a page failed: {error}"));
         operation.print();
     }
 }

@@ -1,4 +1,4 @@
-// Replays scroll position and typed text into a page that came back: see restore.rs. The two constants are filled in.
+// Restores scroll position and typed text in a page: see restore.rs, which fills in the two constants.
 (() => {
   "use strict";
   const forms = "$FORMS";
@@ -16,7 +16,7 @@
     else if ("checked" in edit) element.checked = edit.checked;
     else if ("selected" in edit) edit.selected.forEach((on, i) => { if (element.options[i]) element.options[i].selected = on; });
     else element.value = edit.value;
-    // Scripts of the page that mirror a control must learn of it.
+    // Notify the page's scripts, which may mirror the control.
     element.dispatchEvent(new Event("input", { bubbles: true, composed: true }));
     element.dispatchEvent(new Event("change", { bubbles: true }));
   };
@@ -30,7 +30,7 @@
 
   const mine = forms[globalThis.framePath()];
   let isBack = false;
-  // Report that the page is drawn as it was.
+  // Reports that the page is drawn as it was.
   const back = () => {
     if (isBack || window !== window.top) return;
     isBack = true;
@@ -49,9 +49,9 @@
   };
   fillWhatIsThere();
 
-  // The engine puts back a position of its own, which may be an older one, when the page is seen and when it takes it for
-  // loaded, which may be long after: it is told not to until then, and being there once is not enough. On a machine with more
-  // work than time the engine has come later than a second after that.
+  // The engine restores a scroll position of its own, which may be an older one, when the page becomes visible and when
+  // it considers the page loaded, which may be much later. Its restoration is turned off until then, and the position
+  // is corrected for a while after it was reached: on a busy machine the engine has come more than a second late.
   const SETTLED = 3000;
   const engines = history.scrollRestoration;
   const isSeen = () => document.visibilityState === "visible";
@@ -63,7 +63,7 @@
     if (touched || Date.now() > until) return back();
     if (Math.abs(window.scrollX - scrollX) > 1 || Math.abs(window.scrollY - scrollY) > 1) {
       window.scrollTo({ left: scrollX, top: scrollY, behavior: "instant" });
-      // The engine's older position may have been reported, and a page that nobody sees gets no event of this one.
+      // The engine's older position may have been reported, and a hidden page gets no scroll event of this one.
       globalThis.reportNow();
     } else if (!arrived && document.readyState === "complete" && isSeen()) {
       arrived = true;
@@ -74,7 +74,8 @@
   };
   if (window === window.top && (scrollX || scrollY)) {
     history.scrollRestoration = "manual";
-    // The tab-host says when the engine takes the page for loaded. What the page itself has chosen meanwhile cannot be told apart.
+    // Called by the tab-host when the engine considers the page loaded. A value that the page set meanwhile cannot be
+    // told apart, and is lost.
     globalThis.loaded = () => {
       history.scrollRestoration = engines;
       until = Math.max(until, Date.now() + SETTLED);

@@ -1,4 +1,5 @@
-//! Bringing a page back: the engine's own back/forward list, then what it does not keep — scroll and typed text.
+//! Restoration of a page: the engine's own session history, then the scroll position and typed text, which it does not
+//! keep.
 
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
@@ -15,7 +16,7 @@ use super::View;
 use super::agent;
 
 const SCRIPT: &str = include_str!("restore.js");
-/// Gives the page's history entry its state back before the page asks for it: the engine does not.
+/// Script that restores `history.state` before the page reads it; the engine does not restore it.
 const STATE_SCRIPT: &str = r#"
 (() => {
   const kept = ("$FORMS").state;
@@ -23,29 +24,29 @@ const STATE_SCRIPT: &str = r#"
     history.replaceState(JSON.parse(kept.state), "");
   }
 })();"#;
-/// Frames that a page adds within this time of its being back are filled in.
+/// Time after a restore in which frames that the page adds are filled in.
 const LATE_FRAMES: Duration = Duration::from_secs(20);
-/// Tells it that the page has loaded.
+/// Expression that tells the restore script that the page has loaded.
 const LOADED: &str = "globalThis.loaded?.()";
 
-/// A snapshot that was too large for a datagram.
+/// Reads a snapshot that was too large for a datagram.
 pub(super) fn read(payload: &OwnedFd, size: u64) -> anyhow::Result<Snapshot> {
     let bytes = regen_runtime::read_sealed(payload, size, MAX_SNAPSHOT)?;
     Ok(Snapshot::decode(bytes.as_slice())?)
 }
 
-/// The engine's list of pages; nothing where it was written by another version of it, or is damaged.
-#[expect(unsafe_code, reason = "the binding takes every answer for a list")]
+/// Parses the engine's session history; `None` if another version of the engine wrote it, or it is damaged.
+#[expect(unsafe_code, reason = "the binding does not check for null")]
 fn session_state(bytes: &[u8]) -> Option<WebViewSessionState> {
     let bytes = glib::Bytes::from(bytes);
-    // SAFETY: the bytes live through the call; the answer is null or a list that is ours.
+    // SAFETY: the bytes are valid for the call. The result is null, or a list that the caller owns.
     unsafe {
         let state = webkit2gtk::ffi::webkit_web_view_session_state_new(bytes.to_glib_none().0);
         (!state.is_null()).then(|| from_glib_full(state))
     }
 }
 
-/// What a page had, until it says itself what it has.
+/// State that a page had, until the page reports its own.
 #[derive(Debug)]
 pub(super) struct Replayed {
     pub(super) forms: HashMap<String, serde_json::Value>,
@@ -53,12 +54,13 @@ pub(super) struct Replayed {
 }
 
 impl View {
-    /// Restores, and loads `load` on top where the snapshot is older than the last commit.
+    /// Restores a snapshot. Loads `load` on top, which is given if the snapshot is older than the last commit. Loads
+    /// `fallback` if the snapshot cannot be restored.
     pub(super) fn restore(self: &Rc<Self>, snapshot: &Snapshot, load: Option<&Load>, fallback: &Load) {
         self.put_back_storage(snapshot);
         let Some(state) = session_state(&snapshot.session_state) else {
             if !snapshot.session_state.is_empty() {
-                tracing::warn!("the engine cannot read its own snapshot; the address is loaded instead");
+                tracing::warn!("snapshot not restored: the engine cannot read it; the address is loaded instead");
             }
             if load.is_none() {
                 self.replay(snapshot);
@@ -86,11 +88,11 @@ impl View {
         }
     }
 
-    /// Puts what the page-agent knew into the page as it loads.
+    /// Puts the state that the page-agent reported into the page as it loads.
     fn replay(&self, snapshot: &Snapshot) {
         let forms = std::str::from_utf8(&snapshot.form).ok().filter(|form| !form.is_empty()).unwrap_or("{}");
         let scroll = format!("[{}, {}]", snapshot.scroll_x, snapshot.scroll_y);
-        // What the page-agent reported once, it reads back.
+        // An earlier process wrote this JSON from reports of the page-agent.
         let mut known: HashMap<String, serde_json::Value> = serde_json::from_str(forms).unwrap_or_default();
         known.remove(super::storage::KEY);
         self.replayed.replace(Some(Replayed { forms: known, scroll: (snapshot.scroll_x, snapshot.scroll_y) }));
@@ -104,7 +106,7 @@ impl View {
         }
     }
 
-    /// The page is back. A frame that it adds a little later gets what it had, too.
+    /// Finishes a restore. A frame that the page adds a little later gets its state, too.
     pub(super) fn restored(self: &Rc<Self>) {
         if self.restore_scripts.borrow().is_empty() {
             return;
@@ -119,14 +121,14 @@ impl View {
         });
     }
 
-    /// Another load begins: it gets nothing of what the page had that is back.
+    /// Ends the replay when another load begins, which must not get the state of the restored page.
     pub(super) fn begins_anew(&self) {
         if self.replayed.borrow().is_none() {
             self.remove_scripts();
         }
     }
 
-    /// Another page takes the place of the one that was to come back, which could not be had.
+    /// Discards the replay, because another page takes the place of the one to restore.
     pub(super) fn forget_replay(&self) {
         self.replayed.take();
         self.remove_scripts();
@@ -140,7 +142,8 @@ impl View {
     }
 }
 
-/// The script with what the page had: JSON, which is also JavaScript. What a user typed comes last: nothing is looked for in it.
+/// Returns the script with the state filled in as JSON, which is also JavaScript. The typed text is filled in last, so
+/// that no placeholder is replaced in it.
 fn fill_in(script: &str, forms: &str, scroll: &str) -> String {
     script.replace("\"$SCROLL\"", scroll).replace("\"$FORMS\"", forms)
 }

@@ -1,12 +1,12 @@
-// Shields in a document: see shields.rs. Runs in the page-agent's world, in every frame, at document start, after agent.js. What the
-// lists have for this document the page-agent left in `globalThis.shields`.
+// Shields in a document: see shields.rs. Runs in the page-agent's world, in every frame, at document start, after
+// agent.js. The page-agent has left the rules for this document in `globalThis.shields`.
 (() => {
   "use strict";
   const rules = globalThis.shields;
   delete globalThis.shields;
   const runStandIn = globalThis.runStandIn;
   delete globalThis.runStandIn;
-  // The engine refuses a stand-in where the page compares a hash or asks for CORS. Run it all the same, and tell the page that its
+  // The engine refuses a stand-in if the page uses an integrity hash or CORS. Run it anyway, and tell the page that its
   // script has loaded.
   if (runStandIn) {
     const { src } = Object.getOwnPropertyDescriptors(HTMLScriptElement.prototype);
@@ -19,14 +19,14 @@
   }
   if (!rules) return;
   const post = (message) => window.webkit.messageHandlers.regen.postMessage(JSON.stringify(message));
-  // What most documents have in common is one style sheet for all; this one says whether it is one of them.
+  // The generic rules are one style sheet for all documents. Reports whether it applies to this one.
   const common = () => post({ kind: "common", url: location.href, version: rules.common, filter: rules.filter });
   common();
   if (!(rules.generic || rules.policy || rules.hide.length || rules.procedural.length)) return;
-  // A page can put things of its own in the place of an element's properties, not of these.
+  // A page can shadow the properties of an element, but not these.
   const { getAttribute, querySelectorAll } = Element.prototype;
   const HIDDEN = "display: none !important";
-  // Hidden by more than a selector; the page does not know this name.
+  // Attribute of elements that procedural rules hide. Its name is random, so that the page does not know it.
   const MARK = "data-" + Array.from(crypto.getRandomValues(new Uint8Array(8)), (byte) => (byte % 26 + 10).toString(36)).join("");
 
   const plain = ({ selector, action }) =>
@@ -38,11 +38,11 @@
   const style = () => {
     const url = location.href;
     if (styles.length) post({ kind: "style", url, css: styles.join("\n") });
-    // The same for all frames of a host, unlike the name of the mark.
+    // Sent separately: the styles above are the same for all frames of a host, but the name of the mark is not.
     if (compiled.length) post({ kind: "style", url, css: `[${MARK}] { ${HIDDEN} }` });
   };
 
-  // Policies count only in the head, and before what they are about.
+  // A policy takes effect only in the head, and before the content that it is about.
   if (rules.policy) {
     const insert = () => {
       if (!document.head) return false;
@@ -61,7 +61,7 @@
     }
   }
 
-  // A word or a /pattern/ of a rule.
+  // Returns a matcher for the text or /pattern/ of a rule.
   const matcher = (text) => {
     const pattern = /^\/(.*)\/([a-z]*)$/s.exec(text);
     if (pattern) {
@@ -91,12 +91,12 @@
       return element;
     };
   };
-  // Each takes elements and gives elements.
+  // Operators map elements to elements.
   const keep = (test) => (elements) => elements.filter(test);
   const place = (element) => Array.prototype.indexOf.call(element.parentElement.children, element) + 1;
   const select = (text) => (element) => {
     if (element === document) return Array.from(document.querySelectorAll(text));
-    // “ > a” goes on from an element, “a” is about the element itself.
+    // “ > a” continues from the element; “a” tests the element itself.
     if (!/^[\s>+~]/.test(text)) return element.matches(text) ? [element] : [];
     if (!element.parentElement) return [];
     return Array.from(element.parentElement.querySelectorAll(`:scope > :nth-child(${place(element)})${text}`));
@@ -134,7 +134,7 @@
       const steps = selector.map(({ type, arg }) => operators[type](arg));
       compiled.push({ steps, act: action ? actions[action.type](action.arg) : null });
     } catch {
-      // A rule that this engine cannot follow hides nothing.
+      // A rule that is not supported here hides nothing.
     }
   }
   const apply = () => {
@@ -156,12 +156,12 @@
     for (const element of hidden) if (!element.hasAttribute(MARK)) element.setAttribute(MARK, "");
   };
 
-  // Classes and ids are asked about once each, as they appear.
+  // Each class and ID is queried once, when it first appears.
   const known = { classes: new Set(), ids: new Set() };
   let fresh = { classes: [], ids: [] };
-  const LONGEST = 100; // letters of a name
-  const AT_ONCE = 150; // names in a question
-  const MOST = 20000; // names of a document
+  const LONGEST = 100; // characters of a name
+  const AT_ONCE = 150; // names per query
+  const MOST = 20000; // names per document
   const note = (name, kind) => {
     if (!name || name.length > LONGEST || !name.isWellFormed()) return;
     if (known[kind].has(name) || known[kind].size >= MOST) return;
@@ -188,18 +188,18 @@
     if (!compiled.length) return;
     const began = performance.now();
     apply();
-    // A tenth of the page's time at most.
+    // Uses at most a tenth of the page's time.
     pause = Math.min(10 * (performance.now() - began), 5000);
   };
   const plan = () => {
     if (planned) return;
     planned = true;
-    // A page that nobody sees has no frames.
+    // A hidden page gets no animation frames.
     if (pause || document.visibilityState === "hidden") setTimeout(look, Math.max(pause, 50));
     else requestAnimationFrame(look);
   };
   style();
-  // The tab-host forgot what belongs to a page that was left.
+  // The tab-host discards the styles of a page that is left.
   window.addEventListener("pageshow", (event) => {
     if (!event.persisted) return;
     common();

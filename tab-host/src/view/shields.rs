@@ -1,5 +1,5 @@
-//! Shields as a page meets them: what its script finds to be hidden becomes a style sheet of the user's, which no page can see or undo;
-//! and how many of its requests were stopped.
+//! Shields of a page. Rules that the page-agent's script finds become user style sheets, which the page can neither see
+//! nor undo. Blocked requests are counted.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::rc::Rc;
@@ -18,14 +18,14 @@ use webkit2gtk::{
 
 use super::View;
 
-/// Runs in every frame.
+/// Script that runs in every frame.
 pub(super) const SCRIPT: &str = include_str!("shields.js");
-/// So many style sheets are kept of one page.
+/// Maximum style sheets of a page.
 const MAX_STYLES: usize = 500;
-/// Above the reason why a page was not opened.
-const TITLE: &str = "Shields did not open this page";
+/// Title of the error page for a blocked page.
+const TITLE: &str = "Shields blocked this page";
 
-/// Classes and ids that have appeared.
+/// Classes and IDs that have appeared in a document.
 #[derive(Debug, Deserialize)]
 pub(super) struct Seen {
     url: String,
@@ -35,7 +35,7 @@ pub(super) struct Seen {
 }
 
 impl View {
-    /// Another page: what was hidden of the last one is not its business.
+    /// Removes the style sheets and the count of the previous page.
     pub(super) fn forget_styles(&self) {
         self.styles.borrow_mut().clear();
         self.common.take();
@@ -62,7 +62,7 @@ impl View {
         }
     }
 
-    /// Asks what of it is to be hidden, and hides it.
+    /// Asks the net-daemon what to hide for new classes and IDs, and hides it.
     pub(super) fn seen(self: &Rc<Self>, seen: Seen) {
         let Some(host) = self.host() else { return };
         let (runtime, asker) = &host.asker;
@@ -76,7 +76,7 @@ impl View {
         let (weak, page) = (Rc::downgrade(self), self.documents.get());
         glib::MainContext::default().spawn_local(async move {
             let selectors = selectors.await.unwrap_or_default();
-            // It may be gone, or show another page.
+            // The view may be gone, or show another page.
             let Some(view) = weak.upgrade().filter(|view| view.documents.get() == page) else { return };
             if !selectors.is_empty() {
                 let rules: Vec<String> =
@@ -86,41 +86,42 @@ impl View {
         });
     }
 
-    /// A list has something against the page itself.
+    /// Shows an error page for a page that was blocked by a rule, or (not `is_answered`) for lack of a verdict.
     pub(super) fn stopped_by_shields(self: &Rc<Self>, message: &UserMessage, is_answered: bool) -> bool {
         let words = message.parameters().and_then(|words| <(String, String)>::from_variant(&words));
         let Some((url, method)) = words else { return false };
         if !is_answered {
-            // A form is sent once more by its user only; and another site's navigation would look like this site's own.
+            // A form is sent again by its user only, and a replayed navigation from another site would look like this
+            // site's own.
             self.is_unanswered.set(method == "GET" && !self.bootstrapping.get());
-            let nobody = "Nobody could be asked whether it may be opened, for Regen's network process is not there at the moment";
+            let nobody = "Shields could not check it, because Regen's network process is not there at the moment";
             self.show_error(&url, "This page cannot be reached", &format!("{nobody}. Nothing was sent to it."));
             return true;
         }
-        // Which rule is told to the user, by the log, and not to a page's processes.
-        let because = "A filter list or a rule of your own is against it, and `regen shields log` names the rule";
-        // What is to be copied into a shell must not be of the page's making.
+        // The log tells the user which rule it was. Processes of a page are not told.
+        let because = "A filter list or a rule of your own blocks it; `regen shields log` names the rule";
+        // The page must not choose text that the user copies into a shell.
         let is_plain = |site: &str| site.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-:/[]".contains(&byte));
         let site = Site::of(&url).map(|site| site.as_str().to_owned()).ok().filter(|site| is_plain(site));
         let command = site.map(|site| format!(": regen shields level off --site {site}")).unwrap_or_default();
-        let instead = "To open it all the same, turn shields off for its site";
+        let instead = "To open it anyway, turn shields off for its site";
         self.show_error(&url, TITLE, &format!("{because}. Nothing was sent to it. {instead}{command}"));
         true
     }
 
-    /// More of its requests were stopped.
+    /// Adds to the count of blocked requests, and reports it.
     pub(crate) fn count_blocked(&self, more: u32) {
         self.blocked.set(self.blocked.get().saturating_add(more));
         self.tell(Body::Blocked(self.blocked.get()));
     }
 
-    /// Whether this is what the engine calls a page by this number.
+    /// Returns whether this view shows the page with the engine's ID.
     pub(crate) fn is_page(&self, page: u64) -> bool {
         self.web.page_id() == page
     }
 }
 
-/// The pages of a document's host, as the engine wants it said.
+/// Returns the engine's URL pattern for all pages of a document's host.
 pub(super) fn pattern_of(url: &str) -> Option<String> {
     let url = Url::parse(url).ok()?;
     Some(format!("{}://{}/*", url.scheme(), url.host_str()?))

@@ -1,4 +1,4 @@
-//! What the engine says about a page → what the broker is told.
+//! Signals of the engine about a page, reported to the broker as events.
 
 use std::rc::Rc;
 
@@ -15,7 +15,7 @@ use super::View;
 use super::agent::{REPORT_MOVE, REPORT_STATE};
 use super::error_page::Stage;
 
-/// Largest side of a favicon that is sent on.
+/// Side of a favicon that is sent to the broker, in pixels.
 const ICON: i32 = 32;
 
 pub(super) fn connect(view: &Rc<View>) {
@@ -58,7 +58,7 @@ pub(super) fn connect(view: &Rc<View>) {
     let weak = Rc::downgrade(view);
     web.connect_is_web_process_responsive_notify(move |web| {
         if let Some(view) = weak.upgrade() {
-            // A script that waits for an answer is no endless one.
+            // A script that waits for the answer to a dialog is not unresponsive.
             view.tell(Body::Unresponsive(!web.is_web_process_responsive() && !view.waits_for_answer()));
         }
     });
@@ -69,7 +69,7 @@ pub(super) fn connect(view: &Rc<View>) {
                 view.full_screen.set(full_screen);
                 view.tell(Body::FullScreen(full_screen));
             }
-            // The engine does its part.
+            // Let the engine handle the signal as well.
             false
         };
         if full_screen {
@@ -85,7 +85,7 @@ pub(super) fn connect(view: &Rc<View>) {
         }
     });
     let weak = Rc::downgrade(view);
-    // wry destroys a web view that wants to close, and with it every handler of `close` that comes later.
+    // wry destroys a web view on `close`, before later handlers of that signal run.
     web.connect_destroy(move |_| {
         if let Some(view) = weak.upgrade().filter(|view| !view.ended.get()) {
             view.close_asked.set(0);
@@ -95,7 +95,7 @@ pub(super) fn connect(view: &Rc<View>) {
     let weak = Rc::downgrade(view);
     web.connect_web_process_terminated(move |_, why| {
         if let Some(host) = weak.upgrade().and_then(|view| view.host()) {
-            host.sender.exit(format!("its web process ended: {why:?}"));
+            host.sender.exit(format!("the web process ended: {why:?}"));
         }
     });
     let weak = Rc::downgrade(view);
@@ -107,7 +107,7 @@ pub(super) fn connect(view: &Rc<View>) {
         }
     });
     let weak = Rc::downgrade(view);
-    // The engine hands a key that the page did not use on to the window around it.
+    // The engine passes a key that the page did not use on to the window around it.
     view.window.connect_local("key-press-event", true, move |arguments| {
         let event = arguments.get(1).and_then(|event| event.get::<gtk::gdk::Event>().ok());
         if let (Some(view), Some(keycode)) = (weak.upgrade(), event.and_then(|event| event.keycode())) {
@@ -119,7 +119,7 @@ pub(super) fn connect(view: &Rc<View>) {
     if let Some(controller) = web.find_controller() {
         let weak = Rc::downgrade(view);
         controller.connect_found_text(move |_, matches| {
-            // A step to the next match counts that alone.
+            // A step to the next match reports that match only.
             if let Some(view) = weak.upgrade().filter(|view| view.counts_matches.take()) {
                 view.tell(Body::FindResult(FindResult { matches, tab: 0 }));
             }
@@ -134,10 +134,10 @@ pub(super) fn connect(view: &Rc<View>) {
 }
 
 impl View {
-    #[expect(clippy::wildcard_enum_match_arm, reason = "redirects are the page-agent's business")]
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the page-agent handles redirects")]
     fn load_changed(self: &Rc<Self>, event: LoadEvent) {
         if let Some(host) = self.host() {
-            // A first load starts helpers.
+            // The first load starts helper processes.
             host.helpers.borrow_mut().look();
         }
         if self.left.get() {
@@ -176,7 +176,7 @@ impl View {
         }
     }
 
-    /// The page-agent has drawn the page's icon. The broker would take another size for an attack.
+    /// Forwards an icon that the page-agent has drawn. The broker would treat any other size as a protocol violation.
     pub(super) fn drawn_icon(&self, side: u32, rgba: &str) {
         let pixels = base64::Engine::decode(&base64::engine::general_purpose::STANDARD, rgba).unwrap_or_default();
         if i64::from(side) == i64::from(ICON) && pixels.len() as u64 == u64::from(side) * u64::from(side) * 4 {
@@ -184,7 +184,7 @@ impl View {
         }
     }
 
-    /// A hash, or `pushState`: another address without another document.
+    /// Reports a navigation within the document: a new fragment, or `pushState`.
     fn moved_within_document(self: &Rc<Self>) {
         let url = self.web.uri().map(String::from).unwrap_or_default();
         let moved = !self.left.get() && *self.committed.borrow() != url && !self.committed.borrow().is_empty();
@@ -205,7 +205,7 @@ impl View {
             self.forms.replace(kept.map(|kept| kept.forms).unwrap_or_default());
         }
         if same_document {
-            // Reports on the page name the address that it was at.
+            // Earlier reports of the page-agent are for the old URL.
             self.ask_to_report(REPORT_MOVE);
         }
         self.picture_committed(&url);
@@ -215,7 +215,7 @@ impl View {
         self.touch();
     }
 
-    /// A popup's first commit may have come before it had a tab.
+    /// Reports the present page again, such as for a popup whose first commit came before it had a tab.
     pub(super) fn commit_again(self: &Rc<Self>) {
         let url = self.committed.borrow().clone();
         if !url.is_empty() {
@@ -248,31 +248,31 @@ impl View {
         }));
     }
 
-    /// The document that replays a navigation from another site is not a page of anybody's.
+    /// Returns whether a URL is that of the bootstrap document, which is not reported as a page.
     pub(super) fn is_bootstrap(&self, url: &str) -> bool {
         let is_first = !self.is_popup && self.committed.borrow().is_empty();
         (is_first || self.bootstrapping.get()) && url.starts_with("about:")
     }
 
-    /// Tells the window something that nobody else needs to know.
+    /// Sends the window an event that only the window needs.
     pub(super) fn tell_window(&self, body: from_page::Body) {
         if let Some(host) = self.host() {
             host.display.send(crate::display::DisplayCommand::TellWindow(self.id.get(), body));
         }
     }
 
-    /// The page used the last key that it was sent.
+    /// Tells the window that the page used the last key that it was sent.
     pub(super) fn key_was_used(&self) {
         self.tell_window(from_page::Body::KeyAnswer(KeyAnswer { used: true, keycode: 0 }));
     }
 
-    /// The page did not use a turn of the wheel while Control was held.
+    /// Tells the window that the page did not use a turn of the wheel while Control was held.
     pub(super) fn wheel_was_not_used(&self, down: bool) {
         self.tell_window(from_page::Body::WheelUnused(WheelUnused { down }));
     }
 }
 
-/// A page's icon as bounded raw pixels.
+/// Converts a page's icon to raw pixels of a fixed size.
 fn small(surface: &cairo::Surface) -> Option<Favicon> {
     let source = cairo::ImageSurface::try_from(surface.clone()).ok()?;
     let (width, height) = (source.width(), source.height());
@@ -293,7 +293,7 @@ fn small(surface: &cairo::Surface) -> Option<Favicon> {
     Some(Favicon { width: side, height: side, rgba })
 }
 
-/// Premultiplied BGRA → straight RGBA.
+/// Converts premultiplied BGRA to straight RGBA.
 fn straight(pixel: &[u8]) -> [u8; 4] {
     let [b, g, r, a] = <[u8; 4]>::try_from(pixel).unwrap_or_default();
     let whole = |channel: u8| match a {

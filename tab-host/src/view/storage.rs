@@ -1,5 +1,5 @@
-//! `sessionStorage`: it lives as long as the tab, but the engine keeps it only as long as its process. It travels with the
-//! snapshots, and is put back before the first script of a document of its origin runs.
+//! `sessionStorage`. It lives as long as the tab, but the engine keeps it only as long as its process. It is saved in
+//! snapshots, and put back before the first script of a document of its origin runs.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -11,9 +11,9 @@ use webkit2gtk::{UserContentManagerExt, UserScript, UserScriptInjectionTime, Web
 use super::View;
 use super::agent;
 
-/// Its place in a snapshot, beside what was typed in each frame: no frame has this path.
+/// Key of the storage in a snapshot, beside the paths of frames: no frame has this path.
 pub(super) const KEY: &str = "storage";
-/// Of all origins of a page, in bytes of JSON.
+/// Maximum size of the storage of all origins of a page, in bytes of JSON.
 const MAX_STORAGE: usize = 2 << 20;
 const SCRIPT: &str = r#"
 (() => {
@@ -21,16 +21,16 @@ const SCRIPT: &str = r#"
     const kept = ("$STORAGE")[location.origin];
     if (kept && !sessionStorage.length) for (const [key, value] of kept) sessionStorage.setItem(key, value);
   } catch {
-    // A document without an origin of its own has none.
+    // A document with an opaque origin has no storage.
   }
 })();"#;
 
-/// The session storage of a tab, by origin.
+/// Session storage of a tab, by origin.
 #[derive(Debug, Default)]
 pub(super) struct Storage {
-    /// Origin → its items, a list of keys and values.
+    /// Items of each origin, as a list of keys and values.
     known: BTreeMap<String, Value>,
-    /// Those that no document of this view has yet.
+    /// Items that no document of this view has yet.
     absent: BTreeMap<String, Value>,
     script: Option<UserScript>,
 }
@@ -42,7 +42,7 @@ impl Storage {
 }
 
 impl View {
-    /// Has documents get what their origin had when the snapshot was taken.
+    /// Restores the storage of a snapshot into documents of its origins as they load.
     pub(super) fn put_back_storage(&self, snapshot: &Snapshot) {
         let Ok(Value::Object(mut kept)) = serde_json::from_slice(&snapshot.form) else { return };
         let Some(Value::Object(origins)) = kept.remove(KEY) else { return };
@@ -54,7 +54,7 @@ impl View {
         self.renew_storage_script();
     }
 
-    /// A document says what it has. From now on it is the engine's.
+    /// Records the storage of a document. The engine keeps it from then on, so it is no longer put back.
     pub(super) fn storage_reported(self: &Rc<Self>, origin: String, items: &str) {
         let Ok(items) = serde_json::from_str(items) else { return };
         let was_absent = {
@@ -63,7 +63,7 @@ impl View {
             storage.known.insert(origin.clone(), items);
             if storage.size() > MAX_STORAGE {
                 tracing::info!(
-                    "a page keeps more in its session storage than a snapshot holds; that of {origin} is not kept"
+                    "session storage of {origin} is not saved: the page has more than {MAX_STORAGE} bytes of it"
                 );
                 storage.known.remove(&origin);
             }
@@ -75,7 +75,7 @@ impl View {
         self.touch();
     }
 
-    /// As it stands in a snapshot; nothing where there is none.
+    /// Returns the storage for a snapshot; `None` if there is none.
     pub(super) fn storage_to_keep(&self) -> Option<Value> {
         let storage = self.storage.borrow();
         let kept = storage.known.iter().filter(|(_, items)| items.as_array().is_some_and(|items| !items.is_empty()));

@@ -1,5 +1,5 @@
-//! The agent-daemon: for tasks that run by themselves on tabs that the user granted. It holds no grant and no task yet;
-//! it is started, confined and supervised like every other child, so that what comes later starts from no rights.
+//! The agent-daemon: runs automated tasks on tabs that the user granted to it. Tasks are not implemented yet; it is
+//! started, confined and supervised like every other child, and must never hold a right that no grant gave it.
 
 use regen_proto::role::Role;
 use regen_proto::validate::{BrokerToChild, ChildToBroker};

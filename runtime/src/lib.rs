@@ -1,7 +1,7 @@
-//! What every child does first: adopt what it inherited, say Hello, and serve the kernel channel.
+//! The start of every child process: adopts the inherited channel, exchanges Hello, and serves the kernel channel.
 //!
-//! A child must not open anything before [`begin`] and [`adopt`]. It never outlives its channel: when the broker is gone,
-//! [`Kernel::receive`] says so and the child ends.
+//! A child must not open anything before [`begin`] and [`adopt`]. It must never outlive its channel: when the broker is
+//! gone, [`Kernel::receive`] fails and the child ends.
 
 mod crash;
 mod inherited;
@@ -20,35 +20,35 @@ use regen_proto::validate::{self, BrokerToChild, ChildToBroker};
 use regen_proto::version;
 use rustix::net::SocketType;
 
-/// The number of the channel among the descriptors that a child inherits beside its standard streams.
+/// Descriptor number of the kernel channel, the first after the standard streams.
 const CHANNEL: i32 = 3;
 
-/// What may go wrong between a child and its broker. All of it ends the child.
+/// Errors between a child and its broker. Each of them ends the child.
 #[derive(Debug, thiserror::Error)]
 pub enum RuntimeError {
-    /// Started by hand, or by something that is not the broker.
-    #[error("this program is started by the Regen broker, not by hand: run `regen`")]
+    /// This process has no channel: something other than the broker started it.
+    #[error("this program was not started by the Regen broker: run `regen` instead")]
     NotAChild,
     /// The channel failed.
     #[error(transparent)]
     Channel(#[from] ChannelError),
-    /// The broker is of another build.
+    /// The broker is from another build.
     #[error(transparent)]
     Version(#[from] version::HelloError),
-    /// The broker sent something that this build does not know.
+    /// The broker sent a message that is malformed or out of order.
     #[error("the broker sent {0}")]
     Unexpected(String),
 }
 
-/// What is logged. Tor's own parts say what happens to each relay: what matters of it, the net-daemon says.
+/// Log filter. Arti logs every relay's events; the net-daemon logs the ones that matter.
 const FILTER: &str = "info,smithay=warn,tor_=error,arti_client=error";
 
-/// The child's end of its kernel channel. Clones share it.
+/// The child's end of its kernel channel. Clones share the channel.
 #[derive(Debug, Clone)]
 pub struct Kernel(Arc<KernelChannel>);
 
-/// Sets up logging (to stderr, which the broker reads), says what panicked before the process ends, and shows a crash to the
-/// dumper. Must be called before anything is opened.
+/// Sets up crash reports, logging to stderr (which the broker reads), and logging of panics. Must be called before
+/// anything is opened.
 pub fn begin() {
     crash::show_crashes();
     let filter = tracing_subscriber::EnvFilter::new(FILTER);
@@ -61,20 +61,21 @@ pub fn begin() {
     std::panic::set_hook(Box::new(|panic| tracing::error!("{panic}")));
 }
 
-/// Adopts the inherited channel, shakes hands, and takes the configuration. Must be called inside a tokio runtime, once.
+/// Adopts the inherited channel, exchanges Hello with the broker, and receives the configuration. Must be called once,
+/// inside a tokio runtime.
 ///
 /// # Errors
-/// When this process is not a broker's child, or the broker is of another build.
+/// When this process is not a broker's child, the broker is from another build, or it sends anything else first.
 pub async fn adopt(role: Role) -> Result<(Kernel, Configure), RuntimeError> {
     let channel = inherited::take(CHANNEL, SocketType::SEQPACKET).ok_or(RuntimeError::NotAChild)?;
     let kernel = Kernel(Arc::new(KernelChannel::adopt(channel).map_err(ChannelError::Io)?));
     kernel.send(ChildToBroker::Hello(version::hello(role))).await?;
     let BrokerToChild::Hello(hello) = kernel.receive().await?.0 else {
-        return Err(RuntimeError::Unexpected("something before its Hello".to_owned()));
+        return Err(RuntimeError::Unexpected("a message before its Hello".to_owned()));
     };
     agree(&hello)?;
     let BrokerToChild::Configure(configure) = kernel.receive().await?.0 else {
-        return Err(RuntimeError::Unexpected("something before Configure".to_owned()));
+        return Err(RuntimeError::Unexpected("a message before Configure".to_owned()));
     };
     Ok((kernel, configure))
 }
@@ -84,25 +85,25 @@ fn agree(hello: &Hello) -> Result<(), version::HelloError> {
 }
 
 impl Kernel {
-    /// The next message of the broker, with its descriptors.
+    /// Receives the broker's next message and its descriptors.
     ///
     /// # Errors
-    /// When the broker is gone or sent nonsense: the child must end.
+    /// When the broker is gone or its message is malformed. The child must end.
     pub async fn receive(&self) -> Result<(BrokerToChild, Vec<OwnedFd>), RuntimeError> {
         let datagram = self.0.receive().await?;
         let message = validate::from_broker(&datagram.bytes).map_err(|e| RuntimeError::Unexpected(e.to_string()))?;
         Ok((message, datagram.descriptors))
     }
 
-    /// Sends one message, waiting for room.
+    /// Sends one message; waits while the channel is full.
     ///
     /// # Errors
-    /// When the broker is gone, or the message is over a limit of the channel.
+    /// When the broker is gone, or the message exceeds a limit of the channel.
     pub async fn send(&self, message: ChildToBroker) -> Result<(), RuntimeError> {
         Ok(self.0.send(&validate::to_broker(message), &[]).await?)
     }
 
-    /// Sends one message with descriptors.
+    /// Sends one message with descriptors; waits while the channel is full.
     ///
     /// # Errors
     /// As [`Kernel::send`].
@@ -110,7 +111,7 @@ impl Kernel {
         Ok(self.0.send(&validate::to_broker(message), descriptors).await?)
     }
 
-    /// Tells the broker that this child can be used.
+    /// Tells the broker that this child is ready for use.
     ///
     /// # Errors
     /// When the broker is gone.
@@ -118,10 +119,10 @@ impl Kernel {
         self.send(ChildToBroker::Ready(Ready {})).await
     }
 
-    /// Says why, and ends this process with an error.
+    /// Logs the reason, tells the broker, and ends this process with exit code 1.
     pub async fn exit(&self, reason: &str) -> ! {
         tracing::error!("{reason}");
-        // If the broker is gone there is nobody to tell.
+        // The broker may be gone; this process ends either way.
         let _ = self.send(ChildToBroker::Exit(Exit { reason: reason.to_owned() })).await;
         std::process::exit(1)
     }

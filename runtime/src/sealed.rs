@@ -1,4 +1,5 @@
-//! Bytes that travel as a descriptor: a memfd that can no longer shrink, grow or (for plain payloads) change.
+//! Payloads passed as descriptors: memfds sealed so that the sender can neither shrink nor write them while they are
+//! read.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -6,18 +7,18 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{MemfdFlags, SealFlags};
 
-/// A finished payload.
+/// A sealed memfd that holds a complete payload.
 #[derive(Debug)]
 pub struct Sealed(OwnedFd);
 
-/// What [`read_sealed`] gives.
+/// Bytes that [`read_sealed`] copied out of a payload.
 pub type MappedBytes = Vec<u8>;
 
 impl Sealed {
-    /// A memfd with these bytes that nobody can change again.
+    /// Creates a memfd with these bytes, sealed against any change.
     ///
     /// # Errors
-    /// When memory is short.
+    /// When the memfd cannot be created, written or sealed.
     pub fn new(bytes: &[u8]) -> io::Result<Self> {
         let memfd = rustix::fs::memfd_create("regen-payload", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
         let mut file = File::from(memfd);
@@ -34,10 +35,11 @@ impl AsFd for Sealed {
     }
 }
 
-/// Reads `size` bytes of a payload that somebody else made. The sender cannot make this block, fault or grow.
+/// Reads a payload of `size` bytes from another process. The sender cannot make this block or fault, or allocate more
+/// than `limit` bytes.
 ///
 /// # Errors
-/// When it is not sealed, or its size is not what was announced.
+/// When the payload is not sealed, its size is not `size`, or `size` is larger than `limit`.
 pub fn read_sealed(payload: &OwnedFd, size: u64, limit: u64) -> io::Result<MappedBytes> {
     let seals = rustix::fs::fcntl_get_seals(payload)?;
     if !seals.contains(SealFlags::SHRINK | SealFlags::WRITE) {
@@ -45,7 +47,7 @@ pub fn read_sealed(payload: &OwnedFd, size: u64, limit: u64) -> io::Result<Mappe
     }
     let actual = u64::try_from(rustix::fs::fstat(payload)?.st_size).unwrap_or(0);
     if size != actual || size > limit {
-        return Err(io::Error::other(format!("a payload of {actual} bytes, announced as {size}, limit {limit}")));
+        return Err(io::Error::other(format!("payload of {actual} bytes, announced as {size} (limit {limit})")));
     }
     let mut bytes = vec![0; usize::try_from(size).map_err(io::Error::other)?];
     let mut done = 0;

@@ -1,4 +1,5 @@
-// What uBlock Origin's own engine says of requests that are made from its lists' rules, and of harmless ones: a line of JSON each.
+// Prints the verdicts of uBlock Origin's own engine on requests made from its lists' rules, and on harmless requests,
+// as JSON lines.
 // Usage: node expected.js FOLDER-OF-UBLOCK
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -15,9 +16,9 @@ const LISTS = {
     'ublock-unbreak': 'ublock/unbreak.min.txt',
     'urlhaus': 'thirdparties/urlhaus-filter/urlhaus-filter-online.txt',
 };
-// Rules of each list that requests are made from.
+// Maximum number of rules per list that requests are made from.
 const SAMPLE = 300;
-// As Regen names types, and as this engine does.
+// Regen's names of request types, and this engine's names.
 const TYPES = {
     script: 'script', image: 'image', stylesheet: 'stylesheet', font: 'font', media: 'media', object: 'object',
     subdocument: 'sub_frame', xmlhttprequest: 'xmlhttprequest', websocket: 'websocket', ping: 'ping', other: 'other',
@@ -25,7 +26,7 @@ const TYPES = {
 const SHORT = { css: 'stylesheet', frame: 'subdocument', xhr: 'xmlhttprequest', beacon: 'ping' };
 const PAGES = ['https://www.news-of-today.test/politics/', 'https://shop.example.org/cart?id=7', 'https://blog.example.net/'];
 
-// Without the branches that are for other blockers.
+// Removes preprocessor branches that are for other blockers.
 function pruned(text) {
     const branches = [];
     const holds = condition => condition.split('||').some(all => all.split('&&').every(name => {
@@ -42,7 +43,7 @@ function pruned(text) {
     }).join('\n');
 }
 
-// A network rule's pattern and options, where it is one from which a request can be made.
+// Returns a network rule's pattern and options; undefined if no request can be made from it.
 function parsed(line) {
     if (line === '' || line.startsWith('!') || line.startsWith('[') || line.startsWith('#') || /#[@?$%^]*#/.test(line)) return;
     const rule = line.replace(/^@@/, '');
@@ -54,11 +55,11 @@ function parsed(line) {
     return { pattern, options };
 }
 
-// An address that the pattern is about.
+// Returns an address that the pattern matches.
 function addressOf(pattern, number) {
     let text = pattern.replace(/\|$/, '').replace(/\^$/, '/').replace(/\^/g, '/').replace(/\*/g, 'x');
     if (text.startsWith('||')) text = `https://${text.slice(2)}`.replace(/[.-]$/, '$&site.test/');
-    // A line that is only a host is one, here; the other engine takes addresses for text that may be anywhere.
+    // A bare host name stands for that host. Regen treats it so; this engine matches it anywhere in a URL.
     else if (/^[a-z0-9-]+(\.[a-z0-9-]+)+$/i.test(text)) text = `https://${text}/`;
     else if (/^\|?https?:/.test(text)) text = text.replace(/^\|/, '');
     else if (text.startsWith('://')) text = `https${text}`;
@@ -68,7 +69,7 @@ function addressOf(pattern, number) {
     try { return new URL(text).href; } catch { return undefined; }
 }
 
-// One that is nearly the same.
+// Returns an address that differs by one letter.
 function similar(address) {
     const url = new URL(address);
     url.pathname = url.pathname.replace(/([a-z])([^a-z]*)$/i, 'q$1$2');

@@ -1,7 +1,8 @@
-//! A broker for the benches alone: its children run as they would without a sandbox, so that the sandbox's cost can be told. It
-//! is no part of the product, and nothing in the product can be told to do this.
+//! A broker for the benches that starts its children without a sandbox, to measure the sandbox's cost. It must never be
+//! shipped; nothing in the product can be told to do this.
 //!
-//! Needs root, and empty folders `/bucket`, `/chosen` and `/regen` to mount on: they are where the file view has them.
+//! It needs root, and empty folders `/bucket`, `/chosen` and `/regen` to mount on: the paths of the sandbox's file
+//! view.
 
 use std::ffi::CString;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -47,7 +48,7 @@ fn spawn(launch: Launch) -> Result<Jailed, SpawnError> {
     Ok(Jailed { pid, pidfd, listener: OwnedFd::from(listener), report })
 }
 
-/// Where the jail would be: starts the role, and waits for it.
+/// Starts the role in place of the jail, and waits until it ends. Returns its status.
 fn waiter(launch: &Launch, policy: &Policy) -> std::io::Result<i32> {
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     places(launch)?;
@@ -66,7 +67,7 @@ fn waiter(launch: &Launch, policy: &Policy) -> std::io::Result<i32> {
     }
 }
 
-/// The paths that a role knows, and scratch space of its own.
+/// Mounts the paths that a role expects, in a mount namespace of its own.
 fn places(launch: &Launch) -> std::io::Result<()> {
     #[expect(unsafe_code, reason = "a mount namespace of this process's own")]
     // SAFETY: this process has one thread.

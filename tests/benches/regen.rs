@@ -1,7 +1,7 @@
-//! Regen against WebKitGTK's own MiniBrowser: the same engine, the same page, the same run. Ratios, because the machine is
-//! noisy; medians, because single runs are noisier.
+//! Regen against WebKitGTK's own MiniBrowser: the same engine and pages, in alternating runs. Results are ratios of
+//! medians, because machines and single runs are noisy.
 //!
-//! The page tells its server when it is interactive (its own `load`, then two animation frames), so that both browsers are
+//! The page tells its server when it is interactive (`load`, then two animation frames), so that both browsers are
 //! measured from outside, in the same way.
 #![allow(
     clippy::unwrap_used,
@@ -11,7 +11,7 @@
     clippy::print_stdout,
     clippy::disallowed_methods,
     clippy::cast_precision_loss,
-    reason = "a benchmark ends by panicking, and talks to its reader"
+    reason = "a benchmark fails by panicking, and prints its results"
 )]
 
 mod shared;
@@ -38,7 +38,7 @@ fn main() {
     hostile_hosts();
 }
 
-/// Start, recovery, and a second page.
+/// Measures the start, recovery after a kill, and loading of a second page.
 fn starts(server: &Server, display: &Display) {
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     let (mut recovered, mut our_second, mut their_second) = (Vec::new(), Vec::new(), Vec::new());
@@ -63,11 +63,11 @@ fn starts(server: &Server, display: &Display) {
         let browser = Browser::with_options(&["--headless", &url]);
         let our_start = server.wait(Seen::Done) - start;
 
-        // One death each: a second one would wait before it comes back.
+        // Each host is killed once: after a second death, the broker delays the restart.
         let second = browser.open(&server.url(2, PAGE));
         for tab in [1, second] {
             browser.regen(&["tab", "activate", &tab.to_string()]).unwrap();
-            eventually("a spare", || has_spare(&browser).then_some(()));
+            eventually("a prelaunched process", || has_spare(&browser).then_some(()));
             server.forget();
             let pid = browser.pid_of_tab(tab);
             let start = Instant::now();
@@ -106,7 +106,7 @@ fn has_spare(browser: &Browser) -> bool {
     browser.status()["processes"].as_array().unwrap().iter().any(|process| process["state"] == "spare")
 }
 
-/// What it costs the broker to look after many children. They do nothing but show that they live.
+/// Measures the broker's cost of supervising many children that only answer heartbeats.
 fn many_children() {
     const CHILDREN: usize = 200;
     let decent = fs::read(programs().join("regen-hostile-child")).unwrap();
@@ -117,10 +117,10 @@ fn many_children() {
         browser.regen(&["tab", "open", &format!("http://decent{site}.test/")]).unwrap();
     }
     let ready = || browser.status()["processes"].as_array().unwrap().iter().filter(|p| p["state"] == "ready").count();
-    eventually("all of them", || (ready() >= CHILDREN).then_some(()));
-    // It lives for twenty heartbeats, which is how long is measured.
+    eventually("all children to be ready", || (ready() >= CHILDREN).then_some(()));
+    // This child ends after twenty heartbeats, which sets the length of the measurement.
     let clock = browser.json(&["tab", "open", "http://twenty-heartbeats.test/"])["id"].as_u64().unwrap();
-    let pid = eventually("the clock", || Some(browser.pid_of_tab(clock)).filter(|pid| *pid > 0));
+    let pid = eventually("the timing child", || Some(browser.pid_of_tab(clock)).filter(|pid| *pid > 0));
     let (start, before) = (Instant::now(), processor_time(browser.broker()));
     within(DEADLINE, || (!process::is_alive(pid)).then_some(())).expect("twenty heartbeats");
     let used = (processor_time(browser.broker()) - before) / start.elapsed().as_secs_f64() * 100.0;
@@ -130,8 +130,8 @@ fn many_children() {
     bound("the broker with 200 children", resident / 1024.0, "MB", 40.0);
 }
 
-/// Steps of the broker's event loop while three hosts that run an attacker's code do what they can: payloads
-/// for tabs that are not theirs, snapshots without end, and news without end.
+/// Measures steps of the broker's event loop while three hostile hosts send payloads for foreign tabs, endless
+/// snapshots and endless requests and log lines.
 fn hostile_hosts() {
     let hostile = fs::read(programs().join("regen-hostile-child")).unwrap();
     let folder = programs_with("tab-host", &hostile);
@@ -144,14 +144,14 @@ fn hostile_hosts() {
         open(&format!("http://{host}.test/"));
     }
     let clock = open("http://twenty-heartbeats.test/");
-    let its = eventually("the clock", || Some(browser.pid_of_tab(clock)).filter(|pid| *pid > 0));
+    let its = eventually("the timing child", || Some(browser.pid_of_tab(clock)).filter(|pid| *pid > 0));
     within(DEADLINE, || (!process::is_alive(its)).then_some(())).expect("twenty heartbeats");
     let times = browser.status()["broker"]["event_loop"].clone();
     let ms = |field: &str| times[field].as_f64().unwrap() / 1000.0;
-    println!("{} steps of the event loop; the longest was about: {}", times["steps"], times["longest_kind"]);
-    bound("a step of the event loop among hostile hosts, 99 of 100", ms("p99_us"), "ms", 5.0);
-    bound("the longest of them", ms("longest_us"), "ms", 50.0);
-    assert_eq!(browser.pid_of_tab(quiet), pid, "nobody else is ended");
+    println!("{} steps of the event loop; kind of the longest: {}", times["steps"], times["longest_kind"]);
+    bound("event loop step, hostile hosts, 99th pct.", ms("p99_us"), "ms", 5.0);
+    bound("longest event loop step", ms("longest_us"), "ms", 50.0);
+    assert_eq!(browser.pid_of_tab(quiet), pid, "another host was ended");
 }
 
 fn downloads(server: &Server, display: &Display) {
@@ -171,11 +171,11 @@ fn downloads(server: &Server, display: &Display) {
         let file = browser.downloads().join("big.bin");
         let deadline = Instant::now() + DEADLINE;
         while !file.exists() {
-            assert!(Instant::now() < deadline, "the download did not arrive");
+            assert!(Instant::now() < deadline, "the download did not arrive within {DEADLINE:?}");
             std::thread::sleep(Duration::from_millis(20));
         }
     }
-    // 0.6 of the throughput is 1/0.6 of the time.
+    // At least 0.6 of the throughput is at most 1/0.6 of the time.
     report("a 200 MB download", median(ours), "MiniBrowser", median(theirs), 1.0 / 0.6);
 }
 
@@ -186,7 +186,7 @@ fn running(server: &Server) {
         server.forget();
         browser.open(&server.url(site, PAGE));
     }
-    // The engine tidies up for some seconds after a page has loaded; idle is what comes after.
+    // The engine does background work for some seconds after a page has loaded.
     std::thread::sleep(Duration::from_secs(15));
     let family: Vec<i32> = process::descendants(browser.broker()).into_keys().chain([browser.broker()]).collect();
     let before: f64 = family.iter().map(|pid| processor_time(*pid)).sum();
@@ -220,7 +220,7 @@ fn running(server: &Server) {
     bound("PSS of each of six sites", mean, "MB", 115.0);
 }
 
-/// Processor time of this process's children that have ended, in seconds.
+/// Returns the processor time of this process's ended children, in seconds.
 fn ended_children_time() -> f64 {
     const TICKS: f64 = 100.0;
     let stat = fs::read_to_string("/proc/self/stat").unwrap();

@@ -1,4 +1,4 @@
-//! What the sandbox costs: to start a child, to load a page, to run a script, and to be attacked by a loop of refused calls.
+//! Cost of the sandbox: starting a child, loading a page, running a script, and withstanding a loop of refused calls.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -7,7 +7,7 @@
     clippy::print_stdout,
     clippy::disallowed_methods,
     clippy::cast_precision_loss,
-    reason = "a benchmark ends by panicking, and talks to its reader"
+    reason = "a benchmark fails by panicking, and prints its results"
 )]
 
 mod shared;
@@ -33,7 +33,7 @@ const SECOND: &str = "/library/functions.html";
 const TRUE: &str = "/bin/true";
 
 fn main() {
-    // Before anything else: a fork takes only the calling thread along.
+    // Must come first: a fork copies only the calling thread.
     let forked = launcher::fork(&programs(), launcher::SANDBOXED).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(starts(forked));
@@ -42,7 +42,8 @@ fn main() {
     refused_calls();
 }
 
-/// `/bin/true` in a role's sandbox, by a launcher that runs, against bubblewrap with the same namespaces and mounts.
+/// Measures `/bin/true` in a role's sandbox, started by a running launcher, against bubblewrap with the same namespaces
+/// and mounts.
 async fn starts(forked: launcher::Forked) {
     let launcher = forked.adopt().unwrap();
     let policy = Policy::of("agent-worker").unwrap();
@@ -100,7 +101,7 @@ fn bubblewrap(policy: &Policy) -> Command {
     command
 }
 
-/// Folders that the open broker's children mount on; they are gone when this is.
+/// Folders that the open broker's children mount on. They are removed when this is dropped.
 struct Places(Vec<PathBuf>);
 
 impl Places {
@@ -118,12 +119,13 @@ impl Drop for Places {
     }
 }
 
-/// The same tab-host with and without its sandbox, in turns.
+/// Measures the same tab-host with and without its sandbox, in turns.
 fn pages(server: &Server) {
     let _places = Places::make();
     let open = std::fs::read(programs().join("regen-open-broker")).unwrap();
     let folder = programs_with("broker", &open);
-    // The other one cannot have a spare: its processes share one file view.
+    // The open broker cannot have prelaunched processes, because its children share one file view; so neither browser
+    // has any.
     let sandboxed = Browser::with_options(&["--headless", "--spare", "off"]);
     let bare = Browser::not_started(&["--headless", "--spare", "off"]).with_programs(folder.path());
     bare.start();
@@ -136,7 +138,7 @@ fn pages(server: &Server) {
         let (mut inside, mut outside) = (Vec::new(), Vec::new());
         for run in 0..=LOADS {
             let mut turns = [(&sandboxed, ours, &mut inside), (&bare, theirs, &mut outside)];
-            // Whoever goes first has the colder caches.
+            // The first in a turn has colder caches, so the order alternates.
             if run % 2 == 1 {
                 turns.reverse();
             }
@@ -155,7 +157,7 @@ fn pages(server: &Server) {
     }
 }
 
-/// A process that does nothing but try what it may not: what it costs the broker, and a neighbour's work.
+/// Measures how much a process that makes refused system calls in a loop slows the broker and other work.
 fn refused_calls() {
     let hostile = std::fs::read(programs().join("regen-hostile-child")).unwrap();
     let folder = programs_with("tab-host", &hostile);
@@ -178,7 +180,7 @@ fn refused_calls() {
     report("a neighbour's work beside that loop", median(during), "alone", median(before), 1.03);
 }
 
-/// Something that a processor does for a while.
+/// Runs a fixed computation, and returns its duration.
 fn work() -> Duration {
     let start = Instant::now();
     let mut state = 0x2545_f491_4f6c_dd1d_u64;

@@ -1,4 +1,5 @@
-// The chrome (ui-shell/web) in Debian's Chromium, against messages that the Rust side of the bridge wrote (contract.json).
+// Tests of the chrome (ui-shell/web) in Debian's Chromium, on messages that the Rust side of the bridge made
+// (contract.json).
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
@@ -19,7 +20,7 @@ const server = createServer(async (request, response) => {
     response.setHeader("Content-Security-Policy", POLICY);
     response.end(body);
   } catch {
-    // Chromium asks for an icon of its own accord.
+    // Chromium requests a favicon by itself.
     response.statusCode = path === "favicon.ico" ? 204 : 404;
     response.end();
   }
@@ -45,7 +46,7 @@ beforeEach(async () => {
   problems = [];
   page.on("console", (message) => { if (message.type() === "error") problems.push(message.text()); });
   page.on("pageerror", (error) => problems.push(String(error)));
-  // Stands where the shell is: remembers what the chrome says.
+  // Stands in for the shell: records the messages that the chrome sends.
   await page.addInitScript(() => {
     window.said = [];
     window.ipc = { postMessage: (text) => window.said.push(JSON.parse(text)) };
@@ -59,7 +60,7 @@ const said = (type) => page.evaluate((kind) => window.said.filter((message) => m
 const tabMessages = contract.filter(({ type }) => type === "tab" || type === "order");
 const of = (type) => contract.find((message) => message.type === type);
 
-/** axe, from outside: the chrome's own policy lets no foreign script in. */
+/** Runs axe by evaluation, as the chrome's policy allows no foreign script element. Returns the serious violations. */
 const serious = async () => {
   await page.evaluate(axe);
   const { violations } = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
@@ -98,7 +99,7 @@ test("the way of a page's connections, what was stopped and what it waits for ar
   assert.equal(await page.locator("#blocked").innerText(), "3 blocked");
   assert.equal(await page.locator("#pending").innerText(), "Tor is starting: 7 %");
   await page.locator("#security").click();
-  assert.match(await page.locator("#site-panel").innerText(), /tor → block\.[\s\S]*stopped 3 requests/);
+  assert.match(await page.locator("#site-panel").innerText(), /tor → block\.[\s\S]*blocked 3 requests/);
   await receive({ type: "tab", tab: { ...waiting, state: "ready", reason: "", route: "direct → block", blocked: 0 } });
   assert.equal(await page.locator("#pending").isVisible(), false);
   assert.equal(await page.locator("#route").isVisible(), false);
@@ -128,7 +129,7 @@ test("a page that is not encrypted says so and is opened only when its user agre
   const insecure = { ...tab, state: "insecure", url: "http://plain.test/", reason: "There is no encrypted connection to it.", hasHost: false };
   await receive(...tabMessages, { type: "tab", tab: insecure });
   const card = page.locator("#own-page");
-  assert.match(await card.innerText(), /not encrypted[\s\S]*plain\.test[\s\S]*Anybody on the way/);
+  assert.match(await card.innerText(), /not encrypted[\s\S]*plain\.test[\s\S]*Anyone on the network/);
   assert.deepEqual(await serious(), []);
   await card.getByRole("button", { name: "Continue without encryption" }).click();
   assert.deepEqual(await said("allowInsecure"), [{ type: "allowInsecure", tab: 1 }]);
@@ -149,14 +150,14 @@ test("a VPN that was never up is asked about, until somebody has answered", asyn
   await receive(...tabMessages, question);
   assert.match(await page.locator("#notices").innerText(), /VPN “home” \(vpn\.example\.org\)/);
   assert.deepEqual(await serious(), []);
-  await page.getByRole("button", { name: "Keep it down" }).click();
+  await page.getByRole("button", { name: "Keep it off" }).click();
   await receive(question, { ...question, asked: true });
-  assert.equal(await page.locator(".notice").count(), 1, "one question");
+  assert.equal(await page.locator(".notice").count(), 1, "the question is not shown exactly once");
   await page.getByRole("button", { name: "Allow" }).click();
   const answers = await said("answerVpn");
   assert.deepEqual(answers.map(({ name, allow }) => [name, allow]), [["home", false], ["home", true]]);
   await receive(question, { ...question, asked: false });
-  assert.equal(await page.locator(".notice").count(), 0, "it was answered elsewhere");
+  assert.equal(await page.locator(".notice").count(), 0, "a question that was answered elsewhere stays");
 });
 
 test("some tabs of the earlier session are chosen", async () => {
@@ -169,7 +170,7 @@ test("some tabs of the earlier session are chosen", async () => {
   await page.getByRole("button", { name: "Restore 1 tab" }).click();
   assert.deepEqual(await said("answerSession"), [{ type: "answerSession", session: 3, restore: true, tabs: [2] }]);
   assert.equal(await page.locator("#choice").isVisible(), false);
-  // Who cannot decide is asked again.
+  // Cancelling offers the session again.
   await receive(of("sessionOffer"));
   await page.getByRole("button", { name: "Choose tabs…" }).click();
   await boxes.nth(0).uncheck();
@@ -182,7 +183,7 @@ test("some tabs of the earlier session are chosen", async () => {
 test("whether the last session comes back is a choice in the menu", async () => {
   await receive(...tabMessages, of("restores"));
   await page.locator("#menu-button").click();
-  const choice = page.getByRole("menuitemcheckbox", { name: "Last session comes back at start" });
+  const choice = page.getByRole("menuitemcheckbox", { name: "Restore the last session at start" });
   assert.equal(await choice.getAttribute("aria-checked"), "false");
   await choice.click();
   assert.deepEqual(await said("setRestores"), [{ type: "setRestores", restores: true }]);
@@ -238,12 +239,12 @@ test("the find bar belongs to its tab", async () => {
   await receive({ type: "shortcut", name: "find" });
   assert.equal(await page.locator("#find").isVisible(), true);
   await receive({ ...order, active: order.tabs.find((tab) => tab !== order.active) });
-  assert.equal(await page.locator("#find").isVisible(), false, "it does not stay over another tab");
+  assert.equal(await page.locator("#find").isVisible(), false, "the find bar stays over another tab");
 });
 
 test("a site that wants to save several files is asked about once", async () => {
   await receive(...tabMessages, of("downloadQuestion"));
-  assert.match(await page.locator("#notices").innerText(), /example\.org save 3 more files/);
+  assert.match(await page.locator("#notices").innerText(), /example\.org to save 3 more files/);
   await receive({ ...of("downloadQuestion"), files: 4 });
   assert.equal(await page.locator("#notices .notice").count(), 1);
   await page.getByRole("button", { name: "Allow" }).click();
@@ -252,7 +253,7 @@ test("a site that wants to save several files is asked about once", async () => 
 
 test("an address for another program is opened by its user only", async () => {
   await receive(...tabMessages, of("outsideQuestion"));
-  assert.match(await page.locator("#notices").innerText(), /example\.org wants another program to open “mailto:somebody@example\.org”/);
+  assert.match(await page.locator("#notices").innerText(), /example\.org wants to open “mailto:somebody@example\.org” in another program/);
   await receive({ ...of("outsideQuestion"), url: "tel:1" });
   assert.equal(await page.locator("#notices .notice").count(), 1);
   assert.deepEqual(await said("openOutside"), []);
@@ -296,11 +297,11 @@ test("the domain of an address is emphasised and never out of view", async () =>
     assert.equal(await shown().innerText(), "evil.example");
     const [field, domain] = [await page.locator("#address").boundingBox(), await shown().boundingBox()];
     assert.ok(domain.x >= field.x && domain.x + domain.width <= field.x + field.width, `${url}: ${JSON.stringify([field, domain])}`);
-    assert.equal(await page.locator("#address").inputValue(), url, "all of it is there to be edited");
+    assert.equal(await page.locator("#address").inputValue(), url, "the field does not hold the whole address");
   }
   assert.deepEqual(await serious(), []);
   await page.locator("#address").focus();
-  assert.equal(await shown().isVisible(), false, "who edits sees the whole address");
+  assert.equal(await shown().isVisible(), false, "the parts are shown while the address is edited");
   await page.locator("#address").blur();
   await open("http://localhost:8000/x", "localhost");
   assert.equal(await shown().innerText(), "localhost");
@@ -313,7 +314,7 @@ test("an address in the private network is opened only when its user agrees", as
   const reason = "https://evil.test is on the internet, and wanted to open an address on this computer.";
   await receive(...tabMessages, { type: "tab", tab: { ...tab, state: "private", url: "http://192.168.1.1/", reason, hasHost: false } });
   const card = page.locator("#own-page");
-  assert.match(await card.innerText(), /your own network[\s\S]*192\.168\.1\.1[\s\S]*evil\.test/);
+  assert.match(await card.innerText(), /your private network[\s\S]*192\.168\.1\.1[\s\S]*evil\.test/);
   assert.deepEqual(await serious(), []);
   await card.getByRole("button", { name: "Open it anyway" }).click();
   assert.deepEqual(await said("allowPrivate"), [{ type: "allowPrivate", tab: 1 }]);
@@ -345,7 +346,7 @@ test("what is seen of the chrome is drawn over the page, and bubbles let clicks 
   const last = (await said("layout")).at(-1);
   assert.ok(last.shown.some(within), JSON.stringify(last));
   assert.ok(!last.covers.some(within), JSON.stringify(last));
-  assert.ok(last.shown.length < 4, "closed panels are not drawn");
+  assert.ok(last.shown.length < 4, "closed panels are drawn");
 });
 
 test("a button's tooltip does not lie over the panel that it opens", async () => {
@@ -362,7 +363,7 @@ test("a button's tooltip does not lie over the panel that it opens", async () =>
 test("a download that broke off says that it goes on, and can still be cancelled", async () => {
   const { download } = of("download");
   await receive(...tabMessages, { type: "download", download: { ...download, state: "interrupted", error: "the page's process ended" } });
-  assert.match(await page.locator("#downloads").innerText(), /file.iso[\s\S]*Goes on by itself: the page's process ended/);
+  assert.match(await page.locator("#downloads").innerText(), /file.iso[\s\S]*Interrupted, resumes by itself: the page's process ended/);
   await page.getByRole("button", { name: "Cancel file.iso" }).click();
   assert.deepEqual(await said("cancelDownload"), [{ type: "cancelDownload", download: 1 }]);
 });
@@ -376,13 +377,13 @@ test("a press is not lost when what it is on changes before the release", async 
   await receive({ type: "download", download: { ...download, received: download.received + 1 } });
   await page.mouse.up();
   assert.deepEqual(await said("cancelDownload"), [{ type: "cancelDownload", download: download.id }]);
-  // The tab in front gets the keyboard back, whatever was painted meanwhile.
+  // Focus goes back to the page even if the pressed element was repainted meanwhile.
   await page.evaluate(() => { window.said.length = 0; document.querySelector("#tab-1 .title").firstChild.isOld = true; });
   await page.keyboard.press("Escape");
   await page.locator("#tab-1 .title").hover();
   await page.mouse.down();
   await receive(...tabMessages);
-  assert.ok(await page.evaluate(() => document.querySelector("#tab-1 .title").firstChild.isOld), "an equal title is left as it is");
+  assert.ok(await page.evaluate(() => document.querySelector("#tab-1 .title").firstChild.isOld), "an unchanged title was repainted");
   await receive({ ...tabMessages[0], tab: { ...tabMessages[0].tab, title: "Another" } });
   await page.evaluate(() => document.addEventListener("click", (event) => event.stopImmediatePropagation(), true));
   await page.mouse.up();
@@ -393,7 +394,7 @@ test("a dialog of a page stands over that page alone, and keeps what was written
   const asking = tabMessages.find((message) => message.tab?.dialog);
   await receive(...tabMessages, { type: "order", tabs: [1, 2, 3, 4], active: 1, first: true });
   assert.equal(await page.locator("#page-veil").isVisible(), false);
-  assert.ok(await page.locator(`#tab-${asking.tab.id}.asks`).count(), "its tab is marked");
+  assert.ok(await page.locator(`#tab-${asking.tab.id}.asks`).count(), "the tab of the dialog is not marked");
   const front = (active) => receive({ type: "order", tabs: [1, 2, 3, 4], active, first: true });
   await front(asking.tab.id);
   assert.match(await page.locator("#page-dialog").innerText(), /example.org says[\s\S]*Who is there\?/);
@@ -403,7 +404,7 @@ test("a dialog of a page stands over that page alone, and keeps what was written
   assert.equal(await page.locator("#page-veil").isVisible(), false);
   await front(asking.tab.id);
   assert.equal(await page.locator("#dialog-text").inputValue(), "you");
-  await page.getByLabel("Show no more dialogs of this page").check();
+  await page.getByLabel("Block further dialogs from this page").check();
   await page.keyboard.press("Enter");
   const { number } = asking.tab.dialog;
   assert.deepEqual(await said("answerDialog"), [{ type: "answerDialog", tab: asking.tab.id, dialog: number, accept: true, text: "you", password: "", stop: true }]);
@@ -419,9 +420,9 @@ test("what was written into a dialog is for that dialog alone", async () => {
   await receive(...tabMessages, asking("https://a.test", "prompt"));
   await page.locator("#dialog-text").fill("secret");
   await page.keyboard.press("Enter");
-  assert.equal(await page.locator("#page-veil").isVisible(), false, "it goes at once");
+  assert.equal(await page.locator("#page-veil").isVisible(), false, "an answered dialog stays");
   await receive(asking("https://a.test", null));
-  // The same number at another site, and at the same one in another process.
+  // Dialogs with the same number: of another site, and of the same site again.
   for (const site of ["https://b.test", "https://a.test"]) {
     await receive(asking(site, "prompt"));
     assert.equal(await page.locator("#dialog-text").inputValue(), "");
@@ -441,7 +442,7 @@ test("a sign-in names the server that asks, and says when that is another than w
   const tab = { ...tabMessages[0].tab, dialog };
   await receive(...tabMessages, { type: "tab", tab });
   const words = await page.locator("#page-dialog").innerText();
-  assert.match(words, /Sign in to elsewhere.test\b[\s\S]*vault[\s\S]*not accepted[\s\S]*not the site that you see, which is example.org/);
+  assert.match(words, /Sign in to elsewhere.test\b[\s\S]*vault[\s\S]*not accepted[\s\S]*does not belong to the site you are viewing, example.org/);
   await page.getByLabel("Name").fill("somebody");
   await page.getByLabel("Password").fill("secret");
   await page.keyboard.press("Escape");
@@ -460,7 +461,7 @@ test("the caret of somebody who writes an address is left alone by a page that a
 
 test("quitting asks about what it would interrupt, and the harmless answer has the keyboard", async () => {
   await receive(...tabMessages, of("quitQuestion"));
-  assert.match(await page.locator("#quit").innerText(), /2 downloads are not finished[\s\S]*1 page asks not to be left/);
+  assert.match(await page.locator("#quit").innerText(), /2 downloads are not finished[\s\S]*1 page asks you to confirm leaving/);
   await page.keyboard.press("Enter");
   assert.equal(await page.locator("#quit").isVisible(), false);
   assert.deepEqual(await said("quitAnyway"), []);
@@ -472,7 +473,7 @@ test("quitting asks about what it would interrupt, and the harmless answer has t
 test("a page that fills the screen takes the bars away, and its user is told whose it is", async () => {
   await receive(...tabMessages, of("fullscreen"));
   assert.equal(await page.locator("#bars").isVisible(), false);
-  assert.match(await page.locator("#fills").innerText(), /example.org fills the screen. Esc/);
+  assert.match(await page.locator("#fills").innerText(), /example.org is in full screen. Press Esc/);
   await receive({ type: "fullscreen", on: false, byPage: false });
   assert.ok(await page.locator("#bars").isVisible());
   assert.equal(await page.locator("#fills").isVisible(), false);

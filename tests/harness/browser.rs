@@ -1,4 +1,4 @@
-//! A browser of the test's own, driven through its command line like any user's or CI job's.
+//! A browser in a fresh profile, driven through its command line as a user or CI job would drive it.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -9,16 +9,16 @@ use tempfile::TempDir;
 
 use crate::{DEADLINE, eventually, process, programs, within};
 
-/// A command that did not succeed.
+/// A `regen` command that failed.
 #[derive(Debug)]
 pub struct Failed {
-    /// Its exit code.
+    /// Exit code of the command.
     pub code: i32,
-    /// What it said.
+    /// Standard error of the command.
     pub message: String,
 }
 
-/// A running browser. Dropping it ends it.
+/// A browser in its own profile. It ends when this is dropped.
 #[derive(Debug)]
 pub struct Browser {
     home: TempDir,
@@ -50,7 +50,7 @@ impl Browser {
         browser
     }
 
-    /// A fresh profile whose browser is not started yet.
+    /// Creates a fresh profile without starting its browser.
     #[must_use]
     pub fn not_started(options: &[&str]) -> Self {
         Self {
@@ -63,7 +63,7 @@ impl Browser {
         }
     }
 
-    /// A browser with a window on this X display.
+    /// Starts a browser with a window on this X display, in a fresh profile.
     #[must_use]
     pub fn in_window(display: &str, options: &[&str]) -> Self {
         let browser = Self::not_started_in_window(display, options);
@@ -71,7 +71,7 @@ impl Browser {
         browser
     }
 
-    /// A fresh profile whose browser will have a window on this X display.
+    /// Creates a fresh profile whose browser will have a window on this X display, without starting it.
     #[must_use]
     pub fn not_started_in_window(display: &str, options: &[&str]) -> Self {
         let mut browser = Self::not_started(options);
@@ -79,21 +79,21 @@ impl Browser {
         browser
     }
 
-    /// With one more environment variable.
+    /// Adds an environment variable to all commands.
     #[must_use]
     pub fn with_variable(mut self, name: &str, value: &str) -> Self {
         self.variables.push((name.to_owned(), value.to_owned()));
         self
     }
 
-    /// Commands that have a profile of their own are not told of this one's.
+    /// Leaves `REGEN_PROFILE` unset, for commands that make profiles of their own.
     #[must_use]
     pub fn without_profile(mut self) -> Self {
         self.names_profile = false;
         self
     }
 
-    /// Uses programs from another folder.
+    /// Uses the programs in another folder.
     #[must_use]
     pub fn with_programs(mut self, programs: &Path) -> Self {
         self.programs = programs.to_path_buf();
@@ -108,19 +108,19 @@ impl Browser {
     /// Tries to start the browser.
     ///
     /// # Errors
-    /// What the command said.
+    /// The exit code and standard error of the command.
     pub fn try_start(&self) -> Result<String, Failed> {
         let options: Vec<&str> = self.options.iter().map(String::as_str).collect();
         self.regen(&[&["--detach"], options.as_slice()].concat())
     }
 
-    /// The profile's folder.
+    /// Returns the profile's folder.
     #[must_use]
     pub fn profile(&self) -> PathBuf {
         self.home.path().join("profile")
     }
 
-    /// The socket that the control API listens on.
+    /// Returns the path of the control API's socket.
     #[must_use]
     pub fn control_socket(&self) -> PathBuf {
         let folders = std::fs::read_dir(self.home.path().join("regen")).expect("the runtime folder");
@@ -131,13 +131,13 @@ impl Browser {
             .expect("a socket")
     }
 
-    /// The home folder of this browser's user.
+    /// Returns the home folder of this browser's user.
     #[must_use]
     pub fn user_home(&self) -> PathBuf {
         self.home.path().join("home")
     }
 
-    /// Where downloads arrive.
+    /// Returns the folder for downloads.
     #[must_use]
     pub fn downloads(&self) -> PathBuf {
         self.home.path().join("downloads")
@@ -149,7 +149,7 @@ impl Browser {
         command
             .args(arguments)
             .env("XDG_RUNTIME_DIR", self.home.path())
-            // The keyring of whoever runs the tests is not ours to fill.
+            // Tests must not write to the keyring of the user who runs them.
             .env("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nowhere")
             .env("XDG_DOWNLOAD_DIR", self.downloads())
             .env("HOME", self.user_home())
@@ -165,13 +165,13 @@ impl Browser {
         command
     }
 
-    /// Runs `regen` without input.
+    /// Runs `regen` with these arguments and without input.
     #[must_use]
     pub fn command(&self, arguments: &[&str]) -> Output {
         self.prepare(arguments).stdin(Stdio::null()).output().expect("the command runs")
     }
 
-    /// Runs `regen` with this on its standard input.
+    /// Runs `regen` with this text on its standard input.
     #[must_use]
     pub fn command_with(&self, arguments: &[&str], input: &str) -> Output {
         let mut command = self.prepare(arguments);
@@ -181,17 +181,17 @@ impl Browser {
         child.wait_with_output().expect("the command ends")
     }
 
-    #[expect(clippy::print_stderr, reason = "whoever reads of a failed test wants to know what the browser did")]
+    #[expect(clippy::print_stderr, reason = "a failed test shows the end of the browser's log")]
     fn print_log(&self) {
         let log = std::fs::read_to_string(self.profile().join("regen.log")).unwrap_or_default();
         let lines: Vec<&str> = log.lines().collect();
         eprintln!("the end of the browser's log:\n{}", lines[lines.len().saturating_sub(60)..].join("\n"));
     }
 
-    /// Runs `regen` with these arguments; gives what it printed.
+    /// Runs `regen` with these arguments, and returns its standard output.
     ///
     /// # Errors
-    /// Its exit code and what it said.
+    /// The exit code and standard error of the command.
     pub fn regen(&self, arguments: &[&str]) -> Result<String, Failed> {
         let output = self.command(arguments);
         if output.status.success() {
@@ -202,13 +202,13 @@ impl Browser {
         }
     }
 
-    /// Runs `regen --json` with these arguments. A tab that was waited for is given whether it has a page or not: the exit code
-    /// must say the same as its state.
+    /// Runs `regen --json` with these arguments, and returns its output. A command that waits for a tab prints it even
+    /// if it has no page; its exit code must then agree with the tab's state.
     #[must_use]
     pub fn json(&self, arguments: &[&str]) -> Value {
         let output = self.command(&[&["--json"], arguments].concat());
         let said = String::from_utf8_lossy(&output.stderr);
-        let printed: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("no JSON: {said}"));
+        let printed: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("not JSON: {said}"));
         let was_waited_for = arguments.starts_with(&["tab", "wait"])
             || (arguments.first() == Some(&"tab") && arguments.contains(&"--wait"));
         let has_page = !was_waited_for || ["ready", "loading"].contains(&printed["state"].as_str().unwrap_or_default());
@@ -216,20 +216,20 @@ impl Browser {
         printed
     }
 
-    /// `regen status --json`.
+    /// Returns the output of `regen status --json`.
     #[must_use]
     pub fn status(&self) -> Value {
         self.json(&["status"])
     }
 
-    /// Opens a page and waits until it has loaded. Gives its tab.
+    /// Opens a page, waits until it has loaded, and returns its tab.
     pub fn open(&self, url: &str) -> u64 {
         let tab = self.json(&["tab", "open", url, "--wait"]);
         assert_eq!(tab["state"], "ready", "{tab}");
         tab["id"].as_u64().expect("an id")
     }
 
-    /// One tab as the status shows it.
+    /// Returns a tab as the status shows it; null if there is none.
     #[must_use]
     pub fn tab(&self, tab: u64) -> Value {
         let status = self.status();
@@ -237,13 +237,13 @@ impl Browser {
         tabs.into_iter().find(|other| other["id"] == tab).unwrap_or(Value::Null)
     }
 
-    /// The text of a tab's page.
+    /// Returns the text of a tab's page.
     #[must_use]
     pub fn text(&self, tab: u64) -> String {
         self.regen(&["tab", "text", &tab.to_string()]).expect("the page's text")
     }
 
-    /// Waits until a tab's page says this.
+    /// Waits until the text of a tab's page contains this.
     pub fn wait_for_text(&self, tab: u64, text: &str) {
         let id = tab.to_string();
         let mut last = String::new();
@@ -251,7 +251,7 @@ impl Browser {
             last = self.regen(&["tab", "text", &id]).unwrap_or_else(|failed| failed.message);
             last.contains(text).then_some(())
         });
-        assert!(found.is_some(), "tab {tab} never said “{text}”; it says: {last}\n{}", self.log());
+        assert!(found.is_some(), "tab {tab} never showed “{text}”; it shows: {last}\n{}", self.log());
     }
 
     /// Waits until a tab is in this state.
@@ -266,13 +266,13 @@ impl Browser {
         found.unwrap_or_else(|| panic!("tab {tab} never showed {url}: {}\n{}", self.tab(tab), self.log()))
     }
 
-    /// Clicks, types, scrolls: `["--click", "10,20"]`.
+    /// Sends input to a tab, for example `["--click", "10,20"]`.
     pub fn input(&self, tab: u64, what: &[&str]) {
         let id = tab.to_string();
         self.regen(&[&["tab", "input", id.as_str()], what].concat()).expect("the input is taken");
     }
 
-    /// The processes of a role.
+    /// Returns the process ids of a role, without prelaunched tab-hosts.
     #[must_use]
     pub fn pids_of(&self, role: &str) -> Vec<i32> {
         let status = self.status();
@@ -283,7 +283,7 @@ impl Browser {
         its.filter_map(pid).filter(|pid| *pid > 0).collect()
     }
 
-    /// The one process of a role, as soon as it is ready.
+    /// Waits until the first process of a role is ready, and returns its id.
     #[must_use]
     pub fn daemon(&self, role: &str) -> i32 {
         eventually(role, || {
@@ -293,19 +293,19 @@ impl Browser {
         })
     }
 
-    /// The process that shows a tab.
+    /// Returns the id of the process that shows a tab.
     #[must_use]
     pub fn pid_of_tab(&self, tab: u64) -> i32 {
         self.tab(tab)["pid"].as_i64().and_then(|pid| i32::try_from(pid).ok()).expect("a process")
     }
 
-    /// The broker's process.
+    /// Returns the broker's process id.
     #[must_use]
     pub fn broker(&self) -> i32 {
         self.pids_of("broker")[0]
     }
 
-    /// A screenshot of a tab: width, height, RGB.
+    /// Takes a screenshot of a tab: width, height, RGB pixels.
     #[must_use]
     pub fn screenshot(&self, tab: u64) -> (usize, usize, Vec<u8>) {
         let file = self.home.path().join("shot.png");
@@ -319,7 +319,7 @@ impl Browser {
         (info.width as usize, info.height as usize, pixels)
     }
 
-    /// The log, for messages of failed tests.
+    /// Returns the last 40 lines of the log.
     #[must_use]
     pub fn log(&self) -> String {
         let text = std::fs::read_to_string(self.profile().join("regen.log")).unwrap_or_default();
@@ -327,7 +327,7 @@ impl Browser {
         lines[lines.len().saturating_sub(40)..].join("\n")
     }
 
-    /// Ends the browser and waits until it is gone.
+    /// Quits the browser.
     pub fn quit(&self) {
         self.regen(&["quit"]).expect("the browser ends");
     }
@@ -343,10 +343,10 @@ impl Drop for Browser {
             i32::try_from(status["broker"]["pid"].as_i64()?).ok()
         });
         let Some(broker) = broker else { return };
-        // A browser that does not end when asked is ended; either way none is left behind.
+        // A browser that does not quit is killed, so that none is left behind.
         if self.regen(&["quit"]).is_err() {
             process::signal(broker, rustix::process::Signal::KILL);
         }
-        eventually("the browser is gone", || (!process::is_alive(broker)).then_some(()));
+        eventually("the browser to end", || (!process::is_alive(broker)).then_some(()));
     }
 }

@@ -1,11 +1,11 @@
-//! The parts of a desktop that programs use: a session bus, and on it whoever is installed, such as the portal that shows file dialogs.
+//! A desktop's session bus, which starts the services that are installed, such as the portal that shows file dialogs.
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-/// A session bus of the test's own. What it starts ends with it.
+/// A private session bus. Its daemon ends when this is dropped.
 #[derive(Debug)]
 pub struct SessionBus {
     daemon: Child,
@@ -13,11 +13,11 @@ pub struct SessionBus {
 }
 
 impl SessionBus {
-    /// Starts a bus for a user with this home. Programs that are started for it get these variables.
+    /// Starts a bus for a user with this home folder. Services that it starts get these environment variables.
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "a test starts what a desktop would")]
     pub fn start<V: AsRef<OsStr>>(home: &Path, variables: &[(&str, V)]) -> Self {
-        std::fs::create_dir_all(home).expect("a home");
+        std::fs::create_dir_all(home).expect("a home folder");
         let mut daemon = Command::new("dbus-daemon")
             .args(["--session", "--nofork", "--print-address"])
             .env("HOME", home)
@@ -34,7 +34,7 @@ impl SessionBus {
         Self { daemon, address: address.trim().to_owned() }
     }
 
-    /// For `DBUS_SESSION_BUS_ADDRESS`.
+    /// Returns the value for `DBUS_SESSION_BUS_ADDRESS`.
     #[must_use]
     pub fn address(&self) -> &str {
         &self.address
@@ -43,7 +43,7 @@ impl SessionBus {
 
 impl Drop for SessionBus {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // The daemon may have ended by itself.
         let _ = self.daemon.kill();
         let _ = self.daemon.wait();
     }

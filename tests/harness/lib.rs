@@ -1,5 +1,5 @@
-//! What every scenario needs: a browser in a profile of its own, a site to browse, and ways to look at processes.
-//! Nothing here is a mock: the binaries are the product's, the engine is the engine, a kill is a kill.
+//! The test harness: browsers in fresh profiles, sites and servers, and tools to look at processes. It must never mock
+//! the product: the binaries, the engine and the kills are real.
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test harness")]
 #![expect(clippy::missing_panics_doc, reason = "a harness fails by panicking")]
 
@@ -31,10 +31,10 @@ pub use proxy::UpstreamProxy;
 pub use site::Site;
 pub use tor::TorNetwork;
 
-/// Things that take a machine longer than this have gone wrong.
+/// Default limit for waiting. An event that takes longer is a failure.
 pub const DEADLINE: Duration = Duration::from_secs(20);
 
-/// The folder of the built programs.
+/// Returns the folder of the built programs.
 #[must_use]
 pub fn programs() -> PathBuf {
     let own = std::env::current_exe().expect("the test's own path");
@@ -42,19 +42,19 @@ pub fn programs() -> PathBuf {
     if deps.ends_with("deps") { deps.parent().expect("a folder").to_path_buf() } else { deps.to_path_buf() }
 }
 
-/// The product's programs, with another one in the place of a role's.
+/// Copies the product's programs into a folder, with `program` in place of a role's.
 #[must_use]
 pub fn programs_with(role: &str, program: &[u8]) -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let hostile = format!("regen-{role}");
     for name in PROGRAMS {
-        // The broker looks for its programs beside itself: it must be itself, not a link to elsewhere.
+        // The broker looks for its programs beside its own file, so it must be a copy, not a link.
         let target = folder.path().join(name);
         if name == hostile {
-            std::fs::write(&target, program).expect("the program in its place");
+            std::fs::write(&target, program).expect("the replacement is written");
             std::fs::set_permissions(&target, Permissions::from_mode(0o755)).expect("its permissions");
         } else {
-            std::fs::copy(programs().join(name), &target).expect("a program of the product's");
+            std::fs::copy(programs().join(name), &target).expect("a program is copied");
         }
     }
     // The sandbox's user must be able to reach the programs.
@@ -74,12 +74,12 @@ const PROGRAMS: [&str; 9] = [
     "libregen_crash_agent.so",
 ];
 
-/// Waits for an event with a deadline. Returns what `look` found, or says what was waited for.
+/// Waits until `look` finds something, and returns it. Panics with `what` after [`DEADLINE`].
 pub fn eventually<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
     within(DEADLINE, look).unwrap_or_else(|| panic!("waited {DEADLINE:?} for: {what}"))
 }
 
-/// Waits this long for an event. Returns what `look` found, if it did.
+/// Waits until `look` finds something, and returns it; `None` after this time.
 pub fn within<T>(limit: Duration, mut look: impl FnMut() -> Option<T>) -> Option<T> {
     let start = Instant::now();
     loop {

@@ -1,5 +1,5 @@
-//! WebKitGTK's own small browser: the same engine, without Regen. What a page sees there is what it should see here, and
-//! how fast it is there is what the benchmarks compare with.
+//! MiniBrowser, WebKitGTK's own test browser: the same engine without Regen. Tests compare a page's behaviour with it,
+//! and benchmarks its speed.
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use crate::process;
 use crate::window::Display;
 
-/// A running MiniBrowser with a profile of its own. Ends with its value.
+/// A running MiniBrowser with its own profile. It ends when this is dropped.
 #[derive(Debug)]
 pub struct MiniBrowser {
     process: Child,
@@ -15,7 +15,7 @@ pub struct MiniBrowser {
 }
 
 impl MiniBrowser {
-    /// Opens a page on this display. The arguments are MiniBrowser's own.
+    /// Starts MiniBrowser on this display with these arguments.
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "a test starts the program it compares with")]
     pub fn start(display: &Display, arguments: &[&str]) -> Self {
@@ -36,7 +36,7 @@ impl MiniBrowser {
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
-            .expect("MiniBrowser is part of libwebkit2gtk-4.1-0");
+            .expect("MiniBrowser is installed by libwebkit2gtk-4.1-0");
         Self { process, _profile: profile }
     }
 }
@@ -44,7 +44,7 @@ impl MiniBrowser {
 impl Drop for MiniBrowser {
     fn drop(&mut self) {
         let helpers = process::descendants(i32::try_from(self.process.id()).unwrap_or(i32::MAX));
-        // It ends with its test; if it has ended already, that is as well.
+        // It may have ended by itself.
         let _ = self.process.kill();
         let _ = self.process.wait();
         for pid in helpers.keys() {

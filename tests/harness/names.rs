@@ -1,4 +1,4 @@
-//! A name server of the test's own: a real BIND, which answers over UDP, TCP, TLS and HTTPS, and signs.
+//! A DNS server: a real BIND that answers over UDP, TCP, TLS and HTTPS, with DNSSEC signatures.
 
 use std::fs;
 use std::net::{Ipv4Addr, TcpStream};
@@ -8,12 +8,12 @@ use tempfile::TempDir;
 
 use crate::{eventually, network, process};
 
-/// Where it is.
+/// Address of the DNS server.
 pub const SERVER: Ipv4Addr = Ipv4Addr::new(10, 82, 0, 53);
-/// What its certificate must be for.
+/// Host name that its certificate must be valid for.
 pub const SERVER_NAME: &str = "names.test";
 
-/// A running name server. Dropping it ends it.
+/// A running DNS server. It ends when this is dropped.
 #[derive(Debug)]
 pub struct NameServer {
     process: Option<Child>,
@@ -22,8 +22,8 @@ pub struct NameServer {
 
 #[expect(clippy::disallowed_methods, reason = "a test starts processes")]
 impl NameServer {
-    /// One that knows these names, and others for them, with this certificate and key (PEM). Its root zone is signed; the zone
-    /// `plain` is not.
+    /// Starts a server with these names (A) and aliases (CNAME), and this certificate and key (PEM). Its root zone is
+    /// signed; the zone `plain` is not.
     #[must_use]
     pub fn start(names: &[(&str, Ipv4Addr)], others: &[(&str, &str)], certificate: &str, key: &str) -> Self {
         let folder = TempDir::with_prefix("regen-names-").expect("a temporary folder");
@@ -58,7 +58,7 @@ impl NameServer {
         process.args(["-g", "-c", "named.conf"]).current_dir(folder.path());
         process.stdout(Stdio::null()).stderr(Stdio::null());
         let server = Self { process: Some(process.spawn().expect("named")), folder };
-        eventually("the name server", || {
+        eventually("the DNS server", || {
             let listens = [53, 853, 443].into_iter().all(|port| TcpStream::connect((SERVER, port)).is_ok());
             (listens && server.key().is_some()).then_some(())
         });
@@ -72,13 +72,13 @@ impl NameServer {
         fs::read_to_string(key?).ok().filter(|text| text.contains("DNSKEY"))
     }
 
-    /// The key that its root zone is signed with, as a zone file has it.
+    /// Returns the root zone's DNSKEY in zone file format.
     #[must_use]
     pub fn anchors(&self) -> String {
         self.key().expect("its key")
     }
 
-    /// Kills it.
+    /// Kills the server.
     pub fn kill(&mut self) {
         process::kill(&mut self.process);
     }

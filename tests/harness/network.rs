@@ -1,4 +1,4 @@
-//! A network namespace of the test's own, in which there is nothing but loopback, and every packet in it.
+//! A private network namespace with only a loopback device, and a record of every packet on it.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::process::Command;
@@ -7,37 +7,37 @@ use std::sync::{Arc, Mutex, PoisonError};
 use nix::sys::socket::{AddressFamily, SockFlag, SockProtocol, SockType, setsockopt, socket, sockopt};
 use regen_sandbox::policy::Namespace;
 
-/// Where a packet went.
+/// Source and destination of a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Packet {
-    /// From here.
+    /// Source address.
     pub from: IpAddr,
-    /// To here.
+    /// Destination address.
     pub to: IpAddr,
-    /// The port there, of TCP and UDP.
+    /// Destination port of TCP or UDP.
     pub port: u16,
 }
 
-/// What went over loopback since it was made.
+/// Packets on loopback since the recording started.
 #[derive(Debug, Clone)]
 pub struct Packets(Arc<Mutex<Vec<Packet>>>);
 
-/// From now on, this thread and all that it starts are in a network of their own.
+/// Moves this thread, and everything that it starts from now on, into a private network namespace.
 pub fn quiet_network() {
     regen_sandbox::sys::unshare(&[Namespace::Net]).expect("a network namespace: run as root");
     ip(&["link", "set", "lo", "up"]);
 }
 
-/// The same, and everything in it is heard.
+/// Moves this thread into a private network namespace, and records every packet there.
 #[must_use]
 pub fn own_network() -> Packets {
     quiet_network();
-    // Without the link's own header.
+    // Datagram: packets without the link layer's header.
     let listener = socket(AddressFamily::Packet, SockType::Datagram, SockFlag::SOCK_CLOEXEC, SockProtocol::EthAll)
         .expect("a packet socket: run as root");
-    // None may be missed.
+    // A large buffer, so that no packet is lost.
     setsockopt(&listener, sockopt::RcvBufForce, &(256 << 20)).expect("room for packets: run as root");
-    // What is for elsewhere is at least seen.
+    // A default route, so that packets to other addresses are recorded as well.
     ip(&["route", "add", "default", "dev", "lo"]);
     let seen = Packets(Arc::default());
     let packets = seen.clone();
@@ -50,7 +50,7 @@ pub fn own_network() -> Packets {
     seen
 }
 
-/// One more address of this machine.
+/// Adds an address to the loopback device.
 pub fn add_address(address: Ipv4Addr) {
     ip(&["address", "replace", &format!("{address}/32"), "dev", "lo"]);
 }
@@ -62,7 +62,7 @@ pub(crate) fn ip(arguments: &[&str]) {
 }
 
 impl Packets {
-    /// All so far.
+    /// Returns all packets so far.
     #[must_use]
     pub fn all(&self) -> Vec<Packet> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()

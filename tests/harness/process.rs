@@ -1,4 +1,4 @@
-//! Looking at processes the way an auditor would: through /proc, from the outside.
+//! Facts about processes, read from /proc.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -6,7 +6,7 @@ use std::process::Child;
 
 use rustix::process::{Pid, Signal};
 
-/// A field of `/proc/PID/status`.
+/// Returns a field of `/proc/PID/status`.
 #[must_use]
 pub fn status_field(pid: i32, field: &str) -> Option<String> {
     let text = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
@@ -14,19 +14,19 @@ pub fn status_field(pid: i32, field: &str) -> Option<String> {
     value.map(str::to_owned)
 }
 
-/// Whether a process is there and not just a zombie.
+/// Returns whether a process exists and is not a zombie.
 #[must_use]
 pub fn is_alive(pid: i32) -> bool {
     status_field(pid, "State").is_some_and(|state| !state.starts_with('Z'))
 }
 
-/// The inode of one of a process's namespaces.
+/// Returns the identity of one of a process's namespaces.
 #[must_use]
 pub fn namespace(pid: i32, kind: &str) -> String {
     fs::read_link(format!("/proc/{pid}/ns/{kind}")).expect("a namespace").to_string_lossy().into_owned()
 }
 
-/// Every process that descends from `root`, with its name.
+/// Returns every descendant of `root`, with its name.
 #[must_use]
 pub fn descendants(root: i32) -> BTreeMap<i32, String> {
     let mut parents = BTreeMap::new();
@@ -50,7 +50,7 @@ pub fn descendants(root: i32) -> BTreeMap<i32, String> {
     }
 }
 
-/// Kills a process that the test started, if it is there, and waits until it is gone.
+/// Kills a process that the test started, if there is one, and waits until it is gone.
 pub fn kill(process: &mut Option<Child>) {
     if let Some(mut process) = process.take() {
         signal(i32::try_from(process.id()).expect("a process id"), Signal::KILL);
@@ -60,14 +60,14 @@ pub fn kill(process: &mut Option<Child>) {
 
 /// Sends a signal to a process that the test started.
 pub fn signal(pid: i32, signal: Signal) {
-    // It may have gone by itself in this very moment.
+    // The process may already have ended.
     let _ = rustix::process::kill_process(Pid::from_raw(pid).expect("a process id"), signal);
 }
 
-/// Processor time that a process has used, in hundredths of a second.
+/// Returns the processor time that a process has used, in hundredths of a second.
 ///
 /// # Panics
-/// When there is no such process.
+/// If there is no such process.
 #[must_use]
 pub fn cpu_ticks(pid: i32) -> u64 {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("the process");
@@ -76,7 +76,7 @@ pub fn cpu_ticks(pid: i32) -> u64 {
     fields[11] + fields[12]
 }
 
-/// Memory of a process, its share of what is shared included, MB.
+/// Returns the proportional set size (PSS) of a process, MB.
 #[must_use]
 pub fn pss(pid: i32) -> f64 {
     let rollup = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).expect("a process");

@@ -1,4 +1,4 @@
-//! Upstream proxies of the test's own: a real microsocks, and a real tinyproxy behind TLS.
+//! Upstream proxies: a real microsocks, and a real tinyproxy behind TLS.
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -10,10 +10,10 @@ use tokio::io::copy_bidirectional;
 use crate::site::SERVERS;
 use crate::{eventually, network, process, tls};
 
-/// The name that only proxies know.
+/// Host name that only the proxies can resolve.
 pub const NAME: &str = "behind.test";
 
-/// A running proxy. Dropping it ends it.
+/// A running proxy. It ends when this is dropped.
 #[derive(Debug)]
 pub struct UpstreamProxy {
     process: Option<Child>,
@@ -28,7 +28,7 @@ fn free_port() -> u16 {
 
 #[expect(clippy::disallowed_methods, reason = "a test starts processes")]
 impl UpstreamProxy {
-    /// One that speaks SOCKS 5, connects from this address, and knows this address by the name.
+    /// Starts a SOCKS 5 proxy that connects from `from` and resolves [`NAME`] to `named`.
     #[must_use]
     pub fn socks(from: Ipv4Addr, named: Ipv4Addr) -> Self {
         let port = free_port();
@@ -36,7 +36,8 @@ impl UpstreamProxy {
         Self::start(from, named, port, |_| command)
     }
 
-    /// One that speaks HTTPS with this certificate and key (PEM).
+    /// Starts an HTTPS proxy with this certificate and key (PEM), which connects from `from` and resolves [`NAME`] to
+    /// `named`.
     #[must_use]
     pub fn https(from: Ipv4Addr, named: Ipv4Addr, certificate: &str, key: &str) -> Self {
         let inner = free_port();
@@ -73,7 +74,7 @@ impl UpstreamProxy {
         network::add_address(from);
         let hosts = folder.path().join("hosts");
         fs::write(&hosts, format!("127.0.0.1 localhost\n{named} {NAME}\n")).expect("a file");
-        // In a file system in which the name is known.
+        // Runs in a mount namespace whose /etc/hosts has the name.
         let script = format!("mount --bind {} /etc/hosts && {}", hosts.display(), command(&folder));
         let mut process = Command::new("unshare");
         process.args(["--mount", "sh", "-c", &script]).stdout(Stdio::null()).stderr(Stdio::null());
@@ -83,13 +84,13 @@ impl UpstreamProxy {
         Self { process, port, _folder: folder }
     }
 
-    /// Where it listens, on 127.0.0.1.
+    /// Returns the port that it listens on, on 127.0.0.1.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// Kills it.
+    /// Kills the proxy.
     pub fn kill(&mut self) {
         process::kill(&mut self.process);
     }

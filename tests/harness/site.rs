@@ -1,4 +1,4 @@
-//! A web server of the test's own: several loopback addresses are several sites, and every request is remembered.
+//! A web server on several loopback addresses, each of which is a site. It records every request.
 
 use std::collections::HashMap;
 use std::future::IntoFuture;
@@ -17,62 +17,62 @@ use tokio_rustls::TlsAcceptor;
 use crate::eventually;
 use crate::tls::{Peer, TlsListener};
 
-/// One request as it arrived.
+/// A request as it arrived.
 #[derive(Debug, Clone)]
 pub struct Request {
-    /// `GET`, `POST` …
+    /// HTTP method, such as `GET`.
     pub method: String,
     /// Path and query.
     pub path: String,
-    /// The address it arrived at.
+    /// Address at which it arrived.
     pub host: String,
-    /// And from where it came.
+    /// Address from which it came.
     pub from: IpAddr,
-    /// Lower-case names.
+    /// Headers, by lower-case name.
     pub headers: HashMap<String, String>,
-    /// What was sent.
+    /// Request body.
     pub body: String,
 }
 
 impl Request {
-    /// A header, or nothing.
+    /// Returns a header's value; empty if it is missing.
     #[must_use]
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", String::as_str)
     }
 }
 
-/// What the server answers.
+/// A response of the server.
 #[derive(Debug, Clone)]
 pub struct Answer {
-    /// HTTP status.
+    /// HTTP status code.
     pub status: u16,
-    /// More headers.
+    /// Headers.
     pub headers: Vec<(String, String)>,
-    /// The body.
+    /// Response body.
     pub body: Vec<u8>,
 }
 
 impl Answer {
-    /// An HTML page.
+    /// Creates a response with an HTML page.
     #[must_use]
     pub fn page(html: &str) -> Self {
         Self::typed("text/html; charset=utf-8", html.as_bytes().to_vec())
     }
 
-    /// Any content.
+    /// Creates a response with a body of this content type.
     #[must_use]
     pub fn typed(kind: &str, body: Vec<u8>) -> Self {
         Self { status: 200, headers: vec![("Content-Type".to_owned(), kind.to_owned())], body }
     }
 
-    /// A redirect.
+    /// Creates a redirect.
     #[must_use]
     pub fn redirect(status: u16, to: &str) -> Self {
         Self { status, headers: vec![("Location".to_owned(), to.to_owned())], body: Vec::new() }
     }
 
-    /// With one more header.
+    /// Adds a header.
     #[must_use]
     pub fn with(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));
@@ -80,10 +80,11 @@ impl Answer {
     }
 }
 
-/// How much [`large_both_ways`] sends each way, bytes.
+/// Bytes that [`large_both_ways`] sends in each direction.
 pub const LARGE: usize = 3 << 20;
 
-/// The answers for a page, `/sends`, that fetches much and sends as much, and says whether both arrived (see [`arrived_whole`]).
+/// Serves a page, `/sends`, that downloads and uploads [`LARGE`] bytes and then shows whether both arrived whole (see
+/// [`arrived_whole`]).
 #[must_use]
 pub fn large_both_ways(request: &Request) -> Option<Answer> {
     Some(match request.path.as_str() {
@@ -102,16 +103,16 @@ pub fn large_both_ways(request: &Request) -> Option<Answer> {
     })
 }
 
-/// What that page says then.
+/// Returns the text that this page shows when both transfers arrived whole.
 #[must_use]
 pub fn arrived_whole() -> String {
     format!("whole: true, taken: {LARGE}")
 }
 
-/// Answers requests.
+/// A function that answers requests.
 pub(crate) type Handler = dyn Fn(&Request) -> Option<Answer> + Send + Sync;
 
-/// A server on 127.0.0.1, 127.0.0.2 and 127.0.0.3, or on three such addresses of another network.
+/// A server on 127.0.0.1, 127.0.0.2 and 127.0.0.3, or on the same three addresses of another network.
 #[derive(Clone)]
 pub struct Site {
     network: [u8; 3],
@@ -126,7 +127,7 @@ impl std::fmt::Debug for Site {
     }
 }
 
-/// All of a test's servers. They end with it.
+/// Runtime of all of a test's servers.
 pub(crate) static SERVERS: LazyLock<Runtime> = LazyLock::new(|| {
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     runtime.worker_threads(2).enable_all().build().expect("a runtime")
@@ -139,7 +140,7 @@ fn addresses([a, b, c]: [u8; 3]) -> [Ipv4Addr; 3] {
 }
 
 impl Site {
-    /// Serves with this function; what it declines is not found.
+    /// Serves with this function; a request for which it returns `None` is answered with 404.
     #[must_use]
     pub fn serve(handler: impl Fn(&Request) -> Option<Answer> + Send + Sync + 'static) -> Self {
         Self::start(LOOPBACK, None, Arc::new(handler))
@@ -155,14 +156,14 @@ impl Site {
         Self::start(LOOPBACK, Some(crate::tls::acceptor(certificate, key)), Arc::new(handler))
     }
 
-    /// Serves in a network of the test's own, of which these are the first three numbers of its addresses.
+    /// Serves on addresses with these first three numbers, in the test's private network namespace.
     #[must_use]
     pub fn serve_in(network: [u8; 3], handler: impl Fn(&Request) -> Option<Answer> + Send + Sync + 'static) -> Self {
         addresses(network).into_iter().for_each(crate::network::add_address);
         Self::start(network, None, Arc::new(handler))
     }
 
-    /// Serves on this very port in a network of the test's own, over TLS where there is a certificate with its key (PEM).
+    /// Serves on this port, in the test's private network namespace, over TLS if there is a certificate and key (PEM).
     #[must_use]
     pub fn serve_on(
         network: [u8; 3],
@@ -216,13 +217,13 @@ impl Site {
         site
     }
 
-    /// The port, the same on every address.
+    /// Returns the port, which is the same on every address.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// A URL on site number 1, 2 or 3.
+    /// Returns a URL on site 1, 2 or 3.
     #[must_use]
     pub fn url(&self, number: u8, path: &str) -> String {
         let scheme = if self.secure { "https" } else { "http" };
@@ -230,20 +231,20 @@ impl Site {
         format!("{scheme}://{a}.{b}.{c}.{number}:{}{path}", self.port)
     }
 
-    /// Takes all requests that were seen so far, in order; what comes later is seen alone.
+    /// Removes and returns all requests so far, in order.
     #[must_use]
     pub fn take_requests(&self) -> Vec<Request> {
         std::mem::take(&mut *self.requests.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
     }
 
-    /// Every request so far for this path, in order.
+    /// Returns every request so far for this path, in order.
     #[must_use]
     pub fn requests(&self, path: &str) -> Vec<Request> {
         let all = self.requests.lock().expect("the list");
         all.iter().filter(|request| request.path.split('?').next() == Some(path)).cloned().collect()
     }
 
-    /// Waits for the first request for a path.
+    /// Waits for the first request for a path, and returns it.
     #[must_use]
     pub fn wait_for_request(&self, path: &str) -> Request {
         eventually(&format!("a request for {path}"), || self.requests(path).into_iter().next())
@@ -271,7 +272,7 @@ async fn answer(
     requests: Arc<Mutex<Vec<Request>>>,
 ) -> Response {
     let (head, body) = request.into_parts();
-    // A page may hang up in the middle of a form.
+    // A page may close the connection in the middle of a form.
     let body = to_bytes(body, usize::MAX).await.unwrap_or_default();
     let header = |(name, value): (&HeaderName, &HeaderValue)| {
         (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned())
@@ -285,7 +286,7 @@ async fn answer(
         body: String::from_utf8_lossy(&body).into_owned(),
     };
     requests.lock().expect("the list").push(seen.clone());
-    // Some take as long as they like.
+    // Handlers may block.
     let answer = tokio::task::spawn_blocking(move || handler(&seen)).await.expect("an answer");
     let answer = answer.unwrap_or_else(|| Answer { status: 404, ..Answer::page("not found") });
     let mut response = Response::builder().status(answer.status);

@@ -1,4 +1,4 @@
-//! HTTPS for the test's own site, and an authority for its certificates.
+//! TLS for the harness's servers, and a certificate authority.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,24 +14,24 @@ use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-/// A certificate authority of the test's own.
+/// A certificate authority.
 #[derive(Debug)]
 pub struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
 }
 
 impl Authority {
-    /// An authority of this name.
+    /// Creates an authority with this name.
     #[must_use]
     pub fn new(name: &str) -> Self {
-        let mut parameters = CertificateParams::new(Vec::new()).expect("no names");
+        let mut parameters = CertificateParams::new(Vec::new()).expect("parameters without names");
         parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         parameters.distinguished_name.push(rcgen::DnType::CommonName, name);
         let key = KeyPair::generate().expect("a key");
         Self { issuer: CertifiedIssuer::self_signed(parameters, key).expect("a certificate") }
     }
 
-    /// A certificate and its key for these names (PEM).
+    /// Issues a certificate for these names, changed by `change`; returns the certificate and its key (PEM).
     #[must_use]
     pub fn issue(&self, names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> (String, String) {
         let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
@@ -42,14 +42,14 @@ impl Authority {
         (certificate.pem(), key.serialize_pem())
     }
 
-    /// Its own certificate (PEM).
+    /// Returns the authority's own certificate (PEM).
     #[must_use]
     pub fn pem(&self) -> String {
         self.issuer.pem()
     }
 }
 
-/// The SHA-256 of a key's public part, as it is pinned; of a key as `Authority::issue` gives it.
+/// Returns the SHA-256 pin of the public part of a key (PEM).
 #[must_use]
 pub fn pin_of(key: &str) -> [u8; 32] {
     use sha2::Digest;
@@ -62,18 +62,19 @@ pub(crate) fn acceptor(certificate: &str, key: &str) -> TlsAcceptor {
     let chain = vec![CertificateDer::from_pem_slice(certificate.as_bytes()).expect("a certificate")];
     let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).expect("a key");
     let builder = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    let builder = builder.expect("versions").with_no_client_auth();
+    let builder = builder.expect("the default TLS versions").with_no_client_auth();
     TlsAcceptor::from(Arc::new(builder.with_single_cert(chain, key).expect("a usable certificate")))
 }
 
-/// Connections that have shaken hands. An engine opens connections before it has anything to ask: none holds up another.
+/// A listener that accepts connections whose TLS handshake is complete. Handshakes run concurrently, because an engine
+/// opens connections before it has requests for them.
 pub(crate) struct TlsListener {
     ready: mpsc::Receiver<(TlsStream<TcpStream>, SocketAddr)>,
     address: SocketAddr,
 }
 
 impl TlsListener {
-    /// Inside a runtime.
+    /// Starts to accept connections. Must be called inside a runtime.
     pub(crate) fn new(listener: TcpListener, acceptor: TlsAcceptor) -> Self {
         let address = listener.local_addr().expect("an address");
         let (sender, ready) = mpsc::channel(1);
@@ -107,7 +108,7 @@ impl Listener for TlsListener {
     }
 }
 
-/// From where a connection comes.
+/// Address of a connection's client.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Peer(pub(crate) SocketAddr);
 

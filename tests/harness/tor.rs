@@ -1,5 +1,6 @@
-//! A Tor network of the test's own, of real tor processes in the test's own network: every relay is an authority and an exit, at an
-//! address of its own, from which its exit's connections come (but not those to 127.0.0.0/8: tor takes any address for them).
+//! A Tor network of real tor processes in the test's private network namespace. Every relay is an authority and an
+//! exit, and has its own address, from which its exit connections come (except those to 127.0.0.0/8, for which tor uses
+//! any address).
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
@@ -13,20 +14,20 @@ use tempfile::TempDir;
 
 use crate::{network, process, within};
 
-/// A consensus takes about a quarter of this.
+/// Time limit for a consensus; it takes about a quarter of this.
 const AGREEMENT: Duration = Duration::from_secs(60);
-/// Whom exits ask for names. Nobody is there.
+/// DNS server that exits ask. No server runs there.
 pub const RESOLVER: Ipv4Addr = Ipv4Addr::new(10, 53, 0, 1);
-/// Where relays listen.
+/// OR port of all relays.
 pub const OR_PORT: u16 = 5001;
 const DIR_PORT: u16 = 7001;
 
-/// A running network. Dropping it ends it.
+/// A running Tor network. It ends when this is dropped.
 #[derive(Debug)]
 pub struct TorNetwork {
     folder: TempDir,
     relays: Vec<Relay>,
-    /// An onion service's tor, and a bridge.
+    /// Tor processes that are no authorities: onion service, bridge and client.
     others: Vec<Relay>,
     authorities: String,
 }
@@ -38,7 +39,7 @@ struct Relay {
     process: Option<Child>,
 }
 
-/// What others must know of a relay.
+/// Fingerprints by which other processes know a relay.
 struct Identity {
     v3ident: String,
     rsa: String,
@@ -46,14 +47,15 @@ struct Identity {
 }
 
 impl TorNetwork {
-    /// Starts so many relays (three at least), and waits until they agree on who they are.
+    /// Starts this many relays (at least three), and waits for their consensus.
     #[must_use]
     pub fn start(count: u8) -> Self {
         Self::voting(count, 10, "")
     }
 
-    /// One in which onion services are found. In a network of its own, tor has services move on with every 24 votes, which other
-    /// programs are told; and those believe no less than five minutes.
+    /// Starts a network in which clients can find onion services. In a testing network, tor rotates their descriptors'
+    /// positions every 24 votes, here 6 minutes. The consensus parameter tells other clients so; they accept no less
+    /// than five minutes, hence the longer voting interval.
     #[must_use]
     pub fn with_onions(count: u8) -> Self {
         Self::voting(count, 15, "ConsensusParams hsdir_interval=6\n")
@@ -71,9 +73,10 @@ impl TorNetwork {
             .collect();
         fs::write(folder.path().join("resolv.conf"), format!("nameserver {RESOLVER}\n")).expect("a file");
         let identities: Vec<Identity> = relays.iter().map(|relay| relay.make(every, params)).collect();
-        // Without measurements, relays weigh what they happened to carry so far, and one that carried nothing is never chosen.
+        // Without measured bandwidths, a relay's weight is what it has carried so far, and one that carried nothing is
+        // never chosen.
         let weights = identities.iter().map(|identity| format!("node_id=${} bw=1000\n", identity.rsa));
-        let seconds = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock").as_secs();
+        let seconds = SystemTime::now().duration_since(UNIX_EPOCH).expect("a time after 1970").as_secs();
         let measured = format!("{seconds}\n{}", weights.collect::<String>());
         fs::write(folder.path().join("measured"), measured).expect("a file");
         let authorities: String = relays
@@ -82,7 +85,7 @@ impl TorNetwork {
             .fold(String::new(), |all, (relay, identity)| all + &relay.authority(identity));
         for relay in &relays {
             let torrc = fs::read_to_string(relay.folder.join("torrc")).expect("its configuration");
-            // The first of them, which only named the keys.
+            // The first DirAuthority line was only there to generate the keys.
             let (torrc, _) = torrc.split_once("DirAuthority").expect("an authority");
             fs::write(relay.folder.join("torrc"), format!("{torrc}{authorities}")).expect("its configuration");
         }
@@ -108,13 +111,13 @@ impl TorNetwork {
         network
     }
 
-    /// What a browser is told of this network: `--tor-config`.
+    /// Returns the client configuration of this network, for `--tor-config`.
     #[must_use]
     pub fn config(&self) -> PathBuf {
         self.folder.path().join("tor.toml")
     }
 
-    /// An onion service that is this server; its name.
+    /// Starts an onion service for this server, and returns its name.
     pub fn onion(&mut self, server: SocketAddr) -> String {
         let service = format!("SocksPort 0\nHiddenServiceDir {{folder}}/service\nHiddenServicePort 80 {server}\n");
         let other = self.other("onion", Ipv4Addr::new(10, 60, 0, 1), &service);
@@ -122,7 +125,7 @@ impl TorNetwork {
         within(AGREEMENT, || fs::read_to_string(&name).ok()).expect("its name").trim().to_owned()
     }
 
-    /// A bridge, which no consensus knows, and the configuration that names it: `--tor-config`.
+    /// Starts a bridge, which is in no consensus. Returns its address and the client configuration that uses it.
     pub fn bridge(&mut self) -> (Ipv4Addr, PathBuf) {
         let address = Ipv4Addr::new(10, 61, 0, 1);
         let bridge = format!(
@@ -142,11 +145,11 @@ impl TorNetwork {
         (address, config)
     }
 
-    /// A client's tor: where it speaks SOCKS 5.
+    /// Starts a tor client, and returns the address of its SOCKS 5 port.
     pub fn socks(&mut self) -> SocketAddr {
         let address = Ipv4Addr::new(10, 62, 0, 1);
         let socks = SocketAddr::from((address, 9050));
-        // A site in this network is at an address that tor would not ask an exit for.
+        // The test's sites have private addresses, which tor refuses to ask an exit for by default.
         let what = format!(
             "SocksPort {socks}\nSocksPolicy accept *\nClientRejectInternalAddresses 0\nClientDNSRejectInternalAddresses 0\n"
         );
@@ -154,13 +157,13 @@ impl TorNetwork {
         socks
     }
 
-    /// What the onion service and the bridge said, for messages of failed tests.
+    /// Returns the logs of the onion service, the bridge and the client.
     #[must_use]
     pub fn log_of_others(&self) -> String {
         self.others.iter().map(Relay::log).collect()
     }
 
-    /// Another tor that uses this network.
+    /// Starts another tor process on this network, and returns its folder.
     fn other(&mut self, name: &str, address: Ipv4Addr, what: &str) -> PathBuf {
         let folder = self.folder.path().join(name);
         fs::create_dir_all(&folder).expect("its folder");
@@ -179,13 +182,13 @@ impl TorNetwork {
         folder
     }
 
-    /// From where connections come that took this network.
+    /// Returns whether an address belongs to an exit.
     #[must_use]
     pub fn is_exit(&self, address: IpAddr) -> bool {
         self.relays.iter().any(|relay| relay.address == address)
     }
 
-    /// Every relay falls silent, or goes on.
+    /// Stops (SIGSTOP) or continues every relay.
     pub fn pause(&self, silent: bool) {
         for process in self.relays.iter().filter_map(|relay| relay.process.as_ref()) {
             let pid = i32::try_from(process.id()).expect("a process id");
@@ -193,14 +196,14 @@ impl TorNetwork {
         }
     }
 
-    /// Kills every relay.
+    /// Kills every tor process.
     pub fn kill(&mut self) {
         for relay in self.relays.iter_mut().chain(&mut self.others) {
             relay.kill();
         }
     }
 
-    /// Starts every relay that does not run, with the keys and the state that it had.
+    /// Starts every tor process that does not run, with the keys and state that it had.
     pub fn revive(&mut self) {
         for relay in self.relays.iter_mut().chain(&mut self.others).filter(|relay| relay.process.is_none()) {
             let log = File::create(relay.folder.join("log")).expect("its log");
@@ -213,7 +216,7 @@ impl TorNetwork {
 
 #[expect(clippy::disallowed_methods, reason = "a test starts processes")]
 impl Relay {
-    /// Keys, and a configuration that names no other relay yet.
+    /// Creates the relay's keys, and a configuration that names no other relay yet.
     fn make(&self, every: u8, params: &str) -> Identity {
         let keys = self.folder.join("keys");
         fs::create_dir_all(&keys).expect("its folder");
@@ -318,7 +321,7 @@ impl Drop for Relay {
     }
 }
 
-/// Relays that a consensus takes for running exits.
+/// Counts the running exits in a consensus.
 fn exits_in(consensus: &str) -> usize {
     let flags = consensus.lines().filter_map(|line| line.strip_prefix("s "));
     flags.filter(|flags| flags.contains("Exit") && flags.contains("Running")).count()

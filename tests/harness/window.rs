@@ -1,10 +1,10 @@
-//! An X server without a screen, and hands on its keyboard and mouse.
+//! A virtual X server (Xvfb), with simulated keyboard and mouse input.
 
 use std::process::{Child, Command, Stdio};
 
 use crate::eventually;
 
-/// A display of the test's own.
+/// A private X display. It ends when this is dropped.
 #[derive(Debug)]
 pub struct Display {
     server: Child,
@@ -12,11 +12,12 @@ pub struct Display {
 }
 
 impl Display {
-    /// Starts an X server of this size.
+    /// Starts an X server with a screen of this size.
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "a test starts its own X server")]
     pub fn start(width: u32, height: u32) -> Self {
-        // Tests run side by side: each takes a number from its own process id, and the next one if that is taken.
+        // Tests run concurrently: each derives a display number from its process id, and tries the next one if it is
+        // taken.
         let first = 100 + std::process::id() % 20_000;
         for number in first..first + 50 {
             if std::path::Path::new(&format!("/tmp/.X11-unix/X{number}")).exists() {
@@ -40,31 +41,31 @@ impl Display {
         panic!("no X display is free");
     }
 
-    /// Its name.
+    /// Returns the value for `DISPLAY`.
     #[must_use]
     pub fn name(&self) -> String {
         format!(":{}", self.number)
     }
 
     /// Runs `xdotool` on this display.
-    #[expect(clippy::disallowed_methods, reason = "a test's hands")]
+    #[expect(clippy::disallowed_methods, reason = "a test starts xdotool and similar tools")]
     pub fn xdotool(&self, arguments: &[&str]) {
         let status = Command::new("xdotool").args(arguments).env("DISPLAY", self.name()).status();
         assert!(status.expect("xdotool is installed by ./x setup").success(), "xdotool {arguments:?}");
     }
 
-    /// Returns whether a window whose title matches this regular expression can be seen.
+    /// Returns whether a window whose title matches this regular expression is visible.
     #[must_use]
-    #[expect(clippy::disallowed_methods, reason = "a test's eyes")]
+    #[expect(clippy::disallowed_methods, reason = "a test starts xdotool and similar tools")]
     pub fn has_window(&self, title: &str) -> bool {
         let search = ["search", "--onlyvisible", "--name", title];
         let found = Command::new("xdotool").args(search).env("DISPLAY", self.name()).output();
         found.expect("xdotool is installed by ./x setup").status.success()
     }
 
-    /// Properties of a window and of its program's leader for window managers, as `xprop` prints them.
+    /// Returns the properties of a window and of its leader window, as `xprop` prints them.
     #[must_use]
-    #[expect(clippy::disallowed_methods, reason = "a test's eyes")]
+    #[expect(clippy::disallowed_methods, reason = "a test starts xdotool and similar tools")]
     pub fn window_properties(&self, title: &str) -> String {
         let search = ["search", "--onlyvisible", "--name", title];
         let found = Command::new("xdotool").args(search).env("DISPLAY", self.name()).output();
@@ -79,9 +80,9 @@ impl Display {
         format!("{own}\n{}", properties(leader.expect("a leader")))
     }
 
-    /// The display's clipboard in a format; nothing where it has none of it.
+    /// Returns the clipboard's content in a format; empty if the clipboard does not offer it.
     #[must_use]
-    #[expect(clippy::disallowed_methods, reason = "a test's hands")]
+    #[expect(clippy::disallowed_methods, reason = "a test starts xdotool and similar tools")]
     pub fn clipboard(&self, format: &str) -> Vec<u8> {
         let arguments = ["-selection", "clipboard", "-o", "-t", format];
         let output = Command::new("xclip").args(arguments).env("DISPLAY", self.name()).output();
@@ -89,17 +90,17 @@ impl Display {
     }
 
     /// Switches the display's keyboard layout.
-    #[expect(clippy::disallowed_methods, reason = "a test's hands")]
+    #[expect(clippy::disallowed_methods, reason = "a test starts xdotool and similar tools")]
     pub fn set_keyboard(&self, layout: &str) {
         let status = Command::new("setxkbmap").arg(layout).env("DISPLAY", self.name()).status();
         assert!(status.expect("setxkbmap is installed by ./x setup").success(), "setxkbmap {layout}");
     }
 
-    /// The whole screen as RGB.
+    /// Takes a screenshot of the whole screen.
     #[must_use]
-    #[expect(clippy::disallowed_methods, reason = "a test's eyes")]
+    #[expect(clippy::disallowed_methods, reason = "a test starts xdotool and similar tools")]
     pub fn screenshot(&self) -> Screen {
-        // While a window is just being mapped or resized, xwd may find nothing to read.
+        // While a window is being mapped or resized, xwd may print nothing.
         let picture = eventually("a picture of the screen", || {
             let output = Command::new("xwd")
                 .args(["-root", "-silent"])
@@ -114,13 +115,13 @@ impl Display {
 
 impl Drop for Display {
     fn drop(&mut self) {
-        // It ends with its test; if it has ended already, that is as well.
+        // It may have ended by itself.
         let _ = self.server.kill();
         let _ = self.server.wait();
     }
 }
 
-/// A picture.
+/// A screenshot, RGB.
 #[derive(Debug)]
 pub struct Screen {
     width: usize,
@@ -128,12 +129,12 @@ pub struct Screen {
 }
 
 impl Screen {
-    /// The format of `xwd`: a header of 32-bit numbers, colours, then rows of BGRX.
+    /// Decodes the format of `xwd`: a header of 32-bit numbers, colours, then rows of BGRX.
     fn from_xwd(bytes: &[u8]) -> Self {
         let number = |index: usize| u32::from_be_bytes(bytes[index * 4..index * 4 + 4].try_into().unwrap()) as usize;
         let (header, width, height, stride, colours) = (number(0), number(4), number(5), number(12), number(19));
         let start = header + colours * 12;
-        // `xwd` writes no fourth byte where windows of several visuals are seen.
+        // `xwd` omits the fourth byte if windows with different visuals are visible.
         let pixel = number(11) / 8;
         let row = |y: usize| {
             let from = start + y * stride;
@@ -142,13 +143,13 @@ impl Screen {
         Self { width, rows: (0..height).map(row).collect() }
     }
 
-    /// One pixel.
+    /// Returns a pixel.
     #[must_use]
     pub fn pixel(&self, x: usize, y: usize) -> [u8; 3] {
         self.rows[y][x]
     }
 
-    /// How much of an area has this colour, give or take a little: 0 to 1.
+    /// Returns the share of an area that has approximately this colour, 0 to 1.
     #[must_use]
     pub fn share(&self, colour: [u8; 3], x: usize, y: usize, width: usize, height: usize) -> f64 {
         let close = |pixel: &[u8; 3]| pixel.iter().zip(colour).all(|(a, b)| a.abs_diff(b) < 12);
@@ -159,20 +160,20 @@ impl Screen {
         share
     }
 
-    /// Returns whether anything looks different.
+    /// Returns whether any pixel differs.
     #[must_use]
     pub fn differs(&self, other: &Self) -> bool {
         self.rows != other.rows
     }
 
-    /// How many different colours there are.
+    /// Counts the different colours.
     #[must_use]
     pub fn colours(&self) -> usize {
         let all: std::collections::HashSet<&[u8; 3]> = self.rows.iter().flatten().collect();
         all.len()
     }
 
-    /// Its width.
+    /// Returns the width in pixels.
     #[must_use]
     pub fn width(&self) -> usize {
         self.width

@@ -1,5 +1,4 @@
-//! A `WireGuard` peer of the test's own: a real wireguard-go in a network namespace of its own, behind which there is a site that
-//! nobody else reaches.
+//! A `WireGuard` peer: a real wireguard-go in its own network namespace. Sites behind it are reachable only through it.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -13,24 +12,24 @@ use tempfile::TempDir;
 
 use crate::{eventually, network, process};
 
-/// Where the peer is, as the browser's network sees it.
+/// Outer address of the peer.
 pub const PEER: Ipv4Addr = Ipv4Addr::new(10, 90, 0, 2);
 const BROWSER: Ipv4Addr = Ipv4Addr::new(10, 90, 0, 1);
-/// The peer inside of the tunnel, where it is a name server, too; and the browser there.
+/// Address of the peer inside the tunnel, where it is also a DNS server.
 pub const INSIDE: Ipv4Addr = Ipv4Addr::new(10, 91, 0, 1);
-/// The browser inside of the tunnel.
+/// Address of the browser inside the tunnel.
 pub const CLIENT: Ipv4Addr = Ipv4Addr::new(10, 91, 0, 2);
-/// The name that its name server knows.
+/// Host name that the peer's DNS server resolves.
 pub const NAME: &str = "inside.test";
-/// The first numbers of the addresses of what is behind it.
+/// First three numbers of the addresses behind the peer.
 pub const BEHIND: [u8; 3] = [10, 92, 0];
 const PORT: u16 = 51820;
 
-/// A running peer. Dropping it ends it.
+/// A running peer. It ends when this is dropped.
 #[derive(Debug)]
 pub struct WireGuardPeer {
     folder: TempDir,
-    /// The thread that lives in its network.
+    /// Queue of the thread that runs in the peer's network namespace.
     thread: mpsc::Sender<Job>,
     device: String,
     server: Option<Child>,
@@ -51,7 +50,7 @@ struct Keys {
 
 #[expect(clippy::disallowed_methods, reason = "a test starts processes")]
 impl WireGuardPeer {
-    /// Starts it, beside the network of this thread, which is one of the test's own.
+    /// Starts the peer in a new network namespace, linked to that of this thread, which must be a private one.
     #[must_use]
     pub fn start() -> Self {
         let folder = TempDir::with_prefix("regen-wireguard-").expect("a temporary folder");
@@ -59,15 +58,15 @@ impl WireGuardPeer {
         let (there, where_it_is) = mpsc::channel();
         std::thread::spawn(move || {
             regen_sandbox::sys::unshare(&[Namespace::Net]).expect("a network namespace: run as root");
-            there.send(rustix::thread::gettid().as_raw_nonzero().get()).expect("its test");
+            there.send(rustix::thread::gettid().as_raw_nonzero().get()).expect("the test thread waits for the id");
             jobs.into_iter().for_each(|job| job());
         });
-        let other = where_it_is.recv().expect("its thread").to_string();
+        let other = where_it_is.recv().expect("the peer's thread starts").to_string();
         network::ip(&["link", "add", "outside", "type", "veth", "peer", "name", "uplink", "netns", &other]);
         network::ip(&["address", "add", &format!("{BROWSER}/24"), "dev", "outside"]);
         network::ip(&["address", "add", "fd90::1/64", "dev", "outside", "nodad"]);
         network::ip(&["link", "set", "outside", "up"]);
-        // Interfaces of one name would share a socket in the file system.
+        // The name is unique, because wireguard-go's control socket in the file system is named after it.
         let device = format!("wg{}", std::process::id());
         let client = output("wg", &["genkey"], "");
         let server = output("wg", &["genkey"], "");
@@ -94,19 +93,19 @@ impl WireGuardPeer {
         peer
     }
 
-    /// Does this in the peer's network.
+    /// Runs a function in the peer's network namespace.
     pub fn run<T: Send + 'static>(&self, act: impl FnOnce() -> T + Send + 'static) -> T {
         let (done, result) = mpsc::channel();
         let job: Job = Box::new(move || drop(done.send(act())));
-        self.thread.send(job).expect("its thread");
-        result.recv().expect("what was done there")
+        self.thread.send(job).expect("the peer's thread runs");
+        result.recv().expect("the job ends without a panic")
     }
 
     fn start_there(&self, mut command: Command) -> Child {
         self.run(move || command.spawn().expect("the process"))
     }
 
-    /// The browser's profile, with these lines instead of those that begin alike.
+    /// Writes the browser's profile, and returns its path. Each change replaces the line that starts with the same key.
     #[must_use]
     pub fn profile(&self, changes: &[&str]) -> PathBuf {
         let Keys { client, server_public, shared, .. } = &self.keys;
@@ -132,7 +131,7 @@ impl WireGuardPeer {
         file
     }
 
-    /// Starts its server, if it does not run.
+    /// Starts wireguard-go, if it does not run.
     pub fn revive(&mut self) {
         if self.server.is_some() {
             return;
@@ -148,7 +147,7 @@ impl WireGuardPeer {
         let file = self.folder.path().join("server.conf");
         fs::write(&file, config).expect("a file");
         let device = self.device.clone();
-        eventually("its device", || {
+        eventually("the WireGuard device", || {
             let (device, file) = (device.clone(), file.clone());
             self.run(move || try_run("wg", &["setconf", &device, file.to_str().expect("a path")])).then_some(())
         });
@@ -159,7 +158,7 @@ impl WireGuardPeer {
         });
     }
 
-    /// Makes a device of the kernel's, on this side, what the browser would be.
+    /// Configures a device in this thread's network namespace with the browser's keys and address.
     pub fn set_up_client(&self, device: &str) {
         let Keys { client, server_public, shared, .. } = &self.keys;
         let config = format!(
@@ -169,19 +168,19 @@ impl WireGuardPeer {
         let file = self.folder.path().join("client.conf");
         fs::write(&file, config).expect("a file");
         let file = file.to_str().expect("a path");
-        eventually("its device", || try_run("wg", &["setconf", device, file]).then_some(()));
+        eventually("the WireGuard device", || try_run("wg", &["setconf", device, file]).then_some(()));
         network::ip(&["address", "add", &format!("{CLIENT}/32"), "dev", device]);
         network::ip(&["link", "set", device, "mtu", "1420", "up"]);
         let [a, b, c] = BEHIND;
         network::ip(&["route", "replace", &format!("{a}.{b}.{c}.0/24"), "dev", device]);
     }
 
-    /// Kills its server.
+    /// Kills wireguard-go.
     pub fn kill(&mut self) {
         process::kill(&mut self.server);
     }
 
-    /// It is heard from another port from now on.
+    /// Moves the peer to another port.
     pub fn roam(&self, port: u16) {
         let device = self.device.clone();
         assert!(self.run(move || try_run("wg", &["set", &device, "listen-port", &port.to_string()])));

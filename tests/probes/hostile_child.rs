@@ -1,6 +1,6 @@
-//! A tab-host that has turned against its broker. It stands in the place of the real one, says a proper Hello, and then
-//! does what the name of its site tells it to.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a probe ends by panicking")]
+//! A hostile tab-host. It replaces the real one, sends a valid Hello, and then misbehaves in the way that the host name
+//! of its site selects.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a probe fails by panicking")]
 
 mod child;
 
@@ -26,7 +26,7 @@ use child::send;
 async fn main() {
     let (channel, configure) = child::begin().await;
     misbehave(&channel, configure.site.rsplit('/').next().unwrap()).await;
-    // Whoever survives that does nothing more, and does it for long.
+    // A probe that is still alive does nothing more.
     tokio::time::sleep(Duration::from_secs(600)).await;
 }
 
@@ -51,7 +51,7 @@ async fn misbehave(channel: &KernelChannel, how: &str) {
             send(channel, event(1, page_event::Body::Title("x".repeat(1000)))).await;
         },
         "foreign.test" => loop {
-            // Tabs that belong to others: whatever number they have.
+            // Tabs of other hosts, whatever their numbers are.
             for tab in 0..50 {
                 let committed = NavigationCommitted { url: "https://bank.example/".into(), ..Default::default() };
                 send(channel, event(tab, page_event::Body::Committed(committed))).await;
@@ -73,10 +73,10 @@ async fn misbehave(channel: &KernelChannel, how: &str) {
             let share = ShareBuffer { tab: 1, buffer: 1, width: 512, height: 512 };
             let bytes = ToBroker { body: Some(to_broker::Body::ShareBuffer(share)) }.encode_to_vec();
             drop(channel.send(&bytes, &[memory.as_fd()]).await);
-            // Harmless without a window; then it asks for answers that nobody gave.
+            // The buffer is harmless without a window. The reply is to a request that the broker never made.
             send(channel, to_broker::Body::Reply(Reply { request: 12_345, ..Reply::default() })).await;
         }
-        // Payloads that are not what they were announced as, or do not stay so.
+        // Payloads that differ from their announcement, or can change afterwards.
         "open-payload.test" => put_snapshot(channel, &memory(100, SealFlags::empty()), 100).await,
         "shrinking-payload.test" => {
             let memory = memory(100, SealFlags::GROW);
@@ -92,7 +92,7 @@ async fn misbehave(channel: &KernelChannel, how: &str) {
             let memory = memory(100, SealFlags::SHRINK | SealFlags::GROW);
             keep_mapped(&memory);
             let sealed = rustix::fs::fcntl_add_seals(&memory, SealFlags::WRITE);
-            assert_eq!(sealed, Err(rustix::io::Errno::BUSY), "the kernel does not seal what can still be written");
+            assert_eq!(sealed, Err(rustix::io::Errno::BUSY), "the kernel must not seal memory mapped writable");
             put_snapshot(channel, &memory, 100).await;
         }
         "short-payload.test" => {
@@ -103,7 +103,7 @@ async fn misbehave(channel: &KernelChannel, how: &str) {
             put_snapshot(channel, &rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap().0, 100).await
         }
         "folder-payload.test" => put_snapshot(channel, &std::fs::File::open("/").unwrap().into(), 100).await,
-        // Descriptors on a connection that has no use for any.
+        // Descriptors on a connection that accepts none.
         "rights.test" => {
             let grant = loop {
                 let mut datagram = channel.receive().await.unwrap();
@@ -118,7 +118,7 @@ async fn misbehave(channel: &KernelChannel, how: &str) {
                 let (one, rights) = ([*byte], [ControlMessage::ScmRights(&spam)]);
                 let send =
                     || sendmsg::<()>(grant.as_raw_fd(), &[IoSlice::new(&one)], &rights, MsgFlags::MSG_NOSIGNAL, None);
-                // Too many in flight, until the other end has thrown some away.
+                // Too many descriptors are in flight until the other end has closed some.
                 while let Err(error) = send() {
                     if error != nix::errno::Errno::ETOOMANYREFS {
                         break 'spam;
@@ -127,7 +127,7 @@ async fn misbehave(channel: &KernelChannel, how: &str) {
                 }
                 sent += spam.len();
             }
-            // Said by the title of whatever tab this is.
+            // Reports the result as a title; the tab's number is unknown, so all are tried.
             for tab in 0..50 {
                 send(channel, event(tab, page_event::Body::Title(format!("{sent} sent")))).await;
             }
@@ -154,7 +154,7 @@ async fn misbehave(channel: &KernelChannel, how: &str) {
             }
             tokio::time::sleep(Duration::from_millis(200)).await;
         },
-        // Its server sent on what nobody sent: a form, in the name of whoever opened this page.
+        // Claims that a server redirected a form that nobody sent, with another site as the initiator.
         "forger.test" => {
             let tab = own_tab(channel).await;
             let load = Load {
@@ -170,7 +170,7 @@ async fn misbehave(channel: &KernelChannel, how: &str) {
             send(channel, event(tab, page_event::Body::Handover(load))).await;
             show_life(channel, usize::MAX).await;
         }
-        // Says what it was told to load.
+        // Reports the request that it was told to load.
         "victim.test" => {
             let (tab, load) = own_load(channel).await;
             let Load { method, body, redirected, initiator, .. } = load;
@@ -178,7 +178,7 @@ async fn misbehave(channel: &KernelChannel, how: &str) {
             send(channel, event(tab, page_event::Body::Title(said))).await;
             show_life(channel, usize::MAX).await;
         }
-        // Forms of the largest size, for tabs that do not exist, as fast as it can.
+        // Sends forms of the maximum size for tabs that do not exist.
         "greedy.test" => {
             let finished = SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE | SealFlags::SEAL;
             let size = regen_proto::validate::MAX_BODY;
@@ -196,7 +196,7 @@ async fn misbehave(channel: &KernelChannel, how: &str) {
                 keep_alive(channel, Duration::from_millis(4)).await;
             }
         }
-        // Snapshots of the largest size, for ever.
+        // Sends large snapshots endlessly.
         "hoarder.test" => {
             let tab = own_tab(channel).await;
             let finished = SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE | SealFlags::SEAL;
@@ -211,7 +211,7 @@ async fn misbehave(channel: &KernelChannel, how: &str) {
                 keep_alive(channel, Duration::from_millis(10)).await;
             }
         }
-        // Asks for files without a click.
+        // Requests a file chooser without a click.
         "chooser.test" => {
             let tab = own_tab(channel).await;
             send(channel, event(tab, page_event::Body::FileChooser(FileChooser { request: 5, multiple: true }))).await;
@@ -230,7 +230,7 @@ async fn misbehave(channel: &KernelChannel, how: &str) {
                 }
             }
         }
-        // Saves files without a click.
+        // Starts downloads without a click.
         "saver.test" => {
             let tab = own_tab(channel).await;
             let file = |download| Download {
@@ -259,7 +259,7 @@ async fn misbehave(channel: &KernelChannel, how: &str) {
                 }
             }
         }
-        // Talks all day.
+        // Floods stderr, and requests grants endlessly.
         "chatty.test" => {
             std::thread::spawn(|| {
                 let line = format!("\u{1b}[2J{}\n", "blah ".repeat(100));
@@ -271,27 +271,27 @@ async fn misbehave(channel: &KernelChannel, how: &str) {
                 keep_alive(channel, Duration::from_millis(20)).await;
             }
         }
-        // What its policy does not allow; and the end of it, for which that is then the reason.
+        // Makes a system call that its policy refuses, and aborts, so that the call is reported as the reason.
         "forbidden.test" => {
             let _ = nix::sys::ptrace::traceme();
             std::process::abort();
         }
-        // As fast as it can, for ever.
+        // Makes a refused system call in an endless loop.
         "insistent.test" => loop {
             let _ = nix::sys::ptrace::traceme();
         },
-        // It does what it should, and nothing else.
+        // Only answers heartbeats.
         decent if decent.starts_with("decent") => show_life(channel, usize::MAX).await,
         "twenty-heartbeats.test" => {
             show_life(channel, 20).await;
             std::process::exit(0);
         }
         "silent.test" => {}
-        other => panic!("nobody told me what “{other}” means"),
+        other => panic!("unknown behaviour “{other}”"),
     }
 }
 
-/// Answers so many heartbeats.
+/// Answers this many heartbeats.
 async fn show_life(channel: &KernelChannel, most: usize) {
     let mut answered = 0;
     while answered < most {
@@ -303,7 +303,7 @@ async fn show_life(channel: &KernelChannel, most: usize) {
     }
 }
 
-/// A memfd with these seals.
+/// Creates a memfd of this size with these seals.
 fn memory(size: u64, seals: SealFlags) -> OwnedFd {
     let memory = rustix::fs::memfd_create("x", rustix::fs::MemfdFlags::ALLOW_SEALING).unwrap();
     rustix::fs::ftruncate(&memory, size).unwrap();
@@ -313,7 +313,7 @@ fn memory(size: u64, seals: SealFlags) -> OwnedFd {
     memory
 }
 
-/// Answers heartbeats for so long.
+/// Answers heartbeats for this long.
 async fn keep_alive(channel: &KernelChannel, long: Duration) {
     let until = tokio::time::Instant::now() + long;
     while let Ok(received) = tokio::time::timeout_at(until, channel.receive()).await {
@@ -323,7 +323,7 @@ async fn keep_alive(channel: &KernelChannel, long: Duration) {
     }
 }
 
-/// The tab that it was given, and what it is to load there.
+/// Waits for the tab that the broker assigns, and returns it with the request to load there.
 async fn own_load(channel: &KernelChannel) -> (u64, Load) {
     loop {
         let datagram = channel.receive().await.unwrap();
@@ -337,7 +337,7 @@ async fn own_load(channel: &KernelChannel) -> (u64, Load) {
     }
 }
 
-/// The tab that it was given: what is said of others is not looked at.
+/// Waits for the tab that the broker assigns, and returns it.
 async fn own_tab(channel: &KernelChannel) -> u64 {
     own_load(channel).await.0
 }
@@ -348,7 +348,7 @@ async fn put_snapshot(channel: &KernelChannel, payload: &OwnedFd, payload_size: 
     drop(channel.send(&bytes, &[payload.as_fd()]).await);
 }
 
-#[expect(unsafe_code, reason = "a mapping that can be written")]
+#[expect(unsafe_code, reason = "mmap is unsafe")]
 fn keep_mapped(memory: &OwnedFd) {
     use rustix::mm::{MapFlags, ProtFlags, mmap};
     // SAFETY: a fresh mapping at an address of the kernel's choice, which nothing here reads or writes.
@@ -356,7 +356,7 @@ fn keep_mapped(memory: &OwnedFd) {
         .unwrap();
 }
 
-#[expect(unsafe_code, reason = "the number is what the oversized write needs")]
+#[expect(unsafe_code, reason = "an oversized message can only be sent past KernelChannel")]
 fn channel_fd() -> std::os::fd::BorrowedFd<'static> {
     // SAFETY: the channel stays open until this program ends.
     unsafe { std::os::fd::BorrowedFd::borrow_raw(3) }

@@ -1,8 +1,13 @@
-//! A tab-host without an engine, for what it asks of the network alone. The address of its tab says what: `/tunnels/2000` opens so
-//! many to that host; through each, it asks for something small, all at once, and once more when all are open; some ask for
-//! something large, and never read it; `/unread/2000` reads nothing of any. `/verdicts/6` asks for verdicts for so many seconds, as a web process does; `/uploads/70` sends
-//! through so many what is never read; `/strange/1` asks as no engine would. Then it says in the title what came of it.
-#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a probe ends by panicking")]
+//! A tab-host without an engine that only makes network requests. Its tab's address selects them, and its title is the
+//! result.
+//!
+//! - `/tunnels/N` opens N tunnels to the host. Some request a large file and never read it; each of the others requests
+//!   a small one when it opens, and again, all at once, when all are open.
+//! - `/unread/N` opens N tunnels, requests a large file through each, and reads nothing.
+//! - `/verdicts/N` requests verdicts for N seconds, as a web process does.
+//! - `/uploads/N` uploads through N tunnels to a server that never reads.
+//! - `/strange/1` sends requests that no engine would send.
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a probe fails by panicking")]
 
 mod child;
 
@@ -24,13 +29,13 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
 use tonic::transport::Channel;
 
-/// So many of them are asked for much, which is not read.
+/// Number of tunnels whose large answer is never read.
 const UNREAD: usize = 64;
-/// In that time all that may be held of them is.
+/// Time in which the unread tunnels' buffers fill.
 const FILLING: Duration = Duration::from_secs(2);
-/// What takes no more for so long takes no more.
+/// Time after which an upload that makes no progress counts as stuck.
 const STUCK: Duration = Duration::from_millis(100);
-/// What others do not do at the same time, at the beginning and at the end.
+/// Time at the start and end of a measurement that is not counted, as other probes may not be running yet or any more.
 const ALONE: Duration = Duration::from_secs(2);
 
 #[tokio::main(flavor = "current_thread")]
@@ -44,7 +49,7 @@ async fn main() {
                 let socket = std::os::unix::net::UnixStream::from(datagram.descriptors.remove(0));
                 socket.set_nonblocking(true).unwrap();
                 network = Some(grpc::client(UnixStream::from_std(socket).unwrap()));
-                // From here on there is a net-daemon to grant it.
+                // There is a net-daemon now, so the broker can grant a verdict channel.
                 let wish = RequestGrant { service: Service::Verdicts.into() };
                 child::send(&channel, ChildToBroker::RequestGrant(wish)).await;
             }
@@ -66,7 +71,7 @@ async fn main() {
     }
     let (tab, url) = wanted.unwrap();
     let parts: Vec<&str> = url.split('/').collect();
-    let [_, _, authority, what, count] = parts[..] else { panic!("nobody told me what {url} means") };
+    let [_, _, authority, what, count] = parts[..] else { panic!("unknown address {url}") };
     let (host, port) = authority.split_once(':').unwrap();
     let count: u32 = count.parse().unwrap();
     let work = async {
@@ -80,7 +85,7 @@ async fn main() {
             "unread" => leave_unread(network.unwrap(), host, port.parse().unwrap(), count).await,
             "uploads" => send_all(network.unwrap(), host, port.parse().unwrap(), count).await,
             "strange" => ask_strangely(network.unwrap(), host, port.parse().unwrap()).await,
-            other => panic!("nobody told me what “{other}” means"),
+            other => panic!("unknown request “{other}”"),
         };
         let title = page_event::Body::Title(said);
         child::send(&channel, ChildToBroker::PageEvent(PageEvent { tab, body: Some(title) })).await;
@@ -137,7 +142,7 @@ async fn open_all(network: Channel, host: &str, port: u32, count: u32) -> String
     for tunnel in &mut unread {
         tunnel.send("GET /big HTTP/1.1\r\n\r\n").await;
     }
-    // Meanwhile they fill up, and one that is read goes on.
+    // While the unread tunnels fill up, one that is read must keep working.
     let filling = Instant::now();
     while filling.elapsed() < FILLING {
         tunnels[0].ask().await;
@@ -160,12 +165,12 @@ async fn open_all(network: Channel, host: &str, port: u32, count: u32) -> String
     }
     times.sort_unstable();
     let (median, slowest) = (times[times.len() / 2], times[times.len() - 1]);
-    // They stay open: what they cost is looked at now.
+    // The tunnels stay open while the test measures their cost.
     std::mem::forget((open, unread));
     format!("{count} open, {UNREAD} of them unread, ms for an answer: median {median} slowest {slowest} ")
 }
 
-/// So many of which nothing is read; those that are not opened any more are counted.
+/// Opens `count` tunnels of which nothing is read, and reports how many were opened.
 async fn leave_unread(network: Channel, host: &str, port: u32, count: u32) -> String {
     let opening: Vec<_> = (0..count)
         .map(|_| {
@@ -189,7 +194,7 @@ async fn leave_unread(network: Channel, host: &str, port: u32, count: u32) -> St
     said
 }
 
-/// Through each, as much as is taken.
+/// Uploads through each of `count` tunnels as much as is accepted, and reports the total.
 async fn send_all(network: Channel, host: &str, port: u32, count: u32) -> String {
     let (mut stuck, mut sent) = (Vec::new(), 0);
     for _ in 0..count {
@@ -201,14 +206,14 @@ async fn send_all(network: Channel, host: &str, port: u32, count: u32) -> String
         }
         stuck.push(tunnel);
     }
-    // Another one goes on all the same.
+    // Another tunnel must still work.
     let mut other = Tunnel::open(network, host.to_owned(), port).await;
     other.ask().await;
     std::mem::forget((stuck, other));
     format!("{count} are stuck, KB: sent {sent} ")
 }
 
-/// What the net-daemon says to what is no proper request.
+/// Sends invalid requests, and reports how the net-daemon answers them.
 async fn ask_strangely(network: Channel, host: &str, port: u32) -> String {
     let open = |host: &str, port| to_network::Body::Open(Open { host: host.to_owned(), port });
     let data = || to_network::Body::Data(Bytes::from_static(b"GET /small HTTP/1.1\r\n\r\n"));
@@ -222,7 +227,7 @@ async fn ask_strangely(network: Channel, host: &str, port: u32) -> String {
         let answer = answered.unwrap().into_inner().message().await.unwrap().unwrap().body;
         refused += usize::from(matches!(answer, Some(from_network::Body::Failed(_))));
     }
-    // One that opens twice ends; one that says that it has said all is answered all the same.
+    // A tunnel that opens twice must end. A tunnel that is half-closed must still be answered.
     let mut twice = Tunnel::open(network.clone(), host.to_owned(), port).await;
     twice.up.send(ToNetwork { body: Some(open(host, port)) }).await.unwrap();
     let ended = !matches!(timeout(Duration::from_secs(5), twice.down.message()).await, Ok(Ok(Some(_))) | Err(_));

@@ -1,8 +1,8 @@
-//! Verdicts compared with those of uBlock Origin's own engine, on requests that are made from its lists' rules.
+//! Compares verdicts with those of uBlock Origin's own engine, on requests made from its lists' rules.
 //!
-//! Where they differ: options that the `adblock` crate does not know (`strict1p`, `strict3p`, `to=`), whose rules it leaves out;
-//! and exceptions with `redirect-rule`, which it takes for exceptions from being blocked. A line that is only an address is that
-//! host here, and text anywhere in a URL there: no requests are made from those.
+//! Known differences: the `adblock` crate skips rules with options that it does not support (`strict1p`, `strict3p`,
+//! `to=`), and treats exceptions with `redirect-rule` as exceptions from blocking. A bare host name matches that host
+//! here, and text anywhere in a URL there.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -19,14 +19,15 @@ use std::process::Command;
 use regen_tests::Browser;
 use serde_json::Value;
 
-/// Of the requests made from one list's rules, how many must have the same verdict, in percent.
+/// Minimum share of requests per list with the same verdict, in percent.
 const AGREEMENT: f64 = 99.5;
 
 #[derive(Default)]
 struct Tally {
     requests: usize,
-    /// Stopped here and not there, and the other way round.
+    /// Requests blocked only by Regen.
     more: usize,
+    /// Requests blocked only by the other engine.
     fewer: usize,
 }
 
@@ -46,7 +47,7 @@ fn verdicts_are_those_of_another_engine() {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), &output.stdout).unwrap();
     let browser = Browser::headless();
-    // The engine's own verdicts: balanced leaves a site what it sends to itself.
+    // Strict, because balanced never blocks a site's requests to itself.
     browser.regen(&["shields", "level", "strict"]).unwrap();
     let said = browser.command(&["shields", "test", "--requests", file.path().to_str().unwrap()]);
     assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
@@ -69,9 +70,9 @@ fn verdicts_are_those_of_another_engine() {
     println!("{differences}");
     let mut too_few = Vec::new();
     for (list, Tally { requests, more, fewer }) in &tallies {
-        #[expect(clippy::cast_precision_loss, reason = "they are thousands")]
+        #[expect(clippy::cast_precision_loss, reason = "there are only thousands")]
         let agreement = 100.0 * (requests - more - fewer) as f64 / *requests as f64;
-        println!("{list}: {agreement:.1} % of {requests}; {more} stopped only here, {fewer} only there");
+        println!("{list}: {agreement:.1} % of {requests} agree; {more} blocked only here, {fewer} only there");
         if agreement < AGREEMENT {
             too_few.push(list);
         }

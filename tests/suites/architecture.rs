@@ -1,4 +1,4 @@
-//! The rules of the house, checked on the real dependency graph and the real sources.
+//! Architecture rules, checked on the real dependency graph and the real sources.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -37,7 +37,7 @@ fn metadata() -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-/// Everything that a package links, by name, without what only its tests or build scripts use.
+/// Returns the names of all packages that a package links, without those that only its tests or build scripts use.
 fn links(metadata: &Value, package: &str) -> BTreeSet<String> {
     let mut names = BTreeMap::new();
     for entry in metadata["packages"].as_array().unwrap() {
@@ -94,11 +94,11 @@ fn the_broker_links_no_engine_no_toolkit_and_no_tls() {
     for name in forbidden {
         assert!(!linked.contains(name), "the broker links {name}");
     }
-    // The control: the same look finds an engine where there is one.
+    // Control: the same search finds the engine in the tab-host.
     assert!(links(&metadata, "regen-tab-host").contains("webkit2gtk"));
 }
 
-/// The broker is the most trusted program: a new dependency of it is a decision, and is made here.
+/// The broker is the most trusted program: a new dependency is a decision, and must be added to this list.
 #[test]
 fn the_brokers_dependencies_are_these() {
     let expected = [
@@ -169,7 +169,7 @@ fn internet_sockets_are_opened_by_the_net_daemon_alone() {
     for file in files {
         let text = fs::read_to_string(&file).unwrap();
         let relative = file.strip_prefix(root()).unwrap().to_path_buf();
-        // The attacker's program, the command that gives it something to reach, and the servers of a campaign are no roles.
+        // The attack probe, the command that gives it targets, and the servers of chaos campaigns are no roles.
         let attacks = ["sandbox-policies/src/probe", "cli/src/policy/probe.rs", "cli/src/chaos/test_page.rs"];
         if relative.starts_with("tests") || attacks.iter().any(|place| relative.starts_with(place)) {
             continue;
@@ -186,7 +186,7 @@ fn internet_sockets_are_opened_by_the_net_daemon_alone() {
             opening.insert(relative);
         }
     }
-    // The first asks name servers, the third relays, and the last sends to a tunnel's peer, and nowhere else.
+    // These connect, in order, to DNS servers, to hosts on direct routes, to Tor relays, and to WireGuard peers.
     let expected = [
         "net-daemon/src/dns/direct.rs",
         "net-daemon/src/route/direct.rs",
@@ -205,9 +205,9 @@ fn unsafe_code_is_expected_with_a_reason_wherever_it_is() {
         let blocks = text.matches("unsafe {").count();
         let reasons = text.matches("SAFETY:").count();
         let here = file.strip_prefix(root()).unwrap().display();
-        // The attacker's program has one reason for all of its system calls, at its top.
+        // The attack probe states one reason for all of its system calls, at its top.
         if !text.contains("fn unsafe_code_is_expected") && !here.to_string().contains("src/probe/") {
-            assert!(blocks <= reasons, "{here}: {blocks} unsafe blocks, {reasons} reasons");
+            assert!(blocks <= reasons, "{here}: {blocks} unsafe blocks, {reasons} SAFETY comments");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What goes wrong outside: disks, folders, files. Nothing is lost, and the words say what to do.
+//! Damaged or unusable disks, folders and files: nothing is lost, and the error says what to do.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -37,7 +37,7 @@ fn a_store_that_cannot_be_read_is_moved_aside_and_the_browser_starts() {
     assert!(warning.contains("could not be read") && warning.contains("store.unreadable-"), "{warning}");
     let aside = fs::read_dir(browser.profile()).unwrap().flatten();
     let kept = aside.filter(|entry| entry.file_name().to_string_lossy().starts_with("store.unreadable-")).count();
-    assert_eq!(kept, 1, "it is kept whole");
+    assert_eq!(kept, 1, "the unreadable store was not kept");
     let findings = browser.regen(&["--json", "doctor"]).unwrap_err();
     assert_eq!(findings.code, 1);
     browser.open(&site.url(1, "/"));
@@ -46,7 +46,7 @@ fn a_store_that_cannot_be_read_is_moved_aside_and_the_browser_starts() {
 #[test]
 fn a_profile_in_use_is_a_clear_error() {
     let browser = Browser::headless();
-    // A second broker, past the command line's courtesy of talking to the first.
+    // Without the socket, the command line starts a second broker instead of talking to the first.
     fs::remove_file(find_socket(&browser)).unwrap();
     let failed = browser.try_start().unwrap_err();
     assert!(failed.message.contains("is in use by process"), "{}", failed.message);
@@ -66,7 +66,7 @@ fn find_socket(browser: &Browser) -> std::path::PathBuf {
 #[test]
 fn a_profile_of_somebody_else_is_a_clear_error() {
     if !rustix::process::geteuid().is_root() {
-        // Only root can give a folder away.
+        // Only root can change a folder's owner.
         return;
     }
     let browser = Browser::not_started(&["--headless"]);
@@ -88,7 +88,7 @@ fn a_profile_that_cannot_be_made_is_a_clear_error() {
 fn two_thousand_tabs_come_back_lazily() {
     let (site, browser) = (site(), Browser::headless());
     let urls: Vec<String> = (0..2000).map(|number| site.url(1, &format!("/?{number}"))).collect();
-    // One tab of each is opened by one command; only the last one is ever looked at.
+    // The session is written directly, as opening 2000 tabs would take too long.
     browser.open(&site.url(1, "/"));
     let epoch = browser.profile().join("store");
     assert!(epoch.exists());
@@ -101,14 +101,14 @@ fn two_thousand_tabs_come_back_lazily() {
     let tabs = status["tabs"].as_array().unwrap();
     assert_eq!(tabs.len(), 2000);
     assert_eq!(tabs.iter().filter(|tab| tab["state"] == "lazy").count(), 1999);
-    eventually("the active one to load", || {
+    eventually("the active tab to load", || {
         let status = browser.status();
         status["tabs"].as_array()?.iter().any(|tab| tab["state"] == "ready").then_some(())
     });
     assert_eq!(browser.pids_of("tab-host").len(), 1);
 }
 
-/// Writes a session as the broker itself does, with the broker's own code.
+/// Writes a session with the broker's own code.
 fn write_session(browser: &Browser, urls: &[String]) {
     use regen_broker::session::{SavedSegment, SavedSnapshot, SavedTab};
     let vault = Vault::of_profile(&browser.profile()).unwrap();
@@ -134,7 +134,7 @@ fn write_session(browser: &Browser, urls: &[String]) {
     }
     opened.store.flush(true).unwrap();
     drop(opened);
-    // The store's thread lets go of its lock a moment later.
+    // The store's thread releases its lock shortly after the drop.
     let path = browser.profile().join("store");
     eventually("the store to be closed", || {
         let lock = fs::OpenOptions::new().write(true).open(path.join("db")).ok()?;
@@ -162,7 +162,7 @@ fn on_a_small_disk(bytes: usize) -> (tempfile::TempDir, Browser) {
 
 #[test]
 fn a_full_disk_loses_no_running_tab_and_saving_goes_on_when_there_is_room() {
-    assert!(rustix::process::geteuid().is_root(), "a small disk is mounted by root: run this test as root");
+    assert!(rustix::process::geteuid().is_root(), "cannot mount a small disk: run this test as root");
     let page =
         "<title>kept</title><body style='margin:0'><textarea id=field style='width:500px;height:300px'></textarea>
       <script>field.oninput = () => { document.title = field.value.trimEnd(); \
@@ -173,7 +173,7 @@ fn a_full_disk_loses_no_running_tab_and_saving_goes_on_when_there_is_room() {
     let tab = browser.open(&site.url(1, "/"));
     let profile = browser.profile();
     let disk = format!("/proc/{}/root{}", browser.broker(), profile.display());
-    // The control: before, everything is saved and nobody complains.
+    // Control: before, saving works without a warning.
     browser.regen(&["session", "save"]).unwrap();
     assert_eq!(browser.status()["warnings"], serde_json::json!([]));
     let fill = format!("{disk}/fill");
@@ -182,11 +182,11 @@ fn a_full_disk_loses_no_running_tab_and_saving_goes_on_when_there_is_room() {
 
     browser.input(tab, &["--click", "100,100"]);
     browser.input(tab, &["--type", "onafulldisk"]);
-    // It is much to lay out: on a machine that has other things to do, letters take their time.
-    eventually("the page to have it", || (browser.tab(tab)["title"] == "onafulldisk").then_some(()));
+    // The long text is slow to lay out, so typing takes time on a busy machine.
+    eventually("the page to have the text", || (browser.tab(tab)["title"] == "onafulldisk").then_some(()));
     let more = browser.open(&site.url(2, "/"));
     let warning = eventually("a warning", || {
-        // What is saved now finds no room, sooner or later: some of it was set aside.
+        // The store has already allocated some space on the disk, so saving may fail only after a while.
         browser.input(tab, &["--type", "!"]);
         let _ = browser.regen(&["session", "save"]);
         Some(browser.status()["warnings"][0].as_str()?.to_owned())
@@ -194,7 +194,7 @@ fn a_full_disk_loses_no_running_tab_and_saving_goes_on_when_there_is_room() {
     assert!(warning.contains("cannot be saved") && warning.contains("make room"), "{warning}");
     let refused = browser.regen(&["session", "save"]).unwrap_err();
     assert!(refused.message.contains("cannot be saved"), "{}", refused.message);
-    // The broker itself remembers: a crash on a full disk loses nothing.
+    // The broker keeps the tab's state in memory: a crash on a full disk loses nothing.
     regen_tests::process::signal(browser.pid_of_tab(tab), Signal::KILL);
     browser.wait_for_state(tab, "ready");
     fs::remove_file(&fill).unwrap();

@@ -1,5 +1,5 @@
-//! The trust boundary from the attacker's side: what a plain page, or a tab-host that runs the attacker's code, can do to the
-//! broker, the net-daemon, other sites and the user. Each refusal has a control that shows that it could have been otherwise.
+//! Attacks across the trust boundary, from plain pages and from hostile tab-hosts, on the broker, the net-daemon, other
+//! sites and the user. Each refusal has a positive control.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -20,7 +20,7 @@ use regen_tests::{Browser, DEADLINE, ForeignPeer, NameServer, Site, eventually, 
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// The product's programs, but with a hostile tab-host that does what its site's name says.
+/// Starts a browser with a hostile tab-host that misbehaves as its site's host name says.
 fn hostile() -> (TempDir, Browser) {
     let program = std::fs::read(programs().join("regen-hostile-child")).unwrap();
     let folder = programs_with("tab-host", &program);
@@ -33,7 +33,7 @@ fn open(browser: &Browser, url: &str) -> u64 {
     browser.json(&["tab", "open", url])["id"].as_u64().unwrap()
 }
 
-/// The title of a tab, as soon as it has one.
+/// Waits until a tab has a title, and returns it.
 fn title(browser: &Browser, tab: u64) -> String {
     eventually("a title", || browser.tab(tab)["title"].as_str().filter(|title| !title.is_empty()).map(str::to_owned))
 }
@@ -42,7 +42,7 @@ fn refused(browser: &Browser) -> u64 {
     browser.status()["refused_messages"].as_object().unwrap().values().map(|count| count.as_u64().unwrap()).sum()
 }
 
-/// Bytes of a folder and all below it.
+/// Returns the size of a folder and everything below it, bytes.
 fn size_of(folder: &std::path::Path) -> u64 {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let sizes = entries.map(|entry| match entry.metadata() {
@@ -53,7 +53,7 @@ fn size_of(folder: &std::path::Path) -> u64 {
     sizes.sum()
 }
 
-// ── turned hosts ──
+// ── hostile tab-hosts ──
 
 #[test]
 fn a_host_cannot_send_a_form_in_another_sites_name() {
@@ -62,7 +62,7 @@ fn a_host_cannot_send_a_form_in_another_sites_name() {
     let said = title(&browser, tab);
     assert_eq!(
         said, "method “”, 0 bytes, redirected true, by “”",
-        "a plain request of the user's, sent on by a server"
+        "the forged form must become a plain redirected GET without an initiator"
     );
     assert_eq!(browser.tab(tab)["site"], "http://victim.test");
 }
@@ -83,8 +83,8 @@ fn payloads_for_tabs_that_do_not_exist_hold_up_nobody() {
         std::thread::park_timeout(Duration::from_millis(200));
     }
     let used = cpu_ticks(broker) - before;
-    assert!(used < 200, "{used} hundredths of a second of the broker's");
-    assert_eq!((browser.daemon("net-daemon"), browser.tab(quiet)["pid"].as_i64()), (net, Some(pid)), "nobody is ended");
+    assert!(used < 200, "the broker used {used} hundredths of a second");
+    assert_eq!((browser.daemon("net-daemon"), browser.tab(quiet)["pid"].as_i64()), (net, Some(pid)), "a child ended");
 }
 
 #[test]
@@ -100,8 +100,8 @@ fn snapshots_without_end_fill_neither_memory_nor_disk() {
     let disk = size_of(&browser.profile()) >> 20;
     assert!(most < 150.0, "the broker has {most} MB");
     assert!(disk < 500, "the profile has {disk} MB");
-    assert_eq!(browser.tab(hoarder)["pid"].as_i64(), Some(pid), "it is slowed down, not ended");
-    // The control: the last one that fits is there.
+    assert_eq!(browser.tab(hoarder)["pid"].as_i64(), Some(pid), "the host was ended instead of slowed down");
+    // Control: the last snapshot within the limit was saved.
     browser.regen(&["session", "save"]).unwrap();
     let saved = browser.profile().join("sessions");
     assert!(size_of(&saved) > 3_000_000, "{} bytes", size_of(&saved));
@@ -118,8 +118,8 @@ fn a_chooser_without_a_click_is_answered_with_nothing() {
 fn files_without_a_click_wait_for_the_users_word() {
     let (_folder, browser) = hostile();
     let tab = open(&browser, "http://saver.test/");
-    // One is what the user opened the page for; twenty wait; the rest is refused at once.
-    eventually("the rest to be refused", || (title(&browser, tab) == "1 granted, 39 refused").then_some(()));
+    // One download is granted for the user's own navigation, twenty wait for an answer, the rest are refused at once.
+    eventually("the other downloads to be refused", || (title(&browser, tab) == "1 granted, 39 refused").then_some(()));
     let status = browser.status();
     let warning =
         status["warnings"].as_array().unwrap().iter().find(|text| text.as_str().unwrap().contains("saver.test"));
@@ -127,8 +127,8 @@ fn files_without_a_click_wait_for_the_users_word() {
     browser.regen(&["tab", "allow-downloads", &tab.to_string(), "--refuse"]).unwrap();
     eventually("all to be refused", || (title(&browser, tab) == "1 granted, 59 refused").then_some(()));
     assert_eq!(std::fs::read_dir(browser.downloads()).unwrap().count(), 1);
-    assert_eq!(refused(&browser), 0, "wishes are no violations");
-    // The control: where the user agrees, they are saved.
+    assert_eq!(refused(&browser), 0, "download requests were counted as violations");
+    // Control: the user may also allow downloads.
     let other = open(&browser, "http://saver.test:81/");
     browser.regen(&["tab", "allow-downloads", &tab.to_string()]).unwrap();
     assert!(other != tab);
@@ -138,19 +138,19 @@ fn files_without_a_click_wait_for_the_users_word() {
 fn a_host_that_talks_all_day_fills_no_log() {
     let (_folder, browser) = hostile();
     open(&browser, "http://chatty.test/");
-    eventually("its words", || browser.log().contains("blah").then_some(()));
+    eventually("its log lines", || browser.log().contains("blah").then_some(()));
     let (broker, start) = (browser.broker(), Instant::now());
     let before = cpu_ticks(broker);
     while start.elapsed() < Duration::from_secs(6) {
         std::thread::park_timeout(Duration::from_millis(500));
     }
     let (used, log) = (cpu_ticks(broker) - before, size_of_file(&browser, "regen.log"));
-    assert!(used < 150, "{used} hundredths of a second of the broker's in 6 s");
+    assert!(used < 150, "the broker used {used} hundredths of a second in 6 s");
     assert!(log < 1 << 20, "{log} bytes of log");
     let audit = size_of_file(&browser, "audit.log");
     assert!(audit < 200 * 1024, "{audit} bytes of audit log");
     let text = std::fs::read(browser.profile().join("regen.log")).unwrap();
-    assert!(!text.contains(&0x1b), "nothing that a terminal would obey");
+    assert!(!text.contains(&0x1b), "the log has terminal escapes");
     browser.regen(&["audit", "verify"]).unwrap();
 }
 
@@ -167,7 +167,7 @@ fn tunnels_of_two_hosts_that_nobody_reads_do_not_end_the_net_daemon() {
         std::thread::spawn(move || {
             let mut open = Vec::new();
             for mut stream in listener.incoming().flatten() {
-                // As much as the other end and the system take.
+                // Writes as much as the other end and the system buffer.
                 stream.set_nonblocking(true).unwrap();
                 while std::io::Write::write(&mut stream, &[7; 1 << 16]).is_ok() {}
                 open.push(stream);
@@ -180,19 +180,19 @@ fn tunnels_of_two_hosts_that_nobody_reads_do_not_end_the_net_daemon() {
     let stranger = ForeignPeer::start();
     let net = stranger.browser.daemon("net-daemon");
     let tabs = [1, 2].map(|host| stranger.open(&format!("http://127.0.0.{host}:{port}/unread/2000")));
-    // Beyond half of all that there may be, each has its share.
+    // Beyond half of the limit for all hosts, each host gets only its share.
     let open = tabs.map(|tab| stranger.says(tab).trim_end_matches(" unread").parse::<u32>().unwrap());
     assert!(open.iter().all(|count| *count >= 256) && open.iter().sum::<u32>() >= 3000, "{open:?}");
     let memory = pss(net);
     assert!(memory < 600.0, "the net-daemon has {memory} MB");
-    assert_eq!(stranger.browser.daemon("net-daemon"), net, "it is the same one");
+    assert_eq!(stranger.browser.daemon("net-daemon"), net, "the net-daemon was restarted");
 }
 
 // ── plain pages ──
 
 #[test]
 fn names_whose_server_never_answers_do_not_end_the_net_daemon() {
-    // It hears every question, and says nothing.
+    // A DNS server that receives queries and never answers.
     let silent = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let server = format!("udp://127.0.0.1:{}", silent.local_addr().unwrap().port());
     let page = "<title>asks</title><script>for (let n = 0; n < 256; n++) fetch(`http://n${n}.never.test/`).catch(() => 0)</script>";
@@ -211,10 +211,10 @@ fn names_whose_server_never_answers_do_not_end_the_net_daemon() {
     {
         heard.insert(question[12..length].to_vec());
     }
-    assert!(heard.len() >= 60, "the control: it was asked for {} names", heard.len());
+    assert!(heard.len() >= 60, "control: the DNS server was asked for only {} names", heard.len());
     let threads = std::fs::read_dir(format!("/proc/{net}/task")).unwrap().count();
     assert!(threads < 60, "{threads} threads");
-    // Others go on meanwhile.
+    // Other pages still load.
     let tab = browser.open(&site.url(3, "/"));
     assert!(browser.text(tab).contains("here"));
     assert_eq!(browser.daemon("net-daemon"), net);
@@ -238,7 +238,7 @@ fn what_pages_do_all_day_is_no_violation() {
         let tab = browser.open(&site.url(1, &format!("/?do={what}")));
         let pid = browser.pid_of_tab(tab);
         browser.wait_for_text(tab, "done");
-        // It goes on being told of: the last of many titles arrives.
+        // Updates are throttled, not lost: the last of many titles arrives.
         if what == "titles" {
             eventually("the last title", || (browser.tab(tab)["title"] == "t19999").then_some(()));
         }
@@ -258,14 +258,14 @@ fn what_pages_do_all_day_is_no_violation() {
 #[test]
 fn sixty_tabs_that_are_opened_at_once_all_show_their_page() {
     const TABS: usize = 60;
-    // Answers that no cache keeps: each page is asked for when it is opened, and anew when it comes back.
+    // The answers are not cached: each page is requested when it is opened and again when it is restored.
     let pages = AtomicUsize::new(0);
     let site = Site::serve(move |request| match request.path.as_str() {
         "/begins" => Some(Answer::page(
             "<p id=said>begins</p><script>fetch('/slow').then((answer) => answer.text()).then((text) => said.textContent = text)</script>",
         )),
         "/slow" => {
-            // Not before other tabs of the site have been opened.
+            // Answers only after other tabs of the site have been opened.
             within(4 * DEADLINE, || (pages.load(Ordering::Relaxed) > TABS / 2).then_some(()))?;
             Some(Answer::page("what it waited for"))
         }
@@ -284,7 +284,7 @@ fn sixty_tabs_that_are_opened_at_once_all_show_their_page() {
         }
     });
     let all_are_well = |when: &str| {
-        // Sixty pages are sixty processes: how long that takes is not what is promised.
+        // Sixty pages take a long time to load, and no time limit is promised.
         let live = within(4 * DEADLINE, || {
             let status = browser.status();
             let tabs = status["tabs"].as_array().unwrap();
@@ -292,8 +292,8 @@ fn sixty_tabs_that_are_opened_at_once_all_show_their_page() {
             let live = tabs.iter().filter(|tab| tab["state"] == "ready").map(|tab| tab["id"].as_u64().unwrap());
             (tabs.len() == TABS && tabs.iter().all(|tab| is_well(&tab))).then(|| live.collect::<Vec<_>>())
         });
-        let live = live.unwrap_or_else(|| panic!("waited in vain for: {when}"));
-        assert_eq!(live.len(), 40, "{when}: of very many, those in use are live");
+        let live = live.unwrap_or_else(|| panic!("not all tabs are ready or lazy: {when}"));
+        assert_eq!(live.len(), 40, "{when}: not exactly the 40 most recently used tabs are live");
         live.into_iter().filter(|tab| *tab != first).for_each(|tab| browser.wait_for_text(tab, "page /"));
     };
     all_are_well("sixty tabs");
@@ -313,15 +313,15 @@ fn many_tabs_of_one_site_outlive_a_kill() {
     let tabs: Vec<u64> = (0..TABS).map(|n| browser.open(&site.url(1, &format!("/{n}")))).collect();
     let asleep =
         |status: &Value| status["tabs"].as_array().unwrap().iter().filter(|tab| tab["state"] == "lazy").count();
-    assert_eq!(asleep(&browser.status()), TABS - 40, "of very many, those in use are live");
+    assert_eq!(asleep(&browser.status()), TABS - 40, "not exactly the 40 most recently used tabs are live");
     browser.regen(&["kill", "tab", &tabs[TABS - 1].to_string()]).unwrap();
-    eventually("all of them to be back", || {
+    eventually("all tabs to be restored", || {
         let status = browser.status();
         let states: Vec<&str> =
             status["tabs"].as_array().unwrap().iter().map(|tab| tab["state"].as_str().unwrap()).collect();
         states.iter().all(|state| ["ready", "lazy"].contains(state)).then_some(())
     });
-    // The first one sleeps, and comes back when it is looked at.
+    // The first tab is lazy, and loads when it is activated.
     browser.regen(&["tab", "activate", &tabs[0].to_string()]).unwrap();
     browser.wait_for_text(tabs[0], "/0");
     assert_eq!(refused(&browser), 0);
@@ -343,18 +343,18 @@ fn an_address_is_shown_when_it_is_committed_and_without_credentials() {
     let browser = Browser::headless();
     let tab = browser.open(&site.url(1, "/leaves"));
     let _ = site.wait_for_request("/leaves");
-    eventually("the other site to be asked", || (browser.tab(tab)["site"] == "http://127.0.0.2").then_some(()));
-    assert_eq!(browser.tab(tab)["url"], site.url(1, "/leaves").as_str(), "it has not answered");
+    eventually("the tab to move to the other site", || (browser.tab(tab)["site"] == "http://127.0.0.2").then_some(()));
+    assert_eq!(browser.tab(tab)["url"], site.url(1, "/leaves").as_str(), "the address changed too early");
     let secret = site.url(3, "/in").replace("http://", "http://login.bank.com:hunter2@");
     let tab = browser.open(&secret);
     let shown = browser.tab(tab);
     assert_eq!(shown["url"], site.url(3, "/in").as_str());
     let request = site.wait_for_request("/in");
-    assert_eq!(request.header("authorization"), "Basic bG9naW4uYmFuay5jb206aHVudGVyMg==", "the server gets them");
+    assert_eq!(request.header("authorization"), "Basic bG9naW4uYmFuay5jb206aHVudGVyMg==", "no credentials were sent");
     browser.regen(&["session", "save"]).unwrap();
     browser.quit();
     let found = Command::new("grep").args(["-r", "-l", "hunter2"]).arg(browser.profile()).output().unwrap();
-    assert_eq!(String::from_utf8_lossy(&found.stdout), "", "no file of the profile has them");
+    assert_eq!(String::from_utf8_lossy(&found.stdout), "", "a file of the profile has the password");
 }
 
 #[test]
@@ -414,13 +414,13 @@ fn a_page_from_the_internet_takes_no_tab_to_a_private_address() {
         let asks = browser.wait_for_state(tab, "private");
         assert!(asks["reason"].as_str().unwrap().contains("internet"), "{path}: {asks}");
     }
-    assert!(inside.requests("/reboot").is_empty(), "nothing was sent");
+    assert!(inside.requests("/reboot").is_empty(), "a request was sent");
     router.set_nonblocking(true).unwrap();
-    assert!(router.accept().is_err(), "nor to the name");
-    // A restart knows the site as public before anything of it is asked for.
+    assert!(router.accept().is_err(), "a request was sent to the name's address");
+    // The mark tells a restarted browser that the site is public, before the site is loaded.
     let marks = browser.profile().join("public-sites/default/http_evil.test");
-    eventually("the mark", || marks.exists().then_some(()));
-    // The control: the user goes on by hand.
+    eventually("the mark as a public site", || marks.exists().then_some(()));
+    // Control: the user may allow the navigation.
     let tab = open(&browser, &evil("/script"));
     browser.wait_for_state(tab, "private");
     browser.regen(&["tab", "allow-private", &tab.to_string()]).unwrap();
@@ -445,7 +445,7 @@ fn nothing_of_a_page_reaches_a_terminal_as_a_command() {
         let printed = browser.regen(command).unwrap();
         assert!(!dangerous(&printed), "{command:?}: {printed:?}");
     }
-    // The control: it is there, to be read.
+    // Control: the text is there in escaped form.
     assert!(browser.text(tab).contains("u{1b}]0;owned"), "{}", browser.text(tab));
     assert_eq!(browser.tab(tab)["title"].as_str().unwrap(), "a\u{1b}[2Jb\u{202e}c\u{9b}31m");
     let error = browser.regen(&["tab", "text", "9\u{1b}[2J"]).unwrap_err();
@@ -459,7 +459,7 @@ fn a_folder_in_tmp_that_somebody_else_made_is_refused() {
     const SQUATTER: u32 = 64_002;
     let place = TempDir::with_prefix("regen-shared-").unwrap();
     std::fs::set_permissions(place.path(), std::fs::Permissions::from_mode(0o1777)).unwrap();
-    // The programs, where any user reaches them.
+    // The program must be in a folder that any user can reach.
     let bin = place.path().join("bin");
     std::fs::create_dir(&bin).unwrap();
     std::fs::copy(programs().join("regen"), bin.join("regen")).unwrap();
@@ -478,7 +478,7 @@ fn a_folder_in_tmp_that_somebody_else_made_is_refused() {
             .unwrap();
         (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
     };
-    // The control: nobody has made it.
+    // Control: the folder does not exist yet.
     let (code, said) = status();
     assert_eq!(code, Some(3), "{said}");
     let squatted = place.path().join(format!("regen-{VICTIM}"));
@@ -487,7 +487,7 @@ fn a_folder_in_tmp_that_somebody_else_made_is_refused() {
     std::os::unix::fs::chown(&squatted, Some(SQUATTER), Some(SQUATTER)).unwrap();
     let (code, said) = status();
     assert!(code == Some(1) && said.contains(&format!("belongs to user {SQUATTER}")), "{code:?}: {said}");
-    // A link to a folder of the victim's own is no better: whoever made it can change it.
+    // A symlink to the victim's own folder is refused as well: the one who made it can change its target.
     std::fs::remove_dir(&squatted).unwrap();
     std::os::unix::fs::symlink(&home, &squatted).unwrap();
     let (code, said) = status();
@@ -499,7 +499,7 @@ fn orders_are_recorded_with_who_gave_them() {
     let browser = Browser::headless();
     let net = browser.daemon("net-daemon");
     browser.regen(&["kill", "net-daemon"]).unwrap();
-    eventually("another one", || (browser.daemon("net-daemon") != net).then_some(()));
+    eventually("another net-daemon", || (browser.daemon("net-daemon") != net).then_some(()));
     browser.regen(&["route", "set", "block"]).unwrap();
     let anchor = browser.regen(&["audit", "anchor"]).unwrap();
     browser.quit();
@@ -510,7 +510,7 @@ fn orders_are_recorded_with_who_gave_them() {
     assert_eq!(whats, ["kill", "route", "quit"], "{ordered:?}");
     assert!(ordered.iter().all(|entry| entry["by"]["program"].as_str().unwrap().ends_with("regen")), "{ordered:?}");
     browser.regen(&["audit", "verify", "--anchor", anchor.trim()]).unwrap();
-    // Cut to before the anchor and written anew, in the store, too: only what is kept elsewhere shows it.
+    // Deletes the log and its copy in the store: now only the anchor, which is kept elsewhere, reveals the change.
     std::fs::remove_dir_all(browser.profile().join("store")).unwrap();
     std::fs::remove_dir_all(browser.profile().join("sessions")).unwrap();
     std::fs::remove_file(browser.profile().join("audit.log")).unwrap();

@@ -1,4 +1,4 @@
-//! A person, or a CI script, opens real pages and drives them.
+//! Opening and driving real pages from the command line, as a user or CI script would.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -9,7 +9,7 @@
 
 use regen_tests::{Browser, Site, eventually};
 
-/// Shows what happens to it as text, because that is what a script can read.
+/// A page that shows the input it gets as text, because a script can read that.
 const MIRROR: &str = r#"<!doctype html><title>mirror</title><body style="margin:0;height:4000px">
 <input id="field" style="position:absolute;left:10px;top:10px;width:300px;height:30px">
 <button id="button" style="position:absolute;left:10px;top:60px;width:100px;height:30px">press</button>
@@ -40,7 +40,7 @@ fn a_page_opens_headless_and_status_tells_about_it() {
     let processes = status["processes"].as_array().unwrap();
     let host = processes.iter().find(|process| process["role"] == "tab-host").unwrap();
     assert_eq!(host["pid"], shown["pid"]);
-    // The spare may be on its way.
+    // The prelaunched process may still be starting.
     for process in processes.iter().filter(|process| process["role"] != "tab-host" || process["site"] != "") {
         assert!(process["rss_kb"].as_u64().unwrap() > 0, "{process}");
         assert_eq!(process["restarts"], 0);
@@ -84,7 +84,7 @@ fn a_screenshot_shows_the_page_in_its_size() {
     assert_eq!(picture[(50 * 640 + 50) * 3..][..3], [0, 0, 0xff]);
     let other = browser.open(&site.url(1, "/"));
     assert_ne!(other, tab);
-    assert!(green(&browser.screenshot(tab).2, 200 * 640 + 300), "a tab in the background can be looked at too");
+    assert!(green(&browser.screenshot(tab).2, 200 * 640 + 300), "a background tab's screenshot lacks its page");
 }
 
 #[test]
@@ -155,8 +155,8 @@ fn a_date_is_picked_in_a_calendar_over_the_page() {
     let site = Site::pages(&[("/", page)]);
     let browser = Browser::headless();
     let tab = browser.open(&site.url(1, "/"));
-    // The calendar hangs below its field, with the weeks of March in rows; the third of them is another than the 10th's.
-    // A click on the field opens or closes it, and it slides: a click on a day may come too early.
+    // The calendar opens below its field, with a row for each week; the click is on another week than that of the 10th.
+    // A click on the field opens or closes it with an animation, so a click on a day may come too early.
     eventually("a day of the calendar to be picked", || {
         browser.input(tab, &["--click", "150,30"]);
         std::thread::park_timeout(std::time::Duration::from_millis(700));
@@ -184,7 +184,7 @@ fn keys_mean_what_the_users_layout_says() {
     browser.start();
     let tab = browser.open(&site.url(1, "/"));
     browser.input(tab, &["--click", "50,25"]);
-    // Key names are places on a US keyboard: where it has y, a German one has z.
+    // Key names are positions on a US keyboard: the key of its y gives z on a German one.
     browser.input(tab, &["--key", "y"]);
     browser.input(tab, &["--type", "üß"]);
     browser.wait_for_text(tab, r#""value":"züß""#);

@@ -1,4 +1,4 @@
-//! Crash-injection campaigns, as a CI job runs them.
+//! Fault-injection campaigns (`regen chaos`), as a CI job runs them.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -17,15 +17,15 @@ use regen_tests::{Browser, DEADLINE, Site, eventually, within};
 use rustix::process::Signal;
 use tempfile::TempDir;
 
-/// Of the same seed, so that what fails here fails again.
+/// A fixed seed, so that failures can be reproduced.
 const SEED: &str = "1";
 const FAULTS: usize = 200;
 
-/// How often a busy browser is killed; more with `REGEN_KILLS`.
+/// Number of times a busy browser is killed, unless `REGEN_KILLS` is set.
 const KILLS: u64 = 20;
-/// Its user does up to so many things before.
+/// Maximum number of user actions before a kill.
 const BUSY: u64 = 20;
-/// Tabs that its user has open at most.
+/// Maximum number of open tabs.
 const MAX_TABS: usize = 8;
 
 fn regen() -> Browser {
@@ -48,7 +48,7 @@ fn two_hundred_faults_lose_nothing() {
         "--resume",
         records.to_str().unwrap(),
     ]);
-    // What went wrong is in the records, whatever the exit code.
+    // Violations are in the records, whatever the exit code is.
     let text = std::fs::read_to_string(&records).unwrap();
     let wrong: Vec<&str> = text.lines().filter(|line| !line.contains("\"violations\":[]")).collect();
     assert!(wrong.is_empty(), "{wrong:#?}");
@@ -69,7 +69,7 @@ fn a_scenario_is_carried_out_reported_and_held_to_its_budget() {
     assert_eq!((&report["holds"], &report["faults"]), (&true.into(), &7.into()), "{report:#}");
     let cases = std::fs::read_to_string(&junit).unwrap();
     assert_eq!((cases.matches("<testcase ").count(), cases.matches("<failure").count()), (8, 0), "{cases}");
-    // What was done is not done again, and a budget that cannot be kept fails.
+    // Resuming skips the recorded steps, and an exceeded budget is a failure.
     let again = [&["chaos", "run", scenario], &options[2..4], &["--budget", "p50=1ms"]].concat();
     let failed = regen().regen(&again).unwrap_err();
     assert_eq!(failed.code, 1);
@@ -79,7 +79,7 @@ fn a_scenario_is_carried_out_reported_and_held_to_its_budget() {
     }
     let wrong = regen().regen(&["chaos", "run", scenario, "--junit", "/nowhere/chaos.xml"]).unwrap_err();
     assert!(wrong.code == 2 && wrong.message.contains("/nowhere/chaos.xml"), "{}", wrong.message);
-    // A profile without a running browser is not attacked, nor started.
+    // A profile without a running browser is an error, and no browser is started for it.
     let nobody = folder.path().join("nobody");
     let wrong = regen().regen(&["chaos", "run", scenario, "--attack-profile", nobody.to_str().unwrap()]).unwrap_err();
     assert!(wrong.code == 3 && !nobody.exists(), "{}", wrong.message);
@@ -95,15 +95,15 @@ fn the_window_dies_in_every_way_and_no_page_notices() {
     let browser = regen().with_variable("DISPLAY", &display.name());
     let report = browser.json(&["chaos", "random", "--window", "--roles", "ui-shell", "--faults", "13"]);
     assert_eq!((&report["holds"], &report["faults"]), (&true.into(), &13.into()), "{report:#}");
-    // The control: without a display there is no such campaign.
+    // Control: without a display, the window cannot be attacked.
     let none = regen().regen(&["chaos", "random", "--roles", "ui-shell", "--faults", "1"]).unwrap_err();
     assert_eq!(none.code, 2, "{none:?}");
 }
 
-/// What its user is sure of: the tabs, by id, that were there when everything was saved last, and were left alone since.
+/// Tabs that must survive: their addresses, by id, that were saved and have not changed since.
 type Kept = BTreeMap<u64, String>;
 
-/// The user does something. Fails when the browser dies of being killed.
+/// Runs a random user action. Returns `None` when the browser has been killed.
 fn do_something(browser: &Browser, site: &Site, kept: &mut Kept, random: &mut fastrand::Rng) -> Option<()> {
     let tabs = browser.regen(&["--json", "tab", "list"]).ok()?;
     let tabs: serde_json::Value = serde_json::from_str(&tabs).unwrap();
@@ -145,7 +145,7 @@ fn a_busy_browser_that_is_killed_anywhere_opens_its_store_every_time() {
     for kill in 0..kills {
         let mut random = fastrand::Rng::with_seed(kill);
         let broker = browser.broker();
-        // The one that sees it die may be at any point of what it does.
+        // The kill may hit any point of an action.
         let (begun, enough) = (AtomicU64::new(0), random.u64(1..=BUSY));
         std::thread::scope(|scope| {
             scope.spawn(|| {
@@ -170,12 +170,12 @@ fn a_busy_browser_that_is_killed_anywhere_opens_its_store_every_time() {
             assert!(tabs.iter().any(|(_, other)| other == url), "kill {kill}: {url} is not in {tabs:?}");
         }
         sure += kept.len();
-        // A tab that came back has another name.
+        // Restored tabs have new ids.
         kept = tabs
             .into_iter()
             .filter(|(_, url)| kept.values().any(|kept| kept == url))
             .map(|(id, url)| (id, url.into()))
             .collect();
     }
-    assert!(sure > 0, "the control: nothing was ever saved");
+    assert!(sure > 0, "control: no tab was ever saved");
 }

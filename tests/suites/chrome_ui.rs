@@ -1,4 +1,5 @@
-//! The chrome's own tests: its real files in Debian's Chromium, fed with what the bridge really sends, and looked at by axe.
+//! Runs the chrome's own tests: its real files in Debian's Chromium, with messages that the bridge really sends,
+//! checked by axe.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -1,4 +1,4 @@
-//! Dialogs of pages and sign-ins: answered from the command line and by hand, and never in the way of other pages.
+//! Page dialogs and sign-ins: answered from the command line and in the window, without blocking other pages.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -13,7 +13,7 @@ use regen_tests::site::Answer;
 use regen_tests::window::Display;
 use regen_tests::{Browser, Site, eventually, within};
 
-/// Asks not to be left, once it was clicked.
+/// A page that asks to confirm leaving (`beforeunload`) once it has been clicked.
 const MINDING: &str = "<title>minding</title><body style='margin:0;background:#10a040;height:100vh'><p>here</p><script>\
     onclick = () => document.title = 'touched'; onbeforeunload = (event) => { event.preventDefault(); return 'no'; }</script>";
 const GREEN: [u8; 3] = [0x10, 0xa0, 0x40];
@@ -47,7 +47,7 @@ fn a_page_that_asks_while_it_loads_says_so_at_once_and_goes_on_when_it_is_answer
     let said = refused(&browser, &["tab", "text", "1"]);
     assert!(said.contains("shows a dialog: alert “1”"), "{said}");
     assert_eq!(browser.tab(1)["dialog"]["text"], "1");
-    // The session is saved without it.
+    // Saving the session does not wait for the dialog.
     browser.regen(&["session", "save"]).unwrap();
     browser.regen(&["tab", "dialog", "1", "--accept"]).unwrap();
     eventually("the page to go on", || (browser.tab(1)["title"] == "after").then_some(()));
@@ -64,13 +64,13 @@ fn a_page_is_answered_what_was_given_and_a_question_that_comes_meanwhile_ends_th
     let browser = Browser::headless();
     let tab = browser.open(&site.url(1, "/"));
     let answered = |arguments: &[&str]| {
-        // A click that opens a dialog is not waited for.
+        // The input command does not wait for a dialog that the click opens.
         browser.input(tab, &["--click", "200,200"]);
         let dialog =
             eventually("the dialog", || Some(browser.tab(tab)["dialog"].clone()).filter(|shown| !shown.is_null()));
         assert_eq!((dialog["kind"].as_str(), dialog["preset"].as_str()), (Some("prompt"), Some("me")));
         browser.regen(&[&["tab", "dialog", "1"], arguments].concat()).unwrap();
-        eventually("the next", || (browser.tab(tab)["dialog"]["kind"] == "confirm").then_some(()));
+        eventually("the next dialog", || (browser.tab(tab)["dialog"]["kind"] == "confirm").then_some(()));
     };
     let is_called = |title: &str| eventually(title, || (browser.tab(tab)["title"] == title).then_some(()));
     answered(&["--accept", "--text", "you"]);
@@ -95,10 +95,10 @@ fn a_storm_of_dialogs_is_stopped_by_one_answer_and_by_going_elsewhere() {
     let asks = |tab: u64| eventually("a dialog", || (!browser.tab(tab)["dialog"].is_null()).then_some(()));
     asks(tab);
     browser.regen(&["tab", "dialog", &tab.to_string(), "--dismiss"]).unwrap();
-    eventually("the second", || (browser.tab(tab)["dialog"]["again"] == true).then_some(()));
+    eventually("the second dialog", || (browser.tab(tab)["dialog"]["again"] == true).then_some(()));
     browser.regen(&["tab", "dialog", &tab.to_string(), "--dismiss", "--stop"]).unwrap();
-    eventually("an end", || (browser.tab(tab)["title"] == "calm").then_some(()));
-    // A reload is another page, which may ask.
+    eventually("the script to end", || (browser.tab(tab)["title"] == "calm").then_some(()));
+    // A reload is a new page, which may show dialogs again.
     browser.regen(&["tab", "reload", &tab.to_string()]).unwrap();
     asks(tab);
     let tab = open("/endless");
@@ -116,13 +116,13 @@ fn a_page_that_waits_for_its_user_is_not_called_unresponsive_and_its_neighbours_
     let tab = browser.json(&["tab", "open", &site.url(1, "/")])["id"].as_u64().unwrap();
     eventually("the dialog", || (!browser.tab(tab)["dialog"].is_null()).then_some(()));
     let other = browser.open(&site.url(1, "/ticking"));
-    // Longer than a script may run before it is asked about.
+    // Waits for longer than a script may run before the page counts as unresponsive.
     eventually("its neighbour to tick", || {
         assert_eq!(browser.tab(tab)["unresponsive"], false);
         (browser.tab(other)["title"].as_str()?.parse::<u32>().ok()? > 12).then_some(())
     });
     browser.regen(&["tab", "dialog", &tab.to_string(), "--accept"]).unwrap();
-    eventually("an answer", || (browser.tab(tab)["title"] == "answered").then_some(()));
+    eventually("the page to get the answer", || (browser.tab(tab)["title"] == "answered").then_some(()));
 }
 
 #[test]
@@ -134,17 +134,17 @@ fn a_server_that_wants_a_password_gets_it_from_the_command_line() {
     assert!(said.contains(&format!("sign-in ({server} wants a name and a password for “vault”)")), "{said}");
     assert!(said.contains("regen tab authenticate 1 --user NAME"), "{said}");
     let said = refused(&browser, &["tab", "dialog", "1", "--accept"]);
-    assert!(said.contains("regen tab authenticate 1"), "an empty name is not sent: {said}");
+    assert!(said.contains("regen tab authenticate 1"), "an empty name was sent: {said}");
     let sign_in = |password: &str| {
         let output = browser.command_with(&["tab", "authenticate", "1", "--user", "user"], password);
         assert!(output.status.success(), "{output:?}");
     };
     sign_in("wrong\n");
-    eventually("it to be asked again", || (browser.tab(1)["dialog"]["again"] == true).then_some(()));
+    eventually("the sign-in to be asked again", || (browser.tab(1)["dialog"]["again"] == true).then_some(()));
     sign_in("secret\n");
     browser.wait_for_text(1, "you are in");
     let log = std::fs::read_to_string(browser.profile().join("regen.log")).unwrap();
-    assert!(!log.contains("secret") && !log.contains("wrong"), "no log knows a password");
+    assert!(!log.contains("secret") && !log.contains("wrong"), "the log has a password");
     // Cancel shows the page that the server sends without a password.
     let other = browser.json(&["tab", "open", &site.url(2, "/")])["id"].as_u64().unwrap();
     eventually("the question", || (browser.tab(other)["dialog"]["kind"] == "sign-in").then_some(()));
@@ -178,7 +178,7 @@ fn a_page_that_minds_being_left_is_asked_wherever_its_tab_goes() {
         assert_eq!((now["url"].as_str(), now["title"].as_str()), (Some(minding.as_str()), Some("touched")));
     };
     use_it();
-    // By an address of another site, by one of its own, by a link, and back.
+    // Leaves by an address of another site, by one of its own, by a link, and by going back.
     go(&site.url(2, "/other"));
     stay();
     go(&site.url(1, "/other"));
@@ -187,12 +187,12 @@ fn a_page_that_minds_being_left_is_asked_wherever_its_tab_goes() {
     stay();
     browser.regen(&["tab", "back", &id]).unwrap();
     stay();
-    // Leaving all the same works.
+    // Confirming leaves the page.
     go(&site.url(2, "/other"));
     is_asked();
     browser.regen(&["tab", "dialog", &id, "--accept"]).unwrap();
     browser.wait_for_url(tab, &site.url(2, "/other"));
-    // Back leads to the page that was left.
+    // Going back returns to the page that was left.
     browser.regen(&["tab", "back", &id]).unwrap();
     browser.wait_for_url(tab, &minding);
 }
@@ -213,12 +213,12 @@ fn a_question_waits_in_its_tab_while_its_user_looks_at_another() {
         picture.share([255, 255, 255], 420, 160, 440, 60) > 0.7
             && picture.share([255, 255, 255], 20, 600, 300, 100) < 0.1
     };
-    eventually("it to be seen", || is_shown().then_some(()));
+    eventually("the question to be seen", || is_shown().then_some(()));
     display.xdotool(&["key", "ctrl+1"]);
     eventually("the other tab", || (display.screenshot().share(GREEN, 100, 200, 1000, 500) > 0.95).then_some(()));
     display.xdotool(&["key", "ctrl+2"]);
     eventually("the same question", || is_shown().then_some(()));
-    // Keys that come before the window has given it the keyboard are nobody's: then it is asked again.
+    // Keys typed before the form has focus are lost, so the answer is typed again until it arrives.
     eventually("the answer", || {
         display.xdotool(&["sleep", "0.6", "key", "ctrl+a", "type", "user"]);
         display.xdotool(&["key", "Tab", "type", "secret"]);
@@ -246,12 +246,12 @@ fn the_window_asks_before_it_quits_when_a_page_minds_or_a_file_is_not_saved_yet(
     let is_asked = || display.screenshot().share(GREEN, 20, 200, 200, 500) < 0.05;
     display.xdotool(&["key", "ctrl+q"]);
     eventually("the question", || is_asked().then_some(()));
-    // The harmless answer has the keyboard.
+    // The safe answer, Cancel, has focus.
     display.xdotool(&["key", "Return"]);
     eventually("the page again", || (!is_asked()).then_some(()));
     assert_eq!(browser.tab(1)["title"], "touched");
     display.xdotool(&["key", "ctrl+q"]);
     eventually("the question", || is_asked().then_some(()));
     display.xdotool(&["key", "ctrl+q"]);
-    eventually("the end", || (browser.command(&["status"]).status.code() == Some(3)).then_some(()));
+    eventually("the browser to quit", || (browser.command(&["status"]).status.code() == Some(3)).then_some(()));
 }

@@ -1,4 +1,4 @@
-//! Downloads belong to the browser: they go on after the page, its process, the network's process and the browser are gone.
+//! Downloads survive the end of the page, its process, the net-daemon and the browser.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -15,9 +15,9 @@ use std::time::Duration;
 use regen_tests::browser::Browser;
 use regen_tests::eventually;
 
-/// Bytes of the file.
+/// Size of the file, bytes.
 const SIZE: usize = 4_000_000;
-/// Bytes that the server sends each twentieth of a second.
+/// Bytes that the server sends every 50 ms.
 const SLICE: usize = 80_000;
 
 /// Behaviour of the server.
@@ -25,13 +25,13 @@ const SLICE: usize = 80_000;
 enum Manner {
     /// Answers ranges.
     Ranges,
-    /// Sends the whole file, whatever is asked.
+    /// Ignores ranges and sends the whole file.
     Whole,
-    /// Has another file under the address.
+    /// Serves another file at the same address.
     Changed,
-    /// Cuts each connection after a while.
+    /// Cuts each connection after 15 slices.
     Cuts,
-    /// Does not have it any more.
+    /// Answers that the file is gone.
     Gone,
 }
 
@@ -56,7 +56,7 @@ impl Server {
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
                 let (manner, ranges) = (Arc::clone(&manner), Arc::clone(&ranges));
-                // A client that goes away ends its own connection.
+                // A client that goes away only ends its own connection.
                 std::thread::spawn(move || drop(answer(stream, &manner, &ranges)));
             }
         });
@@ -71,7 +71,7 @@ impl Server {
         *self.manner.lock().unwrap() = manner;
     }
 
-    /// Each request for the file: its `Range`, and the status of the answer.
+    /// Returns each request for the file: its `Range` header and the status of the answer.
     fn ranges(&self) -> Vec<String> {
         self.ranges.lock().unwrap().clone()
     }
@@ -129,7 +129,7 @@ struct Scene {
 }
 
 impl Scene {
-    /// Clicks on a link to the file, and waits until a part of it has come.
+    /// Clicks on a link to the file, and waits until part of it has arrived.
     fn begun() -> Self {
         let scene = Self::opened();
         scene.click();
@@ -161,10 +161,10 @@ impl Scene {
         eventually("the file", || file.exists().then_some(()));
         assert!(std::fs::read(&file).unwrap() == content(manner), "{:?}", self.server.ranges());
         let left = std::fs::read_dir(self.browser.downloads()).unwrap().count();
-        assert_eq!(left, 1, "nothing else is left");
+        assert_eq!(left, 1, "the folder has other files");
     }
 
-    /// All requests after the first one asked for the rest only, and were answered with this status.
+    /// Asserts that all requests after the first asked only for the rest, and were answered with this status.
     fn went_on(&self, status: &str) {
         let ranges = self.server.ranges();
         assert!(ranges.len() > 1 && ranges[0] == " 200", "{ranges:?}");
@@ -250,9 +250,9 @@ fn what_was_received_of_a_file_that_is_gone_stays_as_a_part() {
     scene.server.behaves(Manner::Gone);
     scene.browser.regen(&["kill", "tab", &scene.tab.to_string()]).unwrap();
     eventually("the second request", || (scene.server.ranges().len() > 1).then_some(()));
-    eventually("its end", || scene.browser.log().contains("the server answers 410").then_some(()));
+    eventually("the failure to be logged", || scene.browser.log().contains("the server answers 410").then_some(()));
     assert!(scene.part() > 500_000);
-    // The next run does not ask for it either.
+    // The next run does not resume it either.
     assert_eq!(std::fs::read_to_string(scene.browser.profile().join("downloads.json")).unwrap(), "[]");
     assert_eq!(scene.server.ranges().len(), 2);
 }

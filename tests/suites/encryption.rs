@@ -1,4 +1,4 @@
-//! Encryption of what pages ask for: HTTPS only, and what encrypted pages embed.
+//! HTTPS-only mode, mixed content and HSTS.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -16,7 +16,7 @@ use regen_tests::tls::Authority;
 use regen_tests::{Browser, NameServer, Site};
 use serde_json::Value;
 
-/// Hosts on the ports of the web: `both` and `back` with and without TLS, `plain` only without.
+/// Servers on ports 80 and 443: `both` and `back` with and without TLS, `plain` only without.
 struct Scene {
     plain: Site,
     secure: Site,
@@ -98,7 +98,7 @@ impl Scene {
 fn without_encryption_nothing_is_sent_until_its_user_agrees() {
     let scene = scene();
     let Scene { browser, plain, secure, alone, .. } = &scene;
-    // The control: without a wish for it, pages come as they are asked for.
+    // Control: without HTTPS-only mode, plain pages load.
     assert_eq!(scene.open("http://both.test/control")["url"], "http://both.test/control");
     assert_eq!(plain.requests("/control").len(), 1);
     let shown = browser.json(&["https-only", "on"]);
@@ -106,22 +106,22 @@ fn without_encryption_nothing_is_sent_until_its_user_agrees() {
     let tab = scene.open("http://both.test/page?x#y");
     assert_eq!((&tab["state"], &tab["url"]), (&"ready".into(), &"https://both.test/page?x#y".into()), "{tab}");
     assert_eq!((secure.requests("/page").len(), plain.requests("/page").len()), (1, 0));
-    // What was open before takes it when it is loaded again.
+    // A page without TLS, with a wrong certificate, or that redirects back to HTTP is not loaded.
     let tab = scene.insecure("http://plain.test/secret", "There is no encrypted connection");
     drop(scene.insecure("http://wrong.test/", "another host"));
     drop(scene.insecure("http://back.test/", "does not want"));
-    assert!(alone.take_requests().is_empty(), "nothing was sent");
+    assert!(alone.take_requests().is_empty(), "a request was sent");
     browser.regen(&["tab", "reload", &tab]).unwrap();
     browser.wait_for_state(tab.parse().unwrap(), "insecure");
     browser.quit();
     browser.start();
-    assert!(browser.json(&["https-only"])["on"] == true, "it is remembered");
+    assert!(browser.json(&["https-only"])["on"] == true, "the setting was lost in the restart");
     let tab = scene.insecure("http://plain.test/secret", "There is no encrypted connection");
     assert!(alone.take_requests().is_empty());
     browser.regen(&["tab", "allow-insecure", &tab]).unwrap();
     browser.wait_for_url(tab.parse().unwrap(), "http://plain.test/secret");
     assert_eq!(alone.requests("/secret").len(), 1);
-    // For all of this site, and for no other.
+    // The permission holds for the whole site, and for no other.
     assert_eq!(scene.open("http://plain.test/more")["state"], "ready");
     drop(scene.insecure("http://wrong.test/", "another host"));
     browser.regen(&["https-only", "off", "--site", "https://both.test/"]).unwrap();
@@ -135,7 +135,7 @@ fn without_encryption_nothing_is_sent_until_its_user_agrees() {
 fn a_page_that_moves_to_plain_http_while_it_loads_is_taken_there_encrypted() {
     let scene = scene();
     let Scene { browser, plain, secure, .. } = &scene;
-    // The control: where nobody insists, it gets what it asks for.
+    // Control: without HTTPS-only mode, the page moves to plain HTTP.
     let tab = browser.open("https://both.test/moves");
     browser.wait_for_url(tab, "http://both.test/moved");
     assert_eq!(plain.requests("/moved").len(), 1);
@@ -152,8 +152,8 @@ fn what_an_encrypted_page_embeds_comes_encrypted_or_not_at_all() {
     let scene = scene();
     let tab = scene.browser.open("https://both.test/mixed");
     scene.browser.wait_for_text(tab, "script:kept out fetch:kept out");
-    assert!(scene.alone.take_requests().is_empty(), "neither of them, nor the frame");
-    // The control: a page that came without encryption may.
+    assert!(scene.alone.take_requests().is_empty(), "a subresource or the frame was requested");
+    // Control: an unencrypted page may embed them.
     let tab = scene.browser.open("http://both.test/mixed");
     scene.browser.wait_for_text(tab, "script:came fetch:came");
 }
@@ -162,7 +162,7 @@ fn what_an_encrypted_page_embeds_comes_encrypted_or_not_at_all() {
 fn a_host_that_insists_on_encryption_is_never_asked_without_where_it_said_so() {
     let scene = scene();
     let Scene { browser, plain, secure, .. } = &scene;
-    // The control: it has not said so yet, and what comes without encryption cannot say so.
+    // Control: an HSTS header over plain HTTP has no effect.
     assert_eq!(scene.open("http://both.test/insists")["url"], "http://both.test/insists");
     assert_eq!(scene.open("http://both.test/before")["url"], "http://both.test/before");
     browser.open("https://both.test/insists");
@@ -174,7 +174,7 @@ fn a_host_that_insists_on_encryption_is_never_asked_without_where_it_said_so() {
     assert_eq!(scene.open("http://both.test/later")["url"], "https://both.test/later");
     assert!(["/after", "/below", "/later"].into_iter().all(|path| plain.requests(path).is_empty()));
     assert_eq!(secure.requests("/later").len(), 1);
-    // Another workspace shares nothing with this one.
+    // Another workspace does not share HSTS state.
     let other = browser.json(&["tab", "open", "http://both.test/elsewhere", "--workspace", "other", "--wait"]);
     assert_eq!(other["url"], "http://both.test/elsewhere", "{other}");
 }
@@ -188,11 +188,11 @@ fn parts_of_a_plain_page_come_encrypted_from_a_host_that_insists() {
         browser.wait_for_text(tab, "came");
         (plain.requests("/part.js").len(), secure.requests("/part.js").len())
     };
-    // The control: nobody has insisted yet.
+    // Control: no HSTS header has been received yet.
     assert_eq!(embed(), (1, 0));
     assert_eq!(scene.open("https://www.both.test/insists")["state"], "ready");
     assert_eq!(embed(), (1, 1));
-    // A process that comes later knows it, too.
+    // A restarted net-daemon knows the host as well.
     regen_tests::process::signal(browser.daemon("net-daemon"), rustix::process::Signal::KILL);
     assert_eq!(embed(), (1, 2));
     browser.quit();

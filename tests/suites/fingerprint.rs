@@ -1,4 +1,4 @@
-//! What a page can tell this machine and its user by: strict shields make it alike, which a page that measures it finds.
+//! Fingerprinting: strict shields hide a machine's properties from a page that measures them.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -10,7 +10,7 @@
 use regen_tests::{Browser, Site, eventually};
 use serde_json::Value;
 
-/// Measures what identifies machines, in the page, in a frame of it and in a worker.
+/// A page that measures identifying properties in itself, in a frame and in a worker.
 const MEASURES: &str = "<!doctype html><title>measuring</title><body><iframe src='/frame'></iframe><pre id=said></pre><script>
     const draw = canvas => {
         canvas.width = 200;
@@ -73,7 +73,7 @@ const FRAME: &str = "<script>
         new Date(2024, 6).getTimezoneOffset()];
 </script>";
 
-/// What a page finds in a browser of this size and language, twice.
+/// Returns the measurements of two tabs in a browser with this window size and language.
 fn measured(site: &Site, size: &str, language: &str, level: &str) -> [Value; 2] {
     let zone = if language.starts_with("de") { "Europe/Berlin" } else { "America/Cayenne" };
     let browser = Browser::not_started(&["--headless", "--size", size]).with_variable("LANG", language);
@@ -82,7 +82,7 @@ fn measured(site: &Site, size: &str, language: &str, level: &str) -> [Value; 2] 
     browser.regen(&["shields", "level", level]).unwrap();
     [1, 2].map(|_| {
         let tab = browser.open(&site.url(1, "/"));
-        eventually("what was measured", || (browser.tab(tab)["title"] == "measured").then_some(()));
+        eventually("the measurements", || (browser.tab(tab)["title"] == "measured").then_some(()));
         serde_json::from_str(&browser.text(tab)).unwrap()
     })
 }
@@ -98,12 +98,12 @@ fn strict_shields_make_machines_alike() {
     let reads = german["reads"].as_object().unwrap();
     for (what, read) in reads {
         assert_ne!(*read, french["reads"][what], "{what}");
-        assert_ne!(*read, again["reads"][what], "{what}: another document reads something else");
-        assert_eq!(*read, german["again"][what], "{what}: the same reads the same");
+        assert_ne!(*read, again["reads"][what], "{what}: another document reads the same value");
+        assert_eq!(*read, german["again"][what], "{what}: the same document reads another value");
     }
     assert_eq!(german["natural"], true);
 
-    // The control: otherwise they differ, and what is drawn is the same in all of them.
+    // Control: with balanced shields the machines differ, and canvas and audio read the same everywhere.
     let [german, again] = measured(&site, "1333x877", "de_DE.UTF-8", "balanced");
     let [french, _] = measured(&site, "1270x801", "fr_FR.UTF-8", "balanced");
     for what in ["window", "screen", "languages", "zone", "worker", "frame"] {

@@ -1,4 +1,4 @@
-//! Children that turn against the broker: each is refused, counted and killed alone, while another site's page goes on.
+//! Hostile children: each is refused, counted and killed alone, while another site's page keeps running.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -17,17 +17,17 @@ use regen_tests::process::is_alive;
 use regen_tests::{Browser, eventually, programs, programs_with};
 use tempfile::TempDir;
 
-/// The product's programs, but with a hostile tab-host.
+/// Starts a browser with a hostile tab-host.
 fn hostile() -> (TempDir, Browser) {
     let hostile = std::fs::read(programs().join("regen-hostile-child")).unwrap();
     let folder = programs_with("tab-host", &hostile);
-    // A hostile child does what its site tells it to: one that has none would not know.
+    // No prelaunched process: a hostile child needs a site to know what to do.
     let browser = Browser::not_started(&["--headless", "--spare", "off"]).with_programs(folder.path());
     browser.start();
     (folder, browser)
 }
 
-/// Lets a child misbehave, and expects its tabs to end as sad ones, for this reason.
+/// Lets a child misbehave, and asserts that it is killed for this reason and counted.
 fn is_killed_for(site: &str, words: &str, counter: &str) {
     let (_folder, browser) = hostile();
     let quiet = browser.json(&["tab", "open", "http://decent.test/"])["id"].as_u64().unwrap();
@@ -38,7 +38,7 @@ fn is_killed_for(site: &str, words: &str, counter: &str) {
     let sad = browser.wait_for_state(tab, "sad");
     let reason = sad["reason"].as_str().unwrap();
     assert!(reason.contains(words), "{reason}");
-    assert_eq!((browser.broker(), browser.daemon("net-daemon")), before, "nobody else was hurt");
+    assert_eq!((browser.broker(), browser.daemon("net-daemon")), before, "another process was restarted");
     assert_eq!(browser.tab(quiet)["pid"], neighbour);
     let status = browser.status();
     assert!(status["refused_messages"][counter].as_u64().unwrap() >= 3, "{}", status["refused_messages"]);
@@ -132,14 +132,14 @@ fn descriptors_on_a_granted_connection_reach_nobody() {
     let open = || std::fs::read_dir(format!("/proc/{}/fd", net)).unwrap().count();
     let before = open();
     let tab = browser.json(&["tab", "open", "http://rights.test/"])["id"].as_u64().unwrap();
-    let title = eventually("its confession", || {
+    let title = eventually("the number of descriptors sent", || {
         browser.tab(tab)["title"].as_str().filter(|title| title.ends_with(" sent")).map(str::to_owned)
     });
     let sent: u64 = title.trim_end_matches(" sent").parse().unwrap();
-    assert!(sent >= 250 * 24, "the whole preface went out: {sent}");
-    // The control: the connection is open at both ends, so what it brought would show.
-    eventually("what it brought to be closed", || (open() <= before + 2).then_some(()));
-    assert_eq!(browser.daemon("net-daemon"), net, "and nobody was hurt");
+    assert!(sent >= 250 * 24, "only {sent} descriptors were sent");
+    // The connection stays open at both ends, so unclosed descriptors would show.
+    eventually("the received descriptors to be closed", || (open() <= before + 2).then_some(()));
+    assert_eq!(browser.daemon("net-daemon"), net, "the net-daemon was restarted");
 }
 
 #[test]
@@ -157,12 +157,13 @@ fn descriptors_on_the_control_socket_reach_nobody() {
             sendmsg::<()>(socket.as_raw_fd(), &[IoSlice::new(&one)], &rights, MsgFlags::MSG_NOSIGNAL, None).unwrap();
     }
     assert_eq!(sent, 24);
-    // The broker has read them all when it answers on the same connection; commands of the harness come and go meanwhile.
+    // The broker answers on this connection only after it has read all bytes. The harness's own commands also open
+    // descriptors, hence the margin below.
     let mut settings = [0; 9];
     (&socket).read_exact(&mut settings).unwrap();
-    assert_eq!(settings[3], 4, "SETTINGS is what a server says first");
-    eventually("what it brought to be closed", || (open() < before + 10).then_some(()));
-    assert_eq!(browser.status()["refused_messages"]["malformed"], 0, "it still answers");
+    assert_eq!(settings[3], 4, "the server's first frame is not SETTINGS");
+    eventually("the received descriptors to be closed", || (open() < before + 10).then_some(()));
+    assert_eq!(browser.status()["refused_messages"]["malformed"], 0, "descriptors count as malformed messages");
 }
 
 #[test]
@@ -182,8 +183,8 @@ fn a_host_cannot_invent_a_gesture_to_open_tabs() {
     let tabs = || browser.status()["tabs"].as_array().unwrap().len();
     eventually("the host", || Some(browser.tab(tab)["pid"].as_i64()?).filter(|pid| *pid > 0));
     std::thread::park_timeout(std::time::Duration::from_millis(800));
-    assert_eq!(tabs(), 1, "nobody clicked");
-    // The control: after a real click the same wish is granted, once.
+    assert_eq!(tabs(), 1, "a tab was opened without a click");
+    // Control: after a real click the same request is granted, once.
     browser.input(tab, &["--click", "10,10"]);
     eventually("one more tab", || (tabs() == 2).then_some(()));
     std::thread::park_timeout(std::time::Duration::from_millis(800));
@@ -205,7 +206,7 @@ fn a_silent_host_is_found_and_replaced() {
     let (_folder, browser) = hostile();
     let tab = browser.json(&["tab", "open", "http://silent.test/"])["id"].as_u64().unwrap();
     let first = eventually("the host", || Some(browser.tab(tab)["pid"].as_i64()?).filter(|pid| *pid > 0));
-    eventually("its replacement", || Some(browser.tab(tab)["pid"].as_i64()?).filter(|pid| *pid > 0 && *pid != first));
+    eventually("another host", || Some(browser.tab(tab)["pid"].as_i64()?).filter(|pid| *pid > 0 && *pid != first));
     assert!(browser.log().contains("no sign of life"), "{}", browser.log());
 }
 
@@ -216,7 +217,7 @@ fn a_program_that_is_not_there_is_a_sad_tab_with_the_reason() {
     let tab = browser.json(&["tab", "open", "http://silent.test/", "--wait"]);
     assert_eq!(tab["state"], "sad", "{tab}");
     assert!(tab["reason"].as_str().unwrap().contains("regen-tab-host"), "{tab}");
-    // The control: with it back, Reload works.
+    // Control: with the program back, Reload works.
     symlink(programs().join("regen-hostile-child"), folder.path().join("regen-tab-host")).unwrap();
     let id = tab["id"].as_u64().unwrap();
     browser.regen(&["tab", "reload", &id.to_string()]).unwrap();
@@ -246,18 +247,18 @@ fn a_loop_of_refused_calls_holds_up_nobody_but_itself() {
     let (before, cpu) = (browser.status(), regen_tests::process::cpu_ticks(browser.broker()));
     let calls = |status: &serde_json::Value| status["refused_messages"]["system_calls"].as_u64().unwrap();
     let until = calls(&before) + 40;
-    let after = eventually("forty more", || Some(browser.status()).filter(|status| calls(status) >= until));
-    // Forty at twenty a second are two seconds; a loop that nobody slows makes a hundred thousand in that time.
+    let after = eventually("forty more calls", || Some(browser.status()).filter(|status| calls(status) >= until));
+    // Forty calls at twenty a second take two seconds; an unthrottled loop would make a hundred thousand in that time.
     assert!(calls(&after) < until + 100, "{} calls", calls(&after) - calls(&before));
     let used = regen_tests::process::cpu_ticks(browser.broker()) - cpu;
-    assert!(used < 100, "{used} hundredths of a second of the broker's");
+    assert!(used < 100, "the broker used {used} hundredths of a second");
 }
 
 #[test]
 fn every_death_leaves_a_report_with_its_last_words() {
     let (_folder, browser) = hostile();
     assert_eq!(browser.json(&["crashes", "list"]).as_array().unwrap().len(), 0);
-    // The hostile child panics where it does not know what to do.
+    // The hostile child panics at an unknown host name.
     let tab = browser.json(&["tab", "open", "http://unheard-of.test/"])["id"].as_u64().unwrap();
     browser.wait_for_state(tab, "sad");
     let reports = eventually("three reports", || {
@@ -273,14 +274,14 @@ fn every_death_leaves_a_report_with_its_last_words() {
         (&101.into(), &serde_json::Value::Null, &2.into())
     );
     let log = last["log"].to_string();
-    assert!(log.contains("nobody told me") && log.contains("stack backtrace"), "{log}");
+    assert!(log.contains("unknown behaviour") && log.contains("stack backtrace"), "{log}");
     let shown = browser.regen(&["crashes", "show", "last"]).unwrap();
-    assert!(shown.contains("nobody told me") && shown.contains("http://unheard-of.test"), "{shown}");
+    assert!(shown.contains("unknown behaviour") && shown.contains("http://unheard-of.test"), "{shown}");
     let file = browser.profile().join("report.json");
     browser.regen(&["crashes", "export", "last", "-o", file.to_str().unwrap()]).unwrap();
     let exported: serde_json::Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
     assert_eq!(exported["id"], last["id"]);
-    // They outlive the browser.
+    // Reports outlive the browser.
     browser.quit();
     assert_eq!(browser.json(&["crashes", "list"]).as_array().unwrap().len(), 3);
     assert_eq!(browser.regen(&["crashes", "show", "none"]).unwrap_err().code, 4);

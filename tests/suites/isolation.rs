@@ -1,4 +1,4 @@
-//! What the kernel says about the processes: looked at from outside, as an auditor would.
+//! Isolation of the processes, as seen from outside through /proc.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -29,7 +29,7 @@ fn every_site_has_a_process_of_its_own() {
     assert_eq!(browser.pid_of_tab(a), browser.pid_of_tab(again));
     assert_ne!(browser.pid_of_tab(a), browser.pid_of_tab(b));
     let other = browser.json(&["tab", "open", &site.url(1, "/"), "--wait", "--workspace", "work"]);
-    assert_ne!(other["pid"], browser.tab(a)["pid"], "two workspaces share nothing");
+    assert_ne!(other["pid"], browser.tab(a)["pid"], "two workspaces share a process");
 }
 
 #[test]
@@ -46,13 +46,13 @@ fn no_sandboxed_process_has_a_right_left() {
             }
             assert_eq!(status_field(pid, "NoNewPrivs").unwrap(), "1");
             let ids = status_field(pid, "Uid").unwrap();
-            assert!(!ids.split_whitespace().any(|id| id == "0"), "{pid} is root on the outside: {ids}");
+            assert!(!ids.split_whitespace().any(|id| id == "0"), "{pid} is root outside its user namespace: {ids}");
             looked_at += 1;
         }
     }
     // The net-daemon, the agent-daemon, the tab-host and its two helpers.
     assert!(looked_at >= 5, "{looked_at}");
-    // The control: this test itself is seen to have rights where it has them.
+    // Control: this test's own capabilities are visible.
     if geteuid().is_root() {
         assert_ne!(status_field(i32::try_from(std::process::id()).unwrap(), "CapEff").unwrap(), "0000000000000000");
     }
@@ -96,9 +96,9 @@ fn a_tab_host_sees_a_small_read_only_file_view_and_only_its_own_bucket() {
     for hidden in
         ["home", "root", "etc/passwd", "etc/shadow", "bin", "usr/bin", "sys", "var/lib", "run/dbus", "tmp/.X11-unix"]
     {
-        assert!(fs::metadata(format!("{root}/{hidden}")).is_err(), "{hidden} is in reach");
+        assert!(fs::metadata(format!("{root}/{hidden}")).is_err(), "{hidden} is reachable");
     }
-    // The control: what should be there is there.
+    // Control: a path of the file view is reachable.
     assert!(fs::metadata(format!("{root}/usr/share/fonts")).is_ok());
     let devices: HashSet<String> =
         fs::read_dir(format!("{root}/dev")).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
@@ -137,7 +137,7 @@ fn a_child_inherits_its_channel_and_its_dumper_and_nothing_else() {
     let allowed = ["/dev/null", "anon_inode", "pipe", "socket"];
     assert!(kinds.iter().all(|kind| allowed.contains(&kind.as_str())), "{kinds:?}");
     let sockets = kinds.iter().filter(|kind| *kind == "socket").count();
-    // The channel, the way to the dumper, and three by which the runtime learns of signals.
+    // The channel, the dumper's socket, and three for the runtime's signal handling.
     assert!(sockets <= 5, "{kinds:?}");
 }
 
@@ -154,7 +154,7 @@ fn sites_do_not_share_storage() {
     assert!(browser.text(b).contains("was empty cookie none"));
     let again = browser.open(&site.url(1, "/"));
     assert!(browser.text(again).contains("was 127.0.0.1 cookie c=127.0.0.1"), "{}", browser.text(again));
-    // Storage is back in its place when no process has it.
+    // Buckets are back in the profile when no process uses them.
     browser.quit();
     let buckets: HashSet<String> = fs::read_dir(browser.profile().join("buckets/default"))
         .unwrap()

@@ -1,4 +1,5 @@
-//! Forms that are sent once only, `sessionStorage`, the engine's cache, and media that plays.
+//! State that a page keeps: forms that must be sent only once, `sessionStorage`, the engine's cache, typed text; and
+//! media.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -49,23 +50,23 @@ impl Order {
         self.site.requests("/order").iter().filter(|request| request.method == "POST").count()
     }
 
-    /// The page asks, and the form was not sent another time.
+    /// Asserts that the page asks before sending the form again, and that it was sent only this many times.
     fn is_asked(&self, sent: usize) {
         let tab =
             eventually("the question", || Some(self.browser.tab(self.tab)).filter(|tab| tab["state"] == "failed"));
         assert!(tab["reason"].as_str().unwrap().contains("form must be sent again"), "{tab}");
-        assert_eq!(self.sent(), sent, "the form was sent without a word");
+        assert_eq!(self.sent(), sent, "the form was sent again without asking");
     }
 
     fn press_send_again(&self, sent: usize) {
-        // The keyboard's way to the one link of the page.
+        // Tab focuses the page's only link.
         self.browser.input(self.tab, &["--key", "Tab"]);
         self.browser.input(self.tab, &["--key", "Enter"]);
         self.browser.wait_for_text(self.tab, "thank you");
-        assert_eq!(self.sent(), sent, "once, and no more");
+        assert_eq!(self.sent(), sent, "the form was not sent exactly once more");
     }
 
-    /// Kills its process, once what it shows is saved.
+    /// Saves the session, kills the tab's process, and waits for another one.
     fn kill(&self) {
         self.browser.regen(&["session", "save"]).unwrap();
         let pid = self.browser.pid_of_tab(self.tab);
@@ -93,7 +94,7 @@ fn a_form_is_not_sent_again_when_its_answers_process_is_killed() {
     let order = Order::new();
     order.kill();
     order.is_asked(1);
-    // Nor when the question's own process is.
+    // The same holds when the process that shows the question is killed.
     order.kill();
     order.is_asked(1);
     order.press_send_again(2);
@@ -113,7 +114,7 @@ fn a_form_is_not_sent_again_by_a_step_back_from_another_site() {
 #[test]
 fn a_form_is_not_sent_again_by_a_step_back_within_its_site() {
     let order = Order::new();
-    // So far that the engine does not have the page any more.
+    // Goes so far forward that the engine no longer caches the page.
     for step in 0..8 {
         let help = order.site.url(1, &format!("/help?{step}"));
         order.browser.regen(&["tab", "goto", &order.tab.to_string(), &help, "--wait"]).unwrap();
@@ -144,7 +145,7 @@ fn a_form_is_not_sent_again_when_the_browser_starts_again() {
     assert_eq!(order.sent(), 1);
 }
 
-/// Counts its visits by `sessionStorage`, and goes elsewhere and back as a sign-in does.
+/// A site that counts visits in `sessionStorage`, and goes to another site and back as a sign-in does.
 fn sign_in(request: &Request) -> Option<Answer> {
     let other = |address: &str| {
         let port = request.header("host").split(':').nth(1).unwrap_or_default().to_owned();
@@ -155,7 +156,7 @@ fn sign_in(request: &Request) -> Option<Answer> {
             "<title>app</title><pre id=out></pre><script>sessionStorage.n = 1 + (+sessionStorage.n || 0);
              out.textContent = `n=${sessionStorage.n} verifier=${sessionStorage.verifier}`</script>",
         ),
-        // The verifier is gone to the other site with, at once.
+        // The page leaves immediately after it has stored the verifier.
         "/login" => Answer::page(&format!(
             "<title>login</title><script>sessionStorage.verifier = 'v3r1f13r'; location.href = '{}/provider'</script>",
             other("127.0.0.2")
@@ -175,7 +176,7 @@ fn session_storage_lives_as_long_as_the_tab() {
     let browser = Browser::headless();
     let tab = browser.open(&site.url(1, "/"));
     browser.wait_for_text(tab, "n=1 verifier=undefined");
-    eventually("it to be known", || {
+    eventually("the storage to be restored after a kill", || {
         browser.regen(&["session", "save"]).ok()?;
         browser.regen(&["kill", "tab", &tab.to_string()]).ok()?;
         browser.wait_for_state(tab, "ready");
@@ -183,11 +184,11 @@ fn session_storage_lives_as_long_as_the_tab() {
         let visits: u32 = text.split(['=', ' ']).nth(1)?.parse().ok()?;
         (visits >= 2).then_some(())
     });
-    // To another site and back, as a sign-in goes. The other site sees nothing of it.
+    // Goes to another site and back, as a sign-in does. The other site does not see the storage.
     browser.regen(&["tab", "goto", &tab.to_string(), &site.url(1, "/login")]).unwrap();
     browser.wait_for_text(tab, "verifier=v3r1f13r");
     assert_eq!(browser.tab(tab)["url"], site.url(1, "/?code=1&seen=0"));
-    // Another tab has its own.
+    // Another tab has its own storage.
     let second = browser.open(&site.url(1, "/"));
     browser.wait_for_text(second, "n=1 verifier=undefined");
 }
@@ -208,7 +209,7 @@ fn what_a_page_takes_out_of_its_session_storage_stays_out() {
     browser.wait_for_text(tab, "has 0");
 }
 
-/// Parts of 300 KB that may be kept for an hour.
+/// A page with subresources of 300 KB that may be cached for an hour.
 fn cacheable(request: &Request) -> Option<Answer> {
     let keep = |answer: Answer| Some(answer.with("Cache-Control", "max-age=3600"));
     match request.path.as_str() {
@@ -233,8 +234,8 @@ fn large_parts_of_a_page_come_from_the_cache_after_a_kill_and_a_restart() {
     browser.wait_for_text(tab, whole);
     let asked = || site.requests("/large.js").len() + site.requests("/large.css").len();
     assert_eq!(asked(), 2);
-    // The engine writes them a moment later.
-    eventually("both to be on the disk", || (large_files(&browser.profile()) >= 2).then_some(()));
+    // The engine writes cache files with a delay.
+    eventually("both files to be in the disk cache", || (large_files(&browser.profile()) >= 2).then_some(()));
     let second = browser.open(&site.url(1, "/"));
     browser.wait_for_text(second, whole);
     browser.regen(&["kill", "tab", &tab.to_string()]).unwrap();
@@ -257,7 +258,7 @@ fn large_files(folder: &Path) -> usize {
     entries.filter_map(Result::ok).map(count).sum()
 }
 
-/// Noise of 5 s, 16 bits, 8 kHz.
+/// Returns a WAV file with 5 s of noise, 16 bits, 8 kHz.
 fn wave() -> Vec<u8> {
     let samples: Vec<u8> = (0..80_000_u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
     let length = u32::try_from(samples.len()).unwrap();
@@ -287,7 +288,7 @@ fn what_comes_from_the_network_plays() {
     browser.wait_for_text(tab, "plays");
 }
 
-/// Fields where a page may have them: in trees of its own, in a frame that it adds later, and one with a long text.
+/// A page with fields in nested shadow trees, in a frame that is added later, and with a long text.
 fn fields(request: &Request) -> Option<Answer> {
     Some(match request.path.as_str() {
         "/fields" => Answer::page(
@@ -341,7 +342,7 @@ fn what_was_typed_is_back_in_every_kind_of_field() {
     type_into_fields(&browser, tab);
     browser.regen(&["kill", "tab", &tab.to_string()]).unwrap();
     browser.wait_for_text(tab, TYPED);
-    // A reload is the user's own wish for an empty form.
+    // A reload empties the form, because the user asked for it.
     browser.regen(&["tab", "reload", &tab.to_string()]).unwrap();
     browser.wait_for_text(tab, "tree: , frame: , long: 0.");
 }

@@ -1,4 +1,4 @@
-//! Keys of the page, of the bars and of the browser, pressed on a real X server as a person presses them.
+//! Keyboard focus and shortcuts of the page, the bars and the browser, with simulated input on a real X server.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -14,7 +14,7 @@ use regen_tests::{Browser, Site, eventually, within};
 
 const DEADLINE: Duration = Duration::from_secs(8);
 const GREEN: [u8; 3] = [0x10, 0xa0, 0x40];
-/// A green page that writes down every key it gets.
+/// A green page that logs every key it gets.
 const PAGE: &str = r#"<!doctype html><title>green page</title><body style="margin:0;background:#10a040;height:3000px">
 <input id="field" style="position:fixed;left:20px;top:20px;width:300px;height:30px"><pre id="out" style="position:fixed;top:60px;width:700px;white-space:pre-wrap;overflow-wrap:anywhere"></pre>
 <script>const log = [];
@@ -51,7 +51,7 @@ impl Scene {
     }
 
     fn top(&self, tab: u64) -> Option<i64> {
-        // The window may still be finding its size.
+        // The window may still be resizing.
         self.state(tab)["h"].as_i64().map(|height| 860 - height).filter(|top| *top > 60)
     }
 
@@ -75,7 +75,7 @@ impl Scene {
         self.display.xdotool(arguments);
     }
 
-    /// The engine may hand a key on before a click that came earlier: nobody types that fast.
+    /// Waits until the address bar has focus: the engine may deliver a key before an earlier click.
     fn address_bar_has_the_keyboard(&self) {
         const RING: [u8; 3] = [0x2f, 0x5f, 0xd0];
         eventually("the address bar to have the keyboard", || {
@@ -92,9 +92,10 @@ impl Scene {
         1280.0 / self.state(1)["w"].as_f64().unwrap()
     }
 
-    /// Types into the page's field, and returns when the page has it. The bars may still be giving the keyboard back.
+    /// Types into the page's field, and waits until the text arrives. Focus may still be moving from the bars to the
+    /// page.
     fn type_in_page(&self, text: &str) {
-        // As long as a hand takes from the mouse to the keys.
+        // About the time that a hand takes from the mouse to the keyboard.
         self.keys(&["sleep", "0.4"]);
         eventually("the page to have the keyboard", || (self.state(1)["keys"] == true).then_some(()));
         self.keys(&["type", "--delay", "20", text]);
@@ -107,13 +108,13 @@ impl Scene {
 fn keys_go_where_the_last_click_was() {
     let scene = Scene::new();
     scene.type_in_page("page");
-    // The address bar, by mouse.
+    // Focuses the address bar by mouse.
     scene.keys(&["mousemove", "600", "64", "click", "1"]);
     scene.address_bar_has_the_keyboard();
     scene.keys(&["type", "--delay", "20", "secret"]);
     scene.keys(&["key", "Escape"]);
     scene.type_in_page("again");
-    // A menu takes keys, gives them back when it closes, and closes at a click beside it.
+    // A menu takes focus, returns it when it closes, and closes at a click outside.
     scene.keys(&["mousemove", "1256", "64", "click", "1"]);
     let menu = |open: bool| {
         eventually("the menu", || {
@@ -131,7 +132,7 @@ fn keys_go_where_the_last_click_was() {
     scene.keys(&["mousemove", "310", &(top + 35).to_string(), "click", "1", "mousemove", "640", "700"]);
     menu(false);
     scene.type_in_page("fourth");
-    // A tab that is clicked has the keyboard in its page.
+    // A click on a tab focuses its page.
     scene.keys(&["mousemove", "100", "24", "click", "1"]);
     scene.type_in_page("fifth");
     assert_eq!(scene.value(1), "pageagainthirdfourthfifth");
@@ -159,7 +160,7 @@ fn what_is_typed_into_a_new_tab_is_there_after_a_look_at_another() {
 fn no_modifier_key_stays_down_in_a_page() {
     let scene = Scene::new();
     scene.type_in_page("ab");
-    // The page gets the press of Control, the find bar its release.
+    // The page gets the press of Control, the find bar the release.
     scene.keys(&["keydown", "ctrl", "key", "f"]);
     eventually("the find bar", || {
         let top = usize::try_from(scene.top(1)?).ok()?;
@@ -167,12 +168,12 @@ fn no_modifier_key_stays_down_in_a_page() {
     });
     scene.keys(&["keyup", "ctrl", "key", "Escape"]);
     scene.type_in_page("cd");
-    // Into another tab and back, with Control held.
+    // Switches to another tab and back with Control held.
     scene.keys(&["key", "ctrl+t"]);
     eventually("a second tab", || (scene.titles().len() == 2).then_some(()));
     scene.keys(&["keydown", "ctrl", "key", "Tab", "keyup", "ctrl"]);
     scene.type_in_page("ef");
-    // Another program takes the keyboard while Alt is held, and gives it back.
+    // The window loses focus while Alt is held, and regains it after the release.
     scene.keys(&["keydown", "alt"]);
     scene.keys(&["search", "--onlyvisible", "--name", "Regen", "windowunmap", "--sync"]);
     scene.keys(&["keyup", "alt"]);
@@ -182,8 +183,8 @@ fn no_modifier_key_stays_down_in_a_page() {
     assert_eq!(scene.value(1), "abcdefgh");
     scene.keys(&["click", "1"]);
     let log = eventually("the click", || Some(scene.log(1)).filter(|log| log.last().unwrap().ends_with("click")));
-    assert_eq!(log.last().unwrap(), "click", "a plain one: {log:?}");
-    // And one that is pressed elsewhere counts here.
+    assert_eq!(log.last().unwrap(), "click", "the click had a modifier: {log:?}");
+    // A modifier that is pressed in the bars counts in the page.
     scene.keys(&["key", "ctrl+l", "keydown", "ctrl", "click", "1", "keyup", "ctrl"]);
     eventually("a click with Control", || (scene.log(1).last()? == "C-click").then_some(()));
 }
@@ -192,7 +193,7 @@ fn no_modifier_key_stays_down_in_a_page() {
 fn a_page_may_use_every_key_but_those_that_close_open_and_switch_tabs() {
     let scene = Scene::new();
     scene.browser.regen(&["tab", "goto", "1", &scene.site.url(1, "/greedy"), "--wait"]).unwrap();
-    eventually("its size", || scene.top(1));
+    eventually("the page's size", || scene.top(1));
     let top = scene.top(1).unwrap();
     scene.keys(&["mousemove", "600", &(top + 400).to_string(), "click", "1"]);
     let bare = scene.display.screenshot();
@@ -202,24 +203,24 @@ fn a_page_may_use_every_key_but_those_that_close_open_and_switch_tabs() {
         scene.keys(&["key", key]);
         scene.keys(&["key", "k"]);
     }
-    // Keys after a shortcut go where that sent the keyboard: to the page, which used it.
+    // The page used each shortcut, so the keys that follow go to the page.
     let log =
         eventually("all keys", || Some(scene.log(1)).filter(|log| log.iter().filter(|key| *key == "k").count() == 11));
     for used in ["C-f", "C-g", "C-j", "C-r", "C-l", "F3", "F5", "C-0", "A-ArrowLeft", "A-d"] {
-        assert!(log.contains(&used.to_owned()), "{used} did not come: {log:?}");
+        assert!(log.contains(&used.to_owned()), "the page did not get {used}: {log:?}");
     }
     assert_eq!(scene.titles(), ["greedy page"]);
-    assert!((scene.zoom() - 1.0).abs() < 0.01, "it was not zoomed");
+    assert!((scene.zoom() - 1.0).abs() < 0.01, "the page was zoomed");
     let now = scene.display.screenshot();
     assert!(
         (bare.share(GREEN, 800, 100, 400, 600) - now.share(GREEN, 800, 100, 400, 600)).abs() < 0.01,
         "a bar opened"
     );
-    // Those that are the browser's alone.
+    // The browser keeps these shortcuts to itself.
     scene.keys(&["key", "ctrl+t"]);
     eventually("a second tab", || (scene.titles().len() == 2).then_some(()));
     scene.keys(&["key", "ctrl+w"]);
-    eventually("it to be closed", || (scene.titles().len() == 1).then_some(()));
+    eventually("the second tab to be closed", || (scene.titles().len() == 1).then_some(()));
     scene.keys(&["key", "ctrl+w"]);
     eventually("the page to be closed", || scene.titles().is_empty().then_some(()));
 }
@@ -231,11 +232,11 @@ fn what_a_page_does_not_use_is_the_browsers() {
     scene.keys(&["mousemove", "600", &(top + 400).to_string()]);
     scene.keys(&["keydown", "ctrl", "click", "5", "keyup", "ctrl"]);
     eventually("the page to be smaller", || (scene.zoom() < 0.95).then_some(()));
-    assert_eq!(scene.state(1)["y"], 0, "it was not scrolled besides");
-    assert!(scene.log(1).contains(&"C-wheel".to_owned()), "the page was asked");
+    assert_eq!(scene.state(1)["y"], 0, "the page was scrolled as well");
+    assert!(scene.log(1).contains(&"C-wheel".to_owned()), "the page did not get the wheel event");
     scene.keys(&["key", "ctrl+0"]);
-    eventually("its size", || (scene.zoom() > 0.95).then_some(()));
-    // Control and L, and at once what is meant for the address bar.
+    eventually("the actual size", || (scene.zoom() > 0.95).then_some(()));
+    // Types the address immediately after Ctrl+L.
     scene.keys(&["key", "ctrl+l", "type", "--delay", "1", &scene.site.url(1, "/greedy")]);
     scene.keys(&["key", "Return"]);
     eventually("the page", || (scene.titles() == ["greedy page"]).then_some(()));
@@ -256,5 +257,5 @@ fn shortcuts_work_on_a_layout_without_latin_letters() {
     scene.keys(&["keydown", "ctrl", "key", "28", "keyup", "ctrl"]);
     eventually("a second tab", || (scene.titles().len() == 2).then_some(()));
     scene.keys(&["keydown", "ctrl", "key", "25", "keyup", "ctrl"]);
-    eventually("it to be closed", || (scene.titles().len() == 1).then_some(()));
+    eventually("the second tab to be closed", || (scene.titles().len() == 1).then_some(()));
 }

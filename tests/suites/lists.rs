@@ -1,4 +1,4 @@
-//! Filter lists of the user's own: from a file, from an address, kept fresh, and refused where they are none.
+//! Filter lists that the user adds: from a file or a URL, updated, and refused if they are invalid.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -14,7 +14,7 @@ use regen_tests::tls::Authority;
 use regen_tests::{Browser, Site};
 use serde_json::Value;
 
-/// Whether a page would be kept from this.
+/// Returns whether a script at this URL would be blocked in a page.
 fn is_blocked(browser: &Browser, url: &str) -> bool {
     let words = ["--json", "shields", "test", url, "--page", "https://page.test/", "--type", "script"];
     let output = browser.command(&words);
@@ -36,7 +36,7 @@ fn a_list_from_a_file_holds_until_it_is_removed() {
     let file = folder.path().join("mine.txt");
     std::fs::write(&file, "! Title: Mine\n||bad.test^\nworse.test\n").unwrap();
     let path = file.to_str().unwrap();
-    assert!(!is_blocked(&browser, "https://bad.test/x.js"), "the control");
+    assert!(!is_blocked(&browser, "https://bad.test/x.js"), "control: blocked without the list");
     browser.regen(&["shields", "lists", "--add", path]).unwrap();
     let mine = list(&browser, "mine").unwrap();
     assert_eq!((&mine["title"], &mine["rules"], &mine["url"]), (&"Mine".into(), &2.into(), &"".into()), "{mine}");
@@ -45,12 +45,12 @@ fn a_list_from_a_file_holds_until_it_is_removed() {
     assert!(again.code == 2 && again.message.contains("already"), "{again:?}");
     browser.quit();
     browser.start();
-    assert!(is_blocked(&browser, "https://bad.test/x.js"), "it is remembered");
+    assert!(is_blocked(&browser, "https://bad.test/x.js"), "the list was lost in the restart");
     browser.regen(&["shields", "lists", "--remove", "mine"]).unwrap();
     assert!(!is_blocked(&browser, "https://bad.test/x.js"));
     assert!(list(&browser, "mine").is_none());
     assert_eq!(browser.regen(&["shields", "lists", "--remove", "mine"]).unwrap_err().code, 2);
-    // What is no list is refused, with its line.
+    // An invalid list is refused, with the number of the wrong line.
     for (text, word) in [
         ("<!DOCTYPE html>\n<p>404", "line 1 is of a web page"),
         ("||a.test^\n||b.test^$nonsense\n", "line 2 is not a rule"),
@@ -63,7 +63,7 @@ fn a_list_from_a_file_holds_until_it_is_removed() {
     assert!(browser.regen(&["shields", "lists", "--add", "/nowhere"]).unwrap_err().message.contains("/nowhere"));
 }
 
-/// Ten thousand rules, and expressions that take other engines for ever.
+/// Ten thousand rules, and regular expressions with exponential backtracking in other engines.
 #[test]
 fn a_large_list_and_one_with_regex_bombs_hold_nothing_up() {
     let browser = Browser::headless();
@@ -73,7 +73,7 @@ fn a_large_list_and_one_with_regex_bombs_hold_nothing_up() {
     std::fs::write(&file, format!("{hosts}/^https?:\\/\\/(a+)+b$/\n/(x+x+)+y/$script\n")).unwrap();
     browser.regen(&["shields", "lists", "--add", file.to_str().unwrap()]).unwrap();
     assert!(is_blocked(&browser, "https://host9999.test/x.js") && !is_blocked(&browser, "https://host10000.test/x.js"));
-    // Each is answered within the command's own patience of five seconds.
+    // Each command has a timeout of five seconds.
     assert!(!is_blocked(&browser, &format!("https://{}.test/", "a".repeat(60))));
     assert!(!is_blocked(&browser, &format!("https://c.test/{}", "x".repeat(1500))));
     let site = Site::pages(&[("/", "<p>here")]);
@@ -105,14 +105,14 @@ fn a_list_from_an_address_is_kept_fresh_and_what_is_none_does_not_take_its_place
     add(&site.url(1, "/moved.txt"), &["--name", "theirs"]).unwrap();
     assert!(is_blocked(&browser, "https://first.test/x.js"));
     let update = || browser.command(&["shields", "lists", "--update"]).status.code();
-    // Nothing new is not sent again.
+    // An unchanged list is not downloaded again.
     drop(site.take_requests());
     assert_eq!(update(), Some(0));
     assert_eq!(site.requests("/list.txt")[0].header("if-none-match"), "\"1\"");
     *now.lock().unwrap() = ("||second.test^\n".to_owned(), "\"2\"".to_owned());
     assert_eq!(update(), Some(0));
     assert!(is_blocked(&browser, "https://second.test/x.js") && !is_blocked(&browser, "https://first.test/x.js"));
-    // A page of errors in its place: the one before stays, and the user is told.
+    // The server sends an error page instead: the list before is kept, and the error is shown.
     *now.lock().unwrap() = ("<html>down for maintenance".to_owned(), "\"3\"".to_owned());
     assert_eq!(update(), Some(1));
     let theirs = list(&browser, "theirs").unwrap();
@@ -121,7 +121,7 @@ fn a_list_from_an_address_is_kept_fresh_and_what_is_none_does_not_take_its_place
     *now.lock().unwrap() = ("||third.test^\n".to_owned(), "\"4\"".to_owned());
     assert_eq!(update(), Some(0));
     assert_eq!(list(&browser, "theirs").unwrap()["error"], "");
-    // What cannot be had, cannot be whole, or cannot be trusted.
+    // Lists that are missing, too large, or redirect to plain HTTP are refused.
     for (path, word) in [("/none.txt", "404"), ("/huge.txt", "length limit"), ("/down.txt", "not encrypted")] {
         let refused = add(&site.url(1, path), &[]).unwrap_err();
         assert!(refused.message.contains(word), "{path}: {refused:?}");
@@ -130,8 +130,8 @@ fn a_list_from_an_address_is_kept_fresh_and_what_is_none_does_not_take_its_place
     let other = add(&site.url(2, "/list.txt"), &["--name", "pinned", "--sha256", &"0".repeat(64)]).unwrap_err();
     assert!(other.message.contains("SHA-256"), "{other:?}");
     assert!(list(&browser, "pinned").is_none());
-    assert_eq!(browser.status()["refused_messages"]["system_calls"], 0, "its policy has all that it calls");
-    // What is fetched takes the route that was chosen.
+    assert_eq!(browser.status()["refused_messages"]["system_calls"], 0, "a system call was refused");
+    // Updates use the chosen route.
     drop(site.take_requests());
     browser.regen(&["route", "set", "block"]).unwrap();
     assert_eq!(update(), Some(1));

@@ -1,4 +1,4 @@
-//! Name servers of the user's choice, with a real BIND: who is asked, who is not, and whose answers count.
+//! DNS servers that the user chooses, with a real BIND: the servers that are asked, and the answers that are accepted.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -15,7 +15,7 @@ use regen_tests::site::Answer;
 use regen_tests::tls::Authority;
 use regen_tests::{Browser, NameServer, Site};
 
-/// A name server, and what it knows.
+/// A DNS server and a site that its names point to.
 struct Scene {
     packets: Packets,
     server: NameServer,
@@ -35,7 +35,7 @@ fn scene() -> Scene {
         ("inside.test", Ipv4Addr::new(10, 82, 0, 53)),
         ("eulerian.net", at(3)),
         ("harmless.test", at(3)),
-        // Addresses that nothing has: packets to them are lost.
+        // Dead addresses: packets to them are lost.
         ("several.test", at(200)),
         ("several.test", at(201)),
         ("several.test", at(1)),
@@ -81,7 +81,7 @@ impl Scene {
         format!("http://{host}:{}{path}", self.site.port())
     }
 
-    /// Packets to a name server since the beginning: to the test's own on this port, and to any other.
+    /// Counts the packets to DNS servers so far: to the test's own on this port, and to any other.
     fn asked(&self, port: u16) -> (usize, usize) {
         let all = self.packets.all();
         let is_own = |to: std::net::IpAddr| to == SERVER;
@@ -90,7 +90,7 @@ impl Scene {
     }
 }
 
-/// Opens what cannot be opened; says why.
+/// Opens a page, asserts that it fails, and returns the reason.
 fn failure(browser: &Browser, url: &str) -> String {
     assert!(browser.daemon("net-daemon") > 0);
     let tab = browser.json(&["tab", "open", url, "--wait"]);
@@ -103,20 +103,20 @@ fn a_name_whose_first_addresses_are_dead_is_reached_at_another_one() {
     let scene = scene();
     let browser = scene.browser();
     browser.regen(&["dns", "set", &format!("udp://{SERVER}")]).unwrap();
-    // The system gives up on a dead address after two minutes.
+    // The system's own connect timeout is two minutes.
     let tries = |address: u8| {
         let to = std::net::IpAddr::from(Ipv4Addr::new(93, 184, 216, address));
         scene.packets.all().iter().filter(|packet| packet.to == to && packet.port == scene.site.port()).count()
     };
     let opened = browser.json(&["tab", "open", &scene.url("several.test", "/"), "--wait", "--timeout", "10"]);
     assert_eq!(opened["state"], "ready", "{opened}");
-    // However the addresses are ordered: pages of another path ask again, and a dead one is not tried first twice.
+    // The order of the addresses varies, so several pages are opened. A dead address is not tried first again.
     for n in 0..6 {
         let url = scene.url("several.test", &format!("/{n}"));
         browser.regen(&["tab", "open", &url, "--wait", "--timeout", "10"]).unwrap();
     }
     let (first, second) = (tries(200), tries(201));
-    assert!(first + second > 0, "the control: a dead address was tried");
+    assert!(first + second > 0, "control: no dead address was tried");
     assert!(first <= 4 && second <= 4, "dead addresses were tried again: {first} and {second} packets");
 }
 
@@ -137,8 +137,8 @@ fn the_servers_that_the_user_chose_are_asked_and_nobody_else() {
         assert!(browser.text(tab).contains("here"));
         let (own, others) = scene.asked(port);
         assert!(own > before, "{servers} was not asked");
-        assert_eq!(others, 0, "{servers}: somebody else was asked, too");
-        // What is chosen anew forgets what is known, and a tab's end is a page's.
+        assert_eq!(others, 0, "{servers}: another DNS server was asked as well");
+        // The next choice of servers clears the cache, and closing the tab ends its page.
         browser.regen(&["tab", "close", &tab.to_string()]).unwrap();
     }
     let answer = browser.json(&["dns", "query", "site.test"]);
@@ -147,7 +147,7 @@ fn the_servers_that_the_user_chose_are_asked_and_nobody_else() {
         (&"93.184.216.1".into(), &false.into())
     );
     assert!(answer["by"].as_str().unwrap().contains("https://10.82.0.53"), "{answer}");
-    // It is remembered, by the next net-daemon and the next browser.
+    // A restarted net-daemon and a restarted browser remember the choice.
     browser.regen(&["kill", "net-daemon"]).unwrap();
     browser.open(&scene.url("later.test", "/"));
     browser.quit();
@@ -155,18 +155,18 @@ fn the_servers_that_the_user_chose_are_asked_and_nobody_else() {
     assert!(browser.json(&["dns", "show"])["servers"].as_str().unwrap().starts_with("https://"));
     browser.open(&scene.url("site.test", "/again"));
     assert_eq!(scene.asked(443).1, 0);
-    assert_eq!(browser.status()["refused_messages"]["system_calls"], 0, "its policy has all that it calls");
-    // A name that is made to mean something inside is kept from pages from outside.
+    assert_eq!(browser.status()["refused_messages"]["system_calls"], 0, "a system call was refused");
+    // DNS rebinding: a public page cannot reach a name that resolves to a private address.
     let tab = browser.open(&scene.url("site.test", "/rebinding"));
     browser.wait_for_text(tab, "kept out");
-    // Nobody may be asked at all.
+    // With `block`, no DNS server may be asked.
     browser.regen(&["dns", "set", "block"]).unwrap();
     let reason = failure(&browser, &scene.url("later.test", "/"));
     assert!(reason.to_lowercase().contains("name servers are blocked"), "{reason}");
-    // The control: this machine's own servers are others.
+    // Control: the system's own DNS servers are others.
     browser.regen(&["dns", "set", "system"]).unwrap();
     drop(failure(&browser, &scene.url("later.test", "/")));
-    assert!(scene.asked(53).1 > 0, "nobody else was ever asked, so nothing was shown");
+    assert!(scene.asked(53).1 > 0, "control: the system's DNS servers were not asked");
     for wrong in ["", "quad9", "tls://9.9.9.9/path", "udp://dns.quad9.net"] {
         assert_eq!(browser.regen(&["dns", "set", wrong]).unwrap_err().code, 2, "{wrong}");
     }
@@ -180,7 +180,7 @@ fn a_server_that_is_somebody_else_or_gone_is_not_believed_and_has_no_successor()
     let reason = failure(&trusting, &scene.url("site.test", "/"));
     assert!(reason.contains("did not answer"), "{reason}");
     trusting.quit();
-    // Its authority is nobody's here.
+    // The server's authority is not trusted in this profile.
     let browser = Browser::headless();
     browser.regen(&["dns", "set", &format!("https://{SERVER}/dns-query#{SERVER_NAME}")]).unwrap();
     drop(failure(&browser, &scene.url("site.test", "/")));
@@ -190,7 +190,7 @@ fn a_server_that_is_somebody_else_or_gone_is_not_believed_and_has_no_successor()
     scene.server.kill();
     let reason = failure(&browser, &scene.url("later.test", "/"));
     assert!(reason.contains("did not answer"), "{reason}");
-    assert_eq!(scene.asked(53).1, 0, "nobody else is asked instead");
+    assert_eq!(scene.asked(53).1, 0, "another DNS server was asked instead");
 }
 
 #[test]
@@ -201,12 +201,12 @@ fn answers_that_are_not_signed_as_they_should_be_are_none() {
     assert!(browser.text(browser.open(&scene.url("site.test", "/"))).contains("here"));
     let answer = browser.json(&["dns", "query", "site.test"]);
     assert_eq!(answer["records"][0]["signed"], true, "{answer}");
-    // Nobody signs this zone, and that is signed.
+    // This zone is provably unsigned.
     browser.open(&scene.url("site.plain", "/"));
     assert_eq!(browser.json(&["dns", "query", "site.plain"])["records"][0]["signed"], false);
     assert_eq!(browser.regen(&["dns", "query", "nothing.test"]).unwrap_err().code, 1);
     browser.quit();
-    // Whoever has another key than the one that counts has signed nothing.
+    // Signatures by another key than the trust anchor are invalid.
     let anchors = std::fs::read_to_string(scene.file("anchors")).unwrap();
     let key = anchors.lines().last().unwrap();
     let (start, end) = key.split_at(key.len() - 20);
@@ -217,7 +217,7 @@ fn answers_that_are_not_signed_as_they_should_be_are_none() {
     let reason = failure(&browser, &scene.url("site.test", "/forged"));
     assert!(reason.contains("DNSSEC"), "{reason}");
     assert!(scene.site.requests("/forged").is_empty());
-    // The control.
+    // Control: without DNSSEC the page loads.
     browser.regen(&["dns", "set", "--dnssec", "off"]).unwrap();
     browser.open(&scene.url("site.test", "/forged"));
     browser.quit();
@@ -241,11 +241,11 @@ fn what_one_partition_has_asked_for_no_other_finds_out() {
         scene.asked(53).0 - before
     };
     assert!(opened("one") > 0);
-    assert_eq!(opened("one"), 0, "it is known there");
-    assert!(opened("two") > 0, "and is not known here");
+    assert_eq!(opened("one"), 0, "the partition's cache was not used");
+    assert!(opened("two") > 0, "another partition's cache was used");
 }
 
-/// A name of the page's own site may be another name of a tracker's.
+/// CNAME cloaking: a name of the page's own site is an alias of a tracker's.
 #[test]
 fn a_tracker_does_not_hide_behind_another_name() {
     let scene = scene();
@@ -257,14 +257,13 @@ fn a_tracker_does_not_hide_behind_another_name() {
     let entry = &log[0];
     assert!(entry["url"].as_str().unwrap().contains("eulerian.net"), "{log}");
     assert!(scene.site.requests("/cloaked").is_empty());
-    // Whoever wants to see its page sees it.
+    // The user may still open the page itself.
     browser.open(&scene.url("metrics.site.test", "/cloaked"));
     browser.regen(&["tab", "close", &tab.to_string()]).unwrap();
     let _ = scene.site.take_requests();
-    // The control: without shields it is reached.
+    // Control: without shields the tracker is reached.
     browser.regen(&["shields", "level", "off"]).unwrap();
     browser.open(&scene.url("site.test", "/cloaking"));
     let _ = scene.site.wait_for_request("/cloaked");
-    // As this machine itself looks names up, too.
-    assert_eq!(browser.status()["refused_messages"]["system_calls"], 0, "its policy has all that it calls");
+    assert_eq!(browser.status()["refused_messages"]["system_calls"], 0, "a system call was refused");
 }

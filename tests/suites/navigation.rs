@@ -1,4 +1,4 @@
-//! From one site to another: which process shows what, and what the web's own rules say about the request.
+//! Navigation between sites: the process that shows each page, and the referrer, cookies and form data of the request.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -10,7 +10,7 @@
 use regen_tests::site::{Answer, Request};
 use regen_tests::{Browser, Site, eventually};
 
-/// A big link to click on, wherever it leads.
+/// Returns a page with a large link.
 fn link(to: &str, attributes: &str) -> String {
     format!("<body style='margin:0'><a href='{to}' {attributes} style='display:block;width:400px;height:300px'>go</a>")
 }
@@ -68,7 +68,7 @@ fn a_link_to_another_site_moves_the_tab_to_another_process() {
     browser.wait_for_url(tab, &site.url(2, "/target"));
     assert_ne!(browser.pid_of_tab(tab), first);
     assert_eq!(browser.tab(tab)["site"], "http://127.0.0.2");
-    assert_eq!(site.requests("/target").len(), 1, "the first process sent nothing to the other site");
+    assert_eq!(site.requests("/target").len(), 1, "the first process also sent a request to the other site");
 }
 
 #[test]
@@ -143,7 +143,7 @@ fn a_form_arrives_at_the_other_site_whole_and_with_its_origin() {
 fn a_form_that_a_page_sends_by_itself_goes_as_the_web_has_it() {
     let (site, browser) = (web(), Browser::headless());
     let _keeper = browser.open(&site.url(2, "/set"));
-    // As a sign-in of another site ends, whoever opened it and however long ago that was.
+    // The end of a sign-in at another site: a form that is submitted without a click.
     let tab = browser.open(&site.url(1, "/auto-post"));
     browser.wait_for_url(tab, &site.url(2, "/target"));
     let arrived = site.wait_for_request("/target");
@@ -155,15 +155,15 @@ fn a_form_that_a_page_sends_by_itself_goes_as_the_web_has_it() {
 fn same_site_cookies_are_sent_as_the_web_has_it() {
     let (site, browser) = (web(), Browser::headless());
     let keeper = browser.open(&site.url(2, "/set"));
-    // The user's own navigation sends everything.
+    // The user's own navigation sends all cookies.
     let direct = browser.open(&site.url(2, "/target"));
     let text = browser.text(direct);
     assert!(text.contains("strict=1") && text.contains("lax=1"), "{text}");
-    // A link from another site is top-level and safe: lax, not strict.
+    // A link from another site is a safe top-level navigation: lax cookies, no strict ones.
     let linked = click_through(&browser, &site, "/link");
     let text = browser.text(linked);
     assert!(text.contains("lax=1") && !text.contains("strict=1"), "{text}");
-    // A form from another site gets neither.
+    // A form from another site sends neither.
     let posted = browser.open(&site.url(1, "/post"));
     browser.input(posted, &["--click", "100,150"]);
     browser.wait_for_url(posted, &site.url(2, "/target"));

@@ -1,4 +1,4 @@
-//! The only way out: the net-daemon. Without it, nothing; with trouble, a page that says what and why.
+//! The net-daemon as the only egress: without it nothing is sent, and each failure shows an error page with the reason.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -35,12 +35,12 @@ fn without_the_net_daemon_pages_fail_closed_and_retry_works_when_it_is_back() {
         (now["state"] == "ready" && now["url"] == site.url(1, "/next").as_str()).then_some(())
     });
     assert!(browser.text(tab).contains("the next page"));
-    assert_eq!(browser.pid_of_tab(tab), host, "the tab-host was not restarted");
+    assert_eq!(browser.pid_of_tab(tab), host, "the tab-host was restarted");
 }
 
 #[test]
 fn a_page_that_was_asked_for_when_the_net_daemon_died_is_asked_for_again_and_a_form_is_not() {
-    // An answer takes longer than the net-daemon lives.
+    // The answer is held until the net-daemon has been killed.
     let held = Arc::new(AtomicBool::new(true));
     let holds = Arc::clone(&held);
     let site = Site::serve(move |request| {
@@ -74,11 +74,11 @@ fn a_page_that_was_asked_for_when_the_net_daemon_died_is_asked_for_again_and_a_f
     let _ = browser.daemon("net-daemon");
     browser.regen(&["kill", "net-daemon"]).unwrap();
     browser.wait_for_state(tab, "failed");
-    // The same process has loaded another page through the new net-daemon: it knows of it.
+    // The same tab-host loads another page through the new net-daemon, so it could have sent the form again.
     let other = browser.open(&site.url(1, "/other"));
     browser.wait_for_text(other, "the other page");
     assert_eq!(browser.pid_of_tab(other), browser.pid_of_tab(tab));
-    assert_eq!(browser.tab(tab)["state"], "failed", "its user sends it again");
+    assert_eq!(browser.tab(tab)["state"], "failed", "the form was sent again without the user");
     assert_eq!(site.requests("/sent").len(), 1);
 }
 
@@ -111,7 +111,7 @@ fn a_refused_connection_names_the_host_and_the_reason_and_retry_works() {
         for stream in listener.incoming() {
             let Ok(mut stream) = stream else { return };
             let mut request = [0; 2048];
-            // Whatever it asks for, this is what there is.
+            // Every request gets the same answer.
             let _ = stream.read(&mut request);
             let body = "<p>now it answers</p>";
             let _ = write!(
@@ -121,20 +121,20 @@ fn a_refused_connection_names_the_host_and_the_reason_and_retry_works() {
             );
         }
     });
-    // The button of the page itself: it is in the middle of the window.
+    // Clicks the error page's own button.
     let picture = browser.screenshot(id);
     let (x, y) = find_button(&picture);
     browser.input(id, &["--click", &format!("{x},{y}")]);
     browser.wait_for_text(id, "now it answers");
 }
 
-/// The middle of the blue button.
+/// Returns a point in the middle of the blue button.
 fn find_button((width, height, pixels): &(usize, usize, Vec<u8>)) -> (usize, usize) {
     let blue: Vec<(usize, usize)> = (0..width * height)
         .filter(|at| pixels[at * 3..at * 3 + 3] == [0x2f, 0x5f, 0xd0])
         .map(|at| (at % width, at / width))
         .collect();
-    assert!(!blue.is_empty(), "there is no button");
+    assert!(!blue.is_empty(), "the screenshot shows no button");
     blue[blue.len() / 2]
 }
 
@@ -203,7 +203,7 @@ fn without_the_added_authority_the_same_site_is_refused() {
     let browser = Browser::headless();
     let tab = browser.json(&["tab", "open", &site.url(1, "/"), "--wait"]);
     assert_eq!(tab["state"], "failed", "{tab}");
-    assert!(site.requests("/").is_empty(), "nothing was sent");
+    assert!(site.requests("/").is_empty(), "a request was sent");
 }
 
 #[test]
@@ -219,7 +219,7 @@ fn a_tab_host_has_no_other_way_out() {
     let browser = Browser::headless();
     let tab = browser.open(&site.url(1, "/"));
     let seen = site.requests("/").len();
-    // With the only way out stopped, a reload reaches nobody.
+    // While the net-daemon is stopped, a reload reaches no server.
     browser.regen(&["kill", "net-daemon", "--signal", "STOP"]).unwrap();
     browser.regen(&["tab", "reload", &tab.to_string()]).unwrap();
     std::thread::park_timeout(std::time::Duration::from_millis(800));
@@ -228,7 +228,7 @@ fn a_tab_host_has_no_other_way_out() {
     if let Some(pid) = pids.first() {
         regen_tests::process::signal(*pid, Signal::CONT);
     }
-    eventually("the reload to arrive after all", || {
+    eventually("the reload to arrive once the net-daemon continues", || {
         if browser.tab(tab)["state"] == "failed" {
             browser.regen(&["tab", "reload", &tab.to_string()]).unwrap();
         }
@@ -253,10 +253,10 @@ fn pages_from_outside_do_not_reach_this_computers_own_network() {
     let tab = browser.open(&outside.url(1, "/"));
     browser.wait_for_text(tab, "kept out");
     assert!(inside.requests("/inside").is_empty());
-    // The control, and the way out: a site that the user lets in.
+    // Control: a site that the user lets in with `--reach-private`.
     let trusted = browser.open(&outside.url(2, "/"));
     browser.wait_for_text(trusted, "reached");
     assert_eq!(inside.requests("/inside").len(), 1);
-    // Where you go yourself is another matter.
+    // The user's own navigation to a private address works.
     browser.open(&inside.url(2, "/mine"));
 }

@@ -1,4 +1,4 @@
-//! Context menu, clipboard, full screen, printing, inspector, icons and size of the window, as a person uses them.
+//! Context menu, clipboard, full screen, printing, inspector, favicons and window size, driven by mouse and keyboard.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -13,10 +13,10 @@ use regen_tests::{Browser, Site, eventually};
 
 const ORANGE: [u8; 3] = [0xff, 0x64, 0x00];
 const GREEN: [u8; 3] = [0x10, 0xa0, 0x40];
-/// Height of the bars.
+/// Height of the bars, pixels.
 const BARS: usize = 88;
 
-/// An orange picture, a link, and a field that fills the screen when it is clicked.
+/// A page with an orange picture, a link, a field that goes to full screen when it is clicked, and a print button.
 const PAGE: &str = "<title>A page</title><body style='margin:0'><img src='/orange.png' style='display:block;width:200px;height:200px'>\
     <a href='/linked' style='display:block;width:200px;height:100px;background:#ddd'>link</a>\
     <div id=field style='background:#10a040;height:100px' onclick='field.requestFullscreen()'></div>\
@@ -55,9 +55,9 @@ fn scene() -> Scene {
     Scene { site, display, browser }
 }
 
-/// Opens the menu at a place, and takes an entry of it, counted from one.
+/// Opens the context menu at a point, and chooses an entry, counted from one.
 fn choose(display: &Display, (x, y): (u32, u32), entry: u32) {
-    // The link's bubble comes before the menu.
+    // The link's bubble must be drawn before the picture to compare with is taken.
     display.xdotool(&["mousemove", &x.to_string(), &y.to_string(), "sleep", "1"]);
     let before = display.screenshot();
     display.xdotool(&["click", "3"]);
@@ -101,7 +101,7 @@ fn a_page_that_fills_the_screen_gives_it_back_with_escape_and_when_its_user_goes
     };
     let is_a_page = || display.screenshot().share(ORANGE, 5, BARS + 5, 180, 180) > 0.95;
     fill();
-    eventually("whose page it is", || (display.screenshot().share(GREEN, 520, 50, 240, 20) < 0.9).then_some(()));
+    eventually("the full screen hint", || (display.screenshot().share(GREEN, 520, 50, 240, 20) < 0.9).then_some(()));
     display.xdotool(&["key", "Escape"]);
     eventually("the bars", || is_a_page().then_some(()));
     fill();
@@ -119,7 +119,7 @@ fn what_a_page_prints_is_saved_as_a_pdf() {
     browser.input(tab, &["--click", "350,50"]);
     let saved = eventually("the file", || std::fs::read(browser.downloads().join("A page.pdf")).ok());
     assert!(saved.starts_with(b"%PDF-") && saved.len() > 1000, "{} bytes", saved.len());
-    // A page that prints by itself, again and again, asks.
+    // A page that prints repeatedly by itself must ask.
     let browser = Browser::headless();
     let printing = Site::pages(&[("/", "<title>storm</title><script>setInterval(() => print(), 100)</script>")]);
     browser.open(&printing.url(1, "/"));
@@ -134,8 +134,8 @@ fn a_window_opens_as_large_as_it_was_left_and_is_called_what_it_shows() {
     let Scene { display, browser, .. } = &scene();
     display.xdotool(&["search", "--onlyvisible", "--name", "Regen", "windowsize", "900", "700"]);
     let file = browser.profile().join("window.json");
-    eventually("it to be written down", || std::fs::read_to_string(&file).ok()?.contains("900").then_some(()));
-    // Window managers write the name of another machine into a title.
+    eventually("the size to be saved", || std::fs::read_to_string(&file).ok()?.contains("900").then_some(()));
+    // Window managers write a remote host's name into the title.
     assert!(!display.window_properties("Regen").contains("WM_CLIENT_MACHINE"));
     browser.quit();
     browser.start();
@@ -150,7 +150,7 @@ fn a_window_opens_as_large_as_it_was_left_and_is_called_what_it_shows() {
 fn the_inspector_is_opened_and_closed_and_the_page_stays() {
     let Scene { display, browser, .. } = &scene();
     let pid = browser.pid_of_tab(1);
-    // The last entry of the menu of an empty place.
+    // Chooses the last entry, Inspect, in the menu of an empty place.
     let before = display.screenshot();
     display.xdotool(&["mousemove", "900", "300", "click", "3"]);
     eventually("the menu", || display.screenshot().differs(&before).then_some(()));
@@ -163,14 +163,14 @@ fn the_inspector_is_opened_and_closed_and_the_page_stays() {
     };
     let without = networks();
     eventually("the inspector", || (networks() > without).then_some(()));
-    // The inspector's cross is at the left of its bar.
-    eventually("its end", || {
+    // The inspector's close button is at the left of its bar.
+    eventually("the inspector to close", || {
         display.xdotool(&["sleep", "0.5", "mousemove", "15", "574", "click", "1"]);
         (networks() == without).then_some(())
     });
     assert_eq!(browser.pid_of_tab(1), pid);
     browser.wait_for_text(1, "link");
-    // The process that pages share is still watched.
+    // The host's network process is still supervised.
     let shared = regen_tests::process::descendants(pid).into_iter().find(|(_, name)| name.starts_with("WebKitNetwork"));
     regen_tests::process::signal(shared.unwrap().0, rustix::process::Signal::KILL);
     eventually("another process", || (browser.pid_of_tab(1) != pid).then_some(()));

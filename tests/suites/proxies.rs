@@ -1,4 +1,5 @@
-//! Upstream proxies as a way of a route, with real ones: what takes them, whom they must be, and that nothing leaves another way.
+//! Routes through real upstream proxies: all traffic uses them, their identity is verified, and nothing leaves another
+//! way.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -18,7 +19,7 @@ use regen_tests::site::{Answer, arrived_whole, large_both_ways};
 use regen_tests::tls::{Authority, pin_of};
 use regen_tests::{Browser, Site, UpstreamProxy};
 
-/// Where proxies connect from.
+/// Address that proxies connect from.
 const PROXY: Ipv4Addr = Ipv4Addr::new(93, 184, 216, 9);
 const SITE: Ipv4Addr = Ipv4Addr::new(93, 184, 216, 1);
 
@@ -43,7 +44,7 @@ fn scene() -> Scene {
 }
 
 impl Scene {
-    /// Packets to the site that the proxy did not send, and questions to name servers.
+    /// Counts packets to the site that the proxy did not send, and packets to DNS servers.
     fn leaked(&self) -> usize {
         let is_leak = |port, from| port == 53 || (port == self.site.port() && from != PROXY);
         self.packets.all().into_iter().filter(|packet| is_leak(packet.port, packet.from)).count()
@@ -62,22 +63,22 @@ impl Scene {
     }
 }
 
-/// What every proxy must do; the route names it.
+/// Asserts what holds for every proxy: all requests go through it, and none to its own machine.
 fn everything_takes_it(scene: &Scene, browser: &Browser, route: &str) {
     browser.regen(&["route", "set", route]).unwrap();
     let tab = browser.open(&scene.site.url(1, "/sends"));
     browser.wait_for_text(tab, &arrived_whole());
-    // The name is known there only.
+    // Only the proxy can resolve this name.
     browser.open(&scene.named("/named"));
     let requests = scene.site.take_requests();
     assert!(!requests.is_empty() && requests.iter().all(|request| request.from == PROXY), "{requests:?}");
-    // What is on the proxy's own machine is not for pages from outside.
+    // Pages from outside cannot reach the proxy's own machine.
     let tab = browser.open(&scene.site.url(1, "/inside"));
     browser.wait_for_text(tab, "kept out, kept out");
     let refused = browser.json(&["tab", "open", "http://93.184.216.1:9/", "--wait"]);
     assert_eq!(refused["state"], "failed", "{refused}");
     assert_eq!(scene.leaked(), 0);
-    assert_eq!(browser.status()["refused_messages"]["system_calls"], 0, "its policy has all that it calls");
+    assert_eq!(browser.status()["refused_messages"]["system_calls"], 0, "a system call was refused");
 }
 
 #[test]
@@ -95,7 +96,7 @@ fn pages_take_a_socks_proxy_and_nothing_leaves_another_way() {
     let reason = scene.failure(&browser, &route);
     assert!(reason.contains("does not work"), "{reason}");
     assert_eq!(scene.leaked(), 0);
-    // The control: where it was written, the other way is taken, and seen.
+    // Control: a route with a direct fallback uses it, and the packets are seen.
     browser.regen(&["route", "set", &format!("{route} → direct")]).unwrap();
     browser.open(&scene.site.url(1, "/direct"));
     assert!(scene.leaked() > 0);
@@ -112,15 +113,15 @@ fn an_https_proxy_must_be_who_it_says_it_is() {
     let (certificate, key) = authority.issue(&["127.0.0.1"], |_| {});
     let proxy = UpstreamProxy::https(PROXY, SITE, &certificate, &key);
     everything_takes_it(&scene, &browser, &format!("https://127.0.0.1:{}", proxy.port()));
-    // Each kind of somebody else.
+    // Certificates that must be refused.
     let expired = authority.issue(&["127.0.0.1"], |certificate| {
         (certificate.not_before, certificate.not_after) = (date_time_ymd(2020, 1, 1), date_time_ymd(2021, 1, 1));
     });
     let self_made = Authority::new("somebody else").issue(&["127.0.0.1"], |_| {});
     for (what, word, (certificate, key)) in [
         ("expired", "expired", expired),
-        ("another host's", "not valid for name", authority.issue(&["other.test"], |_| {})),
-        ("self-made", "UnknownIssuer", self_made),
+        ("for another host", "not valid for name", authority.issue(&["other.test"], |_| {})),
+        ("from an unknown authority", "UnknownIssuer", self_made),
     ] {
         let other = UpstreamProxy::https(PROXY, SITE, &certificate, &key);
         let reason = scene.failure(&browser, &format!("https://127.0.0.1:{}", other.port()));
@@ -144,7 +145,7 @@ fn a_pinned_proxy_has_that_key_and_no_other() {
     let reason = scene.failure(&browser, &route(other));
     assert!(reason.contains("another key"), "{reason}");
     let reason = scene.failure(&browser, &format!("https://127.0.0.1:{}", proxy.port()));
-    assert!(reason.contains("not secure"), "without its pin nobody vouches for it: {reason}");
+    assert!(reason.contains("not secure"), "accepted without its pin: {reason}");
     assert_eq!(scene.leaked(), 0);
     for wrong in ["https://a.test#sha256/AAAA", "http://a.test:80", "socks5://u:p@a.test"] {
         assert_eq!(browser.regen(&["route", "set", wrong]).unwrap_err().code, 2, "{wrong}");

@@ -1,4 +1,4 @@
-//! Kills. A page comes back by itself, where it was; nobody else notices.
+//! Recovery from kills and crashes: a page is restored where it was, and other sites are not affected.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -16,7 +16,7 @@ use regen_tests::{Browser, DEADLINE, Site, eventually, within};
 use rustix::process::Signal;
 use serde_json::Value;
 
-/// A long page with fields, a counter that only lives in its JavaScript, and links within the site.
+/// A long page with fields, a counter that exists only in its JavaScript, and a link within the site.
 const PAGE: &str = r#"<!doctype html><title>long</title><body style="margin:0;height:6000px">
 <input id="name" style="position:absolute;left:10px;top:10px;width:300px;height:30px">
 <textarea id="words" style="position:absolute;left:10px;top:50px;width:300px;height:60px"></textarea>
@@ -53,14 +53,14 @@ fn fill_in(browser: &Browser, tab: u64) {
     browser.input(tab, &["--type", "hunter2"]);
     browser.input(tab, &["--click", "700,400"]);
     browser.input(tab, &["--scroll", "0,700"]);
-    eventually("the page to have it all", || {
+    eventually("the page to have all input", || {
         let now = state(browser, tab);
         (now["y"] == 700 && now["secret"] == "hunter2" && now["name"] == "Ada").then_some(())
     });
     browser.regen(&["session", "save"]).unwrap();
 }
 
-#[expect(clippy::print_stdout, reason = "says what was missing, should it fail")]
+#[expect(clippy::print_stdout, reason = "shows what was missing if the test fails")]
 fn is_back(browser: &Browser, tab: u64) {
     let mut last = Value::Null;
     let mut say = |now: &Value| {
@@ -70,13 +70,13 @@ fn is_back(browser: &Browser, tab: u64) {
             last = seen;
         }
     };
-    eventually("everything to be back", || {
+    eventually("the page's state to be restored", || {
         let now = state(browser, tab);
         say(&now);
         let whole = now["name"] == "Ada" && now["words"] == "two words" && now["check"] == true && now["y"] == 700;
         whole.then_some(())
     });
-    assert_eq!(state(browser, tab)["secret"], "", "passwords are never kept");
+    assert_eq!(state(browser, tab)["secret"], "", "a password was restored");
 }
 
 #[test]
@@ -93,21 +93,22 @@ fn a_killed_tab_host_comes_back_with_scroll_and_typed_text() {
     });
     is_back(&browser, tab);
     let after = state(&browser, other);
-    assert_eq!(after["token"], before["token"], "the other site was not reloaded");
-    // A page in the background ticks once a second.
+    assert_eq!(after["token"], before["token"], "the other site was reloaded");
+    // Timers in a background page run once a second.
     eventually("the other site's JavaScript to go on", || {
         (state(&browser, other)["ticks"].as_u64() > before["ticks"].as_u64()).then_some(())
     });
 }
 
-/// The engine knows an older place, and goes there when it takes the page for loaded, which may be long after it is.
+/// The engine restores an older scroll position when the page has finished loading, which may be long after it is
+/// shown.
 #[test]
 fn a_page_that_goes_on_loading_stays_where_it_was() {
     let held = Arc::new(AtomicBool::new(false));
     let hold = Arc::clone(&held);
     let site = Site::serve(move |request| {
         if request.path == "/slow" {
-            // Should the test fail, nobody is held for ever.
+            // The limit keeps a failed test from blocking forever.
             within(DEADLINE, || (!hold.load(Ordering::SeqCst)).then_some(()));
         }
         let slow = request.header("host").replace("127.0.0.1", "127.0.0.3");
@@ -131,19 +132,19 @@ fn a_page_that_goes_on_loading_stays_where_it_was() {
     };
     scroll_to(400);
     kill();
-    eventually("the page where it was", || (state(&browser, tab)["y"] == 400).then_some(()));
+    eventually("the page at its scroll position", || (state(&browser, tab)["y"] == 400).then_some(()));
     browser.wait_for_state(tab, "ready");
     scroll_to(800);
     held.store(true, Ordering::SeqCst);
     kill();
-    eventually("the page where it was, for three seconds", || {
+    eventually("the page at its scroll position for three seconds", || {
         let now = state(&browser, tab);
         (now["y"] == 800 && now["ticks"].as_u64() > Some(60)).then_some(())
     });
     held.store(false, Ordering::SeqCst);
     browser.wait_for_state(tab, "ready");
     let ticks = state(&browser, tab)["ticks"].as_u64();
-    let now = eventually("a moment later", || Some(state(&browser, tab)).filter(|now| now["ticks"].as_u64() > ticks));
+    let now = eventually("another tick", || Some(state(&browser, tab)).filter(|now| now["ticks"].as_u64() > ticks));
     assert_eq!(now["y"], 800);
 }
 
@@ -154,7 +155,7 @@ fn a_page_that_comes_back_before_the_network_does_is_tried_again_and_loses_nothi
     let tab = browser.open(&site.url(1, "/"));
     fill_in(&browser, tab);
     browser.regen(&["session", "save"]).unwrap();
-    // Each time it takes longer until there is another one.
+    // The retry delay grows with each death.
     for _ in 0..6 {
         let net_daemon = browser.daemon("net-daemon");
         signal(net_daemon, Signal::KILL);
@@ -172,7 +173,7 @@ fn a_page_that_comes_back_before_the_network_does_is_tried_again_and_loses_nothi
 
 #[test]
 fn the_state_of_a_history_entry_comes_back_and_text_that_was_typed_before_the_page_moved() {
-    // A page of one document with several addresses, as applications are.
+    // A single-page application: one document with several addresses.
     let page = r#"<!doctype html><body style="margin:0"><input id="text" style="position:absolute;left:10px;top:10px;width:300px;height:30px">
         <button onclick="history.pushState({ step: 2, list: ['a', null, 1.5] }, '', '/step')" style="position:absolute;left:10px;top:60px;width:300px;height:30px">on</button>
         <pre id="log" style="position:absolute;top:100px"></pre><script>
@@ -189,7 +190,7 @@ fn the_state_of_a_history_entry_comes_back_and_text_that_was_typed_before_the_pa
     browser.wait_for_text(tab, &format!("null {state} Ada /step"));
     browser.regen(&["session", "save"]).unwrap();
     browser.regen(&["kill", "tab", &tab.to_string()]).unwrap();
-    // The page's own script finds it as it begins.
+    // The page's script sees the restored state when it starts.
     browser.wait_for_text(tab, &format!("{state} {state} Ada /step"));
 }
 
@@ -281,21 +282,21 @@ fn when_the_broker_dies_nothing_is_left_and_the_next_start_offers_the_session() 
     let family = descendants(broker);
     assert!(family.len() >= 8, "{family:?}");
     signal(broker, Signal::KILL);
-    eventually("everybody to be gone", || family.keys().all(|pid| !is_alive(*pid)).then_some(()));
+    eventually("all processes to be gone", || family.keys().all(|pid| !is_alive(*pid)).then_some(()));
     browser.start();
     let offered = browser.json(&["session", "list"]);
     assert_eq!(offered["saved"]["tabs"], 2);
     assert_eq!(offered["saved"]["clean"], false);
-    assert!(browser.status()["tabs"].as_array().unwrap().is_empty(), "nothing is restored unasked");
+    assert!(browser.status()["tabs"].as_array().unwrap().is_empty(), "a session was restored without being asked for");
     browser.regen(&["session", "restore"]).unwrap();
     let status = browser.status();
     let tabs = status["tabs"].as_array().unwrap();
     assert_eq!(tabs.len(), 2);
     let restored = tabs.iter().find(|t| t["url"] == site.url(1, "/").as_str()).unwrap()["id"].as_u64().unwrap();
     let lazy = tabs.iter().filter(|tab| tab["state"] == "lazy").count();
-    assert_eq!(lazy, 1, "only the active tab loads: {tabs:#?}");
+    assert_eq!(lazy, 1, "not only the active tab loads: {tabs:#?}");
     is_back(&browser, restored);
-    // Looking at the other one is what loads it.
+    // The other tab loads when it is used.
     let other = tabs.iter().find(|tab| tab["state"] == "lazy").unwrap()["id"].as_u64().unwrap();
     browser.input(other, &["--key", "Shift"]);
     browser.wait_for_url(other, &site.url(2, "/second"));
@@ -321,7 +322,7 @@ fn what_is_typed_is_saved_by_itself_soon() {
     let tab = browser.open(&site.url(1, "/"));
     browser.input(tab, &["--click", "50,25"]);
     browser.input(tab, &["--type", "Ada"]);
-    // Nobody asked for a snapshot. Two seconds are four times what the page-agent promises.
+    // No snapshot is requested. Two seconds are four times the delay that the page-agent promises.
     std::thread::park_timeout(std::time::Duration::from_secs(2));
     let old = browser.pid_of_tab(tab);
     browser.regen(&["kill", "tab", &tab.to_string()]).unwrap();
@@ -349,7 +350,7 @@ fn a_killed_daemon_is_back_at_once() {
 #[test]
 fn a_site_that_nobody_looks_at_sleeps_and_comes_back_where_it_was() {
     let site = site();
-    // A hundredth of a minute and a half.
+    // 0.05 minutes are three seconds.
     let browser = Browser::with_options(&["--headless", "--hibernate-after", "0.05"]);
     let first = browser.open(&site.url(2, "/"));
     fill_in(&browser, first);
@@ -360,7 +361,7 @@ fn a_site_that_nobody_looks_at_sleeps_and_comes_back_where_it_was() {
     eventually("its process to be gone", || (!is_alive(pid)).then_some(()));
     browser.regen(&["tab", "activate", &first.to_string()]).unwrap();
     is_back(&browser, first);
-    // It had not crashed.
+    // Hibernation is no crash.
     assert_eq!(browser.json(&["crashes", "list"]).as_array().unwrap().len(), 0);
     assert!(browser.regen(&["audit"]).unwrap().contains("hibernated"));
 }
@@ -380,7 +381,7 @@ fn a_page_that_takes_all_memory_is_ended_and_says_why() {
     let reason = report["reason"].as_str().unwrap();
     assert!(reason.contains("memory: it used") && reason.contains("the limit is 700 MB"), "{reason}");
     assert!(report["resources"]["resident_kb"].as_u64().unwrap() > 300 << 10, "{report}");
-    // The second time it is modest, and stays.
+    // After the reload the page takes little memory, and stays.
     browser.wait_for_state(tab, "ready");
     assert_eq!(browser.pid_of_tab(neighbour), pid);
 }
@@ -432,7 +433,7 @@ fn a_crash_leaves_a_minidump_and_a_kill_says_why_it_leaves_none() {
     ];
     let mut tab = 0;
     for (count, (victim, by, number, module)) in (1..).zip(victims) {
-        // One site after the other: nobody dies too often.
+        // The sites alternate, so that none dies too often within a minute.
         tab = browser.open(&site.url(count % 3 + 1, "/second"));
         let pid = if victim == "net-daemon" { browser.daemon(victim) } else { helper(browser.pid_of_tab(tab), victim) };
         signal(pid, by);

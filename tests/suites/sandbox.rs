@@ -1,4 +1,4 @@
-//! The sandbox from the attacker's side, and the tools by which an engineer reads, verifies and attacks it.
+//! Attacks on the sandbox from inside, and the commands to inspect, verify and probe its policies.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -35,7 +35,7 @@ fn nothing_gets_out_of_any_sandbox_and_every_call_ends_as_the_policies_say() {
             continue;
         }
         let verdict = |wanted: &str| attempts.iter().filter(|finding| finding["verdict"] == wanted).count();
-        // What succeeds outside, and did not inside. The rest is named, never counted.
+        // Attempts that succeed outside the sandbox and failed inside.
         assert!(verdict("contained") >= 80, "{name}: {} of {}", verdict("contained"), attempts.len());
         assert!(verdict("by-nature") <= 3, "{name}");
         for attempt in attempts {
@@ -61,7 +61,7 @@ fn a_program_of_the_users_runs_in_a_roles_sandbox() {
         browser.regen(&all).map_or_else(|failed| (failed.code, failed.message), |said| (0, said))
     };
     assert_eq!(code(&["tab-host", "--bind", file, "--", "/bin/cat", file]), (0, "what it may read".to_owned()));
-    // What was not put there is not there, whoever asks.
+    // A file that was not bound is not visible.
     let (status, message) = code(&["tab-host", "--", "/bin/cat", file]);
     assert!(status == 1 && message.contains("No such file"), "{message}");
     let (status, message) = code(&["tab-host", "--", "/bin/ls", "/home"]);
@@ -71,7 +71,7 @@ fn a_program_of_the_users_runs_in_a_roles_sandbox() {
     assert!(status == 127 && message.contains("there is no program"), "{message}");
     assert_eq!(code(&["broker", "--", "/bin/true"]).0, 2);
     assert_eq!(code(&["tabhost", "--", "/bin/true"]).0, 4);
-    // What it tries is said as it happens.
+    // Refused calls are reported as they happen.
     let (_, message) = code(&["agent-worker", "--", "/usr/bin/id"]);
     assert!(message.contains("refused geteuid(") && message.contains("agent-worker.toml"), "{message}");
 }
@@ -85,9 +85,9 @@ fn without_a_compiler_no_memory_becomes_code() {
         let all: Vec<&str> = ["policy", "exec"].iter().chain(mode).chain(&command).copied().collect();
         browser.regen(&all).map_or_else(|failed| failed.code, |_| 0)
     };
-    assert_eq!(attempt(&[]), 0, "the control: the engine may compile");
+    assert_eq!(attempt(&[]), 0, "control: the engine cannot make code by default");
     assert_eq!(attempt(&["--jitless"]), 1);
-    // And the engine does without.
+    // The engine works without a JIT compiler.
     let page = "<title>page</title><p id=p></p><script>let n=0; for (let i=0;i<3e5;i++) n+=i%7; p.textContent='sum '+n;\
                 p.textContent+=' '+/(a+)(b|c)*/.exec('xaabcb')[0]</script>";
     let site = Site::pages(&[("/", page)]);
@@ -105,8 +105,8 @@ fn what_a_role_calls_is_learnt_and_its_unused_rules_are_named() {
     assert!(nothing[0]["unused"].is_null(), "{nothing}");
     let learnt = browser.json(&["policy", "learn", "agent-worker", "--guest", "--", "/usr/bin/id"]);
     assert!(learnt["proposal"].as_str().unwrap().contains("calls = [\"getuid\"]"), "{learnt}");
-    assert_eq!(learnt["exit_code"], 0, "nothing was refused");
-    // A whole tab-host: its policy lacks nothing, and the page is shown.
+    assert_eq!(learnt["exit_code"], 0, "a call was refused while learning");
+    // A complete tab-host: its policy lacks no call, and the page loads.
     let site = Site::pages(&[("/", "<title>page</title><p>page</p>")]);
     let regen = programs().join("regen");
     let url = site.url(1, "/");
@@ -124,7 +124,7 @@ fn an_existing_runtime_takes_a_policy_and_runs_its_program() {
     let browser = Browser::not_started(&["--headless"]);
     let bundle = TempDir::new().unwrap();
     let config = browser.regen(&["policy", "show", "net-daemon", "--oci"]).unwrap();
-    // Whoever runs it says where its own folder is.
+    // The folders of the role are filled in by the one who runs the bundle.
     let own = bundle.path().join("own");
     std::fs::create_dir(&own).unwrap();
     let config = config.replace("{bucket}", own.to_str().unwrap());
@@ -135,10 +135,10 @@ fn an_existing_runtime_takes_a_policy_and_runs_its_program() {
     for (link, target) in [("lib", "usr/lib"), ("lib64", "usr/lib64")] {
         std::os::unix::fs::symlink(target, root.join(link)).unwrap();
     }
-    // The namespace's root makes the mount points.
+    // The user namespace's root creates the mount points, so it must own the folder.
     std::os::unix::fs::chown(&root, Some(61_599), None).unwrap();
     std::fs::set_permissions(bundle.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-    // In a mount namespace where control groups are of one kind, which is what the runtime wants.
+    // The runtime needs a mount namespace with cgroup v2 only.
     let script = "umount -l /sys/fs/cgroup; mount -t cgroup2 none /sys/fs/cgroup && \
                   exec crun --cgroup-manager=disabled --root \"$1/state\" run -b \"$1\" regen-test-$$";
     let output = Command::new("unshare")
@@ -147,7 +147,7 @@ fn an_existing_runtime_takes_a_policy_and_runs_its_program() {
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
-    // The program itself speaks: without a broker it does not go on.
+    // The program starts, and refuses to run without a broker.
     assert!(said.contains("started by the Regen broker"), "{said}");
 }
 
@@ -158,7 +158,7 @@ fn an_administrators_looser_policy_stops_the_start() {
     let folder = TempDir::new().unwrap();
     let start = |policy: &str| {
         std::fs::write(folder.path().join("net-daemon.toml"), policy).unwrap();
-        // The machine's own /etc is not touched: over it lies one that is thrown away.
+        // An overlay over /etc keeps the machine's own files unchanged.
         let script = "mount -t tmpfs none \"$1\" && mkdir \"$1/u\" \"$1/w\" && \
                       mount -t overlay overlay -o \"lowerdir=/etc,upperdir=$1/u,workdir=$1/w\" /etc && \
                       mkdir -p /etc/regen/sandbox-policies && cp \"$2\" /etc/regen/sandbox-policies/ && \
@@ -197,7 +197,7 @@ fn the_kernel_enforces_every_live_process_policy() {
         assert!(roles.contains(&role), "{role} in {roles:?}");
     }
     assert!(processes.as_array().unwrap().iter().all(|entry| entry["holds"] == true), "{processes:#}");
-    // The control: a process of the machine's is not as any policy has it.
+    // Control: a process outside the browser matches no policy.
     let pid = i64::from(std::process::id());
     let failed = browser.regen(&["policy", "verify", &pid.to_string()]).unwrap_err();
     assert_eq!(failed.code, 4, "{}", failed.message);
@@ -277,7 +277,7 @@ fn the_audit_log_shows_what_happened_and_whoever_touched_it() {
     assert_eq!(events[0]["entry"]["policies"]["tab-host"].as_str().unwrap().len(), 64);
     assert_eq!((named("spawned") + named("spare_taken"), named("ended")), (2, 1), "{printed}");
     assert!(printed.contains("SIGKILL") && printed.contains("\"granted\""), "{printed}");
-    // The policies that run are those that the command line shows.
+    // The running policies are those that the command line shows.
     let running = browser.status()["policies"].clone();
     let shown = browser.json(&["policy", "list"]);
     for policy in shown.as_array().unwrap() {
@@ -297,12 +297,12 @@ fn the_audit_log_shows_what_happened_and_whoever_touched_it() {
     let lines: Vec<&str> = whole.lines().collect();
     let cut = changed(&format!("{}\n", lines[..lines.len() - 1].join("\n")));
     assert!(cut.contains("its end was cut off"), "{cut}");
-    // The control: as it was, it is whole again.
+    // Control: the unchanged log verifies.
     std::fs::write(&path, &whole).unwrap();
     browser.regen(&["audit", "verify"]).unwrap();
 }
 
-/// Changes that another program makes to a running process's surroundings, each undone before the next.
+/// Changes to a running process's namespaces, mounts and tracer, each undone before the next.
 #[test]
 #[expect(clippy::disallowed_methods, reason = "a test starts processes")]
 fn what_others_do_to_a_running_process_shows() {
@@ -314,8 +314,8 @@ fn what_others_do_to_a_running_process_shows() {
         (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
     };
     let (code, printed) = drift();
-    assert_eq!(code, Some(0), "the control: {printed}");
-    // A process in its namespaces that its jail did not start.
+    assert_eq!(code, Some(0), "control: the unchanged process does not verify: {printed}");
+    // A foreign process in the child's namespaces.
     let mut guest = Command::new("nsenter");
     guest.args(["-t", &victim.to_string(), "--pid", "--net", "sleep", "60"]).stdout(Stdio::null());
     let mut guest = guest.spawn().unwrap();
@@ -325,7 +325,7 @@ fn what_others_do_to_a_running_process_shows() {
     });
     guest.kill().unwrap();
     guest.wait().unwrap();
-    // A process that it had started in that namespace is still there.
+    // The process that nsenter started is still in the namespace.
     eventually("the guest to be gone", || {
         let (code, printed) = drift();
         let left = printed.split("process ").skip(1).find(|rest| rest.contains("(sleep)"));
@@ -333,7 +333,7 @@ fn what_others_do_to_a_running_process_shows() {
         pid.into_iter().for_each(|pid| regen_tests::process::signal(pid, rustix::process::Signal::KILL));
         (code == Some(0)).then_some(())
     });
-    // Something over one of its mounts, and a tmpfs that grew.
+    // A mount over one of its mounts.
     let inside = |call: &str| {
         let script = format!(
             "import ctypes, os; libc = ctypes.CDLL(None, use_errno=True)\n\
@@ -358,5 +358,5 @@ fn what_others_do_to_a_running_process_shows() {
     });
     tracer.kill().unwrap();
     tracer.wait().unwrap();
-    eventually("all to be as before", || (drift().0 == Some(0)).then_some(()));
+    eventually("the process to verify again", || (drift().0 == Some(0)).then_some(()));
 }

@@ -1,4 +1,4 @@
-//! Earlier sessions: what is offered, what comes back, and what nobody can read on the disk.
+//! Previous sessions: offers, restoring of tabs and logins, and encryption of secrets on the disk.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -17,10 +17,10 @@ use regen_tests::{Browser, SessionBus, Site, eventually};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-/// What the site gives whoever logs in, for the session only.
+/// Value of the session cookie that the site sets at login.
 const SECRET: &str = "b7f0c2d1e9a84f3c";
 
-/// Logs in whoever asks for /login, and says what cookies came.
+/// A site that sets cookies at `/login`, and shows the cookies of each request.
 fn site_with_login() -> Site {
     Site::serve(|request: &Request| {
         let page = Answer::page(&format!("<title>t</title><p>cookies: [{}]", request.header("cookie")));
@@ -33,12 +33,12 @@ fn site_with_login() -> Site {
     })
 }
 
-/// What the site sees when a tab is loaded anew.
+/// Loads a URL in a tab, and returns the cookies that the site got.
 fn cookies_seen(browser: &Browser, tab: u64, url: &str) -> String {
     browser.regen(&["tab", "goto", &tab.to_string(), url, "--wait"]).unwrap();
     let text = browser.regen(&["tab", "text", &tab.to_string()]).unwrap();
     let header = text.split('[').nth(1).and_then(|rest| rest.split(']').next()).unwrap_or_default();
-    // Their order is that of their making, which is not kept.
+    // Sorted, because the order of creation is not preserved.
     let mut cookies: Vec<&str> = header.split("; ").collect();
     cookies.sort_unstable();
     cookies.join("; ")
@@ -56,7 +56,7 @@ fn kill_the_broker(browser: &Browser) {
     eventually("the broker to be gone", || (!is_alive(broker)).then_some(()));
 }
 
-/// Until the broker has a site's session cookies, and has put them into its store.
+/// Waits until the broker has saved a site's session cookies.
 fn wait_until_kept(browser: &Browser) {
     let is_kept = |folder: &Path| {
         let mut files = std::fs::read_dir(folder).into_iter().flatten().flatten();
@@ -68,7 +68,7 @@ fn wait_until_kept(browser: &Browser) {
     });
 }
 
-/// Whether a file below a folder holds these bytes.
+/// Returns whether any file below a folder contains this text.
 fn holds(folder: &Path, needle: &str) -> bool {
     std::fs::read_dir(folder).unwrap().flatten().any(|entry| match entry.file_type() {
         Ok(kind) if kind.is_dir() => holds(&entry.path(), needle),
@@ -92,18 +92,18 @@ fn a_login_outlives_its_process_and_the_browser_and_only_its_own_site_has_it() {
     eventually("another process", || (browser.pid_of_tab(tab) != old && browser.pid_of_tab(tab) != 0).then_some(()));
     browser.wait_for_state(tab, "ready");
     assert_eq!(cookies_seen(&browser, tab, &site.url(1, "/b")), both);
-    // Another site of the same server has none of it.
+    // Another site on the same server gets no cookies.
     let other = browser.open(&site.url(2, "/"));
     assert_eq!(cookies_seen(&browser, other, &site.url(2, "/c")), "");
-    // Closing the last tab of a site is no end of the session.
+    // Closing the last tab of a site does not end the session.
     browser.regen(&["tab", "close", &tab.to_string()]).unwrap();
     eventually("its process to end", || (browser.pids_of("tab-host").len() == 1).then_some(()));
     let tab = browser.open(&site.url(1, "/d"));
     assert_eq!(cookies_seen(&browser, tab, &site.url(1, "/e")), both);
 
-    // On the disk: the address can be found, the secret cannot.
+    // The files contain the address, but not the secret.
     browser.regen(&["session", "save"]).unwrap();
-    assert!(holds(&browser.profile().join("sessions"), &site.url(1, "/e")), "the control");
+    assert!(holds(&browser.profile().join("sessions"), &site.url(1, "/e")), "control: the address is not found");
     for folder in ["sessions", "store"] {
         assert!(!holds(&browser.profile().join(folder), SECRET), "{folder}");
     }
@@ -114,7 +114,7 @@ fn a_login_outlives_its_process_and_the_browser_and_only_its_own_site_has_it() {
     browser.regen(&["session", "restore"]).unwrap();
     let tab = restored(&browser, &site.url(1, "/e"));
     assert_eq!(cookies_seen(&browser, tab, &site.url(1, "/f")), both);
-    // Who starts fresh is logged out, of what was for the session.
+    // Dismissing the session drops session cookies, but not persistent ones.
     kill_the_broker(&browser);
     browser.start();
     browser.regen(&["session", "dismiss"]).unwrap();
@@ -153,7 +153,7 @@ fn some_tabs_come_back_and_the_rest_can_for_days() {
         status["tabs"].as_array().unwrap().iter().map(|tab| tab["url"].as_str().unwrap().to_owned()).collect()
     };
     assert_eq!(shown(&browser), urls[1..3]);
-    // It is not offered again, and still there after another start.
+    // A restored session is not offered again, but is kept after another start.
     browser.quit();
     browser.start();
     let listed = browser.json(&["session", "list"]);
@@ -179,7 +179,7 @@ fn the_last_session_comes_back_by_itself_where_that_is_wanted_and_not_when_it_is
     browser.start();
     let tab = restored(&browser, &site.url(1, "/kept"));
     browser.wait_for_state(tab, "ready");
-    // Not after an end that its user did not want.
+    // The session is not restored automatically after a crash.
     browser.regen(&["session", "save"]).unwrap();
     kill_the_broker(&browser);
     browser.start();
@@ -187,27 +187,27 @@ fn the_last_session_comes_back_by_itself_where_that_is_wanted_and_not_when_it_is
     assert_eq!(browser.status()["saved_session"]["clean"], false);
     browser.regen(&["session", "restore"]).unwrap();
     browser.quit();
-    // Nor after a day.
+    // The session is not restored automatically after a day.
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
     let newest = std::fs::read_dir(browser.profile().join("sessions")).unwrap().flatten();
     let newest = newest.filter(|entry| entry.file_name().to_string_lossy().starts_with("session-"));
     let newest = newest.max_by_key(|entry| entry.metadata().unwrap().modified().unwrap()).unwrap().path();
-    // clean, dismissed, restored, when; as the store writes it.
+    // The record as the store writes it: clean, dismissed, restored, time.
     let old = (true, false, false, now - 25 * 3600);
     std::fs::write(newest.join("meta"), codec::encode(u64::MAX / 2, &old).unwrap()).unwrap();
     browser.start();
     assert_eq!(browser.status()["tabs"], json!([]));
     let offer = browser.status()["saved_session"].clone();
-    assert_eq!((&offer["stale"], &offer["tabs"]), (&json!(true), &json!(1)), "it is offered: {offer}");
+    assert_eq!((&offer["stale"], &offer["tabs"]), (&json!(true), &json!(1)), "the session is not offered: {offer}");
     browser.regen(&["session", "automatic", "off"]).unwrap();
     browser.regen(&["session", "restore"]).unwrap();
     browser.quit();
     browser.start();
-    assert_eq!(browser.status()["tabs"], json!([]), "off is off");
+    assert_eq!(browser.status()["tabs"], json!([]), "a session was restored although this is off");
     assert_eq!(browser.json(&["session", "automatic"])["automatic"], Value::Bool(false));
 }
 
-/// A user's session bus with GNOME's keyring on it, unlocked.
+/// A session bus with an unlocked GNOME keyring.
 struct Keyring {
     bus: SessionBus,
     keyring: Child,
@@ -231,7 +231,7 @@ impl Keyring {
             .spawn()
             .unwrap();
         keyring.stdin.take().unwrap().write_all(b"password").unwrap();
-        // It has a control socket when it is ready.
+        // The daemon creates its control socket when it is ready.
         eventually("the keyring", || home.path().join("keyring/control").exists().then_some(()));
         Self { bus, keyring, _home: home }
     }
@@ -265,11 +265,11 @@ fn the_key_is_in_the_secret_service_where_there_is_one() {
     browser.regen(&["session", "save"]).unwrap();
     kill_the_broker(&browser);
     drop(keyring);
-    // Without it the tabs come back, and the login does not.
+    // Without the keyring the tabs are restored, but not the login.
     browser.start();
     assert_eq!(browser.status()["broker"]["secrets"], "a key file");
     browser.regen(&["session", "restore"]).unwrap();
     let tab = restored(&browser, &site.url(1, "/b"));
-    assert_eq!(cookies_seen(&browser, tab, &site.url(1, "/c")), "theme=dark", "what cannot be decrypted is not there");
+    assert_eq!(cookies_seen(&browser, tab, &site.url(1, "/c")), "theme=dark", "undecryptable cookies were restored");
     browser.regen(&["policy", "verify"]).unwrap();
 }

@@ -1,4 +1,4 @@
-//! Shields: what filter lists name never leaves a page, and the user can see why.
+//! Shields: requests that filter rules name are never sent, and the log shows the reason.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -15,10 +15,10 @@ use regen_tests::{Browser, Site, eventually, within};
 use rustix::process::Signal;
 use serde_json::Value;
 
-/// A net-daemon that died again and again is back within this time.
+/// Time limit for a net-daemon to be back after repeated deaths.
 const BACK: Duration = Duration::from_secs(60);
 
-/// A page with what the lists name, from another site and from its own, and with what they do not name.
+/// Returns a page with subresources that the lists name, from other sites and its own, and some that they do not name.
 fn page(port_of: &dyn Fn(u8, &str) -> String) -> String {
     let other = |path: &str| port_of(2, path);
     format!(
@@ -57,7 +57,7 @@ fn site() -> Site {
         Some(match request.path.as_str() {
             "/" => Answer::page(&page(&own)),
             "/frame" => Answer::page(&format!("<img src='{}'>", own(3, "/frame/ad_728x90.gif"))),
-            // What is named comes only at the second address.
+            // Only the redirect's target is named by the lists.
             "/hop" => Answer::redirect(302, &own(3, "/collect?v=1&hop")).with(any, "*"),
             path if path.contains(".js") => Answer::typed("text/javascript", Vec::new()),
             _ => Answer::typed("text/plain", b"x".to_vec()).with(any, "*"),
@@ -72,7 +72,7 @@ fn loaded(browser: &Browser, tab: u64) {
     });
 }
 
-/// What has arrived since the last look.
+/// Removes and returns the paths that were requested since the last call.
 fn arrived(site: &Site) -> Vec<String> {
     let mut paths: Vec<String> = site.take_requests().into_iter().map(|request| request.path).collect();
     paths.retain(|path| path != "/favicon.ico");
@@ -101,7 +101,7 @@ fn what_the_lists_name_is_not_sent_and_the_user_sees_why() {
     assert!(text.contains("hop:stopped") && text.contains("worker:stopped"), "{text}");
     let sent = arrived(&site);
     for path in REST.iter().chain([&OWN]) {
-        assert!(sent.iter().any(|sent| sent == path), "{path} is harmless, or the site's own: {sent:?}");
+        assert!(sent.iter().any(|sent| sent == path), "{path} must not be blocked: {sent:?}");
     }
     for path in NAMED {
         assert!(!sent.iter().any(|sent| sent == path), "{path} was sent: {sent:?}");
@@ -131,19 +131,19 @@ fn how_much_is_blocked_is_chosen_by_site_and_remembered() {
     let again = || {
         drop(site.take_requests());
         browser.regen(&["tab", "reload", &tab.to_string()]).unwrap();
-        eventually("the page anew", || (!site.requests("/").is_empty()).then_some(()));
+        eventually("the reloaded page", || (!site.requests("/").is_empty()).then_some(()));
         browser.wait_for_state(tab, "ready");
         loaded(&browser, tab);
         arrived(&site)
     };
     browser.regen(&["shields", "level", "strict"]).unwrap();
-    assert!(!again().contains(&OWN.to_owned()), "strict is about the site's own, too");
+    assert!(!again().contains(&OWN.to_owned()), "strict shields must also block the site's own requests");
     browser.regen(&["shields", "level", "off", "--site", &url]).unwrap();
     let sent = again();
     for path in NAMED.iter().chain([&OWN]).filter(|path| !path.contains("beacon")) {
-        assert!(sent.iter().any(|sent| sent == path), "{path} was not sent, and shields are off: {sent:?}");
+        assert!(sent.iter().any(|sent| sent == path), "{path} was not sent although shields are off: {sent:?}");
     }
-    // A net-daemon that died knows it, and so does the next browser.
+    // The levels survive a net-daemon's death and a browser restart.
     let levels = || {
         let now = browser.json(&["shields", "level"]);
         (now["level"].clone(), now["sites"].clone())
@@ -153,14 +153,14 @@ fn how_much_is_blocked_is_chosen_by_site_and_remembered() {
     let net = browser.daemon("net-daemon");
     regen_tests::process::signal(net, Signal::KILL);
     eventually("another net-daemon", || (browser.daemon("net-daemon") != net).then_some(()));
-    assert!(again().contains(&OWN.to_owned()), "off is still off");
+    assert!(again().contains(&OWN.to_owned()), "shields are no longer off for the site");
     browser.quit();
     browser.start();
     assert_eq!(levels(), chosen);
     let test = |page: &str| {
         browser.regen(&["shields", "test", "https://www.google-analytics.com/analytics.js", "--page", page]).is_err()
     };
-    eventually("the network process", || {
+    eventually("the net-daemon to be ready", || {
         browser.json(&["shields", "status"])["ready"].as_bool().filter(|ready| *ready)
     });
     assert!(test("https://example.org/") && !test("http://127.0.0.1/"));
@@ -190,13 +190,13 @@ fn a_host_that_is_blocked_outright_is_not_reached_by_what_no_page_is_asked_about
     let log = browser.json(&["shields", "log"]);
     let urls: Vec<&str> = log.as_array().unwrap().iter().map(|entry| entry["url"].as_str().unwrap()).collect();
     assert!(urls.iter().any(|url| url.contains("adnxs.com")), "{urls:?}");
-    assert!(!urls.iter().any(|url| url.contains("no-such-host")), "the control: {urls:?}");
+    assert!(!urls.iter().any(|url| url.contains("no-such-host")), "control: also blocked: {urls:?}");
 }
 
-/// While nobody can be asked, nothing is sent; but that is not the answer for ever.
+/// While no net-daemon can give verdicts, requests fail; afterwards they are sent again.
 #[test]
 fn a_page_that_could_not_ask_for_a_while_asks_again() {
-    // Ever new addresses, until one fails; then one and the same until that is answered.
+    // Requests new addresses until one fails, then the same address until it is answered.
     const ASKS: &str = "<title>t</title><script>
         const get = path => fetch(path, { cache: 'no-store' }).then(() => true, () => false);
         let fresh = 0, again = 0, failed = false;
@@ -213,8 +213,8 @@ fn a_page_that_could_not_ask_for_a_while_asks_again() {
     let browser = Browser::headless();
     browser.open(&site.url(1, "/"));
     let _ = site.wait_for_request("/fresh0");
-    // It comes back later and later, until the page has waited in vain.
-    eventually("a question that nobody answers", || {
+    // The retry delay grows with each death, until a request times out without a verdict.
+    eventually("a request without a verdict", || {
         for daemon in browser.pids_of("net-daemon") {
             signal(daemon, Signal::KILL);
         }
@@ -260,12 +260,12 @@ fn a_stand_in_is_taken_where_the_page_compares_a_hash_or_asks_to_be_let_in() {
     for name in ["plain", "cors", "hash", "module"] {
         assert!(title.contains(&format!("stub-{name}:loaded")), "{title}");
     }
-    // The control: without a rule, a server that lets nobody in.
+    // Control: without a rule, a cross-origin script without CORS headers fails.
     assert!(title.contains("other:failed") && !title.contains("sent"), "{title}");
     assert!(site.take_requests().iter().all(|request| !request.path.starts_with("/stub-")));
 }
 
-/// What filter lists can do to a page besides keeping requests from being sent; the rules are the user's own.
+/// Cosmetic rules, scriptlets, redirects, CSP and URL parameters, by user rules.
 #[test]
 fn rules_hide_parts_of_pages_and_stand_in_for_what_they_block() {
     let site = Site::serve(|request: &Request| {
@@ -302,7 +302,7 @@ fn rules_hide_parts_of_pages_and_stand_in_for_what_they_block() {
         })
     });
     let browser = Browser::headless();
-    // The lists have an exception for 127.0.0.1, where people try out their own pages.
+    // 127.0.0.2, because the lists have an exception for pages on 127.0.0.1.
     let rules = [
         "127.0.0.2##.banner",
         "##.grown-ad",
@@ -314,7 +314,7 @@ fn rules_hide_parts_of_pages_and_stand_in_for_what_they_block() {
         "||127.0.0.2^$removeparam=utm_source",
         "||127.0.0.3^$document",
     ];
-    // The control comes first: without rules all of it is there.
+    // Control first: without rules, everything is shown and sent.
     let _net = browser.daemon("net-daemon");
     let tab = browser.open(&site.url(2, "/?utm_source=x&b=1#part"));
     let hidden = ["specific", "Sponsored one", "by-upward", "generic", "Sponsored two"];
@@ -334,13 +334,13 @@ fn rules_hide_parts_of_pages_and_stand_in_for_what_they_block() {
     let text = browser.text(tab);
     assert!(text.contains("content") && text.contains("ads:false") && text.contains("stub:loaded"), "{text}");
     let sent = site.take_requests();
-    assert_eq!(sent[0].path, "/?b=1", "what only tracks is not sent");
-    assert_eq!(browser.tab(tab)["url"], site.url(2, "/?b=1#part"), "the rest stays");
+    assert_eq!(sent[0].path, "/?b=1", "the tracking parameter was sent");
+    assert_eq!(browser.tab(tab)["url"], site.url(2, "/?b=1#part"), "the rest of the address was not kept");
     assert!(sent.iter().all(|request| request.path != "/stub.js"), "{sent:?}");
-    eventually("the count", || (browser.tab(tab)["blocked"] == 1).then_some(()));
+    eventually("the count of blocked requests", || (browser.tab(tab)["blocked"] == 1).then_some(()));
     browser.regen(&["tab", "goto", &tab.to_string(), &site.url(2, "/policy")]).unwrap();
     browser.wait_for_text(tab, "inline:stopped end");
-    // A page that a rule names is not opened, and says why.
+    // A document that a rule blocks is not loaded, and the error page says why.
     let refused = browser.json(&["tab", "open", &site.url(3, "/"), "--wait"]);
     assert_eq!(refused["state"], "failed", "{refused}");
     let reason = refused["reason"].as_str().unwrap();
@@ -353,7 +353,7 @@ fn rules_hide_parts_of_pages_and_stand_in_for_what_they_block() {
         "{entry}"
     );
     assert!(site.requests("/").iter().all(|request| !request.header("host").starts_with("127.0.0.3")), "it was sent");
-    // And they are still there after a crash and another start.
+    // The rules survive a crash and a restart.
     regen_tests::process::signal(browser.daemon("net-daemon"), Signal::KILL);
     browser.quit();
     browser.start();
@@ -364,13 +364,13 @@ fn rules_hide_parts_of_pages_and_stand_in_for_what_they_block() {
     assert!(wrong.code == 2 && wrong.message.contains("nonsense"), "{wrong:?}");
     let tab = browser.open(&site.url(2, "/"));
     browser.wait_for_text(tab, "end");
-    eventually("what they hide", || (!hidden.iter().any(|part| browser.text(tab).contains(part))).then_some(()));
+    eventually("the rules to apply", || (!hidden.iter().any(|part| browser.text(tab).contains(part))).then_some(()));
     browser.regen(&["shields", "rules", "--remove", rules[0]]).unwrap();
     let picked = browser.json(&["shields", "block-element", ".fine", "--tab", &tab.to_string()]);
     assert_eq!(picked["rule"], "127.0.0.2##.fine");
     browser.regen(&["tab", "reload", &tab.to_string()]).unwrap();
     browser.wait_for_text(tab, "specific");
-    eventually("what was picked to be hidden", || (!browser.text(tab).contains("content")).then_some(()));
+    eventually("the picked element to be hidden", || (!browser.text(tab).contains("content")).then_some(()));
 }
 
 #[test]
@@ -402,7 +402,7 @@ fn other_sites_learn_that_nobody_is_to_be_tracked_and_not_which_page_asks() {
     assert!(said.contains("asks: true"), "{said}");
     assert!(requests.iter().all(|request| request.header("sec-gpc") == "1"), "{requests:?}");
     assert_eq!(requests.each_ref().map(|request| request.header("referer")), [&page, &origin, &origin]);
-    // The control: without shields the page's own wish holds, and nothing is asked for.
+    // Control: without shields, the page's own referrer policy holds and no GPC signal is sent.
     browser.regen(&["shields", "level", "off"]).unwrap();
     let (said, requests) = told();
     assert!(said.contains("asks: undefined"), "{said}");
@@ -445,7 +445,7 @@ fn what_is_embedded_sets_and_gets_no_cookies_and_pages_have_no_webrtc() {
         let cookies = |path: &str| site.wait_for_request(path).header("cookie").to_owned();
         assert_eq!((cookies("/second"), cookies("/from-frame")), (String::new(), String::new()), "{level}");
     }
-    // The control: what a page embeds of its own site does.
+    // Control: same-site subresources set and get cookies.
     drop(site.take_requests());
     let tab = browser.open(&site.url(1, "/embeds-own"));
     browser.wait_for_text(tab, "done");
@@ -453,7 +453,8 @@ fn what_is_embedded_sets_and_gets_no_cookies_and_pages_have_no_webrtc() {
     assert!(site.wait_for_request("/from-frame").header("cookie").contains("script=1"));
 }
 
-/// The page-agent does not see these; the engine's own filter does, and host rules at the tunnel would not do here.
+/// The page-agent does not see these requests; the engine's own content filter blocks them. The rule names a path, so
+/// blocking the host at the tunnel would not be enough.
 #[test]
 fn websockets_and_service_workers_meet_rules_about_paths() {
     const PAGE: &str = "<title>t</title><p id=said></p><script>
@@ -491,7 +492,7 @@ fn websockets_and_service_workers_meet_rules_about_paths() {
         ["/named-socket", "/fine-socket", "/named-fetch", "/fine-fetch"].map(|path| asked.iter().any(|one| one == path))
     };
     assert_eq!(asked(), [false, true, false, true]);
-    // The control: without shields, all are sent.
+    // Control: without shields, all are sent.
     browser.regen(&["shields", "level", "off"]).unwrap();
     assert_eq!(asked(), [true; 4]);
 }

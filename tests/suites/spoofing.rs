@@ -1,4 +1,4 @@
-//! Spoofing: the window while a page tries to look like another site's.
+//! Spoofing: the window must never show one site's page or dialog under another site's address.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -16,7 +16,7 @@ use regen_tests::{Browser, DEADLINE, SessionBus, Site, eventually, within};
 const GREEN: [u8; 3] = [0x10, 0xa0, 0x40];
 const BLUE: [u8; 3] = [0x30, 0x50, 0xc0];
 
-/// The address bar, with the lock and what is said beside it.
+/// Returns the pixels of the address bar, with the lock and the text beside it.
 fn address(screen: &Screen) -> Vec<[u8; 3]> {
     (52..76).flat_map(|y| (155..1150).map(move |x| screen.pixel(x, y))).collect()
 }
@@ -25,7 +25,7 @@ fn shows(display: &Display, colour: [u8; 3]) {
     eventually("the page", || (display.screenshot().share(colour, 100, 300, 1000, 400) > 0.95).then_some(()));
 }
 
-/// The address bar, once it has not changed for a while.
+/// Returns the pixels of the address bar once it has not changed for two seconds.
 fn settled(display: &Display) -> Vec<[u8; 3]> {
     let mut last = address(&display.screenshot());
     let mut since = Instant::now();
@@ -60,11 +60,11 @@ fn a_user_name_in_an_address_is_nowhere_in_the_address_bar() {
         settled(&display)
     };
     let plain = open(&site.url(2, "/in"));
-    assert!(plain != first, "the control: another site looks different");
+    assert!(plain != first, "control: another site's address looks the same");
     browser.regen(&["tab", "goto", "1", &site.url(1, "/"), "--wait"]).unwrap();
     shows(&display, GREEN);
     let spoofed = site.url(2, "/in").replace("http://", "http://login.bank.example%2Faccount%2Foverview:443@");
-    assert!(open(&spoofed) == plain, "something of it is shown");
+    assert!(open(&spoofed) == plain, "the address bar shows a part of the user name");
 }
 
 #[test]
@@ -91,7 +91,7 @@ fn the_address_bar_shows_the_page_that_is_there_until_another_one_is() {
     let display = Display::start(1280, 860);
     let browser = Browser::in_window(&display.name(), &[&site.url(1, "/")]);
     shows(&display, GREEN);
-    // The keyboard is in the page.
+    // The first click also focuses the page.
     let click = || display.xdotool(&["mousemove", "600", "500", "sleep", "0.3", "click", "1"]);
     click();
     eventually("a click", || (browser.tab(1)["title"] == "1").then_some(()));
@@ -102,7 +102,7 @@ fn the_address_bar_shows_the_page_that_is_there_until_another_one_is() {
     let end = Instant::now() + Duration::from_secs(3);
     while Instant::now() < end {
         let screen = display.screenshot();
-        assert!(screen.share(GREEN, 100, 300, 1000, 400) > 0.95, "the page is there until the next one is");
+        assert!(screen.share(GREEN, 100, 300, 1000, 400) > 0.95, "the page was gone before the next one committed");
         seen.push(address(&screen));
     }
     held.store(false, std::sync::atomic::Ordering::SeqCst);
@@ -110,7 +110,7 @@ fn the_address_bar_shows_the_page_that_is_there_until_another_one_is() {
     let bank = eventually("the bank's address", || Some(settled(&display)).filter(|now| *now != own));
     assert!(
         !seen.contains(&bank) && seen.contains(&own),
-        "the target's address stood over the page that was still there"
+        "the target's address was shown while the old page was still shown"
     );
 }
 
@@ -135,7 +135,7 @@ fn a_page_that_nobody_looks_at_opens_no_file_dialog() {
     shows(&display, GREEN);
     let dialog = "asks for a file";
     let title = || browser.tab(1)["title"].as_str().unwrap().to_owned();
-    // The control: the page in front, after a click.
+    // Control: the active tab's page opens a dialog after a click.
     display.xdotool(&["mousemove", "600", "500", "sleep", "0.3", "click", "1"]);
     eventually("the dialog", || display.has_window(dialog).then_some(()));
     assert_eq!(title(), "asked 1");
@@ -150,6 +150,6 @@ fn a_page_that_nobody_looks_at_opens_no_file_dialog() {
     });
     browser.regen(&["tab", "activate", "2"]).unwrap();
     shows(&display, BLUE);
-    eventually("the page behind to be answered", || (title() == "got nothing 2").then_some(()));
-    assert!(!display.has_window(dialog), "a page behind opened a dialog over another one");
+    eventually("the background page's request to be cancelled", || (title() == "got nothing 2").then_some(()));
+    assert!(!display.has_window(dialog), "a background page opened a dialog over another page");
 }

@@ -1,4 +1,4 @@
-//! Links that leave the page where it is: to files, to nothing, to other programs; and servers that only send on.
+//! Links that must not leave the page: to downloads, to empty responses (204), to other programs; and pure redirects.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -12,7 +12,7 @@ use std::time::Duration;
 use regen_tests::site::{Answer, Request};
 use regen_tests::{Browser, Site, eventually, within};
 
-/// A link as large as a page, and a field with what somebody typed.
+/// Returns a page with a large link, and a field that keeps what is typed.
 fn link(to: &str) -> Answer {
     Answer::page(&format!(
         "<title>start</title><input id=typed style='position:fixed;left:0;top:300px;width:300px;height:40px'>\
@@ -87,7 +87,7 @@ struct Scene {
 }
 
 impl Scene {
-    /// Types into a page, and clicks on its link.
+    /// Types into a page and clicks on its link.
     fn click_in(path: &str) -> Self {
         let site = Site::serve(web);
         let browser = Browser::headless();
@@ -100,7 +100,7 @@ impl Scene {
         Self { site, browser, tab }
     }
 
-    /// The page of before is there, with what was typed into it, and nothing is loading.
+    /// Asserts that the page is still shown with the typed text, and that history has no forward entry.
     fn stays(&self, path: &str) {
         self.browser.wait_for_url(self.tab, &self.site.url(1, path));
         self.browser.wait_for_text(self.tab, "typed: draft");
@@ -121,7 +121,7 @@ fn a_link_to_a_file_of_another_site_saves_it_and_leaves_the_page() {
     scene.browser.regen(&["session", "save"]).unwrap();
     scene.browser.regen(&["kill", "tab", &scene.tab.to_string()]).unwrap();
     scene.stays("/to-file");
-    assert_eq!(scene.site.requests("/file.zip").len(), 1, "it is not fetched again");
+    assert_eq!(scene.site.requests("/file.zip").len(), 1, "the file was downloaded again");
 }
 
 #[test]
@@ -168,9 +168,9 @@ fn servers_that_send_each_other_round_are_followed_for_a_while() {
     let site = Site::serve(web);
     let browser = Browser::headless();
     let tab = browser.json(&["tab", "open", &site.url(1, "/round")])["id"].as_u64().unwrap();
-    // Each of them takes a process.
+    // Each redirect to the other site starts a process.
     let refused = within(Duration::from_secs(90), || Some(browser.tab(tab)).filter(|tab| tab["state"] == "refused"));
-    let refused = refused.expect("the end of it");
+    let refused = refused.expect("the redirects to be stopped");
     assert!(refused["reason"].as_str().unwrap().contains("more than 20 times"), "{refused}");
     let asked = site.requests("/round").len();
     assert!((20..=22).contains(&asked), "{asked}");
@@ -191,7 +191,7 @@ fn a_tab_that_is_opened_for_a_file_says_so() {
     let site = Site::serve(web);
     let browser = Browser::headless();
     let tab = browser.json(&["tab", "open", &site.url(1, "/file.zip")])["id"].as_u64().unwrap();
-    let tab = eventually("words about it", || Some(browser.tab(tab)).filter(|tab| tab["state"] == "refused"));
+    let tab = eventually("the tab's reason", || Some(browser.tab(tab)).filter(|tab| tab["state"] == "refused"));
     assert!(tab["reason"].as_str().unwrap().contains("downloads"), "{tab}");
     eventually("the file", || browser.downloads().join("file.zip").exists().then_some(()));
 }
@@ -201,7 +201,7 @@ fn a_large_form_reaches_another_site_soon() {
     let site = Site::serve(web);
     let browser = Browser::headless();
     let tab = browser.open(&site.url(1, "/large-form"));
-    // Laid out, it would take several times as long as anybody waits here.
+    // If the engine laid the text out, this would take several times the deadline.
     browser.wait_for_text(tab, "took 4000005 bytes");
     assert_eq!(site.requests("/taken").len(), 1);
 }
@@ -229,7 +229,7 @@ fn a_window_that_a_page_opened_is_back_after_a_kill_and_a_restart() {
     browser.wait_for_text(tab + 1, "typed: draft");
     browser.regen(&["session", "save"]).unwrap();
     browser.regen(&["kill", "tab", &(tab + 1).to_string()]).unwrap();
-    // The page that opened it is another document now.
+    // The restored page has no opener, because that one has been reloaded as another document.
     browser.wait_for_text(tab + 1, "opener: false, typed: draft");
     let urls = |status: &serde_json::Value| -> Vec<String> {
         status["tabs"].as_array().unwrap().iter().map(|tab| tab["url"].as_str().unwrap().to_owned()).collect()
@@ -237,8 +237,8 @@ fn a_window_that_a_page_opened_is_back_after_a_kill_and_a_restart() {
     let before = urls(&browser.status());
     assert_eq!(before, [site.url(1, "/opens"), site.url(1, "/opened")]);
     browser.input(tab, &["--click", "50,130"]);
-    eventually("a third", || (browser.status()["tabs"].as_array()?.len() == 3).then_some(()));
-    eventually("its page", || {
+    eventually("a third tab", || (browser.status()["tabs"].as_array()?.len() == 3).then_some(()));
+    eventually("the third tab's page", || {
         (urls(&browser.status()).iter().filter(|url| url.ends_with("/opened")).count() == 2).then_some(())
     });
     browser.quit();
@@ -257,5 +257,5 @@ fn a_file_that_a_page_holds_in_an_address_is_saved_whole() {
     browser.input(tab, &["--click", "100,100"]);
     let file = browser.downloads().join("held.bin");
     eventually("the file", || std::fs::metadata(&file).ok().filter(|file| file.len() == 3_000_000));
-    assert_eq!(browser.pid_of_tab(tab), pid, "its process goes on");
+    assert_eq!(browser.pid_of_tab(tab), pid, "the page's process was replaced");
 }

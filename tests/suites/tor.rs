@@ -1,5 +1,5 @@
-//! Routes and Tor, on a Tor network of real tor processes: what takes it, what shares a circuit, and that nothing ever leaves
-//! another way.
+//! Routes over Tor, on a network of real tor processes: traffic uses Tor only, partitions do not share circuits, and
+//! nothing leaves another way.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -20,11 +20,11 @@ use regen_tests::tor::RESOLVER;
 use regen_tests::{Browser, Site, TorNetwork, eventually, within};
 use rustix::process::Signal;
 
-/// The relays need about a third of this to agree once more.
+/// Time limit for Tor; restarted relays need about a third of it for a new consensus.
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// A page that asks its own site again and again, each time over a connection of its own, and once what is never answered (in a
-/// way that the engine does not try again by itself).
+/// A page that requests its own site repeatedly, and once a resource that is never answered (a POST, which the engine
+/// does not retry by itself).
 const ASKS: &str = "<title>t</title><p>here</p><p id=held>held</p><p id=half></p><script>
     const held = document.getElementById('held');
     fetch('/held', { method: 'POST', body: 'x' }).catch(() => held.textContent = 'cut off');
@@ -37,7 +37,7 @@ const ASKS: &str = "<title>t</title><p>here</p><p id=held>held</p><p id=half></p
     });
 </script>";
 
-/// In a network of its own: three relays, a site, and a browser that knows the relays.
+/// A private network namespace with Tor relays, a site, and a browser that is configured with the relays.
 struct Scene {
     packets: Packets,
     tor: TorNetwork,
@@ -72,13 +72,13 @@ fn browser_of(tor: &TorNetwork) -> Browser {
 }
 
 impl Scene {
-    /// Packets to the site that no exit sent.
+    /// Counts packets to the site that no exit sent.
     fn leaked(&self) -> usize {
         let to_site = |port| port == self.site.port();
         self.packets.all().into_iter().filter(|packet| to_site(packet.port) && !self.tor.is_exit(packet.from)).count()
     }
 
-    /// Name servers that somebody but an exit asked.
+    /// Returns packets to DNS servers other than the exits' own.
     fn asked_for_names(&self) -> Vec<Packet> {
         self.packets.all().into_iter().filter(|packet| packet.port == 53 && packet.to != RESOLVER).collect()
     }
@@ -90,7 +90,7 @@ impl Scene {
         });
     }
 
-    /// The exits that asked for this since the last look.
+    /// Removes all requests so far, and returns the exits that requested this path.
     fn exits_of(&self, path: &str) -> HashSet<IpAddr> {
         let requests = self.site.take_requests();
         requests.into_iter().filter(|request| request.path == path).map(|request| request.from).collect()
@@ -101,59 +101,60 @@ impl Scene {
 fn a_page_takes_tor_and_nothing_leaves_another_way() {
     let scene = scene();
     let Scene { browser, site, tor, .. } = &scene;
-    assert_eq!(browser.json(&["tor", "status"])["state"], "off", "nothing has asked for it");
+    assert_eq!(browser.json(&["tor", "status"])["state"], "off", "Tor was started although no route uses it");
     browser.regen(&["route", "set", "tor"]).unwrap();
     let tab = browser.open(&site.url(1, "/"));
     assert!(browser.text(tab).contains("here"));
     let requests = site.requests("/");
     assert!(!requests.is_empty() && requests.iter().all(|request| tor.is_exit(request.from)), "{requests:?}");
     scene.tor_is("ready");
-    // What was chosen is remembered.
+    // The route is remembered.
     browser.quit();
     browser.start();
     browser.open(&site.url(2, "/later"));
     assert_eq!(scene.leaked(), 0);
-    // The control: without Tor there are such packets, and they are seen.
+    // Control: without Tor there are such packets, and they are seen.
     browser.regen(&["route", "set", "direct", "--site", &site.url(3, "/")]).unwrap();
     browser.open(&site.url(3, "/direct"));
     assert!(scene.leaked() > 0);
     assert!(site.requests("/direct").iter().all(|request| !tor.is_exit(request.from)));
     let routes = browser.json(&["route", "show"]);
     assert_eq!((&routes["route"], &routes["sites"]["10.80.0.3"]), (&"tor → block".into(), &"direct → block".into()));
-    // A workspace has its own, and a site in it the site's.
+    // A workspace has its own default route.
     browser.regen(&["route", "set", "block", "--workspace", "shut"]).unwrap();
     let opened = browser.json(&["tab", "open", &site.url(1, "/shut"), "--workspace", "shut"]);
     let shut = browser.wait_for_state(opened["id"].as_u64().unwrap(), "failed");
     assert!(shut["reason"].as_str().unwrap().contains("blocks all traffic"), "{shut}");
     assert!(site.requests("/shut").is_empty());
-    // Without Tor, the name of an onion service is nobody's business.
+    // Without Tor, an onion service's name is never sent to a DNS server.
     let name = "http://duckduckgogg42xjoc72x3sjasowoarfbgcmvfimaftt6twagswzczad.onion/";
     browser.regen(&["route", "set", "direct", "--site", name]).unwrap();
     let onion = browser.json(&["tab", "open", name]);
     let onion = browser.wait_for_state(onion["id"].as_u64().unwrap(), "failed");
     assert!(onion["reason"].as_str().unwrap().contains("only Tor reaches"), "{onion}");
     assert!(scene.asked_for_names().is_empty(), "{:?}", scene.asked_for_names());
-    // Any other name is the exits' to look up.
+    // Other names are resolved by the exits.
     browser.regen(&["route", "set", "tor"]).unwrap();
     let named = browser.json(&["tab", "open", "http://nobody.test/"])["id"].as_u64().unwrap();
     within(DEADLINE, || (browser.tab(named)["state"] == "failed").then_some(())).expect("an end");
-    assert!(scene.packets.all().iter().any(|packet| packet.to == RESOLVER), "an exit asked");
+    assert!(scene.packets.all().iter().any(|packet| packet.to == RESOLVER), "no exit asked its DNS server");
     assert!(scene.asked_for_names().is_empty(), "{:?}", scene.asked_for_names());
-    // The control: without Tor this machine's own name servers are asked, and that is seen.
+    // Control: without Tor the system's own DNS servers are asked, and the packets are seen.
     browser.regen(&["route", "set", "direct", "--site", "http://nobody.test/"]).unwrap();
     browser.regen(&["tab", "goto", &named.to_string(), "http://nobody.test/"]).unwrap();
-    within(DEADLINE, || (!scene.asked_for_names().is_empty()).then_some(())).expect("a question");
+    within(DEADLINE, || (!scene.asked_for_names().is_empty()).then_some(())).expect("a DNS query");
 }
 
 #[test]
 fn each_partition_has_circuits_of_its_own_and_a_new_identity_has_others() {
     const FEWEST: usize = 12;
-    // With a fixed guard, two of three relays can be the exit: all the same by chance happens once in half a million.
+    // With a fixed guard, two of three relays can be the exit: the chance that 20 tries have the same one is one in
+    // half a million.
     const MAX_TRIES: usize = 20;
     let scene = scene();
     let Scene { browser, site, .. } = &scene;
     browser.regen(&["route", "set", "tor"]).unwrap();
-    // While Tor starts, the circuit of the first who asks may give way to another.
+    // While Tor starts, the first request's circuit may be replaced.
     browser.open(&site.url(3, "/first"));
     let mut seen = HashSet::new();
     for number in 0..MAX_TRIES {
@@ -166,10 +167,10 @@ fn each_partition_has_circuits_of_its_own_and_a_new_identity_has_others() {
             assert_eq!(tab["state"], "ready", "{tab}");
         }
         let exits = scene.exits_of(&path);
-        assert_eq!(exits.len(), 1, "a partition's connections share a circuit");
+        assert_eq!(exits.len(), 1, "a partition's connections used several circuits");
         seen.extend(exits);
     }
-    assert!(seen.len() > 1, "partitions do not share one: {seen:?}");
+    assert!(seen.len() > 1, "all partitions share a circuit: {seen:?}");
     let tab = browser.open(&site.url(2, "/asks"));
     let _ = site.wait_for_request("/held");
     assert!(browser.text(tab).contains("held"));
@@ -178,22 +179,22 @@ fn each_partition_has_circuits_of_its_own_and_a_new_identity_has_others() {
         if identity >= FEWEST && seen.len() > 1 {
             break;
         }
-        eventually("questions", || (!site.requests("/again").is_empty()).then_some(()));
+        eventually("requests", || (!site.requests("/again").is_empty()).then_some(()));
         let ended = browser.json(&["tor", "new-identity"])["ended"].as_u64().unwrap();
         if identity == 0 {
-            assert!(ended > 0, "open connections end");
+            assert!(ended > 0, "no open connection was ended");
             browser.wait_for_text(tab, "cut off");
         }
-        // The page asks one thing at a time: one may still have been under way.
+        // One request may still have been on its way over the old circuit.
         let _ = site.take_requests();
-        eventually("questions", || (site.requests("/again").len() > 1).then_some(()));
+        eventually("requests", || (site.requests("/again").len() > 1).then_some(()));
         let _ = site.take_requests();
-        eventually("questions", || (site.requests("/again").len() > 3).then_some(()));
+        eventually("requests", || (site.requests("/again").len() > 3).then_some(()));
         let exits = scene.exits_of("/again");
-        assert_eq!(exits.len(), 1, "an identity's connections share a circuit");
+        assert_eq!(exits.len(), 1, "an identity's connections used several circuits");
         seen.extend(exits);
     }
-    assert!(seen.len() > 1, "identities do not share one: {seen:?}");
+    assert!(seen.len() > 1, "all identities share a circuit: {seen:?}");
     assert_eq!(scene.leaked(), 0);
 }
 
@@ -202,13 +203,13 @@ fn a_change_of_route_ends_what_took_the_old_one() {
     let scene = scene();
     let Scene { browser, site, tor, .. } = &scene;
     let half = half_an_answer();
-    // Two sites: each has its own way.
+    // Two sites, because each has its own connections.
     let tabs = [1, 2].map(|number| browser.open(&site.url(number, &format!("/asks?{half}"))));
     for tab in tabs {
         browser.wait_for_text(tab, "half: under way");
         assert!(!browser.text(tab).contains("cut off"));
     }
-    eventually("both held", || (site.requests("/held").len() == 2).then_some(()));
+    eventually("both pending requests", || (site.requests("/held").len() == 2).then_some(()));
     browser.regen(&["route", "set", "tor → block"]).unwrap();
     for tab in tabs {
         browser.wait_for_text(tab, "cut off");
@@ -218,15 +219,15 @@ fn a_change_of_route_ends_what_took_the_old_one() {
     for host in ["10.80.0.1", "10.80.0.2"] {
         let questions =
             || -> Vec<Request> { site.requests("/again").into_iter().filter(|request| request.host == host).collect() };
-        eventually("questions over Tor", || questions().iter().any(|one| tor.is_exit(one.from)).then_some(()));
-        // From the first of these on, there is none that took the old way.
+        eventually("requests over Tor", || questions().iter().any(|one| tor.is_exit(one.from)).then_some(()));
+        // No request after the first one over Tor may use the old route.
         let questions = questions();
         let first = questions.iter().position(|one| tor.is_exit(one.from)).unwrap();
         assert!(first > 0 && questions[first..].iter().all(|one| tor.is_exit(one.from)), "{host}");
     }
 }
 
-/// Where the first half of an answer that has no length comes from; the other half never comes. Gives its port.
+/// Starts a server that sends the first half of a response without a length, and never the rest. Returns its port.
 fn half_an_answer() -> u16 {
     let listener = TcpListener::bind("10.80.0.3:0").unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -249,11 +250,11 @@ fn relays_that_fall_silent_are_an_outage_too() {
     let tab = browser.open(&site.url(1, "/"));
     scene.tor_is("ready");
     tor.pause(true);
-    // Over the connection that is still open: nobody has to connect.
+    // The request uses a connection that is still open, so no new connection fails.
     browser.regen(&["tab", "goto", &tab.to_string(), &site.url(1, "/silent")]).unwrap();
     scene.tor_is("failing");
-    eventually("words", || browser.tab(tab)["reason"].as_str().unwrap().contains("Tor cannot").then_some(()));
-    // Whoever gives up an identity has not seen that it works.
+    eventually("the reason", || browser.tab(tab)["reason"].as_str().unwrap().contains("Tor cannot").then_some(()));
+    // A new identity does not prove that Tor works again.
     browser.regen(&["tor", "new-identity"]).unwrap();
     assert_eq!(browser.json(&["route", "show"])["tor"], "failing");
     assert!(site.requests("/silent").is_empty());
@@ -271,30 +272,30 @@ fn an_outage_is_an_error_in_words_and_never_another_way_and_it_ends_by_itself() 
     scene.tor.kill();
     let Scene { browser, site, .. } = &scene;
     browser.regen(&["tab", "goto", &tab.to_string(), &site.url(1, "/down")]).unwrap();
-    let waits = eventually("words while it waits", || Some(browser.tab(tab)).filter(|tab| tab["reason"] != ""));
+    let waits = eventually("a reason while it waits", || Some(browser.tab(tab)).filter(|tab| tab["reason"] != ""));
     assert!(waits["state"] == "loading" && waits["reason"].as_str().unwrap().contains("Tor"), "{waits}");
     let failed = within(DEADLINE, || Some(browser.tab(tab)).filter(|tab| tab["state"] == "failed"));
-    let failed = failed.expect("an end of the waiting");
+    let failed = failed.expect("the page to fail");
     assert!(failed["reason"].as_str().unwrap().contains("Tor cannot connect"), "{failed}");
     scene.tor_is("failing");
     let warnings = browser.status()["warnings"].to_string();
     assert!(warnings.contains("Tor cannot connect"), "{warnings}");
     assert_eq!(browser.regen(&["tor", "status"]).unwrap_err().code, 1);
     assert!(site.requests("/down").is_empty() && scene.leaked() == 0);
-    // A browser that has never reached it says how far it is.
+    // A browser that has never reached Tor shows the progress of the start.
     let other = browser_of(&scene.tor);
     other.start();
     other.regen(&["route", "set", "tor"]).unwrap();
     assert!(other.daemon("net-daemon") > 0);
     let waits = other.json(&["tab", "open", &site.url(1, "/down")])["id"].as_u64().unwrap();
-    let said = eventually("its progress", || Some(other.tab(waits)).filter(|tab| tab["reason"] != ""));
+    let said = eventually("the progress to be shown", || Some(other.tab(waits)).filter(|tab| tab["reason"] != ""));
     assert!(said["state"] == "loading" && said["reason"].as_str().unwrap().contains("Tor is starting"), "{said}");
     drop(other);
-    // As the user wrote it: then, and only then, another way.
+    // Only a route with a direct fallback uses it.
     browser.regen(&["route", "set", "tor → direct", "--site", &site.url(2, "/")]).unwrap();
     let fails_over = browser.json(&["tab", "open", &site.url(2, "/over")])["id"].as_u64().unwrap();
-    within(DEADLINE, || (browser.tab(fails_over)["state"] == "ready").then_some(())).expect("the second way");
-    assert!(scene.leaked() > 0, "the control: such packets are seen");
+    within(DEADLINE, || (browser.tab(fails_over)["state"] == "ready").then_some(())).expect("the fallback");
+    assert!(scene.leaked() > 0, "control: packets outside Tor are not seen");
     scene.tor.revive();
     scene.tor_is("ready");
     let Scene { browser, site, tor, .. } = &scene;
@@ -313,9 +314,9 @@ fn a_net_daemon_that_dies_again_and_again_lets_nothing_out() {
     for _ in 0..KILLS {
         let daemon = browser.daemon("net-daemon");
         let _ = site.take_requests();
-        within(DEADLINE, || (!site.requests("/again").is_empty()).then_some(())).expect("questions over Tor");
+        within(DEADLINE, || (!site.requests("/again").is_empty()).then_some(())).expect("requests over Tor");
         signal(daemon, Signal::KILL);
-        eventually("its death", || (!is_alive(daemon)).then_some(()));
+        eventually("the net-daemon to end", || (!is_alive(daemon)).then_some(()));
     }
     assert_eq!(scene.leaked(), 0);
     assert_eq!(browser.tab(tab)["route"], "tor → block");
@@ -344,11 +345,11 @@ fn an_onion_service_is_reached_over_tor_alone() {
     let server = std::net::SocketAddr::new(IpAddr::from([10, 80, 0, 1]), scene.site.port());
     let onion = scene.tor.onion(server);
     let (browser, url) = (&scene.browser, format!("http://{onion}/"));
-    // Its name is asked of nobody, whatever the route.
+    // An onion service's name is never sent to a DNS server, on any route.
     let refused = browser.json(&["tab", "open", &url, "--wait"]);
     assert!(refused["reason"].as_str().unwrap().contains("only Tor reaches"), "{refused}");
     browser.regen(&["route", "set", "tor → direct"]).unwrap();
-    // It has to make itself known first.
+    // The service must publish its descriptor first.
     let tab = within(DEADLINE, || {
         let tab = browser.json(&["tab", "open", &url, "--wait"]);
         (tab["state"] == "ready").then(|| tab["id"].as_u64().unwrap())
@@ -369,7 +370,8 @@ fn with_a_bridge_no_other_relay_is_met() {
     let site = Site::serve_in([10, 80, 0], |_| Some(Answer::page("<title>t</title><p>here")));
     let mut tor = TorNetwork::start(3);
     let (bridge, config) = tor.bridge();
-    // Whoever has no address of its own there connects from where it connects to.
+    // The browser has no address of its own in this network, so its packets have the same source and destination
+    // address.
     let met = || {
         let is_own = |packet: &Packet| packet.from == packet.to && tor_port(packet);
         packets.all().into_iter().filter(is_own).map(|packet| packet.to).collect::<HashSet<IpAddr>>()
@@ -381,11 +383,11 @@ fn with_a_bridge_no_other_relay_is_met() {
             let tab = browser.json(&["tab", "open", &site.url(1, "/"), "--wait"]);
             (tab["state"] == "ready").then_some(())
         })
-        .unwrap_or_else(|| panic!("no page: {}\n{}", browser.json(&["tor", "status"]), browser.log()));
+        .unwrap_or_else(|| panic!("the page does not load: {}\n{}", browser.json(&["tor", "status"]), browser.log()));
     };
     opened(&config);
     assert_eq!(met(), HashSet::from([IpAddr::from(bridge)]));
-    // The control: without one, relays are met, and seen.
+    // Control: without a bridge, the browser connects to relays, which is seen.
     opened(&tor.config());
     assert!(met().len() > 1);
 }

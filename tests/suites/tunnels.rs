@@ -1,5 +1,5 @@
-//! Tunnels, from the side of a tab-host that has turned against the net-daemon: what is not read costs bounded memory, holds up
-//! nobody else, and what is no proper request is refused.
+//! Tunnels of a hostile tab-host: unread data takes bounded memory and does not block other tunnels, and invalid
+//! requests are refused.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -17,10 +17,11 @@ use regen_tests::process::pss;
 use regen_tests::{Browser, ForeignPeer};
 use sha1::{Digest, Sha1};
 
-/// More than any process may keep of what nobody reads, MB: 64 tunnels times what each may hold.
+/// Maximum growth of the net-daemon for unread data, MB: more than 64 tunnels' buffers.
 const MAX_GROWTH_MB: f64 = 100.0;
 
-/// Answers `/small`, has no end of `/big`, and never reads what is posted.
+/// Starts a server that answers `/small`, sends `/big` endlessly, never reads what is posted to `/never`, and serves
+/// [`PAGE`].
 fn server(number: u8) -> SocketAddr {
     let listener = TcpListener::bind((Ipv4Addr::new(127, 0, 0, number), 0)).unwrap();
     let address = listener.local_addr().unwrap();
@@ -48,11 +49,11 @@ fn serve(mut stream: TcpStream) {
             for number in 0..=5 {
                 stream.write_all(format!("data: {number}\n\n").as_bytes()).unwrap();
             }
-            // It never ends: what has arrived did so meanwhile.
+            // The response never ends, so the events must have arrived while it streamed.
         } else if words.starts_with("GET /socket ") {
             return converse(&mut stream, &words);
         } else if words.starts_with("GET /movie") {
-            // The engine's player asks for a part, too.
+            // The engine's media player requests ranges as well.
             let range =
                 words.lines().find_map(|line| line.to_lowercase().strip_prefix("range: bytes=").map(str::to_owned));
             let (first, last) = range.as_deref().and_then(|range| range.split_once('-')).expect("a range");
@@ -68,7 +69,7 @@ fn serve(mut stream: TcpStream) {
                 return;
             }
         } else if words.contains("/big") {
-            // Until it is closed.
+            // Sends until the connection is closed.
             while stream.write_all(&[7; 1 << 16]).is_ok() {}
         } else if words.contains("/never") {
             loop {
@@ -78,7 +79,7 @@ fn serve(mut stream: TcpStream) {
     }
 }
 
-/// A WebSocket: what comes is sent back, and behind it as much as can be.
+/// Serves a WebSocket: echoes one message, and then sends frames endlessly.
 fn converse(stream: &mut TcpStream, words: &str) {
     let key = words.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: ")).expect("a key").trim();
     let accept = BASE64_STANDARD.encode(Sha1::digest(format!("{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11")));
@@ -86,7 +87,7 @@ fn converse(stream: &mut TcpStream, words: &str) {
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {accept}\r\n\r\n"
     );
     stream.write_all(head.as_bytes()).unwrap();
-    // A frame of a client's with an eight-byte length, as one of a megabyte has.
+    // A client's frame of a megabyte: two bytes of header, eight of length, four of mask.
     let mut start = [0; 14];
     stream.read_exact(&mut start).unwrap();
     let length = usize::try_from(u64::from_be_bytes(start[2..10].try_into().unwrap())).unwrap();
@@ -98,10 +99,10 @@ fn converse(stream: &mut TcpStream, words: &str) {
     while stream.write_all(&frame(&[7; 1 << 16])).is_ok() {}
 }
 
-/// Bytes of the film.
+/// Size of the video, bytes.
 const MOVIE: usize = 3 << 20;
 
-/// Everything that is more than one request and its answer.
+/// A page that streams: server-sent events, a WebSocket, ranges and a video.
 const PAGE: &str = "<!doctype html><title>t</title><p id=said></p><video src='/movie.mp4?player' preload=auto></video><script>
     const events = new Promise(done => {
         const source = new EventSource('/events');
@@ -135,7 +136,7 @@ fn what_streams_arrives_as_it_is_sent_and_a_slow_page_costs_bounded_memory() {
     let daemon = browser.daemon("net-daemon");
     let before = pss(daemon);
     browser.wait_for_text(tab, "events socket range");
-    // The socket goes on, faster than the page takes it: 200 frames are four seconds of its time.
+    // The server sends faster than the page reads: 200 frames take the page four seconds.
     browser.wait_for_text(tab, "slow");
     let held = pss(daemon) - before;
     assert!(held < MAX_GROWTH_MB, "{held} MB");
@@ -146,17 +147,17 @@ fn what_nobody_reads_costs_bounded_memory_and_holds_up_nobody_else() {
     let (stranger, [one, other]) = (ForeignPeer::start(), [server(1), server(2)]);
     let daemon = stranger.browser.daemon("net-daemon");
     let before = pss(daemon);
-    // It asks through 136 more, and is answered.
+    // 64 tunnels are unread; the other 136 are answered.
     let down = stranger.open(&format!("http://{one}/tunnels/200"));
     let said = stranger.says(down);
     assert!(said.starts_with("200 open, 64 of them unread"), "{said}");
     let held = pss(daemon) - before;
     assert!(held < MAX_GROWTH_MB, "{held} MB");
-    // The other way: the last one is answered, and what was taken of the others has a bound.
+    // Uploads: the last tunnel is answered, and the data accepted from the others is bounded.
     let up = stranger.open(&format!("http://{other}/uploads/70"));
     let said = stranger.says(up);
     let sent: f64 = said.split("sent ").nth(1).unwrap().trim().parse().unwrap();
-    assert!(sent > 64.0 * 70.0, "the control: something was taken ({said})");
+    assert!(sent > 64.0 * 70.0, "control: no data was accepted ({said})");
     let held = pss(daemon) - before;
     assert!(held < 2.0 * MAX_GROWTH_MB, "{held} MB ({said})");
 }

@@ -1,4 +1,5 @@
-//! `WireGuard`, with a real peer in a network of its own: what takes the tunnel, and that nothing ever leaves another way.
+//! `WireGuard` tunnels, with a real peer in its own network namespace: traffic uses the tunnel, and nothing leaves
+//! another way.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -17,7 +18,7 @@ use regen_tests::wireguard::{BEHIND, CLIENT, NAME, WireGuardPeer};
 use regen_tests::{Browser, Site, eventually, within};
 use rustix::process::Signal;
 
-/// A dead peer is known to be dead after 15 s.
+/// Time limit for changes of a tunnel's state; a dead peer is noticed after 15 s.
 const DEADLINE: Duration = Duration::from_secs(40);
 
 struct Scene {
@@ -57,7 +58,7 @@ impl Scene {
         all[0].clone()
     }
 
-    /// Packets to what is behind the tunnel, or to a name server, that are not in it.
+    /// Counts packets outside the tunnel to the site behind it or to a DNS server.
     fn leaked(&self) -> usize {
         let is_outside = |port: u16| port == self.site.port() || port == 53;
         self.packets.all().into_iter().filter(|packet| is_outside(packet.port)).count()
@@ -67,11 +68,11 @@ impl Scene {
         let now = || self.browser.command(&["--json", "vpn", "list"]).stdout;
         let is = || serde_json::from_slice::<serde_json::Value>(&now()).unwrap()[0]["state"] == state;
         within(DEADLINE, || is().then_some(()))
-            .unwrap_or_else(|| panic!("not {state}: {}\n{}", String::from_utf8_lossy(&now()), self.browser.log()));
+            .unwrap_or_else(|| panic!("VPN not {state}: {}\n{}", String::from_utf8_lossy(&now()), self.browser.log()));
     }
 }
 
-/// Whether any file of this folder has this text.
+/// Returns whether any file below this folder contains this text.
 fn is_somewhere_in(folder: &Path, text: &str) -> bool {
     std::fs::read_dir(folder).unwrap().flatten().any(|entry| match entry.path() {
         path if path.is_dir() => is_somewhere_in(&path, text),
@@ -86,7 +87,7 @@ fn a_page_takes_the_tunnel_and_nothing_leaves_another_way() {
     let profile = peer.profile(&[]);
     browser.regen(&["vpn", "import", profile.to_str().unwrap()]).unwrap();
     browser.regen(&["route", "set", "vpn:home"]).unwrap();
-    // Nothing takes what its user has not agreed to.
+    // A VPN is not used before its user has allowed it.
     let refused = browser.regen(&["vpn", "up", "home"]).unwrap_err();
     assert!(refused.message.contains("--allow"), "{refused:?}");
     let tab = browser.json(&["tab", "open", &site.url(1, "/")])["id"].as_u64().unwrap();
@@ -97,7 +98,7 @@ fn a_page_takes_the_tunnel_and_nothing_leaves_another_way() {
     let tab = browser.open(&site.url(1, "/sends"));
     browser.wait_for_text(tab, &arrived_whole());
     assert!(site.take_requests().iter().all(|request| request.from == CLIENT));
-    // Names are its name server's, through the tunnel.
+    // Names are resolved by the peer's DNS server, through the tunnel.
     let tab = browser.open(&format!("http://{NAME}:{}/named", site.port()));
     assert!(browser.text(tab).contains("here"));
     assert_eq!(site.wait_for_request("/named").from, CLIENT);
@@ -109,20 +110,20 @@ fn a_page_takes_the_tunnel_and_nothing_leaves_another_way() {
     assert!(closed["reason"].as_str().unwrap().contains("refused"), "{closed}");
     let now = browser.json(&["vpn", "list"])[0].clone();
     assert!(now["received"].as_u64().unwrap() > LARGE as u64 && now["handshake_s"].is_u64(), "{now}");
-    // It is up again after a restart, and its keys are nowhere to be read.
+    // The VPN is up again after a restart, and its keys are in no file in plain text.
     browser.quit();
     let text = std::fs::read_to_string(&profile).unwrap();
     let key = text.lines().find_map(|line| line.strip_prefix("PrivateKey = ")).unwrap().to_owned();
     assert!(!is_somewhere_in(&browser.profile(), &key));
-    assert!(is_somewhere_in(&browser.profile(), "10.92.0.1"), "the control: what is no secret is found");
+    assert!(is_somewhere_in(&browser.profile(), "10.92.0.1"), "control: an address that is no secret is not found");
     browser.start();
     browser.open(&site.url(2, "/later"));
     assert_eq!(scene.leaked(), 0);
-    // The control: without the tunnel there are such packets, and they are seen.
+    // Control: without the tunnel there are such packets, and they are seen.
     browser.regen(&["route", "set", "direct"]).unwrap();
     browser.regen(&["tab", "open", &site.url(3, "/direct")]).unwrap();
     eventually("a packet outside", || (scene.leaked() > 0).then_some(()));
-    assert!(site.requests("/direct").is_empty(), "which nobody takes");
+    assert!(site.requests("/direct").is_empty(), "a request outside the tunnel reached the site");
 }
 
 #[test]
@@ -137,7 +138,7 @@ fn a_dead_tunnel_is_a_stop_and_a_living_one_goes_on() {
     scene.is("failing");
     let ended = within(DEADLINE, || Some(scene.browser.tab(tab)).filter(|tab| tab["state"] == "failed")).unwrap();
     assert!(ended["reason"].as_str().unwrap().contains("does not answer"), "{ended}");
-    // While it is dead, a page hears so at once, and takes another way only where one is written.
+    // While the tunnel is dead, further pages fail at once.
     let other = scene.browser.json(&["tab", "open", &scene.site.url(2, "/")])["id"].as_u64().unwrap();
     scene.browser.wait_for_state(other, "failed");
     assert_eq!(scene.leaked(), 0);
@@ -145,30 +146,30 @@ fn a_dead_tunnel_is_a_stop_and_a_living_one_goes_on() {
     scene.is("up");
     scene.browser.regen(&["tab", "goto", &tab.to_string(), &scene.site.url(1, "/"), "--wait"]).unwrap();
     assert!(scene.browser.text(tab).contains("here"));
-    // The peer is heard from elsewhere, as soon as it has something to say, and is followed there.
+    // The peer moves to another port, and the browser follows it when it sends something.
     let asking = scene.browser.open(&scene.site.url(3, "/asks"));
     scene.peer.roam(40_000);
     within(DEADLINE, || {
         let now = scene.browser.command(&["--json", "vpn", "list"]).stdout;
         String::from_utf8_lossy(&now).contains(":40000").then_some(())
     })
-    .expect("where it is now");
+    .expect("the new endpoint");
     scene.browser.regen(&["tab", "close", &asking.to_string()]).unwrap();
     scene.browser.regen(&["tab", "goto", &tab.to_string(), &scene.site.url(1, "/"), "--wait"]).unwrap();
     assert_eq!(scene.leaked(), 0);
-    // The user takes it down: what is open ends, and nothing leaves.
+    // Taking the VPN down ends open connections, and nothing leaves.
     scene.browser.regen(&["vpn", "down", "home"]).unwrap();
     scene.browser.regen(&["tab", "reload", &tab.to_string()]).unwrap();
     assert!(scene.browser.wait_for_state(tab, "failed")["reason"].as_str().unwrap().contains("is down"));
     assert_eq!(scene.leaked(), 0);
     scene.browser.regen(&["route", "set", "vpn:home → direct"]).unwrap();
     scene.browser.regen(&["tab", "reload", &tab.to_string()]).unwrap();
-    eventually("a packet outside, as was written", || (scene.leaked() > 0).then_some(()));
+    eventually("a packet on the direct fallback", || (scene.leaked() > 0).then_some(()));
 }
 
 #[test]
 fn a_killed_net_daemon_lets_nothing_out_while_it_comes_back() {
-    // More by hand: the net-daemon comes back more slowly each time.
+    // Few by default, because the retry delay grows with each death.
     let kills = std::env::var("REGEN_KILLS").map_or(6, |kills| kills.parse().unwrap());
     let scene = scene();
     assert_eq!(scene.bring_up(&[])["state"], "up");
@@ -182,7 +183,7 @@ fn a_killed_net_daemon_lets_nothing_out_while_it_comes_back() {
         within(DEADLINE, || {
             browser.pids_of("net-daemon").iter().any(|pid| *pid != 0 && !pids.contains(pid)).then_some(())
         })
-        .expect("another one");
+        .expect("another net-daemon");
     }
     within(DEADLINE, || {
         browser.regen(&["tab", "goto", &tab.to_string(), &site.url(1, "/"), "--wait"]).ok()?;
@@ -192,7 +193,7 @@ fn a_killed_net_daemon_lets_nothing_out_while_it_comes_back() {
     assert_eq!(scene.leaked(), 0);
 }
 
-/// Two minutes long, for so old are keys before they are replaced; nearly all of it is waiting.
+/// Takes two minutes, the age at which keys are replaced; nearly all of it is waiting.
 #[test]
 fn new_keys_are_made_while_a_page_is_at_it() {
     let scene = scene();
@@ -226,17 +227,17 @@ fn a_profile_that_cannot_work_says_why() {
     };
     assert!(import(&["MTU = 12"]).contains("line 5"));
     assert!(import(&["PublicKey = x"]).contains("line 7: invalid key"));
-    // Another key: the peer says nothing, and that is said.
+    // Wrong key: the peer does not answer, and the message says so.
     let wrong = scene.bring_up(&["PublicKey = yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk="]);
     assert_eq!(wrong["state"], "failing", "{wrong}");
     assert!(wrong["message"].as_str().unwrap().contains("keys"), "{wrong}");
-    // Small packets, over IPv6 on the outside.
+    // Small MTU, and an IPv6 endpoint.
     let small = scene.bring_up(&["MTU = 1280", "Endpoint = [fd90::2]:51820"]);
     assert_eq!((&small["state"], &small["mtu"]), (&"up".into(), &1280.into()), "{small}");
     browser.regen(&["route", "set", "vpn:home"]).unwrap();
     let tab = browser.open(&site.url(1, "/sends"));
     browser.wait_for_text(tab, &arrived_whole());
-    // What a tunnel does not carry stays here, whatever comes after it: a page that asks for it does not choose the way.
+    // An address outside AllowedIPs is not reached, even with a fallback: a page must not be able to choose the route.
     scene.bring_up(&["AllowedIPs = 10.91.0.0/24, 10.92.0.1/32"]);
     browser.regen(&["route", "set", "vpn:home → direct"]).unwrap();
     browser.open(&site.url(1, "/"));
@@ -245,7 +246,7 @@ fn a_profile_that_cannot_work_says_why() {
     assert!(other["reason"].as_str().unwrap().contains("carries"), "{other}");
     assert_eq!(scene.leaked(), 0);
     browser.regen(&["route", "set", "vpn:home"]).unwrap();
-    // A profile that names no name server: names stop, addresses do not.
+    // A profile without a DNS server: names fail, addresses work.
     let silent = scene.bring_up(&["DNS = search.test"]);
     assert_eq!(silent["state"], "up", "{silent}");
     let named = browser.json(&["tab", "open", &format!("http://{NAME}:{}/", site.port())])["id"].as_u64().unwrap();

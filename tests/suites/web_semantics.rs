@@ -1,5 +1,5 @@
-//! What the other site is told when a tab goes there: the same request as MiniBrowser makes, header for header, for every way
-//! a page can lead to another site. MiniBrowser does it in one process; here the tab changes hosts on the way.
+//! Requests of cross-site navigations: the same as MiniBrowser's, header for header, for every way a page can lead to
+//! another site. MiniBrowser navigates in one process; here the tab moves to another host.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -16,7 +16,7 @@ use regen_tests::tls::Authority;
 use regen_tests::window::Display;
 use regen_tests::{Browser, MiniBrowser, Site, within};
 
-/// The ways from site 1 to `/target/NAME`. `$2` is the origin of site 2.
+/// Ways from site 1 to `/target/NAME`, and the scripts that take them. `$2` is the origin of site 2.
 const WAYS: &[(&str, &str)] = &[
     ("link", "go.click()"),
     ("link-noreferrer", "go.rel = 'noreferrer'; go.click()"),
@@ -63,7 +63,7 @@ const PAGE: &str = r"<!doctype html><html><head></head><body><a id=go>go</a>
     else addEventListener('mouseup', leave);
   </script>";
 
-/// Cookies first on site 2 and 3, then the page on site 1.
+/// Serves one run: sets cookies on sites 2 and 3, then shows the page on site 1, then redirects and targets.
 fn serve(request: &Request, scheme: &str, auto: bool) -> Option<Answer> {
     let port = request.header("host").rsplit(':').next().unwrap_or_default().to_owned();
     let origin = |number: u8| format!("{scheme}://127.0.0.{number}:{port}");
@@ -94,7 +94,7 @@ fn serve(request: &Request, scheme: &str, auto: bool) -> Option<Answer> {
     })
 }
 
-/// A request as a server can tell it from another: without what names the program, the port or the moment.
+/// Returns a request's comparable parts, without the program's name, the port and random boundaries.
 fn telling(request: &Request, port: u16) -> BTreeMap<String, String> {
     let boundary =
         request.header("content-type").split_once("boundary=").map_or("", |(_, boundary)| boundary).to_owned();
@@ -102,7 +102,7 @@ fn telling(request: &Request, port: u16) -> BTreeMap<String, String> {
         let text = text.replace(&format!(":{port}"), ":PORT");
         if boundary.is_empty() { text } else { text.replace(&boundary, "BOUNDARY") }
     };
-    // Where the machine has no language, Regen says English, and the engine alone says that there is none.
+    // Without a system language, Regen sends English and the engine alone sends none.
     let unequal = ["user-agent", "host", "connection", "accept-language"];
     let mut seen: BTreeMap<String, String> = request
         .headers
@@ -120,7 +120,7 @@ fn telling(request: &Request, port: u16) -> BTreeMap<String, String> {
     seen
 }
 
-/// The request that arrived at a target; empty if none did.
+/// Waits for the request at a target, and returns its comparable parts; empty if none arrives.
 fn arrived(site: &Site, target: &str) -> BTreeMap<String, String> {
     let first = within(Duration::from_secs(6), || site.requests(target).into_iter().next());
     first.map(|request| telling(&request, site.port())).unwrap_or_default()
@@ -130,12 +130,13 @@ fn shortened(seen: &BTreeMap<String, String>) -> BTreeMap<&str, String> {
     seen.iter().map(|(name, value)| (name.as_str(), value.chars().take(400).collect())).collect()
 }
 
-/// Every way as MiniBrowser goes it, a few at a time: each of its tabs is a process, and one in a hundred stays where it is.
+/// Returns MiniBrowser's request for every way. Few ways run at a time, because each tab is a process; missing ones are
+/// retried, because about one in a hundred tabs does not navigate.
 fn reference(site: &Site, options: &[&str]) -> BTreeMap<&'static str, BTreeMap<String, String>> {
     let display = Display::start(1280, 800);
     let mut all = BTreeMap::new();
     for _ in 0..3 {
-        // It opens no window without a click: what goes in one is what goes in the same tab.
+        // MiniBrowser opens no window without a click. A new window's request must equal that of the same tab.
         let is_missing = |name: &str| !name.starts_with("new-window") && !all.contains_key(name);
         let missing: Vec<&str> = WAYS.iter().map(|(name, _)| *name).filter(|name| is_missing(name)).collect();
         for names in missing.chunks(7) {
@@ -151,10 +152,10 @@ fn reference(site: &Site, options: &[&str]) -> BTreeMap<&'static str, BTreeMap<S
     all
 }
 
-/// Goes every way in both browsers, and compares what arrived.
+/// Takes every way in both browsers, and compares the requests.
 fn compare(theirs: &Site, ours: &Site, browser: &Browser, mini_options: &[&str]) {
     let reference = reference(theirs, mini_options);
-    // A page of each site stays open, so that hosts need not start for every way.
+    // A page of each site stays open, so that no host has to start for each way.
     for number in 1..=3 {
         browser.open(&ours.url(number, "/target/stays"));
     }
@@ -163,7 +164,7 @@ fn compare(theirs: &Site, ours: &Site, browser: &Browser, mini_options: &[&str])
         let tab = browser.open(&ours.url(2, &format!("/cookies/{name}")));
         browser.input(tab, &["--click", "600,500"]);
         let (our, mut their) = (arrived(ours, &format!("/target/{name}")), reference[name].clone());
-        // What Regen says besides, and what it does not, whatever a page wishes.
+        // Expected differences: Regen adds Sec-GPC, and trims the referrer to its origin.
         their.insert("sec-gpc".to_owned(), "1".to_owned());
         their.entry("referer".to_owned()).and_modify(|page| page.truncate(page.rfind("PORT/").expect("an origin") + 5));
         if our != their {

@@ -1,4 +1,4 @@
-//! The window, on a real X server: what is seen, what a user's hands do, and what happens when it dies.
+//! The window on a real X server: what it shows, its mouse and keyboard input, and its recovery from crashes.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -19,7 +19,7 @@ use rustix::process::Signal;
 const DIALOG: &str = "^127.0.0.1 asks for a file";
 const GREEN: [u8; 3] = [0x10, 0xa0, 0x40];
 
-/// A green page whose JavaScript remembers whether it was reloaded, and where it was clicked.
+/// A green page that shows a random token (to detect reloads), its clicks, its field and its size.
 const PAGE: &str = r#"<!doctype html><title>green page</title><body style="margin:0;background:#10a040;height:100vh">
 <pre id="out" style="position:fixed;left:0;bottom:0;margin:0"></pre><input id="field" style="position:fixed;left:20px;top:20px;width:300px;height:30px">
 <script>const token = Math.random(); let clicks = [], ticks = 0;
@@ -78,7 +78,7 @@ fn a_picked_file_reaches_the_page_and_nothing_else_does() {
         titles(&browser)[0].strip_prefix('h')?.parse().ok().filter(|height| *height < 790)
     });
     let button = (860 - height + 40).to_string();
-    // The desktop's own dialog, which names the site.
+    // The desktop's own file dialog, whose title names the site.
     let is_open = || display.has_window(DIALOG);
     let ask = || {
         eventually("the dialog", || {
@@ -92,7 +92,7 @@ fn a_picked_file_reaches_the_page_and_nothing_else_does() {
             ask();
         }
         display.xdotool(&["search", "--onlyvisible", "--name", DIALOG, "windowfocus"]);
-        // It loses keys while it turns to taking a path; whoever sees that begins anew.
+        // The dialog may lose keys while it opens its path entry; then the typing is repeated.
         display.xdotool(&["key", "ctrl+l", "sleep", "0.5", "key", "ctrl+a"]);
         display.xdotool(&["type", "--delay", "20", path.to_str().unwrap()]);
         display.xdotool(&["key", "Return"]);
@@ -100,7 +100,7 @@ fn a_picked_file_reaches_the_page_and_nothing_else_does() {
         within(Duration::from_secs(3), || is_picked().then_some(()))
     });
     eventually("the dialog to be gone", || (!is_open()).then_some(()));
-    // One that is open goes when its page does.
+    // An open dialog closes when its page is left.
     display.xdotool(&["search", "--sync", "--onlyvisible", "--name", "Regen|^h[0-9]", "windowfocus"]);
     ask();
     browser.regen(&["tab", "goto", "1", &site.url(2, "/")]).unwrap();
@@ -119,15 +119,15 @@ fn without_a_file_dialog_the_page_gets_nothing_and_its_user_learns_what_to_insta
     let height: i64 = eventually("the page to have the window's size", || {
         titles(&browser)[0].strip_prefix('h')?.parse().ok().filter(|height| *height < 790)
     });
-    eventually("the words about it", || {
-        // The window may still be finding its size.
+    eventually("the advice in the log", || {
+        // The window may still be resizing.
         display.xdotool(&["mousemove", "60", &(860 - height + 40).to_string(), "click", "1", "sleep", "2"]);
         browser.log().contains("install xdg-desktop-portal").then_some(())
     });
     assert!(!browser.text(1).contains("picked"));
 }
 
-/// The bars are drawn: not green, not black, and with the many shades that text and icons have.
+/// Returns whether the bars are drawn: not green, not black, and with the many shades of text and icons.
 fn has_bars(screen: &Screen) -> bool {
     screen.share(GREEN, 0, 0, 1280, 80) < 0.01 && screen.share([0, 0, 0], 0, 0, 1280, 80) < 0.2 && screen.colours() > 40
 }
@@ -137,9 +137,9 @@ fn the_window_shows_bars_and_below_them_the_page() {
     let scene = scene();
     eventually("the bars", || has_bars(&scene.display.screenshot()).then_some(()));
     let page = state(&scene.browser, 1);
-    assert_eq!(page["w"], 1280, "the page is as wide as the window");
+    assert_eq!(page["w"], 1280, "the page is not as wide as the window");
     let height = page["h"].as_u64().unwrap();
-    assert!((700..800).contains(&height), "and as high as the bars leave it: {height}");
+    assert!((700..800).contains(&height), "the page does not fill the space below the bars: {height}");
 }
 
 #[test]
@@ -160,7 +160,7 @@ fn the_address_bar_and_the_shortcuts_work() {
     let address = scene.site.url(2, "/other");
     scene.display.xdotool(&["key", "ctrl+t"]);
     eventually("a second tab", || (titles(&scene.browser).len() == 2).then_some(()));
-    // The address bar has the keyboard when the start page is drawn.
+    // The address bar has focus when the start page is drawn.
     eventually("the start page", || {
         (scene.display.screenshot().share([255, 255, 255], 100, 600, 1000, 200) > 0.9).then_some(())
     });
@@ -168,7 +168,7 @@ fn the_address_bar_and_the_shortcuts_work() {
     scene.display.xdotool(&["type", "--delay", "20", &address]);
     scene.display.xdotool(&["key", "Return"]);
     eventually("the other page", || titles(&scene.browser).contains(&"other page".to_owned()).then_some(()));
-    eventually("it to be seen", || {
+    eventually("the other page to be seen", || {
         (scene.display.screenshot().share([0x30, 0x50, 0xc0], 100, 300, 1000, 400) > 0.95).then_some(())
     });
     scene.display.xdotool(&["key", "ctrl+Tab"]);
@@ -176,9 +176,9 @@ fn the_address_bar_and_the_shortcuts_work() {
         (scene.display.screenshot().share(GREEN, 100, 300, 1000, 400) > 0.95).then_some(())
     });
     scene.display.xdotool(&["key", "ctrl+w"]);
-    eventually("it to be closed", || (titles(&scene.browser) == ["other page"]).then_some(()));
+    eventually("the first tab to be closed", || (titles(&scene.browser) == ["other page"]).then_some(()));
     scene.display.xdotool(&["key", "ctrl+shift+t"]);
-    eventually("it to be back", || titles(&scene.browser).contains(&"green page".to_owned()).then_some(()));
+    eventually("the tab to be reopened", || titles(&scene.browser).contains(&"green page".to_owned()).then_some(()));
 }
 
 #[test]
@@ -189,7 +189,7 @@ fn a_menu_lies_over_the_page_and_leaves_nothing_behind() {
     eventually("the menu over the page", || (green(&scene.display.screenshot()) < 0.3).then_some(()));
     scene.display.xdotool(&["key", "Escape"]);
     scene.display.xdotool(&["mousemove", "640", "700"]);
-    eventually("the page again, whole", || (green(&scene.display.screenshot()) > 0.99).then_some(()));
+    eventually("the whole page again", || (green(&scene.display.screenshot()) > 0.99).then_some(()));
 }
 
 #[test]
@@ -223,7 +223,7 @@ fn a_killed_window_comes_back_and_nothing_is_reloaded() {
         (screen.share(GREEN, 100, 200, 1000, 500) > 0.95 && has_bars(&screen)).then_some(())
     });
     let after = state(&scene.browser, 1);
-    assert_eq!(after["token"], before["token"], "the page was not reloaded");
+    assert_eq!(after["token"], before["token"], "the page was reloaded");
     assert!(after["ticks"].as_u64() > before["ticks"].as_u64());
 }
 
@@ -252,9 +252,9 @@ fn a_killed_page_stays_on_screen_until_it_is_back() {
     let old = scene.browser.pid_of_tab(1);
     scene.browser.regen(&["kill", "tab", "1"]).unwrap();
     let mut back = None;
-    // A blank page was there for about half a second: that is five pictures at least.
+    // Before the fix, a blank page was shown for about half a second, which is at least five screenshots.
     while back.is_none_or(|since: std::time::Instant| since.elapsed() < std::time::Duration::from_secs(2)) {
-        assert!(shows(), "the page is gone");
+        assert!(shows(), "the page was not on screen while its process was replaced");
         let tab = scene.browser.tab(1);
         let is_back = tab["pid"] != old && tab["state"] == "ready";
         back = back.or_else(|| is_back.then(std::time::Instant::now));
@@ -281,7 +281,7 @@ fn a_click_counts_while_a_tooltip_is_shown() {
 
 #[test]
 fn a_menu_stays_whole_over_a_page_that_changes_below_it() {
-    // A strip that changes all the time, across the whole width.
+    // A strip across the whole width that changes all the time.
     let page = r#"<!doctype html><title>page</title><body style="margin:0;background:#10a040;height:100vh">
       <p id=strip style="position:fixed;top:120px;left:0;right:0;height:30px;margin:0;color:#10a040"></p>
       <script>setInterval(() => strip.textContent = Date.now(), 30)</script>"#;
@@ -292,13 +292,13 @@ fn a_menu_stays_whole_over_a_page_that_changes_below_it() {
     let of_page = |x: usize| display.screenshot().share(GREEN, x, 195, 180, 60);
     eventually("the menu", || {
         display.xdotool(&["mousemove", "1256", "64", "click", "1"]);
-        // A slow one is not closed again by the next click.
+        // Waits long enough for a slow menu, because another click would close it again.
         within(Duration::from_secs(8), || (of_page(1050) < 0.05).then_some(()))
     });
     let end = std::time::Instant::now() + Duration::from_secs(2);
     while std::time::Instant::now() < end {
         assert!(of_page(1050) < 0.05, "the page shows through the menu");
-        assert!(of_page(300) > 0.5, "the control: the page is beside it");
+        assert!(of_page(300) > 0.5, "control: the page is not shown beside the menu");
     }
     drop(browser);
 }
@@ -309,13 +309,13 @@ fn an_unclean_end_is_asked_about_in_the_window() {
     let broker = scene.browser.broker();
     scene.browser.regen(&["session", "save"]).unwrap();
     regen_tests::process::signal(broker, Signal::KILL);
-    eventually("its end", || (!regen_tests::process::is_alive(broker)).then_some(()));
+    eventually("the broker to end", || (!regen_tests::process::is_alive(broker)).then_some(()));
     scene.browser.start();
     let bar = |screen: &Screen| screen.share([0x2f, 0x5f, 0xd0], 1100, 88, 180, 50);
     eventually("the question with its button", || (bar(&scene.display.screenshot()) > 0.05).then_some(()));
     let (x, y) = eventually("the button", || button(&scene.display.screenshot()));
     scene.display.xdotool(&["mousemove", &x.to_string(), &y.to_string(), "click", "1"]);
-    eventually("the green page of before", || titles(&scene.browser).contains(&"green page".to_owned()).then_some(()));
+    eventually("the restored green page", || titles(&scene.browser).contains(&"green page".to_owned()).then_some(()));
 }
 
 fn button(screen: &Screen) -> Option<(usize, usize)> {
@@ -328,7 +328,7 @@ fn button(screen: &Screen) -> Option<(usize, usize)> {
 fn copied_text_passes_through_the_users_clipboard() {
     let scene = scene();
     eventually("the field to have the keyboard", || {
-        // The window may still be finding its size.
+        // The window may still be resizing.
         let top = 860 - state(&scene.browser, 1)["h"].as_i64()?;
         scene.display.xdotool(&["mousemove", "100", &(top + 35).to_string(), "click", "1"]);
         (state(&scene.browser, 1)["focus"] == "field").then_some(())
@@ -338,7 +338,7 @@ fn copied_text_passes_through_the_users_clipboard() {
     scene.display.xdotool(&["key", "ctrl+a"]);
     scene.display.xdotool(&["key", "ctrl+c"]);
     scene.display.xdotool(&["key", "End"]);
-    // The copy is on its way through the window; pasting before it has arrived pastes nothing.
+    // The copy passes through the window asynchronously; an earlier paste pastes nothing.
     eventually("the text to be pasted", || {
         scene.display.xdotool(&["key", "ctrl+v"]);
         let value = state(&scene.browser, 1)["value"].as_str()?.to_owned();
@@ -367,7 +367,7 @@ fn keys_follow_a_layout_that_is_switched_while_a_page_is_open() {
     press("zöZ");
     scene.display.xdotool(&["keydown", "108", "key", "24", "keyup", "108"]);
     eventually("an @", || state(&scene.browser, 1)["value"].as_str()?.ends_with('@').then_some(()));
-    // A dead key composes in the window's input method, and the page gets what came of it: ´ and e.
+    // A dead key composes in the window's input method: ´ and e give é.
     scene.display.xdotool(&["key", "21", "key", "26"]);
     eventually("an é", || state(&scene.browser, 1)["value"].as_str()?.ends_with('é').then_some(()));
     scene.display.set_keyboard("us");
@@ -383,7 +383,7 @@ fn a_page_that_minds_being_closed_is_asked_first() {
     let browser = Browser::in_window(&display.name(), &[&site.url(1, "/")]);
     eventually("the page", || (display.screenshot().share(GREEN, 100, 200, 1000, 500) > 0.95).then_some(()));
     display.xdotool(&["search", "--sync", "--onlyvisible", "--name", "Regen", "windowfocus"]);
-    // A page that was never touched may not ask.
+    // A page may only ask after it has been clicked.
     display.xdotool(&["mousemove", "600", "500", "click", "1"]);
     eventually("the click to arrive", || {
         display.xdotool(&["click", "1"]);
@@ -391,13 +391,13 @@ fn a_page_that_minds_being_closed_is_asked_first() {
     });
     display.xdotool(&["key", "ctrl+w"]);
     eventually("the question", || (display.screenshot().share(GREEN, 300, 250, 680, 400) < 0.9).then_some(()));
-    assert_eq!(titles(&browser).len(), 1, "nothing is closed unasked");
-    // The harmless answer has the keyboard; the other is beside it.
+    assert_eq!(titles(&browser).len(), 1, "the tab was closed without asking");
+    // Stay has focus; Tab moves to Leave.
     display.xdotool(&["sleep", "0.4", "key", "Tab", "sleep", "0.2", "key", "Return"]);
-    eventually("it to be closed", || titles(&browser).is_empty().then_some(()));
+    eventually("the tab to be closed", || titles(&browser).is_empty().then_some(()));
 }
 
-/// Pages take no VPN that its user has not agreed to; the window asks, and so does the next one.
+/// Pages cannot use a VPN that the user has not allowed. The window asks, and asks again after a restart.
 #[test]
 fn the_window_asks_about_a_vpn_that_was_never_up() {
     const PROFILE: &str = "[Interface]\nPrivateKey = yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk=\nAddress = 10.91.0.2/32\n\
@@ -408,11 +408,11 @@ fn the_window_asks_about_a_vpn_that_was_never_up() {
     let file = folder.path().join("home.conf");
     std::fs::write(&file, PROFILE).unwrap();
     browser.regen(&["vpn", "import", file.to_str().unwrap()]).unwrap();
-    // It fails where a tunnel does.
+    // The command fails while the tunnel is not up, so only its output is used.
     let list = || browser.command(&["--json", "vpn", "list"]).stdout;
     let now = || serde_json::from_slice::<serde_json::Value>(&list()).unwrap()[0].clone();
     let is = |allowed: bool, asked: bool| now()["allowed"] == allowed && now()["asked"] == asked;
-    // The bar moves the page down.
+    // The question's bar moves the page down.
     let bar = || display.screenshot().share(GREEN, 100, 95, 900, 25) < 0.05;
     let ask = || {
         let refused = browser.regen(&["vpn", "up", "home"]).unwrap_err();
@@ -425,10 +425,10 @@ fn the_window_asks_about_a_vpn_that_was_never_up() {
     eventually("another window", || browser.pids_of("ui-shell").iter().any(|pid| *pid != window).then_some(()));
     let page = || display.screenshot().share(GREEN, 100, 200, 1000, 500) > 0.95;
     eventually("the same question", || (is(false, true) && page() && bar()).then_some(()));
-    // What is said on the command line is an answer, too.
+    // A command on the command line also answers the question.
     let _ = browser.regen(&["vpn", "down", "home"]);
-    eventually("no question", || (is(false, false) && !bar()).then_some(()));
+    eventually("the question to close", || (is(false, false) && !bar()).then_some(()));
     ask();
     display.xdotool(&["mousemove", "1234", "110", "click", "1"]);
-    eventually("an answer", || is(true, false).then_some(()));
+    eventually("the VPN to be allowed", || is(true, false).then_some(()));
 }

@@ -1,10 +1,10 @@
-//! `regen://shell/…`: the chrome's own files, compiled in, under a policy that loads nothing else.
+//! `regen://shell/…`: serves the chrome's own files, compiled in. Its policy must never allow other sources.
 
 use std::borrow::Cow;
 
 use wry::http::{Request, Response};
 
-/// Where the chrome starts.
+/// Address of the chrome's first document.
 pub(crate) const START: &str = "regen://shell/index.html";
 const POLICY: &str =
     "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
@@ -21,7 +21,7 @@ const FILES: [(&str, &str, &str); 9] = [
     ("/pages.js", "text/javascript", include_str!("../web/pages.js")),
 ];
 
-/// Answers one request of the chrome.
+/// Answers one request from the chrome; any path that is not in [`FILES`] is a 404.
 pub(crate) fn serve(request: &Request<Vec<u8>>) -> Response<Cow<'static, [u8]>> {
     let found = FILES.iter().find(|(path, _, _)| *path == request.uri().path());
     let (status, kind, body) = found.map_or((404, "text/plain", "not found"), |(_, kind, body)| (200, *kind, *body));

@@ -1,5 +1,5 @@
-//! The bridge between the chrome's scripts and this process: every message that may cross, by name and type. What is not
-//! listed here is refused and logged.
+//! The bridge between the chrome's scripts and this process: every message that may cross, by name and type. A message
+//! that is not listed here must be refused and logged.
 //!
 //! `web/bridge.js` is the other side; `tests/chrome-ui` runs the chrome against messages made by [`ToChrome`].
 
@@ -8,7 +8,7 @@ use regen_proto::kernel::v1::{
 };
 use serde::{Deserialize, Serialize};
 
-/// A rectangle of the window, in logical pixels.
+/// A rectangle in the window, in logical pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Rect {
@@ -18,18 +18,18 @@ pub(crate) struct Rect {
     pub(crate) height: f64,
 }
 
-/// What the chrome may ask for.
+/// Messages that the chrome may send.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase", deny_unknown_fields)]
 pub(crate) enum FromChrome {
-    /// The chrome is drawn and wants everything.
+    /// The chrome has loaded; queued messages may be sent to it.
     Ready,
-    /// Where the page is, and which parts of the window the chrome covers.
+    /// Position of the page, and the parts of the window that the chrome covers.
     Layout {
         page: Rect,
-        /// Parts that take clicks.
+        /// Parts of the chrome that take clicks.
         covers: Vec<Rect>,
-        /// Parts that are seen: those, bubbles that let clicks through, and the shadows of both.
+        /// Parts of the chrome that are visible: `covers`, bubbles that let clicks through, and the shadows of both.
         shown: Vec<Rect>,
     },
     OpenTab {
@@ -93,14 +93,14 @@ pub(crate) enum FromChrome {
         next: bool,
     },
     FocusPage,
-    /// The chrome needs the keyboard, as for a dialog that a page's click opened.
+    /// The chrome needs keyboard focus, for example for a dialog.
     FocusChrome,
-    /// When this tab comes back, the keyboard is in the bars.
+    /// Keyboard focus to restore when this tab is activated again: the bars or the page.
     KeepKeyboard {
         tab: u64,
         in_bars: bool,
     },
-    /// No tabs: all of them.
+    /// `tabs` empty: all tabs.
     AnswerSession {
         session: u64,
         restore: bool,
@@ -141,7 +141,7 @@ pub(crate) enum FromChrome {
     QuitAnyway,
 }
 
-/// What the chrome is told.
+/// Messages to the chrome.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub(crate) enum ToChrome {
@@ -167,7 +167,7 @@ pub(crate) enum ToChrome {
     },
     FindResult {
         tab: u64,
-        /// 4294967295: more than can be counted.
+        /// Number of matches; 4294967295 stands for more than can be counted.
         matches: u32,
     },
     Download {
@@ -179,7 +179,7 @@ pub(crate) enum ToChrome {
         saved_at: u64,
         choices: Vec<ChromeChoice>,
     },
-    /// No files: it has been answered.
+    /// `files` is 0 once the question has been answered.
     DownloadQuestion {
         site: String,
         workspace: String,
@@ -189,7 +189,7 @@ pub(crate) enum ToChrome {
         site: String,
         url: String,
     },
-    /// Not asked: it has been answered elsewhere.
+    /// `asked` is false once the question has been answered elsewhere.
     VpnQuestion {
         name: String,
         peer: String,
@@ -200,26 +200,26 @@ pub(crate) enum ToChrome {
     },
     QuitQuestion {
         downloads: u32,
-        /// Pages that ask not to be left.
+        /// Number of pages that ask to confirm leaving them.
         pages: u32,
     },
     Notice {
         level: String,
         text: String,
     },
-    /// A shortcut that belongs to the chrome.
+    /// The user pressed a shortcut that the chrome handles.
     Shortcut {
         name: &'static str,
     },
     Fullscreen {
         on: bool,
-        /// An element of the page in front fills the screen.
+        /// True if an element of the active tab's page asked for full screen.
         by_page: bool,
     },
     PageFocused,
 }
 
-/// A tab as the chrome shows it.
+/// A tab, as the chrome shows it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ChromeTab {
@@ -246,7 +246,7 @@ pub(crate) struct ChromeTab {
     dialog: Option<ChromeDialog>,
 }
 
-/// Dialog of a tab's page, as the chrome shows it.
+/// A dialog of a tab's page, as the chrome shows it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ChromeDialog {
@@ -338,7 +338,7 @@ impl From<&Tab> for ChromeTab {
 }
 
 impl ToChrome {
-    /// What of a broker's update concerns the chrome.
+    /// Converts a broker's update for the chrome; `None` if the chrome does not need it.
     pub(crate) fn from_update(update: &ShellUpdate) -> Option<Self> {
         Some(match update.body.as_ref()? {
             shell_update::Body::Tab(tab) => Self::Tab { tab: Box::new(tab.into()) },
@@ -347,7 +347,7 @@ impl ToChrome {
                 Self::Order { tabs: order.tabs.clone(), active: order.active, first: order.first }
             }
             shell_update::Body::Favicon(favicon) => {
-                // Without one, the tab has none any more.
+                // No favicon: the tab has lost it, which the chrome sees as width 0.
                 let icon = favicon.favicon.clone().unwrap_or_default();
                 Self::Favicon { tab: favicon.tab, width: icon.width, height: icon.height, rgba: icon.rgba }
             }
@@ -426,7 +426,7 @@ mod tests {
         }
     }
 
-    /// The chrome's own tests run against this file: it is what this process really sends.
+    /// The chrome's own tests run on this file, so it must hold exactly what this process sends.
     #[test]
     fn the_contract_file_of_the_chrome_tests_is_current() {
         let tab = |id, title: &str, url: &str, state: TabState| {
@@ -497,6 +497,6 @@ mod tests {
         if std::env::var_os("REGEN_UPDATE_CONTRACT").is_some() {
             std::fs::write(&path, &current).unwrap();
         }
-        assert_eq!(std::fs::read_to_string(&path).unwrap(), current, "run with REGEN_UPDATE_CONTRACT=1 to renew it");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), current, "stale: update it with REGEN_UPDATE_CONTRACT=1");
     }
 }

@@ -1,4 +1,4 @@
-//! The thread that talks to the broker and to the tab-hosts.
+//! The thread that runs the kernel channel to the broker and the streams to the tab-hosts.
 
 use std::os::fd::OwnedFd;
 
@@ -12,21 +12,22 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use crate::pages::Pages;
 
-/// A tab-host, by the broker's name for it.
+/// The broker's number for a tab-host.
 pub(crate) type HostId = u64;
 
-/// News for GTK's thread.
+/// Events for GTK's thread.
 #[derive(Debug)]
 pub(crate) enum MainEvent {
     Update(Box<ShellUpdate>, Vec<OwnedFd>),
-    /// The permit is given back when the message was dealt with: a host may have few on the way.
+    /// A message from a tab-host. Its permit limits unread messages per host and is released once the message is
+    /// handled.
     Page(HostId, FromPage, OwnedSemaphorePermit),
     Attached(HostId),
     Heartbeat(Heartbeat),
     Shutdown,
 }
 
-/// What the window says to the broker.
+/// Sends messages to the broker.
 #[derive(Debug, Clone)]
 pub(crate) struct Sender(mpsc::UnboundedSender<ChildToBroker>);
 
@@ -44,22 +45,22 @@ impl Sender {
     }
 
     fn send(&self, message: ChildToBroker) {
-        // When the other end is gone, so is this process.
+        // The receiver ends only together with this process.
         let _ = self.0.send(message);
     }
 }
 
-/// The started thread.
+/// Handles to the started thread.
 #[derive(Debug)]
 pub(crate) struct Link {
     pub(crate) sender: Sender,
     pub(crate) pages: Pages,
     pub(crate) inbox: mpsc::UnboundedReceiver<MainEvent>,
-    /// Settings from the broker.
+    /// Configuration that the broker sent at the start.
     pub(crate) configure: Configure,
 }
 
-/// Starts the thread, and returns when the broker has answered.
+/// Starts the thread, and returns once the broker has sent the configuration.
 pub(crate) fn start() -> anyhow::Result<Link> {
     let (to_main, inbox) = mpsc::unbounded_channel();
     let (sender, outgoing) = mpsc::unbounded_channel();
@@ -69,7 +70,7 @@ pub(crate) fn start() -> anyhow::Result<Link> {
     std::thread::Builder::new().name("link".into()).spawn(move || {
         let work = async move {
             let (kernel, configure) = regen_runtime::adopt(Role::UiShell).await?;
-            // The other end only goes away with this process.
+            // The receiver waits until this arrives.
             let _ = started.send(configure);
             tokio::spawn(deliver(outgoing, kernel.clone()));
             serve(&kernel, &its_pages, &to_main).await
@@ -112,7 +113,7 @@ async fn serve(kernel: &Kernel, pages: &Pages, to_main: &mpsc::UnboundedSender<M
 }
 
 fn granted(grant: &Grant, descriptors: Vec<OwnedFd>, pages: &Pages) -> anyhow::Result<()> {
-    anyhow::ensure!(grant.service() == Service::Page && !grant.serve, "a grant that is not for a ui-shell");
-    let socket = descriptors.into_iter().next().context("a grant without its socket")?;
+    anyhow::ensure!(grant.service() == Service::Page && !grant.serve, "grant refused: it is not for a ui-shell");
+    let socket = descriptors.into_iter().next().context("grant refused: it has no socket")?;
     pages.attach(grant.host, socket.into())
 }

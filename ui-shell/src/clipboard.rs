@@ -1,10 +1,10 @@
-//! Puts into the user's clipboard what a page copied, at its user's order: a text, or pixels.
+//! Puts the text or picture that the user copied in a page into the system clipboard.
 
 use gtk::gdk_pixbuf::{Colorspace, Pixbuf};
 use gtk::glib::Bytes;
 use regen_proto::page::v1::{ClipboardOffer, ClipboardPicture};
 
-/// Longest side of a picture, pixels.
+/// Maximum width and height of a picture, pixels.
 const MAX_SIDE: u32 = 16_384;
 
 pub(crate) fn put(clipboard: &gtk::Clipboard, offer: &ClipboardOffer) {
@@ -12,7 +12,7 @@ pub(crate) fn put(clipboard: &gtk::Clipboard, offer: &ClipboardOffer) {
         None => clipboard.set_text(&offer.text),
         Some(picture) => match to_pixbuf(picture) {
             Some(picture) => clipboard.set_image(&picture),
-            None => tracing::warn!("a page copied a picture of another size than it said"),
+            None => tracing::warn!("a page's picture was not copied: its size is too large or not as announced"),
         },
     }
 }

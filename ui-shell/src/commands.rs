@@ -1,4 +1,4 @@
-//! What the chrome asks for → what the broker is asked for.
+//! Translates the chrome's messages into window actions and commands to the broker.
 
 use std::rc::Rc;
 

@@ -1,9 +1,9 @@
-//! The pointer's shape over a page: bounded raw pixels from its host.
+//! The mouse cursor over a page, made from raw pixels of bounded size that its host sent.
 
 use gtk::gdk;
 use regen_proto::page::v1::Cursor;
 
-/// A shape for this display; nothing where the host sent no proper picture.
+/// Creates a cursor for this display; `None` if the host's picture is too large or incomplete.
 pub(crate) fn image(display: &gdk::Display, cursor: &Cursor) -> Option<gdk::Cursor> {
     const MAX_SIDE: u32 = 128;
     let size = |value: u32| i32::try_from(value).ok().filter(|_| (1..=MAX_SIDE).contains(&value));

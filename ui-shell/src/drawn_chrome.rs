@@ -1,4 +1,4 @@
-//! Chrome as it is drawn over the page: only where it shows something.
+//! Drawing of the chrome over the page, limited to the parts where the chrome shows something.
 
 use gtk::cairo::{Context, Error, Format, ImageSurface, RectangleInt, Region, RegionOverlap};
 use gtk::prelude::*;
@@ -16,7 +16,7 @@ impl Default for DrawnChrome {
 }
 
 impl DrawnChrome {
-    /// Takes in where it shows something now. Returns whether that is new.
+    /// Replaces the region. Returns whether it has changed.
     pub(crate) fn changed(&mut self, shown: &[Rect]) -> bool {
         let shown = region(shown);
         let is_new = self.0 != shown;
@@ -24,7 +24,7 @@ impl DrawnChrome {
         is_new
     }
 
-    /// Returns whether the chrome shows anything in the part that is drawn.
+    /// Returns whether the chrome shows anything in the area being drawn.
     pub(crate) fn is_in(&self, painter: &Context) -> bool {
         let Ok(parts) = painter.copy_clip_rectangle_list() else { return true };
         #[expect(clippy::cast_possible_truncation, reason = "saturates; a window is not that large")]
@@ -37,7 +37,7 @@ impl DrawnChrome {
     }
 }
 
-/// Returns the region of some rectangles.
+/// Returns the union of these rectangles.
 pub(crate) fn region(rects: &[Rect]) -> Region {
     let region = Region::create();
     for rect in rects {
@@ -45,13 +45,14 @@ pub(crate) fn region(rects: &[Rect]) -> Region {
         let edge = |value: f64| value.round() as i32;
         let rectangle = RectangleInt::new(edge(rect.x), edge(rect.y), edge(rect.width), edge(rect.height));
         if let Err(error) = region.union_rectangle(&rectangle) {
-            tracing::warn!("layout: {error}");
+            tracing::warn!("layout: cannot add a rectangle: {error}");
         }
     }
     region
 }
 
-/// Draws the chrome into a picture of its own, and that over the page. It is drawn whole: the engine draws nothing into a part.
+/// Draws the chrome into a surface of its own, and that surface over the page. It is always drawn whole, because the
+/// engine draws nothing into a surface that covers only a part.
 pub(crate) fn draw_apart(chrome_box: &gtk::Box, painter: &Context) -> Result<(), Error> {
     let (scale, size) = (chrome_box.scale_factor(), chrome_box.allocation());
     let picture = ImageSurface::create(Format::ARgb32, size.width() * scale, size.height() * scale)?;

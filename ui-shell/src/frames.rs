@@ -1,7 +1,7 @@
-//! The pictures of the tabs: read out of the sealed memory that hosts announce, into surfaces of our own.
+//! Frames of the tabs, copied from the sealed memory that hosts announce into this process's own surfaces.
 //!
-//! Reading (not mapping) means that nothing a host does to its memory can make this process fault, and that the last
-//! picture stays when the host dies.
+//! A host's memory must be read, never mapped: so no host can make this process fault, and the last picture stays when
+//! its host dies.
 
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
@@ -14,12 +14,12 @@ use crate::broker_channel::HostId;
 use crate::pictures::Pictures;
 
 const PIXEL: usize = 4;
-/// Device pixels; no window is larger.
+/// Maximum width and height of a frame, device pixels.
 const MAX_SIDE: u32 = 8192;
-/// Buffers of one tab.
+/// Maximum number of buffers per tab and host.
 const MAX_BUFFERS: usize = 4;
 
-/// One announced buffer.
+/// A buffer that a host announced.
 #[derive(Debug)]
 struct Buffer {
     tab: u64,
@@ -28,21 +28,21 @@ struct Buffer {
     height: u32,
 }
 
-/// All of them.
+/// The announced buffers, and the pictures read from them.
 #[derive(Debug, Default)]
 pub(crate) struct Frames {
     buffers: HashMap<(HostId, u64), Buffer>,
     pub(crate) pictures: Pictures,
 }
 
-/// Why a frame is not shown.
+/// Reasons why a buffer is refused or a frame is not shown.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum FrameError {
-    #[error("a buffer that can shrink")]
+    #[error("the buffer is not sealed against shrinking")]
     NotSealed,
-    #[error("a buffer of another size than announced")]
+    #[error("the buffer's size is not as announced or is too large")]
     Size,
-    #[error("a frame in a buffer that was not announced")]
+    #[error("the frame's buffer was not announced")]
     Unknown,
     #[error("{0}")]
     Io(#[from] rustix::io::Errno),
@@ -51,7 +51,7 @@ pub(crate) enum FrameError {
 }
 
 impl Frames {
-    /// A host announced a buffer.
+    /// Registers a buffer that a host announced.
     pub(crate) fn announce(&mut self, shared: &BufferShared, memfd: OwnedFd) -> Result<(), FrameError> {
         if !rustix::fs::fcntl_get_seals(&memfd)?.contains(SealFlags::SHRINK) {
             return Err(FrameError::NotSealed);
@@ -70,11 +70,11 @@ impl Frames {
             .map(|(key, _)| key.1);
         let mut its: Vec<u64> = most.collect();
         its.sort_unstable();
-        // A host draws into three; of more, the oldest go.
+        // A host draws into three; beyond the limit, the oldest are dropped.
         for old in its.iter().rev().skip(MAX_BUFFERS - 1) {
             self.buffers.remove(&(shared.host, *old));
         }
-        // Buffers of an older size of this host are not used again.
+        // The host no longer uses buffers of another size.
         self.buffers.retain(|(host, _), b| {
             *host != shared.host || b.tab != shared.tab || (b.width, b.height) == (shared.width, shared.height)
         });
@@ -87,7 +87,7 @@ impl Frames {
         self.buffers.retain(|(owner, _), _| *owner != host);
     }
 
-    /// Takes in a frame of a tab. Afterwards the host may have its buffer back.
+    /// Copies a frame into the tab's picture. Afterwards the buffer may be released to its host.
     pub(crate) fn take(&mut self, host: HostId, tab: u64, frame: &FrameReady) -> Result<(), FrameError> {
         let buffer = self.buffers.get(&(host, frame.buffer)).ok_or(FrameError::Unknown)?;
         if (buffer.width, buffer.height) != (frame.width, frame.height) {
@@ -114,7 +114,7 @@ impl Frames {
     }
 }
 
-/// First and last row that changed, within the frame.
+/// Returns the first changed row and the row after the last one, limited to the frame.
 fn rows(frame: &FrameReady) -> (u32, u32) {
     let first = frame.damage.iter().map(|rect| rect.y).min().unwrap_or(0).min(frame.height);
     let last = frame.damage.iter().map(|rect| rect.y.saturating_add(rect.height)).max().unwrap_or(frame.height);

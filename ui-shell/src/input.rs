@@ -1,4 +1,4 @@
-//! The user's input: shortcuts of the browser's first, then the page's or the chrome's, whichever has the keyboard.
+//! Keyboard and mouse input: shortcuts first, then the page or the chrome, whichever has keyboard focus.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -18,18 +18,18 @@ use crate::broker_channel::HostId;
 use crate::shortcuts::{self, Shortcut};
 use crate::window::Window;
 
-/// CSS pixels of one notch of a wheel, and of one unit of a smooth one.
+/// CSS pixels per wheel notch, and per unit of smooth scrolling.
 const NOTCH: f64 = 40.0;
-/// The broker learns of keys in one tab at most this often.
+/// Minimum interval between two reports of key presses in one tab to the broker.
 const GESTURE: Duration = Duration::from_millis(500);
 const ZOOM_STEPS: [f64; 15] = [0.25, 0.33, 0.5, 0.67, 0.75, 0.9, 1.0, 1.1, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0, 5.0];
 
-/// A page that does not say within this time whether it uses a key does not; nor does a tab come that is not there by then.
+/// Time to wait for a page to answer a key, or for a tab to come to the front. Then the key counts as unused.
 const ANSWER_TIMEOUT: Duration = Duration::from_millis(700);
-/// A page says within this time that it did not use the wheel.
+/// Time in which a page may report that it did not use the wheel.
 const WHEEL: Duration = Duration::from_secs(2);
 
-/// The event that decides where the next keys go, and the keys that were pressed since.
+/// The event that decides where further keys go, and the keys that have been held back meanwhile.
 struct Waiting {
     for_what: Awaited,
     since: Vec<gdk::Event>,
@@ -37,33 +37,33 @@ struct Waiting {
 }
 
 enum Awaited {
-    /// The page says whether it uses the key of this shortcut.
+    /// The page's answer whether it used the key of this shortcut.
     Answer { host: HostId, tab: u64, keycode: u32, shortcut: Shortcut },
-    /// Another tab is in front.
+    /// A switch to another tab.
     Switch,
 }
 
-/// The input method and what it is composing.
+/// State of the input method, of key focus and of pending keys.
 pub(crate) struct Input {
     method: gtk::IMMulticontext,
-    /// What the method committed while a key was filtered.
+    /// Text that the input method committed while it filtered a key.
     committed: RefCell<Option<String>>,
     filtering: Cell<bool>,
     composing: Cell<bool>,
-    /// The last gesture, and its tab.
+    /// Time and tab of the last gesture.
     last_gesture: Cell<Option<(Instant, u64)>>,
-    /// How often the display's keyboard layout has changed.
+    /// Number of changes of the display's keyboard layout.
     layout_changes: Cell<u32>,
     told_layout: Cell<Option<Layout>>,
-    /// The last key press that the chrome had: its time and key.
+    /// Time and keycode of the last key press that went to the chrome.
     chrome_press: Cell<Option<(u32, u16)>>,
     waiting: RefCell<Option<Waiting>>,
     waits: Cell<u64>,
-    /// When the page was last sent a wheel while Control was held.
+    /// Time at which the page was last sent a wheel event with Control held.
     control_wheel: Cell<Option<Instant>>,
 }
 
-/// What a page's keyboard layout depends on.
+/// Everything that a page's keyboard layout depends on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Layout {
     tab: u64,
@@ -88,13 +88,13 @@ impl Input {
         }
     }
 
-    /// The user has clicked or typed in the page a moment ago.
+    /// Returns whether the user has clicked or typed in a page within the last two seconds.
     pub(crate) fn was_used_just_now(&self) -> bool {
         const MOMENT: Duration = Duration::from_secs(2);
         self.last_gesture.get().is_some_and(|(last, _)| last.elapsed() < MOMENT)
     }
 
-    /// A field of the page wants text, or no longer.
+    /// Handles the page's report that a text field has gained or lost focus.
     pub(crate) fn field(&self, window: &Window, state: &ImeState) {
         if state.enabled {
             let (left, top) = window.in_page((0.0, 0.0));
@@ -112,14 +112,14 @@ impl Input {
         }
     }
 
-    /// Gives up the text that is being composed: its field is gone.
+    /// Discards the text being composed, because its field has lost focus.
     pub(crate) fn leave_field(&self) {
         self.method.focus_out();
         self.method.reset();
     }
 }
 
-/// Connects everything a user can do to the window.
+/// Connects the window's input events.
 pub(crate) fn connect(window: &Rc<Window>) {
     let area = &window.area;
     area.add_events(
@@ -139,10 +139,10 @@ pub(crate) fn connect(window: &Rc<Window>) {
     });
     let weak = Rc::downgrade(window);
     area.connect_button_press_event(move |_, event| {
-        // GTK adds events of its own for double and triple clicks; the page counts for itself.
+        // GTK adds events for double and triple clicks; the page counts clicks itself.
         if let Some(window) = weak.upgrade().filter(|_| event.event_type() == gdk::EventType::ButtonPress) {
             window.focus_page(true);
-            // A menu that is open over the page closes, wherever the keyboard was.
+            // Closes a menu that is open over the page, even if the page already had focus.
             window.tell_chrome(ToChrome::PageFocused);
             window.gesture();
             window.button(event.button(), true, event.position(), event.state());
@@ -236,14 +236,14 @@ fn connect_method(window: &Rc<Window>) {
 }
 
 impl Window {
-    /// The user did something in the page: this process alone may say so.
+    /// Reports a user gesture in the active tab to the broker. Only this process may report gestures.
     fn gesture(&self) {
         let (now, tab) = (Instant::now(), self.active_tab());
         self.input.last_gesture.set(Some((now, tab)));
         self.command(Command::Gesture(tab));
     }
 
-    /// Keys come fast.
+    /// Reports a key press as a gesture, at most once per [`GESTURE`] and tab.
     fn gesture_of_key(&self) {
         let last = self.input.last_gesture.get();
         if last.is_none_or(|(at, tab)| at.elapsed() >= GESTURE || tab != self.active_tab()) {
@@ -274,7 +274,7 @@ impl Window {
         self.to_page(to_page::Body::PointerButton(PointerButton { button: code, pressed, modifiers }));
     }
 
-    #[expect(clippy::wildcard_enum_match_arm, reason = "what is no notch is smooth")]
+    #[expect(clippy::wildcard_enum_match_arm, reason = "every other direction is smooth scrolling")]
     fn scroll(&self, event: &gdk::EventScroll) {
         let (dx, dy) = event.delta();
         if event.state().contains(ModifierType::CONTROL_MASK) {
@@ -303,14 +303,14 @@ impl Window {
         }));
     }
 
-    /// The page did not use the wheel while Control was held: it zooms.
+    /// Zooms, because the page did not use a wheel event with Control held.
     pub(crate) fn wheel_was_unused(&self, down: bool) {
         if self.input.control_wheel.get().is_some_and(|at| at.elapsed() < WHEEL) {
             self.zoom_by(if down { -1 } else { 1 });
         }
     }
 
-    /// Pages read keys as the user's display does now: the layout may have been switched, or the tab.
+    /// Sends the page the keyboard layout if the layout or the tab has changed since the last key.
     fn tell_layout(&self, event: &EventKey) {
         let layout = Layout { tab: self.active_tab(), group: event.group(), changes: self.input.layout_changes.get() };
         if self.input.told_layout.replace(Some(layout)) == Some(layout) {
@@ -331,7 +331,7 @@ impl Window {
         }));
     }
 
-    /// Keeps a key that was pressed or released before it is known where it goes.
+    /// Holds a key back while its target is undecided. Returns whether it was held back.
     fn waits(&self, event: &EventKey) -> bool {
         let mut waiting = self.input.waiting.borrow_mut();
         let Some(waiting) = waiting.as_mut() else { return false };
@@ -353,7 +353,7 @@ impl Window {
         });
     }
 
-    /// Sends the page a key that is a shortcut of the browser's, and waits for what it says.
+    /// Sends the page the key of a shortcut, and waits for its answer.
     fn ask_page(self: &Rc<Self>, event: &EventKey, shortcut: Shortcut) {
         self.wait_for(Awaited::Answer {
             host: self.active_host().unwrap_or_default(),
@@ -365,7 +365,7 @@ impl Window {
         self.send_key(event, true);
     }
 
-    /// A page says what it did with a key. Only one that was asked about counts.
+    /// Handles a page's answer to a key; answers to keys that are not pending are ignored.
     pub(crate) fn key_answer(self: &Rc<Self>, from: HostId, of: u64, answer: &KeyAnswer) {
         let is_it = self.input.waiting.borrow().as_ref().is_some_and(|waiting| match waiting.for_what {
             Awaited::Answer { host, tab, keycode, .. } => {
@@ -378,7 +378,7 @@ impl Window {
         }
     }
 
-    /// Another tab is in front.
+    /// Delivers the keys that waited for another tab to come to the front.
     pub(crate) fn switched(self: &Rc<Self>) {
         let is_it = self.input.waiting.borrow().as_ref().is_some_and(|one| matches!(one.for_what, Awaited::Switch));
         if is_it {
@@ -399,7 +399,7 @@ impl Window {
     }
 
     fn key_pressed(self: &Rc<Self>, event: &EventKey) -> glib::Propagation {
-        // The page gets the key as well, and knows by it that it fills the screen no more.
+        // The page gets the key as well, and so leaves full screen itself.
         if event.keyval() == gdk::keys::constants::Escape {
             self.take_back_screen();
         }
@@ -419,8 +419,8 @@ impl Window {
             self.input.chrome_press.set(Some(press));
             return glib::Propagation::Proceed;
         }
-        // The engine hands back a key that the chrome's document did not use. If that key has given the keyboard to the page
-        // meanwhile, it is still not the page's.
+        // The engine hands back a key that the chrome's document did not use. Such a key must not go to the page, even
+        // if it has moved focus there.
         if self.input.chrome_press.get() == Some(press) {
             return glib::Propagation::Stop;
         }
@@ -436,7 +436,7 @@ impl Window {
         let plain = event.keyval().to_unicode().map(String::from);
         match (taken, self.input.committed.take()) {
             (false, _) => self.send_key(event, true),
-            // The method passed the key through: the page gets the key, not just its text.
+            // The input method passed the key through unchanged: the page gets the key, not only its text.
             (true, committed) if committed.is_some() && committed == plain => self.send_key(event, true),
             (true, Some(text)) => self.to_page(to_page::Body::ImeCommit(ImeCommit { text })),
             (true, None) => {}
@@ -444,7 +444,7 @@ impl Window {
         glib::Propagation::Stop
     }
 
-    /// The page gets the clipboard's text only now, because the user pastes.
+    /// Sends the page the clipboard's text, then the key. A page gets the text only when the user pastes.
     fn paste_then(self: &Rc<Self>, event: &EventKey) {
         let window = Rc::clone(self);
         let keycode = event.hardware_keycode().into();
@@ -513,7 +513,7 @@ impl Window {
     }
 }
 
-/// The modifier keys that are held while something happens.
+/// Converts GDK's modifier state.
 fn modifiers(state: ModifierType) -> Modifiers {
     Modifiers {
         shift: state.contains(ModifierType::SHIFT_MASK),

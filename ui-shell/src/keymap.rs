@@ -1,7 +1,7 @@
-//! The user's keyboard layout, for pages: each has a display of its own, which must read keys as the user's display does.
+//! The user's keyboard layout for pages. Each host has a display of its own, which must read keys as the user's does.
 //!
-//! GDK tells what every key gives in every group and level, on X11 and Wayland alike. That is written down as an XKB keymap
-//! with the one group that is active; XKB derives the keys' types from it.
+//! GDK reports the symbols of every key in every group and level, on X11 and Wayland. They are written as an XKB keymap
+//! with the active group only; XKB derives the key types.
 
 use std::fmt::Write;
 
@@ -9,10 +9,10 @@ use gtk::gdk;
 
 use crate::shortcuts::{is_foreign_letter, of_the_us};
 
-/// X keycodes.
+/// X keycodes that are written.
 const CODES: std::ops::RangeInclusive<u32> = 9..=255;
 const LEVELS: usize = 4;
-/// Which keys are which modifier, by what they give alone.
+/// Modifiers, and the key symbols that stand for them.
 const MODIFIERS: [(&str, &[u32]); 7] = [
     ("Shift", &[0xffe1, 0xffe2]),
     ("Lock", &[0xffe5]),
@@ -23,12 +23,12 @@ const MODIFIERS: [(&str, &[u32]); 7] = [
     ("Mod5", &[0xfe03]),
 ];
 
-/// The keymap of a group as XKB text.
+/// Returns the keymap of a group as XKB text.
 pub(crate) fn of_group(keymap: &gdk::Keymap, group: u8) -> String {
     let keys = CODES.filter_map(|code| {
         let entries = keymap.entries_for_keycode(code);
         let in_group = |group: i32| entries.iter().filter(move |(key, _)| key.group() == group);
-        // A key that is the same in every group, such as Return, is listed in the first only.
+        // A key that is the same in every group, such as Return, is listed only in the first group.
         let group = if in_group(group.into()).next().is_some() { group.into() } else { 0 };
         let mut levels = vec![0; LEVELS];
         for (key, symbol) in in_group(group) {
@@ -48,11 +48,11 @@ pub(crate) fn of_group(keymap: &gdk::Keymap, group: u8) -> String {
     text(&keys.collect::<Vec<_>>())
 }
 
-/// A key, and the symbols that it gives.
+/// A key and its symbols.
 struct Keys {
     code: u32,
     levels: Vec<u32>,
-    /// The letter of `a` to `z` that it stands for with Control, where its own is of another alphabet.
+    /// Latin letter for shortcuts with Control, if the key's own letter is from another alphabet.
     latin: Option<u32>,
 }
 
@@ -63,12 +63,12 @@ fn text(keys: &[Keys]) -> String {
             .iter()
             .map(|symbol| if *symbol == 0 { "NoSymbol".into() } else { format!("{symbol:#06x}") })
             .collect();
-        // Writing to a String does not fail.
+        // Writing to a String cannot fail.
         let _ = writeln!(codes, "  <K{code}> = {code};");
         let levels = levels.join(", ");
         let _ = match latin {
             None => writeln!(symbols, "  key <K{code}> {{ [ {levels} ] }};"),
-            // Programs look for shortcuts in all groups of a keymap.
+            // Programs look up shortcuts in all groups of a keymap, so the Latin letter goes into a second group.
             Some(latin) => writeln!(
                 symbols,
                 "  key <K{code}> {{ symbols[Group1] = [ {levels} ], symbols[Group2] = [ {latin:#06x}, {:#06x} ] }};",

@@ -1,5 +1,5 @@
-//! The ui-shell: the browser's window. It draws its own controls with a web view of its own, and below them the pixels
-//! that the active tab's host made. It attests what the user does; it must never load web content or touch a network.
+//! The ui-shell: the browser's window. It draws its controls with a web view of its own, and below them the pixels of
+//! the active tab's host. It attests user input; it must never load web content or use a network.
 
 mod assets;
 mod bridge;
@@ -29,7 +29,7 @@ fn main() -> anyhow::Result<()> {
     let link = broker_channel::start()?;
     gtk::init()?;
     let broker_channel::Link { sender, pages, mut inbox, configure } = link;
-    // Where nobody asked for dark, the display's own settings stand.
+    // Without the dark option, the desktop's own setting stays.
     if let Some(settings) = gtk::Settings::default().filter(|_| configure.dark) {
         gtk::prelude::GtkSettingsExt::set_gtk_application_prefer_dark_theme(&settings, true);
     }

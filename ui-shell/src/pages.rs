@@ -1,4 +1,4 @@
-//! The streams to the tab-hosts: input up, frames and questions down.
+//! Streams to the tab-hosts: input goes up; frames and other page messages come down.
 
 use std::collections::HashMap;
 use std::os::unix::net::UnixStream as StdUnixStream;
@@ -13,15 +13,15 @@ use tokio_stream::wrappers::ReceiverStream;
 
 use crate::broker_channel::{HostId, MainEvent};
 
-/// Input that may wait for a host that does not read. More is dropped: it would be stale.
+/// Maximum number of input messages queued for a host. More are dropped, as they would be stale.
 const WAITING: usize = 512;
-/// Largest message of a page, bytes: a picture that its user copies, and room.
+/// Maximum size of a message from a host, bytes; large enough for a copied picture.
 const MAX_MESSAGE: usize = 65 << 20;
 
-/// Messages of a host that may wait for the window. More wait in the host.
+/// Maximum number of messages from a host that wait for the window. Further ones wait in the host.
 const UNREAD: usize = 32;
 
-/// All streams.
+/// The streams to all connected hosts.
 #[derive(Debug, Clone)]
 pub(crate) struct Pages {
     hosts: Arc<Mutex<HashMap<HostId, mpsc::Sender<ToPage>>>>,
@@ -33,7 +33,7 @@ impl Pages {
         Self { hosts: Arc::default(), to_main }
     }
 
-    /// A granted connection to a host. Must be called inside the runtime.
+    /// Starts the stream on a granted connection to a host. Must be called inside the runtime.
     pub(crate) fn attach(&self, host: HostId, socket: StdUnixStream) -> anyhow::Result<()> {
         socket.set_nonblocking(true)?;
         let mut client =
@@ -45,7 +45,7 @@ impl Pages {
             match client.attach(ReceiverStream::new(waiting)).await {
                 Ok(stream) => {
                     let mut down = stream.into_inner();
-                    // The main thread only goes away with this process.
+                    // The main thread ends only together with this process.
                     let _ = to_main.send(MainEvent::Attached(host));
                     let room = Arc::new(Semaphore::new(UNREAD));
                     while let Ok(Some(message)) = down.message().await {
@@ -55,7 +55,7 @@ impl Pages {
                         }
                     }
                 }
-                Err(error) => tracing::warn!("a tab-host's stream: {error}"),
+                Err(error) => tracing::warn!("cannot attach to a tab-host: {error}"),
             }
             hosts.lock().unwrap_or_else(PoisonError::into_inner).remove(&host);
         });
@@ -66,10 +66,10 @@ impl Pages {
         self.hosts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sends input to a tab. Without a host there is nothing to send it to.
+    /// Sends input to a tab; drops it if the host is not connected or its queue is full.
     pub(crate) fn send(&self, host: HostId, tab: u64, body: to_page::Body) {
         if let Some(up) = self.hosts().get(&host) {
-            // A host that does not read loses input, not this process its memory.
+            // A host that does not read loses input; this process's memory stays bounded.
             let _ = up.try_send(ToPage { tab, body: Some(body) });
         }
     }

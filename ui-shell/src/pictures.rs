@@ -1,5 +1,5 @@
-//! Pictures of tabs, and which of them is shown: that of the page whose address the window shows. A process draws nothing under
-//! the address of another site's page, and no page stays under another one's address.
+//! The tabs' pictures, and the choice of the one to show: always a picture of the site whose address the window shows.
+//! A picture must never be shown under another site's address.
 
 use std::collections::HashMap;
 
@@ -8,7 +8,7 @@ use regen_proto::kernel::v1::Tab;
 
 use crate::broker_channel::HostId;
 
-/// Pictures that are kept for quick switching.
+/// Maximum number of pictures kept for quick switching.
 const KEPT: usize = 8;
 
 /// A tab's picture.
@@ -18,14 +18,14 @@ pub(crate) struct Picture {
     used: u64,
 }
 
-/// Site under whose address a tab is shown.
+/// The site that the address bar shows for a tab, and the hosts whose pictures may be shown with it.
 #[derive(Debug)]
 struct Named {
     site: String,
     workspace: String,
-    /// The process that draws under it.
+    /// Host that now draws the tab.
     host: HostId,
-    /// The process that did before it; what it drew is shown until there is something newer.
+    /// Host that drew the tab before; its picture is shown until the new host has drawn one.
     former: HostId,
 }
 
@@ -37,7 +37,7 @@ pub(crate) struct Pictures {
 }
 
 impl Pictures {
-    /// Takes in what is known of a tab.
+    /// Updates a tab's site and hosts, and drops pictures that may no longer be shown.
     pub(crate) fn tab_changed(&mut self, tab: &Tab) {
         if tab.keeps_picture {
             return;
@@ -45,7 +45,7 @@ impl Pictures {
         let is_same = |named: &Named| (&named.site, &named.workspace) == (&tab.site, &tab.workspace);
         let before = self.named.get(&tab.id).filter(|named| is_same(named)).map(|named| (named.host, named.former));
         let (host, former) = match before {
-            // The process is gone, and comes back.
+            // The host is unchanged, or is gone and will be replaced.
             Some((host, former)) if tab.host == 0 || tab.host == host => (host, former),
             Some((host, _)) => (tab.host, host),
             None => (tab.host, tab.host),
@@ -61,7 +61,7 @@ impl Pictures {
         self.all.retain(|(id, _), _| *id != tab);
     }
 
-    /// The picture that a process draws of a tab, in this size, and whether it is new.
+    /// Returns the picture that a host draws of a tab, in this size, and whether it was created now.
     pub(crate) fn of(
         &mut self,
         tab: u64,
@@ -82,7 +82,7 @@ impl Pictures {
         Ok((picture, is_new))
     }
 
-    /// The picture to show of a tab.
+    /// Returns the picture to show for a tab.
     pub(crate) fn shown(&self, tab: u64) -> Option<&ImageSurface> {
         let named = self.named.get(&tab)?;
         let picture = self.all.get(&(tab, named.host)).or_else(|| self.all.get(&(tab, named.former)));
@@ -118,12 +118,12 @@ mod tests {
         Tab { id: 1, site: site.to_owned(), host, keeps_picture, ..Tab::default() }
     }
 
-    /// Draws a picture that is as wide as the process's number.
+    /// Draws a picture as wide as the host's number.
     fn draws(pictures: &mut Pictures, host: HostId) {
         pictures.of(1, host, (i32::try_from(host).unwrap(), 4)).unwrap();
     }
 
-    /// The process whose picture is shown; 0: none.
+    /// Returns the host whose picture is shown; 0 if none is.
     fn shown(pictures: &Pictures) -> i32 {
         pictures.shown(1).map_or(0, |surface| surface.width())
     }
@@ -136,14 +136,14 @@ mod tests {
         assert_eq!(shown(&pictures), 1);
         pictures.tab_changed(&tab(EVIL, 2, true));
         draws(&mut pictures, 2);
-        assert_eq!(shown(&pictures), 1, "the address is still the bank's");
+        assert_eq!(shown(&pictures), 1, "another page is shown under the bank's address");
         pictures.tab_changed(&tab(EVIL, 2, false));
         assert_eq!(shown(&pictures), 2);
-        // Nor is anything of the bank's left, should this process end.
+        // The bank's picture does not come back when the new host ends.
         pictures.tab_changed(&tab(EVIL, 0, false));
         assert_eq!(shown(&pictures), 2);
         pictures.tab_changed(&tab(BANK, 3, false));
-        assert_eq!(shown(&pictures), 0, "the user went there: nothing is shown yet");
+        assert_eq!(shown(&pictures), 0, "another page is shown under the bank's address");
     }
 
     #[test]

@@ -1,18 +1,18 @@
-//! The browser's shortcuts: which keys they are, and which of them a page may use before the browser does.
+//! The browser's keyboard shortcuts, and the ones that a page may use before the browser does.
 
 use gtk::gdk::keys::Key;
 use gtk::gdk::keys::constants as key;
 use gtk::gdk::{self, ModifierType};
 
-/// A command of the browser that keys stand for.
+/// A browser command that has a keyboard shortcut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Shortcut {
     NewTab,
     ReopenTab,
     CloseTab,
-    /// To the right, or to the left.
+    /// The tab this many places to the right; negative: to the left.
     Neighbour(isize),
-    /// Counted from 0.
+    /// The tab at this index, counted from 0.
     Tab(usize),
     LastTab,
     Quit,
@@ -27,7 +27,7 @@ pub(crate) enum Shortcut {
     Reload {
         bypass_cache: bool,
     },
-    /// One step larger, or smaller.
+    /// Zoom steps: 1 larger, -1 smaller.
     Zoom(isize),
     ActualSize,
     History(i32),
@@ -35,7 +35,7 @@ pub(crate) enum Shortcut {
 }
 
 impl Shortcut {
-    /// Finds the shortcut of a key, as the layout gives it, with the modifiers that are held.
+    /// Returns the shortcut for a key symbol and the modifiers held.
     pub(crate) fn of(pressed: &Key, state: ModifierType) -> Option<Self> {
         let control = state.contains(ModifierType::CONTROL_MASK);
         let shift = state.contains(ModifierType::SHIFT_MASK);
@@ -73,7 +73,8 @@ impl Shortcut {
         })
     }
 
-    /// Closes, opens or switches tabs, or ends the browser: no page may keep its user from that. Everything else is the page's first.
+    /// Returns whether the browser keeps this shortcut from pages. No page may prevent its user from opening, closing
+    /// or switching tabs or from quitting; every other shortcut is offered to the page first.
     pub(crate) fn is_the_browsers_alone(self) -> bool {
         matches!(
             self,
@@ -88,8 +89,8 @@ impl Shortcut {
     }
 }
 
-/// The key that a press stands for in shortcuts: on a layout without Latin letters the Latin one that is on it in another group, or
-/// that a keyboard of the US has there.
+/// Returns the key symbol to look up shortcuts with. For a letter of another alphabet, that is the key's Latin letter
+/// in another group of the layout, or the one that a US keyboard has there.
 pub(crate) fn latin(event: &gdk::EventKey) -> Key {
     let pressed = event.keyval();
     if !is_foreign_letter(*pressed) {
@@ -104,7 +105,7 @@ pub(crate) fn latin(event: &gdk::EventKey) -> Key {
     found.map(|(_, symbol)| symbol).or_else(|| of_the_us(code)).map_or(pressed, Key::from)
 }
 
-/// A letter that is not one of `a` to `z`: of its own in every alphabet but the Latin one.
+/// Returns whether a key symbol is a letter outside Latin-1, so of another alphabet.
 pub(crate) fn is_foreign_letter(symbol: u32) -> bool {
     const LATIN_1: u32 = 0x100;
     Key::from(symbol)
@@ -116,7 +117,7 @@ fn is_latin(symbol: u32) -> bool {
     char::from_u32(symbol).is_some_and(|letter| letter.is_ascii_alphabetic())
 }
 
-/// The letter at an X keycode of a US keyboard.
+/// Returns the letter that a US keyboard has at an X keycode.
 pub(crate) fn of_the_us(code: u32) -> Option<u32> {
     const ROWS: [(u32, &str); 3] = [(24, "qwertyuiop"), (38, "asdfghjkl"), (52, "zxcvbnm")];
     ROWS.iter().find_map(|(first, letters)| {

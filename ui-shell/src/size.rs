@@ -1,4 +1,4 @@
-//! Size and name of the window: as its user left it, and without a word of the sandbox that it runs in.
+//! Restores and reports the window's size, and removes properties that would reveal the sandbox's host name.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -11,15 +11,15 @@ use regen_proto::kernel::v1::{Configure, WindowSize};
 
 use crate::broker_channel::Sender;
 
-/// Size of the first window.
+/// Size of the window in a new profile.
 const FIRST: (i32, i32) = (1280, 860);
-/// A size that has not changed for this long is told.
+/// Time without a change after which the size is reported.
 const SETTLED: Duration = Duration::from_millis(500);
-/// Window managers write a foreign machine's name into the title; a sandbox has a name of its own. Its numbers of processes are
-/// not the machine's either.
+/// Properties removed from the window. The sandbox has a host name and process ids of its own; window managers would
+/// take the window for a remote one and put that host name into its title.
 const FOREIGN: [&str; 2] = ["WM_CLIENT_MACHINE", "_NET_WM_PID"];
 
-/// Gives a window that is not shown yet the size of the one before.
+/// Gives a window that is not shown yet the size that the last one had.
 pub(crate) fn restore(window: &gtk::Window, configure: &Configure) {
     let side = |side: u32| i32::try_from(side).ok().filter(|side| *side > 0);
     let (width, height) = side(configure.width).zip(side(configure.height)).unwrap_or(FIRST);
@@ -29,7 +29,7 @@ pub(crate) fn restore(window: &gtk::Window, configure: &Configure) {
     }
     window.connect_realize(|window| {
         let Some(own) = window.window() else { return };
-        // Some window managers read them from the leader window.
+        // Some window managers read the properties from the leader window.
         let leader = own.display().default_group();
         for name in FOREIGN {
             gdk::property_delete(&own, &gdk::Atom::intern(name));
@@ -38,7 +38,7 @@ pub(crate) fn restore(window: &gtk::Window, configure: &Configure) {
     });
 }
 
-/// Tells the broker of each size that the user gives the window.
+/// Reports each new size of the window to the broker.
 pub(crate) fn connect(window: &gtk::Window, sender: Sender) {
     let last = Rc::new(Cell::new((0, 0)));
     let waiting: Rc<RefCell<Option<glib::SourceId>>> = Rc::default();

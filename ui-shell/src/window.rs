@@ -1,5 +1,6 @@
-//! The window: below, a drawing area with the active tab's picture; above it, over the whole window, the chrome as one
-//! transparent web view. What the chrome covers is its input shape; everything else goes to the page.
+//! The window: a drawing area with the active tab's picture, and over the whole window the chrome as one transparent
+//! web view. The chrome's input shape is what it covers; all other input goes to the page. A host must never affect
+//! other hosts' tabs.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -25,10 +26,10 @@ use crate::input::Input;
 use crate::pages::Pages;
 use crate::size;
 
-/// Frames that may wait for their memory.
+/// Maximum number of frames whose buffer has not arrived yet.
 const MAX_EARLY: usize = 64;
 
-/// The window and everything it knows.
+/// The window and its state.
 pub(crate) struct Window {
     pub(crate) gtk: gtk::Window,
     pub(crate) area: gtk::DrawingArea,
@@ -37,25 +38,25 @@ pub(crate) struct Window {
     sender: Sender,
     pages: Pages,
     frames: RefCell<Frames>,
-    /// Frames whose memory has not arrived yet.
+    /// Frames whose buffer has not arrived yet, by host and buffer.
     early: RefCell<HashMap<(HostId, u64), (u64, FrameReady)>>,
     tabs: RefCell<BTreeMap<u64, Tab>>,
     order: RefCell<Vec<u64>>,
     active: Cell<u64>,
-    /// Where the page is, in the window.
+    /// Position of the page in the window.
     page: Cell<Rect>,
     /// Parts of the window in which the chrome shows something.
     drawn: RefCell<DrawnChrome>,
     pub(crate) page_focused: Cell<bool>,
-    /// Tabs that were left while something was being typed into the address bar: there the keyboard is when they come back.
+    /// Tabs to be activated with focus in the bars, because the user left them while typing an address.
     in_bars: RefCell<HashSet<u64>>,
-    /// The display gives this window the keyboard.
+    /// True while the window has keyboard focus.
     is_active: Cell<bool>,
-    /// The user asked for full screen (F11).
+    /// True if the user asked for full screen (F11).
     fullscreen: Cell<bool>,
-    /// Full screen as applied: whether the window fills the screen, and whether the page in front is why.
+    /// Full screen as applied: the window is in full screen, and the active tab's page asked for it.
     fills_screen: Cell<(bool, bool)>,
-    /// The tab whose page may not fill it, although it wants to; 0: none.
+    /// Tab whose page asks for full screen although the user has left it; 0 if none.
     screen_refused: Cell<u64>,
     pub(crate) chrome_ready: Cell<bool>,
     unsent: RefCell<Vec<ToChrome>>,
@@ -63,7 +64,7 @@ pub(crate) struct Window {
 }
 
 impl Window {
-    /// Builds the window; it is shown when the chrome is drawn.
+    /// Builds and shows the window.
     pub(crate) fn open(sender: Sender, pages: Pages, configure: &Configure) -> anyhow::Result<Rc<Self>> {
         let gtk = gtk::Window::new(gtk::WindowType::Toplevel);
         gtk.set_title("Regen");
@@ -117,7 +118,7 @@ impl Window {
                 let Some(window) = weak.upgrade() else { return };
                 match serde_json::from_str(request.body()) {
                     Ok(message) => window.from_chrome(message),
-                    Err(error) => tracing::error!("bridge: refused a message: {error}"),
+                    Err(error) => tracing::error!("bridge: a message from the chrome was refused: {error}"),
                 }
             })
             .with_url(assets::START)
@@ -126,7 +127,7 @@ impl Window {
         self.chrome_box.set_child_packing(&web, true, true, 0, gtk::PackType::Start);
         let weak = Rc::downgrade(self);
         web.connect_button_press_event(move |_, _| {
-            // The web view keeps the press to itself: what is above it hears nothing of it.
+            // The web view consumes the press, so no parent widget receives it.
             if let Some(window) = weak.upgrade() {
                 window.focus_page(false);
             }
@@ -134,8 +135,8 @@ impl Window {
         });
         web.connect_context_menu(|_, _, _, hit| !hit.context_is_editable());
         web.connect_web_process_terminated(|_, why| {
-            // The broker starts the window anew; nothing of the session is here.
-            tracing::error!("the chrome's web process ended: {why:?}");
+            // The broker restarts the window; this process holds no session state.
+            tracing::error!("the chrome's web process ended ({why:?}): the window restarts");
             std::process::exit(1);
         });
         self.chrome.replace(Some(chrome));
@@ -148,12 +149,12 @@ impl Window {
             if let Some(window) = weak.upgrade()
                 && let Err(error) = window.draw(painter)
             {
-                tracing::warn!("cannot draw: {error}");
+                tracing::warn!("cannot draw the page: {error}");
             }
             glib::Propagation::Stop
         });
-        // The engine replaces what is below its transparent parts; drawn into a group of its own, it lets the page show.
-        // The chrome is not drawn where it shows nothing, so that the page is sent to the display once.
+        // The engine overwrites what lies below its transparent parts, so the chrome is drawn into a surface of its
+        // own. It is skipped where it shows nothing, so that the page is drawn to the display only once.
         let weak = Rc::downgrade(self);
         self.chrome_box.connect_draw(move |chrome_box, painter| {
             if weak.upgrade().is_some_and(|window| !window.drawn.borrow().is_in(painter)) {
@@ -181,12 +182,12 @@ impl Window {
         size::connect(&self.gtk, self.sender.clone());
     }
 
-    /// Tells the broker that the window is there.
+    /// Tells the broker that the window is ready.
     pub(crate) fn ready(&self) {
         self.sender.ready();
     }
 
-    /// News from the broker or a host.
+    /// Handles an event from the broker or a host.
     pub(crate) fn receive(self: &Rc<Self>, message: MainEvent) {
         match message {
             MainEvent::Heartbeat(beat) => self.sender.alive(beat),
@@ -222,7 +223,7 @@ impl Window {
                 let announced =
                     descriptors.into_iter().next().map(|memfd| self.frames.borrow_mut().announce(shared, memfd));
                 if let Some(Err(error)) = announced {
-                    tracing::error!("a host's buffer is refused: {error}");
+                    tracing::error!("a host's buffer was refused: {error}");
                 }
                 let early = self.early.borrow_mut().remove(&(shared.host, shared.buffer));
                 if let Some((tab, frame)) = early {
@@ -239,7 +240,7 @@ impl Window {
             self.tell_chrome(message);
         }
         if let Some(shell_update::Body::Order(order)) = &update.body {
-            // The chrome knows of it before it hears where the keyboard is.
+            // The chrome must learn of the order before it is told about focus.
             self.activate(order.active);
         }
     }
@@ -252,7 +253,7 @@ impl Window {
         }
         self.retitle();
         self.fill_screen();
-        // The link under the pointer is the page's before.
+        // The link that was under the pointer belongs to the page before.
         if before.as_ref().is_some_and(|before| before.url != tab.url) {
             self.tell_chrome(ToChrome::Hover { url: String::new() });
         }
@@ -267,7 +268,7 @@ impl Window {
     fn activate(self: &Rc<Self>, tab: u64) {
         let before = self.active.get();
         if before != tab {
-            // Keys that are held are released there, whoever gets the release.
+            // The tab that is left must not keep held keys pressed: their release goes elsewhere.
             self.to_page(to_page::Body::Focus(Focus { focused: false }));
             self.active.set(tab);
             let has_page = self.tabs.borrow().get(&tab).is_some_and(|tab| !tab.url.is_empty());
@@ -294,7 +295,7 @@ impl Window {
         self.active.get()
     }
 
-    /// There is a page that can say what it does with a key.
+    /// Returns whether the active tab has a host that responds, and so can answer a key.
     pub(crate) fn page_answers(&self) -> bool {
         self.tabs.borrow().get(&self.active.get()).is_some_and(|tab| tab.host != 0 && !tab.unresponsive)
     }
@@ -303,7 +304,7 @@ impl Window {
         self.tabs.borrow().get(&self.active.get()).map(|tab| tab.host).filter(|host| *host != 0)
     }
 
-    /// Sends something to the active tab's page.
+    /// Sends a message to the active tab's page; drops it if the tab has no host.
     pub(crate) fn to_page(&self, body: to_page::Body) {
         if let Some(host) = self.active_host() {
             self.pages.send(host, self.active.get(), body);
@@ -311,9 +312,9 @@ impl Window {
     }
 
     pub(crate) fn command(&self, command: Command) {
-        // Input of a person is no fault of theirs, however long it is.
+        // Input that is too long is reported to the user: sent to the broker, it would be a protocol violation.
         if let Err(error) = regen_proto::validate::check_user_command(&command) {
-            let text = format!("That is more than Regen takes at once: {error}.");
+            let text = format!("The input was not sent: {error}. Shorten it and try again.");
             self.tell_chrome(ToChrome::Notice { level: "warning".to_owned(), text });
             return;
         }
@@ -342,7 +343,7 @@ impl Window {
         self.to_page(to_page::Body::Focus(Focus { focused }));
     }
 
-    /// Where the keyboard is when this tab comes back: in the bars, or in its page.
+    /// Sets where focus goes when this tab is activated: into the bars or into its page.
     pub(crate) fn keep_keyboard(&self, tab: u64, in_bars: bool) {
         if in_bars {
             self.in_bars.borrow_mut().insert(tab);
@@ -351,14 +352,14 @@ impl Window {
         }
     }
 
-    /// The display gives this window the keyboard, or takes it away.
+    /// Records that the window has gained or lost keyboard focus.
     pub(crate) fn set_active(&self, active: bool) {
         if self.is_active.replace(active) != active {
             self.send_focus();
         }
     }
 
-    /// The keyboard belongs to the page, or to the chrome.
+    /// Gives keyboard focus to the page or to the chrome.
     pub(crate) fn focus_page(&self, focused: bool) {
         if self.page_focused.replace(focused) == focused {
             return;
@@ -372,7 +373,7 @@ impl Window {
         self.send_focus();
     }
 
-    /// A point of the window, in the page's own coordinates.
+    /// Converts a point in the window to the page's coordinates.
     pub(crate) fn in_page(&self, (x, y): (f64, f64)) -> (f64, f64) {
         let page = self.page.get();
         (x - page.x, y - page.y)
@@ -380,11 +381,12 @@ impl Window {
 
     fn from_page(self: &Rc<Self>, host: HostId, message: FromPage) {
         let tab = message.tab;
-        // A host speaks about its own tabs only.
+        // A host may only send messages about its own tabs.
         let is_its = self.tabs.borrow().get(&tab).is_some_and(|known| known.host == host);
         let Some(body) = message.body else { return };
         if !is_its {
-            // Its tab may only just be on its way here; then the whole picture is asked for when it has arrived.
+            // The broker's update about the tab may still be on its way. The buffer goes back; once the tab is known,
+            // its geometry is sent.
             if let from_page::Body::Frame(frame) = body {
                 let released = BufferReleased { buffer: frame.buffer };
                 self.pages.send(host, tab, to_page::Body::BufferReleased(released));
@@ -414,13 +416,13 @@ impl Window {
         let taken = self.frames.borrow_mut().take(host, tab, frame);
         match taken {
             Ok(()) => {}
-            // Its memory comes by way of the broker, and may be slower than its announcement.
+            // The buffer comes through the broker, and may arrive later than the frame.
             Err(FrameError::Unknown) if self.early.borrow().len() < MAX_EARLY => {
                 self.early.borrow_mut().insert((host, frame.buffer), (tab, frame.clone()));
                 return;
             }
-            // Frames of a former size may still be on their way.
-            Err(error) => tracing::debug!("a frame is not shown: {error}"),
+            // Frames of an earlier size may still be on their way.
+            Err(error) => tracing::debug!("a frame was not shown: {error}"),
         }
         self.pages.send(host, tab, to_page::Body::BufferReleased(BufferReleased { buffer: frame.buffer }));
         if tab == self.active.get() {
@@ -467,7 +469,7 @@ impl Window {
         Ok(())
     }
 
-    /// The chrome says where the page is, and what it covers: that becomes its input shape.
+    /// Applies a layout from the chrome: the page's position, the chrome's input shape, and the parts to draw.
     pub(crate) fn lay_out(&self, page: Rect, covers: &[Rect], shown: &[Rect]) {
         if let Some(gdk_window) = self.chrome_box.window() {
             gdk_window.input_shape_combine_region(&drawn_chrome::region(covers), 0, 0);
@@ -492,7 +494,7 @@ impl Window {
         gdk_window.set_cursor(shape.as_ref());
     }
 
-    /// Sends the chrome a message; messages of one moment travel together.
+    /// Sends the chrome a message; queues it until the chrome is ready.
     pub(crate) fn tell_chrome(&self, message: ToChrome) {
         self.unsent.borrow_mut().push(message);
         self.flush();
@@ -525,7 +527,7 @@ impl Window {
         self.fill_screen();
     }
 
-    /// Brings the bars back from a page that fills the screen, until that page asks anew. Returns whether one did.
+    /// Takes the active tab's page out of full screen until it asks again. Returns whether it was in full screen.
     pub(crate) fn take_back_screen(&self) -> bool {
         let by_page = self.fills_screen.get().1;
         if by_page {
@@ -535,7 +537,7 @@ impl Window {
         by_page
     }
 
-    /// Fills the screen while its user wants that, or the page in front does.
+    /// Enters full screen if the user or the active tab's page wants it, else leaves it.
     fn fill_screen(&self) {
         let active = self.active.get();
         let wants = self.tabs.borrow().get(&active).is_some_and(|tab| tab.full_screen);
@@ -555,7 +557,7 @@ impl Window {
         self.tell_chrome(ToChrome::Fullscreen { on, by_page });
     }
 
-    /// The tab `steps` to the right of the active one, around the ends.
+    /// Returns the tab `steps` places to the right of the active one, wrapping around.
     pub(crate) fn neighbour(&self, steps: isize) -> Option<u64> {
         let order = self.order.borrow();
         let count = isize::try_from(order.len()).ok().filter(|count| *count > 0)?;

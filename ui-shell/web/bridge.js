@@ -1,4 +1,4 @@
-// The chrome's end of the bridge: see ui-shell/src/bridge.rs for every message that may cross.
+// The chrome's end of the bridge. ui-shell/src/bridge.rs lists every message that may cross.
 
 const handlers = new Map();
 
@@ -8,7 +8,7 @@ export const on = (type, handler) => handlers.set(type, [...(handlers.get(type) 
 /** Sends the shell a message. */
 export const send = (type, fields = {}) => window.ipc.postMessage(JSON.stringify({ type, ...fields }));
 
-/** Changes a text where it is another. A node that is replaced while the pointer is down on it costs its user the click. */
+/** Sets an element's text if it differs. Replacing a text node under a pressed pointer would lose the click. */
 export const setText = (element, text) => { if (element.textContent !== text) element.textContent = text; };
 
 const afterwards = [];
@@ -28,8 +28,8 @@ Object.defineProperty(window, "regen", {
 
 let scheduled = false;
 
-/** Tells the shell where the page is and what the chrome covers, once all changes are made. A frame would be late: until the shell
- * knows, clicks on the page are the chrome's. */
+/** Reports the page's position and the parts that the chrome covers, once the current changes are made. It does not
+ * wait for a frame: until the shell has the report, clicks on the page go to the chrome. */
 export const layout = () => {
   if (scheduled) return;
   scheduled = true;
@@ -40,10 +40,10 @@ export const layout = () => {
       return { x, y, width, height };
     };
     const page = rect(document.getElementById("page"));
-    // A panel that opens by itself lies below the notices: it must not cover a question's buttons.
+    // A panel that opens by itself is placed below the notices, so that it never covers a question's buttons.
     document.documentElement.style.setProperty("--page-top", `${page.y}px`);
     const visible = (selector) => [...document.querySelectorAll(selector)].filter((element) => element.getClientRects().length);
-    // Bubbles are looked at, not clicked at. A shadow reaches 30 pixels.
+    // Bubbles are visible but let clicks through. A shadow extends 30 pixels.
     const shown = visible("[data-cover], [data-bubble]").map((element) => {
       const { x, y, width, height } = rect(element);
       const edge = getComputedStyle(element).boxShadow === "none" ? 0 : 30;

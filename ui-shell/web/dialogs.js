@@ -1,5 +1,5 @@
-// Dialogs: the one of the active tab's page, drawn over that page alone, so that other tabs stay in reach; and the question before
-// the window quits.
+// Dialogs: the dialog of the active tab's page, drawn over that page only, so that other tabs stay usable; and the
+// question before quitting.
 import { afterMessages, layout, on, send, setText } from "./bridge.js";
 import { active, tabs } from "./tabs.js";
 
@@ -8,11 +8,11 @@ const veil = get("page-veil");
 const form = get("page-dialog");
 const fields = { text: get("dialog-text"), user: get("dialog-user"), password: get("dialog-password") };
 
-/** The dialog that is shown, as “tab number site”. */
+/** Name of the dialog that is shown: “tab number site”. */
 let shown = "";
-/** Name of the dialog that was answered, until its page knows. */
+/** Name of the dialog that was answered, until the broker has removed it. */
 let answered = "";
-/** Drafts in dialogs of tabs that are not in front, by the same name. */
+/** Drafts in dialogs of inactive tabs, by name. */
 const written = new Map();
 const nameOf = (tab) => (tab?.dialog ? `${tab.id} ${tab.dialog.number} ${tab.site}` : "");
 const tabOf = (name) => Number(name.split(" ")[0]);
@@ -33,13 +33,13 @@ const warning = (tab) => {
   const host = server.replace(/:\d+$/, "");
   const isOther = host !== tab.domain && !host.endsWith(`.${tab.domain}`);
   return [
-    again && "The name or the password was not accepted.",
-    isOther && `This is not the site that you see, which is ${tab.domain}.`,
-    tab.url.startsWith("http:") && "What you enter is sent without encryption.",
+    again && "The name or password was not accepted.",
+    isOther && `This server does not belong to the site you are viewing, ${tab.domain}.`,
+    tab.url.startsWith("http:") && "The connection is not encrypted: others can read what you enter.",
   ].filter(Boolean).join(" ");
 };
 
-// A draft lives as long as its dialog: no other dialog, and no other site, sees it.
+// A draft lives as long as its dialog, and must never appear in another dialog or site.
 const keep = () => {
   if (shown && nameOf(tabs.get(tabOf(shown))) === shown) written.set(shown, Object.values(fields).map((field) => field.value));
   for (const field of Object.values(fields)) field.value = "";
@@ -74,7 +74,7 @@ const paint = () => {
   veil.hidden = !name;
   if (name) {
     fill(tab);
-    // A caret in the address bar stays there.
+    // Focus in the address bar stays there.
     if (!typing) {
       send("focusChrome");
       const first = { prompt: fields.text, signIn: fields.user, leave: get("dialog-dismiss") }[tab.dialog.kind];
@@ -117,7 +117,7 @@ on("tabClosed", forget);
 const quit = get("quit");
 const closeQuit = () => {
   quit.hidden = true;
-  // The choice of tabs lies on the same veil.
+  // The choice of tabs uses the same veil.
   get("veil").hidden = get("choice").hidden;
   send("focusPage");
   layout();
@@ -126,7 +126,7 @@ const count = (number, one, many) => (number === 1 ? `1 ${one}` : `${number} ${m
 on("quitQuestion", ({ downloads, pages }) => {
   setText(get("quit-words"), [
     downloads && `${count(downloads, "download is", "downloads are")} not finished.`,
-    pages && `${count(pages, "page asks", "pages ask")} not to be left: what you entered there may not be saved.`,
+    pages && `${count(pages, "page asks", "pages ask")} you to confirm leaving: what you entered there may not be saved.`,
   ].filter(Boolean).join(" "));
   quit.hidden = false;
   get("veil").hidden = false;

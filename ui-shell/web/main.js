@@ -1,4 +1,4 @@
-// The chrome: wires the parts together.
+// The chrome's entry point: connects its modules.
 import { afterMessages, layout, on, send, setText } from "./bridge.js";
 import { active } from "./tabs.js";
 import * as toolbar from "./toolbar.js";
@@ -19,20 +19,21 @@ on("shortcut", ({ name }) => shortcuts[name]?.());
 let hint = 0;
 on("fullscreen", ({ on: full, byPage }) => {
   document.body.classList.toggle("fullscreen", full);
-  // A page that fills the screen could draw bars of its own: its user is told whose page it is.
+  // A page in full screen could draw fake bars, so its site is shown for five seconds.
   clearTimeout(hint);
   const bubble = document.getElementById("fills");
   bubble.hidden = !byPage;
-  setText(bubble, byPage ? `${active()?.domain ?? ""} fills the screen. Esc brings the bars back.` : "");
+  setText(bubble, byPage ? `${active()?.domain ?? ""} is in full screen. Press Esc to exit.` : "");
   hint = setTimeout(() => { bubble.hidden = true; layout(); }, 5000);
   layout();
 });
 
-// A click on the bars takes the keyboard from the page. When it was for nothing that wants keys, the page gets it back.
+// A click on the bars takes focus from the page. Unless it focused something that takes keys, focus goes back to the
+// page.
 const wantsKeys = () => isOpen() || document.activeElement?.matches("input, [role=menuitem], [role=dialog] *, .own *");
-// The release of the button, not the click: where the pointer's target has gone meanwhile there is no click.
+// “mouseup” rather than “click”: there is no click if the element under the pointer was replaced meanwhile.
 document.addEventListener("mouseup", () => setTimeout(() => { if (!wantsKeys() && !pages.isShown()) send("focusPage"); }));
-// Nor does a button keep it: it does what it does, and the caret stays where it was.
+// Buttons in the bars take no focus, so the caret stays where it was.
 document.getElementById("bars").addEventListener("mousedown", (event) => {
   if (event.target.closest("button") && event.button === 0) event.preventDefault();
 });

@@ -1,13 +1,13 @@
-// Pages that Regen draws itself: the start page, refused addresses, and tabs whose process crashed too often.
+// Built-in pages: the start page, refused addresses, and tabs whose process crashed too often.
 import { send, setText } from "./bridge.js";
 import { active } from "./tabs.js";
 
-/** One of them is shown. */
+/** Returns whether a built-in page is shown. */
 export const isShown = () => !get("start").hidden || !get("own-page").hidden;
 
 const get = (id) => document.getElementById(id);
 
-/** Shows what belongs to the active tab. */
+/** Shows or hides the built-in pages according to the active tab. */
 export const paint = () => {
   const tab = active();
   const sad = tab?.state === "sad";
@@ -18,16 +18,16 @@ export const paint = () => {
   const wasStart = !get("start").hidden;
   get("start").hidden = !start;
   get("own-page").hidden = !(sad || refused);
-  const pending = tab?.state === "recovering" ? "Bringing the page back…" : tab?.state === "loading" ? tab.reason : "";
+  const pending = tab?.state === "recovering" ? "Restoring the page…" : tab?.state === "loading" ? tab.reason : "";
   get("pending").hidden = !pending;
   setText(get("pending"), pending ?? "");
   if (sad || refused) {
     const stopped = tab.reason === "you stopped its script";
     const crashed = stopped ? "This page was stopped" : "This page keeps crashing";
-    setText(get("own-title"), sad ? crashed : insecure ? "This page is not encrypted" : inside ? "This address is in your own network" : "Regen does not open this address");
+    setText(get("own-title"), sad ? crashed : insecure ? "This page is not encrypted" : inside ? "This address is in your private network" : "Regen cannot open this address");
     setText(get("own-address"), tab.url);
     setText(get("own-reason"), !sad || stopped
-      ? insecure ? `${tab.reason} Anybody on the way could read and change what it shows, and what you type.` : tab.reason
+      ? insecure ? `${tab.reason} Anyone on the network could read and change what it shows and what you type.` : tab.reason
       : `Its process ended three times within a minute. Last reason: ${tab.reason}.`);
     setText(get("own-action"), sad ? "Reload" : "Back");
     get("own-action").hidden = refused && !tab.canGoBack;

@@ -7,9 +7,9 @@ const get = (id) => document.getElementById(id);
 
 // ── one open panel at a time ──
 let opened = null;
-/** A menu or panel is open. */
+/** Returns whether a menu or panel is open. */
 export const isOpen = () => opened !== null;
-// A tooltip would lie over the panel that its button opens.
+// Hides a button's tooltip while its panel is open, as it would cover the panel.
 const hint = (button, shows) => {
   if (!button?.title && !button?.dataset.hint) return;
   if (!button.hasAttribute("aria-label")) button.setAttribute("aria-label", button.title);
@@ -23,7 +23,7 @@ const close = (refocus = true) => {
   panel.hidden = true;
   button?.setAttribute("aria-expanded", "false");
   hint(button, true);
-  // The keyboard goes back to where it was.
+  // Focus goes back to where it was.
   if (refocus && before === document.body) send("focusPage");
   else if (refocus) (before?.isConnected ? before : button)?.focus();
   layout();
@@ -37,7 +37,7 @@ const open = (panel, button, byItself = false) => {
   panel.hidden = false;
   button?.setAttribute("aria-expanded", "true");
   hint(button, false);
-  // A panel that opens by itself leaves the keyboard to the page.
+  // A panel that opens by itself leaves focus in the page.
   if (!byItself) {
     send("focusChrome");
     if (!panel.hasAttribute("tabindex")) panel.tabIndex = -1;
@@ -51,7 +51,7 @@ document.addEventListener("mousedown", (event) => {
 document.addEventListener("keydown", (event) => {
   if (event.key === "Escape" && opened) { event.preventDefault(); close(); }
 });
-// No caret stays where the keyboard is not.
+// Removes the caret from the chrome when the page has focus.
 on("pageFocused", () => { close(false); document.activeElement?.blur(); });
 
 // ── menus ──
@@ -91,15 +91,15 @@ get("menu-button").addEventListener("click", () => {
     ["Save as PDF", "Ctrl+P", forActive((tab) => send("print", { tab: tab.id }))],
     ["Downloads", "Ctrl+J", () => openDownloads()],
     null,
-    ["Earlier session…", "", () => send("offerSession")],
-    ["Last session comes back at start", "", () => send("setRestores", { restores: !restores }), restores],
+    ["Previous session…", "", () => send("offerSession")],
+    ["Restore the last session at start", "", () => send("setRestores", { restores: !restores }), restores],
     null,
     ["Quit Regen", "Ctrl+Q", () => send("quit")],
   ]);
   open(get("menu"), get("menu-button"));
 });
 
-/** The menu of one tab, at a point. */
+/** Opens a tab's menu at a point. */
 export const openTabMenu = (id, x, y) => {
   const tab = tabs.get(id);
   if (!tab) return;
@@ -124,7 +124,7 @@ get("security").addEventListener("click", () => open(get("site-panel"), get("sec
 // ── find ──
 const find = get("find");
 const findText = get("find-text");
-/** The tab that is searched. Its bar goes with it. */
+/** Tab being searched; the find bar closes when another tab becomes active. */
 let searched = 0;
 const search = (next, forward = true) => {
   const tab = active();
@@ -183,7 +183,7 @@ const size = (bytes) => {
 const stateText = ({ state: how, received, total, error }) => ({
   running: total ? `${size(received)} of ${size(total)}` : size(received),
   done: `Done, ${size(received)}`,
-  interrupted: `Goes on by itself: ${error}`,
+  interrupted: `Interrupted, resumes by itself: ${error}`,
   failed: `Failed: ${error}`,
   cancelled: "Cancelled",
 }[how]);
@@ -252,15 +252,15 @@ on("sessionOffer", ({ session, tabs: count, savedAt, choices }) => {
   ]);
 });
 
-// ── a VPN that was never up ──
+// ── a VPN that the user has not allowed yet ──
 const vpnQuestions = new Map();
 on("vpnQuestion", ({ name, peer, asked }) => {
   vpnQuestions.get(name)?.();
   vpnQuestions.delete(name);
   if (!asked) return;
   const reply = (allow) => { vpnQuestions.delete(name); send("answerVpn", { name, allow }); };
-  vpnQuestions.set(name, notice("offer", `May pages take the VPN “${name}” (${peer})? Whoever runs it sees which sites you visit.`, [
-    ["Keep it down", () => reply(false), false],
+  vpnQuestions.set(name, notice("offer", `Allow pages to use the VPN “${name}” (${peer})? Its operator can see which sites you visit.`, [
+    ["Keep it off", () => reply(false), false],
     ["Allow", () => reply(true), true],
   ]));
 });
@@ -270,7 +270,7 @@ let outside = () => {};
 on("outsideQuestion", ({ site, url }) => {
   outside();
   const short = url.length > 80 ? `${url.slice(0, 79)}…` : url;
-  outside = notice("offer", `${site.replace(/^https?:\/\//, "")} wants another program to open “${short}”. Regen does not open such addresses itself.`, [
+  outside = notice("offer", `${site.replace(/^https?:\/\//, "")} wants to open “${short}” in another program. Regen does not open such addresses itself.`, [
     ["Not now", () => {}, false],
     ["Open", () => send("openOutside", { url }), true],
   ]);
@@ -284,13 +284,13 @@ on("downloadQuestion", ({ site, workspace, files }) => {
   if (!files) return;
   const reply = (allow) => { downloadQuestions.delete(key); send("answerDownloads", { site, workspace, allow }); };
   const name = site.replace(/^https?:\/\//, "");
-  downloadQuestions.set(key, notice("offer", `May ${name} save ${files === 1 ? "another file" : `${files} more files`} without a click for each?`, [
+  downloadQuestions.set(key, notice("offer", `Allow ${name} to save ${files === 1 ? "another file" : `${files} more files`} without a click for each?`, [
     ["Refuse", () => reply(false), false],
     ["Allow", () => reply(true), true],
   ]));
 });
 
-// ── which tabs come back ──
+// ── choice of tabs to restore ──
 let answerChoice = () => {};
 const checked = () => [...get("choice-list").querySelectorAll("input:checked")].map((box) => Number(box.value));
 const paintChoice = () => {
@@ -323,7 +323,7 @@ const closeChoice = () => {
 };
 get("choice-list").addEventListener("change", paintChoice);
 get("choice-open").addEventListener("click", () => { const chosen = checked(); closeChoice(); answerChoice(true, chosen); });
-// Nothing was decided: it is asked again.
+// Nothing was decided, so the session is offered again.
 get("choice-cancel").addEventListener("click", () => { closeChoice(); send("offerSession"); });
 get("choice").addEventListener("keydown", (event) => {
   if (event.key === "Escape") { event.preventDefault(); get("choice-cancel").click(); }

@@ -1,19 +1,19 @@
-// The tab strip, and the chrome's copy of the tabs. The broker is the truth; this only shows it.
+// The tab strip, and the chrome's copy of the tabs. The broker owns their state; this module must only show it.
 import { on, send, setText } from "./bridge.js";
 import { openTabMenu } from "./panels.js";
 import { openTab } from "./toolbar.js";
 
-/** id → tab, as the shell describes it. */
+/** Tabs by id, as the shell sent them. */
 export const tabs = new Map();
 export const state = { order: [], active: 0 };
-/** The tab in front, if there is one. */
+/** Returns the active tab, if there is one. */
 export const active = () => tabs.get(state.active);
 
 const strip = document.getElementById("tabs");
 const buttons = new Map();
 const icon = (name) => `<svg aria-hidden="true"><use href="#i-${name}"/></svg>`;
 
-/** What a tab is called where it has no title. */
+/** Returns a tab's title; without one, its address or “New tab”. */
 export const titleOf = (tab) => tab.title || tab.url.replace(/^https?:\/\//, "") || "New tab";
 
 const make = (id) => {
@@ -25,7 +25,7 @@ const make = (id) => {
     <span class="spinner" aria-hidden="true" hidden></span><span class="title"></span>
     <span class="sound" aria-hidden="true" hidden>${icon("sound")}</span><span class="close" aria-hidden="true">${icon("close")}</span>`;
   tab.addEventListener("mousedown", (event) => {
-    // The press selects no text and takes no focus.
+    // Prevents the press from selecting text and taking focus.
     if (event.button !== 2) event.preventDefault();
     if (event.button !== 0 || event.target.closest(".close, .sound")) return;
     send("activateTab", { tab: id });
@@ -42,7 +42,7 @@ const make = (id) => {
   return tab;
 };
 
-/** Lets a tab follow the pointer along the strip; it stays where it is let go. */
+/** Lets a tab follow the pointer along the strip, and moves it to where it is released. */
 const startDrag = (tab, id, from) => {
   const SLOP = 6;
   let moved = false;
@@ -106,7 +106,7 @@ const paint = (id) => {
   const title = titleOf(tab);
   const hasIcon = button.dataset.icon === tab.site;
   setText(button.querySelector(".title"), title);
-  button.title = asleep ? `${title} (asleep: it comes back when you open it)` : title;
+  button.title = asleep ? `${title} (asleep: loads when you open it)` : title;
   button.setAttribute("aria-label", [title, busy && "loading", tab.state === "sad" && "crashed", asleep && "asleep", tab.muted && "muted"].filter(Boolean).join(", "));
   button.setAttribute("aria-selected", String(id === state.active));
   button.tabIndex = id === state.active ? 0 : -1;

@@ -7,9 +7,9 @@ const address = get("address");
 let shownFor = 0;
 let shownUrl = "";
 let editing = false;
-/** What was typed and not yet gone to, by tab: it is there again when its user comes back to the tab. */
+/** Unfinished addresses, by tab; shown again when the tab is activated. */
 const drafts = new Map();
-/** A new tab was asked for, and what is typed meanwhile is for it. */
+/** True while a new tab is being opened; what is typed meanwhile is for that tab. */
 let awaitsTab = false;
 on("tabClosed", ({ tab }) => drafts.delete(tab));
 
@@ -26,7 +26,7 @@ const securityOf = (tab) => {
   return ["open", "", "Not encrypted"];
 };
 
-/** The address in three parts: up to the domain of its site, the domain, and the rest. */
+/** Splits an address into the part before its site's domain, the domain, and the rest. */
 export const partsOf = (url, domain) => {
   const start = url.indexOf("://") + 3;
   const end = start + url.slice(start).search(/[/?#]|$/);
@@ -43,7 +43,7 @@ const paintParts = (tab) => {
   form.classList.toggle("parted", Boolean(parts));
   if (!parts) return;
   const [before, domain, after] = get("address-parts").children;
-  // Read from right to left so that its beginning is cut: the marks keep its own direction.
+  // The element is right-to-left so that its beginning is cut; the isolates keep the text itself left-to-right.
   setText(before, parts[0] && `\u2066${parts[0]}\u2069`);
   setText(domain, parts[1]);
   setText(after, parts[2]);
@@ -54,7 +54,7 @@ const keepDraft = (hadKeys) => {
   if (hadKeys) send("keepKeyboard", { tab: shownFor, inBars: true });
 };
 
-/** Another tab is in front. */
+/** Switches the address bar to another tab. */
 const show = (tab) => {
   const hadKeys = document.activeElement === address;
   if (editing && !awaitsTab) keepDraft(hadKeys);
@@ -83,7 +83,7 @@ export const paint = () => {
   get("reload").title = busy ? "Stop (Esc)" : "Reload (Ctrl+R)";
   get("reload").querySelector("use").setAttribute("href", busy ? "#i-stop" : "#i-reload");
   if (tab && tab.id !== shownFor) show(tab);
-  // The page has gone elsewhere since its user turned away from what they typed.
+  // The page has navigated while the address bar had no focus: what was typed is given up.
   else if (tab && tab.url !== shownUrl && document.activeElement !== address && !awaitsTab) editing = false;
   shownUrl = tab?.url ?? "";
   if (!editing && !awaitsTab) address.value = tab?.url ?? "";
@@ -101,22 +101,22 @@ export const paint = () => {
   get("blocked").hidden = !tab?.blocked;
   setText(get("blocked"), `${tab?.blocked} blocked`);
   setText(get("site-route"), !tab?.route ? ""
-    : `Its connections go: ${tab.route}${way === "direct" ? ", from your own address" : ""}.`);
+    : `Route: ${tab.route}${way === "direct" ? ", from your own IP address" : ""}.`);
   setText(get("site-blocked"), !tab?.site ? ""
-    : `Shields stopped ${tab.blocked || "no"} ${tab.blocked === 1 ? "request" : "requests"} of this page.`);
+    : `Shields blocked ${tab.blocked || "no"} ${tab.blocked === 1 ? "request" : "requests"} from this page.`);
   const progress = get("progress");
   progress.hidden = !busy;
   const percent = Math.max(8, Math.round((tab?.progress ?? 0) * 100));
   progress.style.width = `${percent}%`;
   progress.setAttribute("aria-valuenow", String(percent));
   setText(get("site-name"), tab?.site ? without(tab.site) : "Regen");
-  setText(get("site-connection"), !tab?.url ? "A page of Regen’s own."
-    : kind === "valid" ? "The connection is encrypted, as the site’s process reports it."
-    : kind === "broken" ? "The certificate is not valid: what you type here can be read by others."
+  setText(get("site-connection"), !tab?.url ? "A built-in page of Regen."
+    : kind === "valid" ? "The connection is encrypted, according to the site’s process."
+    : kind === "broken" ? "The certificate is not valid: others on the network can read what you type here."
     : tab.url.startsWith("https:") ? "No connection has been checked yet." : "The connection is not encrypted: others on the network can read and change this page.");
   setText(get("site-process"), tab?.openerHost
     ? "This popup runs in the process of the page that opened it, and shares its storage."
-    : "Runs in a process of its own, with storage of its own.");
+    : "Runs in its own process, with its own storage.");
 };
 
 const withTab = (run) => () => { const tab = active(); if (tab) run(tab); };
@@ -131,18 +131,18 @@ get("home").addEventListener("click", home);
 get("zoom-level").addEventListener("click", withTab((tab) => send("zoom", { tab: tab.id, zoom: 1 })));
 
 address.addEventListener("input", () => { editing = true; });
-// At once, not a frame later: what is typed right after Ctrl+L must not be selected and typed over.
+// Selects at once, not a frame later: text typed right after Ctrl+L must not be selected and overwritten.
 let focusedByPointer = false;
 address.addEventListener("focus", () => { paintParts(active()); address.select(); });
 address.addEventListener("mousedown", () => { focusedByPointer = document.activeElement !== address; });
 address.addEventListener("mouseup", (event) => {
-  // The click that brings the keyboard here would otherwise undo the selection.
+  // Without this, the click that focuses the field would undo the selection.
   if (focusedByPointer && address.selectionStart === address.selectionEnd) address.select();
   if (focusedByPointer) event.preventDefault();
   focusedByPointer = false;
 });
 address.addEventListener("blur", () => {
-  // Left for the page, or for another program: what was typed stays until it is gone to or given up.
+  // What was typed stays when the field loses focus, until the user opens it or gives it up.
   if (editing && address.value === (active()?.url ?? "")) editing = false;
   paint();
 });
@@ -165,13 +165,13 @@ const go = (input) => {
 get("address-form").addEventListener("submit", (event) => { event.preventDefault(); go(address.value); });
 get("start-form").addEventListener("submit", (event) => { event.preventDefault(); go(get("start-input").value); get("start-input").value = ""; });
 
-/** Puts the keyboard into the address bar. */
+/** Focuses the address bar and selects its text. */
 export const focusAddress = () => { address.focus(); address.select(); };
 
-/** Opens a tab, and puts the keyboard into its address bar. */
+/** Opens a tab and focuses its address bar. */
 export const openTab = () => { send("openTab", { input: "", background: false }); awaitTab(); };
 
-/** The same for a tab that is only being opened: what is typed before it is there belongs to it. */
+/** Prepares the address bar for a tab that is being opened: what is typed meanwhile belongs to that tab. */
 export const awaitTab = () => {
   if (editing && !awaitsTab) keepDraft(true);
   awaitsTab = true;

@@ -1,6 +1,6 @@
-//! The last thing that a crashing process does: it shows itself to the dumper of its sandbox, which writes the minidump.
+//! Crash reporting: a crashing process sends its crash context to its sandbox's dumper, which writes the minidump.
 //!
-//! What runs in the signal handler allocates nothing, takes no lock, and waits for a bounded time.
+//! Code that runs in the signal handler must never allocate, take a lock, or wait for an unbounded time.
 
 mod sys;
 
@@ -10,24 +10,24 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketType};
 
 use crate::inherited;
 
-/// Where the role's connection to its dumper is (`regen_sandbox::spawn::DUMPER`).
+/// Descriptor of the role's connection to its dumper (`regen_sandbox::spawn::DUMPER`).
 const DUMPER: i32 = 4;
-/// Where everybody else in the sandbox finds it (`regen_sandbox::spawn::DUMPER_PATH`).
+/// Path of the dumper's socket for the sandbox's other processes (`regen_sandbox::spawn::DUMPER_PATH`).
 const DUMPER_PATH: &str = "/regen/dumper";
 
-/// From here on a crash of this role leaves a minidump. Must be called before anything is opened, once.
+/// Makes a crash of this role leave a minidump. Must be called once, before anything is opened.
 ///
-/// Without a dumper, as in tests, nothing is done: a crash is then only a crash.
+/// Does nothing without a dumper, as in tests.
 pub(crate) fn show_crashes() {
     if let Some(dumper) = inherited::take(DUMPER, SocketType::DGRAM) {
         sys::install(dumper);
     }
 }
 
-/// The same for a process of the engine, which inherits nothing.
+/// Makes a crash of an engine process, which inherits no descriptors, leave a minidump.
 ///
 /// # Errors
-/// When there is no dumper.
+/// When the dumper's socket cannot be reached.
 pub fn show_crashes_of_helper() -> std::io::Result<()> {
     let dumper: OwnedFd = rustix::net::socket(AddressFamily::UNIX, SocketType::DGRAM, None)?;
     rustix::net::connect(&dumper, &SocketAddrUnix::new(DUMPER_PATH)?)?;

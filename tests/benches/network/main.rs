@@ -1,5 +1,6 @@
-//! The network against its peers: verdicts against a bare round trip, pages against MiniBrowser, tunnels against a SOCKS relay,
-//! WireGuard against wireguard-go with the kernel's own stack, Tor against the C tor. Arguments choose among them.
+//! Network benchmarks against peers: verdicts against a bare round trip, pages against MiniBrowser, tunnels against a
+//! SOCKS relay, WireGuard against wireguard-go with the kernel's stack, Tor against C tor. Arguments select benchmarks
+//! by name.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -8,7 +9,7 @@
     clippy::print_stdout,
     clippy::disallowed_methods,
     clippy::cast_precision_loss,
-    reason = "a benchmark ends by panicking, and talks to its reader"
+    reason = "a benchmark fails by panicking, and prints its results"
 )]
 
 #[path = "../shared/mod.rs"]
@@ -31,13 +32,13 @@ fn main() {
     let chosen: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
     for (name, measure) in all {
         if chosen.is_empty() || chosen.iter().any(|chosen| chosen == name) {
-            // Each may be in a network of its own.
+            // A benchmark may move its thread into a network namespace of its own.
             std::thread::spawn(measure).join().unwrap();
         }
     }
 }
 
-/// What follows this word.
+/// Returns the number that follows this word.
 fn number_after(said: &str, word: &str) -> f64 {
     let rest = said.split(&format!("{word} ")).nth(1).unwrap();
     rest.split(' ').next().unwrap().parse().unwrap()

@@ -1,4 +1,4 @@
-//! Pages with and without what shields block, against MiniBrowser, which loads it all.
+//! Pages with and without blocked parts, against MiniBrowser, which blocks nothing.
 
 use std::fmt::Write;
 
@@ -8,11 +8,13 @@ use regen_tests::{Browser, MiniBrowser};
 use super::shared::{Seen, Server, median, report};
 
 const RUNS: usize = 9;
-/// From other sites than the page's, in a page: a quarter of it scripts, as large as those of advertisers, that work a little.
+/// Number of parts in a page, all from other sites. A quarter are scripts that do some work.
 const PARTS: usize = 200;
+/// Size of a script, bytes; typical of advertising.
 const SCRIPT_BYTES: usize = 40_000;
-/// A pattern that EasyList has for any host, and one that no list has.
+/// Path that EasyList blocks on any host.
 const BLOCKED: &str = "/ad_728x90/";
+/// Path that no list blocks.
 const SENT: &str = "/parts/";
 const FIRST: &str = "/library/inspect.html";
 
@@ -21,10 +23,10 @@ pub(crate) fn measure() {
     let display = Display::start(1280, 800);
     let parts = |is_blocked| format!("/page-{is_blocked}/{}", server.port);
     let pages = [
-        ("a page with 200 parts that are blocked", parts(true), PARTS, 0.6),
-        ("a page without any", "/library/functions.html".to_owned(), 0, 1.05),
-        // 42 connections and 50 documents.
-        ("a page with 200 parts that are not", parts(false), 0, 1.5),
+        ("a page with 200 blocked parts", parts(true), PARTS, 0.6),
+        ("a page without such parts", "/library/functions.html".to_owned(), 0, 1.05),
+        // The page takes 42 connections and 50 documents.
+        ("a page with 200 parts that are not blocked", parts(false), 0, 1.5),
     ];
     for (what, page, blocked, most) in pages {
         let (mut ours, mut theirs) = (Vec::new(), Vec::new());
@@ -43,7 +45,7 @@ pub(crate) fn measure() {
             let our_time = server.wait(Seen::Done) - left;
             if run == 0 {
                 let now = browser.json(&["shields", "status"])["blocked"].as_u64().unwrap();
-                assert_eq!(now, blocked as u64, "what it is about");
+                assert_eq!(now, blocked as u64, "not all named parts were blocked, or others were");
             } else {
                 theirs.push(their_time);
                 ours.push(our_time);
@@ -53,7 +55,7 @@ pub(crate) fn measure() {
     }
 }
 
-/// The page, whose address says which its parts are and on which port, and the parts.
+/// Serves the page and its parts. The page's address says whether its parts are blocked, and their port.
 fn parts(path: &str) -> Option<(&'static str, String)> {
     if let Some(rest) = path.strip_prefix("/page-") {
         let (is_blocked, port) = rest.split_once('/').unwrap();

@@ -1,4 +1,4 @@
-//! Tor in the network process, against the C tor: the same relays, the same pages.
+//! Tor in the net-daemon against C tor, with the same relays and pages.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ pub(crate) fn measure() {
     let browser = Browser::with_options(&["--headless", "--tor-config", tor.config().to_str().unwrap()]);
     browser.regen(&["route", "set", "tor"]).unwrap();
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
-    // The first run of each makes its circuits.
+    // The first run of each builds circuits and is not counted.
     for run in 0..=RUNS {
         let second = |left: std::time::Instant| -> Duration { server.wait(Seen::Done) - left };
         *server.next.lock().unwrap() = SECOND.to_owned();
@@ -43,5 +43,5 @@ pub(crate) fn measure() {
             theirs.push(their_time);
         }
     }
-    report("a page by Tor", median(ours), "MiniBrowser and tor", median(theirs), 1.1);
+    report("a page over Tor", median(ours), "MiniBrowser and tor", median(theirs), 1.1);
 }

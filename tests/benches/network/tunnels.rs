@@ -1,4 +1,4 @@
-//! Many tunnels, and much through one.
+//! Throughput of one tunnel, and memory and latency of many.
 
 use std::net::Ipv4Addr;
 use std::time::Instant;
@@ -10,7 +10,7 @@ use regen_tests::{Browser, ForeignPeer, MiniBrowser};
 
 use super::shared::{Seen, Server, bound, median, report};
 
-/// MB of the large file.
+/// Size of the large file, MB.
 const LARGE: usize = 1024;
 const TUNNELS: u32 = 2000;
 const RUNS: usize = 3;
@@ -41,11 +41,11 @@ fn large(server: &Server) {
         let start = took();
         ours.push(server.wait(Seen::BigSent) - start);
     }
-    // Half of the throughput is twice the time.
+    // At least half of the throughput is at most twice the time.
     report("1 GB through a tunnel", median(ours), "MiniBrowser through a SOCKS relay", median(theirs), 2.0);
 }
 
-/// All of one tab-host, each for a conversation that goes on.
+/// Measures many open tunnels of one tab-host.
 fn many(server: &Server) {
     let stranger = ForeignPeer::start();
     let daemon = stranger.browser.daemon("net-daemon");
@@ -54,10 +54,10 @@ fn many(server: &Server) {
     let tab = stranger.open(&server.url(1, &format!("/tunnels/{TUNNELS}")));
     let said = stranger.says(tab);
     println!("{said}, after {:.1} s", start.elapsed().as_secs_f64());
-    bound("2,000 tunnels, the network process, PSS", pss(daemon), "MB", 150.0);
-    println!("    of which without them {before:.1} MB");
+    bound("net-daemon with 2,000 tunnels, PSS", pss(daemon), "MB", 150.0);
+    println!("    without tunnels: {before:.1} MB");
     bound(
-        "the slowest answer of 2,000 asked at once",
+        "slowest answer of 2,000 concurrent requests",
         super::number_after(&said, "slowest") / super::number_after(&said, "median"),
         "medians",
         10.0,

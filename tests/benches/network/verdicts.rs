@@ -1,4 +1,4 @@
-//! What a page waits for before a request is sent, and what the lists cost.
+//! Time that a page waits for a verdict, and the cost of the filter lists.
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
@@ -12,7 +12,8 @@ use serde_json::Value;
 use super::number_after;
 use super::shared::{Server, bound, median};
 
-/// Asks for addresses of a host that lists block: each other, then one again and again. Says how long one took of each, µs.
+/// Requests addresses of a blocked host: first different ones, then the same one repeatedly. Reports the mean time per
+/// request of each kind, µs.
 const ASKS: &str = "<!doctype html><script>
     const ask = (count, path) => {
         const start = performance.now();
@@ -30,7 +31,7 @@ const ASKS: &str = "<!doctype html><script>
     };
 </script>";
 
-/// The engine's own way to block, for what a blocked request costs there anyway.
+/// The engine's own content filter, to measure what a blocked request costs without Regen.
 const FILTER: &str = r#"[{ "trigger": { "url-filter": "doubleclick" }, "action": { "type": "block" } }]"#;
 
 pub(crate) fn measure() {
@@ -42,7 +43,7 @@ pub(crate) fn measure() {
     browser.regen(&["tab", "open", &server.url(1, "/asks")]).unwrap();
     let ours = said(&server);
     let wait = wait(&browser);
-    bound("a page waits for a verdict, median", number(&wait["p50_us"]), "µs", 80.0);
+    bound("a page's wait for a verdict, median", number(&wait["p50_us"]), "µs", 80.0);
     let display = Display::start(800, 600);
     let folder = tempfile::tempdir().unwrap();
     let filter = folder.path().join("filter.json");
@@ -52,34 +53,34 @@ pub(crate) fn measure() {
     let theirs = said(&server);
     drop(mini);
     println!(
-        "a blocked request, all in all{:>24.1} µs  MiniBrowser with a content filter {:>6.1} µs",
+        "a blocked request, in total{:>26.1} µs  MiniBrowser with a content filter {:>6.1} µs",
         ours[0], theirs[0]
     );
-    bound("a remembered verdict, above MiniBrowser's", ours[1] - theirs[1], "µs", 5.0);
+    bound("a cached verdict, above MiniBrowser's", ours[1] - theirs[1], "µs", 5.0);
 
-    // As fast as they can, and without engines, which would want the processors for themselves.
+    // Probes instead of engines, which would compete for the processors.
     let stranger = ForeignPeer::start();
     let tabs: Vec<u64> = (1..=8).map(|number| stranger.open(&server.url(number, "/verdicts/8"))).collect();
     let slow: Vec<f64> = tabs.into_iter().map(|tab| number_after(&stranger.says(tab), "slowest-percent")).collect();
     bound("eight hosts at once, 99th percentile", slow.into_iter().fold(0.0, f64::max) / 1000.0, "ms", 1.0);
     drop(stranger);
 
-    // Once more, with what the first start has compiled.
+    // Start again, with the lists that the first start compiled.
     browser.quit();
     browser.start();
     let status = eventually("the lists", || Some(status(&browser)).filter(|status| status["ready"] == true));
     assert_eq!(status["from_cache"], true);
-    bound("the lists, as they were compiled before", number(&status["read_ms"]), "ms", 60.0);
+    bound("loading of the compiled lists", number(&status["read_ms"]), "ms", 60.0);
     let daemon = browser.daemon("net-daemon");
     let mut before = f64::INFINITY;
     let settled = eventually("its memory to settle", || {
         let now = pss(daemon);
         (std::mem::replace(&mut before, now) <= now).then_some(now)
     });
-    bound("the network process with all lists, PSS", settled, "MB", 60.0);
+    bound("net-daemon with all lists, PSS", settled, "MB", 60.0);
 }
 
-/// Of a datagram's size, as a question and its answer have.
+/// Returns the median time of a round trip between two threads, with messages as large as a question and its verdict.
 fn round_trip() -> Duration {
     const TIMES: usize = 5000;
     let (mut here, mut there) = UnixStream::pair().unwrap();

@@ -1,4 +1,4 @@
-//! WireGuard in this process's own stack, against wireguard-go with a device of the kernel's: the same peer, the same keys.
+//! WireGuard in the net-daemon's own stack against wireguard-go with a kernel device, with the same peer and keys.
 
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -12,7 +12,7 @@ use super::shared::{Seen, Server, bound, median, processor_time, ratio, report};
 
 const RUNS: usize = 5;
 
-/// Asks for something small again and again, and says how long that took, the median, ms.
+/// Requests a small file repeatedly, and reports the median time, ms.
 const ASKS: &str = "<!doctype html><script>
     onload = async () => {
         const times = [];
@@ -59,7 +59,8 @@ pub(crate) fn measure() {
         our_latency.push(server.said().parse::<f64>().unwrap());
         drop(browser);
 
-        // The two count time a little differently, and a peer takes no handshake that is older than the last.
+        // The peer restarts, because it refuses a handshake older than the last one, and the two clients' timestamps
+        // differ slightly.
         peer.kill();
         peer.revive();
         let device = Device::start(&peer);
@@ -71,21 +72,21 @@ pub(crate) fn measure() {
         their_work.push(Duration::from_secs_f64(processor_time(device.pid()) - before));
         drop(mini);
     }
-    // 0.6 of the throughput is 1/0.6 of the time.
+    // At least 0.6 of the throughput is at most 1/0.6 of the time.
     report("200 MB through WireGuard", median(ours), "wireguard-go", median(theirs), 1.0 / 0.6);
     let seconds = |times| median(times).as_secs_f64();
     ratio("processor time for it, s", seconds(our_work), "wireguard-go", seconds(their_work), 1.5);
 
-    // The same page, from a server on this side.
+    // The same page from a local server, for comparison.
     let near = Server::with_pages([127, 0, 0], page);
     let browser = Browser::headless();
     browser.regen(&["tab", "open", &near.url(1, "/asks")]).unwrap();
     let direct: f64 = near.said().parse().unwrap();
     our_latency.sort_by(f64::total_cmp);
-    bound("what a request takes longer through WireGuard", our_latency[RUNS / 2] - direct, "ms", 1.0);
+    bound("added latency of a request through WireGuard", our_latency[RUNS / 2] - direct, "ms", 1.0);
 }
 
-/// wireguard-go, its device on this side.
+/// A wireguard-go process as the client, with its device in this network namespace.
 struct Device(Option<Child>);
 
 impl Device {

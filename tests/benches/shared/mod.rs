@@ -1,5 +1,5 @@
-//! What the benches share: a server that knows when a page is interactive, and how results are shown.
-#![allow(dead_code, reason = "each bench takes what it needs")]
+//! Shared by the benches: a server that records when a page is interactive, and the printing of results.
+#![allow(dead_code, reason = "each bench uses only a part")]
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -10,11 +10,11 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 const DOCUMENTS: &str = "/usr/share/doc/python3-doc/html";
-/// MB of what is large, unless the address says otherwise.
+/// Default size of `/big`, MB.
 const BIG: usize = 200;
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
-/// A page that computes, sorts, searches text, allocates, and changes its document; then says that it is done.
+/// A page that computes, sorts, searches text, allocates and changes its document, and then reports that it is done.
 const WORK: &str = "<!doctype html><title>work</title><body><script>
   let sum = 0;
   const sieve = new Uint8Array(4e6);
@@ -37,13 +37,13 @@ const WORK: &str = "<!doctype html><title>work</title><body><script>
   requestAnimationFrame(() => requestAnimationFrame(() => fetch('/done')));
 </script>";
 
-/// Reports, and follows the server's wish to see a second page.
+/// Reports that the page is interactive, and goes to a second page if the server names one.
 pub(crate) const SCRIPT: &str =
     "<script>addEventListener('load', () => requestAnimationFrame(() => requestAnimationFrame(async () => {
   const next = await (await fetch('/done' + location.search)).text();
   if (next) { await fetch('/leaving'); location.href = next; } })));</script>";
 
-/// Something that the server saw.
+/// Events at the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Seen {
     Done,
@@ -60,7 +60,7 @@ pub(crate) struct Server {
     pub(crate) next: Arc<Mutex<String>>,
 }
 
-/// What a connection's thread knows.
+/// State shared with the threads of connections.
 #[derive(Clone)]
 struct Shared {
     tell: Sender<(Seen, Instant)>,
@@ -69,7 +69,7 @@ struct Shared {
     pages: Arc<Pages>,
 }
 
-/// What a bench serves itself, by path: its type, and itself.
+/// A function that returns the content type and body of a bench's own page, by path.
 pub(crate) type Pages = dyn Fn(&str) -> Option<(&'static str, String)> + Send + Sync;
 
 impl Server {
@@ -77,7 +77,7 @@ impl Server {
         Self::with_pages([127, 0, 0], |_| None)
     }
 
-    /// Eight sites, of whose addresses these are the first three numbers.
+    /// Serves eight sites on addresses with these first three numbers.
     pub(crate) fn with_pages(
         network: [u8; 3],
         pages: impl Fn(&str) -> Option<(&'static str, String)> + Send + Sync + 'static,
@@ -107,9 +107,9 @@ impl Server {
         format!("http://{a}.{b}.{c}.{number}:{}{path}", self.port)
     }
 
-    /// What a page says next: the query of `/said`.
+    /// Waits for a page's next report, and returns it: the query of `/said`.
     pub(crate) fn said(&self) -> String {
-        self.said.recv_timeout(DEADLINE).unwrap_or_else(|_| panic!("waited {DEADLINE:?} for what a page says"))
+        self.said.recv_timeout(DEADLINE).unwrap_or_else(|_| panic!("waited {DEADLINE:?} for a page's report"))
     }
 
     pub(crate) fn wait(&self, what: Seen) -> Instant {
@@ -241,7 +241,7 @@ pub(crate) fn report(what: &str, ours: Duration, peer: &str, theirs: Duration, m
     );
 }
 
-/// The same for what is no time.
+/// Prints a ratio of values that are not durations.
 pub(crate) fn ratio(what: &str, ours: f64, peer: &str, theirs: f64, most: f64) {
     let ratio = ours / theirs;
     let verdict = if ratio <= most { "ok" } else { "OVER" };
@@ -252,7 +252,7 @@ pub(crate) fn bound(what: &str, value: f64, unit: &str, most: f64) {
     println!("{what:<44} {value:>8.2} {unit} (< {most})  {}", if value < most { "ok" } else { "OVER" });
 }
 
-/// Processor time of a process so far, in seconds.
+/// Returns the processor time that a process has used so far, in seconds.
 pub(crate) fn processor_time(pid: i32) -> f64 {
     const TICKS: f64 = 100.0;
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! What a person types, and what a page claims its address is.
+//! Addresses that a user types, and addresses that a page claims to have.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -8,7 +8,7 @@ use regen_proto::site::Site;
 fuzz_target!(|text: &str| {
     let _ = address::to_url(text);
     if let Ok(site) = Site::of(text) {
-        assert!(site.may_show(text), "{text} is not of its own site {site}");
+        assert!(site.may_show(text), "{text} does not belong to its own site {site}");
         assert!(!site.folder().contains('/') && site.folder() != "..", "{text}");
     }
 });

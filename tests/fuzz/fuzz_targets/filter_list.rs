@@ -1,4 +1,4 @@
-//! Filter lists as anybody may publish them.
+//! Filter lists with untrusted content.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

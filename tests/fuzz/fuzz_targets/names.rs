@@ -1,4 +1,4 @@
-//! What others say of names: a hosts file, and keys whose signatures count.
+//! DNS input files: a hosts file and DNSSEC trust anchors.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! `regen.net.v1` as a tab-host that has turned against the net-daemon speaks it, and a line as a web process does.
+//! `regen.net.v1` from a hostile tab-host, and the verdict channel of a hostile web process.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

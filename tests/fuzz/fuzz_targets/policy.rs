@@ -1,4 +1,4 @@
-//! Policy files with any mistake.
+//! Sandbox policy files with arbitrary content.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

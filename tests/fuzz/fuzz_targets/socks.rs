@@ -1,4 +1,4 @@
-//! The front that the engine speaks SOCKS to, inside of a tab-host's sandbox.
+//! The SOCKS server in a tab-host, with arbitrary bytes from the engine.
 #![no_main]
 
 #[path = "../../../tab-host/src/socks.rs"]
@@ -11,8 +11,8 @@ fuzz_target!(|bytes: &[u8]| {
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     runtime.block_on(async {
         let (mut engine, front) = tokio::io::duplex(1 << 16);
-        engine.write_all(bytes).await.expect("room");
-        engine.shutdown().await.expect("an end");
+        engine.write_all(bytes).await.expect("room in the stream");
+        engine.shutdown().await.expect("the stream is closed");
         if let Some((_, host, _)) = socks::greet(front).await {
             assert!(host.len() <= 255, "{host}");
         }

@@ -1,4 +1,4 @@
-//! Records of a store that something else has written to.
+//! Records of a corrupted store.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

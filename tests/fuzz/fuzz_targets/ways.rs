@@ -1,4 +1,4 @@
-//! Routes, proxies and name servers as they are written: what is shown can be written again.
+//! Routes and DNS servers as a user writes them: their display form must parse to the same value.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! VPN profiles as anybody may hand them to a user.
+//! WireGuard profiles with untrusted content.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -7,7 +7,7 @@ use regen_proto::wireguard::Profile;
 fuzz_target!(|text: &str| {
     match text.parse::<Profile>() {
         Ok(profile) => assert!(!profile.peers.is_empty()),
-        // A mistake is shown to people, and keys are not.
+        // The error is shown to the user, and must not contain the private key.
         Err(error) => {
             let words = error.to_string();
             for line in text.lines().filter(|line| line.trim_start().starts_with("PrivateKey")) {

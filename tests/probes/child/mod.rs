@@ -1,4 +1,4 @@
-//! What every program in the place of a tab-host does first: a proper Hello.
+//! The start of every probe that replaces a tab-host: a valid Hello and Ready.
 
 use std::os::fd::{FromRawFd, OwnedFd};
 
@@ -23,12 +23,12 @@ pub(crate) async fn begin() -> (KernelChannel, Configure) {
 
 #[expect(unsafe_code, reason = "an inherited descriptor is only a number")]
 fn channel() -> OwnedFd {
-    // SAFETY: the jail placed the channel at this number, and nothing else in this program has it.
+    // SAFETY: the jail placed the channel at this number, and nothing else in this program owns it.
     unsafe { OwnedFd::from_raw_fd(3) }
 }
 
 pub(crate) async fn send(channel: &KernelChannel, message: ChildToBroker) {
     let bytes = ToBroker { body: Some(message) }.encode_to_vec();
-    // The broker may have had enough already.
+    // The broker may already have closed the channel.
     let _ = channel.send(&bytes, &[]).await;
 }

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use prost::Message;
 use regen_net_config::site::Site;
 use regen_proto::kernel::v1::{
-    AnswerSession, Empty, NetworkSide, PageEvent, PutSnapshot, Reply, SessionCookies, SiteFound, Snapshot, page_event, shell_update,
+    AnswerSession, Empty, NetworkSide, PageEvent, PutSnapshot, Reply, SessionCookies, SiteFound, Snapshot, page_event,
+    shell_update,
 };
 use regen_proto::role::Role;
 use regen_proto::validate::{ChildToBroker, MAX_BODY, MAX_COOKIES, MAX_SNAPSHOT};

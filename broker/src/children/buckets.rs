@@ -7,7 +7,7 @@ use regen_proto::role::Role;
 use regen_sandbox::spawn::outside_id;
 
 use super::bucket_mounts::BucketMounts;
-use super::child::ChildId;
+use super::message::ChildId;
 use crate::profile::Profile;
 use crate::session::HostKey;
 

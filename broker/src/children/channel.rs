@@ -5,7 +5,6 @@
 use std::num::NonZeroU32;
 use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use governor::clock::MonotonicClock;
@@ -14,14 +13,13 @@ use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
 use regen_proto::kernel_channel::{ChannelError, Datagram, KernelChannel};
 use regen_proto::role::Role;
-use regen_proto::validate::{self, BrokerToChild, ChildToBroker, Kind, Refusal};
+use regen_proto::validate::{self, BrokerToChild, ChildToBroker, Kind};
 use tokio::sync::mpsc;
 
-use super::child::{Attachment, ChildId};
 use super::events::Event;
-
-/// Messages that may wait for a child that does not read.
-const SEND_QUEUE: usize = 4096;
+use super::message::{Attachment, ChildId};
+use super::pulse::Pulse;
+use super::violation::{SEND_QUEUE, Violation};
 
 type Limiter = RateLimiter<
     NotKeyed,
@@ -60,38 +58,7 @@ impl Limits {
     }
 }
 
-/// Reason for ending a child: it did what its role may not.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Violation {
-    #[error(transparent)]
-    Refused(#[from] Refusal),
-    #[error("sent {0:?} messages faster than allowed")]
-    TooFrequent(Kind),
-    /// A message that makes no sense, or not at this time.
-    #[error("sent {0}")]
-    Malformed(String),
-    #[error("sent {0}")]
-    Oversized(String),
-    #[error("does not read its channel: {SEND_QUEUE} messages wait")]
-    DoesNotRead,
-}
-
-/// Answers to heartbeats, as the reader of the channel saw them: they do not wait behind the messages of other children.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Pulse(Arc<AtomicBool>);
-
-impl Pulse {
-    fn beat(&self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-
-    /// Returns whether an answer arrived since the last call.
-    pub(super) fn take(&self) -> bool {
-        self.0.swap(false, Ordering::Relaxed)
-    }
-}
-
-/// Rests after messages so that a child sends no more than [`MAX_RATE`] bytes per second in the long run.
+/// Pauses after messages, so that a child sends no more than [`MAX_RATE`] bytes per second in the long run.
 struct Pace {
     /// Bytes that may be sent at once.
     credit: u64,

@@ -1,62 +1,22 @@
 //! One child: its process, its helpers, its channel, and what is remembered of it until it ends.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use regen_proto::role::Role;
 use regen_proto::validate::BrokerToChild;
-use regen_runtime::Sealed;
 use tokio::sync::mpsc;
 
-use super::channel::Pulse;
 use super::crashes::{LogTail, Resources};
 use super::log::ProcessLabel;
 use super::memory::MemoryWatch;
+use super::message::Attachment;
 use super::process_stats::ProcessStats;
+use super::pulse::Pulse;
 use super::refused_calls::RefusedCall;
 use crate::session::HostKey;
 use crate::supervisor::Key;
-
-/// Number of a child; never reused.
-pub type ChildId = u64;
-
-/// Descriptor that travels with a message.
-#[derive(Debug)]
-pub enum Attachment {
-    /// A socket or file.
-    Fd(OwnedFd),
-    /// A payload that is too large for a datagram.
-    Payload(Sealed),
-}
-
-impl AsFd for Attachment {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        match self {
-            Self::Fd(fd) => fd.as_fd(),
-            Self::Payload(sealed) => sealed.as_fd(),
-        }
-    }
-}
-
-/// Message on its way to a child.
-#[derive(Debug)]
-pub struct Outgoing {
-    /// The receiver.
-    pub to: ChildId,
-    /// The message.
-    pub message: BrokerToChild,
-    /// Its descriptors.
-    pub attachments: Vec<Attachment>,
-}
-
-impl Outgoing {
-    /// Returns a message without descriptors.
-    #[must_use]
-    pub fn new(to: ChildId, message: BrokerToChild) -> Self {
-        Self { to, message, attachments: Vec::new() }
-    }
-}
 
 /// Helper process that a tab-host started inside its sandbox.
 #[derive(Debug)]

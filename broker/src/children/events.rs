@@ -5,10 +5,10 @@ use std::os::fd::OwnedFd;
 use regen_proto::kernel::v1::PageEvent;
 use regen_proto::validate::ChildToBroker;
 
-use super::channel::Violation;
-use super::child::ChildId;
 use super::memory::Measurement;
+use super::message::ChildId;
 use super::refused_calls::RefusedCall;
+use super::violation::Violation;
 use crate::session::{HostKey, SavedSnapshot, TabId};
 use crate::supervisor::Key;
 

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use super::child::{Child, ChildId};
+use super::message::ChildId;
 use super::process_stats::{ProcessStats, descriptors, resident_kb};
 
 /// One of so many children is measured at each tick. Those over half of their limit are measured at every one.
@@ -75,17 +75,15 @@ pub(super) struct Job {
 }
 
 impl Job {
-    /// Returns the job for a child, where it is the child's turn.
-    pub(super) fn of(id: ChildId, child: &Child, tick: u64, counts: bool) -> Option<Self> {
-        let process = child.process.as_ref()?;
-        let is_its_turn = child.memory.is_heavy || (id + tick).is_multiple_of(TURNS) || counts;
-        is_its_turn.then(|| Self {
-            child: id,
-            pid: process.pid,
-            stats: process.stats.clone(),
-            helpers: child.helpers.iter().map(|helper| helper.pid).collect(),
-            counts,
-        })
+    /// Returns the job for a child. `stats`: of its own process; `counts`: threads and descriptors are counted, too.
+    pub(super) fn new(
+        child: ChildId,
+        pid: i32,
+        stats: Option<Arc<ProcessStats>>,
+        helpers: Vec<i32>,
+        counts: bool,
+    ) -> Self {
+        Self { child, pid, stats, helpers, counts }
     }
 
     /// Reads the figures. Blocks.
@@ -101,49 +99,49 @@ impl Job {
     }
 }
 
-impl Child {
-    /// Takes a measurement. Returns the processes whose proportional memory is to be added up, where the child may be over its
-    /// limit.
-    pub(super) fn measured(&mut self, measurement: Measurement, limits: Limits, tick: u64) -> Option<Vec<i32>> {
-        let Measurement { resident_kb: resident, helpers, counts, .. } = measurement;
-        // One that is ending shrinks: the figures before that are of interest.
-        if resident > 0 && self.doom.is_none() {
-            self.resources.resident_kb = resident;
-            self.resources.helpers = helpers;
-        }
-        if let Some((threads, descriptors)) = counts {
-            (self.resources.threads, self.resources.descriptors) = (threads, descriptors);
-            self.warn_of_leak("descriptors", descriptors, limits.descriptors);
-            self.warn_of_leak("threads", threads, limits.threads);
-        }
-        let limit_kb = limits.memory_kb?;
-        let memory = &mut self.memory;
-        memory.is_heavy = resident > limit_kb / 2;
+impl MemoryWatch {
+    /// Returns whether it is the child's turn to be measured.
+    pub(super) fn is_due(&self, child: ChildId, tick: u64) -> bool {
+        self.is_heavy || (child + tick).is_multiple_of(TURNS)
+    }
+
+    /// Takes a measurement. Returns whether the proportional memory of the child's processes is to be added up, because it may
+    /// be over its limit.
+    pub(super) fn measured(&mut self, measurement: &Measurement, limits: Limits, tick: u64) -> bool {
+        let Measurement { resident_kb: resident, helpers, .. } = *measurement;
+        let Some(limit_kb) = limits.memory_kb else { return false };
+        self.is_heavy = resident > limit_kb / 2;
         let may_be_over =
-            resident > limit_kb && memory.sum.is_none_or(|sum| sum.may_exceed(limit_kb, resident, helpers, tick));
-        if !may_be_over || std::mem::replace(&mut memory.is_summing, true) {
-            return None;
+            resident > limit_kb && self.sum.is_none_or(|sum| sum.may_exceed(limit_kb, resident, helpers, tick));
+        if !may_be_over || std::mem::replace(&mut self.is_summing, true) {
+            return false;
         }
-        memory.sum = Some(Sum { resident_kb: resident, helpers, tick, proportional_kb: None });
-        Some(self.pids())
+        self.sum = Some(Sum { resident_kb: resident, helpers, tick, proportional_kb: None });
+        true
     }
 
     /// Takes a sum of proportional memory. Returns why the child is to be killed, where it is over its limit.
     pub(super) fn summed(&mut self, proportional_kb: u64, limits: Limits) -> Option<String> {
-        self.memory.is_summing = false;
-        if let Some(sum) = &mut self.memory.sum {
+        self.is_summing = false;
+        if let Some(sum) = &mut self.sum {
             sum.proportional_kb = Some(proportional_kb);
         }
         let limit = limits.memory_kb.filter(|limit| proportional_kb > *limit)?;
         Some(format!("memory: it used {} MB, and the limit is {} MB", proportional_kb >> 10, limit >> 10))
     }
 
-    /// Says once that a child is about to run out of descriptors or threads.
-    fn warn_of_leak(&mut self, what: &str, now: u64, limit: Option<u64>) {
-        if !self.memory.told_of_leak && limit.is_some_and(|limit| now > limit * 3 / 4) {
-            self.memory.told_of_leak = true;
-            tracing::warn!(role = %self.role, pid = self.pid(), "leaks: it has {now} {what}");
-        }
+    /// Returns a warning, once, for a child that is about to run out of descriptors or threads.
+    pub(super) fn leak(&mut self, measurement: &Measurement, limits: Limits) -> Option<String> {
+        let (threads, descriptors) = measurement.counts?;
+        let near = |now: u64, limit: Option<u64>| limit.is_some_and(|limit| now > limit * 3 / 4);
+        let leak = if near(descriptors, limits.descriptors) {
+            format!("leaks: it has {descriptors} descriptors")
+        } else if near(threads, limits.threads) {
+            format!("leaks: it has {threads} threads")
+        } else {
+            return None;
+        };
+        (!std::mem::replace(&mut self.told_of_leak, true)).then_some(leak)
     }
 }
 
@@ -161,5 +159,22 @@ mod tests {
         assert!(sum.may_exceed(4000, 6000, 40, 110), "a while later");
         let outstanding = Sum { proportional_kb: None, ..sum };
         assert!(outstanding.may_exceed(4000, 6000, 40, 101));
+    }
+
+    #[test]
+    fn a_child_is_added_up_once_and_killed_only_when_its_own_share_is_too_much() {
+        let limits = Limits { memory_kb: Some(1000), descriptors: Some(100), threads: Some(10) };
+        let at = |resident_kb, counts| Measurement { child: 1, resident_kb, helpers: 2, counts };
+        let mut watch = MemoryWatch::default();
+        assert!(!watch.measured(&at(400, None), limits, 1) && !watch.is_due(3, 1));
+        assert!(!watch.measured(&at(900, None), limits, 2) && watch.is_due(3, 1), "heavy: measured at every tick");
+        assert!(watch.measured(&at(1500, None), limits, 3));
+        assert!(!watch.measured(&at(1600, None), limits, 4), "it is being added up");
+        assert_eq!(watch.summed(999, limits), None);
+        assert!(watch.measured(&at(1602, None), limits, 5));
+        assert!(watch.summed(2048, limits).unwrap().contains("2 MB"));
+        assert_eq!(watch.leak(&at(1, Some((2, 70))), limits), None);
+        assert!(watch.leak(&at(1, Some((2, 76))), limits).unwrap().contains("76 descriptors"));
+        assert_eq!(watch.leak(&at(1, Some((9, 76))), limits), None, "it was said");
     }
 }

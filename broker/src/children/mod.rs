@@ -12,13 +12,16 @@ pub mod crashes;
 mod events;
 mod log;
 mod memory;
+mod message;
 pub mod payloads;
 pub mod pidfd;
 mod process_stats;
+mod pulse;
 pub mod refused_calls;
 mod spawn;
 #[cfg(test)]
 mod tests;
+mod violation;
 
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
@@ -35,11 +38,11 @@ use regen_sandbox::policy::{Policy, Resource};
 use rustix::process::Signal;
 use tokio::sync::mpsc;
 
-pub use channel::Violation;
-pub use child::{Attachment, ChildId, Outgoing};
 pub use events::{Event, Exit};
+pub use message::{Attachment, ChildId, Outgoing};
 pub use process_stats::{proportional_kb, resident_kb};
 pub use spawn::{ChildrenSetup, SpawnError};
+pub use violation::Violation;
 
 use buckets::Buckets;
 use child::{Child, Helper, Process};
@@ -321,7 +324,12 @@ impl Children {
         for child in self.table.values_mut() {
             child.helpers.retain(|helper| !pidfd::has_ended(&helper.pidfd));
         }
-        let jobs: Vec<Job> = self.table.iter().filter_map(|(id, child)| Job::of(*id, child, tick, counts)).collect();
+        let job = |(id, child): (&ChildId, &Child)| {
+            let process = child.process.as_ref().filter(|_| counts || child.memory.is_due(*id, tick))?;
+            let helpers = child.helpers.iter().map(|helper| helper.pid).collect();
+            Some(Job::new(*id, process.pid, process.stats.clone(), helpers, counts))
+        };
+        let jobs: Vec<Job> = self.table.iter().filter_map(job).collect();
         if jobs.is_empty() {
             return;
         }
@@ -341,7 +349,21 @@ impl Children {
             let id = measurement.child;
             let Some(child) = self.table.get_mut(&id) else { continue };
             let limits = self.limits.get(&child.role).copied().unwrap_or_default();
-            let Some(pids) = child.measured(measurement, limits, self.ticks) else { continue };
+            // A child that is ending shrinks: the figures before that are of interest.
+            if measurement.resident_kb > 0 && child.doom.is_none() {
+                child.resources.resident_kb = measurement.resident_kb;
+                child.resources.helpers = measurement.helpers;
+            }
+            if let Some((threads, descriptors)) = measurement.counts {
+                (child.resources.threads, child.resources.descriptors) = (threads, descriptors);
+            }
+            if let Some(leak) = child.memory.leak(&measurement, limits) {
+                tracing::warn!(role = %child.role, pid = child.pid(), "{leak}");
+            }
+            if !child.memory.measured(&measurement, limits, self.ticks) {
+                continue;
+            }
+            let pids = child.pids();
             let events = self.events.clone();
             tokio::task::spawn_blocking(move || {
                 let proportional_kb = pids.into_iter().map(proportional_kb).sum();
@@ -355,7 +377,7 @@ impl Children {
     pub fn summed(&mut self, id: ChildId, proportional_kb: u64) {
         let Some(child) = self.table.get_mut(&id) else { return };
         let limits = self.limits.get(&child.role).copied().unwrap_or_default();
-        if let Some(reason) = child.summed(proportional_kb, limits) {
+        if let Some(reason) = child.memory.summed(proportional_kb, limits) {
             self.kill(id, &reason);
         }
     }

@@ -14,12 +14,13 @@ use tokio::sync::mpsc;
 
 use super::bucket_mounts::BucketMounts;
 use super::buckets::Buckets;
-use super::child::{Child, ChildId};
+use super::child::Child;
 use super::coverage::{self, Coverage};
 use super::crashes::Resources;
 use super::events::Event;
 use super::log::{self, ProcessLabel};
 use super::memory::MemoryWatch;
+use super::message::ChildId;
 use super::payloads::Payloads;
 use super::refused_calls::{self, NotifyPolicy};
 use super::{Children, channel, limits};

@@ -4,6 +4,7 @@ mod commands;
 mod net;
 mod peer;
 mod questions;
+mod replies;
 mod service;
 mod shields;
 mod status;

@@ -12,25 +12,21 @@ use regen_proto::control::v1::{
 use regen_proto::net::v1::{
     DnsAnswer, DnsQuery, NewIdentityReply, NewIdentityRequest, VpnState, VpnStatusRequest, VpnTunnel,
 };
-use tonic::{Response, Status};
+use tonic::Status;
 
 use super::Command;
+use super::replies::{ANSWER_TIMEOUT, DEFAULT, answered, answered_within, no_site};
 use super::service::{Control, status};
-use super::shields::no_site;
 use crate::network::routes::Scope;
 use crate::network::vpn::{VpnChange, VpnChoice, VpnError, VpnSettings};
 use crate::network::{self, NetAdmin};
 use crate::session::HostKey;
 
-/// The net-daemon answers within this time, if at all; the first time it may be reading its lists.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 /// The net-daemon is told of a VPN profile within this time, and how often is looked whether it was.
 const VPN_TIMEOUT: Duration = Duration::from_secs(2);
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 /// A name is looked up within this time: Tor may only just be starting.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(100);
-/// How a site or a workspace is told to have nothing of its own.
-pub(super) const DEFAULT: &str = "default";
 
 impl Control {
     /// Changes a route where one is given; then how they are.
@@ -188,21 +184,5 @@ impl Control {
                 }
             }
         }
-    }
-}
-
-/// The broker waits for no child without an end.
-pub(super) async fn answered<T>(asked: impl Future<Output = Result<Response<T>, Status>>) -> Result<T, Status> {
-    answered_within(ANSWER_TIMEOUT, asked).await
-}
-
-/// For what takes longer.
-pub(super) async fn answered_within<T>(
-    time: Duration,
-    asked: impl Future<Output = Result<Response<T>, Status>>,
-) -> Result<T, Status> {
-    match tokio::time::timeout(time, asked).await {
-        Ok(answer) => Ok(answer?.into_inner()),
-        Err(_) => Err(Status::unavailable("Regen's network process does not answer at the moment: try again")),
     }
 }

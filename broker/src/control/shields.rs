@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use regen_net_config::site::{Site, SiteError};
+use regen_net_config::site::Site;
 use regen_proto::control::v1::{HttpsOnlyReply, HttpsOnlyRequest, ShieldsReply, ShieldsRequest};
 use regen_proto::net::v1::{
     CheckRequest, ListsReply, ListsRequest, OwnRules, OwnRulesRequest, ShieldsLog, ShieldsLogRequest,
@@ -11,7 +11,7 @@ use regen_proto::net::v1::{
 use tonic::Status;
 
 use super::Command;
-use super::net::{DEFAULT, answered, answered_within};
+use super::replies::{DEFAULT, answered, answered_within, no_site};
 use super::service::{Control, status};
 use crate::network;
 use crate::network::shields::{Level, ShieldsSettings};
@@ -89,8 +89,4 @@ impl Control {
         let test = TestRequest { site, request: Some(request) };
         answered(self.net().await?.shields.test(test)).await
     }
-}
-
-pub(super) fn no_site(error: SiteError) -> Status {
-    Status::invalid_argument(error.to_string())
 }

@@ -9,12 +9,11 @@ use regen_proto::net::v1::encryption_admin_client::EncryptionAdminClient;
 use regen_proto::net::v1::shields_admin_client::ShieldsAdminClient;
 use regen_proto::net::v1::tor_admin_client::TorAdminClient;
 use regen_proto::net::v1::vpn_admin_client::VpnAdminClient;
-use regen_proto::net::v1::{EncryptedHosts, TorWatchRequest, VpnProfile, VpnProfiles};
+use regen_proto::net::v1::{EncryptedHosts, TorStatus, TorWatchRequest, VpnProfile, VpnProfiles};
 use tokio::sync::{mpsc, watch};
 use tonic::Status;
 use tonic::transport::Channel;
 
-use super::events::Event;
 use crate::children::ChildId;
 
 /// Maximum size of an answer: a full log, in bytes.
@@ -23,6 +22,13 @@ const MAX_ANSWER: usize = 16 << 20;
 const MIN_INTERVAL: Duration = Duration::from_millis(100);
 /// Delay before the net-daemon is told again what it did not take.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
+
+/// Event from a net-daemon.
+#[derive(Debug)]
+pub enum Event {
+    /// The status of its Tor.
+    Tor { net: ChildId, status: TorStatus },
+}
 
 /// Clients of a net-daemon's admin services.
 #[derive(Debug, Clone)]

@@ -13,14 +13,6 @@ use super::routes::{RouteSettings, Scope};
 use super::shields::{Level, ShieldsSettings, TooManySites};
 use super::vpn::{VpnChange, VpnError, VpnSettings};
 use crate::answer::Answer;
-use crate::children::ChildId;
-
-/// Event from a net-daemon.
-#[derive(Debug)]
-pub enum Event {
-    /// The status of its Tor.
-    Tor { net: ChildId, status: TorStatus },
-}
 
 /// Command of the control API about the network.
 #[derive(Debug)]

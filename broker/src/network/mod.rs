@@ -18,8 +18,8 @@ use regen_proto::kernel::v1::{self as wire, AnswerVpn, Configure, VpnQuestion};
 use regen_proto::net::v1::{EncryptedHosts, TorState, TorStatus};
 use tokio::sync::mpsc;
 
-pub use admin::NetAdmin;
-pub use events::{Action, Command, Event};
+pub use admin::{Event, NetAdmin};
+pub use events::{Action, Command};
 
 use crate::answer::answer;
 use crate::children::ChildId;

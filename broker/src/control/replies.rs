@@ -1,0 +1,32 @@
+//! Parts of replies that several services share.
+
+use std::time::Duration;
+
+use regen_net_config::site::SiteError;
+use tonic::{Response, Status};
+
+/// Word that takes back what a site or a workspace has of its own.
+pub(super) const DEFAULT: &str = "default";
+/// Time within which the net-daemon answers, if at all. The first time it may be reading its lists.
+pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Waits for an answer of the net-daemon, for a bounded time.
+pub(super) async fn answered<T>(asked: impl Future<Output = Result<Response<T>, Status>>) -> Result<T, Status> {
+    answered_within(ANSWER_TIMEOUT, asked).await
+}
+
+/// Waits for an answer of the net-daemon that may take this long.
+pub(super) async fn answered_within<T>(
+    time: Duration,
+    asked: impl Future<Output = Result<Response<T>, Status>>,
+) -> Result<T, Status> {
+    match tokio::time::timeout(time, asked).await {
+        Ok(answer) => Ok(answer?.into_inner()),
+        Err(_) => Err(Status::unavailable("Regen's network process does not answer at the moment: try again")),
+    }
+}
+
+/// Returns the error for an address without a site.
+pub(super) fn no_site(error: SiteError) -> Status {
+    Status::invalid_argument(error.to_string())
+}

@@ -18,7 +18,8 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::dns::Dns;
-use crate::route::{Connection, Reach, Stream, Ways};
+use crate::egress::{Connection, Reach, Stream};
+use crate::route::GrantedRoute;
 use crate::tls;
 use crate::tor::Tor;
 use crate::wireguard::WireGuard;
@@ -118,7 +119,7 @@ impl Fetcher {
         let failed = |error: &dyn std::fmt::Display| format!("{url}: {error}");
         let (host, port) = (url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or_default());
         let bare = host.trim_matches(['[', ']']);
-        let ways = Ways {
+        let route = GrantedRoute {
             route: route.clone(),
             partition: PARTITION.to_owned(),
             dns: self.dns.clone(),
@@ -133,7 +134,7 @@ impl Fetcher {
                 None,
             ),
         };
-        let Connection { mut stream, over, .. } = ways.connect(bare, port).await.map_err(|error| failed(&error))?;
+        let Connection { mut stream, over, .. } = route.connect(bare, port).await.map_err(|error| failed(&error))?;
         if url.scheme() == "https" {
             let config = tls::client(None)?;
             let name = ServerName::try_from(bare.to_owned()).map_err(|error| failed(&error))?;

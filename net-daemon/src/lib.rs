@@ -5,9 +5,12 @@
 
 mod counted;
 mod dns;
+mod egress;
 mod encrypted_hosts;
+mod error;
 pub mod fuzzing;
 mod http_client;
+mod race;
 mod route;
 mod server;
 mod shields;

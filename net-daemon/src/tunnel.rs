@@ -12,7 +12,9 @@ use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 
-use crate::route::{Connection, RouteError, Stream, Ways};
+use crate::egress::{Connection, Stream};
+use crate::error::ConnectError;
+use crate::route::GrantedRoute;
 use crate::shields::{Shields, ShieldsContext};
 
 mod limits;
@@ -31,7 +33,7 @@ const MAX_HOST: usize = 255;
 #[derive(Debug, Clone)]
 pub(crate) struct TunnelGrant {
     pub(crate) host: u64,
-    pub(crate) ways: Ways,
+    pub(crate) route: GrantedRoute,
     /// Context whose shields settings apply.
     pub(crate) asking: Arc<ShieldsContext>,
     /// Limits on the connection's tunnels.
@@ -104,8 +106,12 @@ async fn serve(grant: &TunnelGrant, shields: &Shields, mut up: Streaming<ToNetwo
     }
 }
 
-async fn open(grant: &TunnelGrant, shields: &Shields, up: &mut Streaming<ToNetwork>) -> Result<Connection, RouteError> {
-    let refuse = |message: &str| RouteError { kind: FailureKind::Policy, message: message.to_owned() };
+async fn open(
+    grant: &TunnelGrant,
+    shields: &Shields,
+    up: &mut Streaming<ToNetwork>,
+) -> Result<Connection, ConnectError> {
+    let refuse = |message: &str| ConnectError { kind: FailureKind::Policy, message: message.to_owned() };
     let first = up.message().await.map_err(|status| refuse(status.message()))?;
     let Some(ToNetwork { body: Some(to_network::Body::Open(Open { host, port })) }) = first else {
         return Err(refuse("the first message of a tunnel must be `open`"));
@@ -119,7 +125,7 @@ async fn open(grant: &TunnelGrant, shields: &Shields, up: &mut Streaming<ToNetwo
         // The log names the rule. A page's processes must not learn it.
         return Err(refuse(&format!("connection to {host} blocked by shields")));
     }
-    grant.ways.connect(&host, port).await
+    grant.route.connect(&host, port).await
 }
 
 async fn relay(

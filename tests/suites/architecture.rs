@@ -189,7 +189,7 @@ fn internet_sockets_are_opened_by_the_net_daemon_alone() {
     // These connect, in order, to DNS servers, to hosts on direct routes, to Tor relays, and to WireGuard peers.
     let expected = [
         "net-daemon/src/dns/direct.rs",
-        "net-daemon/src/route/direct.rs",
+        "net-daemon/src/egress/direct.rs",
         "net-daemon/src/tor/mod.rs",
         "net-daemon/src/wireguard/tunnel.rs",
     ];

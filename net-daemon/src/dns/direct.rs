@@ -16,8 +16,8 @@ use regen_proto::net::v1::FailureKind;
 use tokio::sync::OnceCell;
 
 use super::{Asked, HOSTS, Meaning, Names};
-use crate::route::RouteError;
-use crate::route::race::Dead;
+use crate::error::ConnectError;
+use crate::race::Dead;
 use crate::tls;
 
 /// Files that configure this machine's name resolution.
@@ -91,12 +91,12 @@ impl Dns {
     }
 
     /// Returns the addresses of a host.
-    pub(crate) async fn addresses(&self, partition: &str, host: &str) -> Result<Vec<IpAddr>, RouteError> {
+    pub(crate) async fn addresses(&self, partition: &str, host: &str) -> Result<Vec<IpAddr>, ConnectError> {
         Ok(self.meaning(partition, host).await?.addresses)
     }
 
     /// Returns the addresses and aliases of a host.
-    pub(crate) async fn meaning(&self, partition: &str, host: &str) -> Result<Meaning, RouteError> {
+    pub(crate) async fn meaning(&self, partition: &str, host: &str) -> Result<Meaning, ConnectError> {
         if let Ok(address) = host.parse::<IpAddr>() {
             return Ok(vec![address].into());
         }
@@ -126,18 +126,18 @@ impl Dns {
     }
 
     /// Returns the name servers and their records of a name, for the user.
-    pub(super) async fn records(&self, name: &str, kind: RecordType) -> Result<(String, Vec<Record>), RouteError> {
+    pub(crate) async fn records(&self, name: &str, kind: RecordType) -> Result<(String, Vec<Record>), ConnectError> {
         let chosen = self.chosen();
         let names = self.names(&chosen).await?;
         Ok((chosen.settings.servers.to_string(), names.records(name, kind).await?))
     }
 
-    async fn names<'a>(&self, chosen: &'a Chosen) -> Result<&'a Names<TokioRuntimeProvider>, RouteError> {
+    async fn names<'a>(&self, chosen: &'a Chosen) -> Result<&'a Names<TokioRuntimeProvider>, ConnectError> {
         chosen.names.get_or_try_init(|| self.ask(&chosen.settings)).await
     }
 
-    async fn ask(&self, settings: &DnsSettings) -> Result<Names<TokioRuntimeProvider>, RouteError> {
-        let failed = |message: String| RouteError { kind: FailureKind::Name, message };
+    async fn ask(&self, settings: &DnsSettings) -> Result<Names<TokioRuntimeProvider>, ConnectError> {
+        let failed = |message: String| ConnectError { kind: FailureKind::Name, message };
         let (mut servers, mut who) = (Vec::new(), "this machine's name server".to_owned());
         let mut search = Vec::new();
         match &settings.servers {
@@ -148,7 +148,7 @@ impl Dns {
             }
             Servers::These(chosen) if chosen.is_empty() => {
                 let words = "name servers are blocked: `regen dns set` changes that";
-                return Err(RouteError { kind: FailureKind::Policy, message: words.to_owned() });
+                return Err(ConnectError { kind: FailureKind::Policy, message: words.to_owned() });
             }
             Servers::These(chosen) => {
                 let mut unknown = None;
@@ -225,7 +225,7 @@ fn unknown_algorithm(anchors: &str) -> Option<String> {
 }
 
 /// Returns a configuration for each address of a server. This machine's own servers resolve its host name.
-async fn configs(server: &Server) -> Result<Vec<NameServerConfig>, RouteError> {
+async fn configs(server: &Server) -> Result<Vec<NameServerConfig>, ConnectError> {
     let addresses = match server.host.parse::<IpAddr>() {
         Ok(address) => vec![address],
         Err(_) if is_localhost(&server.host) => vec![Ipv4Addr::LOCALHOST.into()],
@@ -247,8 +247,8 @@ async fn configs(server: &Server) -> Result<Vec<NameServerConfig>, RouteError> {
 }
 
 /// Returns a resolver with this machine's own servers, whatever the user has chosen for pages.
-fn system_names() -> Result<Names<TokioRuntimeProvider>, RouteError> {
-    let failed = |message: String| RouteError { kind: FailureKind::Name, message };
+fn system_names() -> Result<Names<TokioRuntimeProvider>, ConnectError> {
+    let failed = |message: String| ConnectError { kind: FailureKind::Name, message };
     let config = system_config().map_err(failed)?;
     Ok(Names::new(Asked {
         who: "this machine's name server".to_owned(),

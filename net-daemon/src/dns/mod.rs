@@ -2,7 +2,6 @@
 //! cache, so that no partition finds out what another has looked up.
 
 mod direct;
-mod service;
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -20,11 +19,10 @@ use regen_proto::net::v1::FailureKind;
 use rustls::ClientConfig;
 use tokio::sync::Semaphore;
 
-use crate::route::RouteError;
+use crate::error::ConnectError;
 use crate::tls;
 
 pub(crate) use direct::Dns;
-pub(crate) use service::Admin;
 
 /// Timeout for one query to one server.
 pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(4);
@@ -99,7 +97,7 @@ impl<P: RuntimeProvider> Names<P> {
     }
 
     /// Returns the addresses and aliases of a host.
-    pub(crate) async fn meaning(&self, partition: &str, host: &str) -> Result<Meaning, RouteError> {
+    pub(crate) async fn meaning(&self, partition: &str, host: &str) -> Result<Meaning, ConnectError> {
         if let Some(own) = self.asked.own.get(&host.trim_end_matches('.').to_ascii_lowercase()) {
             return Ok(own.clone().into());
         }
@@ -114,26 +112,26 @@ impl<P: RuntimeProvider> Names<P> {
     }
 
     /// Returns all records of a name that have this type.
-    pub(crate) async fn records(&self, name: &str, kind: RecordType) -> Result<Vec<Record>, RouteError> {
+    pub(crate) async fn records(&self, name: &str, kind: RecordType) -> Result<Vec<Record>, ConnectError> {
         let found = self.of("")?.resolver.lookup(whole(name), kind).await.map_err(|error| self.failed(name, &error))?;
         self.believe(name, &found)?;
         Ok(found.answers().to_vec())
     }
 
     /// Checks that an answer has a valid signature, or is of an unsigned zone, if DNSSEC is on.
-    fn believe(&self, host: &str, found: &Lookup) -> Result<(), RouteError> {
+    fn believe(&self, host: &str, found: &Lookup) -> Result<(), ConnectError> {
         let is_asked_for = self.asked.anchors.is_some();
         let counts = |record: &Record| matches!(record.proof, Proof::Secure | Proof::Insecure);
         if is_asked_for && !found.answers().iter().all(counts) { Err(self.unsigned(host)) } else { Ok(()) }
     }
 
-    fn unsigned(&self, host: &str) -> RouteError {
+    fn unsigned(&self, host: &str) -> ConnectError {
         let message = format!("the answer of {} for “{host}” failed DNSSEC validation", self.asked.who);
-        RouteError { kind: FailureKind::Name, message }
+        ConnectError { kind: FailureKind::Name, message }
     }
 
     #[expect(clippy::wildcard_enum_match_arm, reason = "all other errors of the library are shown as they are")]
-    fn failed(&self, host: &str, error: &NetError) -> RouteError {
+    fn failed(&self, host: &str, error: &NetError) -> ConnectError {
         let who = &self.asked.who;
         match error {
             NetError::Dns(DnsError::DnssecBogus | DnsError::Nsec { .. }) if self.asked.anchors.is_some() => {
@@ -141,11 +139,11 @@ impl<P: RuntimeProvider> Names<P> {
             }
             error if error.is_no_records_found() => {
                 let message = format!("the name “{host}” could not be resolved: {who} has no address for it");
-                RouteError { kind: FailureKind::Name, message }
+                ConnectError { kind: FailureKind::Name, message }
             }
             error => {
                 let message = format!("{who} did not answer for “{host}” ({error})");
-                RouteError { kind: FailureKind::Timeout, message }
+                ConnectError { kind: FailureKind::Timeout, message }
             }
         }
     }
@@ -155,7 +153,7 @@ impl<P: RuntimeProvider> Names<P> {
         if self.asked.search.is_empty() || host.contains('.') { whole(host) } else { host.to_owned() }
     }
 
-    fn of(&self, partition: &str) -> Result<Arc<Partition<P>>, RouteError> {
+    fn of(&self, partition: &str) -> Result<Arc<Partition<P>>, ConnectError> {
         let mut caches = self.caches.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = caches.get(partition) {
             return Ok(Arc::clone(known));
@@ -170,7 +168,7 @@ impl<P: RuntimeProvider> Names<P> {
         (options.timeout, options.ip_strategy) = (ANSWER_TIMEOUT, LookupIpStrategy::Ipv4AndIpv6);
         (options.use_hosts_file, options.cache_size) = (ResolveHosts::Never, MAX_ANSWERS);
         options.validate = anchors.is_some();
-        let wrong = |message: String| RouteError { kind: FailureKind::Other, message };
+        let wrong = |message: String| ConnectError { kind: FailureKind::Other, message };
         let tls = tls.clone().map_or_else(tls::with_nobody, Ok).map_err(wrong)?;
         let mut builder = Resolver::builder_with_config(config, provider.clone())
             .with_options(options)

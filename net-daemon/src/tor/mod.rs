@@ -21,7 +21,8 @@ use tor_error::ErrorReport;
 use tor_rtcompat::PreferredRuntime;
 
 use crate::counted::Counted;
-use crate::route::{RouteError, WayError};
+use crate::egress::{Connection, Egress, Resolved, Target};
+use crate::error::{ConnectError, HopError};
 
 pub(crate) use service::Admin;
 
@@ -74,6 +75,37 @@ impl Identity {
     }
 }
 
+#[tonic::async_trait]
+impl Egress for Tor {
+    fn network(&self) -> String {
+        "tor".to_owned()
+    }
+
+    /// Leaves the name to the exit, which resolves it when it connects.
+    async fn resolve(&self, _: Target<'_>) -> Result<Resolved, HopError> {
+        Ok(Resolved::Elsewhere)
+    }
+
+    /// Opens a connection on a circuit of the target's partition.
+    async fn dial(&self, target: Target<'_>, _: Resolved) -> Result<Connection, HopError> {
+        let waits = Counted::new(&self.shared.status, |status| &mut status.waiting);
+        let (circuit, over) = {
+            let mut identity = self.identity();
+            (identity.of(target.partition), identity.over.clone())
+        };
+        let client = self.client().await?;
+        let opened = tokio::select! {
+            opened = self.open(&client, circuit, target.host, target.port) => opened,
+            () = over.cancelled() => Err(HopError::Target(given_up())),
+        };
+        drop(waits);
+        let stream = opened?;
+        let open = Counted::new(&self.shared.status, |status| &mut status.open);
+        let doubt = Some(Arc::clone(&self.shared.doubt));
+        Ok(Connection { over, doubt, _open: Some(Box::new(open)), ..Connection::plain(stream) })
+    }
+}
+
 impl Tor {
     pub(crate) fn new(changes: String) -> Self {
         let status = TorStatus { state: TorState::Off.into(), ..TorStatus::default() };
@@ -88,41 +120,13 @@ impl Tor {
         }
     }
 
-    /// Opens a connection on a circuit of this partition. Also returns a token that is cancelled when the connection
-    /// must end, and a guard that counts it as open.
-    pub(crate) async fn connect(
-        &self,
-        partition: &str,
-        host: &str,
-        port: u16,
-    ) -> Result<(DataStream, CancellationToken, Counted<TorStatus>), WayError> {
-        let waits = Counted::new(&self.shared.status, |status| &mut status.waiting);
-        let (circuit, over) = {
-            let mut identity = self.identity();
-            (identity.of(partition), identity.over.clone())
-        };
-        let client = self.client().await?;
-        let opened = tokio::select! {
-            opened = self.open(&client, circuit, host, port) => opened,
-            () = over.cancelled() => Err(WayError::Target(given_up())),
-        };
-        drop(waits);
-        let open = || Counted::new(&self.shared.status, |status| &mut status.open);
-        opened.map(|stream| (stream, over, open()))
-    }
-
-    /// Returns the notifier for unanswered data.
-    pub(crate) fn doubt(&self) -> Arc<Notify> {
-        Arc::clone(&self.shared.doubt)
-    }
-
     async fn open(
         &self,
         client: &Client,
         circuit: IsolationToken,
         host: &str,
         port: u16,
-    ) -> Result<DataStream, WayError> {
+    ) -> Result<DataStream, HopError> {
         match timeout(STARTS, client.bootstrap()).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => return Err(self.down(&words(&error))),
@@ -142,10 +146,8 @@ impl Tor {
     }
 
     /// Resolves a host at an exit, for the user. For pages, the exit resolves the host when it connects.
-    pub(crate) async fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, RouteError> {
-        let only = |error| match error {
-            WayError::Down(error) | WayError::Target(error) => error,
-        };
+    pub(crate) async fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, ConnectError> {
+        let only = HopError::into_inner;
         let client = self.client().await.map_err(only)?.isolated_client();
         match timeout(STARTS, client.resolve(host)).await {
             Ok(Ok(addresses)) => Ok(addresses),
@@ -156,13 +158,13 @@ impl Tor {
 
     /// Returns the error of a failed connection for the user, and updates the health.
     #[expect(clippy::wildcard_enum_match_arm, reason = "all errors that are not the target's count as Tor's")]
-    fn failed(&self, host: &str, error: &arti_client::Error) -> WayError {
+    fn failed(&self, host: &str, error: &arti_client::Error) -> HopError {
         if health::an_exit_said(error.kind()) {
             health::works(&self.shared.status);
         } else {
             self.shared.doubt.notify_one();
         }
-        let target = |kind, message: String| WayError::Target(RouteError { kind, message });
+        let target = HopError::target;
         match error.kind() {
             ErrorKind::RemoteHostNotFound | ErrorKind::RemoteHostResolutionFailed => {
                 target(FailureKind::Name, format!("the Tor exit found no address for “{host}”"))
@@ -197,15 +199,15 @@ impl Tor {
         }
     }
 
-    fn down(&self, why: &str) -> WayError {
+    fn down(&self, why: &str) -> HopError {
         let percent = self.shared.status.borrow().percent;
         let percent = if percent < 100 { format!(" (start at {percent} %)") } else { String::new() };
         let message = format!("Tor cannot connect{percent}: {why}");
         health::fails(&self.shared.status, &message);
-        WayError::Down(RouteError { kind: FailureKind::Route, message })
+        HopError::down(message)
     }
 
-    async fn client(&self) -> Result<Client, WayError> {
+    async fn client(&self) -> Result<Client, HopError> {
         let running = self.shared.running.get_or_try_init(|| async {
             let shared = Arc::clone(&self.shared);
             // The start creates folders and opens a database, which blocks.
@@ -222,7 +224,7 @@ impl Tor {
             Err(error) => {
                 let message = format!("Tor cannot be started: {error:#}");
                 health::fails(&self.shared.status, &message);
-                Err(WayError::Down(RouteError { kind: FailureKind::Route, message }))
+                Err(HopError::down(message))
             }
         }
     }
@@ -246,8 +248,8 @@ fn words(error: &arti_client::Error) -> String {
     report.strip_prefix("error: ").unwrap_or(&report).to_owned()
 }
 
-fn given_up() -> RouteError {
-    RouteError { kind: FailureKind::Route, message: "connection cancelled because of a new Tor identity".to_owned() }
+fn given_up() -> ConnectError {
+    ConnectError { kind: FailureKind::Route, message: "connection cancelled because of a new Tor identity".to_owned() }
 }
 
 fn start(changes: &str) -> anyhow::Result<Running> {

@@ -20,8 +20,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::counted::Counted;
 use crate::dns::{Dns, Meaning, Names};
-use crate::route::race::{self, Dead};
-use crate::route::{Inside, RouteError, WayError};
+use crate::egress::{Connection, Egress, Resolved, Target};
+use crate::error::{ConnectError, HopError};
+use crate::race::{self, Dead};
 use stack::{Stack, TcpStream};
 use tunnel::{RETRY_DELAY, Tunnel};
 use tunnel_resolver::Through;
@@ -157,35 +158,25 @@ impl WireGuard {
         all.iter().map(tunnel).collect()
     }
 
-    /// Opens a connection through the tunnel of this profile. Also returns a token that is cancelled when the
-    /// connection must end, and a guard that counts it as open.
-    pub(crate) async fn connect(
-        &self,
-        profile: &str,
-        inside: &Inside<'_>,
-        host: &str,
-        port: u16,
-    ) -> Result<(TcpStream, CancellationToken, Counted<VpnTunnel>), WayError> {
+    /// Returns the tunnel of a profile, once the broker has said which profiles there are.
+    async fn up(&self, profile: &str) -> Result<Arc<Up>, HopError> {
         let mut told = self.shared.told.subscribe();
         let _ = timeout(TOLD, told.wait_for(|told| *told)).await;
-        let up = self.find(profile)?;
-        let waits = Counted::new(&up.status, |status| &mut status.waiting);
-        let over = up.over.borrow().clone();
-        let opened = tokio::select! {
-            opened = up.open(profile, inside, host, port) => opened,
-            () = over.cancelled() => Err(up.failure(profile)),
-        };
-        drop(waits);
-        opened.map(|stream| (stream, over, Counted::new(&up.status, |status| &mut status.open)))
+        self.find(profile)
     }
 
     /// Returns all records of a name that have this type, for the user.
-    pub(crate) async fn records(&self, profile: &str, name: &str, kind: RecordType) -> Result<Vec<Record>, RouteError> {
-        let up = self.find(profile).map_err(|(WayError::Down(error) | WayError::Target(error))| error)?;
+    pub(crate) async fn records(
+        &self,
+        profile: &str,
+        name: &str,
+        kind: RecordType,
+    ) -> Result<Vec<Record>, ConnectError> {
+        let up = self.find(profile).map_err(HopError::into_inner)?;
         up.names.records(name, kind).await
     }
 
-    fn find(&self, name: &str) -> Result<Arc<Up>, WayError> {
+    fn find(&self, name: &str) -> Result<Arc<Up>, HopError> {
         let profiles = self.profiles();
         let message = match profiles.get(name) {
             Some(Known { up: Some(up), .. }) => return Ok(Arc::clone(up)),
@@ -193,7 +184,35 @@ impl WireGuard {
             Some(_) => format!("the VPN “{name}” is down: bring it up with `regen vpn up {name}`"),
             None => format!("there is no VPN profile “{name}”: import it with `regen vpn import FILE --name {name}`"),
         };
-        Err(down(message))
+        Err(HopError::down(message))
+    }
+}
+
+/// The egress of one VPN profile.
+#[derive(Debug)]
+pub(crate) struct VpnEgress<'a> {
+    pub(crate) wireguard: &'a WireGuard,
+    /// Name of the profile.
+    pub(crate) profile: &'a str,
+}
+
+#[tonic::async_trait]
+impl Egress for VpnEgress<'_> {
+    fn network(&self) -> String {
+        self.profile.to_owned()
+    }
+
+    async fn resolve(&self, target: Target<'_>) -> Result<Resolved, HopError> {
+        let up = self.wireguard.up(self.profile).await?;
+        let resolved = up.wait(self.profile, up.resolve(self.profile, target)).await;
+        resolved.map(|(resolved, _)| resolved)
+    }
+
+    async fn dial(&self, target: Target<'_>, resolved: Resolved) -> Result<Connection, HopError> {
+        let up = self.wireguard.up(self.profile).await?;
+        let (stream, over) = up.wait(self.profile, up.dial(self.profile, target, resolved)).await?;
+        let open = Counted::new(&up.status, |status| &mut status.open);
+        Ok(Connection { over, _open: Some(Box::new(open)), ..Connection::plain(stream) })
     }
 }
 
@@ -228,7 +247,8 @@ impl Up {
         Self { profile, stack, names, dead: Dead::default(), status, over, task }
     }
 
-    async fn open(&self, profile: &str, inside: &Inside<'_>, host: &str, port: u16) -> Result<TcpStream, WayError> {
+    async fn resolve(&self, profile: &str, target: Target<'_>) -> Result<Resolved, HopError> {
+        let Target { partition, host, .. } = target;
         if self.status.borrow().state() == VpnState::Failing {
             return Err(self.failure(profile));
         }
@@ -236,30 +256,36 @@ impl Up {
             Ok(address) => vec![address].into(),
             Err(_) if self.profile.dns.is_empty() => {
                 let message = format!("“{host}” cannot be resolved: the profile of the VPN “{profile}” sets no DNS");
-                return Err(WayError::Down(RouteError { kind: FailureKind::Name, message }));
+                return Err(HopError::Down(ConnectError { kind: FailureKind::Name, message }));
             }
             // A failed lookup must not lead to the next hop: a site could cause it.
-            Err(_) => self.names.meaning(inside.partition, host).await.map_err(WayError::Target)?,
+            Err(_) => self.names.meaning(partition, host).await.map_err(HopError::Target)?,
         };
-        inside.lets_out(host, &aliases).await.map_err(WayError::Target)?;
-        let addresses = addresses.into_iter().map(|address| SocketAddr::new(address, port)).collect();
-        let addresses = inside.reach.filter(profile, host, addresses).await.map_err(WayError::Target)?;
+        Ok(Resolved::Here { addresses, aliases })
+    }
+
+    async fn dial(&self, profile: &str, target: Target<'_>, resolved: Resolved) -> Result<TcpStream, HopError> {
+        let Target { partition, host, port } = target;
         // An address that the tunnel does not carry must not lead to the next hop: a page could choose it.
         let message = format!(
             "{host} has no address that the VPN “{profile}” carries: see Address and AllowedIPs in its profile"
         );
-        let carried = addresses.into_iter().filter(|address| self.carries(address.ip())).take(MAX_ADDRESSES).collect();
+        let Resolved::Here { addresses, .. } = resolved else {
+            return Err(HopError::target(FailureKind::Unreachable, message));
+        };
+        let carried = addresses.into_iter().filter(|address| self.carries(*address)).take(MAX_ADDRESSES);
+        let carried = carried.map(|address| SocketAddr::new(address, port)).collect();
         let connect = |address: SocketAddr| async move {
             match timeout(CONNECTS, self.stack.connect(address)).await {
                 Ok(Ok(stream)) => Ok(stream),
-                Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => Err(target(
+                Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => Err(HopError::target(
                     FailureKind::Refused,
                     format!("{host} ({address}) refused the connection: nothing listens there"),
                 )),
-                Ok(Err(error)) => Err(target(FailureKind::Other, format!("{host} ({address}): {error}"))),
+                Ok(Err(error)) => Err(HopError::target(FailureKind::Other, format!("{host} ({address}): {error}"))),
                 Err(_) if self.status.borrow().state() == VpnState::Up => {
                     let waited = CONNECTS.as_secs();
-                    Err(target(
+                    Err(HopError::target(
                         FailureKind::Timeout,
                         format!("{host} ({address}) did not answer within {waited} s through the VPN “{profile}”"),
                     ))
@@ -267,9 +293,23 @@ impl Up {
                 Err(_) => Err(self.failure(profile)),
             }
         };
-        race::first(carried, inside.partition, &self.dead, connect)
+        race::first(carried, partition, &self.dead, connect)
             .await
-            .unwrap_or_else(|| Err(target(FailureKind::Unreachable, message)))
+            .unwrap_or_else(|| Err(HopError::target(FailureKind::Unreachable, message)))
+    }
+
+    /// Waits for work of this tunnel, counted as waiting, unless the tunnel ends first.
+    async fn wait<T>(
+        &self,
+        profile: &str,
+        work: impl Future<Output = Result<T, HopError>> + Send,
+    ) -> Result<(T, CancellationToken), HopError> {
+        let _waits = Counted::new(&self.status, |status| &mut status.waiting);
+        let over = self.over.borrow().clone();
+        tokio::select! {
+            done = work => done.map(|done| (done, over)),
+            () = over.cancelled() => Err(self.failure(profile)),
+        }
     }
 
     fn carries(&self, address: IpAddr) -> bool {
@@ -278,17 +318,9 @@ impl Up {
         has_family && allowed.any(|network| network.contains(&address))
     }
 
-    fn failure(&self, profile: &str) -> WayError {
+    fn failure(&self, profile: &str) -> HopError {
         let status = self.status.borrow();
         let why = if status.message.is_empty() { "its peer has not answered yet" } else { &status.message };
-        down(format!("the VPN “{profile}” does not work: {why}"))
+        HopError::down(format!("the VPN “{profile}” does not work: {why}"))
     }
-}
-
-fn down(message: String) -> WayError {
-    WayError::Down(RouteError { kind: FailureKind::Route, message })
-}
-
-fn target(kind: FailureKind, message: String) -> WayError {
-    WayError::Target(RouteError { kind, message })
 }

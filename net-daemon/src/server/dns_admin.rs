@@ -9,8 +9,8 @@ use regen_proto::net::v1::dns_admin_server::DnsAdmin;
 use regen_proto::net::v1::{DnsAnswer, DnsQuery, DnsRecord, FailureKind};
 use tonic::{Request, Response, Status};
 
-use super::Dns;
-use crate::route::RouteError;
+use crate::dns::Dns;
+use crate::error::ConnectError;
 use crate::tor::Tor;
 use crate::wireguard::WireGuard;
 
@@ -38,8 +38,8 @@ impl DnsAdmin for Admin {
 
 impl Admin {
     /// Answers a query over the first hop of a route, as pages on that route would resolve the name.
-    async fn ask(&self, name: &str, kind: RecordType, route: &Route) -> Result<DnsAnswer, RouteError> {
-        let refused = |message: &str| RouteError { kind: FailureKind::Policy, message: message.to_owned() };
+    async fn ask(&self, name: &str, kind: RecordType, route: &Route) -> Result<DnsAnswer, ConnectError> {
+        let refused = |message: &str| ConnectError { kind: FailureKind::Policy, message: message.to_owned() };
         match route.hops().next() {
             Some(Hop::Direct) => {
                 let (by, records) = self.dns.records(name, kind).await?;

@@ -1,5 +1,7 @@
 //! Handles the broker's messages, and serves the connections that the broker grants.
 
+mod dns_admin;
+
 use std::collections::HashSet;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, OnceLock, Weak};
@@ -25,14 +27,15 @@ use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
 use crate::dns::Dns;
+use crate::egress::Reach;
 use crate::encrypted_hosts::{self, EncryptedHosts};
 use crate::http_client::Fetcher;
-use crate::route::{Reach, Ways};
+use crate::route::GrantedRoute;
 use crate::shields::{ForPages, Lines, MAX_CHANGE, MAX_REQUEST, Shields};
 use crate::tor::Tor;
 use crate::tunnel::{Limits, TunnelGrant, Tunnels};
 use crate::wireguard::WireGuard;
-use crate::{dns, shields, tor, wireguard};
+use crate::{shields, tor, wireguard};
 
 /// Maximum number of threads for blocking work, such as slow rules and file access.
 const BLOCKING_THREADS: usize = 32;
@@ -150,15 +153,17 @@ fn serve(grant: Grant, descriptors: Vec<OwnedFd>, shared: Shared) -> anyhow::Res
     let partition = grant.partition;
     let whose = Some((shields.clone(), Arc::clone(&asking)));
     let (dns_too, tor_too, vpn_too) = (dns.clone(), tor.clone(), wireguard.clone());
-    let ways = Ways { route, partition, dns: dns_too, tor: tor_too, wireguard: vpn_too, reach, shields: whose };
-    let tunnel = TunnelGrant { host: grant.host, ways, asking, limits: limits.of_partition(), revoked, _open: open };
+    let granted =
+        GrantedRoute { route, partition, dns: dns_too, tor: tor_too, wireguard: vpn_too, reach, shields: whose };
+    let tunnel =
+        TunnelGrant { host: grant.host, route: granted, asking, limits: limits.of_partition(), revoked, _open: open };
     // An error on one tab-host's connection must not affect the others.
     tokio::spawn(async move {
         let routes = if is_admin {
             Routes::new(
                 ShieldsAdminServer::new(shields::Admin { shields, fetcher }).max_decoding_message_size(MAX_CHANGE),
             )
-            .add_service(DnsAdminServer::new(dns::Admin { dns, tor: tor.clone(), wireguard: wireguard.clone() }))
+            .add_service(DnsAdminServer::new(dns_admin::Admin { dns, tor: tor.clone(), wireguard: wireguard.clone() }))
             .add_service(
                 EncryptionAdminServer::new(encrypted_hosts::Admin(encrypted))
                     .max_decoding_message_size(encrypted_hosts::MAX_REQUEST),

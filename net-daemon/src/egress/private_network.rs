@@ -5,7 +5,7 @@
 //! storage exists. A grant only determines on which side its site is; it never extends what the broker allowed.
 
 use std::collections::HashSet;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -15,7 +15,38 @@ use regen_proto::net::v1::FailureKind;
 use regen_proto::validate::ChildToBroker;
 use regen_runtime::Kernel;
 
-use super::RouteError;
+use super::{Connection, Egress, Resolved, Target};
+use crate::error::{ConnectError, HopError};
+
+/// Layer that keeps pages from the internet away from private networks.
+pub(crate) struct PrivateNetworkCheck<'a, E> {
+    pub(crate) inner: E,
+    pub(crate) reach: &'a Reach,
+}
+
+#[tonic::async_trait]
+impl<E: Egress> Egress for PrivateNetworkCheck<'_, E> {
+    fn network(&self) -> String {
+        self.inner.network()
+    }
+
+    async fn resolve(&self, target: Target<'_>) -> Result<Resolved, HopError> {
+        match self.inner.resolve(target).await? {
+            Resolved::Here { addresses, aliases } => {
+                let filtered = self.reach.filter(&self.network(), target.host, addresses).await;
+                Ok(Resolved::Here { addresses: filtered.map_err(HopError::Target)?, aliases })
+            }
+            Resolved::Elsewhere => {
+                self.reach.is_found_elsewhere(target.host).await;
+                Ok(Resolved::Elsewhere)
+            }
+        }
+    }
+
+    async fn dial(&self, target: Target<'_>, resolved: Resolved) -> Result<Connection, HopError> {
+        self.inner.dial(target, resolved).await
+    }
+}
 
 /// Access of one grant's pages to private networks. Clones share it.
 #[derive(Debug, Clone)]
@@ -68,19 +99,18 @@ impl Reach {
         &self,
         network: &str,
         host: &str,
-        addresses: Vec<SocketAddr>,
-    ) -> Result<Vec<SocketAddr>, RouteError> {
+        addresses: Vec<IpAddr>,
+    ) -> Result<Vec<IpAddr>, ConnectError> {
         if self.is_private_site(network, host, &addresses).await {
             return Ok(addresses);
         }
-        let (private, public): (Vec<_>, Vec<_>) = addresses.into_iter().partition(|one| is_private(one.ip()));
+        let (private, public): (Vec<_>, Vec<_>) = addresses.into_iter().partition(|one| is_private(*one));
         match private.first() {
             Some(address) if public.is_empty() => {
-                let address = address.ip();
                 let message = format!(
                     "{host} ({address}) is in this computer's private network, which pages from the internet may not reach: to allow a site, start Regen with `--reach-private URL`"
                 );
-                Err(RouteError { kind: FailureKind::Policy, message })
+                Err(ConnectError { kind: FailureKind::Policy, message })
             }
             _ => Ok(public),
         }
@@ -93,7 +123,7 @@ impl Reach {
         }
     }
 
-    async fn is_private_site(&self, network: &str, host: &str, addresses: &[SocketAddr]) -> bool {
+    async fn is_private_site(&self, network: &str, host: &str, addresses: &[IpAddr]) -> bool {
         let inner = &*self.0;
         match inner.fixed {
             Some(NetworkSide::Private) => return true,
@@ -104,7 +134,7 @@ impl Reach {
             None => {}
         }
         let is_own = self.is_own(host);
-        if is_own && addresses.iter().any(|one| !is_private(one.ip())) {
+        if is_own && addresses.iter().any(|one| !is_private(*one)) {
             self.found_public().await;
         } else if is_own && !addresses.is_empty() {
             if !inner.may_be_private && !inner.is_public.load(Ordering::Relaxed) {
@@ -163,7 +193,7 @@ mod tests {
         }
 
         fn reach_in(&self, network: &str, host: &str, addresses: &[&str]) -> Result<usize, FailureKind> {
-            let addresses = addresses.iter().map(|one| SocketAddr::new(one.parse().unwrap(), 80)).collect();
+            let addresses = addresses.iter().map(|one| one.parse().unwrap()).collect();
             let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
             let found = runtime.block_on(self.0.filter(network, host, addresses));
             found.map(|found| found.len()).map_err(|error| error.kind)

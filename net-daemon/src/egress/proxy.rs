@@ -18,31 +18,49 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
-use super::{Inside, RouteError, Stream, WayError, direct};
+use super::{Connection, Egress, Resolved, Stream, Target, direct};
 use crate::dns::Dns;
+use crate::error::HopError;
 use crate::tls;
 
 /// Timeout for opening a connection through a proxy.
-const CONNECTS: Duration = Duration::from_secs(60);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(60);
 
-pub(super) async fn connect(
+/// The egress of an upstream proxy.
+#[derive(Debug)]
+pub(crate) struct Proxied<'a> {
+    pub(crate) proxy: &'a Proxy,
+    /// Resolves the proxy's own name.
+    pub(crate) dns: &'a Dns,
+}
+
+#[tonic::async_trait]
+impl Egress for Proxied<'_> {
+    fn network(&self) -> String {
+        self.proxy.to_string()
+    }
+
+    /// Resolves addresses only: what a name means in the proxy's network, only the proxy knows.
+    async fn resolve(&self, target: Target<'_>) -> Result<Resolved, HopError> {
+        Ok(match literal(target.host) {
+            Some(address) => Resolved::Here { addresses: vec![address], aliases: Vec::new() },
+            None => Resolved::Elsewhere,
+        })
+    }
+
+    async fn dial(&self, target: Target<'_>, _: Resolved) -> Result<Connection, HopError> {
+        Ok(Connection::plain(connect(self.proxy, self.dns, target).await?))
+    }
+}
+
+async fn connect(
     proxy: &Proxy,
     dns: &Dns,
-    inside: &Inside<'_>,
-    host: &str,
-    port: u16,
-) -> Result<Box<dyn Stream>, WayError> {
-    let Inside { partition, reach, .. } = inside;
-    // Pages from the internet must not reach the proxy's private network either. Only the proxy knows a name's address.
-    if let Some(address) = literal(host) {
-        let address = vec![SocketAddr::new(address, port)];
-        reach.filter(&proxy.to_string(), host, address).await.map_err(WayError::Target)?;
-    } else {
-        reach.is_found_elsewhere(host).await;
-    }
+    Target { partition, host, port }: Target<'_>,
+) -> Result<Box<dyn Stream>, HopError> {
     let failed = |why: String| {
         let message = format!("the proxy {} does not work: {why}", plain(proxy));
-        WayError::Down(RouteError { kind: FailureKind::Route, message })
+        HopError::down(message)
     };
     let opening = async {
         let stream = direct::dial(&proxy.host, proxy.port, partition, dns).await;
@@ -52,8 +70,8 @@ pub(super) async fn connect(
             Protocol::Https { pin } => by_https(stream, proxy, *pin, host, port, failed).await,
         }
     };
-    let late = |_| failed(format!("it did not connect to {host} within {} s", CONNECTS.as_secs()));
-    timeout(CONNECTS, opening).await.map_err(late)?
+    let late = |_| failed(format!("it did not connect to {host} within {} s", CONNECT_TIMEOUT.as_secs()));
+    timeout(CONNECT_TIMEOUT, opening).await.map_err(late)?
 }
 
 /// Returns the address of a host that is the same in every network: an IP literal or localhost.
@@ -79,8 +97,8 @@ async fn by_socks(
     stream: TcpStream,
     host: &str,
     port: u16,
-    failed: impl Fn(String) -> WayError,
-) -> Result<Box<dyn Stream>, WayError> {
+    failed: impl Fn(String) -> HopError,
+) -> Result<Box<dyn Stream>, HopError> {
     let target = match host.parse::<IpAddr>() {
         Ok(address) => TargetAddr::Ip(SocketAddr::new(address, port)),
         Err(_) => TargetAddr::Domain(host.to_owned(), port),
@@ -93,11 +111,11 @@ async fn by_socks(
     match socks.request(Socks5Command::TCPConnect, target).await {
         Ok(_) => Ok(Box::new(socks)),
         Err(SocksError::ReplyError(ReplyError::ConnectionRefused)) => {
-            Err(target_error(FailureKind::Refused, format!("{host} refused the proxy's connection")))
+            Err(HopError::target(FailureKind::Refused, format!("{host} refused the proxy's connection")))
         }
         // The proxy understood the request but could not fulfil it.
         Err(SocksError::ReplyError(reply)) => {
-            Err(target_error(FailureKind::Unreachable, format!("the proxy cannot reach {host}: {reply}")))
+            Err(HopError::target(FailureKind::Unreachable, format!("the proxy cannot reach {host}: {reply}")))
         }
         Err(error) => Err(failed(format!("it disconnected ({error})"))),
     }
@@ -109,8 +127,8 @@ async fn by_https(
     pin: Option<tls::Pin>,
     host: &str,
     port: u16,
-    failed: impl Fn(String) -> WayError,
-) -> Result<Box<dyn Stream>, WayError> {
+    failed: impl Fn(String) -> HopError,
+) -> Result<Box<dyn Stream>, HopError> {
     let config = tls::client(pin).map_err(&failed)?;
     let name = ServerName::try_from(proxy.host.clone()).map_err(|error| failed(error.to_string()))?;
     let secure = TlsConnector::from(config).connect(name, stream).await;
@@ -121,7 +139,7 @@ async fn by_https(
     tokio::spawn(connection.with_upgrades());
     let authority = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
     let request = Request::connect(&authority).header(header::HOST, &authority).body(Empty::<Bytes>::new());
-    let request = request.map_err(|error| target_error(FailureKind::Name, error.to_string()))?;
+    let request = request.map_err(|error| HopError::target(FailureKind::Name, error.to_string()))?;
     let answer = sender.send_request(request).await.map_err(|error| failed(format!("it disconnected ({error})")))?;
     match answer.status() {
         status if status.is_success() => {
@@ -129,12 +147,8 @@ async fn by_https(
             Ok(Box::new(TokioIo::new(upgraded)))
         }
         StatusCode::PROXY_AUTHENTICATION_REQUIRED => Err(failed("it requires a user name and password".to_owned())),
-        status => Err(target_error(FailureKind::Unreachable, format!("the proxy cannot reach {host}: {status}"))),
+        status => Err(HopError::target(FailureKind::Unreachable, format!("the proxy cannot reach {host}: {status}"))),
     }
-}
-
-fn target_error(kind: FailureKind, message: String) -> WayError {
-    WayError::Target(RouteError { kind, message })
 }
 
 #[cfg(test)]

@@ -1,13 +1,12 @@
 //! Actions of the components, handed to the components that own what they change.
 
-use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use prost::Message;
 use regen_proto::control::v1::{StatusReply, Tab as TabInfo};
 use regen_proto::kernel::v1::{
-    AnswerSession, BufferShared, DialogAnswer, Empty, HostCommand, HostGone, OpenView, QueryKind, SessionCookies,
-    ShareBuffer, ShellUpdate, ShieldsLevel, ShowSite, Shutdown, host_command, page_event, shell_update,
+    AnswerSession, DialogAnswer, HostCommand, OpenView, QueryKind, SessionCookies, ShellUpdate, ShieldsLevel, ShowSite,
+    Shutdown, host_command, page_event, shell_update,
 };
 use regen_proto::kernel_channel::MAX_INLINE;
 use regen_proto::page::v1::ToPage;
@@ -215,8 +214,8 @@ impl Broker {
             .record("ready", serde_json::json!({ "child": child, "role": role.name(), "pid": pid, "site": site }));
         match &key {
             Key::Host(host) => {
-                self.grant_tunnel(child);
-                self.grant_page(child);
+                self.grant_network(child);
+                self.grant_surface(child);
                 self.supervise(actions);
                 let actions = self.window.host_ready(host, child);
                 self.after_window(actions);
@@ -241,12 +240,8 @@ impl Broker {
             Role::TabHost | Role::NetDaemon | Role::AgentDaemon => self.window.child_gone(child, host.as_ref()),
         };
         self.after_window(actions);
-        match key.role() {
-            Role::TabHost => {
-                self.tell_window(shell_update::Body::HostGone(HostGone { host: child }), Vec::new());
-            }
-            Role::NetDaemon => self.network.disconnected(),
-            Role::AgentDaemon | Role::UiShell => {}
+        if key.role() == Role::NetDaemon {
+            self.network.disconnected();
         }
         let actions = self.supervisor.died(&ended.key, &ended.reason, Instant::now());
         self.supervise(actions);
@@ -288,9 +283,19 @@ impl Broker {
         self.send(Outgoing::new(net, BrokerToChild::Configure(self.network.configuration())));
         if dependents(Role::NetDaemon).any(|role| role == Role::TabHost) {
             for host in self.ready_hosts() {
-                self.grant_tunnel(host);
+                self.grant_network(host);
             }
         }
+    }
+
+    /// Grants a tab-host what it has of the net-daemon: its tunnel, and the connection for verdict channels.
+    fn grant_network(&mut self, host: ChildId) {
+        self.grant_tunnel(host);
+        let (Some(net), Some(key)) = (self.ready_child(Role::NetDaemon), self.children.host(host).cloned()) else {
+            return;
+        };
+        let granted = self.grants.verdict_channels(net, host, &key);
+        self.hand_out(granted);
     }
 
     fn grant_tunnel(&mut self, host: ChildId) {
@@ -314,23 +319,11 @@ impl Broker {
         }
     }
 
-    /// Grants a tab-host one more verdict channel. Without a net-daemon, the host asks again when there is one.
-    pub(crate) fn grant_verdict_channel(&mut self, host: ChildId) {
-        let (Some(net), Some(key)) = (self.ready_child(Role::NetDaemon), self.children.host(host).cloned()) else {
-            return;
-        };
-        let granted = self.grants.verdict_channel(net, host, &key);
-        self.hand_out(granted);
-    }
-
-    /// Grants the window the pages of a host, where there is a window.
-    fn grant_page(&mut self, host: ChildId) {
+    /// Grants the window and a host their surface channel, where there is a window.
+    fn grant_surface(&mut self, host: ChildId) {
         let Some(window) = self.ready_child(Role::UiShell) else { return };
-        let granted = self.grants.page(host, window);
+        let granted = self.grants.surface(host, window);
         self.hand_out(granted);
-        // Buffers that an earlier window had are of no use to this one.
-        let command = HostCommand { tab: 0, body: Some(host_command::Body::ReleaseBuffers(Empty {})) };
-        self.send(Outgoing::new(host, BrokerToChild::Command(command)));
     }
 
     fn hand_out(&mut self, granted: Result<Vec<Outgoing>, GrantError>) {
@@ -338,13 +331,6 @@ impl Broker {
             Ok(messages) => messages.into_iter().for_each(|message| self.send(message)),
             Err(error) => tracing::error!("{error}"),
         }
-    }
-
-    /// Hands a host's buffer on to the window.
-    pub(crate) fn share_buffer(&mut self, host: ChildId, buffer: &ShareBuffer, descriptors: Vec<OwnedFd>) {
-        let ShareBuffer { tab, buffer, width, height } = *buffer;
-        let shared = BufferShared { tab, host, buffer, width, height };
-        self.tell_window(shell_update::Body::Buffer(shared), descriptors.into_iter().map(Attachment::Fd).collect());
     }
 
     /// Sends a command to a host, with what is too large for a datagram beside it.
@@ -480,7 +466,7 @@ impl Broker {
         }
         self.show_order();
         for host in self.ready_hosts() {
-            self.grant_page(host);
+            self.grant_surface(host);
         }
         for text in self.observer.warnings().collect::<Vec<_>>() {
             self.tell_window(updates::notice("warning", &text), Vec::new());

@@ -116,7 +116,7 @@ impl Broker {
         };
         let network_settings = NetworkSettings { routes, dns, shields, vpn };
         Self {
-            session: Session { https_only, hsts, ..Session::default() },
+            session: Session::new(https_only, hsts),
             supervisor: Supervisor::new(setup.spare, now),
             hibernation: Hibernation::new(setup.hibernate_after),
             children: Children::new(setup.children, channels.children),
@@ -285,7 +285,6 @@ impl Broker {
             ChildToBroker::Heartbeat(_) => {}
             ChildToBroker::Ready(_) => self.child_ready(id),
             ChildToBroker::Exit(exit) => self.children.says_exit(id, exit.reason),
-            ChildToBroker::RequestGrant(_) => self.grant_verdict_channel(id),
             ChildToBroker::Helper(helper) => {
                 if let Err(violation) = self.children.helper_started(id, helper, descriptors) {
                     self.violation(id, &violation);
@@ -294,7 +293,6 @@ impl Broker {
             ChildToBroker::PageEvent(event) => self.page_event(id, event, descriptors),
             ChildToBroker::PutSnapshot(put) => self.put_snapshot(id, put, descriptors),
             ChildToBroker::PutCookies(put) => self.put_cookies(id, &put, descriptors),
-            ChildToBroker::ShareBuffer(buffer) => self.share_buffer(id, &buffer, descriptors),
             ChildToBroker::Reply(reply) => self.replied(id, reply, descriptors),
             ChildToBroker::UserCommand(command) => {
                 let actions = self.window.command(command, Instant::now());

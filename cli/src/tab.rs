@@ -139,7 +139,7 @@ fn read_password() -> Result<String, Failure> {
 }
 
 fn events(arguments: &InputArguments) -> Result<Vec<ToPage>, Failure> {
-    let event = |body| ToPage { tab: arguments.id, body: Some(body) };
+    let event = |body| ToPage { tab: arguments.id, body: Some(body), ..ToPage::default() };
     if let Some((x, y)) = arguments.click {
         let press = |pressed| {
             event(to_page::Body::PointerButton(PointerButton { button: LEFT_BUTTON, pressed, modifiers: None }))

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use regen_proto::kernel::v1::{Grant, Service};
 use regen_proto::kernel_channel;
+use regen_proto::net::v1::VerdictChannelOpened;
 
 use crate::{dns, server, shields};
 
@@ -45,11 +46,16 @@ pub fn tab_host(bytes: &[u8]) {
 /// Panics if the system is out of descriptors.
 #[expect(clippy::expect_used, reason = "a fuzzer has no other use for errors")]
 pub fn line(datagrams: &[&[u8]]) {
+    use std::os::fd::{AsFd, AsRawFd};
+
+    use prost::Message as _;
+    let (host, theirs) = kernel_channel::pair().expect("a socket pair");
+    serve(Service::VerdictChannels, theirs);
     let (ours, theirs) = kernel_channel::pair().expect("a socket pair");
-    serve(Service::Verdicts, theirs);
+    let opened = VerdictChannelOpened { number: 1 }.encode_to_vec();
+    // The daemon may have closed either channel already.
+    let _ = kernel_channel::send_now(host.as_raw_fd(), &opened, &[theirs.as_fd()]);
     for datagram in datagrams {
-        use std::os::fd::AsRawFd;
-        // The daemon may have closed the channel already.
         let _ = kernel_channel::send_now(ours.as_raw_fd(), datagram, &[]);
     }
     std::thread::sleep(Duration::from_micros(200));

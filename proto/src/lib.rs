@@ -9,6 +9,8 @@ pub mod role;
 pub mod validate;
 pub mod version;
 
+pub use prost;
+
 /// What the user's own rules are called among the filter lists.
 pub const OWN_RULES: &str = "own";
 /// What the request for a main frame is for, as filter lists name it.

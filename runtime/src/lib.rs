@@ -6,12 +6,14 @@
 mod crash;
 mod inherited;
 mod sealed;
+mod surface;
 
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 pub use crash::show_crashes_of_helper;
 pub use sealed::{MappedBytes, Sealed, read_sealed};
+pub use surface::{SurfaceChannel, SurfaceError, SurfaceMessage};
 
 use regen_proto::kernel::v1::{Configure, Exit, Hello, Ready};
 use regen_proto::kernel_channel::{ChannelError, KernelChannel};

@@ -4,40 +4,21 @@ use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context;
-use regen_proto::kernel::v1::{Configure, Grant, Heartbeat, HostCommand, Service, ShowSite, host_command};
-use regen_proto::net::v1::CommonRules;
+use regen_proto::kernel::v1::{Configure, Grant, Service};
 use regen_proto::role::Role;
-use regen_proto::validate::{BrokerToChild, ChildToBroker, MAX_COOKIES};
-use regen_runtime::Kernel;
+use regen_proto::validate::{BrokerToChild, MAX_COOKIES};
+use regen_runtime::{Kernel, SurfaceChannel};
 use tokio::net::UnixStream;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 
-use crate::display::{DisplayCommand, DisplayHandleTo};
-use crate::host;
-use crate::page_service;
+use crate::busy::is_busy;
+use crate::display::DisplayHandleTo;
+use crate::events::{MainEvent, alive};
 use crate::sender::{BrokerSender, sender};
-use crate::shields::{self, Lines, ShieldsClient};
+use crate::shields::{self, ShieldsClient, VerdictConnection};
+use crate::surface;
 use crate::tunnel::{self, TunnelPort};
-
-/// Work for the main thread.
-#[derive(Debug)]
-pub(crate) enum MainEvent {
-    Command(Box<HostCommand>, Vec<OwnedFd>),
-    /// Site assigned to a prelaunched process.
-    Site(ShowSite),
-    /// Session cookies of an earlier process of this site.
-    Cookies(Vec<u8>),
-    /// Heartbeat that the main thread answers, so that its hang counts as a hang of this host.
-    Heartbeat(Heartbeat),
-    /// Engine's page ID, and the number of further requests of that page that shields blocked.
-    Blocked(u64, u32),
-    /// Generic rules; `None` if the net-daemon could not be asked.
-    Common(Option<Box<CommonRules>>),
-    /// A net-daemon is available again.
-    NetworkBack,
-    Shutdown,
-}
 
 /// Handles of the started thread.
 #[derive(Debug)]
@@ -63,7 +44,7 @@ struct Started {
 /// Starts the thread. Returns when the broker has sent this host's configuration.
 pub(crate) fn start(role: Role) -> anyhow::Result<Link> {
     let (sender, outgoings) = sender();
-    let lines = Lines::new(sender.clone());
+    let verdicts = VerdictConnection::new();
     let (to_main, inbox) = mpsc::unbounded_channel();
     let (started, wait) = std::sync::mpsc::channel();
     let display: Arc<Mutex<Option<DisplayHandleTo>>> = Arc::default();
@@ -73,13 +54,13 @@ pub(crate) fn start(role: Role) -> anyhow::Result<Link> {
         let work = async move {
             let (kernel, configure) = regen_runtime::adopt(role).await?;
             let (dialer, tunnel) = tunnel::start().await?;
-            let asker = ShieldsClient::new(dialer.watch(), lines.clone(), its_main.clone());
+            let asker = ShieldsClient::new(dialer.watch(), verdicts.clone(), its_main.clone());
             shields::start(asker.clone())?;
             tokio::spawn(outgoings.deliver(kernel.clone()));
             // Fails only when the process is ending.
             let _ = started.send(Started { configure, tunnel, asker: (Handle::current(), asker) });
             let (to_main, display) = (its_main, its_display);
-            let session = Session { kernel, dialer, lines, sender: its_outbox, to_main, display, display_watch };
+            let session = Session { kernel, dialer, verdicts, sender: its_outbox, to_main, display, display_watch };
             session.serve().await
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -109,7 +90,7 @@ impl Link {
 struct Session {
     kernel: Kernel,
     dialer: tunnel::Dialer,
-    lines: Lines,
+    verdicts: VerdictConnection,
     sender: BrokerSender,
     to_main: mpsc::UnboundedSender<MainEvent>,
     display: Arc<Mutex<Option<DisplayHandleTo>>>,
@@ -121,9 +102,11 @@ impl Session {
         loop {
             let (message, descriptors) = self.kernel.receive().await?;
             match message {
-                BrokerToChild::Heartbeat(beat) if host::is_busy() => self.sender.send(alive(beat)),
+                BrokerToChild::Heartbeat(beat) if is_busy() => self.sender.send(alive(beat)),
                 BrokerToChild::Heartbeat(beat) => self.to_main.send(MainEvent::Heartbeat(beat))?,
-                BrokerToChild::Command(command) => self.command(command, descriptors)?,
+                BrokerToChild::Command(command) => {
+                    self.to_main.send(MainEvent::Command(Box::new(command), descriptors))?;
+                }
                 BrokerToChild::Grant(grant) => self.granted(&grant, descriptors).await?,
                 BrokerToChild::Revoke(revoke) => self.dialer.revoke(revoke.grant),
                 BrokerToChild::Cookies(cookies) => {
@@ -140,45 +123,25 @@ impl Session {
         }
     }
 
-    fn command(&self, command: HostCommand, descriptors: Vec<OwnedFd>) -> anyhow::Result<()> {
-        if let Some(host_command::Body::ReleaseBuffers(_)) = &command.body {
-            if let Some(display) = self.display.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
-                display.send(DisplayCommand::ReleaseBuffers);
-            }
-            return Ok(());
-        }
-        Ok(self.to_main.send(MainEvent::Command(Box::new(command), descriptors))?)
-    }
-
     async fn granted(&mut self, grant: &Grant, descriptors: Vec<OwnedFd>) -> anyhow::Result<()> {
         let socket = descriptors.into_iter().next().context("the broker sent a grant without its socket")?;
-        if (grant.service(), grant.serve) == (Service::Verdicts, false) {
-            self.lines.granted(socket);
-            return Ok(());
-        }
-        let socket = std::os::unix::net::UnixStream::from(socket);
-        socket.set_nonblocking(true)?;
-        let stream = UnixStream::from_std(socket)?;
         match (grant.service(), grant.serve) {
+            (Service::VerdictChannels, false) => self.verdicts.granted(socket)?,
             (Service::Tunnel, false) => {
-                self.dialer.grant(grant.grant, stream);
-                self.lines.ask_again();
+                let socket = std::os::unix::net::UnixStream::from(socket);
+                socket.set_nonblocking(true)?;
+                self.dialer.grant(grant.grant, UnixStream::from_std(socket)?);
                 self.to_main.send(MainEvent::NetworkBack)?;
             }
-            (Service::Page, true) => {
+            (Service::Surface, true) => {
                 // Wait until there is a display to show.
                 self.display_watch.wait_for(|known| *known).await?;
                 let display = self.display.lock().unwrap_or_else(PoisonError::into_inner).clone();
                 let display = display.context("no display")?;
-                tokio::spawn(page_service::serve(stream, display, self.to_main.clone()));
+                tokio::spawn(surface::serve(SurfaceChannel::adopt(socket)?, display, self.to_main.clone()));
             }
             _ => anyhow::bail!("the broker sent a grant that is not for a tab-host"),
         }
         Ok(())
     }
-}
-
-/// Returns the answer to a heartbeat.
-pub(crate) fn alive(beat: Heartbeat) -> ChildToBroker {
-    ChildToBroker::Heartbeat(beat)
 }

@@ -85,7 +85,7 @@ impl SessionJar {
         }
         let (start, context) = (Instant::now(), glib::MainContext::default());
         // The main thread's message handler is further up the stack, so it cannot answer heartbeats meanwhile.
-        crate::host::while_busy(|| {
+        crate::busy::while_busy(|| {
             while waiting.get() > 0 && start.elapsed() < SET_TIMEOUT {
                 context.iteration(true);
             }

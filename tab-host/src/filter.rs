@@ -15,7 +15,7 @@ use webkit2gtk::ffi::{
 };
 use webkit2gtk::{UserContentManager, UserContentManagerExt, WebView, WebViewExt};
 
-use crate::broker_channel::MainEvent;
+use crate::events::MainEvent;
 use crate::host::Host;
 
 /// Directory of the compiled filters, which ends with the sandbox.

@@ -5,7 +5,6 @@ use std::collections::{HashMap, VecDeque};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
@@ -17,16 +16,17 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use wry::WebContext;
 
-use crate::broker_channel::{self, Link, MainEvent};
+use crate::broker_channel::Link;
 use crate::cookies::SessionJar;
 use crate::display::{DisplayCommand, DisplayHandleTo, ViewId};
 use crate::downloads::Downloads;
+use crate::events::{MainEvent, alive};
 use crate::filter::Filter;
 use crate::fingerprinting::ReportedDevice;
 use crate::helpers::Helpers;
-use crate::page_service;
 use crate::sender::BrokerSender;
 use crate::shields::ShieldsClient;
+use crate::surface;
 use crate::tunnel::TunnelPort;
 use crate::view::View;
 
@@ -63,22 +63,6 @@ pub(crate) struct Host {
     pub(crate) cookies: Rc<SessionJar>,
     pub(crate) downloads: Rc<Downloads>,
     pub(crate) to_main: mpsc::UnboundedSender<MainEvent>,
-}
-
-/// Set while the main thread does long synchronous work, which must not be taken for a hang.
-static BUSY: AtomicBool = AtomicBool::new(false);
-
-/// Runs long work on the main thread, during which [`is_busy`] returns true.
-pub(crate) fn while_busy<T>(work: impl FnOnce() -> T) -> T {
-    BUSY.store(true, Ordering::Relaxed);
-    let done = work();
-    BUSY.store(false, Ordering::Relaxed);
-    done
-}
-
-/// Returns whether the main thread is doing long synchronous work.
-pub(crate) fn is_busy() -> bool {
-    BUSY.load(Ordering::Relaxed)
 }
 
 /// Runs the main loop until the broker shuts this host down.
@@ -167,7 +151,7 @@ async fn turn() {
 impl Host {
     fn handle(self: &Rc<Self>, message: MainEvent) {
         match message {
-            MainEvent::Heartbeat(beat) => self.sender.send(broker_channel::alive(beat)),
+            MainEvent::Heartbeat(beat) => self.sender.send(alive(beat)),
             MainEvent::Cookies(cookies) => self.cookies.give(&cookies),
             MainEvent::Command(command, descriptors) => self.command(*command, descriptors),
             MainEvent::Blocked(page, more) => {
@@ -211,7 +195,7 @@ impl Host {
                 {
                     return;
                 }
-                page_service::route(input, &self.display, &self.to_main);
+                surface::route(input, &self.display, &self.to_main);
             }
             host_command::Body::Download(answer) => self.downloads.answered(&answer, descriptors),
             host_command::Body::GoOnDownload(rest) => self.downloads.go_on(self, rest, descriptors),

@@ -4,19 +4,21 @@
 //! broker, the window and the net-daemon.
 
 mod broker_channel;
+mod busy;
 mod cookies;
 mod display;
 mod downloads;
 mod egl_stub;
+mod events;
 mod filter;
 mod fingerprinting;
 mod helpers;
 mod host;
-mod page_service;
 mod sender;
 mod shields;
 mod socks;
 mod spare;
+mod surface;
 mod tunnel;
 mod view;
 

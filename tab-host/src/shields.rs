@@ -2,37 +2,38 @@
 //! gets here. It asks for the rules of a document here, and gets them in sealed memory. The web process blocks
 //! meanwhile, so nothing here waits for long. Without a verdict no request is sent.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use prost::Message;
 use regen_proto::SHIELDS_PLACE;
-use regen_proto::kernel::v1::{RequestGrant, Service};
 use regen_proto::kernel_channel::{self, ChannelError, KernelChannel};
 use regen_proto::net::v1::shields_client::ShieldsClient as GrpcClient;
 use regen_proto::net::v1::{
-    CommonRequest, CommonRules, HideRequest, Line, PageAnswer, PageQuestion, page_answer, page_question,
+    CommonRequest, CommonRules, HideRequest, Line, PageAnswer, PageQuestion, VerdictChannelOpened, page_answer,
+    page_question,
 };
-use regen_proto::validate::ChildToBroker;
 use regen_runtime::Sealed;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use tokio::io::Interest;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tonic::transport::Channel;
 use tonic::{Code, Response, Status};
 
-use crate::broker_channel::MainEvent;
-use crate::sender::BrokerSender;
+use crate::events::MainEvent;
 use crate::tunnel::{Granted, RECONNECT_TIMEOUT};
 
 /// Timeout for an answer of the net-daemon. The first answer waits until the filter lists are loaded.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Time that a page load waits for a verdict channel.
 const PAGE_TIMEOUT: Duration = Duration::from_secs(2);
+/// Time that making a verdict channel may take while there is a net-daemon.
+const MIN_PATIENCE: Duration = Duration::from_millis(100);
 /// Interval between reports of blocked requests.
 const COUNTING: Duration = Duration::from_millis(100);
 /// Maximum web processes that wait to be accepted.
@@ -108,49 +109,50 @@ fn question(datagram: kernel_channel::Datagram) -> Result<(u64, page_question::B
     Ok((question.page, question.body.ok_or_else(|| io::Error::other("the web process sent an empty question"))?))
 }
 
-/// Verdict channels to the net-daemon that web processes wait for. All channels are alike.
+/// The connection to the net-daemon over which this host hands it verdict channels. Clones share it.
 #[derive(Debug, Clone)]
-pub(crate) struct Lines {
-    sender: BrokerSender,
-    waiting: Arc<Mutex<VecDeque<oneshot::Sender<OwnedFd>>>>,
+pub(crate) struct VerdictConnection {
+    current: watch::Sender<Option<Arc<KernelChannel>>>,
+    opened: Arc<AtomicU64>,
 }
 
-impl Lines {
-    pub(crate) fn new(sender: BrokerSender) -> Self {
-        Self { sender, waiting: Arc::default() }
+impl VerdictConnection {
+    pub(crate) fn new() -> Self {
+        Self { current: watch::Sender::new(None), opened: Arc::default() }
     }
 
-    fn waiting(&self) -> MutexGuard<'_, VecDeque<oneshot::Sender<OwnedFd>>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Takes a granted connection to a net-daemon; it replaces that to an earlier one.
+    pub(crate) fn granted(&self, socket: OwnedFd) -> io::Result<()> {
+        self.current.send_replace(Some(Arc::new(KernelChannel::adopt(socket)?)));
+        Ok(())
     }
 
-    fn ask(&self) {
-        self.sender.send(ChildToBroker::RequestGrant(RequestGrant { service: Service::Verdicts.into() }));
-    }
-
-    async fn line(&self, patience: Duration) -> Option<OwnedFd> {
-        let (sender, line) = oneshot::channel();
-        self.waiting().push_back(sender);
-        self.ask();
-        timeout(patience, line).await.ok()?.ok()
-    }
-
-    /// Gives a granted channel to the first requester that has not given up.
-    pub(crate) fn granted(&self, mut line: OwnedFd) {
-        let mut waiting = self.waiting();
-        while let Some(sender) = waiting.pop_front() {
-            match sender.send(line) {
-                Ok(()) => return,
-                Err(back) => line = back,
+    /// Makes a verdict channel for a web process; `None` if no net-daemon takes it in time.
+    async fn open(&self, patience: Duration) -> Option<OwnedFd> {
+        let mut current = self.current.subscribe();
+        let opening = async {
+            loop {
+                let connection = current.borrow_and_update().clone();
+                if let Some(connection) = connection
+                    && let Ok(ours) = self.open_on(&connection).await
+                {
+                    return Some(ours);
+                }
+                // The net-daemon is gone: its successor comes with another connection.
+                current.changed().await.ok()?;
             }
-        }
+        };
+        // Without patience, a connection that is there is used all the same.
+        timeout(patience.max(MIN_PATIENCE), opening).await.ok()?
     }
 
-    /// Requests the outstanding channels from a new net-daemon: the previous one may have died before it granted them.
-    pub(crate) fn ask_again(&self) {
-        let mut waiting = self.waiting();
-        waiting.retain(|sender| !sender.is_closed());
-        waiting.iter().for_each(|_| self.ask());
+    async fn open_on(&self, connection: &KernelChannel) -> Result<OwnedFd, ChannelError> {
+        // The web process waits for each answer, so its end blocks.
+        let pair = rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None);
+        let (ours, theirs) = pair.map_err(io::Error::from)?;
+        let number = self.opened.fetch_add(1, Ordering::Relaxed) + 1;
+        connection.send(&VerdictChannelOpened { number }.encode_to_vec(), &[theirs.as_fd()]).await?;
+        Ok(ours)
     }
 }
 
@@ -158,7 +160,7 @@ impl Lines {
 #[derive(Debug, Clone)]
 pub(crate) struct ShieldsClient {
     granted: watch::Receiver<Granted>,
-    lines: Lines,
+    verdicts: VerdictConnection,
     /// Set if the last call waited in vain for a net-daemon.
     waited: bool,
     blocked: mpsc::UnboundedSender<MainEvent>,
@@ -167,10 +169,10 @@ pub(crate) struct ShieldsClient {
 impl ShieldsClient {
     pub(crate) fn new(
         granted: watch::Receiver<Granted>,
-        lines: Lines,
+        verdicts: VerdictConnection,
         blocked: mpsc::UnboundedSender<MainEvent>,
     ) -> Self {
-        Self { granted, lines, waited: false, blocked }
+        Self { granted, verdicts, waited: false, blocked }
     }
 
     async fn answer(&mut self, channel: &KernelChannel, question: page_question::Body) -> Result<(), ChannelError> {
@@ -208,7 +210,7 @@ impl ShieldsClient {
             (false, false) => RECONNECT_TIMEOUT,
             (true, false) => Duration::ZERO,
         };
-        let line = self.lines.line(patience).await;
+        let line = self.verdicts.open(patience).await;
         self.waited = line.is_none();
         if self.waited {
             tracing::warn!("shields: request blocked: no verdict (net-daemon unavailable)");

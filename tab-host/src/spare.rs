@@ -5,7 +5,8 @@ use regen_net_config::site::Site;
 use regen_proto::kernel::v1::{Ready, ShieldsLevel};
 use regen_proto::validate::ChildToBroker;
 
-use crate::broker_channel::{self, Link, MainEvent};
+use crate::broker_channel::Link;
+use crate::events::{MainEvent, alive};
 
 /// Reports this process as ready, and waits until the broker assigns it a site.
 pub(crate) fn wait(link: &mut Link) -> anyhow::Result<(Site, ShieldsLevel)> {
@@ -15,7 +16,7 @@ pub(crate) fn wait(link: &mut Link) -> anyhow::Result<(Site, ShieldsLevel)> {
     loop {
         match link.inbox.blocking_recv().context("the broker channel closed before a site was assigned")? {
             MainEvent::Site(show) => return Ok((Site::parse(&show.site)?, show.level())),
-            MainEvent::Heartbeat(beat) => link.sender.send(broker_channel::alive(beat)),
+            MainEvent::Heartbeat(beat) => link.sender.send(alive(beat)),
             MainEvent::Shutdown => std::process::exit(0),
             MainEvent::NetworkBack => {}
             MainEvent::Command(..) | MainEvent::Cookies(_) | MainEvent::Blocked(..) | MainEvent::Common(_) => {

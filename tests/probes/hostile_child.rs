@@ -12,8 +12,7 @@ use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 use prost::Message;
 use regen_proto::kernel::v1::{
     Download, DownloadState, Empty, FileChooser, HostCommand, Load, NavigationCommitted, PageEvent, PutSnapshot, Reply,
-    RequestGrant, Service, ShareBuffer, Snapshot, ToBroker, UserCommand, host_command, page_event, to_broker,
-    user_command,
+    Snapshot, ToBroker, UserCommand, host_command, page_event, to_broker, user_command,
 };
 use regen_proto::kernel_channel::{KernelChannel, MAX_MESSAGE};
 use regen_proto::role::Role;
@@ -67,13 +66,8 @@ async fn misbehave(channel: &KernelChannel, how: &str) {
             let icon = regen_proto::kernel::v1::Favicon { width: 64, height: 64, rgba: vec![0; 10] };
             send(channel, event(1, page_event::Body::Favicon(icon))).await;
         }
-        "unsealed.test" => {
-            let memory = rustix::fs::memfd_create("x", rustix::fs::MemfdFlags::ALLOW_SEALING).unwrap();
-            rustix::fs::ftruncate(&memory, 1 << 20).unwrap();
-            let share = ShareBuffer { tab: 1, buffer: 1, width: 512, height: 512 };
-            let bytes = ToBroker { body: Some(to_broker::Body::ShareBuffer(share)) }.encode_to_vec();
-            drop(channel.send(&bytes, &[memory.as_fd()]).await);
-            // The buffer is harmless without a window. The reply is to a request that the broker never made.
+        "unasked.test" => {
+            // A reply to a request that the broker never made.
             send(channel, to_broker::Body::Reply(Reply { request: 12_345, ..Reply::default() })).await;
         }
         // Payloads that differ from their announcement, or can change afterwards.
@@ -138,8 +132,8 @@ async fn misbehave(channel: &KernelChannel, how: &str) {
             drop(channel.send(&bytes, &[null.as_fd()]).await);
         }
         "grants.test" => {
-            let wish = regen_proto::kernel::v1::RequestGrant::default();
-            send(channel, to_broker::Body::RequestGrant(wish)).await;
+            // Field 10 was a request for a grant. Grants are given, not asked for.
+            drop(channel.send(&[0x52, 0x02, 0x08, 0x01], &[]).await);
         }
         "opener.test" => loop {
             let load = regen_proto::kernel::v1::Load {
@@ -259,15 +253,14 @@ async fn misbehave(channel: &KernelChannel, how: &str) {
                 }
             }
         }
-        // Floods stderr, and requests grants endlessly.
+        // Floods stderr, and sends page events endlessly.
         "chatty.test" => {
             std::thread::spawn(|| {
                 let line = format!("\u{1b}[2J{}\n", "blah ".repeat(100));
                 while std::io::Write::write_all(&mut std::io::stderr(), line.as_bytes()).is_ok() {}
             });
             loop {
-                let wish = RequestGrant { service: Service::Verdicts.into() };
-                send(channel, to_broker::Body::RequestGrant(wish)).await;
+                send(channel, event(1, page_event::Body::Progress(0.5))).await;
                 keep_alive(channel, Duration::from_millis(20)).await;
             }
         }

@@ -11,16 +11,18 @@
 
 mod child;
 
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use prost::Message;
 use regen_proto::grpc;
-use regen_proto::kernel::v1::{Grant, PageEvent, RequestGrant, Service, host_command, page_event};
+use regen_proto::kernel::v1::{Grant, PageEvent, Service, host_command, page_event};
 use regen_proto::kernel_channel::{self, KernelChannel};
 use regen_proto::net::v1::tunnel_client::TunnelClient;
-use regen_proto::net::v1::{CheckRequest, FromNetwork, LineAnswer, Open, ToNetwork, from_network, to_network};
+use regen_proto::net::v1::{
+    CheckRequest, FromNetwork, LineAnswer, Open, ToNetwork, VerdictChannelOpened, from_network, to_network,
+};
 use regen_proto::validate::{BrokerToChild, ChildToBroker};
 use tokio::net::UnixStream;
 use tokio::sync::mpsc;
@@ -49,11 +51,14 @@ async fn main() {
                 let socket = std::os::unix::net::UnixStream::from(datagram.descriptors.remove(0));
                 socket.set_nonblocking(true).unwrap();
                 network = Some(grpc::client(UnixStream::from_std(socket).unwrap()));
-                // There is a net-daemon now, so the broker can grant a verdict channel.
-                let wish = RequestGrant { service: Service::Verdicts.into() };
-                child::send(&channel, ChildToBroker::RequestGrant(wish)).await;
             }
-            BrokerToChild::Grant(_) => line = Some(datagram.descriptors.remove(0)),
+            BrokerToChild::Grant(_) => {
+                let connection = KernelChannel::adopt(datagram.descriptors.remove(0)).unwrap();
+                let (ours, theirs) = regen_proto::kernel_channel::pair().unwrap();
+                let opened = VerdictChannelOpened { number: 1 }.encode_to_vec();
+                connection.send(&opened, &[theirs.as_fd()]).await.unwrap();
+                line = Some(ours);
+            }
             BrokerToChild::Command(command) => {
                 if let Some(host_command::Body::Open(open)) = command.body {
                     wanted = Some((command.tab, open.load.unwrap().url));

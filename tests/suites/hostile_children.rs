@@ -173,7 +173,7 @@ fn a_host_that_shows_a_foreign_page_is_killed() {
 
 #[test]
 fn a_grant_cannot_be_asked_for() {
-    is_killed_for("grants.test", "may not send a grant request", "not_allowed");
+    is_killed_for("grants.test", "an unknown or empty kind", "malformed");
 }
 
 #[test]
@@ -192,9 +192,9 @@ fn a_host_cannot_invent_a_gesture_to_open_tabs() {
 }
 
 #[test]
-fn answers_and_buffers_that_nobody_asked_for_change_nothing() {
+fn answers_that_nobody_asked_for_change_nothing() {
     let (_folder, browser) = hostile();
-    let tab = browser.json(&["tab", "open", "http://unsealed.test/"])["id"].as_u64().unwrap();
+    let tab = browser.json(&["tab", "open", "http://unasked.test/"])["id"].as_u64().unwrap();
     let pid = eventually("the host", || i32::try_from(browser.tab(tab)["pid"].as_i64()?).ok().filter(|pid| *pid > 0));
     let status = browser.status();
     assert_eq!(status["refused_messages"]["malformed"], 0);

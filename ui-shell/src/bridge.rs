@@ -399,7 +399,7 @@ impl ToChrome {
                 workspace: question.workspace.clone(),
                 files: question.files,
             },
-            shell_update::Body::Buffer(_) | shell_update::Body::HostGone(_) | shell_update::Body::Raise(_) => {
+            shell_update::Body::Raise(_) => {
                 return None;
             }
         })

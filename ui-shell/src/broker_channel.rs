@@ -3,29 +3,14 @@
 use std::os::fd::OwnedFd;
 
 use anyhow::Context;
-use regen_proto::kernel::v1::{Configure, Grant, Heartbeat, Ready, Service, ShellUpdate, UserCommand, user_command};
-use regen_proto::page::v1::FromPage;
+use regen_proto::kernel::v1::{Configure, Grant, Heartbeat, Ready, Service, UserCommand, user_command};
 use regen_proto::role::Role;
 use regen_proto::validate::{BrokerToChild, ChildToBroker};
 use regen_runtime::Kernel;
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::mpsc;
 
-use crate::pages::Pages;
-
-/// The broker's number for a tab-host.
-pub(crate) type HostId = u64;
-
-/// Events for GTK's thread.
-#[derive(Debug)]
-pub(crate) enum MainEvent {
-    Update(Box<ShellUpdate>, Vec<OwnedFd>),
-    /// A message from a tab-host. Its permit limits unread messages per host and is released once the message is
-    /// handled.
-    Page(HostId, FromPage, OwnedSemaphorePermit),
-    Attached(HostId),
-    Heartbeat(Heartbeat),
-    Shutdown,
-}
+use crate::events::MainEvent;
+use crate::surfaces::Surfaces;
 
 /// Sends messages to the broker.
 #[derive(Debug, Clone)]
@@ -54,7 +39,7 @@ impl Sender {
 #[derive(Debug)]
 pub(crate) struct Link {
     pub(crate) sender: Sender,
-    pub(crate) pages: Pages,
+    pub(crate) surfaces: Surfaces,
     pub(crate) inbox: mpsc::UnboundedReceiver<MainEvent>,
     /// Configuration that the broker sent at the start.
     pub(crate) configure: Configure,
@@ -65,15 +50,15 @@ pub(crate) fn start() -> anyhow::Result<Link> {
     let (to_main, inbox) = mpsc::unbounded_channel();
     let (sender, outgoing) = mpsc::unbounded_channel();
     let (started, wait) = std::sync::mpsc::channel();
-    let pages = Pages::new(to_main.clone());
-    let its_pages = pages.clone();
+    let surfaces = Surfaces::new(to_main.clone());
+    let its_surfaces = surfaces.clone();
     std::thread::Builder::new().name("link".into()).spawn(move || {
         let work = async move {
             let (kernel, configure) = regen_runtime::adopt(Role::UiShell).await?;
             // The receiver waits until this arrives.
             let _ = started.send(configure);
             tokio::spawn(deliver(outgoing, kernel.clone()));
-            serve(&kernel, &its_pages, &to_main).await
+            serve(&kernel, &its_surfaces, &to_main).await
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let ended: anyhow::Result<()> = runtime.map_err(Into::into).and_then(|runtime| runtime.block_on(work));
@@ -81,7 +66,7 @@ pub(crate) fn start() -> anyhow::Result<Link> {
         std::process::exit(0);
     })?;
     let configure = wait.recv().context("the broker did not answer")?;
-    Ok(Link { sender: Sender(sender), pages, inbox, configure })
+    Ok(Link { sender: Sender(sender), surfaces, inbox, configure })
 }
 
 async fn deliver(mut outgoing: mpsc::UnboundedReceiver<ChildToBroker>, kernel: Kernel) {
@@ -92,13 +77,13 @@ async fn deliver(mut outgoing: mpsc::UnboundedReceiver<ChildToBroker>, kernel: K
     }
 }
 
-async fn serve(kernel: &Kernel, pages: &Pages, to_main: &mpsc::UnboundedSender<MainEvent>) -> anyhow::Result<()> {
+async fn serve(kernel: &Kernel, surfaces: &Surfaces, to_main: &mpsc::UnboundedSender<MainEvent>) -> anyhow::Result<()> {
     loop {
         let (message, descriptors) = kernel.receive().await?;
         match message {
             BrokerToChild::Heartbeat(beat) => to_main.send(MainEvent::Heartbeat(beat))?,
-            BrokerToChild::Update(update) => to_main.send(MainEvent::Update(Box::new(update), descriptors))?,
-            BrokerToChild::Grant(grant) => granted(&grant, descriptors, pages)?,
+            BrokerToChild::Update(update) => to_main.send(MainEvent::Update(Box::new(update)))?,
+            BrokerToChild::Grant(grant) => granted(&grant, descriptors, surfaces)?,
             BrokerToChild::Revoke(_) => {}
             BrokerToChild::Shutdown(_) => to_main.send(MainEvent::Shutdown)?,
             BrokerToChild::Hello(_)
@@ -112,8 +97,8 @@ async fn serve(kernel: &Kernel, pages: &Pages, to_main: &mpsc::UnboundedSender<M
     }
 }
 
-fn granted(grant: &Grant, descriptors: Vec<OwnedFd>, pages: &Pages) -> anyhow::Result<()> {
-    anyhow::ensure!(grant.service() == Service::Page && !grant.serve, "grant refused: it is not for a ui-shell");
+fn granted(grant: &Grant, descriptors: Vec<OwnedFd>, surfaces: &Surfaces) -> anyhow::Result<()> {
+    anyhow::ensure!(grant.service() == Service::Surface && !grant.serve, "grant refused: it is not for a ui-shell");
     let socket = descriptors.into_iter().next().context("grant refused: it has no socket")?;
-    pages.attach(grant.host, socket.into())
+    surfaces.attach(grant.host, socket)
 }

@@ -6,11 +6,10 @@
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 
-use regen_proto::kernel::v1::BufferShared;
-use regen_proto::page::v1::FrameReady;
+use regen_proto::page::v1::{BufferAnnounced, FrameReady};
 use rustix::fs::SealFlags;
 
-use crate::broker_channel::HostId;
+use crate::events::HostId;
 use crate::pictures::Pictures;
 
 const PIXEL: usize = 4;
@@ -18,6 +17,9 @@ const PIXEL: usize = 4;
 const MAX_SIDE: u32 = 8192;
 /// Maximum number of buffers per tab and host.
 const MAX_BUFFERS: usize = 4;
+
+/// Maximum number of buffers per host: three of each of its pages, and room.
+const MAX_HOST_BUFFERS: usize = 256;
 
 /// A buffer that a host announced.
 #[derive(Debug)]
@@ -52,34 +54,41 @@ pub(crate) enum FrameError {
 
 impl Frames {
     /// Registers a buffer that a host announced.
-    pub(crate) fn announce(&mut self, shared: &BufferShared, memfd: OwnedFd) -> Result<(), FrameError> {
+    pub(crate) fn announce(
+        &mut self,
+        host: HostId,
+        tab: u64,
+        announced: &BufferAnnounced,
+        memfd: OwnedFd,
+    ) -> Result<(), FrameError> {
         if !rustix::fs::fcntl_get_seals(&memfd)?.contains(SealFlags::SHRINK) {
             return Err(FrameError::NotSealed);
         }
         let size = u64::try_from(rustix::fs::fstat(&memfd)?.st_size).unwrap_or(0);
-        if size < u64::from(shared.width) * u64::from(shared.height) * PIXEL as u64 {
+        if size < u64::from(announced.width) * u64::from(announced.height) * PIXEL as u64 {
             return Err(FrameError::Size);
         }
-        if shared.width > MAX_SIDE || shared.height > MAX_SIDE {
+        if announced.width > MAX_SIDE || announced.height > MAX_SIDE {
             return Err(FrameError::Size);
         }
-        let most = self
-            .buffers
-            .iter()
-            .filter(|((host, _), b)| *host == shared.host && b.tab == shared.tab)
-            .map(|(key, _)| key.1);
+        let most = self.buffers.iter().filter(|((owner, _), b)| *owner == host && b.tab == tab).map(|(key, _)| key.1);
         let mut its: Vec<u64> = most.collect();
         its.sort_unstable();
         // A host draws into three; beyond the limit, the oldest are dropped.
         for old in its.iter().rev().skip(MAX_BUFFERS - 1) {
-            self.buffers.remove(&(shared.host, *old));
+            self.buffers.remove(&(host, *old));
         }
         // The host no longer uses buffers of another size.
-        self.buffers.retain(|(host, _), b| {
-            *host != shared.host || b.tab != shared.tab || (b.width, b.height) == (shared.width, shared.height)
+        self.buffers.retain(|(owner, _), b| {
+            *owner != host || b.tab != tab || (b.width, b.height) == (announced.width, announced.height)
         });
-        let buffer = Buffer { tab: shared.tab, memfd, width: shared.width, height: shared.height };
-        self.buffers.insert((shared.host, shared.buffer), buffer);
+        let mut of_host: Vec<u64> = self.buffers.keys().filter(|(owner, _)| *owner == host).map(|key| key.1).collect();
+        of_host.sort_unstable();
+        for old in of_host.iter().rev().skip(MAX_HOST_BUFFERS - 1) {
+            self.buffers.remove(&(host, *old));
+        }
+        let buffer = Buffer { tab, memfd, width: announced.width, height: announced.height };
+        self.buffers.insert((host, announced.buffer), buffer);
         Ok(())
     }
 
@@ -149,16 +158,16 @@ mod tests {
         memfd
     }
 
-    fn shared(width: u32, height: u32) -> BufferShared {
-        BufferShared { tab: 1, host: 1, buffer: 1, width, height }
+    fn announced(width: u32, height: u32) -> BufferAnnounced {
+        BufferAnnounced { buffer: 1, width, height }
     }
 
     #[test]
     fn memory_that_can_shrink_or_is_too_small_is_refused() {
         let mut frames = Frames::default();
-        let unsealed = frames.announce(&shared(4, 4), memfd(64, SealFlags::GROW));
+        let unsealed = frames.announce(1, 1, &announced(4, 4), memfd(64, SealFlags::GROW));
         assert!(matches!(unsealed, Err(FrameError::NotSealed)));
-        let small = frames.announce(&shared(4, 5), memfd(64, SealFlags::SHRINK));
+        let small = frames.announce(1, 1, &announced(4, 5), memfd(64, SealFlags::SHRINK));
         assert!(matches!(small, Err(FrameError::Size)));
     }
 
@@ -167,7 +176,7 @@ mod tests {
         let mut frames = Frames::default();
         let memory = memfd(64, SealFlags::SHRINK | SealFlags::GROW);
         let writer = memory.try_clone().unwrap();
-        frames.announce(&shared(4, 4), memory).unwrap();
+        frames.announce(1, 1, &announced(4, 4), memory).unwrap();
         let mut frame = FrameReady { buffer: 1, width: 4, height: 4, damage: vec![] };
         frames.take(1, 7, &frame).unwrap();
         rustix::io::pwrite(&writer, &[9; 64], 0).unwrap();
@@ -181,5 +190,21 @@ mod tests {
         frame.width = 5;
         assert!(frames.take(1, 7, &frame).is_err());
         assert!(matches!(frames.take(2, 7, &frame), Err(FrameError::Unknown)));
+    }
+
+    #[test]
+    fn a_host_that_announces_buffers_without_end_keeps_few() {
+        let mut frames = Frames::default();
+        for buffer in 0..1000 {
+            let announced = BufferAnnounced { buffer, width: 4, height: 4 };
+            frames.announce(1, buffer, &announced, memfd(64, SealFlags::SHRINK)).unwrap();
+        }
+        frames
+            .announce(2, 1, &BufferAnnounced { buffer: 1, width: 4, height: 4 }, memfd(64, SealFlags::SHRINK))
+            .unwrap();
+        assert_eq!(frames.buffers.len(), MAX_HOST_BUFFERS + 1);
+        assert!(frames.buffers.contains_key(&(1, 999)) && !frames.buffers.contains_key(&(1, 0)));
+        frames.host_gone(1);
+        assert_eq!(frames.buffers.len(), 1);
     }
 }

@@ -14,7 +14,7 @@ use regen_proto::page::v1::{
 };
 
 use crate::bridge::ToChrome;
-use crate::broker_channel::HostId;
+use crate::events::HostId;
 use crate::shortcuts::{self, Shortcut};
 use crate::window::Window;
 

@@ -8,13 +8,14 @@ mod clipboard;
 mod commands;
 mod cursor;
 mod drawn_chrome;
+mod events;
 mod frames;
 mod input;
 mod keymap;
-mod pages;
 mod pictures;
 mod shortcuts;
 mod size;
+mod surfaces;
 mod window;
 
 use std::rc::Rc;
@@ -28,12 +29,12 @@ fn main() -> anyhow::Result<()> {
     }
     let link = broker_channel::start()?;
     gtk::init()?;
-    let broker_channel::Link { sender, pages, mut inbox, configure } = link;
+    let broker_channel::Link { sender, surfaces, mut inbox, configure } = link;
     // Without the dark option, the desktop's own setting stays.
     if let Some(settings) = gtk::Settings::default().filter(|_| configure.dark) {
         gtk::prelude::GtkSettingsExt::set_gtk_application_prefer_dark_theme(&settings, true);
     }
-    let window = window::Window::open(sender, pages, &configure)?;
+    let window = window::Window::open(sender, surfaces, &configure)?;
     let receiving = Rc::clone(&window);
     glib::MainContext::default().spawn_local(async move {
         while let Some(message) = inbox.recv().await {

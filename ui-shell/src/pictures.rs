@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use gtk::cairo::{Format, ImageSurface};
 use regen_proto::kernel::v1::Tab;
 
-use crate::broker_channel::HostId;
+use crate::events::HostId;
 
 /// Maximum number of pictures kept for quick switching.
 const KEPT: usize = 8;

@@ -3,7 +3,7 @@
 //! other hosts' tabs.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
@@ -18,16 +18,14 @@ use wry::{WebViewBuilder, WebViewBuilderExtUnix, WebViewExtUnix};
 
 use crate::assets;
 use crate::bridge::{Rect, ToChrome};
-use crate::broker_channel::{HostId, MainEvent, Sender};
+use crate::broker_channel::Sender;
 use crate::clipboard;
 use crate::drawn_chrome::{self, DrawnChrome};
-use crate::frames::{FrameError, Frames};
+use crate::events::{HostId, MainEvent};
+use crate::frames::Frames;
 use crate::input::Input;
-use crate::pages::Pages;
 use crate::size;
-
-/// Maximum number of frames whose buffer has not arrived yet.
-const MAX_EARLY: usize = 64;
+use crate::surfaces::Surfaces;
 
 /// The window and its state.
 pub(crate) struct Window {
@@ -36,10 +34,8 @@ pub(crate) struct Window {
     chrome_box: gtk::Box,
     chrome: RefCell<Option<wry::WebView>>,
     sender: Sender,
-    pages: Pages,
+    surfaces: Surfaces,
     frames: RefCell<Frames>,
-    /// Frames whose buffer has not arrived yet, by host and buffer.
-    early: RefCell<HashMap<(HostId, u64), (u64, FrameReady)>>,
     tabs: RefCell<BTreeMap<u64, Tab>>,
     order: RefCell<Vec<u64>>,
     active: Cell<u64>,
@@ -65,7 +61,7 @@ pub(crate) struct Window {
 
 impl Window {
     /// Builds and shows the window.
-    pub(crate) fn open(sender: Sender, pages: Pages, configure: &Configure) -> anyhow::Result<Rc<Self>> {
+    pub(crate) fn open(sender: Sender, surfaces: Surfaces, configure: &Configure) -> anyhow::Result<Rc<Self>> {
         let gtk = gtk::Window::new(gtk::WindowType::Toplevel);
         gtk.set_title("Regen");
         size::restore(&gtk, configure);
@@ -83,9 +79,8 @@ impl Window {
             chrome_box,
             chrome: RefCell::default(),
             sender,
-            pages,
+            surfaces,
             frames: RefCell::default(),
-            early: RefCell::default(),
             tabs: RefCell::default(),
             order: RefCell::default(),
             active: Cell::default(),
@@ -191,19 +186,20 @@ impl Window {
     pub(crate) fn receive(self: &Rc<Self>, message: MainEvent) {
         match message {
             MainEvent::Heartbeat(beat) => self.sender.alive(beat),
-            MainEvent::Update(update, descriptors) => self.update(&update, descriptors),
-            MainEvent::Page(host, message, _room) => self.from_page(host, message),
+            MainEvent::Update(update) => self.update(&update),
+            MainEvent::Page(host, message, memory, _room) => self.from_page(host, message, memory),
             MainEvent::Attached(host) => {
                 if self.active_host() == Some(host) {
                     self.send_geometry();
                     self.send_focus();
                 }
             }
+            MainEvent::Detached(host) => self.frames.borrow_mut().host_gone(host),
             MainEvent::Shutdown => gtk::main_quit(),
         }
     }
 
-    fn update(self: &Rc<Self>, update: &ShellUpdate, descriptors: Vec<OwnedFd>) {
+    fn update(self: &Rc<Self>, update: &ShellUpdate) {
         match &update.body {
             Some(shell_update::Body::Tab(tab)) => self.tab_changed(tab),
             Some(shell_update::Body::Raise(_)) => self.gtk.present(),
@@ -218,21 +214,6 @@ impl Window {
                     tabs.clear();
                 }
                 tabs.extend(&order.tabs);
-            }
-            Some(shell_update::Body::Buffer(shared)) => {
-                let announced =
-                    descriptors.into_iter().next().map(|memfd| self.frames.borrow_mut().announce(shared, memfd));
-                if let Some(Err(error)) = announced {
-                    tracing::error!("a host's buffer was refused: {error}");
-                }
-                let early = self.early.borrow_mut().remove(&(shared.host, shared.buffer));
-                if let Some((tab, frame)) = early {
-                    self.frame(shared.host, tab, &frame);
-                }
-            }
-            Some(shell_update::Body::HostGone(gone)) => {
-                self.frames.borrow_mut().host_gone(gone.host);
-                self.early.borrow_mut().retain(|(host, _), _| *host != gone.host);
             }
             _ => {}
         }
@@ -307,7 +288,7 @@ impl Window {
     /// Sends a message to the active tab's page; drops it if the tab has no host.
     pub(crate) fn to_page(&self, body: to_page::Body) {
         if let Some(host) = self.active_host() {
-            self.pages.send(host, self.active.get(), body);
+            self.surfaces.send(host, self.active.get(), body);
         }
     }
 
@@ -379,17 +360,25 @@ impl Window {
         (x - page.x, y - page.y)
     }
 
-    fn from_page(self: &Rc<Self>, host: HostId, message: FromPage) {
+    fn from_page(self: &Rc<Self>, host: HostId, message: FromPage, memory: Option<OwnedFd>) {
         let tab = message.tab;
         // A host may only send messages about its own tabs.
         let is_its = self.tabs.borrow().get(&tab).is_some_and(|known| known.host == host);
         let Some(body) = message.body else { return };
+        if let from_page::Body::Buffer(announced) = &body {
+            // Buffers are kept for tabs that the broker has not named yet: a frame may follow once it has.
+            let announced = memory.map(|memory| self.frames.borrow_mut().announce(host, tab, announced, memory));
+            if let Some(Err(error)) = announced {
+                tracing::error!("a host's buffer was refused: {error}");
+            }
+            return;
+        }
         if !is_its {
             // The broker's update about the tab may still be on its way. The buffer goes back; once the tab is known,
             // its geometry is sent.
             if let from_page::Body::Frame(frame) = body {
                 let released = BufferReleased { buffer: frame.buffer };
-                self.pages.send(host, tab, to_page::Body::BufferReleased(released));
+                self.surfaces.send(host, tab, to_page::Body::BufferReleased(released));
             }
             return;
         }
@@ -404,7 +393,8 @@ impl Window {
             from_page::Body::Ime(state) if is_active => self.input.field(self, &state),
             from_page::Body::KeyAnswer(answer) => self.key_answer(host, tab, &answer),
             from_page::Body::WheelUnused(wheel) if is_active => self.wheel_was_unused(wheel.down),
-            from_page::Body::Cursor(_)
+            from_page::Body::Buffer(_)
+            | from_page::Body::Cursor(_)
             | from_page::Body::WheelUnused(_)
             | from_page::Body::HoverLink(_)
             | from_page::Body::Clipboard(_)
@@ -416,15 +406,10 @@ impl Window {
         let taken = self.frames.borrow_mut().take(host, tab, frame);
         match taken {
             Ok(()) => {}
-            // The buffer comes through the broker, and may arrive later than the frame.
-            Err(FrameError::Unknown) if self.early.borrow().len() < MAX_EARLY => {
-                self.early.borrow_mut().insert((host, frame.buffer), (tab, frame.clone()));
-                return;
-            }
             // Frames of an earlier size may still be on their way.
             Err(error) => tracing::debug!("a frame was not shown: {error}"),
         }
-        self.pages.send(host, tab, to_page::Body::BufferReleased(BufferReleased { buffer: frame.buffer }));
+        self.surfaces.send(host, tab, to_page::Body::BufferReleased(BufferReleased { buffer: frame.buffer }));
         if tab == self.active.get() {
             let (page, scale) = (self.page.get(), f64::from(self.gtk.scale_factor()));
             for rect in &frame.damage {

@@ -36,7 +36,6 @@ impl Limits {
     pub(super) fn new() -> Self {
         let rates = [
             (Kind::Lifecycle, 5, 20),
-            (Kind::Grant, 100, 2000),
             (Kind::Heartbeat, 10, 20),
             (Kind::PageEvent, 400, 4000),
             (Kind::Snapshot, 400, 4000),
@@ -170,9 +169,9 @@ mod tests {
     #[test]
     fn the_messages_of_thirty_tabs_that_come_back_at_once_are_no_flood() {
         let limits = Limits::new();
-        for kind in [Kind::Grant, Kind::Snapshot, Kind::Descriptor] {
+        for kind in [Kind::Snapshot, Kind::Descriptor] {
             assert!((0..400).all(|_| limits.allow(kind)), "{kind:?}");
         }
-        assert!((0..10_000).any(|_| !limits.allow(Kind::Grant)), "the control");
+        assert!((0..10_000).any(|_| !limits.allow(Kind::Descriptor)), "the control");
     }
 }

@@ -99,21 +99,26 @@ impl Grants {
         self.tunnels.iter().find(|(_, tunnel)| is_it(tunnel)).map(|(host, _)| *host)
     }
 
-    /// Grants a tab-host one more verdict channel, for a web process.
+    /// Grants a tab-host a connection over which it hands verdict channels of its web processes to the net-daemon.
     ///
     /// # Errors
     /// When the system refuses a pair of sockets.
-    pub fn verdict_channel(&mut self, net: ChildId, host: ChildId, key: &HostKey) -> Result<Vec<Outgoing>, GrantError> {
-        let (service, site) = (Service::Verdicts.into(), key.site.as_str().to_owned());
+    pub fn verdict_channels(
+        &mut self,
+        net: ChildId,
+        host: ChildId,
+        key: &HostKey,
+    ) -> Result<Vec<Outgoing>, GrantError> {
+        let (service, site) = (Service::VerdictChannels.into(), key.site.as_str().to_owned());
         self.grant(net, host, Grant { service, host, site, partition: partition(key), ..Grant::default() })
     }
 
-    /// Grants the window the pages of a tab-host.
+    /// Grants the window and a tab-host their surface channel.
     ///
     /// # Errors
     /// When the system refuses a pair of sockets.
-    pub fn page(&mut self, host: ChildId, window: ChildId) -> Result<Vec<Outgoing>, GrantError> {
-        self.grant(host, window, Grant { service: Service::Page.into(), host, ..Grant::default() })
+    pub fn surface(&mut self, host: ChildId, window: ChildId) -> Result<Vec<Outgoing>, GrantError> {
+        self.grant(host, window, Grant { service: Service::Surface.into(), host, ..Grant::default() })
     }
 
     /// Grants the broker itself the net-daemon's administration. Returns the message for the net-daemon and the broker's end.
@@ -166,7 +171,10 @@ fn partition(key: &HostKey) -> String {
 }
 
 fn connection(service: Service) -> Result<(OwnedFd, OwnedFd), GrantError> {
-    let kind = if service == Service::Verdicts { SocketType::SEQPACKET } else { SocketType::STREAM };
+    let kind = match service {
+        Service::VerdictChannels | Service::Surface => SocketType::SEQPACKET,
+        Service::Tunnel | Service::NetAdmin | Service::Unspecified => SocketType::STREAM,
+    };
     Ok(rustix::net::socketpair(AddressFamily::UNIX, kind, SocketFlags::CLOEXEC, None)?)
 }
 

@@ -1,8 +1,10 @@
 //! Bounds of what pages make the broker keep. A page decides how large the state of its history is; however large, the oldest goes
 //! first, and a page without its state comes back by its address.
 
+use super::ids::TabId;
 use super::saved::{SavedSnapshot, SavedTab};
-use super::state::{Session, Tab, TabId};
+use super::state::Session;
+use super::tab::Tab;
 
 /// State of one tab's history, bytes.
 const MAX_TAB: usize = 4 << 20;
@@ -92,7 +94,7 @@ fn forget_one(tab: &mut Tab) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::state::Segment;
+    use super::super::tab::Segment;
     use super::*;
 
     fn tab(id: TabId, sizes: &[usize]) -> Tab {

@@ -1,10 +1,6 @@
 //! Dialogs of pages: at most one of a tab, as its host says. Nothing here trusts the words; they are shown as the page's.
 
-use regen_proto::kernel::v1::{Dialog as WireDialog, DialogAnswer, DialogKind as WireKind, host_command};
-
-use super::leaving;
-use super::reduce::send_if_open;
-use super::state::{Effect, Session, TabId};
+use regen_proto::kernel::v1::{Dialog as WireDialog, DialogKind as WireKind};
 
 /// Kinds of questions that a page, or the engine for it, can ask.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,30 +99,4 @@ fn shorten(text: &str) -> String {
         return text.to_owned();
     }
     text.chars().take(MAX_TEXT).chain(['…']).collect()
-}
-
-/// Takes what a host says of a dialog: a new one, or none any more.
-pub(super) fn shown(session: &mut Session, id: TabId, said: WireDialog, out: &mut Vec<Effect>) {
-    let Some(tab) = session.tabs.get_mut(&id) else { return };
-    let before = std::mem::replace(&mut tab.dialog, Dialog::from_host(said));
-    out.push(Effect::TabChanged(id));
-    // A question about leaving that goes away unanswered is void: the user did something else.
-    if before.is_some_and(|before| before.kind == DialogKind::Leave) {
-        leaving::forget(session, id);
-    }
-    let Some(tab) = session.tabs.get(&id) else { return };
-    if tab.dialog.is_some() {
-        out.push(Effect::PageWaits(id));
-    }
-}
-
-/// Passes its user's answer on. One to a dialog that is gone changes nothing.
-pub(super) fn answer(session: &mut Session, id: TabId, answer: DialogAnswer, out: &mut Vec<Effect>) {
-    let Some(tab) = session.tabs.get_mut(&id) else { return };
-    let Some(dialog) = tab.dialog.take_if(|dialog| dialog.number == answer.dialog) else { return };
-    if dialog.kind == DialogKind::Leave && !answer.accept {
-        leaving::stays(session, id, out);
-    }
-    send_if_open(session, id, host_command::Body::Dialog(answer), out);
-    out.push(Effect::TabChanged(id));
 }

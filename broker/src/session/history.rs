@@ -1,15 +1,17 @@
-//! History across sites: a tab is a row of stretches, each on one site; the engine steps inside a stretch, we step between.
+//! History across sites: a tab is a row of stretches, each on one site. The engine steps inside a stretch, the broker between.
 
 use regen_proto::kernel::v1::host_command::Body as Command;
 
-use super::leaving::{self, Destination};
-use super::private_network;
-use super::reduce::{ensure_view, leave_host, refuse, remove, send_if_open, set_phase};
-use super::state::{Effect, Phase, Segment, Session, TabId};
-use regen_net_config::site::Site;
-
-/// Stretches that a tab remembers.
-const SEGMENTS: usize = 50;
+use super::events::Effect;
+use super::ids::TabId;
+use super::leaving;
+use super::revive::own_page;
+use super::state::Session;
+use super::stretches::refuse;
+use super::strip::remove;
+use super::tab::{Destination, Phase};
+use super::tabs::{send_if_open, set_phase};
+use super::views::{ensure_view, leave_host};
 
 /// One step (or several) back or forward.
 pub(super) fn step(session: &mut Session, id: TabId, delta: i32, out: &mut Vec<Effect>) {
@@ -39,40 +41,6 @@ pub(super) fn step(session: &mut Session, id: TabId, delta: i32, out: &mut Vec<E
     set_phase(session, id, phase, out);
     leave_host(session, &left, out);
     ensure_view(session, id, out);
-}
-
-/// Returns what a page of Regen's own shows, by the address that it is about.
-pub(super) fn own_page(url: &str) -> Phase {
-    match Site::of(url) {
-        _ if url.is_empty() => Phase::Blank,
-        Ok(_) => Phase::Private(private_network::ASKED_BEFORE.to_owned()),
-        Err(error) => Phase::Refused(error.to_string()),
-    }
-}
-
-/// Leaves what is shown for a new stretch of history. What lay ahead is forgotten, as in any browser.
-pub(super) fn replace_shown(session: &mut Session, id: TabId, next: Segment, out: &mut Vec<Effect>) {
-    let Some(tab) = session.tabs.get_mut(&id) else { return };
-    let left = tab.clone();
-    let is_fresh = next.site.is_some();
-    // A page of Regen's own that said nothing is not worth a step back.
-    let is_empty = tab.segment().site.is_none() && tab.segment().url.is_empty();
-    if is_empty || tab.is_fresh {
-        *tab.segment_mut() = next;
-    } else {
-        tab.segments.truncate(tab.current + 1);
-        tab.segments.push(next);
-        if tab.segments.len() > SEGMENTS {
-            tab.segments.remove(0);
-        }
-        tab.left = tab.segments.len().saturating_sub(2);
-        tab.current = tab.segments.len() - 1;
-    }
-    tab.is_fresh = is_fresh;
-    tab.goes_by_itself &= is_fresh;
-    tab.opener_host = None;
-    tab.leave_page();
-    leave_host(session, &left, out);
 }
 
 /// Goes back to what was shown before, for a load in a new stretch that turned out to be no page. A tab that was opened for it alone goes.

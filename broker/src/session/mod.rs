@@ -5,24 +5,41 @@
 
 pub mod address;
 mod bounds;
+mod consent;
 mod dialog;
+mod dialogs;
+mod events;
 mod history;
+mod hosts;
 mod hsts;
+mod https;
+mod ids;
 mod leaving;
+mod navigation;
+mod networks;
 mod page;
 mod private_network;
 mod reduce;
+mod revive;
+mod rules;
 mod saved;
 mod secure;
 mod state;
+mod stretches;
+mod strip;
+mod tab;
+mod tabs;
 #[cfg(test)]
 mod tests;
 mod views;
 
 pub use dialog::{Dialog, DialogKind};
+pub use events::{Effect, Event};
 pub use hsts::Hsts;
-pub use private_network::Side;
+pub use https::HttpsOnly;
+pub use ids::{HostKey, TabId};
+pub use networks::Side;
 pub use reduce::reduce;
 pub use saved::{SavedSegment, SavedSnapshot, SavedTab};
-pub use secure::HttpsOnly;
-pub use state::{Effect, Event, HostKey, HostPhase, PageLoad, Phase, Segment, Session, Tab, TabId};
+pub use state::{HostPhase, Session};
+pub use tab::{PageLoad, Phase, Segment, Tab};

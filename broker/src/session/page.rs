@@ -7,13 +7,19 @@ use regen_proto::kernel::v1::{AdoptPopup, Load, NavigationCommitted, NewTab, Pop
 
 use super::address::without_credentials;
 use super::bounds;
-use super::dialog;
+use super::consent;
+use super::dialogs;
+use super::events::Effect;
 use super::history;
-use super::leaving;
-use super::reduce::{navigate, open, refuse, set_phase};
+use super::ids::{HostKey, TabId};
+use super::navigation::navigate;
 use super::saved::SavedSnapshot;
 use super::secure;
-use super::state::{Effect, HostKey, PageLoad, Phase, Segment, Session, Tab, TabId};
+use super::state::Session;
+use super::stretches::refuse;
+use super::strip::open;
+use super::tab::{PageLoad, Phase, Segment, Tab};
+use super::tabs::set_phase;
 use super::views;
 
 /// As many as the engine follows within a site.
@@ -97,8 +103,8 @@ pub(super) fn event(session: &mut Session, host: &HostKey, id: TabId, event: Bod
         Body::Handover(load) => handover(session, host, id, load, out),
         Body::NewTab(wanted) => new_tab(session, host, id, wanted, out),
         Body::PopupOpened(popup) => popup_opened(session, host, id, &popup, out),
-        Body::CloseRequested(_) => leaving::agreed(session, id, out),
-        Body::Dialog(said) => dialog::shown(session, id, said, out),
+        Body::CloseRequested(_) => consent::leaving_allowed(session, id, out),
+        Body::Dialog(said) => dialogs::shown(session, id, said, out),
         Body::LoadAbandoned(_) => history::abandon(session, id, out),
         forwarded @ (Body::FileChooser(_) | Body::Download(_) | Body::FindResult(_) | Body::Outside(_)) => {
             out.push(Effect::ForwardToWindow { host: host.clone(), tab: id, event: forwarded });

@@ -1,16 +1,22 @@
-//! The views of a host: how many there are, and how many start at a time.
+//! Views of hosts: how many there are, how many start at a time, and when a host is no longer wanted.
 
 use regen_proto::kernel::v1::host_command::Body as Command;
 use regen_proto::kernel::v1::{CloseView, Load, OpenView};
 
-use super::reduce::{ensure_view, send_if_open};
+use super::events::Effect;
+use super::ids::{HostKey, TabId};
+use super::rules::allow;
 use super::saved::SavedSnapshot;
-use super::state::{Effect, HostKey, HostPhase, Phase, Session, Tab, TabId};
+use super::state::{HostPhase, Session};
+use super::tab::{Phase, Tab};
+use super::tabs::send_if_open;
 
 /// Pages of one site that are live at a time. Each takes a process and about 40 MB.
 pub(super) const MAX_VIEWS: usize = 40;
+
 /// Views of one host that start at a time: each starts a process, for which the host's main thread waits.
 const MAX_STARTING: usize = 8;
+
 /// So many more of tabs that are shown at once when they are opened.
 const MORE_IF_SHOWN: usize = 4;
 
@@ -109,4 +115,47 @@ pub(super) fn without_view(session: &Session, host: &HostKey) -> Vec<TabId> {
     let mut waiting: Vec<&Tab> = session.tabs.values().filter(wants).collect();
     waiting.sort_by_key(|tab| std::cmp::Reverse((session.active == Some(tab.id), tab.looked_at)));
     waiting.into_iter().map(|tab| tab.id).collect()
+}
+
+/// Asks for the tab's host, and for a view in it if the host is already there.
+pub(super) fn ensure_view(session: &mut Session, id: TabId, out: &mut Vec<Effect>) {
+    let Some(tab) = session.tabs.get(&id) else { return };
+    let Some(host) = tab.host() else { return };
+    let is_by_user = tab.pending.as_ref().is_none_or(|pending| pending.from.is_none());
+    if session.forbids(&tab.segment().url, &host.workspace) {
+        session.to_upgrade.push(id);
+        return;
+    }
+    if is_by_user {
+        allow(session, &host, out);
+    }
+    match session.hosts.get(&host) {
+        Some(HostPhase::Up) => open(session, id, out),
+        Some(HostPhase::Starting) => {}
+        Some(HostPhase::GivenUp) | None => {
+            session.hosts.insert(host, HostPhase::Starting);
+        }
+    }
+}
+
+/// Closes the tab's view. Its host is no longer wanted when that was the last one.
+pub(super) fn leave_host(session: &mut Session, tab: &Tab, out: &mut Vec<Effect>) {
+    out.push(Effect::LeftPage(tab.id));
+    let Some(host) = tab.host() else { return };
+    if tab.view {
+        let command = Command::Close(CloseView { ask_before_unload: false });
+        out.push(Effect::Send { host: host.clone(), tab: tab.id, command, snapshot: None });
+    }
+    let still_needed = session
+        .tabs
+        .values()
+        .any(|other| other.id != tab.id && other.host().as_ref() == Some(&host) && !matches!(other.phase, Phase::Lazy));
+    if let Some(tab) = session.tabs.get_mut(&tab.id) {
+        tab.is_starting = false;
+    }
+    if still_needed || session.saving.contains(&host) {
+        open_next(session, &host, out);
+    } else {
+        session.hosts.remove(&host);
+    }
 }

@@ -156,7 +156,7 @@ impl Testbed {
         self.edits += 1;
         let Some(expected) = self.expected.get(site) else { return Ok(()) };
         let (tab, text, before) = (expected.tab, format!("{} ", self.edits), expected.field.clone());
-        let event = |body| ToPage { tab, body: Some(body) };
+        let event = |body| ToPage { tab, body: Some(body), ..ToPage::default() };
         let press =
             |pressed| event(to_page::Body::PointerButton(PointerButton { button: 272, pressed, modifiers: None }));
         let (x, y) = FIELD;

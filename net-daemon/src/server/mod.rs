@@ -31,7 +31,7 @@ use crate::egress::Reach;
 use crate::encrypted_hosts::{self, EncryptedHosts};
 use crate::http_client::Fetcher;
 use crate::route::GrantedRoute;
-use crate::shields::{ForPages, Lines, MAX_CHANGE, MAX_REQUEST, Shields};
+use crate::shields::{ForPages, MAX_CHANGE, MAX_REQUEST, Shields, VerdictChannels};
 use crate::tor::Tor;
 use crate::tunnel::{Limits, TunnelGrant, Tunnels};
 use crate::wireguard::WireGuard;
@@ -53,7 +53,7 @@ struct Served {
 #[derive(Debug, Clone)]
 struct Shared {
     shields: Shields,
-    lines: Lines,
+    verdicts: VerdictChannels,
     encrypted: EncryptedHosts,
     dns: Dns,
     tor: Tor,
@@ -86,9 +86,9 @@ async fn work() -> anyhow::Result<()> {
     let fetcher = Fetcher::new(dns.clone(), tor.clone(), wireguard.clone(), configure.route.parse()?);
     tokio::spawn(shields.clone().keep_fresh(fetcher.clone()));
     let encrypted = EncryptedHosts::untold();
-    let lines = Lines::start(shields.clone(), encrypted.clone())?;
+    let verdicts = VerdictChannels::start(shields.clone(), encrypted.clone())?;
     let (broker, limits) = (Some(kernel.clone()), Limits::default());
-    let shared = Shared { shields, lines, encrypted, dns, tor, wireguard, trusted, broker, limits, fetcher };
+    let shared = Shared { shields, verdicts, encrypted, dns, tor, wireguard, trusted, broker, limits, fetcher };
     kernel.ready().await?;
     let mut served: Vec<Served> = Vec::new();
     loop {
@@ -130,16 +130,16 @@ async fn refuse(kernel: &Kernel) -> ! {
 }
 
 fn serve(grant: Grant, descriptors: Vec<OwnedFd>, shared: Shared) -> anyhow::Result<Option<Served>> {
-    let Shared { shields, lines, encrypted, dns, tor, wireguard, trusted, broker, limits, fetcher } = shared;
+    let Shared { shields, verdicts, encrypted, dns, tor, wireguard, trusted, broker, limits, fetcher } = shared;
     let is_admin = grant.service() == Service::NetAdmin;
-    let is_line = grant.service() == Service::Verdicts;
-    let is_served = is_admin || is_line || grant.service() == Service::Tunnel;
+    let is_verdicts = grant.service() == Service::VerdictChannels;
+    let is_served = is_admin || is_verdicts || grant.service() == Service::Tunnel;
     anyhow::ensure!(grant.serve && is_served, "the net-daemon does not serve such a grant");
     let socket = descriptors.into_iter().next().context("a grant without its socket")?;
     let asking = shields.asking(grant.host, &grant.site);
-    if is_line {
+    if is_verdicts {
         let workspace = grant.partition.rsplit_once('|').map_or("", |(workspace, _)| workspace);
-        lines.serve(socket, asking, workspace.to_owned());
+        verdicts.serve_host(socket, asking, workspace.to_owned())?;
         return Ok(None);
     }
     let socket = std::os::unix::net::UnixStream::from(socket);
@@ -197,10 +197,10 @@ pub(crate) fn serve_alone(grant: Grant, socket: OwnedFd) {
                 let (tor, wireguard) = (Tor::new(String::new()), WireGuard::new(dns.clone()));
                 let fetcher = Fetcher::new(dns.clone(), tor.clone(), wireguard.clone(), Route::default());
                 let encrypted = EncryptedHosts::none();
-                let lines = Lines::start(shields.clone(), encrypted.clone())?;
+                let verdicts = VerdictChannels::start(shields.clone(), encrypted.clone())?;
                 let (trusted, broker, limits) = (Arc::default(), None, Limits::default());
                 let shared =
-                    Shared { shields, lines, encrypted, dns, tor, wireguard, trusted, broker, limits, fetcher };
+                    Shared { shields, verdicts, encrypted, dns, tor, wireguard, trusted, broker, limits, fetcher };
                 while let Some((grant, socket)) = granted.recv().await {
                     serve(grant, vec![socket], shared.clone())?;
                 }

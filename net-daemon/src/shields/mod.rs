@@ -33,7 +33,7 @@ use rules::{Rules, host_of, unanswered};
 use user_rules::{Own, OwnRulesError};
 
 pub(crate) use service::{Admin, ForPages, MAX_CHANGE, MAX_REQUEST};
-pub(crate) use verdict_channels::Lines;
+pub(crate) use verdict_channels::VerdictChannels;
 
 /// Folder for the files of shields, in the daemon's folder.
 const FOLDER: &str = "/bucket/shields";

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use prost::Message;
 use regen_proto::KINDS;
 use regen_proto::kernel_channel::{ChannelError, KernelChannel, MAX_INLINE};
-use regen_proto::net::v1::{CheckRequest, LineAnswer};
+use regen_proto::net::v1::{CheckRequest, LineAnswer, VerdictChannelOpened};
 use tokio::sync::mpsc;
 
 use super::{Shields, ShieldsContext};
@@ -19,12 +19,12 @@ const MAX_METHOD: usize = 32;
 
 /// Sender of verdict channels to their thread.
 #[derive(Debug, Clone)]
-pub(crate) struct Lines(mpsc::UnboundedSender<(OwnedFd, Asks)>);
+pub(crate) struct VerdictChannels(mpsc::UnboundedSender<(OwnedFd, Asks)>);
 
 /// Context of the tab-host at the other end of a channel, and its workspace.
 type Asks = (Arc<ShieldsContext>, String);
 
-impl Lines {
+impl VerdictChannels {
     /// Starts the thread.
     pub(crate) fn start(shields: Shields, encrypted: EncryptedHosts) -> io::Result<Self> {
         let (sender, mut lines) = mpsc::unbounded_channel::<(OwnedFd, Asks)>();
@@ -43,6 +43,30 @@ impl Lines {
             });
         })?;
         Ok(Self(sender))
+    }
+
+    /// Serves a tab-host that hands over channels for its web processes. Must be called inside a tokio runtime.
+    ///
+    /// # Errors
+    /// Fails if the connection cannot be polled.
+    pub(crate) fn serve_host(&self, socket: OwnedFd, asking: Arc<ShieldsContext>, workspace: String) -> io::Result<()> {
+        let (channel, lines) = (KernelChannel::adopt(socket)?, self.clone());
+        tokio::spawn(async move {
+            // The connection ends with the tab-host.
+            while let Ok(datagram) = channel.receive().await {
+                let mut descriptors = datagram.descriptors.into_iter();
+                let is_one =
+                    VerdictChannelOpened::decode(datagram.bytes.as_slice()).is_ok_and(|opened| opened.number > 0);
+                match (descriptors.next(), descriptors.next()) {
+                    (Some(line), None) if is_one => lines.serve(line, Arc::clone(&asking), workspace.clone()),
+                    _ => {
+                        tracing::warn!("shields: the tab-host of {} sent no verdict channel", asking.site);
+                        return;
+                    }
+                }
+            }
+        });
+        Ok(())
     }
 
     /// Answers the requests on a channel.

@@ -5,7 +5,7 @@
 
 use prost::Message;
 
-use crate::kernel::v1::{Dialog, DialogAnswer, Load, Service, UserCommand, page_event, to_broker, user_command};
+use crate::kernel::v1::{Dialog, DialogAnswer, Load, UserCommand, page_event, to_broker, user_command};
 use crate::kernel::v1::{ToBroker, ToChild, to_child};
 use crate::kernel_channel::{MAX_INLINE, MAX_MESSAGE};
 use crate::role::Role;
@@ -20,7 +20,6 @@ const MAX_TEXT: usize = 16 * 1024;
 pub const MAX_DIALOG: usize = 4 * 1024;
 /// Files that are chosen at once.
 const MAX_FAVICON_SIDE: u32 = 64;
-const MAX_BUFFER_SIDE: u32 = 16_384;
 /// Largest snapshot that is accepted in a descriptor.
 pub const MAX_SNAPSHOT: u64 = 4 * 1024 * 1024;
 /// Largest set of session cookies that a site may have, in the tab-host's format.
@@ -52,15 +51,13 @@ pub enum Refusal {
 pub enum Kind {
     /// Hello, Ready, Exit: once in a while.
     Lifecycle,
-    /// RequestGrant: once for each web process.
-    Grant,
     /// Heartbeats.
     Heartbeat,
     /// What a page does.
     PageEvent,
     /// Snapshots.
     Snapshot,
-    /// Buffers and helpers: descriptors.
+    /// Helpers: descriptors.
     Descriptor,
     /// Answers to the broker's own questions.
     Reply,
@@ -75,11 +72,10 @@ pub enum Kind {
 pub fn kind(message: &ChildToBroker) -> Kind {
     match message {
         ChildToBroker::Hello(_) | ChildToBroker::Ready(_) | ChildToBroker::Exit(_) => Kind::Lifecycle,
-        ChildToBroker::RequestGrant(_) => Kind::Grant,
         ChildToBroker::Heartbeat(_) => Kind::Heartbeat,
         ChildToBroker::PageEvent(_) => Kind::PageEvent,
         ChildToBroker::PutSnapshot(_) | ChildToBroker::PutCookies(_) => Kind::Snapshot,
-        ChildToBroker::ShareBuffer(_) | ChildToBroker::Helper(_) => Kind::Descriptor,
+        ChildToBroker::Helper(_) => Kind::Descriptor,
         ChildToBroker::Reply(_) => Kind::Reply,
         ChildToBroker::UserCommand(_) => Kind::UserCommand,
         ChildToBroker::SiteFound(_) => Kind::Finding,
@@ -129,11 +125,7 @@ fn permitted(role: Role, body: &ChildToBroker) -> Result<(), Refusal> {
         ChildToBroker::PageEvent(_) => ("a page event", Role::TabHost),
         ChildToBroker::PutSnapshot(_) => ("a snapshot", Role::TabHost),
         ChildToBroker::PutCookies(_) => ("session cookies", Role::TabHost),
-        ChildToBroker::ShareBuffer(_) => ("a buffer", Role::TabHost),
         ChildToBroker::Helper(_) => ("a helper process", Role::TabHost),
-        // All other grants are given, not asked for.
-        ChildToBroker::RequestGrant(wish) if wish.service() == Service::Verdicts => ("a line", Role::TabHost),
-        ChildToBroker::RequestGrant(_) => return Err(Refusal::NotAllowed { role, kind: "a grant request" }),
         ChildToBroker::Reply(_) => ("a reply", Role::TabHost),
         ChildToBroker::UserCommand(_) => ("a user command", Role::UiShell),
         ChildToBroker::SiteFound(_) => ("where a site was found", Role::NetDaemon),
@@ -147,11 +139,6 @@ fn limit(field: &'static str, got: usize, limit: usize) -> Result<(), Refusal> {
 
 fn well_formed(body: &ChildToBroker, descriptors: usize) -> Result<(), Refusal> {
     let expected = match body {
-        ChildToBroker::ShareBuffer(buffer) => {
-            limit("a buffer's width", buffer.width as usize, MAX_BUFFER_SIDE as usize)?;
-            limit("a buffer's height", buffer.height as usize, MAX_BUFFER_SIDE as usize)?;
-            1
-        }
         ChildToBroker::Helper(helper) => {
             limit("a helper's name", helper.name.len(), 64)?;
             1
@@ -195,10 +182,7 @@ fn well_formed(body: &ChildToBroker, descriptors: usize) -> Result<(), Refusal> 
             limit("a build name", hello.build.len(), 256)?;
             0
         }
-        ChildToBroker::Heartbeat(_)
-        | ChildToBroker::Ready(_)
-        | ChildToBroker::RequestGrant(_)
-        | ChildToBroker::SiteFound(_) => 0,
+        ChildToBroker::Heartbeat(_) | ChildToBroker::Ready(_) | ChildToBroker::SiteFound(_) => 0,
     };
     if descriptors == expected {
         Ok(())

@@ -35,7 +35,6 @@ pub(super) struct ViewBuffers {
 /// A buffer that has not been shared with the window yet.
 #[derive(Debug)]
 pub(super) struct Fresh {
-    pub(super) id: u64,
     pub(super) memfd: OwnedFd,
 }
 
@@ -86,6 +85,11 @@ impl ViewBuffers {
         }
     }
 
+    /// Forgets a buffer that the window was not told of.
+    pub(super) fn forget(&mut self, id: u64) {
+        self.buffers.retain(|buffer| buffer.id != id);
+    }
+
     /// Returns whether the buffer that was drawn last is up to date in `whole`.
     pub(super) fn is_current(&self, whole: Area) -> bool {
         let newest = self.buffers.iter().find(|buffer| Some(buffer.id) == self.newest);
@@ -111,5 +115,5 @@ fn allocate(width: u32, height: u32) -> io::Result<(FrameBuffer, Fresh)> {
     let memory = unsafe { MmapMut::map_mut(&memfd)? };
     let id = NEXT.fetch_add(1, Ordering::Relaxed);
     let stale = Area::new(0, 0, i32::MAX, i32::MAX);
-    Ok((FrameBuffer { id, memory, stale, in_use: false }, Fresh { id, memfd }))
+    Ok((FrameBuffer { id, memory, stale, in_use: false }, Fresh { memfd }))
 }

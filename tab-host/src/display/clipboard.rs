@@ -60,7 +60,7 @@ impl SelectionHandler for Compositor {
                     Ok(offer) => {
                         let body = Some(from_page::Body::Clipboard(offer));
                         // The window may be gone by now.
-                        let _ = window.blocking_send(FromPage { tab, body });
+                        let _ = window.blocking_send((FromPage { tab, body, ..FromPage::default() }, None));
                     }
                     Err(error) => tracing::info!("cannot copy from a page: {error}"),
                 }

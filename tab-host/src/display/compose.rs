@@ -1,8 +1,6 @@
 //! Composition of the page, its dialogs and its popups, in that order, into one frame.
 
-use regen_proto::kernel::v1::ShareBuffer;
-use regen_proto::page::v1::{FrameReady, FromPage, Rect, from_page};
-use regen_proto::validate::ChildToBroker;
+use regen_proto::page::v1::{BufferAnnounced, FrameReady, Rect, from_page};
 use smithay::reexports::wayland_server::protocol::wl_surface::WlSurface;
 use smithay::utils::{Logical, Point};
 use smithay::wayland::compositor::with_states;
@@ -171,10 +169,6 @@ impl Compositor {
                 buffer.stale = Area::new(0, 0, 0, 0);
                 let buffer = buffer.id;
                 buffers.shown(buffer);
-                if let Some(fresh) = fresh {
-                    let share = ShareBuffer { tab: id, buffer: fresh.id, width, height };
-                    self.sender.send_with(ChildToBroker::ShareBuffer(share), vec![fresh.memfd]);
-                }
                 let edge = |value: i32| u32::try_from(value).unwrap_or(0);
                 let damage = Rect {
                     x: edge(damage.x),
@@ -183,7 +177,16 @@ impl Compositor {
                     height: edge(damage.height),
                 };
                 let frame = FrameReady { buffer, width, height, damage: vec![damage] };
-                if !self.tell_window(FromPage { tab: id, body: Some(from_page::Body::Frame(frame)) }) {
+                let announced = fresh.is_none_or(|fresh| {
+                    let announcement = BufferAnnounced { buffer, width, height };
+                    let body = from_page::Body::Buffer(announcement);
+                    let is_announced = self.tell_window_with(id, body, Some(fresh.memfd));
+                    if !is_announced {
+                        buffers.forget(buffer);
+                    }
+                    is_announced
+                });
+                if !announced || !self.tell_window(id, from_page::Body::Frame(frame)) {
                     buffers.release(buffer);
                     buffers.damage(whole);
                 }

@@ -1,6 +1,6 @@
 //! Handlers of the Wayland protocols that GTK and the web process need, and of no others.
 
-use regen_proto::page::v1::{Cursor, FromPage, from_page};
+use regen_proto::page::v1::{Cursor, from_page};
 use smithay::input::pointer::{CursorImageAttributes, CursorImageStatus};
 use smithay::input::{Seat, SeatHandler, SeatState};
 use smithay::reexports::wayland_protocols::xdg::shell::server::xdg_toplevel::State;
@@ -209,7 +209,7 @@ impl Compositor {
             })
         });
         if let Some(cursor) = cursor.flatten() {
-            self.tell_window(FromPage { tab: view, body: Some(from_page::Body::Cursor(cursor)) });
+            self.tell_window(view, from_page::Body::Cursor(cursor));
         }
     }
 }
@@ -331,7 +331,7 @@ impl SeatHandler for Compositor {
                 self.cursor = None;
                 if let Some(tab) = self.focused {
                     let hidden = Cursor { hidden: true, ..Cursor::default() };
-                    self.tell_window(FromPage { tab, body: Some(from_page::Body::Cursor(hidden)) });
+                    self.tell_window(tab, from_page::Body::Cursor(hidden));
                 }
             }
             CursorImageStatus::Named(_) => self.cursor = None,

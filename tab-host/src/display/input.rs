@@ -77,7 +77,7 @@ impl Compositor {
     fn input_waits(&mut self, id: ViewId, body: to_page::Body) {
         let view = self.view(id);
         if view.waiting_input.len() < MAX_WAITING {
-            view.waiting_input.push(ToPage { tab: id, body: Some(body) });
+            view.waiting_input.push(ToPage { tab: id, body: Some(body), ..ToPage::default() });
         }
     }
 

@@ -13,6 +13,7 @@ mod text_input;
 
 use std::collections::{BTreeSet, HashMap};
 use std::io;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -64,9 +65,7 @@ pub(crate) enum DisplayCommand {
     /// Input, geometry and other messages of the window about a page.
     Page(ToPage),
     /// Attaches the window's stream; replaces an earlier one.
-    Attach(mpsc::Sender<FromPage>),
-    /// Discards all buffers, because the window is gone or new.
-    ReleaseBuffers,
+    Attach(mpsc::Sender<WindowMessage>),
     /// Requests the next complete picture of a view.
     Capture(ViewId, oneshot::Sender<Picture>),
     /// Sends the window an event of the engine about a page.
@@ -92,6 +91,9 @@ impl DisplayHandleTo {
     }
 }
 
+/// A message for the window, with the memory of a buffer that it announces.
+pub(crate) type WindowMessage = (FromPage, Option<OwnedFd>);
+
 /// Surfaces and buffers of one tab.
 #[derive(Debug)]
 pub(crate) struct View {
@@ -115,7 +117,6 @@ pub(crate) struct View {
 pub(crate) struct Compositor {
     display: DisplayHandle,
     handle: LoopHandle<'static, Self>,
-    sender: BrokerSender,
     compositor_state: CompositorState,
     xdg_shell_state: XdgShellState,
     shm_state: ShmState,
@@ -129,7 +130,7 @@ pub(crate) struct Compositor {
     pointer: PointerHandle<Self>,
     views: HashMap<ViewId, View>,
     unclaimed: Vec<ToplevelSurface>,
-    window: Option<mpsc::Sender<FromPage>>,
+    window: Option<mpsc::Sender<WindowMessage>>,
     focused: Option<ViewId>,
     /// Pointer buttons that are down.
     buttons: BTreeSet<u32>,
@@ -148,7 +149,7 @@ pub(crate) fn start(configure: Configure, sender: BrokerSender) -> anyhow::Resul
     let (handle, commands) = channel();
     let (ready, wait) = std::sync::mpsc::channel();
     std::thread::Builder::new().name("display".into()).spawn(move || {
-        let outcome = run(&configure, sender.clone(), commands, &ready);
+        let outcome = run(&configure, commands, &ready);
         let reason = match outcome {
             Ok(()) => "the display ended".to_owned(),
             Err(error) => format!("the display failed: {error}"),
@@ -161,14 +162,13 @@ pub(crate) fn start(configure: Configure, sender: BrokerSender) -> anyhow::Resul
 
 fn run(
     configure: &Configure,
-    sender: BrokerSender,
     commands: Channel<DisplayCommand>,
     ready: &std::sync::mpsc::Sender<()>,
 ) -> anyhow::Result<()> {
     let mut event_loop: EventLoop<'static, Compositor> = EventLoop::try_new()?;
     let display: Display<Compositor> = Display::new()?;
     let handle = event_loop.handle();
-    let mut compositor = Compositor::new(&display, handle.clone(), configure, sender)?;
+    let mut compositor = Compositor::new(&display, handle.clone(), configure)?;
 
     let socket = ListeningSocketSource::with_name("wayland-0")?;
     handle
@@ -211,12 +211,7 @@ fn dispatch(
 }
 
 impl Compositor {
-    fn new(
-        display: &Display<Self>,
-        handle: LoopHandle<'static, Self>,
-        configure: &Configure,
-        sender: BrokerSender,
-    ) -> anyhow::Result<Self> {
+    fn new(display: &Display<Self>, handle: LoopHandle<'static, Self>, configure: &Configure) -> anyhow::Result<Self> {
         let dh = display.handle();
         let mut seat_state = SeatState::new();
         let mut seat = seat_state.new_wl_seat(&dh, "seat");
@@ -244,7 +239,6 @@ impl Compositor {
         output.create_global::<Self>(&dh);
         let compositor = Self {
             handle,
-            sender,
             compositor_state: CompositorState::new::<Self>(&dh),
             xdg_shell_state: XdgShellState::new::<Self>(&dh),
             shm_state: ShmState::new::<Self>(&dh, vec![]),
@@ -297,14 +291,13 @@ impl Compositor {
                 self.default_size = (width, height, scale);
                 self.resize_output();
             }
-            DisplayCommand::ReleaseBuffers => self.release_buffers(),
             DisplayCommand::Capture(view, answer) => {
                 let view = self.view(view);
                 view.captures.push(answer);
                 self.arm_tick();
             }
             DisplayCommand::TellWindow(tab, body) => {
-                self.tell_window(FromPage { tab, body: Some(body) });
+                self.tell_window(tab, body);
             }
             DisplayCommand::Delivered(view, answer) => {
                 let view = self.view(view);
@@ -403,8 +396,14 @@ impl Compositor {
         }
     }
 
-    fn tell_window(&self, message: FromPage) -> bool {
-        // A window that does not read loses messages, so that memory stays bounded.
-        self.window.as_ref().is_some_and(|window| window.try_send(message).is_ok())
+    /// Sends a message about a tab to the window. Returns whether it is on its way: a window that does not read loses
+    /// messages, so that memory stays bounded.
+    fn tell_window(&self, tab: ViewId, body: from_page::Body) -> bool {
+        self.tell_window_with(tab, body, None)
+    }
+
+    fn tell_window_with(&self, tab: ViewId, body: from_page::Body, memory: Option<OwnedFd>) -> bool {
+        let message = FromPage { tab, body: Some(body), ..FromPage::default() };
+        self.window.as_ref().is_some_and(|window| window.try_send((message, memory)).is_ok())
     }
 }

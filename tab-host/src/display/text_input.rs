@@ -9,7 +9,7 @@ use smithay::reexports::wayland_server::{
     Client, DataInit, Dispatch, DisplayHandle, GlobalDispatch, New, Resource, backend::ClientId,
 };
 
-use regen_proto::page::v1::{FromPage, ImeState, from_page};
+use regen_proto::page::v1::{ImeState, from_page};
 
 use super::Compositor;
 
@@ -140,7 +140,7 @@ impl Dispatch<ZwpTextInputV3, ()> for Compositor {
                 input.enabled = input.pending.enabled;
                 let state_now = input.pending;
                 if let Some(tab) = state.focused {
-                    state.tell_window(FromPage { tab, body: Some(from_page::Body::Ime(state_now)) });
+                    state.tell_window(tab, from_page::Body::Ime(state_now));
                 }
                 if state_now.enabled {
                     state.type_on();

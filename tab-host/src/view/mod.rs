@@ -383,8 +383,7 @@ impl View {
             | Command::GoOnDownload(_)
             | Command::Close(_)
             | Command::Input(_)
-            | Command::AdoptPopup(_)
-            | Command::ReleaseBuffers(_) => {}
+            | Command::AdoptPopup(_) => {}
         }
     }
 
@@ -605,7 +604,7 @@ impl View {
             return Some(cached.state.clone());
         }
         let at = Instant::now();
-        let state = crate::host::while_busy(|| Some(self.web.session_state()?.serialize()?.to_vec()))?;
+        let state = crate::busy::while_busy(|| Some(self.web.session_state()?.serialize()?.to_vec()))?;
         let cost = at.elapsed();
         let is_large = state.len() > MAX_SESSION_STATE;
         if is_large {

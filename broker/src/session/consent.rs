@@ -1,0 +1,56 @@
+//! Consent: the user, or a page, agrees to what a tab was asked about.
+
+use regen_proto::kernel::v1::CloseView;
+use regen_proto::kernel::v1::host_command::Body as Command;
+
+use super::events::Effect;
+use super::history;
+use super::ids::TabId;
+use super::navigation::{ask_anew, navigate};
+use super::state::Session;
+use super::strip::remove;
+use super::tab::{Destination, PageLoad, Phase};
+
+/// The user agrees to open what a tab says is not encrypted; until the browser ends, for all of its site.
+pub(super) fn insecure_allowed(session: &mut Session, id: TabId, out: &mut Vec<Effect>) {
+    let Some(tab) = session.tabs.get(&id).filter(|tab| matches!(tab.phase, Phase::Insecure(_))) else { return };
+    let workspace = tab.workspace.clone();
+    session.agreed.extend(tab.segment().site.as_ref().map(|site| (workspace, site.host().to_owned())));
+    ask_anew(session, id, out);
+}
+
+/// The user wants to see what a tab says is in the private network.
+pub(super) fn private_allowed(session: &mut Session, id: TabId, out: &mut Vec<Effect>) {
+    let Some(tab) = session.tabs.get_mut(&id).filter(|tab| matches!(tab.phase, Phase::Private(_))) else { return };
+    let url = std::mem::take(tab.segment_mut()).url;
+    navigate(session, id, PageLoad::by_user(url), out);
+}
+
+/// Carries out what a page agreed to, or closes a tab whose page wants to be closed.
+pub(super) fn leaving_allowed(session: &mut Session, id: TabId, out: &mut Vec<Effect>) {
+    let Some(tab) = session.tabs.get_mut(&id) else { return };
+    let to = tab.leaving.clone();
+    if to.is_some() && tab.view {
+        // The engine has no page for it any more.
+        let host = tab.host();
+        tab.view = false;
+        let command = Command::Close(CloseView { ask_before_unload: false });
+        out.extend(host.map(|host| Effect::Send { host, tab: id, command, snapshot: None }));
+    }
+    match to {
+        // `leaving` is still set, so that the page is not asked again.
+        Some(Destination::Load(load)) => navigate(session, id, *load, out),
+        Some(Destination::Step(delta)) => history::step(session, id, delta, out),
+        None => remove(session, id, out),
+    }
+}
+
+/// Keeps the tab on the page that it shows, whatever began to load in its place.
+pub(super) fn leaving_refused(session: &mut Session, id: TabId, out: &mut Vec<Effect>) {
+    let Some(tab) = session.tabs.get_mut(&id) else { return };
+    tab.closing = false;
+    tab.leaving = None;
+    if tab.phase == Phase::Loading {
+        history::abandon(session, id, out);
+    }
+}

@@ -1,0 +1,37 @@
+//! Steps about dialogs: a page shows one, and its user answers it.
+
+use regen_proto::kernel::v1::{Dialog as WireDialog, DialogAnswer, host_command};
+
+use super::consent;
+use super::dialog::{Dialog, DialogKind};
+use super::events::Effect;
+use super::ids::TabId;
+use super::leaving;
+use super::state::Session;
+use super::tabs::send_if_open;
+
+/// Takes what a host says of a dialog: a new one, or none any more.
+pub(super) fn shown(session: &mut Session, id: TabId, said: WireDialog, out: &mut Vec<Effect>) {
+    let Some(tab) = session.tabs.get_mut(&id) else { return };
+    let before = std::mem::replace(&mut tab.dialog, Dialog::from_host(said));
+    out.push(Effect::TabChanged(id));
+    // A question about leaving that goes away unanswered is void: the user did something else.
+    if before.is_some_and(|before| before.kind == DialogKind::Leave) {
+        leaving::forget(session, id);
+    }
+    let Some(tab) = session.tabs.get(&id) else { return };
+    if tab.dialog.is_some() {
+        out.push(Effect::PageWaits(id));
+    }
+}
+
+/// Passes its user's answer on. One to a dialog that is gone changes nothing.
+pub(super) fn answer(session: &mut Session, id: TabId, answer: DialogAnswer, out: &mut Vec<Effect>) {
+    let Some(tab) = session.tabs.get_mut(&id) else { return };
+    let Some(dialog) = tab.dialog.take_if(|dialog| dialog.number == answer.dialog) else { return };
+    if dialog.kind == DialogKind::Leave && !answer.accept {
+        consent::leaving_refused(session, id, out);
+    }
+    send_if_open(session, id, host_command::Body::Dialog(answer), out);
+    out.push(Effect::TabChanged(id));
+}

@@ -1,0 +1,104 @@
+//! Tabs on their way to the store and back.
+
+use regen_net_config::site::Site;
+use regen_proto::kernel::v1::TlsState;
+
+use super::networks::ASKED_BEFORE;
+use super::saved::{SavedSegment, SavedTab};
+use super::tab::{Phase, Segment, Tab};
+
+/// Returns what a page of Regen's own shows, by the address that it is about.
+pub(super) fn own_page(url: &str) -> Phase {
+    match Site::of(url) {
+        _ if url.is_empty() => Phase::Blank,
+        Ok(_) => Phase::Private(ASKED_BEFORE.to_owned()),
+        Err(error) => Phase::Refused(error.to_string()),
+    }
+}
+
+impl From<&Tab> for SavedTab {
+    fn from(tab: &Tab) -> Self {
+        Self {
+            id: tab.id,
+            workspace: tab.workspace.clone(),
+            segments: tab
+                .segments
+                .iter()
+                .map(|segment| SavedSegment {
+                    site: segment.site.as_ref().map(|site| site.as_str().to_owned()).unwrap_or_default(),
+                    url: segment.url.clone(),
+                    title: segment.title.clone(),
+                    can_go_back: segment.can_go_back,
+                    can_go_forward: segment.can_go_forward,
+                    snapshot: segment.snapshot.clone(),
+                })
+                .collect(),
+            current: u32::try_from(tab.current).unwrap_or(0),
+            zoom: tab.zoom,
+            muted: tab.muted,
+            pinned: tab.pinned,
+        }
+    }
+}
+
+impl SavedTab {
+    /// A tab that is known but not loaded, under a new name.
+    #[must_use]
+    pub fn revive(self, id: u64) -> Tab {
+        let mut segments: Vec<Segment> = self
+            .segments
+            .into_iter()
+            .map(|segment| Segment {
+                is_passage: false,
+                site: Site::parse(&segment.site).ok(),
+                url: segment.url,
+                title: segment.title,
+                snapshot: segment.snapshot,
+                can_go_back: segment.can_go_back,
+                can_go_forward: segment.can_go_forward,
+            })
+            .collect();
+        if segments.is_empty() {
+            segments.push(Segment::default());
+        }
+        let current = usize::try_from(self.current).unwrap_or(0).min(segments.len() - 1);
+        let mut tab = Tab {
+            is_fresh: false,
+            redirects: 0,
+            is_used: false,
+            goes_by_itself: false,
+            id,
+            workspace: self.workspace,
+            segments,
+            current,
+            left: current,
+            phase: Phase::Lazy,
+            view: false,
+            is_starting: false,
+            opener_host: None,
+            opened_from: None,
+            pending: None,
+            before_commit: None,
+            upgraded: None,
+            state_size: 0,
+            looked_at: 0,
+            progress: 0.0,
+            tls: TlsState::Unspecified,
+            zoom: self.zoom,
+            muted: self.muted,
+            audible: false,
+            unresponsive: false,
+            full_screen: false,
+            blocked: 0,
+            pinned: self.pinned,
+            favicon: None,
+            closing: false,
+            leaving: None,
+            dialog: None,
+        };
+        if tab.segment().site.is_none() {
+            tab.phase = own_page(&tab.segment().url);
+        }
+        tab
+    }
+}

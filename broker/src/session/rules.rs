@@ -1,0 +1,100 @@
+//! Rules about addresses: which must be encrypted, and which may be in the private network.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use regen_net_config::site::Site;
+use regen_proto::kernel::v1::{NavigationCommitted, TlsState};
+use url::{Host, Url};
+
+use super::events::Effect;
+use super::ids::{HostKey, TabId};
+use super::state::Session;
+
+impl Session {
+    /// Where an address is asked for instead; nothing for one that may be as it is. Names that only this machine or its network
+    /// knows, addresses and onion services (which Tor encrypts) may be, unless they have said otherwise themselves.
+    pub(super) fn upgraded(&self, address: &str, workspace: &str) -> Option<String> {
+        let mut url = Url::parse(address).ok().filter(|url| url.scheme() == "http")?;
+        let Some(Host::Domain(name)) = url.host() else { return None };
+        let last = name.trim_end_matches('.').rsplit('.').next().unwrap_or_default();
+        let is_public = name.trim_end_matches('.').contains('.') && !["localhost", "onion", "local"].contains(&last);
+        let site = Site::of(address).ok()?;
+        let is_wanted = is_public && self.https_only.insists(&site) && !self.has_agreed(&site, workspace);
+        let wanted = is_wanted || self.hsts.covers(workspace, name);
+        (wanted && url.set_scheme("https").is_ok()).then(|| url.into())
+    }
+
+    /// Takes what an encrypted page's server says of encryption from now on (HSTS). Returns whether that is news. A host is
+    /// believed only about its own site, in a tab of its own.
+    pub fn hear_of_encryption(&mut self, host: &HostKey, tab: TabId, committed: &NavigationCommitted) -> bool {
+        let is_its_own = self.tabs.get(&tab).is_some_and(|tab| tab.host().as_ref() == Some(host));
+        let is_encrypted = committed.tls() == TlsState::Valid && committed.url.starts_with("https:");
+        let is_heard = !committed.transport_security.is_empty() && is_its_own && is_encrypted;
+        if !is_heard || !host.site.may_show(&committed.url) {
+            return false;
+        }
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        self.hsts.hear(&host.workspace, &committed.url, &committed.transport_security, now)
+    }
+
+    /// Whether an address may not be asked for as it is.
+    pub(super) fn forbids(&self, address: &str, workspace: &str) -> bool {
+        self.upgraded(address, workspace).is_some()
+    }
+
+    pub(super) fn has_agreed(&self, site: &Site, workspace: &str) -> bool {
+        self.agreed.contains(&(workspace.to_owned(), site.host().to_owned()))
+    }
+
+    /// Whether its own host has forbidden it: its user is not asked.
+    pub(super) fn is_strict(&self, address: &str, workspace: &str) -> bool {
+        let url = Url::parse(address).ok();
+        let host = url.as_ref().and_then(Url::host_str);
+        host.is_some_and(|host| self.hsts.covers(workspace, host))
+    }
+}
+
+/// The user, or a page that may go there, opens a site: it may be private from now on.
+pub(super) fn allow(session: &mut Session, host: &HostKey, out: &mut Vec<Effect>) {
+    if session.networks.allowed.insert(host.clone()) && session.hosts.contains_key(host) {
+        out.push(Effect::GrantAnew(host.clone()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_public_and_not_agreed_to_is_asked_for_over_https() {
+        let mut session = Session::default();
+        assert_eq!(session.upgraded("http://example.org/", ""), None, "it is off");
+        session.https_only.choose(None, Some(true));
+        let other = Site::of("https://plain.test/").unwrap();
+        session.https_only.choose(Some(&other), Some(false));
+        session.agreed.insert((String::new(), "agreed.test".to_owned()));
+        for (address, wanted) in [
+            ("http://example.org/a?b#c", Some("https://example.org/a?b#c")),
+            ("http://www.example.org:80/", Some("https://www.example.org/")),
+            ("http://example.org:8080/", Some("https://example.org:8080/")),
+            ("https://example.org/", None),
+            ("http://www.plain.test/", None),
+            ("http://www.agreed.test/", None),
+            ("http://10.0.0.1/", None),
+            ("http://[::1]/", None),
+            ("http://localhost:8000/", None),
+            ("http://dev.localhost/", None),
+            ("http://printer/", None),
+            ("http://printer.local/", None),
+            ("http://abc.onion/", None),
+        ] {
+            assert_eq!(session.upgraded(address, "").as_deref(), wanted, "{address}");
+        }
+        assert!(session.forbids("http://example.org/", ""));
+        session.https_only.choose(Some(&other), None);
+        assert!(session.upgraded("http://plain.test/", "").is_some());
+        // What a host has said itself holds whatever its user has agreed to, where it said so.
+        assert!(session.hsts.hear("work", "https://agreed.test/", "max-age=9", 1));
+        assert!(session.forbids("http://agreed.test/", "work") && !session.forbids("http://agreed.test/", ""));
+    }
+}

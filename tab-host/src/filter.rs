@@ -4,7 +4,7 @@
 use std::cell::{Cell, RefCell};
 use std::ffi::{CString, c_char, c_void};
 use std::ptr::{self, NonNull};
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 
 use glib::translate::{FromGlibPtrFull, ToGlibPtr};
 use regen_proto::net::v1::CommonRules;
@@ -13,10 +13,7 @@ use webkit2gtk::ffi::{
     webkit_user_content_filter_store_save, webkit_user_content_filter_store_save_finish,
     webkit_user_content_filter_unref, webkit_user_content_manager_add_filter,
 };
-use webkit2gtk::{UserContentManager, UserContentManagerExt, WebView, WebViewExt};
-
-use crate::events::MainEvent;
-use crate::host::Host;
+use webkit2gtk::{UserContentManager, WebView, WebViewExt};
 
 /// Directory of the compiled filters, which ends with the sandbox.
 const FOLDER: &str = "/tmp/filters";
@@ -32,7 +29,49 @@ pub(crate) struct Filter {
     asked: Cell<bool>,
 }
 
+/// Effect of new generic rules on the content filter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Replaced {
+    /// The filter is the present one.
+    Same,
+    /// There is no filter any more.
+    Without,
+    /// There is another filter, which must be compiled.
+    With,
+}
+
 impl Filter {
+    /// Returns the version of the filter that is in effect or being compiled; 0: none.
+    pub(crate) fn version(&self) -> u32 {
+        self.version.get()
+    }
+
+    /// Notes that the generic rules are requested. Returns whether a request is pending already.
+    pub(crate) fn begin_asking(&self) -> bool {
+        self.asked.replace(true)
+    }
+
+    /// Notes that the request for the generic rules is answered.
+    pub(crate) fn end_asking(&self) {
+        self.asked.set(false);
+    }
+
+    /// Takes the version of new rules.
+    pub(crate) fn replace_version(&self, rules: &CommonRules) -> Replaced {
+        if self.version.replace(rules.filter_version) == rules.filter_version {
+            Replaced::Same
+        } else if rules.filter.is_empty() {
+            Replaced::Without
+        } else {
+            Replaced::With
+        }
+    }
+
+    /// Puts another compiled filter into effect, for new views.
+    pub(crate) fn replace(&self, compiled: Option<Compiled>) {
+        self.compiled.replace(compiled);
+    }
+
     /// Adds the compiled filter, if there is one, to a new view.
     pub(crate) fn add_to(&self, web: &WebView) {
         if let (Some(compiled), Some(manager)) = (&*self.compiled.borrow(), web.user_content_manager()) {
@@ -41,64 +80,9 @@ impl Filter {
     }
 }
 
-impl Host {
-    /// Requests the rules again if a document was given another filter version than the present one.
-    pub(crate) fn filter_is(&self, version: u32) {
-        if self.filter.version.get() != version {
-            self.ask_common();
-        }
-    }
-
-    /// Requests the generic rules and the content filter from the net-daemon.
-    pub(crate) fn ask_common(&self) {
-        // Each frame of a page may request them; one request at a time is enough.
-        if self.filter.asked.replace(true) {
-            return;
-        }
-        let (runtime, asker) = &self.asker;
-        let (told, to_main) = (asker.clone().common(), self.to_main.clone());
-        runtime.spawn(async move {
-            // Fails only when the process is ending.
-            let _ = to_main.send(MainEvent::Common(told.await.map(Box::new)));
-        });
-    }
-
-    /// Applies the rules that the net-daemon answered. Without an answer, the present ones stay, and the next document
-    /// asks again.
-    pub(crate) fn take_common(self: &Rc<Self>, rules: Option<CommonRules>) {
-        self.filter.asked.set(false);
-        let Some(rules) = rules else { return };
-        self.take_filter(&rules);
-        self.common.replace(rules);
-        for view in self.views.borrow().values().chain(self.popups.borrow().values()) {
-            view.hide_common(&self.common.borrow());
-        }
-    }
-
-    fn take_filter(self: &Rc<Self>, rules: &CommonRules) {
-        if self.filter.version.replace(rules.filter_version) == rules.filter_version {
-            return;
-        }
-        if rules.filter.is_empty() {
-            return self.show_filter(None);
-        }
-        compile(&rules.filter, (Rc::downgrade(self), rules.filter_version));
-    }
-
-    fn show_filter(&self, compiled: Option<Compiled>) {
-        self.filter.compiled.replace(compiled);
-        for view in self.views.borrow().values().chain(self.popups.borrow().values()) {
-            if let Some(manager) = view.content_manager() {
-                manager.remove_all_filters();
-            }
-            view.add_filter(&self.filter);
-        }
-    }
-}
-
 /// A content filter that the engine has compiled.
 #[derive(Debug)]
-struct Compiled(NonNull<WebKitUserContentFilter>);
+pub(crate) struct Compiled(NonNull<WebKitUserContentFilter>);
 
 #[expect(unsafe_code, reason = "the binding leaves content filters out")]
 impl Compiled {
@@ -116,8 +100,26 @@ impl Drop for Compiled {
     }
 }
 
-/// Host that wants a filter, and the filter's version.
-type Wish = (Weak<Host>, u32);
+/// Receiver of compiled filters, with their versions.
+type Receiver = Rc<dyn Fn(u32, Compiled)>;
+
+/// Compiles content filters.
+pub(crate) struct FilterStore(Receiver);
+
+impl FilterStore {
+    /// Creates a store that hands compiled filters to `receive`.
+    pub(crate) fn new(receive: impl Fn(u32, Compiled) + 'static) -> Self {
+        Self(Rc::new(receive))
+    }
+
+    /// Compiles a filter, in the engine's time.
+    pub(crate) fn compile(&self, source: &str, version: u32) {
+        compile(source, (Rc::clone(&self.0), version));
+    }
+}
+
+/// Receiver of a filter, and the filter's version.
+type Wish = (Receiver, u32);
 
 #[expect(unsafe_code, reason = "the binding leaves content filters out")]
 fn compile(source: &str, wish: Wish) {
@@ -148,7 +150,7 @@ unsafe extern "C" fn compiled(
     let mut error = ptr::null_mut();
     // SAFETY: `wish` is the box that `compile` leaked, passed back once. The call hands over ownership of the filter,
     // and of the error if there is one.
-    let ((host, version), filter, error) = unsafe {
+    let ((receive, version), filter, error) = unsafe {
         let wish = *Box::from_raw(wish.cast::<Wish>());
         let store = store.cast::<WebKitUserContentFilterStore>();
         let filter = webkit_user_content_filter_store_save_finish(store, result, &raw mut error);
@@ -158,8 +160,7 @@ unsafe extern "C" fn compiled(
     if let Some(error) = error {
         tracing::error!("shields: cannot compile the content filter: {error}; WebSockets are checked by host only");
     }
-    // Another version may have been requested meanwhile.
-    if let (Some(host), Some(filter)) = (host.upgrade().filter(|host| host.filter.version.get() == version), filter) {
-        host.show_filter(Some(filter));
+    if let Some(filter) = filter {
+        receive(version, filter);
     }
 }

@@ -13,6 +13,7 @@ use webkit2gtk::{
 };
 
 use crate::display::{DisplayCommand, DisplayHandleTo};
+use crate::letterbox::letterboxed;
 
 /// Script that runs in every frame, in the page's own world, before the page's scripts.
 const SCRIPT: &str = include_str!("fingerprinting.js");
@@ -95,12 +96,6 @@ impl ReportedDevice {
             manager.add_script(&UserScript::new(SCRIPT, frames, time, &[], &[]));
         }
     }
-}
-
-/// Returns the largest of few sizes that fits, which tells a page little about the window.
-pub(crate) fn letterboxed(width: u32, height: u32) -> (u32, u32) {
-    let whole = |size: u32, step: u32| if size < step { size } else { size - size % step };
-    (whole(width, 200), whole(height, 100))
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
@@ -12,8 +12,8 @@ use regen_net_config::site::Site;
 use regen_proto::kernel::v1::{HostCommand, Ready, host_command};
 use regen_proto::net::v1::CommonRules;
 use regen_proto::validate::ChildToBroker;
-use tokio::runtime::Handle;
 use tokio::sync::mpsc;
+use webkit2gtk::UserContentManagerExt;
 use wry::WebContext;
 
 use crate::broker_channel::Link;
@@ -21,17 +21,13 @@ use crate::cookies::SessionJar;
 use crate::display::{DisplayCommand, DisplayHandleTo, ViewId};
 use crate::downloads::Downloads;
 use crate::events::{MainEvent, alive};
-use crate::filter::Filter;
+use crate::filter::{Compiled, Filter, FilterStore, Replaced};
 use crate::fingerprinting::ReportedDevice;
 use crate::helpers::Helpers;
-use crate::sender::BrokerSender;
-use crate::shields::ShieldsClient;
+use crate::site_context::{BUCKET, SiteContext};
 use crate::surface;
-use crate::tunnel::TunnelPort;
-use crate::view::View;
+use crate::view::{View, ViewHost};
 
-/// Mount point of the site's bucket (its storage) inside the sandbox.
-pub(crate) const BUCKET: &str = "/bucket/site";
 /// Poll interval for new helper processes, in addition to the checks while pages load.
 const HELPER_POLL_INTERVAL: Duration = Duration::from_secs(2);
 /// Interval at which all views with unsaved changes are saved.
@@ -39,58 +35,54 @@ const SNAPSHOT: Duration = Duration::from_secs(30);
 
 /// State of the GTK thread.
 pub(crate) struct Host {
-    pub(crate) site: Site,
-    pub(crate) sender: BrokerSender,
-    pub(crate) display: DisplayHandleTo,
-    pub(crate) tunnel: TunnelPort,
-    pub(crate) asker: (Handle, ShieldsClient),
-    pub(crate) machine: ReportedDevice,
-    /// Languages that the user prefers.
-    pub(crate) languages: Vec<String>,
-    pub(crate) size: (u32, u32),
-    /// Generic rules, as last received from the net-daemon.
-    pub(crate) common: RefCell<CommonRules>,
-    pub(crate) filter: Filter,
-    pub(crate) context: RefCell<WebContext>,
-    /// Set once the engine uses [`Host::tunnel`] as its proxy.
-    pub(crate) has_proxy: Cell<bool>,
-    pub(crate) views: RefCell<HashMap<ViewId, Rc<View>>>,
+    site: Rc<SiteContext>,
+    views: RefCell<HashMap<ViewId, Rc<View>>>,
     /// Popups by token, until the broker has assigned them a tab.
-    pub(crate) popups: RefCell<HashMap<u64, Rc<View>>>,
-    /// Time at which a net-daemon last became available again.
-    pub(crate) network_back: Cell<Option<Instant>>,
-    pub(crate) helpers: RefCell<Helpers>,
-    pub(crate) cookies: Rc<SessionJar>,
-    pub(crate) downloads: Rc<Downloads>,
-    pub(crate) to_main: mpsc::UnboundedSender<MainEvent>,
+    popups: RefCell<HashMap<u64, Rc<View>>>,
+    downloads: Rc<Downloads>,
+    filter_store: FilterStore,
 }
 
 /// Runs the main loop until the broker shuts this host down.
-pub(crate) fn run(site: Site, machine: ReportedDevice, link: Link, display: DisplayHandleTo) -> anyhow::Result<()> {
+pub(crate) fn run(site: Site, device: ReportedDevice, link: Link, display: DisplayHandleTo) -> anyhow::Result<()> {
     let to_main = link.to_main();
     let Link { configure, sender, mut inbox, tunnel, asker, .. } = link;
-    let host = Rc::new(Host {
+    let site = Rc::new(SiteContext {
         site,
         display,
         tunnel,
-        asker,
-        size: machine.size(configure.width, configure.height),
-        common: RefCell::default(),
+        shields: asker,
+        size: device.size(configure.width, configure.height),
+        generic_rules: RefCell::default(),
         filter: Filter::default(),
-        context: RefCell::new(WebContext::new(Some(PathBuf::from(BUCKET)))),
+        web_context: RefCell::new(WebContext::new(Some(PathBuf::from(BUCKET)))),
         has_proxy: Cell::default(),
-        machine,
+        device,
         languages: configure.languages,
-        views: RefCell::default(),
-        popups: RefCell::default(),
         network_back: Cell::default(),
         helpers: RefCell::new(Helpers::new(sender.clone())),
         cookies: SessionJar::new(sender.clone()),
-        downloads: Downloads::new(sender.clone()),
-        sender,
+        sender: sender.clone(),
         to_main,
     });
-    host.ask_common();
+    let host = Rc::new_cyclic(|weak: &Weak<Host>| Host {
+        site,
+        views: RefCell::default(),
+        popups: RefCell::default(),
+        downloads: Downloads::new(sender, {
+            let weak = weak.clone();
+            move |web| weak.upgrade()?.views.borrow().values().find_map(|view| view.shows_in(web))
+        }),
+        filter_store: FilterStore::new({
+            let weak = weak.clone();
+            move |version, filter| {
+                if let Some(host) = weak.upgrade() {
+                    host.filter_compiled(version, filter);
+                }
+            }
+        }),
+    });
+    host.site.ask_generic_rules();
     let receiving = Rc::clone(&host);
     glib::MainContext::default().spawn_local(async move {
         let mut waiting = VecDeque::new();
@@ -103,7 +95,7 @@ pub(crate) fn run(site: Site, machine: ReportedDevice, link: Link, display: Disp
     let looking = Rc::downgrade(&host);
     glib::timeout_add_local(HELPER_POLL_INTERVAL, move || {
         let Some(host) = looking.upgrade() else { return glib::ControlFlow::Break };
-        host.helpers.borrow_mut().look();
+        host.site.helpers.borrow_mut().look();
         glib::ControlFlow::Continue
     });
     let saving = Rc::downgrade(&host);
@@ -112,7 +104,7 @@ pub(crate) fn run(site: Site, machine: ReportedDevice, link: Link, display: Disp
         host.views.borrow().values().for_each(|view| view.snapshot_if_changed());
         glib::ControlFlow::Continue
     });
-    host.sender.send(ChildToBroker::Ready(Ready {}));
+    host.site.sender.send(ChildToBroker::Ready(Ready {}));
     gtk::main();
     Ok(())
 }
@@ -151,17 +143,19 @@ async fn turn() {
 impl Host {
     fn handle(self: &Rc<Self>, message: MainEvent) {
         match message {
-            MainEvent::Heartbeat(beat) => self.sender.send(alive(beat)),
-            MainEvent::Cookies(cookies) => self.cookies.give(&cookies),
+            MainEvent::Heartbeat(beat) => self.site.sender.send(alive(beat)),
+            MainEvent::Cookies(cookies) => self.site.cookies.give(&cookies),
             MainEvent::Command(command, descriptors) => self.command(*command, descriptors),
             MainEvent::Blocked(page, more) => {
                 let view = self.views.borrow().values().find(|view| view.is_page(page)).cloned();
                 view.into_iter().for_each(|view| view.count_blocked(more));
             }
-            MainEvent::Common(rules) => self.take_common(rules.map(|rules| *rules)),
-            MainEvent::Site(_) => self.sender.exit("the broker sent a second site to a host that has one".to_owned()),
+            MainEvent::Common(rules) => self.take_generic_rules(rules.map(|rules| *rules)),
+            MainEvent::Site(_) => {
+                self.site.sender.exit("the broker sent a second site to a host that has one".to_owned())
+            }
             MainEvent::NetworkBack => {
-                self.network_back.set(Some(Instant::now()));
+                self.site.network_back.set(Some(Instant::now()));
                 let views: Vec<Rc<View>> = self.views.borrow().values().cloned().collect();
                 views.iter().for_each(|view| view.try_again());
             }
@@ -174,12 +168,14 @@ impl Host {
         let id = command.tab;
         let Some(body) = command.body else { return };
         match body {
-            host_command::Body::Open(open) => match View::open(self, id, open, descriptors) {
-                Ok(view) => {
-                    self.views.borrow_mut().insert(id, view);
+            host_command::Body::Open(open) => {
+                match View::open(Rc::clone(self) as Rc<dyn ViewHost>, Rc::clone(&self.site), id, open, descriptors) {
+                    Ok(view) => {
+                        self.views.borrow_mut().insert(id, view);
+                    }
+                    Err(error) => self.site.sender.exit(format!("cannot create a view: {error}")),
                 }
-                Err(error) => self.sender.exit(format!("cannot create a view: {error}")),
-            },
+            }
             host_command::Body::AdoptPopup(adopt) => self.adopt_popup(id, adopt.token, adopt.refused),
             host_command::Body::Close(close) => {
                 let view = self.views.borrow().get(&id).cloned();
@@ -195,10 +191,10 @@ impl Host {
                 {
                     return;
                 }
-                surface::route(input, &self.display, &self.to_main);
+                surface::route(input, &self.site.display, &self.site.to_main);
             }
             host_command::Body::Download(answer) => self.downloads.answered(&answer, descriptors),
-            host_command::Body::GoOnDownload(rest) => self.downloads.go_on(self, rest, descriptors),
+            host_command::Body::GoOnDownload(rest) => self.downloads.go_on(&self.site, rest, descriptors),
             other => {
                 if let Some(view) = self.view(id) {
                     view.command(other, descriptors);
@@ -207,21 +203,37 @@ impl Host {
         }
     }
 
-    /// Registers for the engine's downloads.
-    pub(crate) fn listen_to_downloads(self: &Rc<Self>, context: &webkit2gtk::WebContext) {
-        let weak = Rc::downgrade(self);
-        self.downloads.connect(context, move |web| weak.upgrade()?.tab_of(web));
+    /// Applies the rules that the net-daemon answered. Without an answer, the present ones stay, and the next document
+    /// asks again.
+    fn take_generic_rules(&self, rules: Option<CommonRules>) {
+        self.site.filter.end_asking();
+        let Some(rules) = rules else { return };
+        match self.site.filter.replace_version(&rules) {
+            Replaced::Same => {}
+            Replaced::Without => self.show_filter(None),
+            Replaced::With => self.filter_store.compile(&rules.filter, rules.filter_version),
+        }
+        self.site.generic_rules.replace(rules);
+        for view in self.views.borrow().values().chain(self.popups.borrow().values()) {
+            view.hide_common(&self.site.generic_rules.borrow());
+        }
     }
 
-    /// Returns the tab that shows a web view.
-    pub(crate) fn tab_of(&self, web: &webkit2gtk::WebView) -> Option<ViewId> {
-        self.views.borrow().values().find_map(|view| view.shows_in(web))
+    fn filter_compiled(&self, version: u32, filter: Compiled) {
+        // Another version may have been requested meanwhile.
+        if self.site.filter.version() == version {
+            self.show_filter(Some(filter));
+        }
     }
 
-    /// Returns the view of a page by the engine's page ID, including popups that have no tab yet.
-    pub(crate) fn view_of_page(&self, page: u64) -> Option<Rc<View>> {
-        let (views, popups) = (self.views.borrow(), self.popups.borrow());
-        views.values().chain(popups.values()).find(|view| view.shows_page(page)).cloned()
+    fn show_filter(&self, compiled: Option<Compiled>) {
+        self.site.filter.replace(compiled);
+        for view in self.views.borrow().values().chain(self.popups.borrow().values()) {
+            if let Some(manager) = view.content_manager() {
+                manager.remove_all_filters();
+            }
+            view.add_filter(&self.site.filter);
+        }
     }
 
     fn view(&self, id: ViewId) -> Option<Rc<View>> {
@@ -244,7 +256,7 @@ impl Host {
         if let Some(view) = view {
             view.snapshot();
             view.destroy();
-            self.display.send(DisplayCommand::Forget(id));
+            self.site.display.send(DisplayCommand::Forget(id));
         }
     }
 
@@ -255,6 +267,21 @@ impl Host {
         }
         // The network process writes its databases when the web context is destroyed, after the main loop has quit.
         glib::timeout_add_local_once(Duration::from_millis(150), gtk::main_quit);
+    }
+}
+
+impl ViewHost for Host {
+    fn keep_popup(&self, token: u64, popup: Rc<View>) {
+        self.popups.borrow_mut().insert(token, popup);
+    }
+
+    fn view_of_page(&self, page: u64) -> Option<Rc<View>> {
+        let (views, popups) = (self.views.borrow(), self.popups.borrow());
+        views.values().chain(popups.values()).find(|view| view.shows_page(page)).cloned()
+    }
+
+    fn downloads(&self) -> Rc<Downloads> {
+        Rc::clone(&self.downloads)
     }
 }
 

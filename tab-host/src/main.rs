@@ -14,13 +14,16 @@ mod filter;
 mod fingerprinting;
 mod helpers;
 mod host;
+mod letterbox;
 mod sender;
 mod shields;
+mod site_context;
 mod socks;
 mod spare;
 mod surface;
 mod tunnel;
 mod view;
+mod web_view;
 
 use regen_net_config::site::Site;
 use regen_proto::role::Role;

@@ -7,6 +7,7 @@ pub mod browser;
 pub mod desktop;
 pub mod foreign_peer;
 pub mod mini_browser;
+pub mod modules;
 pub mod names;
 pub mod network;
 pub mod process;

@@ -11,6 +11,7 @@ mod drawn_chrome;
 mod events;
 mod frames;
 mod input;
+mod keyboard;
 mod keymap;
 mod pictures;
 mod shortcuts;
@@ -35,6 +36,7 @@ fn main() -> anyhow::Result<()> {
         gtk::prelude::GtkSettingsExt::set_gtk_application_prefer_dark_theme(&settings, true);
     }
     let window = window::Window::open(sender, surfaces, &configure)?;
+    keyboard::connect(&window);
     let receiving = Rc::clone(&window);
     glib::MainContext::default().spawn_local(async move {
         while let Some(message) = inbox.recv().await {

@@ -173,7 +173,6 @@ impl Window {
                 window.send_geometry();
             }
         });
-        crate::input::connect(self);
         size::connect(&self.gtk, self.sender.clone());
     }
 
@@ -390,7 +389,7 @@ impl Window {
             from_page::Body::Clipboard(offer) if is_active && self.input.was_used_just_now() => {
                 clipboard::put(&gtk::Clipboard::get(&gdk::SELECTION_CLIPBOARD), &offer);
             }
-            from_page::Body::Ime(state) if is_active => self.input.field(self, &state),
+            from_page::Body::Ime(state) if is_active => self.input.field(self.in_page((0.0, 0.0)), &state),
             from_page::Body::KeyAnswer(answer) => self.key_answer(host, tab, &answer),
             from_page::Body::WheelUnused(wheel) if is_active => self.wheel_was_unused(wheel.down),
             from_page::Body::Buffer(_)

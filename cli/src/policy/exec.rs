@@ -8,7 +8,8 @@ use regen_broker::launcher::Forked;
 use regen_proto::launcher::v1::Exited;
 use regen_sandbox::policy::{Guest, Policy};
 
-use super::probe::{BESIDE, DUMPER};
+use super::findings::BESIDE;
+use super::probe::DUMPER;
 use super::sandboxes::{Order, Sandboxes};
 use super::{mode, role_policy};
 use crate::arguments::Exec;

@@ -2,6 +2,7 @@
 
 mod exec;
 mod explain;
+mod findings;
 mod learn;
 mod live;
 mod oci;

@@ -3,7 +3,7 @@
 use quick_xml::Writer;
 use quick_xml::events::{BytesDecl, BytesEnd, BytesStart, BytesText, Event};
 
-use super::probe::{Finding, RoleFindings, Verdict};
+use super::findings::{Finding, RoleFindings, Verdict};
 use crate::client::Failure;
 
 pub(super) fn text(role: &RoleFindings) {

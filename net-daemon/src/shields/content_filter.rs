@@ -8,7 +8,7 @@ use regen_proto::OWN_RULES;
 use serde_json::{Value, json};
 
 use super::lists::List;
-use super::rules::{self, version_of};
+use super::versions::{domain, version_of};
 
 /// Rules for the web engine's content filter, as JSON values.
 #[derive(Debug)]
@@ -44,7 +44,7 @@ impl ContentFilter {
 
     /// Returns the user rules that a site may know: none about other sites, and no name of another site in the rest.
     fn own_for(&self, site: &str) -> impl Iterator<Item = Value> {
-        let site = rules::domain(site).to_owned();
+        let site = domain(site).to_owned();
         self.own.iter().filter_map(move |rule| {
             let mut rule = rule.clone();
             let trigger = rule.get_mut("trigger")?.as_object_mut()?;

@@ -14,6 +14,7 @@ mod service;
 mod subscriptions;
 mod user_rules;
 mod verdict_channels;
+mod versions;
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;

@@ -1,7 +1,6 @@
 //! Engines compiled from filter lists, and their verdicts.
 
 use std::collections::HashSet;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 
 use adblock::Engine;
@@ -20,6 +19,7 @@ use super::content_filter::ContentFilter;
 use super::kept_parameters::KeptParameters;
 use super::lists::List;
 use super::scriptlets;
+use super::versions::{domain, version_of};
 
 /// URL that no site-specific rule applies to.
 const NOWHERE: &str = "https://nowhere.invalid/";
@@ -228,19 +228,6 @@ fn is_about_single_sites(rule: &str) -> bool {
 /// Returns whether a URL belongs to a site. A URL without a site, such as an empty page's, counts as belonging to it.
 fn is_of(url: &str, site: &str) -> bool {
     Site::of(url).map_or(true, |of| domain(of.as_str()) == domain(site))
-}
-
-/// Returns the registrable domain or host of a site.
-pub(super) fn domain(site: &str) -> &str {
-    site.split_once("://").map_or(site, |(_, domain)| domain)
-}
-
-/// Returns a version that depends on the content, and is never 0.
-pub(super) fn version_of(what: &impl Hash) -> u32 {
-    let mut hasher = DefaultHasher::new();
-    what.hash(&mut hasher);
-    let [.., a, b, c, d] = hasher.finish().to_be_bytes();
-    u32::from_be_bytes([a, b, c, d]).max(1)
 }
 
 /// Compiles lists into an engine.

@@ -103,7 +103,7 @@ impl Compositor {
         let side = |value: u32| value.clamp(1, MAX_SIDE);
         let (mut width, mut height) = (side(geometry.width), side(geometry.height));
         if self.letterboxed {
-            (width, height) = crate::fingerprinting::letterboxed(width, height);
+            (width, height) = crate::letterbox::letterboxed(width, height);
         }
         let scale = geometry.scale.clamp(1, 2);
         if self.default_size != (width, height, scale) {

@@ -287,7 +287,7 @@ impl Compositor {
             DisplayCommand::Letterbox => {
                 self.letterboxed = true;
                 let (width, height, scale) = self.default_size;
-                let (width, height) = crate::fingerprinting::letterboxed(width, height);
+                let (width, height) = crate::letterbox::letterboxed(width, height);
                 self.default_size = (width, height, scale);
                 self.resize_output();
             }

@@ -1,17 +1,16 @@
 //! Downloads. The engine writes into the bucket. The broker chooses the destination and sends a descriptor, to which
 //! this host copies the bytes. This host never learns the path.
 
+pub(crate) mod destination;
 mod rest;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use regen_proto::kernel::v1::{Download as News, DownloadAnswer, DownloadState, Empty, page_event::Body};
@@ -20,59 +19,17 @@ use webkit2gtk::{
     WebContextExt, WebView,
 };
 
+use self::destination::{folder, take_suggested};
 use self::rest::{Begun, Rest};
 use crate::display::ViewId;
-use crate::host::BUCKET;
 use crate::sender::BrokerSender;
 
-/// Number of the next file; 0 before the first one.
-static NEXT: AtomicU64 = AtomicU64::new(0);
-/// Upper bound of the first number, well below the broker's own numbers.
-const FIRST_NUMBERS: u64 = 1 << 31;
 /// Interval between two progress reports.
 const PROGRESS: Duration = Duration::from_millis(200);
 /// Time within which the engine reports the download that a load became.
 const DOWNLOAD: Duration = Duration::from_millis(700);
 /// Maximum bytes that are copied to the destination at a time, on the main thread.
 const AT_ONCE: u64 = 8 << 20;
-
-thread_local! {
-    /// File names that pages suggest, by file number, until the engine has begun the download.
-    static SUGGESTED: RefCell<HashMap<u64, String>> = RefCell::default();
-}
-
-fn folder() -> PathBuf {
-    PathBuf::from(BUCKET).join("downloads")
-}
-
-/// Returns a number for a file in the bucket, and its path. A crashed process left its files there, and may still be
-/// writing as it ends. They are removed, and numbers start at random, so that downloads do not mix.
-pub(crate) fn reserve() -> io::Result<(u64, PathBuf)> {
-    if NEXT.load(Ordering::Relaxed) == 0 {
-        match fs::remove_dir_all(folder()) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => NEXT.store(1 + RandomState::new().build_hasher().finish() % FIRST_NUMBERS, Ordering::Relaxed),
-        }
-    }
-    fs::create_dir_all(folder())?;
-    let id = NEXT.fetch_add(1, Ordering::Relaxed);
-    Ok((id, folder().join(id.to_string())))
-}
-
-/// Directs a download into the bucket, and keeps its suggested name for the broker. Returns false on failure.
-pub(crate) fn choose_destination(destination: &mut PathBuf) -> bool {
-    let (id, path) = match reserve() {
-        Ok(reserved) => reserved,
-        Err(error) => {
-            tracing::error!("download: cannot reserve a file in the bucket: {error}");
-            return false;
-        }
-    };
-    let suggested = destination.file_name().unwrap_or_default().to_string_lossy().chars().take(250).collect();
-    SUGGESTED.with_borrow_mut(|names| names.insert(id, suggested));
-    *destination = path;
-    true
-}
 
 /// A download.
 struct Running {
@@ -100,10 +57,12 @@ pub(crate) struct Downloads {
     /// Requests for the rest of a file that have not become a download yet, by download number.
     rests: RefCell<HashMap<u64, Rest>>,
     is_connected: Cell<bool>,
+    /// Finds the tab of a web view.
+    tab_of: Box<dyn Fn(&WebView) -> Option<ViewId>>,
 }
 
 impl Downloads {
-    pub(crate) fn new(sender: BrokerSender) -> Rc<Self> {
+    pub(crate) fn new(sender: BrokerSender, tab_of: impl Fn(&WebView) -> Option<ViewId> + 'static) -> Rc<Self> {
         Rc::new(Self {
             sender,
             running: RefCell::default(),
@@ -111,22 +70,19 @@ impl Downloads {
             abandoned: RefCell::default(),
             rests: RefCell::default(),
             is_connected: Cell::default(),
+            tab_of: Box::new(tab_of),
         })
     }
 
-    /// Registers once for the engine's downloads; `tab_of` finds the tab of a web view.
-    pub(crate) fn connect(
-        self: &Rc<Self>,
-        context: &WebContext,
-        tab_of: impl Fn(&WebView) -> Option<ViewId> + 'static,
-    ) {
+    /// Registers once for the engine's downloads.
+    pub(crate) fn connect(self: &Rc<Self>, context: &WebContext) {
         if self.is_connected.replace(true) {
             return;
         }
         let downloads = Rc::clone(self);
         context.connect_download_started(move |_, download| {
             // Tab 0 stands for a download without a page, or of a popup that has no tab yet.
-            let tab = download.web_view().and_then(|web| tab_of(&web)).unwrap_or_default();
+            let tab = download.web_view().and_then(|web| (downloads.tab_of)(&web)).unwrap_or_default();
             downloads.started(tab, download);
         });
     }
@@ -213,7 +169,7 @@ impl Downloads {
         let news = News {
             download: number,
             url,
-            suggested_name: SUGGESTED.with_borrow_mut(|names| names.remove(&id)).unwrap_or_default(),
+            suggested_name: take_suggested(id),
             received: 0,
             total: if length > 0 { offset + length } else { 0 },
             state: DownloadState::Wanted.into(),

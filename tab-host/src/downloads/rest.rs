@@ -20,8 +20,8 @@ use webkit2gtk::{
 use wry::WebViewExtUnix;
 
 use super::Downloads;
-use crate::host::Host;
-use crate::view;
+use crate::site_context::SiteContext;
+use crate::web_view::build_hidden;
 
 /// Timeout for a response to become a download.
 const BEGINS: Duration = Duration::from_secs(10);
@@ -59,18 +59,21 @@ enum Unusable {
 
 impl Downloads {
     /// Requests the rest of a file.
-    pub(crate) fn go_on(self: &Rc<Self>, host: &Rc<Host>, wanted: GoOnDownload, descriptors: Vec<OwnedFd>) {
+    pub(crate) fn go_on(self: &Rc<Self>, site: &SiteContext, wanted: GoOnDownload, descriptors: Vec<OwnedFd>) {
         let number = wanted.download;
         let Some(file) = descriptors.into_iter().next().map(File::from) else { return };
-        if let Err(error) = self.ask(host, wanted, file) {
+        if let Err(error) = self.ask(site, wanted, file) {
             self.unobtainable(number, &error.to_string(), true, false);
         }
     }
 
-    fn ask(self: &Rc<Self>, host: &Rc<Host>, wanted: GoOnDownload, file: File) -> anyhow::Result<()> {
+    fn ask(self: &Rc<Self>, site: &SiteContext, wanted: GoOnDownload, file: File) -> anyhow::Result<()> {
         let window = gtk::Window::new(gtk::WindowType::Toplevel);
-        let wry = view::build_hidden(host, &window)?;
+        let wry = build_hidden(site, &window)?;
         let web = wry.webview();
+        if let Some(context) = web.context() {
+            self.connect(&context);
+        }
         let request = URIRequest::new(&wanted.url);
         if let Some(headers) = request.http_headers() {
             if !wanted.referrer.is_empty() {

@@ -163,9 +163,7 @@ impl View {
             Ok(Report::Style { url, css }) => self.add_style(&url, &css),
             Ok(Report::Common { url, version, filter }) => {
                 self.common(&url, version);
-                if let Some(host) = self.host() {
-                    host.filter_is(filter);
-                }
+                self.site.filter_is(filter);
             }
             Ok(Report::Seen(seen)) => self.seen(seen),
             Ok(Report::Icon { side, rgba }) => self.drawn_icon(side, &rgba),

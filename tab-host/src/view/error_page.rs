@@ -13,7 +13,7 @@ use webkit2gtk::{
 };
 
 use super::View;
-use super::navigation::without_fragment;
+use super::address::without_fragment;
 
 /// Stage of the error page in a view.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -63,14 +63,14 @@ fn is_no_failure(error: &glib::Error) -> bool {
 impl View {
     fn failed(self: &Rc<Self>, _event: LoadEvent, url: &str, error: &glib::Error) {
         let host = host_of(url);
-        let known = self
-            .host()
-            .and_then(|regen| regen.tunnel.failures.lock().unwrap_or_else(PoisonError::into_inner).get(&host).cloned());
+        let failures = self.site.tunnel.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = failures.get(&host).cloned();
+        drop(failures);
         let without_network = known.as_ref().and_then(|known| known.without_network);
         if let Some(since) = without_network.filter(|_| self.only_asks(url)) {
             self.is_unanswered.set(true);
             // A new net-daemon may be available already.
-            let is_back = self.host().and_then(|host| host.network_back.get()).is_some_and(|back| back > since);
+            let is_back = self.site.network_back.get().is_some_and(|back| back > since);
             self.tries_when_shown.set(is_back);
         }
         // A failure that only the engine reports, such as a closed connection or no TLS, is the host's own.
@@ -103,7 +103,7 @@ impl View {
         if !self.committed.borrow().is_empty() {
             self.commit_again();
         } else if let Some(host) = self.host().filter(|_| !is_superseded) {
-            host.downloads.load_abandoned(self.id.get());
+            host.downloads().load_abandoned(self.id.get());
         }
     }
 

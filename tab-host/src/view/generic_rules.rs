@@ -44,9 +44,9 @@ impl View {
     }
 
     fn show_common(&self) {
-        let Some(host) = self.host() else { return };
-        let is_known = host.common.borrow().version == self.common.borrow().version;
-        if is_known { self.hide_common(&host.common.borrow()) } else { host.ask_common() }
+        let site = &self.site;
+        let is_known = site.generic_rules.borrow().version == self.common.borrow().version;
+        if is_known { self.hide_common(&site.generic_rules.borrow()) } else { site.ask_generic_rules() }
     }
 
     /// Applies the rules, if the page has documents that use this version.

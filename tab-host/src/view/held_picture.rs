@@ -41,10 +41,8 @@ impl View {
     }
 
     fn hold(&self, awaited: Awaited) {
-        if let Some(host) = self.host() {
-            self.held_picture.0.replace(Some(awaited));
-            host.display.send(DisplayCommand::Hold(self.id.get(), true));
-        }
+        self.held_picture.0.replace(Some(awaited));
+        self.site.display.send(DisplayCommand::Hold(self.id.get(), true));
     }
 
     /// Ends the hold soon after a commit. A page other than the awaited one is shown at once, because the old frame is
@@ -61,10 +59,8 @@ impl View {
 
     /// Resumes the window's frames of this view.
     pub(super) fn show_picture(&self) {
-        if self.held_picture.0.take().is_some()
-            && let Some(host) = self.host()
-        {
-            host.display.send(DisplayCommand::Hold(self.id.get(), false));
+        if self.held_picture.0.take().is_some() {
+            self.site.display.send(DisplayCommand::Hold(self.id.get(), false));
         }
     }
 

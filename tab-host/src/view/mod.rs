@@ -1,5 +1,6 @@
 //! View of one tab: a GTK window with a web view in it, on this process's own display.
 
+mod address;
 mod agent;
 mod context_menu;
 mod dialogs;
@@ -21,7 +22,6 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant};
 
-use glib::variant::ToVariant;
 use gtk::prelude::*;
 use regen_proto::kernel::v1::host_command::Body as Command;
 use regen_proto::kernel::v1::{
@@ -32,15 +32,14 @@ use regen_proto::page::v1::{Edit, ToPage, to_page};
 use regen_proto::validate::{ChildToBroker, MAX_SNAPSHOT};
 use regen_runtime::Sealed;
 use tokio::sync::oneshot;
-use webkit2gtk::{
-    CookieManagerExt, CookiePersistentStorage, FindControllerExt, FindOptions, HardwareAccelerationPolicy, SettingsExt,
-    UserContentManager, WebContextExt, WebView, WebViewExt,
-};
-use wry::{ProxyConfig, ProxyEndpoint, WebViewBuilder, WebViewBuilderExtUnix, WebViewExtUnix};
+use webkit2gtk::{FindControllerExt, FindOptions, UserContentManager, WebContextExt, WebView, WebViewExt};
+use wry::WebViewExtUnix;
 
 use crate::display::{DisplayCommand, Picture, VIEW_TITLE, ViewId};
+use crate::downloads::Downloads;
 use crate::filter::Filter;
-use crate::host::{BUCKET, Host};
+use crate::site_context::SiteContext;
+use crate::web_view::{build_web, configure};
 
 /// Delay between a change and the snapshot that saves it, with all changes until then.
 const IDLE: Duration = Duration::from_millis(120);
@@ -54,7 +53,8 @@ const PICTURE: Duration = Duration::from_secs(5);
 /// View of a tab.
 pub(crate) struct View {
     id: Cell<ViewId>,
-    host: Weak<Host>,
+    host: Weak<dyn ViewHost>,
+    site: Rc<SiteContext>,
     window: gtk::Window,
     /// Keeps the web view alive: wry destroys it on drop.
     _wry: wry::WebView,
@@ -144,17 +144,30 @@ struct Serialised {
     cost: Duration,
 }
 
+/// The host, as its views see it.
+pub(crate) trait ViewHost {
+    /// Keeps a popup until the broker has assigned it a tab.
+    fn keep_popup(&self, token: u64, popup: Rc<View>);
+
+    /// Returns the view of a page by the engine's page ID, including popups that have no tab yet.
+    fn view_of_page(&self, page: u64) -> Option<Rc<View>>;
+
+    /// Returns the host's downloads.
+    fn downloads(&self) -> Rc<Downloads>;
+}
+
 impl View {
     /// Creates a view for a tab, and restores or loads what the broker requests.
     pub(crate) fn open(
-        host: &Rc<Host>,
+        host: Rc<dyn ViewHost>,
+        site: Rc<SiteContext>,
         id: ViewId,
         open: OpenView,
         descriptors: Vec<OwnedFd>,
     ) -> anyhow::Result<Rc<Self>> {
-        let view = Self::build(host, id, None)?;
+        let view = Self::build(&host, site, id, None)?;
         if let Some(manager) = view.web.context().and_then(|context| context.cookie_manager()) {
-            host.cookies.attach(&manager);
+            view.site.cookies.attach(&manager);
         }
         view.show(open.visible);
         let mut open = open;
@@ -184,20 +197,26 @@ impl View {
     }
 
     /// Creates a view without a page. With an `opener`, it shares the opener's web process.
-    fn build(host: &Rc<Host>, id: ViewId, opener: Option<&WebView>) -> anyhow::Result<Rc<Self>> {
+    fn build(
+        host: &Rc<dyn ViewHost>,
+        site: Rc<SiteContext>,
+        id: ViewId,
+        opener: Option<&WebView>,
+    ) -> anyhow::Result<Rc<Self>> {
         let window = gtk::Window::new(gtk::WindowType::Toplevel);
         window.set_title(&format!("{VIEW_TITLE}{id}"));
         window.set_decorated(false);
-        window.set_default_size(i32::try_from(host.size.0)?, i32::try_from(host.size.1)?);
+        window.set_default_size(i32::try_from(site.size.0)?, i32::try_from(site.size.1)?);
         window.fullscreen();
-        let wry = build_web(host, &window, opener)?;
+        let wry = build_web(&site, &window, opener)?;
         let web = wry.webview();
-        configure(&web, host.site.as_str());
-        host.machine.set_up(&web, &host.languages);
-        host.filter.add_to(&web);
+        configure(&web, site.site.as_str());
+        site.device.set_up(&web, &site.languages);
+        site.filter.add_to(&web);
         let view = Rc::new(Self {
             id: Cell::new(id),
             host: Rc::downgrade(host),
+            site,
             window,
             _wry: wry,
             web,
@@ -254,12 +273,12 @@ impl View {
         print::connect(&view);
         context_menu::connect(&view);
         if let Some(context) = view.web.context() {
-            host.listen_to_downloads(&context);
+            host.downloads().connect(&context);
         }
         Ok(view)
     }
 
-    fn host(&self) -> Option<Rc<Host>> {
+    fn host(&self) -> Option<Rc<dyn ViewHost>> {
         self.host.upgrade()
     }
 
@@ -281,9 +300,7 @@ impl View {
 
     /// Sends the broker an event about this tab.
     fn tell(&self, event: page_event::Body) {
-        if let Some(host) = self.host() {
-            host.sender.page(self.id.get(), event);
-        }
+        self.site.sender.page(self.id.get(), event);
     }
 
     /// Assigns a popup its tab.
@@ -425,8 +442,8 @@ impl View {
             QueryKind::Saved => {
                 let (view, request) = (Rc::clone(self), query.request);
                 agent::evaluate(&self.web, agent::REPORT_NOW, move |_| {
-                    let Some(host) = view.host() else { return };
-                    host.cookies.look(move || {
+                    let site = Rc::clone(&view.site);
+                    site.cookies.look(move || {
                         view.snapshot();
                         view.reply(Reply { request, ..Reply::default() });
                     });
@@ -446,17 +463,15 @@ impl View {
     }
 
     fn reply(&self, reply: Reply) {
-        if let Some(host) = self.host() {
-            host.sender.send(ChildToBroker::Reply(reply));
-        }
+        self.site.sender.send(ChildToBroker::Reply(reply));
     }
 
     fn reply_payload(&self, reply: Reply, payload: &[u8]) {
-        let Some(host) = self.host() else { return };
+        let site = Rc::clone(&self.site);
         match Sealed::new(payload).and_then(|sealed| sealed.as_fd().try_clone_to_owned()) {
             Ok(fd) => {
                 let reply = Reply { payload_size: payload.len() as u64, ..reply };
-                host.sender.send_with(ChildToBroker::Reply(reply), vec![fd]);
+                site.sender.send_with(ChildToBroker::Reply(reply), vec![fd]);
             }
             Err(error) => self.reply(Reply { error: error.to_string(), ..reply }),
         }
@@ -480,9 +495,9 @@ impl View {
     /// before the last one.
     fn answer_settled(self: &Rc<Self>, request: u64, events: u32) {
         const MAX_COUNT: u32 = 4000;
-        let Some(host) = self.host() else { return };
+        let site = Rc::clone(&self.site);
         let (done, delivered) = oneshot::channel();
-        host.display.send(DisplayCommand::Delivered(self.id.get(), done));
+        site.display.send(DisplayCommand::Delivered(self.id.get(), done));
         let view = Rc::clone(self);
         glib::MainContext::default().spawn_local_with_priority(glib::Priority::LOW, async move {
             // Fails only when the process is ending.
@@ -505,7 +520,7 @@ impl View {
     }
 
     fn answer_picture(self: &Rc<Self>, request: u64) {
-        let Some(host) = self.host() else { return };
+        let site = Rc::clone(&self.site);
         let was_visible = self.visible.get();
         if !was_visible {
             self.show(true);
@@ -513,7 +528,7 @@ impl View {
         // A page that is still loading has not drawn itself.
         self.web.queue_draw();
         let (answer, picture) = oneshot::channel::<Picture>();
-        host.display.send(DisplayCommand::Capture(self.id.get(), answer));
+        site.display.send(DisplayCommand::Capture(self.id.get(), answer));
         let view = Rc::clone(self);
         glib::MainContext::default().spawn_local(async move {
             let reply = Reply { request, ..Reply::default() };
@@ -560,13 +575,13 @@ impl View {
 
     /// Sends the broker a snapshot from which this view can be restored.
     pub(crate) fn snapshot(&self) {
-        let Some(host) = self.host() else { return };
+        let site = Rc::clone(&self.site);
         // Before the first page there is nothing to restore.
         if self.id.get() == 0 || self.left.get() || self.committed.borrow().is_empty() {
             return;
         }
         // A popup with another site's page is not restored from a snapshot of this process.
-        if self.is_popup && !host.site.may_show(&self.committed.borrow()) {
+        if self.is_popup && !site.site.may_show(&self.committed.borrow()) {
             return;
         }
         self.changed.set(false);
@@ -580,13 +595,13 @@ impl View {
         }
         if encoded.len() <= MAX_INLINE {
             let put = PutSnapshot { tab, snapshot: Some(snapshot), payload_size: 0 };
-            host.sender.send(ChildToBroker::PutSnapshot(put));
+            site.sender.send(ChildToBroker::PutSnapshot(put));
             return;
         }
         match Sealed::new(&encoded).and_then(|sealed| sealed.as_fd().try_clone_to_owned()) {
             Ok(fd) => {
                 let put = PutSnapshot { tab, snapshot: None, payload_size: encoded.len() as u64 };
-                host.sender.send_with(ChildToBroker::PutSnapshot(put), vec![fd]);
+                site.sender.send_with(ChildToBroker::PutSnapshot(put), vec![fd]);
             }
             Err(error) => tracing::error!("cannot send a snapshot: {error}"),
         }
@@ -624,63 +639,5 @@ impl View {
         }
         let form = if kept.is_empty() { Vec::new() } else { serde_json::to_vec(&kept).ok()? };
         Some(Snapshot { session_state, scroll_x, scroll_y, form, zoom: self.web.zoom_level() })
-    }
-}
-
-/// Creates a hidden view for a request of the host itself.
-pub(crate) fn build_hidden(host: &Rc<Host>, window: &gtk::Window) -> anyhow::Result<wry::WebView> {
-    let wry = build_web(host, window, None)?;
-    let web = wry.webview();
-    configure(&web, host.site.as_str());
-    host.machine.set_up(&web, &host.languages);
-    if let Some(context) = web.context() {
-        host.listen_to_downloads(&context);
-        if let Some(manager) = context.cookie_manager() {
-            host.cookies.attach(&manager);
-        }
-    }
-    Ok(wry)
-}
-
-/// Creates a web view in this host's web context, which the first call sets up for all views.
-fn build_web(host: &Host, window: &gtk::Window, opener: Option<&WebView>) -> anyhow::Result<wry::WebView> {
-    let mut context = host.context.borrow_mut();
-    let mut builder = WebViewBuilder::new_with_web_context(&mut context)
-        .with_download_started_handler(|_, destination| crate::downloads::choose_destination(destination))
-        .with_clipboard(false)
-        .with_focused(true);
-    // Set once for all views: each time, the engine aborts the loads of all other views.
-    if !host.has_proxy.replace(true) {
-        let proxy = ProxyEndpoint { host: "127.0.0.1".to_owned(), port: host.tunnel.port.to_string() };
-        builder = builder.with_proxy_config(ProxyConfig::Socks5(proxy));
-    }
-    if let Some(opener) = opener {
-        builder = builder.with_related_view(opener.clone());
-    } else {
-        builder = builder.with_extensions_path("/regen/page-agent");
-    }
-    Ok(builder.build_gtk(window)?)
-}
-
-fn configure(web: &WebView, site: &str) {
-    if let Some(settings) = WebViewExt::settings(web) {
-        settings.set_hardware_acceleration_policy(HardwareAccelerationPolicy::Never);
-        settings.set_javascript_can_open_windows_automatically(false);
-        settings.set_enable_developer_extras(true);
-        settings.set_allow_file_access_from_file_urls(false);
-        settings.set_enable_back_forward_navigation_gestures(false);
-    }
-    if let Some(input) = web.input_method_context() {
-        webkit2gtk::InputMethodContextExt::set_enable_preedit(&input, true);
-    }
-    if let Some(context) = web.context() {
-        context.set_web_extensions_initialization_user_data(&(site,).to_variant());
-        // wry's default is a text file, which loses cookies in a crash.
-        if let Some(cookies) = context.cookie_manager() {
-            cookies.set_persistent_storage(&format!("{BUCKET}/cookies.sqlite"), CookiePersistentStorage::Sqlite);
-        }
-        if context.favicon_database_directory().is_none() {
-            context.set_favicon_database_directory(Some(&format!("{BUCKET}/favicons")));
-        }
     }
 }

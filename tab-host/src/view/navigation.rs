@@ -19,6 +19,7 @@ use webkit2gtk::{
 };
 
 use super::View;
+use super::address::without_fragment;
 use super::error_page::SEND_AGAIN;
 
 const BOOTSTRAP: &str = include_str!("bootstrap.html");
@@ -238,7 +239,7 @@ impl View {
             self.postponed.replace(Some((load, body)));
             return;
         }
-        let Some(host) = self.host() else { return };
+        let site = Rc::clone(&self.site);
         let mut descriptors = Vec::new();
         if body.len() > MAX_INLINE / 2 {
             match Sealed::new(&body).and_then(|sealed| sealed.as_fd().try_clone_to_owned()) {
@@ -253,7 +254,7 @@ impl View {
             load.body = body.into();
         }
         let event = PageEvent { tab: self.id.get(), body: Some(Body::Handover(load)) };
-        host.sender.send_with(ChildToBroker::PageEvent(event), descriptors);
+        site.sender.send_with(ChildToBroker::PageEvent(event), descriptors);
     }
 
     /// Sends the handover that waited for the popup's tab. Returns whether there was one.
@@ -267,7 +268,7 @@ impl View {
     }
 
     fn site_origin(&self) -> String {
-        self.host().map(|host| host.site.as_str().to_owned()).unwrap_or_default()
+        self.site.site.as_str().to_owned()
     }
 }
 
@@ -306,8 +307,4 @@ fn without_credentials(url: &str) -> String {
         }
         _ => url.to_owned(),
     }
-}
-
-pub(super) fn without_fragment(url: &str) -> &str {
-    url.split('#').next().unwrap_or_default()
 }

@@ -31,7 +31,7 @@ impl View {
         }
         let host = self.host()?;
         let token = NEXT.fetch_add(1, Ordering::Relaxed);
-        let popup = match Self::build(&host, 0, Some(&self.web)) {
+        let popup = match Self::build(&host, Rc::clone(&self.site), 0, Some(&self.web)) {
             Ok(popup) => popup,
             Err(error) => {
                 tracing::error!("cannot create a popup: {error}");
@@ -44,7 +44,7 @@ impl View {
         // A form that targets the new window was submitted by this page.
         popup.last_form.replace(self.last_form.take());
         let widget: gtk::Widget = popup.web.clone().upcast();
-        host.popups.borrow_mut().insert(token, popup);
+        host.keep_popup(token, popup);
         self.tell(Body::PopupOpened(PopupOpened { token, url, user_gesture: true }));
         Some(widget)
     }

@@ -24,7 +24,7 @@ impl View {
 
     fn print_with(self: &Rc<Self>, operation: &PrintOperation) {
         let Some(host) = self.host() else { return };
-        let (number, path) = match crate::downloads::reserve() {
+        let (number, path) = match crate::downloads::destination::reserve() {
             Ok(reserved) => reserved,
             Err(error) => {
                 tracing::error!("cannot print a page: {error}");
@@ -44,7 +44,7 @@ impl View {
         operation.connect_finished(move |_| {
             // Keeps the operation alive until it has finished.
             let _ = &kept;
-            host.downloads.made(tab, number, &url, &name);
+            host.downloads().made(tab, number, &url, &name);
         });
         operation.connect_failed(|_, error| tracing::warn!("printing a page failed: {error}"));
         operation.print();

@@ -64,8 +64,8 @@ impl View {
 
     /// Asks the net-daemon what to hide for new classes and IDs, and hides it.
     pub(super) fn seen(self: &Rc<Self>, seen: Seen) {
-        let Some(host) = self.host() else { return };
-        let (runtime, asker) = &host.asker;
+        let site = Rc::clone(&self.site);
+        let (runtime, asker) = &site.shields;
         let Seen { url, classes, ids, exceptions } = seen;
         let request = HideRequest { url: url.clone(), classes, ids, exceptions };
         let (answer, selectors) = oneshot::channel();

@@ -94,8 +94,8 @@ pub(super) fn connect(view: &Rc<View>) {
     });
     let weak = Rc::downgrade(view);
     web.connect_web_process_terminated(move |_, why| {
-        if let Some(host) = weak.upgrade().and_then(|view| view.host()) {
-            host.sender.exit(format!("the web process ended: {why:?}"));
+        if let Some(view) = weak.upgrade() {
+            view.site.sender.exit(format!("the web process ended: {why:?}"));
         }
     });
     let weak = Rc::downgrade(view);
@@ -136,10 +136,8 @@ pub(super) fn connect(view: &Rc<View>) {
 impl View {
     #[expect(clippy::wildcard_enum_match_arm, reason = "the page-agent handles redirects")]
     fn load_changed(self: &Rc<Self>, event: LoadEvent) {
-        if let Some(host) = self.host() {
-            // The first load starts helper processes.
-            host.helpers.borrow_mut().look();
-        }
+        // The first load starts helper processes.
+        self.site.helpers.borrow_mut().look();
         if self.left.get() {
             return;
         }
@@ -256,9 +254,7 @@ impl View {
 
     /// Sends the window an event that only the window needs.
     pub(super) fn tell_window(&self, body: from_page::Body) {
-        if let Some(host) = self.host() {
-            host.display.send(crate::display::DisplayCommand::TellWindow(self.id.get(), body));
-        }
+        self.site.display.send(crate::display::DisplayCommand::TellWindow(self.id.get(), body));
     }
 
     /// Tells the window that the page used the last key that it was sent.

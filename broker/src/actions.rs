@@ -1,14 +1,12 @@
 //! Actions of the components, handed to the components that own what they change.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use prost::Message;
 use regen_proto::control::v1::{StatusReply, Tab as TabInfo};
 use regen_proto::kernel::v1::{
-    AnswerSession, DialogAnswer, HostCommand, OpenView, QueryKind, SessionCookies, ShellUpdate, ShieldsLevel, ShowSite,
-    Shutdown, host_command, page_event, shell_update,
+    AnswerSession, DialogAnswer, HostCommand, QueryKind, SessionCookies, ShellUpdate, ShieldsLevel, ShowSite, Shutdown,
+    host_command, page_event, shell_update,
 };
-use regen_proto::kernel_channel::MAX_INLINE;
 use regen_proto::page::v1::ToPage;
 use regen_proto::role::Role;
 use regen_proto::validate::BrokerToChild;
@@ -17,11 +15,10 @@ use regen_runtime::Sealed;
 
 use crate::answer::CommandError;
 use crate::broker::{Broker, host_of, open_event};
-use crate::children::{Attachment, ChildId, Exit, Outgoing, Violation};
-use crate::control::{PageAnswer, StatusView, shows_dialog, tab_info, weight};
+use crate::children::{Attachment, ChildId, Exit, Outgoing, Violation, host_command};
+use crate::control::{PageAnswer, StatusView, count_objections, shows_dialog, tab_info, weight};
 use crate::grants::GrantError;
 use crate::network;
-use crate::network::shields::{Level, ShieldsSettings};
 use crate::observe::Refused;
 use crate::persistence::store::Settings;
 use crate::session::{self, Effect, Event, HostKey, Phase, SavedSnapshot, Side, Tab, TabId};
@@ -29,9 +26,6 @@ use crate::supervisor::{self, Key, dependents};
 use crate::window::file_choosers::PageRequest;
 use crate::window::updates::{self, TabContext};
 use crate::window::{self, ChooserContext};
-
-/// Time that pages have to object to the end of the browser.
-const OBJECTION_TIMEOUT: Duration = Duration::from_millis(800);
 
 impl Broker {
     /// Applies an event to the session, and carries out what follows.
@@ -252,12 +246,7 @@ impl Broker {
         let role = self.children.role(child).map(Role::name);
         let details = serde_json::json!({ "child": child, "role": role, "what": violation.to_string() });
         self.audit.record("violation", details);
-        self.observer.count(match violation {
-            Violation::Refused(refusal) => refusal.into(),
-            Violation::Malformed(_) => Refused::Malformed,
-            Violation::Oversized(_) => Refused::Oversized,
-            Violation::TooFrequent(_) | Violation::DoesNotRead => Refused::TooFrequent,
-        });
+        self.observer.count(violation.refused());
         self.children.kill(child, &violation.to_string());
     }
 
@@ -333,45 +322,21 @@ impl Broker {
         }
     }
 
-    /// Sends a command to a host, with what is too large for a datagram beside it.
+    /// Sends a command to a host.
     fn send_command(
         &mut self,
         host: &HostKey,
         tab: TabId,
-        mut command: host_command::Body,
+        command: host_command::Body,
         snapshot: Option<SavedSnapshot>,
     ) {
         let Some(child) = self.child_of_host(host) else { return };
-        let mut attachments = Vec::new();
-        let mut body = None;
-        if let host_command::Body::Open(OpenView { load: Some(load), .. }) | host_command::Body::Navigate(load) =
-            &mut command
-            && load.body.len() > MAX_INLINE / 2
-        {
-            load.body_size = load.body.len() as u64;
-            body = Some(std::mem::take(&mut load.body));
+        let zoom = self.session.tabs.get(&tab).map_or(1.0, |tab| tab.zoom);
+        let snapshot = snapshot.map(|snapshot| snapshot.to_wire(zoom));
+        match host_command(child, tab, command, snapshot) {
+            Ok(outgoing) => self.send(outgoing),
+            Err(error) => tracing::error!("cannot hand over a form or a snapshot: {error}"),
         }
-        if let host_command::Body::Open(open) = &mut command {
-            let zoom = self.session.tabs.get(&tab).map_or(1.0, |tab| tab.zoom);
-            let wire = snapshot.map(|snapshot| snapshot.to_wire(zoom));
-            match wire {
-                Some(wire) if wire.encoded_len() > MAX_INLINE / 2 => match Sealed::new(&wire.encode_to_vec()) {
-                    Ok(sealed) => {
-                        open.snapshot_size = wire.encoded_len() as u64;
-                        attachments.push(Attachment::Payload(sealed));
-                    }
-                    Err(error) => tracing::error!("cannot hand over a snapshot: {error}"),
-                },
-                inline => open.snapshot = inline,
-            }
-        }
-        // A body comes last: see `Load.body_size`.
-        match body.map(|body| Sealed::new(&body)).transpose() {
-            Ok(sealed) => attachments.extend(sealed.map(Attachment::Payload)),
-            Err(error) => return tracing::error!("cannot hand over a form: {error}"),
-        }
-        let message = BrokerToChild::Command(HostCommand { tab, body: Some(command) });
-        self.send(Outgoing { to: child, message, attachments });
     }
 
     /// Sends a command to the host that shows a tab. Returns whether there is one.
@@ -432,7 +397,10 @@ impl Broker {
                     let loading: Vec<TabId> = loading.map(|tab| tab.id).collect();
                     loading.into_iter().for_each(|tab| self.show_tab(tab));
                 }
-                Action::ShieldsChanged { before } => self.restart_sleepers(&before),
+                Action::ShieldsChanged { before } => {
+                    let changed = self.network.settings().shields.strict_changed(&before, self.session.hosts.keys());
+                    changed.into_iter().for_each(|host| self.apply(Event::Sleep(host)));
+                }
                 Action::AskAboutVpn(question) => {
                     self.tell_window(shell_update::Body::VpnQuestion(question), Vec::new());
                 }
@@ -440,15 +408,6 @@ impl Broker {
             }
         }
         self.note_change();
-    }
-
-    /// Lets hosts that nobody looks at sleep where strict shields were switched on or off: a process keeps them for its life.
-    fn restart_sleepers(&mut self, before: &ShieldsSettings) {
-        let now = &self.network.settings().shields;
-        let is_strict = |shields: &ShieldsSettings, host: &HostKey| shields.of(&host.site) == Level::Strict;
-        let changed = |host: &&HostKey| is_strict(before, host) != is_strict(now, host);
-        let hosts: Vec<HostKey> = self.session.hosts.keys().filter(changed).cloned().collect();
-        hosts.into_iter().for_each(|host| self.apply(Event::Sleep(host)));
     }
 
     pub(crate) fn tell_window(&mut self, body: shell_update::Body, attachments: Vec<Attachment>) {
@@ -617,13 +576,7 @@ impl Broker {
         let asked = self.ask_pages(QueryKind::Objects, is_used);
         let events = self.window_events.clone();
         tokio::spawn(async move {
-            let deadline = tokio::time::Instant::now() + OBJECTION_TIMEOUT;
-            let mut objecting = 0;
-            for answer in asked {
-                // Silence is no objection.
-                let answer = tokio::time::timeout_at(deadline, answer).await;
-                objecting += usize::from(answer.is_ok_and(|said| said.is_ok_and(|(reply, _)| reply.text == "true")));
-            }
+            let objecting = count_objections(asked).await;
             // The event loop may have ended meanwhile.
             let _ = events.send(window::Event::PagesAnswered { objecting }).await;
         });

@@ -6,68 +6,33 @@ use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
-use prost::Message;
 use regen_net_config::site::Site;
 use regen_proto::kernel::v1::{
-    AnswerSession, Empty, NetworkSide, PageEvent, PutSnapshot, Reply, SessionCookies, SiteFound, Snapshot, page_event,
+    AnswerSession, Empty, NetworkSide, PageEvent, PutSnapshot, QueryKind, SessionCookies, SiteFound, page_event,
     shell_update,
 };
 use regen_proto::role::Role;
-use regen_proto::validate::{ChildToBroker, MAX_BODY, MAX_COOKIES, MAX_SNAPSHOT};
+use regen_proto::validate::ChildToBroker;
 use regen_sandbox::policy::Policy;
 use tokio::sync::{mpsc, watch};
 
 use crate::answer::{CommandError, answer};
-use crate::children::payloads::{Payload, Subject};
-use crate::children::{self, ChildError, ChildId, Children, ChildrenSetup, Violation};
+use crate::broker_setup::{BrokerSetup, Channels};
+use crate::children::announced;
+use crate::children::{self, ChildError, ChildId, Children, Violation};
 use crate::configuration::DisplayOptions;
 use crate::control::{Command, Facts, PageQuestions, SignalTarget};
 use crate::grants::Grants;
 use crate::launcher::FromLauncherBody;
-use crate::network::{self, Network, NetworkOptions, NetworkSettings};
+use crate::network::{self, Network, NetworkSettings};
 use crate::observe::audit::AuditLog;
 use crate::observe::{Observer, Refused};
+use crate::page_events::{PageFacts, Treatment, attest};
+use crate::persistence::Persistence;
 use crate::persistence::store::{Opened, Settings};
-use crate::persistence::{self, Persistence};
 use crate::session::{Event, HostKey, PageLoad, SavedSnapshot, Session, Side, TabId, address};
 use crate::supervisor::{Hibernation, Key, Supervisor, memory_pressure};
 use crate::window::{self, Window};
-
-/// Parts and settings that a broker is made of.
-#[derive(Debug)]
-pub struct BrokerSetup {
-    /// Parts of the children's component.
-    pub children: ChildrenSetup,
-    /// The store, with what earlier runs left in it.
-    pub store: Opened,
-    /// Options about the network.
-    pub network: NetworkOptions,
-    /// Options about pages and the window.
-    pub display: DisplayOptions,
-    /// Time after which a host that nobody looks at sleeps; `None`: never.
-    pub hibernate_after: Option<Duration>,
-    /// A tab-host is kept ready for the next site.
-    pub spare: bool,
-    /// Folder that files are saved to.
-    pub downloads: std::path::PathBuf,
-    /// Number of certificate authorities that the profile added.
-    pub extra_ca: u32,
-    /// Place of the key of session cookies, in words.
-    pub secrets: &'static str,
-    /// Warnings of the start.
-    pub warnings: Vec<String>,
-}
-
-/// Senders to the event loop.
-#[derive(Debug)]
-pub(crate) struct Channels {
-    pub(crate) children: mpsc::Sender<children::Event>,
-    pub(crate) network: mpsc::Sender<network::Event>,
-    pub(crate) persistence: mpsc::Sender<persistence::Event>,
-    pub(crate) window: mpsc::Sender<window::Event>,
-    /// Told of every change of the session or of a child's state.
-    pub(crate) changed: watch::Sender<u64>,
-}
 
 /// The components.
 #[derive(Debug)]
@@ -85,7 +50,6 @@ pub(crate) struct Broker {
     pub(crate) display: DisplayOptions,
     pub(crate) facts: Facts,
     pub(crate) audit: AuditLog,
-    pub(crate) profile: crate::profile::Profile,
     pub(crate) window_events: mpsc::Sender<window::Event>,
     changed: watch::Sender<u64>,
     ending: Option<End>,
@@ -122,14 +86,13 @@ impl Broker {
             children: Children::new(setup.children, channels.children),
             grants: Grants::new(audit.clone()),
             network: Network::new(network_settings, setup.network, store.clone(), audit.clone(), channels.network),
-            window: Window::new(profile.clone(), setup.downloads, audit.clone(), channels.window.clone()),
+            window: Window::new(profile, setup.downloads, audit.clone(), channels.window.clone()),
             persistence: Persistence::new(store, session, previous, setup.secrets, channels.persistence),
             observer: Observer::new(audit.clone(), setup.warnings, now),
             questions: PageQuestions::default(),
             display: setup.display,
             facts,
             audit,
-            profile,
             window_events: channels.window,
             changed: channels.changed,
             ending: None,
@@ -293,7 +256,7 @@ impl Broker {
             ChildToBroker::PageEvent(event) => self.page_event(id, event, descriptors),
             ChildToBroker::PutSnapshot(put) => self.put_snapshot(id, put, descriptors),
             ChildToBroker::PutCookies(put) => self.put_cookies(id, &put, descriptors),
-            ChildToBroker::Reply(reply) => self.replied(id, reply, descriptors),
+            ChildToBroker::Reply(reply) => self.questions.replied(id, reply, descriptors),
             ChildToBroker::UserCommand(command) => {
                 let actions = self.window.command(command, Instant::now());
                 self.after_window(actions);
@@ -302,57 +265,31 @@ impl Broker {
         }
     }
 
-    fn replied(&mut self, id: ChildId, reply: Reply, descriptors: Vec<OwnedFd>) {
-        self.questions.replied(id, reply, descriptors);
-    }
-
     /// Takes an event of a page. The sender and the tab are checked before any look at a payload.
     fn page_event(&mut self, id: ChildId, mut event: PageEvent, descriptors: Vec<OwnedFd>) {
         use page_event::Body;
         let Some(host) = self.children.host(id).cloned() else { return };
         let (tab, now) = (event.tab, Instant::now());
-        let shows = self.session.shows(&host, tab);
-        // Only the window and the control API attest gestures, not the host.
-        let by_user = self.window.gestures().is_recent(tab, now);
-        match &mut event.body {
-            Some(Body::Handover(load)) => {
-                load.user_gesture = by_user;
-                let size = std::mem::take(&mut load.body_size);
-                // A body that would be refused in any case, or is known already, is not read.
-                let is_wanted = shows && !load.continues;
-                if let Some(memory) = descriptors.into_iter().next().filter(|_| is_wanted) {
-                    let (subject, limit) = (Subject::Form { tab }, MAX_BODY);
-                    let finish = Box::new(move |read: std::io::Result<Vec<u8>>| children::Event::Form {
-                        child: id,
-                        handover: event,
-                        body: read.map_err(|error| error.to_string()),
-                    });
-                    self.children.read_payload(id, Payload { subject, memory, size, limit, finish });
-                    return;
-                }
+        let is_shown = self.session.shows(&host, tab);
+        let facts = PageFacts { is_shown, by_user: self.window.gestures().is_recent(tab, now) };
+        let memory = descriptors.into_iter().next();
+        match (attest(&mut event, facts, memory.is_some()), memory) {
+            (Treatment::Drop, _) => return,
+            (Treatment::ReadBody(size), Some(memory)) => {
+                return self.children.read_payload(id, announced::form(id, event, memory, size));
             }
-            Some(Body::NewTab(wanted)) => {
-                wanted.user_gesture = by_user;
-                // One gesture opens one tab.
-                self.window.gestures().take(tab);
+            (Treatment::PassOnce, _) => drop(self.window.gestures().take(tab)),
+            (Treatment::Pass | Treatment::ReadBody(_), _) => {}
+        }
+        if let Some(Body::Committed(committed)) = &event.body {
+            if self.session.hear_of_encryption(&host, tab, committed) {
+                self.network.tell_encrypted_hosts(self.session.hsts.to_wire());
+                self.persistence.hsts_changed();
             }
-            Some(Body::PopupOpened(popup)) => {
-                popup.user_gesture = by_user;
-                self.window.gestures().take(tab);
+            if is_shown && !committed.same_document {
+                let actions = self.window.page_left(tab);
+                self.after_window(actions);
             }
-            // A page fills the screen because its user has just done something in it.
-            Some(Body::FullScreen(true)) if !by_user => return,
-            Some(Body::Committed(committed)) => {
-                if self.session.hear_of_encryption(&host, tab, committed) {
-                    self.network.tell_encrypted_hosts(self.session.hsts.to_wire());
-                    self.persistence.hsts_changed();
-                }
-                if shows && !committed.same_document {
-                    let actions = self.window.page_left(tab);
-                    self.after_window(actions);
-                }
-            }
-            _ => {}
         }
         match event.body {
             None => {}
@@ -383,15 +320,8 @@ impl Broker {
                 self.apply(Event::Snapshot { host, tab, snapshot });
             }
             (None, Some(memory)) => {
-                let finish = Box::new(move |read: std::io::Result<Vec<u8>>| {
-                    let snapshot = read.map_err(|error| error.to_string()).and_then(|bytes| {
-                        let snapshot = Snapshot::decode(bytes.as_slice()).map_err(|error| error.to_string())?;
-                        Ok(SavedSnapshot::from_wire(snapshot, url))
-                    });
-                    children::Event::Snapshot { child: id, host, tab, snapshot }
-                });
-                let (subject, size, limit) = (Subject::Snapshot { tab }, put.payload_size, MAX_SNAPSHOT);
-                self.children.read_payload(id, Payload { subject, memory, size, limit, finish });
+                let payload = announced::snapshot(id, host, tab, url, memory, put.payload_size);
+                self.children.read_payload(id, payload);
             }
             (None, None) => self.violation(id, &Violation::Malformed("a snapshot without one in it".into())),
         }
@@ -399,21 +329,14 @@ impl Broker {
 
     fn put_cookies(&mut self, id: ChildId, put: &SessionCookies, descriptors: Vec<OwnedFd>) {
         let Some(host) = self.children.host(id).cloned() else { return };
-        let Some(memory) = descriptors.into_iter().next() else {
-            // After those that are still being read.
-            let none = children::Event::Cookies { child: id, host, cookies: Ok(Vec::new()) };
-            if let Some(none) = self.children.after_payloads(id, none) {
-                self.child_event(none);
-            }
-            return;
-        };
-        let finish = Box::new(move |read: std::io::Result<Vec<u8>>| children::Event::Cookies {
-            child: id,
-            host,
-            cookies: read.map_err(|error| error.to_string()),
-        });
-        let (size, limit) = (put.payload_size, MAX_COOKIES);
-        self.children.read_payload(id, Payload { subject: Subject::Cookies, memory, size, limit, finish });
+        if let Some(memory) = descriptors.into_iter().next() {
+            return self.children.read_payload(id, announced::cookies(id, host, memory, put.payload_size));
+        }
+        // After those that are still being read.
+        let none = children::Event::Cookies { child: id, host, cookies: Ok(Vec::new()) };
+        if let Some(none) = self.children.after_payloads(id, none) {
+            self.child_event(none);
+        }
     }
 
     /// Takes what the net-daemon found about the site of a grant. That a site is on the internet is kept as long as its storage.
@@ -428,12 +351,7 @@ impl Broker {
             NetworkSide::Unspecified => return,
         };
         if side == Side::Public && !self.session.networks.is_public(&host) {
-            let mark = self.profile.public_mark(&host.workspace, &host.site.folder());
-            tokio::task::spawn_blocking(move || {
-                if let Err(error) = crate::profile::mark(&mark) {
-                    tracing::error!("the next start will not know that a site is on the internet: {error}");
-                }
-            });
+            self.children.keep_public(&host);
         }
         self.apply(Event::SiteFound { host, side });
     }
@@ -480,7 +398,7 @@ impl Broker {
                 answer(to, done);
             }
             Command::Snapshots { answer: to } => {
-                let pages = self.ask_pages(regen_proto::kernel::v1::QueryKind::Saved, |_| true);
+                let pages = self.ask_pages(QueryKind::Saved, |_| true);
                 answer(to, Ok(pages));
             }
             Command::Signal { target, signal, answer: to } => answer(to, self.signal(&target, signal)),

@@ -8,7 +8,8 @@ use regen_proto::kernel_channel::ChannelError;
 use tokio::sync::{mpsc, watch};
 use tokio::time::MissedTickBehavior;
 
-use crate::broker::{Broker, BrokerSetup, Channels};
+use crate::broker::Broker;
+use crate::broker_setup::{BrokerSetup, Channels};
 use crate::children::Event as ChildEvent;
 use crate::control::{BrokerHandle, Command};
 use crate::launcher::FromLauncherBody;

@@ -7,6 +7,7 @@
 mod actions;
 pub mod answer;
 pub mod broker;
+pub mod broker_setup;
 pub mod children;
 pub mod configuration;
 pub mod control;
@@ -15,6 +16,7 @@ pub mod grants;
 pub mod launcher;
 pub mod network;
 pub mod observe;
+pub mod page_events;
 pub mod persistence;
 pub mod profile;
 pub mod session;

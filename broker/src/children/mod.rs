@@ -3,6 +3,7 @@
 //! This component decides nothing about a child's life: it does what the supervisor decided and reports what it observes. A
 //! child's number is never reused, so that a late message cannot reach another process.
 
+pub mod announced;
 pub mod bucket_mounts;
 mod buckets;
 mod channel;
@@ -10,6 +11,7 @@ mod child;
 pub mod coverage;
 pub mod crashes;
 mod events;
+mod host_commands;
 mod log;
 mod memory;
 mod message;
@@ -39,6 +41,7 @@ use rustix::process::Signal;
 use tokio::sync::mpsc;
 
 pub use events::{Event, Exit};
+pub use host_commands::host_command;
 pub use message::{Attachment, ChildId, Outgoing};
 pub use process_stats::{proportional_kb, resident_kb};
 pub use spawn::{ChildrenSetup, SpawnError};
@@ -302,6 +305,16 @@ impl Children {
             );
         }
         child.refused = Some((Instant::now(), refused));
+    }
+
+    /// Keeps that a site is on the internet, beside its storage. Done off the event loop.
+    pub fn keep_public(&self, host: &HostKey) {
+        let mark = self.profile.public_mark(&host.workspace, &host.site.folder());
+        tokio::task::spawn_blocking(move || {
+            if let Err(error) = crate::profile::mark(&mark) {
+                tracing::error!("the next start will not know that a site is on the internet: {error}");
+            }
+        });
     }
 
     /// Reads a payload that a child announced, off the event loop; the result comes as an event.

@@ -2,6 +2,8 @@
 
 use regen_proto::validate::{Kind, Refusal};
 
+use crate::observe::Refused;
+
 /// Messages that may wait for a child that does not read.
 pub(super) const SEND_QUEUE: usize = 4096;
 
@@ -19,4 +21,17 @@ pub enum Violation {
     Oversized(String),
     #[error("does not read its channel: {SEND_QUEUE} messages wait")]
     DoesNotRead,
+}
+
+impl Violation {
+    /// Returns the reason under which the status counts it.
+    #[must_use]
+    pub fn refused(&self) -> Refused {
+        match self {
+            Self::Refused(refusal) => refusal.into(),
+            Self::Malformed(_) => Refused::Malformed,
+            Self::Oversized(_) => Refused::Oversized,
+            Self::TooFrequent(_) | Self::DoesNotRead => Refused::TooFrequent,
+        }
+    }
 }

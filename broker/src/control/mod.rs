@@ -23,7 +23,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
 
 pub use commands::{BrokerHandle, Command, SignalTarget};
-pub use questions::{PageAnswer, PageQuestions, shows_dialog, weight};
+pub use questions::{PageAnswer, PageQuestions, count_objections, shows_dialog, weight};
 pub use status::{Facts, StatusView, tab_info};
 
 use crate::observe::logs::Logs;

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
+use std::time::Duration;
 
 use regen_proto::kernel::v1::{Query, QueryKind, Reply};
 use regen_proto::page::v1::{ToPage, to_page};
@@ -10,6 +11,9 @@ use tokio::sync::oneshot;
 use crate::answer::CommandError;
 use crate::children::ChildId;
 use crate::session::{Dialog, DialogKind, TabId};
+
+/// Time that pages have to object to the end of the browser.
+const OBJECTION_TIMEOUT: Duration = Duration::from_millis(800);
 
 /// Answer of a page, some time. An error means that the page ended before it answered.
 pub type PageAnswer = oneshot::Receiver<(Reply, Vec<OwnedFd>)>;
@@ -64,6 +68,17 @@ impl PageQuestions {
     pub fn child_gone(&mut self, child: ChildId) {
         self.open.retain(|_, question| question.child != child);
     }
+}
+
+/// Counts the pages that object to the end of the browser. Silence is no objection.
+pub async fn count_objections(asked: Vec<PageAnswer>) -> usize {
+    let deadline = tokio::time::Instant::now() + OBJECTION_TIMEOUT;
+    let mut objecting = 0;
+    for answer in asked {
+        let answer = tokio::time::timeout_at(deadline, answer).await;
+        objecting += usize::from(answer.is_ok_and(|said| said.is_ok_and(|(reply, _)| reply.text == "true")));
+    }
+    objecting
 }
 
 /// Returns the error for a page that waits with a dialog.

@@ -8,6 +8,8 @@ use regen_net_config::site::Site;
 use regen_proto::kernel::v1 as wire;
 use serde::{Deserialize, Serialize};
 
+use crate::session::HostKey;
+
 /// How much is blocked.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Level {
@@ -94,6 +96,12 @@ impl ShieldsSettings {
     #[must_use]
     pub fn of(&self, site: &Site) -> Level {
         self.sites.get(site.as_str()).copied().unwrap_or(self.level)
+    }
+
+    /// Returns the hosts for which strict shields are switched on or off in comparison to `before`.
+    pub fn strict_changed<'a>(&self, before: &Self, hosts: impl Iterator<Item = &'a HostKey>) -> Vec<HostKey> {
+        let is_strict = |settings: &Self, host: &HostKey| settings.of(&host.site) == Level::Strict;
+        hosts.filter(|host| is_strict(before, host) != is_strict(self, host)).cloned().collect()
     }
 
     /// For the net-daemon.

@@ -16,7 +16,7 @@ use regen_sandbox::lock_down;
 use regen_sandbox::policy::{self, Mode, Policy};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::broker::BrokerSetup;
+use crate::broker_setup::BrokerSetup;
 use crate::children::ChildrenSetup;
 use crate::children::bucket_mounts::BucketMounts;
 use crate::configuration::DisplayOptions;

@@ -1,0 +1,48 @@
+//! Parts that a broker is made of.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+
+use crate::children::{self, ChildrenSetup};
+use crate::configuration::DisplayOptions;
+use crate::network::{self, NetworkOptions};
+use crate::persistence::store::Opened;
+use crate::{persistence, window};
+
+/// Parts and settings that a broker is made of.
+#[derive(Debug)]
+pub struct BrokerSetup {
+    /// Parts of the children's component.
+    pub children: ChildrenSetup,
+    /// The store, with what earlier runs left in it.
+    pub store: Opened,
+    /// Options about the network.
+    pub network: NetworkOptions,
+    /// Options about pages and the window.
+    pub display: DisplayOptions,
+    /// Time after which a host that nobody looks at sleeps; `None`: never.
+    pub hibernate_after: Option<Duration>,
+    /// A tab-host is kept ready for the next site.
+    pub spare: bool,
+    /// Folder that files are saved to.
+    pub downloads: PathBuf,
+    /// Number of certificate authorities that the profile added.
+    pub extra_ca: u32,
+    /// Place of the key of session cookies, in words.
+    pub secrets: &'static str,
+    /// Warnings of the start.
+    pub warnings: Vec<String>,
+}
+
+/// Senders to the event loop.
+#[derive(Debug)]
+pub(crate) struct Channels {
+    pub(crate) children: mpsc::Sender<children::Event>,
+    pub(crate) network: mpsc::Sender<network::Event>,
+    pub(crate) persistence: mpsc::Sender<persistence::Event>,
+    pub(crate) window: mpsc::Sender<window::Event>,
+    /// Told of every change of the session or of a child's state.
+    pub(crate) changed: watch::Sender<u64>,
+}

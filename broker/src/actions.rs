@@ -5,7 +5,7 @@ use std::time::Instant;
 use regen_proto::control::v1::{StatusReply, Tab as TabInfo};
 use regen_proto::kernel::v1::{
     AnswerSession, DialogAnswer, HostCommand, QueryKind, SessionCookies, ShellUpdate, ShieldsLevel, ShowSite, Shutdown,
-    host_command, page_event, shell_update,
+    host_command, shell_update,
 };
 use regen_proto::page::v1::ToPage;
 use regen_proto::role::Role;
@@ -21,9 +21,9 @@ use crate::grants::GrantError;
 use crate::network;
 use crate::observe::Refused;
 use crate::persistence::store::Settings;
-use crate::session::{self, Effect, Event, HostKey, Phase, SavedSnapshot, Side, Tab, TabId};
+use crate::session::{self, Effect, Event, HostKey, PageRequest, Phase, SavedSnapshot, Side, Tab, TabId};
 use crate::supervisor::{self, Key, dependents};
-use crate::window::file_choosers::PageRequest;
+use crate::window::file_choosers::ChooserSource;
 use crate::window::updates::{self, TabContext};
 use crate::window::{self, ChooserContext};
 
@@ -94,29 +94,27 @@ impl Broker {
                     self.questions.page_waits(tab, dialog);
                 }
             }
-            Effect::ForwardToWindow { host, tab, event } => self.forward(&host, tab, event),
+            Effect::AskWindow { host, tab, request } => self.ask_window(&host, tab, request),
         }
     }
 
-    /// Hands on what a page wants of the window.
-    fn forward(&mut self, host: &HostKey, tab: TabId, event: page_event::Body) {
-        let actions = match event {
-            page_event::Body::FileChooser(asked) => {
+    fn ask_window(&mut self, host: &HostKey, tab: TabId, request: PageRequest) {
+        let actions = match request {
+            PageRequest::FileChooser(asked) => {
                 let Some(child) = self.child_of_host(host) else { return };
                 let context = ChooserContext {
                     is_active: self.session.active == Some(tab),
                     has_window: self.ready_child(Role::UiShell).is_some(),
                     now: Instant::now(),
                 };
-                let from = PageRequest { child, tab, request: asked.request };
+                let from = ChooserSource { child, tab, request: asked.request };
                 self.window.file_chooser(from, &host.site, &asked, context)
             }
-            page_event::Body::FindResult(mut result) => {
+            PageRequest::FindResult(mut result) => {
                 result.tab = tab;
                 vec![window::Action::Update(shell_update::Body::FindResult(result))]
             }
-            page_event::Body::Outside(url) => self.window.wants_outside(&host.site, &url),
-            _ => Vec::new(),
+            PageRequest::Outside(url) => self.window.wants_outside(&host.site, &url),
         };
         self.after_window(actions);
     }

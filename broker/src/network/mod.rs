@@ -174,9 +174,11 @@ impl Network {
                 Vec::new()
             }
             Command::SetShields { site, level, answer: to } => {
-                let set = self.set_shields(site.as_ref(), level);
-                let actions = set.as_ref().map(Clone::clone).unwrap_or_default();
-                answer(to, Ok(set.map(drop)));
+                let (actions, done) = match self.set_shields(site.as_ref(), level) {
+                    Ok(actions) => (actions, Ok(())),
+                    Err(error) => (Vec::new(), Err(error)),
+                };
+                answer(to, Ok(done));
                 actions
             }
             Command::Dns { answer: to } => {

@@ -1,7 +1,7 @@
 //! Events of the session, and the effects that follow from them.
 
 use regen_net_config::site::Site;
-use regen_proto::kernel::v1::{DialogAnswer, host_command, page_event};
+use regen_proto::kernel::v1::{DialogAnswer, FileChooser, FindResult, host_command, page_event};
 
 use super::ids::{HostKey, TabId};
 use super::networks::Side;
@@ -108,6 +108,7 @@ pub enum Event {
 /// What must happen outside.
 #[derive(Debug, Clone, PartialEq)]
 #[expect(missing_docs, reason = "each name says it")]
+#[expect(clippy::large_enum_variant, reason = "a step has a handful of effects, and they live as long as the step")]
 pub enum Effect {
     /// A host is wanted from now on, or again after its death. The supervisor decides when it starts.
     WantHost(HostKey),
@@ -142,9 +143,20 @@ pub enum Effect {
     FaviconChanged(TabId),
     /// The page of this tab waits for an answer: until then it answers nothing.
     PageWaits(TabId),
-    ForwardToWindow {
+    /// The page wants something that only the window can give, or tells it something.
+    AskWindow {
         host: HostKey,
         tab: TabId,
-        event: page_event::Body,
+        request: PageRequest,
     },
+}
+
+/// Request of a page to the window.
+#[derive(Debug, Clone, PartialEq)]
+#[expect(missing_docs, reason = "each name says it")]
+pub enum PageRequest {
+    FileChooser(FileChooser),
+    FindResult(FindResult),
+    /// An address for another program.
+    Outside(String),
 }

@@ -34,7 +34,7 @@ mod tests;
 mod views;
 
 pub use dialog::{Dialog, DialogKind};
-pub use events::{Effect, Event};
+pub use events::{Effect, Event, PageRequest};
 pub use hsts::Hsts;
 pub use https::HttpsOnly;
 pub use ids::{HostKey, TabId};

@@ -9,7 +9,7 @@ use super::address::without_credentials;
 use super::bounds;
 use super::consent;
 use super::dialogs;
-use super::events::Effect;
+use super::events::{Effect, PageRequest};
 use super::history;
 use super::ids::{HostKey, TabId};
 use super::navigation::navigate;
@@ -41,6 +41,7 @@ pub(super) fn event(session: &mut Session, host: &HostKey, id: TabId, event: Bod
         views::has_started(session, host, id, out);
     }
     let Some(tab) = session.tabs.get_mut(&id) else { return };
+    let ask_window = |request| Effect::AskWindow { host: host.clone(), tab: id, request };
     match event {
         Body::LoadStarted(_) => {
             tab.progress = 0.0;
@@ -106,9 +107,11 @@ pub(super) fn event(session: &mut Session, host: &HostKey, id: TabId, event: Bod
         Body::CloseRequested(_) => consent::leaving_allowed(session, id, out),
         Body::Dialog(said) => dialogs::shown(session, id, said, out),
         Body::LoadAbandoned(_) => history::abandon(session, id, out),
-        forwarded @ (Body::FileChooser(_) | Body::Download(_) | Body::FindResult(_) | Body::Outside(_)) => {
-            out.push(Effect::ForwardToWindow { host: host.clone(), tab: id, event: forwarded });
-        }
+        Body::FileChooser(chooser) => out.push(ask_window(PageRequest::FileChooser(chooser))),
+        Body::FindResult(result) => out.push(ask_window(PageRequest::FindResult(result))),
+        Body::Outside(url) => out.push(ask_window(PageRequest::Outside(url))),
+        // The window component keeps downloads.
+        Body::Download(_) => {}
     }
 }
 

@@ -78,10 +78,11 @@ fn a_host_that_dies_three_times_is_given_up_until_it_is_wanted_anew() {
     let mut now = start;
     for _ in 0..3 {
         let actions = supervisor.died(&key(), "crash", now);
-        reports.extend(actions.into_iter().filter_map(|action| match action {
-            Action::ReportDown { given_up, .. } => Some(given_up),
-            _ => None,
-        }));
+        reports.extend(
+            actions.into_iter().filter_map(|action| {
+                if let Action::ReportDown { given_up, .. } = action { Some(given_up) } else { None }
+            }),
+        );
         if reports.last() == Some(&true) {
             break;
         }

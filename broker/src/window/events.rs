@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use regen_proto::kernel::v1::{AnswerSession, AnswerVpn, host_command, shell_update};
 
-use super::file_choosers::PageRequest;
+use super::file_choosers::ChooserSource;
 use super::file_dialog::DialogError;
 use crate::children::Outgoing;
 use crate::session::{Event as SessionEvent, TabId};
@@ -15,7 +15,7 @@ pub enum Event {
     /// The user picked files for a page, or none.
     FilesPicked { request: u64, picked: Result<Vec<PathBuf>, DialogError> },
     /// Picked files were copied to where their page can read them.
-    FilesPlaced { from: PageRequest, names: Vec<String>, failed: Vec<String> },
+    FilesPlaced { from: ChooserSource, names: Vec<String>, failed: Vec<String> },
     /// A download that was broken off may be tried again.
     TryDownload(u64),
     /// Pages were asked whether they object to the end.

@@ -21,7 +21,7 @@ type TabId = u64;
 
 /// A page's request as its host numbers it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PageRequest {
+pub struct ChooserSource {
     /// The host.
     pub child: ChildId,
     /// The tab of the page.
@@ -34,7 +34,7 @@ pub struct PageRequest {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wanted {
     /// The child that asks.
-    pub from: PageRequest,
+    pub from: ChooserSource,
     /// Its site.
     pub site: Site,
     /// Several files.
@@ -53,11 +53,11 @@ pub enum Action {
     /// Take the dialog away again.
     Hide { request: u64 },
     /// Tell the page that nothing was picked.
-    Cancel(PageRequest),
+    Cancel(ChooserSource),
     /// Tell the user what went wrong.
     Tell(String),
     /// Give the page these files.
-    Place { from: PageRequest, paths: Vec<PathBuf> },
+    Place { from: ChooserSource, paths: Vec<PathBuf> },
 }
 
 /// Why the page gets none of the files that were picked.
@@ -74,7 +74,7 @@ enum ChooserError {
 /// The choosers that are open; one for a tab at most.
 #[derive(Debug, Default)]
 pub struct FileChoosers {
-    open: HashMap<u64, (PageRequest, bool)>,
+    open: HashMap<u64, (ChooserSource, bool)>,
     last: u64,
 }
 
@@ -120,8 +120,8 @@ impl FileChoosers {
         self.close(|_| true)
     }
 
-    fn close(&mut self, is_meant: impl Fn(&PageRequest) -> bool) -> Vec<Action> {
-        let mut closed: Vec<(u64, PageRequest)> =
+    fn close(&mut self, is_meant: impl Fn(&ChooserSource) -> bool) -> Vec<Action> {
+        let mut closed: Vec<(u64, ChooserSource)> =
             self.open.extract_if(|_, (from, _)| is_meant(from)).map(|(request, (from, _))| (request, from)).collect();
         closed.sort_unstable_by_key(|(request, _)| *request);
         closed.into_iter().flat_map(|(request, from)| [Action::Hide { request }, Action::Cancel(from)]).collect()
@@ -140,8 +140,8 @@ fn check(paths: Vec<PathBuf>, multiple: bool) -> Result<Vec<PathBuf>, ChooserErr
 mod tests {
     use super::*;
 
-    fn from(child: ChildId, tab: TabId) -> PageRequest {
-        PageRequest { child, tab, request: 7 }
+    fn from(child: ChildId, tab: TabId) -> ChooserSource {
+        ChooserSource { child, tab, request: 7 }
     }
 
     fn wanted(child: ChildId, tab: TabId, gesture: Option<Instant>) -> Wanted {

@@ -36,7 +36,7 @@ use crate::observe::audit::AuditLog;
 use crate::profile::Profile;
 use crate::session::{Event as SessionEvent, HostKey, PageLoad, TabId, address};
 use downloads::{Downloads, HostDownload, Offer, Report, Source};
-use file_choosers::{FileChoosers, PageRequest, Wanted};
+use file_choosers::{ChooserSource, FileChoosers, Wanted};
 use file_dialog::FileDialogs;
 use outside::Outside;
 use quitting::Quitting;
@@ -229,7 +229,7 @@ impl Window {
     /// Takes a page's wish for files. `is_active`: its tab is in front.
     pub fn file_chooser(
         &mut self,
-        from: PageRequest,
+        from: ChooserSource,
         site: &Site,
         asked: &FileChooser,
         is: ChooserContext,
@@ -430,7 +430,7 @@ fn host_command(child: ChildId, tab: TabId, body: host_command::Body, attachment
 }
 
 /// Returns the answer for the host that asked, whatever the tab shows by now; the host knows whether its page is still there.
-fn chosen(PageRequest { child, tab, request }: PageRequest, names: Vec<String>) -> Action {
+fn chosen(ChooserSource { child, tab, request }: ChooserSource, names: Vec<String>) -> Action {
     host_command(child, tab, host_command::Body::FilesChosen(FilesChosen { request, names }), Vec::new())
 }
 

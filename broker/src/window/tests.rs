@@ -10,7 +10,7 @@ use regen_proto::kernel::v1::{
 use regen_proto::validate::BrokerToChild;
 use tokio::sync::mpsc;
 
-use super::file_choosers::PageRequest;
+use super::file_choosers::ChooserSource;
 use super::{Action, ChooserContext, Event, Window};
 use crate::observe::audit::{Audit, AuditLog};
 use crate::profile::Profile;
@@ -50,7 +50,7 @@ fn a_page_gets_a_file_dialog_only_in_front_after_a_click_and_with_a_window() {
     let (mut window, _events) = window(folder.path());
     let now = Instant::now();
     let site = Site::of("https://a.test/").unwrap();
-    let from = PageRequest { child: 3, tab: 1, request: 9 };
+    let from = ChooserSource { child: 3, tab: 1, request: 9 };
     let asked = FileChooser { request: 9, multiple: false };
     let is_refused = |actions: &[Action]| {
         let [Action::Send(outgoing)] = actions else { return false };
@@ -71,7 +71,7 @@ fn a_page_gets_a_file_dialog_only_in_front_after_a_click_and_with_a_window() {
 fn picked_files_and_failures_reach_the_page_and_the_user() {
     let folder = tempfile::tempdir().unwrap();
     let (mut window, _events) = window(folder.path());
-    let from = PageRequest { child: 3, tab: 1, request: 9 };
+    let from = ChooserSource { child: 3, tab: 1, request: 9 };
     let event = Event::FilesPlaced { from, names: vec!["9-0/a".into()], failed: vec!["b cannot be opened".into()] };
     let actions = window.event(event, Instant::now());
     assert!(

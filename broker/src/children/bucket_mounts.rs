@@ -33,16 +33,16 @@ impl Leftover {
     }
 }
 
-/// All bucket_mounts of a profile.
+/// Bucket mounts of a profile.
 #[derive(Debug)]
 pub struct BucketMounts {
     root: PathBuf,
-    /// Folder of this run for what is left of bucket_mounts, until it is removed.
+    /// Folder of this run for what is left of mounts, until it is removed.
     trash: PathBuf,
 }
 
 impl BucketMounts {
-    /// The bucket_mounts in this folder. Those that an earlier broker left are emptied.
+    /// Opens the mounts in this folder. Those that an earlier broker left are emptied.
     ///
     /// # Errors
     /// When a bucket cannot be put back: nothing may be started that would make it anew.
@@ -94,7 +94,7 @@ impl BucketMounts {
     /// The mount that a bucket is in. One that could not be put back must not be made anew beside it.
     ///
     /// # Errors
-    /// When the bucket_mounts cannot be read.
+    /// When the mounts cannot be read.
     pub fn holder(&self, bucket: &Path) -> io::Result<Option<PathBuf>> {
         let link = self.link_to(bucket)?;
         for entry in fs::read_dir(&self.root)? {

@@ -2,9 +2,11 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use regen_proto::role::Role;
 use regen_sandbox::spawn::outside_id;
+use tokio::sync::Semaphore;
 
 use super::bucket_mounts::BucketMounts;
 use super::message::ChildId;
@@ -16,11 +18,12 @@ use crate::session::HostKey;
 pub(super) struct Buckets {
     profile: Profile,
     mounts: BucketMounts,
+    remover: Remover,
 }
 
 impl Buckets {
     pub(super) fn new(profile: Profile, mounts: BucketMounts) -> Self {
-        Self { profile, mounts }
+        Self { profile, mounts, remover: Remover::new() }
     }
 
     /// Makes the folder that a new child finds as its storage; a tab-host's is empty until [`Self::fill`]. `None`: the role
@@ -55,13 +58,14 @@ impl Buckets {
     /// Puts a site's storage back after its process is gone, and removes what is left of the child's folders.
     pub(super) fn empty(&self, id: ChildId) {
         match self.mounts.empty(id) {
-            Ok(leftover) => drop(leftover.map(|leftover| tokio::task::spawn_blocking(move || leftover.remove()))),
+            Ok(Some(leftover)) => self.remover.run(|| leftover.remove()),
+            Ok(None) => {}
             Err(error) => {
                 tracing::error!("the storage of a site stays where its process had it, until the next start: {error}");
             }
         }
         let chosen = self.profile.chosen(id);
-        tokio::task::spawn_blocking(move || {
+        self.remover.run(move || {
             if let Err(error) = std::fs::remove_dir_all(&chosen)
                 && error.kind() != io::ErrorKind::NotFound
             {
@@ -80,6 +84,28 @@ impl Buckets {
     }
 }
 
+/// Removes folders one after the other, off the event loop. A process leaves as many files as it likes: removing them takes one of
+/// the threads for work that blocks, and leaves the others to snapshots and measurements.
+#[derive(Debug)]
+struct Remover(Arc<Semaphore>);
+
+impl Remover {
+    fn new() -> Self {
+        Self(Arc::new(Semaphore::new(1)))
+    }
+
+    fn run(&self, remove: impl FnOnce() + Send + 'static) {
+        let turn = Arc::clone(&self.0);
+        tokio::spawn(async move {
+            if let Ok(_turn) = turn.acquire().await
+                && let Err(panic) = tokio::task::spawn_blocking(remove).await
+            {
+                tracing::error!("a folder is not removed before the next start: {panic}");
+            }
+        });
+    }
+}
+
 /// Makes a folder that belongs to the user as which a role's processes run.
 fn make_owned(folder: &Path, role: Role) -> io::Result<()> {
     std::fs::create_dir_all(folder)?;
@@ -88,4 +114,30 @@ fn make_owned(folder: &Path, role: Role) -> io::Result<()> {
         std::os::unix::fs::chown(folder, Some(owner), Some(owner))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    #[test]
+    fn folders_are_removed_one_at_a_time_and_other_work_goes_on() {
+        let runtime = tokio::runtime::Builder::new_current_thread().max_blocking_threads(2).build().unwrap();
+        runtime.block_on(async {
+            let remover = Remover::new();
+            let (release, held) = mpsc::channel::<()>();
+            let (done, order) = tokio::sync::oneshot::channel();
+            remover.run(move || held.recv().unwrap());
+            remover.run(move || done.send(()).unwrap());
+            // With both removals running at once, there would be no thread for this.
+            for _ in 0..10 {
+                tokio::task::yield_now().await;
+            }
+            tokio::task::spawn_blocking(|| {}).await.unwrap();
+            release.send(()).unwrap();
+            order.await.unwrap();
+        });
+    }
 }

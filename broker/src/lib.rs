@@ -8,6 +8,8 @@ mod actions;
 pub mod answer;
 pub mod broker;
 pub mod broker_setup;
+#[cfg(test)]
+mod broker_tests;
 pub mod children;
 pub mod configuration;
 pub mod control;

@@ -21,8 +21,6 @@ mod process_stats;
 mod pulse;
 pub mod refused_calls;
 mod spawn;
-#[cfg(test)]
-mod tests;
 mod violation;
 
 use std::collections::HashMap;

@@ -76,6 +76,12 @@ impl Forked {
 }
 
 impl Launcher {
+    /// Returns the broker's end of a channel that a test holds the other end of.
+    #[cfg(test)]
+    pub(crate) fn of(channel: KernelChannel) -> Self {
+        Self { channel }
+    }
+
     /// Asks for a child. The descriptors are those that the schema names.
     ///
     /// # Errors

@@ -1,1 +1,0 @@
-//! Children without processes.

@@ -22,20 +22,31 @@ use std::time::{Duration, Instant};
 
 use regen_tests::window::Display;
 use regen_tests::{Browser, MiniBrowser, eventually, process, programs, programs_with, within};
+use rustix::process::Signal;
 use shared::{DEADLINE, Seen, Server, bound, median, processor_time, report};
 
 const RUNS: usize = 10;
 const PAGE: &str = "/library/inspect.html";
 const SECOND: &str = "/library/functions.html";
 
+/// Runs all measurements, or those whose names are arguments.
 fn main() {
     let server = Server::start();
     let display = Display::start(1280, 800);
-    starts(&server, &display);
-    downloads(&server, &display);
-    running(&server);
-    many_children();
-    hostile_hosts();
+    let wanted: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    let measurements: [(&str, &dyn Fn()); 6] = [
+        ("starts", &|| starts(&server, &display)),
+        ("downloads", &|| downloads(&server, &display)),
+        ("running", &|| running(&server)),
+        ("many_children", &many_children),
+        ("hostile_hosts", &hostile_hosts),
+        ("hosts_die_at_once", &hosts_die_at_once),
+    ];
+    for (name, measure) in measurements {
+        if wanted.is_empty() || wanted.iter().any(|wanted| wanted == name) {
+            measure();
+        }
+    }
 }
 
 /// Measures the start, recovery after a kill, and loading of a second page.
@@ -152,6 +163,48 @@ fn hostile_hosts() {
     bound("event loop step, hostile hosts, 99th pct.", ms("p99_us"), "ms", 5.0);
     bound("longest event loop step", ms("longest_us"), "ms", 50.0);
     assert_eq!(browser.pid_of_tab(quiet), pid, "another host was ended");
+}
+
+/// Measures steps of the broker's event loop while twenty hosts die at once, each of which leaves 100,000 files in its storage and as
+/// many beside it.
+fn hosts_die_at_once() {
+    const HOSTS: usize = 20;
+    const FILES: usize = 100_000;
+    let decent = fs::read(programs().join("regen-hostile-child")).unwrap();
+    let folder = programs_with("tab-host", &decent);
+    let browser = Browser::not_started(&["--headless", "--spare", "off"]).with_programs(folder.path());
+    browser.start();
+    for site in 0..HOSTS {
+        browser.regen(&["tab", "open", &format!("http://decent{site}.test/")]).unwrap();
+    }
+    let ready = || {
+        let status = browser.status();
+        let processes = status["processes"].as_array().unwrap().iter();
+        let hosts = processes.filter(|process| process["role"] == "tab-host" && process["state"] == "ready");
+        let pids: Vec<i64> = hosts.map(|process| process["pid"].as_i64().unwrap()).collect();
+        (pids.len() >= HOSTS).then_some(pids)
+    };
+    let first = eventually("all hosts to be ready", ready);
+    for mount in fs::read_dir(browser.profile().join("slots")).unwrap() {
+        let mount = mount.unwrap();
+        if !mount.file_type().unwrap().is_dir() {
+            continue;
+        }
+        for folder in [mount.path().join("left"), mount.path().join("site/left")] {
+            fs::create_dir_all(&folder).unwrap();
+            (0..FILES).for_each(|file| fs::write(folder.join(file.to_string()), "").unwrap());
+        }
+    }
+    for pid in &first {
+        process::signal(i32::try_from(*pid).unwrap(), Signal::KILL);
+    }
+    let again = || ready().filter(|pids| pids.iter().all(|pid| !first.contains(pid)));
+    eventually("all hosts to be back", again);
+    let times = browser.status()["broker"]["event_loop"].clone();
+    let ms = |field: &str| times[field].as_f64().unwrap() / 1000.0;
+    println!("{} steps of the event loop; kind of the longest: {}", times["steps"], times["longest_kind"]);
+    bound("event loop step, 20 hosts die, 99th pct.", ms("p99_us"), "ms", 5.0);
+    bound("longest event loop step, 20 hosts die", ms("longest_us"), "ms", 20.0);
 }
 
 fn downloads(server: &Server, display: &Display) {

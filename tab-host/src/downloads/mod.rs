@@ -46,6 +46,9 @@ struct Running {
     finished: bool,
 }
 
+/// Finder of the tab of a web view.
+type TabFinder = Box<dyn Fn(&WebView) -> Option<ViewId>>;
+
 /// Downloads of this host. They continue when their tab navigates elsewhere or is closed.
 pub(crate) struct Downloads {
     sender: BrokerSender,
@@ -57,8 +60,7 @@ pub(crate) struct Downloads {
     /// Requests for the rest of a file that have not become a download yet, by download number.
     rests: RefCell<HashMap<u64, Rest>>,
     is_connected: Cell<bool>,
-    /// Finds the tab of a web view.
-    tab_of: Box<dyn Fn(&WebView) -> Option<ViewId>>,
+    tab_of: TabFinder,
 }
 
 impl Downloads {

@@ -1,4 +1,4 @@
-//! A profile's folders, and the lock that keeps two browsers apart.
+//! Folders of a profile, and the lock that keeps two browsers from using it.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
@@ -11,46 +11,46 @@ use sha2::{Digest, Sha256};
 
 /// Folder of sites' storage.
 const BUCKETS: &str = "buckets";
-/// Folder of the marks that say whose storage has something from the internet in it.
+/// Folder of the marks for sites whose storage holds data from the internet.
 const PUBLIC_MARKS: &str = "public-sites";
 
-/// Why a profile cannot be used, with what to do about it.
+/// Reason that a profile cannot be used, and the remedy.
 #[derive(Debug, thiserror::Error)]
 pub enum ProfileError {
-    /// Another broker has it.
+    /// A profile in use by another broker.
     #[error(
         "the profile {path} is in use by process {pid}: use that browser (`regen --profile {path} status`), or another --profile"
     )]
     InUse { path: String, pid: String },
-    /// It belongs to somebody else.
+    /// A profile of another user.
     #[error("the profile {path} belongs to user {owner}, and you are user {you}: choose another --profile")]
     Foreign { path: String, owner: u32, you: u32 },
-    /// A folder on the way to the control socket is not this user's alone.
+    /// A folder on the path to the control socket that other users can access.
     #[error(
         "the folder {path} is not safe for the control socket: {why}. Set XDG_RUNTIME_DIR to a folder of your own, or remove it"
     )]
     UnsafeRuntime { path: String, why: String },
-    /// The system refused.
+    /// An error of the file system.
     #[error("cannot use the profile: {what} {path}: {error}")]
     Io { what: &'static str, path: String, error: io::Error },
-    /// No place to put it.
-    #[error("cannot tell where profiles belong: set HOME, or pass --profile DIR")]
+    /// An unknown home folder.
+    #[error("cannot find the profile: no home folder is set. Set HOME, or pass --profile DIR")]
     NoHome,
 }
 
-/// One profile's places. Making one touches nothing.
+/// Paths of a profile. Creating a value touches no file.
 #[derive(Debug, Clone)]
 pub struct Profile {
     root: PathBuf,
     runtime: PathBuf,
-    /// The folder from which on the way to `runtime` is ours.
+    /// Part of `runtime` that belongs to the system; the folders below it are ours.
     runtime_base: PathBuf,
 }
 
-/// A profile that this process alone may use.
+/// A profile locked by this process.
 #[derive(Debug)]
 pub struct LockedProfile {
-    /// Its places.
+    /// Paths of the profile.
     pub profile: Profile,
     _lock: File,
 }
@@ -65,10 +65,10 @@ fn you() -> u32 {
 }
 
 impl Profile {
-    /// The profile in this folder, or the default one in the user's data folder.
+    /// Returns the profile in this folder, or the default one in the user's data folder.
     ///
     /// # Errors
-    /// When neither is known.
+    /// Returns an error if neither is known.
     pub fn find(folder: Option<&Path>) -> Result<Self, ProfileError> {
         let root = match folder {
             Some(folder) => std::path::absolute(folder).map_err(io_error("find", folder))?,
@@ -81,34 +81,35 @@ impl Profile {
         Ok(Self { runtime: home.join(name), runtime_base: base, root })
     }
 
-    /// The folder itself.
+    /// Returns the folder of the profile.
     #[must_use]
     pub fn root(&self) -> &Path {
         &self.root
     }
 
-    /// Where the CLI finds the running broker.
+    /// Returns the path of the control socket.
     #[must_use]
     pub fn control_socket(&self) -> PathBuf {
         self.runtime.join("control.sock")
     }
 
-    /// A site's storage.
+    /// Returns the folder of a site's storage.
     #[must_use]
     pub fn bucket(&self, workspace: &str, site_folder: &str) -> PathBuf {
         self.root.join(BUCKETS).join(workspace_folder(workspace)).join(site_folder)
     }
 
-    /// An empty file that is there while a site's storage has something from the internet in it. No sandbox reaches it.
+    /// Returns the path of the empty file that exists while a site's storage holds data from the internet. No sandbox
+    /// can access it.
     #[must_use]
     pub fn public_mark(&self, workspace: &str, site_folder: &str) -> PathBuf {
         self.root.join(PUBLIC_MARKS).join(workspace_folder(workspace)).join(site_folder)
     }
 
-    /// Marks the storage of every site as public where an earlier version has marked none: nobody knows where it is from.
+    /// Marks the storage of every site as public if an earlier version has left no marks: its origin is unknown.
     ///
     /// # Errors
-    /// When the disk refuses.
+    /// Returns an error if the file system refuses.
     pub fn mark_unmarked_buckets(&self) -> io::Result<()> {
         let (buckets, marks) = (self.root.join(BUCKETS), self.root.join(PUBLIC_MARKS));
         if marks.exists() {
@@ -125,40 +126,41 @@ impl Profile {
         fs::create_dir_all(&marks)
     }
 
-    /// Where buckets are while a process has them.
+    /// Returns the folder of buckets in use by processes.
     #[must_use]
     pub fn bucket_mounts(&self) -> PathBuf {
         self.root.join("slots")
     }
 
-    /// What a daemon keeps between its lives.
+    /// Returns the folder of a daemon's persistent data.
     #[must_use]
     pub fn daemon(&self, role: &str) -> PathBuf {
         self.root.join(role)
     }
 
-    /// Where files that the user chose are for one child.
+    /// Returns the folder of files that the user chose, for one child.
     #[must_use]
     pub fn chosen(&self, child: u64) -> PathBuf {
         self.chosen_root().join(child.to_string())
     }
 
-    /// Where such files are for all children.
+    /// Returns the folder of files that the user chose, for all children.
     #[must_use]
     pub fn chosen_root(&self) -> PathBuf {
         self.root.join("chosen")
     }
 
-    /// The log file.
+    /// Returns the path of the log file.
     #[must_use]
     pub fn log(&self) -> PathBuf {
         self.root.join("regen.log")
     }
 
-    /// Checks the folder of the control socket, if there is one: whoever could put another socket there would be told everything.
+    /// Checks the folder of the control socket, if it exists: somebody who could put another socket there would receive
+    /// every command.
     ///
     /// # Errors
-    /// When a folder of ours is somebody else's, a link, or open to others.
+    /// Returns an error if one of our folders belongs to another user, is a link, or is open to others.
     pub fn check_runtime(&self) -> Result<(), ProfileError> {
         for folder in self.runtime_folders() {
             match fs::symlink_metadata(&folder) {
@@ -184,7 +186,7 @@ impl Profile {
         Ok(())
     }
 
-    /// Folders of ours on the way to the control socket, outermost first.
+    /// Returns our folders on the path to the control socket, outermost first.
     fn runtime_folders(&self) -> Vec<PathBuf> {
         let ours = self.runtime.ancestors().take_while(|folder| *folder != self.runtime_base);
         let mut folders: Vec<PathBuf> = ours.map(Path::to_path_buf).collect();
@@ -192,10 +194,10 @@ impl Profile {
         folders
     }
 
-    /// Takes the profile for this process.
+    /// Locks the profile for this process.
     ///
     /// # Errors
-    /// When it is in use, unreadable, or somebody else's.
+    /// Returns an error if it is in use, cannot be read, or belongs to another user.
     pub fn lock(self) -> Result<LockedProfile, ProfileError> {
         private_folder(&self.root)?;
         self.make_runtime()?;
@@ -208,7 +210,7 @@ impl Profile {
             .mode(0o600)
             .open(&path)
             .map_err(io_error("open", &path))?;
-        // A broker that is just dying holds its lock for a moment longer.
+        // A broker that is just ending may hold its lock for a moment longer.
         let free = (0..20).any(|attempt| {
             if attempt > 0 {
                 std::thread::sleep(Duration::from_millis(25));
@@ -230,7 +232,7 @@ impl Profile {
     }
 }
 
-/// Makes a folder that only this user may enter, or checks that an existing one is.
+/// Creates a folder that only this user may enter, or restricts an existing one.
 fn private_folder(path: &Path) -> Result<(), ProfileError> {
     DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(io_error("create", path))?;
     let metadata = fs::metadata(path).map_err(io_error("read", path))?;
@@ -244,10 +246,10 @@ fn private_folder(path: &Path) -> Result<(), ProfileError> {
     Ok(())
 }
 
-/// Makes an empty file, so that it outlives a power failure.
+/// Creates an empty file and syncs it, so that it survives a power failure.
 ///
 /// # Errors
-/// When the disk refuses.
+/// Returns an error if the file system refuses.
 pub fn mark(path: &Path) -> io::Result<()> {
     let folder = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
     DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
@@ -255,9 +257,9 @@ pub fn mark(path: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-/// Returns the folder of a workspace; no two share one.
+/// Returns the folder name of a workspace; each workspace has its own.
 fn workspace_folder(workspace: &str) -> String {
-    // The workspace without a name has this one.
+    // Folder name of the workspace without a name.
     const UNNAMED: &str = "default";
     let is_like_it = workspace.strip_prefix(UNNAMED).is_some_and(|rest| rest.chars().all(|char| char == '+'));
     match workspace {
@@ -273,7 +275,7 @@ fn data_home() -> Result<PathBuf, ProfileError> {
         .ok_or(ProfileError::NoHome)
 }
 
-/// Returns the folder that is the system's, and ours below it. In a folder for everybody each of ours is checked.
+/// Returns the system's folder, and our folder below it. In a folder shared by all users, each of ours is checked.
 fn runtime_home() -> (PathBuf, PathBuf) {
     let own = absolute_variable("XDG_RUNTIME_DIR")
         .filter(|path| fs::metadata(path).is_ok_and(|folder| folder.uid() == you()));
@@ -286,12 +288,12 @@ fn runtime_home() -> (PathBuf, PathBuf) {
     }
 }
 
-/// Checks that a folder is this user's alone: no link, and nobody else may look or write into it.
+/// Checks that a folder is no link, belongs to this user, and is closed to others.
 fn check_own_folder(path: &Path, found: &fs::Metadata) -> Result<(), ProfileError> {
     let why = if found.is_symlink() {
         "it is a link".to_owned()
     } else if !found.is_dir() {
-        "it is no folder".to_owned()
+        "it is not a folder".to_owned()
     } else if found.uid() != you() {
         format!("it belongs to user {}, and you are user {}", found.uid(), you())
     } else if found.permissions().mode() & 0o077 != 0 {
@@ -302,7 +304,7 @@ fn check_own_folder(path: &Path, found: &fs::Metadata) -> Result<(), ProfileErro
     Err(ProfileError::UnsafeRuntime { path: path.display().to_string(), why })
 }
 
-/// Where downloads go: the user's download folder.
+/// Returns the user's download folder.
 #[must_use]
 pub fn downloads() -> PathBuf {
     absolute_variable("XDG_DOWNLOAD_DIR")

@@ -16,16 +16,18 @@ use tonic::transport::server::Connected;
 use tonic::transport::{Channel, Endpoint, Uri};
 use tower::Service as _;
 
-/// Calls on one connection at a time.
+/// Maximum number of concurrent calls on one connection.
 pub const MAX_CALLS: u32 = 2048;
-/// Room for bytes in flight on one tunnel or stream. What is not read fills it, and waits at the other end.
+/// Flow-control window of one call, in bytes: unread data fills it, and further data waits at the sender.
 const STREAM_WINDOW: u32 = 256 * 1024;
-/// Room on all of a client's together, which is the most that there may be: what is not read of some must not hold up the others.
+/// Flow-control window of a client's connection, in bytes. It is the maximum of HTTP/2, so that unread data of some
+/// calls does not block the others.
 const CLIENT_WINDOW: u32 = (1 << 31) - 1;
-/// The same of a server, which has many clients, and holds no more than that for each.
+/// Flow-control window of a server's connection, in bytes: a server has many clients, and holds this much for each at
+/// most.
 const SERVER_WINDOW: u32 = 64 * 1024 * 1024;
 
-/// A stream that the broker granted, with what the grant says.
+/// A stream that the broker granted, with the grant's data.
 #[derive(Debug)]
 pub struct GrantedStream<G> {
     stream: UnixStream,
@@ -33,7 +35,7 @@ pub struct GrantedStream<G> {
 }
 
 impl<G> GrantedStream<G> {
-    /// Pairs a socket with its grant, which every call on it will carry.
+    /// Combines a socket with its grant, which every call on it carries.
     pub fn new(stream: UnixStream, grant: G) -> Self {
         Self { stream, grant }
     }
@@ -64,7 +66,7 @@ impl<G: Unpin> AsyncWrite for GrantedStream<G> {
     }
 }
 
-/// A server's settings: bounded, and wide enough for bulk bytes.
+/// Returns the settings of a server: bounded, and wide enough for bulk data.
 #[must_use]
 pub fn server() -> tonic::transport::Server {
     tonic::transport::Server::builder()
@@ -73,17 +75,17 @@ pub fn server() -> tonic::transport::Server {
         .max_concurrent_streams(MAX_CALLS)
 }
 
-/// Room for the answers of one call that its client does not read, beside one message.
+/// Maximum number of unread answer bytes of one call, besides one message.
 const MAX_UNREAD: usize = 16 * 1024;
-/// Room for what the clients of a granted connection send and nobody takes: of one call, and of all.
+/// Flow-control windows of a granted connection, in bytes: of one call, and of all.
 const GRANTED_STREAM_WINDOW: u32 = 128 * 1024;
 const GRANTED_WINDOW: u32 = 16 * 1024 * 1024;
 
-/// Serves one granted connection until it ends. Each call carries the grant among its extensions. Bytes that either end does not
-/// take are bounded for each call and for the connection.
+/// Serves one granted connection until it ends. Each call carries the grant among its extensions. Unread bytes are
+/// bounded, per call and per connection, in both directions.
 ///
 /// # Errors
-/// When the connection fails.
+/// Returns an error if the connection fails.
 pub async fn serve<G>(stream: UnixStream, grant: G, routes: Routes) -> Result<(), hyper::Error>
 where
     G: Clone + Send + Sync + 'static,
@@ -102,7 +104,7 @@ where
         .await
 }
 
-/// A client on one granted socket. When that socket dies, every call fails: there is nothing to reconnect to.
+/// Returns a client on one granted socket. When the socket closes, every call fails: there is nothing to reconnect to.
 #[must_use]
 pub fn client(stream: UnixStream) -> Channel {
     let only = Arc::new(Mutex::new(Some(stream)));

@@ -1,6 +1,6 @@
-//! The kernel channel: one SOCK_SEQPACKET datagram is one message, with up to four descriptors.
+//! The kernel channel: one `SOCK_SEQPACKET` datagram is one message, with up to four descriptors.
 //!
-//! It moves bytes and descriptors and knows their limits. What the bytes mean is [`crate::convert`]'s business.
+//! This module moves bytes and descriptors within their limits. [`crate::validate`] decodes them.
 
 use std::cell::RefCell;
 use std::io::{self, IoSlice, IoSliceMut};
@@ -15,44 +15,44 @@ use nix::sys::socket::{
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-/// Largest datagram, in bytes.
+/// Maximum size of a datagram, in bytes.
 pub const MAX_MESSAGE: usize = 64 * 1024;
-/// Most descriptors with one datagram.
+/// Maximum number of descriptors with one datagram.
 pub const MAX_DESCRIPTORS: usize = 4;
-/// Most descriptors that the kernel itself lets through. There must be room for all of them, or those that were cut off
-/// would stay open without an owner.
+/// Maximum number of descriptors that the kernel delivers. The buffer has room for all of them, so that each can be
+/// closed.
 const SCM_MAX_FD: usize = 253;
-/// A payload larger than this travels in a sealed memfd instead.
+/// Maximum size of an inline payload, in bytes; a larger one travels in a sealed memfd.
 pub const MAX_INLINE: usize = 48 * 1024;
 
 /// One end of a kernel channel.
 #[derive(Debug)]
 pub struct KernelChannel(AsyncFd<OwnedFd>);
 
-/// One received datagram.
+/// A received datagram.
 #[derive(Debug)]
 pub struct Datagram {
-    /// The message, not yet decoded.
+    /// Encoded message.
     pub bytes: Vec<u8>,
-    /// Descriptors that came with it.
+    /// Descriptors sent with it.
     pub descriptors: Vec<OwnedFd>,
-    /// The sender as the kernel vouches for it, in this process's PID namespace; 0 where it was not asked for.
+    /// Process id of the sender in this process's PID namespace, as attested by the kernel; 0 if not requested.
     pub sender: i32,
 }
 
-/// What can go wrong on a channel.
+/// Failure of a channel.
 #[derive(Debug, thiserror::Error)]
 pub enum ChannelError {
-    /// The other end is closed.
+    /// A closed peer.
     #[error("the peer closed its kernel channel")]
     Closed,
-    /// The datagram did not fit; it is lost.
-    #[error("a message larger than {MAX_MESSAGE} bytes")]
+    /// A message over the size limit; it is lost.
+    #[error("message is larger than {MAX_MESSAGE} bytes")]
     Oversized,
-    /// More descriptors than allowed; they are closed.
-    #[error("more than {MAX_DESCRIPTORS} descriptors in one message")]
+    /// Too many descriptors; they are closed.
+    #[error("message has more than {MAX_DESCRIPTORS} descriptors")]
     TooManyDescriptors,
-    /// The system refused.
+    /// An error of the system.
     #[error("kernel channel: {0}")]
     Io(#[from] io::Error),
 }
@@ -69,10 +69,10 @@ impl From<Errno> for ChannelError {
     }
 }
 
-/// A fresh channel. The first end learns the sender's process id with each datagram; the second is for the child.
+/// Creates a channel. The first end learns the sender's process id with each datagram; the second is for the child.
 ///
 /// # Errors
-/// When the system is out of descriptors.
+/// Returns an error if the system is out of descriptors.
 pub fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
     let (ours, theirs) =
         socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK)?;
@@ -84,17 +84,17 @@ impl KernelChannel {
     /// Adopts one end. Must be called inside a tokio runtime.
     ///
     /// # Errors
-    /// When the descriptor cannot be polled.
+    /// Returns an error if the descriptor cannot be polled.
     pub fn adopt(end: OwnedFd) -> io::Result<Self> {
         nix::fcntl::fcntl(&end, nix::fcntl::FcntlArg::F_SETFL(nix::fcntl::OFlag::O_NONBLOCK))?;
-        // Only for reading: an end that also waits for room is woken by each datagram that the other one takes.
+        // Register for reading only: an end that also waits for room would wake with each datagram that the peer takes.
         Ok(Self(register(end, Interest::READABLE)?))
     }
 
-    /// The next datagram.
+    /// Receives the next datagram.
     ///
     /// # Errors
-    /// [`ChannelError::Closed`] when the peer is gone; a datagram over a limit is dropped and reported.
+    /// Returns [`ChannelError::Closed`] if the peer is gone. A datagram over a limit is dropped and reported.
     pub async fn receive(&self) -> Result<Datagram, ChannelError> {
         loop {
             let mut ready = self.0.readable().await?;
@@ -110,7 +110,7 @@ impl KernelChannel {
     /// Sends one datagram, waiting for room.
     ///
     /// # Errors
-    /// When the message is over a limit or the peer is gone.
+    /// Returns an error if the message is over a limit or the peer is gone.
     pub async fn send(&self, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> Result<(), ChannelError> {
         let is_full = |result: &Result<(), ChannelError>| matches!(result, Err(ChannelError::Io(error)) if error.kind() == io::ErrorKind::WouldBlock);
         let mut result = self.try_send(bytes, descriptors);
@@ -128,7 +128,7 @@ impl KernelChannel {
     /// Sends one datagram if there is room for it now.
     ///
     /// # Errors
-    /// As [`KernelChannel::send`], and `WouldBlock` when the peer's queue is full.
+    /// As [`KernelChannel::send`], and `WouldBlock` if the peer's queue is full.
     pub fn try_send(&self, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> Result<(), ChannelError> {
         send_now(self.0.get_ref().as_raw_fd(), bytes, descriptors)
     }
@@ -155,9 +155,9 @@ pub fn send_now(fd: i32, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> Result
 /// Receives on a channel that is not inside a runtime (the launcher's).
 ///
 /// # Errors
-/// As [`KernelChannel::receive`], and `WouldBlock` when nothing is there.
+/// As [`KernelChannel::receive`], and `WouldBlock` if there is no datagram.
 pub fn receive_now(fd: i32) -> Result<Datagram, ChannelError> {
-    // Most messages are a few bytes long: the room for the largest is made once, not for each of them.
+    // Most messages are short: the buffer for the largest is allocated once per thread.
     thread_local!(static ROOM: RefCell<Vec<u8>> = RefCell::new(vec![0; MAX_MESSAGE]));
     ROOM.with_borrow_mut(|room| receive_into(fd, room))
 }
@@ -191,10 +191,10 @@ fn receive_into(fd: i32, buffer: &mut [u8]) -> Result<Datagram, ChannelError> {
     Ok(Datagram { bytes, descriptors, sender })
 }
 
-/// Watches a descriptor that this process owns for readiness (a channel, a pidfd). Must be called inside a tokio runtime.
+/// Registers a descriptor (a channel, a pidfd) for readiness. Must be called inside a tokio runtime.
 ///
 /// # Errors
-/// When the descriptor cannot be polled.
+/// Returns an error if the descriptor cannot be polled.
 #[expect(unsafe_code, reason = "tokio cannot know that the descriptor stays the same one")]
 pub fn register(fd: OwnedFd, interest: Interest) -> io::Result<AsyncFd<OwnedFd>> {
     // SAFETY: an OwnedFd names the same open file until it is dropped, and AsyncFd deregisters before it drops it.
@@ -203,7 +203,7 @@ pub fn register(fd: OwnedFd, interest: Interest) -> io::Result<AsyncFd<OwnedFd>>
 
 #[expect(unsafe_code, reason = "a descriptor that arrived in SCM_RIGHTS is a bare number")]
 fn own(raw: i32) -> OwnedFd {
-    // SAFETY: the kernel has just installed this descriptor for us, and nobody else knows its number.
+    // SAFETY: the kernel has just installed this descriptor for us, and nothing else owns it.
     unsafe { OwnedFd::from_raw_fd(raw) }
 }
 
@@ -243,7 +243,7 @@ mod tests {
                 send_now(theirs.as_raw_fd(), &vec![0; MAX_MESSAGE + 1], &[]),
                 Err(ChannelError::Oversized)
             ));
-            // A hostile peer does not use our sender.
+            // A hostile peer does not use our send functions.
             let raw: Vec<i32> = many.iter().map(AsRawFd::as_raw_fd).collect();
             sendmsg::<()>(
                 theirs.as_raw_fd(),

@@ -1,7 +1,7 @@
-//! Every message that crosses a sandbox boundary, and the two channels that carry them.
+//! Messages that cross a sandbox boundary, and the two channels that carry them.
 //!
-//! The schemas in `schema/` are the contract; this crate turns bytes into checked values and must never act on them.
-//! Nothing here opens a socket by name, spawns, or knows what a message means to its receiver.
+//! The schemas in `schema/` are the contract. This crate turns bytes into checked values and must never act on them. It
+//! opens no socket by name, spawns nothing, and does not know what a message means to its receiver.
 
 pub mod grpc;
 pub mod kernel_channel;
@@ -11,11 +11,11 @@ pub mod version;
 
 pub use prost;
 
-/// What the user's own rules are called among the filter lists.
+/// Name of the user's own rules among the filter lists.
 pub const OWN_RULES: &str = "own";
-/// What the request for a main frame is for, as filter lists name it.
+/// Kind of a main frame's request, in the terms of filter lists.
 pub const DOCUMENT: &str = "document";
-/// What a request can be for.
+/// Kinds of requests, in the terms of filter lists.
 pub const KINDS: [&str; 12] = [
     DOCUMENT,
     "script",
@@ -30,7 +30,7 @@ pub const KINDS: [&str; 12] = [
     "ping",
     "other",
 ];
-/// Where a web process finds whom to ask about a request, in its sandbox.
+/// Path in the sandbox of the socket on which a web process asks about requests.
 pub const SHIELDS_PLACE: &str = "/tmp/regen-shields";
 
 macro_rules! schema {
@@ -57,22 +57,22 @@ macro_rules! schema {
 }
 
 schema!(
-    /// The system-call table: broker ↔ child.
+    /// Kernel channel: broker ↔ child.
     kernel
 );
 schema!(
-    /// Frames, input and questions: tab-host ↔ ui-shell.
+    /// Surface channel: tab-host ↔ ui-shell.
     page
 );
 schema!(
-    /// Tunnels: tab-host ↔ net-daemon.
+    /// Tunnels, shields and network administration: tab-host and broker ↔ net-daemon.
     net
 );
 schema!(
-    /// The control API: CLI ↔ broker.
+    /// Control API: CLI ↔ broker.
     control
 );
 schema!(
-    /// Broker ↔ launcher.
+    /// Launcher's channel: broker ↔ launcher.
     launcher
 );

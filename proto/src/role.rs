@@ -1,24 +1,25 @@
-//! Roles: the kinds of process that the broker starts. Their names stand in policies, logs, the audit log and the control API.
+//! Roles: the kinds of process that the broker starts. Their names appear in policies, logs, the audit log and the
+//! control API.
 
 use std::fmt;
 
 use crate::kernel::v1 as wire;
 
-/// The role of a child process.
+/// Role of a child process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Role {
     /// Shows the pages of one site.
     TabHost,
-    /// The only process with a network.
+    /// Accesses the network, as the only process.
     NetDaemon,
     /// Runs the tasks of agents.
     AgentDaemon,
-    /// The window.
+    /// Shows the window.
     UiShell,
 }
 
 impl Role {
-    /// Every role.
+    /// All roles.
     pub const ALL: [Self; 4] = [Self::TabHost, Self::NetDaemon, Self::AgentDaemon, Self::UiShell];
 
     /// Returns the role's name, which is also the name of its policy.

@@ -1,4 +1,4 @@
-//! The handshake: which protocol versions a build speaks, and what two builds agree on.
+//! The handshake: protocol versions that a build speaks, and the agreement of two builds.
 
 use crate::kernel::v1::{self as wire, Hello};
 use crate::role::Role;
@@ -6,19 +6,19 @@ use crate::role::Role;
 /// Oldest and newest `regen.kernel.v1` revision that this build speaks.
 pub const SUPPORTED: (u32, u32) = (1, 1);
 
-/// Names the build on both ends of a refused handshake.
+/// Version of this build, named by both ends of a refused handshake.
 pub const BUILD: &str = env!("CARGO_PKG_VERSION");
 
-/// Why a peer's Hello was refused. The text names both sides, for the log and the person who reads it.
+/// Reason that a peer's Hello was refused. The text names both sides.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum HelloError {
-    /// The version ranges have nothing in common.
+    /// Version ranges without overlap.
     #[error("the {peer} speaks protocol {peer_min}..={peer_max} (build {peer_build}); this build {BUILD} speaks {}..={}: install both from one release", SUPPORTED.0, SUPPORTED.1)]
     NoCommonVersion { peer: String, peer_min: u32, peer_max: u32, peer_build: String },
-    /// A child of another build: its schemas may mean something else.
+    /// A peer of another build, whose schemas may differ.
     #[error("the {peer} is build {peer_build}, this is build {BUILD}: install both from one release")]
     OtherBuild { peer: String, peer_build: String },
-    /// The peer is not who it was started as.
+    /// A role other than the expected one.
     #[error("expected the role {expected}, got {got}")]
     WrongRole { expected: String, got: String },
 }
@@ -42,7 +42,7 @@ fn hello_as(role: wire::Role) -> Hello {
 /// Checks a child's Hello. Returns the newest version that both speak.
 ///
 /// # Errors
-/// When the ranges do not overlap, the builds differ, or the role is not the expected one.
+/// Returns an error if the ranges do not overlap, the builds differ, or the role is not the expected one.
 pub fn agree(theirs: &Hello, expected: Role) -> Result<u32, HelloError> {
     agree_with(theirs, expected.into(), expected.name())
 }
@@ -50,7 +50,7 @@ pub fn agree(theirs: &Hello, expected: Role) -> Result<u32, HelloError> {
 /// Checks the broker's Hello. Returns the newest version that both speak.
 ///
 /// # Errors
-/// When the ranges do not overlap, the builds differ, or the peer is not a broker.
+/// Returns an error if the ranges do not overlap, the builds differ, or the peer is not a broker.
 pub fn agree_with_broker(theirs: &Hello) -> Result<u32, HelloError> {
     agree_with(theirs, wire::Role::Broker, "broker")
 }

@@ -311,7 +311,7 @@ test("the domain of an address is emphasised and never out of view", async () =>
 
 test("an address in the private network is opened only when its user agrees", async () => {
   const [{ tab }] = tabMessages;
-  const reason = "https://evil.test is on the internet, and wanted to open an address on this computer.";
+  const reason = "https://evil.test is on the internet and tried to open an address on this computer.";
   await receive(...tabMessages, { type: "tab", tab: { ...tab, state: "private", url: "http://192.168.1.1/", reason, hasHost: false } });
   const card = page.locator("#own-page");
   assert.match(await card.innerText(), /your private network[\s\S]*192\.168\.1\.1[\s\S]*evil\.test/);

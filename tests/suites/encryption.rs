@@ -109,7 +109,7 @@ fn without_encryption_nothing_is_sent_until_its_user_agrees() {
     // A page without TLS, with a wrong certificate, or that redirects back to HTTP is not loaded.
     let tab = scene.insecure("http://plain.test/secret", "There is no encrypted connection");
     drop(scene.insecure("http://wrong.test/", "another host"));
-    drop(scene.insecure("http://back.test/", "does not want"));
+    drop(scene.insecure("http://back.test/", "redirects encrypted connections"));
     assert!(alone.take_requests().is_empty(), "a request was sent");
     browser.regen(&["tab", "reload", &tab]).unwrap();
     browser.wait_for_state(tab.parse().unwrap(), "insecure");

@@ -1,20 +1,21 @@
-//! BucketMounts: the folder that a tab-host's sandbox has mounted, and the bucket of its site in it.
+//! Bucket mounts: folders that are mounted in the sandboxes of tab-hosts, with the bucket (storage) of a site in each.
 //!
-//! A sandbox is built before it is known which site it will show; then the site's bucket is moved into its mount, by one
-//! rename, and back when it has ended. Beside each filled mount, where no sandbox can reach, is a link to where its bucket
-//! belongs, made first and removed last: wherever a crash falls, the next start puts the bucket back.
+//! A sandbox is built before its site is known. The site's bucket is later moved into the mount by one rename, and
+//! moved back when the process has ended. Beside each filled mount, out of reach of every sandbox, is a link to where
+//! its bucket belongs. It is created before the move and removed last, so that after a crash the next start can put the
+//! bucket back.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// The bucket's name inside its mount. The tab-host knows it as well.
+/// Name of the bucket inside its mount. The tab-host knows it as well.
 const BUCKET: &str = "site";
-/// What the name of a link ends with.
+/// Suffix of a link's name.
 const HOME: &str = ".home";
 
-/// Beginning of the names of such folders.
+/// Prefix of the folders for leftovers.
 const TRASH: &str = "bucket_mounts.trash-";
 
 /// Remains of a mount whose process is gone.
@@ -23,36 +24,37 @@ const TRASH: &str = "bucket_mounts.trash-";
 pub struct Leftover(PathBuf);
 
 impl Leftover {
-    /// Removes it. May take long: belongs on a thread of its own.
+    /// Removes the folder. This may take long and belongs on a thread of its own.
     pub fn remove(self) {
         if let Err(error) = fs::remove_dir_all(&self.0)
             && error.kind() != io::ErrorKind::NotFound
         {
-            tracing::warn!("{} stays until the next start: {error}", self.0.display());
+            tracing::warn!("{} cannot be removed before the next start: {error}", self.0.display());
         }
     }
 }
 
-/// Bucket mounts of a profile.
+/// All bucket mounts of a profile.
 #[derive(Debug)]
 pub struct BucketMounts {
     root: PathBuf,
-    /// Folder of this run for what is left of mounts, until it is removed.
+    /// Folder of this run for leftovers, until they are removed.
     trash: PathBuf,
 }
 
 impl BucketMounts {
-    /// Opens the mounts in this folder. Those that an earlier broker left are emptied.
+    /// Opens the bucket mounts in a folder. Buckets that an earlier broker left in a mount are moved back.
     ///
     /// # Errors
-    /// When a bucket cannot be put back: nothing may be started that would make it anew.
+    /// Returns an error if a bucket cannot be moved back. No host may start then, because it would get a new, empty
+    /// bucket.
     pub fn open(root: PathBuf) -> io::Result<Self> {
         fs::create_dir_all(&root)?;
         let since = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos());
         let trash = root.with_file_name(format!("{TRASH}{since}"));
         let bucket_mounts = Self { root, trash };
         for entry in fs::read_dir(&bucket_mounts.root)? {
-            // A mount or a link, whichever is left. What the other one says is done by then.
+            // Either the mount or the link is listed first; the second one finds nothing left to do.
             let name = entry?.file_name();
             let name = name.to_str().map(|name| name.strip_suffix(HOME).unwrap_or(name));
             if let Some(child) = name.and_then(|name| name.parse().ok()) {
@@ -67,14 +69,14 @@ impl BucketMounts {
         Ok(bucket_mounts)
     }
 
-    /// An empty mount for a child.
+    /// Creates an empty mount for a child.
     ///
     /// # Errors
-    /// When the disk refuses.
+    /// Returns an error if the file system refuses.
     pub fn make(&self, child: u64) -> io::Result<PathBuf> {
         let mount = self.mount(child);
         fs::create_dir_all(&mount)?;
-        // Its owner is another user than the child's where the broker is root; the child only passes through it.
+        // If the broker is root, the mount's owner is another user than the child, which only needs to pass through it.
         fs::set_permissions(&mount, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
         Ok(mount)
     }
@@ -82,19 +84,20 @@ impl BucketMounts {
     /// Moves a bucket into a child's mount.
     ///
     /// # Errors
-    /// When the disk refuses. The bucket is then where it was.
+    /// Returns an error if the file system refuses. The bucket is then where it was.
     pub fn fill(&self, child: u64, bucket: &Path) -> io::Result<()> {
         std::os::unix::fs::symlink(self.link_to(bucket)?, self.home(child))?;
         fs::rename(bucket, self.mount(child).join(BUCKET)).inspect_err(|_| {
-            // It says what is not so; where it stays, the next start takes it for what it is.
+            // The link is wrong now. If it stays, the next start finds no bucket in the mount and removes it.
             let _ = fs::remove_file(self.home(child));
         })
     }
 
-    /// The mount that a bucket is in. One that could not be put back must not be made anew beside it.
+    /// Returns the link of the mount that holds a bucket, if any. A bucket that could not be moved back must not be
+    /// created anew.
     ///
     /// # Errors
-    /// When the mounts cannot be read.
+    /// Returns an error if the folder of the mounts cannot be read.
     pub fn holder(&self, bucket: &Path) -> io::Result<Option<PathBuf>> {
         let link = self.link_to(bucket)?;
         for entry in fs::read_dir(&self.root)? {
@@ -111,19 +114,19 @@ impl BucketMounts {
         Ok(Path::new("..").join(bucket.strip_prefix(profile).map_err(io::Error::other)?))
     }
 
-    /// Puts a child's bucket back, if it has one, and takes its mount away. Returns what is left of the mount: its process may have
-    /// put anything there, and removing that takes as long as it takes.
+    /// Moves a child's bucket back, if it has one, and moves its mount away. Returns the leftover of the mount for
+    /// removal: the process may have put anything there, so removing it may take long.
     ///
     /// # Errors
-    /// When the bucket cannot be put back. It is then still in the mount.
+    /// Returns an error if the bucket cannot be moved back. It is then still in the mount.
     pub fn empty(&self, child: u64) -> io::Result<Option<Leftover>> {
         let (mount, home) = (self.mount(child), self.home(child));
         let inside = mount.join(BUCKET);
         if let Some(home) = read_link(&home)? {
             match fs::symlink_metadata(&inside) {
                 Ok(found) if found.is_dir() => fs::rename(&inside, self.root.join(home))?,
-                // Where the sandbox has this user's id, its process can put a link there, or nothing: it has thrown away its
-                // own site's storage, which is its right. The link is not followed, and keeps nobody from starting.
+                // If the sandbox has this user's id, its process can put a link there, or remove the bucket: it may
+                // discard its own site's storage. The link is not followed and keeps no host from starting.
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(error),
@@ -136,7 +139,7 @@ impl BucketMounts {
         }
     }
 
-    /// Moves a mount out of the way.
+    /// Moves a mount into the folder of leftovers.
     fn discard(&self, mount: &Path, child: u64) -> io::Result<Option<Leftover>> {
         let place = self.trash.join(child.to_string());
         fs::create_dir_all(&self.trash)?;
@@ -156,7 +159,7 @@ impl BucketMounts {
     }
 }
 
-/// Folders that earlier runs did not come to remove.
+/// Returns leftovers that earlier runs did not remove.
 fn leftovers(root: &Path) -> io::Result<Vec<Leftover>> {
     let mut all = Vec::new();
     for entry in fs::read_dir(root.parent().unwrap_or(root))? {
@@ -171,7 +174,7 @@ fn leftovers(root: &Path) -> io::Result<Vec<Leftover>> {
 fn read_link(link: &Path) -> io::Result<Option<PathBuf>> {
     match fs::read_link(link) {
         Ok(home) => Ok(Some(home)),
-        // Nothing is there, or it is a mount.
+        // The path does not exist, or is a mount.
         Err(error) if [io::ErrorKind::NotFound, io::ErrorKind::InvalidInput].contains(&error.kind()) => Ok(None),
         Err(error) => Err(error),
     }
@@ -221,7 +224,7 @@ mod tests {
         assert!(place.is_home() && place.is_clean() && place.home.join("more").exists());
         assert!(leftover.0.join("beside").exists());
         leftover.remove();
-        // One that was never filled, and one that is not there.
+        // A mount that was never filled, and one that does not exist.
         bucket_mounts.make(2).unwrap();
         assert!(bucket_mounts.empty(2).unwrap().is_some());
         assert!(bucket_mounts.empty(3).unwrap().is_none());
@@ -276,7 +279,7 @@ mod tests {
     fn a_bucket_that_is_still_in_a_slot_has_a_holder_and_a_move_that_fails_leaves_nothing() {
         let place = Place::new();
         let bucket_mounts = place.bucket_mounts();
-        // Its mount is missing.
+        // The mount is missing.
         assert!(bucket_mounts.fill(1, &place.home).is_err());
         assert!(place.is_home() && place.is_clean());
         bucket_mounts.make(2).unwrap();

@@ -1,6 +1,6 @@
-//! Kernel channels as the broker sees them: reading, writing, rate limits and heartbeats' answers of one child.
+//! The broker's end of kernel channels: reading, writing, rate limits and heartbeat replies of one child.
 //!
-//! A child that sends too much rests or is ended here, before anything of it reaches the event loop.
+//! A child that sends too much is slowed down or ended here, before the event loop is affected.
 
 use std::num::NonZeroU32;
 use std::os::fd::AsFd;
@@ -57,16 +57,16 @@ impl Limits {
     }
 }
 
-/// Pauses after messages, so that a child sends no more than [`MAX_RATE`] bytes per second in the long run.
+/// Pauses after messages that keep a child below [`MAX_RATE`] on average.
 struct Pace {
-    /// Bytes that may be sent at once.
+    /// Bytes that may be sent without a pause.
     credit: u64,
     last: Instant,
 }
 
-/// Bytes per second that a child may send on its channel.
+/// Maximum rate at which a child may send on its channel, in bytes per second.
 const MAX_RATE: u64 = 8 << 20;
-/// Bytes that a child may send at once.
+/// Maximum number of bytes that a child may send at once.
 const MAX_BURST: u64 = 32 << 20;
 
 impl Pace {
@@ -120,7 +120,7 @@ async fn read(id: ChildId, role: Role, channel: Arc<KernelChannel>, events: mpsc
                 }
                 Err(violation) => Event::Violation { child: id, violation },
             },
-            // Its death is reported by the launcher.
+            // The launcher reports the child's end.
             Err(ChannelError::Closed) => return,
             Err(error @ ChannelError::Oversized) => {
                 Event::Violation { child: id, violation: Violation::Oversized(error.to_string()) }
@@ -145,7 +145,7 @@ async fn write(channel: Arc<KernelChannel>, mut waiting: mpsc::Receiver<(BrokerT
         let descriptors: Vec<_> = attachments.iter().map(AsFd::as_fd).collect();
         match channel.send(&validate::to_child(message), &descriptors).await {
             Ok(()) => {}
-            Err(ChannelError::Oversized) => tracing::error!("a message for a child was over the limit and is lost"),
+            Err(ChannelError::Oversized) => tracing::error!("a message for a child is over the limit and is lost"),
             Err(_) => return,
         }
     }

@@ -1,7 +1,8 @@
-//! What a watched role called: which rules of its policy it used, and what it would have been refused.
+//! Coverage of a watched role's policy: the rules that it used, and the calls that would have been refused.
 //!
-//! A watched role's filter asks the broker about every call (`regen policy learn`). What the policy allows happens, what it
-//! refuses quietly is refused, and what it does not mention happens too, and is written down here.
+//! A watched role's filter asks the broker about every call (`regen policy learn`). Calls that the policy allows are
+//! allowed, calls that it refuses quietly are refused, and calls that it does not mention are allowed and recorded
+//! here.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -11,37 +12,37 @@ use regen_sandbox::policy::Policy;
 use regen_sandbox::seccomp::{self, Decision};
 use serde::{Deserialize, Serialize};
 
-/// Different values of one argument that are kept.
+/// Maximum number of recorded values per argument.
 const MAX_VALUES: usize = 16;
 
-/// What was seen of one role.
+/// Recorded calls of one role.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Coverage {
-    /// The policy it was seen under: `role.toml`'s SHA-256.
+    /// SHA-256 of the policy that was in force.
     pub sha256: String,
-    /// How often each pair of a rule's place and a call was used.
+    /// Number of uses, by a rule's place and by call.
     pub used: BTreeMap<String, BTreeMap<String, u64>>,
-    /// Calls that the policy does not allow.
+    /// Calls that the policy does not mention, by name.
     pub wanted: BTreeMap<String, Wanted>,
 }
 
 /// A call that would have been refused.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wanted {
-    /// How often.
+    /// Number of calls.
     pub times: u64,
-    /// The values that each argument had, a few of them.
+    /// Some of the values of each argument.
     pub arguments: [BTreeSet<u64>; 6],
 }
 
 impl Coverage {
-    /// Nothing seen yet.
+    /// Returns an empty record for a policy.
     #[must_use]
     pub fn of(policy: &Policy) -> Self {
         Self { sha256: policy.sha256.clone(), ..Self::default() }
     }
 
-    /// Notes one call, and what the policy says of it.
+    /// Records a call and the policy's decision.
     pub fn note(&mut self, call: &str, arguments: &[u64; 6], decision: &Decision<'_>) {
         match decision {
             Decision::Allowed(place) | Decision::Refused { place, .. } => {
@@ -59,7 +60,7 @@ impl Coverage {
         }
     }
 
-    /// Adds what another run saw. A run under another policy says nothing of this one's rules.
+    /// Adds the record of another run. A record under another policy replaces this one.
     pub fn add(&mut self, other: &Self) {
         if self.sha256 != other.sha256 {
             self.clone_from(other);
@@ -79,7 +80,7 @@ impl Coverage {
         }
     }
 
-    /// Calls of rules that were never used, with the rules' places.
+    /// Returns the calls of each rule that were never used, with the rule's place.
     #[must_use]
     pub fn unused(&self, policy: &Policy) -> Vec<(String, Vec<String>)> {
         let allowed = policy.allow.iter().map(|rule| (&rule.place, &rule.calls));
@@ -88,7 +89,7 @@ impl Coverage {
             let place = place.to_string();
             let used = self.used.get(&place);
             let is_used = |call: &str| {
-                // By `sendmsg` the listener travels: it is the one call that cannot be watched.
+                // `sendmsg` cannot be watched: the filter's listener is sent with it.
                 call == "sendmsg" || used.is_some_and(|used| used.contains_key(call))
             };
             let here = |call: &&String| seccomp::number_of(call).is_some();
@@ -98,7 +99,8 @@ impl Coverage {
         rules.collect()
     }
 
-    /// Rules that would allow what was wanted, as text for a policy file. The reasons are for a person to give.
+    /// Returns rules that would allow the recorded calls, as text for a policy file. The author must fill in the
+    /// reasons.
     #[must_use]
     pub fn proposal(&self) -> String {
         let rule = |(call, wanted): (&String, &Wanted)| {
@@ -106,7 +108,7 @@ impl Coverage {
                 .arguments
                 .iter()
                 .enumerate()
-                // A door is chosen by a small number; pointers and sizes are no conditions.
+                // Small numbers may select an operation; pointers and sizes make no conditions.
                 .filter(|(_, values)| values.len() <= 4 && values.iter().all(|value| (1..0x1_0000).contains(value)))
                 .map(|(n, values)| {
                     let values: Vec<String> = values.iter().map(|value| format!("{value:#x}")).collect();
@@ -119,10 +121,10 @@ impl Coverage {
         self.wanted.iter().map(rule).collect::<Vec<_>>().join("\n")
     }
 
-    /// Reads what earlier runs saw; nothing where there is none.
+    /// Reads the record of earlier runs; `None` if there is none.
     ///
     /// # Errors
-    /// When there is a file that cannot be read.
+    /// Returns an error if there is a file that cannot be read.
     pub fn read(path: &Path) -> io::Result<Option<Self>> {
         match fs::read(path) {
             Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(io::Error::other),
@@ -131,10 +133,10 @@ impl Coverage {
         }
     }
 
-    /// Puts it on disk.
+    /// Writes the record.
     ///
     /// # Errors
-    /// When the disk refuses.
+    /// Returns an error if the file system refuses.
     pub fn write(&self, path: &Path) -> io::Result<()> {
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder)?;
@@ -145,7 +147,7 @@ impl Coverage {
     }
 }
 
-/// Where a browser leaves what it saw of a role.
+/// Returns the path of a role's record in a profile.
 #[must_use]
 pub fn in_profile(profile: &Path, role: &str) -> PathBuf {
     profile.join(format!("watched-{role}.json"))

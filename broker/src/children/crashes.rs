@@ -1,5 +1,5 @@
-//! Crash reports: one file for each child that died without having been asked to, in the profile, and nowhere else. They are
-//! never sent anywhere, and the oldest go first.
+//! Crash reports: one file in the profile for each child that ended unexpectedly. They are never sent anywhere, and the
+//! oldest are removed first.
 
 use std::collections::VecDeque;
 use std::io::Write;
@@ -12,71 +12,71 @@ use std::{fs, io};
 use regen_runtime::read_sealed;
 use serde::{Deserialize, Serialize};
 
-/// So many are kept.
+/// Number of reports that are kept.
 const KEPT: usize = 100;
-/// Of those, so many with their minidumps, which are a thousand times as large.
+/// Number of minidumps that are kept; they are a thousand times as large as reports.
 const KEPT_MINIDUMPS: usize = 20;
-/// What a minidump may have, in bytes; the dumper makes smaller ones.
+/// Maximum size of a minidump, in bytes; the dumper writes smaller ones.
 const MAX_MINIDUMP: u64 = 16 << 20;
-/// Lines of a child's own log that go into its report: a panic's backtrace is long.
+/// Maximum number of a child's last log lines in its report; a panic's backtrace is long.
 const LINES: usize = 200;
 
-/// What is known of one death.
+/// Report of one crash.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Crash {
-    /// Its name: time, role and child.
+    /// Name: time, role and child.
     pub id: String,
-    /// When, in RFC 3339.
+    /// Time in RFC 3339 format.
     pub time: String,
-    /// Whose.
+    /// Role of the process.
     pub role: String,
-    /// Which site, of a tab-host.
+    /// Site of a tab-host.
     pub site: Option<String>,
-    /// Which process.
+    /// Process id.
     pub pid: i32,
-    /// Why, in one line: what the broker had against it, and how it ended.
+    /// Reason in one line: the broker's, and the way that the process ended.
     pub reason: String,
-    /// The signal that ended it.
+    /// Signal that ended it.
     pub signal: Option<i32>,
-    /// Its exit code, where it ended by itself.
+    /// Exit code, if it ended by itself.
     pub exit_code: Option<i32>,
-    /// The last system call that it was refused, if that was just before.
+    /// Last refused system call, if it was shortly before.
     pub refused_call: Option<String>,
-    /// The state it was in, such as `ready`.
+    /// State of the process in the supervisor, such as `ready`.
     pub state: String,
-    /// How often this site or daemon had died before.
+    /// Number of earlier crashes of this site or daemon.
     pub crashes_before: u32,
-    /// How long it lived, in seconds.
+    /// Lifetime in seconds.
     pub lived_s: f64,
-    /// Resources of its processes, as they were last looked at.
+    /// Resources of its processes when they were last measured.
     pub resources: Resources,
-    /// The last lines that it said.
+    /// Last lines of its log.
     pub log: Vec<String>,
-    /// The name of its minidump beside the report, or `none: ` and why.
+    /// File name of its minidump beside the report, or `none: ` and the reason.
     pub minidump: String,
-    /// What died.
+    /// Version of the build.
     pub build: String,
 }
 
-/// Resources of a child, its helpers included.
+/// Resources of a child, including its helpers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Resources {
-    /// Memory in KB.
+    /// Resident memory in KB.
     pub resident_kb: u64,
-    /// Helper processes.
+    /// Number of helper processes.
     pub helpers: usize,
-    /// Threads of its own process.
+    /// Number of threads of its own process.
     pub threads: u64,
-    /// Open descriptors of its own process.
+    /// Number of open descriptors of its own process.
     pub descriptors: u64,
 }
 
-/// The last lines that a child said.
+/// Last log lines of a child.
 #[derive(Debug, Clone, Default)]
 pub struct LogTail(Arc<Mutex<VecDeque<String>>>);
 
 impl LogTail {
-    /// One more.
+    /// Adds a line.
     pub fn push(&self, line: &str) {
         let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         lines.push_back(line.to_owned());
@@ -85,21 +85,21 @@ impl LogTail {
         }
     }
 
-    /// All of them, oldest first.
+    /// Returns the lines, oldest first.
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
 }
 
-/// Where a profile's reports are.
+/// Returns the folder of a profile's reports.
 #[must_use]
 pub fn folder(profile: &Path) -> PathBuf {
     profile.join("crashes")
 }
 
 impl Crash {
-    /// A report of now.
+    /// Creates a report with the current time.
     #[must_use]
     pub fn now(role: &str, child: u64) -> Self {
         let time = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
@@ -107,7 +107,7 @@ impl Crash {
         Self { id, time, role: role.to_owned(), ..Self::default() }
     }
 
-    /// How it ended, as `wait` has it.
+    /// Sets the signal or exit code from a `wait` status.
     #[must_use]
     pub fn ended(mut self, status: Option<i32>) -> Self {
         if let Some(status) = status {
@@ -118,16 +118,16 @@ impl Crash {
         self
     }
 
-    /// Takes what the child's dumper has left, if it has.
+    /// Takes the minidump that the child's dumper has sent, if any, and sets the report's `minidump` field.
     #[must_use]
     pub fn dumped(&mut self, dumper: Option<&OwnedFd>) -> Option<Vec<u8>> {
         let left = dumper.and_then(|dumper| regen_sandbox::sys::receive_descriptor(dumper).ok().flatten());
         let Some(memory) = left else {
             self.minidump = match (self.signal, self.exit_code) {
                 (Some(9), _) => "none: a process that is killed has no time for one",
-                (Some(_), _) => "none: its dumper has left none, see its last words",
-                (None, Some(_)) => "none: no process of it said that it crashes",
-                (None, None) => "none: it never ran",
+                (Some(_), _) => "none: its dumper sent none, see the last lines of its log",
+                (None, Some(_)) => "none: none of its processes reported a crash",
+                (None, None) => "none: it was not started",
             }
             .to_owned();
             return None;
@@ -145,10 +145,10 @@ impl Crash {
         }
     }
 
-    /// Puts it on disk, and lets the oldest go.
+    /// Writes the report and removes the oldest ones.
     ///
     /// # Errors
-    /// When the disk refuses.
+    /// Returns an error if the file system refuses.
     pub fn write(&self, profile: &Path, minidump: Option<&[u8]>) -> io::Result<()> {
         let folder = folder(profile);
         fs::create_dir_all(&folder)?;
@@ -167,13 +167,13 @@ impl Crash {
     }
 }
 
-/// For its owner's eyes only: it has what pages and programs said.
+/// Creates a file that only the user can read: it may hold text of pages and programs.
 fn create(path: &Path) -> io::Result<fs::File> {
     use std::os::unix::fs::OpenOptionsExt;
     fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)
 }
 
-/// Files of one kind by name, oldest first.
+/// Returns the names of files with an extension, oldest first.
 fn names(folder: &Path, extension: &str) -> io::Result<Vec<String>> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
@@ -186,10 +186,10 @@ fn names(folder: &Path, extension: &str) -> io::Result<Vec<String>> {
     Ok(names)
 }
 
-/// All reports of a profile, oldest first. One that cannot be read is left out, and said.
+/// Returns all reports of a profile, oldest first, and descriptions of those that cannot be read.
 ///
 /// # Errors
-/// When the folder cannot be read.
+/// Returns an error if the folder cannot be read.
 pub fn list(profile: &Path) -> io::Result<(Vec<Crash>, Vec<String>)> {
     let (folder, mut unreadable) = (folder(profile), Vec::new());
     let mut all = Vec::new();

@@ -1,4 +1,4 @@
-//! A child's stderr on its way to the log: whole lines, escaped, within a budget of bytes.
+//! Forwards a child's stderr to the log: whole lines, escaped, within a budget of bytes.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::crashes::LogTail;
 use crate::observe::foreign_text::escape;
 
-/// Name of a process in the log. A spare is renamed when it gets a site.
+/// Name of a process in the log. A spare process is renamed when it gets a site.
 #[derive(Debug, Clone)]
 pub(super) struct ProcessLabel(Arc<Mutex<String>>);
 
@@ -46,12 +46,12 @@ pub(super) fn forward_log(label: ProcessLabel, pipe: OwnedFd) -> io::Result<LogT
                     None => {}
                     Some(0) => tracing::info!("{label}: {line}"),
                     Some(left_out) => {
-                        tracing::warn!("{label}: {line} ({left_out} lines before this one were left out)")
+                        tracing::warn!("{label}: {line} ({left_out} lines before this one were omitted)")
                     }
                 }
             });
             if !all_told {
-                // A child that logs too much waits for the pipe, and costs the broker next to nothing.
+                // A child that logs too much blocks on the pipe and costs the broker little.
                 tokio::time::sleep(LOG_REST).await;
             }
         }
@@ -59,15 +59,15 @@ pub(super) fn forward_log(label: ProcessLabel, pipe: OwnedFd) -> io::Result<LogT
     Ok(tail)
 }
 
-/// Bytes of a child's stderr that are read at once.
+/// Bytes of a child's stderr read at once.
 const LOG_CHUNK: usize = 16 * 1024;
-/// Pause after a chunk of which lines were left out.
+/// Pause after a chunk of which lines were omitted.
 const LOG_REST: Duration = Duration::from_millis(10);
-/// Maximum length of a logged line, bytes.
+/// Maximum length of a logged line, in bytes.
 const MAX_LOG_LINE: usize = 2048;
-/// Bytes per hour that a child may log.
+/// Maximum number of bytes per hour that a child may log, on average.
 const LOG_BYTES_PER_HOUR: u64 = 1 << 20;
-/// Bytes that a child may log at once.
+/// Maximum number of bytes that a child may log at once.
 const LOG_BURST: u64 = 256 * 1024;
 
 /// Lines of a child's stderr, and the budget for logging them.
@@ -83,8 +83,8 @@ impl LogLines {
         Self { unfinished: Vec::new(), credit: LOG_BURST, last: now, left_out: 0 }
     }
 
-    /// Calls `tell` for each whole line, with the number of lines left out before it, or with `None` where the line itself is
-    /// left out. Returns whether no line was left out.
+    /// Calls `tell` for each whole line, with the number of lines omitted before it, or with `None` if the line itself
+    /// is omitted. Returns whether no line was omitted.
     fn split(&mut self, chunk: &[u8], now: Instant, mut tell: impl FnMut(&str, Option<u64>)) -> bool {
         let since = u64::try_from(now.saturating_duration_since(self.last).as_millis()).unwrap_or(u64::MAX);
         let earned = since.saturating_mul(LOG_BYTES_PER_HOUR) / 3_600_000;
@@ -155,7 +155,7 @@ mod tests {
         assert_eq!(all.len(), 400, "its last words are kept all the same");
         let later = start + Duration::from_secs(60);
         assert_eq!(told(&mut lines, "again\n", later), [("again".to_owned(), Some(400 - logged as u64))]);
-        // Messages of every day.
+        // A day of steady messages.
         let day =
             (0..24 * 60).map(|minute| told(&mut lines, &line.repeat(40), later + Duration::from_secs(60 * minute)));
         let logged: usize = day.flatten().filter(|(_, left_out)| left_out.is_some()).map(|(line, _)| line.len()).sum();

@@ -1,8 +1,8 @@
-//! Payloads that children announce in descriptors, read off the event loop: a child may announce megabytes as often as it
-//! likes, and nobody but itself waits for them.
+//! Payloads that children announce in descriptors, read off the event loop: a child may announce megabytes as often as
+//! it likes, and delays only itself.
 //!
-//! Each child has a queue. Of one kind for one tab only the latest payload waits, and after each the queue rests for as long as
-//! its bytes take at [`MAX_RATE`]. Whether a payload may be read at all is decided before it comes here.
+//! Each child has a queue. For each subject only the latest payload waits, and after each payload the queue rests for
+//! as long as its bytes take at [`MAX_RATE`]. The caller has already checked that the payload may be read.
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -13,10 +13,10 @@ use std::time::Duration;
 use regen_runtime::read_sealed;
 use tokio::sync::mpsc;
 
-/// Bytes per second that are read of one child.
+/// Maximum rate at which a child's payloads are read, in bytes per second.
 const MAX_RATE: u64 = 32 << 20;
 
-/// Subject of a payload: of several with one subject only the latest counts.
+/// Subject of a payload. A newer payload replaces a waiting one of the same subject.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Subject {
     /// State of a tab's page.
@@ -27,20 +27,20 @@ pub enum Subject {
     Form { tab: u64 },
 }
 
-/// Makes the news of the bytes that were read. Runs on a thread where it may take its time.
+/// Turns the read bytes into an event. It runs on a thread that may block.
 type Finish<N> = Box<dyn FnOnce(io::Result<Vec<u8>>) -> N + Send>;
 
 /// A payload to read.
 pub struct Payload<N> {
     /// Subject of the payload.
     pub subject: Subject,
-    /// The sealed memory.
+    /// Sealed memfd.
     pub memory: OwnedFd,
-    /// Its size as announced, bytes.
+    /// Announced size in bytes.
     pub size: u64,
-    /// The largest size, bytes.
+    /// Maximum size in bytes.
     pub limit: u64,
-    /// Input that the read bytes become.
+    /// Function that turns the read bytes into an event.
     pub finish: Finish<N>,
 }
 
@@ -60,7 +60,7 @@ struct Queue<N> {
     is_running: bool,
 }
 
-/// The queues of all children; `N` is what the event loop is told.
+/// Queues of all children; `N` is the event that the event loop receives.
 pub struct Payloads<N> {
     queues: HashMap<u64, Arc<Mutex<Queue<N>>>>,
     news: mpsc::Sender<N>,
@@ -73,17 +73,18 @@ impl<N> std::fmt::Debug for Payloads<N> {
 }
 
 impl<N: Send + 'static> Payloads<N> {
-    /// Makes empty queues whose news go to this channel.
+    /// Creates empty queues whose events go to this channel.
     pub fn new(news: mpsc::Sender<N>) -> Self {
         Self { queues: HashMap::new(), news }
     }
 
-    /// Reads a payload of a child, after those that it announced before.
+    /// Reads a payload of a child, after those announced before.
     pub fn read(&mut self, child: u64, payload: Payload<N>) {
         self.push(child, Job::Read(payload));
     }
 
-    /// Gives back what is to be told of a child where nothing of it is being read; else tells it afterwards.
+    /// Orders an event after a child's waiting payloads. Returns it if none is being read; otherwise it is sent
+    /// afterwards.
     pub fn after(&mut self, child: u64, news: N) -> Option<N> {
         let is_busy = self.queues.get(&child).is_some_and(|queue| lock(queue).is_running);
         if !is_busy {

@@ -1,4 +1,4 @@
-//! What the kernel says about a pidfd.
+//! Queries the kernel about pidfds.
 
 use std::fs;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -11,19 +11,19 @@ fn field(pidfd: &OwnedFd) -> Option<i32> {
     info.lines().find_map(|line| line.strip_prefix("Pid:"))?.trim().parse().ok()
 }
 
-/// Whether a descriptor is a pidfd at all.
+/// Returns whether a descriptor is a pidfd.
 #[must_use]
 pub fn is_pidfd(pidfd: &OwnedFd) -> bool {
     field(pidfd).is_some()
 }
 
-/// The process behind it, in our PID namespace; `None` once it has ended.
+/// Returns the process id in our PID namespace; `None` once the process has ended.
 #[must_use]
 pub fn process_id(pidfd: &OwnedFd) -> Option<i32> {
     field(pidfd).filter(|pid| *pid > 0)
 }
 
-/// Returns whether the process behind it has ended.
+/// Returns whether the process has ended.
 #[must_use]
 pub fn has_ended(pidfd: &OwnedFd) -> bool {
     let now = Timespec { tv_sec: 0, tv_nsec: 0 };
@@ -31,14 +31,14 @@ pub fn has_ended(pidfd: &OwnedFd) -> bool {
     rustix::event::poll(&mut polled, Some(&now)).is_ok_and(|ready| ready > 0)
 }
 
-/// The PID namespace of a process, in the kernel's words.
+/// Returns the PID namespace of a process, as the kernel's link target.
 #[must_use]
 pub fn pid_namespace(pid: i32) -> Option<std::path::PathBuf> {
     fs::read_link(format!("/proc/{pid}/ns/pid")).ok()
 }
 
-/// Opens the process that sent a datagram. Its number may belong to another process by the time that it is looked at: the
-/// process counts only when it is in the PID namespace of `jail` and still the one behind the number afterwards.
+/// Opens the process that sent a datagram. Its process id may be reused by the time that it is looked up, so the
+/// process must be in the PID namespace of `jail` and still have that id afterwards.
 #[must_use]
 pub fn of_sender(pid: i32, jail: Option<&OwnedFd>) -> Option<OwnedFd> {
     let pidfd = rustix::process::pidfd_open(rustix::process::Pid::from_raw(pid)?, PidfdFlags::empty()).ok()?;

@@ -1,8 +1,8 @@
-//! System calls that a child's filter does not know: the process waits, the broker refuses, and everybody learns of it.
+//! System calls that a child's policy does not mention: the process waits, the broker refuses the call, and logs it.
 //!
-//! Each child has a task of its own for this. It answers one call at a time, and slower when there are many: a process that
-//! does nothing but try is held up itself, and costs the broker next to nothing. A few calls are allowed a number of times,
-//! such as the one by which the jail starts the role's program.
+//! Each child has a task of its own for this. It answers one call at a time, and more slowly when there are many, so
+//! that a process in a loop of such calls delays itself and costs the broker little. Some calls are allowed a limited
+//! number of times, such as the one with which the jail starts the role's program.
 
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
@@ -17,25 +17,25 @@ use tokio::io::Interest;
 
 use crate::children::coverage::Coverage;
 
-/// Answers that are given at once; later ones wait their turn.
+/// Number of answers that are given without delay.
 const AT_ONCE: u32 = 40;
-/// The pace of later answers.
+/// Interval of later answers.
 const ANSWER_INTERVAL: Duration = Duration::from_millis(50);
-/// A child that refrained for this long is answered at once again.
+/// Time without such a call after which a child is answered without delay again.
 const FORGIVEN: Duration = Duration::from_secs(10);
 
-/// One refused call, for the log and whoever reads it.
+/// A refused call.
 #[derive(Debug, Clone)]
 pub struct RefusedCall {
-    /// As the broker sees it.
+    /// Process id as the broker sees it.
     pub pid: i32,
-    /// By name.
+    /// Name of the call.
     pub call: String,
-    /// As the process gave them.
+    /// Arguments of the call.
     pub arguments: [u64; 6],
-    /// How often this child has tried this call.
+    /// Number of times that this child has tried this call.
     pub times: u64,
-    /// What the policy says of it.
+    /// Nearest rule of the policy.
     pub rule: String,
 }
 
@@ -46,18 +46,19 @@ impl std::fmt::Display for RefusedCall {
     }
 }
 
-/// How the calls that a filter asks about are answered.
+/// Handling of the calls that a filter asks about.
 #[derive(Debug, Clone)]
 pub enum NotifyPolicy {
-    /// Refused, slower when there are many.
+    /// Refuses calls, more slowly when there are many.
     Paced,
-    /// Refused, at once: nothing else waits for this broker.
+    /// Refuses calls without delay, where nothing else waits for this broker.
     AtOnce,
-    /// Everything is allowed but what the policy refuses quietly, and written down.
+    /// Allows calls, except those that the policy refuses, and records all of them.
     Watched(Arc<Mutex<Coverage>>),
 }
 
-/// Answers for one child until it is gone. `arrives` is where its listener comes from; each refused call goes to `tell`.
+/// Answers the calls of one child until it is gone. The filter's listener is received on `arrives`; each refused call
+/// goes to `tell`.
 pub fn answer_for(
     policy: Arc<Policy>,
     arrives: OwnedFd,
@@ -66,7 +67,7 @@ pub fn answer_for(
 ) {
     tokio::spawn(async move {
         if let Err(error) = answer(&policy, arrives, &notify_policy, tell).await {
-            tracing::error!("a filter's listener: {error}");
+            tracing::error!("cannot answer a filter's system calls: {error}");
         }
     });
 }
@@ -80,7 +81,7 @@ async fn answer(
     rustix::io::ioctl_fionbio(&arrives, true)?;
     let arrives = kernel_channel::register(arrives, Interest::READABLE)?;
     let listener = arrives.async_io(Interest::READABLE, sys::receive_descriptor).await?;
-    // A jail that fails before it has a filter says so in its report.
+    // A jail that fails before it has a filter reports the failure itself.
     let Some(listener) = listener else { return Ok(()) };
     let listener = kernel_channel::register(listener, Interest::READABLE)?;
     let mut ledger = Ledger::new(policy);
@@ -112,7 +113,7 @@ async fn answer(
 fn watch(policy: &Policy, listener: &OwnedFd, call: &Notification, coverage: &Mutex<Coverage>) -> std::io::Result<()> {
     let name = seccomp::name_of(call.number);
     let decision = seccomp::decide(policy, &name, &call.arguments);
-    // A poisoned count is still a count.
+    // The counts stay usable if a holder of the lock panicked.
     coverage.lock().unwrap_or_else(PoisonError::into_inner).note(&name, &call.arguments, &decision);
     match decision {
         Decision::Refused { errno, .. } => sys::refuse(listener, call, errno),
@@ -120,10 +121,10 @@ fn watch(policy: &Policy, listener: &OwnedFd, call: &Notification, coverage: &Mu
     }
 }
 
-/// What a child has tried so far.
+/// Calls that a child has tried so far.
 #[derive(Debug)]
 struct Ledger {
-    /// System calls that are allowed a number of times, and how often still.
+    /// Remaining uses of calls that are allowed a limited number of times.
     granted: HashMap<String, u32>,
     tried: HashMap<i32, u64>,
     recently: u32,
@@ -137,7 +138,7 @@ impl Ledger {
         Self { granted: granted.collect(), tried: HashMap::new(), recently: 0, last: Instant::now() }
     }
 
-    /// Allowed a number of times, and this is one of them.
+    /// Uses up one allowed use of a call. Returns whether there was one left.
     fn is_granted(&mut self, call: &Notification) -> bool {
         match self.granted.get_mut(&seccomp::name_of(call.number)) {
             Some(left) if *left > 0 => {
@@ -166,7 +167,7 @@ impl Ledger {
     }
 }
 
-/// The first few are told, then each time that their number has doubled: enough to see it, too few to drown in it.
+/// Returns whether the call with this count is logged: the first three, then each power of two from 16.
 #[must_use]
 pub fn is_worth_telling(times: u64) -> bool {
     times <= 3 || (times.is_power_of_two() && times >= 16)

@@ -1,4 +1,4 @@
-//! What the net-daemon is asked for people, and the ways to the network.
+//! Requests about the network: routes, DNS, Tor and VPN.
 
 use std::time::{Duration, Instant};
 
@@ -22,14 +22,14 @@ use crate::network::vpn::{VpnChange, VpnChoice, VpnError, VpnSettings};
 use crate::network::{self, NetAdmin};
 use crate::session::HostKey;
 
-/// The net-daemon is told of a VPN profile within this time, and how often is looked whether it was.
+/// Maximum time until the net-daemon has applied a change of VPN profiles.
 const VPN_TIMEOUT: Duration = Duration::from_secs(2);
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
-/// A name is looked up within this time: Tor may only just be starting.
+/// Timeout of a DNS query; Tor may only just be starting.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(100);
 
 impl Control {
-    /// Changes a route where one is given; then how they are.
+    /// Changes a route if one is given. Returns all routes.
     pub(super) async fn routes_now(&self, request: RoutesRequest) -> Result<RoutesReply, Status> {
         let RoutesRequest { route, site, workspace } = request;
         let scope = match (site.as_str(), workspace.as_str()) {
@@ -41,7 +41,7 @@ impl Control {
         if !route.is_empty() {
             let route = match route.as_str() {
                 DEFAULT if scope == Scope::Everywhere => {
-                    let what = "“default” gives back the route of a --site or a --workspace; for everything else say the route";
+                    let what = "“default” needs a --site or a --workspace; otherwise name a route, such as “direct”";
                     return Err(Status::invalid_argument(what));
                 }
                 DEFAULT => None,
@@ -51,7 +51,7 @@ impl Control {
                 .call(|answer| Command::Network(network::Command::SetRoute { scope, route, answer }))
                 .await
                 .map_err(status)?;
-            // Whoever hears that it is chosen may rely on it after a crash.
+            // A confirmed choice must survive a crash.
             self.flush().await?;
         }
         let (routes, tor) =
@@ -69,7 +69,7 @@ impl Control {
         answered(self.net().await?.tor.new_identity(NewIdentityRequest {})).await
     }
 
-    /// Changes which name servers are asked where that is given; then which they are.
+    /// Changes the DNS settings if any are given. Returns the settings.
     pub(super) async fn dns_now(&self, request: DnsRequest) -> Result<DnsReply, Status> {
         let mut settings =
             self.broker.call(|answer| Command::Network(network::Command::Dns { answer })).await.map_err(status)?;
@@ -91,7 +91,7 @@ impl Control {
         Ok(DnsReply { servers: settings.servers.to_string(), dnssec: settings.dnssec })
     }
 
-    /// What a name means to pages of a site; without one, where nothing else is said of the route.
+    /// Resolves a name along the route of a site; without a site, along the route of the workspace or the default.
     pub(super) async fn look_up(&self, request: DnsQueryRequest) -> Result<DnsAnswer, Status> {
         let DnsQueryRequest { name, kind, site, workspace } = request;
         let (routes, _) =
@@ -104,7 +104,7 @@ impl Control {
         answered_within(LOOKUP_TIMEOUT, self.net().await?.dns.query(query)).await
     }
 
-    /// Changes a VPN profile where a change is given; then how they are.
+    /// Applies a change to the VPN profiles if one is given. Returns the state of all profiles.
     pub(super) async fn vpn_now(&self, request: VpnRequest) -> Result<VpnReply, Status> {
         let change = request.change.map(|change| match change {
             vpn_request::Change::Import(VpnImport { name, config, replace }) => {
@@ -143,7 +143,8 @@ impl Control {
         Ok(VpnReply { profiles: settings.profiles.into_iter().map(profile).collect() })
     }
 
-    /// How the tunnels are, once the net-daemon knows which are to be up: it is told at the same time. None while it is not there.
+    /// Returns the state of the tunnels once the net-daemon has applied the settings, or after [`VPN_TIMEOUT`]. Returns
+    /// none while the net-daemon is not available.
     async fn tunnels(&self, settings: &VpnSettings) -> Result<Vec<VpnTunnel>, Status> {
         let since = Instant::now();
         loop {
@@ -166,7 +167,7 @@ impl Control {
         }
     }
 
-    /// The net-daemon; one that has just died, or is only coming up, is waited for.
+    /// Returns the net-daemon's client. Waits for a net-daemon that is starting or being restarted.
     pub(super) async fn net(&self) -> Result<NetAdmin, Status> {
         let since = Instant::now();
         loop {

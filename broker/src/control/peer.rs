@@ -1,8 +1,8 @@
-//! ProcessLabel may speak on the control socket.
+//! Checks who may use the control socket.
 //!
 //! 1. The peer runs as the broker's user.
-//! 2. The peer is in the broker's user namespace: every sandbox of an unprivileged broker has the same user id, but no
-//!    sandbox is in this namespace.
+//! 2. The peer is in the broker's user namespace: sandboxes of an unprivileged broker have the same user id, but none
+//!    of them is in this namespace.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -16,22 +16,22 @@ use tonic::transport::server::Connected;
 
 use crate::children::pidfd::process_id;
 
-/// Why a peer was refused.
+/// Reason that a peer was refused.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum PeerError {
-    #[error("refused a peer of user {0}")]
+    #[error("refused a connection: its process runs as user {0}")]
     OtherUser(u32),
-    #[error("refused process {0}: it is in another user namespace")]
+    #[error("refused a connection: process {0} is in another user namespace")]
     OtherNamespace(i32),
-    #[error("cannot tell who the peer is: {0}")]
+    #[error("refused a connection: its process cannot be identified: {0}")]
     Unknown(#[from] io::Error),
 }
 
-/// The process at the other end of a connection, for the audit log.
+/// Process at the other end of a connection, for the audit log.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub(super) struct Peer {
     pid: i32,
-    /// Its program; empty where the kernel does not tell.
+    /// Path of its program; empty if it cannot be read.
     program: String,
 }
 
@@ -48,7 +48,7 @@ pub(super) fn check(stream: &Stream) -> Result<Peer, PeerError> {
     }
     let held = match nix::sys::socket::getsockopt(&socket.as_fd(), nix::sys::socket::sockopt::PeerPidfd) {
         Ok(pidfd) => pidfd,
-        // Linux before 6.5.
+        // Linux before 6.5 has no SO_PEERPIDFD.
         Err(nix::errno::Errno::ENOPROTOOPT) => {
             rustix::process::pidfd_open(credentials.pid, PidfdFlags::empty()).map_err(io::Error::from)?
         }
@@ -59,7 +59,7 @@ pub(super) fn check(stream: &Stream) -> Result<Peer, PeerError> {
     let theirs = std::fs::read_link(format!("/proc/{pid}/ns/user"))?;
     let program = std::fs::read_link(format!("/proc/{pid}/exe"));
     let program = program.map(|path| path.to_string_lossy().into_owned()).unwrap_or_default();
-    // Still the same process: its number was not given to another one while we looked.
+    // The pidfd still has a process, so the process id was not reused in between.
     process_id(&held).ok_or_else(gone)?;
     if theirs == std::fs::read_link("/proc/self/ns/user")? {
         Ok(Peer { pid, program })

@@ -5,17 +5,17 @@ use std::time::Duration;
 use regen_net_config::site::SiteError;
 use tonic::{Response, Status};
 
-/// Word that takes back what a site or a workspace has of its own.
+/// Word that removes the setting of a site or a workspace.
 pub(super) const DEFAULT: &str = "default";
-/// Time within which the net-daemon answers, if at all. The first time it may be reading its lists.
+/// Timeout of a request to the net-daemon, which may still be reading its lists after its start.
 pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Waits for an answer of the net-daemon, for a bounded time.
+/// Waits for an answer of the net-daemon, for [`ANSWER_TIMEOUT`] at most.
 pub(super) async fn answered<T>(asked: impl Future<Output = Result<Response<T>, Status>>) -> Result<T, Status> {
     answered_within(ANSWER_TIMEOUT, asked).await
 }
 
-/// Waits for an answer of the net-daemon that may take this long.
+/// Waits for an answer of the net-daemon, for this time at most.
 pub(super) async fn answered_within<T>(
     time: Duration,
     asked: impl Future<Output = Result<Response<T>, Status>>,
@@ -26,7 +26,7 @@ pub(super) async fn answered_within<T>(
     }
 }
 
-/// Returns the error for an address without a site.
+/// Returns the error for an address that has no site.
 pub(super) fn no_site(error: SiteError) -> Status {
     Status::invalid_argument(error.to_string())
 }

@@ -1,4 +1,4 @@
-//! The methods of `regen.control.v1.Browser`, each a question or two to the kernel.
+//! Methods of `regen.control.v1.Browser`, each one or two requests to the broker.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -33,12 +33,12 @@ use crate::persistence::{self, saved_session};
 use crate::session::{Event, SavedTab};
 
 const DEFAULT_WAIT: Duration = Duration::from_secs(30);
-/// A page takes its input within this time, or is busy with something else.
+/// Maximum time that a page gets to take its input or to save its state.
 const SETTLED: Duration = Duration::from_secs(3);
-/// Largest screenshot: a 16384 × 16384 page would be a gigabyte.
+/// Maximum size of a screenshot, in bytes; a 16384 × 16384 page would be a gigabyte.
 const MAX_PIXELS: u64 = 200 << 20;
 
-/// The service.
+/// Service of the control API.
 #[derive(Debug, Clone)]
 pub(super) struct Control {
     pub(super) broker: BrokerHandle,
@@ -50,27 +50,27 @@ impl Control {
         Self { broker, logs }
     }
 
-    /// Every page says how it is, and the store has it on disk.
+    /// Requests a snapshot of every page, and waits until the store has them on disk.
     async fn save(&self) -> Result<(), Status> {
         let pages = self.broker.call(|answer| Command::Snapshots { answer }).await.map_err(status)?;
         for page in pages {
-            // A page that hangs or dies has been saved as it was before.
+            // For a page that hangs or dies, its last snapshot is kept.
             let _ = tokio::time::timeout(SETTLED, page).await;
         }
         self.flush().await
     }
 
-    /// The store has on disk what the kernel knows.
+    /// Waits until everything that the broker knows is on disk.
     pub(super) async fn flush(&self) -> Result<(), Status> {
         let store = self.broker.call(|answer| Command::Save { answer }).await.map_err(status)?;
         let flushed = tokio::task::spawn_blocking(move || store.flush(false)).await;
         flushed.map_err(|error| Status::internal(error.to_string()))?.map_err(Status::resource_exhausted)
     }
 
-    /// Has the audit log say that somebody ordered this, before it is done.
+    /// Records in the audit log who ordered this, before it is done.
     async fn record_order<T>(&self, request: &Request<T>, what: &'static str, details: Value) {
         let by = serde_json::json!(request.extensions().get::<Peer>());
-        // A browser that ends does nothing more either.
+        // If the browser is ending, the order is not carried out either.
         if let Ok(recorded) = self.broker.call(|answer| Command::RecordOrder { what, details, by, answer }).await {
             let _ = recorded.await;
         }
@@ -90,8 +90,8 @@ fn limit(timeout_ms: u32) -> Duration {
     if timeout_ms == 0 { DEFAULT_WAIT } else { Duration::from_millis(timeout_ms.into()) }
 }
 
-/// Reads the memory of a process and its helpers: resident, and where `proportional` also with shared pages in parts, which takes
-/// milliseconds for each process.
+/// Reads the resident memory of a process and its helpers, and with `proportional` also their proportional set size,
+/// which takes milliseconds per process.
 fn measure(process: &mut Process, proportional: bool) {
     let pids: Vec<i32> = process.helpers.iter().map(|helper| helper.pid).chain([process.pid]).collect();
     process.rss_kb = pids.iter().copied().map(resident_kb).sum();
@@ -128,8 +128,8 @@ fn saved_tab(tab: &SavedTab) -> TabInfo {
 fn no_session(session: u64, earlier: &[Arc<Saved>]) -> Status {
     let words = match (session, earlier.first()) {
         (0, Some(newest)) => format!(
-            "there is no earlier session that was not answered about; `regen session restore --session {}` brings back \
-             the one that was dismissed",
+            "there is no earlier session to restore; `regen session restore --session {}` restores the one that \
+             was dismissed",
             newest.epoch
         ),
         (0, None) => "there is no earlier session to restore".to_owned(),
@@ -155,7 +155,7 @@ impl Browser for Control {
         let OpenTabRequest { url, wait, timeout_ms, workspace, background, raise } = request.into_inner();
         let well_formed = workspace.chars().all(|c| c.is_ascii_alphanumeric() || c == '-') && workspace.len() <= 40;
         if !well_formed {
-            return Err(Status::invalid_argument("a workspace's name is at most 40 letters, digits and hyphens"));
+            return Err(Status::invalid_argument("invalid workspace name: use at most 40 letters, digits and hyphens"));
         }
         let open = |answer| Command::Open { url, workspace, background, raise, answer };
         let tab = self.broker.call(open).await.map_err(status)?;
@@ -246,7 +246,7 @@ impl Browser for Control {
         let text = match payload.first() {
             Some(payload) => {
                 let bytes = regen_runtime::read_sealed(payload, reply.payload_size, 64 << 20)
-                    .map_err(|error| Status::internal(format!("the page's answer: {error}")))?;
+                    .map_err(|error| Status::internal(format!("cannot read the page's answer: {error}")))?;
                 String::from_utf8_lossy(&bytes).into_owned()
             }
             None => reply.text,
@@ -257,11 +257,11 @@ impl Browser for Control {
     async fn screenshot(&self, request: Request<TabRequest>) -> Result<Response<ScreenshotReply>, Status> {
         let tab = request.into_inner().tab;
         let (reply, payload) = self.broker.ask(tab, QueryKind::Screenshot).await.map_err(status)?;
-        let payload = payload.first().ok_or_else(|| Status::internal("the page sent no picture"))?;
+        let payload = payload.first().ok_or_else(|| Status::internal("the page sent no screenshot"))?;
         let bgra = regen_runtime::read_sealed(payload, reply.payload_size, MAX_PIXELS)
-            .map_err(|error| Status::internal(format!("the page's picture: {error}")))?;
+            .map_err(|error| Status::internal(format!("cannot read the page's screenshot: {error}")))?;
         if bgra.len() as u64 != u64::from(reply.width) * u64::from(reply.height) * 4 {
-            return Err(Status::internal("the page's picture has another size than it says"));
+            return Err(Status::internal("the page's screenshot does not have the size that it claims"));
         }
         Ok(Response::new(ScreenshotReply { width: reply.width, height: reply.height, bgra }))
     }
@@ -270,7 +270,7 @@ impl Browser for Control {
         let InputRequest { tab, events } = request.into_inner();
         let again = events.clone();
         let settled = match self.broker.call(|answer| Command::Input { tab, events, answer }).await {
-            // It is only just coming up.
+            // The page may still be starting.
             Err(CommandError::NoPage(..)) => {
                 self.broker.settled(tab, DEFAULT_WAIT).await.map_err(status)?;
                 let events = again;
@@ -279,7 +279,7 @@ impl Browser for Control {
             other => other,
         }
         .map_err(status)?;
-        // A page that navigates away, closes or hangs has taken its input all the same.
+        // A page that navigates away, closes or hangs has still received its input.
         let _ = tokio::time::timeout(SETTLED, settled).await;
         Ok(Response::new(InputReply {}))
     }
@@ -337,7 +337,7 @@ impl Browser for Control {
     }
 
     async fn vpn(&self, request: Request<VpnRequest>) -> Result<Response<VpnReply>, Status> {
-        // Without secrets: the log of the change itself has no more either.
+        // Without secrets, like the audit entry of the change itself.
         let change = match &request.get_ref().change {
             Some(vpn_request::Change::Import(import)) => Some(("import", import.name.clone())),
             Some(vpn_request::Change::Remove(name)) => Some(("remove", name.clone())),
@@ -446,7 +446,7 @@ impl Browser for Control {
             return Ok(Response::new(Box::pin(recent)));
         }
         let live = BroadcastStream::new(live).map(|line| {
-            let line = line.unwrap_or_else(|_| "(some lines were lost: this reader is too slow)".to_owned());
+            let line = line.unwrap_or_else(|_| "(some lines were dropped: this reader is too slow)".to_owned());
             Ok(LogLine { line })
         });
         Ok(Response::new(Box::pin(recent.chain(live))))
@@ -454,7 +454,7 @@ impl Browser for Control {
 
     async fn audit(&self, _request: Request<AuditRequest>) -> Result<Response<AuditReply>, Status> {
         let recorded = self.broker.call(|answer| Command::AuditHead { answer }).await.map_err(status)?;
-        let head = recorded.await.map_err(|_| Status::unavailable("the audit log is not written any more"))?;
+        let head = recorded.await.map_err(|_| Status::unavailable("the audit log is no longer written"))?;
         Ok(Response::new(AuditReply { length: head.length, hash: head.hash }))
     }
 

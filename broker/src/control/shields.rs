@@ -1,4 +1,4 @@
-//! What people ask about shields, and where the answer comes from.
+//! Requests about shields and HTTPS only.
 
 use std::time::Duration;
 
@@ -17,14 +17,14 @@ use crate::network;
 use crate::network::shields::{Level, ShieldsSettings};
 use crate::session::HttpsOnly;
 
-/// All lists are read anew within this time.
+/// Timeout of a change of the user's rules: all lists are compiled again.
 const REBUILT: Duration = Duration::from_secs(60);
 
-/// And those that have an address fetched before that.
+/// Timeout of a change of lists: those with an address are fetched first.
 const FETCHED: Duration = Duration::from_secs(600);
 
 impl Control {
-    /// Changes the level where one is given; then how things are.
+    /// Changes the level if one is given. Returns the settings and the state of the engine.
     pub(super) async fn shields_now(&self, request: ShieldsRequest) -> Result<ShieldsReply, Status> {
         let site = match request.site.as_str() {
             "" => None,
@@ -45,14 +45,14 @@ impl Control {
             self.broker.call(|answer| Command::Network(network::Command::Admin { answer })).await.map_err(status)?;
         let sites = sites.into_iter().map(|(site, level)| (site, level.to_string())).collect();
         let engine = match net {
-            // One that has just died has a successor soon: how the settings are is known without it.
+            // If the net-daemon is just being restarted, the settings are returned without it.
             Some(mut net) => answered(net.shields.status(ShieldsStatusRequest {})).await.ok(),
             None => None,
         };
         Ok(ShieldsReply { level: level.to_string(), sites, engine })
     }
 
-    /// Changes where encryption is insisted on where a choice is given; then where it is.
+    /// Changes the HTTPS-only settings if a choice is given. Returns the settings.
     pub(super) async fn https_only_now(&self, request: HttpsOnlyRequest) -> Result<HttpsOnlyReply, Status> {
         let HttpsOnlyRequest { choice, site } = request;
         let site = if site.is_empty() { None } else { Some(Site::of(&site).map_err(no_site)?) };
@@ -61,7 +61,7 @@ impl Control {
                 "on" => Some(true),
                 "off" => Some(false),
                 DEFAULT => None,
-                word => return Err(Status::invalid_argument(format!("say on, off or {DEFAULT}, not “{word}”"))),
+                word => return Err(Status::invalid_argument(format!("use on, off or {DEFAULT}, not “{word}”"))),
             };
             let choose = |answer| Command::SetHttpsOnly { site, on, answer };
             self.broker.call(choose).await.map_err(status)?;

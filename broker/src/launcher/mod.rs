@@ -1,5 +1,5 @@
-//! The launcher: the only process of Regen's that creates processes. It has one thread, was forked before the broker did
-//! anything else, and does exactly one thing: start a role in the sandbox of that role's policy file.
+//! The launcher: Regen's only process that creates processes. It has one thread, is forked before the broker does
+//! anything else, and only starts roles in the sandbox of their policy file.
 //!
 //! The broker's half is [`Launcher`]; the process is [`run`].
 
@@ -20,35 +20,35 @@ use regen_sandbox::sys;
 use rustix::event::{PollFd, PollFlags};
 use rustix::process::Signal;
 
-/// What the launcher says.
+/// Message of the launcher.
 pub type FromLauncherBody = from_launcher::Body;
 
-/// The broker's end.
+/// The broker's end of the channel to the launcher.
 #[derive(Debug)]
 pub struct Launcher {
     channel: KernelChannel,
 }
 
-/// A launcher that runs, before the broker has a runtime.
+/// A running launcher, before the broker has a runtime.
 #[derive(Debug)]
 pub struct Forked(OwnedFd);
 
-/// How a launcher starts children. There is one way; the benches have another, to tell what it costs.
+/// Way of starting children. There is one; benches use another to measure its cost.
 #[derive(Debug, Clone, Copy)]
 pub struct Launching {
-    /// Before the first one: the launcher gives up what it does not need.
+    /// Gives up the launcher's unneeded rights, before the first child.
     pub prepare: fn() -> Result<(), LockDownError>,
-    /// One child.
+    /// Starts one child.
     pub spawn: fn(Launch) -> Result<Jailed, SpawnError>,
 }
 
-/// Each child in the sandbox of its role's policy.
+/// Starts each child in the sandbox of its role's policy.
 pub const SANDBOXED: Launching = Launching { prepare: || lock_down::enter("launcher"), spawn: spawn::spawn };
 
 /// Forks the launcher. Must be called while this process has one thread.
 ///
 /// # Errors
-/// When the system refuses a process or a socket.
+/// Returns an error if a process or a socket cannot be created.
 pub fn fork(programs: &Path, how: Launching) -> io::Result<Forked> {
     let (ours, theirs) = kernel_channel::pair()?;
     if sys::fork()?.is_none() {
@@ -69,7 +69,7 @@ impl Forked {
     /// Adopts the broker's end. Must be called inside a tokio runtime.
     ///
     /// # Errors
-    /// When the descriptor cannot be polled.
+    /// Returns an error if the descriptor cannot be polled.
     pub fn adopt(self) -> io::Result<Launcher> {
         Ok(Launcher { channel: KernelChannel::adopt(self.0)? })
     }
@@ -82,19 +82,19 @@ impl Launcher {
         Self { channel }
     }
 
-    /// Asks for a child. The descriptors are those that the schema names.
+    /// Requests a child. The descriptors are those that the schema names.
     ///
     /// # Errors
-    /// When the launcher is gone: then everything is over.
+    /// Returns an error if the launcher is gone, which ends the browser.
     pub fn spawn(&self, spawn: Spawn, descriptors: &[BorrowedFd<'_>]) -> Result<(), ChannelError> {
         let message = ToLauncher { body: Some(to_launcher::Body::Spawn(spawn)) };
         self.channel.try_send(&message.encode_to_vec(), descriptors)
     }
 
-    /// The next news, with its descriptors.
+    /// Returns the next message, with its descriptors.
     ///
     /// # Errors
-    /// When the launcher is gone.
+    /// Returns an error if the launcher is gone.
     pub async fn next(&self) -> Result<(FromLauncherBody, Vec<OwnedFd>), ChannelError> {
         loop {
             let Datagram { bytes, descriptors, .. } = self.channel.receive().await?;
@@ -105,7 +105,7 @@ impl Launcher {
     }
 }
 
-/// The launcher process. Returns when the broker is gone; its children then die with it.
+/// Runs the launcher process. Returns when the broker is gone; its children then die with it.
 fn run(channel: &OwnedFd, programs: &Path, how: Launching) -> io::Result<()> {
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     // A terminal's Ctrl+C is for the broker, which ends its children in order.
@@ -133,7 +133,7 @@ fn run(channel: &OwnedFd, programs: &Path, how: Launching) -> io::Result<()> {
     }
 }
 
-/// Blocks until the broker speaks or a child ends. Returns the children that ended.
+/// Blocks until the broker sends a message or a child ends. Returns the children that ended.
 fn wait(channel: &OwnedFd, children: &HashMap<u64, Jailed>) -> io::Result<Vec<u64>> {
     let ids: Vec<u64> = children.keys().copied().collect();
     let mut polled: Vec<PollFd<'_>> = std::iter::once(channel)
@@ -173,7 +173,7 @@ fn handle(channel: &OwnedFd, programs: &Path, how: Launching, datagram: Datagram
 fn start(spawn: Spawn, programs: &Path, how: Launching, descriptors: Vec<OwnedFd>) -> Result<Jailed, String> {
     let mut descriptors = descriptors.into_iter();
     let (Some(channel), Some(log)) = (descriptors.next(), descriptors.next()) else {
-        return Err("a spawn without its descriptors".to_owned());
+        return Err("a Spawn message without its descriptors".to_owned());
     };
     let some = |path: String| (!path.is_empty()).then(|| PathBuf::from(path));
     let contents = Contents {

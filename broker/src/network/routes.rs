@@ -1,4 +1,4 @@
-//! Which way each site's connections take, as the user has chosen.
+//! Routes of sites, as chosen by the user.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,25 +9,25 @@ use serde::{Deserialize, Serialize};
 
 use crate::session::HostKey;
 
-/// All that the user has chosen. What a site has comes before what its workspace has, and that before the rest.
+/// Routes chosen by the user. A site's route outweighs its workspace's, and that one the default.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RouteSettings {
-    /// Where nothing else is said.
+    /// Default route.
     pub everywhere: Route,
-    /// By name.
+    /// Routes of workspaces, by name.
     pub workspaces: BTreeMap<String, Route>,
-    /// By the site's host: a route holds for what is encrypted and for what is not.
+    /// Routes of sites, by host: a route holds for both http and https.
     pub sites: BTreeMap<String, Route>,
 }
 
-/// What a choice is about.
+/// Scope of a route.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Scope {
-    /// All that has no route of its own.
+    /// Everything without a route of its own.
     Everywhere,
-    /// One workspace.
+    /// A workspace.
     Workspace(String),
-    /// One site, over http and https, in every workspace.
+    /// A site, over http and https, in every workspace.
     Site(Site),
 }
 
@@ -42,14 +42,14 @@ impl fmt::Display for Scope {
 }
 
 impl RouteSettings {
-    /// The route of a site's process.
+    /// Returns the route of a site's process.
     #[must_use]
     pub fn of(&self, host: &HostKey) -> &Route {
         let own = self.sites.get(host.site.host()).or_else(|| self.workspaces.get(&host.workspace));
         own.unwrap_or(&self.everywhere)
     }
 
-    /// Changes one. Without a route, a site or a workspace has none of its own.
+    /// Changes a route. `None` removes the route of a site or workspace, or resets the default.
     pub fn choose(&mut self, scope: Scope, route: Option<Route>) {
         let set = |routes: &mut BTreeMap<String, Route>, key: String, route| match route {
             Some(route) => drop(routes.insert(key, route)),

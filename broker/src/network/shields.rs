@@ -1,4 +1,4 @@
-//! What the user wants of shields: how much is blocked, and where it is another measure.
+//! Settings of shields: the blocking level, and sites with another one.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,21 +10,21 @@ use serde::{Deserialize, Serialize};
 
 use crate::session::HostKey;
 
-/// How much is blocked.
+/// Blocking level.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Level {
-    /// Nothing.
+    /// Blocks nothing.
     Off,
-    /// What other sites would send to a page.
+    /// Blocks third-party requests that the filter lists name.
     #[default]
     Balanced,
-    /// What the page's own site would send, too.
+    /// Blocks first-party requests that the filter lists name, too.
     Strict,
 }
 
-/// There is no such level.
+/// An unknown level.
 #[derive(Debug, thiserror::Error)]
-#[error("there is no level “{0}”: say strict, balanced or off")]
+#[error("there is no level “{0}”: use strict, balanced or off")]
 pub struct NoSuchLevel(String);
 
 impl FromStr for Level {
@@ -56,30 +56,30 @@ impl From<Level> for wire::ShieldsLevel {
     }
 }
 
-/// All of them go to the net-daemon in one message, which has room for so many.
+/// Maximum number of sites with a level of their own: all of them go to the net-daemon in one message.
 const MAX_SITES: usize = 400;
 
-/// There is no room for another site.
+/// Too many sites have a level of their own.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{MAX_SITES} sites have a level of their own, and no more can: give one back with `regen shields level default --site URL`"
+    "too many sites have their own level (limit {MAX_SITES}): reset one with `regen shields level default --site URL`"
 )]
 pub struct TooManySites;
 
-/// All that the user has chosen.
+/// Shields settings chosen by the user.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ShieldsSettings {
-    /// Where nothing else is said.
+    /// Default level.
     pub level: Level,
-    /// By the canonical site.
+    /// Levels of sites, by canonical site.
     pub sites: BTreeMap<String, Level>,
 }
 
 impl ShieldsSettings {
-    /// Changes the level of a site, or of all that have none of their own. Without a level, a site has none of its own.
+    /// Changes the level of a site, or the default. `None` removes the level of a site, or resets the default.
     ///
     /// # Errors
-    /// When too many sites have one.
+    /// Returns an error if too many sites have a level of their own.
     pub fn choose(&mut self, site: Option<&Site>, level: Option<Level>) -> Result<(), TooManySites> {
         match (site, level) {
             (Some(site), Some(_)) if self.sites.len() >= MAX_SITES && !self.sites.contains_key(site.as_str()) => {
@@ -92,7 +92,7 @@ impl ShieldsSettings {
         Ok(())
     }
 
-    /// The one that holds there.
+    /// Returns the level of a site.
     #[must_use]
     pub fn of(&self, site: &Site) -> Level {
         self.sites.get(site.as_str()).copied().unwrap_or(self.level)
@@ -104,7 +104,7 @@ impl ShieldsSettings {
         hosts.filter(|host| is_strict(before, host) != is_strict(self, host)).cloned().collect()
     }
 
-    /// For the net-daemon.
+    /// Returns the message for the net-daemon.
     #[must_use]
     pub fn to_wire(&self) -> wire::Shields {
         let site = |(site, level): (&String, &Level)| wire::SiteShields {

@@ -1,4 +1,5 @@
-//! VPN profiles, as the user has imported them. Their keys are secrets: encrypted at rest, told to the net-daemon alone, never shown.
+//! VPN profiles imported by the user. Their keys are secrets: encrypted at rest, sent to the net-daemon alone, never
+//! shown.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,26 +8,26 @@ use regen_net_config::wireguard::{Profile, is_name};
 use regen_proto::net::v1::VpnProfile;
 use serde::{Deserialize, Serialize};
 
-/// The longest profile, bytes.
+/// Maximum size of a profile, in bytes.
 const MAX_CONFIG: usize = 64 * 1024;
-/// The most of them.
+/// Maximum number of profiles.
 const MAX_PROFILES: usize = 100;
 
-/// All that the user has.
+/// VPN profiles of the user.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VpnSettings {
-    /// By name.
+    /// Profiles by name.
     pub profiles: BTreeMap<String, VpnChoice>,
 }
 
-/// One of them.
+/// A VPN profile and the user's choices about it.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VpnChoice {
-    /// As `wg-quick` writes it.
+    /// Text of the profile, in the format of `wg-quick`.
     config: String,
-    /// It is to be up, now and after a restart.
+    /// Set if the VPN is to be up, now and after a restart.
     pub up: bool,
-    /// Its user has agreed once that pages may take it.
+    /// Set if the user has once agreed that pages may use it.
     pub allowed: bool,
 }
 
@@ -36,28 +37,28 @@ impl fmt::Debug for VpnChoice {
     }
 }
 
-/// What the user wants.
+/// Change that the user requests.
 #[derive(Clone, PartialEq, Eq)]
 pub enum VpnChange {
-    /// A profile, under this name.
+    /// Imports a profile.
     Import {
-        /// Its name.
+        /// Name of the profile.
         name: String,
-        /// Its text.
+        /// Text of the profile.
         config: String,
-        /// Instead of what has this name.
+        /// Replaces a profile of this name.
         replace: bool,
     },
-    /// To forget one.
+    /// Removes a profile.
     Remove(String),
-    /// To bring one up. `allow`: and pages may take it, from now on.
+    /// Connects a VPN. `allow`: pages may use it from now on.
     Up {
-        /// Its name.
+        /// Name of the profile.
         name: String,
-        /// The user agrees.
+        /// Set if the user agrees that pages use it.
         allow: bool,
     },
-    /// To take one down.
+    /// Disconnects a VPN.
     Down(String),
 }
 
@@ -69,7 +70,7 @@ impl fmt::Debug for VpnChange {
 }
 
 impl VpnChange {
-    /// For the audit log: without secrets.
+    /// Returns the kind of change and the profile's name for the audit log, without secrets.
     #[must_use]
     pub fn words(&self) -> (&'static str, &str) {
         match self {
@@ -81,39 +82,39 @@ impl VpnChange {
     }
 }
 
-/// Why it is not done.
+/// Reason that a change was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum VpnError {
-    /// A bad name.
-    #[error("“{0}” is no name for a VPN profile: up to 15 letters, digits and _=+.-")]
+    /// An invalid name.
+    #[error("“{0}” is not a valid VPN profile name: use up to 15 letters, digits and _=+.-")]
     Name(String),
-    /// A bad profile.
-    #[error("the profile: {0}")]
+    /// An invalid profile.
+    #[error("invalid WireGuard profile: {0}")]
     Profile(String),
-    /// There is one.
-    #[error("there is a VPN profile “{0}” already: import it with --replace, or choose another name with --name")]
+    /// A name that is taken.
+    #[error("a VPN profile “{0}” exists already: import it with --replace, or choose another name with --name")]
     Exists(String),
-    /// There is none.
-    #[error("there is no VPN profile “{0}”: `regen vpn list` shows those that there are")]
+    /// A name without a profile.
+    #[error("there is no VPN profile “{0}”: `regen vpn list` shows all profiles")]
     Missing(String),
-    /// Too many.
-    #[error("there are {MAX_PROFILES} VPN profiles already: remove one first")]
+    /// Too many profiles.
+    #[error("too many VPN profiles (limit {MAX_PROFILES}): remove one first")]
     TooMany,
-    /// It was never up.
+    /// A VPN that was never up, so the user must agree first.
     #[error(
-        "“{0}” has never been up: with it, a company sees which sites you visit. Allow it with `regen vpn up {0} --allow`"
+        "“{0}” was never allowed: its provider sees which sites you visit. Allow it with `regen vpn up {0} --allow`"
     )]
     NotAllowed(String),
-    /// It was never up, and its user is asked.
-    #[error("“{0}” has never been up: the window asks whether it may be. `regen vpn up {0} --allow` answers, too")]
+    /// A VPN that was never up; the window now asks the user.
+    #[error("“{0}” was never allowed: the window asks you. You can also run `regen vpn up {0} --allow`")]
     Asked(String),
 }
 
 impl VpnSettings {
-    /// Does what the user wants.
+    /// Applies a change.
     ///
     /// # Errors
-    /// When it cannot be done; nothing has changed then.
+    /// Returns an error if the change is refused; nothing has changed then.
     pub fn change(&mut self, change: VpnChange) -> Result<(), VpnError> {
         let missing = |name: &str| VpnError::Missing(name.to_owned());
         match change {
@@ -122,7 +123,7 @@ impl VpnSettings {
                     return Err(VpnError::Name(name));
                 }
                 if config.len() > MAX_CONFIG {
-                    return Err(VpnError::Profile(format!("more than {} KB is none", MAX_CONFIG / 1024)));
+                    return Err(VpnError::Profile(format!("it is larger than {} KB", MAX_CONFIG / 1024)));
                 }
                 config.parse::<Profile>().map_err(|error| VpnError::Profile(error.to_string()))?;
                 let was = self.profiles.get(&name);
@@ -132,7 +133,7 @@ impl VpnSettings {
                 if was.is_none() && self.profiles.len() >= MAX_PROFILES {
                     return Err(VpnError::TooMany);
                 }
-                // Another profile under an old name is another company.
+                // Another profile under an old name may belong to another provider.
                 let is_same = was.is_some_and(|was| was.config == config);
                 let (up, allowed) = was.map_or((false, false), |was| (was.up && is_same, was.allowed && is_same));
                 self.profiles.insert(name, VpnChoice { config, up, allowed });
@@ -150,7 +151,7 @@ impl VpnSettings {
         Ok(())
     }
 
-    /// Where its peers are, in words; nothing of a profile that cannot be read.
+    /// Returns the hosts of a profile's peers, or an empty text if the profile cannot be parsed.
     #[must_use]
     pub fn peers(&self, name: &str) -> String {
         let profile = self.profiles.get(name).and_then(|choice| choice.config.parse::<Profile>().ok());
@@ -158,7 +159,7 @@ impl VpnSettings {
         hosts.collect::<Vec<_>>().join(", ")
     }
 
-    /// For the net-daemon.
+    /// Returns the profiles for the net-daemon.
     #[must_use]
     pub fn to_wire(&self) -> Vec<VpnProfile> {
         let profile = |(name, choice): (&String, &VpnChoice)| VpnProfile {

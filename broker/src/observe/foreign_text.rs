@@ -1,11 +1,11 @@
-//! Text from pages, processes and other machines, on its way to a terminal or a log.
+//! Escapes text from pages, processes and other machines for a terminal or a log.
 //!
-//! Control characters can move the cursor, change colours or type into a shell; bidirectional controls can make a line read as
-//! something else (CVE-2021-42574). Both are shown instead of obeyed.
+//! Control characters can move the cursor, change colours or type into a shell; bidirectional controls can make a line
+//! read as something else (CVE-2021-42574). Both are shown as escapes.
 
 use std::borrow::Cow;
 
-/// Returns whether a terminal or a reader would be misled by a character.
+/// Returns whether a character could mislead a terminal or a reader.
 fn is_dangerous(char: char) -> bool {
     let is_control = char.is_control() && !matches!(char, '\n' | '\t');
     let is_bidirectional =
@@ -14,7 +14,7 @@ fn is_dangerous(char: char) -> bool {
     is_control || is_bidirectional || is_separator
 }
 
-/// Returns a text with such characters written as `\u{…}`. Line feeds and tabs stay.
+/// Returns a text with dangerous characters written as `\u{…}`. Line feeds and tabs stay.
 #[must_use]
 pub fn escape(text: &str) -> Cow<'_, str> {
     if !text.contains(is_dangerous) {
@@ -27,7 +27,7 @@ pub fn escape(text: &str) -> Cow<'_, str> {
     Cow::Owned(escaped)
 }
 
-/// Returns JSON with such characters escaped as JSON has them. The text means the same.
+/// Returns JSON with dangerous characters escaped as `\uXXXX`. Its meaning does not change.
 #[must_use]
 pub fn escape_json(json: &str) -> Cow<'_, str> {
     if !json.contains(is_dangerous) {
@@ -36,7 +36,7 @@ pub fn escape_json(json: &str) -> Cow<'_, str> {
     let mut escaped = String::with_capacity(json.len() + 16);
     for char in json.chars() {
         if is_dangerous(char) {
-            // All of them are in the basic plane.
+            // All dangerous characters are in the basic multilingual plane.
             escaped.push_str(&format!("\\u{:04x}", u32::from(char)));
         } else {
             escaped.push(char);

@@ -1,4 +1,4 @@
-//! The log: one line per event, to the profile's file, to whoever follows, and to a short memory for late readers.
+//! The log: writes each event's line to the profile's file, to followers, and to a short memory for late readers.
 
 use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
@@ -12,11 +12,12 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
 const REMEMBERED: usize = 2000;
-/// A log file over this size becomes `regen.log.1`, that one `regen.log.2`, and so on; of older ones so many are kept.
+/// Maximum size of a log file in bytes; over it, the file becomes `regen.log.1`, that one `regen.log.2`, and so on, up
+/// to [`KEPT`].
 const ROTATE: u64 = 8 * 1024 * 1024;
 const KEPT: u32 = 5;
 
-/// The log of this broker.
+/// Handle to the broker's log.
 #[derive(Debug, Clone)]
 pub struct Logs(Arc<Inner>);
 
@@ -28,7 +29,7 @@ struct Inner {
     echo: bool,
 }
 
-/// The file that is written.
+/// File that is written.
 #[derive(Debug)]
 struct LogFile {
     path: PathBuf,
@@ -66,17 +67,17 @@ impl LogFile {
     }
 }
 
-/// One line being written.
+/// A line that is being written.
 #[derive(Debug)]
 pub struct Line<'a> {
     logs: &'a Inner,
     text: Vec<u8>,
 }
 
-/// Opens the log and makes it this process's. `echo` writes to stderr too.
+/// Opens the log and installs it for this process. With `echo`, lines are written to stderr, too.
 ///
 /// # Errors
-/// When the file cannot be opened.
+/// Returns an error if the file cannot be opened.
 pub fn init(path: &Path, echo: bool) -> io::Result<Logs> {
     let file = LogFile::open(path)?;
     let logs = Logs(Arc::new(Inner {
@@ -91,14 +92,14 @@ pub fn init(path: &Path, echo: bool) -> io::Result<Logs> {
 }
 
 impl Logs {
-    /// The last lines, oldest first.
+    /// Returns the last lines, oldest first.
     #[must_use]
     pub fn recent(&self, lines: usize) -> Vec<String> {
         let recent = self.0.recent.lock().unwrap_or_else(PoisonError::into_inner);
         recent.iter().skip(recent.len().saturating_sub(lines)).cloned().collect()
     }
 
-    /// Every line from now on.
+    /// Returns a receiver of every line from now on.
     #[must_use]
     pub fn follow(&self) -> broadcast::Receiver<String> {
         self.0.followers.subscribe()
@@ -125,7 +126,7 @@ impl Write for Line<'_> {
 impl Drop for Line<'_> {
     fn drop(&mut self) {
         let text = String::from_utf8_lossy(&self.text);
-        // A full disk must not stop the browser, and there is nowhere else to say so.
+        // A full disk must not stop the browser, and the error has nowhere else to go.
         let _ = self.logs.file.lock().unwrap_or_else(PoisonError::into_inner).write(text.as_bytes());
         if self.logs.echo {
             let _ = io::stderr().write_all(text.as_bytes());
@@ -136,7 +137,7 @@ impl Drop for Line<'_> {
             recent.pop_front();
         }
         recent.push_back(line.clone());
-        // Nobody may be following.
+        // Sending fails if nobody follows.
         let _ = self.logs.followers.send(line);
     }
 }

@@ -1,15 +1,15 @@
-//! Durations of the event loop's steps: while it is busy with one, nobody is answered.
+//! Durations of the event loop's steps. During a step, the loop answers nothing else.
 
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-/// A longer step is told in the log.
+/// Duration from which a step is logged.
 const LONG: Duration = Duration::from_millis(50);
-/// Longest step that is told apart from longer ones, µs.
+/// Maximum duration that the histogram distinguishes, in µs.
 const MAX_US: u64 = 60_000_000;
 
-/// Times of all steps since the start.
+/// Durations of all steps since the start.
 #[derive(Debug)]
 pub(super) struct StepTimes {
     micros: Histogram<u64>,
@@ -20,13 +20,13 @@ pub(super) struct StepTimes {
 /// Summary for the status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Summary {
-    /// Steps since the start.
+    /// Number of steps since the start.
     pub steps: u64,
-    /// 99 of 100 took no longer.
+    /// 99th percentile.
     pub p99: Duration,
-    /// None took longer.
+    /// Duration of the longest step.
     pub longest: Duration,
-    /// Kind of the longest.
+    /// Kind of the longest step.
     pub longest_kind: &'static str,
 }
 
@@ -39,7 +39,7 @@ impl Default for StepTimes {
 }
 
 impl StepTimes {
-    /// A step took so long.
+    /// Records the duration of a step.
     pub(super) fn record(&mut self, kind: &'static str, took: Duration) {
         self.micros.saturating_record(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
         if took > self.longest {
@@ -50,7 +50,7 @@ impl StepTimes {
         }
     }
 
-    /// All of them in short.
+    /// Returns a summary of all steps.
     #[must_use]
     pub(super) fn summary(&self) -> Summary {
         Summary {

@@ -1,16 +1,16 @@
-//! Pace of saves: a tab with a large state is not written to the disk ten times a second.
+//! Limits how often a tab with a large state is written to the disk.
 
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
-/// Bytes of one tab that are written per second in the long run.
+/// Bytes of one tab that may be written per second, on average.
 const BYTES_PER_SECOND: usize = 512 * 1024;
-/// Tabs with less than this are written with each change.
+/// Tabs with a state up to this size are written with each change, in bytes.
 const SMALL: usize = 64 * 1024;
 
 type TabId = u64;
 
-/// Tabs that changed since they were saved, and when each may be saved next.
+/// Tabs that changed since they were saved, and the earliest time of each one's next save.
 #[derive(Debug, Default)]
 pub(super) struct SavePace {
     changed: HashSet<TabId>,
@@ -18,7 +18,7 @@ pub(super) struct SavePace {
 }
 
 impl SavePace {
-    /// A tab changed. Returns whether it is the first of those that wait.
+    /// Notes that a tab changed. Returns whether it is the first that waits.
     pub(super) fn changed(&mut self, tab: TabId) -> bool {
         let is_first = self.changed.is_empty();
         self.changed.insert(tab);
@@ -31,14 +31,14 @@ impl SavePace {
         self.changed.is_empty()
     }
 
-    /// Takes the tabs that may be saved now; all of them where `all`.
+    /// Takes the tabs that may be saved now, or with `all` every tab that waits.
     pub(super) fn due(&mut self, now: Instant, all: bool) -> Vec<TabId> {
         let not_before = &self.not_before;
         let is_due = |tab: &TabId| all || not_before.get(tab).is_none_or(|at| *at <= now);
         self.changed.extract_if(is_due).collect()
     }
 
-    /// A tab was saved with so many bytes of state.
+    /// Notes that a tab was saved with so many bytes of state.
     pub(super) fn saved(&mut self, tab: TabId, bytes: usize, now: Instant) {
         if bytes > SMALL {
             let rest = Duration::from_millis(u64::try_from(bytes * 1000 / BYTES_PER_SECOND).unwrap_or(u64::MAX));
@@ -75,7 +75,7 @@ mod tests {
         }
         assert_eq!(written[0], 600 * 10_000, "each change of a small one");
         assert!(written[1] <= 36 << 20 && written[1] >= 24 << 20, "{}", written[1]);
-        // At the end nothing waits.
+        // The last save at exit waits for nothing.
         pace.changed(1);
         assert_eq!(pace.due(start + Duration::from_secs(60), true), [1]);
         assert!(pace.is_empty());

@@ -1,15 +1,15 @@
-//! What a person types in the address bar → a URL, or a search.
+//! Turns input of the address bar into a URL or a search.
 
 use std::net::{IpAddr, Ipv6Addr};
 
 use url::Url;
 
-/// Addresses for other programs, which come without `//`.
+/// Schemes for other programs, written without `//`.
 const OUTSIDE: [&str; 12] =
     ["mailto", "tel", "sms", "callto", "sip", "sips", "xmpp", "magnet", "geo", "news", "webcal", "bitcoin"];
 const SEARCH: &str = "https://duckduckgo.com/";
 
-/// The URL that this input means. Never fails: what is not an address is searched for.
+/// Returns the URL for an input. It never fails: input that is no address is searched for.
 #[must_use]
 pub fn to_url(input: &str) -> String {
     let input = input.trim();
@@ -22,25 +22,25 @@ pub fn to_url(input: &str) -> String {
     search(input)
 }
 
-/// The address of a search for these words.
+/// Returns the address of a search for these words.
 #[must_use]
 pub fn search(words: &str) -> String {
     Url::parse_with_params(SEARCH, [("q", words)]).map_or_else(|_| SEARCH.to_owned(), String::from)
 }
 
-/// Returns whether this is one word that is no address: it would be searched for, and may be meant as something else.
+/// Returns whether the input is one word that is no address. It would be searched for, but may be meant as a host.
 #[must_use]
 pub fn is_bare_word(input: &str) -> bool {
     let input = input.trim();
     !input.is_empty() && !input.contains(char::is_whitespace) && explicit(input).is_none() && host_like(input).is_none()
 }
 
-/// Returns a URL without its user name and password: they are secrets, and could pass for a host name.
+/// Returns a URL without its user name and password, which are secrets and could pass for a host name.
 #[must_use]
 pub fn without_credentials(url: &str) -> String {
     match Url::parse(url) {
         Ok(mut parsed) if !parsed.username().is_empty() || parsed.password().is_some() => {
-            // Neither fails for a URL that has them.
+            // Neither call fails for a URL with credentials.
             let _ = (parsed.set_username(""), parsed.set_password(None));
             parsed.into()
         }
@@ -52,19 +52,20 @@ pub fn without_credentials(url: &str) -> String {
     }
 }
 
-/// `scheme:` with something that can only be meant as an address.
+/// Returns the URL of an input with a scheme that can only be meant as an address.
 fn explicit(input: &str) -> Option<String> {
     let url = Url::parse(input).ok()?;
     let known = matches!(
         url.scheme(),
         "http" | "https" | "file" | "about" | "data" | "javascript" | "blob" | "ftp" | "view-source"
     );
-    // Without a space: `news: today` is for a search.
+    // With a space, as in `news: today`, it is a search.
     let is_outside = OUTSIDE.contains(&url.scheme()) && !input.contains(char::is_whitespace);
     (known || is_outside || input.contains("://")).then(|| String::from(url))
 }
 
-/// `example.org/path`, `localhost:8000`, `10.0.0.1`, `[::1]`, `::1`, `nas:5000`, `router/`. A number is for a search.
+/// Returns the URL of an input that looks like a host: `example.org/path`, `localhost:8000`, `10.0.0.1`, `[::1]`,
+/// `::1`, `nas:5000` or `router/`. A plain number is a search.
 fn host_like(input: &str) -> Option<String> {
     if input.is_empty() || input.contains(char::is_whitespace) {
         return None;
@@ -84,7 +85,7 @@ fn host_like(input: &str) -> Option<String> {
     let is_ip = bare.parse::<IpAddr>().is_ok();
     let is_local = host == "localhost" || host.ends_with(".localhost");
     let is_name = host.contains('.') && !host.starts_with('.') && !host.ends_with('.') && !host.contains("..");
-    // A single label is one of the local network's where a port or a slash says that it is a host.
+    // A single label is a host of the local network if a port or a slash follows.
     let is_label = !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
     let is_intranet = is_label && (port.is_some() || input.len() == authority.len() + 1);
     let scheme = match (is_ip || is_local || is_intranet, is_name, port) {

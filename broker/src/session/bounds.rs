@@ -1,26 +1,26 @@
-//! Bounds of what pages make the broker keep. A page decides how large the state of its history is; however large, the oldest goes
-//! first, and a page without its state comes back by its address.
+//! Limits on the page state that the broker keeps. Pages decide how large it is; over a limit, the oldest state is
+//! dropped, and a page without state is restored by its address.
 
 use super::ids::TabId;
 use super::saved::{SavedSnapshot, SavedTab};
 use super::state::Session;
 use super::tab::Tab;
 
-/// State of one tab's history, bytes.
+/// Maximum size of the state of one tab's history, in bytes.
 const MAX_TAB: usize = 4 << 20;
-/// State of all tabs.
+/// Maximum size of the state of all tabs, in bytes.
 const MAX_SESSION: usize = 32 << 20;
-/// State of all tabs that were closed and can be reopened.
+/// Maximum size of the state of all closed tabs that can be reopened, in bytes.
 const MAX_CLOSED: usize = 8 << 20;
 
 impl SavedSnapshot {
-    /// Bytes that its page decides about.
+    /// Returns the size of the state, which the page determines, in bytes.
     #[must_use]
     pub fn size(&self) -> usize {
         self.session_state.len() + self.form.len()
     }
 
-    /// Lets go of the state; the position stays.
+    /// Drops the state; the scroll position stays.
     fn forget_state(&mut self) {
         self.session_state = Vec::new();
         self.form = Vec::new();
@@ -28,19 +28,19 @@ impl SavedSnapshot {
 }
 
 impl SavedTab {
-    /// Bytes that its pages decide about.
+    /// Returns the size of the state, which the pages determine, in bytes.
     #[must_use]
     pub fn state_size(&self) -> usize {
         self.segments.iter().map(|segment| segment.snapshot.size()).sum()
     }
 
-    /// Lets go of all state: the tab comes back by its address.
+    /// Drops all state: the tab is restored by its address.
     pub fn forget_state(&mut self) {
         self.segments.iter_mut().for_each(|segment| segment.snapshot.forget_state());
     }
 }
 
-/// Keeps the state of a tab, and of all of them, within bounds. Returns the tabs of which something went.
+/// Keeps the state of a tab, and of all tabs, within the limits. Returns the tabs that lost some.
 pub(super) fn enforce(session: &mut Session, changed: TabId) -> Vec<TabId> {
     let mut lighter = Vec::new();
     if let Some(tab) = session.tabs.get_mut(&changed) {
@@ -64,7 +64,7 @@ pub(super) fn enforce(session: &mut Session, changed: TabId) -> Vec<TabId> {
     lighter
 }
 
-/// The same for the tabs that were closed; the oldest is the first.
+/// Keeps the state of closed tabs within the limit. The oldest comes first.
 pub(super) fn enforce_on_closed(closed: &mut [SavedTab]) {
     let mut total: usize = closed.iter().map(SavedTab::state_size).sum();
     for tab in closed {
@@ -80,11 +80,11 @@ fn size(tab: &Tab) -> usize {
     tab.segments.iter().map(|segment| segment.snapshot.size()).sum()
 }
 
-/// Lets go of the state of one stretch: the one that is furthest from what is shown. Returns whether there was any.
+/// Drops the state of the segment furthest from the shown one. Returns whether there was any.
 fn forget_one(tab: &mut Tab) -> bool {
     let current = tab.current;
     let with_state = tab.segments.iter_mut().enumerate().filter(|(_, segment)| segment.snapshot.size() > 0);
-    // Of two that are equally far, what lies behind.
+    // Of two at the same distance, the older one.
     let furthest = with_state.max_by_key(|(index, _)| (index.abs_diff(current), current > *index));
     let Some((_, segment)) = furthest else { return false };
     segment.snapshot.forget_state();

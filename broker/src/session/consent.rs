@@ -1,4 +1,4 @@
-//! Consent: the user, or a page, agrees to what a tab was asked about.
+//! Consent of the user or a page to what a tab was asked about.
 
 use regen_proto::kernel::v1::CloseView;
 use regen_proto::kernel::v1::host_command::Body as Command;
@@ -11,7 +11,7 @@ use super::state::Session;
 use super::strip::remove;
 use super::tab::{Destination, PageLoad, Phase};
 
-/// The user agrees to open what a tab says is not encrypted; until the browser ends, for all of its site.
+/// Opens a tab's address without encryption, as the user agreed. The consent holds for the site until the browser ends.
 pub(super) fn insecure_allowed(session: &mut Session, id: TabId, out: &mut Vec<Effect>) {
     let Some(tab) = session.tabs.get(&id).filter(|tab| matches!(tab.phase, Phase::Insecure(_))) else { return };
     let workspace = tab.workspace.clone();
@@ -19,19 +19,19 @@ pub(super) fn insecure_allowed(session: &mut Session, id: TabId, out: &mut Vec<E
     ask_anew(session, id, out);
 }
 
-/// The user wants to see what a tab says is in the private network.
+/// Opens a tab's address in the private network, as the user agreed.
 pub(super) fn private_allowed(session: &mut Session, id: TabId, out: &mut Vec<Effect>) {
     let Some(tab) = session.tabs.get_mut(&id).filter(|tab| matches!(tab.phase, Phase::Private(_))) else { return };
     let url = std::mem::take(tab.segment_mut()).url;
     navigate(session, id, PageLoad::by_user(url), out);
 }
 
-/// Carries out what a page agreed to, or closes a tab whose page wants to be closed.
+/// Leaves a page that agreed to be left, or closes a tab whose page wants to be closed.
 pub(super) fn leaving_allowed(session: &mut Session, id: TabId, out: &mut Vec<Effect>) {
     let Some(tab) = session.tabs.get_mut(&id) else { return };
     let to = tab.leaving.clone();
     if to.is_some() && tab.view {
-        // The engine has no page for it any more.
+        // The engine has already closed the page.
         let host = tab.host();
         tab.view = false;
         let command = Command::Close(CloseView { ask_before_unload: false });
@@ -45,7 +45,7 @@ pub(super) fn leaving_allowed(session: &mut Session, id: TabId, out: &mut Vec<Ef
     }
 }
 
-/// Keeps the tab on the page that it shows, whatever began to load in its place.
+/// Keeps the tab on the page that it shows, and abandons a load that began in its place.
 pub(super) fn leaving_refused(session: &mut Session, id: TabId, out: &mut Vec<Effect>) {
     let Some(tab) = session.tabs.get_mut(&id) else { return };
     tab.closing = false;

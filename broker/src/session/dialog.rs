@@ -1,4 +1,4 @@
-//! Dialogs of pages: at most one of a tab, as its host says. Nothing here trusts the words; they are shown as the page's.
+//! Dialogs of pages, at most one per tab. The text comes from the page and is shown as such.
 
 use regen_proto::kernel::v1::{Dialog as WireDialog, DialogKind as WireKind};
 
@@ -18,7 +18,7 @@ pub enum DialogKind {
 }
 
 impl DialogKind {
-    /// The name in the control API.
+    /// Returns the kind's name in the control API.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -31,25 +31,25 @@ impl DialogKind {
     }
 }
 
-/// Question that a page waits with.
+/// Dialog whose answer a page waits for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dialog {
-    /// Number that the host gave it. An answer to another number is ignored.
+    /// Number that the host gave it. An answer with another number is ignored.
     pub number: u64,
-    /// Kind of question.
+    /// Kind of dialog.
     pub kind: DialogKind,
-    /// The page's words; of a sign-in, the server's name for what it protects.
+    /// Text of the page; for a sign-in, the server's realm.
     pub text: String,
-    /// Of a prompt: what its field holds at first.
+    /// Initial text of a prompt's field.
     pub preset: String,
-    /// Of a sign-in: host and port that ask.
+    /// Host and port that ask for a sign-in.
     pub server: String,
-    /// The page has shown another before, or the server has refused an answer.
+    /// Set if the page has shown a dialog before, or the server has refused an answer.
     pub again: bool,
 }
 
 impl Dialog {
-    /// Takes what a host says. `None`: there is no dialog any more.
+    /// Converts a host's message. Returns `None` if there is no dialog any more.
     #[must_use]
     pub fn from_host(said: WireDialog) -> Option<Self> {
         let kind = match said.kind() {
@@ -64,7 +64,7 @@ impl Dialog {
         (dialog != 0).then_some(Self { number: dialog, kind, text, preset, server, again })
     }
 
-    /// As the window is told of it.
+    /// Returns the message for the window.
     #[must_use]
     pub fn to_wire(&self) -> WireDialog {
         let kind = match self.kind {

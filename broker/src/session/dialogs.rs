@@ -1,4 +1,4 @@
-//! Steps about dialogs: a page shows one, and its user answers it.
+//! Steps for dialogs: a page shows one, and the user answers it.
 
 use regen_proto::kernel::v1::{Dialog as WireDialog, DialogAnswer, host_command};
 
@@ -10,12 +10,12 @@ use super::leaving;
 use super::state::Session;
 use super::tabs::send_if_open;
 
-/// Takes what a host says of a dialog: a new one, or none any more.
+/// Handles a host's message that a dialog appeared or is gone.
 pub(super) fn shown(session: &mut Session, id: TabId, said: WireDialog, out: &mut Vec<Effect>) {
     let Some(tab) = session.tabs.get_mut(&id) else { return };
     let before = std::mem::replace(&mut tab.dialog, Dialog::from_host(said));
     out.push(Effect::TabChanged(id));
-    // A question about leaving that goes away unanswered is void: the user did something else.
+    // A `beforeunload` dialog that vanishes unanswered is void: the user did something else.
     if before.is_some_and(|before| before.kind == DialogKind::Leave) {
         leaving::forget(session, id);
     }
@@ -25,7 +25,7 @@ pub(super) fn shown(session: &mut Session, id: TabId, said: WireDialog, out: &mu
     }
 }
 
-/// Passes its user's answer on. One to a dialog that is gone changes nothing.
+/// Passes the user's answer on. An answer to a dialog that is gone is ignored.
 pub(super) fn answer(session: &mut Session, id: TabId, answer: DialogAnswer, out: &mut Vec<Effect>) {
     let Some(tab) = session.tabs.get_mut(&id) else { return };
     let Some(dialog) = tab.dialog.take_if(|dialog| dialog.number == answer.dialog) else { return };

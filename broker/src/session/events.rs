@@ -1,4 +1,4 @@
-//! Events of the session, and the effects that follow from them.
+//! Events of the session and the effects that follow.
 
 use regen_net_config::site::Site;
 use regen_proto::kernel::v1::{DialogAnswer, FileChooser, FindResult, host_command, page_event};
@@ -8,7 +8,7 @@ use super::networks::Side;
 use super::saved::{SavedSnapshot, SavedTab};
 use super::tab::PageLoad;
 
-/// What can happen.
+/// Event that the session handles.
 #[derive(Debug, Clone)]
 #[expect(missing_docs, reason = "each name says it")]
 pub enum Event {
@@ -43,22 +43,22 @@ pub enum Event {
         bypass_cache: bool,
     },
     Stop(TabId),
-    /// The user does not want to wait for its script.
+    /// The user stops the page's script.
     StopScript(TabId),
     AnswerDialog {
         tab: TabId,
         answer: DialogAnswer,
     },
-    /// The user agrees to see what this tab says is not encrypted.
+    /// The user agrees to open this tab's address without encryption.
     AllowInsecure(TabId),
-    /// The user wants to see what this tab says is in the private network.
+    /// The user agrees to open this tab's address in the private network.
     AllowPrivate(TabId),
-    /// A site was found, by the net-daemon or in what is known of its storage.
+    /// The network of a site is known, from the net-daemon or from a note in its storage.
     SiteFound {
         host: HostKey,
         side: Side,
     },
-    /// The user insists on encryption, of a site or everywhere, or no longer. `on: None`: as everywhere, or as at first.
+    /// The user changes HTTPS only for a site or for all. `on: None` returns to the default.
     HttpsOnly {
         site: Option<Site>,
         on: Option<bool>,
@@ -75,15 +75,15 @@ pub enum Event {
         tab: TabId,
         pinned: bool,
     },
-    /// Tabs of an earlier session, in their order, and which of them was in front.
+    /// Tabs of an earlier session in their order, and the one that was in front.
     Restore {
         tabs: Vec<SavedTab>,
         active: TabId,
     },
-    /// A site that nobody looks at lets its process go, until somebody does.
+    /// A site without shown tabs releases its process until a tab is activated.
     Sleep(HostKey),
     HostUp(HostKey),
-    /// A host begins to save files, or has saved the last of them.
+    /// A host begins to save files, or has saved the last one.
     Saving {
         host: HostKey,
         is_saving: bool,
@@ -105,23 +105,23 @@ pub enum Event {
     },
 }
 
-/// What must happen outside.
+/// Action that the caller of the reducer carries out.
 #[derive(Debug, Clone, PartialEq)]
 #[expect(missing_docs, reason = "each name says it")]
 #[expect(clippy::large_enum_variant, reason = "a step has a handful of effects, and they live as long as the step")]
 pub enum Effect {
     /// A host is wanted from now on, or again after its death. The supervisor decides when it starts.
     WantHost(HostKey),
-    /// A host is not wanted any more. The supervisor ends it.
+    /// A host is no longer wanted. The supervisor ends it.
     UnwantHost(HostKey),
-    /// It may be in the private network from now on: what it was granted does not allow that.
+    /// The host may be in the private network from now on; its grants must be renewed to allow that.
     GrantAnew(HostKey),
-    /// It did what no host may.
+    /// The host violated a rule.
     KillHost {
         host: HostKey,
         reason: String,
     },
-    /// The user wants it to end.
+    /// The user ends the host.
     EndHost {
         host: HostKey,
         reason: String,
@@ -138,10 +138,10 @@ pub enum Effect {
     TabChanged(TabId),
     TabClosed(TabId),
     OrderChanged,
-    /// The page that the tab showed is not there, or not in front, any more.
+    /// The tab's page is gone or no longer in front.
     LeftPage(TabId),
     FaviconChanged(TabId),
-    /// The page of this tab waits for an answer: until then it answers nothing.
+    /// The page waits for a dialog's answer and answers nothing until then.
     PageWaits(TabId),
     /// The page wants something that only the window can give, or tells it something.
     AskWindow {

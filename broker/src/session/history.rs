@@ -1,4 +1,5 @@
-//! History across sites: a tab is a row of stretches, each on one site. The engine steps inside a stretch, the broker between.
+//! History across sites: a tab has a list of segments, each on one site. The engine steps inside a segment, the broker
+//! between them.
 
 use regen_proto::kernel::v1::host_command::Body as Command;
 
@@ -13,7 +14,7 @@ use super::tab::{Destination, Phase};
 use super::tabs::{send_if_open, set_phase};
 use super::views::{ensure_view, leave_host};
 
-/// One step (or several) back or forward.
+/// Steps back or forward.
 pub(super) fn step(session: &mut Session, id: TabId, delta: i32, out: &mut Vec<Effect>) {
     let Some(tab) = session.tabs.get_mut(&id) else { return };
     let inside = if delta < 0 { tab.segment().can_go_back } else { tab.segment().can_go_forward };
@@ -43,11 +44,12 @@ pub(super) fn step(session: &mut Session, id: TabId, delta: i32, out: &mut Vec<E
     ensure_view(session, id, out);
 }
 
-/// Goes back to what was shown before, for a load in a new stretch that turned out to be no page. A tab that was opened for it alone goes.
+/// Goes back to the previous page after a load that turned out to be no page. If a page opened the tab for that load
+/// alone, the tab is removed.
 pub(super) fn abandon(session: &mut Session, id: TabId, out: &mut Vec<Effect>) {
     let Some(tab) = session.tabs.get_mut(&id) else { return };
     if !tab.is_fresh {
-        // The engine keeps its page.
+        // The engine still shows the previous page.
         tab.pending = None;
         set_phase(session, id, Phase::Ready, out);
         return;
@@ -59,7 +61,7 @@ pub(super) fn abandon(session: &mut Session, id: TabId, out: &mut Vec<Effect>) {
             remove(session, id, out);
         } else {
             let why =
-                "This address is a file, or nothing: there is no page to show. What is saved is among the downloads.";
+                "This address has no page to show: it is a file or empty. A saved file is listed in the downloads.";
             let url = tab.segment().url.clone();
             refuse(session, id, url, why.to_owned(), out);
         }

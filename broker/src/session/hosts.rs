@@ -1,4 +1,4 @@
-//! Hosts come, sleep and die: what becomes of their tabs.
+//! Hosts that start, sleep or die, and the effects on their tabs.
 
 use regen_net_config::site::Site;
 use regen_proto::kernel::v1::Load;
@@ -19,11 +19,11 @@ pub(super) fn host_up(session: &mut Session, host: &HostKey, out: &mut Vec<Effec
     }
 }
 
-/// A host that nobody looks at any more may end when it has saved its last file.
+/// Notes that a host begins or has finished saving files. A host without tabs ends after its last file.
 pub(super) fn saving(session: &mut Session, host: HostKey, is_saving: bool) {
     if is_saving {
         session.saving.insert(host.clone());
-        // A host that died too often waits for its user.
+        // A host in `GivenUp` keeps waiting for the user.
         session.hosts.entry(host).or_insert(HostPhase::Starting);
         return;
     }
@@ -42,7 +42,7 @@ pub(super) fn stop_script(session: &mut Session, id: TabId, out: &mut Vec<Effect
     tab.phase = Phase::Sad("you stopped its script".to_owned());
     tab.leaving = None;
     tab.end_document();
-    // Nothing that its process still says counts; another tab of the site needs a process all the same.
+    // Later messages of the process no longer count; another tab of the site may need a process all the same.
     tab.view = false;
     out.push(Effect::TabChanged(id));
     out.push(Effect::EndHost { host, reason: "the user stopped its script".to_owned() });
@@ -56,7 +56,7 @@ pub(super) fn sleep(session: &mut Session, host: &HostKey, out: &mut Vec<Effect>
         tab.phase = Phase::Lazy;
         tab.view = false;
         tab.end_document();
-        // What the process still says is about what is here now.
+        // A snapshot that still arrives belongs to the segment that is current now.
         tab.left = tab.current;
         out.push(Effect::TabChanged(tab.id));
     }
@@ -67,17 +67,17 @@ pub(super) fn host_died(session: &mut Session, host: &HostKey, reason: &str, giv
     let mut affected = Vec::new();
     let mut unsent = Vec::new();
     let mut elsewhere = Vec::new();
-    // It takes no commands any more, those that follow from the removals below among them.
+    // The dead host takes no commands, not even those that follow from the removals below.
     session.hosts.insert(host.clone(), HostPhase::Starting);
     for tab in session.tabs.values_mut().filter(|tab| tab.host().as_ref() == Some(host)) {
         tab.view = false;
         tab.end_document();
         let leaving = tab.leaving.take();
-        // A window that a page opened becomes a tab like any other: the page that knew it is gone.
+        // A popup becomes a normal tab: the page that knew it is gone.
         if tab.segment().site.is_some() {
             tab.opener_host = None;
         }
-        // A page whose script was stopped would only run it again: it waits, like one that crashes too often.
+        // A page whose script was stopped would run it again, so it waits like one that crashes too often.
         if matches!(tab.phase, Phase::Lazy | Phase::Sad(_) | Phase::Insecure(_) | Phase::Private(_)) {
             continue;
         }
@@ -86,7 +86,7 @@ pub(super) fn host_died(session: &mut Session, host: &HostKey, reason: &str, giv
             elsewhere.push((tab.id, *load));
             continue;
         }
-        // A form that was on its way may have arrived: only the user may send it once more.
+        // A form being sent may have arrived: only the user may send it again.
         if let Some(form) = tab.pending.take_if(|pending| pending.load.method == "POST") {
             unsent.push((tab.id, form.load.url));
             tab.phase = Phase::Lazy;
@@ -95,7 +95,7 @@ pub(super) fn host_died(session: &mut Session, host: &HostKey, reason: &str, giv
         tab.phase = if given_up { Phase::Sad(reason.to_owned()) } else { Phase::Recovering };
         let is_gone = tab.closing || (tab.opener_host.is_some() && Site::of(&tab.segment().url).is_err());
         if tab.opener_host.take().is_some() && !is_gone {
-            // Another site was shown in it: the tab goes there anew, with the page that opened it as the initiator.
+            // The popup showed another site: it loads that site in its own host, with its opener as the initiator.
             let initiator = host.site.as_str().to_owned();
             let load = Load { url: tab.segment().url.clone(), initiator, user_gesture: true, ..Load::default() };
             *tab.segment_mut() = Segment::default();
@@ -104,7 +104,8 @@ pub(super) fn host_died(session: &mut Session, host: &HostKey, reason: &str, giv
         }
         affected.push((tab.id, is_gone, (tab.pinned, tab.looked_at)));
     }
-    // Each that comes back is a process: of many, those that were looked at last; the others when they are looked at.
+    // Each restored view takes a process: restore the most recently activated tabs now, the others when they are
+    // activated.
     let active = session.active;
     affected.sort_by_key(|(id, _, use_of)| std::cmp::Reverse((active == Some(*id), *use_of)));
     for (id, ..) in affected.iter().filter(|(_, is_gone, _)| !is_gone).skip(views::MAX_VIEWS) {
@@ -113,7 +114,7 @@ pub(super) fn host_died(session: &mut Session, host: &HostKey, reason: &str, giv
         }
     }
     for (id, is_gone, _) in &affected {
-        // A tab that was on its way out does not come back, nor does a window whose document lived in its opener's process alone.
+        // A tab that was closing is not restored, nor a popup whose document existed only in its opener's process.
         if *is_gone {
             remove(session, *id, out);
         } else {
@@ -122,13 +123,13 @@ pub(super) fn host_died(session: &mut Session, host: &HostKey, reason: &str, giv
     }
     for (id, url) in unsent {
         let why =
-            "The process ended while a form was being sent here. It is not sent again by itself: go back to the form.";
+            "The process ended while a form was being sent here. Regen does not send it again: go back to the form.";
         refuse(session, id, url, why.to_owned(), out);
     }
     for (id, load) in elsewhere {
         navigate(session, id, load, out);
     }
-    // One that is looked at now, because another went, wants it, too.
+    // A tab that became active because another was removed also wants the host.
     let waits = |tab: &Tab| matches!(tab.phase, Phase::Loading | Phase::Recovering);
     let wanted = session.tabs.values().any(|tab| waits(tab) && tab.host().as_ref() == Some(host));
     let wanted = wanted || session.saving.contains(host);

@@ -1,5 +1,5 @@
-//! Which hosts have said that they are never to be asked without encryption (HSTS, RFC 6797), in each workspace. Kept here, for a
-//! site's encrypted pages and its other ones are shown by different processes.
+//! HTTP Strict Transport Security (HSTS, RFC 6797), per workspace. The broker keeps it because a site's encrypted and
+//! unencrypted pages are shown by different processes.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,36 +9,37 @@ use regen_proto::net::v1::{EncryptedHost, EncryptedHosts};
 use serde::{Deserialize, Serialize};
 use url::{Host, Url};
 
-/// The most hosts that are remembered; those whose time is up first make room.
+/// Maximum number of hosts; those that expire first make room.
 const MAX_HOSTS: usize = 5000;
-/// And of one site in one workspace: nobody drives out others.
+/// Maximum number of hosts of one site in a workspace, so that no site drives out others.
 const MAX_HOSTS_OF_SITE: usize = 30;
-/// No host has a longer name, bytes.
+/// Maximum length of a host name, in bytes.
 const MAX_NAME: usize = 253;
-/// Nobody is believed for longer.
+/// Maximum lifetime of an entry.
 const MAX_AGE: Duration = Duration::from_hours(24 * 730);
 
-/// What hosts have said.
+/// Known HSTS hosts.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hsts {
-    /// By workspace and host.
+    /// Entries by workspace and host.
     hosts: BTreeMap<(String, String), Said>,
 }
 
-/// One of them.
+/// Entry of one host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 struct Said {
-    /// Seconds since 1970.
+    /// Expiry, in seconds since 1970.
     until_s: u64,
     subdomains: bool,
 }
 
 impl Hsts {
-    /// What an encrypted page came with. Returns whether that is news.
+    /// Takes the `Strict-Transport-Security` header of an encrypted page. Returns whether the entry changed enough to
+    /// be saved.
     pub fn hear(&mut self, workspace: &str, url: &str, header: &str, now_s: u64) -> bool {
         let host = Url::parse(url).ok().and_then(|url| url.host().map(|host| host.to_owned()));
         let Some(Host::Domain(host)) = host else { return false };
-        // The same host with the root's dot, which a link may have.
+        // A link may add the DNS root's dot to the same host.
         let host = host.trim_end_matches('.').to_owned();
         let site_of = |host: &str| Site::of(&format!("https://{host}/")).ok();
         let Some(site) = site_of(&host).filter(|_| host.len() <= MAX_NAME) else { return false };
@@ -58,7 +59,7 @@ impl Hsts {
             }
         }
         let said = Said { until_s: now_s + max_age.min(MAX_AGE).as_secs(), subdomains };
-        // A page that says the same again and again is not written down each time.
+        // The same header is not saved again for each page.
         let old = self.hosts.get(&key).copied();
         let is_news = old.is_none_or(|old| old.subdomains != subdomains || old.until_s.abs_diff(said.until_s) > 3600);
         if is_news {
@@ -67,7 +68,7 @@ impl Hsts {
         is_news
     }
 
-    /// Forgets the one of these whose time is up first.
+    /// Removes the matching entry that expires first.
     fn forget_first(&mut self, which: impl Fn(&(String, String)) -> bool) {
         let first = self.hosts.iter().filter(|(key, _)| which(key)).min_by_key(|(_, said)| said.until_s);
         if let Some(first) = first.map(|(key, _)| key.clone()) {
@@ -75,12 +76,12 @@ impl Hsts {
         }
     }
 
-    /// Forgets those whose time is up.
+    /// Removes expired entries.
     pub fn forget_old(&mut self, now_s: u64) {
         self.hosts.retain(|_, said| said.until_s > now_s);
     }
 
-    /// All of them, for the net-daemon.
+    /// Returns all entries, for the net-daemon.
     #[must_use]
     pub fn to_wire(&self) -> EncryptedHosts {
         let host = |((workspace, host), said): (&(String, String), &Said)| EncryptedHost {
@@ -91,7 +92,7 @@ impl Hsts {
         EncryptedHosts { hosts: self.hosts.iter().map(host).collect() }
     }
 
-    /// Whether a host is never to be asked without encryption.
+    /// Returns whether a host must be reached over HTTPS.
     pub(super) fn covers(&self, workspace: &str, host: &str) -> bool {
         let host = host.trim_end_matches('.');
         let parents = std::iter::successors(Some(host), |host| host.split_once('.').map(|(_, parent)| parent));
@@ -102,7 +103,7 @@ impl Hsts {
     }
 }
 
-/// For how long, and whether for all hosts below it.
+/// Parses the header into `max-age` and `includeSubDomains`; `None` if it is invalid.
 fn read(header: &str) -> Option<(Duration, bool)> {
     let mut max_age = None;
     let mut subdomains = false;
@@ -110,7 +111,7 @@ fn read(header: &str) -> Option<(Duration, bool)> {
         let (name, value) = directive.split_once('=').unwrap_or((directive, ""));
         match name.trim().to_ascii_lowercase().as_str() {
             "max-age" if max_age.is_none() => max_age = Some(value.trim().trim_matches('"').parse::<u64>().ok()?),
-            // Said twice, it is no header of this kind.
+            // A repeated directive makes the header invalid (RFC 6797, section 6.1).
             "max-age" => return None,
             "includesubdomains" => subdomains = true,
             _ => {}
@@ -144,7 +145,7 @@ mod tests {
         }
         assert!(!hsts.hear("", "https://127.0.0.1/", "max-age=5", 1), "an address is no host of this kind");
         assert!(!hsts.hear("", &format!("https://{}.test/", "x".repeat(300)), "max-age=5", 1));
-        // A site that names very many drives out its own, and nobody else's.
+        // A site with very many hosts drives out only its own.
         assert!(hsts.hear("", "https://bank.test/", "max-age=100", 1));
         for host in 0..MAX_HOSTS_OF_SITE + 10 {
             hsts.hear("", &format!("https://{host}.evil.test/"), "max-age=99999", 1);

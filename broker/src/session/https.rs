@@ -1,30 +1,31 @@
-//! HTTPS only: where the user insists on encryption.
+//! HTTPS only: settings for all sites and for single ones.
 
 use std::collections::BTreeMap;
 
 use regen_net_config::site::Site;
 use serde::{Deserialize, Serialize};
 
-/// Where pages may come without encryption.
+/// HTTPS-only settings.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HttpsOnly {
-    /// Whether encryption is insisted on where nothing else is said.
+    /// Default for sites without a setting of their own.
     pub on: bool,
-    /// By the site's host.
+    /// Settings of single sites, by host.
     pub sites: BTreeMap<String, bool>,
 }
 
-/// A load over an encrypted connection, in the place of one without.
+/// A load that was upgraded to HTTPS.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Upgraded {
-    /// What was wanted.
+    /// Requested address.
     pub address: String,
-    /// How often its servers have sent it on to where encryption had to be added again.
+    /// Number of redirects that had to be upgraded again.
     pub(super) times: u8,
 }
 
 impl HttpsOnly {
-    /// Changes what holds for a site, or for all that have nothing of their own. Without a choice, a site has none of its own.
+    /// Changes the setting of a site, or the default. `on: None` removes the site's setting, or resets the default to
+    /// off.
     pub fn choose(&mut self, site: Option<&Site>, on: Option<bool>) {
         match (site, on) {
             (Some(site), Some(on)) => drop(self.sites.insert(site.host().to_owned(), on)),

@@ -1,15 +1,15 @@
-//! Names of tabs and hosts.
+//! Identifiers of tabs and hosts.
 
 use regen_net_config::site::Site;
 
-/// A tab's name, for its whole life and across restarts.
+/// Identifier of a tab. It stays the same for the tab's whole life and across restarts.
 pub type TabId = u64;
 
-/// One tab-host: a site in a workspace.
+/// Identifies a tab-host: a site in a workspace.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct HostKey {
-    /// The one site whose pages it shows.
+    /// Site whose pages the host shows.
     pub site: Site,
-    /// The workspace; two workspaces share nothing.
+    /// Workspace. Workspaces share nothing.
     pub workspace: String,
 }

@@ -1,4 +1,4 @@
-//! Leaving a page that its user has used: the page is asked first, as `beforeunload` lets it object, wherever its tab goes.
+//! Asks a page that the user has used before its tab leaves it: `beforeunload` lets it object.
 
 use regen_proto::kernel::v1::CloseView;
 use regen_proto::kernel::v1::host_command::Body as Command;
@@ -9,15 +9,15 @@ use super::state::Session;
 use super::tab::{Destination, Phase, Tab};
 use super::tabs::send_if_open;
 
-/// Asks the page of a tab before the tab leaves it. Returns whether it was asked: then its consent takes the tab there. Its user
-/// insists by asking once more meanwhile; a page changes nothing of where its user wants to go.
+/// Asks the page of a tab before the tab leaves it. Returns whether it was asked; its consent then takes the tab there.
+/// A user who navigates again meanwhile overrules the page, and the page cannot replace the user's destination.
 pub(super) fn asks(session: &mut Session, id: TabId, to: Destination, out: &mut Vec<Effect>) -> bool {
     let Some(tab) = session.tabs.get_mut(&id) else { return false };
     let goes_on = matches!(&to, Destination::Load(load) if load.load.continues);
     if !is_by_user(&to) && tab.leaving.as_ref().is_some_and(is_by_user) {
         return true;
     }
-    // A page that nobody has used has nothing to object to.
+    // A page without user input has nothing to object to.
     if !tab.is_used || goes_on || tab.leaving.is_some() || !can_object(tab) {
         tab.leaving = None;
         return false;
@@ -39,7 +39,7 @@ fn can_object(tab: &Tab) -> bool {
     tab.view && is_there && !tab.unresponsive && tab.opener_host.is_none()
 }
 
-/// Forgets the question: the user does something else in the tab.
+/// Cancels the question because the user does something else in the tab.
 pub(super) fn forget(session: &mut Session, id: TabId) {
     if let Some(tab) = session.tabs.get_mut(&id) {
         (tab.closing, tab.leaving) = (false, None);

@@ -1,7 +1,7 @@
-//! The session: tabs, their histories and states. The broker is the only truth about it.
+//! The session: tabs, their histories and states. The broker's copy is authoritative.
 //!
-//! [`reduce`] is a pure function of state and event: it has no clock, no process and no file. What must happen outside is
-//! returned as [`Effect`]s. Nothing here believes a host: what a host says is checked against what the broker granted.
+//! [`reduce`] is a pure function of state and event, without clock, process or file. It returns everything that must
+//! happen outside as [`Effect`]s. It trusts no host: a host's claim is checked against what the broker granted.
 
 pub mod address;
 mod bounds;

@@ -1,4 +1,4 @@
-//! Navigation: takes a tab to an address, in whichever process that address belongs.
+//! Navigation: takes a tab to an address, in the process of that address's site.
 
 use regen_net_config::site::Site;
 use regen_proto::kernel::v1::host_command::Body as Command;
@@ -15,9 +15,9 @@ use super::tab::{Destination, PageLoad, Phase, Segment, Tab};
 use super::tabs::{send_if_open, set_phase};
 use super::views::{ensure_view, leave_host};
 
-/// Takes a tab to a URL, in whichever process that URL belongs.
+/// Takes a tab to a URL, in the process of its site.
 pub(super) fn navigate(session: &mut Session, id: TabId, load: PageLoad, out: &mut Vec<Effect>) {
-    // Within a site the engine asks the page.
+    // Within a site, the engine asks the page whether it may be left.
     let is_elsewhere = session.tabs.get(&id).is_some_and(|tab| !is_on_site(tab, &load.load.url));
     if is_elsewhere && leaving::asks(session, id, Destination::Load(Box::new(load.clone())), out) {
         return;
@@ -73,7 +73,7 @@ fn is_on_site(tab: &Tab, url: &str) -> bool {
     Site::of(url).ok().is_some_and(|site| tab.segment().site.as_ref() == Some(&site))
 }
 
-/// A tab comes to an address from before encryption was insisted on: it is asked for anew, in the place of what was there.
+/// Loads a tab's address again with the rules that hold now, in place of the current segment.
 pub(super) fn ask_anew(session: &mut Session, id: TabId, out: &mut Vec<Effect>) {
     let Some(tab) = session.tabs.get_mut(&id) else { return };
     let left = tab.clone();

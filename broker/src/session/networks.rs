@@ -1,4 +1,4 @@
-//! Networks of sites: which are on the internet, and which may be in the private network.
+//! Networks of sites: on the internet, or in the private network.
 
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
@@ -8,28 +8,30 @@ use regen_net_config::special_purpose::is_private;
 
 use super::ids::HostKey;
 
-/// Reason that a tab shows when it comes back to such a question.
-pub(super) const ASKED_BEFORE: &str = "A page on the internet wanted to open this address, which is on this computer or in its network. Nothing was sent.";
+/// Reason that a tab shows when it is restored to such a question.
+pub(super) const ASKED_BEFORE: &str =
+    "A page on the internet tried to open this address, which is on this computer or in its network. Nothing was sent.";
 
 /// Side of the border between the internet and the private network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Side {
-    /// On the internet. A site that was found here once stays here, for as long as its storage exists.
+    /// On the internet. A site found there once stays public as long as its storage exists.
     Public,
     /// On this machine or in its network.
     Private,
 }
 
-/// Knowledge of the sites' networks.
+/// Known networks of sites.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Networks {
     pub(super) found: HashMap<HostKey, Side>,
-    /// Opened by the user, or by a page of the private network.
+    /// Sites opened by the user, or by a page of the private network.
     pub(super) allowed: HashSet<HostKey>,
 }
 
 impl Networks {
-    /// Returns whether the net-daemon may let a site be private: nobody but the user has asked for it, and it was never public.
+    /// Returns whether the net-daemon may connect the site to private addresses: it was opened by the user or a private
+    /// page, and was never public.
     #[must_use]
     pub fn may_be_private(&self, host: &HostKey) -> bool {
         self.allowed.contains(host) && !self.is_public(host)
@@ -52,7 +54,7 @@ impl Networks {
     }
 }
 
-/// Returns the side that a site's name alone tells.
+/// Returns the side that a site's host alone determines.
 fn literal(site: &Site) -> Option<Side> {
     let host = site.host();
     let is_localhost = host == "localhost" || host.ends_with(".localhost");

@@ -1,5 +1,5 @@
-//! What a host says about its pages. All of it is attacker-controlled: a host speaks only about tabs it was given, and
-//! a main frame of another site is the end of that host.
+//! Events that a host reports about its pages. All of them are attacker-controlled: a host may speak only about tabs it
+//! was given, and it is killed if a main frame shows another site.
 
 use regen_net_config::site::Site;
 use regen_proto::kernel::v1::page_event::Body;
@@ -22,12 +22,12 @@ use super::tab::{PageLoad, Phase, Segment, Tab};
 use super::tabs::set_phase;
 use super::views;
 
-/// As many as the engine follows within a site.
+/// Maximum number of redirects across sites: the engine's own limit within a site.
 const MAX_REDIRECTS: u32 = 20;
 
 pub(super) fn event(session: &mut Session, host: &HostKey, id: TabId, event: Body, out: &mut Vec<Effect>) {
     let Some(tab) = session.tabs.get_mut(&id).filter(|tab| tab.view && tab.host().as_ref() == Some(host)) else {
-        // Late news about a tab that has moved on or is closed; a refused popup must not linger.
+        // A late event about a tab that has moved on or is closed; only a popup needs an answer.
         if let Body::PopupOpened(popup) = event {
             answer_popup(host, id, popup.token, true, out);
         }
@@ -67,7 +67,7 @@ pub(super) fn event(session: &mut Session, host: &HostKey, id: TabId, event: Bod
             tab.pending = None;
             tab.before_commit = None;
             tab.tls = TlsState::Unspecified;
-            // A host that failed to load a foreign address does not get to show it in the address bar.
+            // A host may not put another site's address in the address bar.
             if host.site.may_show(&failed.url) {
                 tab.segment_mut().url = without_credentials(&failed.url);
             }
@@ -137,7 +137,7 @@ fn commit(session: &mut Session, host: &HostKey, id: TabId, mut committed: Navig
         tab.is_used = false;
         let was_audible = tab.audible;
         tab.end_document();
-        // The engine says when that changes.
+        // The engine reports when this changes.
         tab.audible = was_audible;
         tab.tls = committed.tls();
         if tab.favicon.take().is_some() {
@@ -158,31 +158,31 @@ fn commit(session: &mut Session, host: &HostKey, id: TabId, mut committed: Navig
     segment.can_go_back = committed.can_go_back;
     segment.can_go_forward = committed.can_go_forward;
     if is_popup {
-        // A page of its opener's site comes back as a tab like any other when their process is gone.
+        // A page on its opener's site is restored as a normal tab if their process dies.
         segment.site = Site::of(&segment.url).ok().filter(|site| *site == host.site);
     }
     out.extend([Effect::TabChanged(id), Effect::Save(id)]);
-    // Its process follows links within its site by itself; from here on it does not.
+    // The host follows links within its site by itself; an address that must be encrypted is loaded anew here.
     let (url, workspace) = (tab.segment().url.clone(), tab.workspace.clone());
     if !committed.same_document && !is_popup && session.forbids(&url, &workspace) {
         navigate(session, id, PageLoad::by_user(url), out);
     }
 }
 
-/// The main frame wants to go to another site: another host takes the tab, with what the page may say about itself.
+/// Takes a main frame's navigation to another site to that site's host, with what the page may say about itself.
 fn handover(session: &mut Session, host: &HostKey, id: TabId, mut load: Load, out: &mut Vec<Effect>) {
     load.redirected |= load.continues;
     let Some(tab) = session.tabs.get_mut(&id) else { return };
-    // Without such a load it is the host's own initiative, whatever it says.
+    // Without a pending load, the navigation is the host's own initiative, whatever it claims.
     if let Some(PageLoad { load: pending, .. }) = tab.pending.clone().filter(|_| load.continues) {
-        // A server sent on what the broker itself had this host load: its initiator is the initiator of this. Method and body
-        // are those of that load (307, 308) or none; the host has no say.
+        // A server redirected a load that the broker gave to this host, so the initiator stays the same. Method and
+        // body are those of that load (307, 308) or none; the host cannot change them.
         let keeps_body = load.method == "POST" && pending.method == "POST";
         let initial = if keeps_body { pending } else { Load { method: String::new(), ..without_body(pending) } };
         load = Load { url: load.url, redirected: true, continues: true, ..initial };
         tab.redirects += 1;
         if tab.redirects > MAX_REDIRECTS {
-            let why = format!("Its servers sent it on more than {MAX_REDIRECTS} times, and it would go on.");
+            let why = format!("Its servers redirected more than {MAX_REDIRECTS} times. Opening was stopped.");
             refuse(session, id, load.url, why, out);
             return;
         }
@@ -190,20 +190,20 @@ fn handover(session: &mut Session, host: &HostKey, id: TabId, mut load: Load, ou
         return;
     }
     if tab.opener_host.is_some() {
-        // A window that turns out to have no opener becomes a tab like any other; a gesture has opened it.
+        // A popup that turns out to have no opener becomes a normal tab; a gesture has opened it.
         load.user_gesture |= tab.pending.take().is_some_and(|pending| pending.load.user_gesture);
         *tab.segment_mut() = Segment::default();
     }
-    // A page that goes on by itself, as one that only sends to another does, is no step back for its user.
+    // A page that redirects by itself is skipped by a step back.
     let goes_by_itself = !tab.is_used && !tab.is_fresh && !tab.segment().can_go_back;
     tab.goes_by_itself = goes_by_itself && tab.opener_host.is_none();
     let from_here = !load.initiator.is_empty() && host.site.may_show(&load.initiator);
     if !from_here {
-        let reason = format!("claimed a navigation of {} for itself", shorten(&load.initiator));
+        let reason = format!("claimed {} as the initiator of its navigation", shorten(&load.initiator));
         out.push(Effect::KillHost { host: host.clone(), reason });
         return;
     }
-    // What a page may say about itself is its own affair, as long as it says it about itself.
+    // The host chooses the referrer, but only from its own site.
     if !host.site.may_show(&load.referrer) {
         load.referrer.clear();
     }
@@ -222,17 +222,17 @@ fn check_and_go(session: &mut Session, host: &HostKey, id: TabId, load: Load, ou
         return;
     }
     if method == "POST" && load.body.is_empty() {
-        let why = "This form could not be carried over to the other site: what it holds is larger than 32 MB, cannot be read, \
-                   or is sent there in a way that Regen does not follow. Nothing was sent; go back to the form to change it.";
+        let why = "This form was not sent to the other site: its content is larger than 32 MB, cannot be read, \
+                   or uses a way of sending that Regen does not support. Go back to the form to change it.";
         refuse(session, id, load.url, why.to_owned(), out);
         return;
     }
-    // A page has no use for credentials that are not its own, but to pass for another site.
+    // Credentials in a link only help to pass for another site.
     let load = Load { url: without_credentials(&load.url), ..load };
     navigate(session, id, PageLoad { load, from: Some(host.clone()) }, out);
 }
 
-/// What the other site learns: at most the origin that the host may speak for.
+/// Limits the referrer to the initiator's origin.
 fn with_own_referrer(load: Load) -> Load {
     let referrer = if load.referrer.is_empty() { String::new() } else { format!("{}/", load.initiator) };
     Load { referrer, ..load }
@@ -252,9 +252,9 @@ fn new_tab(session: &mut Session, host: &HostKey, id: TabId, wanted: NewTab, out
     }
 }
 
-/// A popup that keeps its opener runs in the opener's host.
+/// Adopts or refuses a popup that keeps its opener; it runs in the opener's host.
 fn popup_opened(session: &mut Session, host: &HostKey, opener: TabId, popup: &PopupOpened, out: &mut Vec<Effect>) {
-    // It would be shown in its opener's process: there is no other address to ask for.
+    // A popup cannot be upgraded to HTTPS: it is shown in its opener's process.
     let is_forbidden = session.forbids(&popup.url, &host.workspace);
     if !popup.user_gesture || is_forbidden {
         answer_popup(host, opener, popup.token, true, out);
@@ -279,8 +279,8 @@ fn answer_popup(host: &HostKey, tab: TabId, token: u64, refused: bool, out: &mut
     out.push(Effect::Send { host: host.clone(), tab, command, snapshot: None });
 }
 
-/// Keeps a snapshot with the stretch of history that it belongs to: the one that is shown, or, for a host that the tab has
-/// just left, the nearest one of its site.
+/// Stores a snapshot in the segment it belongs to: the shown one or, for a host that the tab has just left, the nearest
+/// one of its site.
 pub(super) fn snapshot(
     session: &mut Session,
     host: &HostKey,
@@ -300,12 +300,12 @@ pub(super) fn snapshot(
     }
 }
 
-/// The stretch of history that a host's snapshot of a tab belongs to.
+/// Returns the index of the segment that a host's snapshot of a tab belongs to.
 fn owner_of_snapshot(tab: &Tab, host: &HostKey) -> Option<usize> {
     if tab.workspace != host.workspace || tab.opener_host.as_ref().is_some_and(|opener| opener != host) {
         return None;
     }
-    // A host that the tab has just left speaks about what was left.
+    // A host that the tab has just left reports about the segment that was left.
     let shown_here = tab.segment().site.as_ref() == Some(&host.site);
     let current = if shown_here && tab.view { tab.current } else { tab.left };
     let its = tab.segments.iter().enumerate().filter(|(_, segment)| segment.site.as_ref() == Some(&host.site));
@@ -313,13 +313,13 @@ fn owner_of_snapshot(tab: &Tab, host: &HostKey) -> Option<usize> {
 }
 
 impl Session {
-    /// Returns whether a host shows this tab: only then does it speak about it.
+    /// Returns whether a host shows this tab; only then may it speak about the tab.
     #[must_use]
     pub fn shows(&self, host: &HostKey, tab: TabId) -> bool {
         self.tabs.get(&tab).is_some_and(|tab| tab.view && tab.host().as_ref() == Some(host))
     }
 
-    /// The address of the page that a host's snapshot of a tab belongs to, if it may have one.
+    /// Returns the address of the page that a host's snapshot of a tab belongs to, if the host may send one.
     #[must_use]
     pub fn snapshot_address(&self, host: &HostKey, tab: TabId) -> Option<String> {
         let tab = self.tabs.get(&tab)?;

@@ -1,5 +1,5 @@
-//! The private network, as the session sees it: a page from the internet does not take a tab to this machine or its network.
-//! The net-daemon finds out where sites are, and keeps the pages' other requests out; here navigations are stopped.
+//! Stops navigations from internet pages to this machine or its network. The net-daemon finds out where sites are, and
+//! blocks the pages' other requests.
 
 use regen_net_config::site::Site;
 
@@ -14,7 +14,7 @@ use super::tab::{PageLoad, Phase, Segment, Tab};
 use super::tabs::set_phase;
 use super::views::leave_host;
 
-/// Stops a navigation that a page from the internet, or a server there, began into the private network. Returns whether it did.
+/// Stops a navigation to the private network that an internet page or server began. Returns whether it did.
 pub(super) fn stops(session: &mut Session, id: TabId, load: &PageLoad, site: &Site, out: &mut Vec<Effect>) -> bool {
     let Some(workspace) = session.tabs.get(&id).map(|tab| tab.workspace.clone()) else { return false };
     let target = HostKey { site: site.clone(), workspace };
@@ -26,14 +26,14 @@ pub(super) fn stops(session: &mut Session, id: TabId, load: &PageLoad, site: &Si
         return false;
     }
     let why = format!(
-        "{} is on the internet, and wanted to open an address on this computer or in its network. Nothing was sent.",
+        "{} is on the internet and tried to open an address on this computer or in its network. Nothing was sent.",
         from.site
     );
     ask(session, id, load.load.url.clone(), why, out);
     true
 }
 
-/// A site was found. Tabs that a page from the internet sent to a private one show the question instead.
+/// Records the network of a site. Tabs that an internet page sent to a private site show the question instead.
 pub(super) fn found(session: &mut Session, host: &HostKey, side: Side, out: &mut Vec<Effect>) {
     if session.networks.found.get(host) == Some(&Side::Public) {
         return;
@@ -47,20 +47,20 @@ pub(super) fn found(session: &mut Session, host: &HostKey, side: Side, out: &mut
         session.tabs.values().filter(sent).map(|tab| (tab.id, tab.segment().url.clone())).collect();
     for (id, url) in tabs {
         let why = format!(
-            "A page on the internet wanted to open {}, which is in this computer's own network. Nothing was sent.",
+            "A page on the internet tried to open {}, which is in this computer's own network. Nothing was sent.",
             host.site.host()
         );
         ask(session, id, url, why, out);
     }
 }
 
-/// Shows why an address was not opened, and that it could be.
+/// Shows why an address was not opened, and offers to open it.
 fn ask(session: &mut Session, id: TabId, url: String, why: String, out: &mut Vec<Effect>) {
     let Some(tab) = session.tabs.get_mut(&id) else { return };
-    // Without a site: it comes back as the question, not as the page.
+    // Without a site, the tab is restored as the question, not as the page.
     let next = Segment { url: without_credentials(&url), ..Segment::default() };
     if tab.pending.is_some() && tab.segment().snapshot.session_state.is_empty() {
-        // The page was never there.
+        // The page never loaded.
         let left = tab.clone();
         *tab.segment_mut() = next;
         tab.leave_page();

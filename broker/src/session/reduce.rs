@@ -22,10 +22,10 @@ use super::views::ensure_view;
 
 const ZOOM: std::ops::RangeInclusive<f64> = 0.25..=5.0;
 
-/// Takes one step. Events about tabs or hosts that are gone change nothing.
+/// Applies one event. Events about tabs or hosts that are gone change nothing.
 ///
-/// The hosts that the new state wants, and no longer wants, come last among the effects: they are the difference of the two
-/// states, so that no step can forget to say it.
+/// The last effects say which hosts the new state wants and no longer wants. They are computed as the difference of the
+/// two states, so that no step can forget them.
 pub fn reduce(session: &mut Session, event: Event) -> Vec<Effect> {
     let mut before = session.hosts.clone();
     if let Event::HostDied { host, .. } = &event {
@@ -126,13 +126,13 @@ fn reload(session: &mut Session, id: TabId, bypass_cache: bool, out: &mut Vec<Ef
             out.push(Effect::TabChanged(id));
         }
         Phase::Insecure(_) => ask_anew(session, id, out),
-        // Its question stays until it is answered.
+        // The question stays until it is answered.
         Phase::Private(_) => {}
         Phase::Refused(_) => {
             let url = tab.segment().url.clone();
             navigate(session, id, PageLoad::by_user(url), out);
         }
-        // Encryption may have been insisted on since it was opened.
+        // HTTPS only may have been turned on since the page was opened.
         _ if tab.opener_host.is_none() && is_forbidden => ask_anew(session, id, out),
         Phase::Blank | Phase::Loading | Phase::Ready | Phase::Failed(_) | Phase::Recovering => {
             send_if_open(session, id, Command::Reload(Reload { bypass_cache }), out);

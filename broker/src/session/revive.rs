@@ -1,4 +1,4 @@
-//! Tabs on their way to the store and back.
+//! Conversion of tabs to and from their saved form.
 
 use regen_net_config::site::Site;
 use regen_proto::kernel::v1::TlsState;
@@ -7,7 +7,7 @@ use super::networks::ASKED_BEFORE;
 use super::saved::{SavedSegment, SavedTab};
 use super::tab::{Phase, Segment, Tab};
 
-/// Returns what a page of Regen's own shows, by the address that it is about.
+/// Returns the phase of a page that Regen draws itself, from the address that it is about.
 pub(super) fn own_page(url: &str) -> Phase {
     match Site::of(url) {
         _ if url.is_empty() => Phase::Blank,
@@ -42,7 +42,7 @@ impl From<&Tab> for SavedTab {
 }
 
 impl SavedTab {
-    /// A tab that is known but not loaded, under a new name.
+    /// Returns the tab with a new identifier, not yet loaded.
     #[must_use]
     pub fn revive(self, id: u64) -> Tab {
         let mut segments: Vec<Segment> = self

@@ -1,4 +1,4 @@
-//! Rules about addresses: which must be encrypted, and which may be in the private network.
+//! Rules about addresses: those that must be encrypted, and those that may be in the private network.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -11,8 +11,8 @@ use super::ids::{HostKey, TabId};
 use super::state::Session;
 
 impl Session {
-    /// Where an address is asked for instead; nothing for one that may be as it is. Names that only this machine or its network
-    /// knows, addresses and onion services (which Tor encrypts) may be, unless they have said otherwise themselves.
+    /// Returns the HTTPS form of an address that must be encrypted; `None` for one that may stay as it is. IP
+    /// addresses, local names and onion services (which Tor encrypts) may stay, unless HSTS covers them.
     pub(super) fn upgraded(&self, address: &str, workspace: &str) -> Option<String> {
         let mut url = Url::parse(address).ok().filter(|url| url.scheme() == "http")?;
         let Some(Host::Domain(name)) = url.host() else { return None };
@@ -24,8 +24,8 @@ impl Session {
         (wanted && url.set_scheme("https").is_ok()).then(|| url.into())
     }
 
-    /// Takes what an encrypted page's server says of encryption from now on (HSTS). Returns whether that is news. A host is
-    /// believed only about its own site, in a tab of its own.
+    /// Takes the `Strict-Transport-Security` header of an encrypted page. Returns whether the stored state changed. A
+    /// host is believed only about its own site, in a tab of its own.
     pub fn hear_of_encryption(&mut self, host: &HostKey, tab: TabId, committed: &NavigationCommitted) -> bool {
         let is_its_own = self.tabs.get(&tab).is_some_and(|tab| tab.host().as_ref() == Some(host));
         let is_encrypted = committed.tls() == TlsState::Valid && committed.url.starts_with("https:");
@@ -37,7 +37,7 @@ impl Session {
         self.hsts.hear(&host.workspace, &committed.url, &committed.transport_security, now)
     }
 
-    /// Whether an address may not be asked for as it is.
+    /// Returns whether an address must be upgraded to HTTPS before it is opened.
     pub(super) fn forbids(&self, address: &str, workspace: &str) -> bool {
         self.upgraded(address, workspace).is_some()
     }
@@ -46,7 +46,7 @@ impl Session {
         self.agreed.contains(&(workspace.to_owned(), site.host().to_owned()))
     }
 
-    /// Whether its own host has forbidden it: its user is not asked.
+    /// Returns whether HSTS covers an address: then the user cannot allow it without encryption.
     pub(super) fn is_strict(&self, address: &str, workspace: &str) -> bool {
         let url = Url::parse(address).ok();
         let host = url.as_ref().and_then(Url::host_str);
@@ -54,7 +54,7 @@ impl Session {
     }
 }
 
-/// The user, or a page that may go there, opens a site: it may be private from now on.
+/// Records that a site may be in the private network, because the user or a page that may go there opens it.
 pub(super) fn allow(session: &mut Session, host: &HostKey, out: &mut Vec<Effect>) {
     if session.networks.allowed.insert(host.clone()) && session.hosts.contains_key(host) {
         out.push(Effect::GrantAnew(host.clone()));
@@ -93,7 +93,7 @@ mod tests {
         assert!(session.forbids("http://example.org/", ""));
         session.https_only.choose(Some(&other), None);
         assert!(session.upgraded("http://plain.test/", "").is_some());
-        // What a host has said itself holds whatever its user has agreed to, where it said so.
+        // HSTS outweighs the user's consent, in its workspace.
         assert!(session.hsts.hear("work", "https://agreed.test/", "max-age=9", 1));
         assert!(session.forbids("http://agreed.test/", "work") && !session.forbids("http://agreed.test/", ""));
     }

@@ -1,61 +1,61 @@
-//! What of a session survives the browser. These types are what the store writes: change them only with a migration.
+//! State of a session that survives the browser. The store writes these types: change them only with a migration.
 
 use regen_proto::kernel::v1::Snapshot;
 use serde::{Deserialize, Serialize};
 
-/// One tab.
+/// A saved tab.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SavedTab {
-    /// Its name.
+    /// Identifier.
     pub id: u64,
-    /// Its workspace.
+    /// Workspace.
     pub workspace: String,
-    /// Its history, oldest first.
+    /// History, oldest segment first.
     pub segments: Vec<SavedSegment>,
-    /// Which of them is shown.
+    /// Index of the segment that is shown.
     pub current: u32,
-    /// 1 is 100 %.
+    /// Zoom factor; 1 is 100 %.
     pub zoom: f64,
-    /// Sound off.
+    /// Set if the tab's sound is off.
     pub muted: bool,
-    /// Pinned.
+    /// Set if the tab is pinned.
     pub pinned: bool,
 }
 
-/// One stretch of history on one site.
+/// A segment of history on one site.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SavedSegment {
-    /// Canonical site; empty for pages of Regen's own.
+    /// Canonical site; empty for a page that Regen draws itself.
     pub site: String,
-    /// Address.
+    /// Address of the page.
     pub url: String,
-    /// Title.
+    /// Title of the page.
     pub title: String,
-    /// The engine can step back within it.
+    /// Set if the engine can step back within it.
     pub can_go_back: bool,
-    /// The engine can step forward within it.
+    /// Set if the engine can step forward within it.
     pub can_go_forward: bool,
-    /// How to bring it back.
+    /// Snapshot from which the page is restored.
     pub snapshot: SavedSnapshot,
 }
 
-/// How to bring one document back.
+/// Data from which one document is restored.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct SavedSnapshot {
-    /// The address when it was taken.
+    /// Address at the time of the snapshot.
     pub url: String,
-    /// The engine's own back/forward list.
+    /// Serialised back/forward list of the engine.
     pub session_state: Vec<u8>,
-    /// CSS pixels.
+    /// Horizontal scroll position, in CSS pixels.
     pub scroll_x: f64,
-    /// CSS pixels.
+    /// Vertical scroll position, in CSS pixels.
     pub scroll_y: f64,
-    /// The page-agent's JSON.
+    /// State of forms and `sessionStorage`: the page-agent's JSON.
     pub form: Vec<u8>,
 }
 
 impl SavedSnapshot {
-    /// As it travels to a host.
+    /// Returns the message for a host.
     #[must_use]
     pub fn to_wire(&self, zoom: f64) -> Snapshot {
         Snapshot {
@@ -67,7 +67,7 @@ impl SavedSnapshot {
         }
     }
 
-    /// As it arrives from a host.
+    /// Converts a host's message.
     #[must_use]
     pub fn from_wire(snapshot: Snapshot, url: String) -> Self {
         let finite = |value: f64| if value.is_finite() { value } else { 0.0 };

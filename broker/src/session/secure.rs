@@ -1,5 +1,4 @@
-//! Pages that would come without encryption: asked for over an encrypted connection, and without one only after the user has
-//! agreed to it.
+//! Upgrades to HTTPS. A page is opened without encryption only after the user has agreed.
 
 use regen_net_config::site::Site;
 use regen_proto::kernel::v1::{Load, LoadFailed};
@@ -14,17 +13,18 @@ use super::tab::{PageLoad, Phase, Segment};
 use super::tabs::set_phase;
 use super::views::leave_host;
 
-/// Servers that send a load back and forth more often than this do not want it encrypted.
+/// Maximum number of upgrades in one load. A server that redirects to HTTP more often does not support HTTPS.
 const MAX_UPGRADES: u8 = 5;
 
-/// The longest reason that is shown, in characters.
+/// Maximum length of a reason that is shown, in characters.
 const MAX_REASON: usize = 300;
 
-/// What is asked for when this is wanted; nothing where a page of Regen's own says why it is not.
+/// Returns the load to start for a requested one, upgraded to HTTPS if needed; `None` if a page of Regen's own says why
+/// nothing is loaded.
 pub(super) fn look(session: &mut Session, id: TabId, wanted: PageLoad, out: &mut Vec<Effect>) -> Option<PageLoad> {
     let PageLoad { mut load, from } = wanted;
     let tab = session.tabs.get_mut(&id)?;
-    // A server that sends a load on goes on with the same wish; whatever else is wanted is another one.
+    // Only a redirect continues the load that was upgraded; anything else is a new one.
     let continues = std::mem::take(&mut load.continues);
     let before = tab.upgraded.take().filter(|_| continues);
     let workspace = tab.workspace.clone();
@@ -34,13 +34,13 @@ pub(super) fn look(session: &mut Session, id: TabId, wanted: PageLoad, out: &mut
     };
     let is_strict = session.is_strict(&load.url, &workspace);
     if load.method == "POST" && !is_strict {
-        let why = "A form would be sent there without encryption. Nothing was sent.";
+        let why = "The form would be sent without encryption. Nothing was sent.";
         insecure(session, id, load.url, why, out);
         return None;
     }
     let times = before.as_ref().map_or(0, |before| before.times + 1);
     if before.is_some_and(|before| before.address == load.url) || times > MAX_UPGRADES {
-        let why = "Its server does not want to be asked over an encrypted connection.";
+        let why = "Its server redirects encrypted connections to unencrypted ones.";
         if is_strict {
             refuse(session, id, load.url, why.to_owned(), out);
         } else {
@@ -52,7 +52,8 @@ pub(super) fn look(session: &mut Session, id: TabId, wanted: PageLoad, out: &mut
     Some(PageLoad { load: Load { url, ..load }, from })
 }
 
-/// A load has failed. Whether that was for want of encryption: its user is asked then.
+/// Handles a failed load. Returns whether it was an upgraded one, so that the user is asked to go on without
+/// encryption.
 pub(super) fn failed(session: &mut Session, id: TabId, failed: &LoadFailed, out: &mut Vec<Effect>) -> bool {
     let Some(tab) = session.tabs.get_mut(&id) else { return false };
     let Some(Upgraded { address, .. }) = tab.upgraded.take() else { return false };
@@ -67,14 +68,14 @@ pub(super) fn failed(session: &mut Session, id: TabId, failed: &LoadFailed, out:
     true
 }
 
-/// Shows why an address is not opened without encryption, and that it could be.
+/// Shows why an address is not opened without encryption, and offers to open it.
 pub(super) fn insecure(session: &mut Session, id: TabId, url: String, why: &str, out: &mut Vec<Effect>) {
     let Some(tab) = session.tabs.get_mut(&id) else { return };
     tab.upgraded = None;
     let next = Segment { site: Site::of(&url).ok(), url, ..Segment::default() };
     let shown = tab.segment();
     if shown.snapshot.session_state.is_empty() && shown.title.is_empty() {
-        // What was asked for instead has never been there.
+        // The upgraded address never loaded.
         let left = tab.clone();
         *tab.segment_mut() = next;
         tab.leave_page();

@@ -1,4 +1,4 @@
-//! The session's state.
+//! State of the session.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -9,63 +9,63 @@ use super::networks::Networks;
 use super::saved::SavedTab;
 use super::tab::{Phase, Tab};
 
-/// Where a host is in its life, as far as tabs care.
+/// Life cycle of a host as the session sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HostPhase {
-    /// Asked for.
+    /// Requested from the supervisor.
     Starting,
-    /// Takes commands.
+    /// Ready for commands.
     Up,
-    /// Crashed too often; waits for the user.
+    /// Crashed too often; waits for the user to reload.
     GivenUp,
 }
 
-/// All of it.
+/// State of the whole session.
 #[derive(Debug, Clone, Default)]
 pub struct Session {
-    /// By id.
+    /// Tabs by identifier.
     pub tabs: BTreeMap<TabId, Tab>,
-    /// As in the tab strip.
+    /// Order of the tabs in the tab strip.
     pub order: Vec<TabId>,
-    /// What the window shows.
+    /// Tab that the window shows.
     pub active: Option<TabId>,
-    /// Never reused.
+    /// Highest identifier in use so far; identifiers are never reused.
     pub next_id: TabId,
-    /// Grows with each tab that is looked at.
+    /// Counter for [`Tab::looked_at`].
     pub looks: u64,
-    /// For “reopen closed tab”, newest last.
+    /// Closed tabs that “reopen closed tab” restores, newest last.
     pub closed: Vec<SavedTab>,
     /// Hosts that are saving files: they stay until that is done, whatever their tabs show.
     pub saving: HashSet<HostKey>,
-    /// The hosts that were asked for.
+    /// Requested hosts and their phases.
     pub hosts: HashMap<HostKey, HostPhase>,
-    /// Where encryption is insisted on.
+    /// HTTPS-only settings.
     pub https_only: HttpsOnly,
-    /// Which hosts have insisted on it themselves.
+    /// Hosts that require HTTPS (HSTS).
     pub hsts: Hsts,
-    /// Workspaces and hosts of sites that their user has agreed to see without encryption, in this run.
+    /// Workspace and host of each site that the user has allowed without encryption, in this run.
     pub agreed: HashSet<(String, String)>,
-    /// Tabs that came to an address from before encryption was insisted on: they are taken elsewhere at the end of the step.
+    /// Tabs whose address must now be encrypted: they navigate anew at the end of the step.
     pub(super) to_upgrade: Vec<TabId>,
-    /// Which sites are on the internet, and which may be in the private network.
+    /// Sites that are on the internet, and sites that may be in the private network.
     pub networks: Networks,
 }
 
 impl Session {
-    /// Returns a session without tabs. `https_only` and `hsts`: as the store has them.
+    /// Returns a session without tabs, with these settings from the store.
     #[must_use]
     pub fn new(https_only: HttpsOnly, hsts: Hsts) -> Self {
         Self { https_only, hsts, ..Self::default() }
     }
 
-    /// Returns whether a page loads or recovers.
+    /// Returns whether any page is loading or recovering.
     #[must_use]
     pub fn is_loading(&self) -> bool {
         self.tabs.values().any(|tab| !tab.phase.is_settled())
     }
 
-    /// Whether a site's process could end without anybody noticing: no tab of it is in front, pinned, playing, loading, being
-    /// closed, or one of a page that others were opened from.
+    /// Returns whether a site's process may be ended unnoticed: each of its tabs is at rest, and none is in front,
+    /// pinned, audible, being closed, in a dialog or a popup with an opener.
     #[must_use]
     pub fn can_sleep(&self, host: &HostKey) -> bool {
         let mut tabs = self.tabs.values().filter(|tab| tab.host().as_ref() == Some(host)).peekable();

@@ -1,4 +1,4 @@
-//! Stretches of a tab's history: what is shown gives way to something else.
+//! Replaces the segment of history that a tab shows.
 
 use super::address::without_credentials;
 use super::events::Effect;
@@ -8,15 +8,15 @@ use super::tab::{Phase, Segment};
 use super::tabs::set_phase;
 use super::views::leave_host;
 
-/// Stretches that a tab remembers.
+/// Maximum number of segments per tab.
 const SEGMENTS: usize = 50;
 
-/// Leaves what is shown for a new stretch of history. What lay ahead is forgotten, as in any browser.
+/// Leaves the shown page for a new segment of history. Segments ahead of it are dropped, as in any browser.
 pub(super) fn replace_shown(session: &mut Session, id: TabId, next: Segment, out: &mut Vec<Effect>) {
     let Some(tab) = session.tabs.get_mut(&id) else { return };
     let left = tab.clone();
     let is_fresh = next.site.is_some();
-    // A page of Regen's own that said nothing is not worth a step back.
+    // An empty page of Regen's own is not worth a step back.
     let is_empty = tab.segment().site.is_none() && tab.segment().url.is_empty();
     if is_empty || tab.is_fresh {
         *tab.segment_mut() = next;
@@ -36,7 +36,7 @@ pub(super) fn replace_shown(session: &mut Session, id: TabId, next: Segment, out
     leave_host(session, &left, out);
 }
 
-/// Shows a page of Regen's own that says why an address is not opened.
+/// Shows a page of Regen's own with the reason why an address is not opened.
 pub(super) fn refuse(session: &mut Session, id: TabId, url: String, why: String, out: &mut Vec<Effect>) {
     let segment = Segment { url: without_credentials(&url), ..Segment::default() };
     replace_shown(session, id, segment, out);

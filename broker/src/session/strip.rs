@@ -1,4 +1,4 @@
-//! The tab strip: tabs are opened, closed, shown, moved and restored.
+//! The tab strip: opens, closes, shows, moves and restores tabs.
 
 use regen_proto::kernel::v1::host_command::Body as Command;
 use regen_proto::kernel::v1::{CloseView, TlsState};
@@ -13,7 +13,7 @@ use super::tab::{PageLoad, Phase, Segment, Tab};
 use super::tabs::{change, send_if_open};
 use super::views::{ensure_view, leave_host};
 
-/// How many closed tabs can be reopened.
+/// Maximum number of closed tabs that can be reopened.
 const CLOSED: usize = 50;
 
 pub(super) fn open(
@@ -71,7 +71,7 @@ pub(super) fn open(
     id
 }
 
-/// A tab that a page opened stands beside it, after those that it has opened before: in the order in which they were asked for.
+/// Returns the index for a new tab: beside its opener, after the tabs that the opener has opened before.
 fn place_beside(session: &Session, opener: Option<TabId>) -> usize {
     let at = opener.and_then(|opener| session.order.iter().position(|tab| *tab == opener));
     let Some(at) = at else { return session.order.len() };
@@ -84,7 +84,7 @@ fn new_id(session: &mut Session) -> TabId {
     session.next_id
 }
 
-/// Takes a saved tab in, under its old name where that is free.
+/// Adds a saved tab under a new identifier.
 pub(super) fn adopt(session: &mut Session, saved: SavedTab, out: &mut Vec<Effect>) {
     let id = new_id(session);
     session.tabs.insert(id, saved.revive(id));
@@ -107,14 +107,13 @@ pub(super) fn restore(session: &mut Session, saved: Vec<SavedTab>, active: TabId
         out.extend([Effect::Save(id), Effect::TabChanged(id)]);
     }
     out.extend([Effect::OrderChanged, Effect::SaveOrder]);
-    // Where the one that was in front does not come back, the first one is.
+    // If the tab that was in front does not come back, the first one is shown.
     if let Some(shown) = front.or(first) {
         activate(session, shown, out);
     }
 }
 
-/// Removes a tab; asks its page first where `ask` says so and there is a page that could object. Asking twice in a row,
-/// without using the page in between, is insisting.
+/// Closes a tab. With `ask`, a loaded page may object first; closing again before the page is used overrules it.
 pub(super) fn close(session: &mut Session, id: TabId, ask: bool, out: &mut Vec<Effect>) {
     let Some(tab) = session.tabs.get_mut(&id) else { return };
     if ask && tab.view && matches!(tab.phase, Phase::Ready | Phase::Loading) && !tab.closing {
@@ -144,7 +143,7 @@ pub(super) fn remove(session: &mut Session, id: TabId, out: &mut Vec<Effect>) {
     leave_host(session, &tab, out);
     if session.active == Some(id) {
         session.active = None;
-        // The right neighbour takes its place, or the left one at the end.
+        // The right neighbour is shown next, or at the end the left one.
         let next = index.and_then(|index| session.order.get(index).or(session.order.last())).copied();
         if let Some(next) = next {
             activate(session, next, out);
@@ -159,7 +158,7 @@ pub(super) fn activate(session: &mut Session, id: TabId, out: &mut Vec<Effect>) 
     show(session, id, out);
     out.extend([Effect::OrderChanged, Effect::SaveOrder]);
     wake(session, id, out);
-    // Behind others it would wait for its turn.
+    // The active tab goes first; otherwise it would wait for its turn behind others.
     if session.tabs.get(&id).is_some_and(|tab| !tab.view && matches!(tab.phase, Phase::Loading | Phase::Recovering)) {
         ensure_view(session, id, out);
     }

@@ -1,4 +1,4 @@
-//! One tab: its history, its state, and what it is asked to load.
+//! A tab: its history, its state and its pending load.
 
 use regen_net_config::site::Site;
 use regen_proto::kernel::v1::{Favicon, Load, TlsState};
@@ -8,33 +8,33 @@ use super::https::Upgraded;
 use super::ids::{HostKey, TabId};
 use super::saved::SavedSnapshot;
 
-/// What a tab shows.
+/// State of what a tab shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Phase {
     /// The start page, drawn by the window.
     Blank,
-    /// Known, but not loaded until somebody looks at it.
+    /// A tab that loads only when the user activates it.
     Lazy,
     /// A navigation is under way.
     Loading,
     /// The page has loaded.
     Ready,
-    /// The page could not be had; an error page is shown.
+    /// Loading failed, for this reason; an error page is shown.
     Failed(String),
-    /// Regen refuses this address; the window says why.
+    /// Regen refuses to open the address, for this reason; the window shows it.
     Refused(String),
-    /// It would come without encryption, which its user has not agreed to; the window asks.
+    /// The page would load without encryption, which the user has not allowed; the window asks.
     Insecure(String),
-    /// A page from the internet wanted it, and it is in the private network; the window asks.
+    /// A page from the internet opened an address in the private network; the window asks.
     Private(String),
-    /// Its host died; it is coming back.
+    /// The host died and is being restarted.
     Recovering,
-    /// Its host died too often; it waits for Reload.
+    /// The host died too often, or the user ended the page's script; the tab waits for a reload.
     Sad(String),
 }
 
 impl Phase {
-    /// The name in the control API.
+    /// Returns the phase's name in the control API.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
@@ -51,7 +51,7 @@ impl Phase {
         }
     }
 
-    /// Why, where there is a why.
+    /// Returns the reason of the phase, or an empty string.
     #[must_use]
     pub fn reason(&self) -> &str {
         match self {
@@ -64,129 +64,129 @@ impl Phase {
         }
     }
 
-    /// Nothing more is going to happen by itself.
+    /// Returns whether the tab neither loads nor recovers.
     #[must_use]
     pub fn is_settled(&self) -> bool {
         !matches!(self, Self::Loading | Self::Recovering)
     }
 }
 
-/// A stretch of a tab's history on one site. The engine keeps the steps inside it; the broker keeps the stretches.
+/// A segment of a tab's history, on one site. The engine keeps the steps inside it; the broker keeps the segments.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Segment {
-    /// `None`: a page that Regen draws itself.
+    /// Site of the segment; `None` for a page that Regen draws itself.
     pub site: Option<Site>,
-    /// What the address bar shows.
+    /// Address of the page.
     pub url: String,
-    /// As the page says.
+    /// Title that the page set.
     pub title: String,
-    /// How to bring it back.
+    /// Snapshot from which the page is restored.
     pub snapshot: SavedSnapshot,
-    /// The engine can step back within this stretch.
+    /// Set if the engine can step back within this segment.
     pub can_go_back: bool,
-    /// The engine can step forward within this stretch.
+    /// Set if the engine can step forward within this segment.
     pub can_go_forward: bool,
-    /// Its page went on to another site by itself: a step back goes past it.
+    /// Set if the page went on to another site without user input; a step back skips it.
     pub is_passage: bool,
 }
 
-/// One tab.
+/// A tab.
 #[derive(Debug, Clone)]
 pub struct Tab {
-    /// Its name.
+    /// Identifier.
     pub id: TabId,
-    /// Its workspace.
+    /// Workspace.
     pub workspace: String,
-    /// Its history, oldest first; never empty.
+    /// History, oldest segment first; never empty.
     pub segments: Vec<Segment>,
-    /// Which of them is shown.
+    /// Index of the segment that is shown.
     pub current: usize,
-    /// The stretch that was shown before: its host's last snapshot may still be on its way.
+    /// Index of the segment that was shown before. Its host's last snapshot may still arrive.
     pub left: usize,
-    /// What it shows.
+    /// State of what the tab shows.
     pub phase: Phase,
-    /// The host has a view for it.
+    /// Set if the host has a view for the tab.
     pub view: bool,
-    /// Nothing has been heard of this view yet: its process may still be starting.
+    /// Set until the view reports something: its web process may still be starting.
     pub is_starting: bool,
-    /// A popup with an opener lives in its opener's host, whatever its address.
+    /// Host of the opener, for a popup that keeps its opener. The popup stays there whatever its address.
     pub opener_host: Option<HostKey>,
-    /// The tab whose page opened it.
+    /// Tab whose page opened this one.
     pub opened_from: Option<TabId>,
-    /// What to load as soon as there is a view; kept until the load commits.
+    /// Load to start as soon as there is a view; kept until it commits.
     pub pending: Option<PageLoad>,
-    /// The address for people while a navigation that a page or server began is not committed.
+    /// Address to show while a navigation that a page or server began is not committed.
     pub before_commit: Option<String>,
-    /// The address without encryption that this load was wanted for.
+    /// Set while a load was upgraded to HTTPS: the address it was requested for.
     pub upgraded: Option<Upgraded>,
-    /// Bytes of its history's state.
+    /// Size of the history's saved state, in bytes.
     pub state_size: usize,
-    /// When it was looked at last, as a number that only grows.
+    /// Order in which tabs were last activated: higher is more recent.
     pub looked_at: u64,
-    /// 0 to 1.
+    /// Progress of the load, from 0 to 1.
     pub progress: f64,
-    /// As the host says; it may lie.
+    /// State of the connection's encryption as the host reports it; the host may lie.
     pub tls: TlsState,
-    /// 1 is 100 %.
+    /// Zoom factor; 1 is 100 %.
     pub zoom: f64,
-    /// Sound off.
+    /// Set if the tab's sound is off.
     pub muted: bool,
-    /// As the host says.
+    /// Set while the page plays sound, as reported by the host.
     pub audible: bool,
-    /// Its script does not end, as the host says.
+    /// Set while a script of the page does not end, as reported by the host.
     pub unresponsive: bool,
-    /// An element of its page fills the screen, as the host says.
+    /// Set while an element of the page fills the screen, as reported by the host.
     pub full_screen: bool,
-    /// Requests of its page that shields stopped, as the host says.
+    /// Number of the page's requests that shields blocked, as reported by the host.
     pub blocked: u32,
-    /// Small, at the left, not closed by accident.
+    /// Set if the tab is pinned.
     pub pinned: bool,
-    /// As the page says, checked for size.
+    /// Icon of the page, checked for size.
     pub favicon: Option<Favicon>,
-    /// The user was asked whether to leave, and has not answered yet.
+    /// Set while the page is asked whether the tab may be closed.
     pub closing: bool,
-    /// Destination, once its page agrees to be left.
+    /// Destination of the tab if its page agrees to be left.
     pub leaving: Option<Destination>,
-    /// Dialog that its page waits with.
+    /// Dialog whose answer the page waits for.
     pub dialog: Option<Dialog>,
-    /// Nothing was committed in the stretch that is shown: what takes its place leaves no trace of it.
+    /// Set until something commits in the current segment; a load that replaces it leaves no trace of it.
     pub is_fresh: bool,
-    /// Hosts that servers sent this load on to.
+    /// Number of redirects to other sites during this load.
     pub redirects: u32,
-    /// The page goes on to another site, and its user did nothing in it.
+    /// Set while the page goes on to another site without user input.
     pub goes_by_itself: bool,
-    /// The user has clicked or typed since the page was committed.
+    /// Set if the user has clicked or typed since the page was committed.
     pub is_used: bool,
 }
 
-/// A navigation before its site is known.
+/// A requested navigation whose site is not yet determined.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct PageLoad {
-    /// Where to, and what its initiator may say.
+    /// Address, and what its initiator may add.
     pub load: Load,
-    /// The host whose page or server began it; none: the user.
+    /// Host whose page or server began it; `None` for the user.
     pub from: Option<HostKey>,
 }
 
 impl PageLoad {
-    /// What the user typed, chose or passed: no initiator, always allowed.
+    /// Returns a load that the user typed, chose or passed: without initiator, always allowed.
     #[must_use]
     pub fn by_user(url: impl Into<String>) -> Self {
         Self { load: Load { url: url.into(), user_gesture: true, ..Load::default() }, from: None }
     }
 }
 
-/// Destination of a tab whose page is asked.
+/// Destination of a tab whose page is asked whether it may be left.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Destination {
-    /// An address.
+    /// A load.
     Load(Box<PageLoad>),
-    /// Steps in its history, to another site.
+    /// A number of history steps, to another site.
     Step(i32),
 }
 
 impl Tab {
-    /// The stretch of history that is shown.
+    /// Returns the segment of history that is shown.
     ///
     /// # Panics
     /// Never: a tab has at least one segment, and `current` is one of them.
@@ -201,7 +201,7 @@ impl Tab {
         &mut self.segments[self.current]
     }
 
-    /// Which host shows it, if any does.
+    /// Returns the host that shows the tab; `None` for pages that Regen draws itself.
     #[must_use]
     pub fn host(&self) -> Option<HostKey> {
         if let Some(host) = &self.opener_host {
@@ -211,20 +211,20 @@ impl Tab {
         Some(HostKey { site, workspace: self.workspace.clone() })
     }
 
-    /// Returns whether it is part of a saved session. A window that a page opened onto another site is not: what its process
-    /// says of that site is not what its user asked for.
+    /// Returns whether the tab is saved with the session. A popup that shows another site than its opener is not: its
+    /// address is only a claim of the opener's process.
     #[must_use]
     pub fn is_kept(&self) -> bool {
         self.opener_host.is_none() || self.segment().site.is_some()
     }
 
-    /// Returns the address for people: the committed one until a navigation that a page began commits.
+    /// Returns the address to show: until a navigation that a page began commits, the previous one.
     #[must_use]
     pub fn address(&self) -> &str {
         self.before_commit.as_deref().unwrap_or(&self.segment().url)
     }
 
-    /// Forgets what was known of the page that the tab leaves.
+    /// Resets what belongs to the page that the tab leaves.
     pub(super) fn leave_page(&mut self) {
         self.view = false;
         self.pending = None;
@@ -236,24 +236,24 @@ impl Tab {
         self.end_document();
     }
 
-    /// Forgets what a document did while it was there: another takes its place, or its process is gone.
+    /// Resets what belongs to a document that was replaced or whose process is gone.
     pub(super) fn end_document(&mut self) {
         (self.audible, self.unresponsive, self.full_screen) = (false, false, false);
         self.dialog = None;
     }
 
-    /// The stretch that a step back leads to.
+    /// Returns the segment that a step back leads to.
     pub(super) fn earlier(&self) -> Option<usize> {
         self.segments.iter().take(self.current).rposition(|segment| !segment.is_passage)
     }
 
-    /// Whether “back” would do something.
+    /// Returns whether “back” would do something.
     #[must_use]
     pub fn can_go_back(&self) -> bool {
         self.segment().can_go_back || self.earlier().is_some()
     }
 
-    /// Whether “forward” would do something.
+    /// Returns whether “forward” would do something.
     #[must_use]
     pub fn can_go_forward(&self) -> bool {
         self.segment().can_go_forward || self.current + 1 < self.segments.len()

@@ -1,4 +1,4 @@
-//! Small steps that every other one is made of.
+//! Steps on single tabs that the other modules share.
 
 use regen_proto::kernel::v1::host_command::Body as Command;
 

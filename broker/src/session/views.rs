@@ -1,4 +1,4 @@
-//! Views of hosts: how many there are, how many start at a time, and when a host is no longer wanted.
+//! Views of hosts: limits on live and starting views, and the hosts that are still wanted.
 
 use regen_proto::kernel::v1::host_command::Body as Command;
 use regen_proto::kernel::v1::{CloseView, Load, OpenView};
@@ -11,16 +11,16 @@ use super::state::{HostPhase, Session};
 use super::tab::{Phase, Tab};
 use super::tabs::send_if_open;
 
-/// Pages of one site that are live at a time. Each takes a process and about 40 MB.
+/// Maximum number of live views per site. Each takes a process and about 40 MB.
 pub(super) const MAX_VIEWS: usize = 40;
 
-/// Views of one host that start at a time: each starts a process, for which the host's main thread waits.
+/// Maximum number of views of one host that start at a time: for each, the host's main thread waits for a new process.
 const MAX_STARTING: usize = 8;
 
-/// So many more of tabs that are shown at once when they are opened.
+/// Extra views that may start for a tab that is shown as soon as it is opened.
 const MORE_IF_SHOWN: usize = 4;
 
-/// Opens the tab's view, unless it has one or waits for others of its site.
+/// Opens the tab's view, unless it already has one or too many views of its host are starting.
 pub(super) fn open(session: &mut Session, id: TabId, out: &mut Vec<Effect>) {
     let visible = session.active == Some(id);
     if must_wait(session, id, if visible { MAX_STARTING + MORE_IF_SHOWN } else { MAX_STARTING }) {
@@ -34,7 +34,7 @@ pub(super) fn open(session: &mut Session, id: TabId, out: &mut Vec<Effect>) {
     let segment = tab.segment();
     let snapshot =
         (segment.snapshot.size() > 0).then(|| segment.snapshot.clone()).or_else(|| what_the_site_kept(tab, &host));
-    // A snapshot that is older than the last commit is brought up to date by loading that commit's address.
+    // If the snapshot is older than the last commit, the committed address is loaded on top of it.
     let is_stale = snapshot.as_ref().is_none_or(|snapshot| snapshot.url != segment.url);
     let load = tab.pending.clone().map(|pending| pending.load).or_else(|| {
         let load = Load { url: segment.url.clone(), user_gesture: true, ..Load::default() };
@@ -46,8 +46,8 @@ pub(super) fn open(session: &mut Session, id: TabId, out: &mut Vec<Effect>) {
     discard_beyond(session, &host_of_tab, id, out);
 }
 
-/// Finds what a page of the site had said last in this tab, for another page of the site after one of another site's: `sessionStorage` lives as
-/// long as the tab. The host takes that alone.
+/// Returns the form state that the site's nearest other segment of this tab saved, so that `sessionStorage` lives as
+/// long as the tab. The snapshot holds nothing else.
 fn what_the_site_kept(tab: &Tab, host: &HostKey) -> Option<SavedSnapshot> {
     let earlier = tab.segments.iter().enumerate().filter(|(index, segment)| {
         *index != tab.current && segment.site.as_ref() == Some(&host.site) && !segment.snapshot.form.is_empty()
@@ -56,8 +56,8 @@ fn what_the_site_kept(tab: &Tab, host: &HostKey) -> Option<SavedSnapshot> {
     Some(SavedSnapshot { form: nearest.snapshot.form.clone(), ..SavedSnapshot::default() })
 }
 
-/// Puts tabs of a site to sleep that it has beyond [`MAX_VIEWS`]: each view is a process. Those that were looked at longest ago
-/// go first; the page that is shown, plays, loads or has popups stays.
+/// Unloads tabs of a site beyond [`MAX_VIEWS`], least recently activated first. The tab that is shown, plays sound,
+/// loads or has an opener stays.
 fn discard_beyond(session: &mut Session, host: &HostKey, opened: TabId, out: &mut Vec<Effect>) {
     let views = session.tabs.values().filter(|tab| tab.view && tab.host().as_ref() == Some(host)).count();
     let may_sleep = |tab: &&Tab| {
@@ -88,7 +88,7 @@ fn must_wait(session: &Session, id: TabId, limit: usize) -> bool {
     session.tabs.values().filter(is_starting).count() >= limit
 }
 
-/// The view's process is there: the next one may start.
+/// Notes that the view's process has started, and lets the next view start.
 pub(super) fn has_started(session: &mut Session, host: &HostKey, id: TabId, out: &mut Vec<Effect>) {
     let was_starting = session.tabs.get_mut(&id).is_some_and(|tab| std::mem::take(&mut tab.is_starting));
     if was_starting {
@@ -96,7 +96,7 @@ pub(super) fn has_started(session: &mut Session, host: &HostKey, id: TabId, out:
     }
 }
 
-/// Opens the view of a tab that waits for its turn.
+/// Opens the next view that waits.
 pub(super) fn open_next(session: &mut Session, host: &HostKey, out: &mut Vec<Effect>) {
     if session.hosts.get(host) != Some(&HostPhase::Up) {
         return;
@@ -106,7 +106,8 @@ pub(super) fn open_next(session: &mut Session, host: &HostKey, out: &mut Vec<Eff
     }
 }
 
-/// Tabs of a host that should have a view and have none: first the one that is shown, then those that were looked at last.
+/// Returns the tabs of a host that should have a view and have none: the shown one first, then the most recently
+/// activated.
 pub(super) fn without_view(session: &Session, host: &HostKey) -> Vec<TabId> {
     let wants = |tab: &&Tab| {
         let rests = matches!(tab.phase, Phase::Lazy | Phase::Sad(_) | Phase::Insecure(_) | Phase::Private(_));
@@ -117,7 +118,7 @@ pub(super) fn without_view(session: &Session, host: &HostKey) -> Vec<TabId> {
     waiting.into_iter().map(|tab| tab.id).collect()
 }
 
-/// Asks for the tab's host, and for a view in it if the host is already there.
+/// Requests the tab's host, and opens a view in it if the host is already up.
 pub(super) fn ensure_view(session: &mut Session, id: TabId, out: &mut Vec<Effect>) {
     let Some(tab) = session.tabs.get(&id) else { return };
     let Some(host) = tab.host() else { return };
@@ -138,7 +139,7 @@ pub(super) fn ensure_view(session: &mut Session, id: TabId, out: &mut Vec<Effect
     }
 }
 
-/// Closes the tab's view. Its host is no longer wanted when that was the last one.
+/// Closes the tab's view, and drops the host if it was the last one that needs it.
 pub(super) fn leave_host(session: &mut Session, tab: &Tab, out: &mut Vec<Effect>) {
     out.push(Effect::LeftPage(tab.id));
     let Some(host) = tab.host() else { return };

@@ -1,27 +1,27 @@
-//! `--extra-ca`: a bundle of the machine's certificate authorities and the user's own, for one profile.
+//! `--extra-ca`: a bundle of the system's certificate authorities and the user's own, for one profile.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Debian's bundle; the engine reads no other.
+/// Debian's bundle, the only one that the engine reads.
 const SYSTEM: &str = "/etc/ssl/certs/ca-certificates.crt";
 const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
 
-/// Why a file of certificates cannot be used.
+/// Reason that a certificate file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum CertificateError {
-    /// Not readable.
+    /// A file that cannot be read or written.
     #[error("--extra-ca {path}: {error}")]
     Io { path: String, error: std::io::Error },
-    /// Nothing in it.
-    #[error("--extra-ca {0}: it holds no certificate; PEM is expected (“{BEGIN}”)")]
+    /// A file without a certificate.
+    #[error("--extra-ca {0}: the file holds no certificate; use PEM (“{BEGIN}”)")]
     Empty(String),
 }
 
-/// Writes the profile's bundle. Returns its path and how many authorities were added; no path when none were.
+/// Writes the profile's bundle. Returns its path and the number of added authorities; no path if there are none.
 ///
 /// # Errors
-/// When a file cannot be read or holds no certificate.
+/// Returns an error if a file cannot be read or holds no certificate.
 pub fn bundle(files: &[PathBuf], profile: &Path) -> Result<(Option<PathBuf>, u32), CertificateError> {
     let path = profile.join("certificates.pem");
     let io = |path: &Path| {

@@ -1,22 +1,22 @@
-//! The user's keyboard layout, for pages: what XKB's own variables say, or else the machine's setting.
+//! The user's keyboard layout, for pages: from XKB's environment variables, or else the system setting.
 
 use std::fs;
 
 const SYSTEM: &str = "/etc/default/keyboard";
 
-/// XKB names; empty where nothing is set.
+/// XKB names; empty if not set.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Keyboard {
-    /// Such as `de` or `us,ru`.
+    /// Layout, such as `de` or `us,ru`.
     pub layout: String,
-    /// Such as `nodeadkeys`.
+    /// Variant, such as `nodeadkeys`.
     pub variant: String,
-    /// Such as `compose:ralt`.
+    /// Options, such as `compose:ralt`.
     pub options: String,
 }
 
 impl Keyboard {
-    /// This user's.
+    /// Returns this user's keyboard layout.
     #[must_use]
     pub fn of_user() -> Self {
         let variable = |name: &str| std::env::var(name).unwrap_or_default();
@@ -28,7 +28,7 @@ impl Keyboard {
         if own.layout.is_empty() { Self::parse(&fs::read_to_string(SYSTEM).unwrap_or_default()) } else { own }
     }
 
-    /// The shell variables of `/etc/default/keyboard`.
+    /// Parses the shell variables of `/etc/default/keyboard`.
     fn parse(text: &str) -> Self {
         let value = |name: &str| {
             let line = text.lines().find_map(|line| line.trim().strip_prefix(name)?.strip_prefix('='));

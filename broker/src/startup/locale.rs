@@ -1,17 +1,18 @@
-//! The user's languages and time zone, for pages: what the locale's variables and the machine say.
+//! The user's languages and time zone, for pages: from the environment and the system.
 
 use std::path::Path;
 
-/// More than that say too much of a user, and nothing to a page.
+/// Maximum number of languages; more would help fingerprinting and not the pages.
 const MAX_LANGUAGES: usize = 8;
 
-/// This user's, as BCP 47 tags, the one that is liked best first. None where there is no locale.
+/// Returns this user's languages as BCP 47 tags, most preferred first; empty without a locale.
 #[must_use]
 pub fn languages() -> Vec<String> {
     of(|name| std::env::var(name).ok())
 }
 
-/// The name of this user's time zone, such as `Europe/Berlin`. In a sandbox there is only what it means, which many have in common.
+/// Returns the name of this user's time zone, such as `Europe/Berlin`. It must be passed into a sandbox, where
+/// `/etc/localtime` is not a link to it.
 #[must_use]
 pub fn time_zone() -> Option<String> {
     let own = std::env::var("TZ").ok().map(|zone| zone.trim_start_matches(':').to_owned());
@@ -33,7 +34,7 @@ fn is_zone(name: &str) -> bool {
 fn of(variable: impl Fn(&str) -> Option<String>) -> Vec<String> {
     let set = |name: &str| variable(name).filter(|value| !value.is_empty());
     let locale = ["LC_ALL", "LC_MESSAGES", "LANG"].into_iter().find_map(set).unwrap_or_default();
-    // Whoever wants no translations is not asked which.
+    // `LANGUAGE` counts only if the locale is not C, as in gettext.
     let list = if tag(&locale).is_some() { set("LANGUAGE") } else { None };
     let mut tags: Vec<String> = Vec::new();
     for tag in list.unwrap_or_default().split(':').chain([locale.as_str()]).filter_map(tag) {
@@ -44,7 +45,7 @@ fn of(variable: impl Fn(&str) -> Option<String>) -> Vec<String> {
     tags
 }
 
-/// `de_AT.UTF-8@euro` is `de-AT`.
+/// Returns the language tag of a locale: `de_AT.UTF-8@euro` is `de-AT`.
 fn tag(locale: &str) -> Option<String> {
     let name = locale.split(['.', '@']).next().unwrap_or_default();
     let is_part = |part: &str| (2..=8).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphanumeric());

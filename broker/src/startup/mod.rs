@@ -1,4 +1,4 @@
-//! From options to a running kernel: the profile, the launcher, the lock-down, the store, the control socket.
+//! Startup, from options to a running broker: the profile, the launcher, the lock-down, the store, the control socket.
 
 pub mod certificates;
 pub mod keyboard;
@@ -30,29 +30,29 @@ use crate::persistence::store;
 use crate::persistence::store::secrets::Vault;
 use crate::profile::{Profile, downloads};
 
-/// Threads for work that blocks: removing folders, reading `/proc`, payloads and files.
+/// Maximum number of threads for blocking work: removing folders, reading `/proc`, payloads and files.
 const MAX_BLOCKING_THREADS: usize = 4;
 
 /// Runs a browser until it ends. Must be called while the process has one thread.
 ///
 /// # Errors
-/// When it cannot be started: the profile is in use, a policy has a mistake, the kernel lacks something.
+/// Returns an error if it cannot be started: the profile is in use, a policy is invalid, or the kernel lacks a feature.
 pub fn start(browser: BrowserOptions, echo_log: bool, how: Launching) -> anyhow::Result<()> {
     let programs = programs_folder()?;
     let locked = Profile::find(browser.profile.as_deref())?.lock()?;
     let profile = locked.profile.clone();
     raise_descriptor_limit();
     forget_chosen_files(&profile);
-    // A policy with a mistake stops everything, before there is anything.
+    // An invalid policy ends the start before anything else exists.
     let mode = if browser.jitless { Mode::Jitless } else { Mode::Jit };
     let policies = policy::all(mode)?;
     let logs = logs::init(&profile.log(), echo_log).context("cannot open the log")?;
-    // Before there is any other thread: a fork takes only the calling one along.
+    // Fork before there is another thread: a fork copies only the calling one.
     let forked = launcher::fork(&programs, how).context("cannot start the launcher")?;
-    // What a policy calls optional and this machine lacks: shown, never passed over.
+    // Shown as a warning: an optional part of a policy that this machine lacks.
     let version = regen_sandbox::sys::landlock_version();
     let lacks = policies.iter().find_map(|policy| regen_sandbox::landlock::shortfall(policy, version));
-    let vault = key_of_secrets(&profile, !browser.headless).context("cannot have a key for saved session cookies")?;
+    let vault = key_of_secrets(&profile, !browser.headless).context("cannot open the key of saved session cookies")?;
     lock_down::enter("broker").context("the broker cannot lock itself down; run `regen doctor`")?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -61,18 +61,18 @@ pub fn start(browser: BrowserOptions, echo_log: bool, how: Launching) -> anyhow:
     runtime.block_on(run(policies, vault, lacks, browser, profile, forked, logs))
 }
 
-/// Before the lock-down: afterwards there is no way to the user's bus. Its threads end with its runtime.
+/// Opens the vault. Must run before the lock-down, which cuts off the user's bus. Its threads end with its runtime.
 fn key_of_secrets(profile: &Profile, ask: bool) -> io::Result<Vault> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(Vault::open(profile.root(), ask))
 }
 
-/// What a browser that was killed left of the files that its user chose.
+/// Removes copies of files chosen by the user that a killed browser left behind.
 fn forget_chosen_files(profile: &Profile) {
     if let Err(error) = std::fs::remove_dir_all(profile.chosen_root())
         && error.kind() != io::ErrorKind::NotFound
     {
-        tracing::warn!("{} stays: {error}", profile.chosen_root().display());
+        tracing::warn!("{} cannot be removed: {error}", profile.chosen_root().display());
     }
 }
 
@@ -92,7 +92,7 @@ async fn run(
     let dns_anchors = browser.dns_anchors.as_deref().map(|file| for_net_daemon(file, "DNSSEC anchors")).transpose()?;
     let dns_anchors = dns_anchors.unwrap_or_default();
     let watched = browser.watch.as_ref().map(|role| {
-        format!("the system calls of every {role} are written down, and none is refused: not for browsing")
+        format!("system calls of every {role} are recorded and not refused: do not browse with this browser")
     });
     let mut audit = Audit::open(profile.root(), opened.audit_head.as_ref()).context("cannot open the audit log")?;
     let digests: serde_json::Map<String, serde_json::Value> =
@@ -103,8 +103,8 @@ async fn run(
     );
     let audit = AuditLog::start(audit).context("cannot write the audit log")?;
     let bucket_mounts = BucketMounts::open(profile.bucket_mounts())
-        .context("the storage of sites cannot be put back where it belongs")?;
-    profile.mark_unmarked_buckets().context("cannot tell which sites' storage is from the internet")?;
+        .context("cannot move the storage of sites back to its place after a crash")?;
+    profile.mark_unmarked_buckets().context("cannot mark the storage of internet sites")?;
     let warnings = opened.warning.iter().cloned().chain(lacks).chain(watched).collect();
     let setup = BrokerSetup {
         children: ChildrenSetup {
@@ -141,7 +141,7 @@ async fn run(
         secrets,
         warnings,
     };
-    // Last: whoever finds the socket finds a browser.
+    // The control socket opens last, so that a client that finds it finds a running browser.
     let (event_loop, handle) = EventLoop::new(setup);
     let control = ControlServer::start(&profile.control_socket(), handle.clone(), logs)
         .context("cannot open the control socket")?;
@@ -159,8 +159,8 @@ async fn run(
     Ok(())
 }
 
-/// What the user changes of Tor's configuration: the file that was named, or the profile's if there is one. What it says is for
-/// the net-daemon to understand.
+/// Returns the user's changes to Tor's configuration: from the named file, or from the profile's `tor.toml` if it
+/// exists. The net-daemon parses them.
 fn tor_config(named: Option<PathBuf>, profile: &Profile) -> anyhow::Result<String> {
     let usual = profile.root().join("tor.toml");
     if named.is_none() && !usual.exists() {
@@ -169,24 +169,24 @@ fn tor_config(named: Option<PathBuf>, profile: &Profile) -> anyhow::Result<Strin
     for_net_daemon(&named.unwrap_or(usual), "Tor's configuration")
 }
 
-/// A file of the user's that the net-daemon is told.
+/// Reads a file of the user's for the net-daemon.
 fn for_net_daemon(file: &Path, what: &str) -> anyhow::Result<String> {
-    /// They travel in one message.
+    /// Maximum size: the files travel in one message.
     const MAX_FILE: usize = 16 * 1024;
     let text = std::fs::read_to_string(file).with_context(|| format!("{what}: {}", file.display()))?;
-    anyhow::ensure!(text.len() <= MAX_FILE, "{}: more than {MAX_FILE} bytes", file.display());
+    anyhow::ensure!(text.len() <= MAX_FILE, "{} is larger than {MAX_FILE} bytes", file.display());
     Ok(text)
 }
 
-/// Each site takes a handful of descriptors here: as many as the system allows.
+/// Raises the limit of open descriptors to the maximum: each site needs several.
 fn raise_descriptor_limit() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
-    // Without it there is room for fewer sites; nothing else changes.
+    // A failure only means room for fewer sites.
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
 }
 
-/// The folder of all of Regen's programs: this one's.
+/// Returns the folder of Regen's programs, which is this program's own.
 fn programs_folder() -> io::Result<PathBuf> {
     let own = std::env::current_exe()?;
     Ok(own.parent().unwrap_or(Path::new("/")).to_path_buf())

@@ -1,14 +1,14 @@
-//! How a browser is started: the options that `regen` takes and hands to the broker unchanged.
+//! Options of a browser, which `regen` takes and passes to the broker unchanged.
 
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use regen_net_config::site::Site;
 
-/// Dark or light.
+/// Color scheme of the window and of pages.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum ColorScheme {
-    /// As GTK programs of this user are.
+    /// The scheme of this user's GTK settings.
     #[default]
     Auto,
     /// Light.
@@ -18,7 +18,7 @@ pub enum ColorScheme {
 }
 
 impl ColorScheme {
-    /// The name on the command line.
+    /// Returns the name on the command line.
     fn name(self) -> &'static str {
         match self {
             Self::Auto => "auto",
@@ -27,7 +27,7 @@ impl ColorScheme {
         }
     }
 
-    /// Whether that is dark for this user.
+    /// Returns whether the scheme is dark for this user.
     #[must_use]
     pub fn is_dark(self) -> bool {
         match self {
@@ -37,7 +37,7 @@ impl ColorScheme {
                 let theme = std::env::var("GTK_THEME").unwrap_or_default();
                 let folder = std::env::var_os("XDG_CONFIG_HOME").map(PathBuf::from);
                 let folder = folder.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".config")));
-                // A user without such a file has said nothing.
+                // Without this file, the user has no preference.
                 let file = folder.and_then(|folder| std::fs::read_to_string(folder.join("gtk-3.0/settings.ini")).ok());
                 theme.to_ascii_lowercase().contains("dark") || file.is_some_and(|text| prefers_dark(&text))
             }
@@ -45,10 +45,10 @@ impl ColorScheme {
     }
 }
 
-/// Whether a process is kept ready for the next site.
+/// Use of a prelaunched process for the next site.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum Spare {
-    /// Where memory is plenty.
+    /// On machines with enough memory.
     #[default]
     Auto,
     /// Always.
@@ -57,11 +57,11 @@ pub enum Spare {
     Off,
 }
 
-/// A machine with less is a small one.
+/// Memory from which `auto` keeps a prelaunched process, in KB.
 const PLENTY_KB: u64 = 4_000_000;
 
 impl Spare {
-    /// The name on the command line.
+    /// Returns the name on the command line.
     fn name(self) -> &'static str {
         match self {
             Self::Auto => "auto",
@@ -70,14 +70,14 @@ impl Spare {
         }
     }
 
-    /// Whether that is on, on this machine.
+    /// Returns whether a prelaunched process is kept on this machine.
     #[must_use]
     pub fn is_wanted(self) -> bool {
         match self {
             Self::On => true,
             Self::Off => false,
             Self::Auto => {
-                // A machine that does not say how much memory it has is taken for a small one.
+                // An unknown amount of memory counts as small.
                 let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
                 let total = text.lines().find_map(|line| line.strip_prefix("MemTotal:")?.split_whitespace().next());
                 total.and_then(|total| total.parse::<u64>().ok()).is_some_and(|total| total >= PLENTY_KB)
@@ -86,7 +86,7 @@ impl Spare {
     }
 }
 
-/// What `gtk-3.0/settings.ini` says.
+/// Returns whether the text of `gtk-3.0/settings.ini` asks for a dark theme.
 fn prefers_dark(settings: &str) -> bool {
     settings.lines().filter_map(|line| line.split_once('=')).any(|(name, value)| match name.trim() {
         "gtk-application-prefer-dark-theme" => ["1", "true"].contains(&value.trim()),
@@ -95,62 +95,64 @@ fn prefers_dark(settings: &str) -> bool {
     })
 }
 
-/// The options of a browser.
+/// Options of a browser.
 #[derive(Debug, Clone, Default, Args)]
 pub struct BrowserOptions {
-    /// Keep everything in this folder instead of the default profile
+    /// Folder of the profile, instead of the default one
     #[arg(long, value_name = "DIR", global = true, env = "REGEN_PROFILE")]
     pub profile: Option<PathBuf>,
-    /// No window: drive it from the command line
+    /// Run without a window; control the browser from the command line
     #[arg(long)]
     pub headless: bool,
-    /// Trust the certificate authorities in this PEM file too (may be given more than once)
+    /// PEM file of additional trusted certificate authorities (may be given more than once)
     #[arg(long, value_name = "FILE")]
     pub extra_ca: Vec<PathBuf>,
-    /// Let pages of this site reach this computer's own network though they come from outside (may be given more than once)
+    /// Site whose pages may reach the private network even if the site is on the internet (may be given more than once)
     #[arg(long, value_name = "URL", value_parser = Site::of)]
     pub reach_private: Vec<Site>,
-    /// Change Tor's configuration as this file says, in arti's words (TOML): bridges, timeouts, another network [default: tor.toml in
-    /// the profile]
+    /// TOML file of changes to the configuration of Tor (arti): bridges, timeouts, another network [default: tor.toml
+    /// in the profile]
     #[arg(long, value_name = "FILE")]
     pub tor_config: Option<PathBuf>,
-    /// Believe signed names (`regen dns set --dnssec on`) by these DNSKEY records, as a zone file has them, instead of the root's own
+    /// File of DNSKEY records that anchor DNSSEC validation (`regen dns set --dnssec on`) instead of the root's keys;
+    /// zone file format
     #[arg(long, value_name = "FILE")]
     pub dns_anchors: Option<PathBuf>,
-    /// Page size without a window, in pixels
+    /// Size of pages in headless mode, in pixels
     #[arg(long, value_name = "WxH", value_parser = size)]
     pub size: Option<(u32, u32)>,
-    /// Scale factor without a window
+    /// Scale factor in headless mode
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=2))]
     pub scale: Option<u32>,
-    /// Dark or light, for the window and for pages; auto takes what the user's GTK settings say
+    /// Color scheme of the window and of pages; auto follows the user's GTK settings
     #[arg(long, value_name = "SCHEME", value_enum, default_value_t = ColorScheme::Auto)]
     pub color_scheme: ColorScheme,
-    /// Let a site's process go when nobody has looked at it for so many minutes, or earlier when memory is tight; 0 never
+    /// Minutes without use after which a site's process is ended until it is needed again, earlier if memory is tight;
+    /// 0 for never
     #[arg(long, value_name = "MINUTES", default_value_t = 60.0, value_parser = minutes)]
     pub hibernate_after: f64,
-    /// Put downloads into this folder instead of the user's
+    /// Folder of downloads, instead of the user's download folder
     #[arg(long, value_name = "DIR")]
     pub downloads: Option<PathBuf>,
-    /// End a site's processes when they use more memory than this; they come back from their snapshot
+    /// Maximum memory of a site's processes; over it they are killed and restored from their snapshots
     #[arg(long, value_name = "SIZE", value_parser = bytes)]
     pub site_memory: Option<u64>,
-    /// Keep a process ready for the next site; auto does where there are at least 4 GB of memory
+    /// Keep a prelaunched process for the next site; auto does so on machines with at least 4 GB of memory
     #[arg(long, value_name = "WHEN", value_enum, default_value_t = Spare::Auto)]
     pub spare: Spare,
-    /// Compile no page's JavaScript: slower, and the kernel refuses memory that is both written and executed
+    /// Run JavaScript without a JIT compiler: slower, but no memory may be both writable and executable
     #[arg(long)]
     pub jitless: bool,
-    /// Refuse nothing of this role's processes and write down all their system calls, for `regen policy learn`
+    /// Role whose system calls are all allowed and recorded, for `regen policy learn`
     #[arg(long, value_name = "ROLE", hide = true)]
     pub watch: Option<String>,
-    /// What to open: addresses, or words to search for
+    /// Addresses to open, or words to search for
     #[arg(value_name = "URL")]
     pub urls: Vec<String>,
 }
 
 fn size(text: &str) -> Result<(u32, u32), String> {
-    let wrong = || "give the size as 1280x800, each side from 64 to 8192".to_owned();
+    let wrong = || "give the size as WIDTHxHEIGHT, such as 1280x800, each from 64 to 8192".to_owned();
     let (width, height) = text.split_once('x').ok_or_else(wrong)?;
     let side = |text: &str| text.parse().ok().filter(|side| (64..=8192).contains(side));
     side(width).zip(side(height)).ok_or_else(wrong)
@@ -178,7 +180,7 @@ fn bytes(text: &str) -> Result<u64, String> {
 }
 
 impl BrowserOptions {
-    /// As arguments for the broker.
+    /// Returns the arguments for the broker.
     #[must_use]
     pub fn to_arguments(&self) -> Vec<std::ffi::OsString> {
         let mut arguments: Vec<std::ffi::OsString> = Vec::new();

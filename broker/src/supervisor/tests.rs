@@ -1,4 +1,4 @@
-//! The state machine as prose: what happens to a child, and what the machine says.
+//! Behaviour of the state machine: events of a child, and the machine's actions.
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use super::rules::{HEARTBEAT_INTERVAL, dependents, of};
 
 const STEP: Duration = Duration::from_millis(100);
 
-/// A machine and a clock that only this test moves.
+/// A machine with a clock that only the test moves.
 struct Bench {
     machine: Machine,
     now: Instant,
@@ -47,7 +47,7 @@ impl Bench {
         bench
     }
 
-    /// Dies and comes back; gives the delay.
+    /// Lets the child die and come back. Returns the delay.
     fn dies(&mut self) -> Duration {
         let actions = self.on(Event::Died);
         let delay = actions.iter().find_map(|action| match action {
@@ -79,7 +79,7 @@ fn it_is_ready_when_it_says_so_and_killed_when_it_never_does() {
 fn a_hang_is_found_within_two_seconds_of_its_beginning() {
     let mut bench = Bench::up(Role::TabHost);
     let mut beginning = bench.now;
-    // It hangs right after an answer, which is the worst moment.
+    // The child hangs right after an answer, which is the worst moment.
     bench.on(Event::Asked);
     bench.on(Event::Answered);
     bench.tick_for(HEARTBEAT_INTERVAL);
@@ -87,7 +87,7 @@ fn a_hang_is_found_within_two_seconds_of_its_beginning() {
     while bench.tick_for(STEP).is_empty() {
         assert!(bench.now - beginning < Duration::from_secs(2));
     }
-    // One that answers late is degraded, and then ready again.
+    // A child that answers late is degraded, and then ready again.
     let mut bench = Bench::up(Role::TabHost);
     bench.on(Event::Asked);
     beginning = bench.now;
@@ -176,7 +176,7 @@ fn it_ends_when_it_is_asked_to_and_comes_back_if_somebody_wants_it_meanwhile() {
     assert!(matches!(killed.as_slice(), [MachineAction::Kill(_)]), "{killed:?}");
 }
 
-/// Every event in every state that can be reached, a few steps deep: there is one process or none, as the machine says.
+/// Tries every event in every reachable state, a few steps deep: the machine always has one process or none.
 #[test]
 fn whatever_happens_there_is_never_more_than_one_process() {
     let events = [
@@ -197,7 +197,7 @@ fn whatever_happens_there_is_never_more_than_one_process() {
             for _ in 0..6 {
                 let event = events[rest % events.len()];
                 rest /= events.len();
-                // Only what lives can die or speak.
+                // Only a live process can die or answer.
                 if !alive && matches!(event, Event::Died | Event::IsReady | Event::Answered) {
                     continue;
                 }

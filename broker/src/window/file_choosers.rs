@@ -1,7 +1,7 @@
-//! File choosers: a page asks for files of the user's, the user picks, and exactly those files go to exactly that page.
+//! File choosers: a page asks for files, the user picks, and exactly those files go to exactly that page.
 //!
-//! A chooser opens only for the page in front, soon after a click or key in it, and names its site. It belongs to one child, tab
-//! and request: what the user picks can reach nobody else, and it ends with the page that asked.
+//! A chooser opens only for the page in front, soon after a click or key in it, and names its site. It belongs to one
+//! child, tab and request, so that no other page can receive the files. It is closed when the page that asked is left.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -11,56 +11,56 @@ use regen_net_config::site::Site;
 
 use crate::window::file_dialog::DialogError;
 
-/// A click or key opens a chooser within this time.
+/// Time after a click or key in which a page may open a chooser.
 const GESTURE: Duration = Duration::from_secs(5);
-/// Files that a chooser takes at once.
+/// Maximum number of files per chooser.
 const MAX_FILES: usize = 10_000;
 
 type ChildId = u64;
 type TabId = u64;
 
-/// A page's request as its host numbers it.
+/// Identifies a page's request by its host's number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ChooserSource {
-    /// The host.
+    /// Process of the host.
     pub child: ChildId,
-    /// The tab of the page.
+    /// Tab of the page.
     pub tab: TabId,
-    /// The host's number.
+    /// Number that the host gave the request.
     pub request: u64,
 }
 
 /// Request of a page for files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wanted {
-    /// The child that asks.
+    /// Request that is answered.
     pub from: ChooserSource,
-    /// Its site.
+    /// Site of the page.
     pub site: Site,
-    /// Several files.
+    /// Set if the page takes several files.
     pub multiple: bool,
-    /// The page is the one in front.
+    /// Set if the page is in front.
     pub is_active: bool,
-    /// When the user last clicked or typed in it.
+    /// Time of the last click or key in the page.
     pub gesture: Option<Instant>,
 }
 
 /// Action that follows from an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
-    /// Let the user pick.
+    /// Show the dialog.
     Show { request: u64, site: Site, multiple: bool },
-    /// Take the dialog away again.
+    /// Close the dialog.
     Hide { request: u64 },
     /// Tell the page that nothing was picked.
     Cancel(ChooserSource),
-    /// Tell the user what went wrong.
+    /// Show the user an error.
     Tell(String),
     /// Give the page these files.
     Place { from: ChooserSource, paths: Vec<PathBuf> },
 }
 
-/// Why the page gets none of the files that were picked.
+/// Reason that a page gets none of the picked files.
 #[derive(Debug, thiserror::Error)]
 enum ChooserError {
     #[error("{0} files were chosen, and a page takes {MAX_FILES} at most")]
@@ -71,7 +71,7 @@ enum ChooserError {
     Dialog(#[from] DialogError),
 }
 
-/// The choosers that are open; one for a tab at most.
+/// Open choosers; at most one per tab.
 #[derive(Debug, Default)]
 pub struct FileChoosers {
     open: HashMap<u64, (ChooserSource, bool)>,
@@ -79,7 +79,7 @@ pub struct FileChoosers {
 }
 
 impl FileChoosers {
-    /// A page asks for files. `has_window`: there is somebody to ask.
+    /// Handles a page's request for files. `has_window`: there is a window to ask in.
     pub fn asked(&mut self, wanted: Wanted, now: Instant, has_window: bool) -> Vec<Action> {
         let Wanted { from, site, multiple, is_active, gesture } = wanted;
         let is_recent = gesture.is_some_and(|at| now.saturating_duration_since(at) < GESTURE);
@@ -93,7 +93,7 @@ impl FileChoosers {
         actions
     }
 
-    /// The dialog is over. Without paths the user picked nothing. One that no page waits for any more changes nothing.
+    /// Takes the dialog's result; no paths means that the user cancelled. A result that no page waits for is ignored.
     pub fn answered(&mut self, request: u64, picked: Result<Vec<PathBuf>, DialogError>) -> Vec<Action> {
         let Some((from, multiple)) = self.open.remove(&request) else { return Vec::new() };
         match picked.map_err(ChooserError::from).and_then(|paths| check(paths, multiple)) {
@@ -103,19 +103,19 @@ impl FileChoosers {
         }
     }
 
-    /// A tab shows another page, is not in front any more, or is closed.
+    /// Closes the chooser of a tab that shows another page, is no longer in front, or is closed.
     pub fn left(&mut self, tab: TabId) -> Vec<Action> {
         self.close(|open| open.tab == tab)
     }
 
-    /// A child is gone: there is nobody to tell.
+    /// Closes the choosers of a child that is gone, without answering it.
     pub fn child_gone(&mut self, child: ChildId) -> Vec<Action> {
         let mut actions = self.close(|open| open.child == child);
         actions.retain(|action| !matches!(action, Action::Cancel(_)));
         actions
     }
 
-    /// The window is gone: pages do not wait for it.
+    /// Closes all choosers because the window is gone.
     pub fn window_gone(&mut self) -> Vec<Action> {
         self.close(|_| true)
     }
@@ -174,7 +174,7 @@ mod tests {
         let request = shown(&choosers.asked(wanted(1, 2, Some(now)), now, true)).unwrap();
         let key = || Ok(vec![PathBuf::from("/key")]);
         assert_eq!(choosers.answered(request + 1, key()), []);
-        // The tab goes to another site meanwhile: its host is told, the dialog goes, and an answer comes too late.
+        // The tab goes to another site meanwhile: its host is told, the dialog closes, and a later answer is ignored.
         let closed = choosers.left(2);
         assert_eq!(closed, [Action::Hide { request }, Action::Cancel(from(1, 2))]);
         assert_eq!(choosers.answered(request, key()), []);
@@ -210,7 +210,7 @@ mod tests {
     fn nobody_waits_for_a_window_or_a_host_that_is_gone() {
         let (mut choosers, now) = (FileChoosers::default(), Instant::now());
         let first = shown(&choosers.asked(wanted(1, 2, Some(now)), now, true)).unwrap();
-        // A second one in the same tab takes the place of the first.
+        // A second chooser of the same tab replaces the first.
         let actions = choosers.asked(wanted(1, 2, Some(now)), now, true);
         assert_eq!(actions[..2], [Action::Hide { request: first }, Action::Cancel(from(1, 2))]);
         let second = shown(&actions).unwrap();

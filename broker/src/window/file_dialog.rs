@@ -1,5 +1,5 @@
-//! The desktop's file dialog: the user picks in a process of the desktop's, and no process of Regen's but the broker learns of a
-//! path. The window, which a page's pixels could break, has none of it.
+//! The desktop's file dialog. The user picks in a process of the desktop's, and the broker is Regen's only process that
+//! learns a path. The window, which a page's pixels might compromise, does not.
 //!
 //! See the [file chooser portal](https://flatpak.github.io/xdg-desktop-portal/docs/doc-org.freedesktop.portal.FileChooser.html).
 
@@ -16,33 +16,34 @@ const DESTINATION: &str = "org.freedesktop.portal.Desktop";
 const DESKTOP: &str = "/org/freedesktop/portal/desktop";
 const FILE_CHOOSER: &str = "org.freedesktop.portal.FileChooser";
 const REQUEST: &str = "org.freedesktop.portal.Request";
-/// Response code of a dialog in which files were picked. Another one: the user cancelled, or the dialog was closed.
+/// Response code of a dialog in which files were picked. Any other code means that it was cancelled or closed.
 const PICKED: u32 = 0;
 
-/// Why there is no dialog.
+/// Failure of a file dialog.
 #[derive(Debug, thiserror::Error)]
 pub enum DialogError {
-    /// No session bus, or nobody on it who shows dialogs.
+    /// A missing session bus or portal.
     #[error(
         "no file dialog can be shown ({0}): install xdg-desktop-portal and a backend for your desktop, such as xdg-desktop-portal-gtk"
     )]
     NoPortal(#[from] zbus::Error),
-    /// The portal was there, and left while the dialog was open.
+    /// A portal that ended while the dialog was open.
     #[error("the desktop's file dialog ended without an answer")]
     Ended,
-    /// Something else than a file of this machine.
+    /// A URL that is not a file of this machine.
     #[error("“{0}” is not a file of this machine")]
     NotAFile(String),
 }
 
-/// The dialogs that are open, by the number of the request.
+/// Open dialogs, by the number of the request.
 #[derive(Debug, Default)]
 pub struct FileDialogs {
     open: HashMap<u64, oneshot::Sender<()>>,
 }
 
 impl FileDialogs {
-    /// Opens a dialog, and calls `done` with what was picked: nothing where the user cancelled. Not called after [`Self::close`].
+    /// Opens a dialog, and calls `done` with the picked paths, or with none if the user cancelled. `done` is not called
+    /// after [`Self::close`].
     pub fn open<F>(&mut self, request: u64, site: &Site, multiple: bool, done: F)
     where
         F: FnOnce(Result<Vec<PathBuf>, DialogError>) + Send + 'static,
@@ -57,20 +58,20 @@ impl FileDialogs {
         });
     }
 
-    /// Takes a dialog away. One that is not open, or over, is no error.
+    /// Closes a dialog, if it is open.
     pub fn close(&mut self, request: u64) {
-        // The receiver is told by the sender's end.
+        // Dropping the sender notifies the receiver.
         self.open.remove(&request);
     }
 }
 
-/// The site comes first: a long title is cut at its end.
+/// Returns the title. The site comes first, because a long title is cut at its end.
 fn title(site: &Site, multiple: bool) -> String {
     let host = site.host();
     if multiple { format!("{host} asks for files") } else { format!("{host} asks for a file") }
 }
 
-/// Returns what was picked, and `None` for a dialog that was taken away.
+/// Returns the picked paths, or `None` for a dialog that was closed by [`FileDialogs::close`].
 async fn pick(
     title: &str,
     multiple: bool,
@@ -79,16 +80,16 @@ async fn pick(
     let bus = Connection::session().await?;
     let token = format!("regen_{:016x}", fastrand::u64(..));
     let own = bus.unique_name().map(|name| name.trim_start_matches(':').replace('.', "_")).unwrap_or_default();
-    // The answer may come before the call returns: whoever listens later hears nothing.
+    // Subscribe first: the answer may come before the call returns.
     let path = format!("{DESKTOP}/request/{own}/{token}");
     let request = Proxy::new(&bus, DESTINATION, path, REQUEST).await?;
     let mut answers = request.receive_signal("Response").await?;
     let portal = Proxy::new(&bus, DESTINATION, DESKTOP, FILE_CHOOSER).await?;
     let options: HashMap<&str, Value<'_>> =
         HashMap::from([("handle_token", Value::from(token)), ("multiple", multiple.into()), ("modal", true.into())]);
-    // The first call starts a portal that does not run: that it comes is no end.
+    // The first call may start the portal, so only its loss counts as its end.
     let mut gone = portal.receive_owner_changed().await?.filter(Option::is_none);
-    // A portal that does not answer holds up only itself.
+    // A portal that does not answer delays only this task.
     let arguments = ("", title, options);
     let opened = portal.call::<_, _, OwnedObjectPath>("OpenFile", &arguments);
     tokio::select! {
@@ -115,7 +116,7 @@ async fn pick(
     }
 }
 
-/// The path behind a `file:` URL, whose bytes need not be UTF-8.
+/// Returns the path of a `file:` URL, whose bytes need not be UTF-8.
 fn path_of(uri: &str) -> Result<PathBuf, DialogError> {
     let not_a_file = || DialogError::NotAFile(uri.to_owned());
     let path = url::Url::parse(uri).ok().filter(|url| url.scheme() == "file").ok_or_else(not_a_file)?;

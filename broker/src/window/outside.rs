@@ -1,4 +1,5 @@
-//! Addresses that another program opens: `mailto:`, `tel:`, `magnet:` … A page may ask, its user decides, the desktop opens.
+//! Addresses for other programs: `mailto:`, `tel:`, `magnet:` and so on. A page asks, the user decides, and the desktop
+//! opens.
 //!
 //! See the [OpenURI portal](https://flatpak.github.io/xdg-desktop-portal/docs/doc-org.freedesktop.portal.OpenURI.html).
 
@@ -11,9 +12,9 @@ use zbus::{Connection, Proxy};
 const DESTINATION: &str = "org.freedesktop.portal.Desktop";
 const DESKTOP: &str = "/org/freedesktop/portal/desktop";
 const OPEN_URI: &str = "org.freedesktop.portal.OpenURI";
-/// Longest address that is handed on, bytes.
+/// Maximum length of an address, in bytes.
 const MAX_ADDRESS: usize = 16 * 1024;
-/// Schemes of a browser's own, and those that reach files and scripts: no page has the desktop open one.
+/// Schemes that a page may never have opened: those of a browser, and those that reach files and scripts.
 const NEVER: [&str; 14] = [
     "http",
     "https",
@@ -31,31 +32,31 @@ const NEVER: [&str; 14] = [
     "jar",
 ];
 
-/// Why an address is not handed on.
+/// Reason that an address is not opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OutsideError {
-    /// Nothing a page may have opened.
+    /// A scheme that no page may have opened.
     #[error("“{0}:” addresses are not handed to other programs")]
     Never(String),
-    /// No address, or one that is too long.
-    #[error("this is no address that another program could open")]
+    /// An invalid address, or one that is too long.
+    #[error("this is not an address that another program could open")]
     NoAddress,
-    /// No session bus, no portal, or nobody who opens such addresses.
+    /// A failure of the session bus or the portal, or no program for such addresses.
     #[error("the desktop did not open it ({0}): install xdg-desktop-portal and a program for such addresses")]
     NoPortal(#[from] zbus::Error),
 }
 
-/// The question that is open: there is one at a time, so that a page cannot pile them up.
+/// Open question. There is one at a time, so that a page cannot pile them up.
 #[derive(Debug, Default)]
 pub struct Outside {
     asked: Option<String>,
 }
 
 impl Outside {
-    /// A page wants an address opened. Returns it, as it is to be shown and opened.
+    /// Takes a page's request to open an address. Returns the address as it is to be shown and opened.
     ///
     /// # Errors
-    /// When no page may have such an address opened.
+    /// Returns an error if no page may have such an address opened.
     pub fn ask(&mut self, url: &str) -> Result<String, OutsideError> {
         let parsed = Url::parse(url).ok().filter(|_| url.len() <= MAX_ADDRESS).ok_or(OutsideError::NoAddress)?;
         if NEVER.contains(&parsed.scheme()) {
@@ -66,16 +67,16 @@ impl Outside {
         Ok(url)
     }
 
-    /// The user agrees: returns the address if it is the one that was asked about.
+    /// Takes the user's consent. Returns the address if it is the one that was asked about.
     pub fn agree(&mut self, url: &str) -> Option<String> {
         self.asked.take_if(|asked| asked == url)
     }
 }
 
-/// Has the desktop open an address.
+/// Asks the desktop to open an address.
 ///
 /// # Errors
-/// When it does not.
+/// Returns an error if the desktop refuses or cannot be reached.
 pub async fn open(url: &str) -> Result<(), OutsideError> {
     let bus = Connection::session().await?;
     let portal = Proxy::new(&bus, DESTINATION, DESKTOP, OPEN_URI).await?;

@@ -1,38 +1,39 @@
-//! Quitting from the window: what would be interrupted is asked about first. Asking twice in a row is insisting.
+//! Quitting from the window: the user is first asked about what it would interrupt. A second request soon after
+//! overrules the question.
 
 use std::time::{Duration, Instant};
 
-/// Time in which another wish to quit is taken for insisting.
+/// Time after the question in which a second request to quit overrules it.
 const INSISTS: Duration = Duration::from_secs(5);
 
-/// Consequence of a wish to quit.
+/// Consequence of a request to quit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
-    /// The browser ends: nothing is interrupted.
+    /// Quit, because nothing would be interrupted.
     Quit,
-    /// The window asks.
+    /// Ask in the window first.
     Ask {
-        /// Files that are not saved completely.
+        /// Number of unfinished downloads.
         downloads: u32,
-        /// Pages that ask not to be left.
+        /// Number of pages that ask not to be left.
         pages: u32,
     },
 }
 
-/// Wishes to quit, and what was asked about them.
+/// State of requests to quit.
 #[derive(Debug, Default)]
 pub struct Quitting {
     asked: Option<Instant>,
 }
 
 impl Quitting {
-    /// Returns whether a wish that comes now repeats one that was asked about.
+    /// Returns whether a request to quit now repeats one that the user was asked about.
     #[must_use]
     pub fn insists(&self, now: Instant) -> bool {
         self.asked.is_some_and(|asked| now.duration_since(asked) < INSISTS)
     }
 
-    /// Decides, once it is known what would be interrupted.
+    /// Decides on a request to quit, given what it would interrupt.
     pub fn weighed(&mut self, downloads: usize, pages: usize, now: Instant) -> Action {
         if downloads == 0 && pages == 0 {
             return Action::Quit;

@@ -1,4 +1,4 @@
-//! Size that the user gave the window: the next one opens as large. A size that cannot be read or kept is no reason to stop.
+//! Size of the window, kept for the next one. A size that cannot be read or written is only logged.
 
 use std::fs;
 use std::io;
@@ -6,21 +6,21 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-/// Smallest and largest side that is kept, pixels.
+/// Smallest and largest side that is stored, in pixels.
 const SIDES: std::ops::RangeInclusive<u32> = 200..=16_384;
 
-/// A window's size.
+/// Size of a window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Size {
-    /// Pixels, as the toolkit counts them.
+    /// Width in logical pixels of the toolkit.
     pub width: u32,
-    /// Pixels, as the toolkit counts them.
+    /// Height in logical pixels of the toolkit.
     pub height: u32,
-    /// Maximized; `width` and `height` are those of the window when it is not.
+    /// Set if the window is maximized; `width` and `height` are then those of the restored window.
     pub maximized: bool,
 }
 
-/// The last size, and the file that it is kept in.
+/// Last size of the window and the file that stores it.
 #[derive(Debug)]
 pub struct WindowSize {
     file: PathBuf,
@@ -28,7 +28,7 @@ pub struct WindowSize {
 }
 
 impl WindowSize {
-    /// Reads what an earlier run of this profile kept.
+    /// Reads the size that an earlier run of this profile stored.
     #[must_use]
     pub fn open(profile: &Path) -> Self {
         let file = profile.join("window.json");
@@ -44,13 +44,14 @@ impl WindowSize {
         Self { file, size }
     }
 
-    /// Returns the size to open a window with. `None`: the window's own choice.
+    /// Returns the size to open a window with; `None` for the default.
     #[must_use]
     pub fn get(&self) -> Option<Size> {
         self.size
     }
 
-    /// Takes a new size. Returns a closure that writes the file, and may block; `None`: the size is the same, or no size.
+    /// Takes a new size. Returns a closure that writes the file and may block, or `None` if the size is unchanged or
+    /// implausible.
     pub fn changed(&mut self, size: Size) -> Option<impl FnOnce() + Send + 'static> {
         if !is_plausible(&size) || self.size.replace(size) == Some(size) {
             return None;
@@ -61,7 +62,7 @@ impl WindowSize {
             let written = serde_json::to_vec(&size).map_err(io::Error::from);
             let written = written.and_then(|bytes| fs::write(&beside, bytes)).and_then(|()| fs::rename(&beside, &file));
             if let Err(error) = written {
-                tracing::warn!("the window's size cannot be kept in {}: {error}", file.display());
+                tracing::warn!("the window's size cannot be written to {}: {error}", file.display());
             }
         })
     }

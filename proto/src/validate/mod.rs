@@ -1,7 +1,7 @@
-//! Bytes from a child → a message that the broker may act on.
+//! Decoding and checking of a child's messages.
 //!
 //! Everything that can be refused without knowing the session is refused here: unknown kinds, kinds that this role may
-//! not send, strings and buffers over their length, missing or surplus descriptors.
+//! not send, strings and buffers over their limit, missing or surplus descriptors.
 
 use prost::Message;
 
@@ -10,64 +10,65 @@ use crate::kernel::v1::{ToBroker, ToChild, to_child};
 use crate::kernel_channel::{MAX_INLINE, MAX_MESSAGE};
 use crate::role::Role;
 
-/// Longest URL that travels. Longer ones are refused, as other browsers do at about this length.
+/// Maximum length of a URL, in bytes. Other browsers have a similar limit.
 pub const MAX_URL: usize = 32 * 1024;
 const MAX_TITLE: usize = 4 * 1024;
-/// The longest header of a page's that is told, bytes.
+/// Maximum length of a page's `Strict-Transport-Security` header, in bytes.
 pub const MAX_HEADER: usize = 1024;
 const MAX_TEXT: usize = 16 * 1024;
-/// Longest words of a dialog of a page, bytes.
+/// Maximum length of a dialog's text, in bytes.
 pub const MAX_DIALOG: usize = 4 * 1024;
-/// Files that are chosen at once.
+/// Maximum width and height of a favicon, in pixels.
 const MAX_FAVICON_SIDE: u32 = 64;
-/// Largest snapshot that is accepted in a descriptor.
+/// Maximum size of a snapshot in a descriptor, in bytes.
 pub const MAX_SNAPSHOT: u64 = 4 * 1024 * 1024;
-/// Largest set of session cookies that a site may have, in the tab-host's format.
+/// Maximum size of a site's session cookies in the tab-host's format, in bytes.
 pub const MAX_COOKIES: u64 = 1024 * 1024;
-/// Largest form that moves to another site, in bytes as it travels: chosen files of 32 MiB in base64, and some room.
+/// Maximum size of a form that is sent to another site, in encoded bytes: chosen files of 32 MiB in base64, and some
+/// room.
 pub const MAX_BODY: u64 = 48 * 1024 * 1024;
 
-/// A child's message after all checks.
+/// Body of a child's message, after all checks.
 pub type ChildToBroker = to_broker::Body;
-/// What the broker says to a child.
+/// Body of a message of the broker.
 pub type BrokerToChild = to_child::Body;
 
-/// Why a child's message was refused. Any of these ends that child.
+/// Reason that a child's message was refused. Any of these ends that child.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// Not a message of this schema.
+    /// Data that is not a message of this schema.
     #[error("malformed message: {0}")]
     Malformed(String),
-    /// A field is longer than it may be.
-    #[error("{field} of {got} is over the limit of {limit}")]
+    /// A field over its limit.
+    #[error("{field} has size {got} (limit {limit})")]
     Oversized { field: &'static str, got: u64, limit: u64 },
-    /// This role may not send this.
+    /// A kind that this role may not send.
     #[error("a {role} may not send {kind}")]
     NotAllowed { role: Role, kind: &'static str },
 }
 
-/// The kinds of message, for permissions and rate limits.
+/// Kinds of messages, for permissions and rate limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
-    /// Hello, Ready, Exit: once in a while.
+    /// Hello, Ready and Exit.
     Lifecycle,
     /// Heartbeats.
     Heartbeat,
-    /// What a page does.
+    /// Page events.
     PageEvent,
-    /// Snapshots.
+    /// Snapshots and session cookies.
     Snapshot,
-    /// Helpers: descriptors.
+    /// Helper processes, with their descriptors.
     Descriptor,
-    /// Answers to the broker's own questions.
+    /// Replies to the broker's queries.
     Reply,
-    /// What the user does in the window.
+    /// Commands of the user from the window.
     UserCommand,
-    /// Where sites were found.
+    /// Networks in which sites were found.
     Finding,
 }
 
-/// Which kind a message is.
+/// Returns the kind of a message.
 #[must_use]
 pub fn kind(message: &ChildToBroker) -> Kind {
     match message {
@@ -85,7 +86,7 @@ pub fn kind(message: &ChildToBroker) -> Kind {
 /// Decodes and checks one datagram of a child.
 ///
 /// # Errors
-/// A [`Refusal`] that says what was wrong.
+/// Returns the reason of the refusal.
 pub fn from_child(role: Role, bytes: &[u8], descriptors: usize) -> Result<ChildToBroker, Refusal> {
     let message = ToBroker::decode(bytes).map_err(|e| Refusal::Malformed(e.to_string()))?;
     let body = message.body.ok_or_else(|| Refusal::Malformed("an unknown or empty kind".into()))?;
@@ -109,7 +110,7 @@ pub fn to_child(body: BrokerToChild) -> Vec<u8> {
 /// Decodes one datagram of the broker.
 ///
 /// # Errors
-/// When it is not a message of this schema.
+/// Returns an error if it is not a message of this schema.
 pub fn from_broker(bytes: &[u8]) -> Result<BrokerToChild, Refusal> {
     ToChild::decode(bytes)
         .map_err(|e| Refusal::Malformed(e.to_string()))?
@@ -128,7 +129,7 @@ fn permitted(role: Role, body: &ChildToBroker) -> Result<(), Refusal> {
         ChildToBroker::Helper(_) => ("a helper process", Role::TabHost),
         ChildToBroker::Reply(_) => ("a reply", Role::TabHost),
         ChildToBroker::UserCommand(_) => ("a user command", Role::UiShell),
-        ChildToBroker::SiteFound(_) => ("where a site was found", Role::NetDaemon),
+        ChildToBroker::SiteFound(_) => ("the network of a site", Role::NetDaemon),
     };
     if role == only { Ok(()) } else { Err(Refusal::NotAllowed { role, kind }) }
 }
@@ -153,7 +154,7 @@ fn well_formed(body: &ChildToBroker, descriptors: usize) -> Result<(), Refusal> 
                 return Err(Refusal::Oversized { field: "a snapshot", got: put.payload_size, limit: MAX_SNAPSHOT });
             }
             if put.snapshot.is_some() == (put.payload_size > 0) {
-                return Err(Refusal::Malformed("a snapshot travels inline or in a descriptor, one of the two".into()));
+                return Err(Refusal::Malformed("a snapshot must be inline or in a descriptor, not both".into()));
             }
             usize::from(put.payload_size > 0)
         }
@@ -202,7 +203,7 @@ fn load(load: &Load) -> Result<(), Refusal> {
         return Err(Refusal::Oversized { field: "a body", got: load.body_size, limit: MAX_BODY });
     }
     if load.body_size > 0 && !load.body.is_empty() {
-        return Err(Refusal::Malformed("a body travels inline or in a descriptor, one of the two".into()));
+        return Err(Refusal::Malformed("a body must be inline or in a descriptor, not both".into()));
     }
     Ok(())
 }
@@ -245,7 +246,7 @@ fn page_event(event: &page_event::Body) -> Result<(), Refusal> {
             if progress.is_finite() {
                 Ok(())
             } else {
-                Err(Refusal::Malformed("a progress that is no number".into()))
+                Err(Refusal::Malformed("a progress that is not a number".into()))
             }
         }
         Body::LoadStarted(_)
@@ -260,21 +261,21 @@ fn page_event(event: &page_event::Body) -> Result<(), Refusal> {
         | Body::LoadAbandoned(_) => Ok(()),
         Body::Dialog(dialog) => {
             let Dialog { text, preset, server, .. } = dialog;
-            limit("a dialog's words", text.len().max(preset.len()), MAX_DIALOG)?;
+            limit("a dialog's text", text.len().max(preset.len()), MAX_DIALOG)?;
             limit("a server's name", server.len(), MAX_TITLE)
         }
         Body::Outside(url) => limit("a URL", url.len(), MAX_URL),
     }
 }
 
-/// Checks that a command of the user's can be sent: what a person types or picks may be longer.
+/// Checks that a user's command can be sent: typed or picked input may be over a limit.
 ///
 /// # Errors
-/// With the limit that it is over.
+/// Returns the limit that it exceeds.
 pub fn check_user_command(command: &user_command::Body) -> Result<(), Refusal> {
     user_command(command)?;
     let message = ToBroker { body: Some(ChildToBroker::UserCommand(UserCommand { body: Some(command.clone()) })) };
-    limit("the whole of it", message.encoded_len(), MAX_MESSAGE)
+    limit("the whole command", message.encoded_len(), MAX_MESSAGE)
 }
 
 fn user_command(command: &user_command::Body) -> Result<(), Refusal> {
@@ -295,7 +296,7 @@ fn user_command(command: &user_command::Body) -> Result<(), Refusal> {
             if zoom.zoom.is_finite() {
                 Ok(())
             } else {
-                Err(Refusal::Malformed("a zoom that is no number".into()))
+                Err(Refusal::Malformed("a zoom that is not a number".into()))
             }
         }
         Body::CloseTab(_)

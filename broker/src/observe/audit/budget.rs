@@ -1,13 +1,13 @@
-//! Budgets of lines: a child that is turned against the log fills neither it nor the disk.
+//! Budgets of lines per child, so that a hostile child can fill neither the log nor the disk.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-/// Lines that a child may cause at once, and how long it takes to earn one more.
+/// Maximum number of lines that a child may cause at once; one more is earned per [`EARNS_ONE`].
 const AT_ONCE: u32 = 200;
 const EARNS_ONE: Duration = Duration::from_secs(10);
 
-/// The budgets of all children.
+/// Budgets of all children.
 #[derive(Debug, Default)]
 pub(super) struct Budgets(HashMap<u64, Budget>);
 
@@ -19,7 +19,8 @@ struct Budget {
 }
 
 impl Budgets {
-    /// Takes one line of a child's budget. Returns how many were left out before it; nothing where this one is left out, too.
+    /// Takes one line from a child's budget. Returns the number of lines omitted before it, or `None` if this line is
+    /// omitted, too.
     pub(super) fn take(&mut self, child: u64, now: Instant) -> Option<u64> {
         let budget = self.0.entry(child).or_insert(Budget { lines: AT_ONCE, since: now, left_out: 0 });
         let waited = now.saturating_duration_since(budget.since);

@@ -1,5 +1,5 @@
-//! The audit log as the broker's components see it: a handle to the thread that writes it, so that a slow disk keeps nobody
-//! waiting. Lines are written in the order in which they were recorded.
+//! Handle to the thread that writes the audit log, so that a slow disk delays no component. Lines are written in the
+//! order in which they were recorded.
 
 use std::io;
 use std::sync::mpsc::{self, Sender};
@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 
 use super::{Audit, Head};
 
-/// Time that the end of the browser waits for the last line.
+/// Maximum time that the browser waits for the last line when it ends.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
 
 enum Job {
@@ -23,12 +23,12 @@ enum Job {
     FlushBlocking(Sender<()>),
 }
 
-/// The log's state as its thread left it.
+/// State of the log after the last job.
 #[derive(Debug, Default)]
 struct State {
     head: Head,
     breaks: u64,
-    /// Breaks that were found since the last call of [`AuditLog::take_new_breaks`].
+    /// Number of breaks found since the last call of [`AuditLog::take_new_breaks`].
     new_breaks: u64,
 }
 
@@ -49,7 +49,7 @@ impl AuditLog {
     /// Starts the thread that writes the log.
     ///
     /// # Errors
-    /// When the system refuses a thread.
+    /// Returns an error if the thread cannot be started.
     pub fn start(mut audit: Audit) -> io::Result<Self> {
         let (jobs, queue) = mpsc::channel();
         let state = State { head: audit.head().clone(), breaks: audit.breaks(), new_breaks: 0 };
@@ -65,7 +65,7 @@ impl AuditLog {
                     state.head.clone_from(audit.head());
                 }
                 match done {
-                    // Nobody waits any more.
+                    // A failed send means that the caller no longer waits.
                     Done::Flushed(done) => drop(done.send(audit.head().clone())),
                     Done::FlushedBlocking(done) => drop(done.send(())),
                     Done::Nothing => {}
@@ -75,34 +75,34 @@ impl AuditLog {
         Ok(Self { jobs, state })
     }
 
-    /// Records an event with its details, an object.
+    /// Records an event with its details, a JSON object.
     pub fn record(&self, event: &'static str, details: Value) {
         self.send(Job::Record { event, details });
     }
 
-    /// Records an event that a child can bring about as often as it likes. Beyond a child's budget, events are counted, and the
-    /// count is part of the next line about that child.
+    /// Records an event that a child can cause as often as it likes. Over the child's budget, events are only counted,
+    /// and the count is part of the next line about that child.
     pub fn record_of(&self, child: u64, event: &'static str, details: Value) {
         self.send(Job::RecordOf { child, event, details });
     }
 
-    /// Records the last event about a child, with the number of events that the child's budget did not allow.
+    /// Records the last event about a child, with the number of events that were omitted over its budget.
     pub fn record_end(&self, child: u64, event: &'static str, details: Value) {
         self.send(Job::RecordEnd { child, event, details });
     }
 
-    /// Has the file checked: whether it is still the one that is written.
+    /// Checks that the log's file is still the one being written.
     pub fn check_file(&self) {
         self.send(Job::CheckFile);
     }
 
-    /// Returns the end of the log, as far as it is written.
+    /// Returns the head of the log, as far as it is written.
     #[must_use]
     pub fn head(&self) -> Head {
         self.state().head.clone()
     }
 
-    /// Returns whether the log knows of a break: somebody else changed it.
+    /// Returns whether the log records a break: something else changed it.
     #[must_use]
     pub fn is_broken(&self) -> bool {
         self.state().breaks > 0
@@ -113,7 +113,7 @@ impl AuditLog {
         std::mem::take(&mut self.state().new_breaks) > 0
     }
 
-    /// Returns the end of the log once everything recorded so far is written; the sender is dropped where that fails.
+    /// Returns a receiver of the head once everything recorded so far is written. If that fails, the sender is dropped.
     #[must_use]
     pub fn flushed(&self) -> oneshot::Receiver<Head> {
         let (done, wait) = oneshot::channel();
@@ -121,12 +121,12 @@ impl AuditLog {
         wait
     }
 
-    /// Waits until everything recorded so far is written, for a bounded time. Blocks.
+    /// Blocks until everything recorded so far is written, or five seconds have passed.
     pub fn flush(&self) {
         let (done, wait) = mpsc::channel();
         self.send(Job::FlushBlocking(done));
         if wait.recv_timeout(FLUSH_TIMEOUT).is_err() {
-            tracing::error!("the last lines of the audit log may be lost: the disk is slow");
+            tracing::error!("the last lines of the audit log may be lost: the disk did not write them in time");
         }
     }
 
@@ -136,7 +136,7 @@ impl AuditLog {
 
     fn send(&self, job: Job) {
         if self.jobs.send(job).is_err() {
-            tracing::error!("the audit log is not written any more: its thread is gone");
+            tracing::error!("the audit log is no longer written: its thread ended");
         }
     }
 }
@@ -160,7 +160,7 @@ fn work(audit: &mut Audit, job: Job) -> Done {
         }
         Job::CheckFile => {
             if let Err(error) = audit.check_file() {
-                tracing::error!("the audit log cannot be put right: {error}");
+                tracing::error!("the audit log cannot be restored: {error}");
             }
         }
         Job::Flush(done) => return Done::Flushed(done),

@@ -1,11 +1,13 @@
-//! The audit log: what was started, granted, refused, ordered and lost, in order, in files of the profile that only grow.
+//! The audit log: a record of starts, grants, refusals, orders and losses, in append-only files of the profile.
 //!
-//! A line is `SHA-256(former hash + JSON) JSON`. The newest hash and the number of lines, the *head*, are also in the store.
+//! A line is `SHA-256(previous hash + JSON) JSON`. The newest hash and the number of lines, the *head*, are also in the
+//! store.
 //!
-//! Threat model. Somebody who can write the files but not the store is noticed: an edit, a cut, an emptied, deleted or replaced
-//! log does not end in the head that the store knows. The next start records the break as a line of the log, for ever, before
-//! it goes on. Somebody who can write both, as every program of the user can, rewrites history unnoticed: against that, keep
-//! what `regen audit anchor` prints elsewhere, and check it with `regen audit verify --anchor`.
+//! Threat model. A change by somebody who can write the files but not the store is detected: an edited, truncated,
+//! emptied, deleted or replaced log does not end in the head that the store has. The next start records the break as a
+//! line of the log before it goes on, and no later start removes that line. Somebody who can write both, as every
+//! program of the user can, rewrites history undetected: against that, keep the output of `regen audit anchor`
+//! elsewhere, and check it with `regen audit verify --anchor`.
 
 mod budget;
 mod log;
@@ -25,36 +27,36 @@ use budget::Budgets;
 pub use log::AuditLog;
 pub use verify::{Break, Chain, Entry, Tampered, Verified, parse, verify};
 
-/// A log over this size is closed, and another one goes on with its chain.
+/// Maximum size of a log file in bytes; over it, the chain continues in another file.
 const ROTATE: u64 = 16 << 20;
-/// Closed logs that are kept.
+/// Number of closed logs that are kept.
 const KEPT: usize = 8;
-/// Event of the first line of a log that goes on with the chain of a closed one.
+/// Event of the first line of a log that continues the chain of a closed one.
 const CONTINUES: &str = "continues";
-/// Event of a line that says that what is before it is not what was written.
+/// Event of a line that records a break: the lines before it were changed or lost.
 const BROKEN: &str = "log_broken";
 
-/// The end of the log: how many lines, and the last one's hash.
+/// Head of the log: the number of lines and the last one's hash.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Head {
-    /// Lines, from the first log on.
+    /// Number of lines, counted from the first log.
     pub length: u64,
-    /// In hexadecimal; empty for an empty log.
+    /// Hash of the last line in hexadecimal; empty for an empty log.
     pub hash: String,
 }
 
-/// The log, open for writing.
+/// The log, opened for writing.
 #[derive(Debug)]
 pub struct Audit {
     profile: PathBuf,
     file: File,
     head: Head,
-    /// Where the last whole line ends.
+    /// Size up to the end of the last whole line, in bytes.
     size: u64,
-    /// The disk refused a line, and it was said.
+    /// Set after a failed write that was reported.
     failing: bool,
     budgets: Budgets,
-    /// Breaks that the log knows of.
+    /// Number of breaks that the log records.
     breaks: u64,
 }
 
@@ -65,16 +67,16 @@ fn hash(former: &str, text: &str) -> String {
     hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Where a profile's log is.
+/// Returns the path of a profile's log.
 #[must_use]
 pub fn path(profile: &Path) -> PathBuf {
     profile.join("audit.log")
 }
 
-/// A profile's logs, oldest first: the closed ones, then the one that is written.
+/// Returns a profile's logs, oldest first: the closed ones, then the current one.
 ///
 /// # Errors
-/// When the profile cannot be read.
+/// Returns an error if the profile cannot be read.
 pub fn files(profile: &Path) -> io::Result<Vec<PathBuf>> {
     let mut closed = closed(profile)?;
     closed.push(path(profile));
@@ -99,16 +101,16 @@ fn open_file(profile: &Path) -> io::Result<File> {
 }
 
 impl Audit {
-    /// Opens a profile's log, or makes one. `known` is its head as the store has it; nothing where the store has none. A log that
-    /// does not agree with it, or in itself, goes on with a line that says so.
+    /// Opens a profile's log, or creates it. `known` is the head that the store has, if any. If the log does not match
+    /// it, or is not a valid chain, a line records the break.
     ///
     /// # Errors
-    /// When it cannot be read or written.
+    /// Returns an error if the log cannot be read or written.
     pub fn open(profile: &Path, known: Option<&Head>) -> io::Result<Self> {
         let mut file = open_file(profile)?;
         let mut text = Vec::new();
         file.read_to_end(&mut text)?;
-        // A line without an end was being written when the machine stopped: it never was part of the log.
+        // An unfinished line was being written when the machine stopped: it never was part of the log.
         let size = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
         file.set_len(size as u64)?;
         let text = String::from_utf8_lossy(text.get(..size).unwrap_or_default());
@@ -127,7 +129,7 @@ impl Audit {
         match (found, known) {
             (Err(why), known) => audit.begin_anew(&why.to_string(), known.unwrap_or(&nothing))?,
             (Ok(verified), None) if verified.lines > 0 => {
-                audit.record_break("the store does not know where it ended: a part of it may be missing");
+                audit.record_break("the store has no head of the log: lines may be missing at its end");
             }
             (Ok(_), _) => {}
         }
@@ -140,7 +142,7 @@ impl Audit {
         self.write(BROKEN, serde_json::json!({ "why": why }));
     }
 
-    /// Moves a log that is not what was written aside, and begins another one where the lost one should have ended.
+    /// Moves a changed log aside, and begins another one that continues from the known head.
     fn begin_anew(&mut self, why: &str, known: &Head) -> io::Result<()> {
         tracing::error!("the audit log was tampered with: {why}");
         let since = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
@@ -158,13 +160,13 @@ impl Audit {
         Ok(())
     }
 
-    /// Number of breaks that the log knows of.
+    /// Returns the number of breaks that the log records.
     #[must_use]
     pub fn breaks(&self) -> u64 {
         self.breaks
     }
 
-    /// Writes an event with its details, an object.
+    /// Writes an event with its details, a JSON object.
     pub fn record(&mut self, event: &str, details: Value) {
         if self.size > ROTATE {
             self.rotate();
@@ -172,8 +174,8 @@ impl Audit {
         self.write(event, details);
     }
 
-    /// Writes an event that a child can bring about as often as it likes: beyond a child's budget it is counted, and the count
-    /// is part of the next line about that child.
+    /// Writes an event that a child can cause as often as it likes. Over the child's budget, events are only counted,
+    /// and the count is part of the next line about that child.
     pub fn record_of(&mut self, child: u64, event: &str, mut details: Value) {
         let Some(left_out) = self.budgets.take(child, Instant::now()) else { return };
         if let (Some(fields), true) = (details.as_object_mut(), left_out > 0) {
@@ -182,7 +184,8 @@ impl Audit {
         self.record(event, details);
     }
 
-    /// Forgets the budget of a child that is gone. Returns how many lines about it were left out since the last one.
+    /// Forgets the budget of a child that is gone. Returns the number of lines about it that were omitted since the
+    /// last one.
     pub fn forget(&mut self, child: u64) -> u64 {
         self.budgets.forget(child)
     }
@@ -203,7 +206,7 @@ impl Audit {
                 self.failing = false;
             }
             Err(error) => {
-                // A full disk takes half a line: the next one must not follow it.
+                // A full disk may take half a line; remove it before the next one.
                 let mended = self.file.set_len(self.size);
                 if !self.failing {
                     tracing::error!(
@@ -216,7 +219,7 @@ impl Audit {
         }
     }
 
-    /// Closes the log, and goes on in another one with the same chain.
+    /// Closes the log, and continues its chain in another file.
     fn rotate(&mut self) {
         let rotated = || -> io::Result<File> {
             fs::rename(path(&self.profile), self.profile.join(format!("audit-{}.log", self.head.length)))?;
@@ -233,16 +236,16 @@ impl Audit {
                 self.write(CONTINUES, details);
             }
             Err(error) => {
-                tracing::error!("the audit log grows beyond {} MB: {error}", ROTATE >> 20);
+                tracing::error!("the audit log cannot be closed at {} MB and keeps growing: {error}", ROTATE >> 20);
             }
         }
     }
 
-    /// Looks whether the file is still the one that is written. One that was replaced, removed or cut while it was open is put
-    /// right, and the break recorded. Returns whether there was one.
+    /// Checks that the file at the log's path is still the one being written. If it was replaced, removed or truncated,
+    /// the log is restored and the break recorded. Returns whether there was a break.
     ///
     /// # Errors
-    /// When the log cannot be put right.
+    /// Returns an error if the log cannot be restored.
     pub fn check_file(&mut self) -> io::Result<bool> {
         let own = self.file.metadata()?;
         let why = match fs::symlink_metadata(path(&self.profile)) {
@@ -252,13 +255,13 @@ impl Audit {
             Err(error) if error.kind() == io::ErrorKind::NotFound => "the file was removed while it was open",
             Ok(there) if there.len() < self.size => {
                 let head = self.head.clone();
-                self.begin_anew("the file was cut while it was open", &head)?;
+                self.begin_anew("the file was truncated while it was open", &head)?;
                 return Ok(true);
             }
             Ok(_) => return Ok(false),
             Err(error) => return Err(error),
         };
-        // All that was written is still in the file that is open.
+        // The open file still has all lines.
         let mut text = Vec::new();
         self.file.rewind()?;
         self.file.read_to_end(&mut text)?;
@@ -274,7 +277,7 @@ impl Audit {
         Ok(true)
     }
 
-    /// Its end.
+    /// Returns the head.
     #[must_use]
     pub fn head(&self) -> &Head {
         &self.head

@@ -10,7 +10,7 @@ fn written() -> (tempfile::TempDir, String, Head) {
     for n in 0..3 {
         audit.record("spawned", serde_json::json!({ "role": "tab-host", "child": n }));
     }
-    // A second run goes on where the first one stopped.
+    // A second run continues the chain of the first.
     let head = audit.head().clone();
     drop(audit);
     let mut audit = Audit::open(folder.path(), Some(&head)).unwrap();
@@ -26,7 +26,7 @@ fn a_log_that_nobody_touched_is_whole() {
     assert_eq!(verify(&text, &head), Ok(whole(4)));
     let entry = parse(text.lines().next().unwrap()).unwrap();
     assert_eq!((entry.entry["event"].as_str(), entry.entry["n"].as_u64()), (Some("spawned"), Some(1)));
-    // Lines that the store has not heard of yet are no damage.
+    // Lines that are newer than the store's head are no damage.
     let former = Head { length: 3, hash: parse(text.lines().nth(2).unwrap()).unwrap().hash };
     assert_eq!(verify(&text, &former), Ok(whole(4)));
 }
@@ -55,7 +55,7 @@ fn an_edit_a_cut_and_a_rewritten_log_show() {
     assert_eq!(rewritten, Err(Tampered::Rewritten(4)));
 }
 
-/// Changes to a log while no browser runs, and the words of the next start and of every later one about it.
+/// Changes a log while no browser runs: the next start and every later one report it.
 #[test]
 fn whatever_was_done_to_a_log_is_told_for_ever() {
     type Deed<'a> = &'a dyn Fn(&Path, &str);
@@ -127,7 +127,7 @@ fn a_log_that_grows_goes_on_in_another_file_with_the_same_chain() {
     let mut chain = Chain::default();
     files.iter().for_each(|file| chain.take(&read(file), &[&head]).unwrap());
     assert_eq!(chain.finish(&[&head]).unwrap(), whole(head.length));
-    // The last file alone is whole, too, and the next start goes on with it.
+    // The last file alone is valid, too, and the next start continues it.
     let again = Audit::open(folder.path(), Some(&head)).unwrap();
     assert_eq!((again.head(), again.breaks()), (&head, 0));
     let mut without_one = Chain::default();

@@ -1,52 +1,52 @@
-//! Reading the log back, and whether it is whole.
+//! Reads the log back and verifies its chain.
 
 use serde_json::Value;
 
 use super::{BROKEN, CONTINUES, Head, hash};
 
-/// One line, read back.
+/// A line of the log.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Entry {
-    /// Its hash.
+    /// Hash of the line.
     pub hash: String,
-    /// Its content.
+    /// Content of the line.
     pub entry: Value,
 }
 
-/// Why a log is not what was written.
+/// Reason that a log fails verification.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum Tampered {
-    /// A line that does not follow from the one before.
+    /// A line whose hash does not follow from the line before.
     #[error("line {0} is not what was written: its hash does not follow from the line before")]
     Edited(u64),
-    /// Lines are missing at the end.
-    #[error("the log has {found} lines, and {known} are known: its end was cut off")]
+    /// A log with fewer lines than are known.
+    #[error("the log has {found} of {known} known lines: its end was cut off")]
     Cut { found: u64, known: u64 },
-    /// The whole log was written anew.
-    #[error("line {0} is another one than the one that is known: the log was rewritten")]
+    /// A valid chain that differs from a known head.
+    #[error("line {0} differs from the known one: the log was rewritten")]
     Rewritten(u64),
-    /// Lines are missing between two files.
-    #[error("line {0} does not go on where the log before it ends")]
+    /// A file that does not continue the one before.
+    #[error("line {0} does not continue the log before it: lines are missing between two files")]
     Gap(u64),
 }
 
-/// A break that the log itself tells of.
+/// A break that the log records.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Break {
-    /// Number of the line that tells of it.
+    /// Number of the line that records it.
     pub line: u64,
-    /// Milliseconds since 1970.
+    /// Time when it was found, in milliseconds since 1970.
     pub time_ms: u64,
-    /// The reason, in words.
+    /// Reason.
     pub why: String,
 }
 
-/// A log of which every line follows from the one before.
+/// A log that passed verification.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verified {
-    /// Number of its last line, from the first log on.
+    /// Number of its last line, counted from the first log.
     pub lines: u64,
-    /// Breaks that were found at an earlier start.
+    /// Breaks that the log records.
     pub breaks: Vec<Break>,
 }
 
@@ -59,22 +59,22 @@ pub struct Chain {
 }
 
 impl Chain {
-    /// Takes in the next file of the chain. `known` lists heads that it must go through.
+    /// Verifies the next file of the chain. `known` lists heads that it must match.
     ///
     /// # Errors
-    /// With the first line that is wrong.
+    /// Returns the first line that is wrong.
     pub fn take(&mut self, text: &str, known: &[&Head]) -> Result<(), Tampered> {
         for (index, line) in text.lines().enumerate() {
             let entry = parse(line);
             if index == 0
                 && let Some(base) = entry.as_ref().and_then(base)
             {
-                // A line that tells of a break tells of the gap as well.
+                // A line that records a break covers the gap as well.
                 if self.is_begun && base.head != self.head && !base.is_break {
                     return Err(Tampered::Gap(base.head.length + 1));
                 }
                 if !self.is_begun && base.breaks > 0 {
-                    let why = format!("{} earlier breaks are told of in logs that are not kept any more", base.breaks);
+                    let why = format!("{} earlier breaks were recorded in logs that are no longer kept", base.breaks);
                     self.breaks.push(Break { line: base.head.length, time_ms: 0, why });
                 }
                 self.head = base.head;
@@ -94,10 +94,10 @@ impl Chain {
         Ok(())
     }
 
-    /// Ends the verification: the chain reaches every head that is known.
+    /// Ends the verification, and checks that the chain reaches every known head.
     ///
     /// # Errors
-    /// When its end is missing.
+    /// Returns an error if lines are missing at the end.
     pub fn finish(self, known: &[&Head]) -> Result<Verified, Tampered> {
         match known.iter().map(|known| known.length).max().filter(|known| *known > self.head.length) {
             Some(known) => Err(Tampered::Cut { found: self.head.length, known }),
@@ -106,24 +106,24 @@ impl Chain {
     }
 }
 
-/// Checks that every line of a log follows from the one before, and that its end is the one that is known.
+/// Checks that every line of a log follows from the one before, and that the log matches the known head.
 ///
 /// # Errors
-/// With the first line that is wrong.
+/// Returns the first line that is wrong.
 pub fn verify(text: &str, known: &Head) -> Result<Verified, Tampered> {
     let mut chain = Chain::default();
     chain.take(text, &[known])?;
     chain.finish(&[known])
 }
 
-/// Reads one line.
+/// Parses a line.
 #[must_use]
 pub fn parse(line: &str) -> Option<Entry> {
     let (hash, text) = line.split_once(' ')?;
     Some(Entry { hash: hash.to_owned(), entry: serde_json::from_str(text).ok()? })
 }
 
-/// The end that a log says it has, and how many breaks it tells of.
+/// Returns the head that a log claims, and the number of breaks that it records.
 pub(super) fn end(text: &str) -> (Head, u64) {
     let first = text.lines().next().and_then(parse);
     let (mut head, mut breaks) = first.as_ref().and_then(base).map(|base| (base.head, base.breaks)).unwrap_or_default();
@@ -136,15 +136,15 @@ pub(super) fn end(text: &str) -> (Head, u64) {
     (head, breaks)
 }
 
-/// Where a log goes on from.
+/// Head that a log continues from.
 struct Base {
     head: Head,
-    /// Breaks that earlier logs tell of.
+    /// Number of breaks that earlier logs recorded.
     breaks: u64,
     is_break: bool,
 }
 
-/// Where a log goes on from, by its first line; nothing for the first log.
+/// Returns the head that a log continues from, given its first line; `None` for the first log.
 fn base(first: &Entry) -> Option<Base> {
     let entry = &first.entry;
     let is_break = entry["event"] == BROKEN;

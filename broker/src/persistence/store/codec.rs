@@ -1,8 +1,8 @@
-//! One record: `magic · schema version · crc32 · bincode`. All use of bincode is here.
+//! Format of a record: `magic · schema version · crc32 · bincode`. All use of bincode is here.
 //!
-//! Schema version 2 says of every record which of all it is: of two copies, the one with the higher number is the later one.
-//! Records of version 1 have no number, and were before all others. Where the shape of a value changes, its older shape
-//! stays in [`Readable`], and `golden/` keeps records of every version, which must stay readable for good.
+//! Since schema version 2, each record has a number: of two copies, the one with the higher number is newer. Records of
+//! version 1 have none and are older than all others. If the shape of a value changes, its older shape stays in
+//! [`Readable`], and `golden/` keeps records of every version, which must stay readable for good.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -10,51 +10,51 @@ use serde::de::DeserializeOwned;
 const MAGIC: [u8; 4] = *b"RGEN";
 const SCHEMA: u16 = 2;
 const HEADER: usize = 10;
-/// The longest value that is decoded.
+/// Maximum size of a value, in bytes.
 const LIMIT: usize = 64 * 1024 * 1024;
 
-/// Why a record cannot be read.
+/// Reason that a record cannot be read or written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CodecError {
-    /// Not a record of Regen's.
-    #[error("it is not a record of Regen's")]
+    /// Data without the header of a record.
+    #[error("it is not a record of Regen")]
     Foreign,
-    /// Written by another version.
-    #[error("it has schema version {0}, this build reads up to {SCHEMA}")]
+    /// A record of an unknown schema version.
+    #[error("it has schema version {0}; this build reads versions up to {SCHEMA}")]
     Version(u16),
-    /// Bits have changed.
+    /// A checksum that does not match.
     #[error("its checksum does not match")]
     Checksum,
-    /// The shape is wrong.
+    /// Data that does not decode.
     #[error("it does not decode: {0}")]
     Shape(String),
-    /// It could not be read again.
-    #[error("a record of {0} bytes is larger than the {LIMIT} that are read")]
+    /// A value over the size limit.
+    #[error("it has {0} bytes (limit {LIMIT})")]
     TooLarge(usize),
-    /// The value has no encoding.
+    /// A value that cannot be encoded.
     #[error("it cannot be encoded: {0}")]
     Encode(String),
 }
 
 /// A value that can be read from records of every version.
 pub trait Readable: DeserializeOwned {
-    /// As version 1 had it.
+    /// Shape of the value in schema version 1.
     type V1: DeserializeOwned + Into<Self>;
 }
 
-/// A value, and which of all records it was.
+/// A value with the number of its record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record<T> {
-    /// Later records have higher numbers.
+    /// Number of the record; later records have higher ones.
     pub number: u64,
-    /// What it says.
+    /// Value.
     pub value: T,
 }
 
-/// Bytes of one record.
+/// Encodes a record.
 ///
 /// # Errors
-/// When it could not be read again: nothing is written then.
+/// Returns an error if the value cannot be encoded or is too large to be read again.
 pub fn encode<T: Serialize>(number: u64, value: &T) -> Result<Vec<u8>, CodecError> {
     let body = body(&(number, value))?;
     if body.len() > LIMIT {
@@ -68,16 +68,16 @@ pub fn encode<T: Serialize>(number: u64, value: &T) -> Result<Vec<u8>, CodecErro
     Ok(record)
 }
 
-/// Bytes of a value, as they are in a record.
+/// Encodes a value as the body of a record.
 pub(super) fn body<T: Serialize>(value: &T) -> Result<Vec<u8>, CodecError> {
     bincode::serde::encode_to_vec(value, bincode::config::standard())
         .map_err(|error| CodecError::Encode(error.to_string()))
 }
 
-/// The value of one record.
+/// Decodes a record.
 ///
 /// # Errors
-/// When it is not a record of Regen's, or damaged.
+/// Returns an error if the bytes are no record, or damaged.
 pub fn decode<T: Readable>(record: &[u8]) -> Result<Record<T>, CodecError> {
     let (magic, rest) = record.split_first_chunk::<4>().ok_or(CodecError::Foreign)?;
     let (version, rest) = rest.split_first_chunk::<2>().ok_or(CodecError::Foreign)?;
@@ -102,7 +102,7 @@ pub fn decode<T: Readable>(record: &[u8]) -> Result<Record<T>, CodecError> {
 fn shape<T: DeserializeOwned>(body: &[u8]) -> Result<T, CodecError> {
     match bincode::serde::decode_from_slice(body, bincode::config::standard().with_limit::<LIMIT>()) {
         Ok((value, used)) if used == body.len() => Ok(value),
-        Ok(_) => Err(CodecError::Shape("bytes are left over".into())),
+        Ok(_) => Err(CodecError::Shape("trailing bytes".into())),
         Err(error) => Err(CodecError::Shape(error.to_string())),
     }
 }

@@ -1,7 +1,7 @@
-//! The records of one tab: one for the tab, and one for each entry of its history that has much state.
+//! Records of a tab: one for the tab, and one for each history entry with a large state.
 //!
-//! An entry's record is named after its contents and never changes: what a tab of many entries writes when it moves on is the new
-//! entry, and the short record of the tab.
+//! An entry's record is named after its contents and never changes. A tab with many entries therefore writes only the
+//! new entry and the tab's short record when it moves on.
 
 use std::collections::BTreeMap;
 
@@ -14,15 +14,15 @@ use crate::session::{SavedSnapshot, SavedTab};
 const HISTORY: &str = "history-";
 /// Sorts before [`HISTORY`]: entries are read first.
 pub(super) const ENTRY: &str = "entry-";
-/// State of an entry that stays in its tab's record, bytes.
+/// Maximum size of an entry's state that stays in its tab's record, in bytes.
 const SMALL: usize = 4096;
 
-/// A tab, with the names of what its entries have elsewhere.
+/// A tab, with the keys of its entries' records.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct TabRecord {
-    /// Entries that have a record of their own have no state here.
+    /// The tab. Entries with a record of their own have no state here.
     tab: SavedTab,
-    /// For each entry the key of its record; empty: it has none.
+    /// Key of each entry's record; empty if it has none.
     entries: Vec<String>,
 }
 
@@ -38,20 +38,20 @@ pub(super) fn key_of_tab(tab: u64) -> String {
     format!("{HISTORY}{tab}")
 }
 
-/// Returns whether the record of this key is a tab's.
+/// Returns whether a key is that of a tab's record.
 pub(super) fn is_tab(key: &str) -> bool {
     key.starts_with(HISTORY)
 }
 
-/// Returns what keys of a tab's entries begin with.
+/// Returns the prefix of the keys of a tab's entries.
 fn prefix_of_entries(tab: u64) -> String {
     format!("{ENTRY}{tab}-")
 }
 
-/// Takes a tab apart into its record, and those of its entries by their keys.
+/// Splits a tab into its record and its entries' records, by key.
 ///
 /// # Errors
-/// When an entry has no encoding.
+/// Returns an error if an entry cannot be encoded.
 pub(super) fn split(mut tab: SavedTab) -> Result<(TabRecord, BTreeMap<String, SavedSnapshot>), CodecError> {
     let prefix = prefix_of_entries(tab.id);
     let (mut entries, mut keys) = (BTreeMap::new(), Vec::new());
@@ -70,7 +70,7 @@ pub(super) fn split(mut tab: SavedTab) -> Result<(TabRecord, BTreeMap<String, Sa
     Ok((TabRecord { tab, entries: keys }, entries))
 }
 
-/// Puts a tab together again. An entry whose record is missing comes back by its address.
+/// Joins a tab with its entries. An entry whose record is missing is restored by its address.
 pub(super) fn join(record: TabRecord, entries: &BTreeMap<String, SavedSnapshot>) -> SavedTab {
     let TabRecord { mut tab, entries: keys } = record;
     for (segment, key) in tab.segments.iter_mut().zip(keys) {

@@ -1,6 +1,7 @@
-//! Every record is kept twice: in sled, and as a file of its own. sled's log is written to the disk every
-//! [`FLUSH`](super::FLUSH); the files are written with a rename and left to the system. A flipped bit, a torn end of the log
-//! or a record of another build costs one copy; the other one, or the later one of the two, is what counts.
+//! Two copies of every record: one in sled, and one in a file of its own. sled's log is written to the disk every
+//! [`FLUSH`](super::FLUSH); the files are written with a rename, and the system writes them to the disk in its own
+//! time. A flipped bit, a torn end of the log or a record of another build costs one copy. If both can be read, the
+//! newer one is used.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -12,37 +13,37 @@ use serde::Serialize;
 use super::StoreError;
 use super::codec::{self, Readable, Record};
 
-/// A sled below this size is never written anew, bytes.
+/// Minimum size of a sled that is compacted, in bytes.
 const BLOATED: u64 = 64 << 20;
 
-/// Folders of a sled that is being written anew, and of the one that it replaces.
+/// Folders of a sled that is being compacted, and of the one it replaces.
 const FRESH: &str = "store.compact";
 const OLD: &str = "store.old";
 
-/// What belongs to no session.
+/// Group of the records that belong to no session.
 pub(super) const COMMON: &str = "common";
 
-/// Both places of the records.
+/// Both copies of the records.
 #[derive(Debug)]
 pub(super) struct Mirror {
     database: sled::Db,
     files: PathBuf,
-    /// Of the last record.
+    /// Number of the last record.
     number: u64,
 }
 
-/// The records of one session, or the common ones, from both places.
+/// Records of one session, or the common ones, with both copies.
 #[derive(Debug, Default)]
 pub(super) struct Found {
     records: BTreeMap<String, [Option<Vec<u8>>; 2]>,
 }
 
-/// What cannot be read in either place, or only in one.
+/// Records of which one or both copies cannot be read.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Damage {
-    /// In words; the other copy was good.
+    /// Descriptions of damaged copies whose other copy was good.
     pub(super) mended: Vec<String>,
-    /// In words; there is no good copy.
+    /// Descriptions of damaged copies without a good one.
     pub(super) lost: Vec<String>,
 }
 
@@ -51,12 +52,12 @@ impl Mirror {
         Self { database, files: files(profile), number: 0 }
     }
 
-    /// Later records have higher numbers than this one.
+    /// Makes later records get higher numbers than this one.
     pub(super) fn seen(&mut self, number: u64) {
         self.number = self.number.max(number);
     }
 
-    /// Sessions and [`COMMON`], of which there is anything.
+    /// Returns the groups that have records: sessions and [`COMMON`].
     pub(super) fn groups(&self) -> io::Result<BTreeSet<String>> {
         let mut groups: BTreeSet<String> =
             self.database.tree_names().iter().filter_map(|name| String::from_utf8(name.to_vec()).ok()).collect();
@@ -81,7 +82,7 @@ impl Mirror {
         Ok(found)
     }
 
-    /// Writes a record. Returns its size, bytes.
+    /// Writes a record. Returns its size in bytes.
     pub(super) fn put<T: Serialize>(&mut self, group: &str, key: &str, value: &T) -> Result<usize, StoreError> {
         self.number += 1;
         let record = codec::encode(self.number, value)?;
@@ -126,20 +127,20 @@ impl Mirror {
         Ok(())
     }
 
-    /// Gives the disk back what sled takes beyond what it holds, if that is much.
+    /// Compacts sled if it takes far more disk space than its records need.
     pub(super) fn compact(self, profile: &Path) -> Result<Self, StoreError> {
         let Self { database, files, number } = self;
         let database = if is_bloated(&database)? { compact(database, profile)? } else { database };
         Ok(Self { database, files, number })
     }
 
-    /// sled that met an I/O error never finishes closing: its flusher is gone, and it waits for it.
+    /// Leaks a sled that met an I/O error: closing it would wait forever for its flusher, which is gone.
     pub(super) fn abandon(self) {
         std::mem::forget(self.database);
     }
 }
 
-/// Returns whether sled takes much more of the disk than it holds: it never gives any back.
+/// Returns whether sled takes far more disk space than its records need: it never frees any.
 pub(super) fn is_bloated(database: &sled::Db) -> Result<bool, StoreError> {
     let taken = database.size_on_disk()?;
     if taken < BLOATED {
@@ -155,7 +156,7 @@ pub(super) fn is_bloated(database: &sled::Db) -> Result<bool, StoreError> {
     Ok(taken / 4 > held)
 }
 
-/// Writes what a sled holds into another one, which takes its place.
+/// Copies a sled's records into a new one, which replaces it.
 pub(super) fn compact(database: sled::Db, profile: &Path) -> Result<sled::Db, StoreError> {
     let (place, fresh) = (super::sled_path(profile), profile.join(FRESH));
     let before = database.size_on_disk()?;
@@ -172,17 +173,18 @@ pub(super) fn compact(database: sled::Db, profile: &Path) -> Result<sled::Db, St
     }
     database.flush()?;
     drop(database);
-    // Both let go of their files on threads of their own. Until the swap is done the old one is whole, and the second copies are.
+    // Both release their files on threads of their own. Until the swap is done, the old sled and the mirror's files are
+    // whole.
     let old = profile.join(OLD);
     fs::rename(&place, &old)?;
     fs::rename(&fresh, &place)?;
     fs::remove_dir_all(&old)?;
     let database = reopened(profile)?;
-    tracing::info!("the store gave {} MB back to the disk", before.saturating_sub(database.size_on_disk()?) >> 20);
+    tracing::info!("the store was compacted: {} MB freed", before.saturating_sub(database.size_on_disk()?) >> 20);
     Ok(database)
 }
 
-/// Puts right what a crash in the middle of [`compact`] left.
+/// Finishes or undoes a [`compact`] that a crash interrupted.
 pub(super) fn finish_compaction(profile: &Path) -> io::Result<()> {
     let (place, old, fresh) = (super::sled_path(profile), profile.join(OLD), profile.join(FRESH));
     if old.exists() && !place.exists() {
@@ -197,7 +199,7 @@ pub(super) fn finish_compaction(profile: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Opens a sled whose former owner may still hold its lock for a moment.
+/// Opens a sled whose previous owner may still hold its lock for a moment.
 fn reopened(profile: &Path) -> Result<sled::Db, StoreError> {
     let mut opened = super::sled(profile).open();
     for _ in 0..100 {
@@ -215,7 +217,7 @@ impl Found {
         self.records.keys().map(String::as_str)
     }
 
-    /// The later one of the copies that can be read.
+    /// Returns the newest copy that can be read.
     pub(super) fn get<T: Readable>(&self, key: &str, damage: &mut Damage) -> Option<Record<T>> {
         let copies = self.records.get(key)?.iter().flatten();
         let (mut best, mut wrong): (Option<Record<T>>, Vec<String>) = (None, Vec::new());
@@ -223,7 +225,7 @@ impl Found {
             match codec::decode::<T>(bytes) {
                 Ok(record) if best.as_ref().is_none_or(|best| record.number > best.number) => best = Some(record),
                 Ok(_) => {}
-                Err(error) => wrong.push(format!("the record “{key}”: {error}")),
+                Err(error) => wrong.push(format!("record “{key}”: {error}")),
             }
         }
         if best.is_some() {
@@ -235,10 +237,10 @@ impl Found {
     }
 }
 
-/// A file that is being written.
+/// Suffix of a file that is being written.
 const UNFINISHED: &str = ".new";
 
-/// Where the second copies are.
+/// Returns the folder of the second copies.
 pub(super) fn files(profile: &Path) -> PathBuf {
     profile.join("sessions")
 }

@@ -1,10 +1,10 @@
-//! What survives the browser: sessions, in sled and as files beside it (see [`mirror`]).
+//! The store: sessions and settings that outlive the browser, in sled and as files beside it (see [`mirror`]).
 //!
-//! sled runs on a thread of its own, because it can panic on I/O errors and corruption; the broker goes on without it and
-//! says so. A store that cannot be read is moved aside whole: nothing of it is thrown away.
+//! sled runs on a thread of its own because it can panic on I/O errors and corruption; the broker then goes on without
+//! it and reports it. A store that cannot be read is moved aside whole: nothing in it is deleted.
 //!
-//! Durability: a record is on disk at most [`FLUSH`] after the event; a clean exit flushes before it ends. Session cookies and
-//! VPN profiles are encrypted (see [`secrets`]).
+//! Durability: a record is on disk at most [`FLUSH`] after the event; a clean exit flushes before it ends. Session
+//! cookies and VPN profiles are encrypted (see [`secrets`]).
 
 pub mod codec;
 mod history;
@@ -33,50 +33,50 @@ use crate::network::vpn::VpnSettings;
 use crate::observe::audit::Head;
 use crate::session::{Hsts, HttpsOnly, SavedTab};
 
-/// How long a record may wait for the disk.
+/// Maximum time before a record is written to the disk.
 pub const FLUSH: Duration = Duration::from_millis(200);
-/// Older sessions are offered, and never come back by themselves.
+/// Age from which a session is only offered, never restored automatically.
 pub const STALE: Duration = Duration::from_secs(24 * 3600);
-/// So long a session that was not restored can be.
+/// Time for which a session that was not restored is kept.
 pub const RECOVERABLE: Duration = Duration::from_secs(7 * 24 * 3600);
-/// But no more than so many.
+/// Maximum number of sessions that are kept.
 const KEPT_SESSIONS: usize = 20;
-/// State of tabs of earlier sessions that is kept in memory, bytes; the newest session's comes first.
+/// Maximum size of the tab state of earlier sessions kept in memory, in bytes; the newest session comes first.
 const MAX_EARLIER_STATE: usize = 48 << 20;
 const AUDIT_HEAD: &str = "audit-head";
 const SETTINGS: &str = "settings";
 const SHIELDS: &str = "shields";
 const ROUTES: &str = "routes";
 const VPN: &str = "vpn";
-/// Beginning of the keys of VPN profiles that could not be decrypted.
+/// Prefix of the keys of VPN profiles that could not be decrypted.
 const LOCKED_VPN: &str = "vpn-locked-";
 const DNS: &str = "dns";
 const HTTPS_ONLY: &str = "https-only";
 const HSTS: &str = "hsts";
-/// Where the first version had what belongs to no session.
+/// Group of the common records in schema version 1.
 const COMMON_V1: &str = "__sled__default";
-/// What is said of routes that let nothing out, where a store was damaged.
-const BLOCKED: &str = " Nothing leaves this machine: `regen route set direct`, or another route, changes that.";
-/// And of name servers.
-const UNASKED: &str = " No name server is asked: `regen dns set system`, or other servers, changes that.";
-/// How long the store's thread sleeps when there is nothing to save.
+/// Part of the warning when routes are blocked because their settings could not be read.
+const BLOCKED: &str = " Nothing leaves this machine until you set a route, such as `regen route set direct`.";
+/// Part of the warning when DNS is blocked because its settings could not be read.
+const UNASKED: &str = " No name server is asked until you set one, such as `regen dns set system`.";
+/// Maximum sleep of the store's thread when there is nothing to save.
 const IDLE: Duration = Duration::from_secs(3600);
-/// How often a store that failed is tried again.
+/// Delay before a failed store is opened again.
 const RETRY: Duration = Duration::from_secs(1);
-/// What must fit on the disk before a failed store is opened again, bytes.
+/// Free disk space needed to open a failed store again, in bytes.
 const ROOM: usize = 1 << 20;
 
-/// Why the store cannot be used.
+/// Failure of the store.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// sled's own.
-    #[error("the store: {0}")]
+    /// An error of sled.
+    #[error("the store's database failed: {0}")]
     Sled(#[from] sled::Error),
-    /// A second copy.
-    #[error("the store's files: {0}")]
+    /// An error of the mirror's files.
+    #[error("the store's files failed: {0}")]
     Files(#[from] std::io::Error),
-    /// A value that cannot be a record.
-    #[error("the store: {0}")]
+    /// A value that cannot be encoded as a record.
+    #[error("a record was not saved: {0}")]
     Record(#[from] codec::CodecError),
     /// sled panicked.
     #[error("the store failed while it was opened: {0}")]
@@ -85,13 +85,13 @@ pub enum StoreError {
 
 #[derive(Debug)]
 enum Job {
-    /// A tab that waits in [`Waiting`].
+    /// A tab whose state waits in [`Waiting`].
     Tab(u64),
     Forget(u64),
     Order(SavedOrder),
-    /// Cookies that wait in [`Waiting`], by their key.
+    /// Cookies that wait in [`Waiting`], by key.
     Cookies(String),
-    /// These tabs, of which the newest state waits in [`Waiting`], and these cookies: nothing else stays.
+    /// The whole session: these tabs and cookies, whose state waits in [`Waiting`]. Everything else is removed.
     Everything(Vec<u64>, SavedOrder, Vec<String>),
     Answered {
         epoch: u64,
@@ -111,7 +111,7 @@ enum Job {
     },
 }
 
-/// The newest state of what waits for the disk.
+/// Newest state of the tabs and cookies that wait to be written.
 #[derive(Debug, Default)]
 struct Waiting {
     tabs: Mutex<HashMap<u64, SavedTab>>,
@@ -128,7 +128,7 @@ impl Waiting {
     }
 }
 
-/// The store's thread, as the broker sees it. Every call returns at once.
+/// Handle to the store's thread. Every call except [`Store::flush`] returns at once.
 #[derive(Debug, Clone)]
 pub struct Store {
     jobs: Sender<Job>,
@@ -136,57 +136,57 @@ pub struct Store {
     health: Arc<thread::Health>,
 }
 
-/// What the user has chosen: a record for each.
+/// Settings chosen by the user. Each has a record of its own.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Settings {
-    /// Of sessions.
+    /// Sessions.
     pub session: SessionSettings,
-    /// Of shields.
+    /// Shields.
     pub shields: ShieldsSettings,
-    /// Of the ways to the network.
+    /// Routes.
     pub routes: RouteSettings,
-    /// Of VPN profiles.
+    /// VPN profiles.
     pub vpn: VpnSettings,
-    /// Of name servers.
+    /// DNS.
     pub dns: DnsSettings,
-    /// Of encryption.
+    /// HTTPS only.
     pub https_only: HttpsOnly,
-    /// And which hosts insist on that themselves: no choice, but as little to be forgotten.
+    /// HSTS hosts. They are no choice of the user's, but are kept as reliably.
     pub hsts: Hsts,
 }
 
-/// What opening gave.
+/// Result of opening the store.
 #[derive(Debug)]
 pub struct Opened {
-    /// For writing.
+    /// Handle for writing.
     pub store: Store,
-    /// Earlier sessions that can come back, newest first.
+    /// Earlier sessions that can be restored, newest first.
     pub previous: Vec<Saved>,
-    /// What the user has chosen.
+    /// Settings chosen by the user.
     pub settings: Settings,
-    /// The end of the audit log, as it was told last; nothing where no head was ever told.
+    /// Head of the audit log at the last save; `None` if none was ever saved.
     pub audit_head: Option<Head>,
-    /// What a person should know, in words.
+    /// Warning to show to the user.
     pub warning: Option<String>,
 }
 
-/// What a profile's store holds.
+/// Contents of a profile's store.
 struct Contents {
     mirror: Mirror,
     epoch: u64,
     previous: Vec<Saved>,
     settings: Settings,
     damage: Damage,
-    /// Records that could not be decrypted, in words.
+    /// Warning about records that could not be decrypted.
     locked: Option<String>,
     audit_head: Option<Head>,
 }
 
-/// Opens the profile's store. A sled that cannot be read is moved aside, and a fresh one takes its place: the second mirror
-/// bring back what was in it.
+/// Opens the profile's store. If sled cannot be read, it is moved aside and a fresh one takes its place; the records
+/// then come from the mirror's files.
 ///
 /// # Errors
-/// When no store can be made at all, as on a full disk.
+/// Returns an error if no store can be created, as on a full disk.
 pub fn open(profile: &Path, vault: Vault) -> Result<Opened, StoreError> {
     let (contents, trouble) = match try_open(profile, &vault) {
         Ok(contents) if contents.damage.lost.is_empty() => (contents, None),
@@ -196,7 +196,7 @@ pub fn open(profile: &Path, vault: Vault) -> Result<Opened, StoreError> {
             let lost = damage.lost.join("; ");
             let fresh = retried(profile, &vault)?;
             let warning = format!(
-                "A part of what was saved could not be read ({lost}). All of it is kept in {} as it was.{}{}",
+                "Some saved records could not be read ({lost}). A copy of everything is kept in {}.{}{}",
                 aside.display(),
                 if settings.routes.everywhere == Route::block() { BLOCKED } else { "" },
                 if settings.dns.servers == Servers::block() { UNASKED } else { "" }
@@ -207,16 +207,16 @@ pub fn open(profile: &Path, vault: Vault) -> Result<Opened, StoreError> {
             let aside = set_aside(profile);
             let fresh = retried(profile, &vault)?;
             let rest = match fresh.previous.first() {
-                Some(_) => "What was in it comes from its second mirror.",
+                Some(_) => "Its contents were restored from the second copy.",
                 None => "Regen started with a fresh one.",
             };
-            let warning = format!("The store could not be read ({error}). It is kept in {}. {rest}", aside.display());
+            let warning = format!("The store could not be read ({error}). It was moved to {}. {rest}", aside.display());
             (fresh, Some(warning))
         }
     };
     let Contents { mut mirror, epoch, previous, settings, damage, locked, audit_head } = contents;
     for mended in &damage.mended {
-        tracing::warn!("a second copy was needed: {mended}");
+        tracing::warn!("restored from the second copy: {mended}");
     }
     if let Some(warning) = &trouble {
         tracing::error!("{warning}");
@@ -226,7 +226,7 @@ pub fn open(profile: &Path, vault: Vault) -> Result<Opened, StoreError> {
     for tab in previous.iter_mut().flat_map(|saved| &mut saved.tabs) {
         match room.checked_sub(tab.state_size()) {
             Some(left) => room = left,
-            // It comes back by its address; on the disk it stays as it is.
+            // The tab is restored by its address; its state on disk is not changed.
             None => tab.forget_state(),
         }
     }
@@ -249,7 +249,7 @@ pub fn open(profile: &Path, vault: Vault) -> Result<Opened, StoreError> {
         .map_err(|error| StoreError::Panic(error.to_string()))?;
     let store = Store { jobs, waiting, health };
     if trouble.is_some() {
-        // A store that took another's place has none of them.
+        // A fresh store has no settings yet.
         store.put_all_settings(&settings);
     }
     let warning = [trouble, locked].into_iter().flatten().collect::<Vec<_>>().join(" ");
@@ -267,7 +267,7 @@ fn sled(profile: &Path) -> sled::Config {
         .flush_every_ms(Some(u64::try_from(FLUSH.as_millis()).unwrap_or(200)))
 }
 
-/// Opens sled; one that takes much more of the disk than it holds is written anew first.
+/// Opens sled. If it takes far more disk space than its records need, it is compacted first.
 fn open_compact(profile: &Path) -> Result<sled::Db, StoreError> {
     mirror::finish_compaction(profile)?;
     let database = sled(profile).open()?;
@@ -290,7 +290,7 @@ fn try_open(profile: &Path, vault: &Vault) -> Result<Contents, StoreError> {
         let shields = common.get::<ShieldsSettings>(SHIELDS, &mut damage);
         let lost_before = damage.lost.len();
         let routes = common.get::<RouteSettings>(ROUTES, &mut damage);
-        // Which way connections were to take is not known: none, until the user says it again.
+        // The lost record may have kept traffic from going out directly: block it until the user chooses again.
         let nothing = || RouteSettings { everywhere: Route::block(), ..RouteSettings::default() };
         let unknown = (damage.lost.len() > lost_before).then(nothing);
         let lost_before = damage.lost.len();
@@ -300,7 +300,7 @@ fn try_open(profile: &Path, vault: &Vault) -> Result<Contents, StoreError> {
         let hsts = common.get::<Hsts>(HSTS, &mut damage);
         let lost_before = damage.lost.len();
         let dns = common.get::<DnsSettings>(DNS, &mut damage);
-        // ProcessLabel was to be asked is not known: nobody, until the user says it again.
+        // The lost record may have named the only trusted servers: ask none until the user chooses again.
         let nobody = || DnsSettings { servers: Servers::block(), ..DnsSettings::default() };
         let unasked = (damage.lost.len() > lost_before).then(nobody);
         let head = head_in(&mirror)?;
@@ -321,8 +321,8 @@ fn try_open(profile: &Path, vault: &Vault) -> Result<Contents, StoreError> {
     })
 }
 
-/// Reads the VPN profiles. Those that cannot be decrypted, because the Secret Service is away, are kept under another key and
-/// read again at each start: nothing is written over what could not be read.
+/// Reads the VPN profiles. Those that cannot be decrypted, because the Secret Service is unavailable, are kept under
+/// another key and tried again at each start, so that nothing overwrites them.
 fn read_vpn(
     mirror: &mut Mirror,
     common: &mirror::Found,
@@ -333,7 +333,7 @@ fn read_vpn(
     let (mut opened, mut locked) = (Vec::new(), 0);
     let keys: Vec<String> =
         common.keys().filter(|key| *key == VPN || key.starts_with(LOCKED_VPN)).map(str::to_owned).collect();
-    // The latest record counts where a name is in both: `vpn` comes before what is kept aside.
+    // If both have a profile of one name, `vpn` wins: it sorts before the keys that are kept aside.
     for key in keys {
         let Some(codec::Record { number, value: sealed }) = common.get::<Sealed>(&key, damage) else {
             continue;
@@ -360,8 +360,8 @@ fn read_vpn(
             mirror.remove(COMMON, key)?;
         }
     }
-    let words = "VPN profiles of an earlier run cannot be decrypted, because their key is not there. They are kept, and come \
-                 back when the Secret Service that has the key does; until then routes over them let nothing out.";
+    let words = "VPN profiles of an earlier run cannot be decrypted, because the Secret Service with their key is not \
+                 available. They are kept until it is; meanwhile, routes over them are blocked.";
     Ok((all, (locked > 0).then(|| words.to_owned())))
 }
 
@@ -370,14 +370,14 @@ fn still_valid(mut hsts: Hsts) -> Hsts {
     hsts
 }
 
-/// What is in a record; what is written from now on has a higher number.
+/// Returns a record's value, and makes later records get a higher number.
 fn known<T>(mirror: &mut Mirror, record: Option<codec::Record<T>>) -> Option<T> {
     let codec::Record { number, value } = record?;
     mirror.seen(number);
     Some(value)
 }
 
-/// After a store was moved aside: sled lets go of its files on a thread of its own.
+/// Opens the store after it was moved aside, with retries: sled releases its files on a thread of its own.
 fn retried(profile: &Path, vault: &Vault) -> Result<Contents, StoreError> {
     let mut opened = try_open(profile, vault);
     for _ in 0..40 {
@@ -390,7 +390,7 @@ fn retried(profile: &Path, vault: &Vault) -> Result<Contents, StoreError> {
     opened
 }
 
-/// Moves sled's files aside; the second mirror are copied there too.
+/// Moves sled's files aside, and copies the mirror's files there.
 fn set_aside(profile: &Path) -> PathBuf {
     let aside = profile.join(format!("store.unreadable-{}", now()));
     let moved = std::fs::rename(sled_path(profile), &aside)
@@ -408,13 +408,13 @@ fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
-/// Lets go of sessions that nobody can want any more. Gives the others, newest first.
+/// Removes sessions that can no longer be restored. Returns the others, newest first.
 fn prune(mirror: &mut Mirror, mut sessions: Vec<Saved>) -> Result<Vec<Saved>, StoreError> {
     sessions.sort_by_key(|saved| std::cmp::Reverse(saved.epoch));
     let (mut kept, oldest) = (Vec::new(), now().saturating_sub(RECOVERABLE.as_secs()));
     for saved in sessions {
         let is_wanted = !saved.tabs.is_empty() && !saved.restored;
-        // One that nobody has answered about stays, however old it is, until there are newer ones.
+        // The newest session stays however old it is.
         if is_wanted && kept.len() < KEPT_SESSIONS && (kept.is_empty() || saved.saved_at >= oldest) {
             kept.push(saved);
         } else {
@@ -434,7 +434,7 @@ fn contained<T>(work: impl FnOnce() -> Result<T, StoreError>) -> Result<T, Store
 
 fn head_in(mirror: &Mirror) -> Result<Option<codec::Record<Head>>, StoreError> {
     for group in [COMMON, COMMON_V1] {
-        // What is damaged is damaged: the audit log then does not verify.
+        // Damage is not reported here: a missing head makes the audit log fail verification.
         if let Some(head) = mirror.find(group)?.get::<Head>(AUDIT_HEAD, &mut Damage::default()) {
             return Ok(Some(head));
         }
@@ -442,15 +442,15 @@ fn head_in(mirror: &Mirror) -> Result<Option<codec::Record<Head>>, StoreError> {
     Ok(None)
 }
 
-/// The end of the audit log as the store of a browser that does not run has it.
+/// Returns the head of the audit log from the store of a browser that does not run.
 ///
 /// # Errors
-/// When the store cannot be opened, as while a browser uses it.
+/// Returns an error if the store cannot be opened, as while a browser uses it.
 pub fn audit_head(profile: &Path) -> Result<Option<Head>, StoreError> {
     if !sled_path(profile).exists() {
         return Ok(None);
     }
-    // A browser that has just ended holds its lock for a moment longer.
+    // A browser that has just ended may hold its lock for a moment longer.
     let mut opened = sled(profile).open();
     for _ in 0..40 {
         if !matches!(&opened, Err(sled::Error::Io(_))) {
@@ -465,17 +465,17 @@ pub fn audit_head(profile: &Path) -> Result<Option<Head>, StoreError> {
 
 impl Store {
     fn send(&self, job: Job) {
-        // A store that failed has said so; the browser goes on.
+        // The thread has already reported its failure; the browser goes on without it.
         let _ = self.jobs.send(job);
     }
 
-    /// Why nothing can be saved at the moment, in words for the user.
+    /// Returns the reason why nothing can be saved at the moment, as a text for the user.
     #[must_use]
     pub fn trouble(&self) -> Option<String> {
         self.health.trouble()
     }
 
-    /// The store has come back from a failure, and must be told everything. True once.
+    /// Returns whether the store recovered from a failure and must be given everything again. True once.
     #[must_use]
     pub fn wants_everything(&self) -> bool {
         self.health.wants_everything()
@@ -484,7 +484,7 @@ impl Store {
     /// Saves a tab as it is now.
     pub fn put_tab(&self, tab: SavedTab) {
         let id = tab.id;
-        // One that waits already is replaced: however slow the disk is, each tab waits once.
+        // A state that still waits is replaced: however slow the disk is, each tab waits once.
         if self.waiting.tabs().insert(id, tab).is_none() {
             self.send(Job::Tab(id));
         }
@@ -507,31 +507,31 @@ impl Store {
         self.send(Job::Everything(ids, order, keys));
     }
 
-    /// A closed tab.
+    /// Removes a closed tab.
     pub fn forget_tab(&self, id: u64) {
         self.send(Job::Forget(id));
     }
 
-    /// Saves the order.
+    /// Saves the order of the tabs.
     pub fn put_order(&self, order: SavedOrder) {
         self.send(Job::Order(order));
     }
 
-    /// The user answered about an earlier session. One of which everything has come back, and is saved, is let go.
+    /// Notes that the user answered about an earlier session. A session that was restored and saved is dropped.
     pub fn answered(&self, epoch: u64, restored: bool) {
         self.send(Job::Answered { epoch, restored });
     }
 
-    /// The end of the audit log, so that a cut shows.
+    /// Saves the head of the audit log, so that a truncated log is detected.
     pub fn put_audit_head(&self, head: Head) {
         self.send(Job::AuditHead(head));
     }
 
-    /// All that the user has chosen.
+    /// Saves all settings.
     pub fn put_all_settings(&self, settings: &Settings) {
         self.put_session_settings(settings.session);
         self.put_shields(settings.shields.clone());
-        // Those that were never chosen have no record: one that cannot be read lets nothing out.
+        // Settings that were never chosen get no record: a route record that cannot be read blocks traffic.
         if settings.routes != RouteSettings::default() {
             self.put_routes(settings.routes.clone());
         }
@@ -549,45 +549,45 @@ impl Store {
         }
     }
 
-    /// What the user wants of sessions.
+    /// Saves the settings of sessions.
     pub fn put_session_settings(&self, settings: SessionSettings) {
         self.send(Job::SessionSettings(settings));
     }
 
-    /// What the user wants of shields.
+    /// Saves the settings of shields.
     pub fn put_shields(&self, settings: ShieldsSettings) {
         self.send(Job::Shields(settings));
     }
 
-    /// Which ways the user wants connections to take.
+    /// Saves the routes.
     pub fn put_routes(&self, settings: RouteSettings) {
         self.send(Job::Routes(settings));
     }
 
-    /// Where the user insists on encryption.
+    /// Saves the HTTPS-only settings.
     pub fn put_https_only(&self, settings: HttpsOnly) {
         self.send(Job::HttpsOnly(settings));
     }
 
-    /// Which hosts insist on encryption themselves.
+    /// Saves the HSTS hosts.
     pub fn put_hsts(&self, hsts: Hsts) {
         self.send(Job::Hsts(hsts));
     }
 
-    /// Which name servers the user wants asked.
+    /// Saves the DNS settings.
     pub fn put_dns(&self, settings: DnsSettings) {
         self.send(Job::Dns(settings));
     }
 
-    /// The user's VPN profiles.
+    /// Saves the VPN profiles.
     pub fn put_vpn(&self, settings: VpnSettings) {
         self.send(Job::Vpn(settings));
     }
 
-    /// Waits until everything is on disk; `clean` marks the end of the session. Gives up after five seconds.
+    /// Waits until everything is on disk, for five seconds at most; `clean` marks the end of the session.
     ///
     /// # Errors
-    /// When it is not on disk, with the reason in words.
+    /// Returns the reason, for the user, if it is not on disk.
     pub fn flush(&self, clean: bool) -> Result<(), String> {
         let (done, wait) = channel();
         self.send(Job::Flush { clean, done });

@@ -1,4 +1,4 @@
-//! What the records of a session are, and how they become a session again.
+//! Record types of a session, and reading them back.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -20,47 +20,47 @@ pub(super) const ORDER: &str = "order";
 pub(super) const META: &str = "meta";
 const COOKIES: &str = "cookies-";
 
-/// Order of the tabs, and which is active.
+/// Order of the tabs, and the active one.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct SavedOrder {
-    /// As in the tab strip.
+    /// Order of the tabs in the tab strip.
     pub order: Vec<u64>,
-    /// What the window showed.
+    /// Active tab; 0 for none.
     pub active: u64,
 }
 
-/// What the user has chosen.
+/// Settings of sessions.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionSettings {
-    /// The last session comes back by itself, where it ended by the user's wish.
+    /// Restores the last session automatically if it ended cleanly.
     pub restore: bool,
 }
 
-/// The session cookies of one site, as its process gave them: the broker does not look into them.
+/// Session cookies of one site, as its process sent them. The broker does not parse them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cookies {
-    /// Which workspace.
+    /// Workspace.
     pub workspace: String,
-    /// The canonical site.
+    /// Canonical site.
     pub site: String,
-    /// Its process's own format; empty: none.
+    /// Cookies in the tab-host's own format; empty if there are none.
     pub cookies: Vec<u8>,
 }
 
-/// About one session.
+/// Metadata of one session.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Meta {
-    /// It ended by the user's wish.
+    /// Set if the session ended cleanly.
     pub(super) clean: bool,
-    /// The user does not want to be asked about it any more.
+    /// Set if the user has answered whether to restore it.
     pub(super) dismissed: bool,
-    /// All of it is in a later session.
+    /// Set if all of it is part of a later session.
     pub(super) restored: bool,
-    /// Last write, seconds since 1970.
+    /// Time of the last write, in seconds since 1970.
     pub(super) saved_at: u64,
 }
 
-/// As version 1 had it.
+/// Metadata in schema version 1.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct MetaV1 {
     clean: bool,
@@ -79,7 +79,7 @@ impl Readable for Meta {
     type V1 = MetaV1;
 }
 
-// The others are as they were, or came later.
+// The other types have not changed since version 1, or were added later.
 impl Readable for SavedTab {
     type V1 = Self;
 }
@@ -114,26 +114,26 @@ impl Readable for Sealed {
 /// A session of an earlier run.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Saved {
-    /// Which.
+    /// Number of the session.
     pub epoch: u64,
-    /// Its tabs in their order.
+    /// Tabs in their order.
     pub tabs: Vec<SavedTab>,
-    /// Which of them was in front; 0: none.
+    /// Tab that was in front; 0 for none.
     pub active: u64,
-    /// Its session cookies.
+    /// Session cookies.
     pub cookies: Vec<Cookies>,
-    /// Seconds since 1970.
+    /// Time of the last write, in seconds since 1970.
     pub saved_at: u64,
-    /// It ended by the user's wish.
+    /// Set if the session ended cleanly.
     pub clean: bool,
-    /// The user has answered already.
+    /// Set if the user has answered whether to restore it.
     pub dismissed: bool,
-    /// All of it is in a later session.
+    /// Set if all of it is part of a later session.
     pub restored: bool,
 }
 
 impl Saved {
-    /// Too old to come back unasked.
+    /// Returns whether the session is too old to be restored automatically.
     #[must_use]
     pub fn is_stale(&self) -> bool {
         Duration::from_secs(now().saturating_sub(self.saved_at)) > STALE
@@ -183,7 +183,7 @@ pub(super) fn read_session(
                 match vault.open_sealed(&format!("{group}/{key}"), &value) {
                     Some(cookies) => saved.cookies.push(cookies),
                     None => {
-                        tracing::warn!("session cookies of an earlier run cannot be decrypted: that site asks anew")
+                        tracing::warn!("session cookies of an earlier run cannot be decrypted: sign in again")
                     }
                 }
                 number
@@ -196,7 +196,7 @@ pub(super) fn read_session(
                 tabs.push((number, history::join(value, &entries)));
                 number
             }),
-            // Tabs of builds that kept all entries in one record.
+            // Tabs written by builds that kept all entries in one record.
             _ => found.get(key, damage).map(|Record { number, value }| {
                 tabs.push((number, value));
                 number
@@ -206,7 +206,8 @@ pub(super) fn read_session(
     }
     mirror.seen(newest);
     let place = |id: u64| order.order.iter().position(|other| *other == id).unwrap_or(usize::MAX);
-    // A tab that was written before the order and is not in it was closed: a sled that has lost its last changes still has it.
+    // A tab that is older than the order and not part of it was closed: a sled that lost its last changes may still
+    // have it.
     tabs.retain(|(number, tab)| order.order.contains(&tab.id) || *number >= ordered);
     saved.tabs = tabs.into_iter().map(|(_, tab)| tab).collect();
     saved.tabs.sort_by_key(|tab| place(tab.id));

@@ -1,5 +1,6 @@
-//! Session cookies and VPN profiles are encrypted at rest (XChaCha20-Poly1305), with a key from the user's Secret Service where there is one,
-//! else from a file that only this user may read. A record is bound to its place: it cannot be read as another site's.
+//! Encryption of session cookies and VPN profiles at rest (XChaCha20-Poly1305). The key is kept in the user's Secret
+//! Service if there is one, else in a file that only this user may read. A record is bound to its place: it cannot be
+//! read as another site's.
 
 use std::collections::HashMap;
 use std::fs::{self, OpenOptions};
@@ -14,25 +15,25 @@ use secret_service::{Collection, EncryptionType, SecretService};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-/// The Secret Service answers within this time; a user who must unlock it gets [`UNLOCK_TIMEOUT`].
+/// Timeout of the Secret Service; [`UNLOCK_TIMEOUT`] applies if the user may have to unlock it.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
 const UNLOCK_TIMEOUT: Duration = Duration::from_secs(60);
 const KEY: usize = 32;
 const KEY_FILE: &str = "secret.key";
-/// By which the key is found again: one for all of a user's profiles.
+/// Attributes of the key in the Secret Service: one key for all of a user's profiles.
 const ATTRIBUTES: [(&str, &str); 2] = [("application", "regen"), ("purpose", "saved sessions")];
 
-/// Where the key is.
+/// Place of the key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
-    /// GNOME's keyring, KWallet, KeePassXC …
+    /// The Secret Service: GNOME Keyring, KWallet, KeePassXC and others.
     SecretService,
-    /// `secret.key` in the profile, mode 0600.
+    /// The file `secret.key` in the profile, mode 0600.
     KeyFile,
 }
 
 impl Source {
-    /// For the status.
+    /// Returns the name of the place for the status.
     #[must_use]
     pub fn words(self) -> &'static str {
         match self {
@@ -42,7 +43,7 @@ impl Source {
     }
 }
 
-/// Something encrypted.
+/// An encrypted value.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Sealed {
     nonce: Vec<u8>,
@@ -50,17 +51,17 @@ pub(super) struct Sealed {
 }
 
 impl Sealed {
-    /// Returns a name that no other secret has.
+    /// Returns a unique name, derived from the nonce.
     pub(super) fn name(&self) -> String {
         self.nonce.iter().take(12).map(|byte| format!("{byte:02x}")).collect()
     }
 }
 
-/// Encrypts and decrypts.
+/// Encrypts and decrypts records.
 pub struct Vault {
     source: Source,
     cipher: XChaCha20Poly1305,
-    /// What earlier runs may have used: the Secret Service may not have been there.
+    /// Key file's cipher, which earlier runs used if the Secret Service was unavailable.
     earlier: Option<XChaCha20Poly1305>,
 }
 
@@ -71,10 +72,11 @@ impl std::fmt::Debug for Vault {
 }
 
 impl Vault {
-    /// With the user's key, which is made where there is none. `ask`: the user may be asked to unlock their keyring.
+    /// Opens the vault with the user's key, which is created if there is none. With `ask`, the user may be asked to
+    /// unlock their keyring.
     ///
     /// # Errors
-    /// When neither the Secret Service nor the profile has a place for a key.
+    /// Returns an error if neither the Secret Service nor the profile can hold a key.
     pub async fn open(profile: &Path, ask: bool) -> io::Result<Self> {
         let path = profile.join(KEY_FILE);
         let found =
@@ -86,7 +88,7 @@ impl Vault {
                 }
                 Err(_) => {
                     tracing::warn!(
-                        "the Secret Service does not answer: the key of saved sessions is in {}",
+                        "the Secret Service does not answer: saved sessions are encrypted with the key in {}",
                         path.display()
                     );
                     None
@@ -102,32 +104,32 @@ impl Vault {
         }
     }
 
-    /// With the profile's own key, whatever else there is.
+    /// Opens the vault with the profile's key file, even if there is a Secret Service.
     ///
     /// # Errors
-    /// When the profile has no place for a key.
+    /// Returns an error if the key file cannot be read or written.
     pub fn of_profile(profile: &Path) -> io::Result<Self> {
         let key = key_of_file(&profile.join(KEY_FILE))?;
         Ok(Self { source: Source::KeyFile, cipher: cipher(&key), earlier: None })
     }
 
-    /// Where its key is.
+    /// Returns the place of the key.
     #[must_use]
     pub fn source(&self) -> Source {
         self.source
     }
 
-    /// `place` is part of what is authenticated.
+    /// Encrypts a value. The ciphertext is bound to `place` as associated data.
     pub(super) fn seal(&self, place: &str, secret: &impl Serialize) -> Sealed {
         let nonce = XChaCha20Poly1305::generate_nonce(&mut OsRng);
         let plain = serde_json::to_vec(secret).unwrap_or_default();
         let payload = Payload { msg: &plain, aad: place.as_bytes() };
-        // Only what is longer than 256 GB cannot be encrypted.
+        // Encryption fails only for values over 256 GB.
         let ciphertext = self.cipher.encrypt(&nonce, payload).unwrap_or_default();
         Sealed { nonce: nonce.to_vec(), ciphertext }
     }
 
-    /// Nothing where the key or the place is another one, or a bit has changed.
+    /// Decrypts a value. Returns `None` if the key or the place differs, or the data was changed.
     pub(super) fn open_sealed<T: DeserializeOwned>(&self, place: &str, sealed: &Sealed) -> Option<T> {
         let nonce: [u8; 24] = sealed.nonce.as_slice().try_into().ok()?;
         let payload = || Payload { msg: sealed.ciphertext.as_slice(), aad: place.as_bytes() };
@@ -145,17 +147,17 @@ fn fresh_key() -> [u8; KEY] {
     XChaCha20Poly1305::generate_key(&mut OsRng).into()
 }
 
-/// From the file, which is made where there is none.
+/// Reads the key from the file, which is created if there is none.
 fn key_of_file(path: &Path) -> io::Result<[u8; KEY]> {
     let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
     match fs::read(path) {
         Ok(bytes) => match bytes.try_into() {
             Ok(key) => Ok(key),
             Err(_) => {
-                // A torn write: nothing that it encrypted can be there.
+                // The first write was interrupted, so nothing was ever encrypted with this key.
                 let aside: PathBuf = path.with_extension("key.unreadable");
                 fs::rename(path, &aside).map_err(named)?;
-                tracing::warn!("{} is no key: it is kept in {}", path.display(), aside.display());
+                tracing::warn!("{} is not a key: moved to {}", path.display(), aside.display());
                 key_of_file(path)
             }
         },

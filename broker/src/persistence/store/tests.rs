@@ -37,7 +37,7 @@ pub(crate) fn opened(profile: &Path) -> Opened {
     open(profile, Vault::of_profile(profile).unwrap()).unwrap()
 }
 
-/// sled without a browser.
+/// Opens sled without a browser.
 fn database(profile: &Path) -> sled::Db {
     (0..5000).find_map(|_| sled::open(sled_path(profile)).ok()).unwrap()
 }
@@ -79,7 +79,7 @@ fn the_next_start_finds_the_last_session_in_order() {
     assert_eq!(opened(profile.path()).previous, [], "all of it is in a later session");
 }
 
-/// Sizes of the files of a session by their names.
+/// Returns the sizes of a session's files by name.
 fn files_of(profile: &Path, session: &str) -> std::collections::BTreeMap<String, u64> {
     let listed = std::fs::read_dir(mirror::files(profile).join(session)).unwrap().flatten();
     listed.map(|file| (file.file_name().into_string().unwrap(), file.metadata().unwrap().len())).collect()
@@ -102,7 +102,7 @@ fn each_entry_of_a_history_is_written_once_and_goes_with_its_tab() {
         files.iter().filter(|(name, _)| name.starts_with("entry-1-")).map(|(_, size)| *size).collect();
     assert!(sizes.len() == 5 && sizes.iter().all(|size| (100_000..101_000).contains(size)), "{files:?}");
     assert!(files["history-1"] < 2000, "{files:?}");
-    // One that the user stepped back from, and went elsewhere.
+    // An entry that the user stepped back from before going elsewhere.
     grown.segments.pop();
     first.store.put_tab(grown.clone());
     first.store.put_tab(tab(2));
@@ -158,7 +158,7 @@ fn a_damaged_copy_costs_nothing() {
     first.store.put_order(SavedOrder { order: vec![1, 2, 3], active: 1 });
     first.store.flush(false).unwrap();
     drop(first);
-    // In sled: nonsense, a later build's record. In the files: a flipped bit, nothing at all.
+    // In sled: garbage, and a record of a later build. In the files: a flipped bit, and a missing file.
     let database = database(profile.path());
     let tree = database.open_tree("session-1").unwrap();
     tree.insert("history-1", b"something else entirely").unwrap();
@@ -186,7 +186,7 @@ fn a_closed_tab_does_not_come_back_with_an_older_sled() {
     let closed = std::fs::read(mirror::files(profile.path()).join("session-1/history-2")).unwrap();
     first.store.forget_tab(2);
     first.store.put_order(SavedOrder { order: vec![1, 3], active: 1 });
-    // Opened since, and its place was not saved yet.
+    // A tab that was opened since, and whose place was not saved yet.
     first.store.put_tab(tab(4));
     first.store.flush(false).unwrap();
     drop(first);
@@ -216,7 +216,7 @@ fn a_sled_that_cannot_be_opened_is_moved_aside_and_its_session_comes_back() {
     assert_eq!(again.previous[0].tabs.len(), 3);
 }
 
-/// They may have been chosen so that this machine's own are not asked.
+/// The lost servers may have been chosen to avoid this machine's own.
 #[test]
 fn name_servers_that_cannot_be_read_leave_nobody_to_ask() {
     let profile = tempfile::tempdir().unwrap();
@@ -240,7 +240,7 @@ fn name_servers_that_cannot_be_read_leave_nobody_to_ask() {
     }
 }
 
-/// They may have kept connections from going out directly.
+/// The lost routes may have kept connections from going out directly.
 #[test]
 fn routes_that_cannot_be_read_let_nothing_out() {
     let profile = tempfile::tempdir().unwrap();
@@ -282,7 +282,7 @@ fn what_is_damaged_in_both_places_is_kept_aside_and_the_rest_comes_back() {
     assert_eq!(again.previous[0].tabs.len(), 2);
 }
 
-/// Records of every version that there was, as its build wrote them.
+/// Reads records of every version, as that version's build wrote them.
 #[test]
 fn records_of_every_version_are_read() {
     fn read<T: codec::Readable>(bytes: &[u8]) -> Record<T> {
@@ -305,7 +305,7 @@ fn records_of_every_version_are_read() {
     routes.choose(Scope::Everywhere, Some("tor → direct".parse().unwrap()));
     routes.choose(Scope::Workspace("work".to_owned()), Some("direct".parse().unwrap()));
     routes.choose(Scope::Site(Site::of("https://example.org/").unwrap()), Some("block".parse().unwrap()));
-    // And of this one: whoever changes a shape without a new version is told here.
+    // Records of the current version: a shape changed without a new version fails here.
     let mut by_proxies = RouteSettings::default();
     let proxies =
         "vpn:home → https://a.test:8443#sha256/AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8= → socks5://[::1]:9050";
@@ -345,8 +345,8 @@ fn records_of_every_version_are_read() {
     }
 }
 
-/// A day's use of a hundred tabs, each of which is saved every ten seconds while it is looked at, ends in less than 50 MB; and a
-/// week in no more.
+/// Simulates days of use with a hundred tabs, each saved every ten seconds while it is active: the store stays below 50
+/// MB.
 #[test]
 fn a_week_of_use_does_not_make_it_grow() {
     let profile = tempfile::tempdir().unwrap();
@@ -369,7 +369,7 @@ fn a_week_of_use_does_not_make_it_grow() {
     let mut sizes = Vec::new();
     for day in 0..7 {
         let opened = opened(profile.path());
-        // The first day in full.
+        // The first day is simulated in full.
         for change in 0..if day == 0 { 8640_u64 } else { 1000 } {
             let mut tab = tab(change % 100 + 1);
             state[random.usize(0..4000)] = random.u8(..);
@@ -407,7 +407,7 @@ fn vpn_profiles_survive_a_start_without_their_key() {
     first.store.put_vpn(settings.clone());
     first.store.flush(true).unwrap();
     drop(first);
-    // The Secret Service is away: another key is used, and another profile is imported.
+    // The Secret Service is unavailable: another key is used, and another profile is imported.
     let key = profile.path().join("secret.key");
     let away = profile.path().join("key.away");
     std::fs::rename(&key, &away).unwrap();
@@ -442,7 +442,7 @@ fn large_states_that_come_and_go_are_given_back_to_the_disk() {
         let mut tab = tab(change % 4 + 1);
         tab.segments[0].snapshot.session_state = std::iter::repeat_with(|| random.u8(..)).take(2 << 20).collect();
         opened_once.store.put_tab(tab);
-        // Each of them reaches the disk.
+        // Each change reaches the disk.
         opened_once.store.flush(false).unwrap();
     }
     opened_once.store.flush(true).unwrap();
@@ -457,7 +457,7 @@ fn large_states_that_come_and_go_are_given_back_to_the_disk() {
         });
         files.sum::<u64>() >> 20
     };
-    // 160 MB were written, and 8 are held.
+    // 160 MB were written, and 8 MB are kept.
     assert!(size() < 100, "{} MB while it runs", size());
     drop(opened_once);
     let again = opened(profile.path());

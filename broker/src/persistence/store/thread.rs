@@ -1,4 +1,4 @@
-//! The store's thread: writes what it is told, and outlives a disk that is full or fails.
+//! The store's thread. It writes records, and keeps running when the disk is full or fails.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -17,10 +17,10 @@ use super::{
 };
 use crate::session::SavedTab;
 
-/// sled's size is looked at after so many bytes.
+/// Number of written bytes after which sled's size is checked.
 const COMPACT_AFTER: u64 = 64 << 20;
 
-/// What the store's thread works with.
+/// State of the store's thread.
 #[derive(Debug)]
 pub(super) struct Worker {
     pub(super) profile: PathBuf,
@@ -28,16 +28,16 @@ pub(super) struct Worker {
     pub(super) epoch: u64,
     pub(super) health: Arc<Health>,
     pub(super) waiting: Arc<Waiting>,
-    /// Keys of the entries of each tab that are written.
+    /// Keys of each tab's entries that are written.
     pub(super) entries: HashMap<u64, BTreeSet<String>>,
-    /// The second in which the session was last said to be saved.
+    /// Time of the last session record, in seconds since 1970.
     pub(super) said: u64,
-    /// Bytes since sled's size was last looked at.
+    /// Bytes written since sled's size was last checked.
     pub(super) written: u64,
 }
 
 impl Worker {
-    /// Runs until nobody has anything to save any more. A store that fails is closed and opened again until the disk is well.
+    /// Runs until all handles are dropped. A store that fails is closed, and opened again until the disk works.
     pub(super) fn serve(mut self, first: Mirror, queue: &Receiver<Job>) {
         let mut mirror = Some(first);
         let mut tried = Instant::now();
@@ -52,8 +52,8 @@ impl Worker {
                 (Some(open), Some(job)) => {
                     match contained(|| self.write(open, job)) {
                         Ok(()) => {}
-                        // A value that cannot be a record is no fault of the disk's.
-                        Err(StoreError::Record(error)) => tracing::error!("a record is not saved: {error}"),
+                        // A value that cannot be encoded is no fault of the disk.
+                        Err(StoreError::Record(error)) => tracing::error!("a record was not saved: {error}"),
                         Err(error) => {
                             self.health.failed(&error);
                             tried = Instant::now();
@@ -76,7 +76,7 @@ impl Worker {
                     }
                 }
                 (Some(_), None) => {}
-                // What cannot be saved now is saved when the store is back: the broker knows it all.
+                // Jobs are dropped meanwhile: the broker sends everything again once the store is open.
                 (None, _) if tried.elapsed() < RETRY => {}
                 (None, _) => {
                     match reopen(&self.profile, &self.vault) {
@@ -84,7 +84,7 @@ impl Worker {
                             mirror = Some(open);
                             self.health.recovered();
                         }
-                        Err(error) => tracing::warn!("the store stays closed: {error}"),
+                        Err(error) => tracing::warn!("the store cannot be opened again: {error}"),
                     }
                     tried = Instant::now();
                 }
@@ -92,7 +92,8 @@ impl Worker {
         }
     }
 
-    /// Writes what of a tab is not written yet. Entries go first: the tab's record names none that is not there.
+    /// Writes the parts of a tab that are not written yet. Entries go first, so that the tab's record names none that
+    /// is missing.
     fn put_tab(&mut self, mirror: &mut Mirror, group: &str, tab: SavedTab) -> Result<(), StoreError> {
         let id = tab.id;
         let (record, entries) = history::split(tab)?;
@@ -114,7 +115,7 @@ impl Worker {
             Job::Tab(id) => {
                 let Some(tab) = self.waiting.tabs().remove(&id) else { return Ok(()) };
                 self.put_tab(mirror, &group, tab)?;
-                // Its time is kept in seconds.
+                // The session's time has a resolution of one second.
                 if std::mem::replace(&mut self.said, now()) == self.said {
                     return Ok(());
                 }
@@ -140,7 +141,7 @@ impl Worker {
                 let mut stale: BTreeSet<String> = known.into_iter().collect();
                 for id in tabs {
                     stale.remove(&key_of_tab(id));
-                    // One that does not wait has been written meanwhile; of one that does, what was written before may be lost.
+                    // A tab that does not wait was written meanwhile. Of one that waits, earlier records may be lost.
                     if self.waiting.tabs().contains_key(&id) {
                         self.entries.remove(&id);
                         self.write(mirror, Job::Tab(id))?;
@@ -176,7 +177,7 @@ impl Worker {
                     mirror.put(&group, META, &meta(true))?;
                 }
                 mirror.flush()?;
-                // Whoever waited may have given up.
+                // The caller may have given up waiting.
                 let _ = done.send(());
                 Ok(())
             }
@@ -184,8 +185,8 @@ impl Worker {
     }
 }
 
-/// Opens the store after a failure, when the disk has room. The failed sled still holds its files and their lock, so its
-/// successor works on a copy of them.
+/// Opens the store again after a failure, if the disk has room. The failed sled still holds its files and their lock,
+/// so its successor works on a copy of them.
 fn reopen(profile: &Path, vault: &Vault) -> Result<Mirror, StoreError> {
     let path = sled_path(profile);
     let copy = path.with_file_name("store.copy");
@@ -226,7 +227,7 @@ pub(super) fn copy_folder(from: &Path, to: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-/// How the store is, as both sides see it.
+/// Health of the store, shared by the thread and its handles.
 #[derive(Debug, Default)]
 pub(super) struct Health {
     trouble: Mutex<Option<String>>,
@@ -244,7 +245,7 @@ impl Health {
 
     fn failed(&self, error: &StoreError) {
         let text = format!(
-            "The session cannot be saved ({error}). Running tabs are not affected; make room on the disk, and saving goes on."
+            "The session cannot be saved ({error}). Running tabs are not affected. To save again, make room on the disk."
         );
         tracing::error!("{text}");
         if let Ok(mut trouble) = self.trouble.lock() {

@@ -46,7 +46,7 @@ fn a_user_who_stays_stays_and_one_who_asks_twice_goes() {
     let now = &session.tabs[&tab];
     assert_eq!((now.segment().url.as_str(), &now.phase, &now.dialog), (A, &Phase::Ready, &None));
 
-    // A double click on a link: the second says the same again, and nothing is closed.
+    // A double click on a link: the second click repeats the request, and nothing is closed.
     assert!(asked(&goes_to(&mut session, tab, B)));
     reduce(&mut session, Event::StillUsed(tab));
     assert!(!asked(&goes_to(&mut session, tab, B)));
@@ -68,7 +68,7 @@ fn a_step_in_history_to_another_site_is_a_way_to_leave_and_so_is_an_address_of_t
     page(&mut session, B, tab, Body::CloseRequested(Empty {}));
     assert_eq!(session.tabs[&tab].segment().url, A);
 
-    // Within a site the engine asks. A user who stays sees what was there.
+    // Within a site, the engine asks. A user who stays sees the previous page.
     reduce(&mut session, Event::HostUp(key(A)));
     page(&mut session, A, tab, committed(A));
     page(&mut session, A, tab, Body::LoadFinished(LoadFinished {}));
@@ -106,7 +106,7 @@ fn an_answer_counts_for_the_dialog_that_it_is_to() {
     assert!(!is_sent(&reduce(&mut session, answer(1))), "the page has asked something else meanwhile");
     assert!(is_sent(&reduce(&mut session, answer(2))));
     assert!(!is_sent(&reduce(&mut session, answer(2))), "once");
-    // What a process asks ends with it.
+    // A dialog ends with its process.
     page(&mut session, A, tab, Body::Dialog(alert(3)));
     reduce(&mut session, Event::HostDied { host: key(A), reason: "signal 9".into(), given_up: false });
     assert_eq!(session.tabs[&tab].dialog, None);
@@ -122,7 +122,7 @@ fn a_page_that_is_asked_cannot_choose_where_its_user_goes_nor_have_the_tab_close
     let load = Load { url: C.into(), initiator: "http://127.0.0.1:8000".into(), ..Load::default() };
     page(&mut session, A, tab, Body::Handover(load));
     assert_eq!(session.tabs[&tab].segment().url, A, "it waits for the page's answer to its user");
-    // A load of its own that was on its way commits in between.
+    // A load that the page had begun itself commits in between.
     page(&mut session, A, tab, committed("http://127.0.0.1:8000/late"));
     page(&mut session, A, tab, Body::CloseRequested(Empty {}));
     assert_eq!(session.tabs[&tab].segment().url, B);

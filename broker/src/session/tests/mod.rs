@@ -1,4 +1,4 @@
-//! The reducer as prose: what a user does, and what the browser asks for.
+//! Behaviour of the reducer: actions of the user, and the effects of the browser.
 
 use proptest::prelude::*;
 use regen_net_config::site::Site;
@@ -50,7 +50,7 @@ fn snapshot(session: &mut Session, host: &str, tab: TabId, state: &[u8]) {
     reduce(session, Event::Snapshot { host: key(host), tab, snapshot });
 }
 
-/// Each view that was opened starts its load. Gives all that are opened then, in order.
+/// Starts the load of each view that was opened. Returns all views opened by then, in order.
 fn starts_in_turn(session: &mut Session, mut opened: Vec<TabId>) -> Vec<TabId> {
     let mut started = 0;
     while let Some(tab) = opened.get(started).copied() {
@@ -210,7 +210,7 @@ fn tabs_come_back_in_their_order_and_the_one_that_was_in_front_is_in_front() {
     let mut later = Session::default();
     reduce(&mut later, Event::Restore { tabs: saved.clone(), active: ids[0] });
     assert_eq!((later.order.clone(), later.active), (strip.clone(), Some(ids[0])));
-    // Beside tabs that have their names already.
+    // The identifiers are taken by now: the tabs are restored under new ones.
     reduce(&mut later, Event::Restore { tabs: saved, active: ids[3] });
     let index = strip.iter().position(|id| *id == ids[3]).unwrap();
     assert_eq!(later.active, Some(later.order[4 + index]));
@@ -225,11 +225,11 @@ fn a_form_that_a_page_sends_by_itself_goes_with_its_own_origin() {
     let effects = reduce(&mut session, Event::HostUp(key(B)));
     let sent = last_load(&effects);
     assert_eq!((sent.method.as_str(), sent.initiator.as_str()), ("POST", "http://127.0.0.1:8000"));
-    // A click is claimed by the window only, never by the page.
+    // Only the window attests a click, never the page.
     assert!(!sent.user_gesture);
 }
 
-/// A tab that was clicked in A, was sent on by the server of B, and shows C.
+/// Returns a tab that was clicked in A, was redirected by the server of B, and loads PUBLIC.
 fn sent_on(session: &mut Session) -> TabId {
     let tab = loaded(session, A);
     snapshot(session, A, tab, b"state of a");
@@ -249,7 +249,7 @@ fn a_step_back_goes_past_a_server_that_only_sends_on() {
     page(&mut session, PUBLIC, tab, committed(PUBLIC));
     let urls: Vec<&str> = session.tabs[&tab].segments.iter().map(|segment| segment.url.as_str()).collect();
     assert_eq!(urls, [A, PUBLIC]);
-    // A tab that a server sent on at once has nothing to go back to.
+    // A tab that a server redirected at once has nothing to go back to.
     let (id, _) = open(&mut session, B);
     reduce(&mut session, Event::HostUp(key(B)));
     handover(&mut session, B, id, Load { continues: true, ..from(B, A) });
@@ -299,7 +299,7 @@ fn a_link_to_a_file_of_another_site_leaves_the_page_where_it_is() {
     let restored =
         |effect: &Effect| matches!(effect, Effect::Send { snapshot: Some(s), .. } if s.session_state == b"state of a");
     assert!(effects.iter().any(restored), "{effects:?}");
-    // In a tab of its own there is no page.
+    // A new tab has no previous page to return to.
     let (id, _) = open(&mut session, B);
     reduce(&mut session, Event::HostUp(key(B)));
     page(&mut session, B, id, Body::LoadAbandoned(Empty {}));
@@ -315,7 +315,7 @@ fn a_host_that_saves_a_file_stays_until_it_is_saved() {
     assert!(!effects.contains(&Effect::UnwantHost(key(A))), "{effects:?}");
     let effects = reduce(&mut session, Event::Saving { host: key(A), is_saving: false });
     assert_eq!(effects, [Effect::UnwantHost(key(A))]);
-    // With a tab it stays.
+    // A host with a tab stays.
     loaded(&mut session, B);
     reduce(&mut session, Event::Saving { host: key(B), is_saving: true });
     assert!(!session.can_sleep(&key(B)));
@@ -467,7 +467,7 @@ fn a_window_that_a_page_opened_outlives_their_process_as_a_tab() {
     assert_eq!(session.tabs[&own].phase, Phase::Recovering);
     assert_eq!(session.tabs[&own].host(), Some(key(A)), "it is a tab of its site");
     assert_eq!(session.tabs[&own].segment().snapshot.session_state, b"of the popup");
-    // The other site is known from the process alone: the tab goes there in that page's name.
+    // The other site's address is only known from the process: the tab navigates there with that page as the initiator.
     let load = &session.tabs[&other].pending.as_ref().unwrap().load;
     assert_eq!((load.url.as_str(), load.initiator.as_str()), (B, key(A).site.as_str()));
     assert!(effects.contains(&Effect::WantHost(key(B))));
@@ -612,7 +612,7 @@ fn a_host_has_no_say_in_the_form_that_its_server_sends_on() {
     let tab = loaded(&mut session, A);
     handover(&mut session, A, tab, from(A, B));
     reduce(&mut session, Event::HostUp(key(B)));
-    // B's host claims that its server sent the click on A back to A, as a form.
+    // B's host claims that its server redirected the click on A back to A, as a form.
     let forged = Load {
         url: "http://127.0.0.1:8000/transfer".into(),
         method: "POST".into(),
@@ -649,7 +649,7 @@ fn a_form_that_is_sent_on_with_its_body_keeps_the_one_that_was_sent() {
 fn a_redirect_that_nobody_expects_is_the_hosts_own_initiative() {
     let mut session = Session::default();
     let tab = loaded(&mut session, A);
-    // It committed: nothing is pending that could be sent on. Speaking for another origin is then a lie.
+    // The load has committed, so no redirect can follow. Speaking for another origin is then a lie.
     let effects = handover(&mut session, A, tab, Load { continues: true, ..from(B, B) });
     assert!(effects.iter().any(|effect| matches!(effect, Effect::KillHost { .. })));
 }
@@ -672,7 +672,7 @@ fn a_page_from_the_internet_does_not_take_its_tab_to_a_private_address() {
         let shown = &session.tabs[&tab];
         assert!(matches!(shown.phase, Phase::Private(_)), "{target}: {:?}", shown.phase);
         assert_eq!(shown.address(), target);
-        // The user goes on by hand; it is then their own navigation.
+        // The user goes on, which is the user's own navigation.
         let effects = reduce(&mut session, Event::AllowPrivate(tab));
         assert!(effects.contains(&Effect::WantHost(key(target))), "{target}");
         assert!(session.networks.may_be_private(&key(target)));
@@ -702,7 +702,7 @@ fn a_name_that_turns_out_to_be_private_is_asked_about() {
     assert!(matches!(session.tabs[&tab].phase, Phase::Private(_)));
     let effects = reduce(&mut session, Event::AllowPrivate(tab));
     assert!(effects.contains(&Effect::WantHost(key(ROUTER))) && session.networks.may_be_private(&key(ROUTER)));
-    // Known to be private from now on: the next page is stopped at once.
+    // The site is known to be private from now on: the next page is stopped at once.
     let other = loaded(&mut session, PUBLIC);
     handover(&mut session, PUBLIC, other, from(PUBLIC, ROUTER));
     assert!(matches!(session.tabs[&other].phase, Phase::Private(_)));
@@ -769,7 +769,7 @@ fn stopping_the_script_of_a_sites_only_tab_starts_nothing() {
     let tab = loaded(&mut session, A);
     let effects = reduce(&mut session, Event::StopScript(tab));
     assert!(effects.iter().any(|effect| matches!(effect, Effect::EndHost { .. })));
-    // Messages of a process that ends do not count.
+    // Messages of a process that is ending are ignored.
     page(&mut session, A, tab, Body::LoadFinished(LoadFinished {}));
     let effects = reduce(&mut session, Event::HostDied { host: key(A), reason: "killed".into(), given_up: false });
     assert!(!effects.iter().any(|effect| matches!(effect, Effect::WantHost(_))), "{effects:?}");
@@ -783,12 +783,12 @@ fn of_very_many_tabs_of_a_site_those_in_use_are_live_and_the_others_sleep() {
     let live = |session: &Session| session.tabs.values().filter(|tab| tab.view).map(|tab| tab.id).collect::<Vec<_>>();
     assert_eq!(live(&session), tabs[160..], "the latest");
     assert!(tabs[..160].iter().all(|tab| session.tabs[tab].phase == Phase::Lazy));
-    // A pinned tab, and one that is looked at, are not those that go.
+    // A pinned tab and the active one are not unloaded.
     reduce(&mut session, Event::Pin { tab: tabs[160], pinned: true });
     let effects = reduce(&mut session, Event::Activate(tabs[0]));
     assert_eq!(views_opened(&effects), [tabs[0]]);
     assert!(session.tabs[&tabs[160]].view && !session.tabs[&tabs[161]].view);
-    // A death leaves no tab sad, and brings as many back as there were.
+    // A crash leaves no tab sad, and as many views are restored as there were.
     let effects = reduce(&mut session, Event::HostDied { host: key(A), reason: "killed".into(), given_up: false });
     assert!(effects.contains(&Effect::WantHost(key(A))));
     let effects = reduce(&mut session, Event::HostUp(key(A)));

@@ -1,4 +1,4 @@
-//! Where encryption is insisted on.
+//! HTTPS only and consent to unencrypted pages.
 
 use super::*;
 
@@ -17,7 +17,7 @@ fn without_encryption_a_page_is_opened_only_when_its_user_agrees() {
     assert!(effects.contains(&Effect::UnwantHost(key(SECURE))));
     assert_eq!(session.tabs[&tab].segment().url, PLAIN);
     assert_eq!(session.tabs[&tab].segments.len(), 1, "what never was there is no step back");
-    // Nothing opens it by itself: not a reload, not being looked at, not a restart.
+    // Nothing opens it without consent: not a reload, not an activation, not a restart.
     reduce(&mut session, Event::Reload { tab, bypass_cache: false });
     assert_eq!(session.tabs[&tab].segment().url, SECURE);
     reduce(&mut session, Event::HostUp(key(SECURE)));
@@ -28,10 +28,10 @@ fn without_encryption_a_page_is_opened_only_when_its_user_agrees() {
     assert!(effects.contains(&Effect::WantHost(key(SECURE))) && !effects.contains(&Effect::WantHost(key(PLAIN))));
     let effects = reduce(&mut session, Event::AllowInsecure(tab));
     assert!(effects.contains(&Effect::WantHost(key(PLAIN))), "{effects:?}");
-    // From then on, for all of its site.
+    // The consent holds for the whole site.
     let (_, effects) = open(&mut session, "http://www.plain.test/b");
     assert!(!effects.iter().any(|effect| *effect == Effect::WantHost(key(SECURE))));
-    // A page that came encrypted ends the wish; a later failure is just one.
+    // After a page has loaded encrypted, a later failure is an ordinary one.
     let (other, _) = open(&mut session, "http://fine.test/");
     reduce(&mut session, Event::HostUp(key("https://fine.test/")));
     page(&mut session, "https://fine.test/", other, committed("https://fine.test/"));
@@ -48,8 +48,8 @@ fn a_server_that_sends_its_visitors_back_without_encryption_is_not_followed() {
     reduce(&mut session, Event::HostUp(key("https://plain.test/")));
     let back = Load { url: "http://plain.test/".into(), continues: true, ..Load::default() };
     page(&mut session, "https://plain.test/", tab, Body::Handover(back));
-    assert!(matches!(&session.tabs[&tab].phase, Phase::Insecure(why) if why.contains("does not want")));
-    // Nor does a form leave a page that way.
+    assert!(matches!(&session.tabs[&tab].phase, Phase::Insecure(why) if why.contains("redirects encrypted")));
+    // A form does not leave a page unencrypted either.
     let start = loaded(&mut session, "https://a.test/");
     let form = Load {
         url: "http://plain.test/".into(),
@@ -76,12 +76,12 @@ fn failed(url: &str, is_its_own: bool) -> Body {
 #[test]
 fn the_user_is_asked_about_what_failed_for_want_of_encryption_and_about_nothing_else() {
     let mut session = insisting();
-    // No way there is no reason to go without.
+    // A failing route is no reason to go unencrypted.
     let (tab, _) = open(&mut session, "http://a.test/");
     reduce(&mut session, Event::HostUp(key("https://a.test/")));
     page(&mut session, "https://a.test/", tab, failed("https://a.test/", false));
     assert!(matches!(session.tabs[&tab].phase, Phase::Failed(_)));
-    // Nor is another page's failure, wanted while this one was under way, or reached from it.
+    // Neither is the failure of another page, requested meanwhile or reached by a redirect.
     reduce(&mut session, Event::Navigate { tab, load: PageLoad::by_user("http://a.test/") });
     reduce(&mut session, Event::Navigate { tab, load: PageLoad::by_user("https://b.test/") });
     reduce(&mut session, Event::HostUp(key("https://b.test/")));
@@ -93,7 +93,7 @@ fn the_user_is_asked_about_what_failed_for_want_of_encryption_and_about_nothing_
     page(&mut session, "https://c.test/", tab, Body::Handover(on));
     page(&mut session, "https://b.test/", tab, failed("https://b.test/", true));
     assert!(matches!(session.tabs[&tab].phase, Phase::Failed(_)));
-    // What was agreed to in one workspace is not agreed to in another.
+    // Consent in one workspace does not hold in another.
     let (tab, _) = open(&mut session, "http://d.test/");
     reduce(&mut session, Event::HostUp(key("https://d.test/")));
     page(&mut session, "https://d.test/", tab, failed("https://d.test/", true));
@@ -117,12 +117,12 @@ fn pages_from_before_encryption_was_insisted_on_are_not_asked_for_again_as_they_
     let died = |host: &str| Event::HostDied { host: key(host), reason: "x".into(), given_up: false };
     reduce(&mut session, Event::HttpsOnly { site: None, on: Some(true) });
     assert_eq!(session.tabs[&tab].segment().url, PLAIN, "what is open stays");
-    // Its process dies: what comes back is encrypted.
+    // If its process dies, the restored page is encrypted.
     reduce(&mut session, died(PLAIN));
     let effects = reduce(&mut session, Event::HostUp(key(PLAIN)));
     assert!(views_opened(&effects).is_empty() && effects.contains(&Effect::WantHost(key(SECURE))), "{effects:?}");
     assert_eq!(session.tabs[&tab].segments.len(), 2, "in its place");
-    // Without it, asking again and again makes no steps, and back leads back.
+    // Without encryption, repeated attempts add no history, and back leads to the previous page.
     for _ in 0..3 {
         reduce(&mut session, Event::HostUp(key(SECURE)));
         page(&mut session, SECURE, tab, failed(SECURE, true));
@@ -132,7 +132,7 @@ fn pages_from_before_encryption_was_insisted_on_are_not_asked_for_again_as_they_
     }
     reduce(&mut session, Event::History { tab, delta: -1 });
     assert_eq!(session.tabs[&tab].segment().url, "https://z.test/");
-    // A link within a site that its process follows by itself leads no further.
+    // A link within a site that its process follows by itself does not avoid the upgrade.
     let mut session = Session::default();
     let tab = loaded(&mut session, PLAIN);
     reduce(&mut session, Event::HttpsOnly { site: None, on: Some(true) });

@@ -1,4 +1,4 @@
-//! Views of a host: a few start at a time, and none waits for ever.
+//! Views of a host: a few start at a time, and none waits forever.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! A download that is not finished.
+//! An unfinished download.
 
 use std::fs::OpenOptions;
 use std::io::{self, Seek, SeekFrom};
@@ -15,7 +15,7 @@ use crate::session::HostKey;
 pub(super) enum State {
     /// A host writes it.
     Running(HostDownload),
-    /// Waits for its host, or for its next try.
+    /// Waits for its host, or for its next try, for this reason.
     Interrupted(String),
 }
 
@@ -28,7 +28,7 @@ pub(super) struct Download {
     pub(super) total: u64,
     pub(super) source: Option<Source>,
     pub(super) state: State,
-    /// Tries since a byte was received.
+    /// Number of tries since a byte was received.
     pub(super) tries: u32,
     pub(super) is_cancelled: bool,
 }
@@ -46,11 +46,11 @@ impl Download {
         }
     }
 
-    /// Opens the part to write on after its last byte.
+    /// Opens the part for appending, and truncates it first if there is no validator.
     pub(super) fn reopen(&mut self) -> io::Result<OwnedFd> {
         let mut part = OpenOptions::new();
         part.write(true).create(true).truncate(false).mode(0o600);
-        // A link that was put there meanwhile is not followed.
+        // A symbolic link that was put there meanwhile is not followed.
         part.custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed());
         let mut part = part.open(names::partial(&self.path))?;
         let has_validator = self.source.as_ref().is_some_and(|source| !source.validator.is_empty());

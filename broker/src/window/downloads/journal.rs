@@ -1,4 +1,4 @@
-//! File that lists unfinished downloads, so that they go on after the browser itself ended. It lies in the profile, as JSON.
+//! File in the profile that lists unfinished downloads, as JSON, so that they resume after the browser itself ended.
 
 use std::fs;
 use std::io;
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-/// Downloads that are listed at most.
+/// Maximum number of listed downloads.
 const MAX_RECORDS: usize = 1000;
 
 /// An unfinished download.
@@ -15,9 +15,9 @@ pub(super) struct Record {
     pub(super) site: String,
     pub(super) workspace: String,
     pub(super) url: String,
-    /// File that it becomes; its part lies beside it.
+    /// Final path; the part lies beside it.
     pub(super) path: PathBuf,
-    /// Bytes of the whole; 0: unknown.
+    /// Size of the whole file in bytes; 0 if it is unknown.
     pub(super) total: u64,
     pub(super) referrer: String,
     pub(super) validator: String,
@@ -30,20 +30,20 @@ pub(super) struct Journal {
 }
 
 impl Journal {
-    /// Reads what an earlier run of this profile left unfinished.
+    /// Reads the downloads that an earlier run of this profile left unfinished.
     pub(super) fn open(profile: &Path) -> (Self, Vec<Record>) {
         let file = profile.join("downloads.json");
         let read = fs::read(&file).and_then(|bytes| serde_json::from_slice(&bytes).map_err(io::Error::from));
         let records: Vec<Record> = read.unwrap_or_else(|error| {
             if error.kind() != io::ErrorKind::NotFound {
-                tracing::warn!("{} cannot be read, unfinished downloads do not go on: {error}", file.display());
+                tracing::warn!("{} cannot be read, so unfinished downloads are not resumed: {error}", file.display());
             }
             Vec::new()
         });
         (Self { file, written: records.clone() }, records.into_iter().take(MAX_RECORDS).collect())
     }
 
-    /// Writes the list where it has changed.
+    /// Writes the list if it has changed.
     pub(super) fn keep(&mut self, records: Vec<Record>) {
         if records == self.written {
             return;
@@ -53,7 +53,7 @@ impl Journal {
         let written = bytes.and_then(|bytes| fs::write(&beside, bytes)).and_then(|()| fs::rename(&beside, &self.file));
         match written {
             Ok(()) => self.written = records,
-            Err(error) => tracing::warn!("{}: unfinished downloads are not listed: {error}", self.file.display()),
+            Err(error) => tracing::warn!("{}: unfinished downloads cannot be listed: {error}", self.file.display()),
         }
     }
 }

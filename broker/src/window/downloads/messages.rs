@@ -1,4 +1,4 @@
-//! Reports of hosts on downloads, and actions that follow from them.
+//! Reports of hosts about downloads, and the actions that follow.
 
 use std::os::fd::OwnedFd;
 use std::time::Duration;
@@ -7,23 +7,23 @@ use crate::session::{HostKey, TabId};
 
 pub(super) type ChildId = u64;
 
-/// A download as its host numbers it.
+/// Identifies a download by its host's number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct HostDownload {
     /// The host's process.
     pub child: ChildId,
-    /// The tab whose page began it; it may show another page by now, or be closed.
+    /// Tab whose page began it; it may show another page by now, or be closed.
     pub tab: TabId,
-    /// The number.
+    /// Number that the host gave it.
     pub number: u64,
 }
 
-/// Request that fetches a file again.
+/// Data to request a file again.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Source {
-    /// Address of the page that the file was linked from, as its policy allows to tell it; may be empty.
+    /// Referrer, as the page's policy allows; may be empty.
     pub referrer: String,
-    /// `ETag` or `Last-Modified` of the file; empty: it has none, and only the whole file can be fetched.
+    /// `ETag` or `Last-Modified` of the file. If it is empty, only the whole file can be requested.
     pub validator: String,
 }
 
@@ -34,59 +34,59 @@ pub struct Offer {
     pub url: String,
     /// Name that the page or its server suggests.
     pub name: String,
-    /// Bytes of the whole; 0: unknown.
+    /// Size of the whole file in bytes; 0 if it is unknown.
     pub total: u64,
-    /// `None`: it cannot be fetched again.
+    /// Data to request the file again; `None` if it cannot be.
     pub source: Option<Source>,
 }
 
-/// Report of a host on one of its downloads.
+/// Report of a host about one of its downloads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Report {
     /// A page wants to save a file.
     Wanted(Offer),
-    /// Bytes have come.
+    /// Progress of a download.
     Received {
-        /// Bytes so far, those of earlier tries included.
+        /// Bytes so far, including those of earlier tries.
         received: u64,
-        /// Bytes of the whole; 0: unknown.
+        /// Size of the whole file in bytes; 0 if it is unknown.
         total: u64,
     },
-    /// All bytes are in the file.
+    /// The file is complete.
     Done {
-        /// Bytes of the whole.
+        /// Size of the whole file in bytes.
         received: u64,
     },
-    /// Broken off.
+    /// The download failed or was interrupted.
     Failed {
-        /// In words.
+        /// Reason.
         error: String,
-        /// Another try may help.
+        /// Set if another try may help.
         try_again: bool,
-        /// The file has become another one: the next try has to begin at its first byte.
+        /// Set if the file has changed: the next try must begin at its first byte.
         changed: bool,
     },
 }
 
-/// State that a person sees.
+/// State of a download as shown to the user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress {
-    /// Bytes are coming.
+    /// The download is running.
     Running,
-    /// Broken off; goes on by itself.
+    /// Interrupted; it resumes automatically.
     Interrupted,
-    /// Whole, under its final name.
+    /// Complete, under its final name.
     Done,
-    /// Given up.
+    /// Failed; it does not resume.
     Failed,
-    /// Stopped by its user.
+    /// Cancelled by the user.
     Cancelled,
 }
 
-/// A download as a person sees it.
+/// A download as shown to the user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Shown {
-    /// The browser's number of it.
+    /// Number that the browser gave it.
     pub id: u64,
     /// Address of the file.
     pub url: String,
@@ -94,11 +94,11 @@ pub struct Shown {
     pub name: String,
     /// Bytes so far.
     pub received: u64,
-    /// Bytes of the whole; 0: unknown.
+    /// Size of the whole file in bytes; 0 if it is unknown.
     pub total: u64,
     /// State.
     pub progress: Progress,
-    /// Why it does not go on, or not now; else empty.
+    /// Reason of a failure or interruption; else empty.
     pub error: String,
 }
 
@@ -107,17 +107,17 @@ pub struct Shown {
 pub enum Action {
     /// Give a host the file that it writes.
     Write { to: HostDownload, file: OwnedFd },
-    /// Tell a host to stop.
+    /// Tell a host to stop a download.
     Stop(HostDownload),
-    /// Have a host fetch the rest of a file. Its position is where the rest goes.
+    /// Have a host fetch the rest of a file. The file's position is where the rest goes.
     GoOn { to: HostDownload, url: String, source: Source, from: u64, total: u64, file: OwnedFd },
-    /// Show a person how a download is.
+    /// Show the state of a download.
     Show(Shown),
-    /// Tell a person something.
+    /// Show a notice.
     Tell(String),
-    /// Ask about a site's files, or take the question back (0 files).
+    /// Ask the user about a site's files, or withdraw the question (0 files).
     Ask { host: HostKey, files: usize },
-    /// Keep a host for its downloads, or do so no longer.
+    /// Keep a host running for its downloads, or no longer.
     Keep { host: HostKey, is_needed: bool },
     /// Call [`Downloads::try_again`] after this time.
     Later { id: u64, after: Duration },

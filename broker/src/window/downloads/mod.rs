@@ -1,9 +1,9 @@
-//! Downloads belong to the browser: they outlive their page, its tab, its process and the browser's own end.
+//! Downloads belong to the browser: they outlive their page, its tab, its process and the browser itself.
 //!
-//! A host writes the bytes into a file that this component opened; it learns no path. A download whose host ends, or whose
-//! connection breaks, goes on where it stopped as soon as its host is there again, provided that its server says that the file
-//! is still the same (`Range` with `If-Range`). One that cannot be had again, such as the answer to a form, fails, and what was
-//! received stays beside it as `NAME.part`.
+//! A host writes the bytes into a file that this component opened; it learns no path. A download whose host ends, or
+//! whose connection breaks, resumes as soon as its host is up again, if the server confirms that the file is unchanged
+//! (`Range` with `If-Range`). A download that cannot be requested again, such as the answer to a form, fails; the
+//! received bytes stay in `NAME.part`.
 
 mod download;
 mod journal;
@@ -26,18 +26,18 @@ use self::messages::ChildId;
 use self::permissions::{Decision, DownloadPermissions, Waiting};
 use crate::session::{HostKey, TabId};
 
-/// Downloads that one site runs at once; further ones wait for their turn.
+/// Maximum number of running downloads per site; further ones wait.
 const MAX_RUNNING: usize = 8;
-/// Downloads of one site that wait for their turn. More are refused.
+/// Maximum number of waiting downloads per site; further ones are refused.
 const MAX_QUEUED: usize = 1000;
-/// First and longest pause before a broken download is tried again.
+/// First and longest delay before an interrupted download is retried.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
-/// Times that a download is tried without receiving a byte, before it counts as failed: about three hours.
+/// Maximum number of tries without receiving a byte before a download fails: about three hours.
 const MAX_TRIES: u32 = 200;
-/// Numbers from here on are this component's; those below are the hosts'.
+/// Lowest number that this component gives to a download; lower ones are the hosts'.
 const OWN_NUMBERS: u64 = 1 << 32;
 
-/// All downloads that are not finished.
+/// All unfinished downloads.
 #[derive(Debug)]
 pub struct Downloads {
     folder: PathBuf,
@@ -45,18 +45,18 @@ pub struct Downloads {
     permissions: DownloadPermissions,
     all: BTreeMap<u64, Download>,
     last_id: u64,
-    /// Files that wait for the user's word.
+    /// Files that wait for the user's permission.
     asked: HashMap<(ChildId, u64), Offer>,
-    /// Files that wait for their turn.
+    /// Files that wait for a free place.
     queued: VecDeque<(HostKey, HostDownload, Offer)>,
-    /// Processes that take commands.
+    /// Processes that are ready for commands.
     ready: HashMap<HostKey, ChildId>,
-    /// Hosts that are kept for their downloads.
+    /// Hosts that must keep running for their downloads.
     kept: HashSet<HostKey>,
 }
 
 impl Downloads {
-    /// Reads what an earlier run of this profile left unfinished. `folder`: where files are saved.
+    /// Opens the downloads that an earlier run of this profile left unfinished. `folder` is where files are saved.
     #[must_use]
     pub fn open(folder: PathBuf, profile: &Path) -> Self {
         let (journal, records) = Journal::open(profile);
@@ -73,7 +73,7 @@ impl Downloads {
         };
         for record in records {
             let Ok(site) = Site::parse(&record.site) else { continue };
-            // A removed part means that its user does not want the file.
+            // The user removed the part, so the download is not resumed.
             let Ok(part) = fs::metadata(names::partial(&record.path)) else { continue };
             downloads.add(Download {
                 host: HostKey { site, workspace: record.workspace },
@@ -90,14 +90,14 @@ impl Downloads {
         downloads
     }
 
-    /// Begins to go on with what an earlier run left unfinished.
+    /// Starts to resume what an earlier run left unfinished.
     pub fn start(&mut self) -> Vec<Action> {
         let mut actions = Vec::new();
         self.settle(&mut actions);
         actions
     }
 
-    /// Takes a host's report. `gesture`: the user's last click, key or address in the download's tab.
+    /// Handles a host's report. `gesture`: the user's last click, key or address in the download's tab.
     pub fn reported(
         &mut self,
         host: &HostKey,
@@ -117,7 +117,7 @@ impl Downloads {
                     (download.received, download.total) = (received, total);
                     actions.push(Action::Show(download.shown(id, Progress::Running, "")));
                 }
-                // The most frequent report: nothing starts or ends by it.
+                // This most frequent report starts or ends nothing.
                 return actions;
             }
             Report::Done { received } => {
@@ -139,7 +139,7 @@ impl Downloads {
         actions
     }
 
-    /// The user says whether a site may save files.
+    /// Takes the user's answer whether a site may save files.
     pub fn answered(&mut self, host: &HostKey, allow: bool) -> Vec<Action> {
         let mut actions = Vec::new();
         let child = self.ready.get(host).copied();
@@ -158,7 +158,7 @@ impl Downloads {
         actions
     }
 
-    /// A host takes commands.
+    /// Notes that a host is ready, and resumes its downloads.
     pub fn host_ready(&mut self, host: &HostKey, child: ChildId) -> Vec<Action> {
         self.ready.insert(host.clone(), child);
         let waiting = |download: &Download| download.host == *host && matches!(download.state, State::Interrupted(_));
@@ -166,7 +166,7 @@ impl Downloads {
         ids.into_iter().flat_map(|id| self.try_again(id)).collect()
     }
 
-    /// A host's process ended.
+    /// Notes that a host's process ended, and interrupts its downloads.
     pub fn host_ended(&mut self, host: &HostKey, child: ChildId) -> Vec<Action> {
         let mut actions = Vec::new();
         if self.ready.get(host) == Some(&child) {
@@ -185,7 +185,7 @@ impl Downloads {
         actions
     }
 
-    /// Goes on with a download that broke off, if its host is there.
+    /// Resumes an interrupted download, if its host is up.
     pub fn try_again(&mut self, id: u64) -> Vec<Action> {
         let mut actions = Vec::new();
         let Some(download) = self.all.get_mut(&id) else { return actions };
@@ -197,7 +197,7 @@ impl Downloads {
             Ok(_) if download.received > 0 && download.received == download.total => self.finish(id, &mut actions),
             Ok(file) => {
                 let to = HostDownload { child: *child, tab: 0, number: OWN_NUMBERS + id };
-                tracing::info!(path = %download.path.display(), from = download.received, "download goes on");
+                tracing::info!(path = %download.path.display(), from = download.received, "download resumed");
                 download.state = State::Running(to);
                 download.tries += 1;
                 let (url, from, total) = (download.url.clone(), download.received, download.total);
@@ -210,7 +210,7 @@ impl Downloads {
         actions
     }
 
-    /// The user does not want a download.
+    /// Cancels a download for the user.
     pub fn cancel(&mut self, id: u64) -> Vec<Action> {
         let mut actions = Vec::new();
         let Some(download) = self.all.get_mut(&id) else { return actions };
@@ -223,17 +223,17 @@ impl Downloads {
         actions
     }
 
-    /// Forgets a tab that is closed. Its downloads go on.
+    /// Forgets a tab that is closed. Its downloads continue.
     pub fn tab_closed(&mut self, tab: TabId) {
         self.permissions.tab_closed(tab);
     }
 
-    /// Sites that the user is asked about, with the number of files that wait and a tab of them.
+    /// Returns the sites that the user is asked about, with the number of files that wait and one of their tabs.
     pub fn questions(&self) -> impl Iterator<Item = (&HostKey, usize, TabId)> {
         self.permissions.questions()
     }
 
-    /// All unfinished downloads, for a window that is new.
+    /// Returns all unfinished downloads, for a new window.
     #[must_use]
     pub fn shown(&self) -> Vec<Shown> {
         let shown = |(id, download): (&u64, &Download)| match &download.state {
@@ -243,7 +243,7 @@ impl Downloads {
         self.all.iter().map(shown).collect()
     }
 
-    /// Number of unfinished downloads.
+    /// Returns the number of unfinished downloads.
     #[must_use]
     pub fn unfinished(&self) -> usize {
         self.all.len() + self.queued.len()
@@ -260,7 +260,7 @@ impl Downloads {
         self.all.iter_mut().find(|(_, download)| is_meant(download)).map(|(id, download)| (*id, download))
     }
 
-    /// Lets a page save a file after a click; else its user decides.
+    /// Saves a page's file after a click; otherwise the user decides.
     fn wanted(
         &mut self,
         host: &HostKey,
@@ -296,7 +296,7 @@ impl Downloads {
         let queued = self.queued.iter().filter(|(_, queued, _)| queued.child == from.child).count();
         if queued >= MAX_QUEUED {
             actions.push(Action::Tell(format!(
-                "“{}” is not saved: {MAX_QUEUED} files of its site wait for their turn already.",
+                "“{}” is not saved: {MAX_QUEUED} files of its site are already waiting. Try again later.",
                 offer.name
             )));
             actions.push(Action::Stop(from));
@@ -305,7 +305,7 @@ impl Downloads {
         self.queued.push_back((host.clone(), from, offer));
     }
 
-    /// Starts what waits, as far as its site runs few enough.
+    /// Starts waiting downloads of sites that run fewer than [`MAX_RUNNING`].
     fn start_queued(&mut self, actions: &mut Vec<Action>) {
         let mut running: HashMap<ChildId, usize> = HashMap::new();
         for download in self.all.values() {
@@ -351,7 +351,7 @@ impl Downloads {
         }
     }
 
-    /// A download's host or connection is gone.
+    /// Interrupts or fails a download whose host or connection is gone.
     fn broken(&mut self, id: u64, error: String, try_again: bool, actions: &mut Vec<Action>) {
         let Some(download) = self.all.get_mut(&id) else { return };
         if download.is_cancelled {
@@ -360,7 +360,7 @@ impl Downloads {
         if !try_again || download.source.is_none() || download.tries >= MAX_TRIES {
             return self.fail(id, &error, Progress::Failed, actions);
         }
-        // Only what is in the file counts.
+        // Only bytes in the file count.
         download.received = fs::metadata(names::partial(&download.path)).map_or(0, |part| part.len());
         tracing::info!(path = %download.path.display(), received = download.received, "download interrupted: {error}");
         actions.push(Action::Show(download.shown(id, Progress::Interrupted, &error)));
@@ -369,7 +369,7 @@ impl Downloads {
         actions.push(Action::Later { id, after });
     }
 
-    /// A download ends without being whole. What was received stays, unless its user wants none of it.
+    /// Ends an unfinished download. The received bytes stay unless the user cancelled it.
     fn fail(&mut self, id: u64, error: &str, progress: Progress, actions: &mut Vec<Action>) {
         let Some(download) = self.all.remove(&id) else { return };
         let part = names::partial(&download.path);
@@ -380,14 +380,14 @@ impl Downloads {
             names::left_over(&part)
         };
         let error = match left {
-            Some(part) => format!("{error}; what was received is in {}", part.display()),
+            Some(part) => format!("{error}; the received bytes are in {}", part.display()),
             None => error.to_owned(),
         };
         tracing::info!(path = %download.path.display(), ?progress, error, "download ended");
         actions.push(Action::Show(download.shown(id, progress, &error)));
     }
 
-    /// Starts what may start, says which hosts are needed, and lists what is unfinished.
+    /// Starts what may start, updates which hosts are needed, and lists the unfinished downloads on disk.
     fn settle(&mut self, actions: &mut Vec<Action>) {
         self.start_queued(actions);
         let mut needed: HashSet<HostKey> = self.all.values().map(|download| download.host.clone()).collect();
@@ -400,7 +400,7 @@ impl Downloads {
         self.journal.keep(self.all.values().filter_map(Download::record).collect());
     }
 
-    /// The browser ends: no part of a download is left behind that has no byte.
+    /// Lists the unfinished downloads for the next run, and removes empty parts.
     pub fn end(&mut self) {
         self.all.retain(|_, download| names::left_over(&names::partial(&download.path)).is_some());
         self.journal.keep(self.all.values().filter_map(Download::record).collect());

@@ -1,5 +1,5 @@
-//! Names of saved files: nothing that a page suggests leaves the folder, replaces a file or hides what a file is. A download is
-//! written to `NAME.part`, and gets its name when it is whole.
+//! Names of saved files: a name that a page suggests cannot leave the folder, replace a file or hide a file's type. A
+//! download is written to `NAME.part`, and renamed when it is complete.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -23,7 +23,7 @@ pub(super) fn left_over(part: &Path) -> Option<&Path> {
 
 pub(super) fn remove(part: &Path) {
     if let Err(error) = fs::remove_file(part) {
-        tracing::warn!("{} stays: {error}", part.display());
+        tracing::warn!("{} cannot be removed: {error}", part.display());
     }
 }
 
@@ -33,7 +33,7 @@ pub(super) fn partial(path: &Path) -> PathBuf {
     path.with_file_name(name)
 }
 
-/// Gives a finished download its name; a file that has come to be there meanwhile keeps it, and the download gets another.
+/// Renames a finished download to its name. If another file has that name by now, the download gets a numbered one.
 pub(super) fn keep(part: &Path, path: &Path) -> io::Result<PathBuf> {
     for number in 0..1000 {
         let target = if number == 0 { path.to_path_buf() } else { numbered(path, number) };
@@ -46,7 +46,7 @@ pub(super) fn keep(part: &Path, path: &Path) -> io::Result<PathBuf> {
     Err(io::Error::other("a thousand files of this name exist"))
 }
 
-/// `name (1).ext`
+/// Returns `name (1).ext`.
 fn numbered(path: &Path, number: u32) -> PathBuf {
     let name = shown(path);
     let name = match name.rsplit_once('.') {
@@ -56,7 +56,7 @@ fn numbered(path: &Path, number: u32) -> PathBuf {
     path.with_file_name(name)
 }
 
-/// A file name that is only a file name, whatever the page suggested.
+/// Returns a bare file name for whatever the page suggested.
 fn safe_name(suggested: &str) -> String {
     let name: String = suggested
         .rsplit(['/', '\\'])
@@ -69,8 +69,8 @@ fn safe_name(suggested: &str) -> String {
     if name.is_empty() { "download".to_owned() } else { shortened(name) }
 }
 
-/// Shortens the stem of a name, in bytes as the file system counts: the extension says what the file is. There is room for
-/// ` (999)` and `.part`.
+/// Shortens the stem of a name, in bytes as the file system counts, and keeps the extension, which tells the file's
+/// type. Leaves room for ` (999)` and `.part`.
 fn shortened(name: &str) -> String {
     const MAX_NAME: usize = 255 - 11;
     const MAX_EXTENSION: usize = 20;
@@ -83,7 +83,7 @@ fn shortened(name: &str) -> String {
     format!("{}{extension}", stem.trim_end())
 }
 
-/// Makes the `.part` file of a download under a name that is free. Returns it with the final path.
+/// Creates the `.part` file of a download under a free name. Returns it with the final path.
 pub(super) fn create(folder: &Path, suggested: &str) -> io::Result<(File, PathBuf)> {
     fs::create_dir_all(folder)?;
     let wanted = folder.join(safe_name(suggested));

@@ -1,13 +1,13 @@
-//! Permission to save files: a click saves one file; more of them, or without a click, need the user's word, once per site.
+//! Permission to save files: a click saves one file. For more, or without a click, the user is asked once per site.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use crate::session::{HostKey, TabId};
 
-/// A click or key saves a file within this time.
+/// Time after a click or key in which it lets a page save a file.
 const GESTURE: Duration = Duration::from_secs(5);
-/// Files of one site that wait for the user's word. More are refused.
+/// Maximum number of files per site that wait for the user's answer; further ones are refused.
 const MAX_WAITING: usize = 20;
 
 /// Decision on a file that a page wants to save.
@@ -15,13 +15,13 @@ const MAX_WAITING: usize = 20;
 pub(super) enum Decision {
     /// Save it at once.
     Save,
-    /// It waits for the user, who is asked.
+    /// Let it wait, and ask the user.
     Ask,
     /// Do not save it.
     Refuse,
 }
 
-/// Answer of the user, in this run.
+/// Answer of the user for a site, in this run.
 #[derive(Debug)]
 enum Answer {
     Allowed,
@@ -30,25 +30,25 @@ enum Answer {
     Asked(Vec<Waiting>),
 }
 
-/// A file that waits.
+/// A file that waits for the user's answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Waiting {
-    /// The tab whose page wants to save it.
+    /// Tab whose page wants to save it.
     pub(super) tab: TabId,
-    /// The host's number of it.
+    /// Number that the host gave it.
     pub(super) download: u64,
 }
 
-/// The permissions of all sites.
+/// Permissions of all sites.
 #[derive(Debug, Default)]
 pub(super) struct DownloadPermissions {
     sites: HashMap<HostKey, Answer>,
-    /// The click of each tab that has saved a file already.
+    /// Last gesture of each tab that was used to save a file.
     used: HashMap<TabId, Instant>,
 }
 
 impl DownloadPermissions {
-    /// A page wants to save a file. `gesture`: the last click or key in its tab.
+    /// Decides on a file that a page wants to save. `gesture`: the last click or key in its tab.
     pub(super) fn wanted(&mut self, host: &HostKey, file: Waiting, gesture: Option<Instant>, now: Instant) -> Decision {
         let tab = file.tab;
         let fresh = gesture.filter(|at| now.saturating_duration_since(*at) < GESTURE);
@@ -69,7 +69,7 @@ impl DownloadPermissions {
         }
     }
 
-    /// The user says whether a site may save files. Gives those that waited.
+    /// Takes the user's answer whether a site may save files. Returns the files that waited.
     pub(super) fn answer(&mut self, host: &HostKey, allow: bool) -> Vec<Waiting> {
         let answer = if allow { Answer::Allowed } else { Answer::Refused };
         match self.sites.insert(host.clone(), answer) {
@@ -78,7 +78,7 @@ impl DownloadPermissions {
         }
     }
 
-    /// Sites that the user is asked about, with the number of files that wait and a tab of them.
+    /// Returns the sites that the user is asked about, with the number of files that wait and one of their tabs.
     pub(super) fn questions(&self) -> impl Iterator<Item = (&HostKey, usize, TabId)> {
         self.sites.iter().filter_map(|(host, answer)| match answer {
             Answer::Asked(waiting) => Some((host, waiting.len(), waiting.first()?.tab)),
@@ -86,7 +86,7 @@ impl DownloadPermissions {
         })
     }
 
-    /// Forgets what a host wanted that is gone.
+    /// Forgets the files of a host that is gone.
     pub(super) fn host_gone(&mut self, host: &HostKey) {
         if matches!(self.sites.get(host), Some(Answer::Asked(_))) {
             self.sites.remove(host);
@@ -121,7 +121,7 @@ mod tests {
         assert_eq!(permissions.wanted(&host(), file(2), click, now), Decision::Ask);
         assert_eq!(permissions.wanted(&host(), file(3), None, now), Decision::Ask);
         assert_eq!(permissions.questions().collect::<Vec<_>>(), [(&host(), 2, 1)]);
-        // Another click saves another one, whatever is asked.
+        // Another click saves another file, even while the question is open.
         let later = now + Duration::from_secs(1);
         assert_eq!(permissions.wanted(&host(), file(4), Some(later), later), Decision::Save);
         assert_eq!(permissions.answer(&host(), true), [file(2), file(3)]);
@@ -136,7 +136,7 @@ mod tests {
         assert_eq!(saved, MAX_WAITING);
         assert_eq!(permissions.answer(&host(), false).len(), MAX_WAITING);
         assert_eq!(permissions.wanted(&host(), file(1), None, now), Decision::Refuse);
-        // The control: a click of the user's is one all the same.
+        // The control: a click still saves a file.
         assert_eq!(permissions.wanted(&host(), file(2), Some(now), now), Decision::Save);
         let late = now + GESTURE;
         assert_eq!(

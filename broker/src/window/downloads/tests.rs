@@ -65,7 +65,7 @@ impl Scene {
         self.downloads.reported(&host("a"), from, report, Some(now), now)
     }
 
-    /// Begins a download of which 4 bytes arrive.
+    /// Begins a download that receives 4 bytes.
     fn begun(&mut self, name: &str) -> u64 {
         let started = self.report(from(1, 1), offer(name));
         let id = last_shown(&started).id;
@@ -117,7 +117,7 @@ fn a_download_outlives_the_browser() {
     assert_eq!(shown.iter().map(|one| (one.name.as_str(), one.received)).collect::<Vec<_>>(), [("file.iso", 4)]);
     let again = scene.downloads.host_ready(&host("a"), 7);
     assert!(again.iter().any(|action| matches!(action, Action::GoOn { from: 4, .. })), "{again:?}");
-    // A removed part means that its user does not want the file.
+    // The user removed the part, so the download is not resumed.
     fs::remove_file(scene.folder.path().join("saved/file.iso.part")).unwrap();
     assert!(Scene::open(&scene.folder).shown().is_empty());
 }
@@ -131,7 +131,7 @@ fn what_cannot_be_had_again_fails_and_its_part_stays() {
     assert_eq!(last_shown(&failed).progress, Progress::Failed);
     assert!(last_shown(&failed).error.ends_with("answer.part"), "{failed:?}");
     assert_eq!(scene.saved("answer.part").unwrap(), b"0123");
-    // The control: a file that can.
+    // The control: a file that can be requested again.
     scene.begun("file.iso");
     assert_eq!(last_shown(&scene.report(from(1, 1), broke())).progress, Progress::Interrupted);
 }

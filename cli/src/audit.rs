@@ -5,7 +5,6 @@ use std::path::Path;
 use std::time::Duration;
 
 use regen_broker::observe::audit::{self, Break, Entry, Head, Verified};
-use regen_broker::observe::foreign_text::escape_json;
 use regen_broker::persistence::store;
 use regen_broker::profile::Profile;
 use regen_proto::control::v1::AuditRequest;
@@ -13,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::arguments::Output;
 use crate::client::{Client, Failure};
-use crate::render::print_json;
+use crate::render::{print_json, print_json_line};
 
 /// Interval at which a followed log is read.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
@@ -48,7 +47,7 @@ pub(crate) async fn print(folder: Option<&Path>, follow: bool, output: Output) -
 fn print_entry(Entry { hash, entry }: &Entry, output: Output) {
     if output == Output::Json {
         // One object per line, because the output is a stream.
-        std::println!("{}", escape_json(&json!({ "hash": hash, "entry": entry }).to_string()));
+        print_json_line(&json!({ "hash": hash, "entry": entry }));
         return;
     }
     let Value::Object(fields) = entry else { return };

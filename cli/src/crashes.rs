@@ -24,17 +24,25 @@ pub(crate) fn run(folder: Option<&Path>, command: CrashesCommand, output: Output
             }
             std::fs::copy(crashes::folder(profile.root()).join(&crash.minidump), &path)
                 .map_err(|error| Failure::Other(format!("cannot write {}: {error}", path.display())))?;
-            println!("{}", path.display());
+            print_path(&path, output);
         }
         CrashesCommand::Export { id, minidump: false, output: path } => {
             let crash = find(&all, &id)?;
             let text = serde_json::to_string_pretty(crash).map_err(|error| Failure::Other(error.to_string()))?;
             std::fs::write(&path, text + "\n")
                 .map_err(|error| Failure::Other(format!("cannot write {}: {error}", path.display())))?;
-            println!("{}", path.display());
+            print_path(&path, output);
         }
     }
     Ok(())
+}
+
+/// Prints where a file was written.
+fn print_path(path: &Path, output: Output) {
+    match output {
+        Output::Json => print_json(&json!({ "path": path })),
+        Output::Text => println!("{}", path.display()),
+    }
 }
 
 /// Finds a report by its ID or by `last`.

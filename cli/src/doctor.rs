@@ -11,6 +11,7 @@ use serde_json::json;
 
 use crate::arguments::Output;
 use crate::client::Client;
+use crate::render::print_json;
 
 /// Result of one check.
 struct Finding {
@@ -31,7 +32,7 @@ pub(crate) async fn run(profile: Option<&Path>, output: Output) -> ExitCode {
             .iter()
             .map(|f| json!({"name": f.name, "ok": f.well, "found": f.found, "remedy": if f.well { "" } else { f.remedy }}))
             .collect();
-        println!("{:#}", json!({"ok": all_well, "findings": list}));
+        print_json(&json!({"ok": all_well, "findings": list}));
     } else {
         for finding in &findings {
             println!("{} {}: {}", if finding.well { "ok  " } else { "FAIL" }, finding.name, finding.found);

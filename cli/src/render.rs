@@ -19,9 +19,14 @@ pub(crate) const CAUTION: Style = AnsiColor::Yellow.on_default();
 /// Style of violations.
 pub(crate) const WRONG: Style = AnsiColor::Red.on_default().bold();
 
+/// Prints one JSON document. The `println!` of this program would break it: that escapes as Rust does.
 pub(crate) fn print_json(value: &Value) {
-    // The `println!` of this program would break JSON: it escapes as Rust does.
     std::println!("{}", escape_json(&format!("{value:#}")));
+}
+
+/// Prints one line of a stream of JSON values.
+pub(crate) fn print_json_line(value: &Value) {
+    std::println!("{}", escape_json(&value.to_string()));
 }
 
 fn dialog_json(dialog: &Dialog) -> Value {

@@ -112,7 +112,7 @@ async fn test_all(mut client: Client, file: &Path) -> Result<(), Failure> {
         if !regen_proto::KINDS.contains(&request.kind.as_str()) {
             return Err(wrong(number, format!("there is no type “{}”", request.kind)));
         }
-        println!("{}", verdict_of(&client.api.shields_test(request).await?.into_inner()));
+        render::print_json_line(&verdict_of(&client.api.shields_test(request).await?.into_inner()));
     }
     Ok(())
 }
@@ -225,7 +225,7 @@ async fn log(mut client: Client, follow: bool, output: Output) -> Result<(), Fai
         after = entries.last().map_or(after, |entry| entry.number);
         match output {
             Output::Json if !follow => render::print_json(&json!(entries.iter().map(entry).collect::<Vec<_>>())),
-            Output::Json => entries.iter().for_each(|blocked| println!("{}", entry(blocked))),
+            Output::Json => entries.iter().for_each(|blocked| render::print_json_line(&entry(blocked))),
             Output::Text => {
                 for Blocked { page, url, kind, rule, list, .. } in &entries {
                     println!("{kind} {url}\n  on {page}\n  by {rule} ({list})");

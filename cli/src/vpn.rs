@@ -105,7 +105,10 @@ fn read(file: &Path) -> Result<(String, Profile), Failure> {
     let failed = |what: String| Failure::Usage(format!("{}: {what}", file.display()));
     let mut bytes = Vec::new();
     let opened = std::fs::File::open(file).map_err(|error| failed(error.to_string()))?;
-    opened.take(MAX_PROFILE).read_to_end(&mut bytes).map_err(|error| failed(error.to_string()))?;
+    opened.take(MAX_PROFILE + 1).read_to_end(&mut bytes).map_err(|error| failed(error.to_string()))?;
+    if bytes.len() as u64 > MAX_PROFILE {
+        return Err(failed(format!("the file is larger than {MAX_PROFILE} bytes: it is not a WireGuard profile")));
+    }
     let config = text_of(bytes).map_err(failed)?;
     let profile = config.parse::<Profile>().map_err(|error| failed(error.to_string()))?;
     Ok((config, profile))
@@ -114,8 +117,10 @@ fn read(file: &Path) -> Result<(String, Profile), Failure> {
 /// Decodes UTF-8, or UTF-16 with a byte order mark, as some Windows programs write it.
 fn text_of(bytes: Vec<u8>) -> Result<String, String> {
     let utf16 = |read: fn([u8; 2]) -> u16| {
-        let units: Vec<u16> = bytes.chunks_exact(2).filter_map(|two| two.try_into().ok().map(read)).collect();
-        String::from_utf16(&units).map_err(|_| "the file is not valid UTF-16: save it as UTF-8".to_owned())
+        let (pairs, rest) = bytes.as_chunks::<2>();
+        let units: Vec<u16> = pairs.iter().copied().map(read).collect();
+        let text = String::from_utf16(&units).ok().filter(|_| rest.is_empty());
+        text.ok_or_else(|| "the file is not valid UTF-16: save it as UTF-8".to_owned())
     };
     match bytes.as_slice() {
         [0xff, 0xfe, ..] => utf16(u16::from_le_bytes),
@@ -184,10 +189,21 @@ mod tests {
     #[test]
     fn a_profile_in_utf_16_is_read_and_one_in_latin_1_is_named_with_its_line() {
         let marked: Vec<u8> = "\u{feff}[Interface]".encode_utf16().flat_map(u16::to_le_bytes).collect();
-        assert_eq!(text_of(marked).unwrap().trim_start_matches('\u{feff}'), "[Interface]");
+        assert_eq!(text_of(marked.clone()).unwrap().trim_start_matches('\u{feff}'), "[Interface]");
+        // Cut off in the middle of a character.
+        assert!(text_of([marked.as_slice(), b"x"].concat()).unwrap_err().contains("UTF-16"));
         assert_eq!(
             text_of(b"# ok\n# caf\xe9\n".to_vec()).unwrap_err(),
             "line 2 is not valid UTF-8: save the file as UTF-8"
         );
+    }
+
+    #[test]
+    fn a_file_that_is_too_large_is_refused_and_never_cut_off() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let profile = "[Interface]\nPrivateKey = AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\nAddress = 10.0.0.2/32\n";
+        std::fs::write(file.path(), format!("{profile}#{}", "x".repeat(1 << 20))).unwrap();
+        let error = super::read(file.path()).unwrap_err().to_string();
+        assert!(error.contains("larger than 1048576 bytes"), "{error}");
     }
 }

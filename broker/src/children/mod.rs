@@ -107,6 +107,8 @@ pub struct ProcessInfo {
 #[derive(Debug)]
 pub struct Children {
     table: HashMap<ChildId, Child>,
+    /// Identities of the children in the table: each is looked up several times a second.
+    by_key: HashMap<Key, ChildId>,
     last_id: ChildId,
     launcher: Launcher,
     profile: Profile,
@@ -218,6 +220,10 @@ impl Children {
     /// Takes a child out of the table after its process is gone. `state`: as the supervisor had it.
     pub fn ended(&mut self, id: ChildId, exit: &Exit, state: Option<ChildState>) -> Option<Ended> {
         let child = self.table.remove(&id)?;
+        let key = child.key();
+        if self.by_key.get(&key) == Some(&id) {
+            self.by_key.remove(&key);
+        }
         self.payloads.forget(id);
         self.buckets.empty(id);
         let mut reason = match &child.doom {
@@ -235,7 +241,6 @@ impl Children {
         let details =
             serde_json::json!({ "child": id, "role": role, "site": site, "asked": was_asked, "cause": reason });
         self.audit.record_end(id, "ended", details);
-        let key = child.key();
         if was_asked {
             tracing::info!(role, site, "ended");
         } else {
@@ -396,7 +401,7 @@ impl Children {
     /// Returns the process that a child has, whatever state it is in.
     #[must_use]
     pub fn of_key(&self, key: &Key) -> Option<ChildId> {
-        self.table.iter().find(|(_, child)| child.key() == *key).map(|(id, _)| *id)
+        self.by_key.get(key).copied()
     }
 
     /// Returns the identity of a child.

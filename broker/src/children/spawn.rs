@@ -80,6 +80,7 @@ impl Children {
         });
         Self {
             table: HashMap::new(),
+            by_key: HashMap::new(),
             last_id: 0,
             launcher: setup.launcher,
             buckets: Buckets::new(setup.profile.clone(), setup.bucket_mounts),
@@ -148,28 +149,27 @@ impl Children {
         });
         let log_tail = log::forward_log(label.clone(), log_read)?;
         let (sender, pulse) = channel::attach(id, role, KernelChannel::adopt(ours)?, self.events.clone());
-        self.table.insert(
-            id,
-            Child {
-                role,
-                host,
-                process: None,
-                jail: None,
-                helpers: Vec::new(),
-                sender,
-                pulse,
-                heartbeat_sent: None,
-                starved_before: None,
-                memory: MemoryWatch::default(),
-                doom: None,
-                started: Instant::now(),
-                label,
-                log_tail,
-                dumper: None,
-                resources: Resources::default(),
-                refused: None,
-            },
-        );
+        let child = Child {
+            role,
+            host,
+            process: None,
+            jail: None,
+            helpers: Vec::new(),
+            sender,
+            pulse,
+            heartbeat_sent: None,
+            starved_before: None,
+            memory: MemoryWatch::default(),
+            doom: None,
+            started: Instant::now(),
+            label,
+            log_tail,
+            dumper: None,
+            resources: Resources::default(),
+            refused: None,
+        };
+        self.by_key.insert(child.key(), id);
+        self.table.insert(id, child);
         Ok(is_public)
     }
 
@@ -188,6 +188,8 @@ impl Children {
         child.heartbeat_sent = None;
         child.label.rename(label_of(host));
         child.host = Some(host.clone());
+        self.by_key.remove(&Key::Spare);
+        self.by_key.insert(Key::Host(host.clone()), id);
         self.audit.record("spare_taken", serde_json::json!({ "child": id, "site": host.site.as_str() }));
         Some((id, is_public))
     }

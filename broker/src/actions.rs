@@ -20,7 +20,7 @@ use crate::control::{PageAnswer, StatusView, count_objections, shows_dialog, tab
 use crate::grants::GrantError;
 use crate::network;
 use crate::observe::Refused;
-use crate::persistence::store::Settings;
+use crate::persistence::store::{SessionSettings, Settings};
 use crate::session::{self, Effect, Event, HostKey, PageRequest, Phase, SavedSnapshot, Side, Tab, TabId};
 use crate::supervisor::{self, Key, dependents};
 use crate::window::file_choosers::ChooserSource;
@@ -294,7 +294,7 @@ impl Broker {
         self.hand_out(granted);
     }
 
-    /// Takes a host's way to the network back, with all that is open on it, and grants it the way that holds now.
+    /// Revokes a host's tunnel, which closes its connections, and grants it one with the route that holds now.
     fn renew_tunnel(&mut self, host: ChildId) {
         let revoked = self.grants.revoke_tunnel(host);
         if revoked.is_empty() {
@@ -540,7 +540,8 @@ impl Broker {
             dns: network.dns.clone(),
             https_only: session.https_only.clone(),
             hsts: session.hsts.clone(),
-            ..Settings::default()
+            // The persistence component has it.
+            session: SessionSettings::default(),
         });
         for notice in notices {
             self.tell_window(updates::notice(notice.level, &notice.text), Vec::new());

@@ -1,6 +1,7 @@
-//! The broker: its components, and the way of each event to the component that owns what the event is about.
+//! The broker: its components, and the dispatch of each event to the component that owns what the event is about.
 //!
-//! A component takes an event and returns actions; `actions` hands those to their owners. Nothing is decided here.
+//! A component takes an event and returns actions; `actions` hands those to their owners. Decided here are only the order in
+//! which a message is checked, and the end of the browser.
 
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;

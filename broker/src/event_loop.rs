@@ -1,5 +1,6 @@
 //! The event loop: receives events, hands each to its owner, and notes how long that took. It owns its inbox and the components,
-//! and nothing else. It never waits for a child or a disk.
+//! and nothing else. It waits for no child and no disk, except for a bounded time at the end of
+//! the browser.
 
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
@@ -48,7 +49,7 @@ impl Input {
         match self {
             Self::Child(event) => event.kind(),
             Self::Launcher(_) => "launcher",
-            Self::Network(_) => "tor",
+            Self::Network(_) => "network",
             Self::Persistence(_) => "save",
             Self::Window(_) => "window",
             Self::Command(_) => "command",

@@ -1,7 +1,7 @@
 //! Children: live processes from spawn to end. Their handshakes, channels, helpers, memory and storage.
 //!
-//! This component decides nothing about a child's life: it does what the supervisor decided and reports what it observes. A
-//! child's number is never reused, so that a late message cannot reach another process.
+//! This component starts nothing by itself, and kills by itself only a child that is over its memory limit: it does what the
+//! supervisor decided, and reports what it observes. A child's number is never reused, so that a late message cannot reach another process.
 
 pub mod announced;
 pub mod bucket_mounts;

@@ -1,4 +1,5 @@
-//! The supervisor: the only place that decides when a child starts, comes back or ends.
+//! The supervisor: the only place that decides when a child starts or comes back, and when a silent one ends. A violation, a
+//! memory limit or the session ends a child, too; what follows is decided here.
 //!
 //! The session says which hosts are wanted, and the broker which daemons. The supervisor compares that with what it observes
 //! (deaths, handshakes, heartbeats, time) and returns what is to be done. It starts no process itself and reads no clock.

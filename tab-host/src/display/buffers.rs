@@ -1,4 +1,4 @@
-//! Frame buffers that the window maps. They are sealed against resizing, so that the window cannot be made to fault.
+//! Frame buffers that the window reads with `pread`. They are sealed against resizing, so that the mapping here stays valid.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -111,7 +111,7 @@ fn allocate(width: u32, height: u32) -> io::Result<(FrameBuffer, Fresh)> {
     let memfd = rustix::fs::memfd_create("regen-frame", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
     rustix::fs::ftruncate(&memfd, size)?;
     rustix::fs::fcntl_add_seals(&memfd, SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL)?;
-    // SAFETY: the memory cannot shrink (sealed above), and the only other process that maps it maps it read-only.
+    // SAFETY: the memory cannot shrink (sealed above), and no other process maps it: the window reads it.
     let memory = unsafe { MmapMut::map_mut(&memfd)? };
     let id = NEXT.fetch_add(1, Ordering::Relaxed);
     let stale = Area::new(0, 0, i32::MAX, i32::MAX);

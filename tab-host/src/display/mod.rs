@@ -1,7 +1,7 @@
 //! The tab-host's own display server. Its only clients are GTK and the web processes. Nothing outside the sandbox can
 //! reach it, and it reaches nothing outside.
 //!
-//! One thread, one event loop. Surfaces are composed in software into sealed memory that the window maps read-only.
+//! One thread, one event loop. Surfaces are composed in software into sealed memory that the window reads and never maps.
 
 mod buffers;
 mod clipboard;

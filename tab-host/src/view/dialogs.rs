@@ -39,6 +39,8 @@ pub(super) struct Dialogs {
 struct Open {
     told: Dialog,
     asker: Asker,
+    /// Set if the page objects to being closed: it is closed if the user overrules it.
+    is_about_closing: bool,
 }
 
 enum Asker {
@@ -74,9 +76,7 @@ impl View {
             });
             return true;
         }
-        if is_leave {
-            self.close_asked.set(0);
-        }
+        let is_about_closing = is_leave && self.close_asked.replace(0) != 0;
         let preset = if kind == DialogKind::Prompt { dialog.prompt_get_default_text() } else { None };
         let told = Dialog {
             kind: kind.into(),
@@ -86,7 +86,7 @@ impl View {
             ..Dialog::default()
         };
         self.dialogs.has_shown.set(true);
-        self.open_dialog(told, Asker::Script(dialog.clone()));
+        self.open_dialog(told, Asker::Script(dialog.clone()), is_about_closing);
         true
     }
 
@@ -108,7 +108,7 @@ impl View {
             again: request.is_retry(),
             ..Dialog::default()
         };
-        let number = self.open_dialog(told, Asker::Server(request.clone()));
+        let number = self.open_dialog(told, Asker::Server(request.clone()), false);
         let weak = Rc::downgrade(self);
         // Emitted when the load that asked is cancelled.
         request.connect_cancelled(move |_| {
@@ -119,11 +119,11 @@ impl View {
         true
     }
 
-    fn open_dialog(&self, mut told: Dialog, asker: Asker) -> u64 {
+    fn open_dialog(&self, mut told: Dialog, asker: Asker, is_about_closing: bool) -> u64 {
         let number = self.dialogs.last.get() + 1;
         self.dialogs.last.set(number);
         told.dialog = number;
-        self.dialogs.open.borrow_mut().push_back(Open { told, asker });
+        self.dialogs.open.borrow_mut().push_back(Open { told, asker, is_about_closing });
         self.tell_dialog();
         number
     }
@@ -150,8 +150,9 @@ impl View {
         closed
     }
 
-    pub(super) fn answer_dialog(&self, answer: &DialogAnswer) {
-        let Some(open) = self.close_dialog(answer.dialog) else { return };
+    /// Answers a dialog. Returns whether the page is to be closed by that.
+    pub(super) fn answer_dialog(&self, answer: &DialogAnswer) -> bool {
+        let Some(open) = self.close_dialog(answer.dialog) else { return false };
         if answer.stop {
             self.dialogs.is_stopped.set(true);
         }
@@ -169,6 +170,7 @@ impl View {
                 authenticate(&request, credential);
             }
         }
+        open.is_about_closing && answer.accept
     }
 
     /// Cancels all open dialogs, because the user does something else. Dialogs within [`SILENCE`] are not shown.

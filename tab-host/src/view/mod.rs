@@ -331,10 +331,16 @@ impl View {
         self.dismiss_dialogs();
         // If the page consents, the view is gone.
         self.snapshot_if_changed();
+        self.expect_close();
+        self.web.try_close();
+    }
+
+    /// Reports the page as closed after [`CLOSE_ANSWER`], unless it objects or is closed before. The engine does not close a page
+    /// whose answer to an earlier question comes after the next question was put.
+    fn expect_close(self: &Rc<Self>) {
         let question = self.closes.get() + 1;
         self.closes.set(question);
         self.close_asked.set(question);
-        self.web.try_close();
         let weak = Rc::downgrade(self);
         glib::timeout_add_local_once(CLOSE_ANSWER, move || {
             if let Some(view) = weak.upgrade().filter(|view| view.close_asked.get() == question && !view.ended.get()) {
@@ -382,7 +388,11 @@ impl View {
                 self.dismiss_dialogs();
                 self.reload(reload.bypass_cache);
             }
-            Command::Dialog(answer) => self.answer_dialog(&answer),
+            Command::Dialog(answer) => {
+                if self.answer_dialog(&answer) {
+                    self.expect_close();
+                }
+            }
             Command::Print(_) => self.print(),
             Command::Stop(_) => {
                 self.dismiss_dialogs();

@@ -1,7 +1,7 @@
 //! A broker for the benches that starts its children without a sandbox, to measure the sandbox's cost. It must never be
 //! shipped; nothing in the product can be told to do this.
 //!
-//! It needs root, and empty folders `/bucket`, `/chosen` and `/regen` to mount on: the paths of the sandbox's file
+//! The program needs root, and empty folders `/bucket`, `/chosen` and `/regen` to mount on: the paths of the sandbox's file
 //! view.
 
 use std::ffi::CString;

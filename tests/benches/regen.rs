@@ -14,16 +14,14 @@
     reason = "a benchmark fails by panicking, and prints its results"
 )]
 
-mod shared;
-
 use std::collections::HashMap;
 use std::fs;
 use std::time::{Duration, Instant};
 
+use regen_tests::bench::{DEADLINE, Seen, Server, bound, median, processor_time, report};
 use regen_tests::window::Display;
 use regen_tests::{Browser, MiniBrowser, eventually, process, programs, programs_with, within};
 use rustix::process::Signal;
-use shared::{DEADLINE, Seen, Server, bound, median, processor_time, report};
 
 const RUNS: usize = 10;
 const PAGE: &str = "/library/inspect.html";
@@ -129,7 +127,7 @@ fn many_children() {
     }
     let ready = || browser.status()["processes"].as_array().unwrap().iter().filter(|p| p["state"] == "ready").count();
     eventually("all children to be ready", || (ready() >= CHILDREN).then_some(()));
-    // This child ends after twenty heartbeats, which sets the length of the measurement.
+    // The child ends after twenty heartbeats, which sets the length of the measurement.
     let clock = browser.json(&["tab", "open", "http://twenty-heartbeats.test/"])["id"].as_u64().unwrap();
     let pid = eventually("the timing child", || Some(browser.pid_of_tab(clock)).filter(|pid| *pid > 0));
     let (start, before) = (Instant::now(), processor_time(browser.broker()));

@@ -10,8 +10,6 @@
     reason = "a benchmark fails by panicking, and prints its results"
 )]
 
-mod shared;
-
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -23,8 +21,8 @@ use regen_broker::launcher::{self, FromLauncherBody, Launcher};
 use regen_proto::kernel_channel;
 use regen_proto::launcher::v1::{Guest as Wish, Spawn};
 use regen_sandbox::policy::{Guest, MountKind, Policy};
+use regen_tests::bench::{Seen, Server, bound, median, processor_time, report};
 use regen_tests::{Browser, eventually, programs, programs_with};
-use shared::{Seen, Server, bound, median, processor_time, report};
 
 const STARTS: usize = 60;
 const LOADS: usize = 31;

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test harness")]
 #![expect(clippy::missing_panics_doc, reason = "a harness fails by panicking")]
 
+pub mod bench;
 pub mod browser;
 pub mod desktop;
 pub mod foreign_peer;

@@ -44,7 +44,7 @@ impl MiniBrowser {
 impl Drop for MiniBrowser {
     fn drop(&mut self) {
         let helpers = process::descendants(i32::try_from(self.process.id()).unwrap_or(i32::MAX));
-        // It may have ended by itself.
+        // The process may have ended by itself.
         let _ = self.process.kill();
         let _ = self.process.wait();
         for pid in helpers.keys() {

@@ -115,7 +115,7 @@ impl Display {
 
 impl Drop for Display {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // The process may have ended by itself.
         let _ = self.server.kill();
         let _ = self.server.wait();
     }

@@ -12,9 +12,6 @@
     reason = "a benchmark fails by panicking, and prints its results"
 )]
 
-#[path = "../shared/mod.rs"]
-mod shared;
-
 mod pages;
 mod tor;
 mod tunnels;

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use regen_tests::window::Display;
 use regen_tests::{Browser, MiniBrowser};
 
-use super::shared::{Seen, Server, median, report};
+use regen_tests::bench::{Seen, Server, median, report};
 
 const RUNS: usize = 9;
 /// Number of parts in a page, all from other sites. A quarter are scripts that do some work.
@@ -69,7 +69,7 @@ fn parts(path: &str) -> Option<(&'static str, String)> {
                 _ => write!(page, "<img width=40 height=40 alt='' src='{url}.svg'>"),
             };
         }
-        return Some(("text/html", page + super::shared::SCRIPT));
+        return Some(("text/html", page + regen_tests::bench::SCRIPT));
     }
     if !path.starts_with(BLOCKED) && !path.starts_with(SENT) {
         return None;

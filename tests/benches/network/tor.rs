@@ -6,7 +6,7 @@ use regen_tests::network::{add_address, quiet_network};
 use regen_tests::window::Display;
 use regen_tests::{Browser, MiniBrowser, TorNetwork};
 
-use super::shared::{Seen, Server, median, report};
+use regen_tests::bench::{Seen, Server, median, report};
 
 const RUNS: usize = 9;
 const FIRST: &str = "/library/inspect.html";

@@ -8,7 +8,7 @@ use regen_tests::proxy::UpstreamProxy;
 use regen_tests::window::Display;
 use regen_tests::{Browser, ForeignPeer, MiniBrowser};
 
-use super::shared::{Seen, Server, bound, median, report};
+use regen_tests::bench::{Seen, Server, bound, median, report};
 
 /// Size of the large file, MB.
 const LARGE: usize = 1024;

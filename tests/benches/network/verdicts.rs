@@ -10,7 +10,7 @@ use regen_tests::{Browser, ForeignPeer, MiniBrowser, eventually};
 use serde_json::Value;
 
 use super::number_after;
-use super::shared::{Server, bound, median};
+use regen_tests::bench::{Server, bound, median};
 
 /// Requests addresses of a blocked host: first different ones, then the same one repeatedly. Reports the mean time per
 /// request of each kind, µs.

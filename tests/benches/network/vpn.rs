@@ -8,7 +8,7 @@ use regen_tests::window::Display;
 use regen_tests::wireguard::{BEHIND, WireGuardPeer};
 use regen_tests::{Browser, MiniBrowser, process};
 
-use super::shared::{Seen, Server, bound, median, processor_time, ratio, report};
+use regen_tests::bench::{Seen, Server, bound, median, processor_time, ratio, report};
 
 const RUNS: usize = 5;
 

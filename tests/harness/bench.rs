@@ -1,5 +1,5 @@
-//! Shared by the benches: a server that records when a page is interactive, and the printing of results.
-#![allow(dead_code, reason = "each bench uses only a part")]
+//! Parts of the benches: a server that records when a page is interactive, and the printing of results.
+#![expect(clippy::print_stdout, reason = "a bench prints its results")]
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -9,10 +9,13 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use crate::process;
+
 const DOCUMENTS: &str = "/usr/share/doc/python3-doc/html";
 /// Default size of `/big`, MB.
 const BIG: usize = 200;
-pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
+/// Time within which a page reports what it does.
+pub const DEADLINE: Duration = Duration::from_secs(60);
 
 /// A page that computes, sorts, searches text, allocates and changes its document, and then reports that it is done.
 const WORK: &str = "<!doctype html><title>work</title><body><script>
@@ -38,26 +41,34 @@ const WORK: &str = "<!doctype html><title>work</title><body><script>
 </script>";
 
 /// Reports that the page is interactive, and goes to a second page if the server names one.
-pub(crate) const SCRIPT: &str =
+pub const SCRIPT: &str =
     "<script>addEventListener('load', () => requestAnimationFrame(() => requestAnimationFrame(async () => {
   const next = await (await fetch('/done' + location.search)).text();
   if (next) { await fetch('/leaving'); location.href = next; } })));</script>";
 
 /// Events at the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Seen {
+pub enum Seen {
+    /// The page is interactive.
     Done,
+    /// The page goes to the second page.
     Leaving,
+    /// The first byte of `/big` is sent.
     BigStarted,
+    /// The last byte of `/big` is sent.
     BigSent,
 }
 
-pub(crate) struct Server {
+/// A server of the pages that are measured.
+#[derive(Debug)]
+pub struct Server {
     network: [u8; 3],
-    pub(crate) port: u16,
+    /// Port on every address.
+    pub port: u16,
     seen: Receiver<(Seen, Instant)>,
     said: Receiver<String>,
-    pub(crate) next: Arc<Mutex<String>>,
+    /// Address of the second page; empty: none.
+    pub next: Arc<Mutex<String>>,
 }
 
 /// State shared with the threads of connections.
@@ -70,15 +81,17 @@ struct Shared {
 }
 
 /// A function that returns the content type and body of a bench's own page, by path.
-pub(crate) type Pages = dyn Fn(&str) -> Option<(&'static str, String)> + Send + Sync;
+pub type Pages = dyn Fn(&str) -> Option<(&'static str, String)> + Send + Sync;
 
 impl Server {
-    pub(crate) fn start() -> Self {
+    /// Starts a server of eight sites on loopback.
+    #[must_use]
+    pub fn start() -> Self {
         Self::with_pages([127, 0, 0], |_| None)
     }
 
     /// Serves eight sites on addresses with these first three numbers.
-    pub(crate) fn with_pages(
+    pub fn with_pages(
         network: [u8; 3],
         pages: impl Fn(&str) -> Option<(&'static str, String)> + Send + Sync + 'static,
     ) -> Self {
@@ -102,17 +115,21 @@ impl Server {
         Self { network, port, seen, said, next }
     }
 
-    pub(crate) fn url(&self, number: u8, path: &str) -> String {
+    /// Returns an address on a site.
+    #[must_use]
+    pub fn url(&self, number: u8, path: &str) -> String {
         let [a, b, c] = self.network;
         format!("http://{a}.{b}.{c}.{number}:{}{path}", self.port)
     }
 
     /// Waits for a page's next report, and returns it: the query of `/said`.
-    pub(crate) fn said(&self) -> String {
+    #[must_use]
+    pub fn said(&self) -> String {
         self.said.recv_timeout(DEADLINE).unwrap_or_else(|_| panic!("waited {DEADLINE:?} for a page's report"))
     }
 
-    pub(crate) fn wait(&self, what: Seen) -> Instant {
+    /// Waits for an event, and returns its time. Earlier events of another kind are passed over.
+    pub fn wait(&self, what: Seen) -> Instant {
         let deadline = Instant::now() + DEADLINE;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -124,7 +141,8 @@ impl Server {
         }
     }
 
-    pub(crate) fn forget(&self) {
+    /// Forgets the events so far.
+    pub fn forget(&self) {
         while self.seen.try_recv().is_ok() {}
     }
 }
@@ -222,7 +240,9 @@ fn big(mut stream: &TcpStream, megabytes: usize, tell: &Sender<(Seen, Instant)>)
     Ok(())
 }
 
-pub(crate) fn median(mut times: Vec<Duration>) -> Duration {
+/// Returns the median of an odd number of times.
+#[must_use]
+pub fn median(mut times: Vec<Duration>) -> Duration {
     times.sort_unstable();
     times[times.len() / 2]
 }
@@ -231,7 +251,8 @@ fn milliseconds(time: Duration) -> f64 {
     time.as_secs_f64() * 1000.0
 }
 
-pub(crate) fn report(what: &str, ours: Duration, peer: &str, theirs: Duration, most: f64) {
+/// Prints the ratio of two durations, and whether it is within the bound.
+pub fn report(what: &str, ours: Duration, peer: &str, theirs: Duration, most: f64) {
     let ratio = ours.as_secs_f64() / theirs.as_secs_f64();
     let verdict = if ratio <= most { "ok" } else { "OVER" };
     println!(
@@ -242,21 +263,20 @@ pub(crate) fn report(what: &str, ours: Duration, peer: &str, theirs: Duration, m
 }
 
 /// Prints a ratio of values that are not durations.
-pub(crate) fn ratio(what: &str, ours: f64, peer: &str, theirs: f64, most: f64) {
+pub fn ratio(what: &str, ours: f64, peer: &str, theirs: f64, most: f64) {
     let ratio = ours / theirs;
     let verdict = if ratio <= most { "ok" } else { "OVER" };
     println!("{what:<44} {ours:>8.2}     {peer} {theirs:>8.2}     ratio {ratio:.3} (≤ {most:.3})  {verdict}");
 }
 
-pub(crate) fn bound(what: &str, value: f64, unit: &str, most: f64) {
+/// Prints a value, and whether it is within the bound.
+pub fn bound(what: &str, value: f64, unit: &str, most: f64) {
     println!("{what:<44} {value:>8.2} {unit} (< {most})  {}", if value < most { "ok" } else { "OVER" });
 }
 
 /// Returns the processor time that a process has used so far, in seconds.
-pub(crate) fn processor_time(pid: i32) -> f64 {
+#[must_use]
+pub fn processor_time(pid: i32) -> f64 {
     const TICKS: f64 = 100.0;
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-    let field = |index: usize| fields.get(index).and_then(|field| field.parse::<f64>().ok()).unwrap_or(0.0);
-    (field(11) + field(12)) / TICKS
+    process::cpu_ticks(pid) as f64 / TICKS
 }

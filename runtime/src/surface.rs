@@ -40,33 +40,26 @@ pub trait SurfaceMessage: Message + Default {
     fn has_body(&self) -> bool;
 }
 
-impl SurfaceMessage for FromPage {
-    fn announcing(payload_size: u64) -> Self {
-        Self { payload_size, ..Self::default() }
-    }
+/// Implements the trait for both directions of the channel: their messages have the same two fields.
+macro_rules! surface_message {
+    ($($name:ty),+) => {
+        $(impl SurfaceMessage for $name {
+            fn announcing(payload_size: u64) -> Self {
+                Self { payload_size, ..Self::default() }
+            }
 
-    fn payload_size(&self) -> u64 {
-        self.payload_size
-    }
+            fn payload_size(&self) -> u64 {
+                self.payload_size
+            }
 
-    fn has_body(&self) -> bool {
-        self.body.is_some()
-    }
+            fn has_body(&self) -> bool {
+                self.body.is_some()
+            }
+        })+
+    };
 }
 
-impl SurfaceMessage for ToPage {
-    fn announcing(payload_size: u64) -> Self {
-        Self { payload_size, ..Self::default() }
-    }
-
-    fn payload_size(&self) -> u64 {
-        self.payload_size
-    }
-
-    fn has_body(&self) -> bool {
-        self.body.is_some()
-    }
-}
+surface_message!(FromPage, ToPage);
 
 /// One end of a surface channel, which sends `Out` and receives `In`.
 #[derive(Debug)]

@@ -1,7 +1,6 @@
 //! Conversion of tabs to and from their saved form.
 
 use regen_net_config::site::Site;
-use regen_proto::kernel::v1::TlsState;
 
 use super::networks::ASKED_BEFORE;
 use super::saved::{SavedSegment, SavedTab};
@@ -62,40 +61,9 @@ impl SavedTab {
             segments.push(Segment::default());
         }
         let current = usize::try_from(self.current).unwrap_or(0).min(segments.len() - 1);
-        let mut tab = Tab {
-            is_fresh: false,
-            redirects: 0,
-            is_used: false,
-            goes_by_itself: false,
-            id,
-            workspace: self.workspace,
-            segments,
-            current,
-            left: current,
-            phase: Phase::Lazy,
-            view: false,
-            is_starting: false,
-            opener_host: None,
-            opened_from: None,
-            pending: None,
-            before_commit: None,
-            upgraded: None,
-            state_size: 0,
-            looked_at: 0,
-            progress: 0.0,
-            tls: TlsState::Unspecified,
-            zoom: self.zoom,
-            muted: self.muted,
-            audible: false,
-            unresponsive: false,
-            full_screen: false,
-            blocked: 0,
-            pinned: self.pinned,
-            favicon: None,
-            closing: false,
-            leaving: None,
-            dialog: None,
-        };
+        let mut tab = Tab::new(id, self.workspace, segments);
+        (tab.current, tab.left) = (current, current);
+        (tab.zoom, tab.muted, tab.pinned) = (self.zoom, self.muted, self.pinned);
         if tab.segment().site.is_none() {
             tab.phase = own_page(&tab.segment().url);
         }

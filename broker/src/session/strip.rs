@@ -1,7 +1,7 @@
 //! The tab strip: opens, closes, shows, moves and restores tabs.
 
+use regen_proto::kernel::v1::CloseView;
 use regen_proto::kernel::v1::host_command::Body as Command;
-use regen_proto::kernel::v1::{CloseView, TlsState};
 
 use super::bounds;
 use super::events::Effect;
@@ -25,40 +25,8 @@ pub(super) fn open(
     out: &mut Vec<Effect>,
 ) -> TabId {
     let id = new_id(session);
-    let tab = Tab {
-        id,
-        workspace,
-        segments: vec![Segment::default()],
-        current: 0,
-        left: 0,
-        phase: Phase::Blank,
-        view: false,
-        is_starting: false,
-        opener_host: None,
-        opened_from: opener,
-        pending: None,
-        before_commit: None,
-        upgraded: None,
-        state_size: 0,
-        looked_at: 0,
-        progress: 0.0,
-        tls: TlsState::Unspecified,
-        zoom: 1.0,
-        muted: false,
-        audible: false,
-        unresponsive: false,
-        full_screen: false,
-        blocked: 0,
-        pinned: false,
-        favicon: None,
-        closing: false,
-        leaving: None,
-        dialog: None,
-        is_fresh: false,
-        redirects: 0,
-        is_used: false,
-        goes_by_itself: false,
-    };
+    let mut tab = Tab::new(id, workspace, vec![Segment::default()]);
+    (tab.phase, tab.opened_from) = (Phase::Blank, opener);
     session.tabs.insert(id, tab);
     session.order.insert(place_beside(session, opener), id);
     if !background || session.active.is_none() {

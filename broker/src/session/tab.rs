@@ -186,6 +186,45 @@ pub enum Destination {
 }
 
 impl Tab {
+    /// Returns a tab that shows its first segment once it is looked at.
+    #[must_use]
+    pub fn new(id: TabId, workspace: String, segments: Vec<Segment>) -> Self {
+        Self {
+            id,
+            workspace,
+            segments,
+            current: 0,
+            left: 0,
+            phase: Phase::Lazy,
+            view: false,
+            is_starting: false,
+            opener_host: None,
+            opened_from: None,
+            pending: None,
+            before_commit: None,
+            upgraded: None,
+            state_size: 0,
+            looked_at: 0,
+            progress: 0.0,
+            tls: TlsState::Unspecified,
+            zoom: 1.0,
+            muted: false,
+            audible: false,
+            unresponsive: false,
+            full_screen: false,
+            blocked: 0,
+            pinned: false,
+            favicon: None,
+            closing: false,
+            leaving: None,
+            dialog: None,
+            is_fresh: false,
+            redirects: 0,
+            is_used: false,
+            goes_by_itself: false,
+        }
+    }
+
     /// Returns the segment of history that is shown.
     ///
     /// # Panics

@@ -79,37 +79,27 @@ impl Readable for Meta {
     type V1 = MetaV1;
 }
 
-// The other types have not changed since version 1, or were added later.
-impl Readable for SavedTab {
-    type V1 = Self;
+/// Declares types that have not changed since version 1, or were added later.
+macro_rules! unchanged {
+    ($($name:ty),+ $(,)?) => {
+        $(impl Readable for $name {
+            type V1 = Self;
+        })+
+    };
 }
-impl Readable for SavedOrder {
-    type V1 = Self;
-}
-impl Readable for Head {
-    type V1 = Self;
-}
-impl Readable for SessionSettings {
-    type V1 = Self;
-}
-impl Readable for ShieldsSettings {
-    type V1 = Self;
-}
-impl Readable for RouteSettings {
-    type V1 = Self;
-}
-impl Readable for Hsts {
-    type V1 = Self;
-}
-impl Readable for HttpsOnly {
-    type V1 = Self;
-}
-impl Readable for DnsSettings {
-    type V1 = Self;
-}
-impl Readable for Sealed {
-    type V1 = Self;
-}
+
+unchanged!(
+    SavedTab,
+    SavedOrder,
+    Head,
+    SessionSettings,
+    ShieldsSettings,
+    RouteSettings,
+    Hsts,
+    HttpsOnly,
+    DnsSettings,
+    Sealed
+);
 
 /// A session of an earlier run.
 #[derive(Debug, Clone, Default, PartialEq)]

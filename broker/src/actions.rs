@@ -33,7 +33,7 @@ impl Broker {
         let effects = session::reduce(&mut self.session, event);
         let mut last: Vec<Effect> = Vec::new();
         for effect in effects {
-            // What is said twice in one step is done once, at the end.
+            // An effect that is repeated within one step is carried out once, at the end.
             if last.contains(&effect) {
                 continue;
             }

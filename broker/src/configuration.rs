@@ -11,7 +11,7 @@ use crate::window::window_size::Size;
 /// Options of the start that pages and the window depend on.
 #[derive(Debug, Clone)]
 pub struct DisplayOptions {
-    /// There is no window.
+    /// Set if no window is opened.
     pub headless: bool,
     /// Page size where there is no window, pixels.
     pub size: (u32, u32),

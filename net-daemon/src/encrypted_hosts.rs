@@ -57,7 +57,7 @@ impl EncryptedHosts {
 
     async fn hosts(&self) -> Arc<Hosts> {
         let mut told = self.0.subscribe();
-        // This does not fail, as the sender is in `self`.
+        // Cannot fail, as the sender is in `self`.
         let hosts = told.wait_for(Option::is_some).await;
         hosts.ok().and_then(|hosts| hosts.clone()).unwrap_or_default()
     }

@@ -1,6 +1,6 @@
 //! The kernel channel: one `SOCK_SEQPACKET` datagram is one message, with up to four descriptors.
 //!
-//! This module moves bytes and descriptors within their limits. [`crate::validate`] decodes them.
+//! The module moves bytes and descriptors within their limits. [`crate::validate`] decodes them.
 
 use std::cell::RefCell;
 use std::io::{self, IoSlice, IoSliceMut};

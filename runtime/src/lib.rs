@@ -28,7 +28,7 @@ const CHANNEL: i32 = 3;
 /// Errors between a child and its broker. Each of them ends the child.
 #[derive(Debug, thiserror::Error)]
 pub enum RuntimeError {
-    /// This process has no channel: something other than the broker started it.
+    /// The process has no channel: something other than the broker started it.
     #[error("this program was not started by the Regen broker: run `regen` instead")]
     NotAChild,
     /// The channel failed.

@@ -34,9 +34,9 @@ pub(crate) struct Filter {
 pub(crate) enum Replaced {
     /// The filter is the present one.
     Same,
-    /// There is no filter any more.
+    /// No filter applies any more.
     Without,
-    /// There is another filter, which must be compiled.
+    /// Another filter applies, which must be compiled.
     With,
 }
 

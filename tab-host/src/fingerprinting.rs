@@ -1,7 +1,7 @@
 //! Fingerprinting resistance of strict shields. Pages see one of few page and screen sizes, and the same language, time
 //! zone, processor count and colour scheme on every machine. They cannot read exactly what they have drawn.
 //!
-//! It applies to a whole process from its start, so that workers and all frames see the same.
+//! The protection applies to a whole process from its start, so that workers and all frames see the same.
 
 use std::time::{Duration, Instant};
 

@@ -161,7 +161,7 @@ impl<M> Pacer<M> {
             }
             let told = key.and_then(|key| self.told.iter().find(|(other, _)| *other == key));
             if let Some((_, at)) = told {
-                // This message waits; later ones of another key do not.
+                // The message waits; later ones of another key do not.
                 let rest = SAME_NEWS.saturating_sub(now.saturating_duration_since(*at));
                 soonest = Some(soonest.map_or(rest, |soonest| soonest.min(rest)));
                 continue;

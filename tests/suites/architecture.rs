@@ -212,7 +212,7 @@ fn internet_sockets_are_opened_by_the_net_daemon_alone() {
             opening.insert(relative);
         }
     }
-    // These connect, in order, to DNS servers, to hosts on direct routes, to Tor relays, and to WireGuard peers.
+    // Modules that connect, in order, to DNS servers, to hosts on direct routes, to Tor relays, and to WireGuard peers.
     let expected = [
         "net-daemon/src/dns/direct.rs",
         "net-daemon/src/egress/direct.rs",

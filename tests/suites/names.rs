@@ -214,7 +214,7 @@ fn answers_that_are_not_signed_as_they_should_be_are_none() {
     assert!(browser.text(browser.open(&scene.url("site.test", "/"))).contains("here"));
     let answer = browser.json(&["dns", "query", "site.test"]);
     assert_eq!(answer["records"][0]["signed"], true, "{answer}");
-    // This zone is provably unsigned.
+    // The zone is provably unsigned.
     browser.open(&scene.url("site.plain", "/"));
     assert_eq!(browser.json(&["dns", "query", "site.plain"])["records"][0]["signed"], false);
     assert_eq!(browser.regen(&["dns", "query", "nothing.test"]).unwrap_err().code, 1);

@@ -142,7 +142,7 @@ address.addEventListener("mouseup", (event) => {
   focusedByPointer = false;
 });
 address.addEventListener("blur", () => {
-  // What was typed stays when the field loses focus, until the user opens it or gives it up.
+  // Typed text stays when the field loses focus, until the user opens it or gives it up.
   if (editing && address.value === (active()?.url ?? "")) editing = false;
   paint();
 });

@@ -64,7 +64,7 @@ pub struct Measurement {
     pub(super) counts: Option<(u64, u64)>,
 }
 
-/// What to measure of one child. Made on the event loop, carried out elsewhere.
+/// Measurement to make of one child. The event loop creates it, another thread carries it out.
 #[derive(Debug)]
 pub(super) struct Job {
     child: ChildId,

@@ -33,7 +33,7 @@ pub struct Outgoing {
     pub to: ChildId,
     /// The message.
     pub message: BrokerToChild,
-    /// Its descriptors.
+    /// Descriptors that go with the message.
     pub attachments: Vec<Attachment>,
 }
 

@@ -1,6 +1,6 @@
 //! Children: live processes from spawn to end. Their handshakes, channels, helpers, memory and storage.
 //!
-//! This component starts nothing by itself, and kills by itself only a child that is over its memory limit: it does what the
+//! The component starts nothing by itself, and kills by itself only a child that is over its memory limit: it does what the
 //! supervisor decided, and reports what it observes. A child's number is never reused, so that a late message cannot reach another process.
 
 pub mod announced;
@@ -86,7 +86,7 @@ pub enum ChildError {
 /// A child that ended.
 #[derive(Debug)]
 pub struct Ended {
-    /// Its identity.
+    /// Identity for the supervisor.
     pub key: Key,
     /// Reason for people.
     pub reason: String,

@@ -48,7 +48,7 @@ impl PageQuestions {
         if self.open.get(&reply.request).is_some_and(|question| question.child == child)
             && let Some(question) = self.open.remove(&reply.request)
         {
-            // Whoever asked may have stopped waiting.
+            // The caller may have stopped waiting.
             let _ = question.answer.send((reply, descriptors));
         }
     }
@@ -59,7 +59,7 @@ impl PageQuestions {
         for (request, question) in self.open.extract_if(|_, question| is_stuck(question)) {
             let has_arrived = question.kind == QueryKind::Settled;
             let error = if has_arrived { String::new() } else { shows_dialog(tab, dialog).to_string() };
-            // Whoever asked may have stopped waiting.
+            // The caller may have stopped waiting.
             let _ = question.answer.send((Reply { request, error, ..Reply::default() }, Vec::new()));
         }
     }

@@ -40,7 +40,7 @@ pub struct StatusView<'a> {
 pub struct Facts {
     /// The profile's folder.
     pub profile: String,
-    /// There is no window.
+    /// Set if no window is opened.
     pub headless: bool,
     /// Number of certificate authorities that the profile added.
     pub extra_ca: u32,

@@ -1,6 +1,6 @@
 //! The network: the user's settings of routes, name servers, shields and VPN profiles, and the broker's client of the net-daemon.
 //!
-//! It opens no connection to the network itself, and knows no page.
+//! The component opens no connection to the network itself, and knows no page.
 
 mod admin;
 mod events;
@@ -141,7 +141,7 @@ impl Network {
     /// Takes an event of a net-daemon.
     pub fn event(&mut self, event: Event) -> Vec<Action> {
         let Event::Tor { status, .. } = event;
-        // It was sent before the net-daemon died.
+        // Sent before the net-daemon died.
         if self.connection.is_none() {
             return Vec::new();
         }

@@ -1,4 +1,4 @@
-//! What the broker shows of itself: the audit log, the log, times of the event loop's steps, and counts of refusals.
+//! Observability of the broker: the audit log, the log, times of the event loop's steps, and counts of refusals.
 
 pub mod audit;
 pub mod foreign_text;

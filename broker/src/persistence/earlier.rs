@@ -20,7 +20,7 @@ pub struct Restoration {
     pub tabs: Vec<SavedTab>,
     /// The tab that was in front; 0: none.
     pub active: TabId,
-    /// These are all of its tabs.
+    /// Set if all tabs of the session came back.
     pub is_all: bool,
 }
 

@@ -66,7 +66,7 @@ pub struct Persistence {
     settings: SessionSettings,
     /// Tabs that the store does not know as they are now. However often a tab changes, it waits once.
     unsaved: SavePace,
-    /// What hosts said of encryption has changed and is not saved yet.
+    /// Set if the HSTS hosts have changed and are not saved yet.
     hsts_unsaved: bool,
     is_save_scheduled: bool,
     /// Trouble with the store that the user was told of.
@@ -269,7 +269,7 @@ impl Persistence {
             for cookies in &saved.cookies {
                 let Ok(site) = Site::parse(&cookies.site) else { continue };
                 let host = HostKey { site, workspace: cookies.workspace.clone() };
-                // What the running session knows is newer.
+                // The running session knows newer ones.
                 if !self.cookies.contains_key(&host) {
                     self.keep_cookies(host, cookies.cookies.clone());
                 }

@@ -222,7 +222,7 @@ impl Window {
     /// Notes a click or key of the user in a tab. Returns the event for the session.
     pub fn input(&mut self, tab: TabId, now: Instant) -> SessionEvent {
         self.gestures.input(tab, now);
-        // Whoever goes on using a tab has decided to stay.
+        // A user who goes on using a tab has decided to stay.
         SessionEvent::StillUsed(tab)
     }
 
@@ -414,7 +414,7 @@ impl Window {
 pub struct ChooserContext {
     /// The page's tab is in front.
     pub is_active: bool,
-    /// There is a window that can show a dialog.
+    /// Set if a window can show a dialog.
     pub has_window: bool,
     /// The time.
     pub now: Instant,

@@ -12,7 +12,7 @@ use crate::session::{Dialog, Phase, Session, Tab, TabId};
 /// Maximum number of tab ids in one message: about what a datagram holds.
 const MAX_IDS: usize = 4000;
 
-/// What the window shows of a tab beside the session's own state.
+/// Facts that the window shows of a tab beside the session's own state.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TabContext {
     /// The process that shows the tab.

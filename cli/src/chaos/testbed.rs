@@ -60,7 +60,7 @@ pub(super) struct Injected {
     pub(super) sites: BTreeSet<usize>,
     /// Role and process ID of the daemon that the fault ends.
     pub(super) daemon: Option<(String, i32)>,
-    /// Whether the fault ends the whole browser.
+    /// Set if the fault ends the whole browser.
     pub(super) browser: bool,
     /// Number of deaths expected of each affected site's process.
     pub(super) deaths: usize,
@@ -81,7 +81,7 @@ pub(super) struct Testbed {
     pub(super) server: Server,
     pub(super) expected: Vec<Expected>,
     pub(super) browser: BrowserOptions,
-    /// Whether the campaign started the browser. Its profile is then deleted at the end.
+    /// Set if the campaign started the browser. Its profile is then deleted at the end.
     own: bool,
     folder: PathBuf,
     pub(super) baseline: Footprint,

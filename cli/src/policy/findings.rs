@@ -13,7 +13,7 @@ pub(super) struct Attempt {
     /// Roles that need this for their task, each with the reason.
     #[serde(skip)]
     pub(super) by_nature: Vec<(String, String)>,
-    /// Whether the attempt succeeds outside a sandbox.
+    /// Set if the attempt succeeds outside a sandbox.
     pub(super) proven: bool,
 }
 

@@ -51,7 +51,7 @@ pub(super) struct Outcome {
     pub(super) refused: Vec<RefusedCall>,
     /// Output, if it was captured.
     pub(super) said: String,
-    /// Whether it was killed because it did not end in time.
+    /// Set if the process was killed because it did not end in time.
     pub(super) late: bool,
 }
 

@@ -78,7 +78,7 @@ async fn connect(
 fn literal(host: &str) -> Option<IpAddr> {
     let name = host.trim_end_matches('.').to_ascii_lowercase();
     let is_local = name == "localhost" || name.ends_with(".localhost");
-    // This includes spellings that only some programs accept: 127.1, 0x7f.1, 2130706433.
+    // Spellings that only some programs accept are included: 127.1, 0x7f.1, 2130706433.
     let spelt = if name.contains(':') { url::Host::parse(&format!("[{name}]")) } else { url::Host::parse(&name) };
     match spelt {
         _ if is_local => Some(Ipv4Addr::LOCALHOST.into()),

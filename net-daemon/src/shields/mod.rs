@@ -288,7 +288,7 @@ impl Shields {
             if let Some(rules) = rules.borrow_and_update().as_ref() {
                 return Arc::clone(rules);
             }
-            // This does not fail, as the sender is in `self`.
+            // Cannot fail, as the sender is in `self`.
             let _ = rules.changed().await;
         }
     }

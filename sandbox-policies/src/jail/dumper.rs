@@ -1,7 +1,7 @@
 //! The dumper: a process beside the role, in its user and PID namespaces, that waits for a crash in the sandbox. It
 //! then reads the memory of the crashed process, sends the broker a minidump, and ends.
 //!
-//! It is a fork of the jail, so it needs almost no memory while it waits. It must not keep the role's access: it leaves
+//! The dumper is a fork of the jail, so it needs almost no memory while it waits. It must not keep the role's access: it leaves
 //! the role's network and every writable mount, holds no capability, and its filter allows neither new sockets nor
 //! exec. It has no Landlock domain, because a process in one cannot trace processes outside it.
 

@@ -390,7 +390,7 @@ pub struct Guest {
 /// Reason why a policy cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum PolicyError {
-    /// There is no such role.
+    /// No role has this name.
     #[error("there is no policy for the role “{0}”; use one of {roles}", roles = ROLES.join(", "))]
     UnknownRole(String),
     /// The file is not TOML, or has an unknown or missing key.

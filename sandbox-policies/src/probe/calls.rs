@@ -97,6 +97,6 @@ fn handle_broken_pipes() -> io::Result<()> {
 fn return_from_signal(broken: &UnixStream) -> io::Error {
     let byte = 0_u8;
     unsafe { libc::write(broken.as_raw_fd(), (&raw const byte).cast(), 1) };
-    // This is reached only if the handler has returned.
+    // Reached only if the handler has returned.
     io::Error::from_raw_os_error(0)
 }

@@ -3,7 +3,7 @@
 //! request before a byte is sent, and hands it to the tab-host, which hands it to the broker. For any other request it
 //! asks for a verdict of shields.
 //!
-//! It runs beside hostile content and is not trusted: if it is subverted, the broker kills the host that commits a
+//! The library runs beside hostile content and is not trusted: if it is subverted, the broker kills the host that commits a
 //! foreign page.
 
 mod shields;

@@ -220,7 +220,7 @@ impl XdgShellHandler for Compositor {
     }
 
     fn new_toplevel(&mut self, surface: ToplevelSurface) {
-        // Its title, and so its view, is known at its first commit.
+        // The title, and so the view, is known at its first commit.
         self.unclaimed.push(surface);
     }
 

@@ -117,7 +117,7 @@ impl Downloads {
                     (download.received, download.total) = (received, total);
                     actions.push(Action::Show(download.shown(id, Progress::Running, "")));
                 }
-                // This most frequent report starts or ends nothing.
+                // The most frequent report starts or ends nothing.
                 return actions;
             }
             Report::Done { received } => {

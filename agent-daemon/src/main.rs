@@ -1,7 +1,7 @@
 //! The agent-daemon: runs automated tasks on tabs that the user granted to it. Tasks are not implemented yet; it is
 //! started, confined and supervised like every other child, and must never hold a right that no grant gave it.
 
-use regen_proto::role::Role;
+use regen_proto::kernel::v1::AgentDaemonConfiguration;
 use regen_proto::validate::{BrokerToChild, ChildToBroker};
 
 fn main() -> anyhow::Result<()> {
@@ -10,7 +10,7 @@ fn main() -> anyhow::Result<()> {
 }
 
 async fn run() -> anyhow::Result<()> {
-    let (kernel, _configure) = regen_runtime::adopt(Role::AgentDaemon).await?;
+    let (kernel, AgentDaemonConfiguration {}) = regen_runtime::adopt().await?;
     kernel.ready().await?;
     loop {
         match kernel.receive().await?.0 {

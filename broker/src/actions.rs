@@ -2,30 +2,25 @@
 
 use std::time::Instant;
 
-use regen_proto::control::v1::{StatusReply, Tab as TabInfo};
-use regen_proto::kernel::v1::{
-    AnswerSession, DialogAnswer, HostCommand, QueryKind, SessionCookies, ShellUpdate, ShieldsLevel, ShowSite, Shutdown,
-    host_command, shell_update,
-};
-use regen_proto::page::v1::ToPage;
 use regen_proto::role::Role;
-use regen_proto::validate::BrokerToChild;
-use regen_proto::version;
-use regen_runtime::Sealed;
+use regen_session::{self as session, DialogAnswer, Effect, Event, HostCommand, HostKey, Phase, Side, Tab, TabId};
+use regen_store::{SessionSettings, Settings};
+use regen_supervisor::{self as supervisor, Key, dependents};
 
 use crate::answer::CommandError;
 use crate::broker::{Broker, host_of, open_event};
-use crate::children::{Attachment, ChildId, Exit, Outgoing, Violation, host_command};
-use crate::control::{PageAnswer, StatusView, count_objections, shows_dialog, tab_info, weight};
+use crate::children::{Exit, Violation};
+use crate::codec::window_updates::{self, TabContext};
+use crate::codec::{child as codec, configure, host as host_codec};
+use crate::control::questions::{Input, PageQuery};
+use crate::control::{PageAnswer, StatusReply, StatusView, TabInfo, count_objections, shows_dialog, tab_info};
 use crate::grants::GrantError;
+use crate::message::{ChildId, Outgoing};
 use crate::network;
 use crate::observe::Refused;
-use crate::persistence::store::{SessionSettings, Settings};
-use crate::session::{self, Effect, Event, HostKey, PageRequest, Phase, SavedSnapshot, Side, Tab, TabId};
-use crate::supervisor::{self, Key, dependents};
-use crate::window::file_choosers::ChooserSource;
-use crate::window::updates::{self, TabContext};
-use crate::window::{self, ChooserContext};
+use crate::window;
+use crate::window::commands::SessionAnswer;
+use crate::window::events::News;
 
 impl Broker {
     /// Applies an event to the session, and carries out what follows.
@@ -74,7 +69,7 @@ impl Broker {
                     self.children.kill(child, &reason);
                 }
             }
-            Effect::Send { host, tab, command, snapshot } => self.send_command(&host, tab, command, snapshot),
+            Effect::Send { host, tab, command } => self.send_command(&host, tab, command),
             Effect::Save(tab) => self.persistence.tab_changed(tab),
             Effect::Forget(tab) => self.persistence.tab_closed(tab),
             Effect::SaveOrder => self.persistence.order_changed(&self.session),
@@ -84,7 +79,7 @@ impl Broker {
                 self.after_window(actions);
             }
             Effect::OrderChanged => self.show_order(),
-            Effect::FaviconChanged(tab) => self.tell_window(updates::favicon(&self.session, tab), Vec::new()),
+            Effect::FaviconChanged(tab) => self.show_favicon(tab),
             Effect::LeftPage(tab) => {
                 let actions = self.window.page_left(tab);
                 self.after_window(actions);
@@ -94,29 +89,7 @@ impl Broker {
                     self.questions.page_waits(tab, dialog);
                 }
             }
-            Effect::AskWindow { host, tab, request } => self.ask_window(&host, tab, request),
         }
-    }
-
-    fn ask_window(&mut self, host: &HostKey, tab: TabId, request: PageRequest) {
-        let actions = match request {
-            PageRequest::FileChooser(asked) => {
-                let Some(child) = self.child_of_host(host) else { return };
-                let context = ChooserContext {
-                    is_active: self.session.active == Some(tab),
-                    has_window: self.ready_child(Role::UiShell).is_some(),
-                    now: Instant::now(),
-                };
-                let from = ChooserSource { child, tab, request: asked.request };
-                self.window.file_chooser(from, &host.site, &asked, context)
-            }
-            PageRequest::FindResult(mut result) => {
-                result.tab = tab;
-                vec![window::Action::Update(shell_update::Body::FindResult(result))]
-            }
-            PageRequest::Outside(url) => self.window.wants_outside(&host.site, &url),
-        };
-        self.after_window(actions);
     }
 
     /// Carries out what the supervisor decided.
@@ -127,7 +100,7 @@ impl Broker {
                 Action::Spawn(key) => self.spawn(&key),
                 Action::AskToEnd(key) => {
                     if let Some(child) = self.children.of_key(&key) {
-                        self.send(Outgoing::new(child, BrokerToChild::Shutdown(Shutdown {})));
+                        self.send(codec::shutdown(child));
                     }
                 }
                 Action::Kill { key, reason } => {
@@ -154,10 +127,9 @@ impl Broker {
             && let Some((child, is_public)) = self.children.take_spare(host)
         {
             self.supervisor.spare_taken();
-            let level = ShieldsLevel::from(self.network.settings().shields.of(&host.site));
-            let show = ShowSite { site: host.site.as_str().to_owned(), level: level.into() };
+            let level = self.network.settings().shields.of(&host.site);
             self.site_is_public(host, is_public);
-            self.send(Outgoing::new(child, BrokerToChild::Site(show)));
+            self.send(codec::show_site(child, &host.site, level));
             self.give_cookies(child);
             return;
         }
@@ -176,21 +148,18 @@ impl Broker {
     /// Tells a child that said Hello who the broker is, and what the child is to be.
     pub(crate) fn configure(&mut self, child: ChildId) {
         let Some(role) = self.children.role(child) else { return };
-        let configure = self.display.configure(role, self.children.host(child), self.window.size(), &self.network);
-        self.send(Outgoing::new(child, BrokerToChild::Hello(version::broker_hello())));
-        self.send(Outgoing::new(child, BrokerToChild::Configure(configure)));
+        let (host, size) = (self.children.host(child), self.window.size());
+        let configuration = configure::configure(child, role, host, &self.display, size, &self.network);
+        self.send(codec::hello(child));
+        self.send(configuration);
         self.give_cookies(child);
     }
 
     /// Gives a host the session cookies that an earlier process of its site had.
     fn give_cookies(&mut self, child: ChildId) {
         let Some(cookies) = self.children.host(child).and_then(|host| self.persistence.cookies(host)) else { return };
-        let message = BrokerToChild::Cookies(SessionCookies { payload_size: cookies.len() as u64 });
-        match Sealed::new(cookies) {
-            Ok(sealed) => {
-                let attachments = vec![Attachment::Payload(sealed)];
-                self.send(Outgoing { to: child, message, attachments });
-            }
+        match codec::cookies(child, cookies) {
+            Ok(cookies) => self.send(cookies),
             Err(error) => tracing::error!("a site's session cookies are lost: {error}"),
         }
     }
@@ -260,14 +229,13 @@ impl Broker {
         let connected =
             self.grants.net_admin(net).map_err(|error: GrantError| error.to_string()).and_then(|(grant, socket)| {
                 self.send(grant);
-                let hosts = self.session.hsts.to_wire();
-                self.network.connect(net, socket, hosts).map_err(|error| error.to_string())
+                self.network.connect(net, socket, &self.session.hsts).map_err(|error| error.to_string())
             });
         if let Err(error) = connected {
             return tracing::error!("{error}");
         }
         // Settings may have changed since its Hello.
-        self.send(Outgoing::new(net, BrokerToChild::Configure(self.network.configuration())));
+        self.send(configure::net_daemon(net, &self.network));
         if dependents(Role::NetDaemon).any(|role| role == Role::TabHost) {
             for host in self.ready_hosts() {
                 self.grant_network(host);
@@ -321,27 +289,12 @@ impl Broker {
     }
 
     /// Sends a command to a host.
-    fn send_command(
-        &mut self,
-        host: &HostKey,
-        tab: TabId,
-        command: host_command::Body,
-        snapshot: Option<SavedSnapshot>,
-    ) {
+    fn send_command(&mut self, host: &HostKey, tab: TabId, command: HostCommand) {
         let Some(child) = self.child_of_host(host) else { return };
-        let zoom = self.session.tabs.get(&tab).map_or(1.0, |tab| tab.zoom);
-        let snapshot = snapshot.map(|snapshot| snapshot.to_wire(zoom));
-        match host_command(child, tab, command, snapshot) {
+        match host_codec::session_command(child, tab, command) {
             Ok(outgoing) => self.send(outgoing),
             Err(error) => tracing::error!("cannot hand over a form or a snapshot: {error}"),
         }
-    }
-
-    /// Sends a command to the host that shows a tab. Returns whether there is one.
-    fn command_tab(&mut self, tab: TabId, body: host_command::Body) -> bool {
-        let Some(child) = self.child_of_tab(tab) else { return false };
-        self.send(Outgoing::new(child, BrokerToChild::Command(HostCommand { tab, body: Some(body) })));
-        true
     }
 
     /// Carries out what the window component wants.
@@ -349,9 +302,13 @@ impl Broker {
         use window::Action;
         for action in actions {
             match action {
-                Action::Update(body) => self.tell_window(body, Vec::new()),
-                Action::Send(outgoing) => self.send(outgoing),
-                Action::Command { tab, body } => drop(self.command_tab(tab, body)),
+                Action::Tell(news) => self.tell_news(news),
+                Action::Send(message) => self.send(host_codec::host_message(message)),
+                Action::Command { tab, command } => {
+                    if let Some(child) = self.child_of_tab(tab) {
+                        self.send(host_codec::page_command(child, tab, command));
+                    }
+                }
                 Action::Session(event) => self.apply(event),
                 Action::Open { url, background } => drop(self.open_by_user(url, background, String::new())),
                 Action::AskPages => self.ask_whether_pages_object(),
@@ -359,11 +316,11 @@ impl Broker {
                 Action::AnswerSession(reply) => drop(self.answer_session(&reply)),
                 Action::SetRestores(restores) => {
                     self.persistence.set_restores(restores);
-                    self.tell_window(shell_update::Body::Restores(restores), Vec::new());
+                    self.show_restores();
                 }
                 Action::OfferSession => match self.persistence.offer_again() {
-                    Some(offer) => self.tell_window(shell_update::Body::SessionOffer(offer), Vec::new()),
-                    None => self.tell_window(updates::notice("info", "There is no earlier session."), Vec::new()),
+                    Some(offer) => self.tell_window(|window| window_updates::session_offer(window, Some(offer))),
+                    None => self.notice("info", "There is no earlier session.".to_owned()),
                 },
                 Action::AnswerVpn(reply) => {
                     let has_window = self.running(Role::UiShell).is_some();
@@ -381,7 +338,7 @@ impl Broker {
             match action {
                 Action::Configure => {
                     if let Some(net) = self.ready_child(Role::NetDaemon) {
-                        self.send(Outgoing::new(net, BrokerToChild::Configure(self.network.configuration())));
+                        self.send(configure::net_daemon(net, &self.network));
                     }
                 }
                 Action::RenewTunnels => {
@@ -400,36 +357,44 @@ impl Broker {
                     changed.into_iter().for_each(|host| self.apply(Event::Sleep(host)));
                 }
                 Action::AskAboutVpn(question) => {
-                    self.tell_window(shell_update::Body::VpnQuestion(question), Vec::new());
+                    self.tell_window(|window| window_updates::vpn_question(window, question));
                 }
-                Action::Notice { level, text } => self.tell_window(updates::notice(level, &text), Vec::new()),
+                Action::Notice { level, text } => self.notice(level, text),
             }
         }
         self.note_change();
     }
 
-    pub(crate) fn tell_window(&mut self, body: shell_update::Body, attachments: Vec<Attachment>) {
+    /// Tells the window, where there is one.
+    pub(crate) fn tell_window(&mut self, update: impl FnOnce(ChildId) -> Outgoing) {
         if let Some(window) = self.ready_child(Role::UiShell) {
-            let message = BrokerToChild::Update(ShellUpdate { body: Some(body) });
-            self.send(Outgoing { to: window, message, attachments });
+            self.send(update(window));
         }
+    }
+
+    fn tell_news(&mut self, news: News) {
+        self.tell_window(|window| window_updates::news(window, news));
+    }
+
+    fn notice(&mut self, level: &'static str, text: String) {
+        self.tell_news(News::Notice { level, text });
     }
 
     /// Tells a new window everything, and grants it the pages of every host.
     fn show_everything(&mut self) {
         for tab in self.session.order.clone() {
             self.show_tab(tab);
-            self.tell_window(updates::favicon(&self.session, tab), Vec::new());
+            self.show_favicon(tab);
         }
         self.show_order();
         for host in self.ready_hosts() {
             self.grant_surface(host);
         }
         for text in self.observer.warnings().collect::<Vec<_>>() {
-            self.tell_window(updates::notice("warning", &text), Vec::new());
+            self.notice("warning", text);
         }
         for question in self.network.vpn_questions() {
-            self.tell_window(shell_update::Body::VpnQuestion(question), Vec::new());
+            self.tell_window(|window| window_updates::vpn_question(window, question));
         }
         let actions = self.window.shown();
         self.after_window(actions);
@@ -437,18 +402,30 @@ impl Broker {
     }
 
     fn show_offer(&mut self) {
-        self.tell_window(shell_update::Body::Restores(self.persistence.restores()), Vec::new());
-        self.tell_window(shell_update::Body::SessionOffer(self.persistence.offer()), Vec::new());
+        self.show_restores();
+        let offer = self.persistence.offer();
+        self.tell_window(|window| window_updates::session_offer(window, offer));
+    }
+
+    pub(crate) fn show_restores(&mut self) {
+        let restores = self.persistence.restores();
+        self.tell_window(|window| window_updates::restores(window, restores));
     }
 
     fn show_tab(&mut self, tab: TabId) {
-        let Some(tab) = self.session.tabs.get(&tab) else { return };
-        let update = updates::tab(tab, self.context(tab));
-        self.tell_window(update, Vec::new());
+        let (Some(window), Some(tab)) = (self.ready_child(Role::UiShell), self.session.tabs.get(&tab)) else { return };
+        let update = window_updates::tab(window, tab, self.context(tab));
+        self.send(update);
+    }
+
+    fn show_favicon(&mut self, tab: TabId) {
+        let Some(window) = self.ready_child(Role::UiShell) else { return };
+        self.send(window_updates::favicon(window, &self.session, tab));
     }
 
     fn show_order(&mut self) {
-        updates::order(&self.session).into_iter().for_each(|update| self.tell_window(update, Vec::new()));
+        let Some(window) = self.ready_child(Role::UiShell) else { return };
+        window_updates::order(window, &self.session).into_iter().for_each(|update| self.send(update));
     }
 
     /// Returns what is shown of a tab beside the session's own state.
@@ -481,10 +458,10 @@ impl Broker {
 
     pub(crate) fn answer_dialog(&mut self, tab: TabId, reply: DialogAnswer) -> Result<TabInfo, CommandError> {
         let shown = self.session.tabs.get(&tab).ok_or(CommandError::NoSuchTab(tab))?;
-        let Some(dialog) = shown.dialog.as_ref().map(|dialog| dialog.number) else {
+        let Some(number) = shown.dialog.as_ref().map(|dialog| dialog.number) else {
             return Err(CommandError::Page(format!("tab {tab} shows no dialog")));
         };
-        self.change_tab(tab, Some(Event::AnswerDialog { tab, answer: DialogAnswer { dialog, ..reply } }))
+        self.change_tab(tab, Some(Event::AnswerDialog { tab, answer: DialogAnswer { number, ..reply } }))
     }
 
     pub(crate) fn status(&self) -> StatusReply {
@@ -510,7 +487,7 @@ impl Broker {
     }
 
     /// Restores an earlier session or some of its tabs, or dismisses it. Returns the number of tabs that came back.
-    pub(crate) fn answer_session(&mut self, reply: &AnswerSession) -> usize {
+    pub(crate) fn answer_session(&mut self, reply: &SessionAnswer) -> usize {
         let Some(back) = self.persistence.answered(reply.session, reply.restore, &reply.tabs) else { return 0 };
         let count = back.tabs.len();
         if count > 0 {
@@ -529,7 +506,7 @@ impl Broker {
     pub(crate) fn check_store(&mut self) {
         let (warning, head) = self.observer.check_audit();
         if let Some(warning) = warning {
-            self.tell_window(updates::notice("error", warning), Vec::new());
+            self.notice("error", warning.to_owned());
         }
         head.into_iter().for_each(|head| self.persistence.store().put_audit_head(head));
         let (network, session) = (self.network.settings(), &self.session);
@@ -544,26 +521,26 @@ impl Broker {
             session: SessionSettings::default(),
         });
         for notice in notices {
-            self.tell_window(updates::notice(notice.level, &notice.text), Vec::new());
+            self.notice(notice.level, notice.text);
         }
     }
 
     /// Puts a question to the page of a tab.
-    pub(crate) fn ask_page(&mut self, tab: TabId, kind: QueryKind, events: u32) -> Result<PageAnswer, CommandError> {
+    pub(crate) fn ask_page(&mut self, tab: TabId, kind: PageQuery, events: u32) -> Result<PageAnswer, CommandError> {
         let info = self.tab_info(tab)?;
         let child = self.child_of_tab(tab).ok_or_else(|| no_page(&info))?;
-        let needs_script = matches!(kind, QueryKind::Text | QueryKind::Saved | QueryKind::Objects);
+        let needs_script = matches!(kind, PageQuery::Text | PageQuery::Saved | PageQuery::Objects);
         let dialog = self.session.tabs.get(&tab).and_then(|tab| tab.dialog.as_ref());
         if let Some(dialog) = dialog.filter(|_| needs_script) {
             return Err(shows_dialog(tab, dialog));
         }
-        let (query, answer) = self.questions.ask(child, tab, kind, events);
-        self.command_tab(tab, host_command::Body::Query(query));
+        let (question, answer) = self.questions.ask(child, tab, kind, events);
+        self.send(host_codec::question(child, tab, question));
         Ok(answer)
     }
 
     /// Puts a question to all pages of a kind that can answer it.
-    pub(crate) fn ask_pages(&mut self, kind: QueryKind, which: impl Fn(&Tab) -> bool) -> Vec<PageAnswer> {
+    pub(crate) fn ask_pages(&mut self, kind: PageQuery, which: impl Fn(&Tab) -> bool) -> Vec<PageAnswer> {
         let pages = self.session.tabs.values().filter(|tab| tab.view && which(tab));
         let pages: Vec<TabId> = pages.map(|tab| tab.id).collect();
         pages.into_iter().filter_map(|tab| self.ask_page(tab, kind, 0).ok()).collect()
@@ -572,7 +549,7 @@ impl Broker {
     /// Asks the pages that their user has used whether they object to the end of the browser.
     fn ask_whether_pages_object(&mut self) {
         let is_used = |tab: &Tab| tab.is_used && !tab.unresponsive && tab.dialog.is_none();
-        let asked = self.ask_pages(QueryKind::Objects, is_used);
+        let asked = self.ask_pages(PageQuery::Objects, is_used);
         let events = self.window_events.clone();
         tokio::spawn(async move {
             let objecting = count_objections(asked).await;
@@ -582,7 +559,7 @@ impl Broker {
     }
 
     /// Gives input to the page of a tab. Whoever may use the control socket is the user.
-    pub(crate) fn input(&mut self, tab: TabId, events: Vec<ToPage>) -> Result<PageAnswer, CommandError> {
+    pub(crate) fn input(&mut self, tab: TabId, events: Vec<Input>) -> Result<PageAnswer, CommandError> {
         let info = self.tab_info(tab)?;
         let used = self.window.input(tab, Instant::now());
         self.apply(used);
@@ -590,13 +567,12 @@ impl Broker {
         if self.session.active != Some(tab) {
             self.apply(Event::Activate(tab));
         }
-        let count = events.iter().map(weight).sum();
+        let count = events.iter().map(Input::weight).sum();
         for event in events {
-            if !self.command_tab(tab, host_command::Body::Input(event)) {
-                return Err(no_page(&info));
-            }
+            let Some(child) = self.child_of_tab(tab) else { return Err(no_page(&info)) };
+            self.send(host_codec::input(child, tab, event));
         }
-        self.ask_page(tab, QueryKind::Settled, count)
+        self.ask_page(tab, PageQuery::Settled, count)
     }
 
     /// Returns the process of a daemon, unless it is ending.

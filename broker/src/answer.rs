@@ -2,7 +2,7 @@
 
 use tokio::sync::oneshot;
 
-use crate::session::TabId;
+use regen_session::TabId;
 
 /// The way back to whoever gave a command.
 pub type Answer<T> = oneshot::Sender<Result<T, CommandError>>;

@@ -7,33 +7,38 @@ use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
+use regen_audit_log::AuditLog;
 use regen_net_config::site::Site;
-use regen_proto::kernel::v1::{
-    AnswerSession, Empty, NetworkSide, PageEvent, PutSnapshot, QueryKind, SessionCookies, SiteFound, page_event,
-    shell_update,
-};
 use regen_proto::role::Role;
-use regen_proto::validate::ChildToBroker;
 use regen_sandbox::policy::Policy;
+use regen_session::{
+    Event, Form, HostKey, Load, Method, PageEvent, PageLoad, SavedSnapshot, Session, Side, TabId, address,
+};
+use regen_store::{OpenStore, Settings};
+use regen_supervisor::{Hibernation, Key, Supervisor, memory_pressure};
 use tokio::sync::{mpsc, watch};
 
 use crate::answer::{CommandError, answer};
 use crate::broker_setup::{BrokerSetup, Channels};
-use crate::children::announced;
-use crate::children::{self, ChildError, ChildId, Children, Violation};
+use crate::children::{self, ChildError, Children, Violation, announced};
+use crate::codec::child::{ChildMessage, SnapshotData};
+use crate::codec::page::PageReport;
+use crate::codec::window_updates;
 use crate::configuration::DisplayOptions;
+use crate::control::questions::PageQuery;
 use crate::control::{Command, Facts, PageQuestions, SignalTarget};
 use crate::grants::Grants;
 use crate::launcher::FromLauncherBody;
+use crate::message::ChildId;
 use crate::network::{self, Network, NetworkSettings};
-use crate::observe::audit::AuditLog;
 use crate::observe::{Observer, Refused};
-use crate::page_events::{PageFacts, Treatment, attest};
+use crate::page_events::{PageFacts, Treatment, attest, reads_form};
 use crate::persistence::Persistence;
-use crate::persistence::store::{Opened, Settings};
-use crate::session::{Event, HostKey, PageLoad, SavedSnapshot, Session, Side, TabId, address};
-use crate::supervisor::{Hibernation, Key, Supervisor, memory_pressure};
-use crate::window::{self, Window};
+use crate::window::commands::SessionAnswer;
+use crate::window::downloads::HostDownload;
+use crate::window::events::News;
+use crate::window::file_choosers::ChooserSource;
+use crate::window::{self, ChooserContext, Window};
 
 /// The components.
 #[derive(Debug)]
@@ -69,7 +74,7 @@ impl Broker {
     /// Makes the components. Starts nothing.
     pub(crate) fn new(setup: BrokerSetup, channels: Channels) -> Self {
         let now = Instant::now();
-        let Opened { store, previous, settings, .. } = setup.store;
+        let OpenStore { store, previous, settings, .. } = setup.store;
         let Settings { session, shields, routes, vpn, dns, https_only, hsts } = settings;
         let (audit, profile) = (setup.children.audit.clone(), setup.children.profile.clone());
         let digest = |policy: &Policy| (policy.role.clone(), policy.sha256.clone());
@@ -109,7 +114,7 @@ impl Broker {
             self.supervise(actions);
         }
         if let Some(session) = self.persistence.restored_by_itself() {
-            let tabs = self.answer_session(&AnswerSession { session, restore: true, tabs: Vec::new() });
+            let tabs = self.answer_session(&SessionAnswer { session, restore: true, tabs: Vec::new() });
             tracing::info!("{tabs} tabs of the last session are back");
         }
         let actions = self.window.start();
@@ -213,7 +218,12 @@ impl Broker {
                 self.apply(Event::Snapshot { host, tab, snapshot });
             }
             Child::Cookies { host, cookies: Ok(cookies), .. } => self.persistence.keep_cookies(host, cookies),
-            Child::Form { child, handover, body: Ok(body) } => self.form_read(child, handover, body),
+            Child::Form { child, tab, load, content_type, body: Ok(body) } => {
+                let Some(host) = self.children.host(child).cloned() else { return };
+                let form = (!body.is_empty()).then(|| Form { body: body.into(), content_type });
+                let event = PageEvent::Handover(Load { method: Method::Post(form), ..load });
+                self.apply(Event::Page { host, tab, event });
+            }
             Child::Snapshot { child, snapshot: Err(error), .. } => self.unreadable(child, "a snapshot", &error),
             Child::Cookies { child, cookies: Err(error), .. } => self.unreadable(child, "cookies", &error),
             Child::Form { child, body: Err(error), .. } => self.unreadable(child, "a form", &error),
@@ -226,8 +236,8 @@ impl Broker {
 
     /// Takes a child's message. Its role may send it, and nothing in it is over a limit; whether it makes sense now is checked
     /// here and by its owner.
-    fn message(&mut self, id: ChildId, message: ChildToBroker, descriptors: Vec<OwnedFd>, sender: i32) {
-        let is_hello = matches!(message, ChildToBroker::Hello(_));
+    fn message(&mut self, id: ChildId, message: ChildMessage, descriptors: Vec<OwnedFd>, sender: i32) {
+        let is_hello = matches!(message, ChildMessage::Hello(_));
         if self.children.key(id).is_none() {
             return;
         }
@@ -236,7 +246,7 @@ impl Broker {
             return self.violation(id, &Violation::Malformed(what.into()));
         }
         match message {
-            ChildToBroker::Hello(hello) => match self.children.hello(id, &hello, sender) {
+            ChildMessage::Hello(hello) => match self.children.hello(id, &hello, sender) {
                 Ok(()) => self.configure(id),
                 Err(error) => {
                     if matches!(error, ChildError::Hello(_)) {
@@ -245,93 +255,108 @@ impl Broker {
                     self.children.kill(id, &error.to_string());
                 }
             },
-            // The reader of the channel takes them.
-            ChildToBroker::Heartbeat(_) => {}
-            ChildToBroker::Ready(_) => self.child_ready(id),
-            ChildToBroker::Exit(exit) => self.children.says_exit(id, exit.reason),
-            ChildToBroker::Helper(helper) => {
-                if let Err(violation) = self.children.helper_started(id, helper, descriptors) {
+            ChildMessage::Ready => self.child_ready(id),
+            ChildMessage::Exit { reason } => self.children.says_exit(id, reason),
+            ChildMessage::Helper { name } => {
+                if let Err(violation) = self.children.helper_started(id, name, descriptors) {
                     self.violation(id, &violation);
                 }
             }
-            ChildToBroker::PageEvent(event) => self.page_event(id, event, descriptors),
-            ChildToBroker::PutSnapshot(put) => self.put_snapshot(id, put, descriptors),
-            ChildToBroker::PutCookies(put) => self.put_cookies(id, &put, descriptors),
-            ChildToBroker::Reply(reply) => self.questions.replied(id, reply, descriptors),
-            ChildToBroker::UserCommand(command) => {
+            ChildMessage::Page { tab, report } => self.page_report(id, tab, report, descriptors),
+            ChildMessage::Snapshot { tab, snapshot } => self.put_snapshot(id, tab, snapshot, descriptors),
+            ChildMessage::Cookies { size } => self.put_cookies(id, size, descriptors),
+            ChildMessage::Reply(reply) => self.questions.replied(id, reply, descriptors),
+            ChildMessage::UserCommand(command) => {
                 let actions = self.window.command(command, Instant::now());
                 self.after_window(actions);
             }
-            ChildToBroker::SiteFound(found) => self.site_found(id, &found),
+            ChildMessage::SiteFound { grant, side } => self.site_found(id, grant, side),
         }
     }
 
-    /// Takes an event of a page. The sender and the tab are checked before any look at a payload.
-    fn page_event(&mut self, id: ChildId, mut event: PageEvent, descriptors: Vec<OwnedFd>) {
-        use page_event::Body;
+    /// Takes a report on a page. The sender and the tab are checked before any look at a payload.
+    fn page_report(&mut self, id: ChildId, tab: TabId, report: PageReport, descriptors: Vec<OwnedFd>) {
         let Some(host) = self.children.host(id).cloned() else { return };
-        let (tab, now) = (event.tab, Instant::now());
-        let is_shown = self.session.shows(&host, tab);
-        let facts = PageFacts { is_shown, by_user: self.window.gestures().is_recent(tab, now) };
-        let memory = descriptors.into_iter().next();
-        match (attest(&mut event, facts, memory.is_some()), memory) {
-            (Treatment::Drop, _) => return,
-            (Treatment::ReadBody(size), Some(memory)) => {
-                return self.children.read_payload(id, announced::form(id, event, memory, size));
+        let (facts, now) = (self.page_facts(&host, tab), Instant::now());
+        let actions = match report {
+            PageReport::Session(event) => return self.page_event(id, tab, event),
+            PageReport::HandoverWithForm { load, content_type, size } => {
+                let memory = descriptors.into_iter().next().filter(|_| reads_form(&load, facts));
+                let Some(memory) = memory else { return self.page_event(id, tab, PageEvent::Handover(load)) };
+                // The gesture counts that was there when the form was sent.
+                let load = Load { user_gesture: facts.by_user, ..load };
+                let payload = announced::form(id, tab, load, content_type, memory, size);
+                return self.children.read_payload(id, payload);
             }
-            (Treatment::PassOnce, _) => drop(self.window.gestures().take(tab)),
-            (Treatment::Pass | Treatment::ReadBody(_), _) => {}
+            PageReport::Download(number, report) => {
+                self.window.download(HostDownload { child: id, tab, number }, &host, report, now)
+            }
+            // The others count only for what a tab shows.
+            PageReport::FileChooser { .. } | PageReport::FindResult(_) | PageReport::Outside(_) if !facts.is_shown => {
+                return;
+            }
+            PageReport::FileChooser { request, multiple } => {
+                let (is_active, has_window) =
+                    (self.session.active == Some(tab), self.ready_child(Role::UiShell).is_some());
+                let context = ChooserContext { is_active, has_window, now };
+                self.window.file_chooser(ChooserSource { child: id, tab, request }, &host.site, multiple, context)
+            }
+            PageReport::FindResult(matches) => vec![window::Action::Tell(News::FindResult { tab, matches })],
+            PageReport::Outside(url) => self.window.wants_outside(&host.site, &url),
+        };
+        self.after_window(actions);
+    }
+
+    /// Returns what the broker knows about a page, whatever its host says.
+    fn page_facts(&mut self, host: &HostKey, tab: TabId) -> PageFacts {
+        let by_user = self.window.gestures().is_recent(tab, Instant::now());
+        PageFacts { is_shown: self.session.shows(host, tab), by_user }
+    }
+
+    /// Takes an event of a page to the session.
+    fn page_event(&mut self, id: ChildId, tab: TabId, mut event: PageEvent) {
+        let Some(host) = self.children.host(id).cloned() else { return };
+        let facts = self.page_facts(&host, tab);
+        match attest(&mut event, facts) {
+            Treatment::Drop => return,
+            Treatment::PassOnce => drop(self.window.gestures().take(tab)),
+            Treatment::Pass => {}
         }
-        if let Some(Body::Committed(committed)) = &event.body {
+        if let PageEvent::Committed(committed) = &event {
             if self.session.hear_of_encryption(&host, tab, committed) {
-                self.network.tell_encrypted_hosts(self.session.hsts.to_wire());
+                self.network.tell_encrypted_hosts(&self.session.hsts);
                 self.persistence.hsts_changed();
             }
-            if is_shown && !committed.same_document {
+            if facts.is_shown && !committed.same_document {
                 let actions = self.window.page_left(tab);
                 self.after_window(actions);
             }
         }
-        match event.body {
-            None => {}
-            Some(Body::Download(news)) => {
-                let actions = self.window.download(id, &host, tab, news, now);
-                self.after_window(actions);
-            }
-            Some(body) => self.apply(Event::Page { host, tab, event: body }),
-        }
+        self.apply(Event::Page { host, tab, event });
     }
 
-    /// Takes the form of a handover that was read.
-    fn form_read(&mut self, id: ChildId, handover: PageEvent, body: Vec<u8>) {
+    fn put_snapshot(&mut self, id: ChildId, tab: TabId, snapshot: SnapshotData, descriptors: Vec<OwnedFd>) {
         let Some(host) = self.children.host(id).cloned() else { return };
-        let PageEvent { tab, body: Some(page_event::Body::Handover(mut load)) } = handover else { return };
-        load.body = body.into();
-        self.apply(Event::Page { host, tab, event: page_event::Body::Handover(load) });
-    }
-
-    fn put_snapshot(&mut self, id: ChildId, put: PutSnapshot, descriptors: Vec<OwnedFd>) {
-        let Some(host) = self.children.host(id).cloned() else { return };
-        let tab = put.tab;
         // The snapshot belongs to the page that is there now, whatever the tab shows when it has been read.
         let Some(url) = self.session.snapshot_address(&host, tab) else { return };
-        match (put.snapshot, descriptors.into_iter().next()) {
-            (Some(snapshot), _) => {
-                let snapshot = SavedSnapshot::from_wire(snapshot, url);
+        match (snapshot, descriptors.into_iter().next()) {
+            (SnapshotData::Inline(snapshot), _) => {
+                let snapshot = SavedSnapshot { url, ..snapshot };
                 self.apply(Event::Snapshot { host, tab, snapshot });
             }
-            (None, Some(memory)) => {
-                let payload = announced::snapshot(id, host, tab, url, memory, put.payload_size);
-                self.children.read_payload(id, payload);
+            (SnapshotData::InMemory(size), Some(memory)) => {
+                self.children.read_payload(id, announced::snapshot(id, host, tab, url, memory, size));
             }
-            (None, None) => self.violation(id, &Violation::Malformed("a snapshot without one in it".into())),
+            (SnapshotData::InMemory(_), None) => {
+                self.violation(id, &Violation::Malformed("a snapshot without one in it".into()));
+            }
         }
     }
 
-    fn put_cookies(&mut self, id: ChildId, put: &SessionCookies, descriptors: Vec<OwnedFd>) {
+    fn put_cookies(&mut self, id: ChildId, size: u64, descriptors: Vec<OwnedFd>) {
         let Some(host) = self.children.host(id).cloned() else { return };
         if let Some(memory) = descriptors.into_iter().next() {
-            return self.children.read_payload(id, announced::cookies(id, host, memory, put.payload_size));
+            return self.children.read_payload(id, announced::cookies(id, host, memory, size));
         }
         // After those that are still being read.
         let none = children::Event::Cookies { child: id, host, cookies: Ok(Vec::new()) };
@@ -341,16 +366,9 @@ impl Broker {
     }
 
     /// Takes what the net-daemon found about the site of a grant. That a site is on the internet is kept as long as its storage.
-    fn site_found(&mut self, net: ChildId, found: &SiteFound) {
-        let Some(host) = self.grants.holder(found.grant, net).and_then(|child| self.children.host(child)).cloned()
-        else {
-            return;
-        };
-        let side = match found.side() {
-            NetworkSide::Public => Side::Public,
-            NetworkSide::Private => Side::Private,
-            NetworkSide::Unspecified => return,
-        };
+    fn site_found(&mut self, net: ChildId, grant: u64, side: Side) {
+        let host = self.grants.holder(grant, net).and_then(|child| self.children.host(child)).cloned();
+        let Some(host) = host else { return };
         if side == Side::Public && !self.session.networks.is_public(&host) {
             self.children.keep_public(&host);
         }
@@ -364,7 +382,7 @@ impl Broker {
             Command::Status { answer: to } => answer(to, Ok(self.status())),
             Command::Open { url, workspace, background, raise, answer: to } => {
                 if raise {
-                    self.tell_window(shell_update::Body::Raise(Empty {}), Vec::new());
+                    self.tell_window(window_updates::raise);
                 }
                 let opened = self.open_by_user(address::to_url(&url), background, workspace);
                 answer(to, opened.ok_or(CommandError::Ending));
@@ -384,7 +402,7 @@ impl Broker {
                 answer(to, info);
             }
             Command::AllowDownloads { tab, allow, answer: to } => {
-                if let Some(host) = self.session.tabs.get(&tab).and_then(crate::session::Tab::host) {
+                if let Some(host) = self.session.tabs.get(&tab).and_then(regen_session::Tab::host) {
                     let actions = self.window.answer_downloads(&host, allow);
                     self.after_window(actions);
                 }
@@ -399,7 +417,7 @@ impl Broker {
                 answer(to, done);
             }
             Command::Snapshots { answer: to } => {
-                let pages = self.ask_pages(QueryKind::Saved, |_| true);
+                let pages = self.ask_pages(PageQuery::Saved, |_| true);
                 answer(to, Ok(pages));
             }
             Command::Signal { target, signal, answer: to } => answer(to, self.signal(&target, signal)),
@@ -415,7 +433,7 @@ impl Broker {
             }
             Command::Sessions(command) => {
                 if self.persistence.command(command) {
-                    self.tell_window(shell_update::Body::Restores(self.persistence.restores()), Vec::new());
+                    self.show_restores();
                 }
             }
             Command::Network(command) => {
@@ -494,7 +512,7 @@ impl Broker {
 
 /// Returns the host that a tab's page belongs to.
 pub(crate) fn host_of(session: &Session, tab: TabId) -> Option<HostKey> {
-    session.tabs.get(&tab).and_then(crate::session::Tab::host)
+    session.tabs.get(&tab).and_then(regen_session::Tab::host)
 }
 
 /// Returns the event by which the user opens an address in a new tab.

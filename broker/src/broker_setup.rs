@@ -8,8 +8,8 @@ use tokio::sync::{mpsc, watch};
 use crate::children::{self, ChildrenSetup};
 use crate::configuration::DisplayOptions;
 use crate::network::{self, NetworkOptions};
-use crate::persistence::store::Opened;
 use crate::{persistence, window};
+use regen_store::OpenStore;
 
 /// Parts and settings that a broker is made of.
 #[derive(Debug)]
@@ -17,7 +17,7 @@ pub struct BrokerSetup {
     /// Parts of the children's component.
     pub children: ChildrenSetup,
     /// The store, with what earlier runs left in it.
-    pub store: Opened,
+    pub store: OpenStore,
     /// Options about the network.
     pub network: NetworkOptions,
     /// Options about pages and the window.

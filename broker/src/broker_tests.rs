@@ -19,12 +19,11 @@ use crate::children::{ChildrenSetup, Event, Exit};
 use crate::configuration::DisplayOptions;
 use crate::launcher::Launcher;
 use crate::network::NetworkOptions;
-use crate::observe::audit::{Audit, AuditLog};
-use crate::persistence::store;
-use crate::persistence::store::secrets::Vault;
 use crate::profile::Profile;
 use crate::startup::keyboard::Keyboard;
-use crate::supervisor::Key;
+use regen_audit_log::{Audit, AuditLog};
+use regen_store::secrets::Vault;
+use regen_supervisor::Key;
 
 /// A headless broker, and the ends of its sockets that others would have.
 struct Fixture {
@@ -51,7 +50,7 @@ impl Fixture {
                 audit: AuditLog::start(Audit::open(profile.root(), None).unwrap()).unwrap(),
                 profile,
             },
-            store: store::open(folder.path(), Vault::of_profile(folder.path()).unwrap()).unwrap(),
+            store: regen_store::open(folder.path(), Vault::of_profile(folder.path()).unwrap()).unwrap(),
             network: NetworkOptions {
                 reach_private: Vec::new(),
                 dns_anchors: String::new(),

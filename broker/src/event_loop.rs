@@ -14,8 +14,8 @@ use crate::broker_setup::{BrokerSetup, Channels};
 use crate::children::Event as ChildEvent;
 use crate::control::{BrokerHandle, Command};
 use crate::launcher::FromLauncherBody;
-use crate::supervisor::TICK;
 use crate::{network, persistence, window};
+use regen_supervisor::TICK;
 
 /// Events of one kind that may wait.
 const INBOX_SIZE: usize = 1024;

@@ -1,5 +1,7 @@
 //! `regen-broker`: the kernel. People start it through `regen`.
 
+use std::process::ExitCode;
+
 use clap::Parser;
 use regen_broker::launcher::SANDBOXED;
 use regen_broker::startup;
@@ -15,7 +17,13 @@ struct Arguments {
     echo_log: bool,
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> ExitCode {
     let Arguments { browser, echo_log } = Arguments::parse();
-    startup::start(browser, echo_log, SANDBOXED)
+    match startup::start(browser, echo_log, SANDBOXED) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("Error: {error}");
+            ExitCode::FAILURE
+        }
+    }
 }

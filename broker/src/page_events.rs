@@ -1,6 +1,6 @@
 //! Events of pages on their way to the session: what a host may claim, and what only the broker knows.
 
-use regen_proto::kernel::v1::{PageEvent, page_event};
+use regen_session::{Load, PageEvent};
 
 /// Facts about a page that its host cannot change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,82 +18,75 @@ pub enum Treatment {
     Pass,
     /// The event goes to its owner, and uses up the user's gesture: one click opens one tab.
     PassOnce,
-    /// The body of a form, of this size, is read from its descriptor first.
-    ReadBody(u64),
     /// The event is dropped.
     Drop,
 }
 
-/// Puts what the broker knows in the place of a host's claims, and returns what becomes of the event. `has_memory`: the event
-/// came with a descriptor.
-pub fn attest(event: &mut PageEvent, facts: PageFacts, has_memory: bool) -> Treatment {
-    match &mut event.body {
-        Some(page_event::Body::Handover(load)) => {
+/// Puts what the broker knows in the place of a host's claims, and returns what becomes of the event.
+pub fn attest(event: &mut PageEvent, facts: PageFacts) -> Treatment {
+    match event {
+        PageEvent::Handover(load) => {
             load.user_gesture = facts.by_user;
-            let size = std::mem::take(&mut load.body_size);
-            // A body that would be refused in any case, or is known already, is not read.
-            let is_wanted = facts.is_shown && !load.continues;
-            if has_memory && is_wanted { Treatment::ReadBody(size) } else { Treatment::Pass }
+            Treatment::Pass
         }
-        Some(page_event::Body::NewTab(wanted)) => {
+        PageEvent::NewTab(wanted) => {
             wanted.user_gesture = facts.by_user;
             Treatment::PassOnce
         }
-        Some(page_event::Body::PopupOpened(popup)) => {
+        PageEvent::PopupOpened(popup) => {
             popup.user_gesture = facts.by_user;
             Treatment::PassOnce
         }
         // A page fills the screen because its user has just done something in it.
-        Some(page_event::Body::FullScreen(true)) if !facts.by_user => Treatment::Drop,
-        Some(_) => Treatment::Pass,
-        None => Treatment::Drop,
+        PageEvent::FullScreen(true) if !facts.by_user => Treatment::Drop,
+        _ => Treatment::Pass,
     }
+}
+
+/// Returns whether the form of a navigation to another site is read. One that would be refused in any case, or is known
+/// already, is not.
+#[must_use]
+pub fn reads_form(load: &Load, facts: PageFacts) -> bool {
+    facts.is_shown && !load.continues && load.is_post()
 }
 
 #[cfg(test)]
 mod tests {
-    use regen_proto::kernel::v1::{Load, NewTab, PopupOpened};
+    use regen_session::{Method, NewTab, PopupOpened};
 
     use super::*;
 
     const BY_USER: PageFacts = PageFacts { is_shown: true, by_user: true };
     const BY_ITSELF: PageFacts = PageFacts { is_shown: true, by_user: false };
 
-    fn event(body: page_event::Body) -> PageEvent {
-        PageEvent { tab: 1, body: Some(body) }
-    }
-
     #[test]
     fn a_host_cannot_claim_a_gesture() {
-        let mut tab = event(page_event::Body::NewTab(NewTab { user_gesture: true, ..NewTab::default() }));
-        assert_eq!(attest(&mut tab, BY_ITSELF, false), Treatment::PassOnce);
-        assert!(matches!(tab.body, Some(page_event::Body::NewTab(NewTab { user_gesture: false, .. }))));
-        let mut popup =
-            event(page_event::Body::PopupOpened(PopupOpened { user_gesture: true, ..PopupOpened::default() }));
-        attest(&mut popup, BY_ITSELF, false);
-        assert!(matches!(popup.body, Some(page_event::Body::PopupOpened(PopupOpened { user_gesture: false, .. }))));
-        let mut load = event(page_event::Body::Handover(Load { user_gesture: true, ..Load::default() }));
-        attest(&mut load, BY_ITSELF, false);
-        assert!(matches!(&load.body, Some(page_event::Body::Handover(load)) if !load.user_gesture));
-        attest(&mut load, BY_USER, false);
-        assert!(matches!(&load.body, Some(page_event::Body::Handover(load)) if load.user_gesture), "the control");
+        let mut tab = PageEvent::NewTab(NewTab { user_gesture: true, ..NewTab::default() });
+        assert_eq!(attest(&mut tab, BY_ITSELF), Treatment::PassOnce);
+        assert!(matches!(tab, PageEvent::NewTab(NewTab { user_gesture: false, .. })));
+        let mut popup = PageEvent::PopupOpened(PopupOpened { user_gesture: true, ..PopupOpened::default() });
+        attest(&mut popup, BY_ITSELF);
+        assert!(matches!(popup, PageEvent::PopupOpened(PopupOpened { user_gesture: false, .. })));
+        let mut load = PageEvent::Handover(Load::by_user("https://a.test/"));
+        attest(&mut load, BY_ITSELF);
+        assert!(matches!(&load, PageEvent::Handover(load) if !load.user_gesture));
+        attest(&mut load, BY_USER);
+        assert!(matches!(&load, PageEvent::Handover(load) if load.user_gesture), "the control");
     }
 
     #[test]
     fn the_screen_is_filled_after_a_gesture_and_left_at_any_time() {
-        assert_eq!(attest(&mut event(page_event::Body::FullScreen(true)), BY_ITSELF, false), Treatment::Drop);
-        assert_eq!(attest(&mut event(page_event::Body::FullScreen(true)), BY_USER, false), Treatment::Pass);
-        assert_eq!(attest(&mut event(page_event::Body::FullScreen(false)), BY_ITSELF, false), Treatment::Pass);
+        assert_eq!(attest(&mut PageEvent::FullScreen(true), BY_ITSELF), Treatment::Drop);
+        assert_eq!(attest(&mut PageEvent::FullScreen(true), BY_USER), Treatment::Pass);
+        assert_eq!(attest(&mut PageEvent::FullScreen(false), BY_ITSELF), Treatment::Pass);
     }
 
     #[test]
     fn a_form_is_read_only_for_a_tab_that_the_host_shows_and_a_navigation_that_is_new() {
-        let form = |continues| event(page_event::Body::Handover(Load { body_size: 7, continues, ..Load::default() }));
-        assert_eq!(attest(&mut form(false), BY_USER, true), Treatment::ReadBody(7));
-        assert_eq!(attest(&mut form(true), BY_USER, true), Treatment::Pass);
-        assert_eq!(attest(&mut form(false), BY_USER, false), Treatment::Pass);
-        let elsewhere = PageFacts { is_shown: false, ..BY_USER };
-        assert_eq!(attest(&mut form(false), elsewhere, true), Treatment::Pass);
-        assert_eq!(attest(&mut PageEvent { tab: 1, body: None }, BY_USER, false), Treatment::Drop);
+        let form = |continues| Load { method: Method::Post(None), continues, ..Load::default() };
+        assert!(reads_form(&form(false), BY_USER));
+        assert!(!reads_form(&form(true), BY_USER));
+        assert!(!reads_form(&Load::default(), BY_USER), "no form");
+        assert!(!reads_form(&form(false), PageFacts { is_shown: false, ..BY_USER }));
     }
 }

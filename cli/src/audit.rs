@@ -4,8 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use regen_broker::observe::audit::{self, Break, Entry, Head, Verified};
-use regen_broker::persistence::store;
+use regen_audit_log::{Break, Entry, Head, Verification};
 use regen_broker::profile::Profile;
 use regen_proto::control::v1::AuditRequest;
 use serde_json::{Value, json};
@@ -26,10 +25,10 @@ pub(crate) async fn print(folder: Option<&Path>, follow: bool, output: Output) -
     let profile = Profile::find(folder)?;
     let mut last = 0;
     loop {
-        for file in audit::files(profile.root())? {
+        for file in regen_audit_log::files(profile.root())? {
             for line in read(&file)?.lines() {
                 // An incomplete last line is read at the next poll.
-                let Some(entry) = audit::parse(line) else { break };
+                let Some(entry) = regen_audit_log::parse(line) else { break };
                 let number = entry.entry.get("n").and_then(serde_json::Value::as_u64).unwrap_or(0);
                 if number > last {
                     print_entry(&entry, output);
@@ -73,7 +72,7 @@ async fn known(folder: Option<&Path>, profile: &Profile) -> Result<Option<Head>,
             Ok(Some(Head { length: reply.length, hash: reply.hash }))
         }
         Err(Failure::NotRunning(_)) => {
-            store::audit_head(profile.root()).map_err(|error| Failure::Other(error.to_string()))
+            regen_store::audit_head(profile.root()).map_err(|error| Failure::Other(error.to_string()))
         }
         Err(other) => Err(other),
     }
@@ -108,12 +107,12 @@ pub(crate) async fn verify(folder: Option<&Path>, anchor: Option<&str>, output: 
     let anchor = anchor.map(parse_anchor).transpose()?;
     let known = known(folder, &profile).await?;
     let heads: Vec<&Head> = known.iter().chain(&anchor).collect();
-    let mut chain = audit::Chain::default();
+    let mut chain = regen_audit_log::Chain::default();
     let mut found = Ok(());
-    for file in audit::files(profile.root())? {
+    for file in regen_audit_log::files(profile.root())? {
         found = found.and_then(|()| chain.take(&read(&file)?, &heads).map_err(wrong));
     }
-    let Verified { lines, breaks } = found.and_then(|()| chain.finish(&heads).map_err(wrong))?;
+    let Verification { lines, breaks } = found.and_then(|()| chain.finish(&heads).map_err(wrong))?;
     let mut wrong: Vec<String> = breaks
         .iter()
         .map(|Break { line, time_ms, why }| format!("line {line}, {}: a break was recorded: {why}", time(*time_ms)))
@@ -140,6 +139,6 @@ pub(crate) async fn verify(folder: Option<&Path>, anchor: Option<&str>, output: 
     }
 }
 
-fn wrong(error: audit::Tampered) -> Failure {
+fn wrong(error: regen_audit_log::TamperError) -> Failure {
     Failure::Other(error.to_string())
 }

@@ -26,12 +26,12 @@ mod vpn;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
-use regen_broker::launcher::{self, Forked, SANDBOXED};
-use regen_broker::session::address;
+use regen_broker::launcher::{self, LauncherProcess, SANDBOXED};
 use regen_broker::startup::options::BrowserOptions;
 use regen_proto::control::v1::{
     KillRequest, LogsRequest, QuitRequest, SessionAction, SessionRequest, StatusRequest, kill_request,
 };
+use regen_session::address;
 
 use arguments::{Arguments, AuditCommand, Command, Output, SessionCommand};
 use client::{Client, Failure};
@@ -58,11 +58,11 @@ fn main() -> ExitCode {
     }
 }
 
-fn sandboxes_launcher() -> std::io::Result<Forked> {
+fn sandboxes_launcher() -> std::io::Result<LauncherProcess> {
     launcher::fork(&launch::programs()?, SANDBOXED)
 }
 
-async fn run(arguments: Arguments, launchers: Vec<Forked>) -> Result<ExitCode, Failure> {
+async fn run(arguments: Arguments, launchers: Vec<LauncherProcess>) -> Result<ExitCode, Failure> {
     let Arguments { command, browser, detach, json } = arguments;
     let output = if json { Output::Json } else { Output::Text };
     let profile = browser.profile.clone();

@@ -45,7 +45,7 @@ pub fn tab_host(bytes: &[u8]) {
 /// # Panics
 /// Panics if the system is out of descriptors.
 #[expect(clippy::expect_used, reason = "a fuzzer has no other use for errors")]
-pub fn line(datagrams: &[&[u8]]) {
+pub fn verdict_channel(datagrams: &[&[u8]]) {
     use std::os::fd::{AsFd, AsRawFd};
 
     use prost::Message as _;

@@ -57,6 +57,37 @@ impl From<Role> for wire::Role {
     }
 }
 
+/// Configuration of a role, which the broker sends to its children.
+pub trait Configuration: Sized {
+    /// Role that is configured with it.
+    const ROLE: Role;
+
+    /// Returns the configuration in a message; `None` if it is for another role.
+    fn of(message: wire::Configure) -> Option<Self>;
+}
+
+macro_rules! configuration {
+    ($($message:ident => $role:ident),+) => {$(
+        impl Configuration for wire::$message {
+            const ROLE: Role = Role::$role;
+
+            fn of(message: wire::Configure) -> Option<Self> {
+                match message.role? {
+                    wire::configure::Role::$role(configuration) => Some(configuration),
+                    _ => None,
+                }
+            }
+        }
+    )+};
+}
+
+configuration! {
+    TabHostConfiguration => TabHost,
+    NetDaemonConfiguration => NetDaemon,
+    AgentDaemonConfiguration => AgentDaemon,
+    UiShellConfiguration => UiShell
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,6 +1,8 @@
 //! The handshake: protocol versions that a build speaks, and the agreement of two builds.
 
-use crate::kernel::v1::{self as wire, Hello};
+pub use crate::kernel::v1::Hello;
+
+use crate::kernel::v1 as wire;
 use crate::role::Role;
 
 /// Oldest and newest `regen.kernel.v1` revision that this build speaks.

@@ -15,9 +15,9 @@ pub use crash::show_crashes_of_helper;
 pub use sealed::{MappedBytes, Sealed, read_sealed};
 pub use surface::{SurfaceChannel, SurfaceError, SurfaceMessage};
 
-use regen_proto::kernel::v1::{Configure, Exit, Hello, Ready};
+use regen_proto::kernel::v1::{Exit, Hello, Ready};
 use regen_proto::kernel_channel::{ChannelError, KernelChannel};
-use regen_proto::role::Role;
+use regen_proto::role::Configuration;
 use regen_proto::validate::{self, BrokerToChild, ChildToBroker};
 use regen_proto::version;
 use rustix::net::SocketType;
@@ -63,15 +63,15 @@ pub fn begin() {
     std::panic::set_hook(Box::new(|panic| tracing::error!("{panic}")));
 }
 
-/// Adopts the inherited channel, exchanges Hello with the broker, and receives the configuration. Must be called once,
-/// inside a tokio runtime.
+/// Adopts the inherited channel, exchanges Hello with the broker, and receives the configuration of this role. Must be
+/// called once, inside a tokio runtime.
 ///
 /// # Errors
 /// When this process is not a broker's child, the broker is from another build, or it sends anything else first.
-pub async fn adopt(role: Role) -> Result<(Kernel, Configure), RuntimeError> {
+pub async fn adopt<C: Configuration>() -> Result<(Kernel, C), RuntimeError> {
     let channel = inherited::take(CHANNEL, SocketType::SEQPACKET).ok_or(RuntimeError::NotAChild)?;
     let kernel = Kernel(Arc::new(KernelChannel::adopt(channel).map_err(ChannelError::Io)?));
-    kernel.send(ChildToBroker::Hello(version::hello(role))).await?;
+    kernel.send(ChildToBroker::Hello(version::hello(C::ROLE))).await?;
     let BrokerToChild::Hello(hello) = kernel.receive().await?.0 else {
         return Err(RuntimeError::Unexpected("a message before its Hello".to_owned()));
     };
@@ -79,7 +79,8 @@ pub async fn adopt(role: Role) -> Result<(Kernel, Configure), RuntimeError> {
     let BrokerToChild::Configure(configure) = kernel.receive().await?.0 else {
         return Err(RuntimeError::Unexpected("a message before Configure".to_owned()));
     };
-    Ok((kernel, configure))
+    let other = || RuntimeError::Unexpected("the configuration of another role".to_owned());
+    Ok((kernel, C::of(configure).ok_or_else(other)?))
 }
 
 fn agree(hello: &Hello) -> Result<(), version::HelloError> {

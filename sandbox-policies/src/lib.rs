@@ -4,6 +4,7 @@
 //! child in new namespaces. The program `regen-jail` (in `jail/`) builds the file view, drops all privileges, and stays
 //! as the first process of the child's PID namespace. Nothing here depends on what a role does with its rights.
 
+pub mod coverage;
 pub mod landlock;
 pub mod lock_down;
 pub mod policy;

@@ -8,7 +8,7 @@ use std::os::fd::{FromRawFd, OwnedFd};
 
 use libseccomp::{ScmpAction, ScmpArch, ScmpArgCompare, ScmpCompareOp, ScmpFilterContext, ScmpSyscall};
 
-use crate::policy::{Allow, Condition, Place, Placed, Policy, Refuse, Value};
+use crate::policy::{Allow, Condition, Place, Policy, Refuse, RuleAt, Value};
 
 /// Error of libseccomp or of the kernel.
 pub type SeccompError = libseccomp::error::SeccompError;
@@ -288,9 +288,9 @@ pub fn load(filter: &ScmpFilterContext, otherwise: Otherwise) -> Result<Option<O
 #[derive(Debug)]
 pub enum Verdict<'a> {
     /// Allowed by any of these rules.
-    Allowed(Vec<&'a Placed<Allow>>),
+    Allowed(Vec<&'a RuleAt<Allow>>),
     /// Refused by these rules, without a notification.
-    Refused(Vec<&'a Placed<Refuse>>),
+    Refused(Vec<&'a RuleAt<Refuse>>),
     /// Mentioned by no rule: refused, and the broker is notified.
     Notified,
 }

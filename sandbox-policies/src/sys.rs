@@ -224,6 +224,31 @@ pub fn receive_descriptor(socket: &OwnedFd) -> io::Result<Option<OwnedFd>> {
     Ok(None)
 }
 
+/// Returns a pidfd of the process at the other end of a socket; `None` if the kernel is older than 6.5.
+///
+/// # Errors
+/// Returns an error if the socket has no peer.
+pub fn peer_pidfd(socket: BorrowedFd<'_>) -> io::Result<Option<OwnedFd>> {
+    let mut pidfd: RawFd = -1;
+    let mut length = libc::socklen_t::try_from(size_of::<RawFd>()).unwrap_or(0);
+    // SAFETY: both pointers are to variables that outlive the call, and `length` is the size of the first.
+    let done = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_PEERPIDFD,
+            (&raw mut pidfd).cast(),
+            &raw mut length,
+        )
+    };
+    if done == 0 {
+        // SAFETY: the kernel has just made this descriptor for this process, and nothing else owns it.
+        return Ok(Some(unsafe { OwnedFd::from_raw_fd(pidfd) }));
+    }
+    let error = io::Error::last_os_error();
+    if error.raw_os_error() == Some(libc::ENOPROTOOPT) { Ok(None) } else { Err(error) }
+}
+
 /// System call that waits for the answer to its notification.
 #[derive(Debug, Clone)]
 pub struct Notification {

@@ -4,8 +4,7 @@ use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context;
-use regen_proto::kernel::v1::{Configure, Grant, Service};
-use regen_proto::role::Role;
+use regen_proto::kernel::v1::{Grant, Service, TabHostConfiguration};
 use regen_proto::validate::{BrokerToChild, MAX_COOKIES};
 use regen_runtime::{Kernel, SurfaceChannel};
 use tokio::net::UnixStream;
@@ -23,7 +22,7 @@ use crate::tunnel::{self, TunnelPort};
 /// Handles of the started thread.
 #[derive(Debug)]
 pub(crate) struct Link {
-    pub(crate) configure: Configure,
+    pub(crate) configuration: TabHostConfiguration,
     pub(crate) sender: BrokerSender,
     pub(crate) inbox: mpsc::UnboundedReceiver<MainEvent>,
     /// Proxy for the engine.
@@ -36,13 +35,13 @@ pub(crate) struct Link {
 }
 
 struct Started {
-    configure: Configure,
+    configuration: TabHostConfiguration,
     tunnel: TunnelPort,
     asker: (Handle, ShieldsClient),
 }
 
 /// Starts the thread. Returns when the broker has sent this host's configuration.
-pub(crate) fn start(role: Role) -> anyhow::Result<Link> {
+pub(crate) fn start() -> anyhow::Result<Link> {
     let (sender, outgoings) = sender();
     let verdicts = VerdictConnection::new();
     let (to_main, inbox) = mpsc::unbounded_channel();
@@ -52,13 +51,13 @@ pub(crate) fn start(role: Role) -> anyhow::Result<Link> {
     let (its_main, its_display, its_outbox) = (to_main.clone(), Arc::clone(&display), sender.clone());
     std::thread::Builder::new().name("link".into()).spawn(move || {
         let work = async move {
-            let (kernel, configure) = regen_runtime::adopt(role).await?;
+            let (kernel, configuration) = regen_runtime::adopt().await?;
             let (dialer, tunnel) = tunnel::start().await?;
             let asker = ShieldsClient::new(dialer.watch(), verdicts.clone(), its_main.clone());
             shields::start(asker.clone())?;
             tokio::spawn(outgoings.deliver(kernel.clone()));
             // Fails only when the process is ending.
-            let _ = started.send(Started { configure, tunnel, asker: (Handle::current(), asker) });
+            let _ = started.send(Started { configuration, tunnel, asker: (Handle::current(), asker) });
             let (to_main, display) = (its_main, its_display);
             let session = Session { kernel, dialer, verdicts, sender: its_outbox, to_main, display, display_watch };
             session.serve().await
@@ -70,8 +69,8 @@ pub(crate) fn start(role: Role) -> anyhow::Result<Link> {
         tracing::info!("broker channel ended: {reason}");
         std::process::exit(0);
     })?;
-    let Started { configure, tunnel, asker } = wait.recv().context("the broker did not answer")?;
-    Ok(Link { configure, sender, inbox, tunnel, asker, to_main, display, display_known })
+    let Started { configuration, tunnel, asker } = wait.recv().context("the broker did not answer")?;
+    Ok(Link { configuration, sender, inbox, tunnel, asker, to_main, display, display_known })
 }
 
 impl Link {

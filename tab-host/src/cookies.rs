@@ -26,7 +26,7 @@ const SET_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A session cookie, as the broker stores it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-struct Kept {
+struct StoredCookie {
     domain: String,
     path: String,
     name: String,
@@ -41,10 +41,10 @@ struct Kept {
 pub(crate) struct SessionJar {
     sender: BrokerSender,
     /// Cookies of an earlier process, until they are set in the engine.
-    given: RefCell<Vec<Kept>>,
+    given: RefCell<Vec<StoredCookie>>,
     manager: RefCell<Option<CookieManager>>,
     /// Cookies that the broker has.
-    known: RefCell<Vec<Kept>>,
+    known: RefCell<Vec<StoredCookie>>,
     is_pending: Cell<bool>,
 }
 
@@ -56,7 +56,7 @@ impl SessionJar {
 
     /// Takes the cookies of an earlier process of this site from the broker.
     pub(crate) fn give(&self, bytes: &[u8]) {
-        match serde_json::from_slice::<Vec<Kept>>(bytes) {
+        match serde_json::from_slice::<Vec<StoredCookie>>(bytes) {
             Ok(cookies) => {
                 self.known.replace(cookies.clone());
                 self.given.replace(cookies);
@@ -124,7 +124,7 @@ impl SessionJar {
     }
 
     fn report(&self, cookies: Vec<Cookie>) {
-        let mut now: Vec<Kept> = cookies.into_iter().filter_map(Kept::of_session).collect();
+        let mut now: Vec<StoredCookie> = cookies.into_iter().filter_map(StoredCookie::of_session).collect();
         now.sort();
         if *self.known.borrow() == now {
             return;
@@ -147,7 +147,7 @@ impl SessionJar {
     }
 }
 
-impl Kept {
+impl StoredCookie {
     /// Converts a session cookie. Returns `None` for one with an expiry date, which the engine stores in the bucket.
     fn of_session(mut cookie: Cookie) -> Option<Self> {
         if cookie.expires().is_some() {

@@ -6,7 +6,7 @@
 use std::time::{Duration, Instant};
 
 use gtk::prelude::{GtkSettingsExt, MonitorExt};
-use regen_proto::kernel::v1::{Configure, ShieldsLevel};
+use regen_proto::kernel::v1::{ShieldsLevel, TabHostConfiguration};
 use webkit2gtk::{
     SettingsExt, UserContentInjectedFrames, UserContentManagerExt, UserScript, UserScriptInjectionTime, WebContextExt,
     WebView, WebViewExt,
@@ -38,10 +38,10 @@ impl ReportedDevice {
     }
 
     /// Applies the device to this process. Must be called before the first view; processes that start later inherit it.
-    pub(crate) fn begin(self, display: &DisplayHandleTo, configure: &Configure) -> anyhow::Result<()> {
+    pub(crate) fn begin(self, display: &DisplayHandleTo, configuration: &TabHostConfiguration) -> anyhow::Result<()> {
         if self == Self::Own {
-            if !configure.time_zone.is_empty() {
-                glib::setenv("TZ", &configure.time_zone, true)?;
+            if !configuration.time_zone.is_empty() {
+                glib::setenv("TZ", &configuration.time_zone, true)?;
             }
             return Ok(());
         }
@@ -52,7 +52,7 @@ impl ReportedDevice {
             settings.set_gtk_application_prefer_dark_theme(false);
         }
         display.send(DisplayCommand::Letterbox);
-        let (width, height) = self.size(configure.width, configure.height);
+        let (width, height) = self.size(configuration.width, configuration.height);
         let is_there = || {
             let screen = gtk::gdk::Display::default()?.monitor(0)?.geometry();
             let (now_width, now_height) = (u32::try_from(screen.width()).ok()?, u32::try_from(screen.height()).ok()?);

@@ -46,19 +46,19 @@ pub(crate) struct Host {
 /// Runs the main loop until the broker shuts this host down.
 pub(crate) fn run(site: Site, device: ReportedDevice, link: Link, display: DisplayHandleTo) -> anyhow::Result<()> {
     let to_main = link.to_main();
-    let Link { configure, sender, mut inbox, tunnel, asker, .. } = link;
+    let Link { configuration, sender, mut inbox, tunnel, asker, .. } = link;
     let site = Rc::new(SiteContext {
         site,
         display,
         tunnel,
         shields: asker,
-        size: device.size(configure.width, configure.height),
+        size: device.size(configuration.width, configuration.height),
         generic_rules: RefCell::default(),
         filter: Filter::default(),
         web_context: RefCell::new(WebContext::new(Some(PathBuf::from(BUCKET)))),
         has_proxy: Cell::default(),
         device,
-        languages: configure.languages,
+        languages: configuration.languages,
         network_back: Cell::default(),
         helpers: RefCell::new(Helpers::new(sender.clone())),
         cookies: SessionJar::new(sender.clone()),

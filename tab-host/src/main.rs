@@ -26,7 +26,6 @@ mod view;
 mod web_view;
 
 use regen_net_config::site::Site;
-use regen_proto::role::Role;
 
 use crate::fingerprinting::ReportedDevice;
 
@@ -34,20 +33,20 @@ fn main() -> anyhow::Result<()> {
     regen_runtime::begin();
     egl_stub::without_graphics_driver();
     prepare_folders()?;
-    let mut link = broker_channel::start(Role::TabHost)?;
-    let configure = &link.configure;
-    let display = display::start(configure.clone(), link.sender.clone())?;
+    let mut link = broker_channel::start()?;
+    let configuration = &link.configuration;
+    let display = display::start(configuration.clone(), link.sender.clone())?;
     link.set_display(display.clone())?;
     gtk::init()?;
     if let Some(settings) = gtk::Settings::default() {
-        gtk::prelude::GtkSettingsExt::set_gtk_application_prefer_dark_theme(&settings, configure.dark);
+        gtk::prelude::GtkSettingsExt::set_gtk_application_prefer_dark_theme(&settings, configuration.dark);
     }
-    let (site, level) = match link.configure.site.as_str() {
+    let (site, level) = match link.configuration.site.as_str() {
         "" => spare::wait(&mut link)?,
-        site => (Site::parse(site)?, configure.level()),
+        site => (Site::parse(site)?, configuration.level()),
     };
     let machine = ReportedDevice::of(level);
-    machine.begin(&display, &link.configure)?;
+    machine.begin(&display, &link.configuration)?;
     host::run(site, machine, link, display)
 }
 

@@ -14,8 +14,8 @@ use regen_proto::SHIELDS_PLACE;
 use regen_proto::kernel_channel::{self, ChannelError, KernelChannel};
 use regen_proto::net::v1::shields_client::ShieldsClient as GrpcClient;
 use regen_proto::net::v1::{
-    CommonRequest, CommonRules, HideRequest, Line, PageAnswer, PageQuestion, VerdictChannelOpened, page_answer,
-    page_question,
+    CommonRequest, CommonRules, HideRequest, PageAnswer, PageQuestion, VerdictChannel, VerdictChannelOpened,
+    page_answer, page_question,
 };
 use regen_runtime::Sealed;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
@@ -177,10 +177,10 @@ impl ShieldsClient {
 
     async fn answer(&mut self, channel: &KernelChannel, question: page_question::Body) -> Result<(), ChannelError> {
         match question {
-            page_question::Body::Line(request) => {
+            page_question::Body::VerdictChannel(request) => {
                 let line = self.line(request.is_page).await;
                 let (body, descriptors) = match &line {
-                    Some(line) => (Some(page_answer::Body::Line(Line {})), vec![line.as_fd()]),
+                    Some(line) => (Some(page_answer::Body::VerdictChannel(VerdictChannel {})), vec![line.as_fd()]),
                     None => (None, Vec::new()),
                 };
                 channel.send(&PageAnswer { body }.encode_to_vec(), &descriptors).await

@@ -7,10 +7,10 @@ use fast_socks5::{ReplyError, Socks5Command};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 /// A connection that waits for a reply, with the host and port that it requested.
-pub(crate) type Asked<S> = (Socks5ServerProtocol<S, CommandRead>, String, u16);
+pub(crate) type SocksRequest<S> = (Socks5ServerProtocol<S, CommandRead>, String, u16);
 
 /// Reads the request of a new connection. Returns `None` for anything but a SOCKS5 CONNECT.
-pub(crate) async fn greet<S: AsyncRead + AsyncWrite + Unpin>(stream: S) -> Option<Asked<S>> {
+pub(crate) async fn greet<S: AsyncRead + AsyncWrite + Unpin>(stream: S) -> Option<SocksRequest<S>> {
     let protocol = Socks5ServerProtocol::accept_no_auth(stream).await.ok()?;
     let (protocol, command, target) = protocol.read_command().await.ok()?;
     if command != Socks5Command::TCPConnect {

@@ -9,7 +9,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
 
 use clap::Parser;
-use regen_broker::launcher::Launching;
+use regen_broker::launcher::LaunchMethod;
 use regen_broker::startup;
 use regen_broker::startup::options::BrowserOptions;
 use regen_sandbox::policy::Policy;
@@ -29,7 +29,7 @@ struct Arguments {
 
 fn main() -> anyhow::Result<()> {
     let Arguments { browser, echo_log } = Arguments::parse();
-    startup::start(browser, echo_log, Launching { prepare: || Ok(()), spawn })
+    Ok(startup::start(browser, echo_log, LaunchMethod { prepare: || Ok(()), spawn })?)
 }
 
 fn spawn(launch: Launch) -> Result<Jailed, SpawnError> {

@@ -18,7 +18,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::time::{Duration, Instant};
 
-use regen_tests::bench::{DEADLINE, Seen, Server, bound, median, processor_time, report};
+use regen_tests::bench::{DEADLINE, Server, ServerEvent, bound, median, processor_time, report};
 use regen_tests::window::Display;
 use regen_tests::{Browser, MiniBrowser, eventually, process, programs, programs_with, within};
 use rustix::process::Signal;
@@ -56,21 +56,21 @@ fn starts(server: &Server, display: &Display) {
         server.forget();
         let start = Instant::now();
         let mini = MiniBrowser::start(display, &[&server.url(1, PAGE)]);
-        let their_start = server.wait(Seen::Done) - start;
+        let their_start = server.wait(ServerEvent::Done) - start;
         drop(mini);
 
         server.forget();
         *server.next.lock().unwrap() = SECOND.to_owned();
         let mini = MiniBrowser::start(display, &[&server.url(1, PAGE)]);
-        let left = server.wait(Seen::Leaving);
-        let their_next = server.wait(Seen::Done) - left;
+        let left = server.wait(ServerEvent::Leaving);
+        let their_next = server.wait(ServerEvent::Done) - left;
         drop(mini);
 
         server.forget();
         let url = server.url(1, PAGE);
         let start = Instant::now();
         let browser = Browser::with_options(&["--headless", &url]);
-        let our_start = server.wait(Seen::Done) - start;
+        let our_start = server.wait(ServerEvent::Done) - start;
 
         // Each host is killed once: after a second death, the broker delays the restart.
         let second = browser.open(&server.url(2, PAGE));
@@ -81,7 +81,7 @@ fn starts(server: &Server, display: &Display) {
             let pid = browser.pid_of_tab(tab);
             let start = Instant::now();
             process::signal(pid, rustix::process::Signal::KILL);
-            let our_recovery = server.wait(Seen::Done) - start;
+            let our_recovery = server.wait(ServerEvent::Done) - start;
             if run > 0 {
                 recovered.push(our_recovery);
             }
@@ -91,8 +91,8 @@ fn starts(server: &Server, display: &Display) {
         server.forget();
         *server.next.lock().unwrap() = SECOND.to_owned();
         let browser = Browser::with_options(&["--headless", &url]);
-        let left = server.wait(Seen::Leaving);
-        let our_next = server.wait(Seen::Done) - left;
+        let left = server.wait(ServerEvent::Leaving);
+        let our_next = server.wait(ServerEvent::Done) - left;
         drop(browser);
 
         if run > 0 {
@@ -210,15 +210,15 @@ fn downloads(server: &Server, display: &Display) {
     for _ in 0..3 {
         server.forget();
         let mini = MiniBrowser::start(display, &[&server.url(1, "/big")]);
-        let start = server.wait(Seen::BigStarted);
-        theirs.push(server.wait(Seen::BigSent) - start);
+        let start = server.wait(ServerEvent::BigStarted);
+        theirs.push(server.wait(ServerEvent::BigSent) - start);
         drop(mini);
 
         server.forget();
         let browser = Browser::headless();
         browser.regen(&["tab", "open", &server.url(1, "/big")]).unwrap();
-        let start = server.wait(Seen::BigStarted);
-        ours.push(server.wait(Seen::BigSent) - start);
+        let start = server.wait(ServerEvent::BigStarted);
+        ours.push(server.wait(ServerEvent::BigSent) - start);
         let file = browser.downloads().join("big.bin");
         let deadline = Instant::now() + DEADLINE;
         while !file.exists() {

@@ -21,7 +21,7 @@ use regen_broker::launcher::{self, FromLauncherBody, Launcher};
 use regen_proto::kernel_channel;
 use regen_proto::launcher::v1::{Guest as Wish, Spawn};
 use regen_sandbox::policy::{Guest, MountKind, Policy};
-use regen_tests::bench::{Seen, Server, bound, median, processor_time, report};
+use regen_tests::bench::{Server, ServerEvent, bound, median, processor_time, report};
 use regen_tests::{Browser, eventually, programs, programs_with};
 
 const STARTS: usize = 60;
@@ -42,7 +42,7 @@ fn main() {
 
 /// Measures `/bin/true` in a role's sandbox, started by a running launcher, against bubblewrap with the same namespaces
 /// and mounts.
-async fn starts(forked: launcher::Forked) {
+async fn starts(forked: launcher::LauncherProcess) {
     let launcher = forked.adopt().unwrap();
     let policy = Policy::of("agent-worker").unwrap();
     let guest = Guest { program: TRUE.into(), arguments: Vec::new(), files: Vec::new(), as_dumper: false };
@@ -145,7 +145,7 @@ fn pages(server: &Server) {
                 server.forget();
                 let start = Instant::now();
                 browser.regen(&["tab", "goto", &tab.to_string(), &server.url(1, path)]).unwrap();
-                let time = server.wait(Seen::Done) - start;
+                let time = server.wait(ServerEvent::Done) - start;
                 if run > 0 {
                     times.push(time);
                 }

@@ -48,7 +48,7 @@ pub const SCRIPT: &str =
 
 /// Events at the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Seen {
+pub enum ServerEvent {
     /// The page is interactive.
     Done,
     /// The page goes to the second page.
@@ -65,7 +65,7 @@ pub struct Server {
     network: [u8; 3],
     /// Port on every address.
     pub port: u16,
-    seen: Receiver<(Seen, Instant)>,
+    seen: Receiver<(ServerEvent, Instant)>,
     said: Receiver<String>,
     /// Address of the second page; empty: none.
     pub next: Arc<Mutex<String>>,
@@ -74,7 +74,7 @@ pub struct Server {
 /// State shared with the threads of connections.
 #[derive(Clone)]
 struct Shared {
-    tell: Sender<(Seen, Instant)>,
+    tell: Sender<(ServerEvent, Instant)>,
     say: Sender<String>,
     next: Arc<Mutex<String>>,
     pages: Arc<Pages>,
@@ -129,7 +129,7 @@ impl Server {
     }
 
     /// Waits for an event, and returns its time. Earlier events of another kind are passed over.
-    pub fn wait(&self, what: Seen) -> Instant {
+    pub fn wait(&self, what: ServerEvent) -> Instant {
         let deadline = Instant::now() + DEADLINE;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -172,11 +172,11 @@ fn serve(stream: &TcpStream, shared: &Shared) {
         let answered = match path {
             "/done" => {
                 let body = std::mem::take(&mut *next.lock().unwrap());
-                let _ = tell.send((Seen::Done, now));
+                let _ = tell.send((ServerEvent::Done, now));
                 respond(stream, "text/plain", body.as_bytes())
             }
             "/leaving" => {
-                let _ = tell.send((Seen::Leaving, now));
+                let _ = tell.send((ServerEvent::Leaving, now));
                 respond(stream, "text/plain", b"")
             }
             "/said" => {
@@ -224,8 +224,8 @@ fn file_of(path: &str, stream: &TcpStream) -> std::io::Result<()> {
     respond(stream, kind, &body)
 }
 
-fn big(mut stream: &TcpStream, megabytes: usize, tell: &Sender<(Seen, Instant)>) -> std::io::Result<()> {
-    let _ = tell.send((Seen::BigStarted, Instant::now()));
+fn big(mut stream: &TcpStream, megabytes: usize, tell: &Sender<(ServerEvent, Instant)>) -> std::io::Result<()> {
+    let _ = tell.send((ServerEvent::BigStarted, Instant::now()));
     write!(
         stream,
         "HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\nContent-Disposition: attachment; filename=big.bin\r\n\
@@ -236,7 +236,7 @@ fn big(mut stream: &TcpStream, megabytes: usize, tell: &Sender<(Seen, Instant)>)
     for _ in 0..megabytes {
         stream.write_all(&chunk)?;
     }
-    let _ = tell.send((Seen::BigSent, Instant::now()));
+    let _ = tell.send((ServerEvent::BigSent, Instant::now()));
     Ok(())
 }
 

@@ -21,7 +21,7 @@ use regen_proto::kernel::v1::{Grant, PageEvent, Service, host_command, page_even
 use regen_proto::kernel_channel::{self, KernelChannel};
 use regen_proto::net::v1::tunnel_client::TunnelClient;
 use regen_proto::net::v1::{
-    CheckRequest, FromNetwork, LineAnswer, Open, ToNetwork, VerdictChannelOpened, from_network, to_network,
+    CheckRequest, FromNetwork, Open, ToNetwork, VerdictAnswer, VerdictChannelOpened, from_network, to_network,
 };
 use regen_proto::validate::{BrokerToChild, ChildToBroker};
 use tokio::net::UnixStream;
@@ -108,7 +108,7 @@ fn ask_all(line: &OwnedFd, long: Duration) -> String {
         let asked = Instant::now();
         kernel_channel::send_now(line, &request.encode_to_vec(), &[]).unwrap();
         let answer = kernel_channel::receive_now(line).unwrap();
-        assert!(LineAnswer::decode(answer.bytes.as_slice()).unwrap().verdict.unwrap().blocked);
+        assert!(VerdictAnswer::decode(answer.bytes.as_slice()).unwrap().verdict.unwrap().blocked);
         let since = start.elapsed();
         if since > long {
             break;

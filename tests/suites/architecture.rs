@@ -102,36 +102,31 @@ fn the_broker_links_no_engine_no_toolkit_and_no_tls() {
 #[test]
 fn the_brokers_dependencies_are_these() {
     let expected = [
-        "anyhow",
-        "bincode",
-        "chacha20poly1305",
         "clap",
-        "crc32fast",
-        "fastrand",
         "governor",
         "hdrhistogram",
         "humantime",
         "interprocess",
-        "nix",
         "prost",
+        "regen-audit-log",
+        "regen-desktop",
         "regen-net-config",
         "regen-proto",
         "regen-runtime",
         "regen-sandbox",
+        "regen-session",
+        "regen-store",
+        "regen-supervisor",
         "rustix",
-        "secret-service",
         "serde",
         "serde_json",
         "sha2",
-        "sled",
         "thiserror",
         "tokio",
         "tokio-stream",
         "tonic",
         "tracing",
         "tracing-subscriber",
-        "url",
-        "zbus",
     ];
     let metadata = metadata();
     let packages = metadata["packages"].as_array().unwrap();
@@ -149,18 +144,27 @@ fn only_the_tab_host_and_the_window_link_the_engine() {
     }
 }
 
+/// States of the supervisor's machine. They know each other.
+const STATES: [&str; 10] =
+    ["backing_off", "crashed", "degraded", "given_up", "machine", "ready", "rules", "starting", "stopped", "stopping"];
+
 /// Modules form layers: what is below does not know what is above. The states of one state machine know each other.
 #[test]
 fn no_module_imports_one_that_needs_it() {
     let crates = [
         "agent-daemon",
+        "audit-log",
         "broker",
         "cli",
+        "desktop",
         "net-config",
         "net-daemon",
         "proto",
         "runtime",
         "sandbox-policies",
+        "session",
+        "store",
+        "supervisor",
         "tab-host",
         "tab-host/page-agent",
         "ui-shell",
@@ -168,11 +172,55 @@ fn no_module_imports_one_that_needs_it() {
     for name in crates {
         let mut cycles = regen_tests::modules::cycles(&root().join(name).join("src"));
         let is_state_machine = |cycle: &BTreeSet<String>| {
-            name == "broker" && cycle.iter().all(|module| module.starts_with("supervisor::"))
+            name == "supervisor" && cycle.iter().all(|module| STATES.contains(&module.as_str()))
         };
         cycles.retain(|cycle| !is_state_machine(cycle));
         assert!(cycles.is_empty(), "{name}: {cycles:?}");
     }
+}
+
+/// Schema types stop at the edges of the broker: after its codecs, no empty text means “none”.
+#[test]
+fn schema_types_stay_in_the_brokers_codecs_and_its_grpc_services() {
+    let edges = ["codec/", "control/", "launcher/", "network/admin.rs"];
+    let mut files = Vec::new();
+    for folder in ["broker", "session", "store", "supervisor", "audit-log"] {
+        sources(&root().join(folder).join("src"), &mut files);
+    }
+    let mut inside = BTreeSet::new();
+    let mut at_the_edges = 0;
+    for file in files {
+        let text = fs::read_to_string(&file).unwrap();
+        // Unit tests may play a child.
+        let text = text.split("#[cfg(test)]\nmod tests").next().unwrap();
+        let uses = ["kernel", "control", "net", "page", "launcher"]
+            .iter()
+            .any(|p| text.contains(&format!("regen_proto::{p}::v1")));
+        let relative = file.strip_prefix(root()).unwrap().to_string_lossy().into_owned();
+        if !uses || relative.ends_with("tests.rs") {
+            continue;
+        }
+        if edges.iter().any(|edge| relative.starts_with(&format!("broker/src/{edge}"))) {
+            at_the_edges += 1;
+        } else {
+            inside.insert(relative);
+        }
+    }
+    assert_eq!(inside, BTreeSet::new());
+    assert!(at_the_edges > 8, "the control: {at_the_edges} files at the edges use schema types");
+}
+
+/// The pure crates stay pure: a reducer that links a runtime or a toolkit could do more than reduce.
+#[test]
+fn the_session_and_the_supervisor_start_nothing() {
+    let metadata = metadata();
+    for package in ["regen-session", "regen-supervisor"] {
+        let linked = links(&metadata, package);
+        for name in ["regen-runtime", "regen-sandbox", "sled", "zbus"] {
+            assert!(!linked.contains(name), "{package} links {name}");
+        }
+    }
+    assert!(!links(&metadata, "regen-session").contains("regen-proto"), "the session knows no schema");
 }
 
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {

@@ -9,7 +9,7 @@
 
 use std::fs;
 
-use regen_broker::persistence::store::secrets::Vault;
+use regen_store::secrets::Vault;
 use regen_tests::{Browser, Site, eventually};
 use rustix::process::Signal;
 
@@ -110,9 +110,9 @@ fn two_thousand_tabs_come_back_lazily() {
 
 /// Writes a session with the broker's own code.
 fn write_session(browser: &Browser, urls: &[String]) {
-    use regen_broker::session::{SavedSegment, SavedSnapshot, SavedTab};
+    use regen_session::{SavedSegment, SavedSnapshot, SavedTab};
     let vault = Vault::of_profile(&browser.profile()).unwrap();
-    let opened = regen_broker::persistence::store::open(&browser.profile(), vault).unwrap();
+    let opened = regen_store::open(&browser.profile(), vault).unwrap();
     for (index, url) in urls.iter().enumerate() {
         let segment = SavedSegment {
             site: "http://127.0.0.1".into(),
@@ -203,8 +203,7 @@ fn a_full_disk_loses_no_running_tab_and_saving_goes_on_when_there_is_room() {
     let broker = browser.broker();
     let store = tempfile::tempdir().unwrap();
     copy_folder(std::path::Path::new(&format!("{disk}/store")), &store.path().join("store"));
-    let opened =
-        regen_broker::persistence::store::open(store.path(), Vault::of_profile(store.path()).unwrap()).unwrap();
+    let opened = regen_store::open(store.path(), Vault::of_profile(store.path()).unwrap()).unwrap();
     let saved = &opened.previous[0];
     let ids: Vec<u64> = saved.tabs.iter().map(|tab| tab.id).collect();
     assert!(ids.contains(&tab) && ids.contains(&more), "{ids:?}");

@@ -101,13 +101,13 @@ fn the_window_dies_in_every_way_and_no_page_notices() {
 }
 
 /// Tabs that must survive: their addresses, by id, that were saved and have not changed since.
-type Kept = BTreeMap<u64, String>;
+type TextByTab = BTreeMap<u64, String>;
 
 /// Runs a random user action. Returns `None` when the browser has been killed.
-fn do_something(browser: &Browser, site: &Site, kept: &mut Kept, random: &mut fastrand::Rng) -> Option<()> {
+fn do_something(browser: &Browser, site: &Site, kept: &mut TextByTab, random: &mut fastrand::Rng) -> Option<()> {
     let tabs = browser.regen(&["--json", "tab", "list"]).ok()?;
     let tabs: serde_json::Value = serde_json::from_str(&tabs).unwrap();
-    let tabs: Kept =
+    let tabs: TextByTab =
         tabs.as_array().unwrap().iter().map(|tab| (id(tab), tab["url"].as_str().unwrap().into())).collect();
     let url = site.url(1, &format!("/{}", random.u32(..)));
     let any = random.choice(tabs.keys()).copied();
@@ -141,7 +141,7 @@ fn a_busy_browser_that_is_killed_anywhere_opens_its_store_every_time() {
     let browser = Browser::headless();
     browser.open(&site.url(1, "/first"));
     let kills = std::env::var("REGEN_KILLS").map_or(KILLS, |kills| kills.parse().unwrap());
-    let (mut kept, mut sure) = (Kept::new(), 0);
+    let (mut kept, mut sure) = (TextByTab::new(), 0);
     for kill in 0..kills {
         let mut random = fastrand::Rng::with_seed(kill);
         let broker = browser.broker();

@@ -10,7 +10,7 @@
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use regen_broker::persistence::store::codec;
+use regen_store::codec;
 use regen_tests::process::{is_alive, signal};
 use regen_tests::site::{Answer, Request};
 use regen_tests::{Browser, SessionBus, Site, eventually};

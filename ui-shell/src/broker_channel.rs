@@ -3,8 +3,7 @@
 use std::os::fd::OwnedFd;
 
 use anyhow::Context;
-use regen_proto::kernel::v1::{Configure, Grant, Heartbeat, Ready, Service, UserCommand, user_command};
-use regen_proto::role::Role;
+use regen_proto::kernel::v1::{Grant, Heartbeat, Ready, Service, UiShellConfiguration, UserCommand, user_command};
 use regen_proto::validate::{BrokerToChild, ChildToBroker};
 use regen_runtime::Kernel;
 use tokio::sync::mpsc;
@@ -42,7 +41,7 @@ pub(crate) struct Link {
     pub(crate) surfaces: Surfaces,
     pub(crate) inbox: mpsc::UnboundedReceiver<MainEvent>,
     /// Configuration that the broker sent at the start.
-    pub(crate) configure: Configure,
+    pub(crate) configuration: UiShellConfiguration,
 }
 
 /// Starts the thread, and returns once the broker has sent the configuration.
@@ -54,9 +53,9 @@ pub(crate) fn start() -> anyhow::Result<Link> {
     let its_surfaces = surfaces.clone();
     std::thread::Builder::new().name("link".into()).spawn(move || {
         let work = async move {
-            let (kernel, configure) = regen_runtime::adopt(Role::UiShell).await?;
+            let (kernel, configuration) = regen_runtime::adopt().await?;
             // The receiver waits until this arrives.
-            let _ = started.send(configure);
+            let _ = started.send(configuration);
             tokio::spawn(deliver(outgoing, kernel.clone()));
             serve(&kernel, &its_surfaces, &to_main).await
         };
@@ -65,8 +64,8 @@ pub(crate) fn start() -> anyhow::Result<Link> {
         tracing::info!("{}", ended.err().map_or_else(|| "done".to_owned(), |error| error.to_string()));
         std::process::exit(0);
     })?;
-    let configure = wait.recv().context("the broker did not answer")?;
-    Ok(Link { sender: Sender(sender), surfaces, inbox, configure })
+    let configuration = wait.recv().context("the broker did not answer")?;
+    Ok(Link { sender: Sender(sender), surfaces, inbox, configuration })
 }
 
 async fn deliver(mut outgoing: mpsc::UnboundedReceiver<ChildToBroker>, kernel: Kernel) {

@@ -14,13 +14,13 @@ use crate::shortcuts::Shortcut;
 const MOMENT: Duration = Duration::from_secs(2);
 
 /// The event that decides where further keys go, and the keys that have been held back meanwhile.
-pub(crate) struct Waiting {
-    pub(crate) for_what: Awaited,
+pub(crate) struct HeldInput {
+    pub(crate) for_what: InputDecision,
     pub(crate) since: Vec<gdk::Event>,
     pub(crate) number: u64,
 }
 
-pub(crate) enum Awaited {
+pub(crate) enum InputDecision {
     /// The page's answer whether it used the key of this shortcut.
     Answer { host: HostId, tab: u64, keycode: u32, shortcut: Shortcut },
     /// A switch to another tab.
@@ -41,7 +41,7 @@ pub(crate) struct Input {
     pub(crate) told_layout: Cell<Option<Layout>>,
     /// Time and keycode of the last key press that went to the chrome.
     pub(crate) chrome_press: Cell<Option<(u32, u16)>>,
-    pub(crate) waiting: RefCell<Option<Waiting>>,
+    pub(crate) waiting: RefCell<Option<HeldInput>>,
     pub(crate) waits: Cell<u64>,
     /// Time at which the page was last sent a wheel event with Control held.
     pub(crate) control_wheel: Cell<Option<Instant>>,

@@ -14,7 +14,7 @@ use regen_proto::page::v1::{
 
 use crate::bridge::ToChrome;
 use crate::events::HostId;
-use crate::input::{Awaited, Layout, Waiting};
+use crate::input::{HeldInput, InputDecision, Layout};
 use crate::shortcuts::{self, Shortcut};
 use crate::window::Window;
 
@@ -252,10 +252,10 @@ impl Window {
         true
     }
 
-    fn wait_for(self: &Rc<Self>, for_what: Awaited) {
+    fn wait_for(self: &Rc<Self>, for_what: InputDecision) {
         let number = self.input.waits.get() + 1;
         self.input.waits.set(number);
-        self.input.waiting.replace(Some(Waiting { for_what, since: Vec::new(), number }));
+        self.input.waiting.replace(Some(HeldInput { for_what, since: Vec::new(), number }));
         let weak = Rc::downgrade(self);
         glib::timeout_add_local_once(ANSWER_TIMEOUT, move || {
             let Some(window) = weak.upgrade() else { return };
@@ -268,7 +268,7 @@ impl Window {
 
     /// Sends the page the key of a shortcut, and waits for its answer.
     fn ask_page(self: &Rc<Self>, event: &EventKey, shortcut: Shortcut) {
-        self.wait_for(Awaited::Answer {
+        self.wait_for(InputDecision::Answer {
             host: self.active_host().unwrap_or_default(),
             tab: self.active_tab(),
             keycode: event.hardware_keycode().into(),
@@ -281,10 +281,10 @@ impl Window {
     /// Handles a page's answer to a key; answers to keys that are not pending are ignored.
     pub(crate) fn key_answer(self: &Rc<Self>, from: HostId, of: u64, answer: &KeyAnswer) {
         let is_it = self.input.waiting.borrow().as_ref().is_some_and(|waiting| match waiting.for_what {
-            Awaited::Answer { host, tab, keycode, .. } => {
+            InputDecision::Answer { host, tab, keycode, .. } => {
                 (host, tab) == (from, of) && (answer.used || keycode == answer.keycode)
             }
-            Awaited::Switch => false,
+            InputDecision::Switch => false,
         });
         if is_it {
             self.go_on(answer.used);
@@ -293,7 +293,8 @@ impl Window {
 
     /// Delivers the keys that waited for another tab to come to the front.
     pub(crate) fn switched(self: &Rc<Self>) {
-        let is_it = self.input.waiting.borrow().as_ref().is_some_and(|one| matches!(one.for_what, Awaited::Switch));
+        let is_it =
+            self.input.waiting.borrow().as_ref().is_some_and(|one| matches!(one.for_what, InputDecision::Switch));
         if is_it {
             self.go_on(false);
         }
@@ -301,7 +302,7 @@ impl Window {
 
     fn go_on(self: &Rc<Self>, used: bool) {
         let Some(waiting) = self.input.waiting.take() else { return };
-        if let Awaited::Answer { shortcut, .. } = waiting.for_what
+        if let InputDecision::Answer { shortcut, .. } = waiting.for_what
             && !used
         {
             self.run(shortcut);
@@ -394,7 +395,7 @@ impl Window {
         let tab = self.active_tab();
         let go = |target: Option<u64>| {
             if let Some(target) = target.filter(|target| *target != tab) {
-                self.wait_for(Awaited::Switch);
+                self.wait_for(InputDecision::Switch);
                 self.command(Command::ActivateTab(target));
             }
         };

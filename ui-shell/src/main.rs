@@ -30,12 +30,12 @@ fn main() -> anyhow::Result<()> {
     }
     let link = broker_channel::start()?;
     gtk::init()?;
-    let broker_channel::Link { sender, surfaces, mut inbox, configure } = link;
+    let broker_channel::Link { sender, surfaces, mut inbox, configuration } = link;
     // Without the dark option, the desktop's own setting stays.
-    if let Some(settings) = gtk::Settings::default().filter(|_| configure.dark) {
+    if let Some(settings) = gtk::Settings::default().filter(|_| configuration.dark) {
         gtk::prelude::GtkSettingsExt::set_gtk_application_prefer_dark_theme(&settings, true);
     }
-    let window = window::Window::open(sender, surfaces, &configure)?;
+    let window = window::Window::open(sender, surfaces, &configuration)?;
     keyboard::connect(&window);
     let receiving = Rc::clone(&window);
     glib::MainContext::default().spawn_local(async move {

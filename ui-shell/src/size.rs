@@ -7,7 +7,7 @@ use std::time::Duration;
 use gtk::gdk;
 use gtk::prelude::*;
 use regen_proto::kernel::v1::user_command::Body as Command;
-use regen_proto::kernel::v1::{Configure, WindowSize};
+use regen_proto::kernel::v1::{UiShellConfiguration, WindowSize};
 
 use crate::broker_channel::Sender;
 
@@ -20,11 +20,11 @@ const SETTLED: Duration = Duration::from_millis(500);
 const FOREIGN: [&str; 2] = ["WM_CLIENT_MACHINE", "_NET_WM_PID"];
 
 /// Gives a window that is not shown yet the size that the last one had.
-pub(crate) fn restore(window: &gtk::Window, configure: &Configure) {
+pub(crate) fn restore(window: &gtk::Window, configuration: &UiShellConfiguration) {
     let side = |side: u32| i32::try_from(side).ok().filter(|side| *side > 0);
-    let (width, height) = side(configure.width).zip(side(configure.height)).unwrap_or(FIRST);
+    let (width, height) = side(configuration.width).zip(side(configuration.height)).unwrap_or(FIRST);
     window.set_default_size(width, height);
-    if configure.maximized {
+    if configuration.maximized {
         window.maximize();
     }
     window.connect_realize(|window| {

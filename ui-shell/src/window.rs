@@ -11,7 +11,7 @@ use gtk::cairo::ImageSurface;
 use gtk::gdk;
 use gtk::prelude::*;
 use regen_proto::kernel::v1::user_command::Body as Command;
-use regen_proto::kernel::v1::{Configure, Empty, ShellUpdate, Tab, TabState, shell_update};
+use regen_proto::kernel::v1::{Empty, ShellUpdate, Tab, TabState, UiShellConfiguration, shell_update};
 use regen_proto::page::v1::{BufferReleased, Cursor, Focus, FrameReady, FromPage, Geometry, from_page, to_page};
 use webkit2gtk::{HitTestResultExt, WebViewExt};
 use wry::{WebViewBuilder, WebViewBuilderExtUnix, WebViewExtUnix};
@@ -61,10 +61,14 @@ pub(crate) struct Window {
 
 impl Window {
     /// Builds and shows the window.
-    pub(crate) fn open(sender: Sender, surfaces: Surfaces, configure: &Configure) -> anyhow::Result<Rc<Self>> {
+    pub(crate) fn open(
+        sender: Sender,
+        surfaces: Surfaces,
+        configuration: &UiShellConfiguration,
+    ) -> anyhow::Result<Rc<Self>> {
         let gtk = gtk::Window::new(gtk::WindowType::Toplevel);
         gtk.set_title("Regen");
-        size::restore(&gtk, configure);
+        size::restore(&gtk, configuration);
         let overlay = gtk::Overlay::new();
         let area = gtk::DrawingArea::new();
         area.set_can_focus(true);

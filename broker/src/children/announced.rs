@@ -3,14 +3,13 @@
 use std::io;
 use std::os::fd::OwnedFd;
 
-use prost::Message;
-use regen_proto::kernel::v1::{PageEvent, Snapshot};
 use regen_proto::validate::{MAX_BODY, MAX_COOKIES, MAX_SNAPSHOT};
+use regen_session::{HostKey, Load, SavedSnapshot, TabId};
 
 use super::events::Event;
-use super::message::ChildId;
 use super::payloads::{Payload, Subject};
-use crate::session::{HostKey, SavedSnapshot, TabId};
+use crate::codec::page;
+use crate::message::ChildId;
 
 fn words<T>(read: io::Result<T>) -> Result<T, String> {
     read.map_err(|error| error.to_string())
@@ -18,10 +17,16 @@ fn words<T>(read: io::Result<T>) -> Result<T, String> {
 
 /// Returns the payload of a form that a tab takes to another site.
 #[must_use]
-pub fn form(child: ChildId, handover: PageEvent, memory: OwnedFd, size: u64) -> Payload<Event> {
-    let subject = Subject::Form { tab: handover.tab };
-    let finish = Box::new(move |read| Event::Form { child, handover, body: words(read) });
-    Payload { subject, memory, size, limit: MAX_BODY, finish }
+pub fn form(
+    child: ChildId,
+    tab: TabId,
+    load: Load,
+    content_type: String,
+    memory: OwnedFd,
+    size: u64,
+) -> Payload<Event> {
+    let finish = Box::new(move |read| Event::Form { child, tab, load, content_type, body: words(read) });
+    Payload { subject: Subject::Form { tab }, memory, size, limit: MAX_BODY, finish }
 }
 
 /// Returns the payload of a snapshot. `url`: address of the page when the snapshot was announced.
@@ -29,8 +34,8 @@ pub fn form(child: ChildId, handover: PageEvent, memory: OwnedFd, size: u64) -> 
 pub fn snapshot(child: ChildId, host: HostKey, tab: TabId, url: String, memory: OwnedFd, size: u64) -> Payload<Event> {
     let finish = Box::new(move |read: io::Result<Vec<u8>>| {
         let snapshot = words(read).and_then(|bytes| {
-            let snapshot = Snapshot::decode(bytes.as_slice()).map_err(|error| error.to_string())?;
-            Ok(SavedSnapshot::from_wire(snapshot, url))
+            let snapshot = page::snapshot_in(&bytes).map_err(|error| error.to_string())?;
+            Ok(SavedSnapshot { url, ..snapshot })
         });
         Event::Snapshot { child, host, tab, snapshot }
     });

@@ -9,9 +9,9 @@ use regen_sandbox::spawn::outside_id;
 use tokio::sync::Semaphore;
 
 use super::bucket_mounts::BucketMounts;
-use super::message::ChildId;
+use crate::message::ChildId;
 use crate::profile::Profile;
-use crate::session::HostKey;
+use regen_session::HostKey;
 
 /// Folders of the profile that children get.
 #[derive(Debug)]

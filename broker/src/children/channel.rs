@@ -17,9 +17,10 @@ use regen_proto::validate::{self, BrokerToChild, ChildToBroker, Kind};
 use tokio::sync::mpsc;
 
 use super::events::Event;
-use super::message::{Attachment, ChildId};
 use super::pulse::Pulse;
 use super::violation::{SEND_QUEUE, Violation};
+use crate::codec::child::child_message;
+use crate::message::{Attachment, ChildId};
 
 type Limiter = RateLimiter<
     NotKeyed,
@@ -116,6 +117,7 @@ async fn read(id: ChildId, role: Role, channel: Arc<KernelChannel>, events: mpsc
                     continue;
                 }
                 Ok(message) => {
+                    let Some(message) = child_message(message) else { continue };
                     Event::Message { child: id, message, descriptors: datagram.descriptors, sender: datagram.sender }
                 }
                 Err(violation) => Event::Violation { child: id, violation },

@@ -11,12 +11,12 @@ use tokio::sync::mpsc;
 use super::crashes::{LogTail, Resources};
 use super::log::ProcessLabel;
 use super::memory::MemoryWatch;
-use super::message::Attachment;
 use super::process_stats::ProcessStats;
 use super::pulse::Pulse;
 use super::refused_calls::RefusedCall;
-use crate::session::HostKey;
-use crate::supervisor::Key;
+use crate::message::Attachment;
+use regen_session::HostKey;
+use regen_supervisor::Key;
 
 /// Helper process that a tab-host started inside its sandbox.
 #[derive(Debug)]

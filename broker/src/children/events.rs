@@ -2,15 +2,14 @@
 
 use std::os::fd::OwnedFd;
 
-use regen_proto::kernel::v1::PageEvent;
-use regen_proto::validate::ChildToBroker;
+use regen_session::{HostKey, Load, SavedSnapshot, TabId};
+use regen_supervisor::Key;
 
 use super::memory::Measurement;
-use super::message::ChildId;
 use super::refused_calls::RefusedCall;
 use super::violation::Violation;
-use crate::session::{HostKey, SavedSnapshot, TabId};
-use crate::supervisor::Key;
+use crate::codec::child::ChildMessage;
+use crate::message::ChildId;
 
 /// End of a process, as the launcher saw it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,7 +26,7 @@ pub struct Exit {
 #[derive(Debug)]
 pub enum Event {
     /// A child sent a message, which has passed all checks that need no knowledge of the session.
-    Message { child: ChildId, message: ChildToBroker, descriptors: Vec<OwnedFd>, sender: i32 },
+    Message { child: ChildId, message: ChildMessage, descriptors: Vec<OwnedFd>, sender: i32 },
     /// A child did what its role may not.
     Violation { child: ChildId, violation: Violation },
     /// A process of a child was refused a system call.
@@ -45,7 +44,7 @@ pub enum Event {
     /// A host's session cookies were read.
     Cookies { child: ChildId, host: HostKey, cookies: Result<Vec<u8>, String> },
     /// The body of a form that a tab takes to another site was read.
-    Form { child: ChildId, handover: PageEvent, body: Result<Vec<u8>, String> },
+    Form { child: ChildId, tab: TabId, load: Load, content_type: String, body: Result<Vec<u8>, String> },
 }
 
 impl Event {

@@ -6,8 +6,8 @@
 
 use std::sync::Arc;
 
-use super::message::ChildId;
 use super::process_stats::{ProcessStats, descriptors, resident_kb};
+use crate::message::ChildId;
 
 /// One of so many children is measured at each tick. Those over half of their limit are measured at every one.
 const TURNS: u64 = 10;

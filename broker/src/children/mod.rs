@@ -8,13 +8,10 @@ pub mod bucket_mounts;
 mod buckets;
 mod channel;
 mod child;
-pub mod coverage;
 pub mod crashes;
 mod events;
-mod host_commands;
 mod log;
 mod memory;
-mod message;
 pub mod payloads;
 pub mod pidfd;
 mod process_stats;
@@ -29,36 +26,34 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use regen_proto::kernel::v1::{Heartbeat, Hello, HelperStarted};
+use regen_audit_log::AuditLog;
+use regen_net_config::host::HostKey;
 use regen_proto::kernel_channel::ChannelError;
 use regen_proto::role::Role;
-use regen_proto::validate::BrokerToChild;
-use regen_proto::version::{self, HelloError};
+use regen_proto::version::{self, Hello, HelloError};
 use regen_sandbox::policy::{Policy, Resource};
+use regen_supervisor::{ChildState, Key, Vitals};
 use rustix::process::Signal;
 use tokio::sync::mpsc;
 
 pub use events::{Event, Exit};
-pub use host_commands::host_command;
-pub use message::{Attachment, ChildId, Outgoing};
 pub use process_stats::{proportional_kb, resident_kb};
 pub use spawn::{ChildrenSetup, SpawnError};
 pub use violation::Violation;
 
 use buckets::Buckets;
 use child::{Child, Helper, Process};
-use coverage::Coverage;
 use crashes::Crash;
 use memory::{Job, Limits, Measurement};
 use payloads::{Payload, Payloads};
 use process_stats::ProcessStats;
 use refused_calls::RefusedCall;
+use regen_sandbox::coverage::Coverage;
 
+use crate::codec::child as codec;
 use crate::launcher::{FromLauncherBody, Launcher};
-use crate::observe::audit::AuditLog;
+use crate::message::{ChildId, Outgoing};
 use crate::profile::Profile;
-use crate::session::HostKey;
-use crate::supervisor::{ChildState, Key, Vitals};
 
 /// A refused system call counts as the reason of a death that follows within this time.
 const BLAME_WINDOW: Duration = Duration::from_secs(2);
@@ -85,7 +80,7 @@ pub enum ChildError {
 
 /// A child that ended.
 #[derive(Debug)]
-pub struct Ended {
+pub struct ChildEnd {
     /// Identity for the supervisor.
     pub key: Key,
     /// Reason for people.
@@ -200,7 +195,7 @@ impl Children {
         if child.heartbeat_sent.is_none() {
             (child.heartbeat_sent, child.starved_before) = (Some(now), None);
         }
-        Some(Outgoing::new(id, BrokerToChild::Heartbeat(Heartbeat {})))
+        Some(codec::heartbeat(id))
     }
 
     /// Kills a child, with the reason for the log and the user.
@@ -218,7 +213,7 @@ impl Children {
     }
 
     /// Takes a child out of the table after its process is gone. `state`: as the supervisor had it.
-    pub fn ended(&mut self, id: ChildId, exit: &Exit, state: Option<ChildState>) -> Option<Ended> {
+    pub fn ended(&mut self, id: ChildId, exit: &Exit, state: Option<ChildState>) -> Option<ChildEnd> {
         let child = self.table.remove(&id)?;
         let key = child.key();
         if self.by_key.get(&key) == Some(&id) {
@@ -259,19 +254,14 @@ impl Children {
             };
             write_report(crash, child, self.profile.root().to_path_buf());
         }
-        Some(Ended { key, reason })
+        Some(ChildEnd { key, reason })
     }
 
     /// Notes a helper process that a tab-host started. The host is believed only where the kernel confirms it.
     ///
     /// # Errors
     /// When the descriptor is no process of the host's sandbox, or the host has too many helpers.
-    pub fn helper_started(
-        &mut self,
-        id: ChildId,
-        started: HelperStarted,
-        descriptors: Vec<OwnedFd>,
-    ) -> Result<(), Violation> {
+    pub fn helper_started(&mut self, id: ChildId, name: String, descriptors: Vec<OwnedFd>) -> Result<(), Violation> {
         let Some(child) = self.table.get_mut(&id) else { return Ok(()) };
         let Some(pidfd) = descriptors.into_iter().next() else { return Ok(()) };
         let namespace = pidfd::pid_namespace(child.pid());
@@ -289,7 +279,7 @@ impl Children {
         if child.helpers.len() >= MAX_HELPERS {
             return Err(Violation::Malformed("more helper processes than any page needs".into()));
         }
-        child.helpers.push(Helper { name: started.name, pid, pidfd });
+        child.helpers.push(Helper { name: name, pid, pidfd });
         Ok(())
     }
 

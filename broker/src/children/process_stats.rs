@@ -79,9 +79,7 @@ fn second_number(read: impl FnOnce(&mut [u8]) -> std::io::Result<usize>) -> u64 
 }
 
 fn page_kb() -> u64 {
-    use nix::unistd::{SysconfVar, sysconf};
-    let bytes = sysconf(SysconfVar::PAGE_SIZE).ok().flatten();
-    bytes.and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or(4096) / 1024
+    u64::try_from(rustix::param::page_size()).unwrap_or(4096) / 1024
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use regen_sandbox::seccomp::{self, Decision};
 use regen_sandbox::sys::{self, Notification};
 use tokio::io::Interest;
 
-use crate::children::coverage::Coverage;
+use regen_sandbox::coverage::Coverage;
 
 /// Number of answers that are given without delay.
 const AT_ONCE: u32 = 40;

@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use regen_proto::kernel_channel::{self, ChannelError, KernelChannel};
-use regen_proto::launcher::v1::Spawn;
 use regen_proto::role::Role;
 use regen_sandbox::policy::Policy;
 use tokio::sync::mpsc;
@@ -15,20 +14,20 @@ use tokio::sync::mpsc;
 use super::bucket_mounts::BucketMounts;
 use super::buckets::Buckets;
 use super::child::Child;
-use super::coverage::{self, Coverage};
 use super::crashes::Resources;
 use super::events::Event;
 use super::log::{self, ProcessLabel};
 use super::memory::MemoryWatch;
-use super::message::ChildId;
 use super::payloads::Payloads;
 use super::refused_calls::{self, NotifyPolicy};
 use super::{Children, channel, limits};
-use crate::launcher::Launcher;
-use crate::observe::audit::AuditLog;
+use crate::launcher::{Launcher, Spawn};
+use crate::message::ChildId;
 use crate::profile::Profile;
-use crate::session::HostKey;
-use crate::supervisor::Key;
+use regen_audit_log::AuditLog;
+use regen_sandbox::coverage::{self, Coverage};
+use regen_session::HostKey;
+use regen_supervisor::Key;
 
 /// Error of starting a child. Its machine takes it for a death.
 #[derive(Debug, thiserror::Error)]

@@ -3,18 +3,17 @@
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
+use regen_audit_log::Head;
 use regen_net_config::site::Site;
 use regen_proto::control::v1::{StatusReply, Tab as TabInfo};
-use regen_proto::kernel::v1::{AnswerSession, DialogAnswer, QueryKind, Reply};
-use regen_proto::page::v1::ToPage;
+use regen_session::{DialogAnswer, Event, HttpsOnly, TabId};
+use regen_store::Store;
 use rustix::process::Signal;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::questions::PageAnswer;
+use super::questions::{Input, PageAnswer, PageQuery, PageReply};
 use crate::answer::{Answer, CommandError};
-use crate::observe::audit::Head;
-use crate::persistence::store::Store;
-use crate::session::{Event, HttpsOnly, TabId};
+use crate::window::commands::SessionAnswer;
 use crate::{network, persistence};
 
 /// Time within which a page must answer a question.
@@ -71,12 +70,12 @@ pub enum Command {
     /// Put a question to the page of a tab.
     Ask {
         tab: TabId,
-        kind: QueryKind,
+        kind: PageQuery,
         answer: Answer<PageAnswer>,
     },
     Input {
         tab: TabId,
-        events: Vec<ToPage>,
+        events: Vec<Input>,
         answer: Answer<PageAnswer>,
     },
     /// Have every page report a snapshot.
@@ -93,7 +92,7 @@ pub enum Command {
         answer: Answer<Store>,
     },
     AnswerSession {
-        reply: AnswerSession,
+        reply: SessionAnswer,
         answer: Answer<usize>,
     },
     Sessions(persistence::Command),
@@ -149,7 +148,7 @@ impl BrokerHandle {
     ///
     /// # Errors
     /// When there is no page, or it does not answer.
-    pub async fn ask(&self, tab: TabId, kind: QueryKind) -> Result<(Reply, Vec<OwnedFd>), CommandError> {
+    pub async fn ask(&self, tab: TabId, kind: PageQuery) -> Result<(PageReply, Vec<OwnedFd>), CommandError> {
         let waiting = self.call(|answer| Command::Ask { tab, kind, answer }).await?;
         match tokio::time::timeout(ANSWER_TIMEOUT, waiting).await {
             Ok(Ok((reply, _))) if !reply.error.is_empty() => Err(CommandError::Page(reply.error)),
@@ -177,7 +176,7 @@ impl BrokerHandle {
             }
             if info.dialog.is_some() {
                 // A page that waits for an answer loads no further. Asking it fails with the words for that.
-                self.ask(tab, QueryKind::Text).await?;
+                self.ask(tab, PageQuery::Text).await?;
             }
             match tokio::time::timeout_at(deadline, changed.changed()).await {
                 Ok(Ok(())) => {}

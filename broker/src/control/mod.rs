@@ -3,7 +3,7 @@
 mod commands;
 mod net;
 mod peer;
-mod questions;
+pub mod questions;
 mod replies;
 mod service;
 mod shields;
@@ -23,7 +23,8 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
 
 pub use commands::{BrokerHandle, Command, SignalTarget};
-pub use questions::{PageAnswer, PageQuestions, count_objections, shows_dialog, weight};
+pub use questions::{PageAnswer, PageQuestions, count_objections, shows_dialog};
+pub use regen_proto::control::v1::{StatusReply, Tab as TabInfo};
 pub use status::{Facts, StatusView, tab_info};
 
 use crate::observe::logs::Logs;

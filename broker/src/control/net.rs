@@ -10,17 +10,19 @@ use regen_proto::control::v1::{
     vpn_request,
 };
 use regen_proto::net::v1::{
-    DnsAnswer, DnsQuery, NewIdentityReply, NewIdentityRequest, VpnState, VpnStatusRequest, VpnTunnel,
+    DnsAnswer, DnsQuery, NewIdentityReply, NewIdentityRequest, TorState as WireTorState, TorStatus as WireTorStatus,
+    VpnState, VpnStatusRequest, VpnTunnel,
 };
 use tonic::Status;
 
 use super::Command;
 use super::replies::{ANSWER_TIMEOUT, DEFAULT, answered, answered_within, no_site};
 use super::service::{Control, status};
-use crate::network::routes::Scope;
-use crate::network::vpn::{VpnChange, VpnChoice, VpnError, VpnSettings};
+use crate::network::tor::{TorState, TorStatus};
 use crate::network::{self, NetAdmin};
-use crate::session::HostKey;
+use regen_net_config::settings::routes::Scope;
+use regen_net_config::settings::vpn::{VpnChange, VpnChoice, VpnError, VpnSettings};
+use regen_session::HostKey;
 
 /// Maximum time until the net-daemon has applied a change of VPN profiles.
 const VPN_TIMEOUT: Duration = Duration::from_secs(2);
@@ -61,7 +63,7 @@ impl Control {
             route: routes.everywhere.to_string(),
             workspaces: routes.workspaces.into_iter().map(words).collect(),
             sites: routes.sites.into_iter().map(words).collect(),
-            tor: Some(tor),
+            tor: Some(tor_status(tor)),
         })
     }
 
@@ -186,4 +188,16 @@ impl Control {
             }
         }
     }
+}
+
+/// Returns the message for the status of Tor.
+fn tor_status(status: TorStatus) -> WireTorStatus {
+    let state = match status.state {
+        TorState::Off => WireTorState::Off,
+        TorState::Starting => WireTorState::Starting,
+        TorState::Ready => WireTorState::Ready,
+        TorState::Failing => WireTorState::Failing,
+    };
+    let TorStatus { percent, message, waiting, open, .. } = status;
+    WireTorStatus { state: state.into(), percent, message, waiting, open }
 }

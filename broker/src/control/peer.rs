@@ -10,6 +10,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use interprocess::local_socket::tokio::Stream;
+use regen_sandbox::sys;
 use rustix::process::PidfdFlags;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tonic::transport::server::Connected;
@@ -46,13 +47,9 @@ pub(super) fn check(stream: &Stream) -> Result<Peer, PeerError> {
     if credentials.uid != rustix::process::geteuid() {
         return Err(PeerError::OtherUser(credentials.uid.as_raw()));
     }
-    let held = match nix::sys::socket::getsockopt(&socket.as_fd(), nix::sys::socket::sockopt::PeerPidfd) {
-        Ok(pidfd) => pidfd,
-        // Linux before 6.5 has no SO_PEERPIDFD.
-        Err(nix::errno::Errno::ENOPROTOOPT) => {
-            rustix::process::pidfd_open(credentials.pid, PidfdFlags::empty()).map_err(io::Error::from)?
-        }
-        Err(error) => return Err(PeerError::Unknown(error.into())),
+    let held = match sys::peer_pidfd(socket.as_fd())? {
+        Some(pidfd) => pidfd,
+        None => rustix::process::pidfd_open(credentials.pid, PidfdFlags::empty()).map_err(io::Error::from)?,
     };
     let gone = || io::Error::other("the process has ended");
     let pid = process_id(&held).ok_or_else(gone)?;

@@ -4,26 +4,95 @@ use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use regen_proto::kernel::v1::{Query, QueryKind, Reply};
 use regen_proto::page::v1::{ToPage, to_page};
+use regen_session::{Dialog, DialogKind, TabId};
 use tokio::sync::oneshot;
 
 use crate::answer::CommandError;
-use crate::children::ChildId;
-use crate::session::{Dialog, DialogKind, TabId};
+use crate::message::ChildId;
 
 /// Time that pages have to object to the end of the browser.
 const OBJECTION_TIMEOUT: Duration = Duration::from_millis(800);
 
+/// Question to a page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PageQuery {
+    /// Its text.
+    Text,
+    /// Its picture.
+    Screenshot,
+    /// Answered after a snapshot of the current state.
+    Saved,
+    /// Whether it asks not to be left: “true” as text.
+    Objects,
+    /// Answered when all earlier input has reached it.
+    Settled,
+}
+
+/// Question on its way to a page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Question {
+    /// Number that the answer names.
+    pub request: u64,
+    /// The question.
+    pub query: PageQuery,
+    /// Pieces of input that the page must have taken before it answers.
+    pub events: u32,
+}
+
+/// Reply of a page.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PageReply {
+    /// Number of the question.
+    pub request: u64,
+    /// Reason of a failure; empty: success.
+    pub error: String,
+    /// Answer, where it is a text that fits into a message.
+    pub text: String,
+    /// Bytes of the answer in a descriptor; 0: there is none.
+    pub payload_size: u64,
+    /// Width of a picture, in pixels.
+    pub width: u32,
+    /// Height of a picture, in pixels.
+    pub height: u32,
+}
+
+/// A piece of input for a page, as the control API has it.
+#[derive(Debug, Clone)]
+pub struct Input(ToPage);
+
+impl Input {
+    /// Wraps a message of the control API.
+    #[must_use]
+    pub fn new(message: ToPage) -> Self {
+        Self(message)
+    }
+
+    /// Returns the number of input events that the page gets for it.
+    #[must_use]
+    pub fn weight(&self) -> u32 {
+        match &self.0.body {
+            Some(to_page::Body::TypeText(text)) => u32::try_from(text.text.chars().count() * 2).unwrap_or(u32::MAX),
+            _ => 1,
+        }
+    }
+
+    /// Returns the message for the page's host.
+    #[must_use]
+    pub fn into_message(self) -> ToPage {
+        self.0
+    }
+}
+
 /// Answer of a page, some time. An error means that the page ended before it answered.
-pub type PageAnswer = oneshot::Receiver<(Reply, Vec<OwnedFd>)>;
+pub type PageAnswer = oneshot::Receiver<(PageReply, Vec<OwnedFd>)>;
 
 #[derive(Debug)]
 struct PageQuestion {
     child: ChildId,
     tab: TabId,
-    kind: QueryKind,
-    answer: oneshot::Sender<(Reply, Vec<OwnedFd>)>,
+    kind: PageQuery,
+    answer: oneshot::Sender<(PageReply, Vec<OwnedFd>)>,
 }
 
 /// All open questions, by number.
@@ -36,15 +105,15 @@ pub struct PageQuestions {
 impl PageQuestions {
     /// Opens a question to the page of a tab. Returns the query for the child, and the answer. `events`: pieces of input that
     /// the page must have taken before it answers.
-    pub fn ask(&mut self, child: ChildId, tab: TabId, kind: QueryKind, events: u32) -> (Query, PageAnswer) {
+    pub fn ask(&mut self, child: ChildId, tab: TabId, kind: PageQuery, events: u32) -> (Question, PageAnswer) {
         self.last += 1;
         let (answer, waiting) = oneshot::channel();
         self.open.insert(self.last, PageQuestion { child, tab, kind, answer });
-        (Query { request: self.last, kind: kind.into(), events }, waiting)
+        (Question { request: self.last, query: kind, events }, waiting)
     }
 
     /// Takes a child's reply. A reply to nothing, or to a question to another child, changes nothing.
-    pub fn replied(&mut self, child: ChildId, reply: Reply, descriptors: Vec<OwnedFd>) {
+    pub fn replied(&mut self, child: ChildId, reply: PageReply, descriptors: Vec<OwnedFd>) {
         if self.open.get(&reply.request).is_some_and(|question| question.child == child)
             && let Some(question) = self.open.remove(&reply.request)
         {
@@ -55,12 +124,12 @@ impl PageQuestions {
 
     /// Answers for a page that shows a dialog: until that is answered, the page's script answers nothing.
     pub fn page_waits(&mut self, tab: TabId, dialog: &Dialog) {
-        let is_stuck = |question: &PageQuestion| question.tab == tab && question.kind != QueryKind::Screenshot;
+        let is_stuck = |question: &PageQuestion| question.tab == tab && question.kind != PageQuery::Screenshot;
         for (request, question) in self.open.extract_if(|_, question| is_stuck(question)) {
-            let has_arrived = question.kind == QueryKind::Settled;
+            let has_arrived = question.kind == PageQuery::Settled;
             let error = if has_arrived { String::new() } else { shows_dialog(tab, dialog).to_string() };
             // The caller may have stopped waiting.
-            let _ = question.answer.send((Reply { request, error, ..Reply::default() }, Vec::new()));
+            let _ = question.answer.send((PageReply { request, error, ..PageReply::default() }, Vec::new()));
         }
     }
 
@@ -93,15 +162,6 @@ pub fn shows_dialog(tab: TabId, dialog: &Dialog) -> CommandError {
     CommandError::Dialog(tab, dialog.to_string(), how)
 }
 
-/// Returns the number of input events that a page gets for one message.
-#[must_use]
-pub fn weight(event: &ToPage) -> u32 {
-    match &event.body {
-        Some(to_page::Body::TypeText(text)) => u32::try_from(text.text.chars().count() * 2).unwrap_or(u32::MAX),
-        _ => 1,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -109,16 +169,16 @@ mod tests {
     #[test]
     fn only_the_child_that_was_asked_answers() {
         let mut questions = PageQuestions::default();
-        let (query, mut answer) = questions.ask(3, 1, QueryKind::Text, 0);
-        let reply = || Reply { request: query.request, text: "said".into(), ..Reply::default() };
+        let (query, mut answer) = questions.ask(3, 1, PageQuery::Text, 0);
+        let reply = || PageReply { request: query.request, text: "said".into(), ..PageReply::default() };
         questions.replied(4, reply(), Vec::new());
         assert!(answer.try_recv().is_err(), "another child");
-        questions.replied(3, Reply { request: query.request + 1, ..reply() }, Vec::new());
+        questions.replied(3, PageReply { request: query.request + 1, ..reply() }, Vec::new());
         assert!(answer.try_recv().is_err(), "another question");
         questions.replied(3, reply(), Vec::new());
         assert_eq!(answer.try_recv().unwrap().0.text, "said");
         questions.replied(3, reply(), Vec::new());
-        let (_, mut lost) = questions.ask(3, 1, QueryKind::Text, 0);
+        let (_, mut lost) = questions.ask(3, 1, PageQuery::Text, 0);
         questions.child_gone(3);
         assert_eq!(lost.try_recv().unwrap_err(), oneshot::error::TryRecvError::Closed);
     }
@@ -126,17 +186,13 @@ mod tests {
     #[test]
     fn a_page_that_shows_a_dialog_answers_in_words_but_for_its_picture() {
         let mut questions = PageQuestions::default();
-        let dialog = Dialog::from_host(regen_proto::kernel::v1::Dialog {
-            dialog: 1,
-            kind: regen_proto::kernel::v1::DialogKind::Alert.into(),
-            text: "hello".into(),
-            ..Default::default()
-        })
-        .unwrap();
-        let (_, mut text) = questions.ask(3, 1, QueryKind::Text, 0);
-        let (_, mut picture) = questions.ask(3, 1, QueryKind::Screenshot, 0);
-        let (_, mut settled) = questions.ask(3, 1, QueryKind::Settled, 2);
-        let (_, mut other) = questions.ask(3, 2, QueryKind::Text, 0);
+        let text = "hello".to_owned();
+        let (preset, server) = (String::new(), String::new());
+        let dialog = Dialog { number: 1, kind: DialogKind::Alert, text, preset, server, again: false };
+        let (_, mut text) = questions.ask(3, 1, PageQuery::Text, 0);
+        let (_, mut picture) = questions.ask(3, 1, PageQuery::Screenshot, 0);
+        let (_, mut settled) = questions.ask(3, 1, PageQuery::Settled, 2);
+        let (_, mut other) = questions.ask(3, 2, PageQuery::Text, 0);
         questions.page_waits(1, &dialog);
         assert!(text.try_recv().unwrap().0.error.contains("regen tab dialog 1"));
         assert_eq!(settled.try_recv().unwrap().0.error, "", "its input has arrived");

@@ -13,24 +13,26 @@ use regen_proto::control::v1::{
     StatusRequest, Tab as TabInfo, TabReply, TabRequest, TextReply, VpnReply, VpnRequest, WaitTabRequest, kill_request,
     vpn_request,
 };
-use regen_proto::kernel::v1::{AnswerSession, QueryKind};
 use regen_proto::net::v1::{
     CheckRequest, DnsAnswer, ListsReply, ListsRequest, NewIdentityReply, NewIdentityRequest, OwnRules, OwnRulesRequest,
     ShieldsLog, ShieldsLogRequest, Verdict,
 };
+use regen_session::{DialogAnswer as Answer, Event, SavedTab};
+use regen_store::Saved;
 use rustix::process::Signal;
 use serde_json::Value;
 use tokio_stream::{Stream, StreamExt, wrappers::BroadcastStream};
 use tonic::{Request, Response, Status};
 
 use super::peer::Peer;
+use super::questions::{Input, PageQuery};
+use super::status::saved_session;
 use super::{BrokerHandle, Command, SignalTarget};
 use crate::answer::CommandError;
 use crate::children::{proportional_kb, resident_kb};
 use crate::observe::logs::Logs;
-use crate::persistence::store::Saved;
-use crate::persistence::{self, saved_session};
-use crate::session::{Event, SavedTab};
+use crate::persistence;
+use crate::window::commands::SessionAnswer;
 
 const DEFAULT_WAIT: Duration = Duration::from_secs(30);
 /// Maximum time that a page gets to take its input or to save its state.
@@ -229,7 +231,7 @@ impl Browser for Control {
         let DialogRequest { tab, answer } = request.into_inner();
         let Some(answer) = answer else { return self.tab(tab, false, 0).await };
         let DialogAnswer { accept, text, password, stop } = answer;
-        let answer = regen_proto::kernel::v1::DialogAnswer { dialog: 0, accept, text, password, stop };
+        let answer = Answer { number: 0, accept, text, password, stop };
         let info =
             self.broker.call(|to| Command::AnswerDialog { tab, reply: answer, answer: to }).await.map_err(status)?;
         Ok(Response::new(TabReply { tab: Some(info) }))
@@ -242,7 +244,7 @@ impl Browser for Control {
 
     async fn tab_text(&self, request: Request<TabRequest>) -> Result<Response<TextReply>, Status> {
         let tab = request.into_inner().tab;
-        let (reply, payload) = self.broker.ask(tab, QueryKind::Text).await.map_err(status)?;
+        let (reply, payload) = self.broker.ask(tab, PageQuery::Text).await.map_err(status)?;
         let text = match payload.first() {
             Some(payload) => {
                 let bytes = regen_runtime::read_sealed(payload, reply.payload_size, 64 << 20)
@@ -256,7 +258,7 @@ impl Browser for Control {
 
     async fn screenshot(&self, request: Request<TabRequest>) -> Result<Response<ScreenshotReply>, Status> {
         let tab = request.into_inner().tab;
-        let (reply, payload) = self.broker.ask(tab, QueryKind::Screenshot).await.map_err(status)?;
+        let (reply, payload) = self.broker.ask(tab, PageQuery::Screenshot).await.map_err(status)?;
         let payload = payload.first().ok_or_else(|| Status::internal("the page sent no screenshot"))?;
         let bgra = regen_runtime::read_sealed(payload, reply.payload_size, MAX_PIXELS)
             .map_err(|error| Status::internal(format!("cannot read the page's screenshot: {error}")))?;
@@ -268,6 +270,7 @@ impl Browser for Control {
 
     async fn input(&self, request: Request<InputRequest>) -> Result<Response<InputReply>, Status> {
         let InputRequest { tab, events } = request.into_inner();
+        let events: Vec<Input> = events.into_iter().map(Input::new).collect();
         let again = events.clone();
         let settled = match self.broker.call(|answer| Command::Input { tab, events, answer }).await {
             // The page may still be starting.
@@ -421,7 +424,7 @@ impl Browser for Control {
             if let Some(tab) = request.tabs.iter().find(|tab| saved.tabs.iter().all(|saved| saved.id != **tab)) {
                 return Err(Status::not_found(format!("that session has no tab {tab}: see `regen session list`")));
             }
-            let reply = AnswerSession { session: saved.epoch, restore, tabs: request.tabs.clone() };
+            let reply = SessionAnswer { session: saved.epoch, restore, tabs: request.tabs.clone() };
             self.broker.call(|answer| Command::AnswerSession { reply, answer }).await.map_err(status)?;
         }
         let is_asked_for = |tab: &&SavedTab| request.tabs.is_empty() || request.tabs.contains(&tab.id);

@@ -14,8 +14,8 @@ use super::Command;
 use super::replies::{DEFAULT, answered, answered_within, no_site};
 use super::service::{Control, status};
 use crate::network;
-use crate::network::shields::{Level, ShieldsSettings};
-use crate::session::HttpsOnly;
+use regen_net_config::settings::shields::{Level, ShieldsSettings};
+use regen_session::HttpsOnly;
 
 /// Timeout of a change of the user's rules: all lists are compiled again.
 const REBUILT: Duration = Duration::from_secs(60);

@@ -1,18 +1,24 @@
 //! The status and the tabs as the control API shows them.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
-use regen_proto::control::v1::{Broker, Dialog as DialogInfo, Helper, Process, StatusReply, Tab as TabInfo};
+use regen_proto::control::v1::{
+    Broker, Dialog as DialogInfo, EventLoop, Helper, Process, Refusals, SavedSession, StatusReply, Tab as TabInfo,
+};
 use regen_proto::version::BUILD;
+use regen_session::{Session, Tab};
+use regen_store::Saved;
+use regen_supervisor::{Key, Supervisor};
 
 use crate::children::Children;
+use crate::codec::window_updates::TabContext;
 use crate::network::Network;
-use crate::observe::Observer;
-use crate::persistence::{Persistence, saved_session};
-use crate::session::{Session, Tab};
-use crate::supervisor::{Key, Supervisor};
+use crate::observe::step_times::Summary;
+use crate::observe::{self, Observer};
+use crate::persistence::Persistence;
+use crate::persistence::earlier::count;
 use crate::window::Window;
-use crate::window::updates::TabContext;
 
 /// Components that the status speaks of.
 #[derive(Debug)]
@@ -62,7 +68,7 @@ impl StatusView<'_> {
                 profile: self.facts.profile.clone(),
                 headless: self.facts.headless,
                 secrets: self.persistence.secrets().to_owned(),
-                event_loop: Some(self.observer.event_loop()),
+                event_loop: Some(event_loop(self.observer.step_times())),
             }),
             processes: std::iter::once(broker).chain(self.processes()).collect(),
             tabs,
@@ -74,7 +80,7 @@ impl StatusView<'_> {
                 .chain(self.network.tor_trouble())
                 .chain(self.window.warnings())
                 .collect(),
-            refusals: Some(self.observer.refusals()),
+            refusals: Some(refusals(self.observer.refusals())),
             extra_ca: self.facts.extra_ca,
             offer: self.persistence.offered().map(saved_session),
             policies: self.facts.policies.clone(),
@@ -102,6 +108,30 @@ impl StatusView<'_> {
                 ..Process::default()
             }
         })
+    }
+}
+
+fn event_loop(summary: Summary) -> EventLoop {
+    let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+    let Summary { steps, p99, longest, longest_kind } = summary;
+    EventLoop { steps, p99_us: micros(p99), longest_us: micros(longest), longest_kind: longest_kind.to_owned() }
+}
+
+fn refusals(counts: observe::Refusals) -> Refusals {
+    let observe::Refusals { malformed, oversized, too_frequent, not_allowed, version, system_calls } = counts;
+    Refusals { malformed, oversized, too_frequent, not_allowed, version, system_calls }
+}
+
+/// Returns an earlier session as the control API shows it.
+#[must_use]
+pub(super) fn saved_session(saved: &Saved) -> SavedSession {
+    SavedSession {
+        session: saved.epoch,
+        tabs: count(saved),
+        saved_at: saved.saved_at,
+        clean: saved.clean,
+        dismissed: saved.dismissed,
+        stale: saved.is_stale(),
     }
 }
 

@@ -2,17 +2,19 @@
 //!
 //! A route is a property of a tunnel's grant: a tab-host can name neither a route nor another site.
 
+pub mod grant;
+
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 
+use regen_audit_log::AuditLog;
+use regen_net_config::host::HostKey;
 use regen_net_config::route::Route;
-use regen_proto::kernel::v1::{Grant, PrivateNetwork, Revoke, Service};
-use regen_proto::validate::BrokerToChild;
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
-use crate::children::{Attachment, ChildId, Outgoing};
-use crate::observe::audit::AuditLog;
-use crate::session::HostKey;
+use crate::codec::child as codec;
+use crate::message::{ChildId, Outgoing};
+use grant::{Grant, Service};
 
 /// Error of making a grant.
 #[derive(Debug, thiserror::Error)]
@@ -58,15 +60,13 @@ impl Grants {
         route: &Route,
         may_be_private: bool,
     ) -> Result<Vec<Outgoing>, GrantError> {
-        let private_network = if may_be_private { PrivateNetwork::Allowed } else { PrivateNetwork::Refused };
         let grant = Grant {
-            service: Service::Tunnel.into(),
-            host,
+            host: Some(host),
             partition: partition(key),
-            route: route.to_string(),
+            route: Some(route.clone()),
             site: key.site.as_str().to_owned(),
-            private_network: private_network.into(),
-            ..Grant::default()
+            private_network: Some(may_be_private),
+            ..Grant::of(Service::Tunnel)
         };
         let messages = self.grant(net, host, grant)?;
         self.tunnels.insert(host, TunnelGrant { grant: self.last, net, route: route.clone() });
@@ -77,7 +77,7 @@ impl Grants {
     pub fn revoke_tunnel(&mut self, host: ChildId) -> Vec<Outgoing> {
         let Some(TunnelGrant { grant, net, .. }) = self.tunnels.remove(&host) else { return Vec::new() };
         // The server comes first: from then on there is no way back, whatever the host does.
-        [net, host].map(|to| Outgoing::new(to, BrokerToChild::Revoke(Revoke { grant }))).into()
+        [net, host].map(|to| codec::revoke(to, grant)).into()
     }
 
     /// Returns the tab-hosts whose grant has another route than this says.
@@ -109,8 +109,8 @@ impl Grants {
         host: ChildId,
         key: &HostKey,
     ) -> Result<Vec<Outgoing>, GrantError> {
-        let (service, site) = (Service::VerdictChannels.into(), key.site.as_str().to_owned());
-        self.grant(net, host, Grant { service, host, site, partition: partition(key), ..Grant::default() })
+        let (site, partition) = (key.site.as_str().to_owned(), partition(key));
+        self.grant(net, host, Grant { host: Some(host), site, partition, ..Grant::of(Service::VerdictChannels) })
     }
 
     /// Grants the window and a tab-host their surface channel.
@@ -118,7 +118,7 @@ impl Grants {
     /// # Errors
     /// When the system refuses a pair of sockets.
     pub fn surface(&mut self, host: ChildId, window: ChildId) -> Result<Vec<Outgoing>, GrantError> {
-        self.grant(host, window, Grant { service: Service::Surface.into(), host, ..Grant::default() })
+        self.grant(host, window, Grant { host: Some(host), ..Grant::of(Service::Surface) })
     }
 
     /// Grants the broker itself the net-daemon's administration. Returns the message for the net-daemon and the broker's end.
@@ -128,13 +128,12 @@ impl Grants {
     pub fn net_admin(&mut self, net: ChildId) -> Result<(Outgoing, OwnedFd), GrantError> {
         let (theirs, ours) = connection(Service::NetAdmin)?;
         self.last += 1;
-        let grant = Grant { service: Service::NetAdmin.into(), serve: true, grant: self.last, ..Grant::default() };
+        let grant = Grant { number: self.last, ..Grant::of(Service::NetAdmin) };
         self.audit.record(
             "granted",
-            serde_json::json!({ "grant": grant.grant, "service": "net_admin", "server": net, "client": "broker" }),
+            serde_json::json!({ "grant": grant.number, "service": grant.service.name(), "server": net, "client": "broker" }),
         );
-        let attachments = vec![Attachment::Fd(theirs)];
-        Ok((Outgoing { to: net, message: BrokerToChild::Grant(grant), attachments }, ours))
+        Ok((codec::grant(net, &grant, true, theirs), ours))
     }
 
     /// Forgets what a child was granted, and what it served.
@@ -144,24 +143,18 @@ impl Grants {
 
     /// Makes a connection, and returns the messages that hand out its ends.
     fn grant(&mut self, server: ChildId, client: ChildId, grant: Grant) -> Result<Vec<Outgoing>, GrantError> {
-        let (ours, theirs) = connection(grant.service())?;
+        let (ours, theirs) = connection(grant.service)?;
         self.last += 1;
-        let grant = Grant { grant: self.last, ..grant };
-        let service = grant.service().as_str_name().trim_start_matches("SERVICE_").to_lowercase();
+        let grant = Grant { number: self.last, ..grant };
         self.audit.record_of(
             client,
             "granted",
             serde_json::json!({
-                "grant": grant.grant, "service": service, "server": server, "client": client,
-                "partition": grant.partition, "route": grant.route,
+                "grant": grant.number, "service": grant.service.name(), "server": server, "client": client,
+                "partition": grant.partition, "route": grant.route.as_ref().map(Route::to_string).unwrap_or_default(),
             }),
         );
-        let end = |to, serve, socket| Outgoing {
-            to,
-            message: BrokerToChild::Grant(Grant { serve, ..grant.clone() }),
-            attachments: vec![Attachment::Fd(socket)],
-        };
-        Ok(vec![end(server, true, ours), end(client, false, theirs)])
+        Ok(vec![codec::grant(server, &grant, true, ours), codec::grant(client, &grant, false, theirs)])
     }
 }
 
@@ -173,7 +166,7 @@ fn partition(key: &HostKey) -> String {
 fn connection(service: Service) -> Result<(OwnedFd, OwnedFd), GrantError> {
     let kind = match service {
         Service::VerdictChannels | Service::Surface => SocketType::SEQPACKET,
-        Service::Tunnel | Service::NetAdmin | Service::Unspecified => SocketType::STREAM,
+        Service::Tunnel | Service::NetAdmin => SocketType::STREAM,
     };
     Ok(rustix::net::socketpair(AddressFamily::UNIX, kind, SocketFlags::CLOEXEC, None)?)
 }
@@ -181,9 +174,11 @@ fn connection(service: Service) -> Result<(OwnedFd, OwnedFd), GrantError> {
 #[cfg(test)]
 mod tests {
     use regen_net_config::site::Site;
+    use regen_proto::kernel::v1::{Grant as WireGrant, PrivateNetwork};
+    use regen_proto::validate::BrokerToChild;
 
     use super::*;
-    use crate::observe::audit::Audit;
+    use regen_audit_log::Audit;
 
     const NET: ChildId = 1;
     const HOST: ChildId = 2;
@@ -198,7 +193,7 @@ mod tests {
         (Grants::new(AuditLog::start(audit).unwrap()), folder)
     }
 
-    fn grant_in(message: &Outgoing) -> &Grant {
+    fn grant_in(message: &Outgoing) -> &WireGrant {
         let BrokerToChild::Grant(grant) = &message.message else { panic!("{message:?}") };
         grant
     }

@@ -10,9 +10,8 @@ use std::path::{Path, PathBuf};
 
 use prost::Message;
 use regen_proto::kernel_channel::{self, ChannelError, Datagram, KernelChannel};
-use regen_proto::launcher::v1::{
-    Exited, FromLauncher, Spawn, SpawnFailed, Spawned, ToLauncher, from_launcher, to_launcher,
-};
+pub use regen_proto::launcher::v1::Spawn;
+use regen_proto::launcher::v1::{Exited, FromLauncher, SpawnFailed, Spawned, ToLauncher, from_launcher, to_launcher};
 use regen_sandbox::lock_down::{self, LockDownError};
 use regen_sandbox::policy::{Guest, Mode};
 use regen_sandbox::spawn::{self, Contents, End, Jailed, Launch, SpawnError};
@@ -31,11 +30,11 @@ pub struct Launcher {
 
 /// A running launcher, before the broker has a runtime.
 #[derive(Debug)]
-pub struct Forked(OwnedFd);
+pub struct LauncherProcess(OwnedFd);
 
 /// Way of starting children. There is one; benches use another to measure its cost.
 #[derive(Debug, Clone, Copy)]
-pub struct Launching {
+pub struct LaunchMethod {
     /// Gives up the launcher's unneeded rights, before the first child.
     pub prepare: fn() -> Result<(), LockDownError>,
     /// Starts one child.
@@ -43,13 +42,13 @@ pub struct Launching {
 }
 
 /// Starts each child in the sandbox of its role's policy.
-pub const SANDBOXED: Launching = Launching { prepare: || lock_down::enter("launcher"), spawn: spawn::spawn };
+pub const SANDBOXED: LaunchMethod = LaunchMethod { prepare: || lock_down::enter("launcher"), spawn: spawn::spawn };
 
 /// Forks the launcher. Must be called while this process has one thread.
 ///
 /// # Errors
 /// Returns an error if a process or a socket cannot be created.
-pub fn fork(programs: &Path, how: Launching) -> io::Result<Forked> {
+pub fn fork(programs: &Path, how: LaunchMethod) -> io::Result<LauncherProcess> {
     let (ours, theirs) = kernel_channel::pair()?;
     if sys::fork()?.is_none() {
         drop(ours);
@@ -62,10 +61,10 @@ pub fn fork(programs: &Path, how: Launching) -> io::Result<Forked> {
         };
         sys::exit_now(code);
     }
-    Ok(Forked(ours))
+    Ok(LauncherProcess(ours))
 }
 
-impl Forked {
+impl LauncherProcess {
     /// Adopts the broker's end. Must be called inside a tokio runtime.
     ///
     /// # Errors
@@ -106,7 +105,7 @@ impl Launcher {
 }
 
 /// Runs the launcher process. Returns when the broker is gone; its children then die with it.
-fn run(channel: &OwnedFd, programs: &Path, how: Launching) -> io::Result<()> {
+fn run(channel: &OwnedFd, programs: &Path, how: LaunchMethod) -> io::Result<()> {
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     // A terminal's Ctrl+C is for the broker, which ends its children in order.
     rustix::process::setsid()?;
@@ -151,7 +150,12 @@ fn wait(channel: &OwnedFd, children: &HashMap<u64, Jailed>) -> io::Result<Vec<u6
     Ok(ended.collect())
 }
 
-fn handle(channel: &OwnedFd, programs: &Path, how: Launching, datagram: Datagram) -> io::Result<Option<(u64, Jailed)>> {
+fn handle(
+    channel: &OwnedFd,
+    programs: &Path,
+    how: LaunchMethod,
+    datagram: Datagram,
+) -> io::Result<Option<(u64, Jailed)>> {
     let Ok(ToLauncher { body: Some(to_launcher::Body::Spawn(spawn)) }) = ToLauncher::decode(datagram.bytes.as_slice())
     else {
         return Ok(None);
@@ -170,7 +174,7 @@ fn handle(channel: &OwnedFd, programs: &Path, how: Launching, datagram: Datagram
     }
 }
 
-fn start(spawn: Spawn, programs: &Path, how: Launching, descriptors: Vec<OwnedFd>) -> Result<Jailed, String> {
+fn start(spawn: Spawn, programs: &Path, how: LaunchMethod, descriptors: Vec<OwnedFd>) -> Result<Jailed, String> {
     let mut descriptors = descriptors.into_iter();
     let (Some(channel), Some(log)) = (descriptors.next(), descriptors.next()) else {
         return Err("a Spawn message without its descriptors".to_owned());

@@ -3,18 +3,24 @@
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
+use regen_net_config::settings::vpn::{VpnChoice, VpnSettings};
 use regen_proto::grpc;
 use regen_proto::net::v1::dns_admin_client::DnsAdminClient;
 use regen_proto::net::v1::encryption_admin_client::EncryptionAdminClient;
 use regen_proto::net::v1::shields_admin_client::ShieldsAdminClient;
 use regen_proto::net::v1::tor_admin_client::TorAdminClient;
 use regen_proto::net::v1::vpn_admin_client::VpnAdminClient;
-use regen_proto::net::v1::{EncryptedHosts, TorStatus, TorWatchRequest, VpnProfile, VpnProfiles};
+use regen_proto::net::v1::{
+    EncryptedHost, EncryptedHosts, TorState as WireState, TorStatus as WireStatus, TorWatchRequest, VpnProfile,
+    VpnProfiles,
+};
+use regen_session::Hsts;
 use tokio::sync::{mpsc, watch};
 use tonic::Status;
 use tonic::transport::Channel;
 
-use crate::children::ChildId;
+use super::tor::{TorState, TorStatus};
+use crate::message::ChildId;
 
 /// Maximum size of an answer: a full log, in bytes.
 const MAX_ANSWER: usize = 16 << 20;
@@ -59,8 +65,8 @@ impl Connection {
     pub(super) fn open(
         net: ChildId,
         socket: OwnedFd,
-        profiles: Vec<VpnProfile>,
-        encrypted_hosts: EncryptedHosts,
+        settings: &VpnSettings,
+        hsts: &Hsts,
         events: mpsc::Sender<Event>,
     ) -> std::io::Result<Self> {
         let socket = std::os::unix::net::UnixStream::from(socket);
@@ -74,13 +80,13 @@ impl Connection {
         };
         let encryption = EncryptionAdminClient::new(channel);
         tokio::spawn(watch_tor(net, admin.tor.clone(), events));
-        let (tell_profiles, told) = watch::channel(profiles);
+        let (tell_profiles, told) = watch::channel(profiles(settings));
         let vpn = admin.vpn.clone();
         tokio::spawn(keep_told("VPN profiles", told, move |profiles| {
             let mut vpn = vpn.clone();
             async move { vpn.set(VpnProfiles { profiles }).await.map(drop) }
         }));
-        let (tell_hosts, told) = watch::channel(encrypted_hosts);
+        let (tell_hosts, told) = watch::channel(encrypted_hosts(hsts));
         tokio::spawn(keep_told("hosts that insist on encryption", told, move |hosts| {
             let mut encryption = encryption.clone();
             async move { encryption.set(hosts).await.map(drop) }
@@ -88,12 +94,12 @@ impl Connection {
         Ok(Self { admin, profiles: tell_profiles, encrypted_hosts: tell_hosts })
     }
 
-    pub(super) fn tell_profiles(&self, profiles: Vec<VpnProfile>) {
-        self.profiles.send_replace(profiles);
+    pub(super) fn tell_profiles(&self, settings: &VpnSettings) {
+        self.profiles.send_replace(profiles(settings));
     }
 
-    pub(super) fn tell_encrypted_hosts(&self, hosts: EncryptedHosts) {
-        self.encrypted_hosts.send_replace(hosts);
+    pub(super) fn tell_encrypted_hosts(&self, hsts: &Hsts) {
+        self.encrypted_hosts.send_replace(encrypted_hosts(hsts));
     }
 }
 
@@ -128,9 +134,38 @@ async fn watch_tor(net: ChildId, mut tor: TorAdminClient<Channel>, events: mpsc:
     let Ok(answer) = tor.watch(TorWatchRequest {}).await else { return };
     let mut news = answer.into_inner();
     while let Ok(Some(status)) = news.message().await {
-        if events.send(Event::Tor { net, status }).await.is_err() {
+        if events.send(Event::Tor { net, status: tor_status(status) }).await.is_err() {
             return;
         }
         tokio::time::sleep(MIN_INTERVAL).await;
     }
+}
+
+fn profiles(settings: &VpnSettings) -> Vec<VpnProfile> {
+    let profile = |(name, choice): (&String, &VpnChoice)| VpnProfile {
+        name: name.clone(),
+        config: choice.config().to_owned(),
+        up: choice.up,
+    };
+    settings.profiles.iter().map(profile).collect()
+}
+
+fn encrypted_hosts(hsts: &Hsts) -> EncryptedHosts {
+    let host = |(workspace, host, subdomains): (&str, &str, bool)| EncryptedHost {
+        workspace: workspace.to_owned(),
+        host: host.to_owned(),
+        subdomains,
+    };
+    EncryptedHosts { hosts: hsts.entries().map(host).collect() }
+}
+
+fn tor_status(status: WireStatus) -> TorStatus {
+    let state = match status.state() {
+        WireState::Unspecified | WireState::Off => TorState::Off,
+        WireState::Starting => TorState::Starting,
+        WireState::Ready => TorState::Ready,
+        WireState::Failing => TorState::Failing,
+    };
+    let WireStatus { percent, message, waiting, open, .. } = status;
+    TorStatus { state, percent, message, waiting, open }
 }

@@ -5,14 +5,13 @@ use std::collections::BTreeSet;
 use regen_net_config::dns::DnsSettings;
 use regen_net_config::route::Route;
 use regen_net_config::site::Site;
-use regen_proto::kernel::v1::VpnQuestion;
-use regen_proto::net::v1::TorStatus;
 
 use super::admin::NetAdmin;
-use super::routes::{RouteSettings, Scope};
-use super::shields::{Level, ShieldsSettings, TooManySites};
-use super::vpn::{VpnChange, VpnError, VpnSettings};
+use super::tor::TorStatus;
 use crate::answer::Answer;
+use regen_net_config::settings::routes::{RouteSettings, Scope};
+use regen_net_config::settings::shields::{Level, ShieldsSettings, TooManySites};
+use regen_net_config::settings::vpn::{VpnChange, VpnError, VpnSettings};
 
 /// Command of the control API about the network.
 #[derive(Debug)]
@@ -27,6 +26,17 @@ pub enum Command {
     SetDns { settings: DnsSettings, answer: Answer<()> },
     Vpn { answer: Answer<(VpnSettings, BTreeSet<String>)> },
     ChangeVpn { change: VpnChange, answer: Answer<Result<(), VpnError>> },
+}
+
+/// Question whether pages may use a VPN that was never up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VpnQuestion {
+    /// Name of the VPN.
+    pub name: String,
+    /// Hosts of its peers.
+    pub peer: String,
+    /// Set while the question is open.
+    pub asked: bool,
 }
 
 /// Action for the rest of the broker.

@@ -3,33 +3,32 @@
 //! The component opens no connection to the network itself, and knows no page.
 
 mod admin;
-mod events;
-pub mod routes;
-pub mod shields;
-pub mod vpn;
+pub mod events;
+pub mod tor;
 
 use std::collections::BTreeSet;
 use std::os::fd::OwnedFd;
 
+use regen_audit_log::AuditLog;
 use regen_net_config::dns::DnsSettings;
 use regen_net_config::route::{Hop, Route};
+use regen_net_config::settings::routes::{RouteSettings, Scope};
+use regen_net_config::settings::shields::{Level, ShieldsSettings, TooManySites};
+use regen_net_config::settings::vpn::{VpnChange, VpnError, VpnSettings};
 use regen_net_config::site::Site;
-use regen_proto::kernel::v1::{self as wire, AnswerVpn, Configure, VpnQuestion};
-use regen_proto::net::v1::{EncryptedHosts, TorState, TorStatus};
+use regen_session::{HostKey, Hsts};
+use regen_store::Store;
 use tokio::sync::mpsc;
 
 pub use admin::{Event, NetAdmin};
 pub use events::{Action, Command};
 
 use crate::answer::answer;
-use crate::children::ChildId;
-use crate::observe::audit::AuditLog;
-use crate::persistence::store::Store;
-use crate::session::HostKey;
+use crate::message::ChildId;
+use crate::window::commands::VpnAnswer;
 use admin::Connection;
-use routes::{RouteSettings, Scope};
-use shields::{Level, ShieldsSettings, TooManySites};
-use vpn::{VpnChange, VpnError, VpnSettings};
+use events::VpnQuestion;
+use tor::{TorState, TorStatus};
 
 /// Maximum length of a message about Tor's status, characters.
 const MAX_MESSAGE: usize = 500;
@@ -100,29 +99,19 @@ impl Network {
         &self.settings
     }
 
-    /// Returns the configuration of a net-daemon: the first message after Hello, and again when it changes.
+    /// Returns the options of the start.
     #[must_use]
-    pub fn configuration(&self) -> Configure {
-        let NetworkSettings { routes, dns, shields, .. } = &self.settings;
-        Configure {
-            shields: Some(shields.to_wire()),
-            tor_config: self.options.tor_config.clone(),
-            reach_private: self.options.reach_private.clone(),
-            dns: Some(wire::Dns { servers: dns.servers.to_string(), dnssec: dns.dnssec }),
-            route: routes.everywhere.to_string(),
-            dns_anchors: self.options.dns_anchors.clone(),
-            ..Configure::default()
-        }
+    pub fn options(&self) -> &NetworkOptions {
+        &self.options
     }
 
     /// Connects to a net-daemon that is up. `socket`: the broker's end of the grant.
     ///
     /// # Errors
     /// When the socket cannot be used.
-    pub fn connect(&mut self, net: ChildId, socket: OwnedFd, hosts: EncryptedHosts) -> Result<(), NetworkError> {
+    pub fn connect(&mut self, net: ChildId, socket: OwnedFd, hsts: &Hsts) -> Result<(), NetworkError> {
         self.tor = TorStatus::default();
-        let profiles = self.settings.vpn.to_wire();
-        self.connection = Some(Connection::open(net, socket, profiles, hosts, self.events.clone())?);
+        self.connection = Some(Connection::open(net, socket, &self.settings.vpn, hsts, self.events.clone())?);
         Ok(())
     }
 
@@ -132,9 +121,9 @@ impl Network {
     }
 
     /// Tells the net-daemon which hosts insist on encryption.
-    pub fn tell_encrypted_hosts(&self, hosts: EncryptedHosts) {
+    pub fn tell_encrypted_hosts(&self, hsts: &Hsts) {
         if let Some(connection) = &self.connection {
-            connection.tell_encrypted_hosts(hosts);
+            connection.tell_encrypted_hosts(hsts);
         }
     }
 
@@ -145,10 +134,10 @@ impl Network {
         if self.connection.is_none() {
             return Vec::new();
         }
-        let before = self.tor.state();
+        let before = self.tor.state;
         let message = status.message.chars().filter(|char| !char.is_control()).take(MAX_MESSAGE).collect();
         self.tor = TorStatus { percent: status.percent.min(100), message, ..status };
-        let trouble = self.tor_trouble().filter(|_| before != self.tor.state());
+        let trouble = self.tor_trouble().filter(|_| before != self.tor.state);
         let notice = trouble.map(|text| Action::Notice { level: "error", text });
         notice.into_iter().chain([Action::ShowLoadingTabs]).collect()
     }
@@ -203,7 +192,7 @@ impl Network {
     }
 
     /// Takes the user's answer to a question about a VPN. An answer to nothing changes nothing.
-    pub fn vpn_answered(&mut self, AnswerVpn { name, allow }: AnswerVpn, has_window: bool) -> Vec<Action> {
+    pub fn vpn_answered(&mut self, VpnAnswer { name, allow }: VpnAnswer, has_window: bool) -> Vec<Action> {
         if !self.vpn_questions.contains(&name) {
             return Vec::new();
         }
@@ -224,7 +213,7 @@ impl Network {
     /// Returns the trouble with Tor, where it was needed and does not work.
     #[must_use]
     pub fn tor_trouble(&self) -> Option<String> {
-        (self.tor.state() == TorState::Failing).then(|| self.tor.message.clone())
+        (self.tor.state == TorState::Failing).then(|| self.tor.message.clone())
     }
 
     /// Returns what a page of this host that loads waits for, as far as that is the network. `has_net`: the net-daemon is up.
@@ -235,7 +224,7 @@ impl Network {
         }
         let takes_tor = self.settings.routes.of(host).hops().any(|hop| *hop == Hop::Tor);
         let wants_tor = takes_tor && self.tor.waiting > 0;
-        match self.tor.state() {
+        match self.tor.state {
             TorState::Starting if wants_tor => {
                 let TorStatus { percent, message, .. } = &self.tor;
                 let why = if message.is_empty() { String::new() } else { format!(" ({message})") };
@@ -243,7 +232,7 @@ impl Network {
             }
             TorState::Failing if takes_tor => self.tor_trouble(),
             TorState::Ready if wants_tor => Some("Tor is making a connection".to_owned()),
-            TorState::Unspecified | TorState::Off | TorState::Starting | TorState::Ready | TorState::Failing => None,
+            TorState::Off | TorState::Starting | TorState::Ready | TorState::Failing => None,
         }
     }
 
@@ -289,7 +278,7 @@ impl Network {
         self.audit.record("vpn", entry);
         self.store.put_vpn(self.settings.vpn.clone());
         if let Some(connection) = &self.connection {
-            connection.tell_profiles(self.settings.vpn.to_wire());
+            connection.tell_profiles(&self.settings.vpn);
         }
         let actions = if was_asked { vec![Action::AskAboutVpn(self.vpn_question(&name))] } else { Vec::new() };
         (actions, Ok(()))

@@ -1,16 +1,14 @@
 //! Observability of the broker: the audit log, the log, times of the event loop's steps, and counts of refusals.
 
-pub mod audit;
 pub mod foreign_text;
 pub mod logs;
-mod step_times;
+pub mod step_times;
 
 use std::time::{Duration, Instant};
 
-use regen_proto::control::v1::{EventLoop, Refusals};
 use regen_proto::validate::Refusal;
 
-use audit::{AuditLog, Head};
+use regen_audit_log::{AuditLog, Head};
 use step_times::{StepTimes, Summary};
 
 /// Warning about an audit log that somebody else changed. It stays for ever.
@@ -42,6 +40,18 @@ impl From<&Refusal> for Refused {
             Refusal::NotAllowed { .. } => Self::NotAllowed,
         }
     }
+}
+
+/// Counts of refusals since the start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each name says it")]
+pub struct Refusals {
+    pub malformed: u64,
+    pub oversized: u64,
+    pub too_frequent: u64,
+    pub not_allowed: u64,
+    pub version: u64,
+    pub system_calls: u64,
 }
 
 /// Figures and warnings about the broker.
@@ -111,12 +121,10 @@ impl Observer {
         self.refusals
     }
 
-    /// Returns the times of the event loop's steps, for the status.
+    /// Returns the times of the event loop's steps.
     #[must_use]
-    pub fn event_loop(&self) -> EventLoop {
-        let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
-        let Summary { steps, p99, longest, longest_kind } = self.step_times.summary();
-        EventLoop { steps, p99_us: micros(p99), longest_us: micros(longest), longest_kind: longest_kind.to_owned() }
+    pub fn step_times(&self) -> Summary {
+        self.step_times.summary()
     }
 
     /// Returns for how long the broker has run.

@@ -17,9 +17,9 @@ pub(super) struct StepTimes {
     longest_kind: &'static str,
 }
 
-/// Summary for the status.
+/// Summary of the durations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Summary {
+pub struct Summary {
     /// Number of steps since the start.
     pub steps: u64,
     /// 99th percentile.

@@ -1,10 +1,7 @@
-//! Earlier sessions as the window and the control API show them.
+//! Earlier sessions as the window offers them.
 
-use regen_proto::control::v1::SavedSession;
-use regen_proto::kernel::v1::{OfferedTab, SessionOffer};
-
-use super::store::Saved;
-use crate::session::{SavedTab, TabId};
+use regen_session::{SavedTab, TabId};
+use regen_store::Saved;
 
 /// Maximum number of tabs that the user can choose from. Of more, all come back or none.
 const MAX_CHOICES: usize = 150;
@@ -24,17 +21,19 @@ pub struct Restoration {
     pub is_all: bool,
 }
 
-/// Returns an earlier session as the control API shows it.
-#[must_use]
-pub fn saved_session(saved: &Saved) -> SavedSession {
-    SavedSession {
-        session: saved.epoch,
-        tabs: count(saved),
-        saved_at: saved.saved_at,
-        clean: saved.clean,
-        dismissed: saved.dismissed,
-        stale: saved.is_stale(),
-    }
+/// Offer of an earlier session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionOffer {
+    /// Number of its tabs.
+    pub tabs: u32,
+    /// Time of its last change, in seconds since 1970.
+    pub saved_at: u64,
+    /// Set if it ended by the user's wish.
+    pub clean: bool,
+    /// The session.
+    pub session: u64,
+    /// Tabs to choose from, with title and address; none if there are very many.
+    pub choices: Vec<(TabId, String, String)>,
 }
 
 /// Returns an earlier session as the window offers it.
@@ -43,12 +42,12 @@ pub(super) fn offer(saved: &Saved) -> SessionOffer {
     let choice = |tab: &SavedTab| {
         let shown = tab.segments.get(usize::try_from(tab.current).unwrap_or(0));
         let (title, url) = shown.map_or(("", ""), |segment| (&segment.title, &segment.url));
-        OfferedTab { tab: tab.id, title: short(title), url: short(url) }
+        (tab.id, short(title), short(url))
     };
     let choices = if saved.tabs.len() <= MAX_CHOICES { saved.tabs.iter().map(choice).collect() } else { Vec::new() };
     SessionOffer { tabs: count(saved), saved_at: saved.saved_at, clean: saved.clean, session: saved.epoch, choices }
 }
 
-fn count(saved: &Saved) -> u32 {
+pub(crate) fn count(saved: &Saved) -> u32 {
     u32::try_from(saved.tabs.len()).unwrap_or(u32::MAX)
 }

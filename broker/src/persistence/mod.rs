@@ -3,9 +3,8 @@
 //!
 //! Nothing here waits for the disk: the store has a thread of its own.
 
-mod earlier;
+pub mod earlier;
 mod save_pace;
-pub mod store;
 #[cfg(test)]
 mod tests;
 
@@ -14,15 +13,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use regen_net_config::site::Site;
-use regen_proto::kernel::v1::SessionOffer;
 use tokio::sync::mpsc;
 
-pub use earlier::{Restoration, saved_session};
+pub use earlier::{Restoration, SessionOffer};
 
 use crate::answer::{Answer, answer};
-use crate::session::{HostKey, SavedTab, Session, TabId};
+use regen_session::{HostKey, SavedTab, Session, TabId};
+use regen_store::{Cookies, Saved, SavedOrder, SessionSettings, Settings, Store};
 use save_pace::SavePace;
-use store::{Cookies, Saved, SavedOrder, SessionSettings, Settings, Store};
 
 /// Changes within this time are saved together.
 const SAVE_DELAY: Duration = Duration::from_millis(100);
@@ -243,10 +241,10 @@ impl Persistence {
         self.earlier.first().map(Arc::as_ref).filter(|saved| !saved.dismissed)
     }
 
-    /// Returns the question about an earlier session that ended without the user's wish; an empty offer where there is none.
+    /// Returns the question about an earlier session that ended without the user's wish.
     #[must_use]
-    pub fn offer(&self) -> SessionOffer {
-        self.offered().filter(|saved| !saved.clean).map(earlier::offer).unwrap_or_default()
+    pub fn offer(&self) -> Option<SessionOffer> {
+        self.offered().filter(|saved| !saved.clean).map(earlier::offer)
     }
 
     /// Returns the question about the newest earlier session, whatever the user answered before.

@@ -3,15 +3,16 @@
 use std::path::Path;
 
 use regen_net_config::site::Site;
+use regen_session::{Event as SessionEvent, HostKey, PageLoad, Session, reduce};
+use regen_store::Settings;
+use regen_store::secrets::Vault;
 use tokio::sync::mpsc;
 
-use super::store::Settings;
-use super::store::tests::opened;
 use super::{Event, Persistence};
-use crate::session::{Event as SessionEvent, HostKey, PageLoad, Session, reduce};
 
 fn open(profile: &Path) -> (Persistence, mpsc::Receiver<Event>) {
-    let opened = opened(profile);
+    let vault = Vault::of_profile(profile).unwrap();
+    let opened = regen_store::open(profile, vault).unwrap();
     let (events, received) = mpsc::channel(4);
     (Persistence::new(opened.store, opened.settings.session, opened.previous, "a file", events), received)
 }
@@ -42,7 +43,7 @@ async fn changes_of_a_moment_are_saved_once_and_come_back() {
 
     let (mut persistence, _events) = open(profile.path());
     assert_eq!(persistence.restored_by_itself(), None, "it did not end by the user's wish");
-    let offer = persistence.offer();
+    let offer = persistence.offer().unwrap();
     assert_eq!((offer.tabs, offer.choices.len()), (1, 1));
     assert_eq!(persistence.cookies(&host), None, "they come back with the session, not before");
     let back = persistence.answered(offer.session, true, &[]).unwrap();

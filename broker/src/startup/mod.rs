@@ -1,6 +1,7 @@
 //! Startup, from options to a running broker: the profile, the launcher, the lock-down, the store, the control socket.
 
 pub mod certificates;
+pub mod error;
 pub mod keyboard;
 pub mod locale;
 pub mod options;
@@ -9,7 +10,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::Context;
+use error::{StartError, failed};
 use keyboard::Keyboard;
 use options::BrowserOptions;
 use regen_sandbox::lock_down;
@@ -22,13 +23,12 @@ use crate::children::bucket_mounts::BucketMounts;
 use crate::configuration::DisplayOptions;
 use crate::control::ControlServer;
 use crate::event_loop::EventLoop;
-use crate::launcher::{self, Launching};
+use crate::launcher::{self, LaunchMethod};
 use crate::network::NetworkOptions;
-use crate::observe::audit::{Audit, AuditLog};
 use crate::observe::logs;
-use crate::persistence::store;
-use crate::persistence::store::secrets::Vault;
 use crate::profile::{Profile, downloads};
+use regen_audit_log::{Audit, AuditLog};
+use regen_store::secrets::Vault;
 
 /// Maximum number of threads for blocking work: removing folders, reading `/proc`, payloads and files.
 const MAX_BLOCKING_THREADS: usize = 4;
@@ -37,8 +37,8 @@ const MAX_BLOCKING_THREADS: usize = 4;
 ///
 /// # Errors
 /// Returns an error if it cannot be started: the profile is in use, a policy is invalid, or the kernel lacks a feature.
-pub fn start(browser: BrowserOptions, echo_log: bool, how: Launching) -> anyhow::Result<()> {
-    let programs = programs_folder()?;
+pub fn start(browser: BrowserOptions, echo_log: bool, how: LaunchMethod) -> Result<(), StartError> {
+    let programs = programs_folder().map_err(failed("cannot find the folder of this program"))?;
     let locked = Profile::find(browser.profile.as_deref())?.lock()?;
     let profile = locked.profile.clone();
     raise_descriptor_limit();
@@ -46,18 +46,20 @@ pub fn start(browser: BrowserOptions, echo_log: bool, how: Launching) -> anyhow:
     // An invalid policy ends the start before anything else exists.
     let mode = if browser.jitless { Mode::Jitless } else { Mode::Jit };
     let policies = policy::all(mode)?;
-    let logs = logs::init(&profile.log(), echo_log).context("cannot open the log")?;
+    let logs = logs::init(&profile.log(), echo_log).map_err(failed("cannot open the log"))?;
     // Fork before there is another thread: a fork copies only the calling one.
-    let forked = launcher::fork(&programs, how).context("cannot start the launcher")?;
+    let forked = launcher::fork(&programs, how).map_err(failed("cannot start the launcher"))?;
     // Shown as a warning: an optional part of a policy that this machine lacks.
     let version = regen_sandbox::sys::landlock_version();
     let lacks = policies.iter().find_map(|policy| regen_sandbox::landlock::shortfall(policy, version));
-    let vault = key_of_secrets(&profile, !browser.headless).context("cannot open the key of saved session cookies")?;
-    lock_down::enter("broker").context("the broker cannot lock itself down; run `regen doctor`")?;
+    let vault =
+        key_of_secrets(&profile, !browser.headless).map_err(failed("cannot open the key of saved session cookies"))?;
+    lock_down::enter("broker")?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(MAX_BLOCKING_THREADS)
-        .build()?;
+        .build()
+        .map_err(failed("cannot start the event loop"))?;
     runtime.block_on(run(policies, vault, lacks, browser, profile, forked, logs))
 }
 
@@ -82,11 +84,11 @@ async fn run(
     lacks: Option<String>,
     browser: BrowserOptions,
     profile: Profile,
-    forked: launcher::Forked,
+    forked: launcher::LauncherProcess,
     logs: logs::Logs,
-) -> anyhow::Result<()> {
+) -> Result<(), StartError> {
     let secrets = vault.source().words();
-    let opened = store::open(profile.root(), vault)?;
+    let opened = regen_store::open(profile.root(), vault)?;
     let (ca_bundle, extra_ca) = certificates::bundle(&browser.extra_ca, profile.root())?;
     let tor_config = tor_config(browser.tor_config, &profile)?;
     let dns_anchors = browser.dns_anchors.as_deref().map(|file| for_net_daemon(file, "DNSSEC anchors")).transpose()?;
@@ -94,23 +96,24 @@ async fn run(
     let watched = browser.watch.as_ref().map(|role| {
         format!("system calls of every {role} are recorded and not refused: do not browse with this browser")
     });
-    let mut audit = Audit::open(profile.root(), opened.audit_head.as_ref()).context("cannot open the audit log")?;
+    let mut audit =
+        Audit::open(profile.root(), opened.audit_head.as_ref()).map_err(failed("cannot open the audit log"))?;
     let digests: serde_json::Map<String, serde_json::Value> =
         policies.iter().map(|policy| (policy.role.clone(), policy.sha256.clone().into())).collect();
     audit.record(
         "started",
         serde_json::json!({ "pid": std::process::id(), "version": env!("CARGO_PKG_VERSION"), "policies": digests }),
     );
-    let audit = AuditLog::start(audit).context("cannot write the audit log")?;
+    let audit = AuditLog::start(audit).map_err(failed("cannot write the audit log"))?;
     let bucket_mounts = BucketMounts::open(profile.bucket_mounts())
-        .context("cannot move the storage of sites back to its place after a crash")?;
-    profile.mark_unmarked_buckets().context("cannot mark the storage of internet sites")?;
+        .map_err(failed("cannot move the storage of sites back to its place after a crash"))?;
+    profile.mark_unmarked_buckets().map_err(failed("cannot mark the storage of internet sites"))?;
     let warnings = opened.warning.iter().cloned().chain(lacks).chain(watched).collect();
     let setup = BrokerSetup {
         children: ChildrenSetup {
             profile: profile.clone(),
             bucket_mounts,
-            launcher: forked.adopt()?,
+            launcher: forked.adopt().map_err(failed("cannot talk to the launcher"))?,
             policies,
             ca_bundle,
             jitless: browser.jitless,
@@ -144,9 +147,9 @@ async fn run(
     // The control socket opens last, so that a client that finds it finds a running browser.
     let (event_loop, handle) = EventLoop::new(setup);
     let control = ControlServer::start(&profile.control_socket(), handle.clone(), logs)
-        .context("cannot open the control socket")?;
+        .map_err(failed("cannot open the control socket"))?;
     for kind in [SignalKind::terminate(), SignalKind::interrupt()] {
-        let mut signals = signal(kind)?;
+        let mut signals = signal(kind).map_err(failed("cannot wait for signals"))?;
         let handle = handle.clone();
         tokio::spawn(async move {
             signals.recv().await;
@@ -161,7 +164,7 @@ async fn run(
 
 /// Returns the user's changes to Tor's configuration: from the named file, or from the profile's `tor.toml` if it
 /// exists. The net-daemon parses them.
-fn tor_config(named: Option<PathBuf>, profile: &Profile) -> anyhow::Result<String> {
+fn tor_config(named: Option<PathBuf>, profile: &Profile) -> Result<String, StartError> {
     let usual = profile.root().join("tor.toml");
     if named.is_none() && !usual.exists() {
         return Ok(String::new());
@@ -170,12 +173,15 @@ fn tor_config(named: Option<PathBuf>, profile: &Profile) -> anyhow::Result<Strin
 }
 
 /// Reads a file of the user's for the net-daemon.
-fn for_net_daemon(file: &Path, what: &str) -> anyhow::Result<String> {
+fn for_net_daemon(path: &Path, what: &'static str) -> Result<String, StartError> {
     /// Maximum size: the files travel in one message.
     const MAX_FILE: usize = 16 * 1024;
-    let text = std::fs::read_to_string(file).with_context(|| format!("{what}: {}", file.display()))?;
-    anyhow::ensure!(text.len() <= MAX_FILE, "{} is larger than {MAX_FILE} bytes", file.display());
-    Ok(text)
+    let path = path.to_path_buf();
+    let text = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) => return Err(StartError::File { what, path, error }),
+    };
+    if text.len() > MAX_FILE { Err(StartError::TooLarge { path, limit: MAX_FILE }) } else { Ok(text) }
 }
 
 /// Raises the limit of open descriptors to the maximum: each site needs several.

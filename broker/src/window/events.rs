@@ -1,13 +1,14 @@
 //! Events and actions of the window component.
 
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
-use regen_proto::kernel::v1::{AnswerSession, AnswerVpn, host_command, shell_update};
+use regen_desktop::file_dialog::DialogError;
+use regen_session::{Event as SessionEvent, HostKey, TabId};
 
+use super::commands::{PageCommand, SessionAnswer, VpnAnswer};
+use super::downloads::{DownloadView, HostDownload, Source};
 use super::file_choosers::ChooserSource;
-use super::file_dialog::DialogError;
-use crate::children::Outgoing;
-use crate::session::{Event as SessionEvent, TabId};
 
 /// Event of work that was done for the window.
 #[derive(Debug)]
@@ -24,15 +25,47 @@ pub enum Event {
     NotOpened { text: String },
 }
 
+/// News that the component has for the window.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum News {
+    /// State of a download.
+    Download(DownloadView),
+    /// Question whether a site may save so many files; 0: it has been answered.
+    DownloadQuestion { host: HostKey, files: usize },
+    /// Question before the end, which would interrupt so many downloads and pages.
+    QuitQuestion { downloads: u32, pages: u32 },
+    /// Question whether another program may open an address for a page of this site.
+    OutsideQuestion { site: String, url: String },
+    /// Number of matches of a search in a tab's page.
+    FindResult { tab: TabId, matches: u32 },
+    /// A tab is closed.
+    TabClosed(TabId),
+    /// Text for the user, with `info`, `warning` or `error` as its level.
+    Notice { level: &'static str, text: String },
+}
+
+/// Message for a host.
+#[derive(Debug)]
+pub enum HostMessage {
+    /// The files that the user chose, by their names below the host's folder for them; none: cancelled.
+    FilesChosen { from: ChooserSource, names: Vec<String> },
+    /// The file that a download goes to.
+    WriteDownload { to: HostDownload, file: OwnedFd },
+    /// A download is not wanted, or no longer.
+    StopDownload(HostDownload),
+    /// Fetch the rest of a file, from this byte on. The file's position is where the rest goes.
+    GoOnDownload { to: HostDownload, url: String, source: Source, from: u64, total: u64, file: OwnedFd },
+}
+
 /// Action for the rest of the broker.
 #[derive(Debug)]
 pub enum Action {
     /// Tell the window.
-    Update(shell_update::Body),
-    /// Tell a child.
-    Send(Outgoing),
+    Tell(News),
+    /// Tell a host.
+    Send(HostMessage),
     /// Tell the host that shows a tab.
-    Command { tab: TabId, body: host_command::Body },
+    Command { tab: TabId, command: PageCommand },
     /// Change the session.
     Session(SessionEvent),
     /// Open an address that the user entered in a new tab.
@@ -42,11 +75,11 @@ pub enum Action {
     /// End the browser.
     Quit,
     /// Restore or dismiss an earlier session.
-    AnswerSession(AnswerSession),
+    AnswerSession(SessionAnswer),
     /// Set whether the last session comes back by itself.
     SetRestores(bool),
     /// Offer the newest earlier session once more.
     OfferSession,
     /// Answer a question about a VPN.
-    AnswerVpn(AnswerVpn),
+    AnswerVpn(VpnAnswer),
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use regen_net_config::site::Site;
 
-use crate::window::file_dialog::DialogError;
+use regen_desktop::file_dialog::DialogError;
 
 /// Time after a click or key in which a page may open a chooser.
 const GESTURE: Duration = Duration::from_secs(5);
@@ -32,7 +32,7 @@ pub struct ChooserSource {
 
 /// Request of a page for files.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Wanted {
+pub struct FileRequest {
     /// Request that is answered.
     pub from: ChooserSource,
     /// Site of the page.
@@ -80,8 +80,8 @@ pub struct FileChoosers {
 
 impl FileChoosers {
     /// Handles a page's request for files. `has_window`: there is a window to ask in.
-    pub fn asked(&mut self, wanted: Wanted, now: Instant, has_window: bool) -> Vec<Action> {
-        let Wanted { from, site, multiple, is_active, gesture } = wanted;
+    pub fn asked(&mut self, wanted: FileRequest, now: Instant, has_window: bool) -> Vec<Action> {
+        let FileRequest { from, site, multiple, is_active, gesture } = wanted;
         let is_recent = gesture.is_some_and(|at| now.saturating_duration_since(at) < GESTURE);
         if !has_window || !is_active || !is_recent {
             return vec![Action::Cancel(from)];
@@ -144,9 +144,9 @@ mod tests {
         ChooserSource { child, tab, request: 7 }
     }
 
-    fn wanted(child: ChildId, tab: TabId, gesture: Option<Instant>) -> Wanted {
+    fn wanted(child: ChildId, tab: TabId, gesture: Option<Instant>) -> FileRequest {
         let site = Site::of("https://a.test/").unwrap();
-        Wanted { from: from(child, tab), site, multiple: false, is_active: true, gesture }
+        FileRequest { from: from(child, tab), site, multiple: false, is_active: true, gesture }
     }
 
     fn shown(actions: &[Action]) -> Option<u64> {
@@ -160,7 +160,7 @@ mod tests {
         assert_eq!(choosers.asked(wanted(1, 2, None), now, true), cancelled, "no click");
         let late = now + GESTURE;
         assert_eq!(choosers.asked(wanted(1, 2, Some(now)), late, true), cancelled, "long after the click");
-        let background = Wanted { is_active: false, ..wanted(1, 2, Some(now)) };
+        let background = FileRequest { is_active: false, ..wanted(1, 2, Some(now)) };
         assert_eq!(choosers.asked(background, now, true), cancelled, "in the background");
         assert_eq!(choosers.asked(wanted(1, 2, Some(now)), now, false), cancelled, "nobody to ask");
         // The control.
@@ -189,7 +189,7 @@ mod tests {
     fn whoever_cannot_pick_is_told_why_and_the_page_that_nothing_was_picked() {
         let (mut choosers, now) = (FileChoosers::default(), Instant::now());
         let mut pick = |multiple, picked| {
-            let asked = Wanted { multiple, ..wanted(1, 2, Some(now)) };
+            let asked = FileRequest { multiple, ..wanted(1, 2, Some(now)) };
             let request = shown(&choosers.asked(asked, now, true)).unwrap();
             choosers.answered(request, picked)
         };

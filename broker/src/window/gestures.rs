@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use crate::session::TabId;
+use regen_session::TabId;
 
 /// A click or key counts for what a page does within this time.
 const GESTURE_TIME: Duration = Duration::from_secs(5);

@@ -4,41 +4,34 @@
 //! ui-shell can be killed at any time: everything it shows is rebuilt from here and from the session.
 
 mod chosen_files;
+pub mod commands;
 pub mod downloads;
-mod events;
+pub mod events;
 pub mod file_choosers;
-pub mod file_dialog;
 mod gestures;
-pub mod outside;
 pub mod quitting;
 #[cfg(test)]
 mod tests;
-pub mod updates;
 pub mod window_size;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use regen_audit_log::AuditLog;
+use regen_desktop::file_dialog::FileDialogs;
+use regen_desktop::outside::{self, Outside};
 use regen_net_config::site::Site;
-use regen_proto::kernel::v1::{
-    Download, DownloadAnswer, DownloadQuestion, DownloadState, Empty, FileChooser, FilesChosen, GoOnDownload,
-    HostCommand, OutsideQuestion, QuitQuestion, UserCommand, WindowSize as WireSize, host_command, shell_update,
-    user_command,
-};
-use regen_proto::validate::BrokerToChild;
+use regen_session::{Event as SessionEvent, HostKey, PageLoad, TabId, address};
 use tokio::sync::mpsc;
 
-pub use events::{Action, Event};
-pub use gestures::Gestures;
-
-use crate::children::{Attachment, ChildId, Outgoing};
-use crate::observe::audit::AuditLog;
+use crate::message::ChildId;
 use crate::profile::Profile;
-use crate::session::{Event as SessionEvent, HostKey, PageLoad, TabId, address};
-use downloads::{Downloads, HostDownload, Offer, Report, Source};
-use file_choosers::{ChooserSource, FileChoosers, Wanted};
-use file_dialog::FileDialogs;
-use outside::Outside;
+use commands::{PageCommand, UserCommand};
+use downloads::{Downloads, HostDownload, Report};
+pub use events::{Action, Event};
+use events::{HostMessage, News};
+use file_choosers::{ChooserSource, FileChoosers, FileRequest};
+pub use gestures::Gestures;
 use quitting::Quitting;
 use window_size::{Size, WindowSize};
 
@@ -95,9 +88,10 @@ impl Window {
 
     /// Returns what a new window must know beside tabs: unfinished downloads, and questions about them.
     pub fn shown(&mut self) -> Vec<Action> {
-        let questions = self.downloads.questions().map(|(host, files, _)| download_question(host, files));
-        let downloads = self.downloads.shown().into_iter().map(updates::download);
-        questions.chain(downloads).map(Action::Update).collect()
+        let question =
+            |(host, files, _): (&HostKey, usize, TabId)| News::DownloadQuestion { host: host.clone(), files };
+        let questions = self.downloads.questions().map(question);
+        questions.chain(self.downloads.shown().into_iter().map(News::Download)).map(Action::Tell).collect()
     }
 
     /// Returns a line for each site that waits for the user's word about its downloads, for the status.
@@ -111,82 +105,54 @@ impl Window {
 
     /// Takes what the user did in the window.
     pub fn command(&mut self, command: UserCommand, now: Instant) -> Vec<Action> {
-        use user_command::Body;
-        let Some(body) = command.body else { return Vec::new() };
-        let event = match body {
-            Body::OpenTab(open) if open.input.is_empty() => {
-                let (workspace, background) = (String::new(), open.background);
-                SessionEvent::Open { load: None, workspace, background, opener: None }
+        match command {
+            UserCommand::Session(event) => vec![Action::Session(event)],
+            UserCommand::OpenTab { input, background } if input.is_empty() => {
+                let workspace = String::new();
+                vec![Action::Session(SessionEvent::Open { load: None, workspace, background, opener: None })]
             }
-            Body::OpenTab(open) => {
-                return vec![Action::Open { url: address::to_url(&open.input), background: open.background }];
+            UserCommand::OpenTab { input, background } => {
+                vec![Action::Open { url: address::to_url(&input), background }]
             }
-            Body::CloseTab(tab) => SessionEvent::Close { tab, ask: true },
-            Body::ActivateTab(tab) => SessionEvent::Activate(tab),
-            Body::MoveTab(to) => {
-                SessionEvent::Move { tab: to.tab, index: usize::try_from(to.index).unwrap_or(usize::MAX) }
+            UserCommand::Navigate { tab, input } => {
+                self.gestures.address(tab, now);
+                let load = PageLoad::by_user(address::to_url(&input));
+                vec![Action::Session(SessionEvent::Navigate { tab, load })]
             }
-            Body::ReopenClosed(_) => SessionEvent::ReopenClosed,
-            Body::Navigate(to) => {
-                self.gestures.address(to.tab, now);
-                SessionEvent::Navigate { tab: to.tab, load: PageLoad::by_user(address::to_url(&to.input)) }
-            }
-            Body::History(step) => SessionEvent::History { tab: step.tab, delta: step.delta },
-            Body::Reload(reload) => SessionEvent::Reload { tab: reload.tab, bypass_cache: reload.bypass_cache },
-            Body::Stop(tab) => SessionEvent::Stop(tab),
-            Body::StopScript(tab) => SessionEvent::StopScript(tab),
-            Body::AllowInsecure(tab) => SessionEvent::AllowInsecure(tab),
-            Body::AllowPrivate(tab) => SessionEvent::AllowPrivate(tab),
-            Body::AnswerDialog(answered) => match answered.answer {
-                Some(answer) => SessionEvent::AnswerDialog { tab: answered.tab, answer },
-                None => return Vec::new(),
-            },
-            Body::Zoom(zoom) => SessionEvent::Zoom { tab: zoom.tab, zoom: zoom.zoom },
-            Body::Mute(mute) => SessionEvent::Mute { tab: mute.tab, muted: mute.muted },
-            Body::Pin(pin) => SessionEvent::Pin { tab: pin.tab, pinned: pin.pinned },
-            Body::DuplicateTab(tab) => SessionEvent::Duplicate(tab),
-            Body::Gesture(tab) => self.input(tab, now),
-            Body::Find(find) => {
-                let command =
-                    find.find.map(|what| Action::Command { tab: find.tab, body: host_command::Body::Find(what) });
-                return command.into_iter().collect();
-            }
-            Body::Print(tab) => {
+            UserCommand::Gesture(tab) => vec![Action::Session(self.input(tab, now))],
+            UserCommand::Page { tab, command } => vec![Action::Command { tab, command }],
+            UserCommand::Print(tab) => {
                 let used = Action::Session(self.input(tab, now));
-                return vec![used, Action::Command { tab, body: host_command::Body::Print(Empty {}) }];
+                vec![used, Action::Command { tab, command: PageCommand::Print }]
             }
-            Body::Quit(_) if self.quitting.insists(now) => return vec![self.quit()],
-            Body::Quit(_) => return vec![Action::AskPages],
-            Body::QuitAnyway(_) => return vec![self.quit()],
-            Body::AnswerSession(answer) => return vec![Action::AnswerSession(answer)],
-            Body::Restores(restores) => return vec![Action::SetRestores(restores)],
-            Body::OfferSession(_) => return vec![Action::OfferSession],
-            Body::AnswerDownloads(answer) => {
-                let Ok(site) = Site::parse(&answer.site) else { return Vec::new() };
-                return self.answer_downloads(&HostKey { site, workspace: answer.workspace }, answer.allow);
-            }
-            Body::AnswerVpn(answer) => {
+            UserCommand::Quit if self.quitting.insists(now) => vec![self.quit()],
+            UserCommand::Quit => vec![Action::AskPages],
+            UserCommand::QuitAnyway => vec![self.quit()],
+            UserCommand::AnswerSession(answer) => vec![Action::AnswerSession(answer)],
+            UserCommand::SetRestores(restores) => vec![Action::SetRestores(restores)],
+            UserCommand::OfferSession => vec![Action::OfferSession],
+            UserCommand::AnswerDownloads { host, allow } => self.answer_downloads(&host, allow),
+            UserCommand::AnswerVpn(answer) => {
                 let details = serde_json::json!({ "profile": answer.name, "allow": answer.allow });
                 let entry = serde_json::json!({ "what": "vpn", "details": details, "by": "the window" });
                 self.audit.record("ordered", entry);
-                return vec![Action::AnswerVpn(answer)];
+                vec![Action::AnswerVpn(answer)]
             }
-            Body::CancelDownload(download) => {
+            UserCommand::CancelDownload(download) => {
                 let actions = self.downloads.cancel(download);
-                return self.after_downloads(actions);
+                self.after_downloads(actions)
             }
-            Body::OpenOutside(url) => {
+            UserCommand::OpenOutside(url) => {
                 self.open_outside(&url);
-                return Vec::new();
+                Vec::new()
             }
-            Body::WindowSize(WireSize { width, height, maximized }) => {
-                if let Some(write) = self.size.changed(Size { width, height, maximized }) {
+            UserCommand::Resized(size) => {
+                if let Some(write) = self.size.changed(size) {
                     tokio::task::spawn_blocking(write);
                 }
-                return Vec::new();
+                Vec::new()
             }
-        };
-        vec![Action::Session(event)]
+        }
     }
 
     /// Takes an event of work that was done for the window.
@@ -210,8 +176,7 @@ impl Window {
                 match self.quitting.weighed(self.downloads.unfinished(), objecting, now) {
                     quitting::Action::Quit => vec![self.quit()],
                     quitting::Action::Ask { downloads, pages } => {
-                        let question = QuitQuestion { downloads, pages };
-                        vec![Action::Update(shell_update::Body::QuitQuestion(question))]
+                        vec![Action::Tell(News::QuitQuestion { downloads, pages })]
                     }
                 }
             }
@@ -226,18 +191,18 @@ impl Window {
         SessionEvent::StillUsed(tab)
     }
 
-    /// Takes a page's wish for files. `is_active`: its tab is in front.
+    /// Takes a page's wish for files, for several if `multiple`.
     pub fn file_chooser(
         &mut self,
         from: ChooserSource,
         site: &Site,
-        asked: &FileChooser,
+        multiple: bool,
         is: ChooserContext,
     ) -> Vec<Action> {
-        let wanted = Wanted {
+        let wanted = FileRequest {
             from,
             site: site.clone(),
-            multiple: asked.multiple,
+            multiple,
             is_active: is.is_active,
             gesture: self.gestures.last_input(from.tab),
         };
@@ -250,17 +215,8 @@ impl Window {
     }
 
     /// Takes a host's report on a download. A download goes on when its tab shows something else, or is closed.
-    pub fn download(
-        &mut self,
-        child: ChildId,
-        host: &HostKey,
-        tab: TabId,
-        news: Download,
-        now: Instant,
-    ) -> Vec<Action> {
-        let from = HostDownload { child, tab, number: news.download };
-        let gesture = self.gestures.for_download(tab);
-        let Some(report) = report(news) else { return Vec::new() };
+    pub fn download(&mut self, from: HostDownload, host: &HostKey, report: Report, now: Instant) -> Vec<Action> {
+        let gesture = self.gestures.for_download(from.tab);
         let actions = self.downloads.reported(host, from, report, gesture, now);
         self.after_downloads(actions)
     }
@@ -276,8 +232,7 @@ impl Window {
     pub fn wants_outside(&mut self, site: &Site, url: &str) -> Vec<Action> {
         match self.outside.ask(url) {
             Ok(url) => {
-                let question = OutsideQuestion { site: site.as_str().to_owned(), url };
-                vec![Action::Update(shell_update::Body::OutsideQuestion(question))]
+                vec![Action::Tell(News::OutsideQuestion { site: site.as_str().to_owned(), url })]
             }
             Err(error) => {
                 tracing::info!(%site, "an address is not opened: {error}");
@@ -297,7 +252,7 @@ impl Window {
         self.downloads.tab_closed(tab);
         self.gestures.forget(tab);
         let mut actions = self.page_left(tab);
-        actions.push(Action::Update(shell_update::Body::TabClosed(tab)));
+        actions.push(Action::Tell(News::TabClosed(tab)));
         actions
     }
 
@@ -377,17 +332,14 @@ impl Window {
 
     fn after_downloads(&mut self, actions: Vec<downloads::Action>) -> Vec<Action> {
         let one = |action| match action {
-            downloads::Action::Write { to, file } => Some(download_answer(to, false, vec![Attachment::Fd(file)])),
-            downloads::Action::Stop(to) => Some(download_answer(to, true, Vec::new())),
+            downloads::Action::Write { to, file } => Some(Action::Send(HostMessage::WriteDownload { to, file })),
+            downloads::Action::Stop(to) => Some(Action::Send(HostMessage::StopDownload(to))),
             downloads::Action::GoOn { to, url, source, from, total, file } => {
-                let Source { referrer, validator } = source;
-                let go_on = GoOnDownload { download: to.number, url, referrer, validator, from, total };
-                let body = host_command::Body::GoOnDownload(go_on);
-                Some(host_command(to.child, to.tab, body, vec![Attachment::Fd(file)]))
+                Some(Action::Send(HostMessage::GoOnDownload { to, url, source, from, total, file }))
             }
-            downloads::Action::Show(shown) => Some(Action::Update(updates::download(shown))),
+            downloads::Action::Show(shown) => Some(Action::Tell(News::Download(shown))),
             downloads::Action::Tell(text) => Some(notice(&text)),
-            downloads::Action::Ask { host, files } => Some(Action::Update(download_question(&host, files))),
+            downloads::Action::Ask { host, files } => Some(Action::Tell(News::DownloadQuestion { host, files })),
             downloads::Action::Keep { host, is_needed } => {
                 Some(Action::Session(SessionEvent::Saving { host, is_saving: is_needed }))
             }
@@ -421,44 +373,10 @@ pub struct ChooserContext {
 }
 
 fn notice(text: &str) -> Action {
-    Action::Update(updates::notice("warning", text))
-}
-
-fn host_command(child: ChildId, tab: TabId, body: host_command::Body, attachments: Vec<Attachment>) -> Action {
-    let message = BrokerToChild::Command(HostCommand { tab, body: Some(body) });
-    Action::Send(Outgoing { to: child, message, attachments })
+    Action::Tell(News::Notice { level: "warning", text: text.to_owned() })
 }
 
 /// Returns the answer for the host that asked, whatever the tab shows by now; the host knows whether its page is still there.
-fn chosen(ChooserSource { child, tab, request }: ChooserSource, names: Vec<String>) -> Action {
-    host_command(child, tab, host_command::Body::FilesChosen(FilesChosen { request, names }), Vec::new())
-}
-
-fn download_answer(to: HostDownload, refused: bool, attachments: Vec<Attachment>) -> Action {
-    let body = host_command::Body::Download(DownloadAnswer { download: to.number, refused });
-    host_command(to.child, to.tab, body, attachments)
-}
-
-fn download_question(host: &HostKey, files: usize) -> shell_update::Body {
-    shell_update::Body::DownloadQuestion(DownloadQuestion {
-        site: host.site.as_str().to_owned(),
-        workspace: host.workspace.clone(),
-        files: u32::try_from(files).unwrap_or(u32::MAX),
-    })
-}
-
-/// Returns a host's report on a download; `None` for a state that no host reports.
-fn report(news: Download) -> Option<Report> {
-    let state = news.state();
-    let Download { url, suggested_name, received, total, error, can_go_on, validator, referrer, changed, .. } = news;
-    Some(match state {
-        DownloadState::Wanted => {
-            let source = can_go_on.then_some(Source { referrer, validator });
-            Report::Wanted(Offer { url, name: suggested_name, total, source })
-        }
-        DownloadState::Running => Report::Received { received, total },
-        DownloadState::Done => Report::Done { received },
-        DownloadState::Failed | DownloadState::Cancelled => Report::Failed { error, try_again: can_go_on, changed },
-        DownloadState::Interrupted | DownloadState::Unspecified => return None,
-    })
+fn chosen(from: ChooserSource, names: Vec<String>) -> Action {
+    Action::Send(HostMessage::FilesChosen { from, names })
 }

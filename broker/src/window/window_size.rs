@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 const SIDES: std::ops::RangeInclusive<u32> = 200..=16_384;
 
 /// Size of a window.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Size {
     /// Width in logical pixels of the toolkit.
     pub width: u32,

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime};
 
 use regen_broker::children::crashes::{self, Crash};
-use regen_broker::supervisor;
 use regen_proto::control::v1::{HistoryRequest, Process, SessionAction, SessionRequest, StatusReply, TabRequest};
 use regen_proto::role::Role;
 
@@ -90,7 +89,7 @@ impl Testbed {
             let tab = status.tabs.iter().find(|tab| tab.id == expected.tab);
             let tab = tab.ok_or_else(|| Failure::Other(format!("the tab of {} is gone", expected.url)))?;
             if tab.state == "sad" && !asked {
-                let rules = supervisor::of(Role::TabHost);
+                let rules = regen_supervisor::of(Role::TabHost);
                 let recent = SystemTime::now() - rules.period - REPORTED;
                 let is_due = |deaths: &[Crash]| deaths.len() >= rules.intensity;
                 let deaths = self.reported(&tab.site, recent.max(expected.forgiven), is_due).await?;

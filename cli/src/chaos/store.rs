@@ -163,7 +163,7 @@ fn tracer(pid: i32) -> i32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use regen_broker::persistence::store::{SavedOrder, codec};
+    use regen_store::{SavedOrder, codec};
 
     #[test]
     fn a_record_of_the_first_version_is_what_its_build_wrote() {
@@ -171,10 +171,10 @@ mod tests {
         for number in [3, 300, 70_000] {
             let mut record = codec::encode(number, &order).unwrap();
             to_version_1(&mut record, false);
-            assert_eq!(record, include_bytes!("../../../broker/src/persistence/store/golden/v1-order.record"));
+            assert_eq!(record, include_bytes!("../../../store/src/golden/v1-order.record"));
         }
-        let mut meta = include_bytes!("../../../broker/src/persistence/store/golden/v2-meta.record").to_vec();
+        let mut meta = include_bytes!("../../../store/src/golden/v2-meta.record").to_vec();
         to_version_1(&mut meta, true);
-        assert_eq!(meta, include_bytes!("../../../broker/src/persistence/store/golden/v1-meta.record"));
+        assert_eq!(meta, include_bytes!("../../../store/src/golden/v1-meta.record"));
     }
 }

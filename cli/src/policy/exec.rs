@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use regen_broker::children::refused_calls::NotifyPolicy;
-use regen_broker::launcher::Forked;
+use regen_broker::launcher::LauncherProcess;
 use regen_proto::launcher::v1::Exited;
 use regen_sandbox::policy::{Guest, Policy};
 
@@ -20,7 +20,7 @@ const FAILED: u8 = 125;
 /// Exit code when the program does not exist.
 const NOT_FOUND: u8 = 127;
 
-pub(super) async fn run(launchers: Vec<Forked>, order: Exec) -> Result<ExitCode, Failure> {
+pub(super) async fn run(launchers: Vec<LauncherProcess>, order: Exec) -> Result<ExitCode, Failure> {
     match start(launchers, &order).await {
         Ok(code) => Ok(code),
         // 125 keeps our failure apart from the program's own exit codes.
@@ -32,7 +32,7 @@ pub(super) async fn run(launchers: Vec<Forked>, order: Exec) -> Result<ExitCode,
     }
 }
 
-async fn start(launchers: Vec<Forked>, order: &Exec) -> Result<ExitCode, Failure> {
+async fn start(launchers: Vec<LauncherProcess>, order: &Exec) -> Result<ExitCode, Failure> {
     let mode = mode(order.jitless);
     // The dumper runs in the sandbox of the role whose crash it waits for.
     let as_dumper = order.role == DUMPER;
@@ -59,7 +59,7 @@ pub(super) fn jailed(policy: &Policy) -> Result<(), Failure> {
     Err(Failure::Usage(format!("the {} has no sandbox of its own: choose another role, such as tab-host", policy.role)))
 }
 
-pub(super) fn sandboxes(launchers: Vec<Forked>) -> Result<Sandboxes, Failure> {
+pub(super) fn sandboxes(launchers: Vec<LauncherProcess>) -> Result<Sandboxes, Failure> {
     let forked = launchers.into_iter().next().ok_or_else(|| Failure::Other("there is no launcher".to_owned()))?;
     Sandboxes::new(forked, 0)
 }

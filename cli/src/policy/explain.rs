@@ -132,7 +132,7 @@ fn reason(policy: &Policy, place: &regen_sandbox::policy::Place) -> String {
 }
 
 fn port_of(policy: &Policy, port: u16) -> Vec<Answer> {
-    let is_about = |tcp: &&regen_sandbox::policy::Placed<regen_sandbox::policy::Tcp>| {
+    let is_about = |tcp: &&regen_sandbox::policy::RuleAt<regen_sandbox::policy::Tcp>| {
         tcp.bind == Some(port) || matches!(tcp.connect, Some(Ports::Any)) || tcp.connect == Some(Ports::One(port))
     };
     let rules: Vec<Answer> = policy

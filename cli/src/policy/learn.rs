@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use regen_broker::children::coverage::{self, Coverage};
 use regen_broker::children::refused_calls::NotifyPolicy;
-use regen_broker::launcher::Forked;
+use regen_broker::launcher::LauncherProcess;
 use regen_broker::startup::options::BrowserOptions;
 use regen_proto::control::v1::QuitRequest;
+use regen_sandbox::coverage::{self, Coverage};
 use regen_sandbox::policy::{Mode, Policy, ROLES};
 use serde_json::json;
 
@@ -21,7 +21,7 @@ use crate::render::print_json;
 
 /// Runs the scenario, adds its calls to the recorded coverage, and proposes rules for calls that the policy does not
 /// allow. The exit code is the scenario's.
-pub(super) async fn run(launchers: Vec<Forked>, order: Learn, output: Output) -> Result<ExitCode, Failure> {
+pub(super) async fn run(launchers: Vec<LauncherProcess>, order: Learn, output: Output) -> Result<ExitCode, Failure> {
     let policy = role_policy(&order.role, Mode::Jit)?;
     exec::jailed(&policy)?;
     let (seen, code) = if order.guest {
@@ -49,7 +49,11 @@ pub(super) async fn run(launchers: Vec<Forked>, order: Learn, output: Output) ->
     Ok(ExitCode::from(code))
 }
 
-async fn in_the_sandbox(launchers: Vec<Forked>, policy: &Policy, order: &Learn) -> Result<(Coverage, u8), Failure> {
+async fn in_the_sandbox(
+    launchers: Vec<LauncherProcess>,
+    policy: &Policy,
+    order: &Learn,
+) -> Result<(Coverage, u8), Failure> {
     let guest = exec::guest(&order.command, &[])?;
     let guest = guest.ok_or_else(|| Failure::NotFound("there is no such program".to_owned()))?;
     let seen = Arc::new(Mutex::new(Coverage::of(policy)));

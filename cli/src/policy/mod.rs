@@ -12,7 +12,7 @@ mod sandboxes;
 
 use std::process::ExitCode;
 
-use regen_broker::launcher::Forked;
+use regen_broker::launcher::LauncherProcess;
 use regen_proto::control::v1::StatusRequest;
 use regen_sandbox::policy::{self, Difference, Mode, Policy, PolicyError};
 use serde_json::json;
@@ -48,7 +48,7 @@ pub(crate) fn launchers(command: &PolicyCommand) -> usize {
 
 pub(crate) async fn run(
     command: PolicyCommand,
-    launchers: Vec<Forked>,
+    launchers: Vec<LauncherProcess>,
     profile: Option<&std::path::Path>,
     output: Output,
 ) -> Result<ExitCode, Failure> {

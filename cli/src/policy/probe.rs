@@ -17,7 +17,7 @@ use crate::arguments::Output;
 use crate::client::Failure;
 use crate::launch;
 use regen_broker::children::refused_calls::NotifyPolicy;
-use regen_broker::launcher::Forked;
+use regen_broker::launcher::LauncherProcess;
 use regen_sandbox::policy::{Guest, Mode, Policy, ROLES};
 use regen_sandbox::probe_cases::{self, Expected, ProbeCase};
 
@@ -32,7 +32,7 @@ const DONE: i32 = 77;
 const AREAS_OF_A_FILTER: [&str; 3] = ["code", "kernel", "network"];
 
 pub(super) async fn run(
-    launchers: Vec<Forked>,
+    launchers: Vec<LauncherProcess>,
     only: Option<&str>,
     junit: Option<&Path>,
     markdown: bool,

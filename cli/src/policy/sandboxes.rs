@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use regen_broker::children::refused_calls::{self, NotifyPolicy, RefusedCall};
-use regen_broker::launcher::{Forked, FromLauncherBody, Launcher};
+use regen_broker::launcher::{FromLauncherBody, Launcher, LauncherProcess};
 use regen_proto::kernel_channel;
 use regen_proto::launcher::v1::{Exited, Guest as GuestWish, Spawn};
 use regen_sandbox::policy::{Guest, Mode, Policy};
@@ -57,7 +57,7 @@ pub(super) struct Outcome {
 
 impl Sandboxes {
     /// Adopts a launcher.
-    pub(super) fn new(forked: Forked, number: usize) -> Result<Self, Failure> {
+    pub(super) fn new(forked: LauncherProcess, number: usize) -> Result<Self, Failure> {
         let folder = std::env::temp_dir().join(format!("regen-policy-{}-{number}", std::process::id()));
         fs::create_dir_all(folder.join("chosen"))?;
         make_bucket(&folder.join("bucket"))?;

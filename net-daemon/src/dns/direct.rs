@@ -15,7 +15,7 @@ use regen_net_config::special_purpose::is_private;
 use regen_proto::net::v1::FailureKind;
 use tokio::sync::OnceCell;
 
-use super::{Asked, HOSTS, Meaning, Names};
+use super::{HOSTS, Names, QueryOutcome, Resolution};
 use crate::error::ConnectError;
 use crate::race::Dead;
 use crate::tls;
@@ -96,7 +96,7 @@ impl Dns {
     }
 
     /// Returns the addresses and aliases of a host.
-    pub(crate) async fn meaning(&self, partition: &str, host: &str) -> Result<Meaning, ConnectError> {
+    pub(crate) async fn meaning(&self, partition: &str, host: &str) -> Result<Resolution, ConnectError> {
         if let Ok(address) = host.parse::<IpAddr>() {
             return Ok(vec![address].into());
         }
@@ -169,7 +169,7 @@ impl Dns {
         let tls = wants_tls.then(|| tls::client(None)).transpose().map_err(failed)?;
         let anchors = settings.dnssec.then(|| self.anchors.clone()).transpose().map_err(failed)?;
         let provider = TokioRuntimeProvider::default();
-        Ok(Names::new(Asked { who, servers, provider, tls, own: super::own_names(), anchors, search }))
+        Ok(Names::new(QueryOutcome { who, servers, provider, tls, own: super::own_names(), anchors, search }))
     }
 }
 
@@ -250,7 +250,7 @@ async fn configs(server: &Server) -> Result<Vec<NameServerConfig>, ConnectError>
 fn system_names() -> Result<Names<TokioRuntimeProvider>, ConnectError> {
     let failed = |message: String| ConnectError { kind: FailureKind::Name, message };
     let config = system_config().map_err(failed)?;
-    Ok(Names::new(Asked {
+    Ok(Names::new(QueryOutcome {
         who: "this machine's name server".to_owned(),
         servers: config.name_servers().to_vec(),
         provider: TokioRuntimeProvider::default(),

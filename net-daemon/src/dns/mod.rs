@@ -42,20 +42,20 @@ pub(crate) const HOSTS: &str = "/etc/hosts";
 
 /// Addresses and aliases of a name.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Meaning {
+pub(crate) struct Resolution {
     pub(crate) addresses: Vec<IpAddr>,
     /// CNAME targets, which may be trackers that hide behind the name.
     pub(crate) aliases: Vec<String>,
 }
 
-impl From<Vec<IpAddr>> for Meaning {
+impl From<Vec<IpAddr>> for Resolution {
     fn from(addresses: Vec<IpAddr>) -> Self {
         Self { addresses, ..Self::default() }
     }
 }
 
 /// Name servers, and the settings for their queries.
-pub(crate) struct Asked<P> {
+pub(crate) struct QueryOutcome<P> {
     /// Description of the servers for error messages.
     pub(crate) who: String,
     pub(crate) servers: Vec<NameServerConfig>,
@@ -72,7 +72,7 @@ pub(crate) struct Asked<P> {
 
 /// Resolver that queries a set of name servers.
 pub(crate) struct Names<P: RuntimeProvider> {
-    asked: Asked<P>,
+    asked: QueryOutcome<P>,
     caches: Mutex<HashMap<String, Arc<Partition<P>>>>,
     /// Permits for concurrent lookups of all partitions.
     lookups: Semaphore,
@@ -92,12 +92,12 @@ impl<P: RuntimeProvider> std::fmt::Debug for Names<P> {
 }
 
 impl<P: RuntimeProvider> Names<P> {
-    pub(crate) fn new(asked: Asked<P>) -> Self {
+    pub(crate) fn new(asked: QueryOutcome<P>) -> Self {
         Self { asked, caches: Mutex::default(), lookups: Semaphore::new(MAX_LOOKUPS) }
     }
 
     /// Returns the addresses and aliases of a host.
-    pub(crate) async fn meaning(&self, partition: &str, host: &str) -> Result<Meaning, ConnectError> {
+    pub(crate) async fn meaning(&self, partition: &str, host: &str) -> Result<Resolution, ConnectError> {
         if let Some(own) = self.asked.own.get(&host.trim_end_matches('.').to_ascii_lowercase()) {
             return Ok(own.clone().into());
         }
@@ -108,7 +108,7 @@ impl<P: RuntimeProvider> Names<P> {
         self.believe(host, found.as_lookup())?;
         let alias = |record: &Record| if let RData::CNAME(name) = &record.data { Some(name.to_string()) } else { None };
         let aliases = found.as_lookup().answers().iter().filter_map(alias).take(MAX_ALIASES).collect();
-        Ok(Meaning { addresses: found.iter().take(MAX_ADDRESSES).collect(), aliases })
+        Ok(Resolution { addresses: found.iter().take(MAX_ADDRESSES).collect(), aliases })
     }
 
     /// Returns all records of a name that have this type.
@@ -162,7 +162,7 @@ impl<P: RuntimeProvider> Names<P> {
             // Dropped answers can be queried again.
             caches.clear();
         }
-        let Asked { servers, provider, tls, anchors, search, .. } = &self.asked;
+        let QueryOutcome { servers, provider, tls, anchors, search, .. } = &self.asked;
         let config = ResolverConfig::from_parts(None, search.clone(), servers.clone());
         let mut options = ResolverOpts::default();
         (options.timeout, options.ip_strategy) = (ANSWER_TIMEOUT, LookupIpStrategy::Ipv4AndIpv6);

@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::{Connection, Egress, Resolved, Target};
-use crate::dns::{Dns, Meaning};
+use crate::dns::{Dns, Resolution};
 use crate::error::{ConnectError, HopError};
 use crate::race;
 
@@ -27,7 +27,7 @@ impl Egress for Direct<'_> {
     }
 
     async fn resolve(&self, target: Target<'_>) -> Result<Resolved, HopError> {
-        let Meaning { addresses, aliases } = self.0.meaning(target.partition, target.host).await.map_err(whose)?;
+        let Resolution { addresses, aliases } = self.0.meaning(target.partition, target.host).await.map_err(whose)?;
         Ok(Resolved::Here { addresses, aliases })
     }
 

@@ -10,6 +10,7 @@ use anyhow::Context;
 use regen_net_config::dns::DnsSettings;
 use regen_net_config::route::Route;
 use regen_proto::grpc;
+use regen_proto::kernel::v1::NetDaemonConfiguration;
 use regen_proto::kernel::v1::{self as wire, Grant, Service};
 use regen_proto::net::v1::dns_admin_server::DnsAdminServer;
 use regen_proto::net::v1::encryption_admin_server::EncryptionAdminServer;
@@ -18,7 +19,7 @@ use regen_proto::net::v1::shields_server::ShieldsServer;
 use regen_proto::net::v1::tor_admin_server::TorAdminServer;
 use regen_proto::net::v1::tunnel_server::TunnelServer;
 use regen_proto::net::v1::vpn_admin_server::VpnAdminServer;
-use regen_proto::role::Role;
+use regen_proto::role::Configuration;
 use regen_proto::validate::{BrokerToChild, ChildToBroker};
 use regen_runtime::Kernel;
 use tokio::net::UnixStream;
@@ -77,13 +78,13 @@ pub fn run() -> anyhow::Result<()> {
 }
 
 async fn work() -> anyhow::Result<()> {
-    let (kernel, configure) = regen_runtime::adopt(Role::NetDaemon).await?;
-    let dns = Dns::new(settings_of(configure.dns)?, &configure.dns_anchors);
-    let shields = Shields::start(&configure.shields.unwrap_or_default())?;
-    let tor = Tor::new(configure.tor_config);
-    let trusted = Arc::new(configure.reach_private.into_iter().collect());
+    let (kernel, configuration) = regen_runtime::adopt::<NetDaemonConfiguration>().await?;
+    let dns = Dns::new(settings_of(configuration.dns)?, &configuration.dns_anchors);
+    let shields = Shields::start(&configuration.shields.unwrap_or_default())?;
+    let tor = Tor::new(configuration.tor_config);
+    let trusted = Arc::new(configuration.reach_private.into_iter().collect());
     let wireguard = WireGuard::new(dns.clone());
-    let fetcher = Fetcher::new(dns.clone(), tor.clone(), wireguard.clone(), configure.route.parse()?);
+    let fetcher = Fetcher::new(dns.clone(), tor.clone(), wireguard.clone(), configuration.route.parse()?);
     tokio::spawn(shields.clone().keep_fresh(fetcher.clone()));
     let encrypted = EncryptedHosts::untold();
     let verdicts = VerdictChannels::start(shields.clone(), encrypted.clone())?;
@@ -103,9 +104,11 @@ async fn work() -> anyhow::Result<()> {
                 served.extract_if(.., |one| one.grant == revoke.grant).for_each(|one| one.revoked.cancel());
             }
             BrokerToChild::Configure(configure) => {
-                shared.dns.set(settings_of(configure.dns)?);
-                shared.fetcher.take(configure.route.parse()?);
-                shared.shields.set(&configure.shields.unwrap_or_default());
+                let configuration =
+                    NetDaemonConfiguration::of(configure).context("the configuration of another role")?;
+                shared.dns.set(settings_of(configuration.dns)?);
+                shared.fetcher.take(configuration.route.parse()?);
+                shared.shields.set(&configuration.shields.unwrap_or_default());
             }
             BrokerToChild::Shutdown(_) => return Ok(()),
             BrokerToChild::Hello(_)

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use prost::Message;
 use regen_proto::KINDS;
 use regen_proto::kernel_channel::{ChannelError, KernelChannel, MAX_INLINE};
-use regen_proto::net::v1::{CheckRequest, LineAnswer, VerdictChannelOpened};
+use regen_proto::net::v1::{CheckRequest, VerdictAnswer, VerdictChannelOpened};
 use tokio::sync::mpsc;
 
 use super::{Shields, ShieldsContext};
@@ -101,7 +101,7 @@ async fn serve(
         verdict.encrypt = !verdict.blocked && encrypted.covers(workspace, &asking.site, &request).await;
         // Web processes must not learn the rule, as it may be a user rule.
         (verdict.rule, verdict.list) = Default::default();
-        line.send(&LineAnswer { verdict: Some(verdict) }.encode_to_vec(), &[]).await?;
+        line.send(&VerdictAnswer { verdict: Some(verdict) }.encode_to_vec(), &[]).await?;
         // The other channels have waited meanwhile.
         tokio::task::yield_now().await;
     }

@@ -19,7 +19,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::counted::Counted;
-use crate::dns::{Dns, Meaning, Names};
+use crate::dns::{Dns, Names, Resolution};
 use crate::egress::{Connection, Egress, Resolved, Target};
 use crate::error::{ConnectError, HopError};
 use crate::race::{self, Dead};
@@ -44,27 +44,27 @@ pub(crate) struct WireGuard {
 
 #[derive(Debug)]
 struct Shared {
-    profiles: Mutex<BTreeMap<String, Known>>,
+    profiles: Mutex<BTreeMap<String, ProfileState>>,
     told: watch::Sender<bool>,
     /// Resolver of the peers' endpoints.
     dns: Dns,
 }
 
 /// A profile that the broker has sent.
-struct Known {
+struct ProfileState {
     config: String,
     /// Error in the profile; empty if there is none.
     trouble: String,
     up: Option<Arc<Up>>,
 }
 
-impl std::fmt::Debug for Known {
+impl std::fmt::Debug for ProfileState {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Known").field("up", &self.up.is_some()).finish_non_exhaustive()
+        f.debug_struct("ProfileState").field("up", &self.up.is_some()).finish_non_exhaustive()
     }
 }
 
-impl Drop for Known {
+impl Drop for ProfileState {
     /// Ends the tunnel and its connections, including those that are being opened.
     fn drop(&mut self) {
         if let Some(up) = &self.up {
@@ -112,7 +112,7 @@ impl WireGuard {
         Self { shared: Arc::new(Shared { profiles: Mutex::default(), told: watch::Sender::new(false), dns }) }
     }
 
-    fn profiles(&self) -> MutexGuard<'_, BTreeMap<String, Known>> {
+    fn profiles(&self) -> MutexGuard<'_, BTreeMap<String, ProfileState>> {
         self.shared.profiles.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -122,7 +122,7 @@ impl WireGuard {
         let names: Vec<&String> = wanted.iter().map(|profile| &profile.name).collect();
         profiles.retain(|name, _| names.contains(&name));
         for VpnProfile { name, config, up } in wanted {
-            let is_same = |known: &Known| known.config == config && known.up.is_some() == up;
+            let is_same = |known: &ProfileState| known.config == config && known.up.is_some() == up;
             if profiles.get(&name).is_some_and(is_same) {
                 continue;
             }
@@ -135,7 +135,7 @@ impl WireGuard {
                 Ok(_) => (None, String::new()),
                 Err(error) => (None, error.to_string()),
             };
-            profiles.insert(name, Known { config, trouble, up: tunnel });
+            profiles.insert(name, ProfileState { config, trouble, up: tunnel });
         }
         drop(profiles);
         self.shared.told.send_replace(true);
@@ -143,7 +143,7 @@ impl WireGuard {
 
     fn status(&self) -> Vec<VpnTunnel> {
         let all = self.profiles();
-        let tunnel = |(name, known): (&String, &Known)| match &known.up {
+        let tunnel = |(name, known): (&String, &ProfileState)| match &known.up {
             Some(up) => up.status.borrow().clone(),
             None => {
                 let state = if known.trouble.is_empty() { VpnState::Down } else { VpnState::Failing };
@@ -179,8 +179,10 @@ impl WireGuard {
     fn find(&self, name: &str) -> Result<Arc<Up>, HopError> {
         let profiles = self.profiles();
         let message = match profiles.get(name) {
-            Some(Known { up: Some(up), .. }) => return Ok(Arc::clone(up)),
-            Some(Known { trouble, .. }) if !trouble.is_empty() => format!("the VPN “{name}” cannot be used: {trouble}"),
+            Some(ProfileState { up: Some(up), .. }) => return Ok(Arc::clone(up)),
+            Some(ProfileState { trouble, .. }) if !trouble.is_empty() => {
+                format!("the VPN “{name}” cannot be used: {trouble}")
+            }
             Some(_) => format!("the VPN “{name}” is down: bring it up with `regen vpn up {name}`"),
             None => format!("there is no VPN profile “{name}”: import it with `regen vpn import FILE --name {name}`"),
         };
@@ -252,7 +254,7 @@ impl Up {
         if self.status.borrow().state() == VpnState::Failing {
             return Err(self.failure(profile));
         }
-        let Meaning { addresses, aliases } = match host.parse::<IpAddr>() {
+        let Resolution { addresses, aliases } = match host.parse::<IpAddr>() {
             Ok(address) => vec![address].into(),
             Err(_) if self.profile.dns.is_empty() => {
                 let message = format!("“{host}” cannot be resolved: the profile of the VPN “{profile}” sets no DNS");

@@ -12,10 +12,10 @@ use hickory_resolver::net::runtime::iocompat::AsyncIoTokioAsStd;
 use hickory_resolver::net::runtime::{DnsUdpSocket, RuntimeProvider, TokioHandle, TokioTime};
 
 use super::stack::{Stack, TcpStream, UdpSocket};
-use crate::dns::{ANSWER_TIMEOUT, Asked, Names};
+use crate::dns::{ANSWER_TIMEOUT, Names, QueryOutcome};
 
 pub(super) fn names(profile: &str, servers: &[IpAddr], stack: Stack) -> Names<Through> {
-    Names::new(Asked {
+    Names::new(QueryOutcome {
         who: format!("the name server of the VPN “{profile}”"),
         servers: servers.iter().copied().map(NameServerConfig::udp_and_tcp).collect(),
         provider: Through { stack, handle: TokioHandle::default() },

@@ -37,7 +37,7 @@ impl std::fmt::Display for Place {
 
 /// A rule with its position.
 #[derive(Debug, Clone, Serialize)]
-pub struct Placed<T> {
+pub struct RuleAt<T> {
     /// The rule itself.
     #[serde(flatten)]
     pub rule: T,
@@ -46,7 +46,7 @@ pub struct Placed<T> {
     pub place: Place,
 }
 
-impl<T> Deref for Placed<T> {
+impl<T> Deref for RuleAt<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
@@ -78,17 +78,17 @@ pub struct Policy {
     /// Memory limit and out-of-memory score; `None` for a process in the machine's own file view.
     pub memory: Option<Memory>,
     /// Complete file view, in mount order.
-    pub mount: Vec<Placed<Mount>>,
+    pub mount: Vec<RuleAt<Mount>>,
     /// TCP ports that may be used.
-    pub tcp: Vec<Placed<Tcp>>,
+    pub tcp: Vec<RuleAt<Tcp>>,
     /// System calls that are allowed.
-    pub allow: Vec<Placed<Allow>>,
+    pub allow: Vec<RuleAt<Allow>>,
     /// System calls that are known to be tried, and are refused without a notification.
-    pub refuse: Vec<Placed<Refuse>>,
+    pub refuse: Vec<RuleAt<Refuse>>,
     /// Complete environment.
-    pub env: Vec<Placed<Env>>,
+    pub env: Vec<RuleAt<Env>>,
     /// Resource limits, soft and hard.
-    pub limit: Vec<Placed<Limit>>,
+    pub limit: Vec<RuleAt<Limit>>,
 }
 
 /// Namespaces that a child does not share with the machine.
@@ -455,7 +455,7 @@ impl Policy {
             let execute = vec![".".to_owned()];
             let rule =
                 Mount { kind: MountKind::ReadOnly, path, at: None, size: None, execute, optional: false, reason };
-            self.mount.push(Placed { rule, place: place.clone() });
+            self.mount.push(RuleAt { rule, place: place.clone() });
         }
         self
     }

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::{Allow, Env, Limit, Memory, Mount, Namespaces, Place, Placed, Policy, PolicyError, Refuse, Tcp};
+use super::{Allow, Env, Limit, Memory, Mount, Namespaces, Place, Policy, PolicyError, Refuse, RuleAt, Tcp};
 use sha2::{Digest, Sha256};
 
 /// Contents of one policy file. An included file contributes only its rules.
@@ -110,10 +110,10 @@ fn parse(file: &str, text: &str) -> Result<File, PolicyError> {
 }
 
 fn add(policy: &mut Policy, file: &str, text: &str, parsed: File) {
-    fn place<T>(file: &str, text: &str, rules: Vec<Spanned<T>>) -> impl Iterator<Item = Placed<T>> {
+    fn place<T>(file: &str, text: &str, rules: Vec<Spanned<T>>) -> impl Iterator<Item = RuleAt<T>> {
         rules.into_iter().map(move |rule| {
             let line = line_of(text, rule.span().start);
-            Placed { place: Place { file: file.to_owned(), line }, rule: rule.into_inner() }
+            RuleAt { place: Place { file: file.to_owned(), line }, rule: rule.into_inner() }
         })
     }
     policy.mount.extend(place(file, text, parsed.mount));

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use prost::Message;
 use regen_proto::kernel_channel::{self, ChannelError, Datagram};
 use regen_proto::net::v1::{
-    CheckRequest, DocumentRequest, DocumentRules, LineAnswer, LineRequest, PageAnswer, PageQuestion, Verdict,
-    page_answer, page_question,
+    CheckRequest, DocumentRequest, DocumentRules, PageAnswer, PageQuestion, Verdict, VerdictAnswer,
+    VerdictChannelRequest, page_answer, page_question,
 };
 use regen_proto::{DOCUMENT, SHIELDS_PLACE};
 use regen_runtime::read_sealed;
@@ -109,7 +109,7 @@ impl Shields {
         };
         kernel_channel::send_now(line.as_raw_fd(), &request.encode_to_vec(), &[])?;
         let answer = next(line.as_raw_fd())?;
-        let LineAnswer { verdict } = LineAnswer::decode(answer.bytes.as_slice()).map_err(io::Error::other)?;
+        let VerdictAnswer { verdict } = VerdictAnswer::decode(answer.bytes.as_slice()).map_err(io::Error::other)?;
         let verdict = verdict.ok_or(io::ErrorKind::InvalidData).map_err(io::Error::from)?;
         // The channel is dropped after a timeout, because a late answer would be taken for the next one.
         self.line = Some(line);
@@ -117,7 +117,7 @@ impl Shields {
     }
 
     fn new_line(&mut self, is_page: bool) -> io::Result<OwnedFd> {
-        let answer = self.ask(0, page_question::Body::Line(LineRequest { is_page }));
+        let answer = self.ask(0, page_question::Body::VerdictChannel(VerdictChannelRequest { is_page }));
         let line = answer.and_then(|(_, line)| line).ok_or(io::ErrorKind::NotFound)?;
         set_socket_timeout(&line, Timeout::Recv, Some(ANSWER_TIMEOUT))?;
         Ok(line)

@@ -17,7 +17,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use regen_proto::kernel::v1::Configure;
+use regen_proto::kernel::v1::TabHostConfiguration;
 use regen_proto::page::v1::{FromPage, ToPage, from_page};
 use smithay::input::keyboard::{KeyboardHandle, XkbConfig};
 use smithay::input::pointer::PointerHandle;
@@ -145,11 +145,11 @@ pub(crate) struct Compositor {
 }
 
 /// Starts the display's thread. Returns when its socket accepts connections.
-pub(crate) fn start(configure: Configure, sender: BrokerSender) -> anyhow::Result<DisplayHandleTo> {
+pub(crate) fn start(configuration: TabHostConfiguration, sender: BrokerSender) -> anyhow::Result<DisplayHandleTo> {
     let (handle, commands) = channel();
     let (ready, wait) = std::sync::mpsc::channel();
     std::thread::Builder::new().name("display".into()).spawn(move || {
-        let outcome = run(&configure, commands, &ready);
+        let outcome = run(&configuration, commands, &ready);
         let reason = match outcome {
             Ok(()) => "the display ended".to_owned(),
             Err(error) => format!("the display failed: {error}"),
@@ -161,14 +161,14 @@ pub(crate) fn start(configure: Configure, sender: BrokerSender) -> anyhow::Resul
 }
 
 fn run(
-    configure: &Configure,
+    configuration: &TabHostConfiguration,
     commands: Channel<DisplayCommand>,
     ready: &std::sync::mpsc::Sender<()>,
 ) -> anyhow::Result<()> {
     let mut event_loop: EventLoop<'static, Compositor> = EventLoop::try_new()?;
     let display: Display<Compositor> = Display::new()?;
     let handle = event_loop.handle();
-    let mut compositor = Compositor::new(&display, handle.clone(), configure)?;
+    let mut compositor = Compositor::new(&display, handle.clone(), configuration)?;
 
     let socket = ListeningSocketSource::with_name("wayland-0")?;
     handle
@@ -211,20 +211,24 @@ fn dispatch(
 }
 
 impl Compositor {
-    fn new(display: &Display<Self>, handle: LoopHandle<'static, Self>, configure: &Configure) -> anyhow::Result<Self> {
+    fn new(
+        display: &Display<Self>,
+        handle: LoopHandle<'static, Self>,
+        configuration: &TabHostConfiguration,
+    ) -> anyhow::Result<Self> {
         let dh = display.handle();
         let mut seat_state = SeatState::new();
         let mut seat = seat_state.new_wl_seat(&dh, "seat");
         let layout = XkbConfig {
-            layout: &configure.keyboard_layout,
-            variant: &configure.keyboard_variant,
-            options: (!configure.keyboard_options.is_empty()).then(|| configure.keyboard_options.clone()),
+            layout: &configuration.keyboard_layout,
+            variant: &configuration.keyboard_variant,
+            options: (!configuration.keyboard_options.is_empty()).then(|| configuration.keyboard_options.clone()),
             ..XkbConfig::default()
         };
         let keyboard = match seat.add_keyboard(layout, 400, 30) {
             Ok(keyboard) => keyboard,
             Err(error) => {
-                tracing::warn!("no keyboard layout “{}” ({error}): using the default", configure.keyboard_layout);
+                tracing::warn!("no keyboard layout “{}” ({error}): using the default", configuration.keyboard_layout);
                 seat.add_keyboard(XkbConfig::default(), 400, 30)?
             }
         };
@@ -255,7 +259,7 @@ impl Compositor {
             window: None,
             focused: None,
             buttons: BTreeSet::new(),
-            default_size: (configure.width, configure.height, configure.scale),
+            default_size: (configuration.width, configuration.height, configuration.scale),
             letterboxed: false,
             tick_armed: false,
             last_tick: Instant::now(),

@@ -12,7 +12,7 @@ use webkit2gtk::{
 
 use super::error_page::Stage;
 use super::navigation::SubmittedForm;
-use super::shields::{self, Seen};
+use super::shields::{self, Selectors};
 use super::{View, held_picture};
 
 /// Name of the script world, which pages cannot reach.
@@ -53,7 +53,7 @@ enum Report {
     /// Versions of the generic rules (0: the document is an exception) and of the content filter.
     Common { url: String, version: u32, filter: u32 },
     /// New classes and IDs of a document.
-    Seen(Seen),
+    Selectors(Selectors),
     /// Page icon that the engine does not draw: pixels row by row, in base64.
     Icon { side: u32, rgba: String },
     /// Sent when the page used a key that the browser would have used.
@@ -66,7 +66,7 @@ enum Report {
 
 /// Page that a report is about, by the engine's ID; 0: unknown.
 #[derive(Debug, Default, Deserialize)]
-struct SaidBy {
+struct ReportedPage {
     #[serde(default)]
     page: u64,
 }
@@ -124,7 +124,7 @@ impl View {
         if text.len() > MAX_REPORT {
             return;
         }
-        let said: SaidBy = serde_json::from_str(text).unwrap_or_default();
+        let said: ReportedPage = serde_json::from_str(text).unwrap_or_default();
         if said.page == 0 || said.page == self.web.page_id() {
             self.report(text);
         } else if let Some(view) = self.host().and_then(|host| host.view_of_page(said.page)) {
@@ -165,7 +165,7 @@ impl View {
                 self.common(&url, version);
                 self.site.filter_is(filter);
             }
-            Ok(Report::Seen(seen)) => self.seen(seen),
+            Ok(Report::Selectors(seen)) => self.seen(seen),
             Ok(Report::Icon { side, rgba }) => self.drawn_icon(side, &rgba),
             Ok(Report::Key {}) => self.key_was_used(),
             Ok(Report::Wheel { down }) => self.wheel_was_not_used(down),

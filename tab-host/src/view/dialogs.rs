@@ -38,12 +38,12 @@ pub(super) struct Dialogs {
 
 struct Open {
     told: Dialog,
-    asker: Asker,
+    asker: DialogSource,
     /// Set if the page objects to being closed: it is closed if the user overrules it.
     is_about_closing: bool,
 }
 
-enum Asker {
+enum DialogSource {
     Script(ScriptDialog),
     Server(AuthenticationRequest),
 }
@@ -86,7 +86,7 @@ impl View {
             ..Dialog::default()
         };
         self.dialogs.has_shown.set(true);
-        self.open_dialog(told, Asker::Script(dialog.clone()), is_about_closing);
+        self.open_dialog(told, DialogSource::Script(dialog.clone()), is_about_closing);
         true
     }
 
@@ -108,7 +108,7 @@ impl View {
             again: request.is_retry(),
             ..Dialog::default()
         };
-        let number = self.open_dialog(told, Asker::Server(request.clone()), false);
+        let number = self.open_dialog(told, DialogSource::Server(request.clone()), false);
         let weak = Rc::downgrade(self);
         // Emitted when the load that asked is cancelled.
         request.connect_cancelled(move |_| {
@@ -119,7 +119,7 @@ impl View {
         true
     }
 
-    fn open_dialog(&self, mut told: Dialog, asker: Asker, is_about_closing: bool) -> u64 {
+    fn open_dialog(&self, mut told: Dialog, asker: DialogSource, is_about_closing: bool) -> u64 {
         let number = self.dialogs.last.get() + 1;
         self.dialogs.last.set(number);
         told.dialog = number;
@@ -157,14 +157,14 @@ impl View {
             self.dialogs.is_stopped.set(true);
         }
         match open.asker {
-            Asker::Script(dialog) => {
+            DialogSource::Script(dialog) => {
                 if open.told.kind() == DialogKind::Prompt && answer.accept {
                     dialog.prompt_set_text(&answer.text);
                 }
                 dialog.confirm(answer.accept);
                 dialog.close();
             }
-            Asker::Server(request) => {
+            DialogSource::Server(request) => {
                 let persistence = CredentialPersistence::ForSession;
                 let credential = answer.accept.then(|| Credential::new(&answer.text, &answer.password, persistence));
                 authenticate(&request, credential);

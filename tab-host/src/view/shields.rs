@@ -27,7 +27,7 @@ const TITLE: &str = "Shields blocked this page";
 
 /// Classes and IDs that have appeared in a document.
 #[derive(Debug, Deserialize)]
-pub(super) struct Seen {
+pub(super) struct Selectors {
     url: String,
     classes: Vec<String>,
     ids: Vec<String>,
@@ -63,10 +63,10 @@ impl View {
     }
 
     /// Asks the net-daemon what to hide for new classes and IDs, and hides it.
-    pub(super) fn seen(self: &Rc<Self>, seen: Seen) {
+    pub(super) fn seen(self: &Rc<Self>, seen: Selectors) {
         let site = Rc::clone(&self.site);
         let (runtime, asker) = &site.shields;
-        let Seen { url, classes, ids, exceptions } = seen;
+        let Selectors { url, classes, ids, exceptions } = seen;
         let request = HideRequest { url: url.clone(), classes, ids, exceptions };
         let (answer, selectors) = oneshot::channel();
         let hidden = asker.clone().hidden(request);

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use regen_tests::window::Display;
 use regen_tests::{Browser, MiniBrowser};
 
-use regen_tests::bench::{Seen, Server, median, report};
+use regen_tests::bench::{Server, ServerEvent, median, report};
 
 const RUNS: usize = 9;
 /// Number of parts in a page, all from other sites. A quarter are scripts that do some work.
@@ -34,15 +34,15 @@ pub(crate) fn measure() {
             *server.next.lock().unwrap() = page.clone();
             server.forget();
             let mini = MiniBrowser::start(&display, &[&server.url(1, FIRST)]);
-            let left = server.wait(Seen::Leaving);
-            let their_time = server.wait(Seen::Done) - left;
+            let left = server.wait(ServerEvent::Leaving);
+            let their_time = server.wait(ServerEvent::Done) - left;
             drop(mini);
 
             *server.next.lock().unwrap() = page.clone();
             server.forget();
             let browser = Browser::with_options(&["--headless", &server.url(1, FIRST)]);
-            let left = server.wait(Seen::Leaving);
-            let our_time = server.wait(Seen::Done) - left;
+            let left = server.wait(ServerEvent::Leaving);
+            let our_time = server.wait(ServerEvent::Done) - left;
             if run == 0 {
                 let now = browser.json(&["shields", "status"])["blocked"].as_u64().unwrap();
                 assert_eq!(now, blocked as u64, "not all named parts were blocked, or others were");

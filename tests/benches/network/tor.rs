@@ -6,7 +6,7 @@ use regen_tests::network::{add_address, quiet_network};
 use regen_tests::window::Display;
 use regen_tests::{Browser, MiniBrowser, TorNetwork};
 
-use regen_tests::bench::{Seen, Server, median, report};
+use regen_tests::bench::{Server, ServerEvent, median, report};
 
 const RUNS: usize = 9;
 const FIRST: &str = "/library/inspect.html";
@@ -26,17 +26,17 @@ pub(crate) fn measure() {
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     // The first run of each builds circuits and is not counted.
     for run in 0..=RUNS {
-        let second = |left: std::time::Instant| -> Duration { server.wait(Seen::Done) - left };
+        let second = |left: std::time::Instant| -> Duration { server.wait(ServerEvent::Done) - left };
         *server.next.lock().unwrap() = SECOND.to_owned();
         server.forget();
         let mini = MiniBrowser::start(&display, &[&through, &server.url(1, FIRST)]);
-        let their_time = second(server.wait(Seen::Leaving));
+        let their_time = second(server.wait(ServerEvent::Leaving));
         drop(mini);
 
         *server.next.lock().unwrap() = SECOND.to_owned();
         server.forget();
         let tab = browser.json(&["tab", "open", &server.url(1, FIRST)])["id"].as_u64().unwrap();
-        let our_time = second(server.wait(Seen::Leaving));
+        let our_time = second(server.wait(ServerEvent::Leaving));
         browser.regen(&["tab", "close", &tab.to_string()]).unwrap();
         if run > 0 {
             ours.push(our_time);

@@ -8,7 +8,7 @@ use regen_tests::proxy::UpstreamProxy;
 use regen_tests::window::Display;
 use regen_tests::{Browser, ForeignPeer, MiniBrowser};
 
-use regen_tests::bench::{Seen, Server, bound, median, report};
+use regen_tests::bench::{Server, ServerEvent, bound, median, report};
 
 /// Size of the large file, MB.
 const LARGE: usize = 1024;
@@ -27,19 +27,19 @@ fn large(server: &Server) {
     let through = format!("--proxy=socks5://127.0.0.1:{}", proxy.port());
     let url = server.url(2, &format!("/big?{LARGE}"));
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
-    let took = || server.wait(Seen::BigStarted);
+    let took = || server.wait(ServerEvent::BigStarted);
     for _ in 0..RUNS {
         server.forget();
         let mini = MiniBrowser::start(&display, &[&through, &url]);
         let start = took();
-        theirs.push(server.wait(Seen::BigSent) - start);
+        theirs.push(server.wait(ServerEvent::BigSent) - start);
         drop(mini);
 
         server.forget();
         let browser = Browser::headless();
         browser.regen(&["tab", "open", &url]).unwrap();
         let start = took();
-        ours.push(server.wait(Seen::BigSent) - start);
+        ours.push(server.wait(ServerEvent::BigSent) - start);
     }
     // At least half of the throughput is at most twice the time.
     report("1 GB through a tunnel", median(ours), "MiniBrowser through a SOCKS relay", median(theirs), 2.0);

@@ -8,7 +8,7 @@ use regen_tests::window::Display;
 use regen_tests::wireguard::{BEHIND, WireGuardPeer};
 use regen_tests::{Browser, MiniBrowser, process};
 
-use regen_tests::bench::{Seen, Server, bound, median, processor_time, ratio, report};
+use regen_tests::bench::{Server, ServerEvent, bound, median, processor_time, ratio, report};
 
 const RUNS: usize = 5;
 
@@ -52,8 +52,8 @@ pub(crate) fn measure() {
         server.forget();
         let before = processor_time(daemon);
         browser.regen(&["tab", "open", &server.url(1, "/big")]).unwrap();
-        let start = server.wait(Seen::BigStarted);
-        ours.push(server.wait(Seen::BigSent) - start);
+        let start = server.wait(ServerEvent::BigStarted);
+        ours.push(server.wait(ServerEvent::BigSent) - start);
         our_work.push(Duration::from_secs_f64(processor_time(daemon) - before));
         browser.regen(&["tab", "open", &server.url(1, "/asks")]).unwrap();
         our_latency.push(server.said().parse::<f64>().unwrap());
@@ -67,8 +67,8 @@ pub(crate) fn measure() {
         server.forget();
         let before = processor_time(device.pid());
         let mini = MiniBrowser::start(&display, &[&server.url(1, "/big")]);
-        let start = server.wait(Seen::BigStarted);
-        theirs.push(server.wait(Seen::BigSent) - start);
+        let start = server.wait(ServerEvent::BigStarted);
+        theirs.push(server.wait(ServerEvent::BigSent) - start);
         their_work.push(Duration::from_secs_f64(processor_time(device.pid()) - before));
         drop(mini);
     }

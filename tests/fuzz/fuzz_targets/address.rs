@@ -2,8 +2,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use regen_broker::session::address;
-use regen_proto::site::Site;
+use regen_session::address;
+use regen_net_config::site::Site;
 
 fuzz_target!(|text: &str| {
     let _ = address::to_url(text);

@@ -2,8 +2,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use regen_broker::session::SavedTab;
-use regen_broker::persistence::store::codec;
+use regen_session::SavedTab;
+use regen_store::codec;
 
 fuzz_target!(|bytes: &[u8]| {
     if let Ok(codec::Record { value: tab, .. }) = codec::decode::<SavedTab>(bytes) {

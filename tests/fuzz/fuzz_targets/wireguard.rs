@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use regen_proto::wireguard::Profile;
+use regen_net_config::wireguard::Profile;
 
 fuzz_target!(|text: &str| {
     match text.parse::<Profile>() {

@@ -3,13 +3,13 @@
 use std::os::fd::{FromRawFd, OwnedFd};
 
 use prost::Message;
-use regen_proto::kernel::v1::{Configure, Ready, ToBroker};
+use regen_proto::kernel::v1::{Ready, TabHostConfiguration, ToBroker};
 use regen_proto::kernel_channel::KernelChannel;
-use regen_proto::role::Role;
+use regen_proto::role::{Configuration, Role};
 use regen_proto::validate::{BrokerToChild, ChildToBroker};
 use regen_proto::version;
 
-pub(crate) async fn begin() -> (KernelChannel, Configure) {
+pub(crate) async fn begin() -> (KernelChannel, TabHostConfiguration) {
     let channel = KernelChannel::adopt(channel()).unwrap();
     send(&channel, ChildToBroker::Hello(version::hello(Role::TabHost))).await;
     let _hello = channel.receive().await.unwrap();
@@ -18,7 +18,7 @@ pub(crate) async fn begin() -> (KernelChannel, Configure) {
         panic!("no Configure");
     };
     send(&channel, ChildToBroker::Ready(Ready {})).await;
-    (channel, configure)
+    (channel, TabHostConfiguration::of(configure).unwrap())
 }
 
 #[expect(unsafe_code, reason = "an inherited descriptor is only a number")]

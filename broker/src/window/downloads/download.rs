@@ -7,9 +7,9 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
 use super::journal::Record;
-use super::messages::{HostDownload, Progress, Shown, Source};
+use super::messages::{DownloadView, HostDownload, Progress, Source};
 use super::names;
-use crate::session::HostKey;
+use regen_session::HostKey;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum State {
@@ -34,8 +34,8 @@ pub(super) struct Download {
 }
 
 impl Download {
-    pub(super) fn shown(&self, id: u64, progress: Progress, error: &str) -> Shown {
-        Shown {
+    pub(super) fn shown(&self, id: u64, progress: Progress, error: &str) -> DownloadView {
+        DownloadView {
             id,
             url: self.url.clone(),
             name: names::shown(&self.path),

@@ -3,9 +3,9 @@
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use crate::session::{HostKey, TabId};
+use regen_session::{HostKey, TabId};
 
-pub(super) type ChildId = u64;
+use crate::message::ChildId;
 
 /// Identifies a download by its host's number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -85,7 +85,7 @@ pub enum Progress {
 
 /// A download as shown to the user.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Shown {
+pub struct DownloadView {
     /// Number that the browser gave it.
     pub id: u64,
     /// Address of the file.
@@ -112,7 +112,7 @@ pub enum Action {
     /// Have a host fetch the rest of a file. The file's position is where the rest goes.
     GoOn { to: HostDownload, url: String, source: Source, from: u64, total: u64, file: OwnedFd },
     /// Show the state of a download.
-    Show(Shown),
+    Show(DownloadView),
     /// Show a notice.
     Tell(String),
     /// Ask the user about a site's files, or withdraw the question (0 files).

@@ -11,7 +11,7 @@ mod messages;
 mod names;
 mod permissions;
 
-pub use self::messages::{Action, HostDownload, Offer, Progress, Report, Shown, Source};
+pub use self::messages::{Action, DownloadView, HostDownload, Offer, Progress, Report, Source};
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::fs;
@@ -22,9 +22,9 @@ use regen_net_config::site::Site;
 
 use self::download::{Download, State};
 use self::journal::Journal;
-use self::messages::ChildId;
-use self::permissions::{Decision, DownloadPermissions, Waiting};
-use crate::session::{HostKey, TabId};
+use self::permissions::{Decision, DownloadPermissions, QueuedFile};
+use crate::message::ChildId;
+use regen_session::{HostKey, TabId};
 
 /// Maximum number of running downloads per site; further ones wait.
 const MAX_RUNNING: usize = 8;
@@ -143,7 +143,7 @@ impl Downloads {
     pub fn answered(&mut self, host: &HostKey, allow: bool) -> Vec<Action> {
         let mut actions = Vec::new();
         let child = self.ready.get(host).copied();
-        for Waiting { tab, download } in self.permissions.answer(host, allow) {
+        for QueuedFile { tab, download } in self.permissions.answer(host, allow) {
             let Some(child) = child else { continue };
             let Some(offer) = self.asked.remove(&(child, download)) else { continue };
             let from = HostDownload { child, tab, number: download };
@@ -235,7 +235,7 @@ impl Downloads {
 
     /// Returns all unfinished downloads, for a new window.
     #[must_use]
-    pub fn shown(&self) -> Vec<Shown> {
+    pub fn shown(&self) -> Vec<DownloadView> {
         let shown = |(id, download): (&u64, &Download)| match &download.state {
             State::Running(_) => download.shown(*id, Progress::Running, ""),
             State::Interrupted(why) => download.shown(*id, Progress::Interrupted, why),
@@ -270,7 +270,7 @@ impl Downloads {
         now: Instant,
         actions: &mut Vec<Action>,
     ) {
-        let waiting = Waiting { tab: from.tab, download: from.number };
+        let waiting = QueuedFile { tab: from.tab, download: from.number };
         match self.permissions.wanted(host, waiting, gesture, now) {
             Decision::Save => self.take(host, from, offer, actions),
             Decision::Ask => {

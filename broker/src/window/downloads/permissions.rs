@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use crate::session::{HostKey, TabId};
+use regen_session::{HostKey, TabId};
 
 /// Time after a click or key in which it lets a page save a file.
 const GESTURE: Duration = Duration::from_secs(5);
@@ -27,12 +27,12 @@ enum Answer {
     Allowed,
     Refused,
     /// The user was asked; the files wait.
-    Asked(Vec<Waiting>),
+    Asked(Vec<QueuedFile>),
 }
 
 /// A file that waits for the user's answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Waiting {
+pub(super) struct QueuedFile {
     /// Tab whose page wants to save it.
     pub(super) tab: TabId,
     /// Number that the host gave it.
@@ -49,7 +49,13 @@ pub(super) struct DownloadPermissions {
 
 impl DownloadPermissions {
     /// Decides on a file that a page wants to save. `gesture`: the last click or key in its tab.
-    pub(super) fn wanted(&mut self, host: &HostKey, file: Waiting, gesture: Option<Instant>, now: Instant) -> Decision {
+    pub(super) fn wanted(
+        &mut self,
+        host: &HostKey,
+        file: QueuedFile,
+        gesture: Option<Instant>,
+        now: Instant,
+    ) -> Decision {
         let tab = file.tab;
         let fresh = gesture.filter(|at| now.saturating_duration_since(*at) < GESTURE);
         if let Some(at) = fresh
@@ -70,7 +76,7 @@ impl DownloadPermissions {
     }
 
     /// Takes the user's answer whether a site may save files. Returns the files that waited.
-    pub(super) fn answer(&mut self, host: &HostKey, allow: bool) -> Vec<Waiting> {
+    pub(super) fn answer(&mut self, host: &HostKey, allow: bool) -> Vec<QueuedFile> {
         let answer = if allow { Answer::Allowed } else { Answer::Refused };
         match self.sites.insert(host.clone(), answer) {
             Some(Answer::Asked(waiting)) => waiting,
@@ -109,8 +115,8 @@ mod tests {
         HostKey { site: Site::of("https://a.test/").unwrap(), workspace: String::new() }
     }
 
-    fn file(download: u64) -> Waiting {
-        Waiting { tab: 1, download }
+    fn file(download: u64) -> QueuedFile {
+        QueuedFile { tab: 1, download }
     }
 
     #[test]

@@ -43,7 +43,7 @@ fn file(actions: Vec<Action>) -> File {
         .unwrap()
 }
 
-fn last_shown(actions: &[Action]) -> &Shown {
+fn last_shown(actions: &[Action]) -> &DownloadView {
     actions.iter().rev().find_map(|action| if let Action::Show(shown) = action { Some(shown) } else { None }).unwrap()
 }
 
@@ -83,7 +83,7 @@ fn a_download_goes_on_where_it_stopped_when_its_host_is_there_again() {
     let mut scene = Scene::new();
     scene.begun("file.iso");
     let ended = scene.downloads.host_ended(&host("a"), 1);
-    let Shown { progress, received, error, .. } = last_shown(&ended).clone();
+    let DownloadView { progress, received, error, .. } = last_shown(&ended).clone();
     assert_eq!((progress, received, error.as_str()), (Progress::Interrupted, 4, "the page's process ended"));
     assert!(kept(&ended).is_empty(), "its host stays needed: {ended:?}");
     let again = scene.downloads.host_ready(&host("a"), 2);

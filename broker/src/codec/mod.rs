@@ -1,0 +1,11 @@
+//! Translation between the messages of the schema and the broker's own types.
+//!
+//! Schema types of the kernel channel stop here: what a child says is parsed once, and what a child is told is made here.
+//! The control API and the client of the net-daemon, both gRPC, have codecs of their own.
+
+pub mod child;
+pub mod configure;
+pub mod host;
+pub mod page;
+pub mod user_commands;
+pub mod window_updates;

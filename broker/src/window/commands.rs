@@ -1,0 +1,71 @@
+//! Commands of the user from the window.
+
+use regen_session::{Event as SessionEvent, HostKey, TabId};
+
+use super::window_size::Size;
+
+/// Command of the user.
+#[derive(Debug)]
+pub enum UserCommand {
+    /// Change the session.
+    Session(SessionEvent),
+    /// Open what was typed, or nothing, in a new tab.
+    OpenTab { input: String, background: bool },
+    /// Open what was typed in a tab.
+    Navigate { tab: TabId, input: String },
+    /// A click or a key in the page of a tab.
+    Gesture(TabId),
+    /// Command for the page of a tab.
+    Page { tab: TabId, command: PageCommand },
+    /// Print the page of a tab as a PDF.
+    Print(TabId),
+    /// End the browser.
+    Quit,
+    /// End the browser, although that interrupts something.
+    QuitAnyway,
+    /// Restore or dismiss an earlier session.
+    AnswerSession(SessionAnswer),
+    /// Set whether the last session comes back by itself.
+    SetRestores(bool),
+    /// Offer the newest earlier session once more.
+    OfferSession,
+    /// Allow a site to save files, or refuse it.
+    AnswerDownloads { host: HostKey, allow: bool },
+    /// Answer to a question about a VPN.
+    AnswerVpn(VpnAnswer),
+    /// Cancel a download.
+    CancelDownload(u64),
+    /// Open this address with another program.
+    OpenOutside(String),
+    /// The user changed the window's size.
+    Resized(Size),
+}
+
+/// Command for the page of a tab.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PageCommand {
+    /// Search in the page. An empty text ends the search.
+    Find { text: String, forward: bool, next: bool },
+    /// Print the page as a PDF, which becomes a download.
+    Print,
+}
+
+/// Answer to the offer of an earlier session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionAnswer {
+    /// The session.
+    pub session: u64,
+    /// Restore it; otherwise it is dismissed.
+    pub restore: bool,
+    /// Tabs to restore; none means all of them.
+    pub tabs: Vec<TabId>,
+}
+
+/// Answer to the question whether pages may use a VPN.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VpnAnswer {
+    /// Name of the VPN.
+    pub name: String,
+    /// Pages may use it.
+    pub allow: bool,
+}

@@ -1,0 +1,6 @@
+//! Settings that the user chooses per site, workspace or for all: routes, shields levels, VPN profiles. The store writes
+//! these types: change them only with a migration.
+
+pub mod routes;
+pub mod shields;
+pub mod vpn;

@@ -1,0 +1,158 @@
+//! Handle to the store's thread.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Sender, channel};
+use std::time::Duration;
+
+use regen_audit_log::Head;
+use regen_net_config::dns::DnsSettings;
+use regen_net_config::settings::routes::RouteSettings;
+use regen_net_config::settings::shields::ShieldsSettings;
+use regen_net_config::settings::vpn::VpnSettings;
+use regen_session::{Hsts, HttpsOnly, SavedTab};
+
+use super::jobs::{Job, PendingState};
+use super::saved::{self, Cookies, SavedOrder, SessionSettings};
+use super::{Settings, thread};
+
+/// Handle to the store's thread. Every call except [`Store::flush`] returns at once.
+#[derive(Debug, Clone)]
+pub struct Store {
+    pub(super) jobs: Sender<Job>,
+    pub(super) waiting: Arc<PendingState>,
+    pub(super) health: Arc<thread::Health>,
+}
+
+impl Store {
+    fn send(&self, job: Job) {
+        // The thread has already reported its failure; the browser goes on without it.
+        let _ = self.jobs.send(job);
+    }
+
+    /// Returns the reason why nothing can be saved at the moment, as a text for the user.
+    #[must_use]
+    pub fn trouble(&self) -> Option<String> {
+        self.health.trouble()
+    }
+
+    /// Returns whether the store recovered from a failure and must be given everything again. True once.
+    #[must_use]
+    pub fn wants_everything(&self) -> bool {
+        self.health.wants_everything()
+    }
+
+    /// Saves a tab as it is now.
+    pub fn put_tab(&self, tab: SavedTab) {
+        let id = tab.id;
+        // A state that still waits is replaced: however slow the disk is, each tab waits once.
+        if self.waiting.tabs().insert(id, tab).is_none() {
+            self.send(Job::Tab(id));
+        }
+    }
+
+    /// Saves a site's session cookies, encrypted.
+    pub fn put_cookies(&self, cookies: Cookies) {
+        let key = saved::key_of_cookies(&cookies);
+        if self.waiting.cookies().insert(key.clone(), cookies).is_none() {
+            self.send(Job::Cookies(key));
+        }
+    }
+
+    /// Saves the whole session in place of what is there.
+    pub fn put_everything(&self, tabs: Vec<SavedTab>, order: SavedOrder, cookies: Vec<Cookies>) {
+        let ids = tabs.iter().map(|tab| tab.id).collect();
+        let keys: Vec<String> = cookies.iter().map(saved::key_of_cookies).collect();
+        self.waiting.tabs().extend(tabs.into_iter().map(|tab| (tab.id, tab)));
+        self.waiting.cookies().extend(keys.iter().cloned().zip(cookies));
+        self.send(Job::Everything(ids, order, keys));
+    }
+
+    /// Removes a closed tab.
+    pub fn forget_tab(&self, id: u64) {
+        self.send(Job::Forget(id));
+    }
+
+    /// Saves the order of the tabs.
+    pub fn put_order(&self, order: SavedOrder) {
+        self.send(Job::Order(order));
+    }
+
+    /// Notes that the user answered about an earlier session. A session that was restored and saved is dropped.
+    pub fn answered(&self, epoch: u64, restored: bool) {
+        self.send(Job::Answered { epoch, restored });
+    }
+
+    /// Saves the head of the audit log, so that a truncated log is detected.
+    pub fn put_audit_head(&self, head: Head) {
+        self.send(Job::AuditHead(head));
+    }
+
+    /// Saves all settings.
+    pub fn put_all_settings(&self, settings: &Settings) {
+        self.put_session_settings(settings.session);
+        self.put_shields(settings.shields.clone());
+        // Settings that were never chosen get no record: a route record that cannot be read blocks traffic.
+        if settings.routes != RouteSettings::default() {
+            self.put_routes(settings.routes.clone());
+        }
+        if settings.https_only != HttpsOnly::default() {
+            self.put_https_only(settings.https_only.clone());
+        }
+        if settings.hsts != Hsts::default() {
+            self.put_hsts(settings.hsts.clone());
+        }
+        if settings.dns != DnsSettings::default() {
+            self.put_dns(settings.dns.clone());
+        }
+        if settings.vpn != VpnSettings::default() {
+            self.put_vpn(settings.vpn.clone());
+        }
+    }
+
+    /// Saves the settings of sessions.
+    pub fn put_session_settings(&self, settings: SessionSettings) {
+        self.send(Job::SessionSettings(settings));
+    }
+
+    /// Saves the settings of shields.
+    pub fn put_shields(&self, settings: ShieldsSettings) {
+        self.send(Job::Shields(settings));
+    }
+
+    /// Saves the routes.
+    pub fn put_routes(&self, settings: RouteSettings) {
+        self.send(Job::Routes(settings));
+    }
+
+    /// Saves the HTTPS-only settings.
+    pub fn put_https_only(&self, settings: HttpsOnly) {
+        self.send(Job::HttpsOnly(settings));
+    }
+
+    /// Saves the HSTS hosts.
+    pub fn put_hsts(&self, hsts: Hsts) {
+        self.send(Job::Hsts(hsts));
+    }
+
+    /// Saves the DNS settings.
+    pub fn put_dns(&self, settings: DnsSettings) {
+        self.send(Job::Dns(settings));
+    }
+
+    /// Saves the VPN profiles.
+    pub fn put_vpn(&self, settings: VpnSettings) {
+        self.send(Job::Vpn(settings));
+    }
+
+    /// Waits until everything is on disk, for five seconds at most; `clean` marks the end of the session.
+    ///
+    /// # Errors
+    /// Returns the reason, for the user, if it is not on disk.
+    pub fn flush(&self, clean: bool) -> Result<(), String> {
+        let (done, wait) = channel();
+        self.send(Job::Flush { clean, done });
+        wait.recv_timeout(Duration::from_secs(5)).map_err(|_| {
+            self.trouble().unwrap_or_else(|| "The session could not be saved within 5 s: the disk is slow.".to_owned())
+        })
+    }
+}

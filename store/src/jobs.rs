@@ -1,0 +1,60 @@
+//! Work that waits for the store's thread.
+
+use std::collections::HashMap;
+use std::sync::mpsc::Sender;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use regen_audit_log::Head;
+use regen_net_config::dns::DnsSettings;
+use regen_net_config::settings::routes::RouteSettings;
+use regen_net_config::settings::shields::ShieldsSettings;
+use regen_net_config::settings::vpn::VpnSettings;
+use regen_session::{Hsts, HttpsOnly, SavedTab};
+
+use super::saved::{Cookies, SavedOrder, SessionSettings};
+
+/// Work for the thread.
+#[derive(Debug)]
+pub(super) enum Job {
+    /// A tab whose state waits in [`PendingState`].
+    Tab(u64),
+    Forget(u64),
+    Order(SavedOrder),
+    /// Cookies that wait in [`PendingState`], by key.
+    Cookies(String),
+    /// The whole session: these tabs and cookies, whose state waits in [`PendingState`]. Everything else is removed.
+    Everything(Vec<u64>, SavedOrder, Vec<String>),
+    Answered {
+        epoch: u64,
+        restored: bool,
+    },
+    AuditHead(Head),
+    SessionSettings(SessionSettings),
+    Shields(ShieldsSettings),
+    Routes(RouteSettings),
+    Vpn(VpnSettings),
+    Dns(DnsSettings),
+    HttpsOnly(HttpsOnly),
+    Hsts(Hsts),
+    Flush {
+        clean: bool,
+        done: Sender<()>,
+    },
+}
+
+/// Newest state of the tabs and cookies that wait to be written.
+#[derive(Debug, Default)]
+pub(super) struct PendingState {
+    tabs: Mutex<HashMap<u64, SavedTab>>,
+    cookies: Mutex<HashMap<String, Cookies>>,
+}
+
+impl PendingState {
+    pub(super) fn tabs(&self) -> MutexGuard<'_, HashMap<u64, SavedTab>> {
+        self.tabs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn cookies(&self) -> MutexGuard<'_, HashMap<String, Cookies>> {
+        self.cookies.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -64,7 +64,7 @@ fn hash(former: &str, text: &str) -> String {
     let mut hash = Sha256::new();
     hash.update(former);
     hash.update(text);
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    format!("{:x}", hash.finalize())
 }
 
 /// Returns the path of a profile's log.

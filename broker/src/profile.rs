@@ -75,8 +75,8 @@ impl Profile {
             None => data_home()?.join("regen").join("default"),
         };
         let root = root.canonicalize().unwrap_or(root);
-        let name = Sha256::digest(root.as_os_str().as_encoded_bytes());
-        let name: String = name.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        let name: String =
+            format!("{:x}", Sha256::digest(root.as_os_str().as_encoded_bytes())).chars().take(16).collect();
         let (base, home) = runtime_home();
         Ok(Self { runtime: home.join(name), runtime_base: base, root })
     }

@@ -107,6 +107,11 @@ fn shape<T: DeserializeOwned>(body: &[u8]) -> Result<T, CodecError> {
     }
 }
 
+/// Returns the first 12 bytes in hexadecimal, as the name of a record.
+pub(super) fn short_name(bytes: &[u8]) -> String {
+    bytes.iter().take(12).map(|byte| format!("{byte:02x}")).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -62,7 +62,7 @@ pub(super) fn split(mut tab: SavedTab) -> Result<(TabRecord, BTreeMap<String, Sa
         }
         let snapshot = std::mem::take(&mut segment.snapshot);
         let hash = Sha256::digest(codec::body(&snapshot)?);
-        let name: String = hash.iter().take(12).map(|byte| format!("{byte:02x}")).collect();
+        let name = codec::short_name(&hash);
         let key = format!("{prefix}{name}");
         keys.push(key.clone());
         entries.insert(key, snapshot);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use regen_net_config::dns::DnsSettings;
 use serde::{Deserialize, Serialize};
 
-use super::codec::{Readable, Record};
+use super::codec::{self, Readable, Record};
 use super::database::now;
 use super::history::{self, ENTRY};
 use super::mirror::{Damage, Mirror};
@@ -153,8 +153,7 @@ pub(super) fn epoch_of(group: &str) -> Option<u64> {
 pub(super) fn key_of_cookies(cookies: &Cookies) -> String {
     use sha2::{Digest, Sha256};
     let hash = Sha256::digest(format!("{}\0{}", cookies.workspace, cookies.site));
-    let name: String = hash.iter().take(12).map(|byte| format!("{byte:02x}")).collect();
-    format!("{COOKIES}{name}")
+    format!("{COOKIES}{}", codec::short_name(&hash))
 }
 
 pub(super) fn read_session(

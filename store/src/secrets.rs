@@ -15,6 +15,8 @@ use secret_service::{Collection, EncryptionType, SecretService};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::codec;
+
 /// Timeout of the Secret Service; [`UNLOCK_TIMEOUT`] applies if the user may have to unlock it.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
 const UNLOCK_TIMEOUT: Duration = Duration::from_secs(60);
@@ -53,7 +55,7 @@ pub(super) struct Ciphertext {
 impl Ciphertext {
     /// Returns a unique name, derived from the nonce.
     pub(super) fn name(&self) -> String {
-        self.nonce.iter().take(12).map(|byte| format!("{byte:02x}")).collect()
+        codec::short_name(&self.nonce)
     }
 }
 

@@ -100,7 +100,7 @@ pub(super) fn policy(file: &str, text: &str, included: &Included) -> Result<Poli
         add(&mut policy, &inner_file, inner, inner_parsed);
     }
     hash.update(text);
-    policy.sha256 = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    policy.sha256 = format!("{:x}", hash.finalize());
     add(&mut policy, file, text, parsed);
     Ok(policy)
 }

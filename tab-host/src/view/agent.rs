@@ -104,15 +104,15 @@ fn javascript_text(value: &javascriptcore::Value) -> String {
 impl View {
     /// Asks the main frame's script to report. Requests before it has done so are merged into one more report.
     pub(super) fn ask_to_report(self: &Rc<Self>, what: &str) {
-        if self.is_reporting.replace(true) {
-            self.reports_again.set(true);
+        if self.form_state.is_reporting.replace(true) {
+            self.form_state.reports_again.set(true);
             return;
         }
         let view = Rc::downgrade(self);
         evaluate(&self.web, what, move |_| {
             if let Some(view) = view.upgrade() {
-                view.is_reporting.set(false);
-                if view.reports_again.take() {
+                view.form_state.is_reporting.set(false);
+                if view.form_state.reports_again.take() {
                     view.ask_to_report(REPORT_MOVE);
                 }
             }
@@ -136,29 +136,32 @@ impl View {
         let report = serde_json::from_str(text);
         // An error page must not replace the state of the page that failed, which may come back.
         let is_of_page = matches!(report, Ok(Report::Form { .. } | Report::Scroll { .. } | Report::State { .. }));
-        if is_of_page && self.error_page.get() != Stage::None {
+        if is_of_page && self.error.stage.get() != Stage::None {
             return;
         }
         match report {
             Ok(Report::Back {}) => self.show_picture_after(held_picture::DRAWN),
             Ok(Report::Form { frame, edits }) => {
                 // A page with many frames must not fill the store.
-                if self.forms.borrow().len() < 100 && text.len() < MAX_FORM {
-                    self.forms.borrow_mut().insert(frame, edits);
+                if self.form_state.edits.borrow().len() < 100 && text.len() < MAX_FORM {
+                    self.form_state.edits.borrow_mut().insert(frame, edits);
                     self.touch();
                 }
             }
             Ok(Report::Scroll { x, y }) => {
-                self.scroll.set((x, y));
+                self.form_state.scroll.set((x, y));
                 self.touch();
             }
             Ok(Report::State { url, state }) => {
-                self.forms.borrow_mut().insert(STATE.to_owned(), serde_json::json!({ "url": url, "state": state }));
+                self.form_state
+                    .edits
+                    .borrow_mut()
+                    .insert(STATE.to_owned(), serde_json::json!({ "url": url, "state": state }));
                 self.touch();
             }
             Ok(Report::Storage { origin, items }) => self.storage_reported(origin, &items),
             Ok(Report::Submit(form)) => {
-                self.last_form.replace(Some(form));
+                self.loader.last_form.replace(Some(form));
             }
             Ok(Report::Style { url, css }) => self.add_style(&url, &css),
             Ok(Report::Common { url, version, filter }) => {

@@ -66,17 +66,17 @@ impl View {
         };
         let is_leave = kind == DialogKind::Leave;
         let is_silent = self.dialogs.silent_until.get().is_some_and(|end| Instant::now() < end);
-        if self.ended.get() || ((self.dialogs.is_stopped.get() || is_silent) && !is_leave) {
+        if self.closing.is_destroyed.get() || ((self.dialogs.is_stopped.get() || is_silent) && !is_leave) {
             // Answer as if the user had pressed Cancel, or had agreed to leave a page of a destroyed view. The engine
             // needs the dialog until this handler has returned.
-            let (dialog, agrees) = (dialog.clone(), self.ended.get() && is_leave);
+            let (dialog, agrees) = (dialog.clone(), self.closing.is_destroyed.get() && is_leave);
             glib::idle_add_local_once(move || {
                 dialog.confirm(agrees);
                 dialog.close();
             });
             return true;
         }
-        let is_about_closing = is_leave && self.close_asked.replace(0) != 0;
+        let is_about_closing = is_leave && self.closing.question.replace(0) != 0;
         let preset = if kind == DialogKind::Prompt { dialog.prompt_get_default_text() } else { None };
         let told = Dialog {
             kind: kind.into(),

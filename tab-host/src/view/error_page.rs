@@ -1,6 +1,7 @@
 //! The error page, which takes the place of a page that failed to load. It names the host and the reason, and has a
 //! button to retry.
 
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use glib::object::ObjectExt;
@@ -27,6 +28,17 @@ pub(super) enum Stage {
     Shown,
 }
 
+/// Error page of a view, and why it is there.
+#[derive(Debug, Default)]
+pub(super) struct ErrorState {
+    pub(super) stage: Cell<Stage>,
+    failed_load: RefCell<Option<LoadFailed>>,
+    /// Set if the page failed to load because there was no net-daemon.
+    pub(super) is_unanswered: Cell<bool>,
+    /// Set if a net-daemon came back before the error page was shown, which then retries.
+    tries_when_shown: Cell<bool>,
+}
+
 const BLANK: &str = "about:blank";
 /// Target of the button that sends a form again.
 pub(super) const SEND_AGAIN: &str = "about:send-again";
@@ -38,7 +50,7 @@ pub(super) fn connect(view: &Rc<View>) {
         let Some(view) = weak.upgrade() else { return false };
         if is_no_failure(error) {
             let is_superseded = error.matches(NetworkError::Cancelled) || error.matches(gio::IOErrorEnum::Cancelled);
-            view.load_abandoned(is_superseded && !view.is_stopped.take());
+            view.load_abandoned(is_superseded && !view.loader.is_stopped.take());
             return true;
         }
         view.failed(event, url, error);
@@ -68,10 +80,10 @@ impl View {
         drop(failures);
         let without_network = known.as_ref().and_then(|known| known.without_network);
         if let Some(since) = without_network.filter(|_| self.only_asks(url)) {
-            self.is_unanswered.set(true);
+            self.error.is_unanswered.set(true);
             // A new net-daemon may be available already.
             let is_back = self.site.network_back.get().is_some_and(|back| back > since);
-            self.tries_when_shown.set(is_back);
+            self.error.tries_when_shown.set(is_back);
         }
         // A failure that only the engine reports, such as a closed connection or no TLS, is the host's own.
         let is_its_own = known.as_ref().is_none_or(|known| known.is_its_own);
@@ -82,25 +94,26 @@ impl View {
 
     /// Returns whether the engine has refused the port of a URL. It then shows an empty document, without an error.
     pub(super) fn is_refused_port(&self, url: &str) -> bool {
-        let started = self.started.borrow();
+        let started = self.loader.started.borrow();
         // Before the bootstrap document, the engine may show the empty document that replaced the last page.
-        let is_stale = self.bootstrapping.get() && self.carried.borrow().as_deref() != Some(without_fragment(&started));
-        let is_wanted = self.wants_blank.get() && !self.bootstrapping.get();
-        self.error_page.get() == Stage::None && url == BLANK && started.starts_with("http") && !is_stale && !is_wanted
+        let is_stale = self.loader.bootstrapping.get()
+            && self.loader.carried.borrow().as_deref() != Some(without_fragment(&started));
+        let is_wanted = self.loader.wants_blank.get() && !self.loader.bootstrapping.get();
+        self.error.stage.get() == Stage::None && url == BLANK && started.starts_with("http") && !is_stale && !is_wanted
     }
 
     pub(super) fn refuse_port(self: &Rc<Self>) {
         let reason = "Its port is reserved for another service than the web. Regen does not open pages there.";
         // The engine does not show an error page under such a URL either, so it is shown under `about:blank`.
-        self.show_failure(BLANK, &self.started.take(), "This address cannot be opened", reason, false);
+        self.show_failure(BLANK, &self.loader.started.take(), "This address cannot be opened", reason, false);
     }
 
     /// Handles a load that yielded no page: keeps the present page, or reports the load as abandoned if there is none.
     fn load_abandoned(self: &Rc<Self>, is_superseded: bool) {
-        if self.error_page.get() != Stage::None {
+        if self.error.stage.get() != Stage::None {
             return;
         }
-        if !self.committed.borrow().is_empty() {
+        if !self.loader.committed.borrow().is_empty() {
             self.commit_again();
         } else if let Some(host) = self.host().filter(|_| !is_superseded) {
             host.downloads().load_abandoned(self.id.get());
@@ -113,10 +126,10 @@ impl View {
     }
 
     fn show_failure(self: &Rc<Self>, address: &str, url: &str, title: &str, reason: &str, is_its_own: bool) {
-        self.error_page.set(Stage::Expected);
+        self.error.stage.set(Stage::Expected);
         self.web.load_alternate_html(&page(url, title, reason, url, "Retry"), address, None);
         let reason = format!("{title}: {reason}");
-        self.failure.replace(Some(LoadFailed { url: url.to_owned(), reason, is_its_own }));
+        self.error.failed_load.replace(Some(LoadFailed { url: url.to_owned(), reason, is_its_own }));
     }
 
     /// Asks the user whether to send a form again, which is needed to show its response again.
@@ -129,13 +142,13 @@ impl View {
             let around = list.back_list_with_limit(1).into_iter().chain(list.forward_list_with_limit(1));
             list.current_item().into_iter().chain(around).collect::<Vec<_>>()
         });
-        self.unsent.replace(near.into_iter().find(is_it));
+        self.loader.unsent.replace(near.into_iter().find(is_it));
         // The engine must not show the form's response from its page cache instead.
         self.keep_pages_in_memory(false);
-        self.error_page.set(Stage::Expected);
+        self.error.stage.set(Stage::Expected);
         self.web.load_alternate_html(&page(url, title, reason, SEND_AGAIN, "Send again"), url, None);
         let reason = format!("{title}: {reason}");
-        self.failure.replace(Some(LoadFailed { url: url.to_owned(), reason, is_its_own: false }));
+        self.error.failed_load.replace(Some(LoadFailed { url: url.to_owned(), reason, is_its_own: false }));
     }
 
     fn keep_pages_in_memory(&self, keeps: bool) {
@@ -146,7 +159,8 @@ impl View {
 
     /// Goes back from the question whether to send a form to the page before it. Returns whether it did.
     pub(super) fn step_back_from_question(&self) -> bool {
-        let Some(unsent) = self.unsent.borrow().clone().filter(|_| self.error_page.get() == Stage::Shown) else {
+        let Some(unsent) = self.loader.unsent.borrow().clone().filter(|_| self.error.stage.get() == Stage::Shown)
+        else {
             return false;
         };
         let back = self.web.back_forward_list().map(|list| list.back_list()).unwrap_or_default();
@@ -157,8 +171,8 @@ impl View {
 
     /// Sends the form again, as the user has agreed.
     pub(super) fn send_again(&self) {
-        if let Some(item) = self.unsent.take().filter(|_| self.error_page.get() == Stage::Shown) {
-            self.may_send_again.set(true);
+        if let Some(item) = self.loader.unsent.take().filter(|_| self.error.stage.get() == Stage::Shown) {
+            self.loader.may_send_again.set(true);
             self.web.go_to_back_forward_list_item(&item);
         }
     }
@@ -166,27 +180,27 @@ impl View {
     /// Reports the failure once the error page is shown.
     pub(super) fn error_shown(self: &Rc<Self>) {
         self.keep_pages_in_memory(true);
-        if let Some(failure) = self.failure.take() {
+        if let Some(failure) = self.error.failed_load.take() {
             self.tell(Body::LoadFailed(failure));
         }
-        if self.tries_when_shown.take() {
+        if self.error.tries_when_shown.take() {
             self.try_again();
         }
     }
 
     /// Retries a page that failed for lack of a net-daemon, now that there is one again.
     pub(crate) fn try_again(self: &Rc<Self>) {
-        if !self.is_unanswered.get() {
+        if !self.error.is_unanswered.get() {
             return;
         }
-        match self.error_page.get() {
+        match self.error.stage.get() {
             Stage::Shown => {
-                self.is_unanswered.set(false);
+                self.error.is_unanswered.set(false);
                 self.reload(false);
             }
             // A reload would load the previous page.
-            Stage::Expected => self.tries_when_shown.set(true),
-            Stage::None => self.is_unanswered.set(false),
+            Stage::Expected => self.error.tries_when_shown.set(true),
+            Stage::None => self.error.is_unanswered.set(false),
         }
     }
 

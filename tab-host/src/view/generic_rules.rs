@@ -27,7 +27,7 @@ impl View {
     /// Records that a document uses a version of the generic rules, or (0) is an exception.
     pub(super) fn common(&self, url: &str, version: u32) {
         {
-            let mut common = self.common.borrow_mut();
+            let mut common = self.page_rules.common.borrow_mut();
             if version == 0 {
                 let is_new = common.exceptions.len() < MAX_EXCEPTIONS
                     && pattern_of(url).is_some_and(|one| common.exceptions.insert(one));
@@ -45,17 +45,17 @@ impl View {
 
     fn show_common(&self) {
         let site = &self.site;
-        let is_known = site.generic_rules.borrow().version == self.common.borrow().version;
+        let is_known = site.generic_rules.borrow().version == self.page_rules.common.borrow().version;
         if is_known { self.hide_common(&site.generic_rules.borrow()) } else { site.ask_generic_rules() }
     }
 
     /// Applies the rules, if the page has documents that use this version.
     pub(crate) fn hide_common(&self, rules: &CommonRules) {
-        if rules.version == 0 || rules.version != self.common.borrow().version {
+        if rules.version == 0 || rules.version != self.page_rules.common.borrow().version {
             return;
         }
         let Some(manager) = self.web.user_content_manager() else { return };
-        let mut common = self.common.borrow_mut();
+        let mut common = self.page_rules.common.borrow_mut();
         // Each document parses the sheet: one rule of many selectors is parsed faster than many rules. A selector that
         // the engine cannot parse would invalidate its whole rule, so all but plain ones get a rule of their own.
         let (plain, others): (Vec<&str>, Vec<&str>) =

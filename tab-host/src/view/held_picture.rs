@@ -41,14 +41,14 @@ impl View {
     }
 
     fn hold(&self, awaited: Awaited) {
-        self.held_picture.0.replace(Some(awaited));
+        self.surface.held_picture.0.replace(Some(awaited));
         self.site.display.send(DisplayCommand::Hold(self.id.get(), true));
     }
 
     /// Ends the hold soon after a commit. A page other than the awaited one is shown at once, because the old frame is
     /// not its own.
     pub(super) fn picture_committed(self: &Rc<Self>, url: &str) {
-        let patience = match &*self.held_picture.0.borrow() {
+        let patience = match &*self.surface.held_picture.0.borrow() {
             None => return,
             Some(Awaited::Restored(expected)) if expected == url => AFTER_COMMIT,
             Some(Awaited::Restored(_)) => Duration::ZERO,
@@ -59,7 +59,7 @@ impl View {
 
     /// Resumes the window's frames of this view.
     pub(super) fn show_picture(&self) {
-        if self.held_picture.0.take().is_some() {
+        if self.surface.held_picture.0.take().is_some() {
             self.site.display.send(DisplayCommand::Hold(self.id.get(), false));
         }
     }

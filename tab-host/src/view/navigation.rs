@@ -63,12 +63,12 @@ pub(super) fn connect(view: &Rc<View>) {
 impl View {
     /// Loads what the broker requests.
     pub(super) fn load(self: &Rc<Self>, load: &Load) {
-        self.left.set(false);
-        self.is_unanswered.set(false);
+        self.loader.has_left.set(false);
+        self.error.is_unanswered.set(false);
         // The page-agent reports the URL in this form.
         let plain = without_credentials(&load.url);
-        self.carried.replace(Some(without_fragment(&plain).to_owned()));
-        self.bootstrapping.set(!load.initiator.is_empty());
+        self.loader.carried.replace(Some(without_fragment(&plain).to_owned()));
+        self.loader.bootstrapping.set(!load.initiator.is_empty());
         if load.initiator.is_empty() {
             if plain != load.url {
                 // In the URL, credentials would stay in the engine's history.
@@ -95,9 +95,9 @@ impl View {
     /// Returns whether the last navigation to a URL may be repeated without asking. A form is sent again by its user
     /// only, and a replayed navigation from another site would look like this site's own.
     pub(super) fn only_asks(&self, url: &str) -> bool {
-        let asked = self.asked.borrow();
+        let asked = self.loader.requested.borrow();
         let last = asked.iter().rev().find(|(asked, _)| without_fragment(asked) == without_fragment(url));
-        last.is_some_and(|(_, is_get)| *is_get) && !self.bootstrapping.get()
+        last.is_some_and(|(_, is_get)| *is_get) && !self.loader.bootstrapping.get()
     }
 
     #[expect(clippy::wildcard_enum_match_arm, reason = "new windows are decided when they are created")]
@@ -120,7 +120,7 @@ impl View {
     fn decide_navigation(self: &Rc<Self>, decision: &NavigationPolicyDecision) -> bool {
         let Some(action) = decision.navigation_action() else { return false };
         let url = action.request().and_then(|request| request.uri()).map(String::from).unwrap_or_default();
-        if url == SEND_AGAIN && self.unsent.borrow().is_some() {
+        if url == SEND_AGAIN && self.loader.unsent.borrow().is_some() {
             decision.ignore();
             self.send_again();
             return true;
@@ -133,17 +133,17 @@ impl View {
             }
             return true;
         }
-        self.wants_blank.set(url.starts_with("about:blank"));
+        self.loader.wants_blank.set(url.starts_with("about:blank"));
         let method = action.request().and_then(|request| request.http_method());
-        let mut asked = self.asked.borrow_mut();
+        let mut asked = self.loader.requested.borrow_mut();
         asked.push_back((url.clone(), method.is_none_or(|method| method == "GET")));
         if asked.len() > MAX_ASKED {
             asked.pop_front();
         }
         drop(asked);
-        match sends_again(&action, self.is_coming_back.take()) {
-            Again::No => self.may_send_again.set(false),
-            _ if self.may_send_again.take() => {}
+        match sends_again(&action, self.loader.is_coming_back.take()) {
+            Again::No => self.loader.may_send_again.set(false),
+            _ if self.loader.may_send_again.take() => {}
             Again::Yes => {
                 decision.ignore();
                 self.ask_before_sending(&url);
@@ -176,7 +176,7 @@ impl View {
 
     /// Returns the origin of the page that is shown.
     pub(super) fn origin(&self) -> String {
-        let url = url::Url::parse(&self.committed.borrow()).ok();
+        let url = url::Url::parse(&self.loader.committed.borrow()).ok();
         url.map(|url| url.origin().ascii_serialization()).unwrap_or_default()
     }
 
@@ -220,12 +220,12 @@ impl View {
         // The engine is about to replace the page of a stopped load by an empty document: save the page now.
         self.snapshot();
         self.hold_until_first_page();
-        self.left.set(true);
-        let continues = self.carried.borrow().as_deref() == Some(first.as_str());
+        self.loader.has_left.set(true);
+        let continues = self.loader.carried.borrow().as_deref() == Some(first.as_str());
         let redirected = continues || first != without_fragment(&url);
-        let initiator = [self.origin(), self.opener_origin.borrow().clone(), self.site_origin()];
+        let initiator = [self.origin(), self.loader.opener_origin.borrow().clone(), self.site_origin()];
         let initiator = initiator.into_iter().find(|origin| !origin.is_empty()).unwrap_or_default();
-        let form = self.last_form.take();
+        let form = self.loader.last_form.take();
         let form = form.filter(|form| method == "POST" && without_fragment(&form.action) == first && !form.incomplete);
         let body = form.and_then(|form| serde_json::to_vec(&form).ok()).unwrap_or_default();
         let load = Load { url, method, referrer, initiator, redirected, continues, ..Load::default() };
@@ -236,7 +236,7 @@ impl View {
     /// Hands a navigation over to the broker. A popup that has no tab yet does so as soon as it has one.
     fn hand_over(&self, mut load: Load, body: Vec<u8>) {
         if self.id.get() == 0 {
-            self.postponed.replace(Some((load, body)));
+            self.loader.postponed.replace(Some((load, body)));
             return;
         }
         let site = Rc::clone(&self.site);
@@ -259,7 +259,7 @@ impl View {
 
     /// Sends the handover that waited for the popup's tab. Returns whether there was one.
     pub(super) fn hand_over_postponed(&self) -> bool {
-        let postponed = self.postponed.take();
+        let postponed = self.loader.postponed.take();
         let is_leaving = postponed.is_some();
         if let Some((load, body)) = postponed {
             self.hand_over(load, body);

@@ -40,9 +40,9 @@ impl View {
         };
         let exempt = UserMessage::new("popup", None);
         popup.web.send_message_to_page(&exempt, None::<&webkit2gtk::gio::Cancellable>, |_| {});
-        popup.opener_origin.replace(self.origin());
+        popup.loader.opener_origin.replace(self.origin());
         // A form that targets the new window was submitted by this page.
-        popup.last_form.replace(self.last_form.take());
+        popup.loader.last_form.replace(self.loader.last_form.take());
         let widget: gtk::Widget = popup.web.clone().upcast();
         host.keep_popup(token, popup);
         self.tell(Body::PopupOpened(PopupOpened { token, url, user_gesture: true }));

@@ -39,7 +39,7 @@ impl View {
         operation.set_print_settings(&settings);
         let title = self.web.title().filter(|title| !title.is_empty());
         let name = format!("{}.pdf", title.as_deref().unwrap_or("page"));
-        let url = self.committed.borrow().clone();
+        let url = self.loader.committed.borrow().clone();
         let (tab, kept) = (self.id.get(), operation.clone());
         operation.connect_finished(move |_| {
             // Keeps the operation alive until it has finished.

@@ -81,7 +81,7 @@ impl View {
         match current {
             Some(item) => {
                 self.hold_until_restored(&fallback.url);
-                self.is_coming_back.set(true);
+                self.loader.is_coming_back.set(true);
                 self.web.go_to_back_forward_list_item(&item);
             }
             None => self.load(fallback),
@@ -95,27 +95,29 @@ impl View {
         // An earlier process wrote this JSON from reports of the page-agent.
         let mut known: HashMap<String, serde_json::Value> = serde_json::from_str(forms).unwrap_or_default();
         known.remove(super::storage::KEY);
-        self.replayed.replace(Some(Replayed { forms: known, scroll: (snapshot.scroll_x, snapshot.scroll_y) }));
+        self.form_state
+            .replayed
+            .replace(Some(Replayed { forms: known, scroll: (snapshot.scroll_x, snapshot.scroll_y) }));
         let scripts = [
             agent::script(&fill_in(STATE_SCRIPT, forms, &scroll), UserScriptInjectionTime::Start),
             agent::script(&fill_in(SCRIPT, forms, &scroll), UserScriptInjectionTime::End),
         ];
         if let Some(manager) = self.web.user_content_manager() {
             scripts.iter().for_each(|script| manager.add_script(script));
-            self.restore_scripts.replace(scripts.into());
+            self.form_state.restore_scripts.replace(scripts.into());
         }
     }
 
     /// Finishes a restore. A frame that the page adds a little later gets its state, too.
     pub(super) fn restored(self: &Rc<Self>) {
-        if self.restore_scripts.borrow().is_empty() {
+        if self.form_state.restore_scripts.borrow().is_empty() {
             return;
         }
         agent::evaluate(&self.web, LOADED, |_| {});
         let weak = Rc::downgrade(self);
-        let number = self.replays.get();
+        let number = self.form_state.replays.get();
         glib::timeout_add_local_once(LATE_FRAMES, move || {
-            if let Some(view) = weak.upgrade().filter(|view| view.replays.get() == number) {
+            if let Some(view) = weak.upgrade().filter(|view| view.form_state.replays.get() == number) {
                 view.remove_scripts();
             }
         });
@@ -123,20 +125,20 @@ impl View {
 
     /// Ends the replay when another load begins, which must not get the state of the restored page.
     pub(super) fn begins_anew(&self) {
-        if self.replayed.borrow().is_none() {
+        if self.form_state.replayed.borrow().is_none() {
             self.remove_scripts();
         }
     }
 
     /// Discards the replay, because another page takes the place of the one to restore.
     pub(super) fn forget_replay(&self) {
-        self.replayed.take();
+        self.form_state.replayed.take();
         self.remove_scripts();
     }
 
     fn remove_scripts(&self) {
-        self.replays.set(self.replays.get() + 1);
-        let scripts = self.restore_scripts.take();
+        self.form_state.replays.set(self.form_state.replays.get() + 1);
+        let scripts = self.form_state.restore_scripts.take();
         let manager = self.web.user_content_manager().filter(|_| !scripts.is_empty());
         scripts.iter().for_each(|script| manager.iter().for_each(|manager| manager.remove_script(script)));
     }

@@ -37,20 +37,20 @@ pub(super) struct Selectors {
 impl View {
     /// Removes the style sheets and the count of the previous page.
     pub(super) fn forget_styles(&self) {
-        self.styles.borrow_mut().clear();
-        self.common.take();
+        self.page_rules.styles.borrow_mut().clear();
+        self.page_rules.common.take();
         if let Some(manager) = self.web.user_content_manager() {
             manager.remove_all_style_sheets();
         }
-        self.documents.set(self.documents.get().wrapping_add(1));
-        if self.blocked.replace(0) != 0 {
+        self.page_rules.documents.set(self.page_rules.documents.get().wrapping_add(1));
+        if self.page_rules.blocked.replace(0) != 0 {
             self.tell(Body::Blocked(0));
         }
     }
 
     pub(super) fn add_style(&self, url: &str, css: &str) {
         let Some(pattern) = pattern_of(url) else { return };
-        let mut styles = self.styles.borrow_mut();
+        let mut styles = self.page_rules.styles.borrow_mut();
         if styles.len() >= MAX_STYLES {
             return;
         }
@@ -73,11 +73,11 @@ impl View {
         runtime.spawn(async move {
             let _ = answer.send(hidden.await);
         });
-        let (weak, page) = (Rc::downgrade(self), self.documents.get());
+        let (weak, page) = (Rc::downgrade(self), self.page_rules.documents.get());
         glib::MainContext::default().spawn_local(async move {
             let selectors = selectors.await.unwrap_or_default();
             // The view may be gone, or show another page.
-            let Some(view) = weak.upgrade().filter(|view| view.documents.get() == page) else { return };
+            let Some(view) = weak.upgrade().filter(|view| view.page_rules.documents.get() == page) else { return };
             if !selectors.is_empty() {
                 let rules: Vec<String> =
                     selectors.iter().map(|one| format!("{one} {{ display: none !important }}")).collect();
@@ -93,7 +93,7 @@ impl View {
         if !is_answered {
             // A form is sent again by its user only, and a replayed navigation from another site would look like this
             // site's own.
-            self.is_unanswered.set(method == "GET" && !self.bootstrapping.get());
+            self.error.is_unanswered.set(method == "GET" && !self.loader.bootstrapping.get());
             let nobody = "Shields could not check it, because Regen's network process is not there at the moment";
             self.show_error(&url, "This page cannot be reached", &format!("{nobody}. Nothing was sent to it."));
             return true;
@@ -111,8 +111,8 @@ impl View {
 
     /// Adds to the count of blocked requests, and reports it.
     pub(crate) fn count_blocked(&self, more: u32) {
-        self.blocked.set(self.blocked.get().saturating_add(more));
-        self.tell(Body::Blocked(self.blocked.get()));
+        self.page_rules.blocked.set(self.page_rules.blocked.get().saturating_add(more));
+        self.tell(Body::Blocked(self.page_rules.blocked.get()));
     }
 
     /// Returns whether this view shows the page with the engine's ID.

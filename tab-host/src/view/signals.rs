@@ -37,7 +37,7 @@ pub(super) fn connect(view: &Rc<View>) {
     let weak = Rc::downgrade(view);
     web.connect_title_notify(move |web| {
         if let Some(view) = weak.upgrade()
-            && view.error_page.get() == Stage::None
+            && view.error.stage.get() == Stage::None
         {
             let title = web.title().map(|title| title.chars().take(1000).collect()).unwrap_or_default();
             view.tell(Body::Title(title));
@@ -66,7 +66,7 @@ pub(super) fn connect(view: &Rc<View>) {
         let weak = Rc::downgrade(view);
         let tell = move |_: &webkit2gtk::WebView| {
             if let Some(view) = weak.upgrade() {
-                view.full_screen.set(full_screen);
+                view.surface.is_full_screen.set(full_screen);
                 view.tell(Body::FullScreen(full_screen));
             }
             // Let the engine handle the signal as well.
@@ -87,8 +87,8 @@ pub(super) fn connect(view: &Rc<View>) {
     let weak = Rc::downgrade(view);
     // wry destroys a web view on `close`, before later handlers of that signal run.
     web.connect_destroy(move |_| {
-        if let Some(view) = weak.upgrade().filter(|view| !view.ended.get()) {
-            view.close_asked.set(0);
+        if let Some(view) = weak.upgrade().filter(|view| !view.closing.is_destroyed.get()) {
+            view.closing.question.set(0);
             view.tell(Body::CloseRequested(Empty {}));
         }
     });
@@ -108,7 +108,7 @@ pub(super) fn connect(view: &Rc<View>) {
     });
     let weak = Rc::downgrade(view);
     // The engine passes a key that the page did not use on to the window around it.
-    view.window.connect_local("key-press-event", true, move |arguments| {
+    view.surface.window.connect_local("key-press-event", true, move |arguments| {
         let event = arguments.get(1).and_then(|event| event.get::<gtk::gdk::Event>().ok());
         if let (Some(view), Some(keycode)) = (weak.upgrade(), event.and_then(|event| event.keycode())) {
             let answer = KeyAnswer { used: false, keycode: keycode.into() };
@@ -120,7 +120,7 @@ pub(super) fn connect(view: &Rc<View>) {
         let weak = Rc::downgrade(view);
         controller.connect_found_text(move |_, matches| {
             // A step to the next match reports that match only.
-            if let Some(view) = weak.upgrade().filter(|view| view.counts_matches.take()) {
+            if let Some(view) = weak.upgrade().filter(|view| view.finder.counts_matches.take()) {
                 view.tell(Body::FindResult(FindResult { matches, tab: 0 }));
             }
         });
@@ -138,19 +138,19 @@ impl View {
     fn load_changed(self: &Rc<Self>, event: LoadEvent) {
         // The first load starts helper processes.
         self.site.helpers.borrow_mut().look();
-        if self.left.get() {
+        if self.loader.has_left.get() {
             return;
         }
         let url = self.web.uri().map(String::from).unwrap_or_default();
         match event {
             LoadEvent::Started => {
-                if self.error_page.get() == Stage::Expected {
-                    self.error_page.set(Stage::Shown);
+                if self.error.stage.get() == Stage::Expected {
+                    self.error.stage.set(Stage::Shown);
                     return;
                 }
-                self.error_page.set(Stage::None);
+                self.error.stage.set(Stage::None);
                 self.begins_anew();
-                self.started.borrow_mut().clone_from(&url);
+                self.loader.started.borrow_mut().clone_from(&url);
                 self.tell(Body::LoadStarted(LoadStarted {}));
             }
             LoadEvent::Committed if self.is_refused_port(&url) => {}
@@ -159,11 +159,11 @@ impl View {
                 self.forget_styles();
                 self.committed(url, false);
             }
-            LoadEvent::Finished if self.error_page.get() == Stage::Shown => {
+            LoadEvent::Finished if self.error.stage.get() == Stage::Shown => {
                 self.show_picture();
                 self.error_shown();
             }
-            LoadEvent::Finished if self.error_page.get() == Stage::None && !self.is_bootstrap(&url) => {
+            LoadEvent::Finished if self.error.stage.get() == Stage::None && !self.is_bootstrap(&url) => {
                 self.moved_within_document();
                 self.restored();
                 self.tell(Body::LoadFinished(LoadFinished {}));
@@ -185,37 +185,39 @@ impl View {
     /// Reports a navigation within the document: a new fragment, or `pushState`.
     fn moved_within_document(self: &Rc<Self>) {
         let url = self.web.uri().map(String::from).unwrap_or_default();
-        let moved = !self.left.get() && *self.committed.borrow() != url && !self.committed.borrow().is_empty();
-        if moved && self.error_page.get() == Stage::None && !self.is_bootstrap(&url) {
+        let moved = !self.loader.has_left.get()
+            && *self.loader.committed.borrow() != url
+            && !self.loader.committed.borrow().is_empty();
+        if moved && self.error.stage.get() == Stage::None && !self.is_bootstrap(&url) {
             self.committed(url, true);
         }
     }
 
     fn committed(self: &Rc<Self>, url: String, same_document: bool) {
-        if self.error_page.get() != Stage::None || self.is_bootstrap(&url) {
+        if self.error.stage.get() != Stage::None || self.is_bootstrap(&url) {
             return;
         }
-        self.bootstrapping.set(false);
+        self.loader.bootstrapping.set(false);
         if !same_document {
             self.forget_dialogs();
-            let kept = self.replayed.take();
-            self.scroll.set(kept.as_ref().map_or((0.0, 0.0), |kept| kept.scroll));
-            self.forms.replace(kept.map(|kept| kept.forms).unwrap_or_default());
+            let kept = self.form_state.replayed.take();
+            self.form_state.scroll.set(kept.as_ref().map_or((0.0, 0.0), |kept| kept.scroll));
+            self.form_state.edits.replace(kept.map(|kept| kept.forms).unwrap_or_default());
         }
         if same_document {
             // Earlier reports of the page-agent are for the old URL.
             self.ask_to_report(REPORT_MOVE);
         }
         self.picture_committed(&url);
-        self.committed.borrow_mut().clone_from(&url);
-        self.carried.take();
+        self.loader.committed.borrow_mut().clone_from(&url);
+        self.loader.carried.take();
         self.tell_committed(url, same_document);
         self.touch();
     }
 
     /// Reports the present page again, such as for a popup whose first commit came before it had a tab.
     pub(super) fn commit_again(self: &Rc<Self>) {
-        let url = self.committed.borrow().clone();
+        let url = self.loader.committed.borrow().clone();
         if !url.is_empty() {
             self.tell_committed(url, false);
             if !self.web.is_loading() {
@@ -248,8 +250,8 @@ impl View {
 
     /// Returns whether a URL is that of the bootstrap document, which is not reported as a page.
     pub(super) fn is_bootstrap(&self, url: &str) -> bool {
-        let is_first = !self.is_popup && self.committed.borrow().is_empty();
-        (is_first || self.bootstrapping.get()) && url.starts_with("about:")
+        let is_first = !self.is_popup && self.loader.committed.borrow().is_empty();
+        (is_first || self.loader.bootstrapping.get()) && url.starts_with("about:")
     }
 
     /// Sends the window an event that only the window needs.

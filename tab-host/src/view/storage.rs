@@ -47,7 +47,7 @@ impl View {
         let Ok(Value::Object(mut kept)) = serde_json::from_slice(&snapshot.form) else { return };
         let Some(Value::Object(origins)) = kept.remove(KEY) else { return };
         {
-            let mut storage = self.storage.borrow_mut();
+            let mut storage = self.form_state.storage.borrow_mut();
             storage.known = origins.into_iter().collect();
             storage.absent = storage.known.clone();
         }
@@ -58,7 +58,7 @@ impl View {
     pub(super) fn storage_reported(self: &Rc<Self>, origin: String, items: &str) {
         let Ok(items) = serde_json::from_str(items) else { return };
         let was_absent = {
-            let mut storage = self.storage.borrow_mut();
+            let mut storage = self.form_state.storage.borrow_mut();
             let was_absent = storage.absent.remove(&origin).is_some();
             storage.known.insert(origin.clone(), items);
             if storage.size() > MAX_STORAGE {
@@ -77,7 +77,7 @@ impl View {
 
     /// Returns the storage for a snapshot; `None` if there is none.
     pub(super) fn storage_to_keep(&self) -> Option<Value> {
-        let storage = self.storage.borrow();
+        let storage = self.form_state.storage.borrow();
         let kept = storage.known.iter().filter(|(_, items)| items.as_array().is_some_and(|items| !items.is_empty()));
         let kept: serde_json::Map<String, Value> =
             kept.map(|(origin, items)| (origin.clone(), items.clone())).collect();
@@ -86,7 +86,7 @@ impl View {
 
     fn renew_storage_script(&self) {
         let Some(manager) = self.web.user_content_manager() else { return };
-        let mut storage = self.storage.borrow_mut();
+        let mut storage = self.form_state.storage.borrow_mut();
         if let Some(old) = storage.script.take() {
             manager.remove_script(&old);
         }

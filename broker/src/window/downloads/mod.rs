@@ -404,6 +404,7 @@ impl Downloads {
     pub fn end(&mut self) {
         self.all.retain(|_, download| names::left_over(&names::partial(&download.path)).is_some());
         self.journal.keep(self.all.values().filter_map(Download::record).collect());
+        self.journal.flush();
     }
 }
 

@@ -285,7 +285,7 @@ fn expires(text: &str) -> Duration {
 }
 
 fn hash(text: &str) -> String {
-    Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+    format!("{:x}", Sha256::digest(text.as_bytes()))
 }
 
 fn file_of(sha256: &str) -> String {

@@ -2,11 +2,16 @@
 
 #![expect(unsafe_code, reason = "raw system calls")]
 
+mod descriptors;
+mod notifications;
+
 use std::ffi::CString;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use crate::policy::{Namespace, Resource};
+pub use descriptors::*;
+pub use notifications::*;
 
 /// Side of a [`clone`] on which the caller continues.
 #[derive(Debug)]
@@ -110,44 +115,6 @@ pub fn mount_setattr(tree: BorrowedFd<'_>, set: u64) -> io::Result<()> {
     check(result).map(drop)
 }
 
-/// Duplicates `from` to the number `to`, which is inherited across exec.
-///
-/// # Errors
-/// If `from` is not open.
-pub fn place(from: RawFd, to: RawFd) -> io::Result<()> {
-    // SAFETY: dup2 takes two numbers; the callers own both entries of their descriptor table.
-    check(unsafe { libc::dup2(from, to) }.into()).map(drop)
-}
-
-/// Duplicates a descriptor to a number of at least `least`, closed on exec.
-///
-/// # Errors
-/// If the descriptor is not open or the table is full.
-pub fn copy_above(fd: RawFd, least: RawFd) -> io::Result<RawFd> {
-    // SAFETY: F_DUPFD_CLOEXEC takes and returns numbers.
-    let copy = check(unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, least) }.into())?;
-    RawFd::try_from(copy).map_err(io::Error::other)
-}
-
-/// Closes every descriptor from `first` on.
-///
-/// # Errors
-/// If the kernel has no `close_range` (before Linux 5.9).
-pub fn close_from(first: u32) -> io::Result<()> {
-    // SAFETY: the callers use none of these descriptors afterwards.
-    check(unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, 0) }).map(drop)
-}
-
-/// Writes text to a raw descriptor.
-///
-/// # Errors
-/// If the descriptor is not open for writing.
-pub fn say(fd: RawFd, text: &str) -> io::Result<()> {
-    // SAFETY: the pointer and length are those of `text`, which outlives the call.
-    let written = unsafe { libc::write(fd, text.as_ptr().cast(), text.len()) };
-    if written < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
-}
-
 /// Returns the Landlock ABI version of the kernel; 0 if Landlock is missing or switched off.
 #[must_use]
 pub fn landlock_version() -> u8 {
@@ -192,151 +159,11 @@ pub fn end_on_broken_pipe() {
     unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
 }
 
-/// Sends a descriptor over a socket, with one byte of data.
-///
-/// # Errors
-/// If the other end is closed.
-pub fn send_descriptor(socket: &OwnedFd, descriptor: &OwnedFd) -> io::Result<()> {
-    let descriptors = [descriptor.as_fd()];
-    let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-    let mut control = rustix::net::SendAncillaryBuffer::new(&mut space);
-    control.push(rustix::net::SendAncillaryMessage::ScmRights(&descriptors));
-    let bytes = [io::IoSlice::new(b"l")];
-    rustix::net::sendmsg(socket, &bytes, &mut control, rustix::net::SendFlags::NOSIGNAL)?;
-    Ok(())
-}
-
-/// Receives the descriptor that [`send_descriptor`] sent; `None` if the sender closed its end without sending one.
-///
-/// # Errors
-/// `WouldBlock` if nothing has arrived yet.
-pub fn receive_descriptor(socket: &OwnedFd) -> io::Result<Option<OwnedFd>> {
-    let mut byte = [0; 1];
-    let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-    let mut control = rustix::net::RecvAncillaryBuffer::new(&mut space);
-    let mut bytes = [io::IoSliceMut::new(&mut byte)];
-    rustix::net::recvmsg(socket, &mut bytes, &mut control, rustix::net::RecvFlags::CMSG_CLOEXEC)?;
-    for message in control.drain() {
-        if let rustix::net::RecvAncillaryMessage::ScmRights(mut descriptors) = message {
-            return Ok(descriptors.next());
-        }
-    }
-    Ok(None)
-}
-
-/// Returns a pidfd of the process at the other end of a socket; `None` if the kernel is older than 6.5.
-///
-/// # Errors
-/// Returns an error if the socket has no peer.
-pub fn peer_pidfd(socket: BorrowedFd<'_>) -> io::Result<Option<OwnedFd>> {
-    let mut pidfd: RawFd = -1;
-    let mut length = libc::socklen_t::try_from(size_of::<RawFd>()).unwrap_or(0);
-    // SAFETY: both pointers are to variables that outlive the call, and `length` is the size of the first.
-    let done = unsafe {
-        libc::getsockopt(
-            socket.as_raw_fd(),
-            libc::SOL_SOCKET,
-            libc::SO_PEERPIDFD,
-            (&raw mut pidfd).cast(),
-            &raw mut length,
-        )
-    };
-    if done == 0 {
-        // SAFETY: the kernel has just made this descriptor for this process, and nothing else owns it.
-        return Ok(Some(unsafe { OwnedFd::from_raw_fd(pidfd) }));
-    }
-    let error = io::Error::last_os_error();
-    if error.raw_os_error() == Some(libc::ENOPROTOOPT) { Ok(None) } else { Err(error) }
-}
-
-/// System call that waits for the answer to its notification.
-#[derive(Debug, Clone)]
-pub struct Notification {
-    /// Id of the notification, given by the kernel.
-    pub id: u64,
-    /// Id of the calling process, in the PID namespace of the listener's reader.
-    pub pid: i32,
-    /// Number of the system call.
-    pub number: i32,
-    /// Arguments of the call, as they were when it was made.
-    pub arguments: [u64; 6],
-}
-
-/// State of a filter's listener.
-#[derive(Debug)]
-pub enum Next {
-    /// No call waits.
-    None,
-    /// No process is left under this filter.
-    Gone,
-    /// A call waits for its answer.
-    Call(Notification),
-}
-
-/// Returns the next waiting call; does not block if there is none.
-///
-/// # Errors
-/// If the descriptor is not a listener.
-pub fn next_notification(listener: &OwnedFd) -> io::Result<Next> {
-    let mut polled = libc::pollfd { fd: listener.as_raw_fd(), events: libc::POLLIN, revents: 0 };
-    // SAFETY: one pollfd, which outlives the call; a timeout of zero does not wait.
-    check(unsafe { libc::poll(&raw mut polled, 1, 0) }.into())?;
-    if polled.revents & libc::POLLIN == 0 {
-        return Ok(if polled.revents & libc::POLLHUP == 0 { Next::None } else { Next::Gone });
-    }
-    // SAFETY: plain data; the kernel requires it to be zeroed.
-    let mut call: libc::seccomp_notif = unsafe { std::mem::zeroed() };
-    // SAFETY: NOTIF_RECV writes to `call`, which outlives the ioctl.
-    let result = unsafe { libc::ioctl(listener.as_raw_fd(), NOTIF_RECV, &raw mut call) };
-    if result < 0 {
-        let error = io::Error::last_os_error();
-        // The waiting process was killed, or this ioctl was interrupted.
-        let has_gone = matches!(error.raw_os_error(), Some(libc::ENOENT | libc::EINTR));
-        return if has_gone { Ok(Next::None) } else { Err(error) };
-    }
-    let pid = i32::try_from(call.pid).unwrap_or(0);
-    Ok(Next::Call(Notification { id: call.id, pid, number: call.data.nr, arguments: call.data.args }))
-}
-
-const NOTIF_RECV: libc::Ioctl = 0xc050_2100;
-const NOTIF_SEND: libc::Ioctl = 0xc018_2101;
-
-/// Refuses a call with an error number.
-///
-/// # Errors
-/// If the descriptor is not a listener. A process that has ended meanwhile is not an error.
-pub fn refuse(listener: &OwnedFd, call: &Notification, errno: i32) -> io::Result<()> {
-    respond(listener, libc::seccomp_notif_resp { id: call.id, val: 0, error: -errno, flags: 0 })
-}
-
-/// Lets a call proceed. Only for calls whose arguments in memory do not matter, because the process may change them.
-///
-/// # Errors
-/// As for [`refuse`].
-pub fn let_through(listener: &OwnedFd, call: &Notification) -> io::Result<()> {
-    respond(listener, libc::seccomp_notif_resp { id: call.id, val: 0, error: 0, flags: CONTINUE })
-}
-
-const CONTINUE: u32 = 1;
-
-fn respond(listener: &OwnedFd, mut answer: libc::seccomp_notif_resp) -> io::Result<()> {
-    // SAFETY: NOTIF_SEND reads `answer`, which outlives the ioctl.
-    let result = unsafe { libc::ioctl(listener.as_raw_fd(), NOTIF_SEND, &raw mut answer) };
-    match check(result.into()) {
-        Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(()),
-        other => other.map(drop),
-    }
-}
-
-/// Takes ownership of a raw descriptor.
-///
-/// # Safety contract (upheld by the caller)
-/// The descriptor is open, and nothing else in this process closes it.
+/// Returns the size of a memory page, in bytes.
 #[must_use]
-pub fn inherit(fd: RawFd) -> OwnedFd {
-    // SAFETY: the callers pass numbers that the spawner placed before exec, or that a system call has just returned. In
-    // each process only one owner is dropped.
-    unsafe { OwnedFd::from_raw_fd(fd) }
+pub fn page_size() -> u64 {
+    // SAFETY: the call takes a number and touches no memory of the caller's.
+    u64::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(4096)
 }
 
 /// Executes a program in place of this one. Returns only on failure.

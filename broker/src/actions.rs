@@ -8,19 +8,20 @@ use regen_store::{SessionSettings, Settings};
 use regen_supervisor::{self as supervisor, Key, dependents};
 
 use crate::answer::CommandError;
-use crate::broker::{Broker, host_of, open_event};
+use crate::broker::{Broker, open_event};
 use crate::children::{Exit, Violation};
-use crate::codec::window_updates::{self, TabContext};
+use crate::codec::window_updates;
 use crate::codec::{child as codec, configure, host as host_codec};
 use crate::control::questions::{Input, PageQuery};
-use crate::control::{PageAnswer, StatusReply, StatusView, TabInfo, count_objections, shows_dialog, tab_info};
-use crate::grants::GrantError;
+use crate::control::{PageAnswer, StatusReply, StatusView, TabInfo, count_objections, shows_dialog};
+use crate::error::BrokerError;
 use crate::message::{ChildId, Outgoing};
 use crate::network;
 use crate::observe::Refused;
 use crate::window;
 use crate::window::commands::SessionAnswer;
 use crate::window::events::News;
+use crate::window_feed::WindowFeed;
 
 impl Broker {
     /// Applies an event to the session, and carries out what follows.
@@ -54,18 +55,18 @@ impl Broker {
                 self.supervise(actions);
             }
             Effect::GrantAnew(host) => {
-                if let Some(child) = self.child_of_host(&host) {
+                if let Some(child) = self.lookup().of_host(&host) {
                     self.renew_tunnel(child);
                 }
             }
             Effect::EndHost { host, reason } => {
-                if let Some(child) = self.child_of_host(&host) {
+                if let Some(child) = self.lookup().of_host(&host) {
                     self.children.kill(child, &reason);
                 }
             }
             Effect::KillHost { host, reason } => {
                 self.observer.count(Refused::NotAllowed);
-                if let Some(child) = self.child_of_host(&host) {
+                if let Some(child) = self.lookup().of_host(&host) {
                     self.children.kill(child, &reason);
                 }
             }
@@ -78,8 +79,8 @@ impl Broker {
                 let actions = self.window.tab_closed(tab);
                 self.after_window(actions);
             }
-            Effect::OrderChanged => self.show_order(),
-            Effect::FaviconChanged(tab) => self.show_favicon(tab),
+            Effect::OrderChanged => self.show(|feed| feed.order()),
+            Effect::FaviconChanged(tab) => self.show(|feed| [feed.favicon(tab)]),
             Effect::LeftPage(tab) => {
                 let actions = self.window.page_left(tab);
                 self.after_window(actions);
@@ -226,27 +227,28 @@ impl Broker {
 
     /// Connects to a net-daemon that is up, and grants those who depend on it their tunnels.
     fn connect_net(&mut self, net: ChildId) {
-        let connected =
-            self.grants.net_admin(net).map_err(|error: GrantError| error.to_string()).and_then(|(grant, socket)| {
-                self.send(grant);
-                self.network.connect(net, socket, &self.session.hsts).map_err(|error| error.to_string())
-            });
-        if let Err(error) = connected {
+        if let Err(error) = self.open_admin(net) {
             return tracing::error!("{error}");
         }
         // Settings may have changed since its Hello.
         self.send(configure::net_daemon(net, &self.network));
         if dependents(Role::NetDaemon).any(|role| role == Role::TabHost) {
-            for host in self.ready_hosts() {
+            for host in self.lookup().ready_hosts() {
                 self.grant_network(host);
             }
         }
     }
 
+    fn open_admin(&mut self, net: ChildId) -> Result<(), BrokerError> {
+        let (grant, socket) = self.grants.net_admin(net)?;
+        self.send(grant);
+        Ok(self.network.connect(net, socket, &self.session.hsts)?)
+    }
+
     /// Grants a tab-host what it has of the net-daemon: its tunnel, and the connection for verdict channels.
     fn grant_network(&mut self, host: ChildId) {
         self.grant_tunnel(host);
-        let (Some(net), Some(key)) = (self.ready_child(Role::NetDaemon), self.children.host(host).cloned()) else {
+        let (Some(net), Some(key)) = (self.lookup().ready(Role::NetDaemon), self.children.host(host).cloned()) else {
             return;
         };
         let granted = self.grants.verdict_channels(net, host, &key);
@@ -254,7 +256,7 @@ impl Broker {
     }
 
     fn grant_tunnel(&mut self, host: ChildId) {
-        let (Some(net), Some(key)) = (self.ready_child(Role::NetDaemon), self.children.host(host).cloned()) else {
+        let (Some(net), Some(key)) = (self.lookup().ready(Role::NetDaemon), self.children.host(host).cloned()) else {
             return;
         };
         let route = self.network.settings().routes.of(&key).clone();
@@ -276,21 +278,21 @@ impl Broker {
 
     /// Grants the window and a host their surface channel, where there is a window.
     fn grant_surface(&mut self, host: ChildId) {
-        let Some(window) = self.ready_child(Role::UiShell) else { return };
+        let Some(window) = self.lookup().ready(Role::UiShell) else { return };
         let granted = self.grants.surface(host, window);
         self.hand_out(granted);
     }
 
-    fn hand_out(&mut self, granted: Result<Vec<Outgoing>, GrantError>) {
+    fn hand_out(&mut self, granted: Result<Vec<Outgoing>, impl Into<BrokerError>>) {
         match granted {
             Ok(messages) => messages.into_iter().for_each(|message| self.send(message)),
-            Err(error) => tracing::error!("{error}"),
+            Err(error) => tracing::error!("{}", error.into()),
         }
     }
 
     /// Sends a command to a host.
     fn send_command(&mut self, host: &HostKey, tab: TabId, command: HostCommand) {
-        let Some(child) = self.child_of_host(host) else { return };
+        let Some(child) = self.lookup().of_host(host) else { return };
         match host_codec::session_command(child, tab, command) {
             Ok(outgoing) => self.send(outgoing),
             Err(error) => tracing::error!("cannot hand over a form or a snapshot: {error}"),
@@ -305,7 +307,7 @@ impl Broker {
                 Action::Tell(news) => self.tell_news(news),
                 Action::Send(message) => self.send(host_codec::host_message(message)),
                 Action::Command { tab, command } => {
-                    if let Some(child) = self.child_of_tab(tab) {
+                    if let Some(child) = self.lookup().of_tab(tab) {
                         self.send(host_codec::page_command(child, tab, command));
                     }
                 }
@@ -323,7 +325,7 @@ impl Broker {
                     None => self.notice("info", "There is no earlier session.".to_owned()),
                 },
                 Action::AnswerVpn(reply) => {
-                    let has_window = self.running(Role::UiShell).is_some();
+                    let has_window = self.lookup().running(Role::UiShell).is_some();
                     let actions = self.network.vpn_answered(reply, has_window);
                     self.after_network(actions);
                 }
@@ -337,7 +339,7 @@ impl Broker {
         for action in actions {
             match action {
                 Action::Configure => {
-                    if let Some(net) = self.ready_child(Role::NetDaemon) {
+                    if let Some(net) = self.lookup().ready(Role::NetDaemon) {
                         self.send(configure::net_daemon(net, &self.network));
                     }
                 }
@@ -367,7 +369,7 @@ impl Broker {
 
     /// Tells the window, where there is one.
     pub(crate) fn tell_window(&mut self, update: impl FnOnce(ChildId) -> Outgoing) {
-        if let Some(window) = self.ready_child(Role::UiShell) {
+        if let Some(window) = self.lookup().ready(Role::UiShell) {
             self.send(update(window));
         }
     }
@@ -380,80 +382,40 @@ impl Broker {
         self.tell_news(News::Notice { level, text });
     }
 
+    fn feed(&self) -> Option<WindowFeed<'_>> {
+        WindowFeed::new(self.lookup(), &self.persistence, &self.observer)
+    }
+
+    /// Sends what a part of the feed says, where there is a window.
+    fn show<I: IntoIterator<Item = Outgoing>>(&mut self, part: impl FnOnce(&WindowFeed<'_>) -> I) {
+        let messages: Vec<Outgoing> = self.feed().map(|feed| part(&feed).into_iter().collect()).unwrap_or_default();
+        messages.into_iter().for_each(|message| self.send(message));
+    }
+
     /// Tells a new window everything, and grants it the pages of every host.
     fn show_everything(&mut self) {
-        for tab in self.session.order.clone() {
-            self.show_tab(tab);
-            self.show_favicon(tab);
-        }
-        self.show_order();
-        for host in self.ready_hosts() {
+        self.show(|feed| feed.everything());
+        for host in self.lookup().ready_hosts() {
             self.grant_surface(host);
-        }
-        for text in self.observer.warnings().collect::<Vec<_>>() {
-            self.notice("warning", text);
-        }
-        for question in self.network.vpn_questions() {
-            self.tell_window(|window| window_updates::vpn_question(window, question));
         }
         let actions = self.window.shown();
         self.after_window(actions);
-        self.show_offer();
-    }
-
-    fn show_offer(&mut self) {
-        self.show_restores();
-        let offer = self.persistence.offer();
-        self.tell_window(|window| window_updates::session_offer(window, offer));
+        self.show(|feed| feed.offer());
     }
 
     pub(crate) fn show_restores(&mut self) {
-        let restores = self.persistence.restores();
-        self.tell_window(|window| window_updates::restores(window, restores));
+        self.show(|feed| [feed.restores()]);
     }
 
     fn show_tab(&mut self, tab: TabId) {
-        let (Some(window), Some(tab)) = (self.ready_child(Role::UiShell), self.session.tabs.get(&tab)) else { return };
-        let update = window_updates::tab(window, tab, self.context(tab));
-        self.send(update);
-    }
-
-    fn show_favicon(&mut self, tab: TabId) {
-        let Some(window) = self.ready_child(Role::UiShell) else { return };
-        self.send(window_updates::favicon(window, &self.session, tab));
-    }
-
-    fn show_order(&mut self) {
-        let Some(window) = self.ready_child(Role::UiShell) else { return };
-        window_updates::order(window, &self.session).into_iter().for_each(|update| self.send(update));
-    }
-
-    /// Returns what is shown of a tab beside the session's own state.
-    fn context(&self, tab: &Tab) -> TabContext {
-        let host = tab.host();
-        let route = host.as_ref().map(|host| self.network.settings().routes.of(host).to_string());
-        let reason = match (&tab.phase, &host) {
-            (Phase::Loading | Phase::Recovering, Some(host)) => {
-                self.network.waits_for(host, self.ready_child(Role::NetDaemon).is_some()).unwrap_or_default()
-            }
-            _ => tab.phase.reason().to_owned(),
-        };
-        let child = host.and_then(|host| self.child_of_host(&host));
-        TabContext { child, route: route.unwrap_or_default(), reason }
-    }
-
-    pub(crate) fn tab_info(&self, tab: TabId) -> Result<TabInfo, CommandError> {
-        let shown = self.session.tabs.get(&tab).ok_or(CommandError::NoSuchTab(tab))?;
-        let context = self.context(shown);
-        let pid = context.child.filter(|_| shown.view).map_or(0, |child| self.children.pid(child));
-        Ok(tab_info(shown, self.session.active == Some(tab), context, pid))
+        self.show(|feed| feed.tab(tab));
     }
 
     /// Applies an event about a tab. Returns the tab as it is then; one that is closed by that, as it was before.
     pub(crate) fn change_tab(&mut self, tab: TabId, event: Option<Event>) -> Result<TabInfo, CommandError> {
-        let before = self.tab_info(tab)?;
+        let before = self.lookup().tab_info(tab)?;
         event.into_iter().for_each(|event| self.apply(event));
-        Ok(self.tab_info(tab).unwrap_or(before))
+        Ok(self.lookup().tab_info(tab).unwrap_or(before))
     }
 
     pub(crate) fn answer_dialog(&mut self, tab: TabId, reply: DialogAnswer) -> Result<TabInfo, CommandError> {
@@ -475,7 +437,7 @@ impl Broker {
             observer: &self.observer,
             facts: &self.facts,
         };
-        view.status(self.session.order.iter().filter_map(|tab| self.tab_info(*tab).ok()).collect())
+        view.status(self.session.order.iter().filter_map(|tab| self.lookup().tab_info(*tab).ok()).collect())
     }
 
     /// Opens an address that the user entered, in a new tab.
@@ -498,7 +460,7 @@ impl Broker {
             blank.into_iter().for_each(|tab| self.apply(Event::Close { tab, ask: false }));
         }
         self.persistence.restored(&self.session, back.session, back.is_all);
-        self.show_offer();
+        self.show(|feed| feed.offer());
         count
     }
 
@@ -527,8 +489,8 @@ impl Broker {
 
     /// Puts a question to the page of a tab.
     pub(crate) fn ask_page(&mut self, tab: TabId, kind: PageQuery, events: u32) -> Result<PageAnswer, CommandError> {
-        let info = self.tab_info(tab)?;
-        let child = self.child_of_tab(tab).ok_or_else(|| no_page(&info))?;
+        let info = self.lookup().tab_info(tab)?;
+        let child = self.lookup().of_tab(tab).ok_or_else(|| no_page(&info))?;
         let needs_script = matches!(kind, PageQuery::Text | PageQuery::Saved | PageQuery::Objects);
         let dialog = self.session.tabs.get(&tab).and_then(|tab| tab.dialog.as_ref());
         if let Some(dialog) = dialog.filter(|_| needs_script) {
@@ -560,7 +522,7 @@ impl Broker {
 
     /// Gives input to the page of a tab. Whoever may use the control socket is the user.
     pub(crate) fn input(&mut self, tab: TabId, events: Vec<Input>) -> Result<PageAnswer, CommandError> {
-        let info = self.tab_info(tab)?;
+        let info = self.lookup().tab_info(tab)?;
         let used = self.window.input(tab, Instant::now());
         self.apply(used);
         // Only the page in front takes input.
@@ -569,40 +531,10 @@ impl Broker {
         }
         let count = events.iter().map(Input::weight).sum();
         for event in events {
-            let Some(child) = self.child_of_tab(tab) else { return Err(no_page(&info)) };
+            let Some(child) = self.lookup().of_tab(tab) else { return Err(no_page(&info)) };
             self.send(host_codec::input(child, tab, event));
         }
         self.ask_page(tab, PageQuery::Settled, count)
-    }
-
-    /// Returns the process of a daemon, unless it is ending.
-    pub(crate) fn running(&self, role: Role) -> Option<ChildId> {
-        self.staying(&Key::Daemon(role))
-    }
-
-    /// Returns the process of a daemon, where it takes commands.
-    pub(crate) fn ready_child(&self, role: Role) -> Option<ChildId> {
-        self.children.of_key(&Key::Daemon(role)).filter(|_| self.supervisor.is_ready(&Key::Daemon(role)))
-    }
-
-    /// Returns the process of a site, unless it is ending.
-    pub(crate) fn child_of_host(&self, host: &HostKey) -> Option<ChildId> {
-        self.staying(&Key::Host(host.clone()))
-    }
-
-    /// Returns the process that shows a tab.
-    pub(crate) fn child_of_tab(&self, tab: TabId) -> Option<ChildId> {
-        self.session.tabs.get(&tab).filter(|tab| tab.view)?;
-        self.child_of_host(&host_of(&self.session, tab)?)
-    }
-
-    fn staying(&self, key: &Key) -> Option<ChildId> {
-        self.children.of_key(key).filter(|_| !self.supervisor.is_stopping(key))
-    }
-
-    fn ready_hosts(&self) -> Vec<ChildId> {
-        let is_ready = |host: &HostKey| self.supervisor.is_ready(&Key::Host(host.clone()));
-        self.children.hosts().into_iter().filter(|(_, host)| is_ready(host)).map(|(child, _)| child).collect()
     }
 }
 

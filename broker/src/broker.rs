@@ -26,9 +26,11 @@ use crate::codec::page::PageReport;
 use crate::codec::window_updates;
 use crate::configuration::DisplayOptions;
 use crate::control::questions::PageQuery;
-use crate::control::{Command, Facts, PageQuestions, SignalTarget};
+use crate::control::{Command, Facts, PageQuestions};
+use crate::error::BrokerError;
 use crate::grants::Grants;
 use crate::launcher::FromLauncherBody;
+use crate::lookup::Lookup;
 use crate::message::ChildId;
 use crate::network::{self, Network, NetworkSettings};
 use crate::observe::{Observer, Refused};
@@ -125,6 +127,16 @@ impl Broker {
         }
         if is_empty && !self.facts.headless {
             self.apply(Event::Open { load: None, workspace: String::new(), background: false, opener: None });
+        }
+    }
+
+    /// Returns the components for questions that need several of them.
+    pub(crate) fn lookup(&self) -> Lookup<'_> {
+        Lookup {
+            session: &self.session,
+            supervisor: &self.supervisor,
+            children: &self.children,
+            network: &self.network,
         }
     }
 
@@ -297,7 +309,7 @@ impl Broker {
             }
             PageReport::FileChooser { request, multiple } => {
                 let (is_active, has_window) =
-                    (self.session.active == Some(tab), self.ready_child(Role::UiShell).is_some());
+                    (self.session.active == Some(tab), self.lookup().ready(Role::UiShell).is_some());
                 let context = ChooserContext { is_active, has_window, now };
                 self.window.file_chooser(ChooserSource { child: id, tab, request }, &host.site, multiple, context)
             }
@@ -406,7 +418,7 @@ impl Broker {
                     let actions = self.window.answer_downloads(&host, allow);
                     self.after_window(actions);
                 }
-                answer(to, self.tab_info(tab));
+                answer(to, self.lookup().tab_info(tab));
             }
             Command::Ask { tab, kind, answer: to } => {
                 let asked = self.ask_page(tab, kind, 0);
@@ -420,7 +432,7 @@ impl Broker {
                 let pages = self.ask_pages(PageQuery::Saved, |_| true);
                 answer(to, Ok(pages));
             }
-            Command::Signal { target, signal, answer: to } => answer(to, self.signal(&target, signal)),
+            Command::Signal { target, signal, answer: to } => answer(to, self.lookup().signal(&target, signal)),
             Command::Save { answer: to } => {
                 // A store that has just come back from a failure is told everything first.
                 self.check_store();
@@ -437,7 +449,7 @@ impl Broker {
                 }
             }
             Command::Network(command) => {
-                let has_window = self.running(Role::UiShell).is_some();
+                let has_window = self.lookup().running(Role::UiShell).is_some();
                 let actions = self.network.command(command, has_window);
                 self.after_network(actions);
             }
@@ -464,30 +476,6 @@ impl Broker {
         self.audit.record("https_only", serde_json::json!({ "site": site.map(Site::as_str), "on": on }));
     }
 
-    /// Sends a signal to processes of this browser. Returns their ids.
-    fn signal(&self, target: &SignalTarget, signal: rustix::process::Signal) -> Result<Vec<i32>, CommandError> {
-        let (pids, otherwise) = match target {
-            SignalTarget::Role(name) => match Role::from_name(name) {
-                Some(role) => (self.children.signal_role(role, signal), format!("no {role} is running")),
-                None => {
-                    let roles = Role::ALL.map(Role::name).join(", ");
-                    let text = format!("there is no role “{name}”; the roles are {roles}");
-                    return Err(CommandError::NoSuchProcess(text));
-                }
-            },
-            SignalTarget::Tab(tab) => {
-                let info = self.tab_info(*tab)?;
-                let child = self.child_of_tab(*tab);
-                let pids = child.map(|child| self.children.signal_child(child, signal)).unwrap_or_default();
-                (pids, format!("tab {tab} has no process: it is {}", info.state))
-            }
-            SignalTarget::Process(pid) => {
-                (self.children.signal_pid(*pid, signal), format!("process {pid} is not one of this browser's"))
-            }
-        };
-        if pids.is_empty() { Err(CommandError::NoSuchProcess(otherwise)) } else { Ok(pids) }
-    }
-
     /// Asks every child to end.
     pub(crate) fn end_children(&mut self) {
         let actions = self.supervisor.end_all(Instant::now());
@@ -504,15 +492,10 @@ impl Broker {
         self.check_store();
         self.persistence.store().put_audit_head(self.audit.head());
         self.save(true);
-        if let Err(error) = self.persistence.flush(!has_failed) {
+        if let Err(error) = self.persistence.flush(!has_failed).map_err(BrokerError::from) {
             tracing::error!("{error}");
         }
     }
-}
-
-/// Returns the host that a tab's page belongs to.
-pub(crate) fn host_of(session: &Session, tab: TabId) -> Option<HostKey> {
-    session.tabs.get(&tab).and_then(regen_session::Tab::host)
 }
 
 /// Returns the event by which the user opens an address in a new tab.

@@ -11,8 +11,8 @@ use std::time::Duration;
 use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 use prost::Message;
 use regen_proto::kernel::v1::{
-    Download, DownloadState, Empty, FileChooser, HostCommand, Load, NavigationCommitted, PageEvent, PutSnapshot, Reply,
-    Snapshot, ToBroker, UserCommand, host_command, page_event, to_broker, user_command,
+    Download, DownloadState, Empty, FileChooser, HostCommand, Load, NavigationCommitted, NewTab, PageEvent,
+    PutSnapshot, Reply, Snapshot, ToBroker, UserCommand, host_command, page_event, to_broker, user_command,
 };
 use regen_proto::kernel_channel::{KernelChannel, MAX_MESSAGE};
 use regen_proto::role::Role;
@@ -27,6 +27,19 @@ async fn main() {
     misbehave(&channel, configure.site.rsplit('/').next().unwrap()).await;
     // A probe that is still alive does nothing more.
     tokio::time::sleep(Duration::from_secs(600)).await;
+}
+
+/// Asks for a tab in the name of each tab that there may be, as after a click, and tells that it did.
+async fn opens_tabs(channel: &KernelChannel, own: u64, round: u64) {
+    let load =
+        Load { url: "http://victim.test/transfer".into(), initiator: "http://opener.test".into(), ..Load::default() };
+    let wanted = NewTab { load: Some(load), background: false, user_gesture: true };
+    let event = |tab, body| to_broker::Body::PageEvent(PageEvent { tab, body: Some(body) });
+    for tab in 0..50 {
+        send(channel, event(tab, page_event::Body::NewTab(wanted.clone()))).await;
+    }
+    send(channel, event(own, page_event::Body::Title(round.to_string()))).await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
 }
 
 async fn misbehave(channel: &KernelChannel, how: &str) {
@@ -135,19 +148,13 @@ async fn misbehave(channel: &KernelChannel, how: &str) {
             // Field 10 was a request for a grant. Grants are given, not asked for.
             drop(channel.send(&[0x52, 0x02, 0x08, 0x01], &[]).await);
         }
-        "opener.test" => loop {
-            let load = regen_proto::kernel::v1::Load {
-                url: "http://victim.test/transfer".into(),
-                initiator: "http://opener.test".into(),
-                ..Default::default()
-            };
-            for tab in 0..50 {
-                let wanted =
-                    regen_proto::kernel::v1::NewTab { load: Some(load.clone()), background: false, user_gesture: true };
-                send(channel, event(tab, page_event::Body::NewTab(wanted))).await;
+        // Counts its rounds in its title, so that a test knows which of them the broker has heard.
+        "opener.test" => {
+            let own = own_tab(channel).await;
+            for round in 1_u64.. {
+                opens_tabs(channel, own, round).await;
             }
-            tokio::time::sleep(Duration::from_millis(200)).await;
-        },
+        }
         // Claims that a server redirected a form that nobody sent, with another site as the initiator.
         "forger.test" => {
             let tab = own_tab(channel).await;

@@ -117,7 +117,8 @@ fn answer(mut stream: TcpStream, manner: &Mutex<Manner>, ranges: &Mutex<Vec<Stri
             return Ok(());
         }
         stream.write_all(slice)?;
-        std::thread::sleep(Duration::from_millis(50));
+        // A slow network.
+        std::thread::park_timeout(Duration::from_millis(50));
     }
     Ok(())
 }

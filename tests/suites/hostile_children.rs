@@ -181,13 +181,15 @@ fn a_host_cannot_invent_a_gesture_to_open_tabs() {
     let (_folder, browser) = hostile();
     let tab = browser.json(&["tab", "open", "http://opener.test/"])["id"].as_u64().unwrap();
     let tabs = || browser.status()["tabs"].as_array().unwrap().len();
-    eventually("the host", || Some(browser.tab(tab)["pid"].as_i64()?).filter(|pid| *pid > 0));
-    std::thread::park_timeout(std::time::Duration::from_millis(800));
+    // Messages of a host are handled in order: its title is set after the wishes of that round.
+    let round = || browser.tab(tab)["title"].as_str().unwrap().parse::<u64>().ok();
+    let heard = eventually("two rounds of wishes", || round().filter(|round| *round >= 2));
     assert_eq!(tabs(), 1, "a tab was opened without a click");
     // Control: after a real click the same request is granted, once.
     browser.input(tab, &["--click", "10,10"]);
     eventually("one more tab", || (tabs() == 2).then_some(()));
-    std::thread::park_timeout(std::time::Duration::from_millis(800));
+    let at_click = round().unwrap_or(heard);
+    eventually("two more rounds of wishes", || round().filter(|round| *round >= at_click + 2));
     assert_eq!(tabs(), 2);
 }
 

@@ -316,14 +316,32 @@ fn a_clean_end_is_remembered_as_one_and_a_dismissed_session_is_not_offered_again
     assert_eq!(browser.regen(&["session", "restore"]).unwrap_err().code, 4);
 }
 
+/// Returns whether any file of the profile's sessions holds these bytes.
+fn is_saved(browser: &Browser, bytes: &[u8]) -> bool {
+    let mut folders = vec![browser.profile().join("sessions")];
+    while let Some(folder) = folders.pop() {
+        // A file or folder may be replaced meanwhile.
+        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+            if entry.path().is_dir() {
+                folders.push(entry.path());
+            } else if let Ok(text) = std::fs::read(entry.path())
+                && text.windows(bytes.len()).any(|window| window == bytes)
+            {
+                return true;
+            }
+        }
+    }
+    false
+}
+
 #[test]
 fn what_is_typed_is_saved_by_itself_soon() {
     let (site, browser) = (site(), Browser::headless());
     let tab = browser.open(&site.url(1, "/"));
     browser.input(tab, &["--click", "50,25"]);
     browser.input(tab, &["--type", "Ada"]);
-    // No snapshot is requested. Two seconds are four times the delay that the page-agent promises.
-    std::thread::park_timeout(std::time::Duration::from_secs(2));
+    // No snapshot is requested.
+    eventually("the text to be on the disk", || is_saved(&browser, b"Ada").then_some(()));
     let old = browser.pid_of_tab(tab);
     browser.regen(&["kill", "tab", &tab.to_string()]).unwrap();
     eventually("the text to be back in another process", || {

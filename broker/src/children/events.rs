@@ -22,6 +22,26 @@ pub struct Exit {
     pub status: Option<i32>,
 }
 
+/// A child that ended.
+#[derive(Debug)]
+pub struct ChildEnd {
+    /// Identity for the supervisor.
+    pub key: Key,
+    /// Reason for people.
+    pub reason: String,
+}
+
+/// A process of a child, for the status.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProcessInfo {
+    /// The identity for the supervisor.
+    pub key: Key,
+    /// The process id; 0 until its Hello.
+    pub pid: i32,
+    /// Names and ids of its helpers.
+    pub helpers: Vec<(String, i32)>,
+}
+
 /// Event about a child.
 #[derive(Debug)]
 pub enum Event {

@@ -4,7 +4,11 @@
 //! memory counts shared pages once for each process; it is cheap to read, and an upper bound. Only where it is over the limit
 //! is the proportional memory added up, which takes the kernel a millisecond for each process.
 
+use std::collections::HashMap;
 use std::sync::Arc;
+
+use regen_proto::role::Role;
+use regen_sandbox::policy::{Policy, Resource};
 
 use super::process_stats::{ProcessStats, descriptors, resident_kb};
 use crate::message::ChildId;
@@ -143,6 +147,25 @@ impl MemoryWatch {
         };
         (!std::mem::replace(&mut self.told_of_leak, true)).then_some(leak)
     }
+}
+
+/// Limits of each role: what its policy says, and for sites the user's own memory limit where that is less.
+pub(super) fn limits(policies: &[Policy], site_memory: Option<u64>) -> HashMap<Role, Limits> {
+    let of = |role: Role| {
+        let policy = policies.iter().find(|policy| policy.role == role.name());
+        let resource = |resource| {
+            let limits = policy.map(|policy| policy.limit.as_slice()).unwrap_or_default();
+            limits.iter().find(|limit| limit.resource == resource).map(|limit| limit.value)
+        };
+        let memory = policy.and_then(|policy| policy.memory.as_ref()).map(|memory| memory.resident);
+        let own = site_memory.filter(|_| role == Role::TabHost).unwrap_or(u64::MAX);
+        Limits {
+            memory_kb: memory.map(|memory| memory.min(own) >> 10),
+            descriptors: resource(Resource::Nofile),
+            threads: resource(Resource::Nproc),
+        }
+    };
+    Role::ALL.into_iter().map(|role| (role, of(role))).collect()
 }
 
 #[cfg(test)]

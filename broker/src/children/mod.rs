@@ -8,6 +8,7 @@ pub mod bucket_mounts;
 mod buckets;
 mod channel;
 mod child;
+mod crash_reports;
 pub mod crashes;
 mod events;
 mod log;
@@ -19,6 +20,7 @@ mod pulse;
 pub mod refused_calls;
 mod spawn;
 mod violation;
+mod vitals;
 
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
@@ -31,20 +33,20 @@ use regen_net_config::host::HostKey;
 use regen_proto::kernel_channel::ChannelError;
 use regen_proto::role::Role;
 use regen_proto::version::{self, Hello, HelloError};
-use regen_sandbox::policy::{Policy, Resource};
-use regen_supervisor::{ChildState, Key, Vitals};
+use regen_sandbox::policy::Policy;
+use regen_supervisor::{ChildState, Key};
 use rustix::process::Signal;
 use tokio::sync::mpsc;
 
-pub use events::{Event, Exit};
+pub use events::{ChildEnd, Event, Exit, ProcessInfo};
 pub use process_stats::{proportional_kb, resident_kb};
 pub use spawn::{ChildrenSetup, SpawnError};
 pub use violation::Violation;
 
 use buckets::Buckets;
 use child::{Child, Helper, Process};
-use crashes::Crash;
-use memory::{Job, Limits, Measurement};
+use crash_reports::{crash_of, write_report};
+use memory::{Job, Limits, Measurement, limits};
 use payloads::{Payload, Payloads};
 use process_stats::ProcessStats;
 use refused_calls::RefusedCall;
@@ -57,8 +59,6 @@ use crate::profile::Profile;
 
 /// A refused system call counts as the reason of a death that follows within this time.
 const BLAME_WINDOW: Duration = Duration::from_secs(2);
-/// Time within which the broker has read what a child logged before its end.
-const LOG_DRAIN_TIME: Duration = Duration::from_millis(100);
 /// Maximum number of helper processes of one host. The engine starts one for each view, and one for all.
 const MAX_HELPERS: usize = 512;
 /// Ticks between two counts of descriptors and threads.
@@ -76,26 +76,6 @@ pub enum ChildError {
     /// The sender of the Hello is not the process that was started.
     #[error("the process that said Hello is gone, or is not in its sandbox")]
     NotInSandbox,
-}
-
-/// A child that ended.
-#[derive(Debug)]
-pub struct ChildEnd {
-    /// Identity for the supervisor.
-    pub key: Key,
-    /// Reason for people.
-    pub reason: String,
-}
-
-/// A process of a child, for the status.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ProcessInfo {
-    /// The identity for the supervisor.
-    pub key: Key,
-    /// The process id; 0 until its Hello.
-    pub pid: i32,
-    /// Names and ids of its helpers.
-    pub helpers: Vec<(String, i32)>,
 }
 
 /// All children.
@@ -240,18 +220,7 @@ impl Children {
             tracing::info!(role, site, "ended");
         } else {
             tracing::warn!(role, site, clean = exit.clean, "died: {reason}");
-            let crash = Crash {
-                site,
-                pid: child.pid(),
-                reason: reason.clone(),
-                refused_call,
-                state: state.map(|state| state.name.to_owned()).unwrap_or_default(),
-                crashes_before: state.map_or(0, |state| state.crashes),
-                lived_s: child.started.elapsed().as_secs_f64(),
-                resources: child.resources,
-                build: version::BUILD.to_owned(),
-                ..Crash::now(role, id).ended(exit.status)
-            };
+            let crash = crash_of(&child, id, &reason, refused_call, state, exit);
             write_report(crash, child, self.profile.root().to_path_buf());
         }
         Some(ChildEnd { key, reason })
@@ -476,64 +445,6 @@ impl Children {
     }
 }
 
-impl Vitals for Children {
-    fn take_answer(&mut self, key: &Key) -> bool {
-        let Some(child) = self.of_key(key).and_then(|id| self.table.get_mut(&id)) else { return false };
-        let answered = child.pulse.take();
-        if answered {
-            child.heartbeat_sent = None;
-        }
-        answered
-    }
-
-    fn starved(&mut self, key: &Key, overslept: Duration) -> Duration {
-        let Some(child) = self.of_key(key).and_then(|id| self.table.get_mut(&id)) else { return Duration::ZERO };
-        // Most answer before the next tick, and are not looked at.
-        if child.heartbeat_sent.is_none() {
-            return Duration::ZERO;
-        }
-        let stats = child.process.as_ref().and_then(|process| process.stats.as_ref());
-        let now = stats.map_or(Duration::ZERO, |stats| stats.waited()) + overslept;
-        now.saturating_sub(*child.starved_before.get_or_insert(now))
-    }
-}
-
 fn send_signal(pid: i32, pidfd: &OwnedFd, signal: Signal) -> Option<i32> {
     rustix::process::pidfd_send_signal(pidfd, signal).ok().map(|()| pid)
-}
-
-/// Limits of each role: what its policy says, and for sites the user's own memory limit where that is less.
-fn limits(policies: &[Policy], site_memory: Option<u64>) -> HashMap<Role, Limits> {
-    let of = |role: Role| {
-        let policy = policies.iter().find(|policy| policy.role == role.name());
-        let resource = |resource| {
-            let limits = policy.map(|policy| policy.limit.as_slice()).unwrap_or_default();
-            limits.iter().find(|limit| limit.resource == resource).map(|limit| limit.value)
-        };
-        let memory = policy.and_then(|policy| policy.memory.as_ref()).map(|memory| memory.resident);
-        let own = site_memory.filter(|_| role == Role::TabHost).unwrap_or(u64::MAX);
-        Limits {
-            memory_kb: memory.map(|memory| memory.min(own) >> 10),
-            descriptors: resource(Resource::Nofile),
-            threads: resource(Resource::Nproc),
-        }
-    };
-    Role::ALL.into_iter().map(|role| (role, of(role))).collect()
-}
-
-/// Writes a crash report once the child's last log lines have been read: they are still in the pipe when the child is gone.
-/// Its minidump waits in a socket.
-fn write_report(mut crash: Crash, child: Child, profile: PathBuf) {
-    tokio::spawn(async move {
-        tokio::time::sleep(LOG_DRAIN_TIME).await;
-        crash.log = child.log_tail.lines();
-        let dumper = child.dumper;
-        let written = tokio::task::spawn_blocking(move || {
-            let minidump = crash.dumped(dumper.as_ref());
-            crash.write(&profile, minidump.as_deref())
-        });
-        if let Err(error) = written.await.unwrap_or_else(|panic| Err(panic.into())) {
-            tracing::error!("the crash report is lost: {error}");
-        }
-    });
 }

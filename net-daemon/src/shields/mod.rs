@@ -41,7 +41,7 @@ const FOLDER: &str = "/bucket/shields";
 /// Maximum number of concurrent checks per tab-host.
 const AT_ONCE: usize = 8;
 /// Maximum number of verdict channels per tab-host: as many as the web processes that the broker allows.
-const LINES: usize = 512;
+const MAX_VERDICT_CHANNELS: usize = 512;
 /// Maximum number of hosts that are remembered per tab-host.
 const HOSTS: usize = 4096;
 
@@ -68,7 +68,7 @@ pub(crate) struct ShieldsContext {
     /// Permits for document rules, for which no request waits.
     looks: Semaphore,
     /// Permits for verdict channels of its web processes.
-    lines: Arc<Semaphore>,
+    verdict_channels: Arc<Semaphore>,
     /// Hosts with an allowed request. Connections to them are allowed without another check.
     hosts: Mutex<HashSet<String>>,
     /// Hosts with an allowed document, which the user wants to see, whatever they are aliases of.
@@ -81,7 +81,7 @@ impl ShieldsContext {
             site,
             room: Semaphore::new(AT_ONCE),
             looks: Semaphore::new(AT_ONCE),
-            lines: Arc::new(Semaphore::new(LINES)),
+            verdict_channels: Arc::new(Semaphore::new(MAX_VERDICT_CHANNELS)),
             hosts: Mutex::default(),
             opened: Mutex::default(),
         }

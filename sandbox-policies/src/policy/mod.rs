@@ -6,53 +6,22 @@
 
 mod check;
 mod compare;
+mod error;
+mod place;
 mod read;
 mod shipped;
 #[cfg(test)]
 mod tests;
 
-use std::ops::Deref;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
 pub use compare::{Difference, differences, looser};
+pub use error::PolicyError;
+pub use place::{Place, RuleAt};
 use shipped::load;
 pub use shipped::{ADMINISTRATORS, ROLES, SCHEMA, all};
-
-/// Position of a rule: file and line.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
-pub struct Place {
-    /// Name of the file.
-    pub file: String,
-    /// Line number, from 1.
-    pub line: usize,
-}
-
-impl std::fmt::Display for Place {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}:{}", self.file, self.line)
-    }
-}
-
-/// A rule with its position.
-#[derive(Debug, Clone, Serialize)]
-pub struct RuleAt<T> {
-    /// The rule itself.
-    #[serde(flatten)]
-    pub rule: T,
-    /// Position of the rule.
-    #[serde(rename = "at_line")]
-    pub place: Place,
-}
-
-impl<T> Deref for RuleAt<T> {
-    type Target = T;
-
-    fn deref(&self) -> &T {
-        &self.rule
-    }
-}
 
 /// Policy of one role.
 #[derive(Debug, Clone, Serialize)]
@@ -385,26 +354,6 @@ pub struct Guest {
     pub files: Vec<PathBuf>,
     /// True if the guest runs instead of the dumper beside the role. It then enters the dumper's filter itself.
     pub as_dumper: bool,
-}
-
-/// Reason why a policy cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum PolicyError {
-    /// No role has this name.
-    #[error("there is no policy for the role “{0}”; use one of {roles}", roles = ROLES.join(", "))]
-    UnknownRole(String),
-    /// The file is not TOML, or has an unknown or missing key.
-    #[error("cannot parse {file}: {error}")]
-    Syntax { file: String, error: Box<toml::de::Error> },
-    /// A rule is invalid.
-    #[error("{place}: {what}")]
-    Rule { place: Place, what: String },
-    /// An administrator's file allows more than the policy that it replaces.
-    #[error("cannot use {file}: it would allow more than the shipped policy ({}); remove it", .what.join("; "))]
-    Looser { file: String, what: Vec<String> },
-    /// A file cannot be read.
-    #[error("cannot read {file}: {error}")]
-    Io { file: String, error: std::io::Error },
 }
 
 impl Mount {

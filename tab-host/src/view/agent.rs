@@ -176,3 +176,20 @@ impl View {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_report_that_the_scripts_send_is_known() {
+        let kinds = |script: &'static str| script.split("kind: \"").skip(1).filter_map(|rest| rest.split('"').next());
+        let sent: Vec<&str> = kinds(SCRIPT).chain(kinds(shields::SCRIPT)).chain(["back"]).collect();
+        assert!(sent.len() > 10, "the control: {sent:?}");
+        for kind in sent {
+            let report = serde_json::from_str::<Report>(&format!("{{\"kind\":\"{kind}\"}}"));
+            let error = report.err().map(|error| error.to_string()).unwrap_or_default();
+            assert!(!error.contains("unknown variant"), "{error}");
+        }
+    }
+}

@@ -176,7 +176,7 @@
   const ask = () => {
     while (fresh.classes.length || fresh.ids.length) {
       const [classes, ids] = [fresh.classes.splice(0, AT_ONCE), fresh.ids.splice(0, AT_ONCE)];
-      post({ kind: "seen", url: location.href, classes, ids, exceptions: rules.exceptions });
+      post({ kind: "selectors", url: location.href, classes, ids, exceptions: rules.exceptions });
     }
   };
 

@@ -154,6 +154,8 @@ impl View {
                 self.tell(Body::LoadStarted(LoadStarted {}));
             }
             LoadEvent::Committed if self.is_refused_port(&url) => {}
+            // The engine may report the end of a load before it reports the failure, and then knows no address any more.
+            LoadEvent::Finished if url.is_empty() => {}
             LoadEvent::Finished if self.is_refused_port(&url) => self.refuse_port(),
             LoadEvent::Committed => {
                 self.forget_styles();

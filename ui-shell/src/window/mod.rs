@@ -2,17 +2,20 @@
 //! web view. The chrome's input shape is what it covers; all other input goes to the page. A host must never affect
 //! other hosts' tabs.
 
+mod chrome;
+mod full_screen;
+mod picture;
+
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashSet};
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
-use gtk::cairo::ImageSurface;
 use gtk::gdk;
 use gtk::prelude::*;
 use regen_proto::kernel::v1::user_command::Body as Command;
-use regen_proto::kernel::v1::{Empty, ShellUpdate, Tab, TabState, UiShellConfiguration, shell_update};
-use regen_proto::page::v1::{BufferReleased, Cursor, Focus, FrameReady, FromPage, Geometry, from_page, to_page};
+use regen_proto::kernel::v1::{Empty, ShellUpdate, Tab, UiShellConfiguration, shell_update};
+use regen_proto::page::v1::{BufferReleased, Focus, FromPage, Geometry, from_page, to_page};
 use webkit2gtk::{HitTestResultExt, WebViewExt};
 use wry::{WebViewBuilder, WebViewBuilderExtUnix, WebViewExtUnix};
 
@@ -403,146 +406,6 @@ impl Window {
             | from_page::Body::Clipboard(_)
             | from_page::Body::Ime(_) => {}
         }
-    }
-
-    fn frame(&self, host: HostId, tab: u64, frame: &FrameReady) {
-        let taken = self.frames.borrow_mut().take(host, tab, frame);
-        match taken {
-            Ok(()) => {}
-            // Frames of an earlier size may still be on their way.
-            Err(error) => tracing::debug!("a frame was not shown: {error}"),
-        }
-        self.surfaces.send(host, tab, to_page::Body::BufferReleased(BufferReleased { buffer: frame.buffer }));
-        if tab == self.active.get() {
-            let (page, scale) = (self.page.get(), f64::from(self.gtk.scale_factor()));
-            for rect in &frame.damage {
-                let logical = |value: u32| f64::from(value) / scale;
-                let edge = |value: f64| {
-                    #[expect(clippy::cast_possible_truncation, reason = "saturates; a window is not that large")]
-                    let edge = value as i32;
-                    edge
-                };
-                let (x, y) = ((page.x + logical(rect.x)).floor(), (page.y + logical(rect.y)).floor());
-                let (width, height) = (logical(rect.width).ceil() + 1.0, logical(rect.height).ceil() + 1.0);
-                self.area.queue_draw_area(edge(x), edge(y), edge(width), edge(height));
-            }
-        }
-    }
-
-    fn draw(&self, painter: &gtk::cairo::Context) -> Result<(), gtk::cairo::Error> {
-        let frames = self.frames.borrow();
-        let tab = self.active.get();
-        let shows_page =
-            self.tabs.borrow().get(&tab).is_some_and(|known| {
-                known.host != 0 || matches!(known.state(), TabState::Recovering | TabState::Loading)
-            });
-        let (page, scale) = (self.page.get(), f64::from(self.gtk.scale_factor()));
-        let picture = frames.pictures.shown(tab).filter(|_| shows_page);
-        let fills_page = |picture: &&ImageSurface| {
-            f64::from(picture.width()) >= page.width * scale && f64::from(picture.height()) >= page.height * scale
-        };
-        if picture.filter(fills_page).is_none() {
-            let style = self.gtk.style_context();
-            let background = style.lookup_color("theme_base_color").unwrap_or(gdk::RGBA::WHITE);
-            painter.set_source_rgb(background.red(), background.green(), background.blue());
-            painter.paint()?;
-        }
-        if let Some(picture) = picture {
-            painter.rectangle(page.x, page.y, page.width, page.height);
-            painter.clip();
-            painter.scale(1.0 / scale, 1.0 / scale);
-            painter.set_source_surface(picture, page.x * scale, page.y * scale)?;
-            painter.paint()?;
-        }
-        Ok(())
-    }
-
-    /// Applies a layout from the chrome: the page's position, the chrome's input shape, and the parts to draw.
-    pub(crate) fn lay_out(&self, page: Rect, covers: &[Rect], shown: &[Rect]) {
-        if let Some(gdk_window) = self.chrome_box.window() {
-            gdk_window.input_shape_combine_region(&drawn_chrome::region(covers), 0, 0);
-        }
-        if self.drawn.borrow_mut().changed(shown) {
-            self.chrome_box.queue_draw();
-        }
-        if self.page.replace(page) != page {
-            self.send_geometry();
-            self.area.queue_draw();
-        }
-    }
-
-    fn show_cursor(&self, cursor: &Cursor) {
-        let Some(gdk_window) = self.area.window() else { return };
-        let display = gdk_window.display();
-        let shape = if cursor.hidden {
-            gdk::Cursor::for_display(&display, gdk::CursorType::BlankCursor)
-        } else {
-            crate::cursor::image(&display, cursor)
-        };
-        gdk_window.set_cursor(shape.as_ref());
-    }
-
-    /// Sends the chrome a message; queues it until the chrome is ready.
-    pub(crate) fn tell_chrome(&self, message: ToChrome) {
-        self.unsent.borrow_mut().push(message);
-        self.flush();
-    }
-
-    pub(crate) fn flush(&self) {
-        if !self.chrome_ready.get() {
-            return;
-        }
-        let messages = std::mem::take(&mut *self.unsent.borrow_mut());
-        if messages.is_empty() {
-            return;
-        }
-        match (serde_json::to_string(&messages), self.chrome.borrow().as_ref()) {
-            (Ok(json), Some(chrome)) => {
-                if let Err(error) = chrome.evaluate_script(&format!("regen.receive({json})")) {
-                    tracing::error!("bridge: {error}");
-                }
-            }
-            (Err(error), _) => tracing::error!("bridge: {error}"),
-            (_, None) => {}
-        }
-    }
-
-    pub(crate) fn toggle_fullscreen(&self) {
-        if self.take_back_screen() {
-            return;
-        }
-        self.fullscreen.set(!self.fullscreen.get());
-        self.fill_screen();
-    }
-
-    /// Takes the active tab's page out of full screen until it asks again. Returns whether it was in full screen.
-    pub(crate) fn take_back_screen(&self) -> bool {
-        let by_page = self.fills_screen.get().1;
-        if by_page {
-            self.screen_refused.set(self.active.get());
-            self.fill_screen();
-        }
-        by_page
-    }
-
-    /// Enters full screen if the user or the active tab's page wants it, else leaves it.
-    fn fill_screen(&self) {
-        let active = self.active.get();
-        let wants = self.tabs.borrow().get(&active).is_some_and(|tab| tab.full_screen);
-        if !wants && self.screen_refused.get() == active {
-            self.screen_refused.set(0);
-        }
-        let by_page = wants && self.screen_refused.get() != active;
-        let on = by_page || self.fullscreen.get();
-        if self.fills_screen.replace((on, by_page)) == (on, by_page) {
-            return;
-        }
-        if on {
-            self.gtk.fullscreen();
-        } else {
-            self.gtk.unfullscreen();
-        }
-        self.tell_chrome(ToChrome::Fullscreen { on, by_page });
     }
 
     /// Returns the tab `steps` places to the right of the active one, wrapping around.

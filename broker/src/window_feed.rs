@@ -1,0 +1,63 @@
+//! Everything that the window is told of tabs, sessions and warnings, made of the components' own state.
+
+use regen_proto::role::Role;
+use regen_session::TabId;
+
+use crate::codec::window_updates as codec;
+use crate::lookup::Lookup;
+use crate::message::{ChildId, Outgoing};
+use crate::observe::Observer;
+use crate::persistence::Persistence;
+use crate::window::events::News;
+
+/// Messages for a window that takes them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct WindowFeed<'a> {
+    window: ChildId,
+    lookup: Lookup<'a>,
+    persistence: &'a Persistence,
+    observer: &'a Observer,
+}
+
+impl<'a> WindowFeed<'a> {
+    /// Returns the messages for the window; `None` where there is none.
+    pub(crate) fn new(lookup: Lookup<'a>, persistence: &'a Persistence, observer: &'a Observer) -> Option<Self> {
+        let window = lookup.ready(Role::UiShell)?;
+        Some(Self { window, lookup, persistence, observer })
+    }
+
+    pub(crate) fn tab(&self, tab: TabId) -> Option<Outgoing> {
+        let tab = self.lookup.session.tabs.get(&tab)?;
+        Some(codec::tab(self.window, tab, self.lookup.context(tab)))
+    }
+
+    pub(crate) fn favicon(&self, tab: TabId) -> Outgoing {
+        codec::favicon(self.window, self.lookup.session, tab)
+    }
+
+    pub(crate) fn order(&self) -> Vec<Outgoing> {
+        codec::order(self.window, self.lookup.session)
+    }
+
+    /// Returns the messages for the offer of an earlier session, and for the setting about it.
+    pub(crate) fn offer(&self) -> Vec<Outgoing> {
+        vec![self.restores(), codec::session_offer(self.window, self.persistence.offer())]
+    }
+
+    pub(crate) fn restores(&self) -> Outgoing {
+        codec::restores(self.window, self.persistence.restores())
+    }
+
+    /// Returns all that a new window must know of tabs, warnings and questions.
+    pub(crate) fn everything(&self) -> Vec<Outgoing> {
+        let tabs =
+            self.lookup.session.order.iter().flat_map(|tab| self.tab(*tab).into_iter().chain([self.favicon(*tab)]));
+        let warning = |text| codec::news(self.window, News::Notice { level: "warning", text });
+        let questions = self.lookup.network.vpn_questions();
+        let question = |question| codec::vpn_question(self.window, question);
+        tabs.chain(self.order())
+            .chain(self.observer.warnings().map(warning))
+            .chain(questions.into_iter().map(question))
+            .collect()
+    }
+}

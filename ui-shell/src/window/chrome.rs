@@ -1,0 +1,48 @@
+//! Messages to the chrome, and its layout over the page.
+
+use gtk::prelude::*;
+
+use super::Window;
+use crate::bridge::{Rect, ToChrome};
+use crate::drawn_chrome;
+
+impl Window {
+    /// Applies a layout from the chrome: the page's position, the chrome's input shape, and the parts to draw.
+    pub(crate) fn lay_out(&self, page: Rect, covers: &[Rect], shown: &[Rect]) {
+        if let Some(gdk_window) = self.chrome_box.window() {
+            gdk_window.input_shape_combine_region(&drawn_chrome::region(covers), 0, 0);
+        }
+        if self.drawn.borrow_mut().changed(shown) {
+            self.chrome_box.queue_draw();
+        }
+        if self.page.replace(page) != page {
+            self.send_geometry();
+            self.area.queue_draw();
+        }
+    }
+
+    /// Sends the chrome a message; queues it until the chrome is ready.
+    pub(crate) fn tell_chrome(&self, message: ToChrome) {
+        self.unsent.borrow_mut().push(message);
+        self.flush();
+    }
+
+    pub(crate) fn flush(&self) {
+        if !self.chrome_ready.get() {
+            return;
+        }
+        let messages = std::mem::take(&mut *self.unsent.borrow_mut());
+        if messages.is_empty() {
+            return;
+        }
+        match (serde_json::to_string(&messages), self.chrome.borrow().as_ref()) {
+            (Ok(json), Some(chrome)) => {
+                if let Err(error) = chrome.evaluate_script(&format!("regen.receive({json})")) {
+                    tracing::error!("bridge: {error}");
+                }
+            }
+            (Err(error), _) => tracing::error!("bridge: {error}"),
+            (_, None) => {}
+        }
+    }
+}

@@ -22,7 +22,10 @@ fn main() -> ExitCode {
     match startup::start(browser, echo_log, SANDBOXED) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("Error: {error}");
+            #[expect(clippy::print_stderr, reason = "a start that fails has no log")]
+            {
+                eprintln!("Error: {error}");
+            }
             ExitCode::FAILURE
         }
     }

@@ -39,7 +39,20 @@ pub fn attest(event: &mut PageEvent, facts: PageFacts) -> Treatment {
         }
         // A page fills the screen because its user has just done something in it.
         PageEvent::FullScreen(true) if !facts.by_user => Treatment::Drop,
-        _ => Treatment::Pass,
+        PageEvent::LoadStarted
+        | PageEvent::Committed(_)
+        | PageEvent::LoadFinished
+        | PageEvent::LoadFailed(_)
+        | PageEvent::LoadAbandoned
+        | PageEvent::Title(_)
+        | PageEvent::Favicon(_)
+        | PageEvent::Progress(_)
+        | PageEvent::Unresponsive(_)
+        | PageEvent::FullScreen(_)
+        | PageEvent::Blocked(_)
+        | PageEvent::Audible(_)
+        | PageEvent::CloseRequested
+        | PageEvent::Dialog(_) => Treatment::Pass,
     }
 }
 

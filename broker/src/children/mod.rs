@@ -248,7 +248,7 @@ impl Children {
         if child.helpers.len() >= MAX_HELPERS {
             return Err(Violation::Malformed("more helper processes than any page needs".into()));
         }
-        child.helpers.push(Helper { name: name, pid, pidfd });
+        child.helpers.push(Helper { name, pid, pidfd });
         Ok(())
     }
 

@@ -1,6 +1,6 @@
 //! The broker without processes: the test plays the launcher and the children on their own ends of the sockets.
 
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use prost::Message;
@@ -87,7 +87,7 @@ impl Fixture {
     fn spawned(&self) -> Vec<(Spawn, OwnedFd)> {
         let mut spawned = Vec::new();
         loop {
-            match kernel_channel::receive_now(self.launcher.as_raw_fd()) {
+            match kernel_channel::receive_now(self.launcher.as_fd()) {
                 Ok(datagram) => {
                     let message = ToLauncher::decode(datagram.bytes.as_slice()).unwrap();
                     let Some(to_launcher::Body::Spawn(spawn)) = message.body else { panic!("{message:?}") };
@@ -123,7 +123,7 @@ impl Fixture {
 
 fn say(channel: &OwnedFd, body: to_broker::Body) {
     let message = ToBroker { body: Some(body) }.encode_to_vec();
-    kernel_channel::send_now(channel.as_raw_fd(), &message, &[]).unwrap();
+    kernel_channel::send_now(channel.as_fd(), &message, &[]).unwrap();
 }
 
 /// Returns what the broker said to a child since the last call.
@@ -132,7 +132,7 @@ async fn heard(channel: &OwnedFd) -> Vec<to_child::Body> {
     // The writer of the channel is a task.
     for _ in 0..100 {
         tokio::task::yield_now().await;
-        while let Ok(datagram) = kernel_channel::receive_now(channel.as_raw_fd()) {
+        while let Ok(datagram) = kernel_channel::receive_now(channel.as_fd()) {
             heard.extend(regen_proto::kernel::v1::ToChild::decode(datagram.bytes.as_slice()).unwrap().body);
         }
     }

@@ -46,7 +46,7 @@ pub fn tab_host(bytes: &[u8]) {
 /// Panics if the system is out of descriptors.
 #[expect(clippy::expect_used, reason = "a fuzzer has no other use for errors")]
 pub fn verdict_channel(datagrams: &[&[u8]]) {
-    use std::os::fd::{AsFd, AsRawFd};
+    use std::os::fd::AsFd;
 
     use prost::Message as _;
     let (host, theirs) = kernel_channel::pair().expect("a socket pair");
@@ -54,9 +54,9 @@ pub fn verdict_channel(datagrams: &[&[u8]]) {
     let (ours, theirs) = kernel_channel::pair().expect("a socket pair");
     let opened = VerdictChannelOpened { number: 1 }.encode_to_vec();
     // The daemon may have closed either channel already.
-    let _ = kernel_channel::send_now(host.as_raw_fd(), &opened, &[theirs.as_fd()]);
+    let _ = kernel_channel::send_now(host.as_fd(), &opened, &[theirs.as_fd()]);
     for datagram in datagrams {
-        let _ = kernel_channel::send_now(ours.as_raw_fd(), datagram, &[]);
+        let _ = kernel_channel::send_now(ours.as_fd(), datagram, &[]);
     }
     std::thread::sleep(Duration::from_micros(200));
 }

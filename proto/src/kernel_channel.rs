@@ -4,7 +4,7 @@
 
 use std::cell::RefCell;
 use std::io::{self, IoSlice, IoSliceMut};
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use nix::cmsg_space;
 use nix::errno::Errno;
@@ -98,7 +98,7 @@ impl KernelChannel {
     pub async fn receive(&self) -> Result<Datagram, ChannelError> {
         loop {
             let mut ready = self.0.readable().await?;
-            match ready.try_io(|fd| Ok(receive_now(fd.as_raw_fd()))) {
+            match ready.try_io(|fd| Ok(receive_now(fd.get_ref().as_fd()))) {
                 Ok(Ok(Err(ChannelError::Io(e)))) if e.kind() == io::ErrorKind::WouldBlock => ready.clear_ready(),
                 Ok(Ok(result)) => return result,
                 Ok(Err(e)) => return Err(e.into()),
@@ -130,7 +130,7 @@ impl KernelChannel {
     /// # Errors
     /// As [`KernelChannel::send`], and `WouldBlock` if the peer's queue is full.
     pub fn try_send(&self, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> Result<(), ChannelError> {
-        send_now(self.0.get_ref().as_raw_fd(), bytes, descriptors)
+        send_now(self.0.get_ref().as_fd(), bytes, descriptors)
     }
 }
 
@@ -138,7 +138,7 @@ impl KernelChannel {
 ///
 /// # Errors
 /// As [`KernelChannel::try_send`].
-pub fn send_now(fd: i32, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> Result<(), ChannelError> {
+pub fn send_now(fd: BorrowedFd<'_>, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> Result<(), ChannelError> {
     if bytes.len() > MAX_MESSAGE {
         return Err(ChannelError::Oversized);
     }
@@ -148,7 +148,7 @@ pub fn send_now(fd: i32, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> Result
     let raw: Vec<i32> = descriptors.iter().map(AsRawFd::as_raw_fd).collect();
     let rights = [ControlMessage::ScmRights(&raw)];
     let control: &[ControlMessage<'_>] = if raw.is_empty() { &[] } else { &rights };
-    sendmsg::<()>(fd, &[IoSlice::new(bytes)], control, MsgFlags::MSG_NOSIGNAL, None)?;
+    sendmsg::<()>(fd.as_raw_fd(), &[IoSlice::new(bytes)], control, MsgFlags::MSG_NOSIGNAL, None)?;
     Ok(())
 }
 
@@ -156,10 +156,10 @@ pub fn send_now(fd: i32, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> Result
 ///
 /// # Errors
 /// As [`KernelChannel::receive`], and `WouldBlock` if there is no datagram.
-pub fn receive_now(fd: i32) -> Result<Datagram, ChannelError> {
+pub fn receive_now(fd: BorrowedFd<'_>) -> Result<Datagram, ChannelError> {
     // Most messages are short: the buffer for the largest is allocated once per thread.
     thread_local!(static ROOM: RefCell<Vec<u8>> = RefCell::new(vec![0; MAX_MESSAGE]));
-    ROOM.with_borrow_mut(|room| receive_into(fd, room))
+    ROOM.with_borrow_mut(|room| receive_into(fd.as_raw_fd(), room))
 }
 
 fn receive_into(fd: i32, buffer: &mut [u8]) -> Result<Datagram, ChannelError> {
@@ -209,7 +209,6 @@ fn own(raw: i32) -> OwnedFd {
 
 #[cfg(test)]
 mod tests {
-    use std::os::fd::AsFd;
 
     use super::*;
 
@@ -238,11 +237,8 @@ mod tests {
             let file = std::fs::File::open("/dev/null").unwrap();
             let many: Vec<_> = (0..200).map(|_| file.as_fd()).collect();
             let open = || std::fs::read_dir("/proc/self/fd").unwrap().count();
-            assert!(matches!(send_now(theirs.as_raw_fd(), b"x", &many), Err(ChannelError::TooManyDescriptors)));
-            assert!(matches!(
-                send_now(theirs.as_raw_fd(), &vec![0; MAX_MESSAGE + 1], &[]),
-                Err(ChannelError::Oversized)
-            ));
+            assert!(matches!(send_now(theirs.as_fd(), b"x", &many), Err(ChannelError::TooManyDescriptors)));
+            assert!(matches!(send_now(theirs.as_fd(), &vec![0; MAX_MESSAGE + 1], &[]), Err(ChannelError::Oversized)));
             // A hostile peer does not use our send functions.
             let raw: Vec<i32> = many.iter().map(AsRawFd::as_raw_fd).collect();
             sendmsg::<()>(

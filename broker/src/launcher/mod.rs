@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use prost::Message;
@@ -119,7 +119,7 @@ fn run(channel: &OwnedFd, programs: &Path, how: LaunchMethod) -> io::Result<()> 
                 tell(channel, from_launcher::Body::Exited(Exited { child: id, cause, clean, status }), &[])?;
             }
         }
-        match kernel_channel::receive_now(channel.as_raw_fd()) {
+        match kernel_channel::receive_now(channel.as_fd()) {
             Ok(datagram) => {
                 if let Some((id, jailed)) = handle(channel, programs, how, datagram)? {
                     children.insert(id, jailed);
@@ -203,7 +203,7 @@ fn tell(channel: &OwnedFd, body: from_launcher::Body, descriptors: &[&OwnedFd]) 
     let bytes = FromLauncher { body: Some(body) }.encode_to_vec();
     let descriptors: Vec<_> = descriptors.iter().map(|fd| fd.as_fd()).collect();
     loop {
-        match kernel_channel::send_now(channel.as_raw_fd(), &bytes, &descriptors) {
+        match kernel_channel::send_now(channel.as_fd(), &bytes, &descriptors) {
             Ok(()) => return Ok(()),
             Err(ChannelError::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {
                 let mut polled = [PollFd::new(channel, PollFlags::OUT)];

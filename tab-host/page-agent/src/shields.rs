@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use prost::Message;
@@ -17,9 +17,9 @@ use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
 /// Timeout for an answer of the tab-host; longer than the tab-host's own timeouts.
-const VERDICT_TIMEOUT: Duration = Duration::from_secs(15);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
 /// Timeout for a verdict of the net-daemon. The first verdict waits until the filter lists are loaded.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+const VERDICT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Maximum length of a URL that is sent for a verdict, in bytes. Filter rules are about the beginning of a URL.
 const MAX_ADDRESS: usize = 8000;
 /// Maximum verdicts that are remembered.
@@ -37,7 +37,7 @@ pub(crate) struct Shields {
     /// Connection to the tab-host.
     connection: Option<OwnedFd>,
     /// Verdict channel to the net-daemon, which avoids a detour for each request.
-    line: Option<OwnedFd>,
+    verdict_channel: Option<OwnedFd>,
     /// Time that the last verdict took.
     waited: Duration,
     /// Verdicts that are remembered: the engine requests many URLs twice.
@@ -94,40 +94,40 @@ impl Shields {
 
     /// Asks the net-daemon. If it has died, asks its successor.
     fn verdict(&mut self, request: &CheckRequest) -> Option<Verdict> {
-        let had_line = self.line.is_some();
+        let had_channel = self.verdict_channel.is_some();
         let answer = match self.ask_on_line(request) {
-            Err(ChannelError::Closed) if had_line => self.ask_on_line(request),
+            Err(ChannelError::Closed) if had_channel => self.ask_on_line(request),
             answer => answer,
         };
         answer.ok()
     }
 
     fn ask_on_line(&mut self, request: &CheckRequest) -> Result<Verdict, ChannelError> {
-        let line = match self.line.take() {
-            Some(line) => line,
-            None => self.new_line(request.kind == DOCUMENT)?,
+        let channel = match self.verdict_channel.take() {
+            Some(channel) => channel,
+            None => self.new_verdict_channel(request.kind == DOCUMENT)?,
         };
-        kernel_channel::send_now(line.as_raw_fd(), &request.encode_to_vec(), &[])?;
-        let answer = next(line.as_raw_fd())?;
+        kernel_channel::send_now(channel.as_fd(), &request.encode_to_vec(), &[])?;
+        let answer = next(channel.as_fd())?;
         let VerdictAnswer { verdict } = VerdictAnswer::decode(answer.bytes.as_slice()).map_err(io::Error::other)?;
         let verdict = verdict.ok_or(io::ErrorKind::InvalidData).map_err(io::Error::from)?;
         // The channel is dropped after a timeout, because a late answer would be taken for the next one.
-        self.line = Some(line);
+        self.verdict_channel = Some(channel);
         Ok(verdict)
     }
 
-    fn new_line(&mut self, is_page: bool) -> io::Result<OwnedFd> {
+    fn new_verdict_channel(&mut self, is_page: bool) -> io::Result<OwnedFd> {
         let answer = self.ask(0, page_question::Body::VerdictChannel(VerdictChannelRequest { is_page }));
-        let line = answer.and_then(|(_, line)| line).ok_or(io::ErrorKind::NotFound)?;
-        set_socket_timeout(&line, Timeout::Recv, Some(ANSWER_TIMEOUT))?;
-        Ok(line)
+        let channel = answer.and_then(|(_, channel)| channel).ok_or(io::ErrorKind::NotFound)?;
+        set_socket_timeout(&channel, Timeout::Recv, Some(VERDICT_TIMEOUT))?;
+        Ok(channel)
     }
 
     /// Sends the tab-host a message that has no answer. Failures are ignored.
     fn tell(&mut self, page: u64, body: page_question::Body) {
         let Some(connection) = &self.connection else { return };
         let question = PageQuestion { page, body: Some(body) }.encode_to_vec();
-        let _ = kernel_channel::send_now(connection.as_raw_fd(), &question, &[]);
+        let _ = kernel_channel::send_now(connection.as_fd(), &question, &[]);
     }
 
     fn ask(&mut self, page: u64, body: page_question::Body) -> Option<(page_answer::Body, Option<OwnedFd>)> {
@@ -143,7 +143,7 @@ impl Shields {
         if self.connection.is_none() {
             self.connection = connect().ok();
         }
-        let connection = self.connection.as_ref()?.as_raw_fd();
+        let connection = self.connection.as_ref()?.as_fd();
         kernel_channel::send_now(connection, &question.encode_to_vec(), &[]).ok()?;
         let answer = next(connection).ok()?;
         let descriptor = answer.descriptors.into_iter().next();
@@ -152,7 +152,7 @@ impl Shields {
 }
 
 /// Receives the next datagram.
-fn next(connection: RawFd) -> Result<Datagram, ChannelError> {
+fn next(connection: BorrowedFd<'_>) -> Result<Datagram, ChannelError> {
     loop {
         match kernel_channel::receive_now(connection) {
             // The engine stops its threads with a signal for garbage collection.
@@ -182,7 +182,7 @@ fn without_user(url: &str) -> String {
 
 fn connect() -> rustix::io::Result<OwnedFd> {
     let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
-    set_socket_timeout(&socket, Timeout::Recv, Some(VERDICT_TIMEOUT))?;
+    set_socket_timeout(&socket, Timeout::Recv, Some(ANSWER_TIMEOUT))?;
     rustix::net::connect(&socket, &SocketAddrUnix::new(SHIELDS_PLACE)?)?;
     Ok(socket)
 }

@@ -84,12 +84,23 @@ impl SelectionHandler for Compositor {
     }
 }
 
+/// Returns the text of these bytes. A character that the limit cut through is left out.
+fn text_of(bytes: Vec<u8>) -> anyhow::Result<String> {
+    String::from_utf8(bytes).or_else(|error| {
+        let whole = error.utf8_error().valid_up_to();
+        anyhow::ensure!(error.utf8_error().error_len().is_none(), "a text that is not UTF-8");
+        let mut bytes = error.into_bytes();
+        bytes.truncate(whole);
+        Ok(String::from_utf8(bytes)?)
+    })
+}
+
 /// Reads what a page copies. A picture is decoded here, because the window accepts pixels only.
 fn offer(from: File, is_picture: bool) -> anyhow::Result<ClipboardOffer> {
     if !is_picture {
-        let mut text = String::new();
-        from.take(MAX_TEXT).read_to_string(&mut text)?;
-        return Ok(ClipboardOffer { text, picture: None });
+        let mut bytes = Vec::new();
+        from.take(MAX_TEXT).read_to_end(&mut bytes)?;
+        return Ok(ClipboardOffer { text: text_of(bytes)?, picture: None });
     }
     let loader = PixbufLoader::with_type("png")?;
     let mut file = Vec::new();
@@ -122,5 +133,18 @@ impl Compositor {
         self.pasted = Some(Arc::clone(&text));
         let kinds = TEXT.iter().map(|&mime| mime.to_owned()).collect();
         set_data_device_selection(&self.display, &self.seat, kinds, text);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::text_of;
+
+    #[test]
+    fn a_text_is_cut_between_characters() {
+        let text = "grün".as_bytes();
+        assert_eq!(text_of(text.to_vec()).unwrap(), "grün");
+        assert_eq!(text_of(text[..3].to_vec()).unwrap(), "gr", "within the third character");
+        assert!(text_of(b"gr\xff\xffn".to_vec()).is_err());
     }
 }

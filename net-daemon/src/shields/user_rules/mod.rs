@@ -42,7 +42,9 @@ fn replace(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
     let mut file = fs::File::create(&new)?;
     file.write_all(bytes)?;
     file.sync_all()?;
-    fs::rename(new, folder.join(name))
+    fs::rename(new, folder.join(name))?;
+    // Otherwise a power failure may bring the former file back.
+    fs::File::open(folder)?.sync_all()
 }
 
 /// Returns the message of an error with its causes.

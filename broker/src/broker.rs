@@ -303,8 +303,10 @@ impl Broker {
             PageReport::Download(number, report) => {
                 self.window.download(HostDownload { child: id, tab, number }, &host, report, now)
             }
-            // The others count only for what a tab shows.
-            PageReport::FileChooser { .. } | PageReport::FindResult(_) | PageReport::Outside(_) if !facts.is_shown => {
+            // The others count only for what a tab shows, from a process that stays.
+            PageReport::FileChooser { .. } | PageReport::FindResult(_) | PageReport::Outside(_)
+                if !facts.is_shown || self.lookup().of_host(&host) != Some(id) =>
+            {
                 return;
             }
             PageReport::FileChooser { request, multiple } => {

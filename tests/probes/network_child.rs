@@ -11,7 +11,7 @@
 
 mod child;
 
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -98,16 +98,16 @@ async fn main() {
     tokio::join!(live(&channel), work);
 }
 
-fn ask_all(line: &OwnedFd, long: Duration) -> String {
-    let (start, line) = (Instant::now(), line.as_raw_fd());
+fn ask_all(channel: &OwnedFd, long: Duration) -> String {
+    let (start, channel) = (Instant::now(), channel.as_fd());
     let mut times = Vec::new();
     for number in 0.. {
         let url = format!("http://doubleclick.net/ad{number}");
         let (page, kind, method) = ("http://127.0.0.1/".to_owned(), "xmlhttprequest".to_owned(), "GET".to_owned());
         let request = CheckRequest { url, page, kind, method, waited_us: 0 };
         let asked = Instant::now();
-        kernel_channel::send_now(line, &request.encode_to_vec(), &[]).unwrap();
-        let answer = kernel_channel::receive_now(line).unwrap();
+        kernel_channel::send_now(channel, &request.encode_to_vec(), &[]).unwrap();
+        let answer = kernel_channel::receive_now(channel).unwrap();
         assert!(VerdictAnswer::decode(answer.bytes.as_slice()).unwrap().verdict.unwrap().blocked);
         let since = start.elapsed();
         if since > long {

@@ -108,7 +108,7 @@ fn two_thousand_tabs_come_back_lazily() {
     assert_eq!(browser.pids_of("tab-host").len(), 1);
 }
 
-/// Writes a session with the broker's own code.
+/// Writes a session with the store's own code.
 fn write_session(browser: &Browser, urls: &[String]) {
     use regen_session::{SavedSegment, SavedSnapshot, SavedTab};
     let vault = Vault::of_profile(&browser.profile()).unwrap();

@@ -1,7 +1,7 @@
 //! Translation between the messages of the schema and the broker's own types.
 //!
-//! Schema types of the kernel channel stop here: what a child says is parsed once, and what a child is told is made here.
-//! The control API and the client of the net-daemon, both gRPC, have codecs of their own.
+//! Schema types of the kernel channel stop here, but for the handshake: what a child says is parsed once, and what a child
+//! is told is made here. The control API, the client of the net-daemon and the launcher have codecs of their own.
 
 pub mod child;
 pub mod configure;

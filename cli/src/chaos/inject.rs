@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use prost::Message;
@@ -381,7 +381,7 @@ fn send(channel: &OwnedFd, bytes: &[u8], descriptors: usize) -> Result<(), Failu
             Err(error) => Err(Failure::from(io::Error::from(error))),
         };
     }
-    match kernel_channel::send_now(channel.as_raw_fd(), bytes, &descriptors) {
+    match kernel_channel::send_now(channel.as_fd(), bytes, &descriptors) {
         // The broker has closed the channel or reads more slowly: the flood has reached it.
         Ok(()) | Err(ChannelError::Closed | ChannelError::Io(_)) => Ok(()),
         Err(error) => Err(Failure::Other(error.to_string())),

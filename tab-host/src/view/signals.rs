@@ -155,7 +155,7 @@ impl View {
             }
             LoadEvent::Committed if self.is_refused_port(&url) => {}
             // The engine may report the end of a load before it reports the failure, and then knows no address any more.
-            LoadEvent::Finished if url.is_empty() => {}
+            LoadEvent::Finished if url.is_empty() && !self.is_popup && self.error.stage.get() == Stage::None => {}
             LoadEvent::Finished if self.is_refused_port(&url) => self.refuse_port(),
             LoadEvent::Committed => {
                 self.forget_styles();

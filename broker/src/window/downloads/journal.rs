@@ -5,6 +5,8 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 
@@ -32,6 +34,8 @@ pub(super) struct Journal {
     file: PathBuf,
     latest: Vec<Record>,
     writer: Option<Writer>,
+    /// Set while the last list could not be written: it is written again, although it is the same.
+    has_failed: Arc<AtomicBool>,
 }
 
 #[derive(Debug)]
@@ -51,21 +55,25 @@ impl Journal {
             }
             Vec::new()
         });
-        (Self { file, latest: records.clone(), writer: None }, records.into_iter().take(MAX_RECORDS).collect())
+        (
+            Self { file, latest: records.clone(), writer: None, has_failed: Arc::default() },
+            records.into_iter().take(MAX_RECORDS).collect(),
+        )
     }
 
-    /// Has the list written if it has changed.
+    /// Has the list written if it has changed, or could not be written before.
     pub(super) fn keep(&mut self, records: Vec<Record>) {
-        if records == self.latest {
+        if records == self.latest && !self.has_failed.load(Ordering::Relaxed) {
             return;
         }
         self.latest.clone_from(&records);
         if self.writer.is_none() {
-            self.writer = Writer::start(self.file.clone());
+            self.writer = Writer::start(self.file.clone(), Arc::clone(&self.has_failed));
         }
-        if let Some(writer) = &self.writer {
+        match &self.writer {
             // The thread ends only with this sender.
-            let _ = writer.lists.send(records);
+            Some(writer) => drop(writer.lists.send(records)),
+            None => self.has_failed.store(true, Ordering::Relaxed),
         }
     }
 
@@ -86,9 +94,10 @@ impl Drop for Journal {
 }
 
 impl Writer {
-    fn start(file: PathBuf) -> Option<Self> {
+    fn start(file: PathBuf, has_failed: Arc<AtomicBool>) -> Option<Self> {
         let (lists, waiting) = channel();
-        let started = std::thread::Builder::new().name("downloads".to_owned()).spawn(move || serve(&file, &waiting));
+        let work = move || serve(&file, &waiting, &has_failed);
+        let started = std::thread::Builder::new().name("downloads".to_owned()).spawn(work);
         match started {
             Ok(thread) => Some(Self { lists, thread }),
             Err(error) => {
@@ -100,10 +109,12 @@ impl Writer {
 }
 
 /// Writes the newest list that waits, until there will be no more.
-fn serve(file: &Path, waiting: &Receiver<Vec<Record>>) {
+fn serve(file: &Path, waiting: &Receiver<Vec<Record>>, has_failed: &AtomicBool) {
     while let Ok(list) = waiting.recv() {
         let newest = waiting.try_iter().last().unwrap_or(list);
-        if let Err(error) = write(file, &newest) {
+        let written = write(file, &newest);
+        has_failed.store(written.is_err(), Ordering::Relaxed);
+        if let Err(error) = written {
             tracing::warn!("{}: unfinished downloads cannot be listed: {error}", file.display());
         }
     }
@@ -144,5 +155,30 @@ mod tests {
         assert!(Journal::open(profile.path()).1.is_empty());
         fs::write(profile.path().join("downloads.json"), "[{\"site\":").unwrap();
         assert!(Journal::open(profile.path()).1.is_empty());
+    }
+
+    #[test]
+    fn a_list_that_could_not_be_written_is_written_later() {
+        let profile = tempfile::tempdir().unwrap();
+        let record = Record {
+            site: "https://a.test".into(),
+            workspace: String::new(),
+            url: "https://a.test/file".into(),
+            path: "/tmp/file".into(),
+            total: 7,
+            referrer: String::new(),
+            validator: String::new(),
+        };
+        let (mut journal, _) = Journal::open(profile.path());
+        // A folder in the place of the new file makes writing fail.
+        let obstacle = profile.path().join("downloads.json.new");
+        fs::create_dir(&obstacle).unwrap();
+        journal.keep(vec![record.clone()]);
+        journal.flush();
+        assert!(Journal::open(profile.path()).1.is_empty(), "the control");
+        fs::remove_dir(&obstacle).unwrap();
+        journal.keep(vec![record.clone()]);
+        journal.flush();
+        assert_eq!(Journal::open(profile.path()).1, [record]);
     }
 }

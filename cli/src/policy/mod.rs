@@ -88,7 +88,7 @@ fn mode(jitless: bool) -> Mode {
 
 fn role_policy(role: &str, mode: Mode) -> Result<Policy, Failure> {
     Policy::in_mode(role, mode).map_err(|error| match error {
-        PolicyError::UnknownRole(_) => Failure::NotFound(error.to_string()),
+        PolicyError::UnknownRole { .. } => Failure::NotFound(error.to_string()),
         PolicyError::Syntax { .. } | PolicyError::Rule { .. } | PolicyError::Looser { .. } | PolicyError::Io { .. } => {
             Failure::Other(error.to_string())
         }

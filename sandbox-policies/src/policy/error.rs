@@ -1,14 +1,13 @@
 //! Errors of policies.
 
 use super::place::Place;
-use super::shipped::ROLES;
 
 /// Reason why a policy cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum PolicyError {
     /// No role has this name.
-    #[error("there is no policy for the role “{0}”; use one of {roles}", roles = ROLES.join(", "))]
-    UnknownRole(String),
+    #[error("there is no policy for the role “{role}”; use one of {roles}")]
+    UnknownRole { role: String, roles: String },
     /// The file is not TOML, or has an unknown or missing key.
     #[error("cannot parse {file}: {error}")]
     Syntax { file: String, error: Box<toml::de::Error> },

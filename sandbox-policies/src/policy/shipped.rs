@@ -43,7 +43,10 @@ pub(super) fn included(name: &str) -> Result<&'static str, Vec<&'static str>> {
 /// # Errors
 /// If the role is unknown, a file is invalid, or an administrator's file is looser.
 pub(super) fn load(role: &str) -> Result<Policy, PolicyError> {
-    let text = text(role).filter(|_| ROLES.contains(&role)).ok_or_else(|| PolicyError::UnknownRole(role.to_owned()))?;
+    let text = text(role).filter(|_| ROLES.contains(&role)).ok_or_else(|| {
+        let (role, roles) = (role.to_owned(), ROLES.join(", "));
+        PolicyError::UnknownRole { role, roles }
+    })?;
     // The shipped policy is not checked again for every child: [`all`] checks it when the browser starts, and so do the
     // tests.
     let shipped = read::policy(&format!("{role}.toml"), text, &included)?;

@@ -236,6 +236,9 @@ fn a_window_that_a_page_opened_is_back_after_a_kill_and_a_restart() {
     };
     let before = urls(&browser.status());
     assert_eq!(before, [site.url(1, "/opens"), site.url(1, "/opened")]);
+    // A click into a page that is still being restored is lost with it.
+    browser.wait_for_state(tab, "ready");
+    browser.wait_for_text(tab, "open");
     browser.input(tab, &["--click", "50,130"]);
     eventually("a third tab", || (browser.status()["tabs"].as_array()?.len() == 3).then_some(()));
     eventually("the third tab's page", || {

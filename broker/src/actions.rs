@@ -15,6 +15,7 @@ use crate::codec::{child as codec, configure, host as host_codec};
 use crate::control::questions::{Input, PageQuery};
 use crate::control::{PageAnswer, StatusReply, StatusView, TabInfo, count_objections, shows_dialog};
 use crate::error::BrokerError;
+use crate::grants::GrantError;
 use crate::message::{ChildId, Outgoing};
 use crate::network;
 use crate::observe::Refused;
@@ -283,10 +284,10 @@ impl Broker {
         self.hand_out(granted);
     }
 
-    fn hand_out(&mut self, granted: Result<Vec<Outgoing>, impl Into<BrokerError>>) {
+    fn hand_out(&mut self, granted: Result<Vec<Outgoing>, GrantError>) {
         match granted {
             Ok(messages) => messages.into_iter().for_each(|message| self.send(message)),
-            Err(error) => tracing::error!("{}", error.into()),
+            Err(error) => tracing::error!("{error}"),
         }
     }
 

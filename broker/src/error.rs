@@ -1,6 +1,5 @@
 //! Errors of the components that the broker itself meets.
 
-use crate::children::ChildError;
 use crate::grants::GrantError;
 use crate::network::NetworkError;
 use crate::persistence::PersistenceError;
@@ -8,8 +7,6 @@ use crate::persistence::PersistenceError;
 /// Error of a component.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BrokerError {
-    #[error(transparent)]
-    Child(#[from] ChildError),
     #[error(transparent)]
     Grant(#[from] GrantError),
     #[error(transparent)]

@@ -11,7 +11,7 @@ use std::time::Duration;
 use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 use prost::Message;
 use regen_proto::kernel::v1::{
-    Download, DownloadState, Empty, FileChooser, Heartbeat, HostCommand, Load, NavigationCommitted, NewTab, PageEvent,
+    Download, DownloadState, Empty, FileChooser, HostCommand, Load, NavigationCommitted, NewTab, PageEvent,
     PutSnapshot, Reply, Snapshot, ToBroker, UserCommand, host_command, page_event, to_broker, user_command,
 };
 use regen_proto::kernel_channel::{KernelChannel, MAX_MESSAGE};
@@ -39,9 +39,16 @@ async fn opens_tabs(channel: &KernelChannel, own: u64, round: u64) {
         send(channel, event(tab, page_event::Body::NewTab(wanted.clone()))).await;
     }
     send(channel, event(own, page_event::Body::Title(round.to_string()))).await;
-    // A host without a sign of life would be replaced, and count anew.
-    send(channel, ChildToBroker::Heartbeat(Heartbeat {})).await;
-    tokio::time::sleep(Duration::from_millis(200)).await;
+}
+
+/// Waits for the broker's next heartbeat, and answers it: a host without a sign of life is replaced.
+async fn next_heartbeat(channel: &KernelChannel) {
+    loop {
+        let datagram = channel.receive().await.unwrap();
+        if let Ok(BrokerToChild::Heartbeat(beat)) = regen_proto::validate::from_broker(&datagram.bytes) {
+            return send(channel, ChildToBroker::Heartbeat(beat)).await;
+        }
+    }
 }
 
 async fn misbehave(channel: &KernelChannel, how: &str) {
@@ -155,6 +162,7 @@ async fn misbehave(channel: &KernelChannel, how: &str) {
             let own = own_tab(channel).await;
             for round in 1_u64.. {
                 opens_tabs(channel, own, round).await;
+                next_heartbeat(channel).await;
             }
         }
         // Claims that a server redirected a form that nobody sent, with another site as the initiator.

@@ -7,18 +7,22 @@
     reason = "a test fails by panicking"
 )]
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use regen_tests::browser::Browser;
-use regen_tests::eventually;
+use regen_tests::{DEADLINE, eventually, within};
 
 /// Size of the file, bytes.
 const SIZE: usize = 4_000_000;
-/// Bytes that the server sends every 50 ms.
+/// Bytes that the server sends at a time.
 const SLICE: usize = 80_000;
+/// Slices that a connection carries before it is cut.
+const SLICES_BEFORE_CUT: usize = 15;
+/// Bytes after which the first answer stops, until its connection is closed.
+const HELD_AT: usize = 1_000_000;
 
 /// Behaviour of the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,17 +33,19 @@ enum Manner {
     Whole,
     /// Serves another file at the same address.
     Changed,
-    /// Cuts each connection after 15 slices.
+    /// Cuts each connection after some slices, when the test says so.
     Cuts,
     /// Answers that the file is gone.
     Gone,
 }
 
-/// A slow server of one large file.
+/// A server of one large file, whose first answer does not get to its end.
 struct Server {
     port: u16,
     manner: Arc<Mutex<Manner>>,
     ranges: Arc<Mutex<Vec<String>>>,
+    /// Number of connections that may be cut by now.
+    cuts: Arc<AtomicUsize>,
 }
 
 fn content(manner: Manner) -> Vec<u8> {
@@ -52,12 +58,13 @@ impl Server {
         let listener = TcpListener::bind("0.0.0.0:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let (manner, ranges) = (Arc::new(Mutex::new(Manner::Ranges)), Arc::new(Mutex::new(Vec::new())));
-        let server = Self { port, manner: Arc::clone(&manner), ranges: Arc::clone(&ranges) };
+        let cuts = Arc::new(AtomicUsize::new(0));
+        let server = Self { port, manner: Arc::clone(&manner), ranges: Arc::clone(&ranges), cuts: Arc::clone(&cuts) };
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
-                let (manner, ranges) = (Arc::clone(&manner), Arc::clone(&ranges));
+                let (manner, ranges, cuts) = (Arc::clone(&manner), Arc::clone(&ranges), Arc::clone(&cuts));
                 // A client that goes away only ends its own connection.
-                std::thread::spawn(move || drop(answer(stream, &manner, &ranges)));
+                std::thread::spawn(move || drop(answer(stream, &manner, &ranges, &cuts)));
             }
         });
         server
@@ -77,7 +84,12 @@ impl Server {
     }
 }
 
-fn answer(mut stream: TcpStream, manner: &Mutex<Manner>, ranges: &Mutex<Vec<String>>) -> std::io::Result<()> {
+fn answer(
+    mut stream: TcpStream,
+    manner: &Mutex<Manner>,
+    ranges: &Mutex<Vec<String>>,
+    cuts: &AtomicUsize,
+) -> std::io::Result<()> {
     let mut lines = BufReader::new(stream.try_clone()?).lines();
     let request = lines.next().unwrap_or(Ok(String::new()))?;
     let headers: Vec<String> = lines.map_while(Result::ok).take_while(|line| !line.is_empty()).collect();
@@ -104,7 +116,11 @@ fn answer(mut stream: TcpStream, manner: &Mutex<Manner>, ranges: &Mutex<Vec<Stri
         None => "200 OK".to_owned(),
     };
     let answered = if first.is_some() { "206" } else { "200" };
-    ranges.lock().unwrap().push(format!("{} {answered}", header("range")));
+    let is_first = {
+        let mut ranges = ranges.lock().unwrap();
+        ranges.push(format!("{} {answered}", header("range")));
+        ranges.len() == 1
+    };
     let rest = &whole[first.unwrap_or(0)..];
     write!(
         stream,
@@ -113,12 +129,16 @@ fn answer(mut stream: TcpStream, manner: &Mutex<Manner>, ranges: &Mutex<Vec<Stri
         rest.len()
     )?;
     for (number, slice) in rest.chunks(SLICE).enumerate() {
-        if manner == Manner::Cuts && number == 15 {
-            return Ok(());
+        if manner == Manner::Cuts && number == SLICES_BEFORE_CUT {
+            let asked = ranges.lock().unwrap().len();
+            let may_cut = within(DEADLINE, || (cuts.load(Ordering::SeqCst) >= asked).then_some(()));
+            return may_cut.ok_or_else(|| std::io::ErrorKind::TimedOut.into());
+        }
+        if is_first && manner == Manner::Ranges && number * SLICE > HELD_AT {
+            // The rest never comes on this connection: its other end closes it.
+            return stream.read(&mut [0]).map(drop);
         }
         stream.write_all(slice)?;
-        // A slow network.
-        std::thread::park_timeout(Duration::from_millis(50));
     }
     Ok(())
 }
@@ -229,6 +249,12 @@ fn a_download_goes_on_whenever_its_connection_is_cut() {
     let scene = Scene::opened();
     scene.server.behaves(Manner::Cuts);
     scene.click();
+    for cut in 1..=SIZE / (SLICES_BEFORE_CUT * SLICE) {
+        // The next connection continues after what has arrived.
+        let arrived = u64::try_from(cut * SLICES_BEFORE_CUT * SLICE).unwrap();
+        eventually("the slices before the cut", || (scene.part() >= arrived).then_some(()));
+        scene.server.cuts.store(cut, Ordering::SeqCst);
+    }
     scene.arrives(Manner::Ranges);
     scene.went_on("206");
     assert!(scene.server.ranges().len() > 2, "{:?}", scene.server.ranges());

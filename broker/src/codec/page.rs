@@ -1,4 +1,4 @@
-//! What a host reports about its pages, and the loads, dialogs and snapshots in both directions.
+//! Reports of a host about its pages; loads, dialogs and snapshots in both directions.
 
 use regen_proto::kernel::v1::page_event::Body;
 use regen_proto::kernel::v1::{

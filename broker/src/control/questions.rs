@@ -23,7 +23,7 @@ pub enum PageQuery {
     Screenshot,
     /// Answered after a snapshot of the current state.
     Saved,
-    /// Whether it asks not to be left: “true” as text.
+    /// Its objection to being left: “true” as text where it has one.
     Objects,
     /// Answered when all earlier input has reached it.
     Settled,

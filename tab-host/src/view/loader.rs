@@ -1,4 +1,4 @@
-//! What a view loads: the address under way, and what is known of where it came from.
+//! Loading of a view: the address under way, and its known origin.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;

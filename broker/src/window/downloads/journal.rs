@@ -130,10 +130,8 @@ fn write(file: &Path, records: &[Record]) -> io::Result<()> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn unfinished_downloads_are_listed_and_a_damaged_list_is_empty() {
-        let profile = tempfile::tempdir().unwrap();
-        let record = Record {
+    fn record() -> Record {
+        Record {
             site: "https://a.test".into(),
             workspace: String::new(),
             url: "https://a.test/file".into(),
@@ -141,7 +139,13 @@ mod tests {
             total: 7,
             referrer: String::new(),
             validator: "\"1\"".into(),
-        };
+        }
+    }
+
+    #[test]
+    fn unfinished_downloads_are_listed_and_a_damaged_list_is_empty() {
+        let profile = tempfile::tempdir().unwrap();
+        let record = record();
         let (mut journal, records) = Journal::open(profile.path());
         assert!(records.is_empty());
         for total in 0..100 {
@@ -160,15 +164,7 @@ mod tests {
     #[test]
     fn a_list_that_could_not_be_written_is_written_later() {
         let profile = tempfile::tempdir().unwrap();
-        let record = Record {
-            site: "https://a.test".into(),
-            workspace: String::new(),
-            url: "https://a.test/file".into(),
-            path: "/tmp/file".into(),
-            total: 7,
-            referrer: String::new(),
-            validator: String::new(),
-        };
+        let record = record();
         let (mut journal, _) = Journal::open(profile.path());
         // A folder in the place of the new file makes writing fail.
         let obstacle = profile.path().join("downloads.json.new");

@@ -145,11 +145,16 @@ fn descriptors_on_a_granted_connection_reach_nobody() {
 #[test]
 fn descriptors_on_the_control_socket_reach_nobody() {
     let browser = Browser::headless();
-    let open = || std::fs::read_dir(format!("/proc/{}/fd", browser.broker())).unwrap().count();
-    let before = open();
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("sent");
+    let sent_file = std::fs::File::create(&file).unwrap();
+    let held_by = |process: i32| {
+        let open = std::fs::read_dir(format!("/proc/{process}/fd")).unwrap().flatten();
+        open.filter(|entry| std::fs::read_link(entry.path()).is_ok_and(|target| target == file)).count()
+    };
+    assert_eq!(held_by(nix::unistd::getpid().as_raw()), 1, "the control does not find the file that is sent");
     let socket = UnixStream::connect(browser.control_socket()).unwrap();
-    let null = std::fs::File::open("/dev/null").unwrap();
-    let spam = [null.as_raw_fd(); 250];
+    let spam = [sent_file.as_raw_fd(); 250];
     let mut sent = 0;
     for byte in b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" {
         let (one, rights) = ([*byte], [ControlMessage::ScmRights(&spam)]);
@@ -157,12 +162,11 @@ fn descriptors_on_the_control_socket_reach_nobody() {
             sendmsg::<()>(socket.as_raw_fd(), &[IoSlice::new(&one)], &rights, MsgFlags::MSG_NOSIGNAL, None).unwrap();
     }
     assert_eq!(sent, 24);
-    // The broker answers on this connection only after it has read all bytes. The harness's own commands also open
-    // descriptors, hence the margin below.
+    // The broker answers on this connection only after it has read all bytes.
     let mut settings = [0; 9];
     (&socket).read_exact(&mut settings).unwrap();
     assert_eq!(settings[3], 4, "the server's first frame is not SETTINGS");
-    eventually("the received descriptors to be closed", || (open() < before + 10).then_some(()));
+    eventually("the received descriptors to be closed", || (held_by(browser.broker()) == 0).then_some(()));
     assert_eq!(browser.status()["refused_messages"]["malformed"], 0, "descriptors count as malformed messages");
 }
 

@@ -32,6 +32,9 @@ const SEEN_TICKS: u64 = 3;
 const SEEN: Duration = Duration::from_millis(300);
 /// Number of faults between edits, in which a simulated user types and scrolls.
 const EDITS: usize = 5;
+/// Time after which text that a page has not received is typed again, in a campaign with a window: a window that starts
+/// takes the keyboard focus when its bar is ready, and keys that are typed at that moment go nowhere.
+const TYPED_AGAIN: Duration = Duration::from_secs(4);
 /// Tab of one site, as the simulated user left it.
 #[derive(Debug, Clone)]
 pub(super) struct Expected {
@@ -163,8 +166,8 @@ impl Testbed {
         let click = vec![event(to_page::Body::PointerMotion(PointerMotion { x, y })), press(true), press(false)];
         // Move the caret to the end of the text, wherever the click put it.
         let end = crate::keys::parse("End").map_err(Failure::Other)?;
-        let end = end.into_iter().map(|key| event(to_page::Body::Key(key))).collect();
-        let typed = vec![event(to_page::Body::TypeText(TypeText { text: text.clone() }))];
+        let end: Vec<ToPage> = end.into_iter().map(|key| event(to_page::Body::Key(key))).collect();
+        let typing = |text: &str| vec![event(to_page::Body::TypeText(TypeText { text: text.to_owned() }))];
         let down = if self.edits.is_multiple_of(2) { 240.0 } else { 360.0 };
         let away = event(to_page::Body::PointerMotion(PointerMotion { x: 500.0, y: 400.0 }));
         let scroll = vec![
@@ -184,9 +187,11 @@ impl Testbed {
             ticks = now;
             tokio::time::sleep(SEEN).await;
         }
-        for events in [click, end, typed, scroll] {
+        for events in [click.clone(), end.clone(), typing(&text), scroll] {
             self.client.api.input(InputRequest { tab, events }).await?;
         }
+        let wanted = format!("{before}{text}");
+        let mut typed_at = Instant::now();
         // Wait until the page has processed the input: that state must survive.
         let deadline = Instant::now() + RECOVERY_TIMEOUT;
         let mut last: Option<TestPage> = None;
@@ -194,7 +199,7 @@ impl Testbed {
             tokio::time::sleep(POLL_INTERVAL * 10).await;
             let now = self.test_page(tab).await;
             if let (Some(now), Some(last)) = (&now, &last)
-                && now.field == format!("{before}{text}")
+                && now.field == wanted
                 && now.scroll == last.scroll
                 && now.tick > last.tick
             {
@@ -202,6 +207,16 @@ impl Testbed {
             }
             if Instant::now() > deadline {
                 return Err(Failure::Timeout(format!("a page did not receive the typed text: {now:?}")));
+            }
+            if !self.browser.headless
+                && typed_at.elapsed() > TYPED_AGAIN
+                && let Some(missing) = now.as_ref().and_then(|now| wanted.strip_prefix(&now.field))
+                && !missing.is_empty()
+            {
+                for events in [click.clone(), end.clone(), typing(missing)] {
+                    self.client.api.input(InputRequest { tab, events }).await?;
+                }
+                typed_at = Instant::now();
             }
             last = now;
         }

@@ -16,6 +16,8 @@ use crate::control::questions::{Input, PageQuery};
 use crate::control::{PageAnswer, StatusReply, StatusView, TabInfo, count_objections, shows_dialog};
 use crate::error::BrokerError;
 use crate::grants::GrantError;
+use crate::host_grants::HostGrants;
+use crate::lookup::Lookup;
 use crate::message::{ChildId, Outgoing};
 use crate::network;
 use crate::observe::Refused;
@@ -246,42 +248,25 @@ impl Broker {
         Ok(self.network.connect(net, socket, &self.session.hsts)?)
     }
 
-    /// Grants a tab-host what it has of the net-daemon: its tunnel, and the connection for verdict channels.
     fn grant_network(&mut self, host: ChildId) {
-        self.grant_tunnel(host);
-        let (Some(net), Some(key)) = (self.lookup().ready(Role::NetDaemon), self.children.host(host).cloned()) else {
-            return;
-        };
-        let granted = self.grants.verdict_channels(net, host, &key);
+        let granted = self.host_grants().network(host);
         self.hand_out(granted);
     }
 
-    fn grant_tunnel(&mut self, host: ChildId) {
-        let (Some(net), Some(key)) = (self.lookup().ready(Role::NetDaemon), self.children.host(host).cloned()) else {
-            return;
-        };
-        let route = self.network.settings().routes.of(&key).clone();
-        let granted = self.grants.tunnel(net, host, &key, &route, self.session.networks.may_be_private(&key));
-        self.hand_out(granted);
-    }
-
-    /// Revokes a host's tunnel, which closes its connections, and grants it one with the route that holds now.
     fn renew_tunnel(&mut self, host: ChildId) {
-        let revoked = self.grants.revoke_tunnel(host);
-        if revoked.is_empty() {
-            return;
-        }
+        let (revoked, granted) = self.host_grants().renew_tunnel(host);
         revoked.into_iter().for_each(|message| self.send(message));
-        if self.children.key(host).is_some_and(|key| self.supervisor.is_ready(&key)) {
-            self.grant_tunnel(host);
-        }
+        self.hand_out(granted);
     }
 
-    /// Grants the window and a host their surface channel, where there is a window.
     fn grant_surface(&mut self, host: ChildId) {
-        let Some(window) = self.lookup().ready(Role::UiShell) else { return };
-        let granted = self.grants.surface(host, window);
+        let granted = self.host_grants().surface(host);
         self.hand_out(granted);
+    }
+
+    fn host_grants(&mut self) -> HostGrants<'_> {
+        let Self { session, supervisor, children, network, grants, .. } = self;
+        HostGrants { lookup: Lookup { session, supervisor, children, network }, grants }
     }
 
     fn hand_out(&mut self, granted: Result<Vec<Outgoing>, GrantError>) {

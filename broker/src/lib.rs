@@ -17,6 +17,7 @@ pub mod control;
 mod error;
 pub mod event_loop;
 pub mod grants;
+mod host_grants;
 pub mod launcher;
 mod lookup;
 pub mod message;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use regen_broker::children::crashes::{self, Crash};
+use regen_crash_reports::{self as crash_reports, Crash};
 use regen_broker::profile::Profile;
 use serde_json::json;
 
@@ -12,7 +12,7 @@ use crate::render::print_json;
 
 pub(crate) fn run(folder: Option<&Path>, command: CrashesCommand, output: Output) -> Result<(), Failure> {
     let profile = Profile::find(folder)?;
-    let (all, unreadable) = crashes::list(profile.root())?;
+    let (all, unreadable) = crash_reports::list(profile.root())?;
     unreadable.iter().for_each(|line| eprintln!("regen: cannot read {line}"));
     match command {
         CrashesCommand::List => list(&all, output),
@@ -22,7 +22,7 @@ pub(crate) fn run(folder: Option<&Path>, command: CrashesCommand, output: Output
             if let Some(why) = crash.minidump.strip_prefix("none: ") {
                 return Err(Failure::NotFound(format!("{} has no minidump: {why}", crash.id)));
             }
-            std::fs::copy(crashes::folder(profile.root()).join(&crash.minidump), &path)
+            std::fs::copy(crash_reports::folder(profile.root()).join(&crash.minidump), &path)
                 .map_err(|error| Failure::Other(format!("cannot write {}: {error}", path.display())))?;
             print_path(&path, output);
         }

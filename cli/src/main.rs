@@ -158,7 +158,7 @@ fn not_a_mistyped_command(word: &str) -> Result<(), Failure> {
         .collect();
     like.sort_by(|a, b| b.0.total_cmp(&a.0));
     let meant = like.first().map(|(_, name)| format!(" Did you mean `regen {name}`?")).unwrap_or_default();
-    let word = regen_broker::observe::foreign_text::escape(word);
+    let word = regen_runtime::foreign_text::escape(word);
     Err(Failure::Usage(format!(
         "“{word}” is not a command, address or file.{meant} To search the web for it: `regen search {word}`"
     )))

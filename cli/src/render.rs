@@ -9,7 +9,7 @@ use regen_proto::control::v1::{
 };
 use serde_json::{Value, json};
 
-use regen_broker::observe::foreign_text::{escape, escape_json};
+use regen_runtime::foreign_text::{escape, escape_json};
 
 use crate::arguments::Output;
 use crate::client::Failure;

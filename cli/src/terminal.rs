@@ -3,7 +3,7 @@
 
 use std::fmt::Arguments;
 
-use regen_broker::observe::foreign_text::escape;
+use regen_runtime::foreign_text::escape;
 
 macro_rules! println {
     () => { std::println!() };

@@ -4,6 +4,7 @@
 //! gone, [`Kernel::receive`] fails and the child ends.
 
 mod crash;
+pub mod foreign_text;
 mod inherited;
 mod sealed;
 mod surface;

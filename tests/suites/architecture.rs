@@ -99,17 +99,17 @@ fn the_broker_links_no_engine_no_toolkit_and_no_tls() {
 }
 
 /// Direct dependencies of the broker and of the crates that only it is made of.
-const DEPENDENCIES: [(&str, &[&str]); 6] = [
+const DEPENDENCIES: [(&str, &[&str]); 7] = [
     (
         "regen-broker",
         &[
             "clap",
             "governor",
             "hdrhistogram",
-            "humantime",
             "interprocess",
             "prost",
             "regen-audit-log",
+            "regen-crash-reports",
             "regen-desktop",
             "regen-net-config",
             "regen-proto",
@@ -153,6 +153,7 @@ const DEPENDENCIES: [(&str, &[&str]); 6] = [
         ],
     ),
     ("regen-audit-log", &["serde", "serde_json", "sha2", "thiserror", "tokio", "tracing"]),
+    ("regen-crash-reports", &["humantime", "regen-runtime", "regen-sandbox", "rustix", "serde", "serde_json"]),
     ("regen-desktop", &["fastrand", "regen-net-config", "thiserror", "tokio", "tokio-stream", "url", "zbus"]),
 ];
 
@@ -189,6 +190,7 @@ fn no_module_imports_one_that_needs_it() {
         "audit-log",
         "broker",
         "cli",
+        "crash-reports",
         "desktop",
         "net-config",
         "net-daemon",

@@ -8,7 +8,7 @@ use regen_proto::role::Role;
 use regen_proto::validate::BrokerToChild;
 use tokio::sync::mpsc;
 
-use super::crashes::{LogTail, Resources};
+use regen_crash_reports::{LogTail, Resources};
 use super::log::ProcessLabel;
 use super::memory::MemoryWatch;
 use super::process_stats::ProcessStats;

@@ -7,7 +7,7 @@ use regen_proto::version;
 use regen_supervisor::ChildState;
 
 use super::child::Child;
-use super::crashes::Crash;
+use regen_crash_reports::Crash;
 use super::events::Exit;
 use crate::message::ChildId;
 

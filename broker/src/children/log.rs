@@ -5,8 +5,8 @@ use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::crashes::LogTail;
-use crate::observe::foreign_text::escape;
+use regen_crash_reports::LogTail;
+use regen_runtime::foreign_text::escape;
 
 /// Name of a process in the log. A spare process is renamed when it gets a site.
 #[derive(Debug, Clone)]

@@ -9,7 +9,6 @@ mod buckets;
 mod channel;
 mod child;
 mod crash_reports;
-pub mod crashes;
 mod events;
 mod log;
 mod memory;

@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use super::bucket_mounts::BucketMounts;
 use super::buckets::Buckets;
 use super::child::Child;
-use super::crashes::Resources;
+use regen_crash_reports::Resources;
 use super::events::Event;
 use super::log::{self, ProcessLabel};
 use super::memory::MemoryWatch;

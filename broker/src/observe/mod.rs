@@ -1,6 +1,5 @@
 //! Observability of the broker: the audit log, the log, times of the event loop's steps, and counts of refusals.
 
-pub mod foreign_text;
 pub mod logs;
 pub mod step_times;
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime};
 
-use regen_broker::children::crashes::{self, Crash};
+use regen_crash_reports::{self as crash_reports, Crash};
 use regen_proto::control::v1::{HistoryRequest, Process, SessionAction, SessionRequest, StatusReply, TabRequest};
 use regen_proto::role::Role;
 
@@ -142,7 +142,7 @@ impl Testbed {
 
     /// Returns the deaths of a site's process that the browser has reported since a time.
     pub(super) fn deaths(&self, site: &str, since: SystemTime) -> Result<Vec<Crash>, Failure> {
-        let (mut all, _) = crashes::list(self.profile())?;
+        let (mut all, _) = crash_reports::list(self.profile())?;
         all.retain(|crash| {
             let time = humantime::parse_rfc3339(&crash.time);
             crash.site.as_deref() == Some(site) && time.is_ok_and(|time| time >= since)

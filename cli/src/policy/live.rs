@@ -10,7 +10,7 @@ use serde_json::json;
 use super::role_policy;
 use crate::arguments::Output;
 use crate::client::Failure;
-use regen_broker::observe::foreign_text::escape;
+use regen_runtime::foreign_text::escape;
 
 use crate::render::{CAUTION, WRONG, print_json};
 

@@ -5,6 +5,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "kernel/v1/kernel.proto",
         "page/v1/page.proto",
         "net/v1/net.proto",
+        "places/v1/places.proto",
         "control/v1/control.proto",
         "launcher/v1/launcher.proto",
     ];

@@ -2,18 +2,17 @@
 
 use std::time::Instant;
 
+use regen_places::Visit;
 use regen_proto::role::Role;
 use regen_session::{self as session, DialogAnswer, Effect, Event, HostCommand, HostKey, Phase, Side, Tab, TabId};
-use regen_store::{SessionSettings, Settings};
 use regen_supervisor::{self as supervisor, Key, dependents};
 
 use crate::answer::CommandError;
 use crate::broker::{Broker, open_event};
 use crate::children::{Exit, Violation};
-use crate::codec::window_updates;
-use crate::codec::{child as codec, configure, host as host_codec};
+use crate::codec::{child as codec, configure, host as host_codec, visits, window_updates};
 use crate::control::questions::{Input, PageQuery};
-use crate::control::{PageAnswer, StatusReply, StatusView, TabInfo, count_objections, shows_dialog};
+use crate::control::{PageAnswer, StatusReply, StatusView, TabInfo, count_objections};
 use crate::error::BrokerError;
 use crate::grants::GrantError;
 use crate::host_grants::HostGrants;
@@ -21,10 +20,12 @@ use crate::lookup::Lookup;
 use crate::message::{ChildId, Outgoing};
 use crate::network;
 use crate::observe::Refused;
+use crate::page_queries::{PageQueries, no_page};
 use crate::window;
 use crate::window::commands::SessionAnswer;
 use crate::window::events::News;
 use crate::window_feed::WindowFeed;
+use crate::{visit_log, visit_log::OpenTab};
 
 impl Broker {
     /// Applies an event to the session, and carries out what follows.
@@ -88,12 +89,26 @@ impl Broker {
                 let actions = self.window.page_left(tab);
                 self.after_window(actions);
             }
+            Effect::Visited { tab, typed, same_document } => self.visited(tab, typed, same_document),
+            Effect::Titled(tab) => {
+                if let Some(tab) = self.session.tabs.get(&tab) {
+                    self.visits.titled(&tab.segment().url, &tab.segment().title);
+                }
+            }
             Effect::PageWaits(tab) => {
                 if let Some(dialog) = self.session.tabs.get(&tab).and_then(|tab| tab.dialog.as_ref()) {
                     self.questions.page_waits(tab, dialog);
                 }
             }
         }
+    }
+
+    /// Records a visit, as far as the user caused it.
+    fn visited(&mut self, tab: TabId, typed: bool, same_document: bool) {
+        let by_user = self.window.gestures().is_recent(tab, Instant::now());
+        let Some(shown) = self.session.tabs.get(&tab).filter(|_| by_user || !same_document) else { return };
+        let (url, workspace) = (shown.segment().url.clone(), shown.workspace.clone());
+        self.visits.visited(tab, Visit { at: visit_log::seconds(), url, workspace, typed }, by_user);
     }
 
     /// Carries out what the supervisor decided.
@@ -310,6 +325,16 @@ impl Broker {
                     Some(offer) => self.tell_window(|window| window_updates::session_offer(window, Some(offer))),
                     None => self.notice("info", "There is no earlier session.".to_owned()),
                 },
+                Action::AskVisits { request, query } => {
+                    let answer = self.visits.ask(&query, Instant::now());
+                    self.tell_window(|window| visits::answer(window, request, answer));
+                }
+                Action::Complete { request, typed } => {
+                    let tabs = self.session.tabs.values().filter(|tab| self.session.active != Some(tab.id));
+                    let tabs = tabs.map(|tab| OpenTab { id: tab.id, url: tab.address(), title: &tab.segment().title });
+                    let (suggestions, inline) = self.visits.complete(&typed, tabs);
+                    self.tell_window(|window| visits::completions(window, request, suggestions, inline));
+                }
                 Action::AnswerVpn(reply) => {
                     let has_window = self.lookup().running(Role::UiShell).is_some();
                     let actions = self.network.vpn_answered(reply, has_window);
@@ -457,41 +482,33 @@ impl Broker {
             self.notice("error", warning.to_owned());
         }
         head.into_iter().for_each(|head| self.persistence.store().put_audit_head(head));
-        let (network, session) = (self.network.settings(), &self.session);
-        let notices = self.persistence.check_store(session, || Settings {
-            shields: network.shields.clone(),
-            routes: network.routes.clone(),
-            vpn: network.vpn.clone(),
-            dns: network.dns.clone(),
-            https_only: session.https_only.clone(),
-            hsts: session.hsts.clone(),
-            // The persistence component has it.
-            session: SessionSettings::default(),
-        });
-        for notice in notices {
+        let network = self.network.settings();
+        let check = self.persistence.check_store(&self.session, || network.to_keep(&self.session));
+        if check.is_back {
+            self.visits.save_all(Instant::now());
+        }
+        for notice in check.notices {
             self.notice(notice.level, notice.text);
         }
     }
 
     /// Puts a question to the page of a tab.
     pub(crate) fn ask_page(&mut self, tab: TabId, kind: PageQuery, events: u32) -> Result<PageAnswer, CommandError> {
-        let info = self.lookup().tab_info(tab)?;
-        let child = self.lookup().of_tab(tab).ok_or_else(|| no_page(&info))?;
-        let needs_script = matches!(kind, PageQuery::Text | PageQuery::Saved | PageQuery::Objects);
-        let dialog = self.session.tabs.get(&tab).and_then(|tab| tab.dialog.as_ref());
-        if let Some(dialog) = dialog.filter(|_| needs_script) {
-            return Err(shows_dialog(tab, dialog));
-        }
-        let (question, answer) = self.questions.ask(child, tab, kind, events);
-        self.send(host_codec::question(child, tab, question));
+        let (question, answer) = self.page_queries().ask(tab, kind, events)?;
+        self.send(question);
         Ok(answer)
     }
 
     /// Puts a question to all pages of a kind that can answer it.
     pub(crate) fn ask_pages(&mut self, kind: PageQuery, which: impl Fn(&Tab) -> bool) -> Vec<PageAnswer> {
-        let pages = self.session.tabs.values().filter(|tab| tab.view && which(tab));
-        let pages: Vec<TabId> = pages.map(|tab| tab.id).collect();
-        pages.into_iter().filter_map(|tab| self.ask_page(tab, kind, 0).ok()).collect()
+        let (questions, answers): (Vec<_>, _) = self.page_queries().ask_all(kind, which).into_iter().unzip();
+        questions.into_iter().for_each(|question| self.send(question));
+        answers
+    }
+
+    fn page_queries(&mut self) -> PageQueries<'_> {
+        let Self { session, supervisor, children, network, questions, .. } = self;
+        PageQueries { lookup: Lookup { session, supervisor, children, network }, questions }
     }
 
     /// Asks the pages that their user has used whether they object to the end of the browser.
@@ -522,9 +539,4 @@ impl Broker {
         }
         self.ask_page(tab, PageQuery::Settled, count)
     }
-}
-
-fn no_page(info: &TabInfo) -> CommandError {
-    let state = if info.reason.is_empty() { info.state.clone() } else { format!("{} ({})", info.state, info.reason) };
-    CommandError::NoPage(info.id, state)
 }

@@ -36,6 +36,7 @@ use crate::network::{self, Network, NetworkSettings};
 use crate::observe::{Observer, Refused};
 use crate::page_events::{PageFacts, Treatment, attest, reads_form};
 use crate::persistence::Persistence;
+use crate::visit_log::VisitLog;
 use crate::window::commands::SessionAnswer;
 use crate::window::downloads::HostDownload;
 use crate::window::events::News;
@@ -54,6 +55,7 @@ pub(crate) struct Broker {
     pub(crate) window: Window,
     pub(crate) persistence: Persistence,
     pub(crate) observer: Observer,
+    pub(crate) visits: VisitLog,
     pub(crate) questions: PageQuestions,
     pub(crate) display: DisplayOptions,
     pub(crate) facts: Facts,
@@ -76,7 +78,7 @@ impl Broker {
     /// Makes the components. Starts nothing.
     pub(crate) fn new(setup: BrokerSetup, channels: Channels) -> Self {
         let now = Instant::now();
-        let OpenStore { store, previous, settings, .. } = setup.store;
+        let OpenStore { store, previous, settings, visits, .. } = setup.store;
         let Settings { session, shields, routes, vpn, dns, https_only, hsts } = settings;
         let (audit, profile) = (setup.children.audit.clone(), setup.children.profile.clone());
         let digest = |policy: &Policy| (policy.role.clone(), policy.sha256.clone());
@@ -86,6 +88,7 @@ impl Broker {
             extra_ca: setup.extra_ca,
             policies: setup.children.policies.iter().map(digest).collect::<HashMap<_, _>>(),
         };
+        let visits = VisitLog::new(visits, store.clone(), now);
         let network_settings = NetworkSettings { routes, dns, shields, vpn };
         Self {
             session: Session::new(https_only, hsts),
@@ -97,6 +100,7 @@ impl Broker {
             window: Window::new(profile, setup.downloads, audit.clone(), channels.window.clone()),
             persistence: Persistence::new(store, session, previous, setup.secrets, channels.persistence),
             observer: Observer::new(audit.clone(), setup.warnings, now),
+            visits,
             questions: PageQuestions::default(),
             display: setup.display,
             facts,
@@ -188,6 +192,7 @@ impl Broker {
                 self.apply(Event::Sleep(sleeper.host));
             }
         }
+        self.visits.tick(Instant::now());
         self.children.measure();
         let hosts = &self.session.hosts;
         self.supervisor.prune(|host| hosts.contains_key(host));
@@ -438,6 +443,7 @@ impl Broker {
             Command::Save { answer: to } => {
                 // A store that has just come back from a failure is told everything first.
                 self.check_store();
+                self.visits.save(now);
                 self.save(true);
                 answer(to, Ok(self.persistence.store().clone()));
             }
@@ -455,6 +461,7 @@ impl Broker {
                 let actions = self.network.command(command, has_window);
                 self.after_network(actions);
             }
+            Command::Visits { query, answer: to } => answer(to, Ok(self.visits.ask(&query, now))),
             Command::HttpsOnly { answer: to } => answer(to, Ok(self.session.https_only.clone())),
             Command::SetHttpsOnly { site, on, answer: to } => {
                 self.set_https_only(site.as_ref(), on);
@@ -492,6 +499,7 @@ impl Broker {
         self.audit.record("stopped", serde_json::json!({ "failed": has_failed }));
         self.audit.flush();
         self.check_store();
+        self.visits.save(Instant::now());
         self.persistence.store().put_audit_head(self.audit.head());
         self.save(true);
         if let Err(error) = self.persistence.flush(!has_failed).map_err(BrokerError::from) {

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use regen_crash_reports::{self as crash_reports, Crash};
 use regen_broker::profile::Profile;
+use regen_crash_reports::{self as crash_reports, Crash};
 use serde_json::json;
 
 use crate::arguments::{CrashesCommand, Output};

@@ -14,6 +14,7 @@ mod client;
 mod crashes;
 mod dns;
 mod doctor;
+mod history;
 mod keys;
 mod launch;
 mod policy;
@@ -100,6 +101,7 @@ async fn run(arguments: Arguments, launchers: Vec<LauncherProcess>) -> Result<Ex
             let reply = connect().await?.api.session(request).await?.into_inner();
             render::session(action, &reply, output);
         }
+        Some(Command::History(command)) => history::run(connect().await?, command, output).await?,
         Some(Command::Route(command)) => routes::route(connect().await?, command, output).await?,
         Some(Command::HttpsOnly { choice, site }) => {
             shields::https_only(connect().await?, choice, site, output).await?

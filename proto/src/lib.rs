@@ -69,6 +69,10 @@ schema!(
     net
 );
 schema!(
+    /// History: CLI and ui-shell ↔ broker.
+    places
+);
+schema!(
     /// Control API: CLI ↔ broker.
     control
 );

@@ -139,6 +139,16 @@ pub enum Effect {
     TabChanged(TabId),
     TabClosed(TabId),
     OrderChanged,
+    /// The tab shows another page than before, which belongs in the history.
+    Visited {
+        tab: TabId,
+        /// The user entered or chose the address.
+        typed: bool,
+        /// The page changed its own address, without a load.
+        same_document: bool,
+    },
+    /// The title of the tab's page has changed.
+    Titled(TabId),
     /// The tab's page is gone or no longer in front.
     LeftPage(TabId),
     FaviconChanged(TabId),

@@ -5,6 +5,7 @@
 
 pub mod address;
 mod bounds;
+mod builtin;
 mod consent;
 mod dialog;
 mod dialogs;
@@ -37,6 +38,7 @@ mod tabs;
 mod tests;
 mod views;
 
+pub use builtin::BUILTIN_PAGES;
 pub use dialog::{Dialog, DialogAnswer, DialogKind};
 pub use events::{Effect, Event};
 pub use host_command::{HostCommand, OpenView};

@@ -3,6 +3,7 @@
 use regen_net_config::site::Site;
 
 use super::address::without_credentials;
+use super::builtin;
 use super::events::Effect;
 use super::host_command::HostCommand;
 use super::ids::TabId;
@@ -27,6 +28,7 @@ pub(super) fn navigate(session: &mut Session, id: TabId, load: PageLoad, out: &m
     let site = match Site::of(&url) {
         Ok(site) => Some(site),
         Err(_) if url == "about:blank" => None,
+        Err(_) if load.from.is_none() && builtin::title(&url).is_some() => None,
         Err(error) => {
             refuse(session, id, url, error.to_string(), out);
             return;
@@ -55,7 +57,8 @@ pub(super) fn navigate(session: &mut Session, id: TabId, load: PageLoad, out: &m
         return;
     }
     let Some(site) = site else {
-        replace_shown(session, id, Segment::default(), out);
+        let page = builtin::title(&url).map(|title| Segment { url, title: title.to_owned(), ..Segment::default() });
+        replace_shown(session, id, page.unwrap_or_default(), out);
         set_phase(session, id, Phase::Blank, out);
         return;
     };

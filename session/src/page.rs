@@ -79,7 +79,7 @@ pub(super) fn event(session: &mut Session, host: &HostKey, id: TabId, event: Pag
         }
         PageEvent::Title(title) => {
             tab.segment_mut().title = title;
-            out.extend([Effect::TabChanged(id), Effect::Save(id)]);
+            out.extend([Effect::TabChanged(id), Effect::Save(id), Effect::Titled(id)]);
         }
         PageEvent::Favicon(icon) => {
             tab.favicon = Some(icon);
@@ -122,11 +122,11 @@ fn commit(session: &mut Session, host: &HostKey, id: TabId, mut committed: Commi
         out.push(Effect::KillHost { host: host.clone(), reason });
         return;
     }
-    tab.pending = None;
+    let pending = tab.pending.take();
+    let was_fresh = std::mem::take(&mut tab.is_fresh);
     tab.before_commit = None;
     tab.upgraded = None;
     tab.closing = false;
-    tab.is_fresh = false;
     tab.redirects = 0;
     if !committed.same_document {
         let before = tab.current.checked_sub(1).filter(|_| std::mem::take(&mut tab.goes_by_itself));
@@ -147,6 +147,8 @@ fn commit(session: &mut Session, host: &HostKey, id: TabId, mut committed: Commi
     }
     let is_popup = tab.opener_host.is_some();
     let segment = tab.segment_mut();
+    // A page that is reloaded, restored or moved to one of its parts is no visit.
+    let is_visit = was_fresh || without_fragment(&segment.url) != without_fragment(&committed.url);
     if segment.url != committed.url {
         // A page that changes its address within the document keeps its title.
         if !committed.same_document {
@@ -165,7 +167,14 @@ fn commit(session: &mut Session, host: &HostKey, id: TabId, mut committed: Commi
     let (url, workspace) = (tab.segment().url.clone(), tab.workspace.clone());
     if !committed.same_document && !is_popup && session.forbids(&url, &workspace) {
         navigate(session, id, PageLoad::by_user(url), out);
+    } else if is_visit {
+        let typed = pending.is_some_and(|pending| pending.from.is_none());
+        out.push(Effect::Visited { tab: id, typed, same_document: committed.same_document });
     }
+}
+
+fn without_fragment(url: &str) -> &str {
+    url.split_once('#').map_or(url, |(page, _)| page)
 }
 
 /// Takes a main frame's navigation to another site to that site's host, with what the page may say about itself.

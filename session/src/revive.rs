@@ -2,6 +2,7 @@
 
 use regen_net_config::site::Site;
 
+use super::builtin;
 use super::networks::ASKED_BEFORE;
 use super::saved::{SavedSegment, SavedTab};
 use super::tab::{Phase, Segment, Tab};
@@ -9,7 +10,7 @@ use super::tab::{Phase, Segment, Tab};
 /// Returns the phase of a page that Regen draws itself, from the address that it is about.
 pub(super) fn own_page(url: &str) -> Phase {
     match Site::of(url) {
-        _ if url.is_empty() => Phase::Blank,
+        _ if url.is_empty() || builtin::title(url).is_some() => Phase::Blank,
         Ok(_) => Phase::Private(ASKED_BEFORE.to_owned()),
         Err(error) => Phase::Refused(error.to_string()),
     }

@@ -9,6 +9,7 @@ use regen_net_config::dns::DnsSettings;
 use regen_net_config::settings::routes::RouteSettings;
 use regen_net_config::settings::shields::ShieldsSettings;
 use regen_net_config::settings::vpn::VpnSettings;
+use regen_places::SavedVisit;
 use regen_session::{Hsts, HttpsOnly, SavedTab};
 
 use super::jobs::{Job, PendingState};
@@ -75,6 +76,13 @@ impl Store {
     /// Saves the order of the tabs.
     pub fn put_order(&self, order: SavedOrder) {
         self.send(Job::Order(order));
+    }
+
+    /// Saves a chunk of the history; `None` removes it.
+    pub fn put_visits(&self, chunk: u64, visits: Option<Vec<SavedVisit>>) {
+        if self.waiting.visits().insert(chunk, visits).is_none() {
+            self.send(Job::Visits(chunk));
+        }
     }
 
     /// Notes that the user answered about an earlier session. A session that was restored and saved is dropped.

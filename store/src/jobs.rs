@@ -9,6 +9,7 @@ use regen_net_config::dns::DnsSettings;
 use regen_net_config::settings::routes::RouteSettings;
 use regen_net_config::settings::shields::ShieldsSettings;
 use regen_net_config::settings::vpn::VpnSettings;
+use regen_places::SavedVisit;
 use regen_session::{Hsts, HttpsOnly, SavedTab};
 
 use super::saved::{Cookies, SavedOrder, SessionSettings};
@@ -28,6 +29,8 @@ pub(super) enum Job {
         epoch: u64,
         restored: bool,
     },
+    /// A chunk of the history that waits in [`PendingState`].
+    Visits(u64),
     AuditHead(Head),
     SessionSettings(SessionSettings),
     Shields(ShieldsSettings),
@@ -42,11 +45,13 @@ pub(super) enum Job {
     },
 }
 
-/// Newest state of the tabs and cookies that wait to be written.
+/// Newest state of the tabs, cookies and visits that wait to be written.
 #[derive(Debug, Default)]
 pub(super) struct PendingState {
     tabs: Mutex<HashMap<u64, SavedTab>>,
     cookies: Mutex<HashMap<String, Cookies>>,
+    /// Chunks of the history; `None` for one that is empty.
+    visits: Mutex<HashMap<u64, Option<Vec<SavedVisit>>>>,
 }
 
 impl PendingState {
@@ -56,5 +61,9 @@ impl PendingState {
 
     pub(super) fn cookies(&self) -> MutexGuard<'_, HashMap<String, Cookies>> {
         self.cookies.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn visits(&self) -> MutexGuard<'_, HashMap<u64, Option<Vec<SavedVisit>>>> {
+        self.visits.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,4 +1,4 @@
-//! The store: sessions and settings that outlive the browser, in sled and as files beside it (see [`mirror`]).
+//! The store: sessions, settings and the history, which outlive the browser, in sled and as files beside it (see [`mirror`]).
 //!
 //! sled runs on a thread of its own because it can panic on I/O errors and corruption; the broker then goes on without
 //! it and reports it. A store that cannot be read is moved aside whole: nothing in it is deleted.
@@ -16,6 +16,7 @@ mod mirror;
 mod saved;
 pub mod secrets;
 mod thread;
+mod visits;
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -29,6 +30,7 @@ use regen_net_config::route::Route;
 use regen_net_config::settings::routes::RouteSettings;
 use regen_net_config::settings::shields::ShieldsSettings;
 use regen_net_config::settings::vpn::VpnSettings;
+use regen_places::SavedVisit;
 use regen_session::{Hsts, HttpsOnly};
 
 use contents::{Contents, head_in, prune, retried, set_aside, try_open};
@@ -98,6 +100,8 @@ pub struct OpenStore {
     pub previous: Vec<Saved>,
     /// Settings chosen by the user.
     pub settings: Settings,
+    /// Chunks of the history.
+    pub visits: Vec<Vec<SavedVisit>>,
     /// Head of the audit log at the last save; `None` if none was ever saved.
     pub audit_head: Option<Head>,
     /// Warning to show to the user.
@@ -112,7 +116,7 @@ pub struct OpenStore {
 pub fn open(profile: &Path, vault: Vault) -> Result<OpenStore, StoreError> {
     let (contents, trouble) = match try_open(profile, &vault) {
         Ok(contents) if contents.damage.lost.is_empty() => (contents, None),
-        Ok(Contents { mirror, previous, settings, damage, locked, audit_head, .. }) => {
+        Ok(Contents { mirror, previous, settings, visits, damage, locked, audit_head, .. }) => {
             drop(mirror);
             let aside = set_aside(profile);
             let lost = damage.lost.join("; ");
@@ -123,7 +127,7 @@ pub fn open(profile: &Path, vault: Vault) -> Result<OpenStore, StoreError> {
                 if settings.routes.everywhere == Route::block() { BLOCKED } else { "" },
                 if settings.dns.servers == Servers::block() { UNASKED } else { "" }
             );
-            (Contents { previous, settings, locked, audit_head, ..fresh }, Some(warning))
+            (Contents { previous, settings, visits, locked, audit_head, ..fresh }, Some(warning))
         }
         Err(error) => {
             let aside = set_aside(profile);
@@ -136,7 +140,7 @@ pub fn open(profile: &Path, vault: Vault) -> Result<OpenStore, StoreError> {
             (fresh, Some(warning))
         }
     };
-    let Contents { mut mirror, epoch, previous, settings, damage, locked, audit_head } = contents;
+    let Contents { mut mirror, epoch, previous, settings, visits, damage, locked, audit_head } = contents;
     for mended in &damage.mended {
         tracing::warn!("restored from the second copy: {mended}");
     }
@@ -171,14 +175,20 @@ pub fn open(profile: &Path, vault: Vault) -> Result<OpenStore, StoreError> {
         .map_err(|error| StoreError::Panic(error.to_string()))?;
     let store = Store { jobs, waiting, health };
     if trouble.is_some() {
-        // A fresh store has no settings yet.
+        // A fresh store has no settings and no history yet.
         store.put_all_settings(&settings);
+        for chunk in &visits {
+            if let Some(first) = chunk.first() {
+                store.put_visits(regen_places::chunk_of(first.id), Some(chunk.clone()));
+            }
+        }
     }
     let warning = [trouble, locked].into_iter().flatten().collect::<Vec<_>>().join(" ");
     Ok(OpenStore {
         store,
         previous,
         settings,
+        visits,
         audit_head,
         warning: Some(warning).filter(|warning| !warning.is_empty()),
     })

@@ -3,6 +3,7 @@ use crate::codec::Record;
 use crate::database::now;
 use crate::mirror::COMMON;
 use crate::saved::{DNS, Meta, ROUTES};
+use crate::visits::VisitChunk;
 use regen_net_config::settings::routes::Scope;
 use regen_net_config::settings::shields::Level;
 use regen_net_config::site::Site;
@@ -25,6 +26,17 @@ fn tab(id: u64) -> SavedTab {
         zoom: 1.0,
         muted: false,
         pinned: false,
+    }
+}
+
+pub(crate) fn visit(id: u64) -> SavedVisit {
+    SavedVisit {
+        id,
+        at: 1_790_000_000,
+        url: "https://example.org/".into(),
+        title: "Example".into(),
+        typed: true,
+        ..SavedVisit::default()
     }
 }
 
@@ -336,6 +348,7 @@ fn records_of_every_version_are_read() {
         ("v2-dns", codec::encode(11, &dns)),
         ("v2-https-only", codec::encode(12, &https_only)),
         ("v2-hsts", codec::encode(13, &hsts)),
+        ("v2-visits", codec::encode(16, &VisitChunk(vec![visit(1)]))),
     ];
     for (name, bytes) in now {
         let bytes = bytes.unwrap();

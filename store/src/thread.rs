@@ -15,6 +15,7 @@ use super::jobs::{Job, PendingState};
 use super::mirror::{COMMON, Damage, Mirror};
 use super::saved::{AUDIT_HEAD, DNS, HSTS, HTTPS_ONLY, META, Meta, ORDER, ROUTES, SETTINGS, SHIELDS, VPN, group_of};
 use super::secrets::Vault;
+use super::visits::{VISITS, VisitChunk, key_of_chunk};
 use regen_session::SavedTab;
 
 /// Maximum sleep of the store's thread when there is nothing to save.
@@ -83,6 +84,7 @@ impl Worker {
                 }
                 (Some(_), None) => {}
                 // Jobs are dropped meanwhile: the broker sends everything again once the store is open.
+                (None, Some(Job::Visits(chunk))) => drop(self.waiting.visits().remove(&chunk)),
                 (None, _) if tried.elapsed() < RETRY => {}
                 (None, _) => {
                     match reopen(&self.profile, &self.vault) {
@@ -169,6 +171,15 @@ impl Worker {
                 let old = mirror.find(&group)?.get::<Meta>(META, &mut Damage::default());
                 let old = old.map(|record| record.value).unwrap_or_default();
                 mirror.put(&group, META, &Meta { dismissed: true, restored, ..old }).map(drop)
+            }
+            Job::Visits(chunk) => {
+                let Some(visits) = self.waiting.visits().remove(&chunk) else { return Ok(()) };
+                let key = key_of_chunk(chunk);
+                match visits {
+                    Some(visits) => self.written += mirror.put(VISITS, &key, &VisitChunk(visits))? as u64,
+                    None => mirror.remove(VISITS, &key)?,
+                }
+                Ok(())
             }
             Job::AuditHead(head) => mirror.put(COMMON, AUDIT_HEAD, &head).map(drop),
             Job::SessionSettings(settings) => mirror.put(COMMON, SETTINGS, &settings).map(drop),

@@ -9,16 +9,18 @@ pub(crate) const START: &str = "regen://shell/index.html";
 const POLICY: &str =
     "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-const FILES: [(&str, &str, &str); 9] = [
-    ("/index.html", "text/html", include_str!("../web/index.html")),
-    ("/style.css", "text/css", include_str!("../web/style.css")),
-    ("/main.js", "text/javascript", include_str!("../web/main.js")),
-    ("/dialogs.js", "text/javascript", include_str!("../web/dialogs.js")),
-    ("/bridge.js", "text/javascript", include_str!("../web/bridge.js")),
-    ("/tabs.js", "text/javascript", include_str!("../web/tabs.js")),
-    ("/toolbar.js", "text/javascript", include_str!("../web/toolbar.js")),
-    ("/panels.js", "text/javascript", include_str!("../web/panels.js")),
-    ("/pages.js", "text/javascript", include_str!("../web/pages.js")),
+macro_rules! built {
+    ($file:literal) => {
+        include_str!(concat!(env!("OUT_DIR"), "/web/", $file))
+    };
+}
+
+/// Files that `build.rs` has made of `web/`.
+const FILES: [(&str, &str, &str); 4] = [
+    ("/index.html", "text/html", built!("index.html")),
+    ("/style.css", "text/css", built!("style.css")),
+    ("/chrome.css", "text/css", built!("chrome.css")),
+    ("/chrome.js", "text/javascript", built!("chrome.js")),
 ];
 
 /// Answers one request from the chrome; any path that is not in [`FILES`] is a 404.

@@ -4,11 +4,12 @@ use std::rc::Rc;
 
 use regen_proto::kernel::v1::user_command::Body as Command;
 use regen_proto::kernel::v1::{
-    AnswerDialog, AnswerDownloads, AnswerSession, AnswerVpn, DialogAnswer, Empty, Find, FindInTab, History, MoveTab,
-    MuteTab, Navigate, OpenTab, PinTab, ReloadTab, ZoomTab,
+    AnswerDialog, AnswerDownloads, AnswerSession, AnswerVpn, Complete, DialogAnswer, Empty, Find, FindInTab, History,
+    MoveTab, MuteTab, Navigate, OpenTab, PinTab, ReloadTab, VisitsQuery, ZoomTab,
 };
+use regen_proto::places::v1::{VisitAction, VisitFilter, VisitsRequest};
 
-use crate::bridge::FromChrome;
+use crate::bridge::{ChromeVisitAction, FromChrome};
 use crate::window::Window;
 
 impl Window {
@@ -59,6 +60,17 @@ impl Window {
             FromChrome::OfferSession => self.command(Command::OfferSession(Empty {})),
             FromChrome::SetRestores { restores } => self.command(Command::Restores(restores)),
             FromChrome::CancelDownload { download } => self.command(Command::CancelDownload(download)),
+            FromChrome::Visits { request, action, words, domain, since, until, visits, after } => {
+                let action = match action {
+                    ChromeVisitAction::List => VisitAction::List,
+                    ChromeVisitAction::Delete => VisitAction::Delete,
+                    ChromeVisitAction::Undo => VisitAction::Undo,
+                };
+                let filter = VisitFilter { words, domain, since, until, visits, ..VisitFilter::default() };
+                let query = VisitsRequest { action: action.into(), filter: Some(filter), after, limit: 0 };
+                self.command(Command::Visits(VisitsQuery { request, query: Some(query) }));
+            }
+            FromChrome::Complete { request, typed } => self.command(Command::Complete(Complete { request, typed })),
             FromChrome::Print { tab } => self.command(Command::Print(tab)),
             FromChrome::Quit => self.command(Command::Quit(Empty {})),
             FromChrome::QuitAnyway => self.command(Command::QuitAnyway(Empty {})),

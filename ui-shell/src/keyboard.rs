@@ -418,6 +418,7 @@ impl Window {
                 self.chrome_shortcut(if forward { "findNext" } else { "findPrevious" });
             }
             Shortcut::Downloads => self.chrome_shortcut("downloads"),
+            Shortcut::VisitedPages => self.chrome_shortcut("history"),
             Shortcut::Reload { bypass_cache } => self.command(Command::Reload(ReloadTab { tab, bypass_cache })),
             Shortcut::Zoom(steps) => self.zoom_by(steps),
             Shortcut::ActualSize => self.command(Command::Zoom(ZoomTab { tab, zoom: 1.0 })),

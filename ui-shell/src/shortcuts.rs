@@ -23,6 +23,8 @@ pub(crate) enum Shortcut {
         forward: bool,
     },
     Downloads,
+    /// The page that lists visited pages.
+    VisitedPages,
     Print,
     Reload {
         bypass_cache: bool,
@@ -60,6 +62,7 @@ impl Shortcut {
             (true, _, false, k) if k == key::g => Self::FindAgain { forward: !shift },
             (false, _, false, k) if k == key::F3 => Self::FindAgain { forward: !shift },
             (true, false, false, k) if k == key::j => Self::Downloads,
+            (true, false, false, k) if k == key::h => Self::VisitedPages,
             (true, false, false, k) if k == key::p => Self::Print,
             (true, _, false, k) if k == key::r => Self::Reload { bypass_cache: shift },
             (_, _, false, k) if k == key::F5 => Self::Reload { bypass_cache: shift || control },

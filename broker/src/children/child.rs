@@ -8,13 +8,13 @@ use regen_proto::role::Role;
 use regen_proto::validate::BrokerToChild;
 use tokio::sync::mpsc;
 
-use regen_crash_reports::{LogTail, Resources};
 use super::log::ProcessLabel;
 use super::memory::MemoryWatch;
 use super::process_stats::ProcessStats;
 use super::pulse::Pulse;
 use super::refused_calls::RefusedCall;
 use crate::message::Attachment;
+use regen_crash_reports::{LogTail, Resources};
 use regen_session::HostKey;
 use regen_supervisor::Key;
 

@@ -7,9 +7,9 @@ use regen_proto::version;
 use regen_supervisor::ChildState;
 
 use super::child::Child;
-use regen_crash_reports::Crash;
 use super::events::Exit;
 use crate::message::ChildId;
+use regen_crash_reports::Crash;
 
 /// Time within which the broker has read what a child logged before its end.
 const LOG_DRAIN_TIME: Duration = Duration::from_millis(100);

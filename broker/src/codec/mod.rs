@@ -8,4 +8,5 @@ pub mod configure;
 pub mod host;
 pub mod page;
 pub mod user_commands;
+pub mod visits;
 pub mod window_updates;

@@ -6,7 +6,7 @@ use regen_proto::kernel::v1::WindowSize as WireSize;
 use regen_proto::kernel::v1::user_command::Body;
 use regen_session::Event;
 
-use super::page;
+use super::{page, visits};
 use crate::window::commands::{PageCommand, SessionAnswer, UserCommand, VpnAnswer};
 use crate::window::window_size::Size;
 
@@ -53,6 +53,13 @@ pub fn user_command(body: Body) -> Option<UserCommand> {
         }
         Body::AnswerVpn(answer) => {
             return Some(UserCommand::AnswerVpn(VpnAnswer { name: answer.name, allow: answer.allow }));
+        }
+        Body::Visits(asked) => {
+            let query = visits::query(asked.query?)?;
+            return Some(UserCommand::AskVisits { request: asked.request, query });
+        }
+        Body::Complete(asked) => {
+            return Some(UserCommand::Complete { request: asked.request, typed: asked.typed });
         }
         Body::CancelDownload(download) => return Some(UserCommand::CancelDownload(download)),
         Body::OpenOutside(url) => return Some(UserCommand::OpenOutside(url)),

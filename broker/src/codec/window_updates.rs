@@ -146,7 +146,8 @@ pub fn raise(window: ChildId) -> Outgoing {
     update(window, Body::Raise(Empty {}))
 }
 
-fn update(window: ChildId, body: Body) -> Outgoing {
+/// Returns an update.
+pub(super) fn update(window: ChildId, body: Body) -> Outgoing {
     Outgoing::new(window, BrokerToChild::Update(ShellUpdate { body: Some(body) }))
 }
 

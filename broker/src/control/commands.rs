@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::questions::{Input, PageAnswer, PageQuery, PageReply};
 use crate::answer::{Answer, CommandError};
 use crate::window::commands::SessionAnswer;
-use crate::{network, persistence};
+use crate::{network, persistence, visit_log};
 
 /// Time within which a page must answer a question.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
@@ -97,6 +97,11 @@ pub enum Command {
     },
     Sessions(persistence::Command),
     Network(network::Command),
+    /// Ask about the history, or change it.
+    Visits {
+        query: visit_log::Query,
+        answer: Answer<visit_log::Reply>,
+    },
     HttpsOnly {
         answer: Answer<HttpsOnly>,
     },

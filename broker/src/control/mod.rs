@@ -8,6 +8,7 @@ mod replies;
 mod service;
 mod shields;
 mod status;
+mod visits;
 
 use std::io;
 use std::os::unix::fs::PermissionsExt;

@@ -17,6 +17,7 @@ use regen_proto::net::v1::{
     CheckRequest, DnsAnswer, ListsReply, ListsRequest, NewIdentityReply, NewIdentityRequest, OwnRules, OwnRulesRequest,
     ShieldsLog, ShieldsLogRequest, Verdict,
 };
+use regen_proto::places::v1::{VisitAction, VisitsReply, VisitsRequest};
 use regen_session::{DialogAnswer as Answer, Event, SavedTab};
 use regen_store::Saved;
 use rustix::process::Signal;
@@ -436,6 +437,14 @@ impl Browser for Control {
             sessions,
             automatic: settings.restore,
         }))
+    }
+
+    async fn visits(&self, request: Request<VisitsRequest>) -> Result<Response<VisitsReply>, Status> {
+        if request.get_ref().action() == VisitAction::Delete {
+            // Not which, so that nothing of them is left.
+            self.record_order(&request, "delete history", Value::Null).await;
+        }
+        Ok(Response::new(self.visits_now(request.into_inner()).await?))
     }
 
     type LogsStream = Pin<Box<dyn Stream<Item = Result<LogLine, Status>> + Send>>;

@@ -16,8 +16,8 @@ use regen_net_config::settings::routes::{RouteSettings, Scope};
 use regen_net_config::settings::shields::{Level, ShieldsSettings, TooManySites};
 use regen_net_config::settings::vpn::{VpnChange, VpnError, VpnSettings};
 use regen_net_config::site::Site;
-use regen_session::{HostKey, Hsts};
-use regen_store::Store;
+use regen_session::{HostKey, Hsts, Session};
+use regen_store::{SessionSettings, Settings, Store};
 use tokio::sync::mpsc;
 
 pub use admin::{Event, NetAdmin};
@@ -63,6 +63,22 @@ pub struct NetworkSettings {
     pub shields: ShieldsSettings,
     /// VPN profiles.
     pub vpn: VpnSettings,
+}
+
+impl NetworkSettings {
+    /// Returns everything that a store which has lost it must be given again, but for the settings of sessions.
+    #[must_use]
+    pub fn to_keep(&self, session: &Session) -> Settings {
+        Settings {
+            shields: self.shields.clone(),
+            routes: self.routes.clone(),
+            vpn: self.vpn.clone(),
+            dns: self.dns.clone(),
+            https_only: session.https_only.clone(),
+            hsts: session.hsts.clone(),
+            session: SessionSettings::default(),
+        }
+    }
 }
 
 /// The network as the broker sees it.

@@ -49,6 +49,15 @@ pub struct Notice {
     pub text: String,
 }
 
+/// Result of a look at the store.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StoreCheck {
+    /// News for the user.
+    pub notices: Vec<Notice>,
+    /// Set if the store works again, and must be given everything.
+    pub is_back: bool,
+}
+
 /// Error of the persistence component.
 #[derive(Debug, thiserror::Error)]
 pub enum PersistenceError {
@@ -163,21 +172,22 @@ impl Persistence {
 
     /// Looks after the store: returns news for the user, and tells a store that is back everything it missed. `settings`: all
     /// that the user has set.
-    pub fn check_store(&mut self, session: &Session, settings: impl FnOnce() -> Settings) -> Vec<Notice> {
+    pub fn check_store(&mut self, session: &Session, settings: impl FnOnce() -> Settings) -> StoreCheck {
         let mut notices = Vec::new();
         let trouble = self.store.trouble();
         if trouble != self.trouble {
             notices.extend(trouble.clone().map(|text| Notice { level: "error", text }));
             self.trouble = trouble;
         }
-        if self.store.wants_everything() {
+        let is_back = self.store.wants_everything();
+        if is_back {
             let tabs = session.tabs.values().filter(|tab| tab.is_kept()).map(SavedTab::from).collect();
             let cookies = self.cookies.iter().map(|(host, cookies)| saved_cookies(host, cookies)).collect();
             self.store.put_everything(tabs, order(session), cookies);
             self.store.put_all_settings(&Settings { session: self.settings, ..settings() });
             notices.push(Notice { level: "info", text: "The session can be saved again.".to_owned() });
         }
-        notices
+        StoreCheck { notices, is_back }
     }
 
     /// Brings everything to the disk. `clean`: the session ended by the user's wish. Blocks, for a bounded time.

@@ -71,5 +71,5 @@ async fn a_dismissed_session_is_not_offered_but_can_still_be_had() {
     assert!(persistence.answered(epoch, false, &[]).unwrap().tabs.is_empty());
     assert!(persistence.offered().is_none() && persistence.restored_by_itself().is_none());
     assert_eq!(persistence.offer_again().map(|offer| offer.session), Some(epoch));
-    assert!(persistence.check_store(&session, Settings::default).is_empty());
+    assert_eq!(persistence.check_store(&session, Settings::default), super::StoreCheck::default());
 }

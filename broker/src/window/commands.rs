@@ -3,6 +3,7 @@
 use regen_session::{Event as SessionEvent, HostKey, TabId};
 
 use super::window_size::Size;
+use crate::visit_log::Query;
 
 /// Command of the user.
 #[derive(Debug)]
@@ -33,6 +34,10 @@ pub enum UserCommand {
     AnswerDownloads { host: HostKey, allow: bool },
     /// Answer to a question about a VPN.
     AnswerVpn(VpnAnswer),
+    /// Ask about the history, or change it. The number comes back with the answer.
+    AskVisits { request: u64, query: Query },
+    /// Complete what is typed in the address bar. The number comes back with the answer.
+    Complete { request: u64, typed: String },
     /// Cancel a download.
     CancelDownload(u64),
     /// Open this address with another program.

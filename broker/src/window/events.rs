@@ -9,6 +9,7 @@ use regen_session::{Event as SessionEvent, HostKey, TabId};
 use super::commands::{PageCommand, SessionAnswer, VpnAnswer};
 use super::downloads::{DownloadView, HostDownload, Source};
 use super::file_choosers::ChooserSource;
+use crate::visit_log::Query;
 
 /// Event of work that was done for the window.
 #[derive(Debug)]
@@ -80,6 +81,10 @@ pub enum Action {
     SetRestores(bool),
     /// Offer the newest earlier session once more.
     OfferSession,
+    /// Ask about the history, or change it, and answer the window.
+    AskVisits { request: u64, query: Query },
+    /// Complete what is typed, and answer the window.
+    Complete { request: u64, typed: String },
     /// Answer a question about a VPN.
     AnswerVpn(VpnAnswer),
 }

@@ -26,6 +26,7 @@ use tokio::sync::mpsc;
 
 use crate::message::ChildId;
 use crate::profile::Profile;
+use crate::visit_log::Query;
 use commands::{PageCommand, UserCommand};
 use downloads::{Downloads, HostDownload, Report};
 pub use events::{Action, Event};
@@ -138,6 +139,11 @@ impl Window {
                 self.audit.record("ordered", entry);
                 vec![Action::AnswerVpn(answer)]
             }
+            UserCommand::AskVisits { request, query } => {
+                self.audit_deletion(&query);
+                vec![Action::AskVisits { request, query }]
+            }
+            UserCommand::Complete { request, typed } => vec![Action::Complete { request, typed }],
             UserCommand::CancelDownload(download) => {
                 let actions = self.downloads.cancel(download);
                 self.after_downloads(actions)
@@ -282,6 +288,13 @@ impl Window {
     /// Writes down what is not finished, at the end of the browser.
     pub fn end(&mut self) {
         self.downloads.end();
+    }
+
+    /// Records that visits are deleted; not which, so that nothing of them is left.
+    fn audit_deletion(&self, query: &Query) {
+        if matches!(query, Query::Delete(_)) {
+            self.audit.record("ordered", serde_json::json!({ "what": "delete history", "by": "the window" }));
+        }
     }
 
     fn quit(&self) -> Action {

@@ -1,6 +1,7 @@
 //! Arguments of the command line.
 
 mod chaos;
+mod history;
 mod net;
 mod policy;
 
@@ -10,6 +11,7 @@ use clap::{Parser, Subcommand};
 use regen_broker::startup::options::BrowserOptions;
 
 pub(crate) use chaos::{ChaosCommand, ChaosOptions};
+pub(crate) use history::{HistoryCommand, VisitConditions};
 pub(crate) use net::{DnsCommand, ListsArguments, RouteCommand, ShieldsCommand, TestArguments, TorCommand, VpnCommand};
 pub(crate) use policy::{Exec, Learn, PolicyCommand};
 
@@ -71,6 +73,9 @@ pub(crate) enum Command {
     /// List, restore and dismiss earlier sessions, or save the current one
     #[command(subcommand)]
     Session(SessionCommand),
+    /// List, search and delete the history of visited pages
+    #[command(subcommand)]
+    History(HistoryCommand),
     /// Show and change what shields block: trackers and other requests that filter lists match
     #[command(subcommand)]
     Shields(ShieldsCommand),

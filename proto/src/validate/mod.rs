@@ -289,6 +289,12 @@ fn user_command(command: &user_command::Body) -> Result<(), Refusal> {
             let length = |answer: &DialogAnswer| answer.text.len() + answer.password.len();
             limit("an answer", answered.answer.as_ref().map_or(0, length), MAX_TEXT)
         }
+        Body::Complete(asked) => limit("typed text", asked.typed.len(), MAX_URL),
+        Body::Visits(asked) => {
+            let filter = asked.query.as_ref().and_then(|query| query.filter.as_ref());
+            limit("a search", filter.map_or(0, |filter| filter.words.len() + filter.domain.len()), MAX_TEXT)?;
+            limit("visits", filter.map_or(0, |filter| filter.visits.len()), 10_000)
+        }
         Body::AnswerVpn(answer) => limit("a name", answer.name.len(), MAX_TITLE),
         Body::AnswerDownloads(answer) => limit("a site", answer.site.len() + answer.workspace.len(), MAX_TITLE),
         Body::AnswerSession(answer) => limit("tabs", answer.tabs.len(), 10_000),

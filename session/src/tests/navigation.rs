@@ -197,3 +197,27 @@ fn a_redirect_that_nobody_expects_is_the_hosts_own_initiative() {
     let effects = handover(&mut session, A, tab, Load { continues: true, ..from(B, B) });
     assert!(effects.iter().any(|effect| matches!(effect, Effect::KillHost { .. })));
 }
+
+#[test]
+fn a_built_in_page_is_opened_by_its_user_alone_and_comes_back() {
+    let mut session = Session::default();
+    let tab = loaded(&mut session, A);
+    let load = PageLoad::by_user("regen://history");
+    let effects = reduce(&mut session, Event::Navigate { tab, load });
+    assert!(effects.iter().all(|effect| !matches!(effect, Effect::Visited { .. })));
+    let shown = &session.tabs[&tab];
+    assert_eq!(
+        (shown.phase.clone(), shown.address(), shown.segment().title.as_str()),
+        (Phase::Blank, "regen://history", "History")
+    );
+    let saved = SavedTab::from(shown);
+    assert_eq!(saved.revive(9).phase, Phase::Blank);
+    reduce(&mut session, Event::History { tab, delta: -1 });
+    assert_eq!(session.tabs[&tab].address(), A);
+    reduce(&mut session, Event::History { tab, delta: 1 });
+    assert_eq!((session.tabs[&tab].phase.clone(), session.tabs[&tab].address()), (Phase::Blank, "regen://history"));
+    // A page may not open one.
+    let tab = loaded(&mut session, B);
+    handover(&mut session, B, tab, from(B, "regen://history"));
+    assert!(matches!(session.tabs[&tab].phase, Phase::Refused(_)), "{:?}", session.tabs[&tab].phase);
+}

@@ -1,5 +1,5 @@
 // The chrome's entry point: connects its modules.
-import { afterMessages, layout, on, send, setText } from "./bridge.js";
+import { afterMessages, layout, on, send, setText } from "./bridge";
 import { active } from "./tabs.js";
 import * as toolbar from "./toolbar.js";
 import * as pages from "./pages.js";
@@ -14,6 +14,7 @@ const shortcuts = {
   findNext: () => findAgain(true),
   findPrevious: () => findAgain(false),
   downloads: openDownloads,
+  history: () => toolbar.openBuiltin("regen://history"),
 };
 on("shortcut", ({ name }) => shortcuts[name]?.());
 let hint = 0;

@@ -1,6 +1,6 @@
 // Dialogs: the dialog of the active tab's page, drawn over that page only, so that other tabs stay usable; and the
 // question before quitting.
-import { afterMessages, layout, on, send, setText } from "./bridge.js";
+import { afterMessages, layout, on, send, setText } from "./bridge";
 import { active, tabs } from "./tabs.js";
 
 const get = (id) => document.getElementById(id);

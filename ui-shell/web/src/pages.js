@@ -1,9 +1,10 @@
 // Built-in pages: the start page, refused addresses, and tabs whose process crashed too often.
-import { send, setText } from "./bridge.js";
+import { send, setText } from "./bridge";
+import { mountHistory } from "./history";
 import { active } from "./tabs.js";
 
 /** Returns whether a built-in page is shown. */
-export const isShown = () => !get("start").hidden || !get("own-page").hidden;
+export const isShown = () => !get("start").hidden || !get("own-page").hidden || !get("history").hidden;
 
 const get = (id) => document.getElementById(id);
 
@@ -16,6 +17,7 @@ export const paint = () => {
   const refused = insecure || inside || (tab?.state === "failed" && !tab.hasHost);
   const start = !tab || (!tab.url && !tab.hasHost && !sad && !refused);
   const wasStart = !get("start").hidden;
+  showHistory(tab?.url === "regen://history");
   get("start").hidden = !start;
   get("own-page").hidden = !(sad || refused);
   const pending = tab?.state === "recovering" ? "Restoring the page…" : tab?.state === "loading" ? tab.reason : "";
@@ -35,6 +37,19 @@ export const paint = () => {
     setText(get("own-anyway"), inside ? "Open it anyway" : "Continue without encryption");
   }
   if (start && !wasStart && document.activeElement === document.body) { send("focusChrome"); get("start-input").focus(); }
+};
+
+const history = mountHistory(get("history"), {
+  open: (url, background) => {
+    const tab = active();
+    if (background || !tab) send("openTab", { input: url, background });
+    else send("navigate", { tab: tab.id, input: url });
+  },
+});
+const showHistory = (shows) => {
+  if (get("history").hidden !== shows) return;
+  get("history").hidden = !shows;
+  history.show(shows);
 };
 
 get("own-anyway").addEventListener("click", () => {

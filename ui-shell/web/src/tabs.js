@@ -1,5 +1,5 @@
 // The tab strip, and the chrome's copy of the tabs. The broker owns their state; this module must only show it.
-import { on, send, setText } from "./bridge.js";
+import { on, send, setText } from "./bridge";
 import { openTabMenu } from "./panels.js";
 import { openTab } from "./toolbar.js";
 
@@ -102,7 +102,7 @@ const paint = (id) => {
   const button = buttons.get(id);
   if (!tab || !button) return;
   const busy = tab.state === "loading" || tab.state === "recovering";
-  const asleep = tab.state === "lazy" && tab.url !== "";
+  const asleep = tab.state === "lazy" && tab.url !== "" && !tab.url.startsWith("regen:");
   const title = titleOf(tab);
   const hasIcon = button.dataset.icon === tab.site;
   setText(button.querySelector(".title"), title);

@@ -1,7 +1,7 @@
 // Menus, panels, the find bar and notices.
-import { layout, on, send, setText } from "./bridge.js";
+import { layout, on, send, setText } from "./bridge";
 import { active, state, tabs } from "./tabs.js";
-import { openTab } from "./toolbar.js";
+import { openBuiltin, openTab } from "./toolbar.js";
 
 const get = (id) => document.getElementById(id);
 
@@ -89,6 +89,7 @@ get("menu-button").addEventListener("click", () => {
     null,
     ["Find in page…", "Ctrl+F", () => openFind()],
     ["Save as PDF", "Ctrl+P", forActive((tab) => send("print", { tab: tab.id }))],
+    ["History", "Ctrl+H", () => openBuiltin("regen://history")],
     ["Downloads", "Ctrl+J", () => openDownloads()],
     null,
     ["Previous session…", "", () => send("offerSession")],

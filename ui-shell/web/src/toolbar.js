@@ -1,5 +1,6 @@
 // The toolbar: buttons, address bar, security state, progress.
-import { on, send, setText } from "./bridge.js";
+import { on, send, setText } from "./bridge";
+import { startCompletion } from "./completion";
 import { active } from "./tabs.js";
 
 const get = (id) => document.getElementById(id);
@@ -16,7 +17,7 @@ on("tabClosed", ({ tab }) => drafts.delete(tab));
 const without = (url) => url.replace(/^https:\/\//, "").replace(/^http:\/\//, "").replace(/\/$/, "");
 
 const securityOf = (tab) => {
-  if (!tab || !tab.url) return ["search", "", ""];
+  if (!tab || !tab.url || tab.url.startsWith("regen:")) return ["search", "", ""];
   if (tab.openerHost) return ["warn", "opener", "Popup in its opener’s process"];
   if (!tab.hasHost && tab.state === "failed") return ["warn", "", "Not opened"];
   if (tab.url.startsWith("https:")) {
@@ -110,7 +111,7 @@ export const paint = () => {
   progress.style.width = `${percent}%`;
   progress.setAttribute("aria-valuenow", String(percent));
   setText(get("site-name"), tab?.site ? without(tab.site) : "Regen");
-  setText(get("site-connection"), !tab?.url ? "A built-in page of Regen."
+  setText(get("site-connection"), !tab?.url || tab.url.startsWith("regen:") ? "A built-in page of Regen."
     : kind === "valid" ? "The connection is encrypted, according to the site’s process."
     : kind === "broken" ? "The certificate is not valid: others on the network can read what you type here."
     : tab.url.startsWith("https:") ? "No connection has been checked yet." : "The connection is not encrypted: others on the network can read and change this page.");
@@ -131,6 +132,10 @@ get("home").addEventListener("click", home);
 get("zoom-level").addEventListener("click", withTab((tab) => send("zoom", { tab: tab.id, zoom: 1 })));
 
 address.addEventListener("input", () => { editing = true; });
+const completion = startCompletion(address, get("completions"), {
+  go: (input) => go(input),
+  switchTo: (tab) => { editing = false; paint(); send("activateTab", { tab }); send("focusPage"); },
+});
 // Selects at once, not a frame later: text typed right after Ctrl+L must not be selected and overwritten.
 let focusedByPointer = false;
 address.addEventListener("focus", () => { paintParts(active()); address.select(); });
@@ -147,7 +152,7 @@ address.addEventListener("blur", () => {
   paint();
 });
 address.addEventListener("keydown", (event) => {
-  if (event.key !== "Escape") return;
+  if (event.key !== "Escape" || event.defaultPrevented) return;
   editing = false;
   paint();
   send("focusPage");
@@ -162,11 +167,19 @@ const go = (input) => {
   address.blur();
   send("focusPage");
 };
-get("address-form").addEventListener("submit", (event) => { event.preventDefault(); go(address.value); });
+get("address-form").addEventListener("submit", (event) => { event.preventDefault(); go(completion.meant(address.value)); });
 get("start-form").addEventListener("submit", (event) => { event.preventDefault(); go(get("start-input").value); get("start-input").value = ""; });
 
 /** Focuses the address bar and selects its text. */
 export const focusAddress = () => { address.focus(); address.select(); };
+
+/** Shows a built-in page: in the active tab if it is empty, and otherwise in a new one. */
+export const openBuiltin = (url) => {
+  const tab = active();
+  if (tab?.url === url) return;
+  if (tab && !tab.url) send("navigate", { tab: tab.id, input: url });
+  else send("openTab", { input: url, background: false });
+};
 
 /** Opens a tab and focuses its address bar. */
 export const openTab = () => { send("openTab", { input: "", background: false }); awaitTab(); };

@@ -1,0 +1,275 @@
+//! The history of visited pages: what is recorded of it, and when it goes to the store.
+//!
+//! What a host says counts only after the session has taken it: a page cannot record another site's address. It must not
+//! fill the history either: visits that the user did not cause are limited for each tab.
+
+use std::num::NonZeroU32;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use regen_places::{Completions, Filter, History, Listing, SavedVisit, Suggestion, Visit, VisitId};
+use regen_session::TabId;
+use regen_store::Store;
+
+/// Visits of one tab that the user did not cause: one in two seconds, and this many at once.
+const MAX_BURST: NonZeroU32 = NonZeroU32::new(20).unwrap();
+const VISIT_PERIOD: Duration = Duration::from_secs(2);
+/// Time after which titles are saved that have changed since. A page may change its title all the time.
+const TITLE_DELAY: Duration = Duration::from_secs(5);
+/// Time in which a deletion can be undone.
+const UNDO_TIMEOUT: Duration = Duration::from_secs(60);
+/// Maximum number of suggestions.
+const MAX_SUGGESTIONS: usize = 8;
+/// Maximum number of open tabs among the suggestions.
+const MAX_TABS: usize = 3;
+/// Maximum length of an address that is suggested, in bytes.
+const MAX_SUGGESTED_URL: usize = 2048;
+
+/// Question about the history, or a change of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Query {
+    /// List visits, newest first; `after`: those that follow this one.
+    List {
+        /// Conditions.
+        filter: Filter,
+        /// Last visit of the list so far.
+        after: Option<VisitId>,
+        /// Maximum number of visits.
+        limit: usize,
+    },
+    /// Delete visits.
+    Delete(Filter),
+    /// Bring back what the last deletion took.
+    Undo,
+}
+
+/// Answer to a [`Query`].
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Reply {
+    /// The list.
+    pub listing: Listing,
+    /// Number of visits that were deleted or brought back.
+    pub changed: usize,
+}
+
+/// A suggestion, and the tab that shows it already.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TabSuggestion {
+    /// Page.
+    pub page: Suggestion,
+    /// Tab that shows it.
+    pub tab: Option<TabId>,
+}
+
+/// An open tab that may be meant.
+#[derive(Debug, Clone, Copy)]
+pub struct OpenTab<'a> {
+    /// Tab.
+    pub id: TabId,
+    /// Address of its page.
+    pub url: &'a str,
+    /// Title of its page.
+    pub title: &'a str,
+}
+
+/// The history on its way to the store.
+#[derive(Debug)]
+pub struct VisitLog {
+    history: History,
+    store: Store,
+    uncaused: DefaultKeyedRateLimiter<TabId>,
+    /// Set if visits have changed, which are saved at once.
+    has_visits: bool,
+    saved_at: Instant,
+    deleted_at: Option<Instant>,
+}
+
+impl VisitLog {
+    /// Returns the history that an earlier run saved.
+    #[must_use]
+    pub fn new(chunks: Vec<Vec<SavedVisit>>, store: Store, now: Instant) -> Self {
+        let quota = Quota::with_period(VISIT_PERIOD).map_or(Quota::per_second(MAX_BURST), |quota| quota);
+        Self {
+            history: History::restored(chunks),
+            store,
+            uncaused: RateLimiter::keyed(quota.allow_burst(MAX_BURST)),
+            has_visits: false,
+            saved_at: now,
+            deleted_at: None,
+        }
+    }
+
+    /// Records a visit of a tab. `by_user`: the user has just clicked or typed in it, or entered the address.
+    pub fn visited(&mut self, tab: TabId, visit: Visit, by_user: bool) {
+        if !by_user && self.uncaused.check_key(&tab).is_err() {
+            return tracing::debug!(tab, "a page visits others too often: not recorded");
+        }
+        self.has_visits |= self.history.visit(visit).is_some();
+    }
+
+    /// Notes the title of a page.
+    pub fn titled(&mut self, url: &str, title: &str) {
+        self.history.set_title(url, title);
+    }
+
+    /// Returns the number of visits.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.history.len()
+    }
+
+    /// Answers a question, or makes a change.
+    pub fn ask(&mut self, query: &Query, now: Instant) -> Reply {
+        let changed = match query {
+            Query::List { filter, after, limit } => {
+                return Reply { listing: self.history.list(filter, *after, *limit), changed: 0 };
+            }
+            Query::Delete(filter) => {
+                self.deleted_at = Some(now);
+                self.history.delete(filter)
+            }
+            Query::Undo => self.history.undo(),
+        };
+        self.save(now);
+        Reply { listing: Listing::default(), changed }
+    }
+
+    /// Returns pages that may be meant by what is typed; open tabs come first.
+    #[must_use]
+    pub fn complete<'a>(
+        &self,
+        typed: &str,
+        tabs: impl Iterator<Item = OpenTab<'a>>,
+    ) -> (Vec<TabSuggestion>, Option<(String, String)>) {
+        let Completions { inline, suggestions } = self.history.complete(typed, seconds(), MAX_SUGGESTIONS);
+        let words: Vec<String> = typed.to_lowercase().split_whitespace().map(str::to_owned).collect();
+        let is_meant = |tab: &OpenTab<'_>| {
+            let text = format!("{}\n{}", tab.title, tab.url).to_lowercase();
+            !words.is_empty() && words.iter().all(|word| text.contains(word)) && tab.url.len() <= MAX_SUGGESTED_URL
+        };
+        let mut all: Vec<TabSuggestion> = tabs
+            .filter(is_meant)
+            .take(MAX_TABS)
+            .map(|OpenTab { id, url, title }| TabSuggestion {
+                page: Suggestion { url: url.to_owned(), title: title.to_owned() },
+                tab: Some(id),
+            })
+            .collect();
+        for page in suggestions.into_iter().filter(|page| page.url.len() <= MAX_SUGGESTED_URL) {
+            if all.len() < MAX_SUGGESTIONS && all.iter().all(|other| other.page.url != page.url) {
+                all.push(TabSuggestion { page, tab: None });
+            }
+        }
+        (all, inline)
+    }
+
+    /// Hands the store what has changed, if it is time.
+    pub fn tick(&mut self, now: Instant) {
+        if self.has_visits || now.duration_since(self.saved_at) >= TITLE_DELAY {
+            self.save(now);
+        }
+        if self.deleted_at.is_some_and(|at| now.duration_since(at) >= UNDO_TIMEOUT) {
+            self.deleted_at = None;
+            self.history.settle();
+        }
+        self.uncaused.retain_recent();
+    }
+
+    /// Hands the store what has changed.
+    pub fn save(&mut self, now: Instant) {
+        (self.has_visits, self.saved_at) = (false, now);
+        for (chunk, visits) in self.history.take_changed() {
+            self.store.put_visits(chunk, visits);
+        }
+    }
+
+    /// Hands a store that has lost what it was given everything again.
+    pub fn save_all(&mut self, now: Instant) {
+        self.history.change_all();
+        self.save(now);
+    }
+}
+
+/// Returns the time, in seconds since 1970.
+#[must_use]
+pub fn seconds() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn log() -> (VisitLog, tempfile::TempDir) {
+        let folder = tempfile::tempdir().unwrap();
+        let vault = regen_store::secrets::Vault::of_profile(folder.path()).unwrap();
+        let opened = regen_store::open(folder.path(), vault).unwrap();
+        (VisitLog::new(opened.visits, opened.store, Instant::now()), folder)
+    }
+
+    fn visit(url: &str) -> Visit {
+        Visit { at: seconds(), url: url.to_owned(), ..Visit::default() }
+    }
+
+    #[test]
+    fn a_page_that_wanders_by_itself_does_not_fill_the_history() {
+        let (mut log, _folder) = log();
+        for n in 0..1000 {
+            log.visited(1, visit(&format!("https://a.test/{n}")), false);
+        }
+        let burst = usize::try_from(MAX_BURST.get()).unwrap();
+        assert!((burst..burst + 20).contains(&log.count()), "{}", log.count());
+        log.visited(1, visit("https://a.test/clicked"), true);
+        log.visited(2, visit("https://b.test/"), false);
+        let mut found = |words: &str| {
+            let filter = Filter { words: words.to_owned(), ..Filter::default() };
+            log.ask(&Query::List { filter, after: None, limit: 9 }, Instant::now()).listing.visits.len()
+        };
+        assert_eq!((found("clicked"), found("b.test")), (1, 1));
+    }
+
+    #[test]
+    fn a_deletion_can_be_undone_for_a_minute() {
+        let (mut log, _folder) = log();
+        let start = Instant::now();
+        log.visited(1, visit("https://a.test/"), true);
+        assert_eq!(log.ask(&Query::Delete(Filter::default()), start).changed, 1);
+        log.tick(start + UNDO_TIMEOUT / 2);
+        assert_eq!((log.ask(&Query::Undo, start).changed, log.count()), (1, 1));
+        log.ask(&Query::Delete(Filter::default()), start);
+        log.tick(start + UNDO_TIMEOUT);
+        assert_eq!(log.ask(&Query::Undo, start).changed, 0);
+    }
+
+    #[test]
+    fn visits_are_saved_at_the_next_tick_and_titles_a_little_later() {
+        let (mut log, folder) = log();
+        let start = Instant::now();
+        log.visited(1, visit("https://a.test/"), true);
+        log.tick(start);
+        log.titled("https://a.test/", "First");
+        log.tick(start + TITLE_DELAY / 2);
+        log.titled("https://a.test/", "Second");
+        assert_eq!(log.history.take_changed().len(), 1, "the title was saved too early");
+        log.titled("https://a.test/", "Third");
+        log.tick(start + TITLE_DELAY);
+        log.store.flush(true).unwrap();
+        drop(log);
+        let file = folder.path().join("sessions/visits/chunk-00000000");
+        let record = String::from_utf8_lossy(&std::fs::read(file).unwrap()).into_owned();
+        assert!(record.contains("https://a.test/") && record.contains("Third"), "{record}");
+    }
+
+    #[test]
+    fn an_open_tab_is_suggested_before_the_same_page_of_the_history() {
+        let (mut log, _folder) = log();
+        log.visited(1, visit("https://a.test/one"), true);
+        log.visited(1, visit("https://a.test/two"), true);
+        let tabs = [OpenTab { id: 7, url: "https://a.test/two", title: "Two" }, OpenTab { id: 8, url: "", title: "x" }];
+        let (all, inline) = log.complete("a.te", tabs.into_iter());
+        let shown: Vec<(&str, Option<TabId>)> = all.iter().map(|one| (one.page.url.as_str(), one.tab)).collect();
+        assert_eq!(shown, [("https://a.test/two", Some(7)), ("https://a.test/one", None)]);
+        assert_eq!(inline, Some(("st/".to_owned(), "https://a.test/".to_owned())));
+        assert_eq!(log.complete("", tabs.into_iter()).0, []);
+    }
+}

@@ -1,0 +1,156 @@
+//! `regen history`: lists, searches and deletes visits.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use regen_net_config::site::Site;
+use regen_proto::places::v1::{Visit, VisitAction, VisitFilter, VisitsReply, VisitsRequest};
+use regen_session::address;
+use serde_json::json;
+
+use crate::arguments::{HistoryCommand, Output, VisitConditions};
+use crate::client::{Client, Failure};
+use crate::render::print_json;
+
+/// Maximum number of visits that are asked for at once.
+const PART: u32 = 5000;
+
+pub(crate) async fn run(mut client: Client, command: HistoryCommand, output: Output) -> Result<(), Failure> {
+    match command {
+        HistoryCommand::List { conditions, limit } => list(client, filter(conditions)?, limit, output).await,
+        HistoryCommand::Delete { conditions, all } => {
+            let filter = filter(conditions)?;
+            if !all && filter == VisitFilter::default() {
+                let what = "name what to delete, such as `--site example.org` or `--until 30d`, or use --all";
+                return Err(Failure::Usage(what.to_owned()));
+            }
+            let changed = change(&mut client, VisitAction::Delete, Some(filter)).await?;
+            print_changed(changed, "deleted", output);
+            Ok(())
+        }
+        HistoryCommand::Undo => {
+            let changed = change(&mut client, VisitAction::Undo, None).await?;
+            if changed == 0 {
+                return Err(Failure::NotFound("there is no deletion to undo: it is final after one minute".to_owned()));
+            }
+            print_changed(changed, "restored", output);
+            Ok(())
+        }
+    }
+}
+
+async fn change(client: &mut Client, action: VisitAction, filter: Option<VisitFilter>) -> Result<u64, Failure> {
+    let request = VisitsRequest { action: action.into(), filter, ..VisitsRequest::default() };
+    Ok(client.api.visits(request).await?.into_inner().changed)
+}
+
+async fn list(mut client: Client, filter: VisitFilter, limit: u32, output: Output) -> Result<(), Failure> {
+    let (mut visits, mut after, mut has_more) = (Vec::new(), 0, true);
+    while has_more && visits.len() < limit as usize {
+        let room = limit - u32::try_from(visits.len()).unwrap_or(limit);
+        let action = VisitAction::List.into();
+        let request = VisitsRequest { action, filter: Some(filter.clone()), limit: room.min(PART), after };
+        let reply: VisitsReply = client.api.visits(request).await?.into_inner();
+        has_more = reply.has_more && !reply.visits.is_empty();
+        after = reply.visits.last().map_or(0, |visit| visit.id);
+        visits.extend(reply.visits);
+    }
+    if output == Output::Json {
+        let visits: Vec<_> = visits.iter().map(to_json).collect();
+        print_json(&json!({ "visits": visits, "more": has_more }));
+        return Ok(());
+    }
+    for visit in &visits {
+        let title = if visit.title.is_empty() { "–" } else { &visit.title };
+        println!("{}  {}  {}", time(visit.at), title, visit.url);
+    }
+    match (visits.is_empty(), has_more) {
+        (true, _) => eprintln!("regen: no visits"),
+        (false, true) => eprintln!("regen: there are more: use --limit"),
+        (false, false) => {}
+    }
+    Ok(())
+}
+
+fn to_json(visit: &Visit) -> serde_json::Value {
+    let Visit { id, at, url, title, workspace, typed } = visit;
+    json!({ "id": id, "at": time(*at), "url": url, "title": title, "workspace": workspace, "typed": typed })
+}
+
+fn print_changed(changed: u64, done: &str, output: Output) {
+    match output {
+        Output::Json => print_json(&json!({ done: changed })),
+        Output::Text => println!("{changed} {} {done}", if changed == 1 { "visit" } else { "visits" }),
+    }
+}
+
+fn filter(conditions: VisitConditions) -> Result<VisitFilter, Failure> {
+    let VisitConditions { words, site, url, workspace, since, until } = conditions;
+    let domain = match site {
+        Some(site) => {
+            let url = address::to_url(&site);
+            let site = Site::of(&url).map_err(|error| Failure::Usage(format!("--site {site}: {error}")))?;
+            site.host().to_owned()
+        }
+        None => String::new(),
+    };
+    let at = |when: Option<Moment>| when.map(|Moment(at)| at);
+    Ok(VisitFilter {
+        words: words.join(" "),
+        domain,
+        url: url.unwrap_or_default(),
+        workspace,
+        since: at(since),
+        until: at(until),
+        visits: Vec::new(),
+    })
+}
+
+fn time(at: u64) -> String {
+    // The largest time that can be written, for one that a hand-edited store could hold.
+    let at = at.min(253_402_300_799);
+    humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(at)).to_string()
+}
+
+/// A time that was given as a date, or as an age; in seconds since 1970.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Moment(u64);
+
+impl std::str::FromStr for Moment {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let since_1970 = |time: SystemTime| time.duration_since(UNIX_EPOCH).map(|time| Self(time.as_secs())).ok();
+        let date = if text.len() == 10 { format!("{text}T00:00:00Z") } else { text.to_owned() };
+        let dated = humantime::parse_rfc3339_weak(&date).ok();
+        let aged = || SystemTime::now().checked_sub(humantime::parse_duration(text).ok()?);
+        dated.or_else(aged).and_then(since_1970).ok_or_else(|| {
+            format!(
+                "“{text}” is neither a date such as 2026-11-30 or 2026-11-30T08:00:00Z, nor an age such as 30d or 2h"
+            )
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_a_date_or_an_age() {
+        assert_eq!("1970-01-02".parse(), Ok(Moment(86_400)));
+        assert_eq!("1970-01-01T00:01:00Z".parse(), Ok(Moment(60)));
+        let now = "0s".parse::<Moment>().unwrap().0;
+        assert!((now - 86_401..now).contains(&"1d".parse::<Moment>().unwrap().0));
+        for wrong in ["", "yesterday", "2026-13-01", "30", "99999999y"] {
+            assert!(wrong.parse::<Moment>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_site_may_be_given_with_or_without_a_scheme() {
+        let of = |site: &str| VisitConditions { site: Some(site.to_owned()), ..VisitConditions::default() };
+        assert_eq!(filter(of("www.example.org")).unwrap().domain, "example.org");
+        assert_eq!(filter(of("https://example.org/path")).unwrap().domain, "example.org");
+        assert!(filter(of("about:blank")).is_err());
+    }
+}

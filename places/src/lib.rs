@@ -1,0 +1,16 @@
+//! Pages that the user visited. Pure: it knows no disk, no clock and no process; the broker owns one and saves what it
+//! says has changed.
+//!
+//! [`History`] records visits, searches them, completes what is typed in the address bar, and forgets what a [`Filter`]
+//! selects.
+
+mod complete;
+mod filter;
+mod history;
+mod page;
+mod visit;
+
+pub use complete::{Completions, Suggestion};
+pub use filter::Filter;
+pub use history::{History, Listing, MAX_VISITS};
+pub use visit::{CHUNK, SavedVisit, Visit, VisitId, chunk_of};

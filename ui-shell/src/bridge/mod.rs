@@ -1,0 +1,352 @@
+//! The bridge between the chrome's scripts and this process: every message that may cross, by name and type. A message
+//! that is not listed here must be refused and logged.
+//!
+//! `web/src/bridge.js` is the other side, and `web/src/bindings.ts` its types, which are made of these. `tests/chrome-ui`
+//! runs the chrome against messages made by [`ToChrome`].
+
+mod from_update;
+#[cfg(test)]
+mod tests;
+
+use serde::{Deserialize, Serialize};
+
+/// A rectangle in the window, in logical pixels.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Rect {
+    pub(crate) x: f64,
+    pub(crate) y: f64,
+    pub(crate) width: f64,
+    pub(crate) height: f64,
+}
+
+/// Messages that the chrome may send.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+#[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase", deny_unknown_fields)]
+pub(crate) enum FromChrome {
+    /// The chrome has loaded; queued messages may be sent to it.
+    Ready,
+    /// Position of the page, and the parts of the window that the chrome covers.
+    Layout {
+        page: Rect,
+        /// Parts of the chrome that take clicks.
+        covers: Vec<Rect>,
+        /// Parts of the chrome that are visible: `covers`, bubbles that let clicks through, and the shadows of both.
+        shown: Vec<Rect>,
+    },
+    OpenTab {
+        input: String,
+        background: bool,
+    },
+    CloseTab {
+        tab: u64,
+    },
+    ActivateTab {
+        tab: u64,
+    },
+    MoveTab {
+        tab: u64,
+        index: u32,
+    },
+    ReopenClosed,
+    DuplicateTab {
+        tab: u64,
+    },
+    PinTab {
+        tab: u64,
+        pinned: bool,
+    },
+    MuteTab {
+        tab: u64,
+        muted: bool,
+    },
+    Navigate {
+        tab: u64,
+        input: String,
+    },
+    History {
+        tab: u64,
+        delta: i32,
+    },
+    Reload {
+        tab: u64,
+        bypass_cache: bool,
+    },
+    Stop {
+        tab: u64,
+    },
+    StopScript {
+        tab: u64,
+    },
+    AllowInsecure {
+        tab: u64,
+    },
+    AllowPrivate {
+        tab: u64,
+    },
+    Zoom {
+        tab: u64,
+        zoom: f64,
+    },
+    Find {
+        tab: u64,
+        text: String,
+        forward: bool,
+        next: bool,
+    },
+    FocusPage,
+    /// The chrome needs keyboard focus, for example for a dialog.
+    FocusChrome,
+    /// Keyboard focus to restore when this tab is activated again: the bars or the page.
+    KeepKeyboard {
+        tab: u64,
+        in_bars: bool,
+    },
+    /// `tabs` empty: all tabs.
+    AnswerSession {
+        session: u64,
+        restore: bool,
+        tabs: Vec<u64>,
+    },
+    AnswerVpn {
+        name: String,
+        allow: bool,
+    },
+    AnswerDownloads {
+        site: String,
+        workspace: String,
+        allow: bool,
+    },
+    OpenOutside {
+        url: String,
+    },
+    AnswerDialog {
+        tab: u64,
+        dialog: u64,
+        accept: bool,
+        text: String,
+        password: String,
+        stop: bool,
+    },
+    OfferSession,
+    SetRestores {
+        restores: bool,
+    },
+    CancelDownload {
+        download: u64,
+    },
+    /// Lists, deletes or brings back visits. `request` comes back with the answer.
+    Visits {
+        request: u64,
+        action: ChromeVisitAction,
+        words: String,
+        /// Registrable domain; empty: every site.
+        domain: String,
+        since: Option<u64>,
+        until: Option<u64>,
+        visits: Vec<u64>,
+        /// Last visit of the list so far; 0: begin with the newest.
+        after: u64,
+    },
+    /// Completes what is typed in the address bar. `request` comes back with the answer.
+    Complete {
+        request: u64,
+        typed: String,
+    },
+    ToggleFullscreen,
+    Print {
+        tab: u64,
+    },
+    Quit,
+    QuitAnyway,
+}
+
+/// Messages to the chrome.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+#[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub(crate) enum ToChrome {
+    Tab {
+        tab: Box<ChromeTab>,
+    },
+    TabClosed {
+        tab: u64,
+    },
+    Order {
+        tabs: Vec<u64>,
+        active: u64,
+        first: bool,
+    },
+    Favicon {
+        tab: u64,
+        width: u32,
+        height: u32,
+        rgba: Vec<u8>,
+    },
+    Hover {
+        url: String,
+    },
+    FindResult {
+        tab: u64,
+        /// Number of matches; 4294967295 stands for more than can be counted.
+        matches: u32,
+    },
+    Download {
+        download: ChromeDownload,
+    },
+    SessionOffer {
+        session: u64,
+        tabs: u32,
+        saved_at: u64,
+        choices: Vec<ChromeChoice>,
+    },
+    /// `files` is 0 once the question has been answered.
+    DownloadQuestion {
+        site: String,
+        workspace: String,
+        files: u32,
+    },
+    OutsideQuestion {
+        site: String,
+        url: String,
+    },
+    /// `asked` is false once the question has been answered elsewhere.
+    VpnQuestion {
+        name: String,
+        peer: String,
+        asked: bool,
+    },
+    Restores {
+        restores: bool,
+    },
+    QuitQuestion {
+        downloads: u32,
+        /// Number of pages that ask to confirm leaving them.
+        pages: u32,
+    },
+    Notice {
+        level: String,
+        text: String,
+    },
+    /// Answer to `visits`: the list, or the number of visits that were deleted or brought back.
+    Visits {
+        request: u64,
+        visits: Vec<ChromeVisit>,
+        has_more: bool,
+        changed: u64,
+    },
+    /// Answer to `complete`.
+    Completions {
+        request: u64,
+        suggestions: Vec<ChromeSuggestion>,
+        /// Text that completes what is typed to an address; empty: none does.
+        inline_rest: String,
+        inline_url: String,
+    },
+    /// The user pressed a shortcut that the chrome handles.
+    Shortcut {
+        name: &'static str,
+    },
+    Fullscreen {
+        on: bool,
+        /// True if an element of the active tab's page asked for full screen.
+        by_page: bool,
+    },
+    PageFocused,
+}
+
+/// A tab, as the chrome shows it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ChromeTab {
+    id: u64,
+    url: String,
+    title: String,
+    site: String,
+    state: &'static str,
+    can_go_back: bool,
+    can_go_forward: bool,
+    tls: &'static str,
+    progress: f64,
+    reason: String,
+    zoom: f64,
+    muted: bool,
+    audible: bool,
+    pinned: bool,
+    opener_host: bool,
+    unresponsive: bool,
+    blocked: u32,
+    route: String,
+    domain: String,
+    has_host: bool,
+    dialog: Option<ChromeDialog>,
+}
+
+/// A dialog of a tab's page, as the chrome shows it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ChromeDialog {
+    number: u64,
+    kind: &'static str,
+    text: String,
+    preset: String,
+    server: String,
+    again: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ChromeDownload {
+    id: u64,
+    name: String,
+    received: u64,
+    total: u64,
+    state: &'static str,
+    error: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ChromeChoice {
+    tab: u64,
+    title: String,
+    url: String,
+}
+
+/// Change of the history, or question about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum ChromeVisitAction {
+    List,
+    Delete,
+    Undo,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ChromeVisit {
+    id: u64,
+    /// Time, in seconds since 1970.
+    at: u64,
+    url: String,
+    title: String,
+    workspace: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ChromeSuggestion {
+    url: String,
+    title: String,
+    /// Tab that shows it; 0: none.
+    tab: u64,
+}

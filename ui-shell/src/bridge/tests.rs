@@ -1,0 +1,143 @@
+//! Contract of the bridge: what crosses, and the files that the chrome's side is made of.
+
+use regen_proto::kernel::v1::{Dialog, DialogKind, Tab, TabState, TlsState};
+
+use super::*;
+
+#[test]
+fn only_listed_messages_cross() {
+    let ok: FromChrome = serde_json::from_str(r#"{"type":"closeTab","tab":3}"#).unwrap();
+    assert_eq!(ok, FromChrome::CloseTab { tab: 3 });
+    for bad in [
+        r#"{"type":"readFile","path":"/etc/passwd"}"#,
+        r#"{"type":"closeTab"}"#,
+        r#"{"type":"closeTab","tab":3,"also":1}"#,
+        r#"{"type":"closeTab","tab":"3"}"#,
+        r"[]",
+        "",
+    ] {
+        assert!(serde_json::from_str::<FromChrome>(bad).is_err(), "{bad}");
+    }
+}
+
+/// The chrome's own tests run on this file, so it must hold exactly what this process sends.
+#[test]
+fn the_contract_file_of_the_chrome_tests_is_current() {
+    let tab = |id, title: &str, url: &str, state: TabState| {
+        let wire = Tab {
+            id,
+            url: url.into(),
+            title: title.into(),
+            site: "https://example.org".into(),
+            domain: if url.is_empty() { String::new() } else { "example.org".into() },
+            state: state.into(),
+            can_go_back: true,
+            tls: TlsState::Valid.into(),
+            progress: 0.4,
+            reason: if state == TabState::Sad { "signal 11 (SIGSEGV)".into() } else { String::new() },
+            host: 1,
+            zoom: 1.0,
+            dialog: (id == 2).then(|| Dialog {
+                dialog: 5,
+                kind: DialogKind::Prompt.into(),
+                text: "Who is there?".into(),
+                preset: "me".into(),
+                again: true,
+                ..Dialog::default()
+            }),
+            ..Tab::default()
+        };
+        ToChrome::Tab { tab: Box::new((&wire).into()) }
+    };
+    let messages = vec![
+        tab(1, "Example", "https://example.org/", TabState::Ready),
+        tab(2, "Loading", "https://example.org/slow", TabState::Loading),
+        tab(3, "Sad", "https://example.org/sad", TabState::Sad),
+        tab(4, "", "", TabState::Lazy),
+        ToChrome::Order { tabs: vec![1, 2, 3, 4], active: 1, first: true },
+        ToChrome::Favicon { tab: 1, width: 1, height: 1, rgba: vec![255, 0, 0, 255] },
+        ToChrome::Hover { url: "https://example.org/hover".into() },
+        ToChrome::FindResult { tab: 1, matches: 7 },
+        ToChrome::Download {
+            download: ChromeDownload {
+                id: 1,
+                name: "file.iso".into(),
+                received: 500,
+                total: 1000,
+                state: "running",
+                error: String::new(),
+            },
+        },
+        ToChrome::SessionOffer {
+            session: 3,
+            tabs: 2,
+            saved_at: 1_700_000_000,
+            choices: vec![
+                ChromeChoice { tab: 1, title: "Example".into(), url: "https://example.org/".into() },
+                ChromeChoice { tab: 2, title: String::new(), url: "https://example.net/".into() },
+            ],
+        },
+        ToChrome::VpnQuestion { name: "home".into(), peer: "vpn.example.org".into(), asked: true },
+        ToChrome::DownloadQuestion { site: "https://example.org".into(), workspace: String::new(), files: 3 },
+        ToChrome::OutsideQuestion { site: "https://example.org".into(), url: "mailto:somebody@example.org".into() },
+        ToChrome::Restores { restores: false },
+        ToChrome::QuitQuestion { downloads: 2, pages: 1 },
+        ToChrome::Notice { level: "warning".into(), text: "Something to know.".into() },
+        ToChrome::Visits {
+            request: 1,
+            visits: vec![ChromeVisit {
+                id: 7,
+                at: 1_700_000_000,
+                url: "https://example.org/page".into(),
+                title: "A page".into(),
+                workspace: String::new(),
+            }],
+            has_more: true,
+            changed: 0,
+        },
+        ToChrome::Completions {
+            request: 1,
+            suggestions: vec![
+                ChromeSuggestion { url: "https://example.org/".into(), title: "Example".into(), tab: 1 },
+                ChromeSuggestion { url: "https://example.net/page".into(), title: String::new(), tab: 0 },
+            ],
+            inline_rest: "mple.org/".into(),
+            inline_url: "https://example.org/".into(),
+        },
+        ToChrome::Shortcut { name: "find" },
+        ToChrome::Fullscreen { on: true, by_page: true },
+    ];
+    let current = serde_json::to_string_pretty(&messages).unwrap() + "\n";
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/chrome-ui/contract.json");
+    if std::env::var_os("REGEN_UPDATE_CONTRACT").is_some() {
+        std::fs::write(&path, &current).unwrap();
+    }
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), current, "stale: update it with REGEN_UPDATE_CONTRACT=1");
+}
+
+/// The types of the chrome's scripts are these, so that a message has one definition.
+#[test]
+fn the_chromes_types_are_current() {
+    use ts_rs::{Config, TS};
+    let config = Config::new().with_large_int("number");
+    let declared = [
+        Rect::decl(&config),
+        FromChrome::decl(&config),
+        ToChrome::decl(&config),
+        ChromeTab::decl(&config),
+        ChromeDialog::decl(&config),
+        ChromeDownload::decl(&config),
+        ChromeChoice::decl(&config),
+        ChromeVisitAction::decl(&config),
+        ChromeVisit::decl(&config),
+        ChromeSuggestion::decl(&config),
+    ];
+    let head = "// Generated from ui-shell/src/bridge/mod.rs: do not edit.\n".to_owned();
+    let current = head + &declared.map(|one| format!("\nexport {one}\n")).concat();
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("web/src/bindings.ts");
+    if std::env::var_os("REGEN_UPDATE_CONTRACT").is_some() {
+        std::fs::write(&path, &current).unwrap();
+    }
+    let stale = "stale: update it with REGEN_UPDATE_CONTRACT=1";
+    assert_eq!(std::fs::read_to_string(&path).unwrap_or_default(), current, "{stale}");
+}

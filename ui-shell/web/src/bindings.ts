@@ -1,0 +1,61 @@
+// Generated from ui-shell/src/bridge/mod.rs: do not edit.
+
+export type Rect = { x: number, y: number, width: number, height: number, };
+
+export type FromChrome = { "type": "ready" } | { "type": "layout", page: Rect, 
+/**
+ * Parts of the chrome that take clicks.
+ */
+covers: Array<Rect>, 
+/**
+ * Parts of the chrome that are visible: `covers`, bubbles that let clicks through, and the shadows of both.
+ */
+shown: Array<Rect>, } | { "type": "openTab", input: string, background: boolean, } | { "type": "closeTab", tab: number, } | { "type": "activateTab", tab: number, } | { "type": "moveTab", tab: number, index: number, } | { "type": "reopenClosed" } | { "type": "duplicateTab", tab: number, } | { "type": "pinTab", tab: number, pinned: boolean, } | { "type": "muteTab", tab: number, muted: boolean, } | { "type": "navigate", tab: number, input: string, } | { "type": "history", tab: number, delta: number, } | { "type": "reload", tab: number, bypassCache: boolean, } | { "type": "stop", tab: number, } | { "type": "stopScript", tab: number, } | { "type": "allowInsecure", tab: number, } | { "type": "allowPrivate", tab: number, } | { "type": "zoom", tab: number, zoom: number, } | { "type": "find", tab: number, text: string, forward: boolean, next: boolean, } | { "type": "focusPage" } | { "type": "focusChrome" } | { "type": "keepKeyboard", tab: number, inBars: boolean, } | { "type": "answerSession", session: number, restore: boolean, tabs: Array<number>, } | { "type": "answerVpn", name: string, allow: boolean, } | { "type": "answerDownloads", site: string, workspace: string, allow: boolean, } | { "type": "openOutside", url: string, } | { "type": "answerDialog", tab: number, dialog: number, accept: boolean, text: string, password: string, stop: boolean, } | { "type": "offerSession" } | { "type": "setRestores", restores: boolean, } | { "type": "cancelDownload", download: number, } | { "type": "visits", request: number, action: ChromeVisitAction, words: string, 
+/**
+ * Registrable domain; empty: every site.
+ */
+domain: string, since: number | null, until: number | null, visits: Array<number>, 
+/**
+ * Last visit of the list so far; 0: begin with the newest.
+ */
+after: number, } | { "type": "complete", request: number, typed: string, } | { "type": "toggleFullscreen" } | { "type": "print", tab: number, } | { "type": "quit" } | { "type": "quitAnyway" };
+
+export type ToChrome = { "type": "tab", tab: ChromeTab, } | { "type": "tabClosed", tab: number, } | { "type": "order", tabs: Array<number>, active: number, first: boolean, } | { "type": "favicon", tab: number, width: number, height: number, rgba: Array<number>, } | { "type": "hover", url: string, } | { "type": "findResult", tab: number, 
+/**
+ * Number of matches; 4294967295 stands for more than can be counted.
+ */
+matches: number, } | { "type": "download", download: ChromeDownload, } | { "type": "sessionOffer", session: number, tabs: number, savedAt: number, choices: Array<ChromeChoice>, } | { "type": "downloadQuestion", site: string, workspace: string, files: number, } | { "type": "outsideQuestion", site: string, url: string, } | { "type": "vpnQuestion", name: string, peer: string, asked: boolean, } | { "type": "restores", restores: boolean, } | { "type": "quitQuestion", downloads: number, 
+/**
+ * Number of pages that ask to confirm leaving them.
+ */
+pages: number, } | { "type": "notice", level: string, text: string, } | { "type": "visits", request: number, visits: Array<ChromeVisit>, hasMore: boolean, changed: number, } | { "type": "completions", request: number, suggestions: Array<ChromeSuggestion>, 
+/**
+ * Text that completes what is typed to an address; empty: none does.
+ */
+inlineRest: string, inlineUrl: string, } | { "type": "shortcut", name: string, } | { "type": "fullscreen", on: boolean, 
+/**
+ * True if an element of the active tab's page asked for full screen.
+ */
+byPage: boolean, } | { "type": "pageFocused" };
+
+export type ChromeTab = { id: number, url: string, title: string, site: string, state: string, canGoBack: boolean, canGoForward: boolean, tls: string, progress: number, reason: string, zoom: number, muted: boolean, audible: boolean, pinned: boolean, openerHost: boolean, unresponsive: boolean, blocked: number, route: string, domain: string, hasHost: boolean, dialog: ChromeDialog | null, };
+
+export type ChromeDialog = { number: number, kind: string, text: string, preset: string, server: string, again: boolean, };
+
+export type ChromeDownload = { id: number, name: string, received: number, total: number, state: string, error: string, };
+
+export type ChromeChoice = { tab: number, title: string, url: string, };
+
+export type ChromeVisitAction = "list" | "delete" | "undo";
+
+export type ChromeVisit = { id: number, 
+/**
+ * Time, in seconds since 1970.
+ */
+at: number, url: string, title: string, workspace: string, };
+
+export type ChromeSuggestion = { url: string, title: string, 
+/**
+ * Tab that shows it; 0: none.
+ */
+tab: number, };

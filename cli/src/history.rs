@@ -1,6 +1,6 @@
 //! `regen history`: lists, searches and deletes visits.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
 use regen_net_config::site::Site;
 use regen_proto::places::v1::{Visit, VisitAction, VisitFilter, VisitsReply, VisitsRequest};
@@ -9,6 +9,7 @@ use serde_json::json;
 
 use crate::arguments::{HistoryCommand, Output, VisitConditions};
 use crate::client::{Client, Failure};
+use crate::moment::Moment;
 use crate::render::print_json;
 
 /// Maximum number of visits that are asked for at once.
@@ -111,40 +112,9 @@ fn time(at: u64) -> String {
     humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(at)).to_string()
 }
 
-/// A time that was given as a date, or as an age; in seconds since 1970.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Moment(u64);
-
-impl std::str::FromStr for Moment {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let since_1970 = |time: SystemTime| time.duration_since(UNIX_EPOCH).map(|time| Self(time.as_secs())).ok();
-        let date = if text.len() == 10 { format!("{text}T00:00:00Z") } else { text.to_owned() };
-        let dated = humantime::parse_rfc3339_weak(&date).ok();
-        let aged = || SystemTime::now().checked_sub(humantime::parse_duration(text).ok()?);
-        dated.or_else(aged).and_then(since_1970).ok_or_else(|| {
-            format!(
-                "“{text}” is neither a date such as 2026-11-30 or 2026-11-30T08:00:00Z, nor an age such as 30d or 2h"
-            )
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_time_is_a_date_or_an_age() {
-        assert_eq!("1970-01-02".parse(), Ok(Moment(86_400)));
-        assert_eq!("1970-01-01T00:01:00Z".parse(), Ok(Moment(60)));
-        let now = "0s".parse::<Moment>().unwrap().0;
-        assert!((now - 86_401..now).contains(&"1d".parse::<Moment>().unwrap().0));
-        for wrong in ["", "yesterday", "2026-13-01", "30", "99999999y"] {
-            assert!(wrong.parse::<Moment>().is_err(), "{wrong}");
-        }
-    }
 
     #[test]
     fn a_site_may_be_given_with_or_without_a_scheme() {

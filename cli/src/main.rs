@@ -17,6 +17,7 @@ mod doctor;
 mod history;
 mod keys;
 mod launch;
+mod moment;
 mod policy;
 mod render;
 mod routes;

@@ -99,7 +99,7 @@ fn the_broker_links_no_engine_no_toolkit_and_no_tls() {
 }
 
 /// Direct dependencies of the broker and of the crates that only it is made of.
-const DEPENDENCIES: [(&str, &[&str]); 7] = [
+const DEPENDENCIES: [(&str, &[&str]); 8] = [
     (
         "regen-broker",
         &[
@@ -112,6 +112,7 @@ const DEPENDENCIES: [(&str, &[&str]); 7] = [
             "regen-crash-reports",
             "regen-desktop",
             "regen-net-config",
+            "regen-places",
             "regen-proto",
             "regen-runtime",
             "regen-sandbox",
@@ -130,6 +131,7 @@ const DEPENDENCIES: [(&str, &[&str]); 7] = [
             "tracing-subscriber",
         ],
     ),
+    ("regen-places", &["memchr", "regen-net-config", "serde", "slab"]),
     ("regen-session", &["bytes", "regen-net-config", "serde", "url"]),
     ("regen-supervisor", &["fastrand", "regen-net-config", "regen-proto", "regen-session", "tracing"]),
     (
@@ -140,6 +142,7 @@ const DEPENDENCIES: [(&str, &[&str]); 7] = [
             "crc32fast",
             "regen-audit-log",
             "regen-net-config",
+            "regen-places",
             "regen-session",
             "secret-service",
             "serde",
@@ -194,6 +197,7 @@ fn no_module_imports_one_that_needs_it() {
         "desktop",
         "net-config",
         "net-daemon",
+        "places",
         "proto",
         "runtime",
         "sandbox-policies",
@@ -219,7 +223,7 @@ fn no_module_imports_one_that_needs_it() {
 fn schema_types_stay_in_the_brokers_codecs_and_its_grpc_services() {
     let edges = ["codec/", "control/", "launcher/", "network/admin.rs"];
     let mut files = Vec::new();
-    for folder in ["broker", "session", "store", "supervisor", "audit-log"] {
+    for folder in ["broker", "places", "session", "store", "supervisor", "audit-log"] {
         sources(&root().join(folder).join("src"), &mut files);
     }
     let mut inside = BTreeSet::new();
@@ -228,7 +232,7 @@ fn schema_types_stay_in_the_brokers_codecs_and_its_grpc_services() {
         let text = fs::read_to_string(&file).unwrap();
         // Unit tests may play a child.
         let text = text.split("#[cfg(test)]\nmod tests").next().unwrap();
-        let uses = ["kernel", "control", "net", "page", "launcher"]
+        let uses = ["kernel", "control", "net", "page", "places", "launcher"]
             .iter()
             .any(|p| text.contains(&format!("regen_proto::{p}::v1")));
         let relative = file.strip_prefix(root()).unwrap().to_string_lossy().into_owned();

@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use crate::history::Moment;
+use crate::moment::Moment;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum HistoryCommand {

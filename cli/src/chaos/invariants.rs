@@ -5,6 +5,7 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use regen_proto::control::v1::StatusReply;
+use regen_proto::places::v1::{VisitAction, VisitFilter, VisitsRequest};
 use regen_sandbox::policy::Policy;
 use regen_sandbox::verify;
 
@@ -27,6 +28,7 @@ pub(super) async fn check(testbed: &mut Testbed, injected: &Injected, before: &B
     let deadline = Instant::now() + SETTLED;
     loop {
         let mut found = pages(testbed, injected, before).await;
+        found.extend(history(testbed).await);
         match testbed.status().await {
             Ok(status) => {
                 found.extend(processes(&status, before, injected));
@@ -86,6 +88,24 @@ async fn pages(testbed: &Testbed, injected: &Injected, before: &Before) -> Vec<S
         let enough = before.seen_at.elapsed() > Duration::from_millis(2500);
         if now.tick < old.tick || (enough && now.tick == old.tick) {
             wrong.push(format!("the script of {} stopped running", expected.url));
+        }
+    }
+    wrong
+}
+
+/// Checks that the history still has every page that was visited.
+async fn history(testbed: &Testbed) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for expected in &testbed.expected {
+        for url in [expected.url.clone(), expected.url.replace("/two", "/one")] {
+            let filter = Some(VisitFilter { url: url.clone(), ..VisitFilter::default() });
+            let request =
+                VisitsRequest { action: VisitAction::List.into(), filter, limit: 1, ..VisitsRequest::default() };
+            match testbed.client.api.clone().visits(request).await {
+                Ok(reply) if !reply.get_ref().visits.is_empty() => {}
+                Ok(_) => wrong.push(format!("{url} is no longer in the history of visited pages")),
+                Err(status) => wrong.push(format!("no answer about the history: {status}")),
+            }
         }
     }
     wrong

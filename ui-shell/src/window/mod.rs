@@ -30,6 +30,9 @@ use crate::input::Input;
 use crate::size;
 use crate::surfaces::Surfaces;
 
+/// Scheme of the pages that the chrome draws.
+const BUILTIN_SCHEME: &str = "regen:";
+
 /// The window and its state.
 pub(crate) struct Window {
     pub(crate) gtk: gtk::Window,
@@ -258,7 +261,9 @@ impl Window {
             // The tab that is left must not keep held keys pressed: their release goes elsewhere.
             self.to_page(to_page::Body::Focus(Focus { focused: false }));
             self.active.set(tab);
-            let has_page = self.tabs.borrow().get(&tab).is_some_and(|tab| !tab.url.is_empty());
+            // The chrome draws built-in pages.
+            let is_page = |tab: &Tab| !tab.url.is_empty() && !tab.url.starts_with(BUILTIN_SCHEME);
+            let has_page = self.tabs.borrow().get(&tab).is_some_and(is_page);
             self.focus_page(has_page && !self.in_bars.borrow().contains(&tab));
             self.tell_chrome(ToChrome::Hover { url: String::new() });
             self.send_geometry();

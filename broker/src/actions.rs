@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use regen_places::Visit;
+use regen_places::{BookmarkError, Visit};
 use regen_proto::role::Role;
 use regen_session::{self as session, DialogAnswer, Effect, Event, HostCommand, HostKey, Phase, Side, Tab, TabId};
 use regen_supervisor::{self as supervisor, Key, dependents};
@@ -10,7 +10,7 @@ use regen_supervisor::{self as supervisor, Key, dependents};
 use crate::answer::CommandError;
 use crate::broker::{Broker, open_event};
 use crate::children::{Exit, Violation};
-use crate::codec::{child as codec, configure, host as host_codec, visits, window_updates};
+use crate::codec::{bookmarks, child as codec, configure, host as host_codec, visits, window_updates};
 use crate::control::questions::{Input, PageQuery};
 use crate::control::{PageAnswer, StatusReply, StatusView, TabInfo, count_objections};
 use crate::error::BrokerError;
@@ -21,11 +21,12 @@ use crate::message::{ChildId, Outgoing};
 use crate::network;
 use crate::observe::Refused;
 use crate::page_queries::{PageQueries, no_page};
+use crate::visit_log::OpenTab;
 use crate::window;
 use crate::window::commands::SessionAnswer;
 use crate::window::events::News;
 use crate::window_feed::WindowFeed;
-use crate::{visit_log, visit_log::OpenTab};
+use crate::{bookmark_shelf, visit_log};
 
 impl Broker {
     /// Applies an event to the session, and carries out what follows.
@@ -329,10 +330,14 @@ impl Broker {
                     let answer = self.visits.ask(&query, Instant::now());
                     self.tell_window(|window| visits::answer(window, request, answer));
                 }
+                Action::AskBookmarks { request, query } => {
+                    let answer = self.ask_bookmarks(query);
+                    self.tell_window(|window| bookmarks::answer(window, request, answer));
+                }
                 Action::Complete { request, typed } => {
                     let tabs = self.session.tabs.values().filter(|tab| self.session.active != Some(tab.id));
                     let tabs = tabs.map(|tab| OpenTab { id: tab.id, url: tab.address(), title: &tab.segment().title });
-                    let (suggestions, inline) = self.visits.complete(&typed, tabs);
+                    let (suggestions, inline) = self.visits.complete(&typed, tabs, self.bookmarks.complete(&typed));
                     self.tell_window(|window| visits::completions(window, request, suggestions, inline));
                 }
                 Action::AnswerVpn(reply) => {
@@ -342,6 +347,18 @@ impl Broker {
                 }
             }
         }
+    }
+
+    /// Asks about the bookmarks, or changes them; the window hears of a change.
+    pub(crate) fn ask_bookmarks(
+        &mut self,
+        query: bookmark_shelf::Query,
+    ) -> Result<bookmark_shelf::Reply, BookmarkError> {
+        let reply = self.bookmarks.ask(query)?;
+        if reply.changed > 0 {
+            self.tell_news(News::BookmarksChanged);
+        }
+        Ok(reply)
     }
 
     /// Carries out what the network component wants.
@@ -486,6 +503,7 @@ impl Broker {
         let check = self.persistence.check_store(&self.session, || network.to_keep(&self.session));
         if check.is_back {
             self.visits.save_all(Instant::now());
+            self.bookmarks.save_all();
         }
         for notice in check.notices {
             self.notice(notice.level, notice.text);

@@ -2,6 +2,7 @@
 
 use tokio::sync::oneshot;
 
+use regen_places::BookmarkError;
 use regen_session::TabId;
 
 /// The way back to whoever gave a command.
@@ -28,6 +29,9 @@ pub enum CommandError {
     /// The tab did not settle in time.
     #[error("tab {0} was still {1} after {2} ms")]
     Timeout(TabId, String, u64),
+    /// A change of the bookmarks was refused.
+    #[error("{0}")]
+    Bookmark(#[from] BookmarkError),
     /// The browser is ending.
     #[error("the browser is ending")]
     Ending,

@@ -19,6 +19,7 @@ use regen_supervisor::{Hibernation, Key, Supervisor, memory_pressure};
 use tokio::sync::{mpsc, watch};
 
 use crate::answer::{CommandError, answer};
+use crate::bookmark_shelf::BookmarkShelf;
 use crate::broker_setup::{BrokerSetup, Channels};
 use crate::children::{self, ChildError, Children, Violation, announced};
 use crate::codec::child::{ChildMessage, SnapshotData};
@@ -56,6 +57,7 @@ pub(crate) struct Broker {
     pub(crate) persistence: Persistence,
     pub(crate) observer: Observer,
     pub(crate) visits: VisitLog,
+    pub(crate) bookmarks: BookmarkShelf,
     pub(crate) questions: PageQuestions,
     pub(crate) display: DisplayOptions,
     pub(crate) facts: Facts,
@@ -78,7 +80,7 @@ impl Broker {
     /// Makes the components. Starts nothing.
     pub(crate) fn new(setup: BrokerSetup, channels: Channels) -> Self {
         let now = Instant::now();
-        let OpenStore { store, previous, settings, visits, .. } = setup.store;
+        let OpenStore { store, previous, settings, visits, bookmarks, .. } = setup.store;
         let Settings { session, shields, routes, vpn, dns, https_only, hsts } = settings;
         let (audit, profile) = (setup.children.audit.clone(), setup.children.profile.clone());
         let digest = |policy: &Policy| (policy.role.clone(), policy.sha256.clone());
@@ -89,6 +91,7 @@ impl Broker {
             policies: setup.children.policies.iter().map(digest).collect::<HashMap<_, _>>(),
         };
         let visits = VisitLog::new(visits, store.clone(), now);
+        let bookmarks = BookmarkShelf::new(bookmarks, store.clone());
         let network_settings = NetworkSettings { routes, dns, shields, vpn };
         Self {
             session: Session::new(https_only, hsts),
@@ -101,6 +104,7 @@ impl Broker {
             persistence: Persistence::new(store, session, previous, setup.secrets, channels.persistence),
             observer: Observer::new(audit.clone(), setup.warnings, now),
             visits,
+            bookmarks,
             questions: PageQuestions::default(),
             display: setup.display,
             facts,
@@ -462,6 +466,10 @@ impl Broker {
                 self.after_network(actions);
             }
             Command::Visits { query, answer: to } => answer(to, Ok(self.visits.ask(&query, now))),
+            Command::Bookmarks { query, answer: to } => {
+                let reply = self.ask_bookmarks(query);
+                answer(to, reply.map_err(CommandError::from));
+            }
             Command::HttpsOnly { answer: to } => answer(to, Ok(self.session.https_only.clone())),
             Command::SetHttpsOnly { site, on, answer: to } => {
                 self.set_https_only(site.as_ref(), on);

@@ -6,6 +6,7 @@
 
 mod actions;
 pub mod answer;
+pub mod bookmark_shelf;
 pub mod broker;
 pub mod broker_setup;
 #[cfg(test)]

@@ -59,6 +59,8 @@ pub struct TabSuggestion {
     pub page: Suggestion,
     /// Tab that shows it.
     pub tab: Option<TabId>,
+    /// The user bookmarked it.
+    pub is_bookmarked: bool,
 }
 
 /// An open tab that may be meant.
@@ -134,12 +136,13 @@ impl VisitLog {
         Reply { listing: Listing::default(), changed }
     }
 
-    /// Returns pages that may be meant by what is typed; open tabs come first.
+    /// Returns pages that may be meant by what is typed: open tabs, then bookmarks, then others of the history.
     #[must_use]
     pub fn complete<'a>(
         &self,
         typed: &str,
         tabs: impl Iterator<Item = OpenTab<'a>>,
+        bookmarks: Vec<Suggestion>,
     ) -> (Vec<TabSuggestion>, Option<(String, String)>) {
         let Completions { inline, suggestions } = self.history.complete(typed, seconds(), MAX_SUGGESTIONS);
         let words: Vec<String> = typed.to_lowercase().split_whitespace().map(str::to_owned).collect();
@@ -153,11 +156,16 @@ impl VisitLog {
             .map(|OpenTab { id, url, title }| TabSuggestion {
                 page: Suggestion { url: url.to_owned(), title: title.to_owned() },
                 tab: Some(id),
+                is_bookmarked: false,
             })
             .collect();
-        for page in suggestions.into_iter().filter(|page| page.url.len() <= MAX_SUGGESTED_URL) {
-            if all.len() < MAX_SUGGESTIONS && all.iter().all(|other| other.page.url != page.url) {
-                all.push(TabSuggestion { page, tab: None });
+        let pages =
+            bookmarks.into_iter().map(|page| (page, true)).chain(suggestions.into_iter().map(|page| (page, false)));
+        for (page, is_bookmarked) in pages.filter(|(page, _)| page.url.len() <= MAX_SUGGESTED_URL) {
+            if let Some(same) = all.iter_mut().find(|other| other.page.url == page.url) {
+                same.is_bookmarked |= is_bookmarked;
+            } else if all.len() < MAX_SUGGESTIONS {
+                all.push(TabSuggestion { page, tab: None, is_bookmarked });
             }
         }
         (all, inline)
@@ -261,15 +269,22 @@ mod tests {
     }
 
     #[test]
-    fn an_open_tab_is_suggested_before_the_same_page_of_the_history() {
+    fn open_tabs_and_bookmarks_are_suggested_before_the_history_and_each_page_once() {
         let (mut log, _folder) = log();
         log.visited(1, visit("https://a.test/one"), true);
         log.visited(1, visit("https://a.test/two"), true);
         let tabs = [OpenTab { id: 7, url: "https://a.test/two", title: "Two" }, OpenTab { id: 8, url: "", title: "x" }];
-        let (all, inline) = log.complete("a.te", tabs.into_iter());
-        let shown: Vec<(&str, Option<TabId>)> = all.iter().map(|one| (one.page.url.as_str(), one.tab)).collect();
-        assert_eq!(shown, [("https://a.test/two", Some(7)), ("https://a.test/one", None)]);
+        let kept =
+            ["https://a.test/kept", "https://a.test/two"].map(|url| Suggestion { url: url.into(), title: "".into() });
+        let (all, inline) = log.complete("a.te", tabs.into_iter(), kept.to_vec());
+        let shown: Vec<_> = all.iter().map(|one| (one.page.url.as_str(), one.tab, one.is_bookmarked)).collect();
+        let wanted = [
+            ("https://a.test/two", Some(7), true),
+            ("https://a.test/kept", None, true),
+            ("https://a.test/one", None, false),
+        ];
+        assert_eq!(shown, wanted);
         assert_eq!(inline, Some(("st/".to_owned(), "https://a.test/".to_owned())));
-        assert_eq!(log.complete("", tabs.into_iter()).0, []);
+        assert_eq!(log.complete("", tabs.into_iter(), Vec::new()).0, []);
     }
 }

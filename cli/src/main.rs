@@ -9,6 +9,7 @@ mod terminal;
 
 mod arguments;
 mod audit;
+mod bookmarks;
 mod chaos;
 mod client;
 mod crashes;
@@ -103,6 +104,7 @@ async fn run(arguments: Arguments, launchers: Vec<LauncherProcess>) -> Result<Ex
             render::session(action, &reply, output);
         }
         Some(Command::History(command)) => history::run(connect().await?, command, output).await?,
+        Some(Command::Bookmarks(command)) => bookmarks::run(connect().await?, command, output).await?,
         Some(Command::Route(command)) => routes::route(connect().await?, command, output).await?,
         Some(Command::HttpsOnly { choice, site }) => {
             shields::https_only(connect().await?, choice, site, output).await?

@@ -9,9 +9,10 @@ use regen_net_config::route::Route;
 use regen_net_config::settings::routes::RouteSettings;
 use regen_net_config::settings::shields::ShieldsSettings;
 use regen_net_config::settings::vpn::VpnSettings;
-use regen_places::SavedVisit;
+use regen_places::{Bookmark, SavedVisit};
 use regen_session::{Hsts, HttpsOnly};
 
+use super::chunks::{ChunkGroup, read_chunks};
 use super::database::{contained, copy_folder, now, sled, sled_path};
 use super::mirror::{self, COMMON, Damage, Mirror};
 use super::saved::{
@@ -19,7 +20,6 @@ use super::saved::{
     group_of, read_session,
 };
 use super::secrets::{Ciphertext, Vault};
-use super::visits::read_visits;
 use super::{RECOVERABLE, Settings, StoreError, codec};
 
 /// Maximum number of sessions that are kept.
@@ -35,6 +35,8 @@ pub(super) struct Contents {
     pub(super) settings: Settings,
     /// Chunks of the history.
     pub(super) visits: Vec<Vec<SavedVisit>>,
+    /// Chunks of the bookmarks.
+    pub(super) bookmarks: Vec<Vec<Bookmark>>,
     pub(super) damage: Damage,
     /// Warning about records that could not be decrypted.
     pub(super) locked: Option<String>,
@@ -59,7 +61,8 @@ pub(super) fn try_open(profile: &Path, vault: &Vault) -> Result<Contents, StoreE
             let Some(epoch) = epoch_of(&group) else { continue };
             previous.push(read_session(&mut mirror, epoch, vault, &mut damage)?);
         }
-        let visits = read_visits(&mut mirror, &mut damage)?;
+        let visits = read_chunks(&mut mirror, ChunkGroup::Visits, &mut damage)?;
+        let bookmarks = read_chunks(&mut mirror, ChunkGroup::Bookmarks, &mut damage)?;
         let common = mirror.find(COMMON)?;
         let settings = common.get::<SessionSettings>(SETTINGS, &mut damage);
         let shields = common.get::<ShieldsSettings>(SHIELDS, &mut damage);
@@ -92,7 +95,7 @@ pub(super) fn try_open(profile: &Path, vault: &Vault) -> Result<Contents, StoreE
         let settings = Settings { vpn, ..settings };
         let audit_head = known(&mut mirror, head);
         let epoch = previous.iter().map(|saved| saved.epoch).max().unwrap_or(0) + 1;
-        Ok(Contents { mirror, epoch, previous, settings, visits, damage, locked, audit_head })
+        Ok(Contents { mirror, epoch, previous, settings, visits, bookmarks, damage, locked, audit_head })
     })
 }
 

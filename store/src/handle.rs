@@ -9,9 +9,10 @@ use regen_net_config::dns::DnsSettings;
 use regen_net_config::settings::routes::RouteSettings;
 use regen_net_config::settings::shields::ShieldsSettings;
 use regen_net_config::settings::vpn::VpnSettings;
-use regen_places::SavedVisit;
+use regen_places::{Bookmark, SavedVisit};
 use regen_session::{Hsts, HttpsOnly, SavedTab};
 
+use super::chunks::{Chunk, ChunkGroup};
 use super::jobs::{Job, PendingState};
 use super::saved::{self, Cookies, SavedOrder, SessionSettings};
 use super::{Settings, thread};
@@ -80,8 +81,17 @@ impl Store {
 
     /// Saves a chunk of the history; `None` removes it.
     pub fn put_visits(&self, chunk: u64, visits: Option<Vec<SavedVisit>>) {
-        if self.waiting.visits().insert(chunk, visits).is_none() {
-            self.send(Job::Visits(chunk));
+        self.put_chunk(ChunkGroup::Visits, chunk, visits.map(Chunk::Visits));
+    }
+
+    /// Saves a chunk of the bookmarks; `None` removes it.
+    pub fn put_bookmarks(&self, chunk: u64, bookmarks: Option<Vec<Bookmark>>) {
+        self.put_chunk(ChunkGroup::Bookmarks, chunk, bookmarks.map(Chunk::Bookmarks));
+    }
+
+    fn put_chunk(&self, group: ChunkGroup, number: u64, chunk: Option<Chunk>) {
+        if self.waiting.chunks().insert((group, number), chunk).is_none() {
+            self.send(Job::Chunk(group, number));
         }
     }
 

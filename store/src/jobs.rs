@@ -9,9 +9,9 @@ use regen_net_config::dns::DnsSettings;
 use regen_net_config::settings::routes::RouteSettings;
 use regen_net_config::settings::shields::ShieldsSettings;
 use regen_net_config::settings::vpn::VpnSettings;
-use regen_places::SavedVisit;
 use regen_session::{Hsts, HttpsOnly, SavedTab};
 
+use super::chunks::{Chunk, ChunkGroup};
 use super::saved::{Cookies, SavedOrder, SessionSettings};
 
 /// Work for the thread.
@@ -29,8 +29,8 @@ pub(super) enum Job {
         epoch: u64,
         restored: bool,
     },
-    /// A chunk of the history that waits in [`PendingState`].
-    Visits(u64),
+    /// A chunk that waits in [`PendingState`].
+    Chunk(ChunkGroup, u64),
     AuditHead(Head),
     SessionSettings(SessionSettings),
     Shields(ShieldsSettings),
@@ -45,13 +45,16 @@ pub(super) enum Job {
     },
 }
 
-/// Newest state of the tabs, cookies and visits that wait to be written.
+/// Chunks that wait, by group and number.
+pub(super) type PendingChunks = HashMap<(ChunkGroup, u64), Option<Chunk>>;
+
+/// Newest state of the tabs, cookies and chunks that wait to be written.
 #[derive(Debug, Default)]
 pub(super) struct PendingState {
     tabs: Mutex<HashMap<u64, SavedTab>>,
     cookies: Mutex<HashMap<String, Cookies>>,
-    /// Chunks of the history; `None` for one that is empty.
-    visits: Mutex<HashMap<u64, Option<Vec<SavedVisit>>>>,
+    /// Chunks of the history and the bookmarks; `None` for one that is empty.
+    chunks: Mutex<PendingChunks>,
 }
 
 impl PendingState {
@@ -63,7 +66,7 @@ impl PendingState {
         self.cookies.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn visits(&self) -> MutexGuard<'_, HashMap<u64, Option<Vec<SavedVisit>>>> {
-        self.visits.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn chunks(&self) -> MutexGuard<'_, PendingChunks> {
+        self.chunks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

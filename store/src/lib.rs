@@ -1,4 +1,4 @@
-//! The store: sessions, settings and the history, which outlive the browser, in sled and as files beside it (see [`mirror`]).
+//! The store: sessions, settings, history and bookmarks, which outlive the browser, in sled and as files beside it (see [`mirror`]).
 //!
 //! sled runs on a thread of its own because it can panic on I/O errors and corruption; the broker then goes on without
 //! it and reports it. A store that cannot be read is moved aside whole: nothing in it is deleted.
@@ -6,6 +6,7 @@
 //! Durability: a record is on disk at most [`FLUSH`] after the event; a clean exit flushes before it ends. Session
 //! cookies and VPN profiles are encrypted (see [`secrets`]).
 
+mod chunks;
 pub mod codec;
 mod contents;
 mod database;
@@ -16,7 +17,6 @@ mod mirror;
 mod saved;
 pub mod secrets;
 mod thread;
-mod visits;
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -30,7 +30,7 @@ use regen_net_config::route::Route;
 use regen_net_config::settings::routes::RouteSettings;
 use regen_net_config::settings::shields::ShieldsSettings;
 use regen_net_config::settings::vpn::VpnSettings;
-use regen_places::SavedVisit;
+use regen_places::{Bookmark, SavedVisit, chunk_of};
 use regen_session::{Hsts, HttpsOnly};
 
 use contents::{Contents, head_in, prune, retried, set_aside, try_open};
@@ -102,6 +102,8 @@ pub struct OpenStore {
     pub settings: Settings,
     /// Chunks of the history.
     pub visits: Vec<Vec<SavedVisit>>,
+    /// Chunks of the bookmarks.
+    pub bookmarks: Vec<Vec<Bookmark>>,
     /// Head of the audit log at the last save; `None` if none was ever saved.
     pub audit_head: Option<Head>,
     /// Warning to show to the user.
@@ -116,7 +118,7 @@ pub struct OpenStore {
 pub fn open(profile: &Path, vault: Vault) -> Result<OpenStore, StoreError> {
     let (contents, trouble) = match try_open(profile, &vault) {
         Ok(contents) if contents.damage.lost.is_empty() => (contents, None),
-        Ok(Contents { mirror, previous, settings, visits, damage, locked, audit_head, .. }) => {
+        Ok(Contents { mirror, previous, settings, visits, bookmarks, damage, locked, audit_head, .. }) => {
             drop(mirror);
             let aside = set_aside(profile);
             let lost = damage.lost.join("; ");
@@ -127,7 +129,7 @@ pub fn open(profile: &Path, vault: Vault) -> Result<OpenStore, StoreError> {
                 if settings.routes.everywhere == Route::block() { BLOCKED } else { "" },
                 if settings.dns.servers == Servers::block() { UNASKED } else { "" }
             );
-            (Contents { previous, settings, visits, locked, audit_head, ..fresh }, Some(warning))
+            (Contents { previous, settings, visits, bookmarks, locked, audit_head, ..fresh }, Some(warning))
         }
         Err(error) => {
             let aside = set_aside(profile);
@@ -140,7 +142,7 @@ pub fn open(profile: &Path, vault: Vault) -> Result<OpenStore, StoreError> {
             (fresh, Some(warning))
         }
     };
-    let Contents { mut mirror, epoch, previous, settings, visits, damage, locked, audit_head } = contents;
+    let Contents { mut mirror, epoch, previous, settings, visits, bookmarks, damage, locked, audit_head } = contents;
     for mended in &damage.mended {
         tracing::warn!("restored from the second copy: {mended}");
     }
@@ -175,12 +177,13 @@ pub fn open(profile: &Path, vault: Vault) -> Result<OpenStore, StoreError> {
         .map_err(|error| StoreError::Panic(error.to_string()))?;
     let store = Store { jobs, waiting, health };
     if trouble.is_some() {
-        // A fresh store has no settings and no history yet.
+        // A fresh store has nothing yet.
         store.put_all_settings(&settings);
-        for chunk in &visits {
-            if let Some(first) = chunk.first() {
-                store.put_visits(regen_places::chunk_of(first.id), Some(chunk.clone()));
-            }
+        for (visits, first) in visits.iter().filter_map(|visits| Some((visits, visits.first()?))) {
+            store.put_visits(chunk_of(first.id), Some(visits.clone()));
+        }
+        for (chunk, first) in bookmarks.iter().filter_map(|chunk| Some((chunk, chunk.first()?))) {
+            store.put_bookmarks(chunk_of(first.id), Some(chunk.clone()));
         }
     }
     let warning = [trouble, locked].into_iter().flatten().collect::<Vec<_>>().join(" ");
@@ -189,6 +192,7 @@ pub fn open(profile: &Path, vault: Vault) -> Result<OpenStore, StoreError> {
         previous,
         settings,
         visits,
+        bookmarks,
         audit_head,
         warning: Some(warning).filter(|warning| !warning.is_empty()),
     })

@@ -1,9 +1,9 @@
 use super::*;
+use crate::chunks::ChunkRecord;
 use crate::codec::Record;
 use crate::database::now;
 use crate::mirror::COMMON;
 use crate::saved::{DNS, Meta, ROUTES};
-use crate::visits::VisitChunk;
 use regen_net_config::settings::routes::Scope;
 use regen_net_config::settings::shields::Level;
 use regen_net_config::site::Site;
@@ -333,6 +333,15 @@ fn records_of_every_version_are_read() {
     let mut heavy = golden.clone();
     heavy.segments[0].snapshot.form = vec![b' '; 5000];
     let (record, entries) = history::split(heavy).unwrap();
+    let bookmark = Bookmark {
+        id: 3,
+        parent: 1,
+        place: 4,
+        url: Some("https://example.org/".into()),
+        title: "Example".into(),
+        tags: vec!["tag".into()],
+        added: 1_790_000_000,
+    };
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/golden");
     let now = [
         ("v2-tab", codec::encode(3, &golden)),
@@ -348,7 +357,8 @@ fn records_of_every_version_are_read() {
         ("v2-dns", codec::encode(11, &dns)),
         ("v2-https-only", codec::encode(12, &https_only)),
         ("v2-hsts", codec::encode(13, &hsts)),
-        ("v2-visits", codec::encode(16, &VisitChunk(vec![visit(1)]))),
+        ("v2-visits", codec::encode(16, &ChunkRecord(vec![visit(1)]))),
+        ("v2-bookmarks", codec::encode(17, &ChunkRecord(vec![bookmark]))),
     ];
     for (name, bytes) in now {
         let bytes = bytes.unwrap();

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::StoreError;
+use super::chunks::key_of_chunk;
 use super::contents::{set_aside, try_open};
 use super::database::{contained, copy_folder, now, sled_path};
 use super::history::{self, key_of_tab};
@@ -15,7 +16,6 @@ use super::jobs::{Job, PendingState};
 use super::mirror::{COMMON, Damage, Mirror};
 use super::saved::{AUDIT_HEAD, DNS, HSTS, HTTPS_ONLY, META, Meta, ORDER, ROUTES, SETTINGS, SHIELDS, VPN, group_of};
 use super::secrets::Vault;
-use super::visits::{VISITS, VisitChunk, key_of_chunk};
 use regen_session::SavedTab;
 
 /// Maximum sleep of the store's thread when there is nothing to save.
@@ -84,7 +84,7 @@ impl Worker {
                 }
                 (Some(_), None) => {}
                 // Jobs are dropped meanwhile: the broker sends everything again once the store is open.
-                (None, Some(Job::Visits(chunk))) => drop(self.waiting.visits().remove(&chunk)),
+                (None, Some(Job::Chunk(group, number))) => drop(self.waiting.chunks().remove(&(group, number))),
                 (None, _) if tried.elapsed() < RETRY => {}
                 (None, _) => {
                     match reopen(&self.profile, &self.vault) {
@@ -172,12 +172,11 @@ impl Worker {
                 let old = old.map(|record| record.value).unwrap_or_default();
                 mirror.put(&group, META, &Meta { dismissed: true, restored, ..old }).map(drop)
             }
-            Job::Visits(chunk) => {
-                let Some(visits) = self.waiting.visits().remove(&chunk) else { return Ok(()) };
-                let key = key_of_chunk(chunk);
-                match visits {
-                    Some(visits) => self.written += mirror.put(VISITS, &key, &VisitChunk(visits))? as u64,
-                    None => mirror.remove(VISITS, &key)?,
+            Job::Chunk(group, number) => {
+                match self.waiting.chunks().remove(&(group, number)) {
+                    Some(Some(chunk)) => self.written += chunk.put(mirror, group, number)? as u64,
+                    Some(None) => mirror.remove(group.name(), &key_of_chunk(number))?,
+                    None => {}
                 }
                 Ok(())
             }

@@ -7,10 +7,12 @@
     reason = "a test fails by panicking"
 )]
 
+use std::time::Duration;
+
 use regen_tests::process::{self, is_alive};
 use regen_tests::site::Answer;
 use regen_tests::window::Display;
-use regen_tests::{Browser, Site, eventually};
+use regen_tests::{Browser, Site, eventually, within};
 use rustix::process::Signal;
 
 /// Serves pages that are titled after their path, and `/hop`, which redirects to `/two`.
@@ -148,10 +150,14 @@ fn the_address_bar_completes_and_the_page_of_the_history_opens_what_is_chosen() 
     display.xdotool(&["key", "ctrl+h"]);
     let again = eventually("the page of the history again", || {
         let tabs = browser.json(&["tab", "list"]);
-        tabs.as_array()?.iter().find(|tab| tab["url"] == "regen://history").and_then(|tab| tab["id"].as_u64())
+        let shown = tabs.as_array()?.iter().find(|tab| tab["active"] == true && tab["url"] == "regen://history");
+        shown.and_then(|tab| tab["id"].as_u64())
     });
-    display.xdotool(&["key", "ctrl+l"]);
-    display.xdotool(&["type", "--delay", "20", &site.url(2, "/typed")]);
-    display.xdotool(&["key", "Return"]);
-    browser.wait_for_url(again, &site.url(2, "/typed"));
+    let typed = site.url(2, "/typed");
+    eventually("the typed address", || {
+        display.xdotool(&["key", "ctrl+l"]);
+        display.xdotool(&["type", "--delay", "20", &typed]);
+        display.xdotool(&["key", "Return"]);
+        within(Duration::from_secs(3), || (browser.tab(again)["url"] == typed.as_str()).then_some(()))
+    });
 }

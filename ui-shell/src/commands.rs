@@ -4,12 +4,15 @@ use std::rc::Rc;
 
 use regen_proto::kernel::v1::user_command::Body as Command;
 use regen_proto::kernel::v1::{
-    AnswerDialog, AnswerDownloads, AnswerSession, AnswerVpn, Complete, DialogAnswer, Empty, Find, FindInTab, History,
-    MoveTab, MuteTab, Navigate, OpenTab, PinTab, ReloadTab, VisitsQuery, ZoomTab,
+    AnswerDialog, AnswerDownloads, AnswerSession, AnswerVpn, BookmarksQuery, Complete, DialogAnswer, Empty, Find,
+    FindInTab, History, MoveTab, MuteTab, Navigate, OpenTab, PinTab, ReloadTab, VisitsQuery, ZoomTab,
 };
-use regen_proto::places::v1::{VisitAction, VisitFilter, VisitsRequest};
+use regen_proto::places::v1::bookmarks_request::Action;
+use regen_proto::places::v1::{
+    Bookmark, BookmarkEdit, BookmarkFilter, BookmarkTags, BookmarksRequest, VisitAction, VisitFilter, VisitsRequest,
+};
 
-use crate::bridge::{ChromeVisitAction, FromChrome};
+use crate::bridge::{ChromeBookmarkAction, ChromeVisitAction, FromChrome};
 use crate::window::Window;
 
 impl Window {
@@ -70,10 +73,34 @@ impl Window {
                 let query = VisitsRequest { action: action.into(), filter: Some(filter), after, limit: 0 };
                 self.command(Command::Visits(VisitsQuery { request, query: Some(query) }));
             }
+            FromChrome::Bookmarks { request, action } => {
+                let query = Some(bookmarks_request(action));
+                self.command(Command::Bookmarks(BookmarksQuery { request, query }));
+            }
             FromChrome::Complete { request, typed } => self.command(Command::Complete(Complete { request, typed })),
             FromChrome::Print { tab } => self.command(Command::Print(tab)),
             FromChrome::Quit => self.command(Command::Quit(Empty {})),
             FromChrome::QuitAnyway => self.command(Command::QuitAnyway(Empty {})),
         }
     }
+}
+
+fn bookmarks_request(action: ChromeBookmarkAction) -> BookmarksRequest {
+    let mut first = 0;
+    let action = match action {
+        ChromeBookmarkAction::List { parent, words, url, skip } => {
+            first = skip;
+            Action::List(BookmarkFilter { parent, words, url })
+        }
+        ChromeBookmarkAction::Add { parent, url, title } => {
+            Action::Add(Bookmark { parent, url, title, ..Bookmark::default() })
+        }
+        ChromeBookmarkAction::Edit { id, title, url, tags, parent, place } => {
+            let tags = tags.map(|tags| BookmarkTags { tags });
+            Action::Edit(BookmarkEdit { id, title, url, tags, parent, place })
+        }
+        ChromeBookmarkAction::Remove { id } => Action::Remove(id),
+        ChromeBookmarkAction::Undo {} => Action::Undo(true),
+    };
+    BookmarksRequest { action: Some(action), skip: first }
 }

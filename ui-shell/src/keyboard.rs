@@ -419,6 +419,9 @@ impl Window {
             }
             Shortcut::Downloads => self.chrome_shortcut("downloads"),
             Shortcut::VisitedPages => self.chrome_shortcut("history"),
+            Shortcut::Bookmark => self.chrome_shortcut("bookmark"),
+            Shortcut::Bookmarks => self.chrome_shortcut("bookmarks"),
+            Shortcut::BookmarksBar => self.chrome_shortcut("bookmarksBar"),
             Shortcut::Reload { bypass_cache } => self.command(Command::Reload(ReloadTab { tab, bypass_cache })),
             Shortcut::Zoom(steps) => self.zoom_by(steps),
             Shortcut::ActualSize => self.command(Command::Zoom(ZoomTab { tab, zoom: 1.0 })),

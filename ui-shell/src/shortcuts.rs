@@ -25,6 +25,12 @@ pub(crate) enum Shortcut {
     Downloads,
     /// The page that lists visited pages.
     VisitedPages,
+    /// Bookmark the page.
+    Bookmark,
+    /// The page that lists bookmarks.
+    Bookmarks,
+    /// Show or hide the bookmarks bar.
+    BookmarksBar,
     Print,
     Reload {
         bypass_cache: bool,
@@ -63,6 +69,10 @@ impl Shortcut {
             (false, _, false, k) if k == key::F3 => Self::FindAgain { forward: !shift },
             (true, false, false, k) if k == key::j => Self::Downloads,
             (true, false, false, k) if k == key::h => Self::VisitedPages,
+            (true, false, false, k) if k == key::d => Self::Bookmark,
+            (true, false, false, k) if k == key::b => Self::Bookmarks,
+            (true, true, false, k) if k == key::o => Self::Bookmarks,
+            (true, true, false, k) if k == key::b => Self::BookmarksBar,
             (true, false, false, k) if k == key::p => Self::Print,
             (true, _, false, k) if k == key::r => Self::Reload { bypass_cache: shift },
             (_, _, false, k) if k == key::F5 => Self::Reload { bypass_cache: shift || control },

@@ -3,6 +3,7 @@
 //! Schema types of the kernel channel stop here, but for the handshake: what a child says is parsed once, and what a child
 //! is told is made here. The control API, the client of the net-daemon and the launcher have codecs of their own.
 
+pub mod bookmarks;
 pub mod child;
 pub mod configure;
 pub mod host;

@@ -6,7 +6,7 @@ use regen_proto::kernel::v1::WindowSize as WireSize;
 use regen_proto::kernel::v1::user_command::Body;
 use regen_session::Event;
 
-use super::{page, visits};
+use super::{bookmarks, page, visits};
 use crate::window::commands::{PageCommand, SessionAnswer, UserCommand, VpnAnswer};
 use crate::window::window_size::Size;
 
@@ -57,6 +57,10 @@ pub fn user_command(body: Body) -> Option<UserCommand> {
         Body::Visits(asked) => {
             let query = visits::query(asked.query?)?;
             return Some(UserCommand::AskVisits { request: asked.request, query });
+        }
+        Body::Bookmarks(asked) => {
+            let query = bookmarks::query(asked.query?)?;
+            return Some(UserCommand::AskBookmarks { request: asked.request, query });
         }
         Body::Complete(asked) => {
             return Some(UserCommand::Complete { request: asked.request, typed: asked.typed });

@@ -70,8 +70,12 @@ pub fn completions(
     suggestions: Vec<TabSuggestion>,
     inline: Option<(String, String)>,
 ) -> Outgoing {
-    let suggestion =
-        |TabSuggestion { page, tab }| Suggestion { url: page.url, title: page.title, tab: tab.unwrap_or(0) };
+    let suggestion = |TabSuggestion { page, tab, is_bookmarked }| Suggestion {
+        url: page.url,
+        title: page.title,
+        tab: tab.unwrap_or(0),
+        bookmarked: is_bookmarked,
+    };
     let (inline_rest, inline_url) = inline.unwrap_or_default();
     let suggestions = suggestions.into_iter().map(suggestion).collect();
     super::window_updates::update(

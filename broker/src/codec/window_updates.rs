@@ -108,6 +108,7 @@ pub fn news(window: ChildId, news: News) -> Outgoing {
         News::QuitQuestion { downloads, pages } => Body::QuitQuestion(QuitQuestion { downloads, pages }),
         News::OutsideQuestion { site, url } => Body::OutsideQuestion(OutsideQuestion { site, url }),
         News::FindResult { tab, matches } => Body::FindResult(FindResult { tab, matches }),
+        News::BookmarksChanged => Body::BookmarksChanged(Empty {}),
         News::TabClosed(tab) => Body::TabClosed(tab),
         News::Notice { level, text } => Body::Notice(Notice { level: level.to_owned(), text }),
     };

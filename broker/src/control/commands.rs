@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::questions::{Input, PageAnswer, PageQuery, PageReply};
 use crate::answer::{Answer, CommandError};
 use crate::window::commands::SessionAnswer;
-use crate::{network, persistence, visit_log};
+use crate::{bookmark_shelf, network, persistence, visit_log};
 
 /// Time within which a page must answer a question.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
@@ -101,6 +101,11 @@ pub enum Command {
     Visits {
         query: visit_log::Query,
         answer: Answer<visit_log::Reply>,
+    },
+    /// Ask about the bookmarks, or change them.
+    Bookmarks {
+        query: bookmark_shelf::Query,
+        answer: Answer<bookmark_shelf::Reply>,
     },
     HttpsOnly {
         answer: Answer<HttpsOnly>,

@@ -3,12 +3,12 @@
 mod commands;
 mod net;
 mod peer;
+mod places;
 pub mod questions;
 mod replies;
 mod service;
 mod shields;
 mod status;
-mod visits;
 
 use std::io;
 use std::os::unix::fs::PermissionsExt;

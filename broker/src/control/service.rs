@@ -4,6 +4,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use regen_places::BookmarkError;
 use regen_proto::control::v1::browser_server::Browser;
 use regen_proto::control::v1::{
     AllowDownloadsRequest, AuditReply, AuditRequest, DialogAnswer, DialogRequest, DnsQueryRequest, DnsReply,
@@ -17,7 +18,7 @@ use regen_proto::net::v1::{
     CheckRequest, DnsAnswer, ListsReply, ListsRequest, NewIdentityReply, NewIdentityRequest, OwnRules, OwnRulesRequest,
     ShieldsLog, ShieldsLogRequest, Verdict,
 };
-use regen_proto::places::v1::{VisitAction, VisitsReply, VisitsRequest};
+use regen_proto::places::v1::{BookmarksReply, BookmarksRequest, VisitAction, VisitsReply, VisitsRequest};
 use regen_session::{DialogAnswer as Answer, Event, SavedTab};
 use regen_store::Saved;
 use rustix::process::Signal;
@@ -110,6 +111,8 @@ pub(super) fn status(error: CommandError) -> Status {
         CommandError::NoPage(..) | CommandError::Page(_) | CommandError::Dialog(..) => {
             Status::failed_precondition(text)
         }
+        CommandError::Bookmark(BookmarkError::Unknown(_)) => Status::not_found(text),
+        CommandError::Bookmark(_) => Status::failed_precondition(text),
         CommandError::Timeout(..) => Status::deadline_exceeded(text),
         CommandError::Ending => Status::unavailable(text),
     }
@@ -445,6 +448,10 @@ impl Browser for Control {
             self.record_order(&request, "delete history", Value::Null).await;
         }
         Ok(Response::new(self.visits_now(request.into_inner()).await?))
+    }
+
+    async fn bookmarks(&self, request: Request<BookmarksRequest>) -> Result<Response<BookmarksReply>, Status> {
+        Ok(Response::new(self.bookmarks_now(request.into_inner()).await?))
     }
 
     type LogsStream = Pin<Box<dyn Stream<Item = Result<LogLine, Status>> + Send>>;

@@ -3,7 +3,7 @@
 use regen_session::{Event as SessionEvent, HostKey, TabId};
 
 use super::window_size::Size;
-use crate::visit_log::Query;
+use crate::{bookmark_shelf, visit_log};
 
 /// Command of the user.
 #[derive(Debug)]
@@ -35,7 +35,9 @@ pub enum UserCommand {
     /// Answer to a question about a VPN.
     AnswerVpn(VpnAnswer),
     /// Ask about the history, or change it. The number comes back with the answer.
-    AskVisits { request: u64, query: Query },
+    AskVisits { request: u64, query: visit_log::Query },
+    /// Ask about the bookmarks, or change them. The number comes back with the answer.
+    AskBookmarks { request: u64, query: bookmark_shelf::Query },
     /// Complete what is typed in the address bar. The number comes back with the answer.
     Complete { request: u64, typed: String },
     /// Cancel a download.

@@ -9,7 +9,7 @@ use regen_session::{Event as SessionEvent, HostKey, TabId};
 use super::commands::{PageCommand, SessionAnswer, VpnAnswer};
 use super::downloads::{DownloadView, HostDownload, Source};
 use super::file_choosers::ChooserSource;
-use crate::visit_log::Query;
+use crate::{bookmark_shelf, visit_log};
 
 /// Event of work that was done for the window.
 #[derive(Debug)]
@@ -39,6 +39,8 @@ pub enum News {
     OutsideQuestion { site: String, url: String },
     /// Number of matches of a search in a tab's page.
     FindResult { tab: TabId, matches: u32 },
+    /// Bookmarks have changed.
+    BookmarksChanged,
     /// A tab is closed.
     TabClosed(TabId),
     /// Text for the user, with `info`, `warning` or `error` as its level.
@@ -82,7 +84,9 @@ pub enum Action {
     /// Offer the newest earlier session once more.
     OfferSession,
     /// Ask about the history, or change it, and answer the window.
-    AskVisits { request: u64, query: Query },
+    AskVisits { request: u64, query: visit_log::Query },
+    /// Ask about the bookmarks, or change them. The number comes back with the answer.
+    AskBookmarks { request: u64, query: bookmark_shelf::Query },
     /// Complete what is typed, and answer the window.
     Complete { request: u64, typed: String },
     /// Answer a question about a VPN.

@@ -26,7 +26,7 @@ use tokio::sync::mpsc;
 
 use crate::message::ChildId;
 use crate::profile::Profile;
-use crate::visit_log::Query;
+use crate::visit_log;
 use commands::{PageCommand, UserCommand};
 use downloads::{Downloads, HostDownload, Report};
 pub use events::{Action, Event};
@@ -143,6 +143,7 @@ impl Window {
                 self.audit_deletion(&query);
                 vec![Action::AskVisits { request, query }]
             }
+            UserCommand::AskBookmarks { request, query } => vec![Action::AskBookmarks { request, query }],
             UserCommand::Complete { request, typed } => vec![Action::Complete { request, typed }],
             UserCommand::CancelDownload(download) => {
                 let actions = self.downloads.cancel(download);
@@ -291,8 +292,8 @@ impl Window {
     }
 
     /// Records that visits are deleted; not which, so that nothing of them is left.
-    fn audit_deletion(&self, query: &Query) {
-        if matches!(query, Query::Delete(_)) {
+    fn audit_deletion(&self, query: &visit_log::Query) {
+        if matches!(query, visit_log::Query::Delete(_)) {
             self.audit.record("ordered", serde_json::json!({ "what": "delete history", "by": "the window" }));
         }
     }

@@ -1,5 +1,6 @@
 //! Arguments of the command line.
 
+mod bookmarks;
 mod chaos;
 mod history;
 mod net;
@@ -10,6 +11,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 use regen_broker::startup::options::BrowserOptions;
 
+pub(crate) use bookmarks::BookmarksCommand;
 pub(crate) use chaos::{ChaosCommand, ChaosOptions};
 pub(crate) use history::{HistoryCommand, VisitConditions};
 pub(crate) use net::{DnsCommand, ListsArguments, RouteCommand, ShieldsCommand, TestArguments, TorCommand, VpnCommand};
@@ -76,6 +78,9 @@ pub(crate) enum Command {
     /// List, search and delete the history of visited pages
     #[command(subcommand)]
     History(HistoryCommand),
+    /// List, change, import and export bookmarks
+    #[command(subcommand)]
+    Bookmarks(BookmarksCommand),
     /// Show and change what shields block: trackers and other requests that filter lists match
     #[command(subcommand)]
     Shields(ShieldsCommand),

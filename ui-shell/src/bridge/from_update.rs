@@ -1,12 +1,14 @@
 //! Updates of the broker, as the chrome is told of them.
 
 use regen_proto::kernel::v1::{
-    Completions, Dialog, DialogKind, Download, DownloadState, OfferedTab, SessionOffer, ShellUpdate, Suggestion, Tab,
-    TabFavicon, TabState, TlsState, VisitsAnswer, shell_update,
+    BookmarksAnswer, Completions, Dialog, DialogKind, Download, DownloadState, OfferedTab, SessionOffer, ShellUpdate,
+    Suggestion, Tab, TabFavicon, TabState, TlsState, VisitsAnswer, shell_update,
 };
-use regen_proto::places::v1::Visit;
+use regen_proto::places::v1::{Bookmark, BookmarksReply, Visit};
 
-use super::{ChromeChoice, ChromeDialog, ChromeDownload, ChromeSuggestion, ChromeTab, ChromeVisit, ToChrome};
+use super::{
+    ChromeBookmark, ChromeChoice, ChromeDialog, ChromeDownload, ChromeSuggestion, ChromeTab, ChromeVisit, ToChrome,
+};
 
 impl From<&Dialog> for ChromeDialog {
     fn from(dialog: &Dialog) -> Self {
@@ -100,6 +102,8 @@ impl ToChrome {
                 files: question.files,
             },
             shell_update::Body::Visits(answer) => visits(answer),
+            shell_update::Body::Bookmarks(answer) => bookmarks(answer),
+            shell_update::Body::BookmarksChanged(_) => Self::BookmarksChanged,
             shell_update::Body::Completions(found) => completions(found),
             shell_update::Body::Raise(_) => return None,
         })
@@ -134,9 +138,20 @@ fn visits(answer: &VisitsAnswer) -> ToChrome {
     }
 }
 
+fn bookmarks(answer: &BookmarksAnswer) -> ToChrome {
+    let BookmarksReply { bookmarks, has_more, changed, added, error } = answer.reply.clone().unwrap_or_default();
+    let bookmark = |Bookmark { id, parent, url, title, tags, .. }| ChromeBookmark { id, parent, url, title, tags };
+    let bookmarks = bookmarks.into_iter().map(bookmark).collect();
+    ToChrome::Bookmarks { request: answer.request, bookmarks, has_more, changed, added, error }
+}
+
 fn completions(found: &Completions) -> ToChrome {
-    let suggestion =
-        |one: &Suggestion| ChromeSuggestion { url: one.url.clone(), title: one.title.clone(), tab: one.tab };
+    let suggestion = |one: &Suggestion| ChromeSuggestion {
+        url: one.url.clone(),
+        title: one.title.clone(),
+        tab: one.tab,
+        bookmarked: one.bookmarked,
+    };
     ToChrome::Completions {
         request: found.request,
         suggestions: found.suggestions.iter().map(suggestion).collect(),

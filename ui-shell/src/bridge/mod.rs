@@ -155,6 +155,11 @@ pub(crate) enum FromChrome {
         request: u64,
         typed: String,
     },
+    /// Asks about the bookmarks, or changes them. `request` comes back with the answer.
+    Bookmarks {
+        request: u64,
+        action: ChromeBookmarkAction,
+    },
     ToggleFullscreen,
     Print {
         tab: u64,
@@ -237,6 +242,19 @@ pub(crate) enum ToChrome {
         has_more: bool,
         changed: u64,
     },
+    /// Answer to `bookmarks`.
+    Bookmarks {
+        request: u64,
+        bookmarks: Vec<ChromeBookmark>,
+        has_more: bool,
+        /// Number of bookmarks and folders that have changed.
+        changed: u64,
+        /// The bookmark that was added; 0: none.
+        added: u64,
+        /// Reason why the change was refused; empty: it was made.
+        error: String,
+    },
+    BookmarksChanged,
     /// Answer to `complete`.
     Completions {
         request: u64,
@@ -349,4 +367,52 @@ pub(crate) struct ChromeSuggestion {
     title: String,
     /// Tab that shows it; 0: none.
     tab: u64,
+    bookmarked: bool,
+}
+
+/// A bookmark, or a folder if it has no address.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ChromeBookmark {
+    id: u64,
+    /// Folder; 1: the bookmarks bar, 2: the other bookmarks.
+    parent: u64,
+    url: Option<String>,
+    title: String,
+    tags: Vec<String>,
+}
+
+/// Question about the bookmarks, or a change of them.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+#[serde(tag = "kind", rename_all = "camelCase", rename_all_fields = "camelCase", deny_unknown_fields)]
+pub(crate) enum ChromeBookmarkAction {
+    List {
+        parent: Option<u64>,
+        words: String,
+        /// Address; empty: any.
+        url: String,
+        /// Number of entries that are known already.
+        skip: u32,
+    },
+    Add {
+        parent: u64,
+        /// Address; none for a folder.
+        url: Option<String>,
+        title: String,
+    },
+    Edit {
+        id: u64,
+        title: Option<String>,
+        url: Option<String>,
+        tags: Option<Vec<String>>,
+        /// Folder to move to.
+        parent: Option<u64>,
+        place: u32,
+    },
+    Remove {
+        id: u64,
+    },
+    Undo {},
 }

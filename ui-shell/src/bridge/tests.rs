@@ -95,11 +95,36 @@ fn the_contract_file_of_the_chrome_tests_is_current() {
             has_more: true,
             changed: 0,
         },
+        ToChrome::Bookmarks {
+            request: 1,
+            bookmarks: vec![ChromeBookmark {
+                id: 3,
+                parent: 1,
+                url: Some("https://example.org/".into()),
+                title: "Example".into(),
+                tags: vec!["tag".into()],
+            }],
+            has_more: false,
+            changed: 0,
+            added: 0,
+            error: String::new(),
+        },
+        ToChrome::BookmarksChanged,
         ToChrome::Completions {
             request: 1,
             suggestions: vec![
-                ChromeSuggestion { url: "https://example.org/".into(), title: "Example".into(), tab: 1 },
-                ChromeSuggestion { url: "https://example.net/page".into(), title: String::new(), tab: 0 },
+                ChromeSuggestion {
+                    url: "https://example.org/".into(),
+                    title: "Example".into(),
+                    tab: 1,
+                    bookmarked: true,
+                },
+                ChromeSuggestion {
+                    url: "https://example.net/page".into(),
+                    title: String::new(),
+                    tab: 0,
+                    bookmarked: false,
+                },
             ],
             inline_rest: "mple.org/".into(),
             inline_url: "https://example.org/".into(),
@@ -131,6 +156,8 @@ fn the_chromes_types_are_current() {
         ChromeVisitAction::decl(&config),
         ChromeVisit::decl(&config),
         ChromeSuggestion::decl(&config),
+        ChromeBookmark::decl(&config),
+        ChromeBookmarkAction::decl(&config),
     ];
     let head = "// Generated from ui-shell/src/bridge/mod.rs: do not edit.\n".to_owned();
     let current = head + &declared.map(|one| format!("\nexport {one}\n")).concat();

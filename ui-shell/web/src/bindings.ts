@@ -18,7 +18,7 @@ domain: string, since: number | null, until: number | null, visits: Array<number
 /**
  * Last visit of the list so far; 0: begin with the newest.
  */
-after: number, } | { "type": "complete", request: number, typed: string, } | { "type": "toggleFullscreen" } | { "type": "print", tab: number, } | { "type": "quit" } | { "type": "quitAnyway" };
+after: number, } | { "type": "complete", request: number, typed: string, } | { "type": "bookmarks", request: number, action: ChromeBookmarkAction, } | { "type": "toggleFullscreen" } | { "type": "print", tab: number, } | { "type": "quit" } | { "type": "quitAnyway" };
 
 export type ToChrome = { "type": "tab", tab: ChromeTab, } | { "type": "tabClosed", tab: number, } | { "type": "order", tabs: Array<number>, active: number, first: boolean, } | { "type": "favicon", tab: number, width: number, height: number, rgba: Array<number>, } | { "type": "hover", url: string, } | { "type": "findResult", tab: number, 
 /**
@@ -28,7 +28,19 @@ matches: number, } | { "type": "download", download: ChromeDownload, } | { "type
 /**
  * Number of pages that ask to confirm leaving them.
  */
-pages: number, } | { "type": "notice", level: string, text: string, } | { "type": "visits", request: number, visits: Array<ChromeVisit>, hasMore: boolean, changed: number, } | { "type": "completions", request: number, suggestions: Array<ChromeSuggestion>, 
+pages: number, } | { "type": "notice", level: string, text: string, } | { "type": "visits", request: number, visits: Array<ChromeVisit>, hasMore: boolean, changed: number, } | { "type": "bookmarks", request: number, bookmarks: Array<ChromeBookmark>, hasMore: boolean, 
+/**
+ * Number of bookmarks and folders that have changed.
+ */
+changed: number, 
+/**
+ * The bookmark that was added; 0: none.
+ */
+added: number, 
+/**
+ * Reason why the change was refused; empty: it was made.
+ */
+error: string, } | { "type": "bookmarksChanged" } | { "type": "completions", request: number, suggestions: Array<ChromeSuggestion>, 
 /**
  * Text that completes what is typed to an address; empty: none does.
  */
@@ -58,4 +70,28 @@ export type ChromeSuggestion = { url: string, title: string,
 /**
  * Tab that shows it; 0: none.
  */
-tab: number, };
+tab: number, bookmarked: boolean, };
+
+export type ChromeBookmark = { id: number, 
+/**
+ * Folder; 1: the bookmarks bar, 2: the other bookmarks.
+ */
+parent: number, url: string | null, title: string, tags: Array<string>, };
+
+export type ChromeBookmarkAction = { "kind": "list", parent: number | null, words: string, 
+/**
+ * Address; empty: any.
+ */
+url: string, 
+/**
+ * Number of entries that are known already.
+ */
+skip: number, } | { "kind": "add", parent: number, 
+/**
+ * Address; none for a folder.
+ */
+url: string | null, title: string, } | { "kind": "edit", id: number, title: string | null, url: string | null, tags: Array<string> | null, 
+/**
+ * Folder to move to.
+ */
+parent: number | null, place: number, } | { "kind": "remove", id: number, } | { "kind": "undo", };

@@ -3,6 +3,7 @@ import { afterMessages, layout, on, send, setText } from "./bridge";
 import { active } from "./tabs.js";
 import * as toolbar from "./toolbar.js";
 import * as pages from "./pages.js";
+import * as star from "./star.js";
 import "./dialogs.js";
 import { findAgain, isOpen, openDownloads, openFind } from "./panels.js";
 
@@ -14,6 +15,9 @@ const shortcuts = {
   findNext: () => findAgain(true),
   findPrevious: () => findAgain(false),
   downloads: openDownloads,
+  bookmark: star.bookmark,
+  bookmarks: () => toolbar.openBuiltin("regen://bookmarks"),
+  bookmarksBar: star.toggleBar,
   history: () => toolbar.openBuiltin("regen://history"),
 };
 on("shortcut", ({ name }) => shortcuts[name]?.());

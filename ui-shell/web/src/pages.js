@@ -1,10 +1,11 @@
 // Built-in pages: the start page, refused addresses, and tabs whose process crashed too often.
 import { send, setText } from "./bridge";
+import { mountBookmarks } from "./bookmarks";
 import { mountHistory } from "./history";
 import { active } from "./tabs.js";
 
 /** Returns whether a built-in page is shown. */
-export const isShown = () => !get("start").hidden || !get("own-page").hidden || !get("history").hidden;
+export const isShown = () => !get("start").hidden || !get("own-page").hidden || !get("history").hidden || !get("bookmarks").hidden;
 
 const get = (id) => document.getElementById(id);
 
@@ -17,7 +18,7 @@ export const paint = () => {
   const refused = insecure || inside || (tab?.state === "failed" && !tab.hasHost);
   const start = !tab || (!tab.url && !tab.hasHost && !sad && !refused);
   const wasStart = !get("start").hidden;
-  showHistory(tab?.url === "regen://history");
+  for (const [url, view] of Object.entries(views)) show(view, tab?.url === url);
   get("start").hidden = !start;
   get("own-page").hidden = !(sad || refused);
   const pending = tab?.state === "recovering" ? "Restoring the page…" : tab?.state === "loading" ? tab.reason : "";
@@ -39,17 +40,20 @@ export const paint = () => {
   if (start && !wasStart && document.activeElement === document.body) { send("focusChrome"); get("start-input").focus(); }
 };
 
-const history = mountHistory(get("history"), {
-  open: (url, background) => {
-    const tab = active();
-    if (background || !tab) send("openTab", { input: url, background });
-    else send("navigate", { tab: tab.id, input: url });
-  },
-});
-const showHistory = (shows) => {
-  if (get("history").hidden !== shows) return;
-  get("history").hidden = !shows;
-  history.show(shows);
+/** Takes the user to an address: in the active tab, or in a new one behind it. */
+export const open = (url, background) => {
+  const tab = active();
+  if (background || !tab) send("openTab", { input: url, background });
+  else send("navigate", { tab: tab.id, input: url });
+};
+const views = {
+  "regen://history": { section: get("history"), view: mountHistory(get("history"), { open }) },
+  "regen://bookmarks": { section: get("bookmarks"), view: mountBookmarks(get("bookmarks"), { open }) },
+};
+const show = ({ section, view }, shows) => {
+  if (section.hidden !== shows) return;
+  section.hidden = !shows;
+  view.show(shows);
 };
 
 get("own-anyway").addEventListener("click", () => {

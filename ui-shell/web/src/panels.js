@@ -90,6 +90,7 @@ get("menu-button").addEventListener("click", () => {
     ["Find in page…", "Ctrl+F", () => openFind()],
     ["Save as PDF", "Ctrl+P", forActive((tab) => send("print", { tab: tab.id }))],
     ["History", "Ctrl+H", () => openBuiltin("regen://history")],
+    ["Bookmarks", "Ctrl+B", () => openBuiltin("regen://bookmarks")],
     ["Downloads", "Ctrl+J", () => openDownloads()],
     null,
     ["Previous session…", "", () => send("offerSession")],
@@ -99,6 +100,17 @@ get("menu-button").addEventListener("click", () => {
   ]);
   open(get("menu"), get("menu-button"));
 });
+
+/** Opens a menu with these items below a button. */
+export const openItems = (items, button) => {
+  const menu = get("tab-menu");
+  const box = button.getBoundingClientRect();
+  fill(menu, items);
+  menu.style.left = `${Math.min(box.left, innerWidth - 280)}px`;
+  menu.style.top = `${box.bottom + 2}px`;
+  open(menu, button);
+};
+export { open as openPanel, close as closePanel };
 
 /** Opens a tab's menu at a point. */
 export const openTabMenu = (id, x, y) => {

@@ -1,4 +1,5 @@
 //! Builds the chrome's scripts and styles out of `web/`, for which Node.js is needed.
+#![expect(clippy::disallowed_methods, reason = "runs while the program is built, not in it")]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -15,7 +16,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     run(Command::new("node").arg("build.mjs").arg(&out).current_dir(&web))
 }
 
-#[expect(clippy::disallowed_methods, reason = "runs while the program is built, not in it")]
 fn run(command: &mut Command) -> Result<(), Box<dyn std::error::Error>> {
     let words = format!("{command:?}");
     let status = command.status().map_err(|error| format!("{words}: {error}: install Node.js with `./x setup`"))?;

@@ -61,5 +61,5 @@ pub(crate) fn frecency(visits: impl Iterator<Item = (u64, bool)>, count: usize, 
         sum += if typed { 2 * weight } else { weight };
         sampled += 1;
     }
-    if sampled == 0 { 0 } else { sum * count as u64 / sampled }
+    (sum * count as u64).checked_div(sampled).unwrap_or(0)
 }

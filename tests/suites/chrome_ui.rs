@@ -30,7 +30,6 @@ fn run(folder: &str, program: &str, arguments: &[&str]) -> String {
     let output = Command::new(program).args(arguments).current_dir(folder).output();
     let output = output.expect("Node.js is installed by ./x setup");
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    println!("{said}");
     assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
     said
 }

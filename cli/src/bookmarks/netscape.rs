@@ -91,12 +91,14 @@ impl TokenSink for Reader {
 
     fn process_token(&self, token: Token, _line: u64) -> TokenSinkResult<()> {
         let mut state = self.state.borrow_mut();
-        match token {
-            TagToken(tag) => state.tag(&tag),
-            CharacterTokens(text) if state.reading.is_some() && state.title.len() < MAX_TITLE => {
-                state.title.push_str(&text);
-            }
-            _ => {}
+        // Comments, document types and errors of syntax mean nothing here.
+        if let TagToken(tag) = token {
+            state.tag(&tag);
+        } else if let CharacterTokens(text) = token
+            && state.reading.is_some()
+            && state.title.len() < MAX_TITLE
+        {
+            state.title.push_str(&text);
         }
         TokenSinkResult::Continue
     }

@@ -3,9 +3,8 @@
 use super::*;
 
 fn visits(effects: &[Effect]) -> Vec<(bool, bool)> {
-    let visit = |effect: &Effect| match effect {
-        Effect::Visited { typed, same_document, .. } => Some((*typed, *same_document)),
-        _ => None,
+    let visit = |effect: &Effect| {
+        if let Effect::Visited { typed, same_document, .. } = effect { Some((*typed, *same_document)) } else { None }
     };
     effects.iter().filter_map(visit).collect()
 }

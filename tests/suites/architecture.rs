@@ -131,7 +131,7 @@ const DEPENDENCIES: [(&str, &[&str]); 8] = [
             "tracing-subscriber",
         ],
     ),
-    ("regen-places", &["memchr", "regen-net-config", "serde", "slab"]),
+    ("regen-places", &["memchr", "regen-net-config", "serde", "slab", "thiserror"]),
     ("regen-session", &["bytes", "regen-net-config", "serde", "url"]),
     ("regen-supervisor", &["fastrand", "regen-net-config", "regen-proto", "regen-session", "tracing"]),
     (

@@ -37,8 +37,8 @@ pub struct History {
     pages: Slab<Page>,
     by_url: HashMap<Arc<str>, usize>,
     visits: BTreeMap<VisitId, Entry>,
-    /// Visits by time.
-    order: BTreeSet<(u64, VisitId)>,
+    /// Key of the page of each visit, by time. A search looks at nothing else of a visit.
+    order: BTreeMap<(u64, VisitId), usize>,
     /// Chunks that have changed since they were last taken.
     changed: BTreeSet<u64>,
     /// Visits of the last deletion, until it can no longer be undone.
@@ -82,7 +82,7 @@ impl History {
         let id = self.last + 1;
         self.insert(SavedVisit { id, at, url, title: String::new(), workspace, typed });
         while self.visits.len() > MAX_VISITS
-            && let Some((_, oldest)) = self.order.first().copied()
+            && let Some((_, oldest)) = self.order.keys().next().copied()
         {
             self.remove(oldest);
         }
@@ -169,25 +169,25 @@ impl History {
         let start = (filter.since.unwrap_or(0), 0).min(end);
         let pages = PageFilter::new(filter);
         // Each page is looked at once, however often it was visited.
-        let mut known: HashMap<usize, bool> = HashMap::new();
-        let workspace = filter.workspace.as_deref();
-        self.order.range(start..end).rev().map(|(_, id)| *id).filter(move |id| {
-            let Some(entry) = self.visits.get(id) else { return false };
+        let mut known: Vec<Option<bool>> = vec![None; self.pages.capacity()];
+        let is_of =
+            |id: &VisitId, workspace: &str| self.visits.get(id).is_some_and(|entry| *entry.workspace == *workspace);
+        let visits = self.order.range(start..end).rev();
+        let selected = visits.filter(move |((_, id), key)| {
+            let selects = || self.pages.get(**key).is_some_and(|page| pages.selects(page));
             (filter.visits.is_empty() || filter.visits.contains(id))
-                && workspace.is_none_or(|workspace| *entry.workspace == *workspace)
-                && *known
-                    .entry(entry.page)
-                    .or_insert_with(|| self.pages.get(entry.page).is_some_and(|page| pages.selects(page)))
-        })
+                && filter.workspace.as_ref().is_none_or(|workspace| is_of(id, workspace))
+                && known.get_mut(**key).is_some_and(|known| *known.get_or_insert_with(selects))
+        });
+        selected.map(|((_, id), _)| *id)
     }
 
     /// Returns pages from the one that was visited last.
     pub(crate) fn pages_by_recency(&self) -> impl Iterator<Item = &Page> {
         let mut seen = vec![false; self.pages.capacity()];
-        self.order.iter().rev().filter_map(move |(_, id)| {
-            let key = self.visits.get(id)?.page;
-            let seen = seen.get_mut(key)?;
-            if std::mem::replace(seen, true) { None } else { self.pages.get(key) }
+        self.order.values().rev().filter_map(move |key| {
+            let seen = seen.get_mut(*key)?;
+            if std::mem::replace(seen, true) { None } else { self.pages.get(*key) }
         })
     }
 
@@ -234,7 +234,7 @@ impl History {
             }
         }
         self.visits.insert(id, Entry { at, page: key, workspace: workspace.into(), typed });
-        self.order.insert((at, id));
+        self.order.insert((at, id), key);
         self.last = self.last.max(id);
         self.changed.insert(chunk_of(id));
     }

@@ -15,18 +15,24 @@ pub(crate) struct Page {
     pub(crate) title: String,
     /// Title and address in lower case, on two lines, for searching.
     lower: String,
+    /// Place in `lower` where the address begins, without its scheme and `www.`.
+    address: usize,
     /// Visits, oldest first.
     pub(crate) visits: Vec<VisitId>,
 }
 
 impl Page {
     pub(crate) fn new(url: Arc<str>) -> Self {
-        let lower = lower_of("", &url);
-        Self { url, title: String::new(), lower, visits: Vec::new() }
+        let mut page = Self { url, title: String::new(), lower: String::new(), address: 0, visits: Vec::new() };
+        page.set_title(String::new());
+        page
     }
 
     pub(crate) fn set_title(&mut self, title: String) {
-        self.lower = lower_of(&title, &self.url);
+        self.lower = format!("{}\n{}", title.to_lowercase(), self.url.to_lowercase());
+        let url = self.lower.rsplit_once('\n').map_or("", |(_, url)| url);
+        let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+        self.address = self.lower.len() - rest.strip_prefix("www.").unwrap_or(rest).len();
         self.title = title;
     }
 
@@ -36,14 +42,8 @@ impl Page {
 
     /// Returns the address without its scheme and without `www.`, in lower case.
     pub(crate) fn lower_address(&self) -> &str {
-        let url = self.lower.rsplit_once('\n').map_or("", |(_, url)| url);
-        let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-        rest.strip_prefix("www.").unwrap_or(rest)
+        self.lower.get(self.address..).unwrap_or_default()
     }
-}
-
-fn lower_of(title: &str, url: &str) -> String {
-    format!("{}\n{}", title.to_lowercase(), url.to_lowercase())
 }
 
 /// Returns how likely a page is wanted, from its visits' times, newest first. Recent visits count more, and one that the

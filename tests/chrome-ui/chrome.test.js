@@ -377,8 +377,8 @@ test("a sign-in names the server that asks, and says when that is another than w
   await receive(...tabMessages, { type: "tab", tab });
   const words = await page.locator("#page-dialog").innerText();
   assert.match(words, /Sign in to elsewhere.test\b[\s\S]*vault[\s\S]*not accepted[\s\S]*does not belong to the site you are viewing, example.org/);
-  await page.getByLabel("Name").fill("somebody");
-  await page.getByLabel("Password").fill("secret");
+  await page.locator("#page-dialog").getByLabel("Name").fill("somebody");
+  await page.locator("#page-dialog").getByLabel("Password").fill("secret");
   await page.keyboard.press("Escape");
   assert.equal((await said("answerDialog"))[0].accept, false);
 });

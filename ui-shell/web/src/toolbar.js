@@ -138,7 +138,11 @@ const completion = startCompletion(address, get("completions"), {
 });
 // Selects at once, not a frame later: text typed right after Ctrl+L must not be selected and overwritten.
 let focusedByPointer = false;
-address.addEventListener("focus", () => { paintParts(active()); address.select(); });
+address.addEventListener("focus", () => {
+  paintParts(active());
+  // The window may lose and regain focus in the middle of a word, which must not be overwritten by the rest.
+  if (!editing) address.select();
+});
 address.addEventListener("mousedown", () => { focusedByPointer = document.activeElement !== address; });
 address.addEventListener("mouseup", (event) => {
   // Without this, the click that focuses the field would undo the selection.

@@ -116,7 +116,7 @@ impl BookmarkShelf {
             match self.bookmarks.add(Bookmark { parent, ..bookmark }) {
                 Ok(id) if is_folder => drop(known.insert(theirs, id)),
                 Ok(_) => {}
-                // What is nested too deeply comes to the deepest folder.
+                // Entries that are nested too deeply come to the deepest folder.
                 Err(BookmarkError::Depth) => drop(known.insert(theirs, parent)),
                 Err(BookmarkError::Address) => continue,
                 Err(error) => {

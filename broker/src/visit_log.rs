@@ -1,7 +1,7 @@
-//! The history of visited pages: what is recorded of it, and when it goes to the store.
+//! The history of visited pages: the visits that are recorded, and the time at which they go to the store.
 //!
-//! What a host says counts only after the session has taken it: a page cannot record another site's address. It must not
-//! fill the history either: visits that the user did not cause are limited for each tab.
+//! A host's report counts only after the session has taken it, so a page cannot record another site's address. A page
+//! must not fill the history either: visits that the user did not cause are limited for each tab.
 
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};

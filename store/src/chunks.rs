@@ -7,7 +7,7 @@ use super::StoreError;
 use super::codec::{Readable, Record};
 use super::mirror::{Damage, Mirror};
 
-/// What a chunk is a part of.
+/// Group that a chunk is a part of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum ChunkGroup {
     Visits,

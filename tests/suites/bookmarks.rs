@@ -80,7 +80,7 @@ fn files_of_other_browsers_come_in_and_go_out() {
     // The file has the two folders that are always there, too.
     assert_eq!(again.json(&["bookmarks", "import", out_name])["imported"], 20_003);
     assert_eq!(listed(&again, &["t19999"])[0].0, "Page <19999>");
-    // What is no such file is refused in words.
+    // Other files are refused in words.
     std::fs::write(&file, b"\xff\xfe\0garbage".repeat(1000)).unwrap();
     let refused = browser.regen(&["bookmarks", "import", file_name]).unwrap_err();
     assert!(refused.code == 1 && refused.message.contains("exported as HTML"), "{refused:?}");

@@ -97,7 +97,7 @@ fn visits_are_deleted_with_a_way_back_and_outlive_every_end() {
     assert_eq!(visited(&browser, &[]), [site.url(2, "/one")]);
     assert_eq!(browser.json(&["history", "undo"])["restored"], 2);
     assert_eq!(visited(&browser, &[]), all);
-    // What was deleted is not written anywhere, the audit log included.
+    // Deleted addresses are not written anywhere, the audit log included.
     browser.regen(&["history", "delete", "two"]).unwrap();
     let log = browser.regen(&["audit"]).unwrap();
     assert!(log.contains("delete history") && !log.contains("/two"), "{log}");

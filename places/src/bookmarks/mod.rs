@@ -102,7 +102,7 @@ pub struct Bookmarks {
     /// Entries of each folder in their order.
     entries: BTreeMap<BookmarkId, Vec<BookmarkId>>,
     changed: BTreeSet<u64>,
-    /// What the last removal took, until the next one.
+    /// Bookmarks and folders of the last removal, until the next one.
     removed: Vec<Bookmark>,
     last: BookmarkId,
 }

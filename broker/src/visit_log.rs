@@ -90,7 +90,7 @@ impl VisitLog {
     /// Returns the history that an earlier run saved.
     #[must_use]
     pub fn new(chunks: Vec<Vec<SavedVisit>>, store: Store, now: Instant) -> Self {
-        let quota = Quota::with_period(VISIT_PERIOD).map_or(Quota::per_second(MAX_BURST), |quota| quota);
+        let quota = Quota::with_period(VISIT_PERIOD).unwrap_or(Quota::per_second(MAX_BURST));
         Self {
             history: History::restored(chunks),
             store,

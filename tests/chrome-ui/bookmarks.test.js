@@ -15,7 +15,7 @@ const serve = async (bookmarks) => {
     const apply = ({ kind, ...fields }) => {
       if (kind === "list") {
         const words = fields.words.toLowerCase();
-        const matches = (one) => (fields.parent === null || one.parent === fields.parent) && (!fields.url || one.url === fields.url) && `${one.title} ${one.url}`.toLowerCase().includes(words);
+        const matches = (one) => (fields.parent === null || one.parent === fields.parent) && (!fields.url || one.url === fields.url) && (!fields.folders || one.url === null) && `${one.title} ${one.url}`.toLowerCase().includes(words);
         return { bookmarks: window.all.filter(matches) };
       }
       window.changes.push({ kind, ...fields });

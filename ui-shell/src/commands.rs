@@ -88,9 +88,9 @@ impl Window {
 fn bookmarks_request(action: ChromeBookmarkAction) -> BookmarksRequest {
     let mut first = 0;
     let action = match action {
-        ChromeBookmarkAction::List { parent, words, url, skip } => {
+        ChromeBookmarkAction::List { parent, words, url, folders, skip } => {
             first = skip;
-            Action::List(BookmarkFilter { parent, words, url })
+            Action::List(BookmarkFilter { parent, words, url, folders })
         }
         ChromeBookmarkAction::Add { parent, url, title } => {
             Action::Add(Bookmark { parent, url, title, ..Bookmark::default() })

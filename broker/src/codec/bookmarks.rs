@@ -22,9 +22,9 @@ const NUMBERS: usize = 32;
 pub fn query(request: BookmarksRequest) -> Option<Query> {
     let index = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
     Some(match request.action? {
-        Action::List(WireFilter { parent, words, url }) => {
+        Action::List(WireFilter { parent, words, url, folders }) => {
             let url = (!url.is_empty()).then_some(url);
-            Query::List { filter: BookmarkFilter { parent, words, url }, skip: index(request.skip) }
+            Query::List { filter: BookmarkFilter { parent, words, url, folders }, skip: index(request.skip) }
         }
         Action::Add(bookmark) => Query::Add(from_wire(bookmark)),
         Action::Edit(WireEdit { id, title, url, tags, parent, place }) => {

@@ -24,7 +24,7 @@ const MAX_FILE: u64 = 64 << 20;
 pub(crate) async fn run(mut client: Client, command: BookmarksCommand, output: Output) -> Result<(), Failure> {
     match command {
         BookmarksCommand::List { words, folder } => {
-            let filter = BookmarkFilter { words: words.join(" "), parent: folder, url: String::new() };
+            let filter = BookmarkFilter { words: words.join(" "), parent: folder, ..BookmarkFilter::default() };
             list(&ask(&mut client, Action::List(filter)).await?.bookmarks, output);
         }
         BookmarksCommand::Add { url, title, folder, tags } => {

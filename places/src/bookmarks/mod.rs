@@ -3,7 +3,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde::{Deserialize, Serialize};
 
@@ -93,12 +93,16 @@ pub struct BookmarkFilter {
     pub words: String,
     /// Address.
     pub url: Option<String>,
+    /// Folders only.
+    pub folders: bool,
 }
 
 /// All bookmarks.
 #[derive(Debug)]
 pub struct Bookmarks {
     all: BTreeMap<BookmarkId, Bookmark>,
+    /// Title, address and tags of each in lower case, for searching.
+    texts: HashMap<BookmarkId, String>,
     /// Entries of each folder in their order.
     entries: BTreeMap<BookmarkId, Vec<BookmarkId>>,
     changed: BTreeSet<u64>,
@@ -121,6 +125,7 @@ impl Bookmarks {
             chunks.into_iter().flatten().map(|bookmark| (bookmark.id, bookmark)).collect();
         let mut bookmarks = Self {
             last: saved.keys().next_back().copied().unwrap_or(OTHER).max(OTHER),
+            texts: saved.iter().map(|(id, one)| (*id, text_of(one))).collect(),
             all: saved,
             entries: BTreeMap::new(),
             changed: BTreeSet::new(),
@@ -174,7 +179,8 @@ impl Bookmarks {
         let words = words(&filter.words);
         let selects = |bookmark: &&Bookmark| {
             filter.url.as_ref().is_none_or(|url| bookmark.url.as_ref() == Some(url))
-                && (words.is_empty() || has_all(&words, &text_of(bookmark)))
+                && (!filter.folders || bookmark.url.is_none())
+                && (words.is_empty() || self.texts.get(&bookmark.id).is_some_and(|text| has_all(&words, text)))
         };
         let mut listed = Vec::new();
         match filter.parent {
@@ -321,8 +327,13 @@ impl Bookmarks {
         }
     }
 
+    /// Notes that a bookmark is new, changed or gone.
     fn change(&mut self, id: BookmarkId) {
         self.changed.insert(id / CHUNK);
+        match self.all.get(&id) {
+            Some(bookmark) => drop(self.texts.insert(id, text_of(bookmark))),
+            None => drop(self.texts.remove(&id)),
+        }
     }
 
     fn check_folder(&self, id: BookmarkId) -> Result<(), BookmarkError> {

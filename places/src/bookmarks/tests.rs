@@ -94,6 +94,12 @@ fn bookmarks_are_found_by_words_and_by_address() {
         (found("reading TITLE"), found("b.test")),
         (vec!["https://a.test/".into()], vec!["https://b.test/".into()])
     );
+    let renamed = BookmarkEdit { title: Some("Else".into()), tags: Some(Vec::new()), ..BookmarkEdit::default() };
+    bookmarks.edit(OTHER + 1, renamed).unwrap();
+    let found = |words: &str| titles(&bookmarks, &BookmarkFilter { words: words.into(), ..BookmarkFilter::default() });
+    assert_eq!((found("reading").len(), found("ELSE").len()), (0, 1), "the search has the old words");
+    let folders = BookmarkFilter { folders: true, ..BookmarkFilter::default() };
+    assert_eq!(bookmarks.list(&folders).len(), 0);
     let of_url = |url: &str| BookmarkFilter { url: Some(url.into()), ..BookmarkFilter::default() };
     assert_eq!(titles(&bookmarks, &of_url("https://b.test/")).len(), 1);
     assert_eq!(titles(&bookmarks, &of_url("https://b.test")).len(), 0);

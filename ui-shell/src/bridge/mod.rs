@@ -393,6 +393,8 @@ pub(crate) enum ChromeBookmarkAction {
         words: String,
         /// Address; empty: any.
         url: String,
+        /// Folders only.
+        folders: bool,
         /// Number of entries that are known already.
         skip: u32,
     },

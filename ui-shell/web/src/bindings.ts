@@ -84,6 +84,10 @@ export type ChromeBookmarkAction = { "kind": "list", parent: number | null, word
  */
 url: string, 
 /**
+ * Folders only.
+ */
+folders: boolean, 
+/**
  * Number of entries that are known already.
  */
 skip: number, } | { "kind": "add", parent: number, 

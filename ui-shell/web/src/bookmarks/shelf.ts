@@ -14,10 +14,10 @@ export const FIXED: ChromeBookmark[] = [
 export const change = (action: ChromeBookmarkAction) => ask("bookmarks", { action }, "bookmarks");
 
 /** Lists bookmarks, in as many parts as they come. */
-export const list = async (filter: { parent?: number; words?: string; url?: string }): Promise<ChromeBookmark[]> => {
+export const list = async (filter: { parent?: number; words?: string; url?: string; folders?: boolean }): Promise<ChromeBookmark[]> => {
   const all: ChromeBookmark[] = [];
   for (;;) {
-    const { bookmarks, hasMore } = await change({ kind: "list", parent: filter.parent ?? null, words: filter.words ?? "", url: filter.url ?? "", skip: all.length });
+    const { bookmarks, hasMore } = await change({ kind: "list", parent: filter.parent ?? null, words: filter.words ?? "", url: filter.url ?? "", folders: filter.folders ?? false, skip: all.length });
     all.push(...bookmarks);
     if (!hasMore || !bookmarks.length) return all;
   }
@@ -25,7 +25,7 @@ export const list = async (filter: { parent?: number; words?: string; url?: stri
 
 /** Returns the folders, with their depth. */
 export const folders = async (): Promise<{ folder: ChromeBookmark; depth: number }[]> => {
-  const all = (await list({})).filter((one) => one.url === null);
+  const all = await list({ folders: true });
   const found: { folder: ChromeBookmark; depth: number }[] = [];
   const add = (folder: ChromeBookmark, depth: number) => {
     found.push({ folder, depth });

@@ -9,6 +9,9 @@ export const isShown = () => !get("start").hidden || !get("own-page").hidden || 
 
 const get = (id) => document.getElementById(id);
 
+/** Set once a tab is known. Until then the start page would cover a page that is on the screen already. */
+let hasStarted = false;
+
 /** Shows or hides the built-in pages according to the active tab. */
 export const paint = () => {
   const tab = active();
@@ -16,7 +19,8 @@ export const paint = () => {
   const insecure = tab?.state === "insecure";
   const inside = tab?.state === "private";
   const refused = insecure || inside || (tab?.state === "failed" && !tab.hasHost);
-  const start = !tab || (!tab.url && !tab.hasHost && !sad && !refused);
+  hasStarted ||= Boolean(tab);
+  const start = tab ? !tab.url && !tab.hasHost && !sad && !refused : hasStarted;
   const wasStart = !get("start").hidden;
   for (const [url, view] of Object.entries(views)) show(view, tab?.url === url);
   get("start").hidden = !start;

@@ -6,6 +6,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "page/v1/page.proto",
         "net/v1/net.proto",
         "places/v1/places.proto",
+        "settings/v1/settings.proto",
         "control/v1/control.proto",
         "launcher/v1/launcher.proto",
     ];

@@ -4,13 +4,16 @@ use std::time::Instant;
 
 use regen_places::{BookmarkError, Visit};
 use regen_proto::role::Role;
-use regen_session::{self as session, DialogAnswer, Effect, Event, HostCommand, HostKey, Phase, Side, Tab, TabId};
+use regen_session::{
+    self as session, DialogAnswer, Effect, Event, HostCommand, HostKey, PageLoad, Phase, Side, Tab, TabId, address,
+};
+use regen_settings::SettingError;
 use regen_supervisor::{self as supervisor, Key, dependents};
 
 use crate::answer::CommandError;
 use crate::broker::{Broker, open_event};
 use crate::children::{Exit, Violation};
-use crate::codec::{bookmarks, child as codec, configure, host as host_codec, visits, window_updates};
+use crate::codec::{child as codec, configure, host as host_codec, window_updates};
 use crate::control::questions::{Input, PageQuery};
 use crate::control::{PageAnswer, StatusReply, StatusView, TabInfo, count_objections};
 use crate::error::BrokerError;
@@ -21,10 +24,11 @@ use crate::message::{ChildId, Outgoing};
 use crate::network;
 use crate::observe::Refused;
 use crate::page_queries::{PageQueries, no_page};
-use crate::visit_log::OpenTab;
+use crate::preferences::{self, Followed};
 use crate::window;
-use crate::window::commands::SessionAnswer;
+use crate::window::commands::{Question, SessionAnswer};
 use crate::window::events::News;
+use crate::window_answers::WindowAnswers;
 use crate::window_feed::WindowFeed;
 use crate::{bookmark_shelf, visit_log};
 
@@ -314,38 +318,49 @@ impl Broker {
                     }
                 }
                 Action::Session(event) => self.apply(event),
-                Action::Open { url, background } => drop(self.open_by_user(url, background, String::new())),
+                Action::Open { input, background } => {
+                    let url = address::to_url(&input, self.preferences.searches());
+                    self.open_by_user(url, background, String::new());
+                }
+                Action::Navigate { tab, input } => {
+                    let load = PageLoad::by_user(address::to_url(&input, self.preferences.searches()));
+                    self.apply(Event::Navigate { tab, load });
+                }
                 Action::AskPages => self.ask_whether_pages_object(),
                 Action::Quit => self.quit(),
                 Action::AnswerSession(reply) => drop(self.answer_session(&reply)),
-                Action::SetRestores(restores) => {
-                    self.persistence.set_restores(restores);
-                    self.show_restores();
-                }
                 Action::OfferSession => match self.persistence.offer_again() {
                     Some(offer) => self.tell_window(|window| window_updates::session_offer(window, Some(offer))),
                     None => self.notice("info", "There is no earlier session.".to_owned()),
                 },
-                Action::AskVisits { request, query } => {
-                    let answer = self.visits.ask(&query, Instant::now());
-                    self.tell_window(|window| visits::answer(window, request, answer));
-                }
-                Action::AskBookmarks { request, query } => {
-                    let answer = self.ask_bookmarks(query);
-                    self.tell_window(|window| bookmarks::answer(window, request, answer));
-                }
-                Action::Complete { request, typed } => {
-                    let tabs = self.session.tabs.values().filter(|tab| self.session.active != Some(tab.id));
-                    let tabs = tabs.map(|tab| OpenTab { id: tab.id, url: tab.address(), title: &tab.segment().title });
-                    let (suggestions, inline) = self.visits.complete(&typed, tabs, self.bookmarks.complete(&typed));
-                    self.tell_window(|window| visits::completions(window, request, suggestions, inline));
-                }
+                Action::Ask { request, question } => self.answer_window(request, question),
                 Action::AnswerVpn(reply) => {
                     let has_window = self.lookup().running(Role::UiShell).is_some();
                     let actions = self.network.vpn_answered(reply, has_window);
                     self.after_network(actions);
                 }
             }
+        }
+    }
+
+    fn answer_window(&mut self, request: u64, question: Question) {
+        let Some(window) = self.lookup().ready(Role::UiShell) else { return };
+        let Self { session, visits, bookmarks, preferences, .. } = self;
+        let answered = WindowAnswers { session, visits, bookmarks, preferences }.answer(window, request, question);
+        self.send(answered.message);
+        if answered.bookmarks_changed {
+            self.tell_news(News::BookmarksChanged);
+        }
+        if let Some(saved) = answered.setting_saved {
+            self.follow_settings();
+            let events = self.window_events.clone();
+            tokio::spawn(async move {
+                if let Ok(Err(error)) = saved.await {
+                    let text = format!("The setting holds until Regen ends: settings.toml cannot be written: {error}");
+                    // The event loop may have ended meanwhile.
+                    let _ = events.send(window::Event::NotSaved { text }).await;
+                }
+            });
         }
     }
 
@@ -359,6 +374,31 @@ impl Broker {
             self.tell_news(News::BookmarksChanged);
         }
         Ok(reply)
+    }
+
+    /// Asks about the settings, or changes one, which those concerned follow.
+    pub(crate) fn ask_settings(&mut self, query: preferences::Query) -> Result<preferences::Reply, SettingError> {
+        let reply = self.preferences.ask(query)?;
+        if reply.saved.is_some() {
+            self.follow_settings();
+        }
+        Ok(reply)
+    }
+
+    /// Hands the settings to those who follow them at once.
+    pub(crate) fn follow_settings(&mut self) {
+        let Followed { sleep_after, restores, records_visits, keeps_visits } = self.preferences.followed();
+        self.hibernation.set_after(sleep_after);
+        self.persistence.set_restores(restores);
+        self.visits.set_policy(records_visits, keeps_visits);
+        self.show(|feed| [feed.settings()]);
+    }
+
+    /// Runs a command of the browser in the window.
+    pub(crate) fn run_command(&mut self, name: String) -> Result<(), CommandError> {
+        let window = self.lookup().ready(Role::UiShell).ok_or(CommandError::NoWindow)?;
+        self.send(window_updates::run_command(window, name));
+        Ok(())
     }
 
     /// Carries out what the network component wants.
@@ -411,7 +451,7 @@ impl Broker {
     }
 
     fn feed(&self) -> Option<WindowFeed<'_>> {
-        WindowFeed::new(self.lookup(), &self.persistence, &self.observer)
+        WindowFeed::new(self.lookup(), &self.persistence, &self.observer, &self.preferences)
     }
 
     /// Sends what a part of the feed says, where there is a window.
@@ -429,10 +469,6 @@ impl Broker {
         let actions = self.window.shown();
         self.after_window(actions);
         self.show(|feed| feed.offer());
-    }
-
-    pub(crate) fn show_restores(&mut self) {
-        self.show(|feed| [feed.restores()]);
     }
 
     fn show_tab(&mut self, tab: TabId) {

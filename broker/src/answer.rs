@@ -4,12 +4,13 @@ use tokio::sync::oneshot;
 
 use regen_places::BookmarkError;
 use regen_session::TabId;
+use regen_settings::SettingError;
 
 /// The way back to whoever gave a command.
 pub type Answer<T> = oneshot::Sender<Result<T, CommandError>>;
 
 /// Reason for which a command could not be carried out, in words for the person who gave it.
-#[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
+#[derive(Debug, Clone, thiserror::Error, PartialEq)]
 pub enum CommandError {
     /// No such tab.
     #[error("there is no tab {0}: `regen tab list` shows the tabs")]
@@ -32,6 +33,12 @@ pub enum CommandError {
     /// A change of the bookmarks was refused.
     #[error("{0}")]
     Bookmark(#[from] BookmarkError),
+    /// A setting stays as it is.
+    #[error("{0}")]
+    Setting(#[from] SettingError),
+    /// No window runs a command.
+    #[error("this browser has no window: commands are run by one")]
+    NoWindow,
     /// The browser is ending.
     #[error("the browser is ending")]
     Ending,

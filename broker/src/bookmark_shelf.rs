@@ -1,6 +1,8 @@
 //! The bookmarks on their way between the user and the store. Every change goes to the store at once.
 
-use regen_places::{Bookmark, BookmarkEdit, BookmarkError, BookmarkFilter, BookmarkId, Bookmarks, OTHER, Suggestion};
+use regen_places::{
+    Bookmark, BookmarkEdit, BookmarkError, BookmarkFilter, BookmarkId, Bookmarks, Fuzzy, OTHER, Suggestion,
+};
 use regen_store::Store;
 
 use crate::visit_log::seconds;
@@ -97,6 +99,22 @@ impl BookmarkShelf {
         let filter = BookmarkFilter { words: typed.to_owned(), ..BookmarkFilter::default() };
         let suggestion = |one: &Bookmark| Some(Suggestion { url: one.url.clone()?, title: one.title.clone() });
         self.bookmarks.list(&filter).into_iter().filter_map(suggestion).take(MAX_SUGGESTIONS).collect()
+    }
+
+    /// Returns at most `limit` bookmarks that match what is typed letter by letter, with their scores, the likeliest first.
+    #[must_use]
+    pub fn find(&self, typed: &str, limit: usize) -> Vec<(u32, Suggestion)> {
+        let Some(mut fuzzy) = Fuzzy::new(typed) else { return Vec::new() };
+        let all = self.bookmarks.list(&BookmarkFilter::default());
+        let found = all.into_iter().filter_map(|one| {
+            let url = one.url.as_ref()?;
+            let score = fuzzy.score(&format!("{}\n{url}\n{}", one.title, one.tags.join(" ")))?;
+            Some((score, Suggestion { url: url.clone(), title: one.title.clone() }))
+        });
+        let mut found: Vec<_> = found.collect();
+        found.sort_by_key(|(score, _)| std::cmp::Reverse(*score));
+        found.truncate(limit);
+        found
     }
 
     /// Hands a store that has lost what it was given everything again.

@@ -14,7 +14,7 @@ use regen_sandbox::policy::Policy;
 use regen_session::{
     Event, Form, HostKey, Load, Method, PageEvent, PageLoad, SavedSnapshot, Session, Side, TabId, address,
 };
-use regen_store::{OpenStore, Settings};
+use regen_store::{OpenStore, SessionSettings, Settings};
 use regen_supervisor::{Hibernation, Key, Supervisor, memory_pressure};
 use tokio::sync::{mpsc, watch};
 
@@ -37,6 +37,7 @@ use crate::network::{self, Network, NetworkSettings};
 use crate::observe::{Observer, Refused};
 use crate::page_events::{PageFacts, Treatment, attest, reads_form};
 use crate::persistence::Persistence;
+use crate::preferences::{Preferences, Query, RESTORE_SESSION};
 use crate::visit_log::VisitLog;
 use crate::window::commands::SessionAnswer;
 use crate::window::downloads::HostDownload;
@@ -49,7 +50,7 @@ use crate::window::{self, ChooserContext, Window};
 pub(crate) struct Broker {
     pub(crate) session: Session,
     pub(crate) supervisor: Supervisor,
-    hibernation: Hibernation,
+    pub(crate) hibernation: Hibernation,
     pub(crate) children: Children,
     pub(crate) grants: Grants,
     pub(crate) network: Network,
@@ -58,12 +59,15 @@ pub(crate) struct Broker {
     pub(crate) observer: Observer,
     pub(crate) visits: VisitLog,
     pub(crate) bookmarks: BookmarkShelf,
+    pub(crate) preferences: Preferences,
     pub(crate) questions: PageQuestions,
     pub(crate) display: DisplayOptions,
     pub(crate) facts: Facts,
     pub(crate) audit: AuditLog,
     pub(crate) window_events: mpsc::Sender<window::Event>,
     changed: watch::Sender<u64>,
+    /// Settings that an earlier version kept in the store.
+    stored: SessionSettings,
     ending: Option<End>,
 }
 
@@ -93,26 +97,43 @@ impl Broker {
         let visits = VisitLog::new(visits, store.clone(), now);
         let bookmarks = BookmarkShelf::new(bookmarks, store.clone());
         let network_settings = NetworkSettings { routes, dns, shields, vpn };
-        Self {
+        let mut broker = Self {
             session: Session::new(https_only, hsts),
             supervisor: Supervisor::new(setup.spare, now),
-            hibernation: Hibernation::new(setup.hibernate_after),
+            hibernation: Hibernation::new(None),
             children: Children::new(setup.children, channels.children),
             grants: Grants::new(audit.clone()),
             network: Network::new(network_settings, setup.network, store.clone(), audit.clone(), channels.network),
             window: Window::new(profile, setup.downloads, audit.clone(), channels.window.clone()),
-            persistence: Persistence::new(store, session, previous, setup.secrets, channels.persistence),
+            persistence: Persistence::new(store, previous, setup.secrets, channels.persistence),
             observer: Observer::new(audit.clone(), setup.warnings, now),
             visits,
             bookmarks,
+            preferences: Preferences::new(setup.settings, setup.settings_file),
             questions: PageQuestions::default(),
             display: setup.display,
             facts,
             audit,
             window_events: channels.window,
             changed: channels.changed,
+            stored: session,
             ending: None,
+        };
+        broker.follow_settings();
+        broker
+    }
+
+    /// Moves a setting that an earlier version kept in the store to the user's file.
+    fn adopt_stored_settings(&mut self) {
+        if !std::mem::take(&mut self.stored).restore {
+            return;
         }
+        let on = Query::Set { name: RESTORE_SESSION.to_owned(), values: vec!["on".to_owned()] };
+        if let Err(error) = self.preferences.ask(on) {
+            tracing::warn!("{error}");
+        }
+        self.persistence.store().put_session_settings(SessionSettings::default());
+        self.follow_settings();
     }
 
     /// Starts the daemons, and opens what the user asked for.
@@ -123,6 +144,7 @@ impl Broker {
             let actions = self.supervisor.want(&Key::Daemon(role), now);
             self.supervise(actions);
         }
+        self.adopt_stored_settings();
         if let Some(session) = self.persistence.restored_by_itself() {
             let tabs = self.answer_session(&SessionAnswer { session, restore: true, tabs: Vec::new() });
             tracing::info!("{tabs} tabs of the last session are back");
@@ -131,7 +153,8 @@ impl Broker {
         self.after_window(actions);
         let is_empty = urls.is_empty();
         for url in urls {
-            self.open_by_user(address::to_url(&url), false, String::new());
+            let url = address::to_url(&url, self.preferences.searches());
+            self.open_by_user(url, false, String::new());
         }
         if is_empty && !self.facts.headless {
             self.apply(Event::Open { load: None, workspace: String::new(), background: false, opener: None });
@@ -407,12 +430,14 @@ impl Broker {
                 if raise {
                     self.tell_window(window_updates::raise);
                 }
-                let opened = self.open_by_user(address::to_url(&url), background, workspace);
+                let url = address::to_url(&url, self.preferences.searches());
+                let opened = self.open_by_user(url, background, workspace);
                 answer(to, opened.ok_or(CommandError::Ending));
             }
             Command::Goto { tab, url, answer: to } => {
                 self.window.gestures().address(tab, now);
-                let event = Event::Navigate { tab, load: PageLoad::by_user(address::to_url(&url)) };
+                let load = PageLoad::by_user(address::to_url(&url, self.preferences.searches()));
+                let event = Event::Navigate { tab, load };
                 let info = self.change_tab(tab, Some(event));
                 answer(to, info);
             }
@@ -455,10 +480,16 @@ impl Broker {
                 let count = self.answer_session(&reply);
                 answer(to, Ok(count));
             }
-            Command::Sessions(command) => {
-                if self.persistence.command(command) {
-                    self.show_restores();
-                }
+            Command::Sessions { answer: to } => {
+                answer(to, Ok((self.persistence.earlier().to_vec(), self.persistence.restores())));
+            }
+            Command::Settings { query, answer: to } => {
+                let reply = self.ask_settings(query);
+                answer(to, reply.map_err(CommandError::from));
+            }
+            Command::Run { name, answer: to } => {
+                let run = self.run_command(name);
+                answer(to, run);
             }
             Command::Network(command) => {
                 let has_window = self.lookup().running(Role::UiShell).is_some();
@@ -508,6 +539,7 @@ impl Broker {
         self.audit.flush();
         self.check_store();
         self.visits.save(Instant::now());
+        self.preferences.flush();
         self.persistence.store().put_audit_head(self.audit.head());
         self.save(true);
         if let Err(error) = self.persistence.flush(!has_failed).map_err(BrokerError::from) {

@@ -1,7 +1,6 @@
 //! Parts that a broker is made of.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 
@@ -9,6 +8,7 @@ use crate::children::{self, ChildrenSetup};
 use crate::configuration::DisplayOptions;
 use crate::network::{self, NetworkOptions};
 use crate::{persistence, window};
+use regen_settings::{Settings, SettingsFile};
 use regen_store::OpenStore;
 
 /// Parts and settings that a broker is made of.
@@ -22,8 +22,10 @@ pub struct BrokerSetup {
     pub network: NetworkOptions,
     /// Options about pages and the window.
     pub display: DisplayOptions,
-    /// Time after which a host that nobody looks at sleeps; `None`: never.
-    pub hibernate_after: Option<Duration>,
+    /// Settings at the start.
+    pub settings: Settings,
+    /// The user's file of settings.
+    pub settings_file: SettingsFile,
     /// A tab-host is kept ready for the next site.
     pub spare: bool,
     /// Folder that files are saved to.

@@ -22,6 +22,7 @@ use crate::network::NetworkOptions;
 use crate::profile::Profile;
 use crate::startup::keyboard::Keyboard;
 use regen_audit_log::{Audit, AuditLog};
+use regen_settings::{Settings, SettingsFile};
 use regen_store::secrets::Vault;
 use regen_supervisor::Key;
 
@@ -65,7 +66,8 @@ impl Fixture {
                 languages: Vec::new(),
                 time_zone: String::new(),
             },
-            hibernate_after: None,
+            settings: Settings::default(),
+            settings_file: SettingsFile::of(folder.path()),
             spare: false,
             downloads: folder.path().join("downloads"),
             extra_ca: 0,

@@ -18,6 +18,8 @@ const VISIT_PERIOD: Duration = Duration::from_secs(2);
 const TITLE_DELAY: Duration = Duration::from_secs(5);
 /// Time in which a deletion can be undone.
 const UNDO_TIMEOUT: Duration = Duration::from_secs(60);
+/// Interval at which visits that are too old are looked for.
+const PRUNE_INTERVAL: Duration = Duration::from_secs(3600);
 /// Maximum number of suggestions.
 const MAX_SUGGESTIONS: usize = 8;
 /// Maximum number of open tabs among the suggestions.
@@ -84,6 +86,11 @@ pub struct VisitLog {
     has_visits: bool,
     saved_at: Instant,
     deleted_at: Option<Instant>,
+    /// Visits are recorded.
+    records: bool,
+    /// Time for which visits are kept; `None`: for ever.
+    keeps: Option<Duration>,
+    pruned_at: Option<Instant>,
 }
 
 impl VisitLog {
@@ -98,11 +105,17 @@ impl VisitLog {
             has_visits: false,
             saved_at: now,
             deleted_at: None,
+            records: true,
+            keeps: None,
+            pruned_at: None,
         }
     }
 
     /// Records a visit of a tab. `by_user`: the user has just clicked or typed in it, or entered the address.
     pub fn visited(&mut self, tab: TabId, visit: Visit, by_user: bool) {
+        if !self.records {
+            return;
+        }
         if !by_user && self.uncaused.check_key(&tab).is_err() {
             return tracing::debug!(tab, "a page visits others too often: not recorded");
         }
@@ -171,8 +184,38 @@ impl VisitLog {
         (all, inline)
     }
 
+    /// Returns at most `limit` pages that match what is typed in the command bar, with their scores.
+    #[must_use]
+    pub fn find(&self, typed: &str, limit: usize) -> Vec<(u32, Suggestion)> {
+        self.history.find(typed, seconds(), limit)
+    }
+
+    /// Sets whether visits are recorded, and for how long they are kept; `None`: for ever.
+    pub fn set_policy(&mut self, records: bool, keeps: Option<Duration>) {
+        if keeps != self.keeps {
+            self.pruned_at = None;
+        }
+        (self.records, self.keeps) = (records, keeps);
+    }
+
+    /// Deletes visits that are too old, for good.
+    fn prune(&mut self, now: Instant) {
+        let Some(keeps) = self.keeps else { return };
+        if self.pruned_at.is_some_and(|at| now.duration_since(at) < PRUNE_INTERVAL) {
+            return;
+        }
+        self.pruned_at = Some(now);
+        let until = Some(seconds().saturating_sub(keeps.as_secs()));
+        let count = self.history.drop(&Filter { until, ..Filter::default() });
+        if count > 0 {
+            tracing::info!("{count} visits are older than they are kept, and were deleted");
+            self.save(now);
+        }
+    }
+
     /// Hands the store what has changed, if it is time.
     pub fn tick(&mut self, now: Instant) {
+        self.prune(now);
         if self.has_visits || now.duration_since(self.saved_at) >= TITLE_DELAY {
             self.save(now);
         }
@@ -247,6 +290,27 @@ mod tests {
         log.ask(&Query::Delete(Filter::default()), start);
         log.tick(start + UNDO_TIMEOUT);
         assert_eq!(log.ask(&Query::Undo, start).changed, 0);
+    }
+
+    #[test]
+    fn visits_are_not_recorded_or_not_kept_where_the_user_wants_that() {
+        let (mut log, _folder) = log();
+        let start = Instant::now();
+        log.visited(1, Visit { at: seconds() - 90_000, ..visit("https://a.test/old") }, true);
+        log.visited(1, visit("https://a.test/new"), true);
+        log.set_policy(false, None);
+        log.visited(1, visit("https://a.test/unrecorded"), true);
+        log.tick(start);
+        assert_eq!(log.count(), 2);
+        log.set_policy(true, Some(Duration::from_secs(86_400)));
+        log.tick(start);
+        assert_eq!(log.count(), 1);
+        assert_eq!(log.ask(&Query::Undo, start).changed, 0, "what is too old is gone for good");
+        log.visited(1, Visit { at: seconds() - 90_000, ..visit("https://a.test/late") }, true);
+        log.tick(start + PRUNE_INTERVAL / 2);
+        assert_eq!(log.count(), 2);
+        log.tick(start + PRUNE_INTERVAL);
+        assert_eq!(log.count(), 1);
     }
 
     #[test]

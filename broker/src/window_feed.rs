@@ -3,11 +3,13 @@
 use regen_proto::role::Role;
 use regen_session::TabId;
 
+use crate::codec::settings;
 use crate::codec::window_updates as codec;
 use crate::lookup::Lookup;
 use crate::message::{ChildId, Outgoing};
 use crate::observe::Observer;
 use crate::persistence::Persistence;
+use crate::preferences::Preferences;
 use crate::window::events::News;
 
 /// Messages for a window that takes them.
@@ -17,13 +19,19 @@ pub(crate) struct WindowFeed<'a> {
     lookup: Lookup<'a>,
     persistence: &'a Persistence,
     observer: &'a Observer,
+    preferences: &'a Preferences,
 }
 
 impl<'a> WindowFeed<'a> {
     /// Returns the messages for the window; `None` where there is none.
-    pub(crate) fn new(lookup: Lookup<'a>, persistence: &'a Persistence, observer: &'a Observer) -> Option<Self> {
+    pub(crate) fn new(
+        lookup: Lookup<'a>,
+        persistence: &'a Persistence,
+        observer: &'a Observer,
+        preferences: &'a Preferences,
+    ) -> Option<Self> {
         let window = lookup.ready(Role::UiShell)?;
-        Some(Self { window, lookup, persistence, observer })
+        Some(Self { window, lookup, persistence, observer, preferences })
     }
 
     pub(crate) fn tab(&self, tab: TabId) -> Option<Outgoing> {
@@ -39,13 +47,13 @@ impl<'a> WindowFeed<'a> {
         codec::order(self.window, self.lookup.session)
     }
 
-    /// Returns the messages for the offer of an earlier session, and for the setting about it.
+    /// Returns the message for the offer of an earlier session.
     pub(crate) fn offer(&self) -> Vec<Outgoing> {
-        vec![self.restores(), codec::session_offer(self.window, self.persistence.offer())]
+        vec![codec::session_offer(self.window, self.persistence.offer())]
     }
 
-    pub(crate) fn restores(&self) -> Outgoing {
-        codec::restores(self.window, self.persistence.restores())
+    pub(crate) fn settings(&self) -> Outgoing {
+        settings::for_window(self.window, self.preferences.settings())
     }
 
     /// Returns all that a new window must know of tabs, warnings and questions.
@@ -55,7 +63,9 @@ impl<'a> WindowFeed<'a> {
         let warning = |text| codec::news(self.window, News::Notice { level: "warning", text });
         let questions = self.lookup.network.vpn_questions();
         let question = |question| codec::vpn_question(self.window, question);
-        tabs.chain(self.order())
+        std::iter::once(self.settings())
+            .chain(tabs)
+            .chain(self.order())
             .chain(self.observer.warnings().map(warning))
             .chain(questions.into_iter().map(question))
             .collect()

@@ -140,6 +140,13 @@ impl History {
         count
     }
 
+    /// Deletes the visits that a filter selects for good. Returns their number.
+    pub fn drop(&mut self, filter: &Filter) -> usize {
+        let selected: Vec<VisitId> = self.selected(filter, None).collect();
+        selected.iter().for_each(|id| self.remove(*id));
+        selected.len()
+    }
+
     /// Makes the last deletion final.
     pub fn settle(&mut self) {
         self.deleted = Vec::new();

@@ -73,6 +73,10 @@ schema!(
     places
 );
 schema!(
+    /// Settings: CLI and ui-shell ↔ broker.
+    settings
+);
+schema!(
     /// Control API: CLI ↔ broker.
     control
 );

@@ -2,37 +2,79 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-use url::Url;
+use url::{Url, form_urlencoded};
 
 /// Schemes for other programs, written without `//`.
 const OUTSIDE: [&str; 12] =
     ["mailto", "tel", "sms", "callto", "sip", "sips", "xmpp", "magnet", "geo", "news", "webcal", "bitcoin"];
-const SEARCH: &str = "https://duckduckgo.com/";
+/// Marks a search in the address bar, whatever follows.
+const SEARCH_MARK: &str = "? ";
+
+/// Search engines.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Searches {
+    /// Address of a search, with `%s` for the words.
+    pub default: String,
+    /// Keywords, and addresses of a search with `%s` for the words. `!KEYWORD words` searches there.
+    pub engines: Vec<(String, String)>,
+}
+
+impl Searches {
+    /// Returns the address of a search for these words. A bang at their beginning or end names an engine.
+    #[must_use]
+    pub fn url(&self, words: &str) -> String {
+        let words = words.trim();
+        let (engine, words) = self.banged(words).unwrap_or((&self.default, words));
+        // A space is “+” in a query and “%20” elsewhere.
+        let in_query = engine.find('?').is_some_and(|query| query < engine.find("%s").unwrap_or(0));
+        let mut encoded: String = form_urlencoded::byte_serialize(words.as_bytes()).collect();
+        if !in_query {
+            encoded = encoded.replace('+', "%20");
+        }
+        engine.replace("%s", &encoded)
+    }
+
+    /// Splits words with a bang into the engine's address and the other words.
+    fn banged<'a>(&'a self, words: &'a str) -> Option<(&'a String, &'a str)> {
+        let first = words.split_whitespace().next()?;
+        let last = words.split_whitespace().next_back()?;
+        let named = |word: &str| {
+            let keyword = word.strip_prefix('!')?;
+            self.engines.iter().find(|(known, _)| known.eq_ignore_ascii_case(keyword)).map(|(_, url)| url)
+        };
+        let at_first = named(first).map(|url| (url, words.get(first.len()..).unwrap_or_default().trim()));
+        at_first.or_else(|| Some((named(last)?, words.get(..words.len() - last.len()).unwrap_or_default().trim())))
+    }
+}
 
 /// Returns the URL for an input. It never fails: input that is no address is searched for.
 #[must_use]
-pub fn to_url(input: &str) -> String {
+pub fn to_url(input: &str, searches: &Searches) -> String {
     let input = input.trim();
-    if let Some(url) = explicit(input) {
-        return url;
+    if let Some(words) = input.strip_prefix(SEARCH_MARK) {
+        return searches.url(words);
     }
-    if let Some(url) = host_like(input) {
-        return url;
-    }
-    search(input)
+    as_url(input).unwrap_or_else(|| searches.url(input))
 }
 
-/// Returns the address of a search for these words.
+/// Returns the URL for an input; `None` if it is no address.
+#[must_use]
+pub fn as_url(input: &str) -> Option<String> {
+    let input = input.trim();
+    explicit(input).or_else(|| host_like(input))
+}
+
+/// Returns the input that searches for these words, even if they look like an address.
 #[must_use]
 pub fn search(words: &str) -> String {
-    Url::parse_with_params(SEARCH, [("q", words)]).map_or_else(|_| SEARCH.to_owned(), String::from)
+    format!("{SEARCH_MARK}{words}")
 }
 
 /// Returns whether the input is one word that is no address. It would be searched for, but may be meant as a host.
 #[must_use]
 pub fn is_bare_word(input: &str) -> bool {
     let input = input.trim();
-    !input.is_empty() && !input.contains(char::is_whitespace) && explicit(input).is_none() && host_like(input).is_none()
+    !input.is_empty() && !input.contains(char::is_whitespace) && as_url(input).is_none()
 }
 
 /// Returns a URL without its user name and password, which are secrets and could pass for a host name.
@@ -101,6 +143,30 @@ fn host_like(input: &str) -> Option<String> {
 mod tests {
     use super::*;
 
+    fn searches() -> Searches {
+        let engine = |keyword: &str, url: &str| (keyword.to_owned(), url.to_owned());
+        let engines = vec![engine("w", "https://wiki.test/?s=%s"), engine("wayback", "https://old.test/web/%s")];
+        Searches { default: "https://duckduckgo.com/?q=%s".to_owned(), engines }
+    }
+
+    #[test]
+    fn bangs_name_an_engine_and_unknown_ones_are_words() {
+        for (typed, url) in [
+            ("!w rust lang", "https://wiki.test/?s=rust+lang"),
+            ("rust lang !W", "https://wiki.test/?s=rust+lang"),
+            ("!w", "https://wiki.test/?s="),
+            ("!wayback a b/c?d", "https://old.test/web/a%20b%2Fc%3Fd"),
+            ("!nobody rust", "https://duckduckgo.com/?q=%21nobody+rust"),
+            ("a !w b", "https://duckduckgo.com/?q=a+%21w+b"),
+            ("? example.org", "https://duckduckgo.com/?q=example.org"),
+            ("? !w example.org", "https://wiki.test/?s=example.org"),
+            ("100 % & more # x", "https://duckduckgo.com/?q=100+%25+%26+more+%23+x"),
+        ] {
+            assert_eq!(to_url(typed, &searches()), url, "{typed}");
+        }
+        assert_eq!(to_url(&search("localhost"), &searches()), "https://duckduckgo.com/?q=localhost");
+    }
+
     #[test]
     fn addresses_are_addresses_and_the_rest_is_a_search() {
         for (typed, url) in [
@@ -135,7 +201,7 @@ mod tests {
             ("example.test:443", "https://example.test/"),
             ("example.test:8443/y", "http://example.test:8443/y"),
         ] {
-            assert_eq!(to_url(typed), url, "{typed}");
+            assert_eq!(to_url(typed, &searches()), url, "{typed}");
         }
     }
 
@@ -158,7 +224,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn every_input_becomes_a_url(input in "\\PC{0,80}") {
-            proptest::prop_assert!(Url::parse(&to_url(&input)).is_ok());
+            proptest::prop_assert!(Url::parse(&to_url(&input, &searches())).is_ok());
         }
     }
 }

@@ -35,6 +35,11 @@ impl Hibernation {
         Self { after, last_seen: HashMap::new() }
     }
 
+    /// Sets the time after which a host sleeps; `None`: never.
+    pub fn set_after(&mut self, after: Option<Duration>) {
+        self.after = after;
+    }
+
     /// Notes which tab is looked at, and returns the hosts that are to sleep. `pressure`: see [`memory_pressure`].
     pub fn due(&mut self, session: &Session, now: Instant, pressure: Option<f64>) -> Vec<Sleeper> {
         self.last_seen.retain(|tab, _| session.tabs.contains_key(tab));

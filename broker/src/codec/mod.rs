@@ -5,9 +5,11 @@
 
 pub mod bookmarks;
 pub mod child;
+pub mod command_bar;
 pub mod configure;
 pub mod host;
 pub mod page;
+pub mod settings;
 pub mod user_commands;
 pub mod visits;
 pub mod window_updates;

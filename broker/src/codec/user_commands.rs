@@ -6,8 +6,8 @@ use regen_proto::kernel::v1::WindowSize as WireSize;
 use regen_proto::kernel::v1::user_command::Body;
 use regen_session::Event;
 
-use super::{bookmarks, page, visits};
-use crate::window::commands::{PageCommand, SessionAnswer, UserCommand, VpnAnswer};
+use super::{bookmarks, page, settings, visits};
+use crate::window::commands::{PageCommand, Question, SessionAnswer, UserCommand, VpnAnswer};
 use crate::window::window_size::Size;
 
 /// Returns a command of the user; `None` for one that asks for nothing.
@@ -45,7 +45,6 @@ pub fn user_command(body: Body) -> Option<UserCommand> {
             let answer = SessionAnswer { session: answer.session, restore: answer.restore, tabs: answer.tabs };
             return Some(UserCommand::AnswerSession(answer));
         }
-        Body::Restores(restores) => return Some(UserCommand::SetRestores(restores)),
         Body::OfferSession(_) => return Some(UserCommand::OfferSession),
         Body::AnswerDownloads(answer) => {
             let host = HostKey { site: Site::parse(&answer.site).ok()?, workspace: answer.workspace };
@@ -54,17 +53,11 @@ pub fn user_command(body: Body) -> Option<UserCommand> {
         Body::AnswerVpn(answer) => {
             return Some(UserCommand::AnswerVpn(VpnAnswer { name: answer.name, allow: answer.allow }));
         }
-        Body::Visits(asked) => {
-            let query = visits::query(asked.query?)?;
-            return Some(UserCommand::AskVisits { request: asked.request, query });
-        }
-        Body::Bookmarks(asked) => {
-            let query = bookmarks::query(asked.query?)?;
-            return Some(UserCommand::AskBookmarks { request: asked.request, query });
-        }
-        Body::Complete(asked) => {
-            return Some(UserCommand::Complete { request: asked.request, typed: asked.typed });
-        }
+        Body::Visits(asked) => return ask(asked.request, Question::Visits(visits::query(asked.query?)?)),
+        Body::Bookmarks(asked) => return ask(asked.request, Question::Bookmarks(bookmarks::query(asked.query?)?)),
+        Body::Settings(asked) => return ask(asked.request, Question::Settings(settings::query(asked.query?)?)),
+        Body::Complete(asked) => return ask(asked.request, Question::Complete(asked.typed)),
+        Body::FindAnything(asked) => return ask(asked.request, Question::Anything(asked.typed)),
         Body::CancelDownload(download) => return Some(UserCommand::CancelDownload(download)),
         Body::OpenOutside(url) => return Some(UserCommand::OpenOutside(url)),
         Body::WindowSize(WireSize { width, height, maximized }) => {
@@ -72,4 +65,8 @@ pub fn user_command(body: Body) -> Option<UserCommand> {
         }
     };
     Some(UserCommand::Session(event))
+}
+
+fn ask(request: u64, question: Question) -> Option<UserCommand> {
+    Some(UserCommand::Ask { request, question })
 }

@@ -135,10 +135,10 @@ pub fn session_offer(window: ChildId, offer: Option<SessionOffer>) -> Outgoing {
     update(window, Body::SessionOffer(offer.unwrap_or_default()))
 }
 
-/// Returns the update for the setting that the last session comes back by itself.
+/// Returns the update that runs a command of the browser.
 #[must_use]
-pub fn restores(window: ChildId, restores: bool) -> Outgoing {
-    update(window, Body::Restores(restores))
+pub fn run_command(window: ChildId, name: String) -> Outgoing {
+    update(window, Body::RunCommand(name))
 }
 
 /// Returns the update that presents the window to the user.

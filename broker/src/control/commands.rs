@@ -1,20 +1,21 @@
 //! Commands of the control API, and the handle by which they reach the event loop.
 
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::time::Duration;
 
 use regen_audit_log::Head;
 use regen_net_config::site::Site;
 use regen_proto::control::v1::{StatusReply, Tab as TabInfo};
 use regen_session::{DialogAnswer, Event, HttpsOnly, TabId};
-use regen_store::Store;
+use regen_store::{Saved, Store};
 use rustix::process::Signal;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::questions::{Input, PageAnswer, PageQuery, PageReply};
 use crate::answer::{Answer, CommandError};
 use crate::window::commands::SessionAnswer;
-use crate::{bookmark_shelf, network, persistence, visit_log};
+use crate::{bookmark_shelf, network, preferences, visit_log};
 
 /// Time within which a page must answer a question.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
@@ -95,7 +96,20 @@ pub enum Command {
         reply: SessionAnswer,
         answer: Answer<usize>,
     },
-    Sessions(persistence::Command),
+    /// Earlier sessions, and whether the last one comes back by itself.
+    Sessions {
+        answer: Answer<(Vec<Arc<Saved>>, bool)>,
+    },
+    /// Ask about the settings, or change one.
+    Settings {
+        query: preferences::Query,
+        answer: Answer<preferences::Reply>,
+    },
+    /// Run a command of the browser in the window.
+    Run {
+        name: String,
+        answer: Answer<()>,
+    },
     Network(network::Command),
     /// Ask about the history, or change it.
     Visits {

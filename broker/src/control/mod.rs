@@ -7,6 +7,8 @@ mod places;
 pub mod questions;
 mod replies;
 mod service;
+mod sessions;
+mod settings;
 mod shields;
 mod status;
 

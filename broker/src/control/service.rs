@@ -1,7 +1,6 @@
 //! Methods of `regen.control.v1.Browser`, each one or two requests to the broker.
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::time::Duration;
 
 use regen_places::BookmarkError;
@@ -10,8 +9,8 @@ use regen_proto::control::v1::{
     AllowDownloadsRequest, AuditReply, AuditRequest, DialogAnswer, DialogRequest, DnsQueryRequest, DnsReply,
     DnsRequest, GotoTabRequest, HistoryRequest, HttpsOnlyReply, HttpsOnlyRequest, InputReply, InputRequest, KillReply,
     KillRequest, LogLine, LogsRequest, OpenTabRequest, Process, QuitReply, QuitRequest, RoutesReply, RoutesRequest,
-    ScreenshotReply, SessionAction, SessionReply, SessionRequest, ShieldsReply, ShieldsRequest, StatusReply,
-    StatusRequest, Tab as TabInfo, TabReply, TabRequest, TextReply, VpnReply, VpnRequest, WaitTabRequest, kill_request,
+    RunCommandReply, RunCommandRequest, ScreenshotReply, SessionReply, SessionRequest, ShieldsReply, ShieldsRequest,
+    StatusReply, StatusRequest, TabReply, TabRequest, TextReply, VpnReply, VpnRequest, WaitTabRequest, kill_request,
     vpn_request,
 };
 use regen_proto::net::v1::{
@@ -19,8 +18,10 @@ use regen_proto::net::v1::{
     ShieldsLog, ShieldsLogRequest, Verdict,
 };
 use regen_proto::places::v1::{BookmarksReply, BookmarksRequest, VisitAction, VisitsReply, VisitsRequest};
-use regen_session::{DialogAnswer as Answer, Event, SavedTab};
-use regen_store::Saved;
+use regen_proto::settings::v1::settings_request::Action;
+use regen_proto::settings::v1::{SettingChange, SettingsReply, SettingsRequest};
+use regen_session::{DialogAnswer as Answer, Event};
+use regen_settings::SettingError;
 use rustix::process::Signal;
 use serde_json::Value;
 use tokio_stream::{Stream, StreamExt, wrappers::BroadcastStream};
@@ -28,13 +29,10 @@ use tonic::{Request, Response, Status};
 
 use super::peer::Peer;
 use super::questions::{Input, PageQuery};
-use super::status::saved_session;
 use super::{BrokerHandle, Command, SignalTarget};
 use crate::answer::CommandError;
 use crate::children::{proportional_kb, resident_kb};
 use crate::observe::logs::Logs;
-use crate::persistence;
-use crate::window::commands::SessionAnswer;
 
 const DEFAULT_WAIT: Duration = Duration::from_secs(30);
 /// Maximum time that a page gets to take its input or to save its state.
@@ -55,7 +53,7 @@ impl Control {
     }
 
     /// Requests a snapshot of every page, and waits until the store has them on disk.
-    async fn save(&self) -> Result<(), Status> {
+    pub(super) async fn save(&self) -> Result<(), Status> {
         let pages = self.broker.call(|answer| Command::Snapshots { answer }).await.map_err(status)?;
         for page in pages {
             // For a page that hangs or dies, its last snapshot is kept.
@@ -113,35 +111,11 @@ pub(super) fn status(error: CommandError) -> Status {
         }
         CommandError::Bookmark(BookmarkError::Unknown(_)) => Status::not_found(text),
         CommandError::Bookmark(_) => Status::failed_precondition(text),
+        CommandError::Setting(SettingError::Unknown(_)) => Status::not_found(text),
+        CommandError::Setting(_) | CommandError::NoWindow => Status::failed_precondition(text),
         CommandError::Timeout(..) => Status::deadline_exceeded(text),
         CommandError::Ending => Status::unavailable(text),
     }
-}
-
-fn saved_tab(tab: &SavedTab) -> TabInfo {
-    let segment = usize::try_from(tab.current).ok().and_then(|current| tab.segments.get(current));
-    TabInfo {
-        id: tab.id,
-        url: segment.map(|s| s.url.clone()).unwrap_or_default(),
-        title: segment.map(|s| s.title.clone()).unwrap_or_default(),
-        site: segment.map(|s| s.site.clone()).unwrap_or_default(),
-        state: "saved".to_owned(),
-        workspace: tab.workspace.clone(),
-        ..TabInfo::default()
-    }
-}
-
-fn no_session(session: u64, earlier: &[Arc<Saved>]) -> Status {
-    let words = match (session, earlier.first()) {
-        (0, Some(newest)) => format!(
-            "there is no earlier session to restore; `regen session restore --session {}` restores the one that \
-             was dismissed",
-            newest.epoch
-        ),
-        (0, None) => "there is no earlier session to restore".to_owned(),
-        _ => format!("there is no session {session}: `regen session list` shows them"),
-    };
-    Status::not_found(words)
 }
 
 #[tonic::async_trait]
@@ -389,57 +363,7 @@ impl Browser for Control {
     }
 
     async fn session(&self, request: Request<SessionRequest>) -> Result<Response<SessionReply>, Status> {
-        let request = request.into_inner();
-        let restores = match request.action() {
-            SessionAction::Save => {
-                self.save().await?;
-                None
-            }
-            SessionAction::Automatic => Some(true),
-            SessionAction::Ask => Some(false),
-            SessionAction::List | SessionAction::Restore | SessionAction::Dismiss | SessionAction::Unspecified => None,
-        };
-        if let Some(restores) = restores {
-            self.broker
-                .call(|answer| Command::Sessions(persistence::Command::SetRestores { restores, answer }))
-                .await
-                .map_err(status)?;
-        }
-        let (earlier, settings) = self
-            .broker
-            .call(|answer| Command::Sessions(persistence::Command::Earlier { answer }))
-            .await
-            .map_err(status)?;
-        let restore = match request.action() {
-            SessionAction::Restore => Some(true),
-            SessionAction::Dismiss => Some(false),
-            SessionAction::List
-            | SessionAction::Save
-            | SessionAction::Automatic
-            | SessionAction::Ask
-            | SessionAction::Unspecified => None,
-        };
-        let chosen = match request.session {
-            0 => earlier.first().filter(|saved| !saved.dismissed),
-            session => earlier.iter().find(|saved| saved.epoch == session),
-        };
-        if let Some(restore) = restore {
-            let saved = chosen.ok_or_else(|| no_session(request.session, &earlier))?;
-            if let Some(tab) = request.tabs.iter().find(|tab| saved.tabs.iter().all(|saved| saved.id != **tab)) {
-                return Err(Status::not_found(format!("that session has no tab {tab}: see `regen session list`")));
-            }
-            let reply = SessionAnswer { session: saved.epoch, restore, tabs: request.tabs.clone() };
-            self.broker.call(|answer| Command::AnswerSession { reply, answer }).await.map_err(status)?;
-        }
-        let is_asked_for = |tab: &&SavedTab| request.tabs.is_empty() || request.tabs.contains(&tab.id);
-        let tabs = chosen.into_iter().flat_map(|saved| &saved.tabs).filter(is_asked_for).map(saved_tab).collect();
-        let sessions = earlier.iter().map(|saved| saved_session(saved)).collect();
-        Ok(Response::new(SessionReply {
-            saved: chosen.map(|saved| saved_session(saved)),
-            tabs,
-            sessions,
-            automatic: settings.restore,
-        }))
+        Ok(Response::new(self.sessions_now(request.into_inner()).await?))
     }
 
     async fn visits(&self, request: Request<VisitsRequest>) -> Result<Response<VisitsReply>, Status> {
@@ -452,6 +376,27 @@ impl Browser for Control {
 
     async fn bookmarks(&self, request: Request<BookmarksRequest>) -> Result<Response<BookmarksReply>, Status> {
         Ok(Response::new(self.bookmarks_now(request.into_inner()).await?))
+    }
+
+    async fn settings(&self, request: Request<SettingsRequest>) -> Result<Response<SettingsReply>, Status> {
+        match &request.get_ref().action {
+            Some(Action::Set(SettingChange { name, values })) => {
+                let details = serde_json::json!({ "name": name, "values": values });
+                self.record_order(&request, "setting", details).await;
+            }
+            Some(Action::Reset(name)) => {
+                self.record_order(&request, "setting", serde_json::json!({ "name": name, "reset": true })).await;
+            }
+            Some(Action::List(_)) | None => {}
+        }
+        Ok(Response::new(self.settings_now(request.into_inner()).await?))
+    }
+
+    async fn run_command(&self, request: Request<RunCommandRequest>) -> Result<Response<RunCommandReply>, Status> {
+        let name = request.get_ref().name.clone();
+        self.record_order(&request, "command", serde_json::json!({ "name": name })).await;
+        self.run_now(name).await?;
+        Ok(Response::new(RunCommandReply {}))
     }
 
     type LogsStream = Pin<Box<dyn Stream<Item = Result<LogLine, Status>> + Send>>;

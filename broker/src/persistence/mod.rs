@@ -17,9 +17,8 @@ use tokio::sync::mpsc;
 
 pub use earlier::{Restoration, SessionOffer};
 
-use crate::answer::{Answer, answer};
 use regen_session::{HostKey, SavedTab, Session, TabId};
-use regen_store::{Cookies, Saved, SavedOrder, SessionSettings, Settings, Store};
+use regen_store::{Cookies, Saved, SavedOrder, Settings, Store};
 use save_pace::SavePace;
 
 /// Changes within this time are saved together.
@@ -30,14 +29,6 @@ const SAVE_DELAY: Duration = Duration::from_millis(100);
 pub enum Event {
     /// Changes are to be saved.
     Save,
-}
-
-/// Command of the control API about sessions.
-#[derive(Debug)]
-#[expect(missing_docs, reason = "each name says it")]
-pub enum Command {
-    Earlier { answer: Answer<(Vec<Arc<Saved>>, SessionSettings)> },
-    SetRestores { restores: bool, answer: Answer<()> },
 }
 
 /// Trouble with the store, or its end, for the user.
@@ -70,7 +61,8 @@ pub enum PersistenceError {
 #[derive(Debug)]
 pub struct Persistence {
     store: Store,
-    settings: SessionSettings,
+    /// The last session comes back by itself.
+    restores: bool,
     /// Tabs that the store does not know as they are now. However often a tab changes, it waits once.
     unsaved: SavePace,
     /// Set if the HSTS hosts have changed and are not saved yet.
@@ -90,16 +82,10 @@ pub struct Persistence {
 impl Persistence {
     /// Returns the component for a store, and for what earlier runs left in it.
     #[must_use]
-    pub fn new(
-        store: Store,
-        settings: SessionSettings,
-        earlier: Vec<Saved>,
-        secrets: &'static str,
-        events: mpsc::Sender<Event>,
-    ) -> Self {
+    pub fn new(store: Store, earlier: Vec<Saved>, secrets: &'static str, events: mpsc::Sender<Event>) -> Self {
         Self {
             store,
-            settings,
+            restores: false,
             unsaved: SavePace::default(),
             hsts_unsaved: false,
             is_save_scheduled: false,
@@ -184,7 +170,7 @@ impl Persistence {
             let tabs = session.tabs.values().filter(|tab| tab.is_kept()).map(SavedTab::from).collect();
             let cookies = self.cookies.iter().map(|(host, cookies)| saved_cookies(host, cookies)).collect();
             self.store.put_everything(tabs, order(session), cookies);
-            self.store.put_all_settings(&Settings { session: self.settings, ..settings() });
+            self.store.put_all_settings(&settings());
             notices.push(Notice { level: "info", text: "The session can be saved again.".to_owned() });
         }
         StoreCheck { notices, is_back }
@@ -213,28 +199,18 @@ impl Persistence {
     /// Returns whether the last session comes back by itself.
     #[must_use]
     pub fn restores(&self) -> bool {
-        self.settings.restore
+        self.restores
     }
 
     /// Sets whether the last session comes back by itself.
-    pub fn set_restores(&mut self, restore: bool) {
-        self.settings = SessionSettings { restore };
-        self.store.put_session_settings(self.settings);
+    pub fn set_restores(&mut self, restores: bool) {
+        self.restores = restores;
     }
 
-    /// Carries out a command. Returns whether the window must be told whether sessions come back.
-    pub fn command(&mut self, command: Command) -> bool {
-        match command {
-            Command::Earlier { answer: to } => {
-                answer(to, Ok((self.earlier.clone(), self.settings)));
-                false
-            }
-            Command::SetRestores { restores, answer: to } => {
-                self.set_restores(restores);
-                answer(to, Ok(()));
-                true
-            }
-        }
+    /// Returns the earlier sessions that can come back, newest first.
+    #[must_use]
+    pub fn earlier(&self) -> &[Arc<Saved>] {
+        &self.earlier
     }
 
     /// Returns the newest session where it is to come back by itself: the user wants that, and it ended by their wish not long
@@ -242,7 +218,7 @@ impl Persistence {
     #[must_use]
     pub fn restored_by_itself(&self) -> Option<u64> {
         let newest = self.earlier.first().filter(|saved| saved.clean && !saved.dismissed && !saved.is_stale());
-        newest.map(|saved| saved.epoch).filter(|_| self.settings.restore)
+        newest.map(|saved| saved.epoch).filter(|_| self.restores)
     }
 
     /// Returns the session that the user has not been asked about yet.

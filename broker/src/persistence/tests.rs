@@ -14,7 +14,7 @@ fn open(profile: &Path) -> (Persistence, mpsc::Receiver<Event>) {
     let vault = Vault::of_profile(profile).unwrap();
     let opened = regen_store::open(profile, vault).unwrap();
     let (events, received) = mpsc::channel(4);
-    (Persistence::new(opened.store, opened.settings.session, opened.previous, "a file", events), received)
+    (Persistence::new(opened.store, opened.previous, "a file", events), received)
 }
 
 fn tab(session: &mut Session, url: &str) -> u64 {

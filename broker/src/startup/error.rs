@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use regen_sandbox::lock_down::LockDownError;
 use regen_sandbox::policy::PolicyError;
+use regen_settings::SettingError;
 use regen_store::StoreError;
 
 use super::certificates::CertificateError;
@@ -22,6 +23,9 @@ pub enum StartError {
     /// The store cannot be opened.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// An administrator fixed what an option would set.
+    #[error(transparent)]
+    Setting(#[from] SettingError),
     /// An additional certificate authority cannot be used.
     #[error(transparent)]
     Certificate(#[from] CertificateError),

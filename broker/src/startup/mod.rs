@@ -8,13 +8,14 @@ pub mod options;
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use error::{StartError, failed};
 use keyboard::Keyboard;
-use options::BrowserOptions;
+use options::{BrowserOptions, is_dark, keeps_spare};
+use regen_net_config::site::Site;
 use regen_sandbox::lock_down;
 use regen_sandbox::policy::{self, Mode, Policy};
+use regen_settings::{ADMINISTRATORS_FILE, Settings, SettingsFile, bytes, pixels};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::broker_setup::BrokerSetup;
@@ -44,7 +45,8 @@ pub fn start(browser: BrowserOptions, echo_log: bool, how: LaunchMethod) -> Resu
     raise_descriptor_limit();
     forget_chosen_files(&profile);
     // An invalid policy ends the start before anything else exists.
-    let mode = if browser.jitless { Mode::Jitless } else { Mode::Jit };
+    let settings = settings(&browser, &profile)?;
+    let mode = if settings.is_on("processes.jit") { Mode::Jit } else { Mode::Jitless };
     let policies = policy::all(mode)?;
     let logs = logs::init(&profile.log(), echo_log).map_err(failed("cannot open the log"))?;
     // Fork before there is another thread: a fork copies only the calling one.
@@ -60,7 +62,7 @@ pub fn start(browser: BrowserOptions, echo_log: bool, how: LaunchMethod) -> Resu
         .max_blocking_threads(MAX_BLOCKING_THREADS)
         .build()
         .map_err(failed("cannot start the event loop"))?;
-    runtime.block_on(run(policies, vault, lacks, browser, profile, forked, logs))
+    runtime.block_on(run(policies, vault, lacks, browser, settings, profile, forked, logs))
 }
 
 /// Opens the vault. Must run before the lock-down, which cuts off the user's bus. Its threads end with its runtime.
@@ -78,20 +80,31 @@ fn forget_chosen_files(profile: &Profile) {
     }
 }
 
+/// Reads the settings, and lets the options decide about theirs.
+fn settings(browser: &BrowserOptions, profile: &Profile) -> Result<Settings, StartError> {
+    let file = SettingsFile::of(profile.root());
+    let mut settings = file.load(Path::new(ADMINISTRATORS_FILE)).map_err(failed("cannot read the settings"))?;
+    browser.decide(&mut settings)?;
+    Ok(settings)
+}
+
+#[expect(clippy::too_many_arguments, reason = "parts of a start, each made before the lock-down")]
 async fn run(
     policies: Vec<Policy>,
     vault: Vault,
     lacks: Option<String>,
     browser: BrowserOptions,
+    settings: Settings,
     profile: Profile,
     forked: launcher::LauncherProcess,
     logs: logs::Logs,
 ) -> Result<(), StartError> {
     let secrets = vault.source().words();
     let opened = regen_store::open(profile.root(), vault)?;
-    let (ca_bundle, extra_ca) = certificates::bundle(&browser.extra_ca, profile.root())?;
-    let tor_config = tor_config(browser.tor_config, &profile)?;
-    let dns_anchors = browser.dns_anchors.as_deref().map(|file| for_net_daemon(file, "DNSSEC anchors")).transpose()?;
+    let (ca_bundle, extra_ca) = certificates::bundle(&paths(&settings, "network.extra-ca"), profile.root())?;
+    let tor_config = tor_config(path(&settings, "network.tor-config"), &profile)?;
+    let dns_anchors = path(&settings, "network.dns-anchors");
+    let dns_anchors = dns_anchors.map(|file| for_net_daemon(&file, "DNSSEC anchors")).transpose()?;
     let dns_anchors = dns_anchors.unwrap_or_default();
     let watched = browser.watch.as_ref().map(|role| {
         format!("system calls of every {role} are recorded and not refused: do not browse with this browser")
@@ -108,7 +121,9 @@ async fn run(
     let bucket_mounts = BucketMounts::open(profile.bucket_mounts())
         .map_err(failed("cannot move the storage of sites back to its place after a crash"))?;
     profile.mark_unmarked_buckets().map_err(failed("cannot mark the storage of internet sites"))?;
-    let warnings = opened.warning.iter().cloned().chain(lacks).chain(watched).collect();
+    let mistakes = settings.problems().iter().map(|problem| format!("a setting is not followed: {problem}"));
+    let warnings = opened.warning.iter().cloned().chain(lacks).chain(watched).chain(mistakes).collect();
+    let sites = settings.list("network.reach-private");
     let setup = BrokerSetup {
         children: ChildrenSetup {
             profile: profile.clone(),
@@ -116,30 +131,30 @@ async fn run(
             launcher: forked.adopt().map_err(failed("cannot talk to the launcher"))?,
             policies,
             ca_bundle,
-            jitless: browser.jitless,
-            site_memory: browser.site_memory,
+            jitless: !settings.is_on("processes.jit"),
+            site_memory: bytes(&settings.text("processes.memory-limit")),
             watched: browser.watch,
             audit,
         },
         store: opened,
         network: NetworkOptions {
-            reach_private: browser.reach_private.iter().map(|site| site.host().to_owned()).collect(),
+            reach_private: sites.iter().filter_map(|site| Some(Site::of(site).ok()?.host().to_owned())).collect(),
             dns_anchors,
             tor_config,
         },
         display: DisplayOptions {
             headless: browser.headless,
-            size: browser.size.unwrap_or((1280, 800)),
-            scale: browser.scale.unwrap_or(1),
-            dark: browser.color_scheme.is_dark(),
+            size: pixels(&settings.text("headless.size")).unwrap_or((1280, 800)),
+            scale: settings.text("headless.scale").parse().unwrap_or(1),
+            dark: is_dark(&settings.text("appearance.color-scheme")),
             keyboard: Keyboard::of_user(),
             languages: locale::languages(),
             time_zone: locale::time_zone().unwrap_or_default(),
         },
-        hibernate_after: (browser.hibernate_after > 0.0)
-            .then(|| Duration::from_secs_f64(browser.hibernate_after * 60.0)),
-        spare: browser.spare.is_wanted(),
-        downloads: browser.downloads.unwrap_or_else(downloads),
+        spare: keeps_spare(&settings.text("processes.spare")),
+        downloads: path(&settings, "downloads.folder").unwrap_or_else(downloads),
+        settings_file: SettingsFile::of(profile.root()),
+        settings,
         extra_ca,
         secrets,
         warnings,
@@ -160,6 +175,15 @@ async fn run(
     event_loop.run(browser.urls).await;
     control.stop();
     Ok(())
+}
+
+/// Returns the path in a setting; `None` where it is empty.
+fn path(settings: &Settings, name: &str) -> Option<PathBuf> {
+    Some(settings.text(name)).filter(|path| !path.is_empty()).map(PathBuf::from)
+}
+
+fn paths(settings: &Settings, name: &str) -> Vec<PathBuf> {
+    settings.list(name).into_iter().map(PathBuf::from).collect()
 }
 
 /// Returns the user's changes to Tor's configuration: from the named file, or from the profile's `tor.toml` if it

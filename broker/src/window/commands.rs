@@ -3,7 +3,7 @@
 use regen_session::{Event as SessionEvent, HostKey, TabId};
 
 use super::window_size::Size;
-use crate::{bookmark_shelf, visit_log};
+use crate::{bookmark_shelf, preferences, visit_log};
 
 /// Command of the user.
 #[derive(Debug)]
@@ -26,26 +26,35 @@ pub enum UserCommand {
     QuitAnyway,
     /// Restore or dismiss an earlier session.
     AnswerSession(SessionAnswer),
-    /// Set whether the last session comes back by itself.
-    SetRestores(bool),
     /// Offer the newest earlier session once more.
     OfferSession,
     /// Allow a site to save files, or refuse it.
     AnswerDownloads { host: HostKey, allow: bool },
     /// Answer to a question about a VPN.
     AnswerVpn(VpnAnswer),
-    /// Ask about the history, or change it. The number comes back with the answer.
-    AskVisits { request: u64, query: visit_log::Query },
-    /// Ask about the bookmarks, or change them. The number comes back with the answer.
-    AskBookmarks { request: u64, query: bookmark_shelf::Query },
-    /// Complete what is typed in the address bar. The number comes back with the answer.
-    Complete { request: u64, typed: String },
+    /// Answer a question. The number comes back with the answer.
+    Ask { request: u64, question: Question },
     /// Cancel a download.
     CancelDownload(u64),
     /// Open this address with another program.
     OpenOutside(String),
     /// The user changed the window's size.
     Resized(Size),
+}
+
+/// Question of the window, or a change that is answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Question {
+    /// About the history, or a change of it.
+    Visits(visit_log::Query),
+    /// About the bookmarks, or a change of them.
+    Bookmarks(bookmark_shelf::Query),
+    /// About the settings, or a change of one.
+    Settings(preferences::Query),
+    /// Pages that may be meant by what is typed in the address bar.
+    Complete(String),
+    /// Anything that may be meant by what is typed in the command bar.
+    Anything(String),
 }
 
 /// Command for the page of a tab.

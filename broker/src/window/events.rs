@@ -6,10 +6,9 @@ use std::path::PathBuf;
 use regen_desktop::file_dialog::DialogError;
 use regen_session::{Event as SessionEvent, HostKey, TabId};
 
-use super::commands::{PageCommand, SessionAnswer, VpnAnswer};
+use super::commands::{PageCommand, Question, SessionAnswer, VpnAnswer};
 use super::downloads::{DownloadView, HostDownload, Source};
 use super::file_choosers::ChooserSource;
-use crate::{bookmark_shelf, visit_log};
 
 /// Event of work that was done for the window.
 #[derive(Debug)]
@@ -24,6 +23,8 @@ pub enum Event {
     PagesAnswered { objecting: usize },
     /// The desktop did not open an address.
     NotOpened { text: String },
+    /// A setting was not written.
+    NotSaved { text: String },
 }
 
 /// News that the component has for the window.
@@ -71,24 +72,20 @@ pub enum Action {
     Command { tab: TabId, command: PageCommand },
     /// Change the session.
     Session(SessionEvent),
-    /// Open an address that the user entered in a new tab.
-    Open { url: String, background: bool },
+    /// Open what the user entered in a new tab.
+    Open { input: String, background: bool },
+    /// Open what the user entered in a tab.
+    Navigate { tab: TabId, input: String },
     /// Ask the pages that their user has used whether they object to the end: [`Event::PagesAnswered`] follows.
     AskPages,
     /// End the browser.
     Quit,
     /// Restore or dismiss an earlier session.
     AnswerSession(SessionAnswer),
-    /// Set whether the last session comes back by itself.
-    SetRestores(bool),
     /// Offer the newest earlier session once more.
     OfferSession,
-    /// Ask about the history, or change it, and answer the window.
-    AskVisits { request: u64, query: visit_log::Query },
-    /// Ask about the bookmarks, or change them. The number comes back with the answer.
-    AskBookmarks { request: u64, query: bookmark_shelf::Query },
-    /// Complete what is typed, and answer the window.
-    Complete { request: u64, typed: String },
+    /// Answer a question of the window.
+    Ask { request: u64, question: Question },
     /// Answer a question about a VPN.
     AnswerVpn(VpnAnswer),
 }

@@ -21,13 +21,13 @@ use regen_audit_log::AuditLog;
 use regen_desktop::file_dialog::FileDialogs;
 use regen_desktop::outside::{self, Outside};
 use regen_net_config::site::Site;
-use regen_session::{Event as SessionEvent, HostKey, PageLoad, TabId, address};
+use regen_session::{Event as SessionEvent, HostKey, TabId};
 use tokio::sync::mpsc;
 
 use crate::message::ChildId;
 use crate::profile::Profile;
-use crate::visit_log;
-use commands::{PageCommand, UserCommand};
+use crate::{preferences, visit_log};
+use commands::{PageCommand, Question, UserCommand};
 use downloads::{Downloads, HostDownload, Report};
 pub use events::{Action, Event};
 use events::{HostMessage, News};
@@ -112,13 +112,10 @@ impl Window {
                 let workspace = String::new();
                 vec![Action::Session(SessionEvent::Open { load: None, workspace, background, opener: None })]
             }
-            UserCommand::OpenTab { input, background } => {
-                vec![Action::Open { url: address::to_url(&input), background }]
-            }
+            UserCommand::OpenTab { input, background } => vec![Action::Open { input, background }],
             UserCommand::Navigate { tab, input } => {
                 self.gestures.address(tab, now);
-                let load = PageLoad::by_user(address::to_url(&input));
-                vec![Action::Session(SessionEvent::Navigate { tab, load })]
+                vec![Action::Navigate { tab, input }]
             }
             UserCommand::Gesture(tab) => vec![Action::Session(self.input(tab, now))],
             UserCommand::Page { tab, command } => vec![Action::Command { tab, command }],
@@ -130,7 +127,6 @@ impl Window {
             UserCommand::Quit => vec![Action::AskPages],
             UserCommand::QuitAnyway => vec![self.quit()],
             UserCommand::AnswerSession(answer) => vec![Action::AnswerSession(answer)],
-            UserCommand::SetRestores(restores) => vec![Action::SetRestores(restores)],
             UserCommand::OfferSession => vec![Action::OfferSession],
             UserCommand::AnswerDownloads { host, allow } => self.answer_downloads(&host, allow),
             UserCommand::AnswerVpn(answer) => {
@@ -139,12 +135,10 @@ impl Window {
                 self.audit.record("ordered", entry);
                 vec![Action::AnswerVpn(answer)]
             }
-            UserCommand::AskVisits { request, query } => {
-                self.audit_deletion(&query);
-                vec![Action::AskVisits { request, query }]
+            UserCommand::Ask { request, question } => {
+                self.audit_question(&question);
+                vec![Action::Ask { request, question }]
             }
-            UserCommand::AskBookmarks { request, query } => vec![Action::AskBookmarks { request, query }],
-            UserCommand::Complete { request, typed } => vec![Action::Complete { request, typed }],
             UserCommand::CancelDownload(download) => {
                 let actions = self.downloads.cancel(download);
                 self.after_downloads(actions)
@@ -187,7 +181,7 @@ impl Window {
                     }
                 }
             }
-            Event::NotOpened { text } => vec![notice(&text)],
+            Event::NotOpened { text } | Event::NotSaved { text } => vec![notice(&text)],
         }
     }
 
@@ -291,11 +285,21 @@ impl Window {
         self.downloads.end();
     }
 
-    /// Records that visits are deleted; not which, so that nothing of them is left.
-    fn audit_deletion(&self, query: &visit_log::Query) {
-        if matches!(query, visit_log::Query::Delete(_)) {
-            self.audit.record("ordered", serde_json::json!({ "what": "delete history", "by": "the window" }));
-        }
+    /// Records the changes that an administrator may ask about: that visits are deleted, not which, so that nothing of them
+    /// is left; and that a setting is changed.
+    fn audit_question(&self, question: &Question) {
+        let (what, details) = match question {
+            Question::Visits(visit_log::Query::Delete(_)) => ("delete history", serde_json::Value::Null),
+            Question::Settings(preferences::Query::Set { name, .. } | preferences::Query::Reset { name }) => {
+                ("setting", serde_json::json!({ "name": name }))
+            }
+            Question::Visits(_)
+            | Question::Bookmarks(_)
+            | Question::Settings(preferences::Query::List { .. })
+            | Question::Complete(_)
+            | Question::Anything(_) => return,
+        };
+        self.audit.record("ordered", serde_json::json!({ "what": what, "details": details, "by": "the window" }));
     }
 
     fn quit(&self) -> Action {

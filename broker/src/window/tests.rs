@@ -78,7 +78,7 @@ fn what_the_user_enters_becomes_an_address_and_a_gesture() {
     let open = |input: &str| UserCommand::OpenTab { input: input.into(), background: true };
     let opened = window.command(open("example.org"), now);
     assert!(
-        matches!(opened.as_slice(), [Action::Open { url, background: true }] if url == "https://example.org/"),
+        matches!(opened.as_slice(), [Action::Open { input, background: true }] if input == "example.org"),
         "{opened:?}"
     );
     assert!(matches!(

@@ -290,8 +290,9 @@ fn user_command(command: &user_command::Body) -> Result<(), Refusal> {
             limit("an answer", answered.answer.as_ref().map_or(0, length), MAX_TEXT)
         }
         Body::Complete(asked) => limit("typed text", asked.typed.len(), MAX_URL),
+        Body::FindAnything(asked) => limit("typed text", asked.typed.len(), MAX_URL),
         // The whole message is bounded by the channel.
-        Body::Bookmarks(_) => Ok(()),
+        Body::Bookmarks(_) | Body::Settings(_) => Ok(()),
         Body::Visits(asked) => {
             let filter = asked.query.as_ref().and_then(|query| query.filter.as_ref());
             limit("a search", filter.map_or(0, |filter| filter.words.len() + filter.domain.len()), MAX_TEXT)?;
@@ -321,7 +322,6 @@ fn user_command(command: &user_command::Body) -> Result<(), Refusal> {
         | Body::QuitAnyway(_)
         | Body::Print(_)
         | Body::WindowSize(_)
-        | Body::Restores(_)
         | Body::OfferSession(_)
         | Body::CancelDownload(_)
         | Body::Mute(_)

@@ -88,7 +88,7 @@ fn filter(conditions: VisitConditions) -> Result<VisitFilter, Failure> {
     let VisitConditions { words, site, url, workspace, since, until } = conditions;
     let domain = match site {
         Some(site) => {
-            let url = address::to_url(&site);
+            let url = address::as_url(&site).unwrap_or_else(|| site.clone());
             let site = Site::of(&url).map_err(|error| Failure::Usage(format!("--site {site}: {error}")))?;
             site.host().to_owned()
         }

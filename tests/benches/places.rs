@@ -1,4 +1,4 @@
-//! Search and completion over a history of 100,000 pages, on one thread, as the broker's event loop does them.
+//! Search, completion and the command bar over a history of 100,000 pages, on one thread, as the broker's event loop does them.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -55,4 +55,9 @@ fn main() {
     };
     let typed = ["a", "exa", "https://1", "nothing", "0.example1.test/art"];
     bound("completion over 100,000 visits, slowest key", longest(&complete, &typed), "ms", 16.0);
+    let find = |query: &str| {
+        black_box(history.find(query, NOW, 12));
+    };
+    let typed = ["a", "art", "exmple", "nothing", "9e37 example1 article"];
+    bound("command bar over 100,000 visits, slowest key", longest(&find, &typed), "ms", 16.0);
 }

@@ -1,7 +1,7 @@
 // The star, the bookmarks bar and the page of the bookmarks.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { contract, page, problems, receive, said, serious, tabMessages } from "./harness.js";
+import { contract, of, page, problems, receive, said, serious, tabMessages } from "./harness.js";
 
 const entry = (id, title, more = {}) => ({ id, parent: 1, url: `https://example.org/${id}`, title, tags: [], ...more });
 const folder = (id, title, parent = 1) => ({ id, parent, url: null, title, tags: [] });
@@ -64,7 +64,7 @@ test("the star bookmarks the page, names it, and takes it back", async () => {
   await page.locator("#bookmark-panel").waitFor({ state: "hidden" });
   const edited = (await changes()).at(-1);
   assert.deepEqual([edited.title, edited.tags, edited.parent], ["Mine", ["a", " b"], null]);
-  await receive({ type: "shortcut", name: "bookmark" });
+  await receive({ type: "command", name: "bookmark-page" });
   await page.getByRole("button", { name: "Remove" }).click();
   await page.waitForFunction(() => document.getElementById("star").ariaPressed === "false");
   assert.deepEqual(problems, []);
@@ -86,7 +86,9 @@ test("the bar shows its entries, opens them, and takes no room without any", asy
   await page.getByRole("menuitem", { name: "Inside" }).click();
   assert.equal((await said("navigate")).at(-1).input, "https://example.org/5");
   assert.deepEqual(await serious(), []);
-  await receive({ type: "shortcut", name: "bookmarksBar" });
+  await receive({ type: "command", name: "bookmarks-bar" });
+  assert.deepEqual((await said("settings")).at(-1).action, { kind: "set", name: "appearance.bookmarks-bar", values: ["off"] });
+  await receive({ ...of("followed"), bookmarksBar: false });
   await page.waitForFunction((y) => document.getElementById("page").getBoundingClientRect().y === y, before);
 });
 

@@ -114,16 +114,14 @@ test("some tabs of the earlier session are chosen", async () => {
   assert.equal((await said("offerSession")).length, 1);
 });
 
-test("whether the last session comes back is a choice in the menu", async () => {
-  await receive(...tabMessages, of("restores"));
+test("the menu and the tooltips show the commands with the keys that the user set", async () => {
+  const followed = of("followed");
+  const commands = followed.commands.map((command) => (command.name === "new-tab" ? { ...command, keys: ["Ctrl+Shift+Y"] } : command));
+  await receive(...tabMessages, { ...followed, commands });
+  assert.equal(await page.locator("#new-tab").getAttribute("title"), "New tab (Ctrl+Shift+Y)");
   await page.locator("#menu-button").click();
-  const choice = page.getByRole("menuitemcheckbox", { name: "Restore the last session at start" });
-  assert.equal(await choice.getAttribute("aria-checked"), "false");
-  await choice.click();
-  assert.deepEqual(await said("setRestores"), [{ type: "setRestores", restores: true }]);
-  await receive({ type: "restores", restores: true });
-  await page.locator("#menu-button").click();
-  assert.equal(await choice.getAttribute("aria-checked"), "true");
+  await page.getByRole("menuitem", { name: "New tab Ctrl+Shift+Y" }).click();
+  assert.deepEqual(await said("run"), [{ type: "run", command: "new-tab" }]);
 });
 
 test("the layout names every part that covers the page", async () => {
@@ -144,7 +142,7 @@ test("the menu works with the keyboard alone", async () => {
   await page.keyboard.press("Enter");
   await page.keyboard.press("End");
   await page.keyboard.press("Enter");
-  assert.deepEqual(await said("quit"), [{ type: "quit" }]);
+  assert.deepEqual(await said("run"), [{ type: "run", command: "quit" }]);
 });
 
 test("tabs are reached and moved with arrow keys", async () => {
@@ -157,7 +155,7 @@ test("tabs are reached and moved with arrow keys", async () => {
 });
 
 test("find sends the text, steps and ends", async () => {
-  await receive(...tabMessages, of("shortcut"));
+  await receive(...tabMessages, of("command"));
   await page.locator("#find-text").fill("word");
   await receive(of("findResult"));
   assert.equal(await page.locator("#find-count").innerText(), "7 matches");
@@ -170,7 +168,7 @@ test("find sends the text, steps and ends", async () => {
 test("the find bar belongs to its tab", async () => {
   await receive(...tabMessages);
   const order = of("order");
-  await receive({ type: "shortcut", name: "find" });
+  await receive({ type: "command", name: "find" });
   assert.equal(await page.locator("#find").isVisible(), true);
   await receive({ ...order, active: order.tabs.find((tab) => tab !== order.active) });
   assert.equal(await page.locator("#find").isVisible(), false, "the find bar stays over another tab");
@@ -286,12 +284,12 @@ test("what is seen of the chrome is drawn over the page, and bubbles let clicks 
 test("a button's tooltip does not lie over the panel that it opens", async () => {
   await receive(...tabMessages);
   const menu = page.locator("#menu-button");
-  assert.equal(await menu.getAttribute("title"), "Menu");
+  assert.equal(await menu.getAttribute("title"), "Menu (F10)");
   await menu.click();
   assert.equal(await menu.getAttribute("title"), "");
   assert.deepEqual(await serious(), []);
   await page.keyboard.press("Escape");
-  assert.equal(await menu.getAttribute("title"), "Menu");
+  assert.equal(await menu.getAttribute("title"), "Menu (F10)");
 });
 
 test("a download that broke off says that it goes on, and can still be cancelled", async () => {
@@ -426,7 +424,7 @@ for (const scheme of ["light", "dark"]) {
     await page.emulateMedia({ colorScheme: scheme });
     await receive(...tabMessages, of("favicon"), of("notice"), of("sessionOffer"));
     assert.deepEqual(await serious(), []);
-    await receive(of("download"), of("shortcut"));
+    await receive(of("download"), of("command"));
     assert.deepEqual(await serious(), []);
     await page.locator("#menu-button").click();
     assert.deepEqual(await serious(), []);

@@ -62,6 +62,8 @@ beforeEach(async () => {
   });
   await page.goto(`http://127.0.0.1:${server.address().port}/index.html`);
   await page.waitForFunction(() => window.said.some((message) => message.type === "ready"));
+  // The shell sends it before anything else.
+  await receive(of("followed"));
 });
 
 export const receive = (...messages) => page.evaluate((list) => window.regen.receive(list), messages);

@@ -99,7 +99,7 @@ fn the_broker_links_no_engine_no_toolkit_and_no_tls() {
 }
 
 /// Direct dependencies of the broker and of the crates that only it is made of.
-const DEPENDENCIES: [(&str, &[&str]); 8] = [
+const DEPENDENCIES: [(&str, &[&str]); 10] = [
     (
         "regen-broker",
         &[
@@ -117,6 +117,7 @@ const DEPENDENCIES: [(&str, &[&str]); 8] = [
             "regen-runtime",
             "regen-sandbox",
             "regen-session",
+            "regen-settings",
             "regen-store",
             "regen-supervisor",
             "rustix",
@@ -131,7 +132,9 @@ const DEPENDENCIES: [(&str, &[&str]); 8] = [
             "tracing-subscriber",
         ],
     ),
-    ("regen-places", &["memchr", "regen-net-config", "serde", "slab", "thiserror"]),
+    ("regen-places", &["memchr", "nucleo-matcher", "regen-net-config", "serde", "slab", "thiserror"]),
+    ("regen-commands", &["thiserror"]),
+    ("regen-settings", &["regen-commands", "strsim", "thiserror", "toml_edit", "url"]),
     ("regen-session", &["bytes", "regen-net-config", "serde", "url"]),
     ("regen-supervisor", &["fastrand", "regen-net-config", "regen-proto", "regen-session", "tracing"]),
     (
@@ -193,6 +196,7 @@ fn no_module_imports_one_that_needs_it() {
         "audit-log",
         "broker",
         "cli",
+        "commands",
         "crash-reports",
         "desktop",
         "net-config",
@@ -202,6 +206,7 @@ fn no_module_imports_one_that_needs_it() {
         "runtime",
         "sandbox-policies",
         "session",
+        "settings",
         "store",
         "supervisor",
         "tab-host",
@@ -223,7 +228,7 @@ fn no_module_imports_one_that_needs_it() {
 fn schema_types_stay_in_the_brokers_codecs_and_its_grpc_services() {
     let edges = ["codec/", "control/", "launcher/", "network/admin.rs"];
     let mut files = Vec::new();
-    for folder in ["broker", "places", "session", "store", "supervisor", "audit-log"] {
+    for folder in ["broker", "commands", "places", "session", "settings", "store", "supervisor", "audit-log"] {
         sources(&root().join(folder).join("src"), &mut files);
     }
     let mut inside = BTreeSet::new();
@@ -232,7 +237,7 @@ fn schema_types_stay_in_the_brokers_codecs_and_its_grpc_services() {
         let text = fs::read_to_string(&file).unwrap();
         // Unit tests may play a child.
         let text = text.split("#[cfg(test)]\nmod tests").next().unwrap();
-        let uses = ["kernel", "control", "net", "page", "places", "launcher"]
+        let uses = ["kernel", "control", "net", "page", "places", "settings", "launcher"]
             .iter()
             .any(|p| text.contains(&format!("regen_proto::{p}::v1")));
         let relative = file.strip_prefix(root()).unwrap().to_string_lossy().into_owned();

@@ -5,14 +5,16 @@ use std::rc::Rc;
 use regen_proto::kernel::v1::user_command::Body as Command;
 use regen_proto::kernel::v1::{
     AnswerDialog, AnswerDownloads, AnswerSession, AnswerVpn, BookmarksQuery, Complete, DialogAnswer, Empty, Find,
-    FindInTab, History, MoveTab, MuteTab, Navigate, OpenTab, PinTab, ReloadTab, VisitsQuery, ZoomTab,
+    FindAnything, FindInTab, History, MoveTab, MuteTab, Navigate, OpenTab, PinTab, ReloadTab, SettingsQuery,
+    VisitsQuery, ZoomTab,
 };
 use regen_proto::places::v1::bookmarks_request::Action;
 use regen_proto::places::v1::{
     Bookmark, BookmarkEdit, BookmarkFilter, BookmarkTags, BookmarksRequest, VisitAction, VisitFilter, VisitsRequest,
 };
+use regen_proto::settings::v1::{SettingChange, SettingFilter, SettingsRequest, settings_request};
 
-use crate::bridge::{ChromeBookmarkAction, ChromeVisitAction, FromChrome};
+use crate::bridge::{ChromeBookmarkAction, ChromeSettingAction, ChromeVisitAction, FromChrome};
 use crate::window::Window;
 
 impl Window {
@@ -26,12 +28,10 @@ impl Window {
             FromChrome::FocusPage => self.focus_page(true),
             FromChrome::FocusChrome => self.focus_page(false),
             FromChrome::KeepKeyboard { tab, in_bars } => self.keep_keyboard(tab, in_bars),
-            FromChrome::ToggleFullscreen => self.toggle_fullscreen(),
             FromChrome::OpenTab { input, background } => self.command(Command::OpenTab(OpenTab { input, background })),
             FromChrome::CloseTab { tab } => self.command(Command::CloseTab(tab)),
             FromChrome::ActivateTab { tab } => self.command(Command::ActivateTab(tab)),
             FromChrome::MoveTab { tab, index } => self.command(Command::MoveTab(MoveTab { tab, index })),
-            FromChrome::ReopenClosed => self.command(Command::ReopenClosed(Empty {})),
             FromChrome::DuplicateTab { tab } => self.command(Command::DuplicateTab(tab)),
             FromChrome::PinTab { tab, pinned } => self.command(Command::Pin(PinTab { tab, pinned })),
             FromChrome::MuteTab { tab, muted } => self.command(Command::Mute(MuteTab { tab, muted })),
@@ -61,7 +61,6 @@ impl Window {
             }
             FromChrome::OpenOutside { url } => self.command(Command::OpenOutside(url)),
             FromChrome::OfferSession => self.command(Command::OfferSession(Empty {})),
-            FromChrome::SetRestores { restores } => self.command(Command::Restores(restores)),
             FromChrome::CancelDownload { download } => self.command(Command::CancelDownload(download)),
             FromChrome::Visits { request, action, words, domain, since, until, visits, after } => {
                 let action = match action {
@@ -78,10 +77,26 @@ impl Window {
                 self.command(Command::Bookmarks(BookmarksQuery { request, query }));
             }
             FromChrome::Complete { request, typed } => self.command(Command::Complete(Complete { request, typed })),
-            FromChrome::Print { tab } => self.command(Command::Print(tab)),
-            FromChrome::Quit => self.command(Command::Quit(Empty {})),
+            FromChrome::Settings { request, action } => {
+                let query = Some(SettingsRequest { action: Some(setting_action(action)) });
+                self.command(Command::Settings(SettingsQuery { request, query }));
+            }
+            FromChrome::FindAnything { request, typed } => {
+                self.command(Command::FindAnything(FindAnything { request, typed }));
+            }
+            FromChrome::Run { command } => self.run_named(&command),
             FromChrome::QuitAnyway => self.command(Command::QuitAnyway(Empty {})),
         }
+    }
+}
+
+fn setting_action(action: ChromeSettingAction) -> settings_request::Action {
+    match action {
+        ChromeSettingAction::List { words } => {
+            settings_request::Action::List(SettingFilter { words, name: String::new() })
+        }
+        ChromeSettingAction::Set { name, values } => settings_request::Action::Set(SettingChange { name, values }),
+        ChromeSettingAction::Reset { name } => settings_request::Action::Reset(name),
     }
 }
 

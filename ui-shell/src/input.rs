@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use gtk::gdk;
 use gtk::prelude::*;
+use regen_commands::{CommandId, Shortcuts};
 use regen_proto::page::v1::ImeState;
 
 use crate::events::HostId;
-use crate::shortcuts::Shortcut;
 
 /// Time after a click or key in which the page may use the clipboard.
 const MOMENT: Duration = Duration::from_secs(2);
@@ -21,8 +21,8 @@ pub(crate) struct HeldInput {
 }
 
 pub(crate) enum InputDecision {
-    /// The page's answer whether it used the key of this shortcut.
-    Answer { host: HostId, tab: u64, keycode: u32, shortcut: Shortcut },
+    /// The page's answer whether it used the key of this command.
+    Answer { host: HostId, tab: u64, keycode: u32, command: CommandId },
     /// A switch to another tab.
     Switch,
 }
@@ -30,6 +30,8 @@ pub(crate) enum InputDecision {
 /// State of the input method, of key focus and of pending keys.
 pub(crate) struct Input {
     pub(crate) method: gtk::IMMulticontext,
+    /// Keys of the commands, as the user set them.
+    pub(crate) shortcuts: RefCell<Shortcuts>,
     /// Text that the input method committed while it filtered a key.
     pub(crate) committed: RefCell<Option<String>>,
     pub(crate) filtering: Cell<bool>,
@@ -59,6 +61,7 @@ impl Input {
     pub(crate) fn new() -> Self {
         Self {
             method: gtk::IMMulticontext::new(),
+            shortcuts: RefCell::default(),
             committed: RefCell::default(),
             filtering: Cell::default(),
             composing: Cell::default(),

@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use gtk::gdk::{self, EventKey, EventMask, ModifierType, ScrollDirection};
 use gtk::prelude::*;
+use regen_commands::CommandId;
+use regen_proto::kernel::v1::History;
 use regen_proto::kernel::v1::user_command::Body as Command;
-use regen_proto::kernel::v1::{Empty, History, OpenTab, ReloadTab, ZoomTab};
 use regen_proto::page::v1::{
     ImeCommit, ImePreedit, Key, KeyAnswer, KeymapChanged, Modifiers, Paste, PointerAxis, PointerButton, PointerMotion,
     to_page,
@@ -15,10 +16,8 @@ use regen_proto::page::v1::{
 use crate::bridge::ToChrome;
 use crate::events::HostId;
 use crate::input::{HeldInput, InputDecision, Layout};
-use crate::shortcuts::{self, Shortcut};
+use crate::shortcuts;
 use crate::window::Window;
-
-const ZOOM_STEPS: [f64; 15] = [0.25, 0.33, 0.5, 0.67, 0.75, 0.9, 1.0, 1.1, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0, 5.0];
 
 /// CSS pixels per wheel notch, and per unit of smooth scrolling.
 const NOTCH: f64 = 40.0;
@@ -252,7 +251,7 @@ impl Window {
         true
     }
 
-    fn wait_for(self: &Rc<Self>, for_what: InputDecision) {
+    pub(crate) fn wait_for(self: &Rc<Self>, for_what: InputDecision) {
         let number = self.input.waits.get() + 1;
         self.input.waits.set(number);
         self.input.waiting.replace(Some(HeldInput { for_what, since: Vec::new(), number }));
@@ -266,13 +265,17 @@ impl Window {
         });
     }
 
-    /// Sends the page the key of a shortcut, and waits for its answer.
-    fn ask_page(self: &Rc<Self>, event: &EventKey, shortcut: Shortcut) {
+    fn command_of(&self, event: &EventKey) -> Option<CommandId> {
+        shortcuts::chord(event).and_then(|chord| self.input.shortcuts.borrow().command(&chord))
+    }
+
+    /// Sends the page the key of a command, and waits for its answer.
+    fn ask_page(self: &Rc<Self>, event: &EventKey, command: CommandId) {
         self.wait_for(InputDecision::Answer {
             host: self.active_host().unwrap_or_default(),
             tab: self.active_tab(),
             keycode: event.hardware_keycode().into(),
-            shortcut,
+            command,
         });
         self.gesture_of_key();
         self.send_key(event, true);
@@ -302,10 +305,10 @@ impl Window {
 
     fn go_on(self: &Rc<Self>, used: bool) {
         let Some(waiting) = self.input.waiting.take() else { return };
-        if let InputDecision::Answer { shortcut, .. } = waiting.for_what
+        if let InputDecision::Answer { command, .. } = waiting.for_what
             && !used
         {
-            self.run(shortcut);
+            self.run(command);
         }
         for mut event in waiting.since {
             gtk::main_do_event(&mut event);
@@ -320,11 +323,11 @@ impl Window {
         if self.waits(event) {
             return glib::Propagation::Stop;
         }
-        if let Some(shortcut) = Shortcut::of(&shortcuts::latin(event), event.state()) {
-            if shortcut.is_the_browsers_alone() || !self.page_focused.get() || !self.page_answers() {
-                self.run(shortcut);
+        if let Some(command) = self.command_of(event) {
+            if command.command().is_kept_from_pages || !self.page_focused.get() || !self.page_answers() {
+                self.run(command);
             } else {
-                self.ask_page(event, shortcut);
+                self.ask_page(event, command);
             }
             return glib::Propagation::Stop;
         }
@@ -372,62 +375,6 @@ impl Window {
                 window.to_page(to_page::Body::Key(Key { keycode, pressed, modifiers }));
             }
         });
-    }
-
-    fn zoom_by(&self, steps: isize) {
-        let zoom = self.zoom();
-        let next = if steps > 0 {
-            ZOOM_STEPS.iter().copied().find(|step| *step > zoom + 0.01)
-        } else {
-            ZOOM_STEPS.iter().rev().copied().find(|step| *step < zoom - 0.01)
-        };
-        if let Some(zoom) = next {
-            self.command(Command::Zoom(ZoomTab { tab: self.active_tab(), zoom }));
-        }
-    }
-
-    fn chrome_shortcut(&self, name: &'static str) {
-        self.focus_page(false);
-        self.tell_chrome(ToChrome::Shortcut { name });
-    }
-
-    pub(crate) fn run(self: &Rc<Self>, shortcut: Shortcut) {
-        let tab = self.active_tab();
-        let go = |target: Option<u64>| {
-            if let Some(target) = target.filter(|target| *target != tab) {
-                self.wait_for(InputDecision::Switch);
-                self.command(Command::ActivateTab(target));
-            }
-        };
-        match shortcut {
-            Shortcut::NewTab => {
-                self.command(Command::OpenTab(OpenTab::default()));
-                self.chrome_shortcut("newTab");
-            }
-            Shortcut::ReopenTab => self.command(Command::ReopenClosed(Empty {})),
-            Shortcut::CloseTab => self.command(Command::CloseTab(tab)),
-            Shortcut::Neighbour(steps) => go(self.neighbour(steps)),
-            Shortcut::Tab(index) => go(self.nth(index)),
-            Shortcut::LastTab => go(self.last()),
-            Shortcut::Quit => self.command(Command::Quit(Empty {})),
-            Shortcut::Address => self.chrome_shortcut("address"),
-            Shortcut::Home => self.chrome_shortcut("home"),
-            Shortcut::Print => self.command(Command::Print(tab)),
-            Shortcut::Find => self.chrome_shortcut("find"),
-            Shortcut::FindAgain { forward } => {
-                self.chrome_shortcut(if forward { "findNext" } else { "findPrevious" });
-            }
-            Shortcut::Downloads => self.chrome_shortcut("downloads"),
-            Shortcut::VisitedPages => self.chrome_shortcut("history"),
-            Shortcut::Bookmark => self.chrome_shortcut("bookmark"),
-            Shortcut::Bookmarks => self.chrome_shortcut("bookmarks"),
-            Shortcut::BookmarksBar => self.chrome_shortcut("bookmarksBar"),
-            Shortcut::Reload { bypass_cache } => self.command(Command::Reload(ReloadTab { tab, bypass_cache })),
-            Shortcut::Zoom(steps) => self.zoom_by(steps),
-            Shortcut::ActualSize => self.command(Command::Zoom(ZoomTab { tab, zoom: 1.0 })),
-            Shortcut::History(delta) => self.command(Command::History(History { tab, delta })),
-            Shortcut::Fullscreen => self.toggle_fullscreen(),
-        }
     }
 }
 

@@ -14,6 +14,7 @@ mod input;
 mod keyboard;
 mod keymap;
 mod pictures;
+mod run;
 mod shortcuts;
 mod size;
 mod surfaces;

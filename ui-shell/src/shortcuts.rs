@@ -1,105 +1,56 @@
-//! The browser's keyboard shortcuts, and the ones that a page may use before the browser does.
+//! Keys that a person pressed, as the table of commands names them.
 
 use gtk::gdk::keys::Key;
 use gtk::gdk::keys::constants as key;
 use gtk::gdk::{self, ModifierType};
+use regen_commands::Chord;
 
-/// A browser command that has a keyboard shortcut.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Shortcut {
-    NewTab,
-    ReopenTab,
-    CloseTab,
-    /// The tab this many places to the right; negative: to the left.
-    Neighbour(isize),
-    /// The tab at this index, counted from 0.
-    Tab(usize),
-    LastTab,
-    Quit,
-    Address,
-    Home,
-    Find,
-    FindAgain {
-        forward: bool,
-    },
-    Downloads,
-    /// The page that lists visited pages.
-    VisitedPages,
-    /// Bookmark the page.
-    Bookmark,
-    /// The page that lists bookmarks.
-    Bookmarks,
-    /// Show or hide the bookmarks bar.
-    BookmarksBar,
-    Print,
-    Reload {
-        bypass_cache: bool,
-    },
-    /// Zoom steps: 1 larger, -1 smaller.
-    Zoom(isize),
-    ActualSize,
-    History(i32),
-    Fullscreen,
+/// X keycodes of the digits 1 to 9 and 0, above the letters.
+const DIGITS: std::ops::RangeInclusive<u32> = 10..=19;
+
+/// Returns the keys that are pressed; `None` for a key that no command can have.
+pub(crate) fn chord(event: &gdk::EventKey) -> Option<Chord> {
+    chord_of(&latin(event), event.state(), event.hardware_keycode().into())
 }
 
-impl Shortcut {
-    /// Returns the shortcut for a key symbol and the modifiers held.
-    pub(crate) fn of(pressed: &Key, state: ModifierType) -> Option<Self> {
-        let control = state.contains(ModifierType::CONTROL_MASK);
-        let shift = state.contains(ModifierType::SHIFT_MASK);
-        let alt = state.contains(ModifierType::MOD1_MASK);
-        Some(match (control, shift, alt, pressed.to_lower()) {
-            (true, false, false, k) if k == key::t => Self::NewTab,
-            (true, true, false, k) if k == key::t => Self::ReopenTab,
-            (true, false, false, k) if k == key::w || k == key::F4 => Self::CloseTab,
-            (true, false, false, k) if k == key::Tab || k == key::Page_Down => Self::Neighbour(1),
-            (true, true, false, k) if k == key::ISO_Left_Tab || k == key::Tab => Self::Neighbour(-1),
-            (true, false, false, k) if k == key::Page_Up => Self::Neighbour(-1),
-            (true, false, false, k) if k == key::_9 => Self::LastTab,
-            (true, false, false, k) if k >= key::_1 && k <= key::_8 => {
-                Self::Tab(usize::try_from(*k - *key::_1).unwrap_or(0))
-            }
-            (true, _, false, k) if k == key::q => Self::Quit,
-            (true, false, false, k) if k == key::l => Self::Address,
-            (false, false, true, k) if k == key::d => Self::Address,
-            (false, false, false, k) if k == key::F6 => Self::Address,
-            (false, false, true, k) if k == key::Home => Self::Home,
-            (true, false, false, k) if k == key::f => Self::Find,
-            (true, _, false, k) if k == key::g => Self::FindAgain { forward: !shift },
-            (false, _, false, k) if k == key::F3 => Self::FindAgain { forward: !shift },
-            (true, false, false, k) if k == key::j => Self::Downloads,
-            (true, false, false, k) if k == key::h => Self::VisitedPages,
-            (true, false, false, k) if k == key::d => Self::Bookmark,
-            (true, false, false, k) if k == key::b => Self::Bookmarks,
-            (true, true, false, k) if k == key::o => Self::Bookmarks,
-            (true, true, false, k) if k == key::b => Self::BookmarksBar,
-            (true, false, false, k) if k == key::p => Self::Print,
-            (true, _, false, k) if k == key::r => Self::Reload { bypass_cache: shift },
-            (_, _, false, k) if k == key::F5 => Self::Reload { bypass_cache: shift || control },
-            (true, _, false, k) if k == key::plus || k == key::equal || k == key::KP_Add => Self::Zoom(1),
-            (true, _, false, k) if k == key::minus || k == key::KP_Subtract => Self::Zoom(-1),
-            (true, false, false, k) if k == key::_0 || k == key::KP_0 => Self::ActualSize,
-            (false, false, true, k) if k == key::Left => Self::History(-1),
-            (false, false, true, k) if k == key::Right => Self::History(1),
-            (false, false, false, k) if k == key::F11 => Self::Fullscreen,
-            _ => return None,
-        })
-    }
+fn chord_of(pressed: &Key, state: ModifierType, code: u32) -> Option<Chord> {
+    let name = key_name(pressed).or_else(|| digit_at(code))?;
+    let held = |modifier| state.contains(modifier);
+    let (control, alt) = (held(ModifierType::CONTROL_MASK), held(ModifierType::MOD1_MASK));
+    Some(Chord::new(control, alt, held(ModifierType::SHIFT_MASK), &name))
+}
 
-    /// Returns whether the browser keeps this shortcut from pages. No page may prevent its user from opening, closing
-    /// or switching tabs or from quitting; every other shortcut is offered to the page first.
-    pub(crate) fn is_the_browsers_alone(self) -> bool {
-        matches!(
-            self,
-            Self::NewTab
-                | Self::ReopenTab
-                | Self::CloseTab
-                | Self::Neighbour(_)
-                | Self::Tab(_)
-                | Self::LastTab
-                | Self::Quit
-        )
-    }
+/// Returns the name of a key in the table of commands.
+fn key_name(pressed: &Key) -> Option<String> {
+    let name = match *pressed {
+        k if k == key::Tab || k == key::ISO_Left_Tab || k == key::KP_Tab => "Tab",
+        k if k == key::Page_Up || k == key::KP_Page_Up => "PageUp",
+        k if k == key::Page_Down || k == key::KP_Page_Down => "PageDown",
+        k if k == key::Home || k == key::KP_Home => "Home",
+        k if k == key::End || k == key::KP_End => "End",
+        k if k == key::Left || k == key::KP_Left => "Left",
+        k if k == key::Right || k == key::KP_Right => "Right",
+        k if k == key::Up || k == key::KP_Up => "Up",
+        k if k == key::Down || k == key::KP_Down => "Down",
+        k if k == key::Insert => "Insert",
+        k if k == key::Delete => "Delete",
+        k if k == key::BackSpace => "Backspace",
+        k if k == key::space => "Space",
+        k if k == key::plus || k == key::equal || k == key::KP_Add => "Plus",
+        k if k == key::minus || k == key::KP_Subtract => "Minus",
+        k if k == key::comma => "Comma",
+        k if k == key::period => "Period",
+        k if k == key::slash => "Slash",
+        k if k >= key::F1 && k <= key::F12 => return Some(format!("F{}", *k - *key::F1 + 1)),
+        k if k >= key::KP_0 && k <= key::KP_9 => return Some((*k - *key::KP_0).to_string()),
+        k => return k.to_unicode().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_uppercase().to_string()),
+    };
+    Some(name.to_owned())
+}
+
+/// Returns the digit of a key above the letters. On some layouts, such as the French one, it needs Shift.
+fn digit_at(code: u32) -> Option<String> {
+    DIGITS.contains(&code).then(|| ((code - DIGITS.start() + 1) % 10).to_string())
 }
 
 /// Returns the key symbol to look up shortcuts with. For a letter of another alphabet, that is the key's Latin letter
@@ -141,31 +92,50 @@ pub(crate) fn of_the_us(code: u32) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
+    use regen_commands::{CommandId, Shortcuts};
+
     use super::*;
 
     const CONTROL: ModifierType = ModifierType::CONTROL_MASK;
+    const SHIFT: ModifierType = ModifierType::SHIFT_MASK;
+    const ALT: ModifierType = ModifierType::MOD1_MASK;
 
-    #[test]
-    fn only_keys_that_close_open_and_switch_tabs_are_the_browsers_alone() {
-        let of = |pressed, state| Shortcut::of(&pressed, state).unwrap();
-        for pressed in [key::t, key::w, key::Tab, key::Page_Up, key::_1, key::_9, key::q] {
-            assert!(of(pressed, CONTROL).is_the_browsers_alone(), "{}", *pressed);
-        }
-        for pressed in [key::f, key::g, key::j, key::r, key::l, key::plus, key::_0] {
-            assert!(!of(pressed, CONTROL).is_the_browsers_alone(), "{}", *pressed);
-        }
-        for pressed in [key::F3, key::F5, key::F6, key::F11] {
-            assert!(!of(pressed, ModifierType::empty()).is_the_browsers_alone(), "{}", *pressed);
-        }
+    fn command(pressed: &Key, state: ModifierType) -> Option<CommandId> {
+        Shortcuts::default().command(&chord_of(pressed, state, 0)?)
     }
 
     #[test]
-    fn capital_letters_are_the_same_shortcut_and_locks_do_not_matter() {
+    fn keys_find_their_commands_whatever_the_layout_needs_to_reach_them() {
+        for (pressed, state, id) in [
+            (key::t, CONTROL, CommandId::NewTab),
+            (key::ISO_Left_Tab, CONTROL | SHIFT, CommandId::PreviousTab),
+            (key::plus, CONTROL | SHIFT, CommandId::ZoomIn),
+            (key::equal, CONTROL, CommandId::ZoomIn),
+            (key::KP_Add, CONTROL, CommandId::ZoomIn),
+            (key::KP_0, CONTROL, CommandId::ActualSize),
+            (key::KP_7, CONTROL, CommandId::TabAt(7)),
+            (key::F3, SHIFT, CommandId::FindPrevious),
+            (key::F11, ModifierType::empty(), CommandId::FullScreen),
+            (key::Left, ALT, CommandId::Back),
+            (key::comma, CONTROL, CommandId::Settings),
+        ] {
+            assert_eq!(command(&pressed, state), Some(id), "{}", *pressed);
+        }
+        assert_eq!(command(&key::Return, CONTROL), None);
+        // The first digit of a French keyboard, and the minus on the key of its sixth.
+        let ampersand = chord_of(&key::ampersand, CONTROL, 10).unwrap();
+        assert_eq!(Shortcuts::default().command(&ampersand), Some(CommandId::TabAt(1)));
+        let minus = chord_of(&key::minus, CONTROL, 15).unwrap();
+        assert_eq!(Shortcuts::default().command(&minus), Some(CommandId::ZoomOut));
+    }
+
+    #[test]
+    fn capital_letters_are_the_same_keys_and_locks_do_not_matter() {
         let locked = CONTROL | ModifierType::LOCK_MASK | ModifierType::MOD2_MASK;
-        assert_eq!(Shortcut::of(&key::T, locked), Some(Shortcut::NewTab));
-        assert_eq!(Shortcut::of(&key::T, locked | ModifierType::SHIFT_MASK), Some(Shortcut::ReopenTab));
-        assert_eq!(Shortcut::of(&key::t, ModifierType::empty()), None);
-        assert_eq!(Shortcut::of(&key::t, CONTROL | ModifierType::MOD1_MASK), None);
+        assert_eq!(command(&key::T, locked), Some(CommandId::NewTab));
+        assert_eq!(command(&key::T, locked | SHIFT), Some(CommandId::ReopenTab));
+        assert_eq!(command(&key::t, ModifierType::empty()), None);
+        assert_eq!(command(&key::t, CONTROL | ALT), None);
     }
 
     #[test]

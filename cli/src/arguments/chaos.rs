@@ -54,7 +54,7 @@ pub(crate) struct ChaosOptions {
     /// Show a window on the current display, and inject faults into it, too
     #[arg(long)]
     pub(crate) window: bool,
-    /// Memory limit of each site's processes, in bytes; the `balloon` fault exceeds it
-    #[arg(long, default_value_t = 2500 << 20)]
-    pub(crate) site_memory: u64,
+    /// Memory limit of each site's processes; the `balloon` fault exceeds it
+    #[arg(long, value_name = "SIZE", default_value = "2500M")]
+    pub(crate) site_memory: String,
 }

@@ -5,6 +5,7 @@ mod chaos;
 mod history;
 mod net;
 mod policy;
+mod settings;
 
 use std::path::PathBuf;
 
@@ -16,6 +17,7 @@ pub(crate) use chaos::{ChaosCommand, ChaosOptions};
 pub(crate) use history::{HistoryCommand, VisitConditions};
 pub(crate) use net::{DnsCommand, ListsArguments, RouteCommand, ShieldsCommand, TestArguments, TorCommand, VpnCommand};
 pub(crate) use policy::{Exec, Learn, PolicyCommand};
+pub(crate) use settings::SettingsCommand;
 
 /// Output format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,6 +83,16 @@ pub(crate) enum Command {
     /// List, change, import and export bookmarks
     #[command(subcommand)]
     Bookmarks(BookmarksCommand),
+    /// List and change settings; those of a running browser mostly take effect at once
+    #[command(subcommand)]
+    Settings(SettingsCommand),
+    /// Run a command of the browser in its window, such as close-tab; without a name, list the commands and their keys
+    #[command(name = "command")]
+    RunInWindow {
+        /// Name of the command
+        #[arg(value_parser = settings::commands())]
+        name: Option<String>,
+    },
     /// Show and change what shields block: trackers and other requests that filter lists match
     #[command(subcommand)]
     Shields(ShieldsCommand),

@@ -28,7 +28,7 @@ pub(crate) async fn run(mut client: Client, command: BookmarksCommand, output: O
             list(&ask(&mut client, Action::List(filter)).await?.bookmarks, output);
         }
         BookmarksCommand::Add { url, title, folder, tags } => {
-            let url = address::to_url(&url);
+            let url = address::as_url(&url).ok_or_else(|| Failure::Usage(format!("“{url}” is not an address")))?;
             let title = title.unwrap_or_else(|| url.clone());
             let bookmark = Bookmark { url: Some(url), title, parent: folder, tags, ..Bookmark::default() };
             print_added(ask(&mut client, Action::Add(bookmark)).await?.added, output);

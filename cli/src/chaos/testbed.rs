@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
-use regen_broker::startup::options::{BrowserOptions, Spare};
+use regen_broker::startup::options::BrowserOptions;
 use regen_proto::control::v1::{
     AllowDownloadsRequest, DnsRequest, GotoTabRequest, InputRequest, OpenTabRequest, QuitRequest, SessionAction,
     SessionRequest, StatusReply, StatusRequest, TabRequest,
@@ -99,9 +99,9 @@ impl Testbed {
         let browser = BrowserOptions {
             profile: Some(profile.unwrap_or_else(|| folder.clone())),
             headless: !options.window,
-            spare: Spare::On,
-            downloads: Some(folder.join(DOWNLOADS)),
-            site_memory: Some(options.site_memory),
+            spare: Some("on".to_owned()),
+            downloads: Some(folder.join(DOWNLOADS).display().to_string()),
+            site_memory: Some(options.site_memory.clone()),
             ..BrowserOptions::default()
         };
         if own {

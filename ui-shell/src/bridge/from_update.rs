@@ -1,14 +1,11 @@
 //! Updates of the broker, as the chrome is told of them.
 
 use regen_proto::kernel::v1::{
-    BookmarksAnswer, Completions, Dialog, DialogKind, Download, DownloadState, OfferedTab, SessionOffer, ShellUpdate,
-    Suggestion, Tab, TabFavicon, TabState, TlsState, VisitsAnswer, shell_update,
+    Dialog, DialogKind, Download, DownloadState, OfferedTab, SessionOffer, ShellUpdate, Tab, TabFavicon, TabState,
+    TlsState, shell_update,
 };
-use regen_proto::places::v1::{Bookmark, BookmarksReply, Visit};
 
-use super::{
-    ChromeBookmark, ChromeChoice, ChromeDialog, ChromeDownload, ChromeSuggestion, ChromeTab, ChromeVisit, ToChrome,
-};
+use super::{ChromeChoice, ChromeDialog, ChromeDownload, ChromeTab, ToChrome, places, settings};
 
 impl From<&Dialog> for ChromeDialog {
     fn from(dialog: &Dialog) -> Self {
@@ -92,7 +89,6 @@ impl ToChrome {
             shell_update::Body::QuitQuestion(question) => {
                 Self::QuitQuestion { downloads: question.downloads, pages: question.pages }
             }
-            shell_update::Body::Restores(restores) => Self::Restores { restores: *restores },
             shell_update::Body::Notice(notice) => {
                 Self::Notice { level: notice.level.clone(), text: notice.text.clone() }
             }
@@ -101,11 +97,15 @@ impl ToChrome {
                 workspace: question.workspace.clone(),
                 files: question.files,
             },
-            shell_update::Body::Visits(answer) => visits(answer),
-            shell_update::Body::Bookmarks(answer) => bookmarks(answer),
+            shell_update::Body::Visits(answer) => places::visits(answer),
+            shell_update::Body::Bookmarks(answer) => places::bookmarks(answer),
             shell_update::Body::BookmarksChanged(_) => Self::BookmarksChanged,
-            shell_update::Body::Completions(found) => completions(found),
-            shell_update::Body::Raise(_) => return None,
+            shell_update::Body::Completions(found) => places::completions(found),
+            shell_update::Body::Settings(answer) => settings::answer(answer),
+            shell_update::Body::WindowSettings(followed) => settings::followed(followed),
+            shell_update::Body::Found(found) => settings::found(found),
+            // The window acts on these itself.
+            shell_update::Body::Raise(_) | shell_update::Body::RunCommand(_) => return None,
         })
     }
 }
@@ -124,39 +124,6 @@ fn session_offer(offer: &SessionOffer) -> ToChrome {
         tabs: offer.tabs,
         saved_at: offer.saved_at,
         choices: offer.choices.iter().map(choice).collect(),
-    }
-}
-
-fn visits(answer: &VisitsAnswer) -> ToChrome {
-    let reply = answer.reply.clone().unwrap_or_default();
-    let visit = |Visit { id, at, url, title, workspace, .. }| ChromeVisit { id, at, url, title, workspace };
-    ToChrome::Visits {
-        request: answer.request,
-        visits: reply.visits.into_iter().map(visit).collect(),
-        has_more: reply.has_more,
-        changed: reply.changed,
-    }
-}
-
-fn bookmarks(answer: &BookmarksAnswer) -> ToChrome {
-    let BookmarksReply { bookmarks, has_more, changed, added, error } = answer.reply.clone().unwrap_or_default();
-    let bookmark = |Bookmark { id, parent, url, title, tags, .. }| ChromeBookmark { id, parent, url, title, tags };
-    let bookmarks = bookmarks.into_iter().map(bookmark).collect();
-    ToChrome::Bookmarks { request: answer.request, bookmarks, has_more, changed, added, error }
-}
-
-fn completions(found: &Completions) -> ToChrome {
-    let suggestion = |one: &Suggestion| ChromeSuggestion {
-        url: one.url.clone(),
-        title: one.title.clone(),
-        tab: one.tab,
-        bookmarked: one.bookmarked,
-    };
-    ToChrome::Completions {
-        request: found.request,
-        suggestions: found.suggestions.iter().map(suggestion).collect(),
-        inline_rest: found.inline_rest.clone(),
-        inline_url: found.inline_url.clone(),
     }
 }
 

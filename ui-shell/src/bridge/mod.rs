@@ -5,10 +5,15 @@
 //! runs the chrome against messages made by [`ToChrome`].
 
 mod from_update;
+mod places;
+mod settings;
 #[cfg(test)]
 mod tests;
 
 use serde::{Deserialize, Serialize};
+
+pub(crate) use places::{ChromeBookmark, ChromeBookmarkAction, ChromeSuggestion, ChromeVisit, ChromeVisitAction};
+pub(crate) use settings::{ChromeCommand, ChromeFound, ChromeSetting, ChromeSettingAction};
 
 /// A rectangle in the window, in logical pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
@@ -50,7 +55,6 @@ pub(crate) enum FromChrome {
         tab: u64,
         index: u32,
     },
-    ReopenClosed,
     DuplicateTab {
         tab: u64,
     },
@@ -131,9 +135,6 @@ pub(crate) enum FromChrome {
         stop: bool,
     },
     OfferSession,
-    SetRestores {
-        restores: bool,
-    },
     CancelDownload {
         download: u64,
     },
@@ -160,11 +161,20 @@ pub(crate) enum FromChrome {
         request: u64,
         action: ChromeBookmarkAction,
     },
-    ToggleFullscreen,
-    Print {
-        tab: u64,
+    /// Asks about the settings, or changes one. `request` comes back with the answer.
+    Settings {
+        request: u64,
+        action: ChromeSettingAction,
     },
-    Quit,
+    /// Finds anything that may be meant by what is typed in the command bar. `request` comes back with the answer.
+    FindAnything {
+        request: u64,
+        typed: String,
+    },
+    /// Runs a command of the browser, by its name.
+    Run {
+        command: String,
+    },
     QuitAnyway,
 }
 
@@ -223,9 +233,6 @@ pub(crate) enum ToChrome {
         peer: String,
         asked: bool,
     },
-    Restores {
-        restores: bool,
-    },
     QuitQuestion {
         downloads: u32,
         /// Number of pages that ask to confirm leaving them.
@@ -263,8 +270,30 @@ pub(crate) enum ToChrome {
         inline_rest: String,
         inline_url: String,
     },
-    /// The user pressed a shortcut that the chrome handles.
-    Shortcut {
+    /// Answer to `settings`.
+    Settings {
+        request: u64,
+        settings: Vec<ChromeSetting>,
+        /// Mistakes in the files, in words.
+        problems: Vec<String>,
+        /// Reason why the change was refused; empty: it was made.
+        error: String,
+    },
+    /// Settings that the chrome follows, and all commands.
+    Followed {
+        /// Address of the Home button; empty: the start page.
+        home: String,
+        bookmarks_bar: bool,
+        restore_session: bool,
+        commands: Vec<ChromeCommand>,
+    },
+    /// Answer to `findAnything`.
+    Found {
+        request: u64,
+        entries: Vec<ChromeFound>,
+    },
+    /// The user ran a command that the chrome carries out.
+    Command {
         name: &'static str,
     },
     Fullscreen {
@@ -335,86 +364,4 @@ pub(crate) struct ChromeChoice {
     tab: u64,
     title: String,
     url: String,
-}
-
-/// Change of the history, or question about it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[cfg_attr(test, derive(ts_rs::TS))]
-#[serde(rename_all = "camelCase")]
-pub(crate) enum ChromeVisitAction {
-    List,
-    Delete,
-    Undo,
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[cfg_attr(test, derive(ts_rs::TS))]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct ChromeVisit {
-    id: u64,
-    /// Time, in seconds since 1970.
-    at: u64,
-    url: String,
-    title: String,
-    workspace: String,
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[cfg_attr(test, derive(ts_rs::TS))]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct ChromeSuggestion {
-    url: String,
-    title: String,
-    /// Tab that shows it; 0: none.
-    tab: u64,
-    bookmarked: bool,
-}
-
-/// A bookmark, or a folder if it has no address.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[cfg_attr(test, derive(ts_rs::TS))]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct ChromeBookmark {
-    id: u64,
-    /// Folder; 1: the bookmarks bar, 2: the other bookmarks.
-    parent: u64,
-    url: Option<String>,
-    title: String,
-    tags: Vec<String>,
-}
-
-/// Question about the bookmarks, or a change of them.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[cfg_attr(test, derive(ts_rs::TS))]
-#[serde(tag = "kind", rename_all = "camelCase", rename_all_fields = "camelCase", deny_unknown_fields)]
-pub(crate) enum ChromeBookmarkAction {
-    List {
-        parent: Option<u64>,
-        words: String,
-        /// Address; empty: any.
-        url: String,
-        /// Folders only.
-        folders: bool,
-        /// Number of entries that are known already.
-        skip: u32,
-    },
-    Add {
-        parent: u64,
-        /// Address; none for a folder.
-        url: Option<String>,
-        title: String,
-    },
-    Edit {
-        id: u64,
-        title: Option<String>,
-        url: Option<String>,
-        tags: Option<Vec<String>>,
-        /// Folder to move to.
-        parent: Option<u64>,
-        place: u32,
-    },
-    Remove {
-        id: u64,
-    },
-    Undo {},
 }

@@ -1,8 +1,30 @@
 //! Contract of the bridge: what crosses, and the files that the chrome's side is made of.
 
-use regen_proto::kernel::v1::{Dialog, DialogKind, Tab, TabState, TlsState};
+use regen_commands::COMMANDS;
+use regen_proto::kernel::v1::{
+    CommandKeys, Dialog, DialogKind, ShellUpdate, Tab, TabState, TlsState, WindowSettings, shell_update,
+};
 
+use super::settings::{ChromeFoundKind, ChromeSettingChoice, ChromeSettingKind, ChromeSettingSource};
 use super::*;
+
+fn setting(name: &str, kind: ChromeSettingKind) -> ChromeSetting {
+    ChromeSetting {
+        name: name.into(),
+        section: name.split('.').next().unwrap_or_default().into(),
+        words: "Words".into(),
+        help: "Help.".into(),
+        kind,
+        values: vec!["60".into()],
+        defaults: vec!["60".into()],
+        choices: vec![ChromeSettingChoice { value: "a".into(), words: "A".into() }],
+        min: 0.0,
+        max: 100.0,
+        unit: "minutes".into(),
+        source: ChromeSettingSource::Default,
+        at_next_start: false,
+    }
+}
 
 #[test]
 fn only_listed_messages_cross() {
@@ -80,7 +102,6 @@ fn the_contract_file_of_the_chrome_tests_is_current() {
         ToChrome::VpnQuestion { name: "home".into(), peer: "vpn.example.org".into(), asked: true },
         ToChrome::DownloadQuestion { site: "https://example.org".into(), workspace: String::new(), files: 3 },
         ToChrome::OutsideQuestion { site: "https://example.org".into(), url: "mailto:somebody@example.org".into() },
-        ToChrome::Restores { restores: false },
         ToChrome::QuitQuestion { downloads: 2, pages: 1 },
         ToChrome::Notice { level: "warning".into(), text: "Something to know.".into() },
         ToChrome::Visits {
@@ -129,7 +150,39 @@ fn the_contract_file_of_the_chrome_tests_is_current() {
             inline_rest: "mple.org/".into(),
             inline_url: "https://example.org/".into(),
         },
-        ToChrome::Shortcut { name: "find" },
+        ToChrome::from_update(&ShellUpdate {
+            body: Some(shell_update::Body::WindowSettings(WindowSettings {
+                home: String::new(),
+                bookmarks_bar: true,
+                restore_session: false,
+                keys: COMMANDS
+                    .iter()
+                    .map(|command| CommandKeys {
+                        command: command.name.to_owned(),
+                        keys: command.keys.iter().map(|keys| (*keys).to_owned()).collect(),
+                    })
+                    .collect(),
+            })),
+        })
+        .unwrap(),
+        ToChrome::Settings {
+            request: 1,
+            settings: vec![setting("tabs.sleep-after", ChromeSettingKind::Number)],
+            problems: vec!["settings.toml, line 2: there is no setting “a.b”".into()],
+            error: String::new(),
+        },
+        ToChrome::Found {
+            request: 1,
+            entries: vec![ChromeFound {
+                kind: ChromeFoundKind::Command,
+                tab: 0,
+                target: "close-tab".into(),
+                title: "Close tab".into(),
+                detail: "Ctrl+W".into(),
+                matched: vec![0, 1],
+            }],
+        },
+        ToChrome::Command { name: "find" },
         ToChrome::Fullscreen { on: true, by_page: true },
     ];
     let current = serde_json::to_string_pretty(&messages).unwrap() + "\n";
@@ -158,6 +211,14 @@ fn the_chromes_types_are_current() {
         ChromeSuggestion::decl(&config),
         ChromeBookmark::decl(&config),
         ChromeBookmarkAction::decl(&config),
+        ChromeCommand::decl(&config),
+        ChromeSettingChoice::decl(&config),
+        ChromeSettingKind::decl(&config),
+        ChromeSettingSource::decl(&config),
+        ChromeSetting::decl(&config),
+        ChromeSettingAction::decl(&config),
+        ChromeFoundKind::decl(&config),
+        ChromeFound::decl(&config),
     ];
     let head = "// Generated from ui-shell/src/bridge/mod.rs: do not edit.\n".to_owned();
     let current = head + &declared.map(|one| format!("\nexport {one}\n")).concat();

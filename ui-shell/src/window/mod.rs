@@ -16,7 +16,7 @@ use gtk::prelude::*;
 use regen_proto::kernel::v1::user_command::Body as Command;
 use regen_proto::kernel::v1::{Empty, ShellUpdate, Tab, UiShellConfiguration, shell_update};
 use regen_proto::page::v1::{BufferReleased, Focus, FromPage, Geometry, from_page, to_page};
-use webkit2gtk::{HitTestResultExt, WebViewExt};
+use webkit2gtk::{HardwareAccelerationPolicy, HitTestResultExt, SettingsExt, WebViewExt};
 use wry::{WebViewBuilder, WebViewBuilderExtUnix, WebViewExtUnix};
 
 use crate::assets;
@@ -129,6 +129,10 @@ impl Window {
             .with_url(assets::START)
             .build_gtk(&self.chrome_box)?;
         let web = chrome.webview();
+        if let Some(settings) = WebViewExt::settings(&web) {
+            // Without a graphics device, OpenGL is slower than drawing by itself.
+            settings.set_hardware_acceleration_policy(HardwareAccelerationPolicy::Never);
+        }
         self.chrome_box.set_child_packing(&web, true, true, 0, gtk::PackType::Start);
         let weak = Rc::downgrade(self);
         web.connect_button_press_event(move |_, _| {
@@ -212,6 +216,8 @@ impl Window {
         match &update.body {
             Some(shell_update::Body::Tab(tab)) => self.tab_changed(tab),
             Some(shell_update::Body::Raise(_)) => self.gtk.present(),
+            Some(shell_update::Body::WindowSettings(settings)) => self.follow(settings),
+            Some(shell_update::Body::RunCommand(name)) => self.run_named(name),
             Some(shell_update::Body::TabClosed(tab)) => {
                 self.tabs.borrow_mut().remove(tab);
                 self.frames.borrow_mut().pictures.forget(*tab);
@@ -429,7 +435,11 @@ impl Window {
         self.order.borrow().last().copied()
     }
 
-    pub(crate) fn zoom(&self) -> f64 {
-        self.tabs.borrow().get(&self.active.get()).map_or(1.0, |tab| tab.zoom)
+    pub(crate) fn order(&self) -> Vec<u64> {
+        self.order.borrow().clone()
+    }
+
+    pub(crate) fn tab(&self, tab: u64) -> Option<Tab> {
+        self.tabs.borrow().get(&tab).cloned()
     }
 }

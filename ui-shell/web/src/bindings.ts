@@ -10,7 +10,7 @@ covers: Array<Rect>,
 /**
  * Parts of the chrome that are visible: `covers`, bubbles that let clicks through, and the shadows of both.
  */
-shown: Array<Rect>, } | { "type": "openTab", input: string, background: boolean, } | { "type": "closeTab", tab: number, } | { "type": "activateTab", tab: number, } | { "type": "moveTab", tab: number, index: number, } | { "type": "reopenClosed" } | { "type": "duplicateTab", tab: number, } | { "type": "pinTab", tab: number, pinned: boolean, } | { "type": "muteTab", tab: number, muted: boolean, } | { "type": "navigate", tab: number, input: string, } | { "type": "history", tab: number, delta: number, } | { "type": "reload", tab: number, bypassCache: boolean, } | { "type": "stop", tab: number, } | { "type": "stopScript", tab: number, } | { "type": "allowInsecure", tab: number, } | { "type": "allowPrivate", tab: number, } | { "type": "zoom", tab: number, zoom: number, } | { "type": "find", tab: number, text: string, forward: boolean, next: boolean, } | { "type": "focusPage" } | { "type": "focusChrome" } | { "type": "keepKeyboard", tab: number, inBars: boolean, } | { "type": "answerSession", session: number, restore: boolean, tabs: Array<number>, } | { "type": "answerVpn", name: string, allow: boolean, } | { "type": "answerDownloads", site: string, workspace: string, allow: boolean, } | { "type": "openOutside", url: string, } | { "type": "answerDialog", tab: number, dialog: number, accept: boolean, text: string, password: string, stop: boolean, } | { "type": "offerSession" } | { "type": "setRestores", restores: boolean, } | { "type": "cancelDownload", download: number, } | { "type": "visits", request: number, action: ChromeVisitAction, words: string, 
+shown: Array<Rect>, } | { "type": "openTab", input: string, background: boolean, } | { "type": "closeTab", tab: number, } | { "type": "activateTab", tab: number, } | { "type": "moveTab", tab: number, index: number, } | { "type": "duplicateTab", tab: number, } | { "type": "pinTab", tab: number, pinned: boolean, } | { "type": "muteTab", tab: number, muted: boolean, } | { "type": "navigate", tab: number, input: string, } | { "type": "history", tab: number, delta: number, } | { "type": "reload", tab: number, bypassCache: boolean, } | { "type": "stop", tab: number, } | { "type": "stopScript", tab: number, } | { "type": "allowInsecure", tab: number, } | { "type": "allowPrivate", tab: number, } | { "type": "zoom", tab: number, zoom: number, } | { "type": "find", tab: number, text: string, forward: boolean, next: boolean, } | { "type": "focusPage" } | { "type": "focusChrome" } | { "type": "keepKeyboard", tab: number, inBars: boolean, } | { "type": "answerSession", session: number, restore: boolean, tabs: Array<number>, } | { "type": "answerVpn", name: string, allow: boolean, } | { "type": "answerDownloads", site: string, workspace: string, allow: boolean, } | { "type": "openOutside", url: string, } | { "type": "answerDialog", tab: number, dialog: number, accept: boolean, text: string, password: string, stop: boolean, } | { "type": "offerSession" } | { "type": "cancelDownload", download: number, } | { "type": "visits", request: number, action: ChromeVisitAction, words: string, 
 /**
  * Registrable domain; empty: every site.
  */
@@ -18,13 +18,13 @@ domain: string, since: number | null, until: number | null, visits: Array<number
 /**
  * Last visit of the list so far; 0: begin with the newest.
  */
-after: number, } | { "type": "complete", request: number, typed: string, } | { "type": "bookmarks", request: number, action: ChromeBookmarkAction, } | { "type": "toggleFullscreen" } | { "type": "print", tab: number, } | { "type": "quit" } | { "type": "quitAnyway" };
+after: number, } | { "type": "complete", request: number, typed: string, } | { "type": "bookmarks", request: number, action: ChromeBookmarkAction, } | { "type": "settings", request: number, action: ChromeSettingAction, } | { "type": "findAnything", request: number, typed: string, } | { "type": "run", command: string, } | { "type": "quitAnyway" };
 
 export type ToChrome = { "type": "tab", tab: ChromeTab, } | { "type": "tabClosed", tab: number, } | { "type": "order", tabs: Array<number>, active: number, first: boolean, } | { "type": "favicon", tab: number, width: number, height: number, rgba: Array<number>, } | { "type": "hover", url: string, } | { "type": "findResult", tab: number, 
 /**
  * Number of matches; 4294967295 stands for more than can be counted.
  */
-matches: number, } | { "type": "download", download: ChromeDownload, } | { "type": "sessionOffer", session: number, tabs: number, savedAt: number, choices: Array<ChromeChoice>, } | { "type": "downloadQuestion", site: string, workspace: string, files: number, } | { "type": "outsideQuestion", site: string, url: string, } | { "type": "vpnQuestion", name: string, peer: string, asked: boolean, } | { "type": "restores", restores: boolean, } | { "type": "quitQuestion", downloads: number, 
+matches: number, } | { "type": "download", download: ChromeDownload, } | { "type": "sessionOffer", session: number, tabs: number, savedAt: number, choices: Array<ChromeChoice>, } | { "type": "downloadQuestion", site: string, workspace: string, files: number, } | { "type": "outsideQuestion", site: string, url: string, } | { "type": "vpnQuestion", name: string, peer: string, asked: boolean, } | { "type": "quitQuestion", downloads: number, 
 /**
  * Number of pages that ask to confirm leaving them.
  */
@@ -44,7 +44,19 @@ error: string, } | { "type": "bookmarksChanged" } | { "type": "completions", req
 /**
  * Text that completes what is typed to an address; empty: none does.
  */
-inlineRest: string, inlineUrl: string, } | { "type": "shortcut", name: string, } | { "type": "fullscreen", on: boolean, 
+inlineRest: string, inlineUrl: string, } | { "type": "settings", request: number, settings: Array<ChromeSetting>, 
+/**
+ * Mistakes in the files, in words.
+ */
+problems: Array<string>, 
+/**
+ * Reason why the change was refused; empty: it was made.
+ */
+error: string, } | { "type": "followed", 
+/**
+ * Address of the Home button; empty: the start page.
+ */
+home: string, bookmarksBar: boolean, restoreSession: boolean, commands: Array<ChromeCommand>, } | { "type": "found", request: number, entries: Array<ChromeFound>, } | { "type": "command", name: string, } | { "type": "fullscreen", on: boolean, 
 /**
  * True if an element of the active tab's page asked for full screen.
  */
@@ -99,3 +111,43 @@ url: string | null, title: string, } | { "kind": "edit", id: number, title: stri
  * Folder to move to.
  */
 parent: number | null, place: number, } | { "kind": "remove", id: number, } | { "kind": "undo", };
+
+export type ChromeCommand = { name: string, words: string, 
+/**
+ * Combinations of keys, such as `Ctrl+Shift+A`; the first is shown.
+ */
+keys: Array<string>, 
+/**
+ * Does something only where a page of a site is shown.
+ */
+inPages: boolean, };
+
+export type ChromeSettingChoice = { value: string, words: string, };
+
+export type ChromeSettingKind = "switch" | "choice" | "number" | "text" | "list" | "keys";
+
+export type ChromeSettingSource = "default" | "administratorsDefault" | "user" | "commandLine" | "administrator";
+
+export type ChromeSetting = { name: string, section: string, words: string, help: string, kind: ChromeSettingKind, 
+/**
+ * One text, or those of a list.
+ */
+values: Array<string>, defaults: Array<string>, choices: Array<ChromeSettingChoice>, min: number, max: number, unit: string, source: ChromeSettingSource, atNextStart: boolean, };
+
+export type ChromeSettingAction = { "kind": "list", words: string, } | { "kind": "set", name: string, values: Array<string>, } | { "kind": "reset", name: string, };
+
+export type ChromeFoundKind = "tab" | "page" | "bookmark" | "command" | "setting";
+
+export type ChromeFound = { kind: ChromeFoundKind, 
+/**
+ * Tab; 0 for other kinds.
+ */
+tab: number, 
+/**
+ * Address, or name of a command or a setting; empty for a tab.
+ */
+target: string, title: string, detail: string, 
+/**
+ * Characters of the title that match, counted from 0.
+ */
+matched: Array<number>, };

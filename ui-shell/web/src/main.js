@@ -5,22 +5,29 @@ import * as toolbar from "./toolbar.js";
 import * as pages from "./pages.js";
 import * as star from "./star.js";
 import "./dialogs.js";
-import { findAgain, isOpen, openDownloads, openFind } from "./panels.js";
+import { findAgain, isOpen, openDownloads, openFind, openMenu, openSitePanel } from "./panels.js";
+import { handle } from "./commands";
+import { openCommandBar } from "./command-panel.js";
 
-const shortcuts = {
-  address: toolbar.focusAddress,
-  newTab: toolbar.awaitTab,
-  home: toolbar.home,
-  find: openFind,
-  findNext: () => findAgain(true),
-  findPrevious: () => findAgain(false),
-  downloads: openDownloads,
-  bookmark: star.bookmark,
-  bookmarks: () => toolbar.openBuiltin("regen://bookmarks"),
-  bookmarksBar: star.toggleBar,
-  history: () => toolbar.openBuiltin("regen://history"),
-};
-on("shortcut", ({ name }) => shortcuts[name]?.());
+const openBuiltin = (url) => () => toolbar.openBuiltin(url);
+for (const [name, run] of Object.entries({
+  "address": toolbar.focusAddress,
+  "new-tab": toolbar.awaitTab,
+  "home": toolbar.home,
+  "find": openFind,
+  "find-next": () => findAgain(true),
+  "find-previous": () => findAgain(false),
+  "downloads": () => openDownloads(),
+  "bookmark-page": star.bookmark,
+  "bookmarks-bar": star.toggleBar,
+  "bookmarks": openBuiltin("regen://bookmarks"),
+  "history": openBuiltin("regen://history"),
+  "settings": openBuiltin("regen://settings"),
+  "command-bar": () => openCommandBar(""),
+  "search-tabs": () => openCommandBar("%"),
+  "site-information": openSitePanel,
+  "menu": openMenu,
+})) handle(name, run);
 let hint = 0;
 on("fullscreen", ({ on: full, byPage }) => {
   document.body.classList.toggle("fullscreen", full);

@@ -2,10 +2,12 @@
 import { send, setText } from "./bridge";
 import { mountBookmarks } from "./bookmarks";
 import { mountHistory } from "./history";
+import { mountSettings } from "./settings";
+import { openBuiltin } from "./toolbar.js";
 import { active } from "./tabs.js";
 
 /** Returns whether a built-in page is shown. */
-export const isShown = () => !get("start").hidden || !get("own-page").hidden || !get("history").hidden || !get("bookmarks").hidden;
+export const isShown = () => ["start", "own-page", "history", "bookmarks", "settings"].some((id) => !get(id).hidden);
 
 const get = (id) => document.getElementById(id);
 
@@ -53,6 +55,12 @@ export const open = (url, background) => {
 const views = {
   "regen://history": { section: get("history"), view: mountHistory(get("history"), { open }) },
   "regen://bookmarks": { section: get("bookmarks"), view: mountBookmarks(get("bookmarks"), { open }) },
+  "regen://settings": { section: get("settings"), view: mountSettings(get("settings")) },
+};
+/** Shows a setting on the page of the settings. */
+export const showSetting = (name) => {
+  openBuiltin("regen://settings");
+  views["regen://settings"].view.find(name);
 };
 const show = ({ section, view }, shows) => {
   if (section.hidden !== shows) return;

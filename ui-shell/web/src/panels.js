@@ -1,7 +1,7 @@
 // Menus, panels, the find bar and notices.
 import { layout, on, send, setText } from "./bridge";
 import { active, state, tabs } from "./tabs.js";
-import { openBuiltin, openTab } from "./toolbar.js";
+import { commandOf, keysOf, run } from "./commands";
 
 const get = (id) => document.getElementById(id);
 
@@ -77,29 +77,18 @@ for (const menu of [get("menu"), get("tab-menu")]) {
   });
 }
 const forActive = (run) => () => { const tab = active(); if (tab) run(tab); };
-get("menu-button").addEventListener("click", () => {
-  fill(get("menu"), [
-    ["New tab", "Ctrl+T", openTab],
-    ["Reopen closed tab", "Ctrl+Shift+T", () => send("reopenClosed")],
-    null,
-    ["Zoom in", "Ctrl++", forActive((tab) => send("zoom", { tab: tab.id, zoom: tab.zoom * 1.2 }))],
-    ["Zoom out", "Ctrl+−", forActive((tab) => send("zoom", { tab: tab.id, zoom: tab.zoom / 1.2 }))],
-    ["Actual size", "Ctrl+0", forActive((tab) => send("zoom", { tab: tab.id, zoom: 1 }))],
-    ["Full screen", "F11", () => send("toggleFullscreen")],
-    null,
-    ["Find in page…", "Ctrl+F", () => openFind()],
-    ["Save as PDF", "Ctrl+P", forActive((tab) => send("print", { tab: tab.id }))],
-    ["History", "Ctrl+H", () => openBuiltin("regen://history")],
-    ["Bookmarks", "Ctrl+B", () => openBuiltin("regen://bookmarks")],
-    ["Downloads", "Ctrl+J", () => openDownloads()],
-    null,
-    ["Previous session…", "", () => send("offerSession")],
-    ["Restore the last session at start", "", () => send("setRestores", { restores: !restores }), restores],
-    null,
-    ["Quit Regen", "Ctrl+Q", () => send("quit")],
-  ]);
+/** Returns the menu item of a command. */
+const itemOf = (name) => {
+  return [commandOf(name).words, keysOf(name), () => run(name)];
+};
+const MENU = ["new-tab", "reopen-tab", null, "zoom-in", "zoom-out", "actual-size", "full-screen", null, "find", "print", null, "history", "bookmarks",
+  "downloads", null, "command-bar", "previous-session", "settings", null, "quit"];
+/** Opens the main menu. */
+export const openMenu = () => {
+  fill(get("menu"), MENU.map((name) => name && itemOf(name)));
   open(get("menu"), get("menu-button"));
-});
+};
+get("menu-button").addEventListener("click", openMenu);
 
 /** Opens a menu with these items below a button. */
 export const openItems = (items, button) => {
@@ -118,21 +107,23 @@ export const openTabMenu = (id, x, y) => {
   if (!tab) return;
   const menu = get("tab-menu");
   fill(menu, [
-    ["Reload", "Ctrl+R", () => send("reload", { tab: id, bypassCache: false })],
+    ["Reload", keysOf("reload"), () => send("reload", { tab: id, bypassCache: false })],
     ["Duplicate", "", () => send("duplicateTab", { tab: id })],
     [tab.pinned ? "Unpin" : "Pin", "", () => send("pinTab", { tab: id, pinned: !tab.pinned })],
     [tab.muted ? "Unmute" : "Mute", "", () => send("muteTab", { tab: id, muted: !tab.muted })],
     null,
-    ["Close", "Ctrl+W", () => send("closeTab", { tab: id })],
+    ["Close", keysOf("close-tab"), () => send("closeTab", { tab: id })],
     ["Close other tabs", "", () => state.order.filter((other) => other !== id && !tabs.get(other)?.pinned).forEach((other) => send("closeTab", { tab: other }))],
-    ["Reopen closed tab", "Ctrl+Shift+T", () => send("reopenClosed")],
+    itemOf("reopen-tab"),
   ]);
   menu.style.left = `${Math.min(x, innerWidth - 280)}px`;
   menu.style.top = `${y}px`;
   open(menu, document.getElementById(`tab-${id}`));
 };
 
-get("security").addEventListener("click", () => open(get("site-panel"), get("security")));
+/** Opens the panel of the active tab's site. */
+export const openSitePanel = () => open(get("site-panel"), get("security"));
+get("security").addEventListener("click", openSitePanel);
 
 // ── find ──
 const find = get("find");
@@ -341,8 +332,6 @@ get("choice-cancel").addEventListener("click", () => { closeChoice(); send("offe
 get("choice").addEventListener("keydown", (event) => {
   if (event.key === "Escape") { event.preventDefault(); get("choice-cancel").click(); }
 });
-let restores = false;
-on("restores", (message) => { restores = message.restores; });
 
 // ── a script that does not end ──
 const hanging = new Map();

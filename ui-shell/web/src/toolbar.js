@@ -1,5 +1,6 @@
 // The toolbar: buttons, address bar, security state, progress.
 import { on, send, setText } from "./bridge";
+import { followed, keysOf } from "./commands";
 import { startCompletion } from "./completion";
 import { active } from "./tabs.js";
 
@@ -81,7 +82,7 @@ export const paint = () => {
   get("forward").disabled = !tab?.canGoForward;
   get("reload").disabled = !tab?.url;
   get("reload").setAttribute("aria-label", busy ? "Stop" : "Reload");
-  get("reload").title = busy ? "Stop (Esc)" : "Reload (Ctrl+R)";
+  get("reload").title = busy ? "Stop" : `Reload (${keysOf("reload")})`;
   get("reload").querySelector("use").setAttribute("href", busy ? "#i-stop" : "#i-reload");
   if (tab && tab.id !== shownFor) show(tab);
   // The page has navigated while the address bar had no focus: what was typed is given up.
@@ -127,7 +128,7 @@ get("reload").addEventListener("click", withTab((tab) => {
   if (tab.state === "loading") send("stop", { tab: tab.id });
   else send("reload", { tab: tab.id, bypassCache: false });
 }));
-export const home = withTab((tab) => send("navigate", { tab: tab.id, input: "about:blank" }));
+export const home = withTab((tab) => { send("navigate", { tab: tab.id, input: followed.home || "about:blank" }); if (followed.home) send("focusPage"); });
 get("home").addEventListener("click", home);
 get("zoom-level").addEventListener("click", withTab((tab) => send("zoom", { tab: tab.id, zoom: 1 })));
 

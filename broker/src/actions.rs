@@ -9,8 +9,9 @@ use regen_session::{
 };
 use regen_settings::SettingError;
 use regen_supervisor::{self as supervisor, Key, dependents};
+use tokio::sync::oneshot;
 
-use crate::answer::CommandError;
+use crate::answer::{Answer, CommandError};
 use crate::broker::{Broker, open_event};
 use crate::children::{Exit, Violation};
 use crate::codec::{child as codec, configure, host as host_codec, window_updates};
@@ -19,14 +20,16 @@ use crate::control::{PageAnswer, StatusReply, StatusView, TabInfo, count_objecti
 use crate::error::BrokerError;
 use crate::grants::GrantError;
 use crate::host_grants::HostGrants;
-use crate::lookup::Lookup;
+use crate::lookup::{Lookup, host_of};
 use crate::message::{ChildId, Outgoing};
 use crate::network;
 use crate::observe::Refused;
 use crate::page_queries::{PageQueries, no_page};
 use crate::preferences::{self, Followed};
+use crate::site_data::Removed;
+use crate::site_orders;
 use crate::window;
-use crate::window::commands::{Question, SessionAnswer};
+use crate::window::commands::{Question, SessionAnswer, SiteOrder};
 use crate::window::events::News;
 use crate::window_answers::WindowAnswers;
 use crate::window_feed::WindowFeed;
@@ -228,6 +231,10 @@ impl Broker {
         if key.role() == Role::NetDaemon {
             self.network.disconnected();
         }
+        if let Some(host) = host.filter(|host| self.site_data.is_waiting(host)) {
+            // Before its site can get another process.
+            self.discard_site(&host);
+        }
         let actions = self.supervisor.died(&ended.key, &ended.reason, Instant::now());
         self.supervise(actions);
     }
@@ -334,6 +341,7 @@ impl Broker {
                     None => self.notice("info", "There is no earlier session.".to_owned()),
                 },
                 Action::Ask { request, question } => self.answer_window(request, question),
+                Action::Site(order) => self.site_order(order),
                 Action::AnswerVpn(reply) => {
                     let has_window = self.lookup().running(Role::UiShell).is_some();
                     let actions = self.network.vpn_answered(reply, has_window);
@@ -392,6 +400,52 @@ impl Broker {
         self.persistence.set_restores(restores);
         self.visits.set_policy(records_visits, keeps_visits);
         self.show(|feed| [feed.settings()]);
+    }
+
+    /// Clears the data of a site: at once, or as soon as its process has ended.
+    pub(crate) fn clear_site(&mut self, host: HostKey, to: Answer<Removed>) {
+        self.site_data.wait(host.clone(), to);
+        self.apply(Event::ClearSite(host.clone()));
+        if self.children.of_key(&Key::Host(host.clone())).is_none() {
+            self.discard_site(&host);
+        }
+    }
+
+    fn site_order(&mut self, order: SiteOrder) {
+        let events = self.window_events.clone();
+        let Some(host) = host_of(&self.session, order.tab()) else { return };
+        match order {
+            SiteOrder::Report { request, .. } => site_orders::report(self.lookup().site(host), request, events),
+            SiteOrder::Clear(_) => {
+                let (to, told) = oneshot::channel();
+                self.clear_site(host.clone(), to);
+                site_orders::tell_when_cleared(host, told, events);
+            }
+            SiteOrder::SetLevel { level, .. } => {
+                let (to, _told) = oneshot::channel();
+                let command = network::Command::SetShields { site: Some(host.site), level, answer: to };
+                let actions = self.network.command(command, true);
+                self.after_network(actions);
+            }
+            SiteOrder::Allow { url, .. } => {
+                if let Some(admin) = self.network.admin() {
+                    site_orders::allow(admin, host.site, &url, events);
+                }
+            }
+        }
+    }
+
+    fn discard_site(&mut self, host: &HostKey) {
+        let discarded = self.children.discard_storage(host);
+        if discarded.is_ok() {
+            self.persistence.keep_cookies(host.clone(), Vec::new());
+            // A snapshot may have been on its way when the process was ended.
+            self.apply(Event::ClearSite(host.clone()));
+        }
+        self.site_data.discarded(host, discarded);
+        if let Some(tab) = self.session.active.filter(|tab| host_of(&self.session, *tab).as_ref() == Some(host)) {
+            self.apply(Event::Reload { tab, bypass_cache: false });
+        }
     }
 
     /// Runs a command of the browser in the window.

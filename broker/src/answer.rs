@@ -36,6 +36,9 @@ pub enum CommandError {
     /// A setting stays as it is.
     #[error("{0}")]
     Setting(#[from] SettingError),
+    /// The storage of a site could not be removed.
+    #[error("the data of {0} could not be removed: {1}")]
+    Storage(String, String),
     /// No window runs a command.
     #[error("this browser has no window: commands are run by one")]
     NoWindow,

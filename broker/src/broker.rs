@@ -38,6 +38,7 @@ use crate::observe::{Observer, Refused};
 use crate::page_events::{PageFacts, Treatment, attest, reads_form};
 use crate::persistence::Persistence;
 use crate::preferences::{Preferences, Query, RESTORE_SESSION};
+use crate::site_data::SiteData;
 use crate::visit_log::VisitLog;
 use crate::window::commands::SessionAnswer;
 use crate::window::downloads::HostDownload;
@@ -60,6 +61,7 @@ pub(crate) struct Broker {
     pub(crate) visits: VisitLog,
     pub(crate) bookmarks: BookmarkShelf,
     pub(crate) preferences: Preferences,
+    pub(crate) site_data: SiteData,
     pub(crate) questions: PageQuestions,
     pub(crate) display: DisplayOptions,
     pub(crate) facts: Facts,
@@ -110,6 +112,7 @@ impl Broker {
             visits,
             bookmarks,
             preferences: Preferences::new(setup.settings, setup.settings_file),
+            site_data: SiteData::default(),
             questions: PageQuestions::default(),
             display: setup.display,
             facts,
@@ -487,6 +490,8 @@ impl Broker {
                 let reply = self.ask_settings(query);
                 answer(to, reply.map_err(CommandError::from));
             }
+            Command::Site { host, answer: to } => answer(to, Ok(self.lookup().site(host))),
+            Command::ClearSite { host, answer: to } => self.clear_site(host, to),
             Command::Run { name, answer: to } => {
                 let run = self.run_command(name);
                 answer(to, run);

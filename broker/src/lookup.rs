@@ -10,6 +10,7 @@ use crate::codec::window_updates::TabContext;
 use crate::control::{SignalTarget, TabInfo, tab_info};
 use crate::message::ChildId;
 use crate::network::Network;
+use crate::site_report::{SiteQuery, SiteReport};
 
 /// The components that are asked. They do not change meanwhile.
 #[derive(Debug, Clone, Copy)]
@@ -68,6 +69,31 @@ impl Lookup<'_> {
         Ok(tab_info(shown, self.session.active == Some(tab), context, pid))
     }
 
+    /// Returns what is known about a site, and where to find out the rest.
+    pub(crate) fn site(&self, host: HostKey) -> SiteQuery {
+        let key = Key::Host(host.clone());
+        let info = self.children.processes().into_iter().find(|info| info.key == key);
+        let pid = info.as_ref().map_or(0, |info| info.pid);
+        let pids = info.into_iter().flat_map(|info| info.helpers.into_iter().map(|(_, pid)| pid).chain([info.pid]));
+        let settings = self.network.settings();
+        SiteQuery {
+            pids: pids.collect(),
+            storage: self.children.storage(&host),
+            admin: self.network.admin(),
+            report: SiteReport {
+                pid,
+                memory_kb: 0,
+                storage_bytes: 0,
+                storage_files: 0,
+                route: settings.routes.of(&host).to_string(),
+                level: settings.shields.of(&host.site),
+                has_own_level: settings.shields.sites.contains_key(host.site.as_str()),
+                blocked: Vec::new(),
+                host,
+            },
+        }
+    }
+
     /// Sends a signal to processes of this browser. Returns their ids.
     pub(crate) fn signal(
         &self,
@@ -76,7 +102,7 @@ impl Lookup<'_> {
     ) -> Result<Vec<i32>, CommandError> {
         let (pids, otherwise) = match target {
             SignalTarget::Role(name) => match Role::from_name(name) {
-                Some(role) => (self.children.signal_role(role, signal), format!("no {role} is running")),
+                Some(role) => (self.children.signal(signal, |_, its| its == role), format!("no {role} is running")),
                 None => {
                     let roles = Role::ALL.map(Role::name).join(", ");
                     let text = format!("there is no role “{name}”; the roles are {roles}");
@@ -86,7 +112,7 @@ impl Lookup<'_> {
             SignalTarget::Tab(tab) => {
                 let info = self.tab_info(*tab)?;
                 let child = self.of_tab(*tab);
-                let pids = child.map(|child| self.children.signal_child(child, signal)).unwrap_or_default();
+                let pids = child.map(|child| self.children.signal(signal, |id, _| id == child)).unwrap_or_default();
                 (pids, format!("tab {tab} has no process: it is {}", info.state))
             }
             SignalTarget::Process(pid) => {

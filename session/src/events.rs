@@ -84,6 +84,8 @@ pub enum Event {
     },
     /// A site without shown tabs releases its process until a tab is activated.
     Sleep(HostKey),
+    /// The user clears the data of a site.
+    ClearSite(HostKey),
     HostUp(HostKey),
     /// A host begins to save files, or has saved the last one.
     Saving {

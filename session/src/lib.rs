@@ -6,6 +6,7 @@
 pub mod address;
 mod bounds;
 mod builtin;
+mod clear;
 mod consent;
 mod dialog;
 mod dialogs;

@@ -1,5 +1,6 @@
 //! The reducer: one event in, the next state and its effects out.
 
+use super::clear::clear;
 use super::consent;
 use super::dialogs;
 use super::events::{Effect, Event};
@@ -101,6 +102,7 @@ fn step(session: &mut Session, event: Event, out: &mut Vec<Effect>) {
         Event::SiteFound { host, side } => private_network::found(session, &host, side, out),
         Event::HttpsOnly { site, on } => session.https_only.choose(site.as_ref(), on),
         Event::Sleep(host) => sleep(session, &host, out),
+        Event::ClearSite(host) => clear(session, &host, out),
         Event::HostUp(host) => host_up(session, &host, out),
         Event::HostDied { host, reason, given_up } => host_died(session, &host, &reason, given_up, out),
         Event::Page { host, tab, event } => page::event(session, &host, tab, event, out),

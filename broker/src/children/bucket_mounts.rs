@@ -139,9 +139,28 @@ impl BucketMounts {
         }
     }
 
+    /// Returns the folder in which a child has the bucket of its site.
+    #[must_use]
+    pub fn bucket_of(&self, child: u64) -> PathBuf {
+        self.mount(child).join(BUCKET)
+    }
+
+    /// Moves a bucket that no process has into the folder of leftovers, from where it is removed for good.
+    ///
+    /// # Errors
+    /// Returns an error if the file system refuses. The bucket is then where it was.
+    pub fn discard_bucket(&self, bucket: &Path) -> io::Result<Option<Leftover>> {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos());
+        self.discard_as(bucket, &format!("bucket-{since}"))
+    }
+
     /// Moves a mount into the folder of leftovers.
     fn discard(&self, mount: &Path, child: u64) -> io::Result<Option<Leftover>> {
-        let place = self.trash.join(child.to_string());
+        self.discard_as(mount, &child.to_string())
+    }
+
+    fn discard_as(&self, mount: &Path, name: &str) -> io::Result<Option<Leftover>> {
+        let place = self.trash.join(name);
         fs::create_dir_all(&self.trash)?;
         match fs::rename(mount, &place) {
             Ok(()) => Ok(Some(Leftover(place))),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use regen_proto::role::Role;
 use regen_sandbox::spawn::outside_id;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
 
 use super::bucket_mounts::BucketMounts;
 use crate::message::ChildId;
@@ -72,6 +72,30 @@ impl Buckets {
                 tracing::warn!("{} stays: {error}", chosen.display());
             }
         });
+    }
+
+    /// Returns the folder of a site's storage. `holder`: the child that has it.
+    pub(super) fn storage(&self, host: &HostKey, holder: Option<ChildId>) -> PathBuf {
+        let bucket = || self.profile.bucket(&host.workspace, &host.site.folder());
+        holder.map_or_else(bucket, |child| self.mounts.bucket_of(child))
+    }
+
+    /// Throws the storage of a site away that no process has. The receiver is told once nothing of it is left.
+    pub(super) fn discard(&self, host: &HostKey) -> io::Result<oneshot::Receiver<()>> {
+        let leftover = self.mounts.discard_bucket(&self.storage(host, None))?;
+        match std::fs::remove_file(self.profile.public_mark(&host.workspace, &host.site.folder())) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+        let (done, removed) = oneshot::channel();
+        self.remover.run(move || {
+            if let Some(leftover) = leftover {
+                leftover.remove();
+            }
+            // Whoever asked may have gone.
+            let _ = done.send(());
+        });
+        Ok(removed)
     }
 
     /// Makes an empty folder for files that the user picks for a host's pages.

@@ -22,6 +22,7 @@ mod violation;
 mod vitals;
 
 use std::collections::HashMap;
+use std::io;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -35,7 +36,7 @@ use regen_proto::version::{self, Hello, HelloError};
 use regen_sandbox::policy::Policy;
 use regen_supervisor::{ChildState, Key};
 use rustix::process::Signal;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 pub use events::{ChildEnd, Event, Exit, ProcessInfo};
 pub use process_stats::{proportional_kb, resident_kb};
@@ -278,6 +279,20 @@ impl Children {
         });
     }
 
+    /// Returns the folder of a site's storage, wherever it is at the moment.
+    #[must_use]
+    pub fn storage(&self, host: &HostKey) -> PathBuf {
+        self.buckets.storage(host, self.of_key(&Key::Host(host.clone())))
+    }
+
+    /// Throws the storage of a site away that no process has. The receiver is told once nothing of it is left.
+    ///
+    /// # Errors
+    /// When the file system refuses: the storage is then where it was.
+    pub fn discard_storage(&self, host: &HostKey) -> io::Result<oneshot::Receiver<()>> {
+        self.buckets.discard(host)
+    }
+
     /// Reads a payload that a child announced, off the event loop; the result comes as an event.
     pub fn read_payload(&mut self, id: ChildId, payload: Payload<Event>) {
         self.payloads.read(id, payload);
@@ -418,19 +433,12 @@ impl Children {
         all.into_iter().map(info).collect()
     }
 
-    /// Sends a signal to every process of a role. Returns their ids.
+    /// Sends a signal to the own processes of these children. Returns their ids.
     #[must_use]
-    pub fn signal_role(&self, role: Role, signal: Signal) -> Vec<i32> {
-        let processes =
-            self.table.values().filter(|child| child.role == role).filter_map(|child| child.process.as_ref());
+    pub fn signal(&self, signal: Signal, is_meant: impl Fn(ChildId, Role) -> bool) -> Vec<i32> {
+        let meant = self.table.iter().filter(|(id, child)| is_meant(**id, child.role));
+        let processes = meant.filter_map(|(_, child)| child.process.as_ref());
         processes.filter_map(|process| send_signal(process.pid, &process.pidfd, signal)).collect()
-    }
-
-    /// Sends a signal to the own process of a child. Returns its id.
-    #[must_use]
-    pub fn signal_child(&self, id: ChildId, signal: Signal) -> Vec<i32> {
-        let process = self.table.get(&id).and_then(|child| child.process.as_ref());
-        process.and_then(|process| send_signal(process.pid, &process.pidfd, signal)).into_iter().collect()
     }
 
     /// Sends a signal to a process of this browser by its id. The id of any other process does nothing.

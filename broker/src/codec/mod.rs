@@ -10,6 +10,7 @@ pub mod configure;
 pub mod host;
 pub mod page;
 pub mod settings;
+pub mod site;
 pub mod user_commands;
 pub mod visits;
 pub mod window_updates;

@@ -6,8 +6,8 @@ use regen_proto::kernel::v1::WindowSize as WireSize;
 use regen_proto::kernel::v1::user_command::Body;
 use regen_session::Event;
 
-use super::{bookmarks, page, settings, visits};
-use crate::window::commands::{PageCommand, Question, SessionAnswer, UserCommand, VpnAnswer};
+use super::{bookmarks, page, settings, site, visits};
+use crate::window::commands::{PageCommand, Question, SessionAnswer, SiteOrder, UserCommand, VpnAnswer};
 use crate::window::window_size::Size;
 
 /// Returns a command of the user; `None` for one that asks for nothing.
@@ -57,6 +57,17 @@ pub fn user_command(body: Body) -> Option<UserCommand> {
         Body::Bookmarks(asked) => return ask(asked.request, Question::Bookmarks(bookmarks::query(asked.query?)?)),
         Body::Settings(asked) => return ask(asked.request, Question::Settings(settings::query(asked.query?)?)),
         Body::Complete(asked) => return ask(asked.request, Question::Complete(asked.typed)),
+        Body::Site(asked) => {
+            return Some(UserCommand::Site(SiteOrder::Report { request: asked.request, tab: asked.tab }));
+        }
+        Body::ClearSite(tab) => return Some(UserCommand::Site(SiteOrder::Clear(tab))),
+        Body::SiteLevel(chosen) => {
+            let order = SiteOrder::SetLevel { tab: chosen.tab, level: site::level(chosen.level()) };
+            return Some(UserCommand::Site(order));
+        }
+        Body::SiteRule(rule) => {
+            return Some(UserCommand::Site(SiteOrder::Allow { tab: rule.tab, url: rule.url }));
+        }
         Body::FindAnything(asked) => return ask(asked.request, Question::Anything(asked.typed)),
         Body::CancelDownload(download) => return Some(UserCommand::CancelDownload(download)),
         Body::OpenOutside(url) => return Some(UserCommand::OpenOutside(url)),

@@ -10,7 +10,7 @@ use regen_proto::kernel::v1::{
 use regen_proto::validate::BrokerToChild;
 use regen_session::{Phase, Session, Tab, TabId};
 
-use super::page;
+use super::{page, site};
 use crate::message::{ChildId, Outgoing};
 use crate::network::events::VpnQuestion;
 use crate::persistence::earlier::SessionOffer;
@@ -109,6 +109,7 @@ pub fn news(window: ChildId, news: News) -> Outgoing {
         News::OutsideQuestion { site, url } => Body::OutsideQuestion(OutsideQuestion { site, url }),
         News::FindResult { tab, matches } => Body::FindResult(FindResult { tab, matches }),
         News::BookmarksChanged => Body::BookmarksChanged(Empty {}),
+        News::Site { request, report } => site::answer(request, *report),
         News::TabClosed(tab) => Body::TabClosed(tab),
         News::Notice { level, text } => Body::Notice(Notice { level: level.to_owned(), text }),
     };

@@ -7,13 +7,15 @@ use std::time::Duration;
 use regen_audit_log::Head;
 use regen_net_config::site::Site;
 use regen_proto::control::v1::{StatusReply, Tab as TabInfo};
-use regen_session::{DialogAnswer, Event, HttpsOnly, TabId};
+use regen_session::{DialogAnswer, Event, HostKey, HttpsOnly, TabId};
 use regen_store::{Saved, Store};
 use rustix::process::Signal;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::questions::{Input, PageAnswer, PageQuery, PageReply};
 use crate::answer::{Answer, CommandError};
+use crate::site_data::Removed;
+use crate::site_report::SiteQuery;
 use crate::window::commands::SessionAnswer;
 use crate::{bookmark_shelf, network, preferences, visit_log};
 
@@ -104,6 +106,16 @@ pub enum Command {
     Settings {
         query: preferences::Query,
         answer: Answer<preferences::Reply>,
+    },
+    /// Find out about a site.
+    Site {
+        host: HostKey,
+        answer: Answer<SiteQuery>,
+    },
+    /// Clear the data of a site. The receiver is told once nothing of it is left.
+    ClearSite {
+        host: HostKey,
+        answer: Answer<Removed>,
     },
     /// Run a command of the browser in the window.
     Run {

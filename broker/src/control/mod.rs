@@ -10,6 +10,7 @@ mod service;
 mod sessions;
 mod settings;
 mod shields;
+mod site;
 mod status;
 
 use std::io;

@@ -10,12 +10,12 @@ use regen_proto::control::v1::{
     DnsRequest, GotoTabRequest, HistoryRequest, HttpsOnlyReply, HttpsOnlyRequest, InputReply, InputRequest, KillReply,
     KillRequest, LogLine, LogsRequest, OpenTabRequest, Process, QuitReply, QuitRequest, RoutesReply, RoutesRequest,
     RunCommandReply, RunCommandRequest, ScreenshotReply, SessionReply, SessionRequest, ShieldsReply, ShieldsRequest,
-    StatusReply, StatusRequest, TabReply, TabRequest, TextReply, VpnReply, VpnRequest, WaitTabRequest, kill_request,
-    vpn_request,
+    SiteRequest, StatusReply, StatusRequest, TabReply, TabRequest, TextReply, VpnReply, VpnRequest, WaitTabRequest,
+    kill_request, vpn_request,
 };
 use regen_proto::net::v1::{
     CheckRequest, DnsAnswer, ListsReply, ListsRequest, NewIdentityReply, NewIdentityRequest, OwnRules, OwnRulesRequest,
-    ShieldsLog, ShieldsLogRequest, Verdict,
+    ShieldsLog, ShieldsLogRequest, SiteReport, Verdict,
 };
 use regen_proto::places::v1::{BookmarksReply, BookmarksRequest, VisitAction, VisitsReply, VisitsRequest};
 use regen_proto::settings::v1::settings_request::Action;
@@ -112,7 +112,9 @@ pub(super) fn status(error: CommandError) -> Status {
         CommandError::Bookmark(BookmarkError::Unknown(_)) => Status::not_found(text),
         CommandError::Bookmark(_) => Status::failed_precondition(text),
         CommandError::Setting(SettingError::Unknown(_)) => Status::not_found(text),
-        CommandError::Setting(_) | CommandError::NoWindow => Status::failed_precondition(text),
+        CommandError::Setting(_) | CommandError::NoWindow | CommandError::Storage(..) => {
+            Status::failed_precondition(text)
+        }
         CommandError::Timeout(..) => Status::deadline_exceeded(text),
         CommandError::Ending => Status::unavailable(text),
     }
@@ -390,6 +392,14 @@ impl Browser for Control {
             Some(Action::List(_)) | None => {}
         }
         Ok(Response::new(self.settings_now(request.into_inner()).await?))
+    }
+
+    async fn site(&self, request: Request<SiteRequest>) -> Result<Response<SiteReport>, Status> {
+        if request.get_ref().clear {
+            // The site itself would be a trace of what was cleared.
+            self.record_order(&request, "clear site", Value::Null).await;
+        }
+        Ok(Response::new(self.site_now(request.into_inner()).await?))
     }
 
     async fn run_command(&self, request: Request<RunCommandRequest>) -> Result<Response<RunCommandReply>, Status> {

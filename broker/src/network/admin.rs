@@ -11,8 +11,8 @@ use regen_proto::net::v1::shields_admin_client::ShieldsAdminClient;
 use regen_proto::net::v1::tor_admin_client::TorAdminClient;
 use regen_proto::net::v1::vpn_admin_client::VpnAdminClient;
 use regen_proto::net::v1::{
-    EncryptedHost, EncryptedHosts, TorState as WireState, TorStatus as WireStatus, TorWatchRequest, VpnProfile,
-    VpnProfiles,
+    Blocked, EncryptedHost, EncryptedHosts, OwnRulesRequest, ShieldsLogRequest, TorState as WireState,
+    TorStatus as WireStatus, TorWatchRequest, VpnProfile, VpnProfiles,
 };
 use regen_session::Hsts;
 use tokio::sync::{mpsc, watch};
@@ -47,6 +47,39 @@ pub struct NetAdmin {
     pub dns: DnsAdminClient<Channel>,
     /// VPN profiles.
     pub vpn: VpnAdminClient<Channel>,
+}
+
+/// A request that shields stopped.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct BlockedRequest {
+    /// Site of the page that sent it.
+    pub site: String,
+    /// Address.
+    pub url: String,
+    /// Kind, in the terms of filter lists.
+    pub kind: String,
+    /// Rule that stopped it.
+    pub rule: String,
+    /// List of the rule.
+    pub list: String,
+}
+
+impl NetAdmin {
+    /// Adds a rule to the user's own.
+    ///
+    /// # Errors
+    /// Returns the reason in words.
+    pub async fn allow(&mut self, rule: String) -> Result<(), String> {
+        let request = OwnRulesRequest { add: vec![rule], remove: Vec::new() };
+        self.shields.own(request).await.map(drop).map_err(|error| error.message().to_owned())
+    }
+
+    /// Returns the requests that were stopped lately, oldest first; none if the net-daemon has ended.
+    pub async fn blocked(mut self) -> Vec<BlockedRequest> {
+        let Ok(log) = self.shields.log(ShieldsLogRequest { after: 0 }).await else { return Vec::new() };
+        let request = |Blocked { site, url, kind, rule, list, .. }| BlockedRequest { site, url, kind, rule, list };
+        log.into_inner().entries.into_iter().map(request).collect()
+    }
 }
 
 /// A connection to one net-daemon. Its tasks end when it is dropped, or the net-daemon is gone.

@@ -20,7 +20,7 @@ use regen_session::{HostKey, Hsts, Session};
 use regen_store::{SessionSettings, Settings, Store};
 use tokio::sync::mpsc;
 
-pub use admin::{Event, NetAdmin};
+pub use admin::{BlockedRequest, Event, NetAdmin};
 pub use events::{Action, Command};
 
 use crate::answer::answer;
@@ -143,6 +143,12 @@ impl Network {
         }
     }
 
+    /// Returns the client of a net-daemon that is up.
+    #[must_use]
+    pub fn admin(&self) -> Option<NetAdmin> {
+        self.connection.as_ref().map(|connection| connection.admin.clone())
+    }
+
     /// Takes an event of a net-daemon.
     pub fn event(&mut self, event: Event) -> Vec<Action> {
         let Event::Tor { status, .. } = event;
@@ -162,7 +168,7 @@ impl Network {
     pub fn command(&mut self, command: Command, has_window: bool) -> Vec<Action> {
         match command {
             Command::Admin { answer: to } => {
-                answer(to, Ok(self.connection.as_ref().map(|connection| connection.admin.clone())));
+                answer(to, Ok(self.admin()));
                 Vec::new()
             }
             Command::Routes { answer: to } => {

@@ -1,5 +1,6 @@
 //! Commands of the user from the window.
 
+use regen_net_config::settings::shields::Level;
 use regen_session::{Event as SessionEvent, HostKey, TabId};
 
 use super::window_size::Size;
@@ -34,6 +35,8 @@ pub enum UserCommand {
     AnswerVpn(VpnAnswer),
     /// Answer a question. The number comes back with the answer.
     Ask { request: u64, question: Question },
+    /// Order about the site of a tab.
+    Site(SiteOrder),
     /// Cancel a download.
     CancelDownload(u64),
     /// Open this address with another program.
@@ -55,6 +58,29 @@ pub enum Question {
     Complete(String),
     /// Anything that may be meant by what is typed in the command bar.
     Anything(String),
+}
+
+/// Order about the site of a tab.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SiteOrder {
+    /// Report on it. The number comes back with the report.
+    Report { request: u64, tab: TabId },
+    /// Clear its data.
+    Clear(TabId),
+    /// Choose the level of its shields; `None`: the default again.
+    SetLevel { tab: TabId, level: Option<Level> },
+    /// Let its pages load an address that shields stopped.
+    Allow { tab: TabId, url: String },
+}
+
+impl SiteOrder {
+    /// Returns the tab.
+    #[must_use]
+    pub fn tab(&self) -> TabId {
+        match self {
+            Self::Clear(tab) | Self::Report { tab, .. } | Self::SetLevel { tab, .. } | Self::Allow { tab, .. } => *tab,
+        }
+    }
 }
 
 /// Command for the page of a tab.

@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use regen_desktop::file_dialog::DialogError;
 use regen_session::{Event as SessionEvent, HostKey, TabId};
 
-use super::commands::{PageCommand, Question, SessionAnswer, VpnAnswer};
+use super::commands::{PageCommand, Question, SessionAnswer, SiteOrder, VpnAnswer};
 use super::downloads::{DownloadView, HostDownload, Source};
 use super::file_choosers::ChooserSource;
+use crate::site_report::SiteReport;
 
 /// Event of work that was done for the window.
 #[derive(Debug)]
@@ -25,6 +26,10 @@ pub enum Event {
     NotOpened { text: String },
     /// A setting was not written.
     NotSaved { text: String },
+    /// The report on a site that the window asked for.
+    SiteReported { request: u64, report: SiteReport },
+    /// Something that the user ordered for a site is done, or not.
+    SiteChanged { text: String },
 }
 
 /// News that the component has for the window.
@@ -44,6 +49,8 @@ pub enum News {
     BookmarksChanged,
     /// A tab is closed.
     TabClosed(TabId),
+    /// Report on a site.
+    Site { request: u64, report: Box<SiteReport> },
     /// Text for the user, with `info`, `warning` or `error` as its level.
     Notice { level: &'static str, text: String },
 }
@@ -86,6 +93,8 @@ pub enum Action {
     OfferSession,
     /// Answer a question of the window.
     Ask { request: u64, question: Question },
+    /// Carry out an order about the site of a tab; [`Event::SiteReported`] or [`Event::SiteChanged`] follows.
+    Site(SiteOrder),
     /// Answer a question about a VPN.
     AnswerVpn(VpnAnswer),
 }

@@ -27,7 +27,7 @@ use tokio::sync::mpsc;
 use crate::message::ChildId;
 use crate::profile::Profile;
 use crate::{preferences, visit_log};
-use commands::{PageCommand, Question, UserCommand};
+use commands::{PageCommand, Question, SiteOrder, UserCommand};
 use downloads::{Downloads, HostDownload, Report};
 pub use events::{Action, Event};
 use events::{HostMessage, News};
@@ -139,6 +139,13 @@ impl Window {
                 self.audit_question(&question);
                 vec![Action::Ask { request, question }]
             }
+            UserCommand::Site(order) => {
+                if matches!(order, SiteOrder::Clear(_)) {
+                    // The site itself would be a trace of what was cleared.
+                    self.audit.record("ordered", serde_json::json!({ "what": "clear site", "by": "the window" }));
+                }
+                vec![Action::Site(order)]
+            }
             UserCommand::CancelDownload(download) => {
                 let actions = self.downloads.cancel(download);
                 self.after_downloads(actions)
@@ -182,6 +189,10 @@ impl Window {
                 }
             }
             Event::NotOpened { text } | Event::NotSaved { text } => vec![notice(&text)],
+            Event::SiteReported { request, report } => {
+                vec![Action::Tell(News::Site { request, report: Box::new(report) })]
+            }
+            Event::SiteChanged { text } => vec![Action::Tell(News::Notice { level: "info", text })],
         }
     }
 

@@ -290,6 +290,7 @@ fn user_command(command: &user_command::Body) -> Result<(), Refusal> {
             limit("an answer", answered.answer.as_ref().map_or(0, length), MAX_TEXT)
         }
         Body::Complete(asked) => limit("typed text", asked.typed.len(), MAX_URL),
+        Body::SiteRule(rule) => limit("an address", rule.url.len(), MAX_URL),
         Body::FindAnything(asked) => limit("typed text", asked.typed.len(), MAX_URL),
         // The whole message is bounded by the channel.
         Body::Bookmarks(_) | Body::Settings(_) => Ok(()),
@@ -327,6 +328,9 @@ fn user_command(command: &user_command::Body) -> Result<(), Refusal> {
         | Body::Mute(_)
         | Body::Pin(_)
         | Body::DuplicateTab(_)
+        | Body::Site(_)
+        | Body::ClearSite(_)
+        | Body::SiteLevel(_)
         | Body::Gesture(_) => Ok(()),
     }
 }

@@ -147,3 +147,26 @@ fn of_very_many_tabs_of_a_site_those_in_use_are_live_and_the_others_sleep() {
     assert_eq!(session.tabs.len(), 200);
     assert!(!session.tabs.values().any(|tab| matches!(tab.phase, Phase::Sad(_))));
 }
+
+#[test]
+fn clearing_a_site_leaves_addresses_and_nothing_else_and_other_sites_alone() {
+    let mut session = Session::default();
+    let (one, other) = (loaded(&mut session, A), loaded(&mut session, B));
+    for (tab, url) in [(one, A), (other, B)] {
+        snapshot(&mut session, url, tab, b"words");
+        assert_ne!(session.tabs[&tab].segment().snapshot, SavedSnapshot::default());
+    }
+    let effects = reduce(&mut session, Event::ClearSite(key(A)));
+    assert!(effects.iter().any(|effect| matches!(effect, Effect::EndHost { host: its, .. } if *its == key(A))));
+    assert!(effects.contains(&Effect::UnwantHost(key(A))) && effects.contains(&Effect::Save(one)));
+    let shown = &session.tabs[&one];
+    assert_eq!((&shown.phase, shown.view, shown.segment().url.as_str()), (&Phase::Lazy, false, A));
+    assert_eq!(shown.segment().snapshot, SavedSnapshot::default());
+    let neighbour = &session.tabs[&other];
+    assert_ne!(neighbour.segment().snapshot, SavedSnapshot::default());
+    assert_eq!(neighbour.phase, Phase::Ready);
+    // The process may have sent a snapshot before it ended.
+    snapshot(&mut session, A, one, b"late");
+    reduce(&mut session, Event::ClearSite(key(A)));
+    assert_eq!(session.tabs[&one].segment().snapshot, SavedSnapshot::default());
+}

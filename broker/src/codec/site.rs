@@ -1,0 +1,55 @@
+//! Reports on sites: the window's and the control API's messages.
+
+use regen_net_config::settings::shields::Level;
+use regen_proto::kernel::v1::shell_update::Body;
+use regen_proto::kernel::v1::{ShieldsLevel, SiteAnswer};
+use regen_proto::net::v1::{Blocked, SiteReport as WireReport};
+
+use crate::network::BlockedRequest;
+use crate::site_report::SiteReport;
+
+/// Maximum length of an address in a report, in characters: a page chooses it.
+const MAX_SHOWN: usize = 500;
+
+/// Returns the level that the window chose; `None`: the default again.
+#[must_use]
+pub fn level(level: ShieldsLevel) -> Option<Level> {
+    match level {
+        ShieldsLevel::Unspecified => None,
+        ShieldsLevel::Off => Some(Level::Off),
+        ShieldsLevel::Balanced => Some(Level::Balanced),
+        ShieldsLevel::Strict => Some(Level::Strict),
+    }
+}
+
+/// Returns a report as it is sent.
+#[must_use]
+pub fn report(report: SiteReport) -> WireReport {
+    let cut = |text: String| text.chars().take(MAX_SHOWN).collect();
+    let blocked = |BlockedRequest { site, url, kind, rule, list }| Blocked {
+        site,
+        url: cut(url),
+        kind,
+        rule: cut(rule),
+        list: cut(list),
+        ..Blocked::default()
+    };
+    WireReport {
+        site: report.host.site.as_str().to_owned(),
+        workspace: report.host.workspace,
+        pid: report.pid,
+        memory_kb: report.memory_kb,
+        storage_bytes: report.storage_bytes,
+        storage_files: report.storage_files,
+        route: report.route,
+        level: report.level.to_string(),
+        own_level: report.has_own_level,
+        blocked: report.blocked.into_iter().map(blocked).collect(),
+    }
+}
+
+/// Returns the answer to the window's question.
+#[must_use]
+pub(super) fn answer(request: u64, answer: SiteReport) -> Body {
+    Body::Site(SiteAnswer { request, report: Some(report(answer)) })
+}

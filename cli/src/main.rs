@@ -24,6 +24,7 @@ mod render;
 mod routes;
 mod settings;
 mod shields;
+mod site;
 mod tab;
 mod vpn;
 
@@ -108,6 +109,7 @@ async fn run(arguments: Arguments, launchers: Vec<LauncherProcess>) -> Result<Ex
         Some(Command::Bookmarks(command)) => bookmarks::run(connect().await?, command, output).await?,
         Some(Command::Settings(command)) => settings::run(profile.as_deref(), command, output).await?,
         Some(Command::RunInWindow { name }) => settings::run_command(profile.as_deref(), name, output).await?,
+        Some(Command::Site(command)) => site::run(connect().await?, command, output).await?,
         Some(Command::Route(command)) => routes::route(connect().await?, command, output).await?,
         Some(Command::HttpsOnly { choice, site }) => {
             shields::https_only(connect().await?, choice, site, output).await?

@@ -6,7 +6,7 @@ use regen_proto::kernel::v1::user_command::Body as Command;
 use regen_proto::kernel::v1::{
     AnswerDialog, AnswerDownloads, AnswerSession, AnswerVpn, BookmarksQuery, Complete, DialogAnswer, Empty, Find,
     FindAnything, FindInTab, History, MoveTab, MuteTab, Navigate, OpenTab, PinTab, ReloadTab, SettingsQuery,
-    VisitsQuery, ZoomTab,
+    ShieldsLevel, SiteLevel, SiteQuery, SiteRule, VisitsQuery, ZoomTab,
 };
 use regen_proto::places::v1::bookmarks_request::Action;
 use regen_proto::places::v1::{
@@ -84,6 +84,12 @@ impl Window {
             FromChrome::FindAnything { request, typed } => {
                 self.command(Command::FindAnything(FindAnything { request, typed }));
             }
+            FromChrome::Site { request, tab } => self.command(Command::Site(SiteQuery { request, tab })),
+            FromChrome::ClearSite { tab } => self.command(Command::ClearSite(tab)),
+            FromChrome::SiteLevel { tab, level } => {
+                self.command(Command::SiteLevel(SiteLevel { tab, level: ShieldsLevel::from(level).into() }));
+            }
+            FromChrome::AllowHere { tab, url } => self.command(Command::SiteRule(SiteRule { tab, url })),
             FromChrome::Run { command } => self.run_named(&command),
             FromChrome::QuitAnyway => self.command(Command::QuitAnyway(Empty {})),
         }

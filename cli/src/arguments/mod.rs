@@ -6,6 +6,7 @@ mod history;
 mod net;
 mod policy;
 mod settings;
+mod site;
 
 use std::path::PathBuf;
 
@@ -18,6 +19,7 @@ pub(crate) use history::{HistoryCommand, VisitConditions};
 pub(crate) use net::{DnsCommand, ListsArguments, RouteCommand, ShieldsCommand, TestArguments, TorCommand, VpnCommand};
 pub(crate) use policy::{Exec, Learn, PolicyCommand};
 pub(crate) use settings::SettingsCommand;
+pub(crate) use site::{SiteArguments, SiteCommand};
 
 /// Output format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,6 +98,9 @@ pub(crate) enum Command {
     /// Show and change what shields block: trackers and other requests that filter lists match
     #[command(subcommand)]
     Shields(ShieldsCommand),
+    /// Show what is known about a site, or remove its data
+    #[command(subcommand)]
+    Site(SiteCommand),
     /// Open pages over HTTPS only, and ask before opening one over an unencrypted connection
     HttpsOnly {
         /// `on`, `off` or `default`; if omitted, show the current setting

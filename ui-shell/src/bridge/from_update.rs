@@ -5,7 +5,7 @@ use regen_proto::kernel::v1::{
     TlsState, shell_update,
 };
 
-use super::{ChromeChoice, ChromeDialog, ChromeDownload, ChromeTab, ToChrome, places, settings};
+use super::{ChromeChoice, ChromeDialog, ChromeDownload, ChromeTab, ToChrome, places, settings, site};
 
 impl From<&Dialog> for ChromeDialog {
     fn from(dialog: &Dialog) -> Self {
@@ -103,6 +103,7 @@ impl ToChrome {
             shell_update::Body::Completions(found) => places::completions(found),
             shell_update::Body::Settings(answer) => settings::answer(answer),
             shell_update::Body::WindowSettings(followed) => settings::followed(followed),
+            shell_update::Body::Site(found) => site::answer(found),
             shell_update::Body::Found(found) => settings::found(found),
             // The window acts on these itself.
             shell_update::Body::Raise(_) | shell_update::Body::RunCommand(_) => return None,

@@ -7,6 +7,7 @@
 mod from_update;
 mod places;
 mod settings;
+mod site;
 #[cfg(test)]
 mod tests;
 
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use places::{ChromeBookmark, ChromeBookmarkAction, ChromeSuggestion, ChromeVisit, ChromeVisitAction};
 pub(crate) use settings::{ChromeCommand, ChromeFound, ChromeSetting, ChromeSettingAction};
+pub(crate) use site::{ChromeLevel, ChromeSite};
 
 /// A rectangle in the window, in logical pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
@@ -171,6 +173,25 @@ pub(crate) enum FromChrome {
         request: u64,
         typed: String,
     },
+    /// Asks for a report on the site of a tab. `request` comes back with it.
+    Site {
+        request: u64,
+        tab: u64,
+    },
+    /// Clears the data of a tab's site.
+    ClearSite {
+        tab: u64,
+    },
+    /// Chooses the level of the shields for a tab's site.
+    SiteLevel {
+        tab: u64,
+        level: ChromeLevel,
+    },
+    /// Lets the pages of a tab's site load an address that shields stopped.
+    AllowHere {
+        tab: u64,
+        url: String,
+    },
     /// Runs a command of the browser, by its name.
     Run {
         command: String,
@@ -286,6 +307,11 @@ pub(crate) enum ToChrome {
         bookmarks_bar: bool,
         restore_session: bool,
         commands: Vec<ChromeCommand>,
+    },
+    /// Answer to `site`.
+    Site {
+        request: u64,
+        report: Box<ChromeSite>,
     },
     /// Answer to `findAnything`.
     Found {

@@ -6,6 +6,7 @@ use regen_proto::kernel::v1::{
 };
 
 use super::settings::{ChromeFoundKind, ChromeSettingChoice, ChromeSettingKind, ChromeSettingSource};
+use super::site::ChromeBlocked;
 use super::*;
 
 fn setting(name: &str, kind: ChromeSettingKind) -> ChromeSetting {
@@ -182,6 +183,26 @@ fn the_contract_file_of_the_chrome_tests_is_current() {
                 matched: vec![0, 1],
             }],
         },
+        ToChrome::Site {
+            request: 1,
+            report: Box::new(ChromeSite {
+                site: "https://example.org".into(),
+                workspace: String::new(),
+                pid: 4711,
+                memory_kb: 120_000,
+                storage_bytes: 34_000,
+                storage_files: 12,
+                route: "direct".into(),
+                level: "balanced".into(),
+                own_level: false,
+                blocked: vec![ChromeBlocked {
+                    url: "https://ads.example/a.js".into(),
+                    kind: "script".into(),
+                    rule: "||ads.example^".into(),
+                    list: "EasyList".into(),
+                }],
+            }),
+        },
         ToChrome::Command { name: "find" },
         ToChrome::Fullscreen { on: true, by_page: true },
     ];
@@ -219,6 +240,9 @@ fn the_chromes_types_are_current() {
         ChromeSettingAction::decl(&config),
         ChromeFoundKind::decl(&config),
         ChromeFound::decl(&config),
+        ChromeLevel::decl(&config),
+        ChromeBlocked::decl(&config),
+        ChromeSite::decl(&config),
     ];
     let head = "// Generated from ui-shell/src/bridge/mod.rs: do not edit.\n".to_owned();
     let current = head + &declared.map(|one| format!("\nexport {one}\n")).concat();

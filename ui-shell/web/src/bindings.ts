@@ -18,7 +18,7 @@ domain: string, since: number | null, until: number | null, visits: Array<number
 /**
  * Last visit of the list so far; 0: begin with the newest.
  */
-after: number, } | { "type": "complete", request: number, typed: string, } | { "type": "bookmarks", request: number, action: ChromeBookmarkAction, } | { "type": "settings", request: number, action: ChromeSettingAction, } | { "type": "findAnything", request: number, typed: string, } | { "type": "run", command: string, } | { "type": "quitAnyway" };
+after: number, } | { "type": "complete", request: number, typed: string, } | { "type": "bookmarks", request: number, action: ChromeBookmarkAction, } | { "type": "settings", request: number, action: ChromeSettingAction, } | { "type": "findAnything", request: number, typed: string, } | { "type": "site", request: number, tab: number, } | { "type": "clearSite", tab: number, } | { "type": "siteLevel", tab: number, level: ChromeLevel, } | { "type": "allowHere", tab: number, url: string, } | { "type": "run", command: string, } | { "type": "quitAnyway" };
 
 export type ToChrome = { "type": "tab", tab: ChromeTab, } | { "type": "tabClosed", tab: number, } | { "type": "order", tabs: Array<number>, active: number, first: boolean, } | { "type": "favicon", tab: number, width: number, height: number, rgba: Array<number>, } | { "type": "hover", url: string, } | { "type": "findResult", tab: number, 
 /**
@@ -56,7 +56,7 @@ error: string, } | { "type": "followed",
 /**
  * Address of the Home button; empty: the start page.
  */
-home: string, bookmarksBar: boolean, restoreSession: boolean, commands: Array<ChromeCommand>, } | { "type": "found", request: number, entries: Array<ChromeFound>, } | { "type": "command", name: string, } | { "type": "fullscreen", on: boolean, 
+home: string, bookmarksBar: boolean, restoreSession: boolean, commands: Array<ChromeCommand>, } | { "type": "site", request: number, report: ChromeSite, } | { "type": "found", request: number, entries: Array<ChromeFound>, } | { "type": "command", name: string, } | { "type": "fullscreen", on: boolean, 
 /**
  * True if an element of the active tab's page asked for full screen.
  */
@@ -151,3 +151,25 @@ target: string, title: string, detail: string,
  * Characters of the title that match, counted from 0.
  */
 matched: Array<number>, };
+
+export type ChromeLevel = "default" | "off" | "balanced" | "strict";
+
+export type ChromeBlocked = { url: string, kind: string, rule: string, list: string, };
+
+export type ChromeSite = { site: string, workspace: string, 
+/**
+ * Process; 0: none.
+ */
+pid: number, memoryKb: number, storageBytes: number, storageFiles: number, route: string, 
+/**
+ * `off`, `balanced` or `strict`.
+ */
+level: string, 
+/**
+ * The level was chosen for this site.
+ */
+ownLevel: boolean, 
+/**
+ * Newest first.
+ */
+blocked: Array<ChromeBlocked>, };

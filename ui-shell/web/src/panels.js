@@ -121,10 +121,6 @@ export const openTabMenu = (id, x, y) => {
   open(menu, document.getElementById(`tab-${id}`));
 };
 
-/** Opens the panel of the active tab's site. */
-export const openSitePanel = () => open(get("site-panel"), get("security"));
-get("security").addEventListener("click", openSitePanel);
-
 // ── find ──
 const find = get("find");
 const findText = get("find-text");

@@ -15,9 +15,11 @@ const drafts = new Map();
 let awaitsTab = false;
 on("tabClosed", ({ tab }) => drafts.delete(tab));
 
-const without = (url) => url.replace(/^https:\/\//, "").replace(/^http:\/\//, "").replace(/\/$/, "");
+/** Returns an address without its scheme. */
+export const without = (url) => url.replace(/^https:\/\//, "").replace(/^http:\/\//, "").replace(/\/$/, "");
 
-const securityOf = (tab) => {
+/** Returns icon, kind and words of the security of a tab's connection. */
+export const securityOf = (tab) => {
   if (!tab || !tab.url || tab.url.startsWith("regen:")) return ["search", "", ""];
   if (tab.openerHost) return ["warn", "opener", "Popup in its opener’s process"];
   if (!tab.hasHost && tab.state === "failed") return ["warn", "", "Not opened"];
@@ -102,23 +104,11 @@ export const paint = () => {
   setText(get("route"), way === "tor" ? "Tor" : way === "block" ? "No network" : way.includes("://") ? "Proxy" : way.replace("vpn:", "VPN "));
   get("blocked").hidden = !tab?.blocked;
   setText(get("blocked"), `${tab?.blocked} blocked`);
-  setText(get("site-route"), !tab?.route ? ""
-    : `Route: ${tab.route}${way === "direct" ? ", from your own IP address" : ""}.`);
-  setText(get("site-blocked"), !tab?.site ? ""
-    : `Shields blocked ${tab.blocked || "no"} ${tab.blocked === 1 ? "request" : "requests"} from this page.`);
   const progress = get("progress");
   progress.hidden = !busy;
   const percent = Math.max(8, Math.round((tab?.progress ?? 0) * 100));
   progress.style.width = `${percent}%`;
   progress.setAttribute("aria-valuenow", String(percent));
-  setText(get("site-name"), tab?.site ? without(tab.site) : "Regen");
-  setText(get("site-connection"), !tab?.url || tab.url.startsWith("regen:") ? "A built-in page of Regen."
-    : kind === "valid" ? "The connection is encrypted, according to the site’s process."
-    : kind === "broken" ? "The certificate is not valid: others on the network can read what you type here."
-    : tab.url.startsWith("https:") ? "No connection has been checked yet." : "The connection is not encrypted: others on the network can read and change this page.");
-  setText(get("site-process"), tab?.openerHost
-    ? "This popup runs in the process of the page that opened it, and shares its storage."
-    : "Runs in its own process, with its own storage.");
 };
 
 const withTab = (run) => () => { const tab = active(); if (tab) run(tab); };

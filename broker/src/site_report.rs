@@ -8,7 +8,7 @@ use std::time::Duration;
 use regen_net_config::settings::shields::Level;
 use regen_session::HostKey;
 
-use crate::children::resident_kb;
+use crate::children::proportional_kb;
 use crate::network::{BlockedRequest, NetAdmin};
 
 /// Maximum number of stopped requests in a report, newest first.
@@ -25,7 +25,7 @@ pub struct SiteReport {
     pub host: HostKey,
     /// Process; 0: none.
     pub pid: i32,
-    /// Resident memory of the process and its helpers, in KB.
+    /// Proportional memory of the process and its helpers, in KB: what they share with others counts in part.
     pub memory_kb: u64,
     /// Size of the site's storage, in bytes.
     pub storage_bytes: u64,
@@ -59,7 +59,7 @@ impl SiteQuery {
     pub async fn gather(self) -> SiteReport {
         let Self { mut report, pids, storage, admin } = self;
         let measured = tokio::task::spawn_blocking(move || {
-            let memory_kb = pids.into_iter().map(resident_kb).sum();
+            let memory_kb = pids.into_iter().map(proportional_kb).sum();
             (memory_kb, size_of(&storage))
         });
         let site = report.host.site.as_str().to_owned();

@@ -2,12 +2,10 @@
 
 use std::time::Instant;
 
-use regen_places::{BookmarkError, Visit};
 use regen_proto::role::Role;
 use regen_session::{
     self as session, DialogAnswer, Effect, Event, HostCommand, HostKey, PageLoad, Phase, Side, Tab, TabId, address,
 };
-use regen_settings::SettingError;
 use regen_supervisor::{self as supervisor, Key, dependents};
 use tokio::sync::oneshot;
 
@@ -20,20 +18,18 @@ use crate::control::{PageAnswer, StatusReply, StatusView, TabInfo, count_objecti
 use crate::error::BrokerError;
 use crate::grants::GrantError;
 use crate::host_grants::HostGrants;
+use crate::kept;
 use crate::lookup::{Lookup, host_of};
 use crate::message::{ChildId, Outgoing};
 use crate::network;
 use crate::observe::Refused;
 use crate::page_queries::{PageQueries, no_page};
-use crate::preferences::{self, Followed};
 use crate::site_data::Removed;
 use crate::site_orders;
 use crate::window;
 use crate::window::commands::{Question, SessionAnswer, SiteOrder};
 use crate::window::events::News;
-use crate::window_answers::WindowAnswers;
 use crate::window_feed::WindowFeed;
-use crate::{bookmark_shelf, visit_log};
 
 impl Broker {
     /// Applies an event to the session, and carries out what follows.
@@ -97,26 +93,20 @@ impl Broker {
                 let actions = self.window.page_left(tab);
                 self.after_window(actions);
             }
-            Effect::Visited { tab, typed, same_document } => self.visited(tab, typed, same_document),
-            Effect::Titled(tab) => {
-                if let Some(tab) = self.session.tabs.get(&tab) {
-                    self.visits.titled(&tab.segment().url, &tab.segment().title);
+            Effect::Visited { tab, typed, same_document } => {
+                let by_user = self.window.gestures().is_recent(tab, now);
+                // A page may step through addresses of its own as it likes.
+                if by_user || !same_document {
+                    self.kept.visited(&self.session, tab, typed, by_user);
                 }
             }
+            Effect::Titled(tab) => self.kept.titled(&self.session, tab),
             Effect::PageWaits(tab) => {
                 if let Some(dialog) = self.session.tabs.get(&tab).and_then(|tab| tab.dialog.as_ref()) {
                     self.questions.page_waits(tab, dialog);
                 }
             }
         }
-    }
-
-    /// Records a visit, as far as the user caused it.
-    fn visited(&mut self, tab: TabId, typed: bool, same_document: bool) {
-        let by_user = self.window.gestures().is_recent(tab, Instant::now());
-        let Some(shown) = self.session.tabs.get(&tab).filter(|_| by_user || !same_document) else { return };
-        let (url, workspace) = (shown.segment().url.clone(), shown.workspace.clone());
-        self.visits.visited(tab, Visit { at: visit_log::seconds(), url, workspace, typed }, by_user);
     }
 
     /// Carries out what the supervisor decided.
@@ -326,11 +316,11 @@ impl Broker {
                 }
                 Action::Session(event) => self.apply(event),
                 Action::Open { input, background } => {
-                    let url = address::to_url(&input, self.preferences.searches());
+                    let url = address::to_url(&input, self.kept.searches());
                     self.open_by_user(url, background, String::new());
                 }
                 Action::Navigate { tab, input } => {
-                    let load = PageLoad::by_user(address::to_url(&input, self.preferences.searches()));
+                    let load = PageLoad::by_user(address::to_url(&input, self.kept.searches()));
                     self.apply(Event::Navigate { tab, load });
                 }
                 Action::AskPages => self.ask_whether_pages_object(),
@@ -353,17 +343,23 @@ impl Broker {
 
     fn answer_window(&mut self, request: u64, question: Question) {
         let Some(window) = self.lookup().ready(Role::UiShell) else { return };
-        let Self { session, visits, bookmarks, preferences, .. } = self;
-        let answered = WindowAnswers { session, visits, bookmarks, preferences }.answer(window, request, question);
-        self.send(answered.message);
-        if answered.bookmarks_changed {
+        let (message, changes) = self.kept.answer(&self.session, window, request, question);
+        self.send(message);
+        self.after_kept(changes);
+    }
+
+    /// Tells those concerned what of the kept has changed.
+    pub(crate) fn after_kept(&mut self, changes: kept::Changes) {
+        if changes.bookmarks {
             self.tell_news(News::BookmarksChanged);
         }
-        if let Some(saved) = answered.setting_saved {
+        if changes.settings {
             self.follow_settings();
+        }
+        if let Some(unsaved) = changes.unsaved {
             let events = self.window_events.clone();
             tokio::spawn(async move {
-                if let Ok(Err(error)) = saved.await {
+                if let Ok(Err(error)) = unsaved.await {
                     let text = format!("The setting holds until Regen ends: settings.toml cannot be written: {error}");
                     // The event loop may have ended meanwhile.
                     let _ = events.send(window::Event::NotSaved { text }).await;
@@ -372,33 +368,11 @@ impl Broker {
         }
     }
 
-    /// Asks about the bookmarks, or changes them; the window hears of a change.
-    pub(crate) fn ask_bookmarks(
-        &mut self,
-        query: bookmark_shelf::Query,
-    ) -> Result<bookmark_shelf::Reply, BookmarkError> {
-        let reply = self.bookmarks.ask(query)?;
-        if reply.changed > 0 {
-            self.tell_news(News::BookmarksChanged);
-        }
-        Ok(reply)
-    }
-
-    /// Asks about the settings, or changes one, which those concerned follow.
-    pub(crate) fn ask_settings(&mut self, query: preferences::Query) -> Result<preferences::Reply, SettingError> {
-        let reply = self.preferences.ask(query)?;
-        if reply.saved.is_some() {
-            self.follow_settings();
-        }
-        Ok(reply)
-    }
-
     /// Hands the settings to those who follow them at once.
     pub(crate) fn follow_settings(&mut self) {
-        let Followed { sleep_after, restores, records_visits, keeps_visits } = self.preferences.followed();
-        self.hibernation.set_after(sleep_after);
-        self.persistence.set_restores(restores);
-        self.visits.set_policy(records_visits, keeps_visits);
+        let followed = self.kept.follow_settings();
+        self.hibernation.set_after(followed.sleep_after);
+        self.persistence.set_restores(followed.restores);
         self.show(|feed| [feed.settings()]);
     }
 
@@ -505,7 +479,7 @@ impl Broker {
     }
 
     fn feed(&self) -> Option<WindowFeed<'_>> {
-        WindowFeed::new(self.lookup(), &self.persistence, &self.observer, &self.preferences)
+        WindowFeed::new(self.lookup(), &self.persistence, &self.observer, self.kept.settings())
     }
 
     /// Sends what a part of the feed says, where there is a window.
@@ -592,8 +566,7 @@ impl Broker {
         let network = self.network.settings();
         let check = self.persistence.check_store(&self.session, || network.to_keep(&self.session));
         if check.is_back {
-            self.visits.save_all(Instant::now());
-            self.bookmarks.save_all();
+            self.kept.save_all();
         }
         for notice in check.notices {
             self.notice(notice.level, notice.text);

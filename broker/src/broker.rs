@@ -3,48 +3,38 @@
 //! A component takes an event and returns actions; `actions` hands those to their owners. Decided here are only the order in
 //! which a message is checked, and the end of the browser.
 
-use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use regen_audit_log::AuditLog;
 use regen_net_config::site::Site;
 use regen_proto::role::Role;
-use regen_sandbox::policy::Policy;
-use regen_session::{
-    Event, Form, HostKey, Load, Method, PageEvent, PageLoad, SavedSnapshot, Session, Side, TabId, address,
-};
+use regen_session::{Event, Form, Load, Method, PageEvent, PageLoad, Session, Side, address};
 use regen_store::{OpenStore, SessionSettings, Settings};
 use regen_supervisor::{Hibernation, Key, Supervisor, memory_pressure};
 use tokio::sync::{mpsc, watch};
 
 use crate::answer::{CommandError, answer};
-use crate::bookmark_shelf::BookmarkShelf;
 use crate::broker_setup::{BrokerSetup, Channels};
-use crate::children::{self, ChildError, Children, Violation, announced};
-use crate::codec::child::{ChildMessage, SnapshotData};
-use crate::codec::page::PageReport;
+use crate::children::{self, ChildError, Children, Violation};
+use crate::codec::child::ChildMessage;
 use crate::codec::window_updates;
 use crate::configuration::DisplayOptions;
 use crate::control::questions::PageQuery;
 use crate::control::{Command, Facts, PageQuestions};
 use crate::error::BrokerError;
 use crate::grants::Grants;
+use crate::host_reports::{HostReport, HostReports, Outcome};
+use crate::kept::{Kept, Stored};
 use crate::launcher::FromLauncherBody;
 use crate::lookup::Lookup;
 use crate::message::ChildId;
 use crate::network::{self, Network, NetworkSettings};
 use crate::observe::{Observer, Refused};
-use crate::page_events::{PageFacts, Treatment, attest, reads_form};
 use crate::persistence::Persistence;
-use crate::preferences::{Preferences, Query, RESTORE_SESSION};
 use crate::site_data::SiteData;
-use crate::visit_log::VisitLog;
 use crate::window::commands::SessionAnswer;
-use crate::window::downloads::HostDownload;
-use crate::window::events::News;
-use crate::window::file_choosers::ChooserSource;
-use crate::window::{self, ChooserContext, Window};
+use crate::window::{self, Window};
 
 /// The components.
 #[derive(Debug)]
@@ -58,9 +48,7 @@ pub(crate) struct Broker {
     pub(crate) window: Window,
     pub(crate) persistence: Persistence,
     pub(crate) observer: Observer,
-    pub(crate) visits: VisitLog,
-    pub(crate) bookmarks: BookmarkShelf,
-    pub(crate) preferences: Preferences,
+    pub(crate) kept: Kept,
     pub(crate) site_data: SiteData,
     pub(crate) questions: PageQuestions,
     pub(crate) display: DisplayOptions,
@@ -89,15 +77,9 @@ impl Broker {
         let OpenStore { store, previous, settings, visits, bookmarks, .. } = setup.store;
         let Settings { session, shields, routes, vpn, dns, https_only, hsts } = settings;
         let (audit, profile) = (setup.children.audit.clone(), setup.children.profile.clone());
-        let digest = |policy: &Policy| (policy.role.clone(), policy.sha256.clone());
-        let facts = Facts {
-            profile: profile.root().display().to_string(),
-            headless: setup.display.headless,
-            extra_ca: setup.extra_ca,
-            policies: setup.children.policies.iter().map(digest).collect::<HashMap<_, _>>(),
-        };
-        let visits = VisitLog::new(visits, store.clone(), now);
-        let bookmarks = BookmarkShelf::new(bookmarks, store.clone());
+        let facts = Facts::new(&profile, setup.display.headless, setup.extra_ca, &setup.children.policies);
+        let stored = Stored { visits, bookmarks };
+        let kept = Kept::new(stored, setup.settings, setup.settings_file, store.clone(), now);
         let network_settings = NetworkSettings { routes, dns, shields, vpn };
         let mut broker = Self {
             session: Session::new(https_only, hsts),
@@ -109,9 +91,7 @@ impl Broker {
             window: Window::new(profile, setup.downloads, audit.clone(), channels.window.clone()),
             persistence: Persistence::new(store, previous, setup.secrets, channels.persistence),
             observer: Observer::new(audit.clone(), setup.warnings, now),
-            visits,
-            bookmarks,
-            preferences: Preferences::new(setup.settings, setup.settings_file),
+            kept,
             site_data: SiteData::default(),
             questions: PageQuestions::default(),
             display: setup.display,
@@ -131,10 +111,7 @@ impl Broker {
         if !std::mem::take(&mut self.stored).restore {
             return;
         }
-        let on = Query::Set { name: RESTORE_SESSION.to_owned(), values: vec!["on".to_owned()] };
-        if let Err(error) = self.preferences.ask(on) {
-            tracing::warn!("{error}");
-        }
+        self.kept.restore_sessions();
         self.persistence.store().put_session_settings(SessionSettings::default());
         self.follow_settings();
     }
@@ -156,7 +133,7 @@ impl Broker {
         self.after_window(actions);
         let is_empty = urls.is_empty();
         for url in urls {
-            let url = address::to_url(&url, self.preferences.searches());
+            let url = address::to_url(&url, self.kept.searches());
             self.open_by_user(url, false, String::new());
         }
         if is_empty && !self.facts.headless {
@@ -222,7 +199,7 @@ impl Broker {
                 self.apply(Event::Sleep(sleeper.host));
             }
         }
-        self.visits.tick(Instant::now());
+        self.kept.tick(Instant::now());
         self.children.measure();
         let hosts = &self.session.hosts;
         self.supervisor.prune(|host| hosts.contains_key(host));
@@ -309,9 +286,11 @@ impl Broker {
                     self.violation(id, &violation);
                 }
             }
-            ChildMessage::Page { tab, report } => self.page_report(id, tab, report, descriptors),
-            ChildMessage::Snapshot { tab, snapshot } => self.put_snapshot(id, tab, snapshot, descriptors),
-            ChildMessage::Cookies { size } => self.put_cookies(id, size, descriptors),
+            ChildMessage::Page { tab, report } => self.host_says(id, HostReport::Page { tab, report }, descriptors),
+            ChildMessage::Snapshot { tab, snapshot } => {
+                self.host_says(id, HostReport::Snapshot { tab, snapshot }, descriptors);
+            }
+            ChildMessage::Cookies { size } => self.host_says(id, HostReport::Cookies { size }, descriptors),
             ChildMessage::Reply(reply) => self.questions.replied(id, reply, descriptors),
             ChildMessage::UserCommand(command) => {
                 let actions = self.window.command(command, Instant::now());
@@ -321,96 +300,16 @@ impl Broker {
         }
     }
 
-    /// Takes a report on a page. The sender and the tab are checked before any look at a payload.
-    fn page_report(&mut self, id: ChildId, tab: TabId, report: PageReport, descriptors: Vec<OwnedFd>) {
-        let Some(host) = self.children.host(id).cloned() else { return };
-        let (facts, now) = (self.page_facts(&host, tab), Instant::now());
-        let actions = match report {
-            PageReport::Session(event) => return self.page_event(id, tab, event),
-            PageReport::HandoverWithForm { load, content_type, size } => {
-                let memory = descriptors.into_iter().next().filter(|_| reads_form(&load, facts));
-                let Some(memory) = memory else { return self.page_event(id, tab, PageEvent::Handover(load)) };
-                // The gesture counts that was there when the form was sent.
-                let load = Load { user_gesture: facts.by_user, ..load };
-                let payload = announced::form(id, tab, load, content_type, memory, size);
-                return self.children.read_payload(id, payload);
+    fn host_says(&mut self, id: ChildId, report: HostReport, descriptors: Vec<OwnedFd>) {
+        let Self { session, supervisor, children, network, window, persistence, .. } = self;
+        let mut reports = HostReports { session, supervisor, children, network, window, persistence };
+        for outcome in reports.take(id, report, descriptors, Instant::now()) {
+            match outcome {
+                Outcome::Session(event) => self.apply(event),
+                Outcome::Window(actions) => self.after_window(actions),
+                Outcome::Child(event) => self.child_event(event),
+                Outcome::Violation(violation) => self.violation(id, &violation),
             }
-            PageReport::Download(number, report) => {
-                self.window.download(HostDownload { child: id, tab, number }, &host, report, now)
-            }
-            // The others count only for what a tab shows, from a process that stays.
-            PageReport::FileChooser { .. } | PageReport::FindResult(_) | PageReport::Outside(_)
-                if !facts.is_shown || self.lookup().of_host(&host) != Some(id) =>
-            {
-                return;
-            }
-            PageReport::FileChooser { request, multiple } => {
-                let (is_active, has_window) =
-                    (self.session.active == Some(tab), self.lookup().ready(Role::UiShell).is_some());
-                let context = ChooserContext { is_active, has_window, now };
-                self.window.file_chooser(ChooserSource { child: id, tab, request }, &host.site, multiple, context)
-            }
-            PageReport::FindResult(matches) => vec![window::Action::Tell(News::FindResult { tab, matches })],
-            PageReport::Outside(url) => self.window.wants_outside(&host.site, &url),
-        };
-        self.after_window(actions);
-    }
-
-    /// Returns what the broker knows about a page, whatever its host says.
-    fn page_facts(&mut self, host: &HostKey, tab: TabId) -> PageFacts {
-        let by_user = self.window.gestures().is_recent(tab, Instant::now());
-        PageFacts { is_shown: self.session.shows(host, tab), by_user }
-    }
-
-    /// Takes an event of a page to the session.
-    fn page_event(&mut self, id: ChildId, tab: TabId, mut event: PageEvent) {
-        let Some(host) = self.children.host(id).cloned() else { return };
-        let facts = self.page_facts(&host, tab);
-        match attest(&mut event, facts) {
-            Treatment::Drop => return,
-            Treatment::PassOnce => drop(self.window.gestures().take(tab)),
-            Treatment::Pass => {}
-        }
-        if let PageEvent::Committed(committed) = &event {
-            if self.session.hear_of_encryption(&host, tab, committed) {
-                self.network.tell_encrypted_hosts(&self.session.hsts);
-                self.persistence.hsts_changed();
-            }
-            if facts.is_shown && !committed.same_document {
-                let actions = self.window.page_left(tab);
-                self.after_window(actions);
-            }
-        }
-        self.apply(Event::Page { host, tab, event });
-    }
-
-    fn put_snapshot(&mut self, id: ChildId, tab: TabId, snapshot: SnapshotData, descriptors: Vec<OwnedFd>) {
-        let Some(host) = self.children.host(id).cloned() else { return };
-        // The snapshot belongs to the page that is there now, whatever the tab shows when it has been read.
-        let Some(url) = self.session.snapshot_address(&host, tab) else { return };
-        match (snapshot, descriptors.into_iter().next()) {
-            (SnapshotData::Inline(snapshot), _) => {
-                let snapshot = SavedSnapshot { url, ..snapshot };
-                self.apply(Event::Snapshot { host, tab, snapshot });
-            }
-            (SnapshotData::InMemory(size), Some(memory)) => {
-                self.children.read_payload(id, announced::snapshot(id, host, tab, url, memory, size));
-            }
-            (SnapshotData::InMemory(_), None) => {
-                self.violation(id, &Violation::Malformed("a snapshot without one in it".into()));
-            }
-        }
-    }
-
-    fn put_cookies(&mut self, id: ChildId, size: u64, descriptors: Vec<OwnedFd>) {
-        let Some(host) = self.children.host(id).cloned() else { return };
-        if let Some(memory) = descriptors.into_iter().next() {
-            return self.children.read_payload(id, announced::cookies(id, host, memory, size));
-        }
-        // After those that are still being read.
-        let none = children::Event::Cookies { child: id, host, cookies: Ok(Vec::new()) };
-        if let Some(none) = self.children.after_payloads(id, none) {
-            self.child_event(none);
         }
     }
 
@@ -433,13 +332,13 @@ impl Broker {
                 if raise {
                     self.tell_window(window_updates::raise);
                 }
-                let url = address::to_url(&url, self.preferences.searches());
+                let url = address::to_url(&url, self.kept.searches());
                 let opened = self.open_by_user(url, background, workspace);
                 answer(to, opened.ok_or(CommandError::Ending));
             }
             Command::Goto { tab, url, answer: to } => {
                 self.window.gestures().address(tab, now);
-                let load = PageLoad::by_user(address::to_url(&url, self.preferences.searches()));
+                let load = PageLoad::by_user(address::to_url(&url, self.kept.searches()));
                 let event = Event::Navigate { tab, load };
                 let info = self.change_tab(tab, Some(event));
                 answer(to, info);
@@ -475,7 +374,7 @@ impl Broker {
             Command::Save { answer: to } => {
                 // A store that has just come back from a failure is told everything first.
                 self.check_store();
-                self.visits.save(now);
+                self.kept.save();
                 self.save(true);
                 answer(to, Ok(self.persistence.store().clone()));
             }
@@ -485,10 +384,6 @@ impl Broker {
             }
             Command::Sessions { answer: to } => {
                 answer(to, Ok((self.persistence.earlier().to_vec(), self.persistence.restores())));
-            }
-            Command::Settings { query, answer: to } => {
-                let reply = self.ask_settings(query);
-                answer(to, reply.map_err(CommandError::from));
             }
             Command::Site { host, answer: to } => answer(to, Ok(self.lookup().site(host))),
             Command::ClearSite { host, answer: to } => self.clear_site(host, to),
@@ -501,10 +396,9 @@ impl Broker {
                 let actions = self.network.command(command, has_window);
                 self.after_network(actions);
             }
-            Command::Visits { query, answer: to } => answer(to, Ok(self.visits.ask(&query, now))),
-            Command::Bookmarks { query, answer: to } => {
-                let reply = self.ask_bookmarks(query);
-                answer(to, reply.map_err(CommandError::from));
+            Command::Kept(command) => {
+                let changes = self.kept.command(command);
+                self.after_kept(changes);
             }
             Command::HttpsOnly { answer: to } => answer(to, Ok(self.session.https_only.clone())),
             Command::SetHttpsOnly { site, on, answer: to } => {
@@ -543,8 +437,7 @@ impl Broker {
         self.audit.record("stopped", serde_json::json!({ "failed": has_failed }));
         self.audit.flush();
         self.check_store();
-        self.visits.save(Instant::now());
-        self.preferences.flush();
+        self.kept.end();
         self.persistence.store().put_audit_head(self.audit.head());
         self.save(true);
         if let Err(error) = self.persistence.flush(!has_failed).map_err(BrokerError::from) {

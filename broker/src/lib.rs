@@ -6,20 +6,20 @@
 
 mod actions;
 pub mod answer;
-pub mod bookmark_shelf;
 pub mod broker;
 pub mod broker_setup;
 #[cfg(test)]
 mod broker_tests;
 pub mod children;
 pub mod codec;
-pub mod command_bar;
 pub mod configuration;
 pub mod control;
 mod error;
 pub mod event_loop;
 pub mod grants;
 mod host_grants;
+mod host_reports;
+pub mod kept;
 pub mod launcher;
 mod lookup;
 pub mod message;
@@ -28,13 +28,10 @@ pub mod observe;
 pub mod page_events;
 mod page_queries;
 pub mod persistence;
-pub mod preferences;
 pub mod profile;
 pub mod site_data;
 mod site_orders;
 pub mod site_report;
 pub mod startup;
-pub mod visit_log;
 pub mod window;
-mod window_answers;
 mod window_feed;

@@ -2,14 +2,14 @@
 
 use regen_proto::role::Role;
 use regen_session::TabId;
+use regen_settings::Settings;
 
-use crate::codec::settings;
+use crate::codec::settings as settings_codec;
 use crate::codec::window_updates as codec;
 use crate::lookup::Lookup;
 use crate::message::{ChildId, Outgoing};
 use crate::observe::Observer;
 use crate::persistence::Persistence;
-use crate::preferences::Preferences;
 use crate::window::events::News;
 
 /// Messages for a window that takes them.
@@ -19,7 +19,7 @@ pub(crate) struct WindowFeed<'a> {
     lookup: Lookup<'a>,
     persistence: &'a Persistence,
     observer: &'a Observer,
-    preferences: &'a Preferences,
+    settings: &'a Settings,
 }
 
 impl<'a> WindowFeed<'a> {
@@ -28,10 +28,10 @@ impl<'a> WindowFeed<'a> {
         lookup: Lookup<'a>,
         persistence: &'a Persistence,
         observer: &'a Observer,
-        preferences: &'a Preferences,
+        settings: &'a Settings,
     ) -> Option<Self> {
         let window = lookup.ready(Role::UiShell)?;
-        Some(Self { window, lookup, persistence, observer, preferences })
+        Some(Self { window, lookup, persistence, observer, settings })
     }
 
     pub(crate) fn tab(&self, tab: TabId) -> Option<Outgoing> {
@@ -53,7 +53,7 @@ impl<'a> WindowFeed<'a> {
     }
 
     pub(crate) fn settings(&self) -> Outgoing {
-        settings::for_window(self.window, self.preferences.settings())
+        settings_codec::for_window(self.window, self.settings)
     }
 
     /// Returns all that a new window must know of tabs, warnings and questions.

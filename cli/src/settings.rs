@@ -63,7 +63,7 @@ fn of_profile(profile: Option<&Path>, command: SettingsCommand) -> Result<Settin
     let changes = matches!(command, SettingsCommand::Set { .. } | SettingsCommand::Reset { .. });
     let _locked = if changes { Some(profile.lock()?) } else { None };
     let settings = file.load(Path::new(ADMINISTRATORS_FILE))?;
-    let mut preferences = regen_broker::preferences::Preferences::new(settings, file.clone());
+    let mut preferences = regen_broker::kept::preferences::Preferences::new(settings, file.clone());
     let query = regen_broker::codec::settings::query(request(command));
     let query = query.ok_or_else(|| Failure::Other("a request about settings without an action".to_owned()))?;
     let refused = |error: regen_settings::SettingError| Failure::Other(error.to_string());

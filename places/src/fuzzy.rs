@@ -45,7 +45,11 @@ impl Fuzzy {
     /// Returns the characters of a text that match, counted from 0.
     pub fn matched(&mut self, text: &str) -> Vec<u32> {
         let mut matched = Vec::new();
-        self.pattern.indices(Utf32Str::new(text, &mut self.letters), &mut self.matcher, &mut matched);
+        let text = Utf32Str::new(text, &mut self.letters);
+        if self.pattern.indices(text, &mut self.matcher, &mut matched).is_none() {
+            // Some words match and others do not.
+            return Vec::new();
+        }
         matched.sort_unstable();
         matched.dedup();
         matched
@@ -101,6 +105,8 @@ mod tests {
         assert!(Fuzzy::new("  ").is_none() && Fuzzy::new(&"a".repeat(300)).is_none());
         let mut fuzzy = Fuzzy::new("über").unwrap();
         assert!(fuzzy.score("Überblick").is_some());
+        let mut fuzzy = Fuzzy::new("close window").unwrap();
+        assert_eq!(fuzzy.matched("Close tab"), [] as [u32; 0], "one of the words is not there");
     }
 
     #[test]

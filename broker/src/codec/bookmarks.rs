@@ -9,7 +9,7 @@ use regen_proto::places::v1::{
     BookmarksRequest,
 };
 
-use crate::bookmark_shelf::{Query, Reply};
+use crate::kept::bookmark_shelf::{Query, Reply};
 use crate::message::{ChildId, Outgoing};
 
 /// Maximum length of a list's texts in a message to the window, in bytes.

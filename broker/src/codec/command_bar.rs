@@ -4,7 +4,7 @@ use regen_proto::kernel::v1::found_entry::Target as WireTarget;
 use regen_proto::kernel::v1::shell_update::Body;
 use regen_proto::kernel::v1::{Found, FoundEntry};
 
-use crate::command_bar::{Entry, Target};
+use crate::kept::command_bar::{Entry, Target};
 use crate::message::{ChildId, Outgoing};
 
 /// Returns the update that answers the window's question.

@@ -10,8 +10,8 @@ use regen_proto::settings::v1::{
 use regen_settings::commands::COMMANDS;
 use regen_settings::{Effect, Kind, SettingError, Settings, Source};
 
+use crate::kept::preferences::{Query, RESTORE_SESSION, Reply, Row};
 use crate::message::{ChildId, Outgoing};
-use crate::preferences::{Query, RESTORE_SESSION, Reply, Row};
 
 /// Returns what a request asks; `None` for nothing.
 #[must_use]
@@ -100,7 +100,7 @@ mod tests {
     use regen_settings::{SettingsFile, table};
 
     use super::*;
-    use crate::preferences::Preferences;
+    use crate::kept::preferences::Preferences;
 
     #[test]
     fn all_settings_fit_in_one_message_however_much_is_in_them() {

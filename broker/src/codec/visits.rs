@@ -5,8 +5,8 @@ use regen_proto::kernel::v1::shell_update::Body;
 use regen_proto::kernel::v1::{Completions, Suggestion, VisitsAnswer};
 use regen_proto::places::v1::{Visit, VisitAction, VisitFilter, VisitsReply, VisitsRequest};
 
+use crate::kept::visit_log::{Query, Reply, TabSuggestion};
 use crate::message::{ChildId, Outgoing};
-use crate::visit_log::{Query, Reply, TabSuggestion};
 
 /// Number of visits in a list whose length is not given.
 const DEFAULT_LIMIT: u32 = 100;

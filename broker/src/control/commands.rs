@@ -17,7 +17,7 @@ use crate::answer::{Answer, CommandError};
 use crate::site_data::Removed;
 use crate::site_report::SiteQuery;
 use crate::window::commands::SessionAnswer;
-use crate::{bookmark_shelf, network, preferences, visit_log};
+use crate::{kept, network};
 
 /// Time within which a page must answer a question.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
@@ -102,11 +102,6 @@ pub enum Command {
     Sessions {
         answer: Answer<(Vec<Arc<Saved>>, bool)>,
     },
-    /// Ask about the settings, or change one.
-    Settings {
-        query: preferences::Query,
-        answer: Answer<preferences::Reply>,
-    },
     /// Find out about a site.
     Site {
         host: HostKey,
@@ -123,16 +118,7 @@ pub enum Command {
         answer: Answer<()>,
     },
     Network(network::Command),
-    /// Ask about the history, or change it.
-    Visits {
-        query: visit_log::Query,
-        answer: Answer<visit_log::Reply>,
-    },
-    /// Ask about the bookmarks, or change them.
-    Bookmarks {
-        query: bookmark_shelf::Query,
-        answer: Answer<bookmark_shelf::Reply>,
-    },
+    Kept(kept::Command),
     HttpsOnly {
         answer: Answer<HttpsOnly>,
     },

@@ -6,7 +6,7 @@ use tonic::Status;
 use super::Command;
 use super::service::{Control, status};
 use crate::codec::{bookmarks, visits};
-use crate::{bookmark_shelf, visit_log};
+use crate::kept::{self, bookmark_shelf, visit_log};
 
 impl Control {
     /// Lists, deletes or brings back visits. A change is on the disk when this returns.
@@ -14,7 +14,8 @@ impl Control {
         let query = visits::query(request)
             .ok_or_else(|| Status::invalid_argument("a request about the history without an action"))?;
         let changes = !matches!(query, visit_log::Query::List { .. });
-        let reply = self.broker.call(|answer| Command::Visits { query, answer }).await.map_err(status)?;
+        let reply =
+            self.broker.call(|answer| Command::Kept(kept::Command::Visits { query, answer })).await.map_err(status)?;
         if changes {
             self.flush().await?;
         }
@@ -26,7 +27,11 @@ impl Control {
         let query = bookmarks::query(request)
             .ok_or_else(|| Status::invalid_argument("a request about bookmarks without an action"))?;
         let changes = !matches!(query, bookmark_shelf::Query::List { .. });
-        let reply = self.broker.call(|answer| Command::Bookmarks { query, answer }).await.map_err(status)?;
+        let reply = self
+            .broker
+            .call(|answer| Command::Kept(kept::Command::Bookmarks { query, answer }))
+            .await
+            .map_err(status)?;
         if changes {
             self.flush().await?;
         }

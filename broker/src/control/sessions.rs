@@ -12,7 +12,7 @@ use tonic::Status;
 use super::Command;
 use super::service::{Control, status};
 use super::status::saved_session;
-use crate::preferences::RESTORE_SESSION;
+use crate::kept::preferences::RESTORE_SESSION;
 use crate::window::commands::SessionAnswer;
 
 impl Control {

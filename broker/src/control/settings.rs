@@ -7,13 +7,18 @@ use tonic::Status;
 use super::Command;
 use super::service::{Control, status};
 use crate::codec::settings;
+use crate::kept;
 
 impl Control {
     /// Lists settings or changes one. A change is on the disk when this returns.
     pub(super) async fn settings_now(&self, request: SettingsRequest) -> Result<SettingsReply, Status> {
         let query = settings::query(request)
             .ok_or_else(|| Status::invalid_argument("a request about settings without an action"))?;
-        let mut reply = self.broker.call(|answer| Command::Settings { query, answer }).await.map_err(status)?;
+        let mut reply = self
+            .broker
+            .call(|answer| Command::Kept(kept::Command::Settings { query, answer }))
+            .await
+            .map_err(status)?;
         if let Some(saved) = reply.saved.take() {
             let saved =
                 saved.await.map_err(|_| Status::unavailable("the browser ended before the setting was saved"))?;

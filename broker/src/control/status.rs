@@ -7,6 +7,7 @@ use regen_proto::control::v1::{
     Broker, Dialog as DialogInfo, EventLoop, Helper, Process, Refusals, SavedSession, StatusReply, Tab as TabInfo,
 };
 use regen_proto::version::BUILD;
+use regen_sandbox::policy::Policy;
 use regen_session::{Session, Tab};
 use regen_store::Saved;
 use regen_supervisor::{Key, Supervisor};
@@ -18,6 +19,7 @@ use crate::observe::step_times::Summary;
 use crate::observe::{self, Observer};
 use crate::persistence::Persistence;
 use crate::persistence::earlier::count;
+use crate::profile::Profile;
 use crate::window::Window;
 
 /// Components that the status speaks of.
@@ -52,6 +54,20 @@ pub struct Facts {
     pub extra_ca: u32,
     /// SHA-256 of each role's policy.
     pub policies: HashMap<String, String>,
+}
+
+impl Facts {
+    /// Returns the facts of a start.
+    #[must_use]
+    pub fn new(profile: &Profile, headless: bool, extra_ca: u32, policies: &[Policy]) -> Self {
+        let digest = |policy: &Policy| (policy.role.clone(), policy.sha256.clone());
+        Self {
+            profile: profile.root().display().to_string(),
+            headless,
+            extra_ca,
+            policies: policies.iter().map(digest).collect(),
+        }
+    }
 }
 
 impl StatusView<'_> {

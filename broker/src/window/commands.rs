@@ -4,7 +4,7 @@ use regen_net_config::settings::shields::Level;
 use regen_session::{Event as SessionEvent, HostKey, TabId};
 
 use super::window_size::Size;
-use crate::{bookmark_shelf, preferences, visit_log};
+use crate::kept::{bookmark_shelf, preferences, visit_log};
 
 /// Command of the user.
 #[derive(Debug)]

@@ -24,9 +24,9 @@ use regen_net_config::site::Site;
 use regen_session::{Event as SessionEvent, HostKey, TabId};
 use tokio::sync::mpsc;
 
+use crate::kept::{preferences, visit_log};
 use crate::message::ChildId;
 use crate::profile::Profile;
-use crate::{preferences, visit_log};
 use commands::{PageCommand, Question, SiteOrder, UserCommand};
 use downloads::{Downloads, HostDownload, Report};
 pub use events::{Action, Event};

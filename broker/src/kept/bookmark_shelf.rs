@@ -5,7 +5,7 @@ use regen_places::{
 };
 use regen_store::Store;
 
-use crate::visit_log::seconds;
+use crate::kept::visit_log::seconds;
 
 /// Maximum number of bookmarks among the suggestions of the address bar.
 const MAX_SUGGESTIONS: usize = 3;

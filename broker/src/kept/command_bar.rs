@@ -5,8 +5,8 @@ use regen_session::TabId;
 use regen_settings::commands::{COMMANDS, CommandId};
 use regen_settings::{Kind, Settings, table};
 
-use crate::bookmark_shelf::BookmarkShelf;
-use crate::visit_log::{OpenTab, VisitLog};
+use crate::kept::bookmark_shelf::BookmarkShelf;
+use crate::kept::visit_log::{OpenTab, VisitLog};
 
 /// Maximum number of entries.
 const MAX_ENTRIES: usize = 12;
@@ -188,7 +188,7 @@ mod tests {
     use regen_places::{Bookmark, OTHER, Visit};
 
     use super::*;
-    use crate::bookmark_shelf;
+    use crate::kept::bookmark_shelf;
 
     struct Fixture {
         visits: VisitLog,

@@ -39,6 +39,14 @@ pub enum SettingError {
         /// Reason.
         error: ValueError,
     },
+    /// A file or folder is not there.
+    #[error("{name}: {path} is not there")]
+    Missing {
+        /// Name of the setting.
+        name: String,
+        /// Path that was given.
+        path: String,
+    },
     /// An administrator fixed it.
     #[error("{0} is fixed by this machine's administrator, in /etc/regen/settings.toml")]
     Fixed(String),

@@ -124,7 +124,7 @@ const ROWS: [Row; 19] = [
     (
         "history.keep-for",
         "Delete visits that are older than",
-        "0: keep them.",
+        "0: keep them. A change can be taken back for a minute; then older visits are deleted for good.",
         Kind::Number { min: 0.0, max: 36_500.0, default: 0.0, unit: "days" },
         Effect::Now,
     ),

@@ -88,7 +88,7 @@ impl Kept {
     /// Lets the history follow the settings. Returns those that others follow.
     pub fn follow_settings(&mut self) -> Followed {
         let followed = self.preferences.followed();
-        self.visits.set_policy(followed.records_visits, followed.keeps_visits);
+        self.visits.set_policy(followed.records_visits, followed.keeps_visits, Instant::now());
         followed
     }
 

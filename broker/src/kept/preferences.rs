@@ -1,11 +1,12 @@
 //! The settings on their way to the user's file, and to the components that follow them.
 
 use std::io;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use regen_session::address::Searches;
-use regen_settings::{Kind, Setting, SettingError, Settings, SettingsFile, Source, Value, table};
+use regen_settings::{Kind, Setting, SettingError, Settings, SettingsFile, Source, Value, named, table};
 use tokio::sync::oneshot;
 
 /// Name of the setting that an earlier version kept in the store.
@@ -136,6 +137,7 @@ impl Preferences {
         let name = match query {
             Query::List { words, name } => return Ok(self.list(&words, name.as_deref())),
             Query::Set { name, values } => {
+                are_there(&name, &values)?;
                 self.settings.set(&name, &values)?;
                 name
             }
@@ -197,6 +199,14 @@ impl Preferences {
     }
 }
 
+/// Checks that the files and folders of a value are there: without one, the next start would fail.
+fn are_there(name: &str, values: &[String]) -> Result<(), SettingError> {
+    let is_path = |setting: &&Setting| matches!(setting.kind, Kind::Path | Kind::Paths);
+    let paths = named(name).filter(is_path).map_or(&[][..], |_| values);
+    let missing = paths.iter().map(|path| path.trim()).find(|path| !path.is_empty() && !Path::new(path).exists());
+    missing.map_or(Ok(()), |path| Err(SettingError::Missing { name: name.to_owned(), path: path.to_owned() }))
+}
+
 /// Writes a text, unless a newer one has been written.
 fn save(file: &SettingsFile, text: &str, written: &Mutex<u64>, number: u64) -> io::Result<()> {
     let mut written = written.lock().unwrap_or_else(PoisonError::into_inner);
@@ -214,8 +224,6 @@ fn searches(settings: &Settings) -> Searches {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
 
     fn set(name: &str, value: &str) -> Query {
@@ -238,6 +246,8 @@ mod tests {
         let saved = file.load(Path::new("/nonexistent")).unwrap();
         assert_eq!((saved.number("tabs.sleep-after"), saved.text("search.engine")), (0.0, "w".to_owned()));
         assert!(preferences.ask(set("tabs.sleep-after", "never")).is_err());
+        let missing = preferences.ask(set("network.extra-ca", "/no/such.pem")).unwrap_err();
+        assert!(missing.to_string().contains("/no/such.pem is not there"), "{missing}");
         assert_eq!(preferences.followed().sleep_after, None);
     }
 

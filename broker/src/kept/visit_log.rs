@@ -90,7 +90,8 @@ pub struct VisitLog {
     records: bool,
     /// Time for which visits are kept; `None`: for ever.
     keeps: Option<Duration>,
-    pruned_at: Option<Instant>,
+    /// Time at which visits that are too old are looked for.
+    prune_at: Instant,
 }
 
 impl VisitLog {
@@ -107,7 +108,7 @@ impl VisitLog {
             deleted_at: None,
             records: true,
             keeps: None,
-            pruned_at: None,
+            prune_at: now,
         }
     }
 
@@ -190,10 +191,11 @@ impl VisitLog {
         self.history.find(typed, seconds(), limit)
     }
 
-    /// Sets whether visits are recorded, and for how long they are kept; `None`: for ever.
-    pub fn set_policy(&mut self, records: bool, keeps: Option<Duration>) {
+    /// Sets whether visits are recorded, and for how long they are kept; `None`: for ever. A shorter time takes effect
+    /// after [`UNDO_TIMEOUT`]: until then it can be taken back.
+    pub fn set_policy(&mut self, records: bool, keeps: Option<Duration>, now: Instant) {
         if keeps != self.keeps {
-            self.pruned_at = None;
+            self.prune_at = now + UNDO_TIMEOUT;
         }
         (self.records, self.keeps) = (records, keeps);
     }
@@ -201,10 +203,10 @@ impl VisitLog {
     /// Deletes visits that are too old, for good.
     fn prune(&mut self, now: Instant) {
         let Some(keeps) = self.keeps else { return };
-        if self.pruned_at.is_some_and(|at| now.duration_since(at) < PRUNE_INTERVAL) {
+        if now < self.prune_at {
             return;
         }
-        self.pruned_at = Some(now);
+        self.prune_at = now + PRUNE_INTERVAL;
         let until = Some(seconds().saturating_sub(keeps.as_secs()));
         let count = self.history.drop(&Filter { until, ..Filter::default() });
         if count > 0 {
@@ -298,18 +300,20 @@ mod tests {
         let start = Instant::now();
         log.visited(1, Visit { at: seconds() - 90_000, ..visit("https://a.test/old") }, true);
         log.visited(1, visit("https://a.test/new"), true);
-        log.set_policy(false, None);
+        log.set_policy(false, None, start);
         log.visited(1, visit("https://a.test/unrecorded"), true);
         log.tick(start);
         assert_eq!(log.count(), 2);
-        log.set_policy(true, Some(Duration::from_secs(86_400)));
-        log.tick(start);
+        log.set_policy(true, Some(Duration::from_secs(86_400)), start);
+        log.tick(start + UNDO_TIMEOUT / 2);
+        assert_eq!(log.count(), 2, "the user may have mistyped the number");
+        log.tick(start + UNDO_TIMEOUT);
         assert_eq!(log.count(), 1);
         assert_eq!(log.ask(&Query::Undo, start).changed, 0, "what is too old is gone for good");
         log.visited(1, Visit { at: seconds() - 90_000, ..visit("https://a.test/late") }, true);
         log.tick(start + PRUNE_INTERVAL / 2);
         assert_eq!(log.count(), 2);
-        log.tick(start + PRUNE_INTERVAL);
+        log.tick(start + UNDO_TIMEOUT + PRUNE_INTERVAL);
         assert_eq!(log.count(), 1);
     }
 

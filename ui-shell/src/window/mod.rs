@@ -16,7 +16,7 @@ use gtk::prelude::*;
 use regen_proto::kernel::v1::user_command::Body as Command;
 use regen_proto::kernel::v1::{Empty, ShellUpdate, Tab, UiShellConfiguration, shell_update};
 use regen_proto::page::v1::{BufferReleased, Focus, FromPage, Geometry, from_page, to_page};
-use webkit2gtk::{HardwareAccelerationPolicy, HitTestResultExt, SettingsExt, WebViewExt};
+use webkit2gtk::{HitTestResultExt, WebViewExt};
 use wry::{WebViewBuilder, WebViewBuilderExtUnix, WebViewExtUnix};
 
 use crate::assets;
@@ -129,10 +129,6 @@ impl Window {
             .with_url(assets::START)
             .build_gtk(&self.chrome_box)?;
         let web = chrome.webview();
-        if let Some(settings) = WebViewExt::settings(&web) {
-            // Without a graphics device, OpenGL is slower than drawing by itself.
-            settings.set_hardware_acceleration_policy(HardwareAccelerationPolicy::Never);
-        }
         self.chrome_box.set_child_packing(&web, true, true, 0, gtk::PackType::Start);
         let weak = Rc::downgrade(self);
         web.connect_button_press_event(move |_, _| {

@@ -1,6 +1,7 @@
 //! State of keyboard and mouse input: the input method, key focus and pending keys.
 
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use gtk::gdk;
@@ -27,6 +28,26 @@ pub(crate) enum InputDecision {
     Switch,
 }
 
+/// Number of key presses that the chrome may still hand back.
+const MAX_PRESSES: usize = 64;
+
+/// The last key presses that went to the chrome, each by its time and keycode.
+#[derive(Debug, Default)]
+pub(crate) struct RecentPresses(VecDeque<(u32, u16)>);
+
+impl RecentPresses {
+    pub(crate) fn add(&mut self, press: (u32, u16)) {
+        if self.0.len() == MAX_PRESSES {
+            self.0.pop_front();
+        }
+        self.0.push_back(press);
+    }
+
+    pub(crate) fn has(&self, press: (u32, u16)) -> bool {
+        self.0.contains(&press)
+    }
+}
+
 /// State of the input method, of key focus and of pending keys.
 pub(crate) struct Input {
     pub(crate) method: gtk::IMMulticontext,
@@ -41,8 +62,8 @@ pub(crate) struct Input {
     /// Number of changes of the display's keyboard layout.
     pub(crate) layout_changes: Cell<u32>,
     pub(crate) told_layout: Cell<Option<Layout>>,
-    /// Time and keycode of the last key press that went to the chrome.
-    pub(crate) chrome_press: Cell<Option<(u32, u16)>>,
+    /// Last key presses that went to the chrome.
+    pub(crate) chrome_presses: RefCell<RecentPresses>,
     pub(crate) waiting: RefCell<Option<HeldInput>>,
     pub(crate) waits: Cell<u64>,
     /// Time at which the page was last sent a wheel event with Control held.
@@ -68,7 +89,7 @@ impl Input {
             last_gesture: Cell::default(),
             layout_changes: Cell::default(),
             told_layout: Cell::default(),
-            chrome_press: Cell::default(),
+            chrome_presses: RefCell::default(),
             waiting: RefCell::default(),
             waits: Cell::default(),
             control_wheel: Cell::default(),

@@ -333,12 +333,13 @@ impl Window {
         }
         let press = (event.time(), event.hardware_keycode());
         if !self.page_focused.get() {
-            self.input.chrome_press.set(Some(press));
+            self.input.chrome_presses.borrow_mut().add(press);
             return glib::Propagation::Proceed;
         }
         // The engine hands back a key that the chrome's document did not use. Such a key must not go to the page, even
-        // if it has moved focus there.
-        if self.input.chrome_press.get() == Some(press) {
+        // if focus has moved there. The chrome's view waits for it, and would swallow the next key in its place.
+        if self.input.chrome_presses.borrow().has(press) {
+            self.hand_to_chrome(event);
             return glib::Propagation::Stop;
         }
         self.gesture_of_key();

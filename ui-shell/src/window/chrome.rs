@@ -1,6 +1,8 @@
 //! Messages to the chrome, and its layout over the page.
 
+use gtk::gdk;
 use gtk::prelude::*;
+use wry::WebViewExtUnix;
 
 use super::Window;
 use crate::bridge::{Rect, ToChrome};
@@ -18,6 +20,13 @@ impl Window {
         if self.page.replace(page) != page {
             self.send_geometry();
             self.area.queue_draw();
+        }
+    }
+
+    /// Hands the chrome's view a key, whatever has the keyboard.
+    pub(crate) fn hand_to_chrome(&self, event: &gdk::Event) {
+        if let Some(chrome) = self.chrome.borrow().as_ref() {
+            chrome.webview().event(event);
         }
     }
 

@@ -146,7 +146,7 @@ fn what_is_typed_into_a_new_tab_is_there_after_a_look_at_another() {
     let address = scene.site.url(1, "/greedy");
     scene.keys(&["mousemove", "248", "24", "click", "1"]);
     scene.address_bar_has_the_keyboard();
-    scene.keys(&["type", "--delay", "10", &address]);
+    scene.keys(&["type", "--delay", "40", &address]);
     scene.keys(&["sleep", "0.4"]);
     eventually("a second tab", || (scene.titles().len() == 2).then_some(()));
     scene.keys(&["key", "ctrl+Tab"]);

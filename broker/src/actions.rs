@@ -10,7 +10,7 @@ use regen_supervisor::{self as supervisor, Key, dependents};
 use tokio::sync::oneshot;
 
 use crate::answer::{Answer, CommandError};
-use crate::broker::{Broker, open_event};
+use crate::broker::Broker;
 use crate::children::{Exit, Violation};
 use crate::codec::{child as codec, configure, host as host_codec, window_updates};
 use crate::control::questions::{Input, PageQuery};
@@ -534,7 +534,8 @@ impl Broker {
 
     /// Opens an address that the user entered, in a new tab.
     pub(crate) fn open_by_user(&mut self, url: String, background: bool, workspace: String) -> Option<TabId> {
-        self.apply(open_event(url, background, workspace));
+        let load = Some(PageLoad::by_user(url));
+        self.apply(Event::Open { load, workspace, background, opener: None });
         let opened = self.session.order.last().copied()?;
         self.window.gestures().address(opened, Instant::now());
         Some(opened)

@@ -445,8 +445,3 @@ impl Broker {
         }
     }
 }
-
-/// Returns the event by which the user opens an address in a new tab.
-pub(crate) fn open_event(url: String, background: bool, workspace: String) -> Event {
-    Event::Open { load: Some(PageLoad::by_user(url)), workspace, background, opener: None }
-}

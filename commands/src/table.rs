@@ -74,7 +74,7 @@ pub struct Command {
     pub synonyms: &'static str,
     /// Default keys; the first is shown in menus.
     pub keys: &'static [&'static str],
-    /// Where it does something.
+    /// Place where it does something.
     pub applies: Applies,
     /// A page cannot take its keys: no page may prevent its user from opening, closing or switching tabs or windows, or
     /// from quitting.

@@ -17,7 +17,7 @@ const MAX_BONUS: u32 = 40;
 /// Maximum length of typed text that is matched, in bytes. Longer text was pasted.
 const MAX_TYPED: usize = 256;
 
-/// What is typed, prepared for many texts.
+/// Typed text, prepared for many texts to match.
 #[derive(Debug)]
 pub struct Fuzzy {
     matcher: Matcher,
@@ -26,7 +26,7 @@ pub struct Fuzzy {
 }
 
 impl Fuzzy {
-    /// Prepares what is typed; `None` for nothing, and for text that is too long to be meant.
+    /// Prepares typed text; `None` for nothing, and for text that is too long to be meant.
     #[must_use]
     pub fn new(typed: &str) -> Option<Self> {
         let is_meant = !typed.trim().is_empty() && typed.len() <= MAX_TYPED;

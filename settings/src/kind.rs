@@ -69,13 +69,13 @@ pub enum Value {
 /// Reason why a value is refused.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum ValueError {
-    /// It is neither on nor off.
+    /// Neither on nor off.
     #[error("“{0}” is neither on nor off")]
     Switch(String),
-    /// It is none of the choices.
+    /// None of the choices.
     #[error("“{0}” is not one of {1}")]
     Choice(String, String),
-    /// It is no number of the range.
+    /// No number of the range.
     #[error("“{text}” is not a number from {min} to {max}")]
     Number {
         /// Text that was given.
@@ -85,10 +85,10 @@ pub enum ValueError {
         /// Largest value.
         max: f64,
     },
-    /// It is no amount of memory.
+    /// No amount of memory.
     #[error("“{0}” is not an amount of memory: use a size such as 800M or 2G, at least 64M")]
     Memory(String),
-    /// It is no size of a page.
+    /// No size of a page.
     #[error("“{0}” is not a size: use WIDTHxHEIGHT, such as 1280x800, each from 64 to 8192")]
     Size(String),
     /// A path does not begin at the root.

@@ -80,6 +80,16 @@ impl Buckets {
         holder.map_or_else(bucket, |child| self.mounts.bucket_of(child))
     }
 
+    /// Keeps that a site is on the internet, beside its storage. Done off the event loop.
+    pub(super) fn keep_public(&self, host: &HostKey) {
+        let mark = self.profile.public_mark(&host.workspace, &host.site.folder());
+        tokio::task::spawn_blocking(move || {
+            if let Err(error) = crate::profile::mark(&mark) {
+                tracing::error!("the next start will not know that a site is on the internet: {error}");
+            }
+        });
+    }
+
     /// Throws the storage of a site away that no process has. The receiver is told once nothing of it is left.
     pub(super) fn discard(&self, host: &HostKey) -> io::Result<oneshot::Receiver<()>> {
         let leftover = self.mounts.discard_bucket(&self.storage(host, None))?;

@@ -271,12 +271,7 @@ impl Children {
 
     /// Keeps that a site is on the internet, beside its storage. Done off the event loop.
     pub fn keep_public(&self, host: &HostKey) {
-        let mark = self.profile.public_mark(&host.workspace, &host.site.folder());
-        tokio::task::spawn_blocking(move || {
-            if let Err(error) = crate::profile::mark(&mark) {
-                tracing::error!("the next start will not know that a site is on the internet: {error}");
-            }
-        });
+        self.buckets.keep_public(host);
     }
 
     /// Returns the folder of a site's storage, wherever it is at the moment.
@@ -288,7 +283,7 @@ impl Children {
     /// Throws the storage of a site away that no process has. The receiver is told once nothing of it is left.
     ///
     /// # Errors
-    /// When the file system refuses: the storage is then where it was.
+    /// Returns an error if the file system refuses: the storage is then where it was.
     pub fn discard_storage(&self, host: &HostKey) -> io::Result<oneshot::Receiver<()>> {
         self.buckets.discard(host)
     }
@@ -438,7 +433,7 @@ impl Children {
     pub fn signal(&self, signal: Signal, is_meant: impl Fn(ChildId, Role) -> bool) -> Vec<i32> {
         let meant = self.table.iter().filter(|(id, child)| is_meant(**id, child.role));
         let processes = meant.filter_map(|(_, child)| child.process.as_ref());
-        processes.filter_map(|process| send_signal(process.pid, &process.pidfd, signal)).collect()
+        processes.filter_map(|process| pidfd::signal(process.pid, &process.pidfd, signal)).collect()
     }
 
     /// Sends a signal to a process of this browser by its id. The id of any other process does nothing.
@@ -448,10 +443,6 @@ impl Children {
         let own = self.table.values().filter_map(|child| child.process.as_ref());
         let all = own.map(|process| (process.pid, &process.pidfd)).chain(helpers);
         let found = { all }.find(|(other, _)| *other == pid);
-        found.and_then(|(pid, pidfd)| send_signal(pid, pidfd, signal)).into_iter().collect()
+        found.and_then(|(pid, pidfd)| pidfd::signal(pid, pidfd, signal)).into_iter().collect()
     }
-}
-
-fn send_signal(pid: i32, pidfd: &OwnedFd, signal: Signal) -> Option<i32> {
-    rustix::process::pidfd_send_signal(pidfd, signal).ok().map(|()| pid)
 }

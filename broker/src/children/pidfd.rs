@@ -4,7 +4,7 @@ use std::fs;
 use std::os::fd::{AsRawFd, OwnedFd};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
-use rustix::process::PidfdFlags;
+use rustix::process::{PidfdFlags, Signal};
 
 fn field(pidfd: &OwnedFd) -> Option<i32> {
     let info = fs::read_to_string(format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd())).ok()?;
@@ -49,6 +49,11 @@ pub fn of_sender(pid: i32, jail: Option<&OwnedFd>) -> Option<OwnedFd> {
         }
     }
     (process_id(&pidfd) == Some(pid)).then_some(pidfd)
+}
+
+/// Sends a process a signal. Returns its id; `None`: it has ended.
+pub(super) fn signal(pid: i32, pidfd: &OwnedFd, signal: Signal) -> Option<i32> {
+    rustix::process::pidfd_send_signal(pidfd, signal).ok().map(|()| pid)
 }
 
 #[cfg(test)]

@@ -9,9 +9,9 @@ use crate::history::History;
 use crate::page::Page;
 
 /// Number of the pages visited last that are matched letter by letter. Older ones must have the words as a whole.
-const MAX_FUZZY: usize = 2000;
+const MAX_FUZZY: usize = 250;
 /// Number of the pages visited last with all words that are ranked.
-const MAX_WORDS: usize = 300;
+const MAX_WORDS: usize = 100;
 /// Largest addition to a page's score for how often and lately it was visited.
 const MAX_BONUS: u32 = 40;
 /// Maximum length of typed text that is matched, in bytes. Longer text was pasted.

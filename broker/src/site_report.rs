@@ -1,4 +1,4 @@
-//! What is known about a site: its process, its storage, its route, and what shields stopped.
+//! Report on a site: its process, its storage, its route, and the requests that shields stopped.
 
 use std::fs;
 use std::io;

@@ -1,4 +1,4 @@
-//! What is known about a site, and the removal of its data: nothing of it may be left, and nothing of other sites be lost.
+//! Reports on a site, and the removal of its data: nothing of it may be left, and nothing of other sites be lost.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -102,7 +102,7 @@ impl Buckets {
             if let Some(leftover) = leftover {
                 leftover.remove();
             }
-            // Whoever asked may have gone.
+            // The receiver may have gone.
             let _ = done.send(());
         });
         Ok(removed)

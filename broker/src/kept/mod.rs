@@ -1,4 +1,4 @@
-//! What the browser keeps for its user: history, bookmarks and settings, and the command bar that searches them.
+//! History, bookmarks and settings of the user, and the command bar that searches them.
 
 pub mod bookmark_shelf;
 pub mod command_bar;

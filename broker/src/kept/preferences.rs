@@ -185,7 +185,7 @@ impl Preferences {
             if let Err(error) = &result {
                 tracing::error!("{} cannot be written: {error}", file.path().display());
             }
-            // Whoever asked may have gone.
+            // The receiver may have gone.
             drop(done.send(result));
         });
         saved

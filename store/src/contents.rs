@@ -155,7 +155,8 @@ fn known<T>(mirror: &mut Mirror, record: Option<codec::Record<T>>) -> Option<T> 
     Some(value)
 }
 
-/// Opens the store after it was moved aside, with retries: sled releases its files on a thread of its own.
+/// Opens the store, with retries: sled releases its files on a thread of its own, and a browser that has just ended may
+/// hold them for a moment longer. A store that is still in use must not be taken for one that cannot be read.
 pub(super) fn retried(profile: &Path, vault: &Vault) -> Result<Contents, StoreError> {
     let mut opened = try_open(profile, vault);
     for _ in 0..40 {

@@ -33,7 +33,7 @@ use regen_net_config::settings::vpn::VpnSettings;
 use regen_places::{Bookmark, SavedVisit, chunk_of};
 use regen_session::{Hsts, HttpsOnly};
 
-use contents::{Contents, head_in, prune, retried, set_aside, try_open};
+use contents::{Contents, head_in, prune, retried, set_aside};
 use database::{contained, sled, sled_path};
 pub use handle::Store;
 use jobs::PendingState;
@@ -116,7 +116,7 @@ pub struct OpenStore {
 /// # Errors
 /// Returns an error if no store can be created, as on a full disk.
 pub fn open(profile: &Path, vault: Vault) -> Result<OpenStore, StoreError> {
-    let (contents, trouble) = match try_open(profile, &vault) {
+    let (contents, trouble) = match retried(profile, &vault) {
         Ok(contents) if contents.damage.lost.is_empty() => (contents, None),
         Ok(Contents { mirror, previous, settings, visits, bookmarks, damage, locked, audit_head, .. }) => {
             drop(mirror);

@@ -41,13 +41,6 @@ pub(crate) fn visit(id: u64) -> SavedVisit {
 }
 
 pub(crate) fn opened(profile: &Path) -> OpenStore {
-    // sled releases its lock on a thread of its own.
-    for _ in 0..500 {
-        match try_open(profile, &Vault::of_profile(profile).unwrap()) {
-            Err(StoreError::Sled(sled::Error::Io(_))) => std::thread::yield_now(),
-            _ => break,
-        }
-    }
     open(profile, Vault::of_profile(profile).unwrap()).unwrap()
 }
 

@@ -25,6 +25,20 @@ const MAX_SIDE: u32 = 8192;
 /// Time within which a clicked page must enable its text field.
 const FIELD: Duration = Duration::from_millis(500);
 
+/// State of the engine's clock. The engine counts the times of all events from its first event. The first time that the
+/// pointer enters a page is an event that GTK dates itself, when it handles it. Events that were sent with it are older
+/// then, and the engine, which subtracts without a sign, gives pages a time millions of years away. So input waits until
+/// GTK has handled the first entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum EngineClock {
+    /// The pointer has not entered a page yet.
+    NotStarted,
+    /// The pointer has entered a page; GTK has not handled it yet.
+    Starting,
+    /// Every later event has a later time.
+    Started,
+}
+
 impl Compositor {
     pub(super) fn page_message(&mut self, message: ToPage) {
         let id = message.tab;
@@ -37,7 +51,7 @@ impl Compositor {
                 | to_page::Body::Key(_)
                 | to_page::Body::TypeText(_)
         );
-        if is_input && !self.view(id).has_picture() {
+        if is_input && (!self.view(id).has_picture() || self.engine_clock == EngineClock::Starting) {
             self.input_waits(id, body);
             return;
         }
@@ -73,7 +87,7 @@ impl Compositor {
         }
     }
 
-    /// Queues input for a view until the view has drawn itself.
+    /// Queues input for a view until the view has drawn itself and the engine's clock has started.
     fn input_waits(&mut self, id: ViewId, body: to_page::Body) {
         let view = self.view(id);
         if view.waiting_input.len() < MAX_WAITING {
@@ -83,12 +97,12 @@ impl Compositor {
 
     pub(super) fn deliver_waiting(&mut self, id: ViewId) {
         let Some(view) = self.views.get_mut(&id).filter(|view| !view.waiting_input.is_empty()) else { return };
-        if view.has_picture() {
-            let answers = std::mem::take(&mut view.waiting_answers);
+        if view.has_picture() && self.engine_clock != EngineClock::Starting {
             for message in std::mem::take(&mut view.waiting_input) {
                 self.page_message(message);
             }
-            for answer in answers {
+            let Some(view) = self.views.get_mut(&id).filter(|view| view.waiting_input.is_empty()) else { return };
+            for answer in std::mem::take(&mut view.waiting_answers) {
                 // The requester may have given up.
                 let _ = answer.send(());
             }
@@ -145,10 +159,30 @@ impl Compositor {
         }
         let location: Point<f64, Logical> = (motion.x, motion.y).into();
         let focus = self.surface_at(id, location);
+        let enters = focus.is_some();
         let event = MotionEvent { location, serial: SERIAL_COUNTER.next_serial(), time: Self::milliseconds() };
         let pointer = self.pointer.clone();
         pointer.motion(self, focus, &event);
         pointer.frame(self);
+        if enters && self.engine_clock == EngineClock::NotStarted {
+            self.start_engine_clock(id);
+        }
+    }
+
+    /// Asks GTK to answer when it has handled what it was sent.
+    fn start_engine_clock(&mut self, id: ViewId) {
+        let Some(toplevel) = self.views.get(&id).and_then(|view| view.toplevel.as_ref()) else { return };
+        match toplevel.client().send_ping(SERIAL_COUNTER.next_serial()) {
+            Ok(()) => self.engine_clock = EngineClock::Starting,
+            Err(error) => tracing::warn!("display: the engine cannot be asked for its clock: {error}"),
+        }
+    }
+
+    pub(super) fn engine_clock_started(&mut self) {
+        self.engine_clock = EngineClock::Started;
+        for id in self.views.keys().copied().collect::<Vec<_>>() {
+            self.deliver_waiting(id);
+        }
     }
 
     fn pointer_button(&mut self, id: ViewId, button: PointerButton) {

@@ -132,6 +132,7 @@ pub(crate) struct Compositor {
     unclaimed: Vec<ToplevelSurface>,
     window: Option<mpsc::Sender<WindowMessage>>,
     focused: Option<ViewId>,
+    engine_clock: input::EngineClock,
     /// Pointer buttons that are down.
     buttons: BTreeSet<u32>,
     default_size: (u32, u32, u32),
@@ -258,6 +259,7 @@ impl Compositor {
             unclaimed: Vec::new(),
             window: None,
             focused: None,
+            engine_clock: input::EngineClock::NotStarted,
             buttons: BTreeSet::new(),
             default_size: (configuration.width, configuration.height, configuration.scale),
             letterboxed: false,

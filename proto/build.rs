@@ -3,6 +3,7 @@
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let files = [
         "kernel/v1/kernel.proto",
+        "downloads/v1/downloads.proto",
         "page/v1/page.proto",
         "net/v1/net.proto",
         "places/v1/places.proto",

@@ -24,6 +24,9 @@ pub enum CommandError {
     /// The page did not answer.
     #[error("{0}")]
     Page(String),
+    /// No such download, or it cannot be done now.
+    #[error("{0}")]
+    Download(String),
     /// No such process of this browser.
     #[error("{0}")]
     NoSuchProcess(String),

@@ -358,6 +358,15 @@ impl Broker {
                 }
                 answer(to, self.lookup().tab_info(tab));
             }
+            Command::Downloads { order, answer: to } => {
+                let done = order.map_or(Some(Vec::new()), |order| self.window.order_download(order));
+                let error = CommandError::Download("no such download can do that: see `regen downloads`".to_owned());
+                let downloads = done.map(|actions| {
+                    self.after_window(actions);
+                    self.window.downloads()
+                });
+                answer(to, downloads.ok_or(error));
+            }
             Command::Ask { tab, kind, answer: to } => {
                 let asked = self.ask_page(tab, kind, 0);
                 answer(to, asked);

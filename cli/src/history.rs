@@ -1,7 +1,5 @@
 //! `regen history`: lists, searches and deletes visits.
 
-use std::time::{Duration, UNIX_EPOCH};
-
 use regen_net_config::site::Site;
 use regen_proto::places::v1::{Visit, VisitAction, VisitFilter, VisitsReply, VisitsRequest};
 use regen_session::address;
@@ -9,7 +7,7 @@ use serde_json::json;
 
 use crate::arguments::{HistoryCommand, Output, VisitConditions};
 use crate::client::{Client, Failure};
-use crate::moment::Moment;
+use crate::moment::{self, Moment};
 use crate::render::print_json;
 
 /// Maximum number of visits that are asked for at once.
@@ -62,7 +60,7 @@ async fn list(mut client: Client, filter: VisitFilter, limit: u32, output: Outpu
     }
     for visit in &visits {
         let title = if visit.title.is_empty() { "–" } else { &visit.title };
-        println!("{}  {}  {}", time(visit.at), title, visit.url);
+        println!("{}  {}  {}", moment::text(visit.at), title, visit.url);
     }
     match (visits.is_empty(), has_more) {
         (true, _) => eprintln!("regen: no visits"),
@@ -74,7 +72,7 @@ async fn list(mut client: Client, filter: VisitFilter, limit: u32, output: Outpu
 
 fn to_json(visit: &Visit) -> serde_json::Value {
     let Visit { id, at, url, title, workspace, typed } = visit;
-    json!({ "id": id, "at": time(*at), "url": url, "title": title, "workspace": workspace, "typed": typed })
+    json!({ "id": id, "at": moment::text(*at), "url": url, "title": title, "workspace": workspace, "typed": typed })
 }
 
 fn print_changed(changed: u64, done: &str, output: Output) {
@@ -104,12 +102,6 @@ fn filter(conditions: VisitConditions) -> Result<VisitFilter, Failure> {
         until: at(until),
         visits: Vec::new(),
     })
-}
-
-fn time(at: u64) -> String {
-    // The largest time that can be written, for one that a hand-edited store could hold.
-    let at = at.min(253_402_300_799);
-    humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(at)).to_string()
 }
 
 #[cfg(test)]

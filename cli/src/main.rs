@@ -15,6 +15,7 @@ mod client;
 mod crashes;
 mod dns;
 mod doctor;
+mod downloads;
 mod history;
 mod keys;
 mod launch;
@@ -109,6 +110,7 @@ async fn run(arguments: Arguments, launchers: Vec<LauncherProcess>) -> Result<Ex
         Some(Command::Bookmarks(command)) => bookmarks::run(connect().await?, command, output).await?,
         Some(Command::Settings(command)) => settings::run(profile.as_deref(), command, output).await?,
         Some(Command::RunInWindow { name }) => settings::run_command(profile.as_deref(), name, output).await?,
+        Some(Command::Downloads { command }) => downloads::run(connect().await?, command, output).await?,
         Some(Command::Site(command)) => site::run(connect().await?, command, output).await?,
         Some(Command::Route(command)) => routes::route(connect().await?, command, output).await?,
         Some(Command::HttpsOnly { choice, site }) => {

@@ -1,6 +1,6 @@
 //! Times on the command line.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// A time that was given as a date, or as an age; in seconds since 1970.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +20,13 @@ impl std::str::FromStr for Moment {
             )
         })
     }
+}
+
+/// Returns a time, given in seconds since 1970, as RFC 3339 writes it.
+pub(crate) fn text(at: u64) -> String {
+    // The largest time that can be written, for one that a hand-edited store could hold.
+    let at = at.min(253_402_300_799);
+    humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(at)).to_string()
 }
 
 #[cfg(test)]

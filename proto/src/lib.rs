@@ -73,6 +73,10 @@ schema!(
     places
 );
 schema!(
+    /// Downloads: CLI and ui-shell ↔ broker.
+    downloads
+);
+schema!(
     /// Settings: CLI and ui-shell ↔ broker.
     settings
 );

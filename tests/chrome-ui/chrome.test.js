@@ -264,7 +264,7 @@ test("a download shows its progress and can be cancelled", async () => {
   await receive(...tabMessages, of("download"));
   assert.match(await page.locator("#downloads").innerText(), /file.iso[\s\S]*500 B of 1.0 KB/);
   await page.getByRole("button", { name: "Cancel file.iso" }).click();
-  assert.deepEqual(await said("cancelDownload"), [{ type: "cancelDownload", download: 1 }]);
+  assert.deepEqual(await said("download"), [{ type: "download", action: "cancel", download: 1 }]);
 });
 
 test("what is seen of the chrome is drawn over the page, and bubbles let clicks through", async () => {
@@ -294,10 +294,10 @@ test("a button's tooltip does not lie over the panel that it opens", async () =>
 
 test("a download that broke off says that it goes on, and can still be cancelled", async () => {
   const { download } = of("download");
-  await receive(...tabMessages, { type: "download", download: { ...download, state: "interrupted", error: "the page's process ended" } });
+  await receive(...tabMessages, of("download"), { type: "download", download: { ...download, state: "interrupted", error: "the page's process ended" } });
   assert.match(await page.locator("#downloads").innerText(), /file.iso[\s\S]*Interrupted, resumes by itself: the page's process ended/);
   await page.getByRole("button", { name: "Cancel file.iso" }).click();
-  assert.deepEqual(await said("cancelDownload"), [{ type: "cancelDownload", download: 1 }]);
+  assert.deepEqual(await said("download"), [{ type: "download", action: "cancel", download: 1 }]);
 });
 
 test("a press is not lost when what it is on changes before the release", async () => {
@@ -308,7 +308,7 @@ test("a press is not lost when what it is on changes before the release", async 
   await page.mouse.down();
   await receive({ type: "download", download: { ...download, received: download.received + 1 } });
   await page.mouse.up();
-  assert.deepEqual(await said("cancelDownload"), [{ type: "cancelDownload", download: download.id }]);
+  assert.deepEqual(await said("download"), [{ type: "download", action: "cancel", download: download.id }]);
   // Focus goes back to the page even if the pressed element was repainted meanwhile.
   await page.evaluate(() => { window.said.length = 0; document.querySelector("#tab-1 .title").firstChild.isOld = true; });
   await page.keyboard.press("Escape");

@@ -173,6 +173,18 @@ impl Scene {
         std::fs::metadata(self.browser.downloads().join("file.iso.part")).map_or(0, |part| part.len())
     }
 
+    /// Returns the only download, as `regen downloads` lists it.
+    fn listed(&self) -> serde_json::Value {
+        let all = self.browser.json(&["downloads"]);
+        assert_eq!(all.as_array().unwrap().len(), 1, "{all}");
+        all[0].clone()
+    }
+
+    fn order(&self, order: &str) {
+        let id = self.listed()["id"].to_string();
+        self.browser.regen(&["downloads", order, &id]).unwrap();
+    }
+
     fn wait_for_a_part(&self) {
         eventually("a part of the file", || (self.part() > 500_000).then_some(()));
     }
@@ -279,8 +291,47 @@ fn what_was_received_of_a_file_that_is_gone_stays_as_a_part() {
     eventually("the second request", || (scene.server.ranges().len() > 1).then_some(()));
     eventually("the failure to be logged", || scene.browser.log().contains("the server answers 410").then_some(()));
     assert!(scene.part() > 500_000);
-    // The next run does not resume it either.
-    let list = scene.browser.profile().join("downloads.json");
-    eventually("the list without it", || (std::fs::read_to_string(&list).unwrap() == "[]").then_some(()));
+    // The next run lists it, and does not resume it by itself.
+    scene.browser.quit();
+    scene.browser.start();
+    assert_eq!(scene.listed()["state"], "failed");
     assert_eq!(scene.server.ranges().len(), 2);
+    scene.server.behaves(Manner::Ranges);
+    scene.order("resume");
+    scene.arrives(Manner::Ranges);
+}
+
+#[test]
+fn a_paused_download_waits_for_its_user_across_starts() {
+    let scene = Scene::begun();
+    scene.order("pause");
+    eventually("the download to be paused", || (scene.listed()["state"] == "paused").then_some(()));
+    scene.browser.regen(&["kill", "tab", &scene.tab.to_string()]).unwrap();
+    scene.browser.wait_for_text(scene.tab, "the page");
+    scene.browser.quit();
+    scene.browser.start();
+    assert_eq!(scene.listed()["state"], "paused");
+    assert_eq!(scene.server.ranges().len(), 1, "nothing was requested meanwhile");
+    scene.order("resume");
+    scene.arrives(Manner::Ranges);
+    scene.went_on("206");
+    // The list tells of it until its user clears it, and the file stays.
+    scene.browser.quit();
+    scene.browser.start();
+    let done = scene.listed();
+    assert_eq!((&done["state"], &done["received"]), (&"done".into(), &SIZE.into()), "{done}");
+    let refused = scene.browser.regen(&["downloads", "pause", "1"]).unwrap_err();
+    assert!(refused.message.contains("see `regen downloads`"), "{}", refused.message);
+    assert_eq!(scene.browser.json(&["downloads", "forget", "--all"]), serde_json::json!([]));
+    scene.arrives(Manner::Ranges);
+}
+
+#[test]
+fn a_cancelled_download_leaves_nothing_and_can_be_retried() {
+    let scene = Scene::begun();
+    scene.order("cancel");
+    eventually("the download to end", || (scene.listed()["state"] == "cancelled").then_some(()));
+    assert_eq!(std::fs::read_dir(scene.browser.downloads()).unwrap().count(), 0);
+    scene.order("resume");
+    scene.arrives(Manner::Ranges);
 }

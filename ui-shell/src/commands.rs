@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use regen_proto::downloads::v1::{DownloadAction, DownloadOrder};
 use regen_proto::kernel::v1::user_command::Body as Command;
 use regen_proto::kernel::v1::{
     AnswerDialog, AnswerDownloads, AnswerSession, AnswerVpn, BookmarksQuery, Complete, DialogAnswer, Empty, Find,
@@ -14,7 +15,7 @@ use regen_proto::places::v1::{
 };
 use regen_proto::settings::v1::{SettingChange, SettingFilter, SettingsRequest, settings_request};
 
-use crate::bridge::{ChromeBookmarkAction, ChromeSettingAction, ChromeVisitAction, FromChrome};
+use crate::bridge::{ChromeBookmarkAction, ChromeDownloadAction, ChromeSettingAction, ChromeVisitAction, FromChrome};
 use crate::window::Window;
 
 impl Window {
@@ -61,7 +62,17 @@ impl Window {
             }
             FromChrome::OpenOutside { url } => self.command(Command::OpenOutside(url)),
             FromChrome::OfferSession => self.command(Command::OfferSession(Empty {})),
-            FromChrome::CancelDownload { download } => self.command(Command::CancelDownload(download)),
+            FromChrome::Download { action, download } => {
+                let action = match action {
+                    ChromeDownloadAction::Cancel => DownloadAction::Cancel,
+                    ChromeDownloadAction::Pause => DownloadAction::Pause,
+                    ChromeDownloadAction::Resume => DownloadAction::Resume,
+                    ChromeDownloadAction::Forget => DownloadAction::Forget,
+                    ChromeDownloadAction::ForgetEnded => DownloadAction::ForgetEnded,
+                    ChromeDownloadAction::ShowFolder => DownloadAction::ShowFolder,
+                };
+                self.command(Command::DownloadOrder(DownloadOrder { action: action.into(), download }));
+            }
             FromChrome::Visits { request, action, words, domain, since, until, visits, after } => {
                 let action = match action {
                     ChromeVisitAction::List => VisitAction::List,

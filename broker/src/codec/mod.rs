@@ -7,6 +7,7 @@ pub mod bookmarks;
 pub mod child;
 pub mod command_bar;
 pub mod configure;
+pub mod downloads;
 pub mod host;
 pub mod page;
 pub mod settings;

@@ -235,6 +235,8 @@ fn download(news: Download) -> Option<Report> {
         DownloadState::Running => Report::Received { received, total },
         DownloadState::Done => Report::Done { received },
         DownloadState::Failed | DownloadState::Cancelled => Report::Failed { error, try_again: can_go_on, changed },
-        DownloadState::Interrupted | DownloadState::Unspecified => return None,
+        DownloadState::Queued | DownloadState::Paused | DownloadState::Interrupted | DownloadState::Unspecified => {
+            return None;
+        }
     })
 }

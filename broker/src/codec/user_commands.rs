@@ -6,7 +6,7 @@ use regen_proto::kernel::v1::WindowSize as WireSize;
 use regen_proto::kernel::v1::user_command::Body;
 use regen_session::Event;
 
-use super::{bookmarks, page, settings, site, visits};
+use super::{bookmarks, downloads, page, settings, site, visits};
 use crate::window::commands::{PageCommand, Question, SessionAnswer, SiteOrder, UserCommand, VpnAnswer};
 use crate::window::window_size::Size;
 
@@ -69,7 +69,7 @@ pub fn user_command(body: Body) -> Option<UserCommand> {
             return Some(UserCommand::Site(SiteOrder::Allow { tab: rule.tab, url: rule.url }));
         }
         Body::FindAnything(asked) => return ask(asked.request, Question::Anything(asked.typed)),
-        Body::CancelDownload(download) => return Some(UserCommand::CancelDownload(download)),
+        Body::DownloadOrder(order) => return downloads::order(order).map(UserCommand::Download),
         Body::OpenOutside(url) => return Some(UserCommand::OpenOutside(url)),
         Body::WindowSize(WireSize { width, height, maximized }) => {
             return Some(UserCommand::Resized(Size { width, height, maximized }));

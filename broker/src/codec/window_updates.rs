@@ -3,18 +3,17 @@
 use regen_net_config::site::Site;
 use regen_proto::kernel::v1::shell_update::Body;
 use regen_proto::kernel::v1::{
-    Download, DownloadQuestion, DownloadState, Empty, Favicon, FindResult, Notice, OfferedTab, OutsideQuestion,
-    QuitQuestion, SessionOffer as WireOffer, ShellUpdate, Tab as WireTab, TabFavicon, TabOrder, TabState,
+    DownloadQuestion, Empty, Favicon, FindResult, Notice, OfferedTab, OutsideQuestion, QuitQuestion,
+    SessionOffer as WireOffer, ShellUpdate, Tab as WireTab, TabFavicon, TabOrder, TabState,
     VpnQuestion as WireVpnQuestion,
 };
 use regen_proto::validate::BrokerToChild;
 use regen_session::{Phase, Session, Tab, TabId};
 
-use super::{page, site};
+use super::{downloads, page, site};
 use crate::message::{ChildId, Outgoing};
 use crate::network::events::VpnQuestion;
 use crate::persistence::earlier::SessionOffer;
-use crate::window::downloads::{DownloadView, Progress};
 use crate::window::events::News;
 
 /// Maximum number of tab ids in one message: about what a datagram holds.
@@ -99,7 +98,8 @@ pub fn favicon(window: ChildId, session: &Session, tab: TabId) -> Outgoing {
 #[must_use]
 pub fn news(window: ChildId, news: News) -> Outgoing {
     let body = match news {
-        News::Download(shown) => download(shown),
+        News::Download(shown) => Body::Download(downloads::shown(shown)),
+        News::DownloadGone(id) => Body::DownloadGone(id),
         News::DownloadQuestion { host, files } => Body::DownloadQuestion(DownloadQuestion {
             site: host.site.as_str().to_owned(),
             workspace: host.workspace,
@@ -151,25 +151,4 @@ pub fn raise(window: ChildId) -> Outgoing {
 /// Returns an update.
 pub(super) fn update(window: ChildId, body: Body) -> Outgoing {
     Outgoing::new(window, BrokerToChild::Update(ShellUpdate { body: Some(body) }))
-}
-
-fn download(shown: DownloadView) -> Body {
-    let DownloadView { id, url, name, received, total, progress, error } = shown;
-    let state = match progress {
-        Progress::Running => DownloadState::Running,
-        Progress::Interrupted => DownloadState::Interrupted,
-        Progress::Done => DownloadState::Done,
-        Progress::Failed => DownloadState::Failed,
-        Progress::Cancelled => DownloadState::Cancelled,
-    };
-    Body::Download(Download {
-        download: id,
-        url,
-        suggested_name: name,
-        received,
-        total,
-        state: state.into(),
-        error,
-        ..Download::default()
-    })
 }

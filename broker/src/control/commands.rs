@@ -17,6 +17,7 @@ use crate::answer::{Answer, CommandError};
 use crate::site_data::Removed;
 use crate::site_report::SiteQuery;
 use crate::window::commands::SessionAnswer;
+use crate::window::downloads::{DownloadView, Order};
 use crate::{kept, network};
 
 /// Time within which a page must answer a question.
@@ -69,6 +70,11 @@ pub enum Command {
         tab: TabId,
         allow: bool,
         answer: Answer<TabInfo>,
+    },
+    /// List the downloads, after this order was carried out.
+    Downloads {
+        order: Option<Order>,
+        answer: Answer<Vec<DownloadView>>,
     },
     /// Put a question to the page of a tab.
     Ask {

@@ -1,6 +1,7 @@
 //! The control API's server: tonic over the profile's local socket, for the same user only.
 
 mod commands;
+mod downloads;
 mod net;
 mod peer;
 mod places;

@@ -13,6 +13,7 @@ use regen_proto::control::v1::{
     SiteRequest, StatusReply, StatusRequest, TabReply, TabRequest, TextReply, VpnReply, VpnRequest, WaitTabRequest,
     kill_request, vpn_request,
 };
+use regen_proto::downloads::v1::{DownloadsReply, DownloadsRequest};
 use regen_proto::net::v1::{
     CheckRequest, DnsAnswer, ListsReply, ListsRequest, NewIdentityReply, NewIdentityRequest, OwnRules, OwnRulesRequest,
     ShieldsLog, ShieldsLogRequest, SiteReport, Verdict,
@@ -106,6 +107,7 @@ pub(super) fn status(error: CommandError) -> Status {
     let text = error.to_string();
     match error {
         CommandError::NoSuchTab(_) | CommandError::NoSuchProcess(_) => Status::not_found(text),
+        CommandError::Download(_) => Status::failed_precondition(text),
         CommandError::NoPage(..) | CommandError::Page(_) | CommandError::Dialog(..) => {
             Status::failed_precondition(text)
         }
@@ -195,6 +197,14 @@ impl Browser for Control {
         let allow = |answer| Command::AllowDownloads { tab, allow: !refuse, answer };
         let info = self.broker.call(allow).await.map_err(status)?;
         Ok(Response::new(TabReply { tab: Some(info) }))
+    }
+
+    async fn downloads(&self, request: Request<DownloadsRequest>) -> Result<Response<DownloadsReply>, Status> {
+        if let Some(order) = &request.get_ref().order {
+            let details = serde_json::json!({ "action": order.action().as_str_name(), "download": order.download });
+            self.record_order(&request, "download", details).await;
+        }
+        Ok(Response::new(self.downloads_now(request.into_inner()).await?))
     }
 
     async fn close_tab(&self, request: Request<TabRequest>) -> Result<Response<TabReply>, Status> {

@@ -3,6 +3,7 @@
 use regen_net_config::settings::shields::Level;
 use regen_session::{Event as SessionEvent, HostKey, TabId};
 
+use super::downloads::Order;
 use super::window_size::Size;
 use crate::kept::{bookmark_shelf, preferences, visit_log};
 
@@ -37,8 +38,8 @@ pub enum UserCommand {
     Ask { request: u64, question: Question },
     /// Order about the site of a tab.
     Site(SiteOrder),
-    /// Cancel a download.
-    CancelDownload(u64),
+    /// Order about a download.
+    Download(Order),
     /// Open this address with another program.
     OpenOutside(String),
     /// The user changed the window's size.

@@ -37,6 +37,8 @@ pub enum Event {
 pub enum News {
     /// State of a download.
     Download(DownloadView),
+    /// A download is listed no longer.
+    DownloadGone(u64),
     /// Question whether a site may save so many files; 0: it has been answered.
     DownloadQuestion { host: HostKey, files: usize },
     /// Question before the end, which would interrupt so many downloads and pages.

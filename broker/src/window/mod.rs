@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 
 use regen_audit_log::AuditLog;
 use regen_desktop::file_dialog::FileDialogs;
+use regen_desktop::folder;
 use regen_desktop::outside::{self, Outside};
 use regen_net_config::site::Site;
 use regen_session::{Event as SessionEvent, HostKey, TabId};
@@ -28,7 +29,7 @@ use crate::kept::{preferences, visit_log};
 use crate::message::ChildId;
 use crate::profile::Profile;
 use commands::{PageCommand, Question, SiteOrder, UserCommand};
-use downloads::{Downloads, HostDownload, Report};
+use downloads::{DownloadView, Downloads, HostDownload, Order, Report};
 pub use events::{Action, Event};
 use events::{HostMessage, News};
 use file_choosers::{ChooserSource, FileChoosers, FileRequest};
@@ -87,7 +88,7 @@ impl Window {
         &mut self.gestures
     }
 
-    /// Returns what a new window must know beside tabs: unfinished downloads, and questions about them.
+    /// Returns what a new window must know beside tabs: downloads, and questions about them.
     pub fn shown(&mut self) -> Vec<Action> {
         let question =
             |(host, files, _): (&HostKey, usize, TabId)| News::DownloadQuestion { host: host.clone(), files };
@@ -146,10 +147,8 @@ impl Window {
                 }
                 vec![Action::Site(order)]
             }
-            UserCommand::CancelDownload(download) => {
-                let actions = self.downloads.cancel(download);
-                self.after_downloads(actions)
-            }
+            // The download may have ended while the user clicked.
+            UserCommand::Download(order) => self.order_download(order).unwrap_or_default(),
             UserCommand::OpenOutside(url) => {
                 self.open_outside(&url);
                 Vec::new()
@@ -238,6 +237,19 @@ impl Window {
         self.audit.record("downloads", serde_json::json!({ "site": host.site.as_str(), "allowed": allow }));
         let actions = self.downloads.answered(host, allow);
         self.after_downloads(actions)
+    }
+
+    /// Carries out the user's order about a download. Returns `None` if there is no such download, or it is in no state for
+    /// the order.
+    pub fn order_download(&mut self, order: Order) -> Option<Vec<Action>> {
+        let actions = self.downloads.order(order)?;
+        Some(self.after_downloads(actions))
+    }
+
+    /// Returns all downloads in the order in which they began.
+    #[must_use]
+    pub fn downloads(&self) -> Vec<DownloadView> {
+        self.downloads.shown()
     }
 
     /// Takes a page's wish that another program opens an address.
@@ -329,6 +341,16 @@ impl Window {
         });
     }
 
+    fn show_folder(&self, path: PathBuf) {
+        let events = self.events.clone();
+        tokio::spawn(async move {
+            if let Err(error) = folder::show(&path).await {
+                // The event loop may have ended meanwhile.
+                let _ = events.send(Event::NotOpened { text: error.to_string() }).await;
+            }
+        });
+    }
+
     fn after_choosers(&mut self, actions: Vec<file_choosers::Action>) -> Vec<Action> {
         let mut out = Vec::new();
         for action in actions {
@@ -367,6 +389,11 @@ impl Window {
                 Some(Action::Send(HostMessage::GoOnDownload { to, url, source, from, total, file }))
             }
             downloads::Action::Show(shown) => Some(Action::Tell(News::Download(shown))),
+            downloads::Action::Gone(id) => Some(Action::Tell(News::DownloadGone(id))),
+            downloads::Action::ShowFolder(path) => {
+                self.show_folder(path);
+                None
+            }
             downloads::Action::Tell(text) => Some(notice(&text)),
             downloads::Action::Ask { host, files } => Some(Action::Tell(News::DownloadQuestion { host, files })),
             downloads::Action::Keep { host, is_needed } => {

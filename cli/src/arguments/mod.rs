@@ -2,6 +2,7 @@
 
 mod bookmarks;
 mod chaos;
+mod downloads;
 mod history;
 mod net;
 mod policy;
@@ -15,6 +16,7 @@ use regen_broker::startup::options::BrowserOptions;
 
 pub(crate) use bookmarks::BookmarksCommand;
 pub(crate) use chaos::{ChaosCommand, ChaosOptions};
+pub(crate) use downloads::DownloadsCommand;
 pub(crate) use history::{HistoryCommand, VisitConditions};
 pub(crate) use net::{DnsCommand, ListsArguments, RouteCommand, ShieldsCommand, TestArguments, TorCommand, VpnCommand};
 pub(crate) use policy::{Exec, Learn, PolicyCommand};
@@ -85,6 +87,11 @@ pub(crate) enum Command {
     /// List, change, import and export bookmarks
     #[command(subcommand)]
     Bookmarks(BookmarksCommand),
+    /// List, pause, resume and cancel downloads; without a command, list them
+    Downloads {
+        #[command(subcommand)]
+        command: Option<DownloadsCommand>,
+    },
     /// List and change settings; those of a running browser mostly take effect at once
     #[command(subcommand)]
     Settings(SettingsCommand),

@@ -324,7 +324,7 @@ fn user_command(command: &user_command::Body) -> Result<(), Refusal> {
         | Body::Print(_)
         | Body::WindowSize(_)
         | Body::OfferSession(_)
-        | Body::CancelDownload(_)
+        | Body::DownloadOrder(_)
         | Body::Mute(_)
         | Body::Pin(_)
         | Body::DuplicateTab(_)

@@ -79,6 +79,7 @@ impl ToChrome {
             shell_update::Body::Favicon(icon) => favicon(icon),
             shell_update::Body::FindResult(result) => Self::FindResult { tab: result.tab, matches: result.matches },
             shell_update::Body::Download(one) => Self::Download { download: one.into() },
+            shell_update::Body::DownloadGone(download) => Self::DownloadGone { download: *download },
             shell_update::Body::SessionOffer(offer) => session_offer(offer),
             shell_update::Body::VpnQuestion(question) => {
                 Self::VpnQuestion { name: question.name.clone(), peer: question.peer.clone(), asked: question.asked }
@@ -140,9 +141,14 @@ impl From<&Download> for ChromeDownload {
                 DownloadState::Failed => "failed",
                 DownloadState::Cancelled => "cancelled",
                 DownloadState::Interrupted => "interrupted",
+                DownloadState::Queued => "queued",
+                DownloadState::Paused => "paused",
                 DownloadState::Wanted | DownloadState::Running | DownloadState::Unspecified => "running",
             },
             error: download.error.clone(),
+            can_resume: download.can_go_on,
+            url: download.url.clone(),
+            ended_at: download.ended_at,
         }
     }
 }

@@ -137,7 +137,9 @@ pub(crate) enum FromChrome {
         stop: bool,
     },
     OfferSession,
-    CancelDownload {
+    Download {
+        action: ChromeDownloadAction,
+        /// 0 for an order about all that have ended.
         download: u64,
     },
     /// Lists, deletes or brings back visits. `request` comes back with the answer.
@@ -231,6 +233,9 @@ pub(crate) enum ToChrome {
     },
     Download {
         download: ChromeDownload,
+    },
+    DownloadGone {
+        download: u64,
     },
     SessionOffer {
         session: u64,
@@ -371,6 +376,18 @@ pub(crate) struct ChromeDialog {
     again: bool,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum ChromeDownloadAction {
+    Cancel,
+    Pause,
+    Resume,
+    Forget,
+    ForgetEnded,
+    ShowFolder,
+}
+
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(rename_all = "camelCase")]
@@ -381,6 +398,11 @@ pub(crate) struct ChromeDownload {
     total: u64,
     state: &'static str,
     error: String,
+    can_resume: bool,
+    /// Address of the file.
+    url: String,
+    /// Seconds since 1970; 0: it has not ended.
+    ended_at: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]

@@ -10,7 +10,11 @@ covers: Array<Rect>,
 /**
  * Parts of the chrome that are visible: `covers`, bubbles that let clicks through, and the shadows of both.
  */
-shown: Array<Rect>, } | { "type": "openTab", input: string, background: boolean, } | { "type": "closeTab", tab: number, } | { "type": "activateTab", tab: number, } | { "type": "moveTab", tab: number, index: number, } | { "type": "duplicateTab", tab: number, } | { "type": "pinTab", tab: number, pinned: boolean, } | { "type": "muteTab", tab: number, muted: boolean, } | { "type": "navigate", tab: number, input: string, } | { "type": "history", tab: number, delta: number, } | { "type": "reload", tab: number, bypassCache: boolean, } | { "type": "stop", tab: number, } | { "type": "stopScript", tab: number, } | { "type": "allowInsecure", tab: number, } | { "type": "allowPrivate", tab: number, } | { "type": "zoom", tab: number, zoom: number, } | { "type": "find", tab: number, text: string, forward: boolean, next: boolean, } | { "type": "focusPage" } | { "type": "focusChrome" } | { "type": "keepKeyboard", tab: number, inBars: boolean, } | { "type": "answerSession", session: number, restore: boolean, tabs: Array<number>, } | { "type": "answerVpn", name: string, allow: boolean, } | { "type": "answerDownloads", site: string, workspace: string, allow: boolean, } | { "type": "openOutside", url: string, } | { "type": "answerDialog", tab: number, dialog: number, accept: boolean, text: string, password: string, stop: boolean, } | { "type": "offerSession" } | { "type": "cancelDownload", download: number, } | { "type": "visits", request: number, action: ChromeVisitAction, words: string, 
+shown: Array<Rect>, } | { "type": "openTab", input: string, background: boolean, } | { "type": "closeTab", tab: number, } | { "type": "activateTab", tab: number, } | { "type": "moveTab", tab: number, index: number, } | { "type": "duplicateTab", tab: number, } | { "type": "pinTab", tab: number, pinned: boolean, } | { "type": "muteTab", tab: number, muted: boolean, } | { "type": "navigate", tab: number, input: string, } | { "type": "history", tab: number, delta: number, } | { "type": "reload", tab: number, bypassCache: boolean, } | { "type": "stop", tab: number, } | { "type": "stopScript", tab: number, } | { "type": "allowInsecure", tab: number, } | { "type": "allowPrivate", tab: number, } | { "type": "zoom", tab: number, zoom: number, } | { "type": "find", tab: number, text: string, forward: boolean, next: boolean, } | { "type": "focusPage" } | { "type": "focusChrome" } | { "type": "keepKeyboard", tab: number, inBars: boolean, } | { "type": "answerSession", session: number, restore: boolean, tabs: Array<number>, } | { "type": "answerVpn", name: string, allow: boolean, } | { "type": "answerDownloads", site: string, workspace: string, allow: boolean, } | { "type": "openOutside", url: string, } | { "type": "answerDialog", tab: number, dialog: number, accept: boolean, text: string, password: string, stop: boolean, } | { "type": "offerSession" } | { "type": "download", action: ChromeDownloadAction, 
+/**
+ * 0 for an order about all that have ended.
+ */
+download: number, } | { "type": "visits", request: number, action: ChromeVisitAction, words: string, 
 /**
  * Registrable domain; empty: every site.
  */
@@ -24,7 +28,7 @@ export type ToChrome = { "type": "tab", tab: ChromeTab, } | { "type": "tabClosed
 /**
  * Number of matches; 4294967295 stands for more than can be counted.
  */
-matches: number, } | { "type": "download", download: ChromeDownload, } | { "type": "sessionOffer", session: number, tabs: number, savedAt: number, choices: Array<ChromeChoice>, } | { "type": "downloadQuestion", site: string, workspace: string, files: number, } | { "type": "outsideQuestion", site: string, url: string, } | { "type": "vpnQuestion", name: string, peer: string, asked: boolean, } | { "type": "quitQuestion", downloads: number, 
+matches: number, } | { "type": "download", download: ChromeDownload, } | { "type": "downloadGone", download: number, } | { "type": "sessionOffer", session: number, tabs: number, savedAt: number, choices: Array<ChromeChoice>, } | { "type": "downloadQuestion", site: string, workspace: string, files: number, } | { "type": "outsideQuestion", site: string, url: string, } | { "type": "vpnQuestion", name: string, peer: string, asked: boolean, } | { "type": "quitQuestion", downloads: number, 
 /**
  * Number of pages that ask to confirm leaving them.
  */
@@ -66,7 +70,17 @@ export type ChromeTab = { id: number, url: string, title: string, site: string, 
 
 export type ChromeDialog = { number: number, kind: string, text: string, preset: string, server: string, again: boolean, };
 
-export type ChromeDownload = { id: number, name: string, received: number, total: number, state: string, error: string, };
+export type ChromeDownload = { id: number, name: string, received: number, total: number, state: string, error: string, canResume: boolean, 
+/**
+ * Address of the file.
+ */
+url: string, 
+/**
+ * Seconds since 1970; 0: it has not ended.
+ */
+endedAt: number, };
+
+export type ChromeDownloadAction = "cancel" | "pause" | "resume" | "forget" | "forgetEnded" | "showFolder";
 
 export type ChromeChoice = { tab: number, title: string, url: string, };
 

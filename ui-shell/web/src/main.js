@@ -5,9 +5,10 @@ import * as toolbar from "./toolbar.js";
 import * as pages from "./pages.js";
 import * as star from "./star.js";
 import "./dialogs.js";
-import { findAgain, isOpen, openDownloads, openFind, openMenu } from "./panels.js";
+import { findAgain, isOpen, openFind, openMenu } from "./panels.js";
 import { handle } from "./commands";
 import { openCommandBar } from "./command-panel.js";
+import { openDownloads } from "./downloads-panel.js";
 import { openSitePanel } from "./site-panel.js";
 
 const openBuiltin = (url) => () => toolbar.openBuiltin(url);

@@ -173,56 +173,6 @@ on("findResult", ({ tab, matches }) => {
 });
 export const findAgain = (forward) => { if (find.hidden) openFind(); else search(true, forward); };
 
-// ── downloads ──
-const size = (bytes) => {
-  const units = ["B", "KB", "MB", "GB"];
-  let unit = 0;
-  while (bytes >= 1000 && unit < 3) { bytes /= 1000; unit += 1; }
-  return `${bytes.toFixed(unit && bytes < 10 ? 1 : 0)} ${units[unit]}`;
-};
-const stateText = ({ state: how, received, total, error }) => ({
-  running: total ? `${size(received)} of ${size(total)}` : size(received),
-  done: `Done, ${size(received)}`,
-  interrupted: `Interrupted, resumes by itself: ${error}`,
-  failed: `Failed: ${error}`,
-  cancelled: "Cancelled",
-}[how]);
-const rows = new Map();
-const rowOf = (download) => {
-  if (rows.has(download.id)) return rows.get(download.id);
-  const row = document.createElement("li");
-  row.innerHTML = `<span class="name"></span><button class="icon" title="Cancel"><svg aria-hidden="true"><use href="#i-close"/></svg></button>
-    <progress></progress><span class="state"></span>`;
-  row.querySelector("button").addEventListener("click", () => send("cancelDownload", { download: download.id }));
-  rows.set(download.id, row);
-  get("downloads").prepend(row);
-  return row;
-};
-const paintDownload = (download) => {
-  const row = rowOf(download);
-  const [name, cancel, bar, how] = row.children;
-  const isRunning = download.state === "running" || download.state === "interrupted";
-  setText(name, download.name);
-  setText(how, stateText(download));
-  cancel.hidden = bar.hidden = !isRunning;
-  cancel.setAttribute("aria-label", `Cancel ${download.name}`);
-  bar.setAttribute("aria-label", download.name);
-  if (download.total) { bar.max = download.total; bar.value = download.received; }
-};
-on("download", ({ download }) => {
-  const isNew = !rows.has(download.id);
-  get("downloads-button").hidden = false;
-  get("no-downloads").hidden = true;
-  paintDownload(download);
-  if (isNew && !opened) openDownloads(true);
-  layout();
-});
-export const openDownloads = (byItself = false) => {
-  get("downloads-button").hidden = false;
-  open(get("downloads-panel"), get("downloads-button"), byItself);
-};
-get("downloads-button").addEventListener("click", () => openDownloads());
-
 // ── notices ──
 const notice = (kind, text, actions) => {
   const box = Object.assign(document.createElement("div"), { className: `notice ${kind}` });

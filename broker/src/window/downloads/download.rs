@@ -1,22 +1,39 @@
 //! An unfinished download.
 
-use std::fs::OpenOptions;
+use std::fs::{self, OpenOptions};
 use std::io::{self, Seek, SeekFrom};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use regen_net_config::site::Site;
+use regen_session::HostKey;
 
 use super::journal::Record;
 use super::messages::{DownloadView, HostDownload, Progress, Source};
 use super::names;
-use regen_session::HostKey;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum State {
+    /// Its host waits for a file to write into, until fewer downloads of its site run.
+    Queued(HostDownload),
     /// A host writes it.
     Running(HostDownload),
     /// Waits for its host, or for its next try, for this reason.
     Interrupted(String),
+    /// Waits for the user.
+    Paused,
+}
+
+/// Consequence of the user's order for a download that its host has been told to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stop {
+    /// It ends.
+    Cancel,
+    /// It waits for the user.
+    Pause,
+    /// It goes on after all: the user paused it, and changed their mind before the host had stopped.
+    Restart,
 }
 
 #[derive(Debug)]
@@ -30,26 +47,72 @@ pub(super) struct Download {
     pub(super) state: State,
     /// Number of tries since a byte was received.
     pub(super) tries: u32,
-    pub(super) is_cancelled: bool,
+    /// Set while its host has been told to stop.
+    pub(super) stop: Option<Stop>,
+    /// Set if it may start as soon as its host is up and has room.
+    pub(super) is_due: bool,
 }
 
 impl Download {
-    pub(super) fn shown(&self, id: u64, progress: Progress, error: &str) -> DownloadView {
+    /// Returns a recorded download, which waits to be tried again, unless the user paused it; `None` without a valid site.
+    pub(super) fn again(record: Record) -> Option<Self> {
+        let part = fs::metadata(names::partial(&record.path));
+        Some(Self {
+            source: record.source(),
+            host: HostKey { site: Site::parse(&record.site).ok()?, workspace: record.workspace },
+            url: record.url,
+            path: record.path,
+            received: part.map_or(0, |part| part.len()),
+            total: record.total,
+            state: if record.is_paused { State::Paused } else { State::Interrupted(String::new()) },
+            tries: 0,
+            stop: None,
+            is_due: !record.is_paused,
+        })
+    }
+
+    /// Returns the download as shown to the user.
+    pub(super) fn shown(&self, id: u64) -> DownloadView {
+        let (progress, error) = match &self.state {
+            _ if self.stop == Some(Stop::Pause) => (Progress::Paused, ""),
+            State::Queued(_) => (Progress::Queued, ""),
+            State::Running(_) => (Progress::Running, ""),
+            State::Interrupted(error) => (Progress::Interrupted, error.as_str()),
+            State::Paused => (Progress::Paused, ""),
+        };
         DownloadView {
             id,
             url: self.url.clone(),
             name: names::shown(&self.path),
+            path: self.path.clone(),
             received: self.received,
             total: self.total,
             progress,
             error: error.to_owned(),
+            can_resume: self.source.is_some(),
+            ended_at: 0,
         }
+    }
+
+    /// Returns whether the end of the browser would interrupt it.
+    pub(super) fn is_busy(&self) -> bool {
+        self.state != State::Paused && self.stop != Some(Stop::Pause)
+    }
+
+    /// Takes another name if its part is gone: another download may have that name by now.
+    pub(super) fn find_part(&mut self, folder: &Path) -> io::Result<()> {
+        if names::partial(&self.path).exists() {
+            return Ok(());
+        }
+        let (_file, path) = names::create(folder, &names::shown(&self.path))?;
+        self.path = path;
+        Ok(())
     }
 
     /// Opens the part for appending, and truncates it first if there is no validator.
     pub(super) fn reopen(&mut self) -> io::Result<OwnedFd> {
         let mut part = OpenOptions::new();
-        part.write(true).create(true).truncate(false).mode(0o600);
+        part.write(true).mode(0o600);
         // A symbolic link that was put there meanwhile is not followed.
         part.custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed());
         let mut part = part.open(names::partial(&self.path))?;
@@ -61,16 +124,20 @@ impl Download {
         Ok(part.into())
     }
 
-    pub(super) fn record(&self) -> Option<Record> {
-        let source = self.source.as_ref()?;
-        Some(Record {
+    pub(super) fn record(&self) -> Record {
+        let source = self.source.clone().unwrap_or_default();
+        Record {
             site: self.host.site.as_str().to_owned(),
             workspace: self.host.workspace.clone(),
             url: self.url.clone(),
             path: self.path.clone(),
+            received: self.received,
             total: self.total,
-            referrer: source.referrer.clone(),
-            validator: source.validator.clone(),
-        })
+            referrer: source.referrer,
+            validator: source.validator,
+            has_source: self.source.is_some(),
+            is_paused: !self.is_busy(),
+            end: None,
+        }
     }
 }

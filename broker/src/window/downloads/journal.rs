@@ -1,4 +1,4 @@
-//! File in the profile that lists unfinished downloads, as JSON, so that they resume after the browser itself ended.
+//! File in the profile that lists downloads, as JSON, so that unfinished ones resume after the browser itself ended.
 //!
 //! A thread of its own writes it, so that a slow disk does not delay the event loop.
 
@@ -12,10 +12,30 @@ use std::thread::JoinHandle;
 
 use serde::{Deserialize, Serialize};
 
-/// Maximum number of listed downloads.
-const MAX_RECORDS: usize = 1000;
+use super::messages::Source;
 
-/// An unfinished download.
+/// Maximum number of listed downloads.
+const MAX_RECORDS: usize = 5000;
+
+/// End of a download.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum EndKind {
+    Done,
+    Failed,
+    Cancelled,
+}
+
+/// End of a download, with its time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct End {
+    pub(super) kind: EndKind,
+    pub(super) error: String,
+    /// Seconds since 1970.
+    pub(super) at: u64,
+}
+
+/// A download.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Record {
     pub(super) site: String,
@@ -23,10 +43,32 @@ pub(super) struct Record {
     pub(super) url: String,
     /// Final path; the part lies beside it.
     pub(super) path: PathBuf,
+    #[serde(default)]
+    pub(super) received: u64,
     /// Size of the whole file in bytes; 0 if it is unknown.
     pub(super) total: u64,
     pub(super) referrer: String,
     pub(super) validator: String,
+    /// Set if it can be requested again.
+    #[serde(default = "yes")]
+    pub(super) has_source: bool,
+    /// Set if it waits for the user.
+    #[serde(default)]
+    pub(super) is_paused: bool,
+    /// `None`: it is not finished.
+    #[serde(default)]
+    pub(super) end: Option<End>,
+}
+
+const fn yes() -> bool {
+    true
+}
+
+impl Record {
+    pub(super) fn source(&self) -> Option<Source> {
+        let source = Source { referrer: self.referrer.clone(), validator: self.validator.clone() };
+        self.has_source.then_some(source)
+    }
 }
 
 #[derive(Debug)]
@@ -136,9 +178,13 @@ mod tests {
             workspace: String::new(),
             url: "https://a.test/file".into(),
             path: "/tmp/file".into(),
+            received: 3,
             total: 7,
             referrer: String::new(),
             validator: "\"1\"".into(),
+            has_source: true,
+            is_paused: false,
+            end: None,
         }
     }
 
@@ -159,6 +205,15 @@ mod tests {
         assert!(Journal::open(profile.path()).1.is_empty());
         fs::write(profile.path().join("downloads.json"), "[{\"site\":").unwrap();
         assert!(Journal::open(profile.path()).1.is_empty());
+    }
+
+    #[test]
+    fn a_list_of_an_earlier_version_is_read() {
+        let profile = tempfile::tempdir().unwrap();
+        let list = r#"[{"site":"https://a.test","workspace":"","url":"https://a.test/file","path":"/tmp/file","total":7,
+            "referrer":"","validator":"\"1\""}]"#;
+        fs::write(profile.path().join("downloads.json"), list).unwrap();
+        assert_eq!(Journal::open(profile.path()).1, [Record { received: 0, ..record() }]);
     }
 
     #[test]

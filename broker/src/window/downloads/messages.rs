@@ -1,6 +1,7 @@
 //! Reports of hosts about downloads, and the actions that follow.
 
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use regen_session::{HostKey, TabId};
@@ -71,8 +72,12 @@ pub enum Report {
 /// State of a download as shown to the user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress {
+    /// Waits until fewer downloads of its site run.
+    Queued,
     /// The download is running.
     Running,
+    /// Waits for the user.
+    Paused,
     /// Interrupted; it resumes automatically.
     Interrupted,
     /// Complete, under its final name.
@@ -92,6 +97,8 @@ pub struct DownloadView {
     pub url: String,
     /// Name of the file.
     pub name: String,
+    /// Path of the complete file.
+    pub path: PathBuf,
     /// Bytes so far.
     pub received: u64,
     /// Size of the whole file in bytes; 0 if it is unknown.
@@ -100,6 +107,27 @@ pub struct DownloadView {
     pub progress: Progress,
     /// Reason of a failure or interruption; else empty.
     pub error: String,
+    /// Set if it can be requested again, and so be paused, resumed and retried.
+    pub can_resume: bool,
+    /// Time of its end in seconds since 1970; 0 if it has not ended.
+    pub ended_at: u64,
+}
+
+/// Order of the user about a download.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// End it, and remove its part.
+    Cancel(u64),
+    /// Stop it until the user resumes it.
+    Pause(u64),
+    /// Go on, or try again.
+    Resume(u64),
+    /// Remove one that has ended from the list. Its file stays.
+    Forget(u64),
+    /// Remove all that have ended from the list.
+    ForgetEnded,
+    /// Show the file in the desktop's file manager.
+    ShowFolder(u64),
 }
 
 /// Action that follows from an event.
@@ -113,6 +141,10 @@ pub enum Action {
     GoOn { to: HostDownload, url: String, source: Source, from: u64, total: u64, file: OwnedFd },
     /// Show the state of a download.
     Show(DownloadView),
+    /// Show a download no longer.
+    Gone(u64),
+    /// Show a file in the desktop's file manager.
+    ShowFolder(PathBuf),
     /// Show a notice.
     Tell(String),
     /// Ask the user about a site's files, or withdraw the question (0 files).

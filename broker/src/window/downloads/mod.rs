@@ -6,22 +6,23 @@
 //! received bytes stay in `NAME.part`.
 
 mod download;
+mod ended;
 mod journal;
 mod messages;
 mod names;
+mod orders;
 mod permissions;
 
-pub use self::messages::{Action, DownloadView, HostDownload, Offer, Progress, Report, Source};
+pub use self::messages::{Action, DownloadView, HostDownload, Offer, Order, Progress, Report, Source};
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use regen_net_config::site::Site;
-
-use self::download::{Download, State};
-use self::journal::Journal;
+use self::download::{Download, State, Stop};
+use self::ended::EndedDownloads;
+use self::journal::{EndKind, Journal};
 use self::permissions::{Decision, DownloadPermissions, QueuedFile};
 use crate::message::ChildId;
 use regen_session::{HostKey, TabId};
@@ -37,18 +38,18 @@ const MAX_TRIES: u32 = 200;
 /// Lowest number that this component gives to a download; lower ones are the hosts'.
 const OWN_NUMBERS: u64 = 1 << 32;
 
-/// All unfinished downloads.
+/// All downloads.
 #[derive(Debug)]
 pub struct Downloads {
     folder: PathBuf,
     journal: Journal,
     permissions: DownloadPermissions,
+    /// Unfinished downloads.
     all: BTreeMap<u64, Download>,
+    ended: EndedDownloads,
     last_id: u64,
     /// Files that wait for the user's permission.
     asked: HashMap<(ChildId, u64), Offer>,
-    /// Files that wait for a free place.
-    queued: VecDeque<(HostKey, HostDownload, Offer)>,
     /// Processes that are ready for commands.
     ready: HashMap<HostKey, ChildId>,
     /// Hosts that must keep running for their downloads.
@@ -56,7 +57,7 @@ pub struct Downloads {
 }
 
 impl Downloads {
-    /// Opens the downloads that an earlier run of this profile left unfinished. `folder` is where files are saved.
+    /// Opens the downloads of earlier runs of this profile. `folder` is where files are saved.
     #[must_use]
     pub fn open(folder: PathBuf, profile: &Path) -> Self {
         let (journal, records) = Journal::open(profile);
@@ -65,27 +66,35 @@ impl Downloads {
             journal,
             permissions: DownloadPermissions::default(),
             all: BTreeMap::new(),
+            ended: EndedDownloads::default(),
             last_id: 0,
             asked: HashMap::new(),
-            queued: VecDeque::new(),
             ready: HashMap::new(),
             kept: HashSet::new(),
         };
         for record in records {
-            let Ok(site) = Site::parse(&record.site) else { continue };
-            // The user removed the part, so the download is not resumed.
-            let Ok(part) = fs::metadata(names::partial(&record.path)) else { continue };
-            downloads.add(Download {
-                host: HostKey { site, workspace: record.workspace },
-                url: record.url,
-                path: record.path,
-                received: part.len(),
-                total: record.total,
-                source: Some(Source { referrer: record.referrer, validator: record.validator }),
-                state: State::Interrupted("the browser ended".to_owned()),
-                tries: 0,
-                is_cancelled: false,
-            });
+            let id = downloads.next_id();
+            if record.end.is_some() {
+                downloads.ended.add(id, record);
+                continue;
+            }
+            let (received, has_source) = (record.received, record.has_source);
+            let Some(mut download) = Download::again(record) else { continue };
+            let lost = match names::partial(&download.path).exists() {
+                // A list of an earlier version does not count bytes.
+                false if received > 0 => Some("its part was removed"),
+                true if !has_source => Some("the browser ended, and the file cannot be requested again"),
+                false | true => None,
+            };
+            if lost.is_none()
+                && let Err(error) = download.find_part(&downloads.folder)
+            {
+                tracing::warn!(path = %download.path.display(), "the part of a download cannot be made: {error}");
+            }
+            downloads.all.insert(id, download);
+            if let Some(error) = lost {
+                downloads.fail(id, error, EndKind::Failed, &mut Vec::new());
+            }
         }
         downloads
     }
@@ -115,7 +124,7 @@ impl Downloads {
                         download.tries = 0;
                     }
                     (download.received, download.total) = (received, total);
-                    actions.push(Action::Show(download.shown(id, Progress::Running, "")));
+                    actions.push(Action::Show(download.shown(id)));
                 }
                 // The most frequent report starts or ends nothing.
                 return actions;
@@ -161,9 +170,12 @@ impl Downloads {
     /// Notes that a host is ready, and resumes its downloads.
     pub fn host_ready(&mut self, host: &HostKey, child: ChildId) -> Vec<Action> {
         self.ready.insert(host.clone(), child);
-        let waiting = |download: &Download| download.host == *host && matches!(download.state, State::Interrupted(_));
-        let ids: Vec<u64> = self.all.iter().filter(|(_, download)| waiting(download)).map(|(id, _)| *id).collect();
-        ids.into_iter().flat_map(|id| self.try_again(id)).collect()
+        for download in self.all.values_mut().filter(|download| download.host == *host) {
+            download.is_due |= matches!(download.state, State::Interrupted(_));
+        }
+        let mut actions = Vec::new();
+        self.settle(&mut actions);
+        actions
     }
 
     /// Notes that a host's process ended, and interrupts its downloads.
@@ -173,10 +185,9 @@ impl Downloads {
             self.ready.remove(host);
         }
         self.asked.retain(|(owner, _), _| *owner != child);
-        self.queued.retain(|(_, from, _)| from.child != child);
         self.permissions.host_gone(host);
         actions.push(self.question(host));
-        let lost = |download: &Download| matches!(download.state, State::Running(from) if from.child == child);
+        let lost = |download: &Download| matches!(download.state, State::Running(from) | State::Queued(from) if from.child == child);
         let lost: Vec<u64> = self.all.iter().filter(|(_, download)| lost(download)).map(|(id, _)| *id).collect();
         for id in lost {
             self.broken(id, "the page's process ended".to_owned(), true, &mut actions);
@@ -185,41 +196,13 @@ impl Downloads {
         actions
     }
 
-    /// Resumes an interrupted download, if its host is up.
+    /// Resumes an interrupted download, if its host is up and has room.
     pub fn try_again(&mut self, id: u64) -> Vec<Action> {
         let mut actions = Vec::new();
-        let Some(download) = self.all.get_mut(&id) else { return actions };
-        let (State::Interrupted(_), Some(child)) = (&download.state, self.ready.get(&download.host)) else {
-            return actions;
-        };
-        let Some(source) = download.source.clone() else { return actions };
-        match download.reopen() {
-            Ok(_) if download.received > 0 && download.received == download.total => self.finish(id, &mut actions),
-            Ok(file) => {
-                let to = HostDownload { child: *child, tab: 0, number: OWN_NUMBERS + id };
-                tracing::info!(path = %download.path.display(), from = download.received, "download resumed");
-                download.state = State::Running(to);
-                download.tries += 1;
-                let (url, from, total) = (download.url.clone(), download.received, download.total);
-                actions.push(Action::Show(download.shown(id, Progress::Running, "")));
-                actions.push(Action::GoOn { to, url, source, from, total, file });
-            }
-            Err(error) => self.fail(id, &error.to_string(), Progress::Failed, &mut actions),
+        if let Some(download) = self.all.get_mut(&id) {
+            download.is_due |= matches!(download.state, State::Interrupted(_));
+            self.settle(&mut actions);
         }
-        self.settle(&mut actions);
-        actions
-    }
-
-    /// Cancels a download for the user.
-    pub fn cancel(&mut self, id: u64) -> Vec<Action> {
-        let mut actions = Vec::new();
-        let Some(download) = self.all.get_mut(&id) else { return actions };
-        download.is_cancelled = true;
-        match download.state {
-            State::Running(from) => actions.push(Action::Stop(from)),
-            State::Interrupted(_) => self.fail(id, "", Progress::Cancelled, &mut actions),
-        }
-        self.settle(&mut actions);
         actions
     }
 
@@ -233,25 +216,23 @@ impl Downloads {
         self.permissions.questions()
     }
 
-    /// Returns all unfinished downloads, for a new window.
+    /// Returns all downloads in the order in which they began, for a new window.
     #[must_use]
     pub fn shown(&self) -> Vec<DownloadView> {
-        let shown = |(id, download): (&u64, &Download)| match &download.state {
-            State::Running(_) => download.shown(*id, Progress::Running, ""),
-            State::Interrupted(why) => download.shown(*id, Progress::Interrupted, why),
-        };
-        self.all.iter().map(shown).collect()
+        let unfinished = self.all.iter().map(|(id, download)| download.shown(*id));
+        let mut shown: Vec<DownloadView> = unfinished.chain(self.ended.shown()).collect();
+        shown.sort_by_key(|view| view.id);
+        shown
     }
 
-    /// Returns the number of unfinished downloads.
+    /// Returns the number of downloads that the end of the browser would interrupt.
     #[must_use]
     pub fn unfinished(&self) -> usize {
-        self.all.len() + self.queued.len()
+        self.all.values().filter(|download| download.is_busy()).count()
     }
 
-    fn add(&mut self, download: Download) -> u64 {
+    fn next_id(&mut self) -> u64 {
         self.last_id += 1;
-        self.all.insert(self.last_id, download);
         self.last_id
     }
 
@@ -287,14 +268,19 @@ impl Downloads {
     }
 
     fn take(&mut self, host: &HostKey, from: HostDownload, offer: Offer, actions: &mut Vec<Action>) {
-        let is_known = self.running(from).is_some()
-            || self.queued.iter().any(|(_, queued, _)| (queued.child, queued.number) == (from.child, from.number));
-        if is_known || from.number >= OWN_NUMBERS {
+        let is_this = |at: HostDownload| (at.child, at.number) == (from.child, from.number);
+        let queued = |download: &Download| match download.state {
+            State::Queued(at) => Some(at),
+            State::Running(_) | State::Interrupted(_) | State::Paused => None,
+        };
+        if self.running(from).is_some()
+            || self.all.values().filter_map(queued).any(is_this)
+            || from.number >= OWN_NUMBERS
+        {
             actions.push(Action::Stop(from));
             return;
         }
-        let queued = self.queued.iter().filter(|(_, queued, _)| queued.child == from.child).count();
-        if queued >= MAX_QUEUED {
+        if self.all.values().filter_map(queued).filter(|at| at.child == from.child).count() >= MAX_QUEUED {
             actions.push(Action::Tell(format!(
                 "“{}” is not saved: {MAX_QUEUED} files of its site are already waiting. Try again later.",
                 offer.name
@@ -302,41 +288,78 @@ impl Downloads {
             actions.push(Action::Stop(from));
             return;
         }
-        self.queued.push_back((host.clone(), from, offer));
+        let Offer { url, name, total, source } = offer;
+        match names::create(&self.folder, &name) {
+            Ok((_file, path)) => {
+                let (host, state) = (host.clone(), State::Queued(from));
+                let download =
+                    Download { host, url, path, received: 0, total, source, state, tries: 0, stop: None, is_due: true };
+                let id = self.next_id();
+                actions.push(Action::Show(download.shown(id)));
+                self.all.insert(id, download);
+            }
+            Err(error) => {
+                actions.push(Action::Tell(format!("“{name}” cannot be saved: {error}")));
+                actions.push(Action::Stop(from));
+            }
+        }
     }
 
-    /// Starts waiting downloads of sites that run fewer than [`MAX_RUNNING`].
-    fn start_queued(&mut self, actions: &mut Vec<Action>) {
+    /// Starts and resumes downloads of sites that run fewer than [`MAX_RUNNING`].
+    fn start_waiting(&mut self, actions: &mut Vec<Action>) {
         let mut running: HashMap<ChildId, usize> = HashMap::new();
-        for download in self.all.values() {
-            if let State::Running(from) = download.state {
-                *running.entry(from.child).or_default() += 1;
+        let mut waiting = Vec::new();
+        for (id, download) in &self.all {
+            match &download.state {
+                State::Running(from) => *running.entry(from.child).or_default() += 1,
+                State::Queued(from) => waiting.push((*id, from.child)),
+                State::Interrupted(_) if download.is_due => {
+                    waiting.extend(self.ready.get(&download.host).map(|child| (*id, *child)));
+                }
+                State::Interrupted(_) | State::Paused => {}
             }
         }
-        for (host, from, offer) in std::mem::take(&mut self.queued) {
-            let of_child = running.entry(from.child).or_default();
-            if *of_child >= MAX_RUNNING {
-                self.queued.push_back((host, from, offer));
-                continue;
-            }
-            match names::create(&self.folder, &offer.name) {
-                Ok((file, path)) => {
-                    *of_child += 1;
-                    tracing::info!(path = %path.display(), "download started");
-                    actions.push(Action::Write { to: from, file: file.into() });
-                    let Offer { url, total, source, .. } = offer;
-                    let state = State::Running(from);
-                    let download =
-                        Download { host, url, path, received: 0, total, source, state, tries: 0, is_cancelled: false };
-                    let id = self.add(download);
-                    actions.extend(self.all.get(&id).map(|one| Action::Show(one.shown(id, Progress::Running, ""))));
-                }
-                Err(error) => {
-                    actions.push(Action::Tell(format!("“{}” cannot be saved: {error}", offer.name)));
-                    actions.push(Action::Stop(from));
-                }
+        for (id, child) in waiting {
+            let of_child = running.entry(child).or_default();
+            if *of_child < MAX_RUNNING {
+                *of_child += 1;
+                self.begin(id, child, actions);
             }
         }
+    }
+
+    /// Has a host write a download, from its first byte or from where it was interrupted.
+    fn begin(&mut self, id: u64, child: ChildId, actions: &mut Vec<Action>) {
+        let Some(download) = self.all.get_mut(&id) else { return };
+        download.is_due = false;
+        let part = download.find_part(&self.folder).and_then(|()| download.reopen());
+        match (part, &download.state, download.source.clone()) {
+            (Ok(file), State::Queued(from), _) => {
+                let to = *from;
+                tracing::info!(path = %download.path.display(), "download started");
+                download.state = State::Running(to);
+                actions.push(Action::Write { to, file });
+            }
+            (Ok(_), ..) if download.received > 0 && download.received == download.total => {
+                return self.finish(id, actions);
+            }
+            (Ok(file), _, Some(source)) => {
+                let to = HostDownload { child, tab: 0, number: OWN_NUMBERS + id };
+                tracing::info!(path = %download.path.display(), from = download.received, "download resumed");
+                download.state = State::Running(to);
+                download.tries += 1;
+                let (url, from, total) = (download.url.clone(), download.received, download.total);
+                actions.push(Action::GoOn { to, url, source, from, total, file });
+            }
+            (Ok(_), _, None) => return self.fail(id, "the file cannot be requested again", EndKind::Failed, actions),
+            (Err(error), state, _) => {
+                if let State::Queued(from) = state {
+                    actions.push(Action::Stop(*from));
+                }
+                return self.fail(id, &error.to_string(), EndKind::Failed, actions);
+            }
+        }
+        actions.push(Action::Show(download.shown(id)));
     }
 
     fn finish(&mut self, id: u64, actions: &mut Vec<Action>) {
@@ -345,35 +368,45 @@ impl Downloads {
             Ok(path) => {
                 tracing::info!(path = %path.display(), "download finished");
                 (download.path, download.total) = (path, download.received);
-                actions.push(Action::Show(download.shown(id, Progress::Done, "")));
+                self.list_ended(id, &download, EndKind::Done, "", actions);
             }
-            Err(error) => actions.push(Action::Show(download.shown(id, Progress::Failed, &error.to_string()))),
+            Err(error) => self.list_ended(id, &download, EndKind::Failed, &error.to_string(), actions),
         }
     }
 
-    /// Interrupts or fails a download whose host or connection is gone.
+    /// Interrupts or fails a download whose host or connection is gone, or that its host stopped for the user.
     fn broken(&mut self, id: u64, error: String, try_again: bool, actions: &mut Vec<Action>) {
         let Some(download) = self.all.get_mut(&id) else { return };
-        if download.is_cancelled {
-            return self.fail(id, "", Progress::Cancelled, actions);
+        let stop = download.stop.take();
+        if stop == Some(Stop::Cancel) {
+            return self.fail(id, "", EndKind::Cancelled, actions);
         }
-        if !try_again || download.source.is_none() || download.tries >= MAX_TRIES {
-            return self.fail(id, &error, Progress::Failed, actions);
+        if stop.is_none() && !try_again || download.source.is_none() || download.tries >= MAX_TRIES {
+            return self.fail(id, &error, EndKind::Failed, actions);
         }
         // Only bytes in the file count.
         download.received = fs::metadata(names::partial(&download.path)).map_or(0, |part| part.len());
         tracing::info!(path = %download.path.display(), received = download.received, "download interrupted: {error}");
-        actions.push(Action::Show(download.shown(id, Progress::Interrupted, &error)));
-        let after = PAUSES.0.saturating_mul(1 << download.tries.min(8)).min(PAUSES.1);
-        download.state = State::Interrupted(error);
-        actions.push(Action::Later { id, after });
+        match stop {
+            Some(Stop::Pause) => download.state = State::Paused,
+            Some(_) => (download.state, download.is_due) = (State::Interrupted(String::new()), true),
+            None => {
+                let after = PAUSES.0.saturating_mul(1 << download.tries.min(8)).min(PAUSES.1);
+                download.state = State::Interrupted(error);
+                actions.push(Action::Later { id, after });
+            }
+        }
+        actions.push(Action::Show(download.shown(id)));
     }
 
     /// Ends an unfinished download. The received bytes stay unless the user cancelled it.
-    fn fail(&mut self, id: u64, error: &str, progress: Progress, actions: &mut Vec<Action>) {
+    fn fail(&mut self, id: u64, error: &str, kind: EndKind, actions: &mut Vec<Action>) {
         let Some(download) = self.all.remove(&id) else { return };
         let part = names::partial(&download.path);
-        let left = if progress == Progress::Cancelled {
+        let left = if self.all.values().any(|other| other.path == download.path) {
+            // The user removed the part, and another download took the name.
+            None
+        } else if kind == EndKind::Cancelled {
             names::remove(&part);
             None
         } else {
@@ -383,27 +416,42 @@ impl Downloads {
             Some(part) => format!("{error}; the received bytes are in {}", part.display()),
             None => error.to_owned(),
         };
-        tracing::info!(path = %download.path.display(), ?progress, error, "download ended");
-        actions.push(Action::Show(download.shown(id, progress, &error)));
+        tracing::info!(path = %download.path.display(), ?kind, error, "download ended");
+        self.list_ended(id, &download, kind, &error, actions);
     }
 
-    /// Starts what may start, updates which hosts are needed, and lists the unfinished downloads on disk.
+    fn list_ended(&mut self, id: u64, download: &Download, kind: EndKind, error: &str, actions: &mut Vec<Action>) {
+        let record = ended::record(download, kind, error);
+        actions.extend(ended::shown(id, &record).map(Action::Show));
+        actions.extend(self.ended.add(id, record).map(Action::Gone));
+    }
+
+    /// Starts what may start, updates which hosts are needed, and lists the downloads on disk.
     fn settle(&mut self, actions: &mut Vec<Action>) {
-        self.start_queued(actions);
-        let mut needed: HashSet<HostKey> = self.all.values().map(|download| download.host.clone()).collect();
-        needed.extend(self.queued.iter().map(|(host, ..)| host.clone()));
+        self.start_waiting(actions);
+        let busy = self.all.values().filter(|download| download.state != State::Paused);
+        let mut needed: HashSet<HostKey> = busy.map(|download| download.host.clone()).collect();
         needed.extend(self.permissions.questions().map(|(host, ..)| host.clone()));
         let keep = |host: &HostKey, is_needed| Action::Keep { host: host.clone(), is_needed };
         actions.extend(needed.difference(&self.kept).map(|host| keep(host, true)));
         actions.extend(self.kept.difference(&needed).map(|host| keep(host, false)));
         self.kept = needed;
-        self.journal.keep(self.all.values().filter_map(Download::record).collect());
+        self.list();
     }
 
-    /// Lists the unfinished downloads for the next run, and removes empty parts.
+    fn list(&mut self) {
+        // Those that have ended come first: they began before.
+        self.journal.keep(self.ended.records().chain(self.all.values().map(Download::record)).collect());
+    }
+
+    /// Lists the downloads for the next run, and removes empty parts.
     pub fn end(&mut self) {
-        self.all.retain(|_, download| names::left_over(&names::partial(&download.path)).is_some());
-        self.journal.keep(self.all.values().filter_map(Download::record).collect());
+        for download in self.all.values_mut() {
+            let part = names::partial(&download.path);
+            let left = names::left_over(&part).and_then(|part| fs::metadata(part).ok());
+            download.received = left.map_or(0, |part| part.len());
+        }
+        self.list();
         self.journal.flush();
     }
 }

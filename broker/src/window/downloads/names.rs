@@ -63,10 +63,15 @@ fn safe_name(suggested: &str) -> String {
         .next()
         .unwrap_or_default()
         .chars()
-        .filter(|c| !c.is_control() && !matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'))
+        .filter(|c| !c.is_control() && !changes_direction(*c))
         .collect();
     let name = name.trim().trim_start_matches('.').trim();
     if name.is_empty() { "download".to_owned() } else { shortened(name) }
+}
+
+/// Returns whether a character changes the order in which others are shown, and so could hide a file's type.
+fn changes_direction(character: char) -> bool {
+    matches!(character, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// Shortens the stem of a name, in bytes as the file system counts, and keeps the extension, which tells the file's
@@ -110,6 +115,7 @@ mod tests {
         assert_eq!(safe_name("../../.bashrc"), "bashrc");
         assert_eq!(safe_name("a/b\\c.txt"), "c.txt");
         assert_eq!(safe_name("cod\u{202e}txt.exe"), "codtxt.exe");
+        assert_eq!(safe_name("a\u{200f}b\u{200e}c\u{61c}.txt"), "abc.txt");
         assert_eq!(safe_name("\n"), "download");
         assert_eq!(safe_name(".."), "download");
         assert_eq!(safe_name(" . "), "download");

@@ -1,6 +1,8 @@
 use std::fs::File;
 use std::io::Write;
 
+use regen_net_config::site::Site;
+
 use super::*;
 
 struct Scene {
@@ -73,6 +75,14 @@ impl Scene {
         id
     }
 
+    fn order(&mut self, order: Order) -> Vec<Action> {
+        self.downloads.order(order).unwrap()
+    }
+
+    fn listed(&self) -> Vec<(String, Progress, u64)> {
+        self.downloads.shown().into_iter().map(|one| (one.name, one.progress, one.received)).collect()
+    }
+
     fn saved(&self, name: &str) -> Option<Vec<u8>> {
         fs::read(self.folder.path().join("saved").join(name)).ok()
     }
@@ -113,13 +123,15 @@ fn a_download_outlives_the_browser() {
     assert_eq!(scene.saved("empty.iso.part"), None, "a part without a byte is not left behind");
     scene.downloads = Scene::open(&scene.folder);
     assert_eq!(kept(&scene.downloads.start()), [true], "its host is started, without any tab");
-    let shown = scene.downloads.shown();
-    assert_eq!(shown.iter().map(|one| (one.name.as_str(), one.received)).collect::<Vec<_>>(), [("file.iso", 4)]);
+    let waits = [("file.iso".to_owned(), Progress::Interrupted, 4), ("empty.iso".to_owned(), Progress::Interrupted, 0)];
+    assert_eq!(scene.listed(), waits);
     let again = scene.downloads.host_ready(&host("a"), 7);
     assert!(again.iter().any(|action| matches!(action, Action::GoOn { from: 4, .. })), "{again:?}");
-    // The user removed the part, so the download is not resumed.
+    // The user removes the part, so the download is not resumed by itself.
+    scene.downloads.end();
     fs::remove_file(scene.folder.path().join("saved/file.iso.part")).unwrap();
-    assert!(Scene::open(&scene.folder).shown().is_empty());
+    scene.downloads = Scene::open(&scene.folder);
+    assert_eq!(scene.listed()[0], ("file.iso".to_owned(), Progress::Failed, 0));
 }
 
 #[test]
@@ -206,12 +218,12 @@ fn a_host_says_nothing_of_another_ones_downloads_and_takes_no_number_twice() {
 fn a_cancelled_download_leaves_nothing() {
     let mut scene = Scene::new();
     let id = scene.begun("file.iso");
-    assert_eq!(stopped(&scene.downloads.cancel(id)), 1);
+    assert_eq!(stopped(&scene.order(Order::Cancel(id))), 1);
     let over = scene.report(from(1, 1), broke());
     assert_eq!(last_shown(&over).progress, Progress::Cancelled);
     let id = scene.begun("other.iso");
     scene.downloads.host_ended(&host("a"), 1);
-    assert_eq!(last_shown(&scene.downloads.cancel(id)).progress, Progress::Cancelled);
+    assert_eq!(last_shown(&scene.order(Order::Cancel(id))).progress, Progress::Cancelled);
     assert_eq!(fs::read_dir(scene.folder.path().join("saved")).unwrap().count(), 0);
     assert_eq!(scene.downloads.unfinished(), 0);
 }
@@ -226,4 +238,102 @@ fn a_download_without_a_click_waits_for_the_users_word() {
     let allowed = scene.downloads.answered(&host("a"), true);
     assert!(allowed.iter().any(|action| matches!(action, Action::Write { .. })), "{allowed:?}");
     assert!(allowed.iter().any(|action| matches!(action, Action::Ask { files: 0, .. })), "{allowed:?}");
+}
+
+#[test]
+fn a_paused_download_waits_for_its_user_even_when_the_browser_ends() {
+    let mut scene = Scene::new();
+    let id = scene.begun("file.iso");
+    let paused = scene.order(Order::Pause(id));
+    assert_eq!((stopped(&paused), last_shown(&paused).progress), (1, Progress::Paused));
+    assert_eq!(scene.downloads.unfinished(), 0, "quitting interrupts nothing");
+    let stopped = Report::Failed { error: "User cancelled the download".to_owned(), try_again: false, changed: false };
+    let stopped = scene.report(from(1, 1), stopped);
+    assert_eq!((last_shown(&stopped).progress, kept(&stopped)), (Progress::Paused, vec![false]));
+    assert!(scene.downloads.order(Order::Pause(id)).is_none(), "once");
+    scene.downloads.end();
+    scene.downloads = Scene::open(&scene.folder);
+    assert_eq!(kept(&scene.downloads.start()), [] as [bool; 0], "no host is started for it");
+    scene.downloads.host_ready(&host("a"), 3);
+    assert_eq!(scene.listed(), [("file.iso".to_owned(), Progress::Paused, 4)]);
+    let on = scene.order(Order::Resume(id));
+    assert!(on.iter().any(|action| matches!(action, Action::GoOn { from: 4, .. })), "{on:?}");
+}
+
+#[test]
+fn a_download_that_is_resumed_before_its_host_has_stopped_goes_on() {
+    let mut scene = Scene::new();
+    let id = scene.begun("file.iso");
+    scene.order(Order::Pause(id));
+    assert_eq!(last_shown(&scene.order(Order::Resume(id))).progress, Progress::Running);
+    let stopped = Report::Failed { error: "User cancelled the download".to_owned(), try_again: false, changed: false };
+    let on = scene.report(from(1, 1), stopped);
+    assert!(on.iter().any(|action| matches!(action, Action::GoOn { from: 4, .. })), "{on:?}");
+}
+
+#[test]
+fn what_cannot_be_requested_again_is_not_paused() {
+    let mut scene = Scene::new();
+    let answer = Report::Wanted(Offer { url: "https://a.test/".into(), name: "answer".into(), total: 0, source: None });
+    let started = scene.report(from(1, 1), answer);
+    let shown = last_shown(&started);
+    assert!(!shown.can_resume);
+    assert!(scene.downloads.order(Order::Pause(shown.id)).is_none());
+}
+
+#[test]
+fn a_failed_or_cancelled_download_is_retried_under_a_name_that_is_free() {
+    let mut scene = Scene::new();
+    let id = scene.begun("file.iso");
+    scene.report(from(1, 1), Report::Failed { error: "the disk is full".into(), try_again: false, changed: false });
+    let again = scene.order(Order::Resume(id));
+    assert!(again.iter().any(|action| matches!(action, Action::GoOn { from: 4, .. })), "{again:?}");
+    scene.order(Order::Cancel(id));
+    let over = scene.report(from(1, OWN_NUMBERS + id), broke());
+    assert_eq!(last_shown(&over).progress, Progress::Cancelled);
+    // The same name is taken by another download meanwhile.
+    let other = scene.begun("file.iso");
+    assert_eq!(last_shown(&scene.order(Order::Resume(id))).name, "file (1).iso");
+    assert_eq!(scene.saved("file.iso.part").unwrap(), b"0123", "the other one is untouched");
+    scene.order(Order::Cancel(id));
+    scene.report(from(1, OWN_NUMBERS + id), broke());
+    assert_eq!(scene.saved("file.iso.part").unwrap(), b"0123");
+    scene.report(from(1, 1), Report::Done { received: 4 });
+    assert!(scene.downloads.order(Order::Resume(other)).is_none(), "it is complete");
+}
+
+#[test]
+fn the_list_outlives_the_browser_until_its_user_clears_it() {
+    let mut scene = Scene::new();
+    let id = scene.begun("file.iso");
+    scene.report(from(1, 1), Report::Done { received: 4 });
+    scene.begun("other.iso");
+    scene.downloads.end();
+    scene.downloads = Scene::open(&scene.folder);
+    assert_eq!(scene.listed()[0], ("file.iso".to_owned(), Progress::Done, 4));
+    let shown = scene.order(Order::ShowFolder(id));
+    let path = scene.folder.path().join("saved/file.iso");
+    assert!(shown.iter().any(|action| matches!(action, Action::ShowFolder(shown) if *shown == path)), "{shown:?}");
+    assert!(scene.order(Order::ForgetEnded).iter().any(|action| matches!(action, Action::Gone(gone) if *gone == id)));
+    assert_eq!(scene.listed(), [("other.iso".to_owned(), Progress::Interrupted, 4)], "an unfinished one stays");
+    assert_eq!(scene.saved("file.iso").unwrap(), b"0123", "its file stays");
+    scene.downloads.end();
+    assert_eq!(Scene::open(&scene.folder).shown().len(), 1);
+}
+
+#[test]
+fn what_waits_for_its_turn_survives_its_host_and_never_more_than_eight_run() {
+    let mut scene = Scene::new();
+    (1..=20).for_each(|number| drop(scene.report(from(1, number), offer(&format!("{number}.iso")))));
+    let ended = scene.downloads.host_ended(&host("a"), 1);
+    assert!(
+        ended.iter().all(|action| !matches!(action, Action::Show(DownloadView { progress: Progress::Failed, .. })))
+    );
+    let again = scene.downloads.host_ready(&host("a"), 2);
+    let on: Vec<HostDownload> =
+        again.iter().filter_map(|action| if let Action::GoOn { to, .. } = action { Some(*to) } else { None }).collect();
+    assert_eq!(on.len(), 8);
+    let next = scene.downloads.reported(&host("a"), on[0], Report::Done { received: 0 }, None, Instant::now());
+    assert_eq!(next.iter().filter(|action| matches!(action, Action::GoOn { .. })).count(), 1);
+    assert_eq!(scene.downloads.shown().len(), 20);
 }

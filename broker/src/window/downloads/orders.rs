@@ -1,0 +1,102 @@
+//! Orders of the user about downloads.
+
+use super::download::{Download, State, Stop};
+use super::journal::EndKind;
+use super::messages::{Action, Order};
+use super::{Downloads, names};
+
+impl Downloads {
+    /// Carries out an order of the user. Returns `None` if there is no such download, or it is in no state for the order.
+    pub fn order(&mut self, order: Order) -> Option<Vec<Action>> {
+        let mut actions = Vec::new();
+        match order {
+            Order::Cancel(id) => self.cancel(id, &mut actions)?,
+            Order::Pause(id) => self.pause(id, &mut actions)?,
+            Order::Resume(id) => self.resume(id, &mut actions)?,
+            Order::Forget(id) => {
+                self.ended.remove(id)?;
+                actions.push(Action::Gone(id));
+            }
+            Order::ForgetEnded => actions.extend(self.ended.clear().into_iter().map(Action::Gone)),
+            Order::ShowFolder(id) => {
+                let path = match self.all.get(&id) {
+                    Some(download) => names::partial(&download.path),
+                    None => self.ended.get(id)?.path.clone(),
+                };
+                actions.push(Action::ShowFolder(path));
+            }
+        }
+        self.settle(&mut actions);
+        Some(actions)
+    }
+
+    fn cancel(&mut self, id: u64, actions: &mut Vec<Action>) -> Option<()> {
+        let download = self.all.get_mut(&id)?;
+        match download.state {
+            State::Running(from) => {
+                download.stop = Some(Stop::Cancel);
+                actions.push(Action::Stop(from));
+            }
+            State::Queued(from) => {
+                actions.push(Action::Stop(from));
+                self.fail(id, "", EndKind::Cancelled, actions);
+            }
+            State::Interrupted(_) | State::Paused => self.fail(id, "", EndKind::Cancelled, actions),
+        }
+        Some(())
+    }
+
+    fn pause(&mut self, id: u64, actions: &mut Vec<Action>) -> Option<()> {
+        let download = self.all.get_mut(&id).filter(|download| download.source.is_some())?;
+        match download.state {
+            State::Running(from) if download.stop.is_none() => {
+                download.stop = Some(Stop::Pause);
+                actions.push(Action::Stop(from));
+            }
+            State::Running(_) if download.stop == Some(Stop::Restart) => download.stop = Some(Stop::Pause),
+            State::Running(_) | State::Paused => return None,
+            State::Queued(from) => {
+                download.state = State::Paused;
+                actions.push(Action::Stop(from));
+            }
+            State::Interrupted(_) => download.state = State::Paused,
+        }
+        actions.push(Action::Show(download.shown(id)));
+        Some(())
+    }
+
+    fn resume(&mut self, id: u64, actions: &mut Vec<Action>) -> Option<()> {
+        if let Some(download) = self.all.get_mut(&id) {
+            match download.state {
+                State::Running(_) if download.stop == Some(Stop::Pause) => download.stop = Some(Stop::Restart),
+                State::Running(_) | State::Queued(_) => return None,
+                State::Paused => download.state = State::Interrupted(String::new()),
+                State::Interrupted(_) => {}
+            }
+            (download.is_due, download.tries) = (true, 0);
+            actions.push(Action::Show(download.shown(id)));
+            return Some(());
+        }
+        let record = self.ended.get(id).filter(|record| record.source().is_some())?;
+        if record.end.as_ref().is_none_or(|end| end.kind == EndKind::Done) {
+            return None;
+        }
+        let record = self.ended.remove(id)?;
+        let is_taken = self.all.values().any(|other| other.path == record.path);
+        let mut download = Download::again(record)?;
+        if is_taken {
+            // Another download has that name by now.
+            match names::create(&self.folder, &names::shown(&download.path)) {
+                Ok((_file, path)) => download.path = path,
+                Err(error) => {
+                    actions.push(Action::Tell(format!("“{}” cannot be saved: {error}", names::shown(&download.path))));
+                    self.list_ended(id, &download, EndKind::Failed, &error.to_string(), actions);
+                    return Some(());
+                }
+            }
+        }
+        actions.push(Action::Show(download.shown(id)));
+        self.all.insert(id, download);
+        Some(())
+    }
+}

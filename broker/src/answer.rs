@@ -24,9 +24,9 @@ pub enum CommandError {
     /// The page did not answer.
     #[error("{0}")]
     Page(String),
-    /// No such download, or it cannot be done now.
-    #[error("{0}")]
-    Download(String),
+    /// No such download, or it is in no state for the order.
+    #[error("no such download can do that now: see `regen downloads`")]
+    Download,
     /// No such process of this browser.
     #[error("{0}")]
     NoSuchProcess(String),

@@ -360,12 +360,8 @@ impl Broker {
             }
             Command::Downloads { order, answer: to } => {
                 let done = order.map_or(Some(Vec::new()), |order| self.window.order_download(order));
-                let error = CommandError::Download("no such download can do that: see `regen downloads`".to_owned());
-                let downloads = done.map(|actions| {
-                    self.after_window(actions);
-                    self.window.downloads()
-                });
-                answer(to, downloads.ok_or(error));
+                let listed = done.map(|actions| self.after_window(actions)).map(|()| self.window.downloads());
+                answer(to, listed.ok_or(CommandError::Download));
             }
             Command::Ask { tab, kind, answer: to } => {
                 let asked = self.ask_page(tab, kind, 0);

@@ -107,14 +107,13 @@ pub(super) fn status(error: CommandError) -> Status {
     let text = error.to_string();
     match error {
         CommandError::NoSuchTab(_) | CommandError::NoSuchProcess(_) => Status::not_found(text),
-        CommandError::Download(_) => Status::failed_precondition(text),
         CommandError::NoPage(..) | CommandError::Page(_) | CommandError::Dialog(..) => {
             Status::failed_precondition(text)
         }
         CommandError::Bookmark(BookmarkError::Unknown(_)) => Status::not_found(text),
         CommandError::Bookmark(_) => Status::failed_precondition(text),
         CommandError::Setting(SettingError::Unknown(_)) => Status::not_found(text),
-        CommandError::Setting(_) | CommandError::NoWindow | CommandError::Storage(..) => {
+        CommandError::Setting(_) | CommandError::NoWindow | CommandError::Storage(..) | CommandError::Download => {
             Status::failed_precondition(text)
         }
         CommandError::Timeout(..) => Status::deadline_exceeded(text),

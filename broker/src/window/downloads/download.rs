@@ -10,7 +10,7 @@ use regen_net_config::site::Site;
 use regen_session::HostKey;
 
 use super::journal::Record;
-use super::messages::{DownloadView, HostDownload, Progress, Source};
+use super::messages::{Action, DownloadView, HostDownload, Progress, Source};
 use super::names;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -107,6 +107,27 @@ impl Download {
         let (_file, path) = names::create(folder, &names::shown(&self.path))?;
         self.path = path;
         Ok(())
+    }
+
+    /// Starts to write it: to the host that waits for a file, or else to this one. Returns `None` if it is complete.
+    pub(super) fn begin(&mut self, folder: &Path, to: HostDownload) -> io::Result<Option<Action>> {
+        self.is_due = false;
+        self.find_part(folder)?;
+        let file = self.reopen()?;
+        if let State::Queued(to) = self.state {
+            tracing::info!(path = %self.path.display(), "download started");
+            self.state = State::Running(to);
+            return Ok(Some(Action::Write { to, file }));
+        }
+        if self.received > 0 && self.received == self.total {
+            return Ok(None);
+        }
+        let source = self.source.clone().ok_or_else(|| io::Error::other("the file cannot be requested again"))?;
+        tracing::info!(path = %self.path.display(), from = self.received, "download resumed");
+        self.state = State::Running(to);
+        self.tries += 1;
+        let (url, from, total) = (self.url.clone(), self.received, self.total);
+        Ok(Some(Action::GoOn { to, url, source, from, total, file }))
     }
 
     /// Opens the part for appending, and truncates it first if there is no validator.

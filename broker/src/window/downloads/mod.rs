@@ -331,35 +331,16 @@ impl Downloads {
     /// Has a host write a download, from its first byte or from where it was interrupted.
     fn begin(&mut self, id: u64, child: ChildId, actions: &mut Vec<Action>) {
         let Some(download) = self.all.get_mut(&id) else { return };
-        download.is_due = false;
-        let part = download.find_part(&self.folder).and_then(|()| download.reopen());
-        match (part, &download.state, download.source.clone()) {
-            (Ok(file), State::Queued(from), _) => {
-                let to = *from;
-                tracing::info!(path = %download.path.display(), "download started");
-                download.state = State::Running(to);
-                actions.push(Action::Write { to, file });
-            }
-            (Ok(_), ..) if download.received > 0 && download.received == download.total => {
-                return self.finish(id, actions);
-            }
-            (Ok(file), _, Some(source)) => {
-                let to = HostDownload { child, tab: 0, number: OWN_NUMBERS + id };
-                tracing::info!(path = %download.path.display(), from = download.received, "download resumed");
-                download.state = State::Running(to);
-                download.tries += 1;
-                let (url, from, total) = (download.url.clone(), download.received, download.total);
-                actions.push(Action::GoOn { to, url, source, from, total, file });
-            }
-            (Ok(_), _, None) => return self.fail(id, "the file cannot be requested again", EndKind::Failed, actions),
-            (Err(error), state, _) => {
-                if let State::Queued(from) = state {
-                    actions.push(Action::Stop(*from));
+        match download.begin(&self.folder, HostDownload { child, tab: 0, number: OWN_NUMBERS + id }) {
+            Ok(Some(action)) => actions.extend([action, Action::Show(download.shown(id))]),
+            Ok(None) => self.finish(id, actions),
+            Err(error) => {
+                if let State::Queued(from) = download.state {
+                    actions.push(Action::Stop(from));
                 }
-                return self.fail(id, &error.to_string(), EndKind::Failed, actions);
+                self.fail(id, &error.to_string(), EndKind::Failed, actions);
             }
         }
-        actions.push(Action::Show(download.shown(id)));
     }
 
     fn finish(&mut self, id: u64, actions: &mut Vec<Action>) {

@@ -81,6 +81,7 @@ impl Broker {
             Effect::Send { host, tab, command } => self.send_command(&host, tab, command),
             Effect::Save(tab) => self.persistence.tab_changed(tab),
             Effect::Forget(tab) => self.persistence.tab_closed(tab),
+            Effect::ZoomsChanged => self.persistence.zooms_changed(),
             Effect::SaveOrder => self.persistence.order_changed(&self.session),
             Effect::TabChanged(tab) => self.show_tab(tab),
             Effect::TabClosed(tab) => {

@@ -75,14 +75,14 @@ impl Broker {
     pub(crate) fn new(setup: BrokerSetup, channels: Channels) -> Self {
         let now = Instant::now();
         let OpenStore { store, previous, settings, visits, bookmarks, .. } = setup.store;
-        let Settings { session, shields, routes, vpn, dns, https_only, hsts } = settings;
+        let Settings { session, shields, routes, vpn, dns, https_only, hsts, zooms } = settings;
         let (audit, profile) = (setup.children.audit.clone(), setup.children.profile.clone());
         let facts = Facts::new(&profile, setup.display.headless, setup.extra_ca, &setup.children.policies);
         let stored = Stored { visits, bookmarks };
         let kept = Kept::new(stored, setup.settings, setup.settings_file, store.clone(), now);
         let network_settings = NetworkSettings { routes, dns, shields, vpn };
         let mut broker = Self {
-            session: Session::new(https_only, hsts),
+            session: Session::new(https_only, hsts, zooms),
             supervisor: Supervisor::new(setup.spare, now),
             hibernation: Hibernation::new(None),
             children: Children::new(setup.children, channels.children),

@@ -116,6 +116,8 @@ pub enum Event {
 pub enum Effect {
     /// A host is wanted from now on, or again after its death. The supervisor decides when it starts.
     WantHost(HostKey),
+    /// The zoom of a site has changed, and is to be saved.
+    ZoomsChanged,
     /// A host is no longer wanted. The supervisor ends it.
     UnwantHost(HostKey),
     /// The host may be in the private network from now on; its grants must be renewed to allow that.

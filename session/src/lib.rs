@@ -38,6 +38,7 @@ mod tabs;
 #[cfg(test)]
 mod tests;
 mod views;
+mod zooms;
 
 pub use builtin::BUILTIN_PAGES;
 pub use dialog::{Dialog, DialogAnswer, DialogKind};
@@ -53,3 +54,4 @@ pub use reduce::reduce;
 pub use saved::{SavedSegment, SavedSnapshot, SavedTab};
 pub use state::{HostPhase, Session};
 pub use tab::{PageLoad, Phase, Segment, Tab};
+pub use zooms::Zooms;

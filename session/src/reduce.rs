@@ -18,8 +18,7 @@ use super::strip::{activate, adopt, close, move_to, open, pin, restore};
 use super::tab::{PageLoad, Phase};
 use super::tabs::{change, send_if_open};
 use super::views::ensure_view;
-
-const ZOOM: std::ops::RangeInclusive<f64> = 0.25..=5.0;
+use super::zooms;
 
 /// Applies one event. Events about tabs or hosts that are gone change nothing.
 ///
@@ -83,12 +82,7 @@ fn step(session: &mut Session, event: Event, out: &mut Vec<Effect>) {
             leaving::forget(session, tab);
             send_if_open(session, tab, HostCommand::Stop, out);
         }
-        Event::Zoom { tab, zoom } => {
-            let zoom = zoom.clamp(*ZOOM.start(), *ZOOM.end());
-            if change(session, tab, out, |tab| tab.zoom = zoom) {
-                send_if_open(session, tab, HostCommand::Zoom(zoom), out);
-            }
-        }
+        Event::Zoom { tab, zoom } => zooms::zoom(session, tab, zoom, out),
         Event::Mute { tab, muted } => {
             if change(session, tab, out, |tab| tab.muted = muted) {
                 send_if_open(session, tab, HostCommand::Mute(muted), out);

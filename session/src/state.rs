@@ -8,6 +8,7 @@ use super::ids::{HostKey, TabId};
 use super::networks::Networks;
 use super::saved::SavedTab;
 use super::tab::{Phase, Tab};
+use super::zooms::Zooms;
 
 /// Life cycle of a host as the session sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +48,8 @@ pub struct Session {
     pub agreed: HashSet<(String, String)>,
     /// Tabs whose address must now be encrypted: they navigate anew at the end of the step.
     pub(super) to_upgrade: Vec<TabId>,
+    /// Zoom of sites.
+    pub zooms: Zooms,
     /// Sites that are on the internet, and sites that may be in the private network.
     pub networks: Networks,
 }
@@ -54,8 +57,8 @@ pub struct Session {
 impl Session {
     /// Returns a session without tabs, with these settings from the store.
     #[must_use]
-    pub fn new(https_only: HttpsOnly, hsts: Hsts) -> Self {
-        Self { https_only, hsts, ..Self::default() }
+    pub fn new(https_only: HttpsOnly, hsts: Hsts, zooms: Zooms) -> Self {
+        Self { https_only, hsts, zooms, ..Self::default() }
     }
 
     /// Returns whether any page is loading or recovering.

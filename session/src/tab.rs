@@ -128,7 +128,7 @@ pub struct Tab {
     pub progress: f64,
     /// State of the connection's encryption as the host reports it; the host may lie. `None`: unknown.
     pub tls: Option<TlsState>,
-    /// Zoom factor; 1 is 100 %.
+    /// Zoom factor; 1 is 100 %. For a page of a site it is the site's, from the moment that its view opens.
     pub zoom: f64,
     /// Set if the tab's sound is off.
     pub muted: bool,

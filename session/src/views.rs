@@ -27,6 +27,7 @@ pub(super) fn open(session: &mut Session, id: TabId, out: &mut Vec<Effect>) {
     }
     let Some(tab) = session.tabs.get_mut(&id).filter(|tab| !tab.view) else { return };
     let Some(host) = tab.host() else { return };
+    tab.zoom = session.zooms.of(&host);
     tab.view = true;
     tab.is_starting = true;
     let host_of_tab = host.clone();
@@ -42,7 +43,12 @@ pub(super) fn open(session: &mut Session, id: TabId, out: &mut Vec<Effect>) {
         .or_else(|| is_stale.then(|| Load::by_user(segment.url.clone())));
     let fallback_url = segment.url.clone();
     let command = HostCommand::Open(OpenView { load, snapshot, visible, fallback_url, zoom: tab.zoom });
-    out.push(Effect::Send { host, tab: id, command });
+    let zoom = tab.zoom;
+    out.push(Effect::Send { host: host.clone(), tab: id, command });
+    if (zoom - 1.0).abs() > 0.001 {
+        // A view without a snapshot opens at 100 %.
+        out.push(Effect::Send { host, tab: id, command: HostCommand::Zoom(zoom) });
+    }
     discard_beyond(session, &host_of_tab, id, out);
 }
 

@@ -10,7 +10,7 @@ use regen_net_config::settings::routes::RouteSettings;
 use regen_net_config::settings::shields::ShieldsSettings;
 use regen_net_config::settings::vpn::VpnSettings;
 use regen_places::{Bookmark, SavedVisit};
-use regen_session::{Hsts, HttpsOnly, SavedTab};
+use regen_session::{Hsts, HttpsOnly, SavedTab, Zooms};
 
 use super::chunks::{Chunk, ChunkGroup};
 use super::jobs::{Job, PendingState};
@@ -119,6 +119,9 @@ impl Store {
         if settings.hsts != Hsts::default() {
             self.put_hsts(settings.hsts.clone());
         }
+        if settings.zooms != Zooms::default() {
+            self.put_zooms(settings.zooms.clone());
+        }
         if settings.dns != DnsSettings::default() {
             self.put_dns(settings.dns.clone());
         }
@@ -145,6 +148,11 @@ impl Store {
     /// Saves the HTTPS-only settings.
     pub fn put_https_only(&self, settings: HttpsOnly) {
         self.send(Job::HttpsOnly(settings));
+    }
+
+    /// Saves the zoom of sites.
+    pub fn put_zooms(&self, zooms: Zooms) {
+        self.send(Job::Zooms(zooms));
     }
 
     /// Saves the HSTS hosts.

@@ -9,7 +9,7 @@ use regen_net_config::dns::DnsSettings;
 use regen_net_config::settings::routes::RouteSettings;
 use regen_net_config::settings::shields::ShieldsSettings;
 use regen_net_config::settings::vpn::VpnSettings;
-use regen_session::{Hsts, HttpsOnly, SavedTab};
+use regen_session::{Hsts, HttpsOnly, SavedTab, Zooms};
 
 use super::chunks::{Chunk, ChunkGroup};
 use super::saved::{Cookies, SavedOrder, SessionSettings};
@@ -39,6 +39,7 @@ pub(super) enum Job {
     Dns(DnsSettings),
     HttpsOnly(HttpsOnly),
     Hsts(Hsts),
+    Zooms(Zooms),
     Flush {
         clean: bool,
         done: Sender<()>,

@@ -31,7 +31,7 @@ use regen_net_config::settings::routes::RouteSettings;
 use regen_net_config::settings::shields::ShieldsSettings;
 use regen_net_config::settings::vpn::VpnSettings;
 use regen_places::{Bookmark, SavedVisit, chunk_of};
-use regen_session::{Hsts, HttpsOnly};
+use regen_session::{Hsts, HttpsOnly, Zooms};
 
 use contents::{Contents, head_in, prune, retried, set_aside};
 use database::{contained, sled, sled_path};
@@ -89,6 +89,8 @@ pub struct Settings {
     pub https_only: HttpsOnly,
     /// HSTS hosts. They are no choice of the user's, but are kept as reliably.
     pub hsts: Hsts,
+    /// Zoom of sites.
+    pub zooms: Zooms,
 }
 
 /// Result of opening the store.

@@ -15,7 +15,7 @@ use super::{STALE, StoreError};
 use regen_audit_log::Head;
 use regen_net_config::settings::routes::RouteSettings;
 use regen_net_config::settings::shields::ShieldsSettings;
-use regen_session::{Hsts, HttpsOnly, SavedTab};
+use regen_session::{Hsts, HttpsOnly, SavedTab, Zooms};
 
 pub(super) const ORDER: &str = "order";
 pub(super) const META: &str = "meta";
@@ -31,6 +31,7 @@ pub(super) const LOCKED_VPN: &str = "vpn-locked-";
 pub(super) const DNS: &str = "dns";
 pub(super) const HTTPS_ONLY: &str = "https-only";
 pub(super) const HSTS: &str = "hsts";
+pub(super) const ZOOMS: &str = "zooms";
 
 /// Order of the tabs, and the active one.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -108,6 +109,7 @@ unchanged!(
     ShieldsSettings,
     RouteSettings,
     Hsts,
+    Zooms,
     HttpsOnly,
     DnsSettings,
     Ciphertext

@@ -7,7 +7,7 @@ use crate::saved::{DNS, Meta, ROUTES};
 use regen_net_config::settings::routes::Scope;
 use regen_net_config::settings::shields::Level;
 use regen_net_config::site::Site;
-use regen_session::{SavedSegment, SavedSnapshot, SavedTab};
+use regen_session::{Event, PageLoad, SavedSegment, SavedSnapshot, SavedTab, Session, reduce};
 
 fn tab(id: u64) -> SavedTab {
     let segment = SavedSegment {
@@ -323,6 +323,14 @@ fn records_of_every_version_are_read() {
     assert!(hsts.hear("work", "https://a.test/", "max-age=1000; includeSubDomains", 1_000_000));
     let mut https_only = HttpsOnly { on: true, ..HttpsOnly::default() };
     https_only.choose(Some(&Site::of("http://plain.test/").unwrap()), Some(false));
+    let mut session = Session::default();
+    for url in ["https://a.test/", "https://b.test/"] {
+        let load = Some(PageLoad::by_user(url));
+        reduce(&mut session, Event::Open { load, workspace: "work".to_owned(), background: false, opener: None });
+        let tab = session.last_id;
+        reduce(&mut session, Event::Zoom { tab, zoom: 1.5 });
+    }
+    let zooms = session.zooms.clone();
     let mut heavy = golden.clone();
     heavy.segments[0].snapshot.form = vec![b' '; 5000];
     let (record, entries) = history::split(heavy).unwrap();
@@ -350,6 +358,7 @@ fn records_of_every_version_are_read() {
         ("v2-dns", codec::encode(11, &dns)),
         ("v2-https-only", codec::encode(12, &https_only)),
         ("v2-hsts", codec::encode(13, &hsts)),
+        ("v2-zooms", codec::encode(18, &zooms)),
         ("v2-visits", codec::encode(16, &ChunkRecord(vec![visit(1)]))),
         ("v2-bookmarks", codec::encode(17, &ChunkRecord(vec![bookmark]))),
     ];

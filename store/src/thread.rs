@@ -14,7 +14,9 @@ use super::database::{contained, copy_folder, now, sled_path};
 use super::history::{self, key_of_tab};
 use super::jobs::{Job, PendingState};
 use super::mirror::{COMMON, Damage, Mirror};
-use super::saved::{AUDIT_HEAD, DNS, HSTS, HTTPS_ONLY, META, Meta, ORDER, ROUTES, SETTINGS, SHIELDS, VPN, group_of};
+use super::saved::{
+    AUDIT_HEAD, DNS, HSTS, HTTPS_ONLY, META, Meta, ORDER, ROUTES, SETTINGS, SHIELDS, VPN, ZOOMS, group_of,
+};
 use super::secrets::Vault;
 use regen_session::SavedTab;
 
@@ -185,6 +187,7 @@ impl Worker {
             Job::Shields(settings) => mirror.put(COMMON, SHIELDS, &settings).map(drop),
             Job::Routes(settings) => mirror.put(COMMON, ROUTES, &settings).map(drop),
             Job::HttpsOnly(settings) => mirror.put(COMMON, HTTPS_ONLY, &settings).map(drop),
+            Job::Zooms(zooms) => mirror.put(COMMON, ZOOMS, &zooms).map(drop),
             Job::Hsts(hsts) => mirror.put(COMMON, HSTS, &hsts).map(drop),
             Job::Dns(settings) => mirror.put(COMMON, DNS, &settings).map(drop),
             Job::Vpn(settings) => mirror.put(COMMON, VPN, &self.vault.seal(VPN, &settings)).map(drop),

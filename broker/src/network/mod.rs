@@ -76,6 +76,7 @@ impl NetworkSettings {
             dns: self.dns.clone(),
             https_only: session.https_only.clone(),
             hsts: session.hsts.clone(),
+            zooms: session.zooms.clone(),
             session: SessionSettings::default(),
         }
     }

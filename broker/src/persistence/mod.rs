@@ -67,6 +67,8 @@ pub struct Persistence {
     unsaved: SavePace,
     /// Set if the HSTS hosts have changed and are not saved yet.
     hsts_unsaved: bool,
+    /// Set if the zoom of sites has changed and is not saved yet.
+    zooms_unsaved: bool,
     is_save_scheduled: bool,
     /// Trouble with the store that the user was told of.
     trouble: Option<String>,
@@ -88,6 +90,7 @@ impl Persistence {
             restores: false,
             unsaved: SavePace::default(),
             hsts_unsaved: false,
+            zooms_unsaved: false,
             is_save_scheduled: false,
             trouble: None,
             earlier: earlier.into_iter().map(Arc::new).collect(),
@@ -138,11 +141,20 @@ impl Persistence {
         self.schedule_save();
     }
 
+    /// Notes that the zoom of a site has changed.
+    pub fn zooms_changed(&mut self) {
+        self.zooms_unsaved = true;
+        self.schedule_save();
+    }
+
     /// Saves the tabs that changed: those whose turn it is, or all of them.
     pub fn save(&mut self, session: &Session, all: bool) {
         self.is_save_scheduled = false;
         if std::mem::take(&mut self.hsts_unsaved) {
             self.store.put_hsts(session.hsts.clone());
+        }
+        if std::mem::take(&mut self.zooms_unsaved) {
+            self.store.put_zooms(session.zooms.clone());
         }
         let now = Instant::now();
         for id in self.unsaved.due(now, all) {

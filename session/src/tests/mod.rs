@@ -12,6 +12,7 @@ mod random;
 mod secure;
 mod views;
 mod visits;
+mod zooms;
 
 const A: &str = "http://127.0.0.1:8000/a.html";
 const B: &str = "http://127.0.0.2:8000/b.html";

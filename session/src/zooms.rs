@@ -1,0 +1,75 @@
+//! Zoom of sites. It holds for all tabs of a site in a workspace, and for later visits.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::events::Effect;
+use super::host_command::HostCommand;
+use super::ids::{HostKey, TabId};
+use super::state::Session;
+use super::tabs::{change, send_if_open};
+
+/// Smallest and largest zoom factor.
+const ZOOM: std::ops::RangeInclusive<f64> = 0.25..=5.0;
+/// Maximum number of sites whose zoom is kept.
+const MAX_SITES: usize = 5000;
+
+/// Zoom of each site that is not shown at 100 %.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Zooms {
+    /// Per cent, by workspace and site.
+    sites: BTreeMap<(String, String), u16>,
+}
+
+impl Zooms {
+    /// Returns the zoom factor of a site.
+    #[must_use]
+    pub fn of(&self, host: &HostKey) -> f64 {
+        self.sites.get(&key(host)).map_or(1.0, |percent| f64::from(*percent) / 100.0)
+    }
+
+    /// Keeps the zoom factor of a site. Returns whether that is a change.
+    fn keep(&mut self, host: &HostKey, zoom: f64) -> bool {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 25 to 500")]
+        let percent = (zoom.clamp(*ZOOM.start(), *ZOOM.end()) * 100.0).round() as u16;
+        if percent == 100 {
+            return self.sites.remove(&key(host)).is_some();
+        }
+        if self.sites.len() >= MAX_SITES && !self.sites.contains_key(&key(host)) {
+            self.sites.pop_first();
+        }
+        self.sites.insert(key(host), percent) != Some(percent)
+    }
+}
+
+fn key(host: &HostKey) -> (String, String) {
+    (host.workspace.clone(), host.site.as_str().to_owned())
+}
+
+/// Zooms the site of a tab, in all its tabs. A page without a site, such as a popup's blank one, is zoomed alone.
+pub(super) fn zoom(session: &mut Session, id: TabId, zoom: f64, out: &mut Vec<Effect>) {
+    let Some(tab) = session.tabs.get(&id) else { return };
+    let zoom = zoom.clamp(*ZOOM.start(), *ZOOM.end());
+    let Some(host) = tab.host() else {
+        change(session, id, out, |tab| tab.zoom = zoom);
+        return;
+    };
+    if session.zooms.keep(&host, zoom) {
+        out.push(Effect::ZoomsChanged);
+    }
+    let its: Vec<TabId> =
+        session.tabs.values().filter(|tab| tab.host().as_ref() == Some(&host)).map(|tab| tab.id).collect();
+    for tab in its {
+        if change(session, tab, out, |tab| tab.zoom = zoom) {
+            send_if_open(session, tab, HostCommand::Zoom(zoom), out);
+        }
+    }
+}
+
+/// Forgets the zoom of a site.
+pub(super) fn forget(session: &mut Session, host: &HostKey, out: &mut Vec<Effect>) {
+    if session.zooms.keep(host, 1.0) {
+        out.push(Effect::ZoomsChanged);
+    }
+}

@@ -99,7 +99,7 @@ impl HostReports<'_> {
                 self.window.download(HostDownload { child: id, tab, number }, &host, report, now)
             }
             // The others count only for what a tab shows, from a process that stays.
-            PageReport::FileChooser { .. } | PageReport::FindResult(_) | PageReport::Outside(_)
+            PageReport::FileChooser { .. } | PageReport::FindResult { .. } | PageReport::Outside(_)
                 if !facts.is_shown || self.lookup().of_host(&host) != Some(id) =>
             {
                 return Vec::new();
@@ -109,7 +109,9 @@ impl HostReports<'_> {
                 let context = ChooserContext { is_active: self.session.active == Some(tab), has_window, now };
                 self.window.file_chooser(ChooserSource { child: id, tab, request }, &host.site, multiple, context)
             }
-            PageReport::FindResult(matches) => vec![window::Action::Tell(News::FindResult { tab, matches })],
+            PageReport::FindResult { matches, position } => {
+                vec![window::Action::Tell(News::FindResult { tab, matches, position })]
+            }
             PageReport::Outside(url) => self.window.wants_outside(&host.site, &url),
         };
         vec![Outcome::Window(actions)]

@@ -38,6 +38,11 @@ pub enum CommandId {
     ZoomOut,
     ActualSize,
     Print,
+    SavePage,
+    Screenshot,
+    ScreenshotOfArea,
+    ScreenshotOfPage,
+    Inspector,
     BookmarkPage,
     SiteInformation,
     CommandBar,
@@ -117,7 +122,7 @@ impl CommandId {
 }
 
 /// All commands, in the order in which settings list them.
-pub const COMMANDS: [Command; 47] = [
+pub const COMMANDS: [Command; 52] = [
     Command::new(Id::NewTab, "new-tab", "New tab", &["Ctrl+T"]).kept_from_pages(),
     Command::new(Id::ReopenTab, "reopen-tab", "Reopen closed tab", &["Ctrl+Shift+T"])
         .also("undo restore")
@@ -165,6 +170,19 @@ pub const COMMANDS: [Command; 47] = [
     Command::new(Id::ZoomOut, "zoom-out", "Zoom out", &["Ctrl+Minus"]).also("smaller shrink").in_pages(),
     Command::new(Id::ActualSize, "actual-size", "Actual size", &["Ctrl+0"]).also("reset zoom 100 %").in_pages(),
     Command::new(Id::Print, "print", "Save as PDF", &["Ctrl+P"]).also("print paper").in_pages(),
+    Command::new(Id::SavePage, "save-page", "Save page", &["Ctrl+S"]).also("download archive mhtml").in_pages(),
+    Command::new(Id::Screenshot, "screenshot", "Screenshot of what is visible", &["Ctrl+Shift+S"])
+        .also("picture image capture")
+        .in_pages(),
+    Command::new(Id::ScreenshotOfArea, "screenshot-of-area", "Screenshot of an area", &[])
+        .also("picture image capture crop part")
+        .in_pages(),
+    Command::new(Id::ScreenshotOfPage, "screenshot-of-page", "Screenshot of the whole page", &[])
+        .also("picture image capture full")
+        .in_pages(),
+    Command::new(Id::Inspector, "inspector", "Inspector", &["F12", "Ctrl+Shift+I"])
+        .also("developer tools console debug elements")
+        .in_pages(),
     Command::new(Id::BookmarkPage, "bookmark-page", "Bookmark this page", &["Ctrl+D"])
         .also("star favourite")
         .in_pages(),

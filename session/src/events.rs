@@ -65,6 +65,11 @@ pub enum Event {
         site: Option<Site>,
         on: Option<bool>,
     },
+    /// Zooms by so many steps; negative ones make the page smaller.
+    ZoomBy {
+        tab: TabId,
+        steps: i32,
+    },
     Zoom {
         tab: TabId,
         zoom: f64,

@@ -82,6 +82,7 @@ fn step(session: &mut Session, event: Event, out: &mut Vec<Effect>) {
             leaving::forget(session, tab);
             send_if_open(session, tab, HostCommand::Stop, out);
         }
+        Event::ZoomBy { tab, steps } => zooms::zoom_by(session, tab, steps, out),
         Event::Zoom { tab, zoom } => zooms::zoom(session, tab, zoom, out),
         Event::Mute { tab, muted } => {
             if change(session, tab, out, |tab| tab.muted = muted) {

@@ -12,6 +12,8 @@ use super::tabs::{change, send_if_open};
 
 /// Smallest and largest zoom factor.
 const ZOOM: std::ops::RangeInclusive<f64> = 0.25..=5.0;
+/// Zoom factors that the user steps through.
+const STEPS: [f64; 15] = [0.25, 0.33, 0.5, 0.67, 0.75, 0.9, 1.0, 1.1, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0, 5.0];
 /// Maximum number of sites whose zoom is kept.
 const MAX_SITES: usize = 5000;
 
@@ -45,6 +47,20 @@ impl Zooms {
 
 fn key(host: &HostKey) -> (String, String) {
     (host.workspace.clone(), host.site.as_str().to_owned())
+}
+
+/// Zooms the site of a tab by so many steps.
+pub(super) fn zoom_by(session: &mut Session, id: TabId, steps: i32, out: &mut Vec<Effect>) {
+    let Some(mut to) = session.tabs.get(&id).map(|tab| tab.zoom) else { return };
+    for _ in 0..steps.unsigned_abs().min(15) {
+        let next = if steps > 0 {
+            STEPS.into_iter().find(|step| *step > to + 0.01)
+        } else {
+            STEPS.into_iter().rev().find(|step| *step < to - 0.01)
+        };
+        to = next.unwrap_or(to);
+    }
+    zoom(session, id, to, out);
 }
 
 /// Zooms the site of a tab, in all its tabs. A page without a site, such as a popup's blank one, is zoomed alone.

@@ -6,8 +6,8 @@ use regen_proto::downloads::v1::{DownloadAction, DownloadOrder};
 use regen_proto::kernel::v1::user_command::Body as Command;
 use regen_proto::kernel::v1::{
     AnswerDialog, AnswerDownloads, AnswerSession, AnswerVpn, BookmarksQuery, Complete, DialogAnswer, Empty, Find,
-    FindAnything, FindInTab, History, MoveTab, MuteTab, Navigate, OpenTab, PinTab, ReloadTab, SettingsQuery,
-    ShieldsLevel, SiteLevel, SiteQuery, SiteRule, VisitsQuery, ZoomTab,
+    FindAnything, FindInTab, History, MoveTab, MuteTab, Navigate, OpenTab, PageArea, PageTool, PinTab, ReloadTab,
+    SettingsQuery, ShieldsLevel, SiteLevel, SiteQuery, SiteRule, UseTool, UseToolInTab, VisitsQuery, ZoomTab,
 };
 use regen_proto::places::v1::bookmarks_request::Action;
 use regen_proto::places::v1::{
@@ -45,7 +45,7 @@ impl Window {
             FromChrome::StopScript { tab } => self.command(Command::StopScript(tab)),
             FromChrome::AllowInsecure { tab } => self.command(Command::AllowInsecure(tab)),
             FromChrome::AllowPrivate { tab } => self.command(Command::AllowPrivate(tab)),
-            FromChrome::Zoom { tab, zoom } => self.command(Command::Zoom(ZoomTab { tab, zoom })),
+            FromChrome::Zoom { tab, zoom } => self.command(Command::Zoom(ZoomTab { tab, zoom, steps: 0 })),
             FromChrome::Find { tab, text, forward, next } => {
                 self.command(Command::Find(FindInTab { tab, find: Some(Find { text, forward, next }) }));
             }
@@ -62,6 +62,11 @@ impl Window {
             }
             FromChrome::OpenOutside { url } => self.command(Command::OpenOutside(url)),
             FromChrome::OfferSession => self.command(Command::OfferSession(Empty {})),
+            FromChrome::Screenshot { tab, x, y, width, height } => {
+                let area = Some(PageArea { x, y, width, height });
+                let used = UseTool { tool: PageTool::Picture.into(), area };
+                self.command(Command::UseTool(UseToolInTab { tab, r#use: Some(used) }));
+            }
             FromChrome::Download { action, download } => {
                 let action = match action {
                     ChromeDownloadAction::Cancel => DownloadAction::Cancel,

@@ -5,14 +5,13 @@ use std::rc::Rc;
 use regen_commands::{Command as TableCommand, CommandId, Shortcuts};
 use regen_proto::kernel::v1::user_command::Body as Command;
 use regen_proto::kernel::v1::{
-    Empty, History, MoveTab, MuteTab, OpenTab, PinTab, ReloadTab, Tab, WindowSettings, ZoomTab,
+    Empty, History, MoveTab, MuteTab, OpenTab, PageTool, PinTab, ReloadTab, Tab, UseTool, UseToolInTab, WindowSettings,
+    ZoomTab,
 };
 
 use crate::bridge::ToChrome;
 use crate::input::InputDecision;
 use crate::window::Window;
-
-const ZOOM_STEPS: [f64; 15] = [0.25, 0.33, 0.5, 0.67, 0.75, 0.9, 1.0, 1.1, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0, 5.0];
 
 impl Window {
     /// Runs the command with this name.
@@ -58,8 +57,12 @@ impl Window {
             CommandId::StopLoading => self.command(Command::Stop(tab)),
             CommandId::ZoomIn => self.zoom_by(1),
             CommandId::ZoomOut => self.zoom_by(-1),
-            CommandId::ActualSize => self.command(Command::Zoom(ZoomTab { tab, zoom: 1.0 })),
-            CommandId::Print => self.command(Command::Print(tab)),
+            CommandId::ActualSize => self.command(Command::Zoom(ZoomTab { tab, zoom: 1.0, steps: 0 })),
+            CommandId::Print => self.use_tool(PageTool::Print),
+            CommandId::SavePage => self.use_tool(PageTool::Save),
+            CommandId::Screenshot => self.use_tool(PageTool::Picture),
+            CommandId::ScreenshotOfPage => self.use_tool(PageTool::WholePicture),
+            CommandId::Inspector => self.use_tool(PageTool::Inspect),
             CommandId::PreviousSession => self.command(Command::OfferSession(Empty {})),
             CommandId::FullScreen => self.toggle_fullscreen(),
             CommandId::Quit => self.command(Command::Quit(Empty {})),
@@ -70,6 +73,7 @@ impl Window {
             | CommandId::FindNext
             | CommandId::FindPrevious
             | CommandId::BookmarkPage
+            | CommandId::ScreenshotOfArea
             | CommandId::SiteInformation
             | CommandId::CommandBar
             | CommandId::History
@@ -79,6 +83,11 @@ impl Window {
             | CommandId::Settings
             | CommandId::Menu => self.run_in_chrome(id),
         }
+    }
+
+    fn use_tool(&self, tool: PageTool) {
+        let used = UseTool { tool: tool.into(), area: None };
+        self.command(Command::UseTool(UseToolInTab { tab: self.active_tab(), r#use: Some(used) }));
     }
 
     fn run_in_chrome(&self, id: CommandId) {
@@ -107,17 +116,9 @@ impl Window {
         self.tab(tab).is_some_and(|tab| what(&tab))
     }
 
-    pub(crate) fn zoom_by(&self, steps: isize) {
-        let tab = self.active_tab();
-        let zoom = self.tab(tab).map_or(1.0, |tab| tab.zoom);
-        let next = if steps > 0 {
-            ZOOM_STEPS.iter().copied().find(|step| *step > zoom + 0.01)
-        } else {
-            ZOOM_STEPS.iter().rev().copied().find(|step| *step < zoom - 0.01)
-        };
-        if let Some(zoom) = next {
-            self.command(Command::Zoom(ZoomTab { tab, zoom }));
-        }
+    /// Zooms by so many steps. The broker knows from where: several may be on their way.
+    pub(crate) fn zoom_by(&self, steps: i32) {
+        self.command(Command::Zoom(ZoomTab { tab: self.active_tab(), zoom: 0.0, steps }));
     }
 
     /// Takes the settings that the window follows.

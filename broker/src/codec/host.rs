@@ -13,7 +13,7 @@ use regen_proto::validate::BrokerToChild;
 use regen_runtime::Sealed;
 use regen_session::{HostCommand, OpenView, TabId};
 
-use super::page;
+use super::{page, page_tools};
 use crate::control::questions::{Input, PageQuery, Question};
 use crate::message::{Attachment, ChildId, Outgoing};
 use crate::window::commands::PageCommand;
@@ -80,7 +80,7 @@ fn take_large_form(load: &mut regen_proto::kernel::v1::Load) -> io::Result<Optio
 pub fn page_command(to: ChildId, tab: TabId, command: PageCommand) -> Outgoing {
     let body = match command {
         PageCommand::Find { text, forward, next } => Body::Find(WireFind { text, forward, next }),
-        PageCommand::Print => Body::Print(Empty {}),
+        PageCommand::Tool(tool) => Body::UseTool(page_tools::use_tool(tool)),
     };
     command_with(to, tab, body, Vec::new())
 }

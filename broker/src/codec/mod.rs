@@ -10,6 +10,7 @@ pub mod configure;
 pub mod downloads;
 pub mod host;
 pub mod page;
+mod page_tools;
 pub mod settings;
 pub mod site;
 pub mod user_commands;

@@ -36,7 +36,7 @@ pub enum PageReport {
         multiple: bool,
     },
     /// Number of matches of a search in the page.
-    FindResult(u32),
+    FindResult { matches: u32, position: u32 },
     /// The page wants another program to open an address.
     Outside(String),
 }
@@ -91,7 +91,9 @@ pub fn report(body: Body) -> Option<PageReport> {
         Body::FileChooser(asked) => {
             return Some(PageReport::FileChooser { request: asked.request, multiple: asked.multiple });
         }
-        Body::FindResult(result) => return Some(PageReport::FindResult(result.matches)),
+        Body::FindResult(result) => {
+            return Some(PageReport::FindResult { matches: result.matches, position: result.position });
+        }
         Body::Outside(url) => return Some(PageReport::Outside(url)),
         Body::Download(news) => return Some(PageReport::Download(news.download, download(news)?)),
     };

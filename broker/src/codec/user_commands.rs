@@ -6,7 +6,7 @@ use regen_proto::kernel::v1::WindowSize as WireSize;
 use regen_proto::kernel::v1::user_command::Body;
 use regen_session::Event;
 
-use super::{bookmarks, downloads, page, settings, site, visits};
+use super::{bookmarks, downloads, page, page_tools, settings, site, visits};
 use crate::window::commands::{PageCommand, Question, SessionAnswer, SiteOrder, UserCommand, VpnAnswer};
 use crate::window::window_size::Size;
 
@@ -28,6 +28,7 @@ pub fn user_command(body: Body) -> Option<UserCommand> {
         Body::AnswerDialog(answered) => {
             Event::AnswerDialog { tab: answered.tab, answer: page::dialog_answer(answered.answer?) }
         }
+        Body::Zoom(zoom) if zoom.steps != 0 => Event::ZoomBy { tab: zoom.tab, steps: zoom.steps },
         Body::Zoom(zoom) => Event::Zoom { tab: zoom.tab, zoom: zoom.zoom },
         Body::Mute(mute) => Event::Mute { tab: mute.tab, muted: mute.muted },
         Body::Pin(pin) => Event::Pin { tab: pin.tab, pinned: pin.pinned },
@@ -38,7 +39,7 @@ pub fn user_command(body: Body) -> Option<UserCommand> {
             let command = PageCommand::Find { text: find.text, forward: find.forward, next: find.next };
             return Some(UserCommand::Page { tab, command });
         }
-        Body::Print(tab) => return Some(UserCommand::Print(tab)),
+        Body::UseTool(used) => return Some(UserCommand::Tool { tab: used.tab, tool: page_tools::tool(used.r#use?)? }),
         Body::Quit(_) => return Some(UserCommand::Quit),
         Body::QuitAnyway(_) => return Some(UserCommand::QuitAnyway),
         Body::AnswerSession(answer) => {

@@ -107,7 +107,7 @@ pub fn news(window: ChildId, news: News) -> Outgoing {
         }),
         News::QuitQuestion { downloads, pages } => Body::QuitQuestion(QuitQuestion { downloads, pages }),
         News::OutsideQuestion { site, url } => Body::OutsideQuestion(OutsideQuestion { site, url }),
-        News::FindResult { tab, matches } => Body::FindResult(FindResult { tab, matches }),
+        News::FindResult { tab, matches, position } => Body::FindResult(FindResult { tab, matches, position }),
         News::BookmarksChanged => Body::BookmarksChanged(Empty {}),
         News::Site { request, report } => site::answer(request, *report),
         News::TabClosed(tab) => Body::TabClosed(tab),

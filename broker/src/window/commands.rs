@@ -20,8 +20,8 @@ pub enum UserCommand {
     Gesture(TabId),
     /// Command for the page of a tab.
     Page { tab: TabId, command: PageCommand },
-    /// Print the page of a tab as a PDF.
-    Print(TabId),
+    /// Use a tool on the page of a tab.
+    Tool { tab: TabId, tool: PageTool },
     /// End the browser.
     Quit,
     /// End the browser, although that interrupts something.
@@ -85,12 +85,40 @@ impl SiteOrder {
 }
 
 /// Command for the page of a tab.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum PageCommand {
     /// Search in the page. An empty text ends the search.
     Find { text: String, forward: bool, next: bool },
-    /// Print the page as a PDF, which becomes a download.
+    /// Use a tool on the page.
+    Tool(PageTool),
+}
+
+/// Tool for a page. What it makes becomes a download.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum PageTool {
+    /// Print it as a PDF.
     Print,
+    /// Save it with its pictures and styles, as MHTML.
+    Save,
+    /// Take a picture of what is visible, or of an area.
+    Picture(Option<PageArea>),
+    /// Take a picture of the whole page.
+    WholePicture,
+    /// Open the inspector, or close it.
+    Inspect,
+}
+
+/// Area of a page's view, in pixels.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct PageArea {
+    /// Left edge.
+    pub x: f64,
+    /// Upper edge.
+    pub y: f64,
+    /// Width.
+    pub width: f64,
+    /// Height.
+    pub height: f64,
 }
 
 /// Answer to the offer of an earlier session.

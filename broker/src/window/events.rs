@@ -45,8 +45,8 @@ pub enum News {
     QuitQuestion { downloads: u32, pages: u32 },
     /// Question whether another program may open an address for a page of this site.
     OutsideQuestion { site: String, url: String },
-    /// Number of matches of a search in a tab's page.
-    FindResult { tab: TabId, matches: u32 },
+    /// Number of matches of a search in a tab's page, and the position of the selected one, from 1; 0: unknown.
+    FindResult { tab: TabId, matches: u32, position: u32 },
     /// Bookmarks have changed.
     BookmarksChanged,
     /// A tab is closed.

@@ -120,9 +120,9 @@ impl Window {
             }
             UserCommand::Gesture(tab) => vec![Action::Session(self.input(tab, now))],
             UserCommand::Page { tab, command } => vec![Action::Command { tab, command }],
-            UserCommand::Print(tab) => {
+            UserCommand::Tool { tab, tool } => {
                 let used = Action::Session(self.input(tab, now));
-                vec![used, Action::Command { tab, command: PageCommand::Print }]
+                vec![used, Action::Command { tab, command: PageCommand::Tool(tool) }]
             }
             UserCommand::Quit if self.quitting.insists(now) => vec![self.quit()],
             UserCommand::Quit => vec![Action::AskPages],

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use regen_net_config::site::Site;
 use tokio::sync::mpsc;
 
-use super::commands::{PageCommand, UserCommand};
+use super::commands::{PageCommand, PageTool, UserCommand};
 use super::events::{HostMessage, News};
 use super::file_choosers::ChooserSource;
 use super::{Action, ChooserContext, Event, Window};
@@ -86,8 +86,11 @@ fn what_the_user_enters_becomes_an_address_and_a_gesture() {
         [Action::Session(SessionEvent::Open { load: None, background: true, .. })]
     ));
     assert!(matches!(
-        window.command(UserCommand::Print(7), now).as_slice(),
-        [Action::Session(SessionEvent::StillUsed(7)), Action::Command { tab: 7, command: PageCommand::Print }]
+        window.command(UserCommand::Tool { tab: 7, tool: PageTool::Print }, now).as_slice(),
+        [
+            Action::Session(SessionEvent::StillUsed(7)),
+            Action::Command { tab: 7, command: PageCommand::Tool(PageTool::Print) }
+        ]
     ));
     assert!(window.gestures().is_recent(7, now));
 }

@@ -321,7 +321,7 @@ fn user_command(command: &user_command::Body) -> Result<(), Refusal> {
         | Body::AllowPrivate(_)
         | Body::Quit(_)
         | Body::QuitAnyway(_)
-        | Body::Print(_)
+        | Body::UseTool(_)
         | Body::WindowSize(_)
         | Body::OfferSession(_)
         | Body::DownloadOrder(_)

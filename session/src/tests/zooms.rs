@@ -47,6 +47,17 @@ fn a_tab_takes_the_zoom_of_the_site_that_it_goes_to() {
 }
 
 #[test]
+fn steps_are_counted_from_what_the_zoom_is_by_then() {
+    let mut session = Session::default();
+    let tab = loaded(&mut session, A);
+    let mut by = |steps| {
+        reduce(&mut session, Event::ZoomBy { tab, steps });
+        session.tabs[&tab].zoom
+    };
+    assert_eq!([by(1), by(1), by(1), by(-1), by(-2), by(100), by(-100)], [1.1, 1.25, 1.5, 1.25, 1.0, 5.0, 0.25]);
+}
+
+#[test]
 fn clearing_a_site_forgets_its_zoom() {
     let mut session = Session::default();
     let tab = loaded(&mut session, A);

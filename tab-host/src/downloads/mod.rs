@@ -195,19 +195,19 @@ impl Downloads {
     pub(crate) fn made(&self, tab: ViewId, id: u64, url: &str, name: &str) {
         let path = folder().join(id.to_string());
         let size = fs::metadata(&path).map_or(0, |file| file.len());
-        let news = News {
-            download: id,
-            url: url.to_owned(),
-            suggested_name: name.chars().take(250).collect(),
-            received: size,
-            total: size,
-            state: DownloadState::Wanted.into(),
-            ..News::default()
-        };
+        let news = News { received: size, total: size, ..wanted(id, url, name) };
         let running =
             Running { tab, engine: None, path, news: news.clone(), target: None, offset: 0, copied: 0, finished: true };
         self.running.borrow_mut().insert(id, running);
         self.tell(tab, news);
+    }
+
+    /// Tells the user why a file of this number, which this host was to make, was not made.
+    pub(crate) fn not_made(&self, tab: ViewId, id: u64, url: &str, name: &str, error: String) {
+        tracing::warn!("{name:?} was not made: {error}");
+        let news = wanted(id, url, name);
+        self.tell(tab, news.clone());
+        self.tell(tab, News { state: DownloadState::Failed.into(), error, ..news });
     }
 
     fn news(&self, id: u64, state: DownloadState, received: u64, error: &str) {
@@ -333,6 +333,12 @@ impl Downloads {
         let error = error.to_owned();
         self.tell(running.tab, News { state: state.into(), error, ..running.news.clone() });
     }
+}
+
+/// Returns the offer of a file that this host makes itself.
+fn wanted(id: u64, url: &str, name: &str) -> News {
+    let suggested_name = name.chars().take(250).collect();
+    News { download: id, url: url.to_owned(), suggested_name, state: DownloadState::Wanted.into(), ..News::default() }
 }
 
 /// Returns whether a request can be repeated without side effects: a GET over HTTP or HTTPS.

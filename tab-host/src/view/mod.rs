@@ -22,6 +22,7 @@ mod shields;
 mod signals;
 mod storage;
 mod surface;
+mod tools;
 
 use std::cell::Cell;
 use std::os::fd::OwnedFd;
@@ -155,6 +156,7 @@ impl View {
         agent::connect(&view);
         popups::connect(&view);
         navigation::connect(&view);
+        find::connect(&view);
         files::connect(&view);
         dialogs::connect(&view);
         print::connect(&view);
@@ -247,7 +249,7 @@ impl View {
                     self.expect_close();
                 }
             }
-            Command::Print(_) => self.print(),
+            Command::UseTool(used) => self.use_tool(&used),
             Command::Stop(_) => {
                 self.dismiss_dialogs();
                 self.loader.is_stopped.set(true);

@@ -23,30 +23,21 @@ impl View {
     }
 
     fn print_with(self: &Rc<Self>, operation: &PrintOperation) {
-        let Some(host) = self.host() else { return };
-        let (number, path) = match crate::downloads::destination::reserve() {
-            Ok(reserved) => reserved,
-            Err(error) => {
-                tracing::error!("cannot print a page: {error}");
-                return;
-            }
-        };
+        let Some(made) = self.reserve("pdf") else { return };
         let settings = PrintSettings::new();
         // GTK's internal name, which is not translated.
         settings.set_printer("Print to File");
-        settings.set("output-uri", Some(&format!("file://{}", path.display())));
+        settings.set("output-uri", Some(&format!("file://{}", made.path.display())));
         settings.set("output-file-format", Some("pdf"));
         operation.set_print_settings(&settings);
-        let title = self.web.title().filter(|title| !title.is_empty());
-        let name = format!("{}.pdf", title.as_deref().unwrap_or("page"));
-        let url = self.loader.committed.borrow().clone();
-        let (tab, kept) = (self.id.get(), operation.clone());
+        let (view, made, kept) = (Rc::clone(self), Rc::new(made), operation.clone());
+        let (failed_view, not_made) = (Rc::clone(self), Rc::clone(&made));
+        operation.connect_failed(move |_, error| failed_view.offer(&not_made, Err(error.to_string())));
         operation.connect_finished(move |_| {
             // Keeps the operation alive until it has finished.
             let _ = &kept;
-            host.downloads().made(tab, number, &url, &name);
+            view.offer(&made, Ok(()));
         });
-        operation.connect_failed(|_, error| tracing::warn!("printing a page failed: {error}"));
         operation.print();
     }
 }

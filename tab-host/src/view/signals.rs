@@ -5,11 +5,11 @@ use std::rc::Rc;
 use gtk::cairo;
 use gtk::prelude::{ObjectExt, ToValue, WidgetExt};
 use regen_proto::kernel::v1::{
-    Empty, Favicon, FindResult, LoadFinished, LoadStarted, NavigationCommitted, TlsState, page_event::Body,
+    Empty, Favicon, LoadFinished, LoadStarted, NavigationCommitted, TlsState, page_event::Body,
 };
 use regen_proto::page::v1::{HoverLink, KeyAnswer, WheelUnused, from_page};
 use regen_proto::validate::MAX_HEADER;
-use webkit2gtk::{FindControllerExt, HitTestResultExt, LoadEvent, URIResponseExt, WebResourceExt, WebViewExt};
+use webkit2gtk::{HitTestResultExt, LoadEvent, URIResponseExt, WebResourceExt, WebViewExt};
 
 use super::View;
 use super::agent::{REPORT_MOVE, REPORT_STATE};
@@ -116,21 +116,6 @@ pub(super) fn connect(view: &Rc<View>) {
         }
         Some(false.to_value())
     });
-    if let Some(controller) = web.find_controller() {
-        let weak = Rc::downgrade(view);
-        controller.connect_found_text(move |_, matches| {
-            // A step to the next match reports that match only.
-            if let Some(view) = weak.upgrade().filter(|view| view.finder.counts_matches.take()) {
-                view.tell(Body::FindResult(FindResult { matches, tab: 0 }));
-            }
-        });
-        let weak = Rc::downgrade(view);
-        controller.connect_failed_to_find_text(move |_| {
-            if let Some(view) = weak.upgrade() {
-                view.tell(Body::FindResult(FindResult { matches: 0, tab: 0 }));
-            }
-        });
-    }
 }
 
 impl View {

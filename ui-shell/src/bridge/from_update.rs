@@ -77,7 +77,9 @@ impl ToChrome {
                 Self::Order { tabs: order.tabs.clone(), active: order.active, first: order.first }
             }
             shell_update::Body::Favicon(icon) => favicon(icon),
-            shell_update::Body::FindResult(result) => Self::FindResult { tab: result.tab, matches: result.matches },
+            shell_update::Body::FindResult(result) => {
+                Self::FindResult { tab: result.tab, matches: result.matches, position: result.position }
+            }
             shell_update::Body::Download(one) => Self::Download { download: one.into() },
             shell_update::Body::DownloadGone(download) => Self::DownloadGone { download: *download },
             shell_update::Body::SessionOffer(offer) => session_offer(offer),

@@ -137,6 +137,14 @@ pub(crate) enum FromChrome {
         stop: bool,
     },
     OfferSession,
+    /// Takes a picture of an area of the page, in pixels of its view.
+    Screenshot {
+        tab: u64,
+        x: f64,
+        y: f64,
+        width: f64,
+        height: f64,
+    },
     Download {
         action: ChromeDownloadAction,
         /// 0 for an order about all that have ended.
@@ -230,6 +238,8 @@ pub(crate) enum ToChrome {
         tab: u64,
         /// Number of matches; 4294967295 stands for more than can be counted.
         matches: u32,
+        /// Position of the selected match, from 1; 0: unknown.
+        position: u32,
     },
     Download {
         download: ChromeDownload,

@@ -80,7 +80,7 @@ fn the_contract_file_of_the_chrome_tests_is_current() {
         ToChrome::Order { tabs: vec![1, 2, 3, 4], active: 1, first: true },
         ToChrome::Favicon { tab: 1, width: 1, height: 1, rgba: vec![255, 0, 0, 255] },
         ToChrome::Hover { url: "https://example.org/hover".into() },
-        ToChrome::FindResult { tab: 1, matches: 7 },
+        ToChrome::FindResult { tab: 1, matches: 7, position: 3 },
         ToChrome::Download {
             download: ChromeDownload {
                 id: 1,

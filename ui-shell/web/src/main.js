@@ -8,6 +8,7 @@ import "./dialogs.js";
 import { findAgain, isOpen, openFind, openMenu } from "./panels.js";
 import { handle } from "./commands";
 import { openCommandBar } from "./command-panel.js";
+import { pickArea } from "./area-panel.js";
 import { openDownloads } from "./downloads-panel.js";
 import { openSitePanel } from "./site-panel.js";
 
@@ -27,6 +28,7 @@ for (const [name, run] of Object.entries({
   "settings": openBuiltin("regen://settings"),
   "command-bar": () => openCommandBar(""),
   "search-tabs": () => openCommandBar("%"),
+  "screenshot-of-area": pickArea,
   "site-information": openSitePanel,
   "menu": openMenu,
 })) handle(name, run);

@@ -81,7 +81,7 @@ const forActive = (run) => () => { const tab = active(); if (tab) run(tab); };
 const itemOf = (name) => {
   return [commandOf(name).words, keysOf(name), () => run(name)];
 };
-const MENU = ["new-tab", "reopen-tab", null, "zoom-in", "zoom-out", "actual-size", "full-screen", null, "find", "print", null, "history", "bookmarks",
+const MENU = ["new-tab", "reopen-tab", null, "zoom-in", "zoom-out", "actual-size", "full-screen", null, "find", "print", "save-page", "screenshot", "inspector", null, "history", "bookmarks",
   "downloads", null, "command-bar", "previous-session", "settings", null, "quit"];
 /** Opens the main menu. */
 export const openMenu = () => {
@@ -167,9 +167,15 @@ find.addEventListener("keydown", (event) => {
 get("find-next").addEventListener("click", () => search(true, true));
 get("find-previous").addEventListener("click", () => search(true, false));
 get("find-close").addEventListener("click", closeFind);
-on("findResult", ({ tab, matches }) => {
-  if (tab !== searched) return;
-  setText(get("find-count"), !findText.value ? "" : matches === 1 ? "1 match" : matches === 0xffffffff ? "More than 10,000" : matches ? `${matches} matches` : "No match");
+const countText = (matches, position) => {
+  if (!findText.value) return "";
+  if (matches === 0xffffffff) return "More than 10,000";
+  if (!matches) return "No match";
+  if (position) return `${position} of ${matches}`;
+  return matches === 1 ? "1 match" : `${matches} matches`;
+};
+on("findResult", ({ tab, matches, position }) => {
+  if (tab === searched) setText(get("find-count"), countText(matches, position));
 });
 export const findAgain = (forward) => { if (find.hidden) openFind(); else search(true, forward); };
 

@@ -1,0 +1,103 @@
+//! Tools for a page: printing, saving, pictures and the inspector. What they make is saved like a download.
+
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use gtk::gdk::pixbuf_get_from_surface;
+use regen_proto::kernel::v1::{PageArea, PageTool, UseTool};
+use webkit2gtk::gio;
+use webkit2gtk::{SaveMode, SnapshotOptions, SnapshotRegion, WebInspectorExt, WebViewExt};
+
+use super::View;
+
+/// Largest side of a picture, in pixels: the drawing library draws no larger one.
+const MAX_SIDE: i32 = 32_767;
+
+/// File in the bucket that a tool writes.
+pub(super) struct Made {
+    number: u64,
+    pub(super) path: PathBuf,
+    name: String,
+}
+
+impl View {
+    pub(super) fn use_tool(self: &Rc<Self>, used: &UseTool) {
+        match used.tool() {
+            PageTool::Print => self.print(),
+            PageTool::Save => self.save(),
+            PageTool::Picture => self.take_picture(SnapshotRegion::Visible, used.area),
+            PageTool::WholePicture => self.take_picture(SnapshotRegion::FullDocument, None),
+            PageTool::Inspect => self.toggle_inspector(),
+            PageTool::Unspecified => {}
+        }
+    }
+
+    fn toggle_inspector(&self) {
+        let Some(inspector) = self.web.inspector() else { return };
+        // The inspector has a view of its own as long as it is open.
+        if inspector.web_view().is_some() { inspector.close() } else { inspector.show() }
+    }
+
+    /// Reserves a file that is named after the page.
+    pub(super) fn reserve(&self, extension: &str) -> Option<Made> {
+        let title = self.web.title().filter(|title| !title.is_empty());
+        let name = format!("{}.{extension}", title.as_deref().unwrap_or("page"));
+        match crate::downloads::destination::reserve() {
+            Ok((number, path)) => Some(Made { number, path, name }),
+            Err(error) => {
+                tracing::error!("no file for {name:?} in the bucket: {error}");
+                None
+            }
+        }
+    }
+
+    /// Offers what a tool made for saving, or tells the user why it made nothing.
+    pub(super) fn offer(&self, made: &Made, result: Result<(), String>) {
+        let Some(host) = self.host() else { return };
+        let url = self.loader.committed.borrow().clone();
+        match result {
+            Ok(()) => host.downloads().made(self.id.get(), made.number, &url, &made.name),
+            Err(error) => host.downloads().not_made(self.id.get(), made.number, &url, &made.name, error),
+        }
+    }
+
+    fn save(self: &Rc<Self>) {
+        let Some(made) = self.reserve("mhtml") else { return };
+        let view = Rc::clone(self);
+        let file = gio::File::for_path(&made.path);
+        self.web.save_to_file(&file, SaveMode::Mhtml, gio::Cancellable::NONE, move |saved| {
+            view.offer(&made, saved.map_err(|error| error.to_string()));
+        });
+    }
+
+    fn take_picture(self: &Rc<Self>, region: SnapshotRegion, area: Option<PageArea>) {
+        let Some(made) = self.reserve("png") else { return };
+        let view = Rc::clone(self);
+        self.web.snapshot(region, SnapshotOptions::NONE, gio::Cancellable::NONE, move |drawn| {
+            let written = drawn.map_err(|error| not_drawn(&error)).and_then(|drawn| write(&drawn, area, &made.path));
+            view.offer(&made, written);
+        });
+    }
+}
+
+/// Returns the words for a page that the engine did not draw. It does not say why.
+fn not_drawn(error: &glib::Error) -> String {
+    format!("the engine did not draw the page ({error}); it may be too large for a picture")
+}
+
+/// Writes a drawn page, or an area of it, as a PNG file.
+fn write(drawn: &gtk::cairo::Surface, area: Option<PageArea>, path: &Path) -> Result<(), String> {
+    let drawn = gtk::cairo::ImageSurface::try_from(drawn.clone()).map_err(|_| "the page was not drawn".to_owned())?;
+    let (width, height) = (drawn.width(), drawn.height());
+    let (scale, _) = drawn.device_scale();
+    // Outside of the page is nothing to see.
+    #[expect(clippy::cast_possible_truncation, reason = "bounded by the picture")]
+    let within = |at: f64, side: i32| (at * scale).round().clamp(0.0, f64::from(side)) as i32;
+    let whole = PageArea { x: 0.0, y: 0.0, width: f64::from(MAX_SIDE), height: f64::from(MAX_SIDE) };
+    let area = area.unwrap_or(whole);
+    let (left, top) = (within(area.x, width), within(area.y, height));
+    let (right, bottom) = (within(area.x + area.width, width), within(area.y + area.height, height));
+    let picture = pixbuf_get_from_surface(&drawn, left, top, right - left, bottom - top);
+    let picture = picture.ok_or_else(|| format!("a page of {width} × {height} pixels is too large for a picture"))?;
+    picture.savev(path, "png", &[]).map_err(|error| error.to_string())
+}

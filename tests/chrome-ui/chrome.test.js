@@ -158,6 +158,8 @@ test("find sends the text, steps and ends", async () => {
   await receive(...tabMessages, of("command"));
   await page.locator("#find-text").fill("word");
   await receive(of("findResult"));
+  assert.equal(await page.locator("#find-count").innerText(), "3 of 7");
+  await receive({ ...of("findResult"), position: 0 });
   assert.equal(await page.locator("#find-count").innerText(), "7 matches");
   await page.keyboard.press("Shift+Enter");
   await page.keyboard.press("Escape");

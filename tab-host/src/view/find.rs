@@ -1,6 +1,7 @@
 //! Search in a page.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::rc::Rc;
 
 use regen_proto::kernel::v1::{Find, FindResult, page_event::Body};
@@ -14,10 +15,34 @@ const POSITION: &str = include_str!("find_position.js");
 /// Search in a view's page.
 #[derive(Debug, Default)]
 pub(super) struct Finder {
-    /// Set while the number of matches of a new search is not known.
-    counts_matches: Cell<bool>,
+    /// Searches and steps that the engine has not answered, in order. It answers each once.
+    asked: RefCell<VecDeque<Asked>>,
     /// Number of matches of the search.
     matches: Cell<u32>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    /// A search for another text. Its answer tells the number of matches.
+    Search,
+    /// A step to another match. Its answer tells of that match only.
+    Step,
+}
+
+impl Finder {
+    fn ask(&self, what: Asked) {
+        self.asked.borrow_mut().push_back(what);
+    }
+
+    /// Takes an answer. Returns the number of matches once the last question is answered: whoever types quickly asks again
+    /// before the engine answers.
+    fn answered(&self, matches: u32) -> Option<u32> {
+        let mut asked = self.asked.borrow_mut();
+        if asked.pop_front() != Some(Asked::Step) {
+            self.matches.set(matches);
+        }
+        asked.is_empty().then(|| self.matches.get())
+    }
 }
 
 pub(super) fn connect(view: &Rc<View>) {
@@ -25,15 +50,15 @@ pub(super) fn connect(view: &Rc<View>) {
     let weak = Rc::downgrade(view);
     controller.connect_found_text(move |controller, matches| {
         let Some(view) = weak.upgrade() else { return };
-        // A step to the next match reports that match only.
-        if view.finder.counts_matches.take() {
-            view.finder.matches.set(matches);
+        if let Some(matches) = view.finder.answered(matches) {
+            view.tell_match(&controller.search_text().unwrap_or_default(), matches);
         }
-        view.tell_match(&controller.search_text().unwrap_or_default());
     });
     let weak = Rc::downgrade(view);
     controller.connect_failed_to_find_text(move |_| {
-        if let Some(view) = weak.upgrade() {
+        if let Some(view) = weak.upgrade()
+            && view.finder.answered(0).is_some()
+        {
             view.tell(Body::FindResult(FindResult::default()));
         }
     });
@@ -46,19 +71,19 @@ impl View {
         if find.text.is_empty() {
             controller.search_finish();
         } else if find.next && controller.search_text().as_deref() == Some(&find.text) {
+            self.finder.ask(Asked::Step);
             if find.forward { controller.search_next() } else { controller.search_previous() }
         } else {
             let mut options = FindOptions::CASE_INSENSITIVE | FindOptions::WRAP_AROUND;
             options.set(FindOptions::BACKWARDS, !find.forward);
             // The search counts and highlights the matches. A separate count would remove the highlights.
-            self.finder.counts_matches.set(true);
+            self.finder.ask(Asked::Search);
             controller.search(&find.text, options.bits(), MAX_COUNT);
         }
     }
 
     /// Reports the number of matches, and the position of the selected one.
-    fn tell_match(self: &Rc<Self>, text: &str) {
-        let matches = self.finder.matches.get();
+    fn tell_match(self: &Rc<Self>, text: &str, matches: u32) {
         let view = Rc::clone(self);
         // A JSON text is a JavaScript expression.
         let script = format!("{}({})", POSITION.trim_end(), serde_json::json!(text));
@@ -80,6 +105,19 @@ fn position(answer: &str, matches: u32) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_number_of_matches_is_that_of_the_last_search() {
+        let finder = Finder::default();
+        finder.ask(Asked::Search);
+        finder.ask(Asked::Search);
+        assert_eq!(finder.answered(1217), None, "another text has been typed");
+        assert_eq!(finder.answered(12), Some(12));
+        finder.ask(Asked::Step);
+        assert_eq!(finder.answered(1), Some(12));
+        finder.ask(Asked::Search);
+        assert_eq!(finder.answered(0), Some(0));
+    }
 
     #[test]
     fn a_position_is_known_where_the_page_and_the_engine_count_alike() {

@@ -3,18 +3,15 @@
 use std::time::Instant;
 
 use regen_proto::role::Role;
-use regen_session::{
-    self as session, DialogAnswer, Effect, Event, HostCommand, HostKey, PageLoad, Phase, Side, Tab, TabId, address,
-};
+use regen_session::{self as session, Effect, Event, HostCommand, HostKey, Side, Tab, TabId};
 use regen_supervisor::{self as supervisor, Key, dependents};
-use tokio::sync::oneshot;
 
 use crate::answer::{Answer, CommandError};
 use crate::broker::Broker;
 use crate::children::{Exit, Violation};
 use crate::codec::{child as codec, configure, host as host_codec, window_updates};
-use crate::control::questions::{Input, PageQuery};
-use crate::control::{PageAnswer, StatusReply, StatusView, TabInfo, count_objections};
+use crate::control::PageAnswer;
+use crate::control::questions::PageQuery;
 use crate::error::BrokerError;
 use crate::grants::GrantError;
 use crate::host_grants::HostGrants;
@@ -22,13 +19,13 @@ use crate::kept;
 use crate::lookup::{Lookup, host_of};
 use crate::message::{ChildId, Outgoing};
 use crate::network;
+use crate::network_actions::NetworkActions;
 use crate::observe::Refused;
-use crate::page_queries::{PageQueries, no_page};
+use crate::page_queries::PageQueries;
 use crate::site_data::Removed;
-use crate::site_orders;
 use crate::window;
-use crate::window::commands::{Question, SessionAnswer, SiteOrder};
 use crate::window::events::News;
+use crate::window_actions::WindowActions;
 use crate::window_feed::WindowFeed;
 
 impl Broker {
@@ -271,7 +268,7 @@ impl Broker {
         self.hand_out(granted);
     }
 
-    fn renew_tunnel(&mut self, host: ChildId) {
+    pub(crate) fn renew_tunnel(&mut self, host: ChildId) {
         let (revoked, granted) = self.host_grants().renew_tunnel(host);
         revoked.into_iter().for_each(|message| self.send(message));
         self.hand_out(granted);
@@ -305,48 +302,7 @@ impl Broker {
 
     /// Carries out what the window component wants.
     pub(crate) fn after_window(&mut self, actions: Vec<window::Action>) {
-        use window::Action;
-        for action in actions {
-            match action {
-                Action::Tell(news) => self.tell_news(news),
-                Action::Send(message) => self.send(host_codec::host_message(message)),
-                Action::Command { tab, command } => {
-                    if let Some(child) = self.lookup().of_tab(tab) {
-                        self.send(host_codec::page_command(child, tab, command));
-                    }
-                }
-                Action::Session(event) => self.apply(event),
-                Action::Open { input, background } => {
-                    let url = address::to_url(&input, self.kept.searches());
-                    self.open_by_user(url, background, String::new());
-                }
-                Action::Navigate { tab, input } => {
-                    let load = PageLoad::by_user(address::to_url(&input, self.kept.searches()));
-                    self.apply(Event::Navigate { tab, load });
-                }
-                Action::AskPages => self.ask_whether_pages_object(),
-                Action::Quit => self.quit(),
-                Action::AnswerSession(reply) => drop(self.answer_session(&reply)),
-                Action::OfferSession => match self.persistence.offer_again() {
-                    Some(offer) => self.tell_window(|window| window_updates::session_offer(window, Some(offer))),
-                    None => self.notice("info", "There is no earlier session.".to_owned()),
-                },
-                Action::Ask { request, question } => self.answer_window(request, question),
-                Action::Site(order) => self.site_order(order),
-                Action::AnswerVpn(reply) => {
-                    let has_window = self.lookup().running(Role::UiShell).is_some();
-                    let actions = self.network.vpn_answered(reply, has_window);
-                    self.after_network(actions);
-                }
-            }
-        }
-    }
-
-    fn answer_window(&mut self, request: u64, question: Question) {
-        let Some(window) = self.lookup().ready(Role::UiShell) else { return };
-        let (message, changes) = self.kept.answer(&self.session, window, request, question);
-        self.send(message);
-        self.after_kept(changes);
+        WindowActions::new(self).carry_out(actions);
     }
 
     /// Tells those concerned what of the kept has changed.
@@ -386,30 +342,6 @@ impl Broker {
         }
     }
 
-    fn site_order(&mut self, order: SiteOrder) {
-        let events = self.window_events.clone();
-        let Some(host) = host_of(&self.session, order.tab()) else { return };
-        match order {
-            SiteOrder::Report { request, .. } => site_orders::report(self.lookup().site(host), request, events),
-            SiteOrder::Clear(_) => {
-                let (to, told) = oneshot::channel();
-                self.clear_site(host.clone(), to);
-                site_orders::tell_when_cleared(host, told, events);
-            }
-            SiteOrder::SetLevel { level, .. } => {
-                let (to, _told) = oneshot::channel();
-                let command = network::Command::SetShields { site: Some(host.site), level, answer: to };
-                let actions = self.network.command(command, true);
-                self.after_network(actions);
-            }
-            SiteOrder::Allow { url, .. } => {
-                if let Some(admin) = self.network.admin() {
-                    site_orders::allow(admin, host.site, &url, events);
-                }
-            }
-        }
-    }
-
     fn discard_site(&mut self, host: &HostKey) {
         let discarded = self.children.discard_storage(host);
         if discarded.is_ok() {
@@ -423,45 +355,9 @@ impl Broker {
         }
     }
 
-    /// Runs a command of the browser in the window.
-    pub(crate) fn run_command(&mut self, name: String) -> Result<(), CommandError> {
-        let window = self.lookup().ready(Role::UiShell).ok_or(CommandError::NoWindow)?;
-        self.send(window_updates::run_command(window, name));
-        Ok(())
-    }
-
     /// Carries out what the network component wants.
     pub(crate) fn after_network(&mut self, actions: Vec<network::Action>) {
-        use network::Action;
-        for action in actions {
-            match action {
-                Action::Configure => {
-                    if let Some(net) = self.lookup().ready(Role::NetDaemon) {
-                        self.send(configure::net_daemon(net, &self.network));
-                    }
-                }
-                Action::RenewTunnels => {
-                    let routes = &self.network.settings().routes;
-                    let hosts = self.grants.with_other_route(self.children.hosts(), |host| routes.of(host).clone());
-                    hosts.into_iter().for_each(|host| self.renew_tunnel(host));
-                }
-                Action::ShowTabs => self.session.order.clone().into_iter().for_each(|tab| self.show_tab(tab)),
-                Action::ShowLoadingTabs => {
-                    let loading = self.session.tabs.values().filter(|tab| !tab.phase.is_settled());
-                    let loading: Vec<TabId> = loading.map(|tab| tab.id).collect();
-                    loading.into_iter().for_each(|tab| self.show_tab(tab));
-                }
-                Action::ShieldsChanged { before } => {
-                    let changed = self.network.settings().shields.strict_changed(&before, self.session.hosts.keys());
-                    changed.into_iter().for_each(|host| self.apply(Event::Sleep(host)));
-                }
-                Action::AskAboutVpn(question) => {
-                    self.tell_window(|window| window_updates::vpn_question(window, question));
-                }
-                Action::Notice { level, text } => self.notice(level, text),
-            }
-        }
-        self.note_change();
+        NetworkActions::new(self).carry_out(actions);
     }
 
     /// Tells the window, where there is one.
@@ -471,11 +367,11 @@ impl Broker {
         }
     }
 
-    fn tell_news(&mut self, news: News) {
+    pub(crate) fn tell_news(&mut self, news: News) {
         self.tell_window(|window| window_updates::news(window, news));
     }
 
-    fn notice(&mut self, level: &'static str, text: String) {
+    pub(crate) fn notice(&mut self, level: &'static str, text: String) {
         self.tell_news(News::Notice { level, text });
     }
 
@@ -484,7 +380,7 @@ impl Broker {
     }
 
     /// Sends what a part of the feed says, where there is a window.
-    fn show<I: IntoIterator<Item = Outgoing>>(&mut self, part: impl FnOnce(&WindowFeed<'_>) -> I) {
+    pub(crate) fn show<I: IntoIterator<Item = Outgoing>>(&mut self, part: impl FnOnce(&WindowFeed<'_>) -> I) {
         let messages: Vec<Outgoing> = self.feed().map(|feed| part(&feed).into_iter().collect()).unwrap_or_default();
         messages.into_iter().for_each(|message| self.send(message));
     }
@@ -500,79 +396,8 @@ impl Broker {
         self.show(|feed| feed.offer());
     }
 
-    fn show_tab(&mut self, tab: TabId) {
+    pub(crate) fn show_tab(&mut self, tab: TabId) {
         self.show(|feed| feed.tab(tab));
-    }
-
-    /// Applies an event about a tab. Returns the tab as it is then; one that is closed by that, as it was before.
-    pub(crate) fn change_tab(&mut self, tab: TabId, event: Option<Event>) -> Result<TabInfo, CommandError> {
-        let before = self.lookup().tab_info(tab)?;
-        event.into_iter().for_each(|event| self.apply(event));
-        Ok(self.lookup().tab_info(tab).unwrap_or(before))
-    }
-
-    pub(crate) fn answer_dialog(&mut self, tab: TabId, reply: DialogAnswer) -> Result<TabInfo, CommandError> {
-        let shown = self.session.tabs.get(&tab).ok_or(CommandError::NoSuchTab(tab))?;
-        let Some(number) = shown.dialog.as_ref().map(|dialog| dialog.number) else {
-            return Err(CommandError::Page(format!("tab {tab} shows no dialog")));
-        };
-        self.change_tab(tab, Some(Event::AnswerDialog { tab, answer: DialogAnswer { number, ..reply } }))
-    }
-
-    pub(crate) fn status(&self) -> StatusReply {
-        let view = StatusView {
-            session: &self.session,
-            supervisor: &self.supervisor,
-            children: &self.children,
-            network: &self.network,
-            window: &self.window,
-            persistence: &self.persistence,
-            observer: &self.observer,
-            facts: &self.facts,
-        };
-        view.status(self.session.order.iter().filter_map(|tab| self.lookup().tab_info(*tab).ok()).collect())
-    }
-
-    /// Opens an address that the user entered, in a new tab.
-    pub(crate) fn open_by_user(&mut self, url: String, background: bool, workspace: String) -> Option<TabId> {
-        let load = Some(PageLoad::by_user(url));
-        self.apply(Event::Open { load, workspace, background, opener: None });
-        let opened = self.session.order.last().copied()?;
-        self.window.gestures().address(opened, Instant::now());
-        Some(opened)
-    }
-
-    /// Restores an earlier session or some of its tabs, or dismisses it. Returns the number of tabs that came back.
-    pub(crate) fn answer_session(&mut self, reply: &SessionAnswer) -> usize {
-        let Some(back) = self.persistence.answered(reply.session, reply.restore, &reply.tabs) else { return 0 };
-        let count = back.tabs.len();
-        if count > 0 {
-            // The empty tab that a window starts with has served its purpose.
-            let is_blank = |tab: &&Tab| tab.phase == Phase::Blank && tab.segments.len() == 1;
-            let blank: Vec<TabId> = self.session.tabs.values().filter(is_blank).map(|tab| tab.id).collect();
-            self.apply(Event::Restore { tabs: back.tabs, active: back.active });
-            blank.into_iter().for_each(|tab| self.apply(Event::Close { tab, ask: false }));
-        }
-        self.persistence.restored(&self.session, back.session, back.is_all);
-        self.show(|feed| feed.offer());
-        count
-    }
-
-    /// Looks after the store and the audit log.
-    pub(crate) fn check_store(&mut self) {
-        let (warning, head) = self.observer.check_audit();
-        if let Some(warning) = warning {
-            self.notice("error", warning.to_owned());
-        }
-        head.into_iter().for_each(|head| self.persistence.store().put_audit_head(head));
-        let network = self.network.settings();
-        let check = self.persistence.check_store(&self.session, || network.to_keep(&self.session));
-        if check.is_back {
-            self.kept.save_all();
-        }
-        for notice in check.notices {
-            self.notice(notice.level, notice.text);
-        }
     }
 
     /// Puts a question to the page of a tab.
@@ -592,34 +417,5 @@ impl Broker {
     fn page_queries(&mut self) -> PageQueries<'_> {
         let Self { session, supervisor, children, network, questions, .. } = self;
         PageQueries { lookup: Lookup { session, supervisor, children, network }, questions }
-    }
-
-    /// Asks the pages that their user has used whether they object to the end of the browser.
-    fn ask_whether_pages_object(&mut self) {
-        let is_used = |tab: &Tab| tab.is_used && !tab.unresponsive && tab.dialog.is_none();
-        let asked = self.ask_pages(PageQuery::Objects, is_used);
-        let events = self.window_events.clone();
-        tokio::spawn(async move {
-            let objecting = count_objections(asked).await;
-            // The event loop may have ended meanwhile.
-            let _ = events.send(window::Event::PagesAnswered { objecting }).await;
-        });
-    }
-
-    /// Gives input to the page of a tab. Whoever may use the control socket is the user.
-    pub(crate) fn input(&mut self, tab: TabId, events: Vec<Input>) -> Result<PageAnswer, CommandError> {
-        let info = self.lookup().tab_info(tab)?;
-        let used = self.window.input(tab, Instant::now());
-        self.apply(used);
-        // Only the page in front takes input.
-        if self.session.active != Some(tab) {
-            self.apply(Event::Activate(tab));
-        }
-        let count = events.iter().map(Input::weight).sum();
-        for event in events {
-            let Some(child) = self.lookup().of_tab(tab) else { return Err(no_page(&info)) };
-            self.send(host_codec::input(child, tab, event));
-        }
-        self.ask_page(tab, PageQuery::Settled, count)
     }
 }

@@ -7,21 +7,17 @@ use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use regen_audit_log::AuditLog;
-use regen_net_config::site::Site;
 use regen_proto::role::Role;
-use regen_session::{Event, Form, Load, Method, PageEvent, PageLoad, Session, Side, address};
+use regen_session::{Event, Form, Load, Method, PageEvent, PageLoad, Phase, Session, Side, Tab, TabId, address};
 use regen_store::{OpenStore, SessionSettings, Settings};
 use regen_supervisor::{Hibernation, Key, Supervisor, memory_pressure};
 use tokio::sync::{mpsc, watch};
 
-use crate::answer::{CommandError, answer};
 use crate::broker_setup::{BrokerSetup, Channels};
 use crate::children::{self, ChildError, Children, Violation};
 use crate::codec::child::ChildMessage;
-use crate::codec::window_updates;
 use crate::configuration::DisplayOptions;
-use crate::control::questions::PageQuery;
-use crate::control::{Command, Facts, PageQuestions};
+use crate::control::{Facts, PageQuestions};
 use crate::error::BrokerError;
 use crate::grants::Grants;
 use crate::host_reports::{HostReport, HostReports, Outcome};
@@ -205,6 +201,48 @@ impl Broker {
         self.supervisor.prune(|host| hosts.contains_key(host));
     }
 
+    /// Opens an address that the user entered, in a new tab.
+    pub(crate) fn open_by_user(&mut self, url: String, background: bool, workspace: String) -> Option<TabId> {
+        let load = Some(PageLoad::by_user(url));
+        self.apply(Event::Open { load, workspace, background, opener: None });
+        let opened = self.session.order.last().copied()?;
+        self.window.gestures().address(opened, Instant::now());
+        Some(opened)
+    }
+
+    /// Restores an earlier session or some of its tabs, or dismisses it. Returns the number of tabs that came back.
+    pub(crate) fn answer_session(&mut self, reply: &SessionAnswer) -> usize {
+        let Some(back) = self.persistence.answered(reply.session, reply.restore, &reply.tabs) else { return 0 };
+        let count = back.tabs.len();
+        if count > 0 {
+            // The empty tab that a window starts with has served its purpose.
+            let is_blank = |tab: &&Tab| tab.phase == Phase::Blank && tab.segments.len() == 1;
+            let blank: Vec<TabId> = self.session.tabs.values().filter(is_blank).map(|tab| tab.id).collect();
+            self.apply(Event::Restore { tabs: back.tabs, active: back.active });
+            blank.into_iter().for_each(|tab| self.apply(Event::Close { tab, ask: false }));
+        }
+        self.persistence.restored(&self.session, back.session, back.is_all);
+        self.show(|feed| feed.offer());
+        count
+    }
+
+    /// Looks after the store and the audit log.
+    pub(crate) fn check_store(&mut self) {
+        let (warning, head) = self.observer.check_audit();
+        if let Some(warning) = warning {
+            self.notice("error", warning.to_owned());
+        }
+        head.into_iter().for_each(|head| self.persistence.store().put_audit_head(head));
+        let network = self.network.settings();
+        let check = self.persistence.check_store(&self.session, || network.to_keep(&self.session));
+        if check.is_back {
+            self.kept.save_all();
+        }
+        for notice in check.notices {
+            self.notice(notice.level, notice.text);
+        }
+    }
+
     pub(crate) fn save(&mut self, all: bool) {
         self.persistence.save(&self.session, all);
     }
@@ -321,111 +359,6 @@ impl Broker {
             self.children.keep_public(&host);
         }
         self.apply(Event::SiteFound { host, side });
-    }
-
-    /// Carries out a command of the control API.
-    pub(crate) fn command(&mut self, command: Command) {
-        let now = Instant::now();
-        match command {
-            Command::Status { answer: to } => answer(to, Ok(self.status())),
-            Command::Open { url, workspace, background, raise, answer: to } => {
-                if raise {
-                    self.tell_window(window_updates::raise);
-                }
-                let url = address::to_url(&url, self.kept.searches());
-                let opened = self.open_by_user(url, background, workspace);
-                answer(to, opened.ok_or(CommandError::Ending));
-            }
-            Command::Goto { tab, url, answer: to } => {
-                self.window.gestures().address(tab, now);
-                let load = PageLoad::by_user(address::to_url(&url, self.kept.searches()));
-                let event = Event::Navigate { tab, load };
-                let info = self.change_tab(tab, Some(event));
-                answer(to, info);
-            }
-            Command::Tab { tab, event, answer: to } => {
-                let info = self.change_tab(tab, event);
-                answer(to, info);
-            }
-            Command::AnswerDialog { tab, reply, answer: to } => {
-                let info = self.answer_dialog(tab, reply);
-                answer(to, info);
-            }
-            Command::AllowDownloads { tab, allow, answer: to } => {
-                if let Some(host) = self.session.tabs.get(&tab).and_then(regen_session::Tab::host) {
-                    let actions = self.window.answer_downloads(&host, allow);
-                    self.after_window(actions);
-                }
-                answer(to, self.lookup().tab_info(tab));
-            }
-            Command::Downloads { order, answer: to } => {
-                let done = order.map_or(Some(Vec::new()), |order| self.window.order_download(order));
-                let listed = done.map(|actions| self.after_window(actions)).map(|()| self.window.downloads());
-                answer(to, listed.ok_or(CommandError::Download));
-            }
-            Command::Ask { tab, kind, answer: to } => {
-                let asked = self.ask_page(tab, kind, 0);
-                answer(to, asked);
-            }
-            Command::Input { tab, events, answer: to } => {
-                let done = self.input(tab, events);
-                answer(to, done);
-            }
-            Command::Snapshots { answer: to } => {
-                let pages = self.ask_pages(PageQuery::Saved, |_| true);
-                answer(to, Ok(pages));
-            }
-            Command::Signal { target, signal, answer: to } => answer(to, self.lookup().signal(&target, signal)),
-            Command::Save { answer: to } => {
-                // A store that has just come back from a failure is told everything first.
-                self.check_store();
-                self.kept.save();
-                self.save(true);
-                answer(to, Ok(self.persistence.store().clone()));
-            }
-            Command::AnswerSession { reply, answer: to } => {
-                let count = self.answer_session(&reply);
-                answer(to, Ok(count));
-            }
-            Command::Sessions { answer: to } => {
-                answer(to, Ok((self.persistence.earlier().to_vec(), self.persistence.restores())));
-            }
-            Command::Site { host, answer: to } => answer(to, Ok(self.lookup().site(host))),
-            Command::ClearSite { host, answer: to } => self.clear_site(host, to),
-            Command::Run { name, answer: to } => {
-                let run = self.run_command(name);
-                answer(to, run);
-            }
-            Command::Network(command) => {
-                let has_window = self.lookup().running(Role::UiShell).is_some();
-                let actions = self.network.command(command, has_window);
-                self.after_network(actions);
-            }
-            Command::Kept(command) => {
-                let changes = self.kept.command(command);
-                self.after_kept(changes);
-            }
-            Command::HttpsOnly { answer: to } => answer(to, Ok(self.session.https_only.clone())),
-            Command::SetHttpsOnly { site, on, answer: to } => {
-                self.set_https_only(site.as_ref(), on);
-                answer(to, Ok(()));
-            }
-            Command::AuditHead { answer: to } => answer(to, Ok(self.audit.flushed())),
-            Command::RecordOrder { what, details, by, answer: to } => {
-                self.audit.record("ordered", serde_json::json!({ "what": what, "details": details, "by": by }));
-                answer(to, Ok(self.audit.flushed()));
-            }
-            Command::Quit { answer: to } => {
-                self.quit();
-                answer(to, Ok(()));
-            }
-        }
-    }
-
-    fn set_https_only(&mut self, site: Option<&Site>, on: Option<bool>) {
-        self.apply(Event::HttpsOnly { site: site.cloned(), on });
-        self.persistence.store().put_https_only(self.session.https_only.clone());
-        self.audit.record("https_only", serde_json::json!({ "site": site.map(Site::as_str), "on": on }));
     }
 
     /// Asks every child to end.

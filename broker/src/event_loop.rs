@@ -13,6 +13,7 @@ use crate::broker::Broker;
 use crate::broker_setup::{BrokerSetup, Channels};
 use crate::children::Event as ChildEvent;
 use crate::control::{BrokerHandle, Command};
+use crate::control_commands::ControlCommands;
 use crate::launcher::FromLauncherBody;
 use crate::{network, persistence, window};
 use regen_supervisor::TICK;
@@ -119,7 +120,7 @@ impl EventLoop {
             Input::Network(event) => self.broker.network_event(event),
             Input::Persistence(persistence::Event::Save) => self.broker.save(false),
             Input::Window(event) => self.broker.window_event(event),
-            Input::Command(command) => self.broker.command(command),
+            Input::Command(command) => ControlCommands::new(&mut self.broker).carry_out(command),
             Input::Tick => self.broker.tick(),
         }
         self.broker.step_took(kind, start.elapsed());

@@ -1,0 +1,186 @@
+//! Commands of the control API, carried out with the components that they concern.
+
+use std::time::Instant;
+
+use regen_net_config::site::Site;
+use regen_proto::role::Role;
+use regen_session::{DialogAnswer, Event, PageLoad, TabId, address};
+
+use crate::answer::{CommandError, answer};
+use crate::broker::Broker;
+use crate::codec::{host as host_codec, window_updates};
+use crate::control::questions::{Input, PageQuery};
+use crate::control::{Command, PageAnswer, StatusReply, StatusView, TabInfo};
+use crate::page_queries::no_page;
+
+/// The broker, as the control API commands it.
+pub(crate) struct ControlCommands<'a> {
+    broker: &'a mut Broker,
+}
+
+impl<'a> ControlCommands<'a> {
+    pub(crate) fn new(broker: &'a mut Broker) -> Self {
+        Self { broker }
+    }
+
+    /// Carries out a command of the control API.
+    pub(crate) fn carry_out(&mut self, command: Command) {
+        let now = Instant::now();
+        match command {
+            Command::Status { answer: to } => answer(to, Ok(self.status())),
+            Command::Open { url, workspace, background, raise, answer: to } => {
+                if raise {
+                    self.broker.tell_window(window_updates::raise);
+                }
+                let url = address::to_url(&url, self.broker.kept.searches());
+                let opened = self.broker.open_by_user(url, background, workspace);
+                answer(to, opened.ok_or(CommandError::Ending));
+            }
+            Command::Goto { tab, url, answer: to } => {
+                self.broker.window.gestures().address(tab, now);
+                let load = PageLoad::by_user(address::to_url(&url, self.broker.kept.searches()));
+                let event = Event::Navigate { tab, load };
+                let info = self.change_tab(tab, Some(event));
+                answer(to, info);
+            }
+            Command::Tab { tab, event, answer: to } => {
+                let info = self.change_tab(tab, event);
+                answer(to, info);
+            }
+            Command::AnswerDialog { tab, reply, answer: to } => {
+                let info = self.answer_dialog(tab, reply);
+                answer(to, info);
+            }
+            Command::AllowDownloads { tab, allow, answer: to } => {
+                if let Some(host) = self.broker.session.tabs.get(&tab).and_then(regen_session::Tab::host) {
+                    let actions = self.broker.window.answer_downloads(&host, allow);
+                    self.broker.after_window(actions);
+                }
+                answer(to, self.broker.lookup().tab_info(tab));
+            }
+            Command::Downloads { order, answer: to } => {
+                let done = order.map_or(Some(Vec::new()), |order| self.broker.window.order_download(order));
+                let listed =
+                    done.map(|actions| self.broker.after_window(actions)).map(|()| self.broker.window.downloads());
+                answer(to, listed.ok_or(CommandError::Download));
+            }
+            Command::Ask { tab, kind, answer: to } => {
+                let asked = self.broker.ask_page(tab, kind, 0);
+                answer(to, asked);
+            }
+            Command::Input { tab, events, answer: to } => {
+                let done = self.input(tab, events);
+                answer(to, done);
+            }
+            Command::Snapshots { answer: to } => {
+                let pages = self.broker.ask_pages(PageQuery::Saved, |_| true);
+                answer(to, Ok(pages));
+            }
+            Command::Signal { target, signal, answer: to } => answer(to, self.broker.lookup().signal(&target, signal)),
+            Command::Save { answer: to } => {
+                // A store that has just come back from a failure is told everything first.
+                self.broker.check_store();
+                self.broker.kept.save();
+                self.broker.save(true);
+                answer(to, Ok(self.broker.persistence.store().clone()));
+            }
+            Command::AnswerSession { reply, answer: to } => {
+                let count = self.broker.answer_session(&reply);
+                answer(to, Ok(count));
+            }
+            Command::Sessions { answer: to } => {
+                answer(to, Ok((self.broker.persistence.earlier().to_vec(), self.broker.persistence.restores())));
+            }
+            Command::Site { host, answer: to } => answer(to, Ok(self.broker.lookup().site(host))),
+            Command::ClearSite { host, answer: to } => self.broker.clear_site(host, to),
+            Command::Run { name, answer: to } => {
+                let run = self.run_command(name);
+                answer(to, run);
+            }
+            Command::Network(command) => {
+                let has_window = self.broker.lookup().running(Role::UiShell).is_some();
+                let actions = self.broker.network.command(command, has_window);
+                self.broker.after_network(actions);
+            }
+            Command::Kept(command) => {
+                let changes = self.broker.kept.command(command);
+                self.broker.after_kept(changes);
+            }
+            Command::HttpsOnly { answer: to } => answer(to, Ok(self.broker.session.https_only.clone())),
+            Command::SetHttpsOnly { site, on, answer: to } => {
+                self.set_https_only(site.as_ref(), on);
+                answer(to, Ok(()));
+            }
+            Command::AuditHead { answer: to } => answer(to, Ok(self.broker.audit.flushed())),
+            Command::RecordOrder { what, details, by, answer: to } => {
+                self.broker.audit.record("ordered", serde_json::json!({ "what": what, "details": details, "by": by }));
+                answer(to, Ok(self.broker.audit.flushed()));
+            }
+            Command::Quit { answer: to } => {
+                self.broker.quit();
+                answer(to, Ok(()));
+            }
+        }
+    }
+
+    /// Applies an event about a tab. Returns the tab as it is then; one that is closed by that, as it was before.
+    fn change_tab(&mut self, tab: TabId, event: Option<Event>) -> Result<TabInfo, CommandError> {
+        let before = self.broker.lookup().tab_info(tab)?;
+        event.into_iter().for_each(|event| self.broker.apply(event));
+        Ok(self.broker.lookup().tab_info(tab).unwrap_or(before))
+    }
+
+    fn answer_dialog(&mut self, tab: TabId, reply: DialogAnswer) -> Result<TabInfo, CommandError> {
+        let shown = self.broker.session.tabs.get(&tab).ok_or(CommandError::NoSuchTab(tab))?;
+        let Some(number) = shown.dialog.as_ref().map(|dialog| dialog.number) else {
+            return Err(CommandError::Page(format!("tab {tab} shows no dialog")));
+        };
+        self.change_tab(tab, Some(Event::AnswerDialog { tab, answer: DialogAnswer { number, ..reply } }))
+    }
+
+    fn status(&self) -> StatusReply {
+        let view = StatusView {
+            session: &self.broker.session,
+            supervisor: &self.broker.supervisor,
+            children: &self.broker.children,
+            network: &self.broker.network,
+            window: &self.broker.window,
+            persistence: &self.broker.persistence,
+            observer: &self.broker.observer,
+            facts: &self.broker.facts,
+        };
+        view.status(
+            self.broker.session.order.iter().filter_map(|tab| self.broker.lookup().tab_info(*tab).ok()).collect(),
+        )
+    }
+
+    /// Gives input to the page of a tab. Whoever may use the control socket is the user.
+    fn input(&mut self, tab: TabId, events: Vec<Input>) -> Result<PageAnswer, CommandError> {
+        let info = self.broker.lookup().tab_info(tab)?;
+        let used = self.broker.window.input(tab, Instant::now());
+        self.broker.apply(used);
+        // Only the page in front takes input.
+        if self.broker.session.active != Some(tab) {
+            self.broker.apply(Event::Activate(tab));
+        }
+        let count = events.iter().map(Input::weight).sum();
+        for event in events {
+            let Some(child) = self.broker.lookup().of_tab(tab) else { return Err(no_page(&info)) };
+            self.broker.send(host_codec::input(child, tab, event));
+        }
+        self.broker.ask_page(tab, PageQuery::Settled, count)
+    }
+
+    /// Runs a command of the browser in the window.
+    fn run_command(&mut self, name: String) -> Result<(), CommandError> {
+        let window = self.broker.lookup().ready(Role::UiShell).ok_or(CommandError::NoWindow)?;
+        self.broker.send(window_updates::run_command(window, name));
+        Ok(())
+    }
+
+    fn set_https_only(&mut self, site: Option<&Site>, on: Option<bool>) {
+        self.broker.apply(Event::HttpsOnly { site: site.cloned(), on });
+        self.broker.persistence.store().put_https_only(self.broker.session.https_only.clone());
+        self.broker.audit.record("https_only", serde_json::json!({ "site": site.map(Site::as_str), "on": on }));
+    }
+}

@@ -5,7 +5,7 @@ use super::ids::HostKey;
 use super::saved::SavedSnapshot;
 use super::state::Session;
 use super::tab::{Phase, Segment};
-use super::zooms;
+use super::zooming;
 
 /// Takes from tabs what a site's pages left in them. Tabs that show the site load it anew when they are looked at.
 pub(super) fn clear(session: &mut Session, host: &HostKey, out: &mut Vec<Effect>) {
@@ -40,7 +40,7 @@ pub(super) fn clear(session: &mut Session, host: &HostKey, out: &mut Vec<Effect>
             (segment.can_go_back, segment.can_go_forward) = (false, false);
         }
     }
-    zooms::forget(session, host, out);
+    zooming::forget(session, host, out);
     session.saving.remove(host);
     session.hosts.remove(host);
     out.push(Effect::EndHost { host: host.clone(), reason: "the user clears the site's data".to_owned() });

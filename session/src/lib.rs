@@ -38,6 +38,7 @@ mod tabs;
 #[cfg(test)]
 mod tests;
 mod views;
+mod zooming;
 mod zooms;
 
 pub use builtin::BUILTIN_PAGES;

@@ -18,7 +18,7 @@ use super::strip::{activate, adopt, close, move_to, open, pin, restore};
 use super::tab::{PageLoad, Phase};
 use super::tabs::{change, send_if_open};
 use super::views::ensure_view;
-use super::zooms;
+use super::zooming;
 
 /// Applies one event. Events about tabs or hosts that are gone change nothing.
 ///
@@ -82,8 +82,8 @@ fn step(session: &mut Session, event: Event, out: &mut Vec<Effect>) {
             leaving::forget(session, tab);
             send_if_open(session, tab, HostCommand::Stop, out);
         }
-        Event::ZoomBy { tab, steps } => zooms::zoom_by(session, tab, steps, out),
-        Event::Zoom { tab, zoom } => zooms::zoom(session, tab, zoom, out),
+        Event::ZoomBy { tab, steps } => zooming::zoom_by(session, tab, steps, out),
+        Event::Zoom { tab, zoom } => zooming::zoom(session, tab, zoom, out),
         Event::Mute { tab, muted } => {
             if change(session, tab, out, |tab| tab.muted = muted) {
                 send_if_open(session, tab, HostCommand::Mute(muted), out);

@@ -43,6 +43,8 @@ pub enum CommandId {
     ScreenshotOfArea,
     ScreenshotOfPage,
     Inspector,
+    Reader,
+    ViewSource,
     BookmarkPage,
     SiteInformation,
     CommandBar,
@@ -122,7 +124,7 @@ impl CommandId {
 }
 
 /// All commands, in the order in which settings list them.
-pub const COMMANDS: [Command; 52] = [
+pub const COMMANDS: [Command; 54] = [
     Command::new(Id::NewTab, "new-tab", "New tab", &["Ctrl+T"]).kept_from_pages(),
     Command::new(Id::ReopenTab, "reopen-tab", "Reopen closed tab", &["Ctrl+Shift+T"])
         .also("undo restore")
@@ -183,6 +185,8 @@ pub const COMMANDS: [Command; 52] = [
     Command::new(Id::Inspector, "inspector", "Inspector", &["F12", "Ctrl+Shift+I"])
         .also("developer tools console debug elements")
         .in_pages(),
+    Command::new(Id::Reader, "reader", "Reader view", &["Ctrl+Alt+R"]).also("article read text plain").in_pages(),
+    Command::new(Id::ViewSource, "view-source", "View source", &["Ctrl+U"]).also("html code markup").in_pages(),
     Command::new(Id::BookmarkPage, "bookmark-page", "Bookmark this page", &["Ctrl+D"])
         .also("star favourite")
         .in_pages(),

@@ -1,6 +1,7 @@
 //! Web views of this host: all of them share one web context, which the first one sets up.
 
 use glib::ToVariant;
+use gtk::prelude::IsA;
 use webkit2gtk::{
     CookieManagerExt, CookiePersistentStorage, HardwareAccelerationPolicy, SettingsExt, WebContextExt, WebView,
     WebViewExt,
@@ -25,7 +26,7 @@ pub(crate) fn build_hidden(site: &SiteContext, window: &gtk::Window) -> anyhow::
 /// Creates a web view in this host's web context, which the first call sets up for all views.
 pub(crate) fn build_web(
     site: &SiteContext,
-    window: &gtk::Window,
+    container: &impl IsA<gtk::Container>,
     opener: Option<&WebView>,
 ) -> anyhow::Result<wry::WebView> {
     let mut context = site.web_context.borrow_mut();
@@ -43,7 +44,7 @@ pub(crate) fn build_web(
     } else {
         builder = builder.with_extensions_path("/regen/page-agent");
     }
-    Ok(builder.build_gtk(window)?)
+    Ok(builder.build_gtk(container)?)
 }
 
 /// Applies the settings of every web view.

@@ -9,6 +9,7 @@
 
 use std::path::Path;
 
+use regen_tests::site::Answer;
 use regen_tests::window::Display;
 use regen_tests::{Browser, Site, eventually};
 
@@ -144,4 +145,84 @@ fn a_site_keeps_its_zoom_in_other_tabs_and_across_starts() {
     browser.regen(&["site", "clear", &site.url(1, "/")]).unwrap();
     let last = browser.open(&site.url(1, "/zoomed"));
     shows(last, "1");
+}
+
+/// A page whose article has a link and a picture that runs a script, and a field that the page echoes.
+const ARTICLE: &str = "<title>News</title><body style='margin:0;background:rgb(200,30,30)'>\
+    <input id=field style='position:absolute;left:0;top:0;width:200px;height:40px'><pre id=out></pre>\
+    <script>field.oninput = () => out.textContent = 'typed ' + field.value</script>\
+    <article style='margin:100px 0 0 300px;width:700px'><h1>News</h1>\
+    <p>The first paragraph of an article that is long enough to be one, with commas, and words, and more words.</p>\
+    <p>The second paragraph, which is also long, so that nobody doubts that this is an article, as articles are.</p>\
+    <p><img src='/none.png' onerror='fetch(\"/ran\")'>The third <a href='/next'>paragraph</a>, which has a picture that \
+    runs a script, and a link, so that it is seen what becomes of both of them, one by one.</p></article>";
+const PAPER: [u8; 3] = [0xfb, 0xfa, 0xf7];
+
+#[test]
+fn the_reader_and_the_source_run_nothing_and_leave_the_page_as_it_is() {
+    let (site, display, browser) =
+        window(&[("/", ARTICLE), ("/next", "<title>next</title>the next page"), ("/ran", "")]);
+    display.xdotool(&["mousemove", "100", &(BARS + 20).to_string(), "click", "1", "sleep", "0.3", "type", "kept"]);
+    browser.wait_for_text(1, "typed kept");
+    assert_eq!(site.requests("/ran").len(), 1, "the control: the page runs its script");
+    let red = || display.screenshot().share(RED, 1100, 600, 150, 200) > 0.95;
+    let paper = || display.screenshot().share(PAPER, 1100, 600, 150, 200) > 0.95;
+    for key in ["ctrl+alt+r", "ctrl+u"] {
+        display.xdotool(&["key", key]);
+        eventually(key, || (!red()).then_some(()));
+        assert_eq!(browser.tab(1)["title"], "News");
+        display.xdotool(&["sleep", "1", "key", key]);
+        eventually("the page", || red().then_some(()));
+    }
+    browser.wait_for_text(1, "typed kept");
+    // From one to the other, and back by the link.
+    display.xdotool(&["key", "ctrl+u", "sleep", "1", "key", "ctrl+alt+r"]);
+    eventually("the article", || paper().then_some(()));
+    display.xdotool(&["mousemove", "60", &(BARS + 18).to_string(), "click", "1"]);
+    eventually("the page", || red().then_some(()));
+    browser.wait_for_text(1, "typed kept");
+    assert_eq!(site.requests("/ran").len(), 1, "a script of the article ran");
+    // A link of the article is the page's.
+    display.xdotool(&["key", "ctrl+alt+r"]);
+    eventually("the article", || paper().then_some(()));
+    display.xdotool(&["sleep", "0.5", "key", "Tab", "sleep", "0.2", "key", "Tab", "sleep", "0.2", "key", "Return"]);
+    browser.wait_for_text(1, "the next page");
+    browser.wait_for_url(1, &site.url(1, "/next"));
+}
+
+#[test]
+fn a_pdf_is_shown() {
+    let page = "BT /F1 40 Tf 60 150 Td (Hello) Tj ET";
+    let objects = [
+        "<< /Type /Catalog /Pages 2 0 R >>".to_owned(),
+        "<< /Type /Pages /Kids [3 0 R] /Count 1 >>".to_owned(),
+        "<< /Type /Page /Parent 2 0 R /MediaBox [0 0 400 300] /Contents 4 0 R /Resources << /Font << /F1 5 0 R >> >> >>"
+            .to_owned(),
+        format!("<< /Length {} >>\nstream\n{page}\nendstream", page.len()),
+        "<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>".to_owned(),
+    ];
+    let mut file = "%PDF-1.4\n".to_owned();
+    let mut table = String::new();
+    for (number, object) in (1..).zip(&objects) {
+        table += &format!("{:010} 00000 n \n", file.len());
+        file += &format!("{number} 0 obj\n{object}\nendobj\n");
+    }
+    let start = file.len();
+    let count = objects.len() + 1;
+    file += &format!("xref\n0 {count}\n0000000000 65535 f \n{table}trailer << /Size {count} /Root 1 0 R >>\n");
+    file += &format!("startxref\n{start}\n%%EOF\n");
+    let site = Site::serve(move |_| Some(Answer::typed("application/pdf", file.clone().into_bytes())));
+    let browser = Browser::headless();
+    let tab = browser.open(&site.url(1, "/file.pdf"));
+    eventually("black letters on white paper", || {
+        let (width, _, pixels) = browser.screenshot(tab);
+        let page = pixels.chunks(3).skip(width * 100);
+        let (mut black, mut white) = (0, 0);
+        for pixel in page {
+            black += usize::from(pixel.iter().all(|channel| *channel < 40));
+            white += usize::from(pixel.iter().all(|channel| *channel > 250));
+        }
+        (black > 2000 && white > 200_000).then_some(())
+    });
+    assert_eq!(browser.json(&["downloads"]), serde_json::json!([]));
 }

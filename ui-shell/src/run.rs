@@ -63,6 +63,8 @@ impl Window {
             CommandId::Screenshot => self.use_tool(PageTool::Picture),
             CommandId::ScreenshotOfPage => self.use_tool(PageTool::WholePicture),
             CommandId::Inspector => self.use_tool(PageTool::Inspect),
+            CommandId::Reader => self.use_tool(PageTool::Reader),
+            CommandId::ViewSource => self.use_tool(PageTool::Source),
             CommandId::PreviousSession => self.command(Command::OfferSession(Empty {})),
             CommandId::FullScreen => self.toggle_fullscreen(),
             CommandId::Quit => self.command(Command::Quit(Empty {})),

@@ -15,6 +15,8 @@ pub(super) fn tool(used: UseTool) -> Option<PageTool> {
         WireTool::Picture if area.as_ref().is_none_or(is_area) => PageTool::Picture(area),
         WireTool::WholePicture => PageTool::WholePicture,
         WireTool::Inspect => PageTool::Inspect,
+        WireTool::Reader => PageTool::Reader,
+        WireTool::Source => PageTool::Source,
         WireTool::Picture | WireTool::Unspecified => return None,
     })
 }
@@ -27,6 +29,8 @@ pub(super) fn use_tool(tool: PageTool) -> UseTool {
         PageTool::Picture(area) => (WireTool::Picture, area),
         PageTool::WholePicture => (WireTool::WholePicture, None),
         PageTool::Inspect => (WireTool::Inspect, None),
+        PageTool::Reader => (WireTool::Reader, None),
+        PageTool::Source => (WireTool::Source, None),
     };
     let area = area.map(|PageArea { x, y, width, height }| WireArea { x, y, width, height });
     UseTool { tool: tool.into(), area }

@@ -106,6 +106,10 @@ pub enum PageTool {
     WholePicture,
     /// Open the inspector, or close it.
     Inspect,
+    /// Show the article alone, or the page again.
+    Reader,
+    /// Show the source of the page, or the page again.
+    Source,
 }
 
 /// Area of a page's view, in pixels.

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 use regen_proto::kernel::v1::{Find, FindResult, page_event::Body};
-use webkit2gtk::{FindControllerExt, FindOptions, WebViewExt};
+use webkit2gtk::{FindControllerExt, FindOptions, WebView, WebViewExt};
 
 use super::{View, agent};
 
@@ -45,8 +45,8 @@ impl Finder {
     }
 }
 
-pub(super) fn connect(view: &Rc<View>) {
-    let Some(controller) = view.web.find_controller() else { return };
+pub(super) fn connect(view: &Rc<View>, web: &WebView) {
+    let Some(controller) = web.find_controller() else { return };
     let weak = Rc::downgrade(view);
     controller.connect_found_text(move |controller, matches| {
         let Some(view) = weak.upgrade() else { return };
@@ -67,7 +67,7 @@ pub(super) fn connect(view: &Rc<View>) {
 impl View {
     pub(super) fn find(&self, find: &Find) {
         const MAX_COUNT: u32 = 10_000;
-        let Some(controller) = self.web.find_controller() else { return };
+        let Some(controller) = self.shown_web().find_controller() else { return };
         if find.text.is_empty() {
             controller.search_finish();
         } else if find.next && controller.search_text().as_deref() == Some(&find.text) {
@@ -87,7 +87,7 @@ impl View {
         let view = Rc::clone(self);
         // A JSON text is a JavaScript expression.
         let script = format!("{}({})", POSITION.trim_end(), serde_json::json!(text));
-        agent::evaluate(&self.web, &script, move |answer| {
+        agent::evaluate(&self.shown_web(), &script, move |answer| {
             let position = answer.ok().and_then(|answer| position(&answer, matches)).unwrap_or(0);
             view.tell(Body::FindResult(FindResult { matches, position, tab: 0 }));
         });

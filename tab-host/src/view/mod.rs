@@ -2,6 +2,7 @@
 
 mod address;
 mod agent;
+mod alternative;
 mod closing;
 mod context_menu;
 mod dialogs;
@@ -64,6 +65,7 @@ pub(crate) struct View {
     choosers: files::Choosers,
     page_rules: page_rules::PageRules,
     finder: find::Finder,
+    alternative: alternative::Alternative,
 }
 
 /// The host, as its views see it.
@@ -130,7 +132,9 @@ impl View {
         window.set_decorated(false);
         window.set_default_size(i32::try_from(site.size.0)?, i32::try_from(site.size.1)?);
         window.fullscreen();
-        let wry = build_web(&site, &window, opener)?;
+        let stack = gtk::Stack::new();
+        window.add(&stack);
+        let wry = build_web(&site, &stack, opener)?;
         let web = wry.webview();
         configure(&web, site.site.as_str());
         site.device.set_up(&web, &site.languages);
@@ -151,12 +155,13 @@ impl View {
             choosers: files::Choosers::default(),
             page_rules: page_rules::PageRules::default(),
             finder: find::Finder::default(),
+            alternative: alternative::Alternative::new(stack),
         });
         signals::connect(&view);
         agent::connect(&view);
         popups::connect(&view);
         navigation::connect(&view);
-        find::connect(&view);
+        find::connect(&view, &view.web);
         files::connect(&view);
         dialogs::connect(&view);
         print::connect(&view);
@@ -256,7 +261,11 @@ impl View {
                 self.web.stop_loading();
             }
             Command::SetVisible(visible) => self.show(visible),
-            Command::Zoom(zoom) => self.web.set_zoom_level(zoom.clamp(0.25, 5.0)),
+            Command::Zoom(zoom) => {
+                for web in [&self.web, &self.shown_web()] {
+                    web.set_zoom_level(zoom.clamp(0.25, 5.0));
+                }
+            }
             Command::Mute(muted) => self.web.set_is_muted(muted),
             Command::Find(find) => self.find(&find),
             Command::Query(query) => self.query(&query),

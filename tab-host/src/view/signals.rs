@@ -186,6 +186,7 @@ impl View {
         }
         self.loader.bootstrapping.set(false);
         if !same_document {
+            self.show_page();
             self.forget_dialogs();
             let kept = self.form_state.replayed.take();
             self.form_state.scroll.set(kept.as_ref().map_or((0.0, 0.0), |kept| kept.scroll));

@@ -28,7 +28,7 @@ impl View {
         self.surface.is_visible.set(visible);
         if visible {
             self.surface.window.show_all();
-            self.web.grab_focus();
+            self.shown_web().grab_focus();
         } else {
             self.snapshot_if_changed();
             if self.surface.is_full_screen.get() {

@@ -9,6 +9,7 @@ use webkit2gtk::gio;
 use webkit2gtk::{SaveMode, SnapshotOptions, SnapshotRegion, WebInspectorExt, WebViewExt};
 
 use super::View;
+use super::alternative::Kind;
 
 /// Largest side of a picture, in pixels: the drawing library draws no larger one.
 const MAX_SIDE: i32 = 32_767;
@@ -28,6 +29,8 @@ impl View {
             PageTool::Picture => self.take_picture(SnapshotRegion::Visible, used.area),
             PageTool::WholePicture => self.take_picture(SnapshotRegion::FullDocument, None),
             PageTool::Inspect => self.toggle_inspector(),
+            PageTool::Reader => self.toggle_alternative(Kind::Reader),
+            PageTool::Source => self.toggle_alternative(Kind::Source),
             PageTool::Unspecified => {}
         }
     }
@@ -73,7 +76,7 @@ impl View {
     fn take_picture(self: &Rc<Self>, region: SnapshotRegion, area: Option<PageArea>) {
         let Some(made) = self.reserve("png") else { return };
         let view = Rc::clone(self);
-        self.web.snapshot(region, SnapshotOptions::NONE, gio::Cancellable::NONE, move |drawn| {
+        self.shown_web().snapshot(region, SnapshotOptions::NONE, gio::Cancellable::NONE, move |drawn| {
             let written = drawn.map_err(|error| not_drawn(&error)).and_then(|drawn| write(&drawn, area, &made.path));
             view.offer(&made, written);
         });

@@ -81,7 +81,7 @@ const forActive = (run) => () => { const tab = active(); if (tab) run(tab); };
 const itemOf = (name) => {
   return [commandOf(name).words, keysOf(name), () => run(name)];
 };
-const MENU = ["new-tab", "reopen-tab", null, "zoom-in", "zoom-out", "actual-size", "full-screen", null, "find", "print", "save-page", "screenshot", "inspector", null, "history", "bookmarks",
+const MENU = ["new-tab", "reopen-tab", null, "zoom-in", "zoom-out", "actual-size", "full-screen", null, "find", "print", "save-page", "screenshot", "reader", "view-source", "inspector", null, "history", "bookmarks",
   "downloads", null, "command-bar", "previous-session", "settings", null, "quit"];
 /** Opens the main menu. */
 export const openMenu = () => {

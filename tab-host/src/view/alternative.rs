@@ -1,0 +1,257 @@
+//! Another view of a page: its article alone, or its source. It is shown by a web view of its own in place of the page,
+//! which stays as it is, with all that was typed into it.
+//!
+//! What is shown comes from the page. So nothing in it is executed, and a click on a link is the page's navigation.
+
+use std::cell::RefCell;
+use std::fmt::Write;
+use std::rc::Rc;
+
+use dom_smoothie::{Article, Readability};
+use glib::object::Cast;
+use gtk::prelude::{ContainerExt, StackExt, WidgetExt};
+use webkit2gtk::{
+    NavigationPolicyDecision, NavigationPolicyDecisionExt, NavigationType, PolicyDecision, PolicyDecisionExt,
+    SettingsExt, URIRequestExt, URIResponseExt, WebResourceExt, WebView, WebViewExt, gio,
+};
+use wry::WebViewExtUnix;
+
+use super::{View, agent};
+use crate::web_view::{build_web, configure};
+
+/// Target of the link that shows the page again.
+const BACK: &str = "about:back";
+const READER: &str = include_str!("reader.html");
+const SOURCE: &str = include_str!("source.html");
+/// Largest page whose article is searched, in bytes.
+const MAX_PAGE: usize = 20 << 20;
+/// Largest number of lines that are numbered: each number is an element.
+const MAX_NUMBERED: usize = 50_000;
+
+/// Kind of another view.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// The article alone.
+    Reader,
+    /// The source.
+    Source,
+}
+
+struct Shown {
+    kind: Kind,
+    /// Keeps the web view alive: wry destroys it on drop.
+    _wry: wry::WebView,
+    web: WebView,
+}
+
+/// Another view of a page, if one is shown.
+pub(super) struct Alternative {
+    stack: gtk::Stack,
+    shown: RefCell<Option<Shown>>,
+}
+
+impl Alternative {
+    /// `stack` holds the page.
+    pub(super) fn new(stack: gtk::Stack) -> Self {
+        Self { stack, shown: RefCell::default() }
+    }
+}
+
+impl View {
+    /// Returns the web view that the user sees.
+    pub(super) fn shown_web(&self) -> WebView {
+        self.alternative.shown.borrow().as_ref().map_or_else(|| self.web.clone(), |shown| shown.web.clone())
+    }
+
+    /// Shows the page.
+    pub(super) fn show_page(&self) {
+        let Some(shown) = self.alternative.shown.take() else { return };
+        self.alternative.stack.set_visible_child(&self.web);
+        self.alternative.stack.remove(&shown.web);
+        self.web.grab_focus();
+    }
+
+    /// Shows another view of the page, or the page if that view is shown.
+    pub(super) fn toggle_alternative(self: &Rc<Self>, kind: Kind) {
+        let before = self.alternative.shown.borrow().as_ref().map(|shown| shown.kind);
+        self.show_page();
+        if before == Some(kind) {
+            return;
+        }
+        match kind {
+            Kind::Reader => self.find_article(),
+            Kind::Source => self.fetch_source(),
+        }
+    }
+
+    fn find_article(self: &Rc<Self>) {
+        let view = Rc::clone(self);
+        agent::evaluate(&self.web, "document.documentElement.outerHTML", move |page| {
+            let url = view.loader.committed.borrow().clone();
+            glib::MainContext::default().spawn_local(async move {
+                let address = url.clone();
+                let shown = gio::spawn_blocking(move || reader(page.and_then(|page| article(&page, &address)))).await;
+                let shown = shown.unwrap_or_else(|_| reader(Err("the search for it failed".to_owned())));
+                view.show_alternative(Kind::Reader, &shown, &url);
+            });
+        });
+    }
+
+    fn fetch_source(self: &Rc<Self>) {
+        let Some(resource) = self.web.main_resource() else { return };
+        let charset = resource.response().and_then(|response| response.http_headers()).and_then(|headers| {
+            let kind = headers.one("Content-Type")?.to_ascii_lowercase();
+            Some(kind.split_once("charset=")?.1.trim_matches(['"', ' ', ';']).to_owned())
+        });
+        let view = Rc::clone(self);
+        resource.data(gio::Cancellable::NONE, move |data| {
+            let text = data.map(|data| decoded(&data, charset.as_deref())).map_err(|error| error.to_string());
+            let url = view.loader.committed.borrow().clone();
+            view.show_alternative(Kind::Source, &source(text, &url), &url);
+        });
+    }
+
+    fn show_alternative(self: &Rc<Self>, kind: Kind, html: &str, url: &str) {
+        // The page may have gone elsewhere meanwhile.
+        if *self.loader.committed.borrow() != url {
+            return;
+        }
+        self.show_page();
+        let wry = match build_web(&self.site, &self.alternative.stack, None) {
+            Ok(wry) => wry,
+            Err(error) => {
+                tracing::error!("another view of a page cannot be shown: {error}");
+                return;
+            }
+        };
+        let web = wry.webview();
+        configure(&web, self.site.site.as_str());
+        if let Some(settings) = WebViewExt::settings(&web) {
+            settings.set_enable_javascript_markup(false);
+        }
+        self.site.filter.add_to(&web);
+        super::find::connect(self, &web);
+        let weak = Rc::downgrade(self);
+        web.connect_decide_policy(move |_, decision, _| weak.upgrade().is_some_and(|view| view.follow(decision)));
+        let weak = Rc::downgrade(self);
+        web.connect_web_process_terminated(move |_, _| {
+            let weak = weak.clone();
+            // The view is not destroyed within its own signal.
+            glib::idle_add_local_once(move || weak.upgrade().into_iter().for_each(|view| view.show_page()));
+        });
+        web.set_zoom_level(self.web.zoom_level());
+        web.load_html(html, Some(url));
+        web.show();
+        self.alternative.stack.set_visible_child(&web);
+        web.grab_focus();
+        self.alternative.shown.replace(Some(Shown { kind, _wry: wry, web }));
+    }
+
+    /// Has the page follow a link of another view. Returns whether the decision has been taken.
+    fn follow(self: &Rc<Self>, decision: &PolicyDecision) -> bool {
+        let Some(action) = decision
+            .downcast_ref::<NavigationPolicyDecision>()
+            .and_then(NavigationPolicyDecisionExt::navigation_action)
+            .filter(|action| action.navigation_type() == NavigationType::LinkClicked)
+        else {
+            return false;
+        };
+        decision.ignore();
+        let url = action.request().and_then(|request| request.uri()).map(String::from).unwrap_or_default();
+        let view = Rc::clone(self);
+        glib::idle_add_local_once(move || {
+            view.show_page();
+            if url != BACK {
+                // As if the user had clicked on the page's own link.
+                agent::evaluate(&view.web, &format!("location.assign({})", serde_json::json!(url)), |_| {});
+            }
+        });
+        true
+    }
+}
+
+/// Finds the article of a page.
+fn article(page: &str, url: &str) -> Result<Article, String> {
+    if page.len() > MAX_PAGE {
+        return Err("it is too large".to_owned());
+    }
+    let found = Readability::new(page, Some(url), None).and_then(|mut readability| readability.parse());
+    found.map_err(|error| error.to_string())
+}
+
+fn reader(found: Result<Article, String>) -> String {
+    let (title, about, content) = match found {
+        Ok(article) => {
+            let about: Vec<String> = [article.byline, article.site_name].into_iter().flatten().collect();
+            (article.title, about.join(" · "), article.content.to_string())
+        }
+        Err(error) => {
+            let words = "No article was found on this page";
+            (words.to_owned(), String::new(), format!("<p>{}.</p>", escaped(&error)))
+        }
+    };
+    let (head, tail) = READER.split_once("$CONTENT").unwrap_or((READER, ""));
+    let head = head.replace("$ABOUT", &escaped(&about)).replace("$TITLE", &escaped(&title));
+    format!("{head}{content}{tail}")
+}
+
+fn source(text: Result<String, String>, url: &str) -> String {
+    let text = text.unwrap_or_else(|error| format!("The source is not known any more: {error}"));
+    let mut content = String::with_capacity(text.len() * 2);
+    let is_numbered = text.lines().count() <= MAX_NUMBERED;
+    for line in text.lines() {
+        let line = escaped(line);
+        // Writing to a string does not fail.
+        let _ = if is_numbered { write!(content, "<span>{line}</span>") } else { writeln!(content, "{line}") };
+    }
+    let (head, tail) = SOURCE.split_once("$CONTENT").unwrap_or((SOURCE, ""));
+    format!("{}{content}{tail}", head.replace("$URL", &escaped(url)))
+}
+
+fn escaped(text: &str) -> String {
+    glib::markup_escape_text(text).into()
+}
+
+/// Returns a page's bytes as text: by the server's word, or by a mark at its beginning.
+fn decoded(bytes: &[u8], charset: Option<&str>) -> String {
+    let said = charset.and_then(|charset| encoding_rs::Encoding::for_label(charset.as_bytes()));
+    said.unwrap_or(encoding_rs::UTF_8).decode(bytes).0.into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PAGE: &str = "<html><head><title>A title</title></head><body><nav><a href='/x'>menu</a></nav><article><h1>A title</h1>\
+        <p>The first paragraph of an article that is long enough to be one, with commas, and words, and more words.</p>\
+        <p>The second paragraph, which is also long, so that nobody doubts that this is an article, as articles are.</p>\
+        <p><img src='/p.png' onerror='alert(1)'><script>alert(2)</script> The third <a href='/next'>paragraph</a>, which \
+        has a picture, a script and a link, so that it is seen what becomes of them, one by one.</p></article></body></html>";
+
+    #[test]
+    fn the_article_is_found_and_loses_its_scripts() {
+        let found = article(PAGE, "https://a.test/path/").unwrap();
+        let shown = reader(Ok(found));
+        assert!(shown.contains("The second paragraph") && shown.contains("https://a.test/next"), "{shown}");
+        assert!(!shown.contains("<script") && !shown.contains(">menu<"), "{shown}");
+        let nothing = reader(article("<html><body></body></html>", "https://a.test/"));
+        assert!(nothing.contains("No article was found"), "{nothing}");
+    }
+
+    #[test]
+    fn titles_are_text() {
+        let page = PAGE.replace("A title", "A &lt;img src=x onerror=alert(1)&gt; title");
+        let shown = reader(article(&page, "https://a.test/"));
+        assert!(!shown.contains("<img src=x"), "{shown}");
+    }
+
+    #[test]
+    fn source_is_text_in_its_encoding() {
+        let shown = source(Ok("<script>\n$CONTENT & more".to_owned()), "https://a.test/?<b>");
+        assert!(shown.contains("<span>&lt;script&gt;</span><span>$CONTENT &amp; more</span>"), "{shown}");
+        assert!(shown.contains("https://a.test/?&lt;b&gt;"), "{shown}");
+        assert_eq!(decoded(b"f\xfcr", Some("iso-8859-1")), "für");
+        assert_eq!(decoded("für".as_bytes(), None), "für");
+        assert_eq!(decoded("\u{feff}für".as_bytes(), Some("no such")), "für");
+    }
+}

@@ -3,9 +3,8 @@
 use super::*;
 
 fn zooms(effects: &[Effect]) -> Vec<(TabId, f64)> {
-    let one = |effect: &Effect| match effect {
-        Effect::Send { tab, command: HostCommand::Zoom(zoom), .. } => Some((*tab, *zoom)),
-        _ => None,
+    let one = |effect: &Effect| {
+        if let Effect::Send { tab, command: HostCommand::Zoom(zoom), .. } = effect { Some((*tab, *zoom)) } else { None }
     };
     effects.iter().filter_map(one).collect()
 }

@@ -336,6 +336,8 @@ impl Broker {
     /// Clears the data of a site: at once, or as soon as its process has ended.
     pub(crate) fn clear_site(&mut self, host: HostKey, to: Answer<Removed>) {
         self.site_data.wait(host.clone(), to);
+        let actions = self.window.clear_site(&host);
+        self.after_window(actions);
         self.apply(Event::ClearSite(host.clone()));
         if self.children.of_key(&Key::Host(host.clone())).is_none() {
             self.discard_site(&host);

@@ -25,7 +25,7 @@ pub enum CommandError {
     #[error("{0}")]
     Page(String),
     /// No such download, or it is in no state for the order.
-    #[error("no such download can do that now: see `regen downloads`")]
+    #[error("there is no such download, or its state does not allow that: see `regen downloads`")]
     Download,
     /// No such process of this browser.
     #[error("{0}")]

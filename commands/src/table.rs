@@ -45,6 +45,7 @@ pub enum CommandId {
     Inspector,
     Reader,
     ViewSource,
+    CaretBrowsing,
     BookmarkPage,
     SiteInformation,
     CommandBar,
@@ -124,7 +125,7 @@ impl CommandId {
 }
 
 /// All commands, in the order in which settings list them.
-pub const COMMANDS: [Command; 54] = [
+pub const COMMANDS: [Command; 55] = [
     Command::new(Id::NewTab, "new-tab", "New tab", &["Ctrl+T"]).kept_from_pages(),
     Command::new(Id::ReopenTab, "reopen-tab", "Reopen closed tab", &["Ctrl+Shift+T"])
         .also("undo restore")
@@ -187,6 +188,9 @@ pub const COMMANDS: [Command; 54] = [
         .in_pages(),
     Command::new(Id::Reader, "reader", "Reader view", &["Ctrl+Alt+R"]).also("article read text plain").in_pages(),
     Command::new(Id::ViewSource, "view-source", "View source", &["Ctrl+U"]).also("html code markup").in_pages(),
+    Command::new(Id::CaretBrowsing, "caret-browsing", "Caret browsing", &["F7"])
+        .also("keyboard cursor select text arrow")
+        .in_pages(),
     Command::new(Id::BookmarkPage, "bookmark-page", "Bookmark this page", &["Ctrl+D"])
         .also("star favourite")
         .in_pages(),

@@ -1,4 +1,4 @@
-//! The desktop's portals: its file dialog, and addresses that other programs open.
+//! The desktop: its file dialog and its opener of addresses, which are portals, and its file manager.
 //!
 //! The broker is the only user. What a portal answers is the user's word, not the page's.
 

@@ -273,6 +273,12 @@ fn popup_opened(session: &mut Session, host: &HostKey, opener: TabId, popup: &Po
         tab.pending = Some(PageLoad { load, from: Some(host.clone()) });
     }
     answer_popup(host, id, popup.token, false, out);
+    let is_of_site = Site::of(&popup.url).is_ok_and(|site| site == host.site);
+    let zoom = session.zooms.of(host);
+    if is_of_site && let Some(tab) = session.tabs.get_mut(&id) {
+        tab.zoom = zoom;
+        out.push(Effect::Send { host: host.clone(), tab: id, command: HostCommand::Zoom(zoom) });
+    }
     out.push(Effect::TabChanged(id));
 }
 

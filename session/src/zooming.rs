@@ -24,19 +24,26 @@ pub(super) fn zoom_by(session: &mut Session, id: TabId, steps: i32, out: &mut Ve
     zoom(session, id, to, out);
 }
 
-/// Zooms the site of a tab, in all its tabs. A page without a site, such as a popup's blank one, is zoomed alone.
+/// Zooms the site of a tab, in all its tabs. A page without a site, and a popup that keeps its opener, are zoomed alone.
 pub(super) fn zoom(session: &mut Session, id: TabId, zoom: f64, out: &mut Vec<Effect>) {
     let Some(tab) = session.tabs.get(&id) else { return };
     let zoom = zoom.clamp(*ZOOM.start(), *ZOOM.end());
-    let Some(host) = tab.host() else {
-        change(session, id, out, |tab| tab.zoom = zoom);
+    // A popup in its opener's process may show any site.
+    let Some(host) = tab.host().filter(|_| tab.opener_host.is_none()) else {
+        if change(session, id, out, |tab| tab.zoom = zoom) {
+            send_if_open(session, id, HostCommand::Zoom(zoom), out);
+        }
         return;
     };
     if session.zooms.keep(&host, zoom) {
         out.push(Effect::ZoomsChanged);
     }
-    let its: Vec<TabId> =
-        session.tabs.values().filter(|tab| tab.host().as_ref() == Some(&host)).map(|tab| tab.id).collect();
+    let its: Vec<TabId> = session
+        .tabs
+        .values()
+        .filter(|tab| tab.opener_host.is_none() && tab.host().as_ref() == Some(&host))
+        .map(|tab| tab.id)
+        .collect();
     for tab in its {
         if change(session, tab, out, |tab| tab.zoom = zoom) {
             send_if_open(session, tab, HostCommand::Zoom(zoom), out);

@@ -13,7 +13,7 @@ use regen_places::{Bookmark, SavedVisit};
 use regen_session::{Hsts, HttpsOnly, Zooms};
 
 use super::chunks::{ChunkGroup, read_chunks};
-use super::database::{contained, copy_folder, now, sled, sled_path};
+use super::database::{contained, copy_folder, is_in_use, now, sled, sled_path};
 use super::mirror::{self, COMMON, Damage, Mirror};
 use super::saved::{
     AUDIT_HEAD, DNS, HSTS, HTTPS_ONLY, LOCKED_VPN, ROUTES, SETTINGS, SHIELDS, Saved, SessionSettings, VPN, ZOOMS,
@@ -162,7 +162,7 @@ fn known<T>(mirror: &mut Mirror, record: Option<codec::Record<T>>) -> Option<T> 
 pub(super) fn retried(profile: &Path, vault: &Vault) -> Result<Contents, StoreError> {
     let mut opened = try_open(profile, vault);
     for _ in 0..40 {
-        if !matches!(&opened, Err(StoreError::Sled(sled::Error::Io(_)))) {
+        if !matches!(&opened, Err(StoreError::Sled(error)) if is_in_use(error)) {
             break;
         }
         std::thread::sleep(Duration::from_millis(50));

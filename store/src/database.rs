@@ -16,6 +16,11 @@ pub(super) fn sled(profile: &Path) -> sled::Config {
         .flush_every_ms(Some(u64::try_from(FLUSH.as_millis()).unwrap_or(200)))
 }
 
+/// Returns whether sled's files are still in use. sled gives that error no kind of its own.
+pub(super) fn is_in_use(error: &sled::Error) -> bool {
+    matches!(error, sled::Error::Io(error) if error.to_string().contains("could not acquire lock"))
+}
+
 pub(super) fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

@@ -34,7 +34,7 @@ use regen_places::{Bookmark, SavedVisit, chunk_of};
 use regen_session::{Hsts, HttpsOnly, Zooms};
 
 use contents::{Contents, head_in, prune, retried, set_aside};
-use database::{contained, sled, sled_path};
+use database::{contained, is_in_use, sled, sled_path};
 pub use handle::Store;
 use jobs::PendingState;
 use mirror::Mirror;
@@ -211,7 +211,7 @@ pub fn audit_head(profile: &Path) -> Result<Option<Head>, StoreError> {
     // A browser that has just ended may hold its lock for a moment longer.
     let mut opened = sled(profile).open();
     for _ in 0..40 {
-        if !matches!(&opened, Err(sled::Error::Io(_))) {
+        if !matches!(&opened, Err(error) if is_in_use(error)) {
             break;
         }
         std::thread::sleep(Duration::from_millis(50));

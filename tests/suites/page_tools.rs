@@ -156,6 +156,7 @@ const ARTICLE: &str = "<title>News</title><body style='margin:0;background:rgb(2
     <p>The second paragraph, which is also long, so that nobody doubts that this is an article, as articles are.</p>\
     <p><img src='/none.png' onerror='fetch(\"/ran\")'>The third <a href='/next'>paragraph</a>, which has a picture that \
     runs a script, and a link, so that it is seen what becomes of both of them, one by one.</p></article>";
+const WHITE: [u8; 3] = [255, 255, 255];
 const PAPER: [u8; 3] = [0xfb, 0xfa, 0xf7];
 
 #[test]
@@ -169,14 +170,20 @@ fn the_reader_and_the_source_run_nothing_and_leave_the_page_as_it_is() {
     let paper = || display.screenshot().share(PAPER, 1100, 600, 150, 200) > 0.95;
     for key in ["ctrl+alt+r", "ctrl+u"] {
         display.xdotool(&["key", key]);
-        eventually(key, || (!red()).then_some(()));
+        // The link back is drawn.
+        eventually(key, || {
+            (!red() && display.screenshot().share(WHITE, 20, usize::try_from(BARS).unwrap() + 8, 100, 20) < 0.9)
+                .then_some(())
+        });
         assert_eq!(browser.tab(1)["title"], "News");
-        display.xdotool(&["sleep", "1", "key", key]);
+        display.xdotool(&["key", key]);
         eventually("the page", || red().then_some(()));
     }
     browser.wait_for_text(1, "typed kept");
     // From one to the other, and back by the link.
-    display.xdotool(&["key", "ctrl+u", "sleep", "1", "key", "ctrl+alt+r"]);
+    display.xdotool(&["key", "ctrl+u"]);
+    eventually("the source", || (display.screenshot().share(WHITE, 1100, 600, 150, 200) > 0.95).then_some(()));
+    display.xdotool(&["key", "ctrl+alt+r"]);
     eventually("the article", || paper().then_some(()));
     display.xdotool(&["mousemove", "60", &(BARS + 18).to_string(), "click", "1"]);
     eventually("the page", || red().then_some(()));

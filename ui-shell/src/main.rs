@@ -16,6 +16,7 @@ mod keymap;
 mod pictures;
 mod run;
 mod shortcuts;
+mod shown_host;
 mod size;
 mod surfaces;
 mod window;

@@ -65,6 +65,7 @@ impl Window {
             CommandId::Inspector => self.use_tool(PageTool::Inspect),
             CommandId::Reader => self.use_tool(PageTool::Reader),
             CommandId::ViewSource => self.use_tool(PageTool::Source),
+            CommandId::CaretBrowsing => self.use_tool(PageTool::Caret),
             CommandId::PreviousSession => self.command(Command::OfferSession(Empty {})),
             CommandId::FullScreen => self.toggle_fullscreen(),
             CommandId::Quit => self.command(Command::Quit(Empty {})),

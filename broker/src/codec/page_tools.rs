@@ -17,6 +17,7 @@ pub(super) fn tool(used: UseTool) -> Option<PageTool> {
         WireTool::Inspect => PageTool::Inspect,
         WireTool::Reader => PageTool::Reader,
         WireTool::Source => PageTool::Source,
+        WireTool::Caret => PageTool::Caret,
         WireTool::Picture | WireTool::Unspecified => return None,
     })
 }
@@ -31,6 +32,7 @@ pub(super) fn use_tool(tool: PageTool) -> UseTool {
         PageTool::Inspect => (WireTool::Inspect, None),
         PageTool::Reader => (WireTool::Reader, None),
         PageTool::Source => (WireTool::Source, None),
+        PageTool::Caret => (WireTool::Caret, None),
     };
     let area = area.map(|PageArea { x, y, width, height }| WireArea { x, y, width, height });
     UseTool { tool: tool.into(), area }

@@ -110,6 +110,19 @@ pub enum PageTool {
     Reader,
     /// Show the source of the page, or the page again.
     Source,
+    /// Move a caret through the page with the arrow keys, or no longer.
+    Caret,
+}
+
+impl PageTool {
+    /// Returns whether the tool makes a file, which the user then wants to be saved.
+    #[must_use]
+    pub fn makes_file(self) -> bool {
+        match self {
+            Self::Print | Self::Save | Self::Picture(_) | Self::WholePicture => true,
+            Self::Inspect | Self::Reader | Self::Source | Self::Caret => false,
+        }
+    }
 }
 
 /// Area of a page's view, in pixels.

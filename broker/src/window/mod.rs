@@ -120,6 +120,9 @@ impl Window {
             }
             UserCommand::Gesture(tab) => vec![Action::Session(self.input(tab, now))],
             UserCommand::Page { tab, command } => vec![Action::Command { tab, command }],
+            UserCommand::Tool { tab, tool } if !tool.makes_file() => {
+                vec![Action::Command { tab, command: PageCommand::Tool(tool) }]
+            }
             UserCommand::Tool { tab, tool } => {
                 let used = Action::Session(self.input(tab, now));
                 vec![used, Action::Command { tab, command: PageCommand::Tool(tool) }]
@@ -244,6 +247,12 @@ impl Window {
     pub fn order_download(&mut self, order: Order) -> Option<Vec<Action>> {
         let actions = self.downloads.order(order)?;
         Some(self.after_downloads(actions))
+    }
+
+    /// Forgets the ended downloads of a site whose data the user clears.
+    pub fn clear_site(&mut self, host: &HostKey) -> Vec<Action> {
+        let actions = self.downloads.forget_site(host);
+        self.after_downloads(actions)
     }
 
     /// Returns all downloads in the order in which they began.

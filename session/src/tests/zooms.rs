@@ -57,6 +57,24 @@ fn steps_are_counted_from_what_the_zoom_is_by_then() {
 }
 
 #[test]
+fn a_popup_begins_with_its_sites_zoom_and_is_zoomed_alone() {
+    let mut session = Session::default();
+    let opener = loaded(&mut session, A);
+    reduce(&mut session, Event::Zoom { tab: opener, zoom: 1.5 });
+    let mut popup = |url: &str| {
+        let opened = PopupOpened { token: 1, url: url.into(), user_gesture: true };
+        let effects = page(&mut session, A, opener, PageEvent::PopupOpened(opened));
+        (session.last_id, zooms(&effects))
+    };
+    let (same, sent) = popup(A);
+    assert_eq!(sent, [(same, 1.5)]);
+    let (blank, sent) = popup("about:blank");
+    assert_eq!(sent, []);
+    assert_eq!(zooms(&reduce(&mut session, Event::ZoomBy { tab: blank, steps: 1 })), [(blank, 1.1)]);
+    assert_eq!([session.tabs[&opener].zoom, session.tabs[&same].zoom], [1.5, 1.5]);
+}
+
+#[test]
 fn clearing_a_site_forgets_its_zoom() {
     let mut session = Session::default();
     let tab = loaded(&mut session, A);

@@ -25,10 +25,10 @@ const MAX_SIDE: u32 = 8192;
 /// Time within which a clicked page must enable its text field.
 const FIELD: Duration = Duration::from_millis(500);
 
-/// State of the engine's clock. The engine counts the times of all events from its first event. The first time that the
-/// pointer enters a page is an event that GTK dates itself, when it handles it. Events that were sent with it are older
-/// then, and the engine, which subtracts without a sign, gives pages a time millions of years away. So input waits until
-/// GTK has handled the first entry.
+/// State of the engine's clock. WebKit counts the times of all events from the first event that it gets. GTK gives the
+/// first entry of the pointer the time at which it handles the entry, so events that were sent with it have earlier times,
+/// and WebKit's unsigned subtraction gives pages a `timeStamp` of 2^64 milliseconds. So input waits until GTK has handled
+/// the first entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum EngineClock {
     /// The pointer has not entered a page yet.
@@ -236,6 +236,10 @@ impl Compositor {
             let view = self.view(id);
             let middle = PointerMotion { x: f64::from(view.width) / 2.0, y: f64::from(view.height) / 2.0 };
             self.pointer_motion(id, middle);
+        }
+        if self.engine_clock == EngineClock::Starting {
+            self.input_waits(id, to_page::Body::PointerAxis(axis));
+            return;
         }
         self.hold(axis.modifiers);
         let source = if axis.discrete { AxisSource::Wheel } else { AxisSource::Continuous };

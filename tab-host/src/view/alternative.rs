@@ -1,28 +1,30 @@
 //! Another view of a page: its article alone, or its source. It is shown by a web view of its own in place of the page,
 //! which stays as it is, with all that was typed into it.
 //!
-//! What is shown comes from the page. So nothing in it is executed, and a click on a link is the page's navigation.
+//! The page wrote what is shown. So nothing in it is executed, and a click on a link is the page's navigation.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt::Write;
 use std::rc::Rc;
 
-use dom_smoothie::{Article, Readability};
+use dom_smoothie::{Article, Readability, ReadabilityError};
 use glib::object::Cast;
 use gtk::prelude::{ContainerExt, StackExt, WidgetExt};
+use regen_proto::kernel::v1::page_event::Body;
 use webkit2gtk::{
-    NavigationPolicyDecision, NavigationPolicyDecisionExt, NavigationType, PolicyDecision, PolicyDecisionExt,
-    SettingsExt, URIRequestExt, URIResponseExt, WebResourceExt, WebView, WebViewExt, gio,
+    AuthenticationRequestExt, NavigationPolicyDecision, NavigationPolicyDecisionExt, NavigationType, PolicyDecision,
+    PolicyDecisionExt, SettingsExt, URIRequestExt, URIResponseExt, WebResourceExt, WebView, WebViewExt, gio,
 };
 use wry::WebViewExtUnix;
 
+use super::navigation::{is_for_others, opens_tab};
 use super::{View, agent};
 use crate::web_view::{build_web, configure};
 
-/// Target of the link that shows the page again.
-const BACK: &str = "about:back";
 const READER: &str = include_str!("reader.html");
 const SOURCE: &str = include_str!("source.html");
+/// Expression of a page's document as text; empty if its elements are nested more deeply than the search can follow.
+const PAGE_TEXT: &str = include_str!("page_text.js");
 /// Largest page whose article is searched, in bytes.
 const MAX_PAGE: usize = 20 << 20;
 /// Largest number of lines that are numbered: each number is an element.
@@ -37,7 +39,7 @@ pub(super) enum Kind {
     Source,
 }
 
-struct Shown {
+struct ShownView {
     kind: Kind,
     /// Keeps the web view alive: wry destroys it on drop.
     _wry: wry::WebView,
@@ -47,13 +49,15 @@ struct Shown {
 /// Another view of a page, if one is shown.
 pub(super) struct Alternative {
     stack: gtk::Stack,
-    shown: RefCell<Option<Shown>>,
+    shown: RefCell<Option<ShownView>>,
+    /// Kind that was asked for, until it is shown.
+    asked: Cell<Option<Kind>>,
 }
 
 impl Alternative {
     /// `stack` holds the page.
     pub(super) fn new(stack: gtk::Stack) -> Self {
-        Self { stack, shown: RefCell::default() }
+        Self { stack, shown: RefCell::default(), asked: Cell::default() }
     }
 }
 
@@ -65,19 +69,22 @@ impl View {
 
     /// Shows the page.
     pub(super) fn show_page(&self) {
+        self.alternative.asked.set(None);
         let Some(shown) = self.alternative.shown.take() else { return };
         self.alternative.stack.set_visible_child(&self.web);
         self.alternative.stack.remove(&shown.web);
+        self.finder.forget();
         self.web.grab_focus();
     }
 
     /// Shows another view of the page, or the page if that view is shown.
     pub(super) fn toggle_alternative(self: &Rc<Self>, kind: Kind) {
-        let before = self.alternative.shown.borrow().as_ref().map(|shown| shown.kind);
+        let before = self.alternative.shown.borrow().as_ref().map(|shown| shown.kind).or(self.alternative.asked.get());
         self.show_page();
         if before == Some(kind) {
             return;
         }
+        self.alternative.asked.set(Some(kind));
         match kind {
             Kind::Reader => self.find_article(),
             Kind::Source => self.fetch_source(),
@@ -86,12 +93,17 @@ impl View {
 
     fn find_article(self: &Rc<Self>) {
         let view = Rc::clone(self);
-        agent::evaluate(&self.web, "document.documentElement.outerHTML", move |page| {
+        agent::evaluate(&self.web, PAGE_TEXT, move |page| {
             let url = view.loader.committed.borrow().clone();
             glib::MainContext::default().spawn_local(async move {
                 let address = url.clone();
-                let shown = gio::spawn_blocking(move || reader(page.and_then(|page| article(&page, &address)))).await;
-                let shown = shown.unwrap_or_else(|_| reader(Err("the search for it failed".to_owned())));
+                let shown = gio::spawn_blocking(move || {
+                    reader(page.map_err(ArticleError::Unread).and_then(|page| article(&page, &address)))
+                })
+                .await;
+                let shown = shown.unwrap_or_else(|_| {
+                    reader(Err(ArticleError::Unread("the search for an article panicked".to_owned())))
+                });
                 view.show_alternative(Kind::Reader, &shown, &url);
             });
         });
@@ -105,18 +117,20 @@ impl View {
         });
         let view = Rc::clone(self);
         resource.data(gio::Cancellable::NONE, move |data| {
-            let text = data.map(|data| decoded(&data, charset.as_deref())).map_err(|error| error.to_string());
+            let text = data.map_or_else(
+                |error| format!("The source is no longer in memory ({error}). Reload the page."),
+                |data| decoded(&data, charset.as_deref()),
+            );
             let url = view.loader.committed.borrow().clone();
-            view.show_alternative(Kind::Source, &source(text, &url), &url);
+            view.show_alternative(Kind::Source, &source(&text, &url), &url);
         });
     }
 
     fn show_alternative(self: &Rc<Self>, kind: Kind, html: &str, url: &str) {
-        // The page may have gone elsewhere meanwhile.
-        if *self.loader.committed.borrow() != url {
+        // The page may have gone elsewhere meanwhile, or its user may want to see it again.
+        if *self.loader.committed.borrow() != url || self.alternative.asked.take() != Some(kind) {
             return;
         }
-        self.show_page();
         let wry = match build_web(&self.site, &self.alternative.stack, None) {
             Ok(wry) => wry,
             Err(error) => {
@@ -131,8 +145,23 @@ impl View {
         }
         self.site.filter.add_to(&web);
         super::find::connect(self, &web);
-        let weak = Rc::downgrade(self);
-        web.connect_decide_policy(move |_, decision, _| weak.upgrade().is_some_and(|view| view.follow(decision)));
+        super::signals::connect_hover(self, &web);
+        // The engine would draw its own question over the page's area.
+        web.connect_authenticate(|_, request| {
+            request.cancel();
+            true
+        });
+        let (weak, is_loaded) = (Rc::downgrade(self), Cell::new(false));
+        web.connect_decide_policy(move |_, decision, _| {
+            // The document is loaded once. Whatever it wants to load besides, such as by `<meta http-equiv=refresh>`, would
+            // be shown under the page's address.
+            if !is_loaded.replace(true) {
+                return false;
+            }
+            decision.ignore();
+            weak.upgrade().into_iter().for_each(|view| view.follow(decision));
+            true
+        });
         let weak = Rc::downgrade(self);
         web.connect_web_process_terminated(move |_, _| {
             let weak = weak.clone();
@@ -140,46 +169,74 @@ impl View {
             glib::idle_add_local_once(move || weak.upgrade().into_iter().for_each(|view| view.show_page()));
         });
         web.set_zoom_level(self.web.zoom_level());
+        web.set_is_muted(self.web.is_muted());
         web.load_html(html, Some(url));
         web.show();
         self.alternative.stack.set_visible_child(&web);
         web.grab_focus();
-        self.alternative.shown.replace(Some(Shown { kind, _wry: wry, web }));
+        self.alternative.shown.replace(Some(ShownView { kind, _wry: wry, web }));
     }
 
-    /// Has the page follow a link of another view. Returns whether the decision has been taken.
-    fn follow(self: &Rc<Self>, decision: &PolicyDecision) -> bool {
+    /// Has the page follow a link of another view, if the decision is about one.
+    fn follow(self: &Rc<Self>, decision: &PolicyDecision) {
         let Some(action) = decision
             .downcast_ref::<NavigationPolicyDecision>()
             .and_then(NavigationPolicyDecisionExt::navigation_action)
             .filter(|action| action.navigation_type() == NavigationType::LinkClicked)
         else {
-            return false;
+            return;
         };
-        decision.ignore();
         let url = action.request().and_then(|request| request.uri()).map(String::from).unwrap_or_default();
+        let is_web = url.starts_with("http:") || url.starts_with("https:");
+        if opens_tab(&action) && is_web {
+            self.open_tab(url, true);
+            return;
+        }
         let view = Rc::clone(self);
         glib::idle_add_local_once(move || {
+            if is_for_others(&url) {
+                view.tell(Body::Outside(url));
+                return;
+            }
             view.show_page();
-            if url != BACK {
+            if is_web {
                 // As if the user had clicked on the page's own link.
                 agent::evaluate(&view.web, &format!("location.assign({})", serde_json::json!(url)), |_| {});
             }
         });
-        true
     }
+}
+
+/// Reason that no article is shown.
+#[derive(Debug, thiserror::Error)]
+enum ArticleError {
+    /// The page is too large to be searched.
+    #[error("the page is larger than {} MB", MAX_PAGE >> 20)]
+    TooLarge,
+    /// The page's elements are nested too deeply to be searched.
+    #[error("the elements of the page are nested too deeply")]
+    TooDeep,
+    /// Nothing on the page is an article.
+    #[error(transparent)]
+    NoArticle(#[from] ReadabilityError),
+    /// The page's process did not hand over the page.
+    #[error("the page cannot be read: {0}")]
+    Unread(String),
 }
 
 /// Finds the article of a page.
-fn article(page: &str, url: &str) -> Result<Article, String> {
-    if page.len() > MAX_PAGE {
-        return Err("it is too large".to_owned());
+fn article(page: &str, url: &str) -> Result<Article, ArticleError> {
+    if page.is_empty() {
+        return Err(ArticleError::TooDeep);
     }
-    let found = Readability::new(page, Some(url), None).and_then(|mut readability| readability.parse());
-    found.map_err(|error| error.to_string())
+    if page.len() > MAX_PAGE {
+        return Err(ArticleError::TooLarge);
+    }
+    Ok(Readability::new(page, Some(url), None)?.parse()?)
 }
 
-fn reader(found: Result<Article, String>) -> String {
+/// Returns the document that shows an article.
+fn reader(found: Result<Article, ArticleError>) -> String {
     let (title, about, content) = match found {
         Ok(article) => {
             let about: Vec<String> = [article.byline, article.site_name].into_iter().flatten().collect();
@@ -187,7 +244,7 @@ fn reader(found: Result<Article, String>) -> String {
         }
         Err(error) => {
             let words = "No article was found on this page";
-            (words.to_owned(), String::new(), format!("<p>{}.</p>", escaped(&error)))
+            (words.to_owned(), String::new(), format!("<p>{}</p>", escaped(&error.to_string())))
         }
     };
     let (head, tail) = READER.split_once("$CONTENT").unwrap_or((READER, ""));
@@ -195,8 +252,8 @@ fn reader(found: Result<Article, String>) -> String {
     format!("{head}{content}{tail}")
 }
 
-fn source(text: Result<String, String>, url: &str) -> String {
-    let text = text.unwrap_or_else(|error| format!("The source is not known any more: {error}"));
+/// Returns the document that shows the source of a page.
+fn source(text: &str, url: &str) -> String {
     let mut content = String::with_capacity(text.len() * 2);
     let is_numbered = text.lines().count() <= MAX_NUMBERED;
     for line in text.lines() {
@@ -247,7 +304,7 @@ mod tests {
 
     #[test]
     fn source_is_text_in_its_encoding() {
-        let shown = source(Ok("<script>\n$CONTENT & more".to_owned()), "https://a.test/?<b>");
+        let shown = source("<script>\n$CONTENT & more", "https://a.test/?<b>");
         assert!(shown.contains("<span>&lt;script&gt;</span><span>$CONTENT &amp; more</span>"), "{shown}");
         assert!(shown.contains("https://a.test/?&lt;b&gt;"), "{shown}");
         assert_eq!(decoded(b"f\xfcr", Some("iso-8859-1")), "für");

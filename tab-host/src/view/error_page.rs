@@ -126,6 +126,7 @@ impl View {
     }
 
     fn show_failure(self: &Rc<Self>, address: &str, url: &str, title: &str, reason: &str, is_its_own: bool) {
+        self.show_page();
         self.error.stage.set(Stage::Expected);
         self.web.load_alternate_html(&page(url, title, reason, url, "Retry"), address, None);
         let reason = format!("{title}: {reason}");
@@ -134,6 +135,7 @@ impl View {
 
     /// Asks the user whether to send a form again, which is needed to show its response again.
     pub(super) fn ask_before_sending(self: &Rc<Self>, url: &str) {
+        self.show_page();
         let title = "This page is the response to a form";
         let reason = "To show it again, the form must be sent again. That may repeat an order, a payment or a message.";
         let list = self.web.back_forward_list();

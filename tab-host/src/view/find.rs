@@ -30,6 +30,11 @@ enum Asked {
 }
 
 impl Finder {
+    /// Forgets what was asked of a web view that is gone.
+    pub(super) fn forget(&self) {
+        self.asked.borrow_mut().clear();
+    }
+
     fn ask(&self, what: Asked) {
         self.asked.borrow_mut().push_back(what);
     }

@@ -7,6 +7,7 @@
   const { startContainer, startOffset } = selection.getRangeAt(0);
   const collapsed = (text) => text.replace(/\s+/g, " ").toLowerCase();
   const wanted = collapsed(needle);
+  if (!wanted) return "";
   const blocks = new Map();
   const blockOf = (element) => {
     if (!element || !blocks.has(element)) {

@@ -222,7 +222,7 @@ impl View {
             Edit::Redo => "Redo",
             Edit::Unspecified => return true,
         };
-        self.web.execute_editing_command(name);
+        self.shown_web().execute_editing_command(name);
         true
     }
 
@@ -231,6 +231,7 @@ impl View {
             Command::Navigate(mut load) => match navigation::fill_in_body(&mut load, &descriptors) {
                 Ok(()) => {
                     self.dismiss_dialogs();
+                    self.show_page();
                     self.forget_replay();
                     self.load(&load);
                 }
@@ -238,6 +239,7 @@ impl View {
             },
             Command::GoHistory(delta) => {
                 self.dismiss_dialogs();
+                self.show_page();
                 self.forget_replay();
                 if delta >= 0 {
                     self.web.go_forward();
@@ -247,6 +249,7 @@ impl View {
             }
             Command::Reload(reload) => {
                 self.dismiss_dialogs();
+                self.show_page();
                 self.reload(reload.bypass_cache);
             }
             Command::Dialog(answer) => {
@@ -266,7 +269,11 @@ impl View {
                     web.set_zoom_level(zoom.clamp(0.25, 5.0));
                 }
             }
-            Command::Mute(muted) => self.web.set_is_muted(muted),
+            Command::Mute(muted) => {
+                for web in [&self.web, &self.shown_web()] {
+                    web.set_is_muted(muted);
+                }
+            }
             Command::Find(find) => self.find(&find),
             Command::Query(query) => self.query(&query),
             Command::FilesChosen(chosen) => self.files_chosen(&chosen),

@@ -154,7 +154,7 @@ impl View {
                 self.web.send_message_to_page(&message, None::<&webkit2gtk::gio::Cancellable>, |_| {});
             }
         }
-        let new_tab = action.mouse_button() == MIDDLE_BUTTON || action.modifiers() & CONTROL != 0;
+        let new_tab = opens_tab(&action);
         if new_tab && action.is_user_gesture() && (url.starts_with("http:") || url.starts_with("https:")) {
             decision.ignore();
             self.open_tab(url, true);
@@ -273,9 +273,14 @@ impl View {
 }
 
 /// Returns whether a URL is not for the engine, such as `mailto:`.
-fn is_for_others(url: &str) -> bool {
+pub(super) fn is_for_others(url: &str) -> bool {
     const OURS: [&str; 8] = ["http", "https", "about", "data", "blob", "javascript", "file", "webkit-pdfjs-viewer"];
     url.split_once(':').is_some_and(|(scheme, _)| !OURS.contains(&scheme.to_ascii_lowercase().as_str()))
+}
+
+/// Returns whether the user wants a link in a tab of its own: by the middle button, or with Control.
+pub(super) fn opens_tab(action: &NavigationAction) -> bool {
+    action.mouse_button() == MIDDLE_BUTTON || action.modifiers() & CONTROL != 0
 }
 
 /// Answer to whether a navigation sends a form that was sent before.

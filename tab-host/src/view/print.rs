@@ -1,11 +1,16 @@
 //! Printing. Pages reach no printer: whatever the page or the user prints is saved as a PDF among the downloads.
 
-use std::rc::Rc;
+use std::cell::RefCell;
+use std::rc::{Rc, Weak};
 
 use gtk::PrintSettings;
 use webkit2gtk::{PrintOperation, PrintOperationExt, WebViewExt};
 
 use super::View;
+use super::tools::{MadeFile, ToolError};
+
+/// View that prints, the file that it prints to, and the operation.
+type Waiting = (Weak<View>, MadeFile, PrintOperation);
 
 pub(super) fn connect(view: &Rc<View>) {
     let weak = Rc::downgrade(view);
@@ -30,14 +35,18 @@ impl View {
         settings.set("output-uri", Some(&format!("file://{}", made.path.display())));
         settings.set("output-file-format", Some("pdf"));
         operation.set_print_settings(&settings);
-        let (view, made, kept) = (Rc::clone(self), Rc::new(made), operation.clone());
-        let (failed_view, not_made) = (Rc::clone(self), Rc::clone(&made));
-        operation.connect_failed(move |_, error| failed_view.offer(&not_made, Err(error.to_string())));
-        operation.connect_finished(move |_| {
-            // Keeps the operation alive until it has finished.
-            let _ = &kept;
-            view.offer(&made, Ok(()));
-        });
+        // The engine reports the end of a failed printing, too. The operation is kept until then.
+        let waiting = Rc::new(RefCell::new(Some((Rc::downgrade(self), made, operation.clone()))));
+        let offer = |waiting: &RefCell<Option<Waiting>>, result| {
+            if let Some((view, made, _)) = waiting.take()
+                && let Some(view) = view.upgrade()
+            {
+                view.offer(&made, result);
+            }
+        };
+        let failing = Rc::clone(&waiting);
+        operation.connect_failed(move |_, error| offer(&failing, Err(ToolError::Engine(error.clone()))));
+        operation.connect_finished(move |_| offer(&waiting, Ok(())));
         operation.print();
     }
 }

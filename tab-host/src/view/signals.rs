@@ -9,7 +9,7 @@ use regen_proto::kernel::v1::{
 };
 use regen_proto::page::v1::{HoverLink, KeyAnswer, WheelUnused, from_page};
 use regen_proto::validate::MAX_HEADER;
-use webkit2gtk::{HitTestResultExt, LoadEvent, URIResponseExt, WebResourceExt, WebViewExt};
+use webkit2gtk::{HitTestResultExt, LoadEvent, URIResponseExt, WebResourceExt, WebView, WebViewExt};
 
 use super::View;
 use super::agent::{REPORT_MOVE, REPORT_STATE};
@@ -98,14 +98,7 @@ pub(super) fn connect(view: &Rc<View>) {
             view.site.sender.exit(format!("the web process ended: {why:?}"));
         }
     });
-    let weak = Rc::downgrade(view);
-    web.connect_mouse_target_changed(move |_, target, _| {
-        if let Some(view) = weak.upgrade() {
-            let url = if target.context_is_link() { target.link_uri() } else { None };
-            let url = url.map(Into::into).unwrap_or_default();
-            view.tell_window(from_page::Body::HoverLink(HoverLink { url }));
-        }
-    });
+    connect_hover(view, web);
     let weak = Rc::downgrade(view);
     // The engine passes a key that the page did not use on to the window around it.
     view.surface.window.connect_local("key-press-event", true, move |arguments| {
@@ -115,6 +108,18 @@ pub(super) fn connect(view: &Rc<View>) {
             view.tell_window(from_page::Body::KeyAnswer(answer));
         }
         Some(false.to_value())
+    });
+}
+
+/// Tells the window the address of the link under the pointer.
+pub(super) fn connect_hover(view: &Rc<View>, web: &WebView) {
+    let weak = Rc::downgrade(view);
+    web.connect_mouse_target_changed(move |_, target, _| {
+        if let Some(view) = weak.upgrade() {
+            let url = if target.context_is_link() { target.link_uri() } else { None };
+            let url = url.map(Into::into).unwrap_or_default();
+            view.tell_window(from_page::Body::HoverLink(HoverLink { url }));
+        }
     });
 }
 
@@ -185,8 +190,9 @@ impl View {
             return;
         }
         self.loader.bootstrapping.set(false);
+        // Another view of a page is not shown under another address.
+        self.show_page();
         if !same_document {
-            self.show_page();
             self.forget_dialogs();
             let kept = self.form_state.replayed.take();
             self.form_state.scroll.set(kept.as_ref().map_or((0.0, 0.0), |kept| kept.scroll));

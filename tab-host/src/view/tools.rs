@@ -6,7 +6,7 @@ use std::rc::Rc;
 use gtk::gdk::pixbuf_get_from_surface;
 use regen_proto::kernel::v1::{PageArea, PageTool, UseTool};
 use webkit2gtk::gio;
-use webkit2gtk::{SaveMode, SnapshotOptions, SnapshotRegion, WebInspectorExt, WebViewExt};
+use webkit2gtk::{SaveMode, SettingsExt, SnapshotOptions, SnapshotRegion, WebInspectorExt, WebViewExt};
 
 use super::View;
 use super::alternative::Kind;
@@ -14,8 +14,25 @@ use super::alternative::Kind;
 /// Largest side of a picture, in pixels: the drawing library draws no larger one.
 const MAX_SIDE: i32 = 32_767;
 
+/// Reason that a tool made no file.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ToolError {
+    /// The engine did not draw the page. It does not say why.
+    #[error("the engine did not draw the page ({0}); it may be too large for a picture")]
+    NotDrawn(glib::Error),
+    /// The drawing is none of pixels, or larger than a picture can be.
+    #[error("a page of {0} × {1} pixels is too large for a picture")]
+    TooLarge(i32, i32),
+    /// The area has no part of the page.
+    #[error("the area is beside the page")]
+    NoArea,
+    /// The engine printed or saved nothing, or the file was not written.
+    #[error(transparent)]
+    Engine(#[from] glib::Error),
+}
+
 /// File in the bucket that a tool writes.
-pub(super) struct Made {
+pub(super) struct MadeFile {
     number: u64,
     pub(super) path: PathBuf,
     name: String,
@@ -31,6 +48,7 @@ impl View {
             PageTool::Inspect => self.toggle_inspector(),
             PageTool::Reader => self.toggle_alternative(Kind::Reader),
             PageTool::Source => self.toggle_alternative(Kind::Source),
+            PageTool::Caret => self.toggle_caret(),
             PageTool::Unspecified => {}
         }
     }
@@ -41,12 +59,16 @@ impl View {
         if inspector.web_view().is_some() { inspector.close() } else { inspector.show() }
     }
 
+    fn toggle_caret(&self) {
+        let Some(settings) = WebViewExt::settings(&self.shown_web()) else { return };
+        settings.set_enable_caret_browsing(!settings.enables_caret_browsing());
+    }
+
     /// Reserves a file that is named after the page.
-    pub(super) fn reserve(&self, extension: &str) -> Option<Made> {
-        let title = self.web.title().filter(|title| !title.is_empty());
-        let name = format!("{}.{extension}", title.as_deref().unwrap_or("page"));
+    pub(super) fn reserve(&self, extension: &str) -> Option<MadeFile> {
+        let name = file_name(self.web.title().as_deref().unwrap_or_default(), extension);
         match crate::downloads::destination::reserve() {
-            Ok((number, path)) => Some(Made { number, path, name }),
+            Ok((number, path)) => Some(MadeFile { number, path, name }),
             Err(error) => {
                 tracing::error!("no file for {name:?} in the bucket: {error}");
                 None
@@ -55,12 +77,12 @@ impl View {
     }
 
     /// Offers what a tool made for saving, or tells the user why it made nothing.
-    pub(super) fn offer(&self, made: &Made, result: Result<(), String>) {
+    pub(super) fn offer(&self, made: &MadeFile, result: Result<(), ToolError>) {
         let Some(host) = self.host() else { return };
         let url = self.loader.committed.borrow().clone();
         match result {
             Ok(()) => host.downloads().made(self.id.get(), made.number, &url, &made.name),
-            Err(error) => host.downloads().not_made(self.id.get(), made.number, &url, &made.name, error),
+            Err(error) => host.downloads().not_made(self.id.get(), made.number, &url, &made.name, error.to_string()),
         }
     }
 
@@ -69,7 +91,7 @@ impl View {
         let view = Rc::clone(self);
         let file = gio::File::for_path(&made.path);
         self.web.save_to_file(&file, SaveMode::Mhtml, gio::Cancellable::NONE, move |saved| {
-            view.offer(&made, saved.map_err(|error| error.to_string()));
+            view.offer(&made, saved.map_err(ToolError::Engine));
         });
     }
 
@@ -77,20 +99,21 @@ impl View {
         let Some(made) = self.reserve("png") else { return };
         let view = Rc::clone(self);
         self.shown_web().snapshot(region, SnapshotOptions::NONE, gio::Cancellable::NONE, move |drawn| {
-            let written = drawn.map_err(|error| not_drawn(&error)).and_then(|drawn| write(&drawn, area, &made.path));
+            let written = drawn.map_err(ToolError::NotDrawn).and_then(|drawn| write(&drawn, area, &made.path));
             view.offer(&made, written);
         });
     }
 }
 
-/// Returns the words for a page that the engine did not draw. It does not say why.
-fn not_drawn(error: &glib::Error) -> String {
-    format!("the engine did not draw the page ({error}); it may be too large for a picture")
+/// Returns the name of a file that is named after a page. The page chooses its title, but not the extension.
+fn file_name(title: &str, extension: &str) -> String {
+    let title: String = title.trim().chars().take(150).map(|c| if matches!(c, '/' | '\\') { '-' } else { c }).collect();
+    format!("{}.{extension}", if title.is_empty() { "page" } else { &title })
 }
 
 /// Writes a drawn page, or an area of it, as a PNG file.
-fn write(drawn: &gtk::cairo::Surface, area: Option<PageArea>, path: &Path) -> Result<(), String> {
-    let drawn = gtk::cairo::ImageSurface::try_from(drawn.clone()).map_err(|_| "the page was not drawn".to_owned())?;
+fn write(drawn: &gtk::cairo::Surface, area: Option<PageArea>, path: &Path) -> Result<(), ToolError> {
+    let drawn = gtk::cairo::ImageSurface::try_from(drawn.clone()).map_err(|_| ToolError::TooLarge(0, 0))?;
     let (width, height) = (drawn.width(), drawn.height());
     let (scale, _) = drawn.device_scale();
     // Outside of the page is nothing to see.
@@ -100,7 +123,22 @@ fn write(drawn: &gtk::cairo::Surface, area: Option<PageArea>, path: &Path) -> Re
     let area = area.unwrap_or(whole);
     let (left, top) = (within(area.x, width), within(area.y, height));
     let (right, bottom) = (within(area.x + area.width, width), within(area.y + area.height, height));
+    if right <= left || bottom <= top {
+        return Err(ToolError::NoArea);
+    }
     let picture = pixbuf_get_from_surface(&drawn, left, top, right - left, bottom - top);
-    let picture = picture.ok_or_else(|| format!("a page of {width} × {height} pixels is too large for a picture"))?;
-    picture.savev(path, "png", &[]).map_err(|error| error.to_string())
+    Ok(picture.ok_or(ToolError::TooLarge(width, height))?.savev(path, "png", &[])?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_chooses_the_name_of_its_file_but_not_its_type() {
+        assert_eq!(file_name("AC/DC", "pdf"), "AC-DC.pdf");
+        assert_eq!(file_name(" ", "png"), "page.png");
+        let name = file_name(&format!("{}.desktop", "a".repeat(242)), "mhtml");
+        assert!(name.ends_with("a.mhtml") && name.len() < 250, "{name}");
+    }
 }

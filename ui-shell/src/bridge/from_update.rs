@@ -5,6 +5,8 @@ use regen_proto::kernel::v1::{
     TlsState, shell_update,
 };
 
+use crate::shown_host::{shown_address, shown_host, shown_server};
+
 use super::{ChromeChoice, ChromeDialog, ChromeDownload, ChromeTab, ToChrome, places, settings, site};
 
 impl From<&Dialog> for ChromeDialog {
@@ -20,7 +22,7 @@ impl From<&Dialog> for ChromeDialog {
             },
             text: dialog.text.clone(),
             preset: dialog.preset.clone(),
-            server: dialog.server.clone(),
+            server: shown_server(&dialog.server),
             again: dialog.again,
         }
     }
@@ -31,6 +33,7 @@ impl From<&Tab> for ChromeTab {
         Self {
             id: tab.id,
             url: tab.url.clone(),
+            address: shown_address(&tab.url),
             title: tab.title.clone(),
             site: tab.site.clone(),
             state: match tab.state() {
@@ -60,7 +63,7 @@ impl From<&Tab> for ChromeTab {
             unresponsive: tab.unresponsive,
             blocked: tab.blocked,
             route: tab.route.clone(),
-            domain: tab.domain.clone(),
+            domain: shown_host(&tab.domain),
             has_host: tab.host != 0,
             dialog: tab.dialog.as_ref().map(Into::into),
         }

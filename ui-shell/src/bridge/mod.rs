@@ -352,6 +352,8 @@ pub(crate) enum ToChrome {
 pub(crate) struct ChromeTab {
     id: u64,
     url: String,
+    /// Address as people read it: a name in another script is decoded, unless it could be taken for another one.
+    address: String,
     title: String,
     site: String,
     state: &'static str,
@@ -368,6 +370,7 @@ pub(crate) struct ChromeTab {
     unresponsive: bool,
     blocked: u32,
     route: String,
+    /// Registrable domain, as people read it.
     domain: String,
     has_host: bool,
     dialog: Option<ChromeDialog>,

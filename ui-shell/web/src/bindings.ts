@@ -70,7 +70,15 @@ home: string, bookmarksBar: boolean, restoreSession: boolean, commands: Array<Ch
  */
 byPage: boolean, } | { "type": "pageFocused" };
 
-export type ChromeTab = { id: number, url: string, title: string, site: string, state: string, canGoBack: boolean, canGoForward: boolean, tls: string, progress: number, reason: string, zoom: number, muted: boolean, audible: boolean, pinned: boolean, openerHost: boolean, unresponsive: boolean, blocked: number, route: string, domain: string, hasHost: boolean, dialog: ChromeDialog | null, };
+export type ChromeTab = { id: number, url: string, 
+/**
+ * Address as people read it: a name in another script is decoded, unless it could be taken for another one.
+ */
+address: string, title: string, site: string, state: string, canGoBack: boolean, canGoForward: boolean, tls: string, progress: number, reason: string, zoom: number, muted: boolean, audible: boolean, pinned: boolean, openerHost: boolean, unresponsive: boolean, blocked: number, route: string, 
+/**
+ * Registrable domain, as people read it.
+ */
+domain: string, hasHost: boolean, dialog: ChromeDialog | null, };
 
 export type ChromeDialog = { number: number, kind: string, text: string, preset: string, server: string, again: boolean, };
 

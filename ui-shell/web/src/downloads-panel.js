@@ -11,9 +11,7 @@ export const openDownloads = (byItself = false) => {
   openPanel(panel, button, byItself);
 };
 mountDownloads(panel, {
-  began: () => {
-    button.hidden = false;
-    if (!isOpen()) openDownloads(true);
-  },
+  listed: () => { button.hidden = false; },
+  began: () => { if (!isOpen()) openDownloads(true); },
 });
 button.addEventListener("click", () => openDownloads());

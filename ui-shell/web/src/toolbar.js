@@ -43,7 +43,7 @@ export const partsOf = (url, domain) => {
 
 const form = get("address-form");
 const paintParts = (tab) => {
-  const parts = !tab || editing || awaitsTab || document.activeElement === address ? null : partsOf(tab.url, tab.domain);
+  const parts = !tab || editing || awaitsTab || document.activeElement === address ? null : partsOf(tab.address, tab.domain);
   form.classList.toggle("parted", Boolean(parts));
   if (!parts) return;
   const [before, domain, after] = get("address-parts").children;

@@ -1,6 +1,6 @@
 //! An unfinished download.
 
-use std::fs::{self, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::{self, Seek, SeekFrom};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
@@ -11,7 +11,7 @@ use regen_session::HostKey;
 
 use super::journal::Record;
 use super::messages::{Action, DownloadView, HostDownload, Progress, Source};
-use super::names;
+use super::names::{self, PartId};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum State {
@@ -28,11 +28,11 @@ pub(super) enum State {
 /// Consequence of the user's order for a download that its host has been told to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stop {
-    /// It ends.
+    /// The download ends.
     Cancel,
-    /// It waits for the user.
+    /// The download waits for the user.
     Pause,
-    /// It goes on after all: the user paused it, and changed their mind before the host had stopped.
+    /// The download goes on after all: the user resumed it before the host had stopped.
     Restart,
 }
 
@@ -41,6 +41,8 @@ pub(super) struct Download {
     pub(super) host: HostKey,
     pub(super) url: String,
     pub(super) path: PathBuf,
+    /// Identity of its part. The file of that name is another one if it does not match.
+    pub(super) part: Option<PartId>,
     pub(super) received: u64,
     pub(super) total: u64,
     pub(super) source: Option<Source>,
@@ -55,20 +57,49 @@ pub(super) struct Download {
 
 impl Download {
     /// Returns a recorded download, which waits to be tried again, unless the user paused it; `None` without a valid site.
-    pub(super) fn again(record: Record) -> Option<Self> {
-        let part = fs::metadata(names::partial(&record.path));
-        Some(Self {
+    pub(super) fn from_record(record: Record) -> Option<Self> {
+        let mut download = Self {
             source: record.source(),
             host: HostKey { site: Site::parse(&record.site).ok()?, workspace: record.workspace },
             url: record.url,
             path: record.path,
-            received: part.map_or(0, |part| part.len()),
+            part: record.part,
+            received: 0,
             total: record.total,
             state: if record.is_paused { State::Paused } else { State::Interrupted(String::new()) },
             tries: 0,
             stop: None,
             is_due: !record.is_paused,
-        })
+        };
+        download.received = download.size_of_part().unwrap_or(0);
+        Some(download)
+    }
+
+    /// Returns an unfinished download of an earlier run, with the reason if it cannot go on.
+    pub(super) fn of_earlier_run(record: Record, folder: &Path) -> Option<(Self, Option<&'static str>)> {
+        let (received, has_source, knows_part) = (record.received, record.has_source, record.part.is_some());
+        let mut download = Self::from_record(record)?;
+        if !knows_part && let Some((part, size)) = names::part(&download.path) {
+            (download.part, download.received) = (Some(part), size);
+        }
+        let lost = match download.size_of_part() {
+            None if received > 0 => Some("its part was removed"),
+            // A list of an earlier version does not count bytes.
+            None => None,
+            Some(_) if !has_source => Some("the browser ended, and the file cannot be requested again"),
+            Some(_) => None,
+        };
+        if lost.is_none()
+            && let Err(error) = download.ensure_part(folder)
+        {
+            tracing::warn!(path = %download.path.display(), "the part of a download cannot be made: {error}");
+        }
+        Some((download, lost))
+    }
+
+    /// Returns the size of the part in bytes; `None` if it is gone, or another file has its name.
+    pub(super) fn size_of_part(&self) -> Option<u64> {
+        names::part(&self.path).filter(|(part, _)| Some(*part) == self.part).map(|(_, size)| size)
     }
 
     /// Returns the download as shown to the user.
@@ -96,23 +127,23 @@ impl Download {
 
     /// Returns whether the end of the browser would interrupt it.
     pub(super) fn is_busy(&self) -> bool {
-        self.state != State::Paused && self.stop != Some(Stop::Pause)
+        self.state != State::Paused && !matches!(self.stop, Some(Stop::Pause | Stop::Cancel))
     }
 
-    /// Takes another name if its part is gone: another download may have that name by now.
-    pub(super) fn find_part(&mut self, folder: &Path) -> io::Result<()> {
-        if names::partial(&self.path).exists() {
+    /// Makes a new part if it is gone, under another name if that is taken.
+    pub(super) fn ensure_part(&mut self, folder: &Path) -> io::Result<()> {
+        if self.size_of_part().is_some() {
             return Ok(());
         }
-        let (_file, path) = names::create(folder, &names::shown(&self.path))?;
-        self.path = path;
+        let (part, path) = names::create(folder, &names::shown(&self.path))?;
+        (self.part, self.path, self.received) = (Some(part), path, 0);
         Ok(())
     }
 
     /// Starts to write it: to the host that waits for a file, or else to this one. Returns `None` if it is complete.
     pub(super) fn begin(&mut self, folder: &Path, to: HostDownload) -> io::Result<Option<Action>> {
         self.is_due = false;
-        self.find_part(folder)?;
+        self.ensure_part(folder)?;
         let file = self.reopen()?;
         if let State::Queued(to) = self.state {
             tracing::info!(path = %self.path.display(), "download started");
@@ -157,6 +188,7 @@ impl Download {
             referrer: source.referrer,
             validator: source.validator,
             has_source: self.source.is_some(),
+            part: self.part,
             is_paused: !self.is_busy(),
             end: None,
         }

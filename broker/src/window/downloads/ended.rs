@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use regen_session::HostKey;
+
 use super::download::Download;
 use super::journal::{End, EndKind, Record};
 use super::messages::{DownloadView, Progress};
@@ -10,6 +12,8 @@ use super::names;
 
 /// Maximum number of downloads that are listed after their end.
 const MAX_ENDED: usize = 200;
+/// Longest address that is kept of an ended download, in characters.
+const MAX_ADDRESS: usize = 8000;
 
 #[derive(Debug, Default)]
 pub(super) struct EndedDownloads {
@@ -17,21 +21,26 @@ pub(super) struct EndedDownloads {
 }
 
 impl EndedDownloads {
-    /// Lists a download that ended before. Returns the number of one that is listed no longer for it.
+    /// Lists an ended download. Returns the number of the oldest one if that had to make room.
     pub(super) fn add(&mut self, id: u64, record: Record) -> Option<u64> {
         self.all.insert(id, record);
         if self.all.len() <= MAX_ENDED {
             return None;
         }
-        let oldest = self.all.iter().min_by_key(|(id, record)| (record.end.as_ref().map_or(0, |end| end.at), **id));
-        let oldest = *oldest?.0;
-        self.all.remove(&oldest);
-        Some(oldest)
+        self.all.pop_first().map(|(oldest, _)| oldest)
     }
 
     /// Takes a download off the list, if it is on it.
     pub(super) fn remove(&mut self, id: u64) -> Option<Record> {
         self.all.remove(&id)
+    }
+
+    /// Takes the downloads of a site off the list. Returns their numbers.
+    pub(super) fn remove_site(&mut self, host: &HostKey) -> Vec<u64> {
+        let is_its = |record: &Record| record.site == host.site.as_str() && record.workspace == host.workspace;
+        let gone: Vec<u64> = self.all.iter().filter(|(_, record)| is_its(record)).map(|(id, _)| *id).collect();
+        self.all.retain(|id, _| !gone.contains(id));
+        gone
     }
 
     pub(super) fn get(&self, id: u64) -> Option<&Record> {
@@ -55,7 +64,11 @@ impl EndedDownloads {
 /// Returns the record of a download that ends now.
 pub(super) fn record(download: &Download, kind: EndKind, error: &str) -> Record {
     let at = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    Record { is_paused: false, end: Some(End { kind, error: error.to_owned(), at }), ..download.record() }
+    // A `data:` address may be as large as its file.
+    let url = download.url.chars().take(MAX_ADDRESS).collect();
+    // A cancelled download has no part any more.
+    let part = download.part.filter(|_| kind != EndKind::Cancelled);
+    Record { url, part, is_paused: false, end: Some(End { kind, error: error.to_owned(), at }), ..download.record() }
 }
 
 /// Returns an ended download as shown to the user.

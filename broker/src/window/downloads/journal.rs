@@ -13,6 +13,7 @@ use std::thread::JoinHandle;
 use serde::{Deserialize, Serialize};
 
 use super::messages::Source;
+use super::names::PartId;
 
 /// Maximum number of listed downloads.
 const MAX_RECORDS: usize = 5000;
@@ -50,8 +51,11 @@ pub(super) struct Record {
     pub(super) referrer: String,
     pub(super) validator: String,
     /// Set if it can be requested again.
-    #[serde(default = "yes")]
+    #[serde(default = "default_has_source")]
     pub(super) has_source: bool,
+    /// Identity of its part; `None` in lists of earlier versions.
+    #[serde(default)]
+    pub(super) part: Option<PartId>,
     /// Set if it waits for the user.
     #[serde(default)]
     pub(super) is_paused: bool,
@@ -60,7 +64,7 @@ pub(super) struct Record {
     pub(super) end: Option<End>,
 }
 
-const fn yes() -> bool {
+const fn default_has_source() -> bool {
     true
 }
 
@@ -87,13 +91,13 @@ struct Writer {
 }
 
 impl Journal {
-    /// Reads the downloads that an earlier run of this profile left unfinished.
+    /// Reads the downloads of earlier runs of this profile.
     pub(super) fn open(profile: &Path) -> (Self, Vec<Record>) {
         let file = profile.join("downloads.json");
         let read = fs::read(&file).and_then(|bytes| serde_json::from_slice(&bytes).map_err(io::Error::from));
         let records: Vec<Record> = read.unwrap_or_else(|error| {
             if error.kind() != io::ErrorKind::NotFound {
-                tracing::warn!("{} cannot be read, so unfinished downloads are not resumed: {error}", file.display());
+                tracing::warn!("{} cannot be read, so no download is listed or resumed: {error}", file.display());
             }
             Vec::new()
         });
@@ -124,7 +128,7 @@ impl Journal {
         let Some(Writer { lists, thread }) = self.writer.take() else { return };
         drop(lists);
         if thread.join().is_err() {
-            tracing::error!("{}: unfinished downloads are not listed: the writer panicked", self.file.display());
+            tracing::error!("{}: downloads are not listed: the writer panicked", self.file.display());
         }
     }
 }
@@ -143,7 +147,7 @@ impl Writer {
         match started {
             Ok(thread) => Some(Self { lists, thread }),
             Err(error) => {
-                tracing::error!("unfinished downloads cannot be listed: {error}");
+                tracing::error!("downloads cannot be listed: {error}");
                 None
             }
         }
@@ -157,7 +161,7 @@ fn serve(file: &Path, waiting: &Receiver<Vec<Record>>, has_failed: &AtomicBool) 
         let written = write(file, &newest);
         has_failed.store(written.is_err(), Ordering::Relaxed);
         if let Err(error) = written {
-            tracing::warn!("{}: unfinished downloads cannot be listed: {error}", file.display());
+            tracing::warn!("{}: downloads cannot be listed: {error}", file.display());
         }
     }
 }
@@ -183,6 +187,7 @@ mod tests {
             referrer: String::new(),
             validator: "\"1\"".into(),
             has_source: true,
+            part: None,
             is_paused: false,
             end: None,
         }

@@ -16,7 +16,6 @@ mod permissions;
 pub use self::messages::{Action, DownloadView, HostDownload, Offer, Order, Progress, Report, Source};
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -29,8 +28,8 @@ use regen_session::{HostKey, TabId};
 
 /// Maximum number of running downloads per site; further ones wait.
 const MAX_RUNNING: usize = 8;
-/// Maximum number of waiting downloads per site; further ones are refused.
-const MAX_QUEUED: usize = 1000;
+/// Maximum number of unfinished downloads per site; further ones are refused.
+const MAX_UNFINISHED: usize = 1000;
 /// First and longest delay before an interrupted download is retried.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 /// Maximum number of tries without receiving a byte before a download fails: about three hours.
@@ -78,19 +77,7 @@ impl Downloads {
                 downloads.ended.add(id, record);
                 continue;
             }
-            let (received, has_source) = (record.received, record.has_source);
-            let Some(mut download) = Download::again(record) else { continue };
-            let lost = match names::partial(&download.path).exists() {
-                // A list of an earlier version does not count bytes.
-                false if received > 0 => Some("its part was removed"),
-                true if !has_source => Some("the browser ended, and the file cannot be requested again"),
-                false | true => None,
-            };
-            if lost.is_none()
-                && let Err(error) = download.find_part(&downloads.folder)
-            {
-                tracing::warn!(path = %download.path.display(), "the part of a download cannot be made: {error}");
-            }
+            let Some((download, lost)) = Download::of_earlier_run(record, &downloads.folder) else { continue };
             downloads.all.insert(id, download);
             if let Some(error) = lost {
                 downloads.fail(id, error, EndKind::Failed, &mut Vec::new());
@@ -136,7 +123,13 @@ impl Downloads {
                 }
             }
             Report::Failed { error, try_again, changed } => {
-                if let Some((id, download)) = self.running(from) {
+                // The user is asked about a file no longer that there will not be.
+                if let Some(offer) = self.asked.remove(&(from.child, from.number)) {
+                    self.permissions.withdraw(host, from.number);
+                    actions.push(Action::Tell(format!("“{}” was not saved: {error}", offer.name)));
+                    actions.push(self.question(host));
+                }
+                if let Some((id, download)) = self.unfinished_of(from) {
                     if let Some(source) = download.source.as_mut().filter(|_| changed) {
                         source.validator.clear();
                     }
@@ -236,6 +229,12 @@ impl Downloads {
         self.last_id
     }
 
+    /// Returns a download that its host writes, or will write.
+    fn unfinished_of(&mut self, from: HostDownload) -> Option<(u64, &mut Download)> {
+        let is_meant = |download: &Download| matches!(download.state, State::Running(at) | State::Queued(at) if (at.child, at.number) == (from.child, from.number));
+        self.all.iter_mut().find(|(_, download)| is_meant(download)).map(|(id, download)| (*id, download))
+    }
+
     fn running(&mut self, from: HostDownload) -> Option<(u64, &mut Download)> {
         let is_meant = |download: &Download| matches!(download.state, State::Running(at) if (at.child, at.number) == (from.child, from.number));
         self.all.iter_mut().find(|(_, download)| is_meant(download)).map(|(id, download)| (*id, download))
@@ -268,21 +267,13 @@ impl Downloads {
     }
 
     fn take(&mut self, host: &HostKey, from: HostDownload, offer: Offer, actions: &mut Vec<Action>) {
-        let is_this = |at: HostDownload| (at.child, at.number) == (from.child, from.number);
-        let queued = |download: &Download| match download.state {
-            State::Queued(at) => Some(at),
-            State::Running(_) | State::Interrupted(_) | State::Paused => None,
-        };
-        if self.running(from).is_some()
-            || self.all.values().filter_map(queued).any(is_this)
-            || from.number >= OWN_NUMBERS
-        {
+        if self.unfinished_of(from).is_some() || from.number >= OWN_NUMBERS {
             actions.push(Action::Stop(from));
             return;
         }
-        if self.all.values().filter_map(queued).filter(|at| at.child == from.child).count() >= MAX_QUEUED {
+        if self.all.values().filter(|download| download.host == *host).count() >= MAX_UNFINISHED {
             actions.push(Action::Tell(format!(
-                "“{}” is not saved: {MAX_QUEUED} files of its site are already waiting. Try again later.",
+                "“{}” is not saved: {MAX_UNFINISHED} files of its site are not finished. Try again later.",
                 offer.name
             )));
             actions.push(Action::Stop(from));
@@ -290,10 +281,20 @@ impl Downloads {
         }
         let Offer { url, name, total, source } = offer;
         match names::create(&self.folder, &name) {
-            Ok((_file, path)) => {
-                let (host, state) = (host.clone(), State::Queued(from));
-                let download =
-                    Download { host, url, path, received: 0, total, source, state, tries: 0, stop: None, is_due: true };
+            Ok((part, path)) => {
+                let download = Download {
+                    host: host.clone(),
+                    url,
+                    path,
+                    part: Some(part),
+                    received: 0,
+                    total,
+                    source,
+                    state: State::Queued(from),
+                    tries: 0,
+                    stop: None,
+                    is_due: true,
+                };
                 let id = self.next_id();
                 actions.push(Action::Show(download.shown(id)));
                 self.all.insert(id, download);
@@ -321,18 +322,20 @@ impl Downloads {
         }
         for (id, child) in waiting {
             let of_child = running.entry(child).or_default();
-            if *of_child < MAX_RUNNING {
+            if *of_child < MAX_RUNNING && self.begin(id, child, actions) {
                 *of_child += 1;
-                self.begin(id, child, actions);
             }
         }
     }
 
-    /// Has a host write a download, from its first byte or from where it was interrupted.
-    fn begin(&mut self, id: u64, child: ChildId, actions: &mut Vec<Action>) {
-        let Some(download) = self.all.get_mut(&id) else { return };
+    /// Has a host write a download, from its first byte or from where it was interrupted. Returns whether it runs.
+    fn begin(&mut self, id: u64, child: ChildId, actions: &mut Vec<Action>) -> bool {
+        let Some(download) = self.all.get_mut(&id) else { return false };
         match download.begin(&self.folder, HostDownload { child, tab: 0, number: OWN_NUMBERS + id }) {
-            Ok(Some(action)) => actions.extend([action, Action::Show(download.shown(id))]),
+            Ok(Some(action)) => {
+                actions.extend([action, Action::Show(download.shown(id))]);
+                return true;
+            }
             Ok(None) => self.finish(id, actions),
             Err(error) => {
                 if let State::Queued(from) = download.state {
@@ -341,10 +344,14 @@ impl Downloads {
                 self.fail(id, &error.to_string(), EndKind::Failed, actions);
             }
         }
+        false
     }
 
     fn finish(&mut self, id: u64, actions: &mut Vec<Action>) {
         let Some(mut download) = self.all.remove(&id) else { return };
+        if download.size_of_part().is_none() {
+            return self.list_ended(id, &download, EndKind::Failed, "its part was removed", actions);
+        }
         match names::keep(&names::partial(&download.path), &download.path) {
             Ok(path) => {
                 tracing::info!(path = %path.display(), "download finished");
@@ -366,7 +373,7 @@ impl Downloads {
             return self.fail(id, &error, EndKind::Failed, actions);
         }
         // Only bytes in the file count.
-        download.received = fs::metadata(names::partial(&download.path)).map_or(0, |part| part.len());
+        download.received = download.size_of_part().unwrap_or(0);
         tracing::info!(path = %download.path.display(), received = download.received, "download interrupted: {error}");
         match stop {
             Some(Stop::Pause) => download.state = State::Paused,
@@ -384,8 +391,7 @@ impl Downloads {
     fn fail(&mut self, id: u64, error: &str, kind: EndKind, actions: &mut Vec<Action>) {
         let Some(download) = self.all.remove(&id) else { return };
         let part = names::partial(&download.path);
-        let left = if self.all.values().any(|other| other.path == download.path) {
-            // The user removed the part, and another download took the name.
+        let left = if download.size_of_part().is_none() {
             None
         } else if kind == EndKind::Cancelled {
             names::remove(&part);
@@ -421,16 +427,20 @@ impl Downloads {
     }
 
     fn list(&mut self) {
-        // Those that have ended come first: they began before.
-        self.journal.keep(self.ended.records().chain(self.all.values().map(Download::record)).collect());
+        let unfinished = self.all.values().map(|download| match download.stop {
+            // A host that does not stop any more must not bring it back.
+            Some(Stop::Cancel) => ended::record(download, EndKind::Cancelled, ""),
+            Some(Stop::Pause | Stop::Restart) | None => download.record(),
+        });
+        self.journal.keep(self.ended.records().chain(unfinished).collect());
     }
 
     /// Lists the downloads for the next run, and removes empty parts.
     pub fn end(&mut self) {
         for download in self.all.values_mut() {
-            let part = names::partial(&download.path);
-            let left = names::left_over(&part).and_then(|part| fs::metadata(part).ok());
-            download.received = left.map_or(0, |part| part.len());
+            let Some(size) = download.size_of_part() else { continue };
+            download.received = size;
+            names::left_over(&names::partial(&download.path));
         }
         self.list();
         self.journal.flush();

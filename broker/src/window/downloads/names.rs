@@ -1,12 +1,36 @@
 //! Names of saved files: a name that a page suggests cannot leave the folder, replace a file or hide a file's type. A
 //! download is written to `NAME.part`, and renamed when it is complete.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
 
 use rustix::fs::{CWD, RenameFlags};
+use serde::{Deserialize, Serialize};
+
+/// Identity of a part: another file may have its name by now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct PartId {
+    device: u64,
+    inode: u64,
+    /// Time of creation in nanoseconds since 1970, where the file system keeps it: numbers of inodes are used again.
+    born: Option<u64>,
+}
+
+impl PartId {
+    fn of(metadata: &fs::Metadata) -> Self {
+        let born = metadata.created().ok().and_then(|born| born.duration_since(UNIX_EPOCH).ok());
+        let born = born.and_then(|born| u64::try_from(born.as_nanos()).ok());
+        Self { device: metadata.dev(), inode: metadata.ino(), born }
+    }
+}
+
+/// Returns the part of a download with its size, if there is one.
+pub(super) fn part(path: &Path) -> Option<(PartId, u64)> {
+    fs::symlink_metadata(partial(path)).ok().map(|part| (PartId::of(&part), part.len()))
+}
 
 pub(super) fn shown(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
@@ -88,8 +112,8 @@ fn shortened(name: &str) -> String {
     format!("{}{extension}", stem.trim_end())
 }
 
-/// Creates the `.part` file of a download under a free name. Returns it with the final path.
-pub(super) fn create(folder: &Path, suggested: &str) -> io::Result<(File, PathBuf)> {
+/// Creates the `.part` file of a download under a free name. Returns its identity with the final path.
+pub(super) fn create(folder: &Path, suggested: &str) -> io::Result<(PartId, PathBuf)> {
     fs::create_dir_all(folder)?;
     let wanted = folder.join(safe_name(suggested));
     for number in 0..1000 {
@@ -98,7 +122,7 @@ pub(super) fn create(folder: &Path, suggested: &str) -> io::Result<(File, PathBu
             continue;
         }
         match OpenOptions::new().write(true).create_new(true).mode(0o600).open(partial(&path)) {
-            Ok(file) => return Ok((file, path)),
+            Ok(file) => return Ok((PartId::of(&file.metadata()?), path)),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             Err(error) => return Err(error),
         }
@@ -127,7 +151,7 @@ mod tests {
         for long in [format!("{}.pdf", "a".repeat(300)), format!("{}.pdf", "漢".repeat(110)), "é".repeat(200)] {
             let extension = if long.ends_with(".pdf") { ".pdf" } else { "" };
             for _ in 0..2 {
-                let (_file, path) = create(folder.path(), &long).unwrap();
+                let (_part, path) = create(folder.path(), &long).unwrap();
                 fs::write(&path, "saved").unwrap();
                 assert!(shown(&path).ends_with(extension), "{path:?}");
             }
@@ -140,7 +164,7 @@ mod tests {
     #[test]
     fn a_part_without_a_byte_is_not_left_behind() {
         let folder = tempfile::tempdir().unwrap();
-        let (_file, path) = create(folder.path(), "a.zip").unwrap();
+        let (_part, path) = create(folder.path(), "a.zip").unwrap();
         let part = partial(&path);
         assert_eq!(left_over(&part), None);
         assert!(!part.exists());
@@ -152,9 +176,9 @@ mod tests {
     fn an_existing_file_is_never_overwritten() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("a.txt"), "mine").unwrap();
-        let (_file, path) = create(folder.path(), "a.txt").unwrap();
+        let (_part, path) = create(folder.path(), "a.txt").unwrap();
         assert_eq!(path, folder.path().join("a (1).txt"));
-        let (_file, path) = create(folder.path(), "a.txt").unwrap();
+        let (_part, path) = create(folder.path(), "a.txt").unwrap();
         assert_eq!(path, folder.path().join("a (2).txt"));
     }
 }

@@ -4,6 +4,7 @@ use super::download::{Download, State, Stop};
 use super::journal::EndKind;
 use super::messages::{Action, Order};
 use super::{Downloads, names};
+use regen_session::HostKey;
 
 impl Downloads {
     /// Carries out an order of the user. Returns `None` if there is no such download, or it is in no state for the order.
@@ -28,6 +29,13 @@ impl Downloads {
         }
         self.settle(&mut actions);
         Some(actions)
+    }
+
+    /// Takes the ended downloads of a site off the list, because the user clears its data.
+    pub fn forget_site(&mut self, host: &HostKey) -> Vec<Action> {
+        let mut actions: Vec<Action> = self.ended.remove_site(host).into_iter().map(Action::Gone).collect();
+        self.settle(&mut actions);
+        actions
     }
 
     fn cancel(&mut self, id: u64, actions: &mut Vec<Action>) -> Option<()> {
@@ -82,19 +90,7 @@ impl Downloads {
             return None;
         }
         let record = self.ended.remove(id)?;
-        let is_taken = self.all.values().any(|other| other.path == record.path);
-        let mut download = Download::again(record)?;
-        if is_taken {
-            // Another download has that name by now.
-            match names::create(&self.folder, &names::shown(&download.path)) {
-                Ok((_file, path)) => download.path = path,
-                Err(error) => {
-                    actions.push(Action::Tell(format!("“{}” cannot be saved: {error}", names::shown(&download.path))));
-                    self.list_ended(id, &download, EndKind::Failed, &error.to_string(), actions);
-                    return Some(());
-                }
-            }
-        }
+        let download = Download::from_record(record)?;
         actions.push(Action::Show(download.shown(id)));
         self.all.insert(id, download);
         Some(())

@@ -92,6 +92,16 @@ impl DownloadPermissions {
         })
     }
 
+    /// Forgets a file that waits and will not be there.
+    pub(super) fn withdraw(&mut self, host: &HostKey, download: u64) {
+        if let Some(Answer::Asked(waiting)) = self.sites.get_mut(host) {
+            waiting.retain(|file| file.download != download);
+            if waiting.is_empty() {
+                self.sites.remove(host);
+            }
+        }
+    }
+
     /// Forgets the files of a host that is gone.
     pub(super) fn host_gone(&mut self, host: &HostKey) {
         if matches!(self.sites.get(host), Some(Answer::Asked(_))) {

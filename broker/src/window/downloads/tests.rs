@@ -1,4 +1,4 @@
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::Write;
 
 use regen_net_config::site::Site;
@@ -336,4 +336,81 @@ fn what_waits_for_its_turn_survives_its_host_and_never_more_than_eight_run() {
     let next = scene.downloads.reported(&host("a"), on[0], Report::Done { received: 0 }, None, Instant::now());
     assert_eq!(next.iter().filter(|action| matches!(action, Action::GoOn { .. })).count(), 1);
     assert_eq!(scene.downloads.shown().len(), 20);
+}
+
+fn failed() -> Report {
+    Report::Failed { error: "the page was not drawn".to_owned(), try_again: false, changed: false }
+}
+
+#[test]
+fn what_fails_before_its_turn_or_before_the_answer_holds_no_place() {
+    let mut scene = Scene::new();
+    (1..=9).for_each(|number| drop(scene.report(from(1, number), offer("file"))));
+    let over = scene.report(from(1, 9), failed());
+    assert_eq!((last_shown(&over).progress, scene.downloads.unfinished()), (Progress::Failed, 8));
+    let mut scene = Scene::new();
+    let now = Instant::now();
+    scene.downloads.reported(&host("a"), from(1, 1), offer("file"), None, now);
+    let over = scene.downloads.reported(&host("a"), from(1, 1), failed(), None, now);
+    assert!(over.iter().any(|action| matches!(action, Action::Ask { files: 0, .. })), "{over:?}");
+    assert!(over.iter().any(|action| matches!(action, Action::Tell(text) if text.contains("not drawn"))), "{over:?}");
+    assert_eq!(kept(&over), [false]);
+}
+
+#[test]
+fn downloads_of_one_name_are_never_mixed() {
+    // A cancelled download is retried while another one has left a part under its name.
+    let mut scene = Scene::new();
+    let first = scene.begun("file.iso");
+    scene.order(Order::Cancel(first));
+    scene.report(from(1, 1), broke());
+    scene.begun("file.iso");
+    scene.report(from(1, 1), failed());
+    let again = scene.order(Order::Resume(first));
+    assert!(again.iter().any(|action| matches!(action, Action::GoOn { from: 0, .. })), "{again:?}");
+    assert_eq!(scene.saved("file.iso.part").unwrap(), b"0123", "what is left of the other one");
+    // The user removes the part of a running download, and another one takes the name.
+    let mut scene = Scene::new();
+    scene.begun("file.iso");
+    fs::remove_file(scene.folder.path().join("saved/file.iso.part")).unwrap();
+    file(scene.report(from(1, 2), offer("file.iso"))).write_all(b"other").unwrap();
+    let over = scene.report(from(1, 1), Report::Done { received: 4 });
+    assert_eq!(last_shown(&over).progress, Progress::Failed);
+    scene.report(from(1, 2), Report::Done { received: 5 });
+    assert_eq!(scene.saved("file.iso").unwrap(), b"other");
+}
+
+#[test]
+fn a_cancelled_download_stays_cancelled_when_the_browser_dies_first() {
+    let mut scene = Scene::new();
+    let id = scene.begun("file.iso");
+    scene.order(Order::Cancel(id));
+    assert_eq!(scene.downloads.unfinished(), 0);
+    scene.downloads.end();
+    assert_eq!(Scene::open(&scene.folder).shown()[0].progress, Progress::Cancelled);
+}
+
+#[test]
+fn those_that_fail_at_once_leave_their_places_to_others() {
+    let mut scene = Scene::new();
+    (1..=20).for_each(|number| drop(scene.report(from(1, number), offer(&format!("{number}.iso")))));
+    scene.downloads.host_ended(&host("a"), 1);
+    // A folder has the place of the first parts.
+    for number in 1..=8 {
+        let part = scene.folder.path().join(format!("saved/{number}.iso.part"));
+        fs::remove_file(&part).unwrap();
+        fs::create_dir(&part).unwrap();
+    }
+    let again = scene.downloads.host_ready(&host("a"), 2);
+    assert_eq!(again.iter().filter(|action| matches!(action, Action::GoOn { .. })).count(), 8, "{again:?}");
+}
+
+#[test]
+fn clearing_a_site_takes_its_ended_downloads_off_the_list() {
+    let mut scene = Scene::new();
+    scene.begun("file.iso");
+    scene.report(from(1, 1), Report::Done { received: 4 });
+    assert!(scene.downloads.forget_site(&host("b")).is_empty());
+    assert_eq!(scene.downloads.forget_site(&host("a")).len(), 1);
+    assert_eq!(scene.listed(), []);
 }

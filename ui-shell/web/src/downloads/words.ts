@@ -41,7 +41,7 @@ export const stateText = (download: ChromeDownload, speed: number): string => {
   const soFar = total ? `${size(received)} of ${size(total)}` : size(received);
   const ended = (): string => new Date(endedAt * 1000).toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
   const words: Record<string, () => string> = {
-    queued: () => "Waits until fewer files of this site are loaded",
+    queued: () => "Waits: eight other files of this site are being downloaded",
     running: () => [soFar, speed && `${size(speed)}/s`, speed && total > received && `${duration((total - received) / speed)} left`].filter(Boolean).join(" · "),
     paused: () => `Paused · ${soFar}`,
     interrupted: () => (error ? `Interrupted, resumes by itself: ${error}` : `Resumes as soon as its site answers · ${soFar}`),

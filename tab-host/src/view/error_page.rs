@@ -3,6 +3,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::time::Duration;
 
 use glib::object::ObjectExt;
 
@@ -39,6 +40,8 @@ pub(super) struct ErrorState {
     tries_when_shown: Cell<bool>,
 }
 
+/// Time within which the load begins that supersedes another one.
+const SUPERSEDED: Duration = Duration::from_millis(300);
 const BLANK: &str = "about:blank";
 /// Target of the button that sends a form again.
 pub(super) const SEND_AGAIN: &str = "about:send-again";
@@ -50,7 +53,11 @@ pub(super) fn connect(view: &Rc<View>) {
         let Some(view) = weak.upgrade() else { return false };
         if is_no_failure(error) {
             let is_superseded = error.matches(NetworkError::Cancelled) || error.matches(gio::IOErrorEnum::Cancelled);
-            view.load_abandoned(is_superseded && !view.loader.is_stopped.take());
+            let is_superseded = is_superseded && !view.loader.is_stopped.take();
+            if is_superseded && view.loader.committed.borrow().is_empty() {
+                view.check_superseded(url);
+            }
+            view.load_abandoned(is_superseded);
             return true;
         }
         view.failed(event, url, error);
@@ -106,6 +113,29 @@ impl View {
         let reason = "Its port is reserved for another service than the web. Regen does not open pages there.";
         // The engine does not show an error page under such a URL either, so it is shown under `about:blank`.
         self.show_failure(BLANK, &self.loader.started.take(), "This address cannot be opened", reason, false);
+    }
+
+    /// Checks that a first load, which the engine cancelled, makes way for another one. The engine also cancels a load whose
+    /// certificate is not valid, if that is found at an unlucky moment: it is tried once more, and then has failed.
+    fn check_superseded(self: &Rc<Self>, url: &str) {
+        let (weak, loads, url) = (Rc::downgrade(self), self.loader.loads.get(), url.to_owned());
+        glib::timeout_add_local_once(SUPERSEDED, move || {
+            let Some(view) = weak.upgrade() else { return };
+            let has_other = view.loader.loads.get() != loads || view.web.is_loading() || view.loader.has_left.get();
+            let has_page = !view.loader.committed.borrow().is_empty() || view.error.stage.get() != Stage::None;
+            if has_other || has_page {
+                return;
+            }
+            if view.only_asks(&url) && !view.loader.is_retried.replace(true) {
+                view.web.load_uri(&url);
+            } else {
+                view.show_error(
+                    &url,
+                    "This page cannot be reached",
+                    "The connection was given up before the page began.",
+                );
+            }
+        });
     }
 
     /// Handles a load that yielded no page: keeps the present page, or reports the load as abandoned if there is none.

@@ -28,6 +28,10 @@ pub(super) struct Loader {
     pub(super) is_coming_back: Cell<bool>,
     /// Set if the last navigation of a frame was to `about:blank`.
     pub(super) wants_blank: Cell<bool>,
+    /// Number of loads that have started.
+    pub(super) loads: Cell<u64>,
+    /// Set once the first page was requested again, because the engine gave it up for no reason.
+    pub(super) is_retried: Cell<bool>,
     /// Set if the user stopped the load.
     pub(super) is_stopped: Cell<bool>,
     /// History entry that sends a form again, if the user agrees.

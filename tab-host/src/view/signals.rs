@@ -134,6 +134,7 @@ impl View {
         let url = self.web.uri().map(String::from).unwrap_or_default();
         match event {
             LoadEvent::Started => {
+                self.loader.loads.set(self.loader.loads.get() + 1);
                 if self.error.stage.get() == Stage::Expected {
                     self.error.stage.set(Stage::Shown);
                     return;

@@ -223,7 +223,7 @@ test("a tab follows the pointer and stays where it is let go", async () => {
 test("the domain of an address is emphasised and never out of view", async () => {
   const [{ tab }] = tabMessages;
   const shown = () => page.locator("#address-parts .domain");
-  const open = (url, domain) => receive({ type: "tab", tab: { ...tab, url, domain } });
+  const open = (url, domain) => receive({ type: "tab", tab: { ...tab, url, address: url, domain } });
   await receive(...tabMessages);
   assert.equal(await shown().innerText(), "example.org");
   for (const url of [`https://${"login.bank.com.".repeat(15)}evil.example/${"in/".repeat(60)}`, "https://evil.example:8443/?https://bank.com"]) {
@@ -239,6 +239,11 @@ test("the domain of an address is emphasised and never out of view", async () =>
   await page.locator("#address").blur();
   await open("http://localhost:8000/x", "localhost");
   assert.equal(await shown().innerText(), "localhost");
+  // A name in another script is shown in it, and the field holds the address as it is sent.
+  const encoded = "https://www.xn--bcher-kva.example/";
+  await receive({ type: "tab", tab: { ...tab, url: encoded, address: "https://www.bücher.example/", domain: "bücher.example" } });
+  assert.equal(await shown().innerText(), "bücher.example");
+  assert.equal(await page.locator("#address").inputValue(), encoded);
   await open("", "");
   assert.equal(await shown().isVisible(), false);
 });
@@ -254,8 +259,11 @@ test("an address in the private network is opened only when its user agrees", as
   assert.deepEqual(await said("allowPrivate"), [{ type: "allowPrivate", tab: 1 }]);
 });
 
+/** A download from its first moment. */
+const begins = () => [{ type: "download", download: { ...of("download").download, state: "queued", received: 0 } }, of("download")];
+
 test("the panel that a download opens leaves a question's buttons free", async () => {
-  await receive(...tabMessages, of("download"), of("downloadQuestion"));
+  await receive(...tabMessages, ...begins(), of("downloadQuestion"));
   const panel = await page.locator("#downloads-panel").boundingBox();
   const notice = await page.locator(".notice").boundingBox();
   assert.ok(panel.y >= notice.y + notice.height, `the panel is at ${panel.y}, the question ends at ${notice.y + notice.height}`);
@@ -263,7 +271,7 @@ test("the panel that a download opens leaves a question's buttons free", async (
 });
 
 test("a download shows its progress and can be cancelled", async () => {
-  await receive(...tabMessages, of("download"));
+  await receive(...tabMessages, ...begins());
   assert.match(await page.locator("#downloads").innerText(), /file.iso[\s\S]*500 B of 1.0 KB/);
   await page.getByRole("button", { name: "Cancel file.iso" }).click();
   assert.deepEqual(await said("download"), [{ type: "download", action: "cancel", download: 1 }]);
@@ -296,14 +304,14 @@ test("a button's tooltip does not lie over the panel that it opens", async () =>
 
 test("a download that broke off says that it goes on, and can still be cancelled", async () => {
   const { download } = of("download");
-  await receive(...tabMessages, of("download"), { type: "download", download: { ...download, state: "interrupted", error: "the page's process ended" } });
+  await receive(...tabMessages, ...begins(), { type: "download", download: { ...download, state: "interrupted", error: "the page's process ended" } });
   assert.match(await page.locator("#downloads").innerText(), /file.iso[\s\S]*Interrupted, resumes by itself: the page's process ended/);
   await page.getByRole("button", { name: "Cancel file.iso" }).click();
   assert.deepEqual(await said("download"), [{ type: "download", action: "cancel", download: 1 }]);
 });
 
 test("a press is not lost when what it is on changes before the release", async () => {
-  await receive(...tabMessages, of("download"));
+  await receive(...tabMessages, ...begins());
   const { download } = of("download");
   const cancel = await page.getByRole("button", { name: "Cancel file.iso" }).boundingBox();
   await page.mouse.move(cancel.x + 8, cancel.y + 8);

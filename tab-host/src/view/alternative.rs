@@ -12,8 +12,9 @@ use glib::object::Cast;
 use gtk::prelude::{ContainerExt, StackExt, WidgetExt};
 use regen_proto::kernel::v1::page_event::Body;
 use webkit2gtk::{
-    AuthenticationRequestExt, NavigationPolicyDecision, NavigationPolicyDecisionExt, NavigationType, PolicyDecision,
-    PolicyDecisionExt, SettingsExt, URIRequestExt, URIResponseExt, WebResourceExt, WebView, WebViewExt, gio,
+    AuthenticationRequestExt, LoadEvent, NavigationPolicyDecision, NavigationPolicyDecisionExt, NavigationType,
+    PolicyDecision, PolicyDecisionExt, SettingsExt, URIRequestExt, URIResponseExt, WebResourceExt, WebView, WebViewExt,
+    gio,
 };
 use wry::WebViewExtUnix;
 
@@ -151,16 +152,19 @@ impl View {
             request.cancel();
             true
         });
-        let (weak, is_loaded) = (Rc::downgrade(self), Cell::new(false));
+        let is_loaded = Rc::new(Cell::new(false));
+        let loaded = Rc::clone(&is_loaded);
+        web.connect_load_changed(move |_, event| loaded.set(loaded.get() || event == LoadEvent::Committed));
+        let weak = Rc::downgrade(self);
         web.connect_decide_policy(move |_, decision, _| {
+            let is_followed = weak.upgrade().is_some_and(|view| view.follow(decision));
             // The document is loaded once. Whatever it wants to load besides, such as by `<meta http-equiv=refresh>`, would
             // be shown under the page's address.
-            if !is_loaded.replace(true) {
-                return false;
+            let is_refused = is_followed || is_loaded.get();
+            if is_refused {
+                decision.ignore();
             }
-            decision.ignore();
-            weak.upgrade().into_iter().for_each(|view| view.follow(decision));
-            true
+            is_refused
         });
         let weak = Rc::downgrade(self);
         web.connect_web_process_terminated(move |_, _| {
@@ -177,20 +181,20 @@ impl View {
         self.alternative.shown.replace(Some(ShownView { kind, _wry: wry, web }));
     }
 
-    /// Has the page follow a link of another view, if the decision is about one.
-    fn follow(self: &Rc<Self>, decision: &PolicyDecision) {
+    /// Has the page follow a link of another view. Returns whether the decision is about one.
+    fn follow(self: &Rc<Self>, decision: &PolicyDecision) -> bool {
         let Some(action) = decision
             .downcast_ref::<NavigationPolicyDecision>()
             .and_then(NavigationPolicyDecisionExt::navigation_action)
             .filter(|action| action.navigation_type() == NavigationType::LinkClicked)
         else {
-            return;
+            return false;
         };
         let url = action.request().and_then(|request| request.uri()).map(String::from).unwrap_or_default();
         let is_web = url.starts_with("http:") || url.starts_with("https:");
         if opens_tab(&action) && is_web {
             self.open_tab(url, true);
-            return;
+            return true;
         }
         let view = Rc::clone(self);
         glib::idle_add_local_once(move || {
@@ -204,6 +208,7 @@ impl View {
                 agent::evaluate(&view.web, &format!("location.assign({})", serde_json::json!(url)), |_| {});
             }
         });
+        true
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::process::{Child, Command, Stdio};
 
-use crate::eventually;
+use crate::{DEADLINE, eventually, within};
 
 /// A private X display. It ends when this is dropped.
 #[derive(Debug)]
@@ -50,8 +50,14 @@ impl Display {
     /// Runs `xdotool` on this display.
     #[expect(clippy::disallowed_methods, reason = "a test starts xdotool and similar tools")]
     pub fn xdotool(&self, arguments: &[&str]) {
-        let status = Command::new("xdotool").args(arguments).env("DISPLAY", self.name()).status();
-        assert!(status.expect("xdotool is installed by ./x setup").success(), "xdotool {arguments:?}");
+        let run = || {
+            let status = Command::new("xdotool").args(arguments).env("DISPLAY", self.name()).status();
+            status.expect("xdotool is installed by ./x setup").success()
+        };
+        // A window cannot take the focus in the moment before it is shown.
+        let is_focus = arguments.last() == Some(&"windowfocus");
+        let is_done = run() || is_focus && within(DEADLINE, || run().then_some(())).is_some();
+        assert!(is_done, "xdotool {arguments:?}");
     }
 
     /// Returns whether a window whose title matches this regular expression is visible.

@@ -95,18 +95,8 @@ impl View {
     fn find_article(self: &Rc<Self>) {
         let view = Rc::clone(self);
         agent::evaluate(&self.web, PAGE_TEXT, move |page| {
-            let url = view.loader.committed.borrow().clone();
-            glib::MainContext::default().spawn_local(async move {
-                let address = url.clone();
-                let shown = gio::spawn_blocking(move || {
-                    reader(page.map_err(ArticleError::Unread).and_then(|page| article(&page, &address)))
-                })
-                .await;
-                let shown = shown.unwrap_or_else(|_| {
-                    reader(Err(ArticleError::Unread("the search for an article panicked".to_owned())))
-                });
-                view.show_alternative(Kind::Reader, &shown, &url);
-            });
+            let page = page.map_err(ArticleError::Unread);
+            view.make_alternative(Kind::Reader, |url| reader(page.and_then(|page| article(&page, url))));
         });
     }
 
@@ -118,12 +108,23 @@ impl View {
         });
         let view = Rc::clone(self);
         resource.data(gio::Cancellable::NONE, move |data| {
-            let text = data.map_or_else(
-                |error| format!("The source is no longer in memory ({error}). Reload the page."),
-                |data| decoded(&data, charset.as_deref()),
-            );
-            let url = view.loader.committed.borrow().clone();
-            view.show_alternative(Kind::Source, &source(&text, &url), &url);
+            view.make_alternative(Kind::Source, move |url| match data {
+                Ok(data) => source(&decoded(&data, charset.as_deref()), url),
+                Err(error) => source(&format!("The source is no longer in memory ({error}). Reload the page."), url),
+            });
+        });
+    }
+
+    /// Makes the document of another view on a thread of its own, and shows it.
+    fn make_alternative(self: &Rc<Self>, kind: Kind, make: impl FnOnce(&str) -> String + Send + 'static) {
+        let view = Rc::clone(self);
+        let url = self.loader.committed.borrow().clone();
+        glib::MainContext::default().spawn_local(async move {
+            let address = url.clone();
+            match gio::spawn_blocking(move || make(&address)).await {
+                Ok(html) => view.show_alternative(kind, &html, &url),
+                Err(_) => tracing::error!("another view of {url} was not made: its thread panicked"),
+            }
         });
     }
 

@@ -10,6 +10,7 @@ use webkit2gtk::{SaveMode, SettingsExt, SnapshotOptions, SnapshotRegion, WebInsp
 
 use super::View;
 use super::alternative::Kind;
+use crate::busy::while_busy;
 
 /// Largest side of a picture, in pixels: the drawing library draws no larger one.
 const MAX_SIDE: i32 = 32_767;
@@ -99,7 +100,9 @@ impl View {
         let Some(made) = self.reserve("png") else { return };
         let view = Rc::clone(self);
         self.shown_web().snapshot(region, SnapshotOptions::NONE, gio::Cancellable::NONE, move |drawn| {
-            let written = drawn.map_err(ToolError::NotDrawn).and_then(|drawn| write(&drawn, area, &made.path));
+            let drawn = drawn.map_err(ToolError::NotDrawn);
+            // A whole page takes seconds, which is no hang.
+            let written = while_busy(|| drawn.and_then(|drawn| write(&drawn, area, &made.path)));
             view.offer(&made, written);
         });
     }

@@ -15,7 +15,7 @@ use super::names::{self, PartId};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum State {
-    /// Its host waits for a file to write into, until fewer downloads of its site run.
+    /// The host waits for a file to write into, until fewer downloads of its site run.
     Queued(HostDownload),
     /// A host writes it.
     Running(HostDownload),

@@ -123,7 +123,7 @@ impl Downloads {
                 }
             }
             Report::Failed { error, try_again, changed } => {
-                // The user is asked about a file no longer that there will not be.
+                // A file that failed needs no permission any more.
                 if let Some(offer) = self.asked.remove(&(from.child, from.number)) {
                     self.permissions.withdraw(host, from.number);
                     actions.push(Action::Tell(format!("“{}” was not saved: {error}", offer.name)));
@@ -236,8 +236,7 @@ impl Downloads {
     }
 
     fn running(&mut self, from: HostDownload) -> Option<(u64, &mut Download)> {
-        let is_meant = |download: &Download| matches!(download.state, State::Running(at) if (at.child, at.number) == (from.child, from.number));
-        self.all.iter_mut().find(|(_, download)| is_meant(download)).map(|(id, download)| (*id, download))
+        self.unfinished_of(from).filter(|(_, download)| matches!(download.state, State::Running(_)))
     }
 
     /// Saves a page's file after a click; otherwise the user decides.

@@ -8,6 +8,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "net/v1/net.proto",
         "places/v1/places.proto",
         "settings/v1/settings.proto",
+        "workspaces/v1/workspaces.proto",
         "control/v1/control.proto",
         "launcher/v1/launcher.proto",
     ];

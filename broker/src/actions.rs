@@ -79,6 +79,9 @@ impl Broker {
             Effect::Save(tab) => self.persistence.tab_changed(tab),
             Effect::Forget(tab) => self.persistence.tab_closed(tab),
             Effect::ZoomsChanged => self.persistence.zooms_changed(),
+            Effect::HstsChanged => self.persistence.hsts_changed(),
+            Effect::WorkspacesChanged => self.workspaces_changed(),
+            Effect::WorkspaceEnded(workspace) => self.workspace_ended(&workspace),
             Effect::SaveOrder => self.persistence.order_changed(&self.session),
             Effect::TabChanged(tab) => self.show_tab(tab),
             Effect::TabClosed(tab) => {
@@ -138,11 +141,13 @@ impl Broker {
     /// Starts the process of a child; a site gets the spare where there is one.
     fn spawn(&mut self, key: &Key) {
         if let Key::Host(host) = key
+            // The spare's storage is on the disk.
+            && !host.is_throw_away()
             && self.supervisor.is_ready(&Key::Spare)
             && let Some((child, is_public)) = self.children.take_spare(host)
         {
             self.supervisor.spare_taken();
-            let level = self.network.settings().shields.of(&host.site);
+            let level = self.network.settings().shields.of(host);
             self.site_is_public(host, is_public);
             self.send(codec::show_site(child, &host.site, level));
             self.give_cookies(child);
@@ -184,7 +189,7 @@ impl Broker {
         let Some(key) = self.children.key(child) else { return };
         let Some(actions) = self.supervisor.ready(&key, Instant::now()) else { return };
         let (role, pid) = (key.role(), self.children.pid(child));
-        let site = self.children.host(child).map(|host| host.site.as_str().to_owned());
+        let site = self.children.host(child).map(|host| host.recorded_site().to_owned());
         tracing::info!(%role, pid, site, "ready");
         self.audit
             .record("ready", serde_json::json!({ "child": child, "role": role.name(), "pid": pid, "site": site }));
@@ -219,9 +224,12 @@ impl Broker {
         if key.role() == Role::NetDaemon {
             self.network.disconnected();
         }
-        if let Some(host) = host.filter(|host| self.site_data.is_waiting(host)) {
+        if let Some(host) = host.as_ref().filter(|host| self.site_data.is_waiting(host)) {
             // Before its site can get another process.
-            self.discard_site(&host);
+            self.discard_site(host);
+        }
+        if let Some(host) = host {
+            self.discard_workspace(&host.workspace);
         }
         let actions = self.supervisor.died(&ended.key, &ended.reason, Instant::now());
         self.supervise(actions);
@@ -342,6 +350,38 @@ impl Broker {
         if self.children.of_key(&Key::Host(host.clone())).is_none() {
             self.discard_site(&host);
         }
+    }
+
+    /// Saves the workspaces, and shows them.
+    pub(crate) fn workspaces_changed(&mut self) {
+        self.persistence.workspaces_changed(&self.session);
+        self.show(|feed| [feed.workspaces()]);
+        self.note_change();
+    }
+
+    /// Forgets everything of a workspace that is gone: at once, and the storage of its sites once their processes have ended.
+    fn workspace_ended(&mut self, workspace: &str) {
+        self.persistence.forget_workspace(workspace);
+        self.kept.forget_workspace(workspace);
+        self.network.forget_workspace(workspace);
+        let actions = self.window.forget_workspace(workspace);
+        self.after_window(actions);
+        self.site_data.workspace_ends(workspace);
+        self.discard_workspace(workspace);
+    }
+
+    fn discard_workspace(&mut self, workspace: &str) {
+        if !self.site_data.is_ending(workspace) || self.children.has_host_in(workspace) {
+            return;
+        }
+        // A host that was just ending may have sent something after the workspace was gone.
+        self.persistence.forget_workspace(workspace);
+        let removing = self.children.discard_workspace(workspace);
+        if let Err(error) = &removing {
+            tracing::error!("the storage of a workspace is not removed: {error}");
+            self.notice("error", format!("What the workspace's sites stored could not be removed: {error}"));
+        }
+        self.site_data.workspace_ended(workspace, removing.ok());
     }
 
     fn discard_site(&mut self, host: &HostKey) {

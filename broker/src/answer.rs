@@ -4,6 +4,7 @@ use tokio::sync::oneshot;
 
 use regen_places::BookmarkError;
 use regen_session::TabId;
+use regen_session::workspaces::WorkspaceError;
 use regen_settings::SettingError;
 
 /// The way back to whoever gave a command.
@@ -39,6 +40,9 @@ pub enum CommandError {
     /// A setting stays as it is.
     #[error("{0}")]
     Setting(#[from] SettingError),
+    /// Workspaces stay as they are.
+    #[error("{0}")]
+    Workspace(#[from] WorkspaceError),
     /// The storage of a site could not be removed.
     #[error("the data of {0} could not be removed: {1}")]
     Storage(String, String),

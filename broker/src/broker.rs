@@ -71,14 +71,14 @@ impl Broker {
     pub(crate) fn new(setup: BrokerSetup, channels: Channels) -> Self {
         let now = Instant::now();
         let OpenStore { store, previous, settings, visits, bookmarks, .. } = setup.store;
-        let Settings { session, shields, routes, vpn, dns, https_only, hsts, zooms } = settings;
+        let Settings { session, shields, routes, vpn, dns, https_only, hsts, zooms, workspaces } = settings;
         let (audit, profile) = (setup.children.audit.clone(), setup.children.profile.clone());
         let facts = Facts::new(&profile, setup.display.headless, setup.extra_ca, &setup.children.policies);
         let stored = Stored { visits, bookmarks };
         let kept = Kept::new(stored, setup.settings, setup.settings_file, store.clone(), now);
         let network_settings = NetworkSettings { routes, dns, shields, vpn };
         let mut broker = Self {
-            session: Session::new(https_only, hsts, zooms),
+            session: Session::new(https_only, hsts, zooms, workspaces),
             supervisor: Supervisor::new(setup.spare, now),
             hibernation: Hibernation::new(None),
             children: Children::new(setup.children, channels.children),
@@ -133,7 +133,8 @@ impl Broker {
             self.open_by_user(url, false, String::new());
         }
         if is_empty && !self.facts.headless {
-            self.apply(Event::Open { load: None, workspace: String::new(), background: false, opener: None });
+            let workspace = self.session.workspace().to_owned();
+            self.apply(Event::Open { load: None, workspace, background: false, opener: None });
         }
     }
 
@@ -189,7 +190,7 @@ impl Broker {
         if self.supervisor.is_full_second() {
             self.check_store();
             for sleeper in self.hibernation.due(&self.session, Instant::now(), memory_pressure()) {
-                let (site, unseen) = (sleeper.host.site.as_str().to_owned(), sleeper.unseen.as_secs());
+                let (site, unseen) = (sleeper.host.recorded_site().to_owned(), sleeper.unseen.as_secs());
                 tracing::info!(role = %Role::TabHost, site, "sleeps: nobody looked at it for {unseen} s");
                 self.audit.record("hibernated", serde_json::json!({ "site": site, "unseen_s": unseen }));
                 self.apply(Event::Sleep(sleeper.host));
@@ -371,6 +372,7 @@ impl Broker {
     pub(crate) fn end(&mut self) {
         let has_failed = self.ending == Some(End::Failed);
         self.window.end();
+        self.children.clear_memory();
         self.children.write_coverage();
         self.audit.record("stopped", serde_json::json!({ "failed": has_failed }));
         self.audit.flush();

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use regen_net_config::site::Site;
 use regen_proto::role::Role;
-use regen_session::{DialogAnswer, Event, PageLoad, TabId, address};
+use regen_session::{DialogAnswer, Event, HostKey, PageLoad, TabId, address};
 
 use crate::answer::{CommandError, answer};
 use crate::broker::Broker;
@@ -12,6 +12,8 @@ use crate::codec::{host as host_codec, window_updates};
 use crate::control::questions::{Input, PageQuery};
 use crate::control::{Command, PageAnswer, StatusReply, StatusView, TabInfo};
 use crate::page_queries::no_page;
+use crate::workspace_orders::WorkspaceOrders;
+use crate::workspaces;
 
 /// The broker, as the control API commands it.
 pub(crate) struct ControlCommands<'a> {
@@ -33,8 +35,10 @@ impl<'a> ControlCommands<'a> {
                     self.broker.tell_window(window_updates::raise);
                 }
                 let url = address::to_url(&url, self.broker.kept.searches());
-                let opened = self.broker.open_by_user(url, background, workspace);
-                answer(to, opened.ok_or(CommandError::Ending));
+                let opened = self.workspace_to_open(workspace).and_then(|workspace| {
+                    self.broker.open_by_user(url, background, workspace).ok_or(CommandError::Ending)
+                });
+                answer(to, opened);
             }
             Command::Goto { tab, url, answer: to } => {
                 self.broker.window.gestures().address(tab, now);
@@ -64,6 +68,14 @@ impl<'a> ControlCommands<'a> {
                     done.map(|actions| self.broker.after_window(actions)).map(|()| self.broker.window.downloads());
                 answer(to, listed.ok_or(CommandError::Download));
             }
+            Command::Workspaces { order, answer: to } => {
+                let done = order
+                    .map_or(Ok(workspaces::Done::Changed), |order| WorkspaceOrders::new(self.broker).by_name(order));
+                let settings = self.broker.network.settings();
+                let views = || workspaces::views(&self.broker.session, &settings.routes, &settings.shields);
+                let listed = done.map(|done| (views(), done));
+                answer(to, listed);
+            }
             Command::Ask { tab, kind, answer: to } => {
                 let asked = self.broker.ask_page(tab, kind, 0);
                 answer(to, asked);
@@ -91,16 +103,25 @@ impl<'a> ControlCommands<'a> {
             Command::Sessions { answer: to } => {
                 answer(to, Ok((self.broker.persistence.earlier().to_vec(), self.broker.persistence.restores())));
             }
-            Command::Site { host, answer: to } => answer(to, Ok(self.broker.lookup().site(host))),
-            Command::ClearSite { host, answer: to } => self.broker.clear_site(host, to),
+            Command::Site { host, answer: to } => {
+                let host = HostKey { workspace: self.workspace(host.workspace), ..host };
+                answer(to, Ok(self.broker.lookup().site(host)));
+            }
+            Command::ClearSite { host, answer: to } => {
+                let host = HostKey { workspace: self.workspace(host.workspace), ..host };
+                self.broker.clear_site(host, to);
+            }
             Command::Run { name, answer: to } => {
                 let run = self.run_command(name);
                 answer(to, run);
             }
             Command::Network(command) => {
                 let has_window = self.broker.lookup().running(Role::UiShell).is_some();
+                let command = command.with_workspace(|name| self.workspace(name));
                 let actions = self.broker.network.command(command, has_window);
                 self.broker.after_network(actions);
+                // The routes and shields of workspaces are shown with them.
+                self.broker.show(|feed| [feed.workspaces()]);
             }
             Command::Kept(command) => {
                 let changes = self.broker.kept.command(command);
@@ -120,6 +141,21 @@ impl<'a> ControlCommands<'a> {
                 self.broker.quit();
                 answer(to, Ok(()));
             }
+        }
+    }
+
+    /// Returns the identifier of a workspace that is given by name or identifier; an unknown one stands for itself.
+    fn workspace(&self, name: String) -> String {
+        self.broker.session.workspaces.find(&name).unwrap_or(name)
+    }
+
+    /// Returns the workspace in which a tab is to open. One that does not exist is made, if its name can be an identifier.
+    fn workspace_to_open(&self, name: String) -> Result<String, CommandError> {
+        let is_identifier =
+            |name: &str| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-') && name.len() <= 40;
+        match self.broker.session.workspaces.find(&name) {
+            Err(_) if is_identifier(&name) => Ok(name),
+            found => Ok(found?),
         }
     }
 

@@ -38,3 +38,5 @@ pub mod startup;
 pub mod window;
 mod window_actions;
 mod window_feed;
+mod workspace_orders;
+pub mod workspaces;

@@ -86,7 +86,7 @@ impl Lookup<'_> {
                 storage_bytes: 0,
                 storage_files: 0,
                 route: settings.routes.of(&host).to_string(),
-                level: settings.shields.of(&host.site),
+                level: settings.shields.of(&host),
                 has_own_level: settings.shields.sites.contains_key(host.site.as_str()),
                 blocked: Vec::new(),
                 host,

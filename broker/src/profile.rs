@@ -99,6 +99,12 @@ impl Profile {
         self.root.join(BUCKETS).join(workspace_folder(workspace)).join(site_folder)
     }
 
+    /// Returns the folders of a workspace: its sites' storage, and the marks of those on the internet.
+    #[must_use]
+    pub fn workspace(&self, workspace: &str) -> [PathBuf; 2] {
+        [BUCKETS, PUBLIC_MARKS].map(|folder| self.root.join(folder).join(workspace_folder(workspace)))
+    }
+
     /// Returns the path of the empty file that exists while a site's storage holds data from the internet. No sandbox
     /// can access it.
     #[must_use]

@@ -16,12 +16,53 @@ pub type Removed = oneshot::Receiver<()>;
 #[derive(Debug, Default)]
 pub struct SiteData {
     waiting: HashMap<HostKey, Vec<Answer<Removed>>>,
+    /// Workspaces that are gone, and of which processes may still live.
+    ending: HashMap<String, Vec<oneshot::Sender<()>>>,
 }
 
 impl SiteData {
     /// Notes that a site is to be cleared.
     pub fn wait(&mut self, host: HostKey, to: Answer<Removed>) {
         self.waiting.entry(host).or_default().push(to);
+    }
+
+    /// Notes that the storage of a workspace is to be removed.
+    pub fn workspace_ends(&mut self, workspace: &str) {
+        self.ending.entry(workspace.to_owned()).or_default();
+    }
+
+    /// Returns who is told once the storage of a workspace has been removed; at once where nothing is to be removed.
+    pub fn removed(&mut self, workspace: &str) -> Removed {
+        let Some(waiting) = self.ending.get_mut(workspace) else { return finished() };
+        let (done, removed) = oneshot::channel();
+        waiting.push(done);
+        removed
+    }
+
+    /// Returns whether the storage of a workspace is to be removed.
+    #[must_use]
+    pub fn is_ending(&self, workspace: &str) -> bool {
+        self.ending.contains_key(workspace)
+    }
+
+    /// Notes that no process of a workspace lives any more, and that its storage is being removed. Those who wait are told at
+    /// the end of that.
+    pub fn workspace_ended(&mut self, workspace: &str, removing: Option<Removed>) {
+        let waiting = self.ending.remove(workspace).unwrap_or_default();
+        if waiting.is_empty() {
+            return;
+        }
+        tokio::spawn(async move {
+            // Where nothing could be removed, the reason was told.
+            if let Some(removing) = removing
+                && removing.await.is_ok()
+            {
+                // Whoever waited may be gone.
+                for done in waiting {
+                    let _ = done.send(());
+                }
+            }
+        });
     }
 
     /// Returns whether a site is to be cleared.
@@ -54,6 +95,26 @@ mod tests {
     use regen_net_config::site::Site;
 
     use super::*;
+
+    #[tokio::test]
+    async fn whoever_waits_for_the_end_of_a_workspace_is_told_once_nothing_is_left() {
+        let mut data = SiteData::default();
+        // Nothing is to be removed of a workspace that never had a site.
+        data.removed("none").await.unwrap();
+        data.workspace_ends("work");
+        let mut told = data.removed("work");
+        assert!(data.is_ending("work") && told.try_recv().is_err());
+        let (done, removing) = oneshot::channel();
+        data.workspace_ended("work", Some(removing));
+        assert!(!data.is_ending("work"));
+        done.send(()).unwrap();
+        told.await.unwrap();
+        // Where nothing could be removed, nobody is told that it was.
+        data.workspace_ends("work");
+        let told = data.removed("work");
+        data.workspace_ended("work", None);
+        assert!(told.await.is_err());
+    }
 
     #[test]
     fn everybody_who_asked_is_told_once() {

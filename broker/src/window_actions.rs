@@ -1,5 +1,6 @@
 //! Actions of the window component, carried out with the components that they concern.
 
+use regen_net_config::settings::scope::Scope;
 use regen_proto::role::Role;
 use regen_session::{Event, PageLoad, Tab, address};
 use tokio::sync::oneshot;
@@ -13,6 +14,7 @@ use crate::network;
 use crate::site_orders;
 use crate::window;
 use crate::window::commands::{Question, SiteOrder};
+use crate::workspace_orders::WorkspaceOrders;
 
 /// The broker, as the window component directs it.
 pub(crate) struct WindowActions<'a> {
@@ -39,7 +41,17 @@ impl<'a> WindowActions<'a> {
                 Action::Session(event) => self.broker.apply(event),
                 Action::Open { input, background } => {
                     let url = address::to_url(&input, self.broker.kept.searches());
-                    self.broker.open_by_user(url, background, String::new());
+                    let workspace = self.broker.session.workspace().to_owned();
+                    self.broker.open_by_user(url, background, workspace);
+                }
+                Action::OpenEmpty { background } => {
+                    let workspace = self.broker.session.workspace().to_owned();
+                    self.broker.apply(Event::Open { load: None, workspace, background, opener: None });
+                }
+                Action::Workspaces(order) => {
+                    if let Err(error) = WorkspaceOrders::new(self.broker).carry_out(order) {
+                        self.broker.notice("warning", error.to_string());
+                    }
                 }
                 Action::Navigate { tab, input } => {
                     let load = PageLoad::by_user(address::to_url(&input, self.broker.kept.searches()));
@@ -73,6 +85,11 @@ impl<'a> WindowActions<'a> {
     fn site_order(&mut self, order: SiteOrder) {
         let events = self.broker.window_events.clone();
         let Some(host) = host_of(&self.broker.session, order.tab()) else { return };
+        if host.is_throw_away() && order.is_kept() {
+            let text = "What is chosen for one site is kept, which a throw-away workspace must not cause. Choose the level of \
+                        shields for the whole workspace instead.";
+            return self.broker.notice("info", text.to_owned());
+        }
         match order {
             SiteOrder::Report { request, .. } => site_orders::report(self.broker.lookup().site(host), request, events),
             SiteOrder::Clear(_) => {
@@ -82,7 +99,7 @@ impl<'a> WindowActions<'a> {
             }
             SiteOrder::SetLevel { level, .. } => {
                 let (to, _told) = oneshot::channel();
-                let command = network::Command::SetShields { site: Some(host.site), level, answer: to };
+                let command = network::Command::SetShields { scope: Scope::Site(host.site), level, answer: to };
                 let actions = self.broker.network.command(command, true);
                 self.broker.after_network(actions);
             }

@@ -11,6 +11,7 @@ use crate::message::{ChildId, Outgoing};
 use crate::observe::Observer;
 use crate::persistence::Persistence;
 use crate::window::events::News;
+use crate::workspaces;
 
 /// Messages for a window that takes them.
 #[derive(Debug, Clone, Copy)]
@@ -56,6 +57,13 @@ impl<'a> WindowFeed<'a> {
         settings_codec::for_window(self.window, self.settings)
     }
 
+    /// Returns the update for the workspaces.
+    pub(crate) fn workspaces(&self) -> Outgoing {
+        let settings = self.lookup.network.settings();
+        let all = workspaces::views(self.lookup.session, &settings.routes, &settings.shields);
+        codec::workspaces(self.window, all)
+    }
+
     /// Returns all that a new window must know of tabs, warnings and questions.
     pub(crate) fn everything(&self) -> Vec<Outgoing> {
         let tabs =
@@ -63,7 +71,8 @@ impl<'a> WindowFeed<'a> {
         let warning = |text| codec::news(self.window, News::Notice { level: "warning", text });
         let questions = self.lookup.network.vpn_questions();
         let question = |question| codec::vpn_question(self.window, question);
-        std::iter::once(self.settings())
+        [self.settings(), self.workspaces()]
+            .into_iter()
             .chain(tabs)
             .chain(self.order())
             .chain(self.observer.warnings().map(warning))

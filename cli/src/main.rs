@@ -28,6 +28,7 @@ mod shields;
 mod site;
 mod tab;
 mod vpn;
+mod workspace;
 
 use std::process::ExitCode;
 
@@ -110,6 +111,7 @@ async fn run(arguments: Arguments, launchers: Vec<LauncherProcess>) -> Result<Ex
         Some(Command::Bookmarks(command)) => bookmarks::run(connect().await?, command, output).await?,
         Some(Command::Settings(command)) => settings::run(profile.as_deref(), command, output).await?,
         Some(Command::RunInWindow { name }) => settings::run_command(profile.as_deref(), name, output).await?,
+        Some(Command::Workspace { command }) => workspace::run(connect().await?, command, output).await?,
         Some(Command::Downloads { command }) => downloads::run(connect().await?, command, output).await?,
         Some(Command::Site(command)) => site::run(connect().await?, command, output).await?,
         Some(Command::Route(command)) => routes::route(connect().await?, command, output).await?,

@@ -37,8 +37,12 @@ pub(crate) async fn run(mut client: Client, command: ShieldsCommand, output: Out
                 }
             });
         }
-        ShieldsCommand::Level { level, site } => {
-            let request = ShieldsRequest { level: level.unwrap_or_default(), site: site.unwrap_or_default() };
+        ShieldsCommand::Level { level, site, workspace } => {
+            let request = ShieldsRequest {
+                level: level.unwrap_or_default(),
+                site: site.unwrap_or_default(),
+                workspace: workspace.unwrap_or_default(),
+            };
             show(&client.api.shields(request).await?.into_inner(), output, |_| {});
         }
         ShieldsCommand::Lists(arguments) => {
@@ -193,7 +197,7 @@ fn show(reply: &ShieldsReply, output: Output, more: impl FnOnce(&ShieldsReply)) 
     if output == Output::Json {
         let engine = engine(reply);
         return render::print_json(&json!({
-            "level": reply.level, "sites": reply.sites, "ready": engine.ready, "checked": engine.checked,
+            "level": reply.level, "workspaces": reply.workspaces, "sites": reply.sites, "ready": engine.ready, "checked": engine.checked,
             "blocked": engine.blocked, "error": engine.error, "read_ms": engine.read_ms, "from_cache": engine.from_cache,
             "wait": engine.wait.map(|wait| json!({
                 "count": wait.count, "p50_us": wait.p50_us, "p99_us": wait.p99_us, "max_us": wait.max_us,
@@ -202,6 +206,8 @@ fn show(reply: &ShieldsReply, output: Output, more: impl FnOnce(&ShieldsReply)) 
         }));
     }
     println!("shields are {}", reply.level);
+    let workspaces: BTreeMap<_, _> = reply.workspaces.iter().collect();
+    workspaces.iter().for_each(|(workspace, level)| println!("{level} in workspace {workspace}"));
     let mut sites: Vec<_> = reply.sites.iter().collect();
     sites.sort();
     for (site, level) in sites {

@@ -55,6 +55,10 @@ pub enum CommandId {
     Downloads,
     Settings,
     PreviousSession,
+    Workspaces,
+    NewThrowAway,
+    NextWorkspace,
+    PreviousWorkspace,
     FullScreen,
     Menu,
     Quit,
@@ -125,7 +129,7 @@ impl CommandId {
 }
 
 /// All commands, in the order in which settings list them.
-pub const COMMANDS: [Command; 55] = [
+pub const COMMANDS: [Command; 59] = [
     Command::new(Id::NewTab, "new-tab", "New tab", &["Ctrl+T"]).kept_from_pages(),
     Command::new(Id::ReopenTab, "reopen-tab", "Reopen closed tab", &["Ctrl+Shift+T"])
         .also("undo restore")
@@ -197,8 +201,7 @@ pub const COMMANDS: [Command; 55] = [
     Command::new(Id::SiteInformation, "site-information", "Site information", &["Ctrl+I"])
         .also("certificate connection security lock process route shields")
         .in_pages(),
-    Command::new(Id::CommandBar, "command-bar", "Command bar", &["Ctrl+K", "Ctrl+Shift+P"])
-        .also("palette search anything"),
+    Command::new(Id::CommandBar, "command-bar", "Command bar", &["Ctrl+K"]).also("palette search anything"),
     Command::new(Id::History, "history", "History", &["Ctrl+H"]).also("visited pages"),
     Command::new(Id::Bookmarks, "bookmarks", "Bookmarks", &["Ctrl+B", "Ctrl+Shift+O"]).also("favourites library"),
     Command::new(Id::BookmarksBar, "bookmarks-bar", "Show or hide the bookmarks bar", &["Ctrl+Shift+B"])
@@ -206,6 +209,18 @@ pub const COMMANDS: [Command; 55] = [
     Command::new(Id::Downloads, "downloads", "Downloads", &["Ctrl+J"]).also("files saved"),
     Command::new(Id::Settings, "settings", "Settings", &["Ctrl+Comma"]).also("preferences options configuration"),
     Command::new(Id::PreviousSession, "previous-session", "Previous session", &[]).also("restore tabs"),
+    Command::new(Id::Workspaces, "workspaces", "Workspaces", &["Ctrl+Alt+W"])
+        .also("container profile identity switch create rename delete")
+        .kept_from_pages(),
+    Command::new(Id::NewThrowAway, "new-throw-away", "New throw-away workspace", &["Ctrl+Shift+P", "Ctrl+Shift+N"])
+        .also("private incognito window forget")
+        .kept_from_pages(),
+    Command::new(Id::NextWorkspace, "next-workspace", "Next workspace", &["Ctrl+Alt+PageDown"])
+        .also("switch")
+        .kept_from_pages(),
+    Command::new(Id::PreviousWorkspace, "previous-workspace", "Previous workspace", &["Ctrl+Alt+PageUp"])
+        .also("switch")
+        .kept_from_pages(),
     Command::new(Id::FullScreen, "full-screen", "Full screen", &["F11"]),
     Command::new(Id::Menu, "menu", "Menu", &["F10"]),
     Command::new(Id::Quit, "quit", "Quit Regen", &["Ctrl+Q", "Ctrl+Shift+Q"]).also("exit end close").kept_from_pages(),

@@ -81,6 +81,10 @@ schema!(
     settings
 );
 schema!(
+    /// Workspaces: CLI and ui-shell ↔ broker.
+    workspaces
+);
+schema!(
     /// Control API: CLI ↔ broker.
     control
 );

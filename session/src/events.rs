@@ -32,6 +32,15 @@ pub enum Event {
     },
     ReopenClosed,
     Duplicate(TabId),
+    /// The user turns to a workspace.
+    ShowWorkspace(String),
+    /// The user opens a tab's pages in another workspace instead.
+    MoveToWorkspace {
+        tab: TabId,
+        workspace: String,
+    },
+    /// The user deletes a workspace with its tabs.
+    DeleteWorkspace(String),
     Navigate {
         tab: TabId,
         load: PageLoad,
@@ -123,6 +132,12 @@ pub enum Effect {
     WantHost(HostKey),
     /// The zoom of a site has changed, and is to be saved.
     ZoomsChanged,
+    /// HSTS hosts were forgotten, which is to be saved.
+    HstsChanged,
+    /// Workspaces have changed, and are to be saved and shown.
+    WorkspacesChanged,
+    /// A workspace is gone: nothing of it may stay.
+    WorkspaceEnded(String),
     /// A host is no longer wanted. The supervisor ends it.
     UnwantHost(HostKey),
     /// The host may be in the private network from now on; its grants must be renewed to allow that.

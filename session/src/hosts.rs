@@ -11,6 +11,7 @@ use super::state::{HostPhase, Session};
 use super::strip::remove;
 use super::tab::{Destination, PageLoad, Phase, Segment, Tab};
 use super::views::{self, ensure_view};
+use super::workspace_ends;
 
 pub(super) fn host_up(session: &mut Session, host: &HostKey, out: &mut Vec<Effect>) {
     session.hosts.insert(host.clone(), HostPhase::Up);
@@ -20,7 +21,7 @@ pub(super) fn host_up(session: &mut Session, host: &HostKey, out: &mut Vec<Effec
 }
 
 /// Notes that a host begins or has finished saving files. A host without tabs ends after its last file.
-pub(super) fn saving(session: &mut Session, host: HostKey, is_saving: bool) {
+pub(super) fn saving(session: &mut Session, host: HostKey, is_saving: bool, out: &mut Vec<Effect>) {
     if is_saving {
         session.saving.insert(host.clone());
         // A host in `GivenUp` keeps waiting for the user.
@@ -34,6 +35,7 @@ pub(super) fn saving(session: &mut Session, host: HostKey, is_saving: bool) {
     if !session.tabs.values().any(is_wanted) {
         session.hosts.remove(&host);
     }
+    workspace_ends::end_if_empty(session, &host.workspace, out);
 }
 
 pub(super) fn stop_script(session: &mut Session, id: TabId, out: &mut Vec<Effect>) {

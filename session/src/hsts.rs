@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use regen_net_config::host::is_throw_away;
 use regen_net_config::site::Site;
 use serde::{Deserialize, Serialize};
 use url::{Host, Url};
@@ -33,6 +34,20 @@ struct Entry {
 }
 
 impl Hsts {
+    /// Forgets the hosts of a workspace. Returns whether that is a change.
+    pub(super) fn forget_workspace(&mut self, workspace: &str) -> bool {
+        let before = self.hosts.len();
+        self.hosts.retain(|(its, _), _| its != workspace);
+        self.hosts.len() != before
+    }
+
+    /// Returns those that may be saved: none of throw-away workspaces.
+    #[must_use]
+    pub fn to_save(&self) -> Self {
+        let kept = self.hosts.iter().filter(|((workspace, _), _)| !is_throw_away(workspace));
+        Self { hosts: kept.map(|(key, entry)| (key.clone(), *entry)).collect() }
+    }
+
     /// Takes the `Strict-Transport-Security` header of an encrypted page. Returns whether the entry changed enough to
     /// be saved.
     pub fn hear(&mut self, workspace: &str, url: &str, header: &str, now_s: u64) -> bool {

@@ -12,6 +12,7 @@ mod dialog;
 mod dialogs;
 mod events;
 mod history;
+mod homes;
 mod host_command;
 mod hosts;
 mod hsts;
@@ -38,6 +39,9 @@ mod tabs;
 #[cfg(test)]
 mod tests;
 mod views;
+mod workspace_ends;
+mod workspace_tabs;
+pub mod workspaces;
 mod zooming;
 mod zooms;
 
@@ -55,4 +59,5 @@ pub use reduce::reduce;
 pub use saved::{SavedSegment, SavedSnapshot, SavedTab};
 pub use state::{HostPhase, Session};
 pub use tab::{PageLoad, Phase, Segment, Tab};
+pub use workspaces::Workspaces;
 pub use zooms::Zooms;

@@ -5,6 +5,7 @@ use regen_net_config::site::Site;
 use super::address::without_credentials;
 use super::builtin;
 use super::events::Effect;
+use super::homes;
 use super::host_command::HostCommand;
 use super::ids::TabId;
 use super::leaving;
@@ -34,7 +35,9 @@ pub(super) fn navigate(session: &mut Session, id: TabId, load: PageLoad, out: &m
             return;
         }
     };
-    if site.as_ref().is_some_and(|site| private_network::stops(session, id, &load, site, out)) {
+    if site.as_ref().is_some_and(|site| {
+        homes::goes_home(session, id, &load, site, out) || private_network::stops(session, id, &load, site, out)
+    }) {
         return;
     }
     let Some(tab) = session.tabs.get_mut(&id) else { return };

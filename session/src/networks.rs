@@ -46,6 +46,12 @@ impl Networks {
         }
     }
 
+    /// Forgets the sites of a workspace.
+    pub(super) fn forget_workspace(&mut self, workspace: &str) {
+        self.found.retain(|host, _| host.workspace != workspace);
+        self.allowed.retain(|host| host.workspace != workspace);
+    }
+
     pub(super) fn is_private(&self, host: &HostKey) -> bool {
         match literal(&host.site) {
             Some(side) => side == Side::Private,

@@ -5,6 +5,7 @@ use super::consent;
 use super::dialogs;
 use super::events::{Effect, Event};
 use super::history;
+use super::homes::Homeward;
 use super::host_command::HostCommand;
 use super::hosts::{host_died, host_up, saving, sleep, stop_script};
 use super::ids::{HostKey, TabId};
@@ -14,10 +15,11 @@ use super::page;
 use super::private_network;
 use super::saved::SavedTab;
 use super::state::{HostPhase, Session};
-use super::strip::{activate, adopt, close, move_to, open, pin, restore};
+use super::strip::{activate, adopt, close, move_to, open, pin, reopen, restore};
 use super::tab::{PageLoad, Phase};
 use super::tabs::{change, send_if_open};
 use super::views::ensure_view;
+use super::workspace_tabs;
 use super::zooming;
 
 /// Applies one event. Events about tabs or hosts that are gone change nothing.
@@ -33,6 +35,9 @@ pub fn reduce(session: &mut Session, event: Event) -> Vec<Effect> {
     step(session, event, &mut effects);
     while let Some(tab) = session.to_upgrade.pop() {
         ask_anew(session, tab, &mut effects);
+    }
+    while let Some(Homeward { opener, workspace, load }) = session.homeward.pop() {
+        open(session, Some(load), workspace, false, Some(opener), &mut effects);
     }
     for (host, _) in before.iter().filter(|(host, _)| !session.hosts.contains_key(*host)) {
         effects.push(Effect::UnwantHost(host.clone()));
@@ -58,14 +63,13 @@ fn step(session: &mut Session, event: Event, out: &mut Vec<Effect>) {
                 tab.is_used = true;
             }
         }
-        Event::Saving { host, is_saving } => saving(session, host, is_saving),
+        Event::Saving { host, is_saving } => saving(session, host, is_saving, out),
         Event::Activate(tab) => activate(session, tab, out),
         Event::Move { tab, index } => move_to(session, tab, index, out),
-        Event::ReopenClosed => {
-            if let Some(saved) = session.closed.pop() {
-                adopt(session, saved, out);
-            }
-        }
+        Event::ReopenClosed => reopen(session, out),
+        Event::ShowWorkspace(workspace) => workspace_tabs::show(session, workspace, out),
+        Event::MoveToWorkspace { tab, workspace } => workspace_tabs::move_to(session, tab, workspace, out),
+        Event::DeleteWorkspace(workspace) => workspace_tabs::delete(session, &workspace, out),
         Event::Duplicate(tab) => {
             if let Some(saved) = session.tabs.get(&tab).map(SavedTab::from) {
                 adopt(session, saved, out);

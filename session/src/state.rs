@@ -2,12 +2,14 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use super::homes::Homeward;
 use super::hsts::Hsts;
 use super::https::HttpsOnly;
 use super::ids::{HostKey, TabId};
 use super::networks::Networks;
 use super::saved::SavedTab;
 use super::tab::{Phase, Tab};
+use super::workspaces::Workspaces;
 use super::zooms::Zooms;
 
 /// Life cycle of a host as the session sees it.
@@ -48,8 +50,12 @@ pub struct Session {
     pub agreed: HashSet<(String, String)>,
     /// Tabs whose address must now be encrypted: they navigate anew at the end of the step.
     pub(super) to_upgrade: Vec<TabId>,
+    /// Loads that open in the workspace of their site at the end of the step.
+    pub(super) homeward: Vec<Homeward>,
     /// Zoom of sites.
     pub zooms: Zooms,
+    /// Workspaces, and the sites that always open in one.
+    pub workspaces: Workspaces,
     /// Sites that are on the internet, and sites that may be in the private network.
     pub networks: Networks,
 }
@@ -57,8 +63,8 @@ pub struct Session {
 impl Session {
     /// Returns a session without tabs, with these settings from the store.
     #[must_use]
-    pub fn new(https_only: HttpsOnly, hsts: Hsts, zooms: Zooms) -> Self {
-        Self { https_only, hsts, zooms, ..Self::default() }
+    pub fn new(https_only: HttpsOnly, hsts: Hsts, zooms: Zooms, workspaces: Workspaces) -> Self {
+        Self { https_only, hsts, zooms, workspaces, ..Self::default() }
     }
 
     /// Returns whether any page is loading or recovering.

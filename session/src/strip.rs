@@ -1,5 +1,7 @@
 //! The tab strip: opens, closes, shows, moves and restores tabs.
 
+use regen_net_config::host::is_throw_away;
+
 use super::bounds;
 use super::events::Effect;
 use super::host_command::HostCommand;
@@ -10,6 +12,7 @@ use super::state::Session;
 use super::tab::{PageLoad, Phase, Segment, Tab};
 use super::tabs::{change, send_if_open};
 use super::views::{ensure_view, leave_host};
+use super::workspace_ends;
 
 /// Maximum number of closed tabs that can be reopened.
 const CLOSED: usize = 50;
@@ -23,6 +26,7 @@ pub(super) fn open(
     out: &mut Vec<Effect>,
 ) -> TabId {
     let id = new_id(session);
+    workspace_ends::note(session, &workspace, out);
     let mut tab = Tab::new(id, workspace, vec![Segment::default()]);
     (tab.phase, tab.opened_from) = (Phase::Blank, opener);
     session.tabs.insert(id, tab);
@@ -50,9 +54,21 @@ fn new_id(session: &mut Session) -> TabId {
     session.last_id
 }
 
+/// Opens the tab that was closed last again. The workspace that is shown goes first; a throw-away one is seen only from itself.
+pub(super) fn reopen(session: &mut Session, out: &mut Vec<Effect>) {
+    let current = session.workspace();
+    let here = session.closed.iter().rposition(|tab| tab.workspace == current);
+    let at = here.or_else(|| session.closed.iter().rposition(|tab| !is_throw_away(&tab.workspace)));
+    if let Some(at) = at {
+        let saved = session.closed.remove(at);
+        adopt(session, saved, out);
+    }
+}
+
 /// Adds a saved tab under a new identifier.
 pub(super) fn adopt(session: &mut Session, saved: SavedTab, out: &mut Vec<Effect>) {
     let id = new_id(session);
+    workspace_ends::note(session, &saved.workspace, out);
     session.tabs.insert(id, saved.revive(id));
     session.order.push(id);
     out.extend([Effect::Save(id), Effect::SaveOrder]);
@@ -64,6 +80,7 @@ pub(super) fn restore(session: &mut Session, saved: Vec<SavedTab>, active: TabId
     for tab in saved {
         let before = tab.id;
         let id = if before == 0 || session.tabs.contains_key(&before) { new_id(session) } else { before };
+        workspace_ends::note(session, &tab.workspace, out);
         front = front.or_else(|| (before != 0 && before == active).then_some(id));
         session.tabs.insert(id, tab.revive(id));
         session.last_id = session.last_id.max(id);
@@ -95,6 +112,8 @@ pub(super) fn close(session: &mut Session, id: TabId, ask: bool, out: &mut Vec<E
 }
 
 pub(super) fn remove(session: &mut Session, id: TabId, out: &mut Vec<Effect>) {
+    let Some(workspace) = session.tabs.get(&id).map(|tab| tab.workspace.clone()) else { return };
+    let index = session.strip(&workspace).position(|other| other == id);
     let Some(tab) = session.tabs.remove(&id) else { return };
     if tab.opener_host.is_none() && !tab.segment().url.is_empty() {
         session.closed.push(SavedTab::from(&tab));
@@ -103,18 +122,19 @@ pub(super) fn remove(session: &mut Session, id: TabId, out: &mut Vec<Effect>) {
         }
         bounds::enforce_on_closed(&mut session.closed);
     }
-    let index = session.order.iter().position(|other| *other == id);
     session.order.retain(|other| *other != id);
     out.extend([Effect::TabClosed(id), Effect::Forget(id), Effect::SaveOrder, Effect::OrderChanged]);
     leave_host(session, &tab, out);
     if session.active == Some(id) {
         session.active = None;
         // The right neighbour is shown next, or at the end the left one.
-        let next = index.and_then(|index| session.order.get(index).or(session.order.last())).copied();
+        let beside = index.and_then(|index| session.strip(&workspace).nth(index));
+        let next = beside.or_else(|| session.strip(&workspace).last()).or_else(|| session.last_elsewhere());
         if let Some(next) = next {
             activate(session, next, out);
         }
     }
+    workspace_ends::end_if_empty(session, &workspace, out);
 }
 
 pub(super) fn activate(session: &mut Session, id: TabId, out: &mut Vec<Effect>) {
@@ -155,10 +175,14 @@ pub(super) fn show(session: &mut Session, id: TabId, out: &mut Vec<Effect>) {
     }
 }
 
+/// Moves a tab to a place in the strip of its workspace.
 pub(super) fn move_to(session: &mut Session, id: TabId, index: usize, out: &mut Vec<Effect>) {
+    let workspace = session.tabs.get(&id).map(|tab| tab.workspace.clone()).unwrap_or_default();
     if let Some(from) = session.order.iter().position(|tab| *tab == id) {
+        let before = session.strip(&workspace).filter(|tab| *tab != id).nth(index);
         session.order.remove(from);
-        session.order.insert(index.min(session.order.len()), id);
+        let place = before.and_then(|before| session.order.iter().position(|tab| *tab == before));
+        session.order.insert(place.unwrap_or(session.order.len()), id);
         sort_pinned(session);
         out.extend([Effect::OrderChanged, Effect::SaveOrder]);
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use regen_net_config::host::is_throw_away;
 use serde::{Deserialize, Serialize};
 
 use super::ids::HostKey;
@@ -23,6 +24,20 @@ impl Zooms {
     #[must_use]
     pub fn of(&self, host: &HostKey) -> f64 {
         self.sites.get(&key(host)).map_or(1.0, |percent| f64::from(*percent) / 100.0)
+    }
+
+    /// Forgets the sites of a workspace. Returns whether that is a change.
+    pub(super) fn forget_workspace(&mut self, workspace: &str) -> bool {
+        let before = self.sites.len();
+        self.sites.retain(|(its, _), _| its != workspace);
+        self.sites.len() != before
+    }
+
+    /// Returns those that may be saved: none of throw-away workspaces.
+    #[must_use]
+    pub fn to_save(&self) -> Self {
+        let kept = self.sites.iter().filter(|((workspace, _), _)| !is_throw_away(workspace));
+        Self { sites: kept.map(|(key, percent)| (key.clone(), *percent)).collect() }
     }
 
     /// Keeps the zoom factor of a site. Returns whether that is a change.

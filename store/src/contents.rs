@@ -10,14 +10,14 @@ use regen_net_config::settings::routes::RouteSettings;
 use regen_net_config::settings::shields::ShieldsSettings;
 use regen_net_config::settings::vpn::VpnSettings;
 use regen_places::{Bookmark, SavedVisit};
-use regen_session::{Hsts, HttpsOnly, Zooms};
+use regen_session::{Hsts, HttpsOnly, Workspaces, Zooms};
 
 use super::chunks::{ChunkGroup, read_chunks};
 use super::database::{contained, copy_folder, is_in_use, now, sled, sled_path};
 use super::mirror::{self, COMMON, Damage, Mirror};
 use super::saved::{
-    AUDIT_HEAD, DNS, HSTS, HTTPS_ONLY, LOCKED_VPN, ROUTES, SETTINGS, SHIELDS, Saved, SessionSettings, VPN, ZOOMS,
-    epoch_of, group_of, read_session,
+    AUDIT_HEAD, DNS, HSTS, HTTPS_ONLY, LOCKED_VPN, ROUTES, SETTINGS, SHIELDS, Saved, SessionSettings, VPN,
+    WORKSPACE_SHIELDS, WORKSPACES, WorkspaceLevels, ZOOMS, epoch_of, group_of, read_session,
 };
 use super::secrets::{Ciphertext, Vault};
 use super::{RECOVERABLE, Settings, StoreError, codec};
@@ -66,6 +66,7 @@ pub(super) fn try_open(profile: &Path, vault: &Vault) -> Result<Contents, StoreE
         let common = mirror.find(COMMON)?;
         let settings = common.get::<SessionSettings>(SETTINGS, &mut damage);
         let shields = common.get::<ShieldsSettings>(SHIELDS, &mut damage);
+        let of_workspaces = common.get::<WorkspaceLevels>(WORKSPACE_SHIELDS, &mut damage);
         let lost_before = damage.lost.len();
         let routes = common.get::<RouteSettings>(ROUTES, &mut damage);
         // The lost record may have kept traffic from going out directly: block it until the user chooses again.
@@ -77,6 +78,7 @@ pub(super) fn try_open(profile: &Path, vault: &Vault) -> Result<Contents, StoreE
         let unknown_https = (damage.lost.len() > lost_before).then(insists);
         let hsts = common.get::<Hsts>(HSTS, &mut damage);
         let zooms = common.get::<Zooms>(ZOOMS, &mut damage);
+        let workspaces = common.get::<Workspaces>(WORKSPACES, &mut damage);
         let lost_before = damage.lost.len();
         let dns = common.get::<DnsSettings>(DNS, &mut damage);
         // The lost record may have named the only trusted servers: ask none until the user chooses again.
@@ -85,10 +87,14 @@ pub(super) fn try_open(profile: &Path, vault: &Vault) -> Result<Contents, StoreE
         let head = head_in(&mirror)?;
         let settings = Settings {
             session: known(&mut mirror, settings).unwrap_or_default(),
-            shields: known(&mut mirror, shields).unwrap_or_default(),
+            shields: ShieldsSettings {
+                workspaces: known(&mut mirror, of_workspaces).unwrap_or_default().0,
+                ..known(&mut mirror, shields).unwrap_or_default()
+            },
             routes: known(&mut mirror, routes).or(unknown).unwrap_or_default(),
             hsts: known(&mut mirror, hsts).map(still_valid).unwrap_or_default(),
             zooms: known(&mut mirror, zooms).unwrap_or_default(),
+            workspaces: known(&mut mirror, workspaces).unwrap_or_default(),
             https_only: known(&mut mirror, https_only).or(unknown_https).unwrap_or_default(),
             dns: known(&mut mirror, dns).or(unasked).unwrap_or_default(),
             vpn: VpnSettings::default(),

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use regen_audit_log::Head;
 use regen_net_config::dns::DnsSettings;
+use regen_net_config::host::is_throw_away;
 use regen_net_config::settings::routes::RouteSettings;
 use regen_net_config::settings::shields::ShieldsSettings;
 use regen_net_config::settings::vpn::VpnSettings;
 use regen_places::{Bookmark, SavedVisit};
-use regen_session::{Hsts, HttpsOnly, SavedTab, Zooms};
+use regen_session::{Hsts, HttpsOnly, SavedTab, Workspaces, Zooms};
 
 use super::chunks::{Chunk, ChunkGroup};
 use super::jobs::{Job, PendingState};
@@ -43,8 +44,11 @@ impl Store {
         self.health.wants_everything()
     }
 
-    /// Saves a tab as it is now.
+    /// Saves a tab as it is now, but none of a throw-away workspace.
     pub fn put_tab(&self, tab: SavedTab) {
+        if is_throw_away(&tab.workspace) {
+            return;
+        }
         let id = tab.id;
         // A state that still waits is replaced: however slow the disk is, each tab waits once.
         if self.waiting.tabs().insert(id, tab).is_none() {
@@ -52,16 +56,21 @@ impl Store {
         }
     }
 
-    /// Saves a site's session cookies, encrypted.
+    /// Saves a site's session cookies, encrypted, but none of a throw-away workspace.
     pub fn put_cookies(&self, cookies: Cookies) {
+        if is_throw_away(&cookies.workspace) {
+            return;
+        }
         let key = saved::key_of_cookies(&cookies);
         if self.waiting.cookies().insert(key.clone(), cookies).is_none() {
             self.send(Job::Cookies(key));
         }
     }
 
-    /// Saves the whole session in place of what is there.
-    pub fn put_everything(&self, tabs: Vec<SavedTab>, order: SavedOrder, cookies: Vec<Cookies>) {
+    /// Saves the whole session in place of what is there, but nothing of throw-away workspaces.
+    pub fn put_everything(&self, mut tabs: Vec<SavedTab>, order: SavedOrder, mut cookies: Vec<Cookies>) {
+        tabs.retain(|tab| !is_throw_away(&tab.workspace));
+        cookies.retain(|cookies| !is_throw_away(&cookies.workspace));
         let ids = tabs.iter().map(|tab| tab.id).collect();
         let keys: Vec<String> = cookies.iter().map(saved::key_of_cookies).collect();
         self.waiting.tabs().extend(tabs.into_iter().map(|tab| (tab.id, tab)));
@@ -111,16 +120,19 @@ impl Store {
         self.put_shields(settings.shields.clone());
         // Settings that were never chosen get no record: a route record that cannot be read blocks traffic.
         if settings.routes != RouteSettings::default() {
-            self.put_routes(settings.routes.clone());
+            self.put_routes(&settings.routes);
         }
         if settings.https_only != HttpsOnly::default() {
             self.put_https_only(settings.https_only.clone());
         }
         if settings.hsts != Hsts::default() {
-            self.put_hsts(settings.hsts.clone());
+            self.put_hsts(&settings.hsts);
         }
         if settings.zooms != Zooms::default() {
-            self.put_zooms(settings.zooms.clone());
+            self.put_zooms(&settings.zooms);
+        }
+        if settings.workspaces != Workspaces::default() {
+            self.put_workspaces(&settings.workspaces);
         }
         if settings.dns != DnsSettings::default() {
             self.put_dns(settings.dns.clone());
@@ -136,13 +148,14 @@ impl Store {
     }
 
     /// Saves the settings of shields.
-    pub fn put_shields(&self, settings: ShieldsSettings) {
+    pub fn put_shields(&self, mut settings: ShieldsSettings) {
+        settings.workspaces.retain(|workspace, _| !is_throw_away(workspace));
         self.send(Job::Shields(settings));
     }
 
     /// Saves the routes.
-    pub fn put_routes(&self, settings: RouteSettings) {
-        self.send(Job::Routes(settings));
+    pub fn put_routes(&self, settings: &RouteSettings) {
+        self.send(Job::Routes(settings.to_save()));
     }
 
     /// Saves the HTTPS-only settings.
@@ -151,13 +164,25 @@ impl Store {
     }
 
     /// Saves the zoom of sites.
-    pub fn put_zooms(&self, zooms: Zooms) {
-        self.send(Job::Zooms(zooms));
+    pub fn put_zooms(&self, zooms: &Zooms) {
+        self.send(Job::Zooms(zooms.to_save()));
+    }
+
+    /// Saves the workspaces.
+    pub fn put_workspaces(&self, workspaces: &Workspaces) {
+        self.send(Job::Workspaces(workspaces.to_save()));
+    }
+
+    /// Removes the tabs and cookies of a workspace, from earlier sessions as well.
+    pub fn forget_workspace(&self, workspace: &str) {
+        self.waiting.tabs().retain(|_, tab| tab.workspace != workspace);
+        self.waiting.cookies().retain(|_, cookies| cookies.workspace != workspace);
+        self.send(Job::ForgetWorkspace(workspace.to_owned()));
     }
 
     /// Saves the HSTS hosts.
-    pub fn put_hsts(&self, hsts: Hsts) {
-        self.send(Job::Hsts(hsts));
+    pub fn put_hsts(&self, hsts: &Hsts) {
+        self.send(Job::Hsts(hsts.to_save()));
     }
 
     /// Saves the DNS settings.

@@ -48,6 +48,11 @@ fn prefix_of_entries(tab: u64) -> String {
     format!("{ENTRY}{tab}-")
 }
 
+/// Returns whether a key is that of an entry of a tab.
+pub(super) fn is_entry_of(key: &str, tab: u64) -> bool {
+    key.starts_with(&prefix_of_entries(tab))
+}
+
 /// Splits a tab into its record and its entries' records, by key.
 ///
 /// # Errors

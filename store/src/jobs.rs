@@ -9,7 +9,7 @@ use regen_net_config::dns::DnsSettings;
 use regen_net_config::settings::routes::RouteSettings;
 use regen_net_config::settings::shields::ShieldsSettings;
 use regen_net_config::settings::vpn::VpnSettings;
-use regen_session::{Hsts, HttpsOnly, SavedTab, Zooms};
+use regen_session::{Hsts, HttpsOnly, SavedTab, Workspaces, Zooms};
 
 use super::chunks::{Chunk, ChunkGroup};
 use super::saved::{Cookies, SavedOrder, SessionSettings};
@@ -40,6 +40,9 @@ pub(super) enum Job {
     HttpsOnly(HttpsOnly),
     Hsts(Hsts),
     Zooms(Zooms),
+    Workspaces(Workspaces),
+    /// Tabs and cookies of a workspace, in this session and in earlier ones, that are to be removed.
+    ForgetWorkspace(String),
     Flush {
         clean: bool,
         done: Sender<()>,

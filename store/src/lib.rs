@@ -31,7 +31,7 @@ use regen_net_config::settings::routes::RouteSettings;
 use regen_net_config::settings::shields::ShieldsSettings;
 use regen_net_config::settings::vpn::VpnSettings;
 use regen_places::{Bookmark, SavedVisit, chunk_of};
-use regen_session::{Hsts, HttpsOnly, Zooms};
+use regen_session::{Hsts, HttpsOnly, Workspaces, Zooms};
 
 use contents::{Contents, head_in, prune, retried, set_aside};
 use database::{contained, is_in_use, sled, sled_path};
@@ -91,6 +91,8 @@ pub struct Settings {
     pub hsts: Hsts,
     /// Zoom of sites.
     pub zooms: Zooms,
+    /// Workspaces.
+    pub workspaces: Workspaces,
 }
 
 /// Result of opening the store.
@@ -172,6 +174,7 @@ pub fn open(profile: &Path, vault: Vault) -> Result<OpenStore, StoreError> {
         entries: HashMap::new(),
         said: 0,
         written: 0,
+        rewrites: false,
     };
     std::thread::Builder::new()
         .name("store".into())

@@ -128,9 +128,9 @@ impl Mirror {
     }
 
     /// Compacts sled if it takes far more disk space than its records need.
-    pub(super) fn compact(self, profile: &Path) -> Result<Self, StoreError> {
+    pub(super) fn compact(self, profile: &Path, always: bool) -> Result<Self, StoreError> {
         let Self { database, files, number } = self;
-        let database = if is_bloated(&database)? { compact(database, profile)? } else { database };
+        let database = if always || is_bloated(&database)? { compact(database, profile)? } else { database };
         Ok(Self { database, files, number })
     }
 

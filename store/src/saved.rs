@@ -14,8 +14,8 @@ use super::secrets::{Ciphertext, Vault};
 use super::{STALE, StoreError};
 use regen_audit_log::Head;
 use regen_net_config::settings::routes::RouteSettings;
-use regen_net_config::settings::shields::ShieldsSettings;
-use regen_session::{Hsts, HttpsOnly, SavedTab, Zooms};
+use regen_net_config::settings::shields::{Level, ShieldsSettings};
+use regen_session::{Hsts, HttpsOnly, SavedTab, Workspaces, Zooms};
 
 pub(super) const ORDER: &str = "order";
 pub(super) const META: &str = "meta";
@@ -24,6 +24,7 @@ const COOKIES: &str = "cookies-";
 pub(super) const AUDIT_HEAD: &str = "audit-head";
 pub(super) const SETTINGS: &str = "settings";
 pub(super) const SHIELDS: &str = "shields";
+pub(super) const WORKSPACE_SHIELDS: &str = "shields-of-workspaces";
 pub(super) const ROUTES: &str = "routes";
 pub(super) const VPN: &str = "vpn";
 /// Prefix of the keys of VPN profiles that could not be decrypted.
@@ -32,6 +33,7 @@ pub(super) const DNS: &str = "dns";
 pub(super) const HTTPS_ONLY: &str = "https-only";
 pub(super) const HSTS: &str = "hsts";
 pub(super) const ZOOMS: &str = "zooms";
+pub(super) const WORKSPACES: &str = "workspaces";
 
 /// Order of the tabs, and the active one.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -59,6 +61,10 @@ pub struct Cookies {
     /// Cookies in the tab-host's own format; empty if there are none.
     pub cookies: Vec<u8>,
 }
+
+/// Shields levels of workspaces.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct WorkspaceLevels(pub(super) BTreeMap<String, Level>);
 
 /// Metadata of one session.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -107,9 +113,11 @@ unchanged!(
     Head,
     SessionSettings,
     ShieldsSettings,
+    WorkspaceLevels,
     RouteSettings,
     Hsts,
     Zooms,
+    Workspaces,
     HttpsOnly,
     DnsSettings,
     Ciphertext

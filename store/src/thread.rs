@@ -15,7 +15,8 @@ use super::history::{self, key_of_tab};
 use super::jobs::{Job, PendingState};
 use super::mirror::{COMMON, Damage, Mirror};
 use super::saved::{
-    AUDIT_HEAD, DNS, HSTS, HTTPS_ONLY, META, Meta, ORDER, ROUTES, SETTINGS, SHIELDS, VPN, ZOOMS, group_of,
+    AUDIT_HEAD, DNS, HSTS, HTTPS_ONLY, META, Meta, ORDER, ROUTES, SETTINGS, SHIELDS, VPN, WORKSPACE_SHIELDS,
+    WORKSPACES, WorkspaceLevels, ZOOMS, epoch_of, group_of, key_of_cookies, read_session,
 };
 use super::secrets::Vault;
 use regen_session::SavedTab;
@@ -43,6 +44,8 @@ pub(super) struct Worker {
     pub(super) said: u64,
     /// Bytes written since sled's size was last checked.
     pub(super) written: u64,
+    /// The database is to be written anew, because it holds what was to be removed.
+    pub(super) rewrites: bool,
 }
 
 impl Worker {
@@ -71,11 +74,12 @@ impl Worker {
                             }
                         }
                     }
-                    if self.written > COMPACT_AFTER
+                    if (self.written > COMPACT_AFTER || self.rewrites)
                         && let Some(open) = mirror.take()
                     {
                         self.written = 0;
-                        match contained(|| open.compact(&self.profile)) {
+                        let always = std::mem::take(&mut self.rewrites);
+                        match contained(|| open.compact(&self.profile, always)) {
                             Ok(open) => mirror = Some(open),
                             Err(error) => {
                                 self.health.failed(&error);
@@ -115,6 +119,27 @@ impl Worker {
         let wanted: BTreeSet<String> = entries.into_keys().collect();
         known.difference(&wanted).try_for_each(|key| mirror.remove(group, key))?;
         self.entries.insert(id, wanted);
+        Ok(())
+    }
+
+    /// Removes the tabs and cookies of a workspace from all sessions. The database is then written anew: what it has removed
+    /// would stay in its files for a while.
+    fn forget_workspace(&mut self, mirror: &mut Mirror, workspace: &str) -> Result<(), StoreError> {
+        let epochs: Vec<u64> = mirror.groups()?.iter().filter_map(|group| epoch_of(group)).collect();
+        for epoch in epochs {
+            let saved = read_session(mirror, epoch, &self.vault, &mut Damage::default())?;
+            let group = group_of(epoch);
+            let tabs: Vec<u64> = saved.tabs.iter().filter(|tab| tab.workspace == workspace).map(|tab| tab.id).collect();
+            let cookies: BTreeSet<String> =
+                saved.cookies.iter().filter(|one| one.workspace == workspace).map(key_of_cookies).collect();
+            let is_its = |key: &str| cookies.contains(key) || tabs.iter().any(|tab| is_of_tab(key, *tab));
+            let keys: Vec<String> = mirror.find(&group)?.keys().filter(|key| is_its(key)).map(str::to_owned).collect();
+            keys.iter().try_for_each(|key| mirror.remove(&group, key))?;
+            if epoch == self.epoch {
+                tabs.iter().for_each(|tab| drop(self.entries.remove(tab)));
+            }
+        }
+        self.rewrites = true;
         Ok(())
     }
 
@@ -184,9 +209,14 @@ impl Worker {
             }
             Job::AuditHead(head) => mirror.put(COMMON, AUDIT_HEAD, &head).map(drop),
             Job::SessionSettings(settings) => mirror.put(COMMON, SETTINGS, &settings).map(drop),
-            Job::Shields(settings) => mirror.put(COMMON, SHIELDS, &settings).map(drop),
+            Job::Shields(settings) => {
+                mirror.put(COMMON, SHIELDS, &settings)?;
+                mirror.put(COMMON, WORKSPACE_SHIELDS, &WorkspaceLevels(settings.workspaces)).map(drop)
+            }
             Job::Routes(settings) => mirror.put(COMMON, ROUTES, &settings).map(drop),
             Job::HttpsOnly(settings) => mirror.put(COMMON, HTTPS_ONLY, &settings).map(drop),
+            Job::Workspaces(workspaces) => mirror.put(COMMON, WORKSPACES, &workspaces).map(drop),
+            Job::ForgetWorkspace(workspace) => self.forget_workspace(mirror, &workspace),
             Job::Zooms(zooms) => mirror.put(COMMON, ZOOMS, &zooms).map(drop),
             Job::Hsts(hsts) => mirror.put(COMMON, HSTS, &hsts).map(drop),
             Job::Dns(settings) => mirror.put(COMMON, DNS, &settings).map(drop),
@@ -202,6 +232,11 @@ impl Worker {
             }
         }
     }
+}
+
+/// Returns whether a key is that of a tab or of one of its entries.
+fn is_of_tab(key: &str, tab: u64) -> bool {
+    key == key_of_tab(tab) || history::is_entry_of(key, tab)
 }
 
 /// Opens the store again after a failure, if the disk has room. The failed sled still holds its files and their lock,

@@ -16,6 +16,7 @@ pub mod proxy;
 pub mod site;
 pub mod tls;
 pub mod tor;
+pub mod traces;
 pub mod window;
 pub mod wireguard;
 

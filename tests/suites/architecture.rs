@@ -135,7 +135,7 @@ const DEPENDENCIES: [(&str, &[&str]); 10] = [
     ("regen-places", &["memchr", "nucleo-matcher", "regen-net-config", "serde", "slab", "thiserror"]),
     ("regen-commands", &["thiserror"]),
     ("regen-settings", &["regen-commands", "strsim", "thiserror", "toml_edit", "url"]),
-    ("regen-session", &["bytes", "regen-net-config", "serde", "url"]),
+    ("regen-session", &["bytes", "regen-net-config", "serde", "thiserror", "url"]),
     ("regen-supervisor", &["fastrand", "regen-net-config", "regen-proto", "regen-session", "tracing"]),
     (
         "regen-store",

@@ -9,51 +9,12 @@
 
 use std::path::Path;
 
-use regen_tests::site::Answer;
-use regen_tests::{Browser, Site, eventually};
+use regen_tests::traces::{TOKEN, files_with, storing_site};
+use regen_tests::{Browser, eventually};
 
-/// Word that a page stores wherever it can.
-const TOKEN: &str = "kept-7b1f0c5e";
-
-/// Serves a page that stores [`TOKEN`] in a cookie, local storage and a database, and says what it found of it.
-fn storing_site() -> Site {
-    let script = format!(
-        "<title>stores</title><p id=say>…</p><script>
-         const found = [document.cookie, localStorage.kept].filter((word) => word?.includes('{TOKEN}')).length;
-         document.cookie = 'kept={TOKEN}; max-age=9999';
-         localStorage.kept = '{TOKEN}';
-         const opened = indexedDB.open('kept');
-         opened.onupgradeneeded = () => opened.result.createObjectStore('kept');
-         opened.onsuccess = () => {{
-           const write = opened.result.transaction('kept', 'readwrite');
-           write.objectStore('kept').put('{TOKEN}', 1);
-           write.oncomplete = () => say.textContent = 'found ' + found + ', stored';
-         }};
-         </script><textarea id=field style='position:fixed;left:100px;top:100px'></textarea><p id=mirror>
-         <script>setInterval(() => mirror.textContent = 'typed: ' + field.value, 50)</script>"
-    );
-    Site::serve(move |_| Some(Answer::page(&script)))
-}
-
-/// Returns the files below a folder that contain [`TOKEN`], whatever encoding the engine chose.
+/// Returns the files below a folder that contain [`TOKEN`].
 fn files_with_token(folder: &Path) -> Vec<String> {
-    let wide: Vec<u8> = TOKEN.encode_utf16().flat_map(u16::to_le_bytes).collect();
-    let contains = |bytes: &[u8], word: &[u8]| bytes.windows(word.len()).any(|part| part == word);
-    let mut found = Vec::new();
-    let mut folders = vec![folder.to_path_buf()];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
-            let path = entry.path();
-            if entry.file_type().unwrap().is_dir() {
-                folders.push(path);
-            } else if let Ok(bytes) = std::fs::read(&path)
-                && (contains(&bytes, TOKEN.as_bytes()) || contains(&bytes, &wide))
-            {
-                found.push(path.display().to_string());
-            }
-        }
-    }
-    found
+    files_with(folder, TOKEN)
 }
 
 #[test]

@@ -106,6 +106,7 @@ impl Window {
                 self.command(Command::SiteLevel(SiteLevel { tab, level: ShieldsLevel::from(level).into() }));
             }
             FromChrome::AllowHere { tab, url } => self.command(Command::SiteRule(SiteRule { tab, url })),
+            FromChrome::Workspaces { action } => self.command(Command::Workspaces(action.into())),
             FromChrome::Run { command } => self.run_named(&command),
             FromChrome::QuitAnyway => self.command(Command::QuitAnyway(Empty {})),
         }

@@ -9,6 +9,9 @@ use regen_proto::kernel::v1::{
     ZoomTab,
 };
 
+use regen_proto::workspaces::v1::workspaces_request::Action;
+use regen_proto::workspaces::v1::{NewWorkspace, WorkspacesRequest};
+
 use crate::bridge::ToChrome;
 use crate::input::InputDecision;
 use crate::window::Window;
@@ -66,6 +69,17 @@ impl Window {
             CommandId::Reader => self.use_tool(PageTool::Reader),
             CommandId::ViewSource => self.use_tool(PageTool::Source),
             CommandId::CaretBrowsing => self.use_tool(PageTool::Caret),
+            CommandId::NewThrowAway => {
+                let create = NewWorkspace { throw_away: true, show: true, ..NewWorkspace::default() };
+                self.workspaces(Action::Create(create));
+                self.run_in_chrome(CommandId::NewTab);
+            }
+            CommandId::NextWorkspace => {
+                self.workspace_beside(1).into_iter().for_each(|id| self.workspaces(Action::Show(id)))
+            }
+            CommandId::PreviousWorkspace => {
+                self.workspace_beside(-1).into_iter().for_each(|id| self.workspaces(Action::Show(id)));
+            }
             CommandId::PreviousSession => self.command(Command::OfferSession(Empty {})),
             CommandId::FullScreen => self.toggle_fullscreen(),
             CommandId::Quit => self.command(Command::Quit(Empty {})),
@@ -84,8 +98,13 @@ impl Window {
             | CommandId::BookmarksBar
             | CommandId::Downloads
             | CommandId::Settings
+            | CommandId::Workspaces
             | CommandId::Menu => self.run_in_chrome(id),
         }
+    }
+
+    fn workspaces(&self, action: Action) {
+        self.command(Command::Workspaces(WorkspacesRequest { action: Some(action) }));
     }
 
     fn use_tool(&self, tool: PageTool) {

@@ -79,9 +79,14 @@ impl Child {
         self.process.as_ref().map_or(0, |process| process.pid)
     }
 
-    /// Returns the site; `None` for a spare and for daemons.
+    /// Returns the site as logs and reports may name it; `None` for a spare and for daemons.
     pub(super) fn site(&self) -> Option<&str> {
-        self.host.as_ref().map(|host| host.site.as_str())
+        self.host.as_ref().map(HostKey::recorded_site)
+    }
+
+    /// Returns a reason as logs may tell it: one may name an address, which must not be written down of a throw-away workspace.
+    pub(super) fn recorded<'a>(&self, reason: &'a str) -> &'a str {
+        if self.host.as_ref().is_some_and(HostKey::is_throw_away) { "(throw-away)" } else { reason }
     }
 
     /// Returns the ids of the role's process and of its helpers.

@@ -28,8 +28,8 @@ impl std::fmt::Display for ProcessLabel {
     }
 }
 
-/// Forwards a child's stderr to the log, bounded in line length and rate.
-pub(super) fn forward_log(label: ProcessLabel, pipe: OwnedFd) -> io::Result<LogTail> {
+/// Forwards a child's stderr to the log, bounded in line length and rate. `is_silent`: nothing of it may be logged.
+pub(super) fn forward_log(label: ProcessLabel, pipe: OwnedFd, is_silent: bool) -> io::Result<LogTail> {
     use tokio::io::AsyncReadExt;
     let mut pipe = tokio::net::unix::pipe::Receiver::from_owned_fd(pipe)?;
     let tail = LogTail::default();
@@ -42,7 +42,7 @@ pub(super) fn forward_log(label: ProcessLabel, pipe: OwnedFd) -> io::Result<LogT
         {
             let all_told = lines.split(chunk.get(..count).unwrap_or_default(), Instant::now(), |line, left_out| {
                 kept.push(line);
-                match left_out {
+                match left_out.filter(|_| !is_silent) {
                     None => {}
                     Some(0) => tracing::info!("{label}: {line}"),
                     Some(left_out) => {

@@ -12,6 +12,7 @@ mod crash_reports;
 mod events;
 mod log;
 mod memory;
+mod memory_folder;
 pub mod payloads;
 pub mod pidfd;
 mod process_stats;
@@ -181,7 +182,7 @@ impl Children {
     /// Kills a child, with the reason for the log and the user.
     pub fn kill(&mut self, id: ChildId, reason: &str) {
         let Some(child) = self.table.get_mut(&id) else { return };
-        tracing::warn!(role = %child.role, pid = child.pid(), site = child.site(), "killed: {reason}");
+        tracing::warn!(role = %child.role, pid = child.pid(), site = child.site(), "killed: {}", child.recorded(reason));
         child.doom.get_or_insert_with(|| reason.to_owned());
         // The jail is the first process of its namespace: with it ends everything inside.
         if let Some(jail) = &child.jail
@@ -213,15 +214,17 @@ impl Children {
         }
         let was_asked = state.is_some_and(|state| state.is_stopping);
         let (role, site) = (child.role.name(), child.site().map(str::to_owned));
-        let details =
-            serde_json::json!({ "child": id, "role": role, "site": site, "asked": was_asked, "cause": reason });
+        let details = serde_json::json!({ "child": id, "role": role, "site": site, "asked": was_asked, "cause": child.recorded(&reason) });
         self.audit.record_end(id, "ended", details);
         if was_asked {
             tracing::info!(role, site, "ended");
         } else {
-            tracing::warn!(role, site, clean = exit.clean, "died: {reason}");
+            tracing::warn!(role, site, clean = exit.clean, "died: {}", child.recorded(&reason));
             let crash = crash_of(&child, id, &reason, refused_call, state, exit);
-            write_report(crash, child, self.profile.root().to_path_buf());
+            // A report would tell of the site, and its minidump of the page.
+            if !child.host.as_ref().is_some_and(HostKey::is_throw_away) {
+                write_report(crash, child, self.profile.root().to_path_buf());
+            }
         }
         Some(ChildEnd { key, reason })
     }
@@ -286,6 +289,26 @@ impl Children {
     /// Returns an error if the file system refuses: the storage is then where it was.
     pub fn discard_storage(&self, host: &HostKey) -> io::Result<oneshot::Receiver<()>> {
         self.buckets.discard(host)
+    }
+
+    /// Returns whether a process of a workspace's sites lives.
+    #[must_use]
+    pub fn has_host_in(&self, workspace: &str) -> bool {
+        self.table.values().filter_map(|child| child.host.as_ref()).any(|host| host.workspace == workspace)
+    }
+
+    /// Throws the storage of all sites of a workspace away, of which no process lives. The receiver is told once nothing of it
+    /// is left.
+    ///
+    /// # Errors
+    /// Returns an error if the file system refuses.
+    pub fn discard_workspace(&self, workspace: &str) -> io::Result<oneshot::Receiver<()>> {
+        self.buckets.discard_workspace(workspace)
+    }
+
+    /// Removes everything of throw-away workspaces, at the end of the browser.
+    pub fn clear_memory(&self) {
+        self.buckets.clear_memory();
     }
 
     /// Reads a payload that a child announced, off the event loop; the result comes as an event.

@@ -121,7 +121,7 @@ impl Children {
     }
 
     fn try_spawn(&mut self, id: ChildId, role: Role, host: Option<HostKey>) -> Result<bool, SpawnError> {
-        let bucket = self.buckets.make(id, role)?;
+        let bucket = self.buckets.make(id, role, host.as_ref())?;
         let is_public = host.as_ref().map(|host| self.buckets.fill(id, host)).transpose()?.unwrap_or(false);
         let chosen = if role == Role::TabHost { Some(self.buckets.make_chosen(id)?) } else { None };
         let (ours, theirs) = kernel_channel::pair()?;
@@ -139,14 +139,15 @@ impl Children {
             guest: None,
         };
         self.launcher.spawn(spawn, &[theirs.as_fd(), log_write.as_fd()])?;
-        let site = host.as_ref().map(|host| host.site.as_str());
+        let site = host.as_ref().map(HostKey::recorded_site);
         self.audit.record("spawned", serde_json::json!({ "child": id, "role": role.name(), "site": site }));
         rustix::io::ioctl_fionbio(&log_read, true)?;
         let label = ProcessLabel::named(match &host {
             Some(host) => label_of(host),
             None => role.name().to_owned(),
         });
-        let log_tail = log::forward_log(label.clone(), log_read)?;
+        let is_silent = host.as_ref().is_some_and(HostKey::is_throw_away);
+        let log_tail = log::forward_log(label.clone(), log_read, is_silent)?;
         let (sender, pulse) = channel::attach(id, role, KernelChannel::adopt(ours)?, self.events.clone());
         let child = Child {
             role,
@@ -179,7 +180,7 @@ impl Children {
         let is_public = match self.buckets.fill(id, host) {
             Ok(is_public) => is_public,
             Err(error) => {
-                tracing::error!("the spare cannot have the storage of {}: {error}", host.site);
+                tracing::error!("the spare cannot have the storage of {}: {error}", host.recorded_site());
                 return None;
             }
         };
@@ -189,7 +190,7 @@ impl Children {
         child.host = Some(host.clone());
         self.by_key.remove(&Key::Spare);
         self.by_key.insert(Key::Host(host.clone()), id);
-        self.audit.record("spare_taken", serde_json::json!({ "child": id, "site": host.site.as_str() }));
+        self.audit.record("spare_taken", serde_json::json!({ "child": id, "site": host.recorded_site() }));
         Some((id, is_public))
     }
 
@@ -231,5 +232,5 @@ impl Children {
 
 /// Returns the name of a site's host in the log.
 fn label_of(host: &HostKey) -> String {
-    format!("tab-host {}", host.site)
+    format!("tab-host {}", host.recorded_site())
 }

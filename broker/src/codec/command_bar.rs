@@ -19,6 +19,7 @@ pub fn found(window: ChildId, request: u64, entries: Vec<Entry>) -> Outgoing {
             Target::Visit(url) => WireTarget::Url(url),
             Target::Bookmark(url) => WireTarget::Bookmark(url),
             Target::Command(id) => WireTarget::Command(id.command().name.to_owned()),
+            Target::Workspace(id) => WireTarget::Workspace(id),
             Target::Setting(name) => WireTarget::Setting(name.to_owned()),
         }),
     };

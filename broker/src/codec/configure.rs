@@ -34,7 +34,7 @@ pub fn configure(
         }
         Role::TabHost => {
             let shields = &network.settings().shields;
-            let of_host = host.map(|host| shields.of(&host.site)).unwrap_or_default();
+            let of_host = host.map(|host| shields.of(host)).unwrap_or_default();
             Configuration::TabHost(TabHostConfiguration {
                 site: host.map(|host| host.site.as_str().to_owned()).unwrap_or_default(),
                 width: display.size.0,
@@ -84,5 +84,10 @@ pub(super) fn level(level: Level) -> ShieldsLevel {
 
 fn wire_shields(settings: &ShieldsSettings) -> Shields {
     let site = |(site, own): (&String, &Level)| SiteShields { site: site.clone(), level: level(*own).into() };
-    Shields { level: level(settings.level).into(), sites: settings.sites.iter().map(site).collect() }
+    let workspace = |(name, own): (&String, &Level)| (name.clone(), level(*own).into());
+    Shields {
+        level: level(settings.level).into(),
+        sites: settings.sites.iter().map(site).collect(),
+        workspaces: settings.workspaces.iter().map(workspace).collect(),
+    }
 }

@@ -16,3 +16,4 @@ pub mod site;
 pub mod user_commands;
 pub mod visits;
 pub mod window_updates;
+pub mod workspaces;

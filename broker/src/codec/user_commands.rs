@@ -6,7 +6,7 @@ use regen_proto::kernel::v1::WindowSize as WireSize;
 use regen_proto::kernel::v1::user_command::Body;
 use regen_session::Event;
 
-use super::{bookmarks, downloads, page, page_tools, settings, site, visits};
+use super::{bookmarks, downloads, page, page_tools, settings, site, visits, workspaces};
 use crate::window::commands::{PageCommand, Question, SessionAnswer, SiteOrder, UserCommand, VpnAnswer};
 use crate::window::window_size::Size;
 
@@ -71,6 +71,10 @@ pub fn user_command(body: Body) -> Option<UserCommand> {
         }
         Body::FindAnything(asked) => return ask(asked.request, Question::Anything(asked.typed)),
         Body::DownloadOrder(order) => return downloads::order(order).map(UserCommand::Download),
+        Body::Workspaces(asked) => {
+            // The window offers only what has a meaning.
+            return workspaces::order(asked.action?).ok().map(UserCommand::Workspaces);
+        }
         Body::OpenOutside(url) => return Some(UserCommand::OpenOutside(url)),
         Body::WindowSize(WireSize { width, height, maximized }) => {
             return Some(UserCommand::Resized(Size { width, height, maximized }));

@@ -15,6 +15,7 @@ use crate::message::{ChildId, Outgoing};
 use crate::network::events::VpnQuestion;
 use crate::persistence::earlier::SessionOffer;
 use crate::window::events::News;
+use crate::workspaces::WorkspaceView;
 
 /// Maximum number of tab ids in one message: about what a datagram holds.
 const MAX_IDS: usize = 4000;
@@ -134,6 +135,12 @@ pub fn session_offer(window: ChildId, offer: Option<SessionOffer>) -> Outgoing {
         choices: choices.into_iter().map(|(tab, title, url)| OfferedTab { tab, title, url }).collect(),
     });
     update(window, Body::SessionOffer(offer.unwrap_or_default()))
+}
+
+/// Returns the update for all workspaces.
+#[must_use]
+pub fn workspaces(window: ChildId, all: Vec<WorkspaceView>) -> Outgoing {
+    update(window, Body::Workspaces(super::workspaces::reply(all, None)))
 }
 
 /// Returns the update that runs a command of the browser.

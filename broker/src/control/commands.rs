@@ -18,6 +18,7 @@ use crate::site_data::Removed;
 use crate::site_report::SiteQuery;
 use crate::window::commands::SessionAnswer;
 use crate::window::downloads::{DownloadView, Order};
+use crate::workspaces::{self, WorkspaceView};
 use crate::{kept, network};
 
 /// Time within which a page must answer a question.
@@ -70,6 +71,11 @@ pub enum Command {
         tab: TabId,
         allow: bool,
         answer: Answer<TabInfo>,
+    },
+    /// List the workspaces, after this order was carried out. They are given by name or identifier.
+    Workspaces {
+        order: Option<workspaces::Order>,
+        answer: Answer<(Vec<WorkspaceView>, workspaces::Done)>,
     },
     /// List the downloads, after this order was carried out.
     Downloads {

@@ -13,6 +13,7 @@ mod settings;
 mod shields;
 mod site;
 mod status;
+mod workspaces;
 
 use std::io;
 use std::os::unix::fs::PermissionsExt;

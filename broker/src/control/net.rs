@@ -16,11 +16,11 @@ use regen_proto::net::v1::{
 use tonic::Status;
 
 use super::Command;
-use super::replies::{ANSWER_TIMEOUT, DEFAULT, answered, answered_within, no_site};
+use super::replies::{ANSWER_TIMEOUT, DEFAULT, answered, answered_within, no_site, scope};
 use super::service::{Control, status};
 use crate::network::tor::{TorState, TorStatus};
 use crate::network::{self, NetAdmin};
-use regen_net_config::settings::routes::Scope;
+use regen_net_config::settings::scope::Scope;
 use regen_net_config::settings::vpn::{VpnChange, VpnChoice, VpnError, VpnSettings};
 use regen_session::HostKey;
 
@@ -34,12 +34,7 @@ impl Control {
     /// Changes a route if one is given. Returns all routes.
     pub(super) async fn routes_now(&self, request: RoutesRequest) -> Result<RoutesReply, Status> {
         let RoutesRequest { route, site, workspace } = request;
-        let scope = match (site.as_str(), workspace.as_str()) {
-            ("", "") => Scope::Everywhere,
-            ("", _) => Scope::Workspace(workspace),
-            (url, "") => Scope::Site(Site::of(url).map_err(no_site)?),
-            _ => return Err(Status::invalid_argument("a route is for a site or for a workspace, not for both")),
-        };
+        let scope = scope(&site, workspace, "a route")?;
         if !route.is_empty() {
             let route = match route.as_str() {
                 DEFAULT if scope == Scope::Everywhere => {

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use regen_net_config::site::SiteError;
+use regen_net_config::settings::scope::Scope;
+use regen_net_config::site::{Site, SiteError};
 use tonic::{Response, Status};
 
 /// Word that removes the setting of a site or a workspace.
@@ -23,6 +24,16 @@ pub(super) async fn answered_within<T>(
     match tokio::time::timeout(time, asked).await {
         Ok(answer) => Ok(answer?.into_inner()),
         Err(_) => Err(Status::unavailable("Regen's network process does not answer at the moment: try again")),
+    }
+}
+
+/// Returns the scope of a setting: a site, a workspace, or everything.
+pub(super) fn scope(site: &str, workspace: String, what: &str) -> Result<Scope, Status> {
+    match (site, workspace.as_str()) {
+        ("", "") => Ok(Scope::Everywhere),
+        ("", _) => Ok(Scope::Workspace(workspace)),
+        (url, "") => Ok(Scope::Site(Site::of(url).map_err(no_site)?)),
+        _ => Err(Status::invalid_argument(format!("{what} is for a site or for a workspace, not for both"))),
     }
 }
 

@@ -21,6 +21,8 @@ use regen_proto::net::v1::{
 use regen_proto::places::v1::{BookmarksReply, BookmarksRequest, VisitAction, VisitsReply, VisitsRequest};
 use regen_proto::settings::v1::settings_request::Action;
 use regen_proto::settings::v1::{SettingChange, SettingsReply, SettingsRequest};
+use regen_proto::workspaces::v1::{WorkspacesReply, WorkspacesRequest};
+use regen_session::workspaces::WorkspaceError;
 use regen_session::{DialogAnswer as Answer, Event};
 use regen_settings::SettingError;
 use rustix::process::Signal;
@@ -110,6 +112,8 @@ pub(super) fn status(error: CommandError) -> Status {
         CommandError::NoPage(..) | CommandError::Page(_) | CommandError::Dialog(..) => {
             Status::failed_precondition(text)
         }
+        CommandError::Workspace(WorkspaceError::Unknown(_)) => Status::not_found(text),
+        CommandError::Workspace(_) => Status::failed_precondition(text),
         CommandError::Bookmark(BookmarkError::Unknown(_)) => Status::not_found(text),
         CommandError::Bookmark(_) => Status::failed_precondition(text),
         CommandError::Setting(SettingError::Unknown(_)) => Status::not_found(text),
@@ -136,10 +140,6 @@ impl Browser for Control {
 
     async fn open_tab(&self, request: Request<OpenTabRequest>) -> Result<Response<TabReply>, Status> {
         let OpenTabRequest { url, wait, timeout_ms, workspace, background, raise } = request.into_inner();
-        let well_formed = workspace.chars().all(|c| c.is_ascii_alphanumeric() || c == '-') && workspace.len() <= 40;
-        if !well_formed {
-            return Err(Status::invalid_argument("invalid workspace name: use at most 40 letters, digits and hyphens"));
-        }
         let open = |answer| Command::Open { url, workspace, background, raise, answer };
         let tab = self.broker.call(open).await.map_err(status)?;
         self.tab(tab, wait, timeout_ms).await
@@ -196,6 +196,10 @@ impl Browser for Control {
         let allow = |answer| Command::AllowDownloads { tab, allow: !refuse, answer };
         let info = self.broker.call(allow).await.map_err(status)?;
         Ok(Response::new(TabReply { tab: Some(info) }))
+    }
+
+    async fn workspaces(&self, request: Request<WorkspacesRequest>) -> Result<Response<WorkspacesReply>, Status> {
+        Ok(Response::new(self.workspaces_now(request.into_inner()).await?))
     }
 
     async fn downloads(&self, request: Request<DownloadsRequest>) -> Result<Response<DownloadsReply>, Status> {

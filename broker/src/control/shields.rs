@@ -11,7 +11,7 @@ use regen_proto::net::v1::{
 use tonic::Status;
 
 use super::Command;
-use super::replies::{DEFAULT, answered, answered_within, no_site};
+use super::replies::{DEFAULT, answered, answered_within, no_site, scope};
 use super::service::{Control, status};
 use crate::network;
 use regen_net_config::settings::shields::{Level, ShieldsSettings};
@@ -26,30 +26,29 @@ const FETCHED: Duration = Duration::from_secs(600);
 impl Control {
     /// Changes the level if one is given. Returns the settings and the state of the engine.
     pub(super) async fn shields_now(&self, request: ShieldsRequest) -> Result<ShieldsReply, Status> {
-        let site = match request.site.as_str() {
-            "" => None,
-            url => Some(Site::of(url).map_err(no_site)?),
-        };
+        let scope = scope(&request.site, request.workspace, "a level of shields")?;
         if !request.level.is_empty() {
             let level = match request.level.as_str() {
                 DEFAULT => None,
                 word => Some(word.parse::<Level>().map_err(|error| Status::invalid_argument(error.to_string()))?),
             };
-            let choose = |answer| Command::Network(network::Command::SetShields { site, level, answer });
+            let choose = |answer| Command::Network(network::Command::SetShields { scope, level, answer });
             let chosen = self.broker.call(choose).await.map_err(status)?;
             chosen.map_err(|error| Status::resource_exhausted(error.to_string()))?;
         }
-        let ShieldsSettings { level, sites } =
+        let ShieldsSettings { level, sites, workspaces } =
             self.broker.call(|answer| Command::Network(network::Command::Shields { answer })).await.map_err(status)?;
         let net =
             self.broker.call(|answer| Command::Network(network::Command::Admin { answer })).await.map_err(status)?;
-        let sites = sites.into_iter().map(|(site, level)| (site, level.to_string())).collect();
+        let words = |own: std::collections::BTreeMap<String, Level>| {
+            own.into_iter().map(|(name, level)| (name, level.to_string())).collect()
+        };
         let engine = match net {
             // If the net-daemon is just being restarted, the settings are returned without it.
             Some(mut net) => answered(net.shields.status(ShieldsStatusRequest {})).await.ok(),
             None => None,
         };
-        Ok(ShieldsReply { level: level.to_string(), sites, engine })
+        Ok(ShieldsReply { level: level.to_string(), sites: words(sites), workspaces: words(workspaces), engine })
     }
 
     /// Changes the HTTPS-only settings if a choice is given. Returns the settings.

@@ -9,6 +9,7 @@ use std::os::fd::OwnedFd;
 
 use regen_audit_log::AuditLog;
 use regen_net_config::host::HostKey;
+use regen_net_config::host::is_throw_away;
 use regen_net_config::route::Route;
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
@@ -146,12 +147,13 @@ impl Grants {
         let (ours, theirs) = connection(grant.service)?;
         self.last += 1;
         let grant = Grant { number: self.last, ..grant };
+        let partition = if is_throw_away(&grant.partition) { "(throw-away)" } else { grant.partition.as_str() };
         self.audit.record_of(
             client,
             "granted",
             serde_json::json!({
                 "grant": grant.number, "service": grant.service.name(), "server": server, "client": client,
-                "partition": grant.partition, "route": grant.route.as_ref().map(Route::to_string).unwrap_or_default(),
+                "partition": partition, "route": grant.route.as_ref().map(Route::to_string).unwrap_or_default(),
             }),
         );
         Ok(vec![codec::grant(server, &grant, true, ours), codec::grant(client, &grant, false, theirs)])

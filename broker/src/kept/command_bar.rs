@@ -1,7 +1,8 @@
-//! The command bar: tabs, visited pages, bookmarks, commands and settings in one list. A prefix narrows it to one kind.
+//! The command bar: tabs, visited pages, bookmarks, commands, settings and workspaces in one list. A prefix narrows it to one kind.
 
 use regen_places::{Fuzzy, Suggestion};
 use regen_session::TabId;
+use regen_session::workspaces::Workspace;
 use regen_settings::commands::{COMMANDS, CommandId};
 use regen_settings::{Kind, Settings, table};
 
@@ -23,11 +24,18 @@ enum Group {
     Bookmarks,
     Commands,
     Settings,
+    Workspaces,
 }
 
 /// Prefixes that narrow the list, as in other programs with such a bar.
-const PREFIXES: [(char, Group); 5] =
-    [('%', Group::Tabs), ('^', Group::Visits), ('*', Group::Bookmarks), ('>', Group::Commands), (':', Group::Settings)];
+const PREFIXES: [(char, Group); 6] = [
+    ('%', Group::Tabs),
+    ('^', Group::Visits),
+    ('*', Group::Bookmarks),
+    ('>', Group::Commands),
+    (':', Group::Settings),
+    ('@', Group::Workspaces),
+];
 
 /// Target of an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +50,8 @@ pub enum Target {
     Command(CommandId),
     /// A setting to change.
     Setting(&'static str),
+    /// A workspace to turn to.
+    Workspace(String),
 }
 
 /// Entry of the list.
@@ -69,6 +79,8 @@ pub struct Sources<'a> {
     pub bookmarks: &'a BookmarkShelf,
     /// Settings, with the keys of commands.
     pub settings: &'a Settings,
+    /// Workspaces but the one that is shown.
+    pub workspaces: Vec<&'a Workspace>,
 }
 
 impl Sources<'_> {
@@ -86,6 +98,9 @@ impl Sources<'_> {
         }
         if is_searched(Group::Commands) {
             entries.extend(self.commands(fuzzy.as_mut(), words));
+        }
+        if is_searched(Group::Workspaces) && (only.is_some() || fuzzy.is_some()) {
+            entries.extend(self.workspaces(fuzzy.as_mut(), words));
         }
         if is_searched(Group::Settings) && (only.is_some() || fuzzy.is_some()) {
             entries.extend(self.settings(fuzzy.as_mut(), words));
@@ -137,6 +152,16 @@ impl Sources<'_> {
         COMMANDS.iter().filter(|command| command.id != CommandId::CommandBar).filter_map(entry).collect()
     }
 
+    fn workspaces(&self, mut fuzzy: Option<&mut Fuzzy>, words: &str) -> Vec<Entry> {
+        let entry = |workspace: &&Workspace| {
+            let by_name = score(fuzzy.as_deref_mut(), words, &workspace.name);
+            let score = by_name.or_else(|| score(fuzzy.as_deref_mut(), words, "switch to workspace"))? + 35;
+            let (title, detail) = (workspace.name.clone(), "Switch to workspace".to_owned());
+            Some(Entry { title, detail, target: Target::Workspace(workspace.id.clone()), matched: Vec::new(), score })
+        };
+        self.workspaces.iter().filter_map(entry).collect()
+    }
+
     fn settings(&self, mut fuzzy: Option<&mut Fuzzy>, words: &str) -> Vec<Entry> {
         // Keys are listed beside their commands.
         let rows = table().iter().filter(|setting| !matches!(setting.kind, Kind::Keys(_)));
@@ -177,7 +202,7 @@ fn without_repeated_pages(entries: &mut Vec<Entry>) {
             known.insert(entry.detail.clone());
             true
         }
-        Target::Command(_) | Target::Setting(_) => true,
+        Target::Command(_) | Target::Setting(_) | Target::Workspace(_) => true,
     });
 }
 
@@ -186,6 +211,7 @@ mod tests {
     use std::time::Instant;
 
     use regen_places::{Bookmark, OTHER, Visit};
+    use regen_session::workspaces::Colour;
 
     use super::*;
     use crate::kept::bookmark_shelf;
@@ -219,7 +245,15 @@ mod tests {
 
         fn find(&self, typed: &str) -> Vec<Entry> {
             let tabs = vec![OpenTab { id: 7, url: "https://rust.test/std", title: "Rust std" }];
-            Sources { tabs, visits: &self.visits, bookmarks: &self.bookmarks, settings: &self.settings }.find(typed)
+            let shop = Workspace { id: "shop".to_owned(), name: "Shopping".to_owned(), colour: Colour::Red };
+            Sources {
+                tabs,
+                visits: &self.visits,
+                bookmarks: &self.bookmarks,
+                settings: &self.settings,
+                workspaces: vec![&shop],
+            }
+            .find(typed)
         }
     }
 
@@ -253,6 +287,8 @@ mod tests {
         assert!(fixture.find(">").iter().all(|entry| matches!(entry.target, Target::Command(_))));
         assert_eq!(fixture.find(">").len(), MAX_ENTRIES);
         assert!(fixture.find(":").iter().all(|entry| matches!(entry.target, Target::Setting(_))));
+        assert_eq!(targets(&fixture.find("@")), [&Target::Workspace("shop".to_owned())]);
+        assert_eq!(targets(&fixture.find("shopping"))[0], &Target::Workspace("shop".to_owned()));
         assert_eq!(fixture.find("zzzz qqqq"), []);
         assert_eq!(fixture.find(&"x".repeat(100_000)), []);
     }

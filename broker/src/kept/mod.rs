@@ -8,10 +8,10 @@ pub mod visit_log;
 use std::io;
 use std::time::Instant;
 
+use regen_net_config::host::is_throw_away;
 use regen_places::{Bookmark, SavedVisit, Visit};
-use regen_session::Session;
-use regen_session::TabId;
 use regen_session::address::Searches;
+use regen_session::{Session, Tab, TabId};
 use regen_settings::{Settings, SettingsFile};
 use regen_store::Store;
 use tokio::sync::oneshot;
@@ -102,16 +102,21 @@ impl Kept {
 
     /// Records a visit of a tab as far as its user caused it.
     pub fn visited(&mut self, session: &Session, tab: TabId, typed: bool, by_user: bool) {
-        let Some(shown) = session.tabs.get(&tab) else { return };
+        let Some(shown) = session.tabs.get(&tab).filter(|tab| !is_throw_away(&tab.workspace)) else { return };
         let (url, workspace) = (shown.segment().url.clone(), shown.workspace.clone());
         self.visits.visited(tab, Visit { at: visit_log::seconds(), url, workspace, typed }, by_user);
     }
 
     /// Notes the title of a tab's page.
     pub fn titled(&mut self, session: &Session, tab: TabId) {
-        if let Some(tab) = session.tabs.get(&tab) {
+        if let Some(tab) = session.tabs.get(&tab).filter(|tab| !is_throw_away(&tab.workspace)) {
             self.visits.titled(&tab.segment().url, &tab.segment().title);
         }
+    }
+
+    /// Deletes the visits of a workspace, for good.
+    pub fn forget_workspace(&mut self, workspace: &str) {
+        self.visits.forget_workspace(workspace, Instant::now());
     }
 
     /// Answers a question of the window.
@@ -147,6 +152,7 @@ impl Kept {
                     visits: &self.visits,
                     bookmarks: &self.bookmarks,
                     settings: self.preferences.settings(),
+                    workspaces: session.workspaces.all().filter(|one| one.id != session.workspace()).collect(),
                 };
                 codec::command_bar::found(window, request, sources.find(&typed))
             }
@@ -196,9 +202,11 @@ impl Kept {
     }
 }
 
-/// Returns the open tabs but the one in front, in the order of the strip.
+/// Returns the open tabs but the one in front, in the order of the strip. Those of a throw-away workspace are found from
+/// there alone.
 fn others(session: &Session) -> impl Iterator<Item = OpenTab<'_>> {
     let others = session.order.iter().filter(|tab| session.active != Some(**tab));
-    let tabs = others.filter_map(|tab| session.tabs.get(tab));
+    let is_seen = |tab: &&Tab| !is_throw_away(&tab.workspace) || tab.workspace == session.workspace();
+    let tabs = others.filter_map(|tab| session.tabs.get(tab)).filter(is_seen);
     tabs.map(|tab| OpenTab { id: tab.id, url: tab.address(), title: &tab.segment().title })
 }

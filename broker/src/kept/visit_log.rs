@@ -215,6 +215,14 @@ impl VisitLog {
         }
     }
 
+    /// Deletes the visits of a workspace, for good.
+    pub fn forget_workspace(&mut self, workspace: &str, now: Instant) {
+        // What was deleted before, and could still be brought back, may be of the workspace as well.
+        self.history.settle();
+        self.history.drop(&Filter { workspace: Some(workspace.to_owned()), ..Filter::default() });
+        self.save(now);
+    }
+
     /// Hands the store what has changed, if it is time.
     pub fn tick(&mut self, now: Instant) {
         self.prune(now);

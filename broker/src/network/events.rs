@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 
 use regen_net_config::dns::DnsSettings;
 use regen_net_config::route::Route;
-use regen_net_config::site::Site;
 
 use super::admin::NetAdmin;
 use super::tor::TorStatus;
 use crate::answer::Answer;
-use regen_net_config::settings::routes::{RouteSettings, Scope};
+use regen_net_config::settings::routes::RouteSettings;
+use regen_net_config::settings::scope::Scope;
 use regen_net_config::settings::shields::{Level, ShieldsSettings, TooManySites};
 use regen_net_config::settings::vpn::{VpnChange, VpnError, VpnSettings};
 
@@ -21,11 +21,24 @@ pub enum Command {
     Routes { answer: Answer<(RouteSettings, TorStatus)> },
     SetRoute { scope: Scope, route: Option<Route>, answer: Answer<()> },
     Shields { answer: Answer<ShieldsSettings> },
-    SetShields { site: Option<Site>, level: Option<Level>, answer: Answer<Result<(), TooManySites>> },
+    SetShields { scope: Scope, level: Option<Level>, answer: Answer<Result<(), TooManySites>> },
     Dns { answer: Answer<DnsSettings> },
     SetDns { settings: DnsSettings, answer: Answer<()> },
     Vpn { answer: Answer<(VpnSettings, BTreeSet<String>)> },
     ChangeVpn { change: VpnChange, answer: Answer<Result<(), VpnError>> },
+}
+
+impl Command {
+    /// Returns the command with the identifier of the workspace that it names.
+    #[must_use]
+    pub(crate) fn with_workspace(mut self, identifier: impl FnOnce(String) -> String) -> Self {
+        if let Self::SetRoute { scope: Scope::Workspace(name), .. }
+        | Self::SetShields { scope: Scope::Workspace(name), .. } = &mut self
+        {
+            *name = identifier(std::mem::take(name));
+        }
+        self
+    }
 }
 
 /// Question whether pages may use a VPN that was never up.

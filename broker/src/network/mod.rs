@@ -12,10 +12,10 @@ use std::os::fd::OwnedFd;
 use regen_audit_log::AuditLog;
 use regen_net_config::dns::DnsSettings;
 use regen_net_config::route::{Hop, Route};
-use regen_net_config::settings::routes::{RouteSettings, Scope};
+use regen_net_config::settings::routes::RouteSettings;
+use regen_net_config::settings::scope::Scope;
 use regen_net_config::settings::shields::{Level, ShieldsSettings, TooManySites};
 use regen_net_config::settings::vpn::{VpnChange, VpnError, VpnSettings};
-use regen_net_config::site::Site;
 use regen_session::{HostKey, Hsts, Session};
 use regen_store::{SessionSettings, Settings, Store};
 use tokio::sync::mpsc;
@@ -77,6 +77,7 @@ impl NetworkSettings {
             https_only: session.https_only.clone(),
             hsts: session.hsts.clone(),
             zooms: session.zooms.clone(),
+            workspaces: session.workspaces.clone(),
             session: SessionSettings::default(),
         }
     }
@@ -185,8 +186,8 @@ impl Network {
                 answer(to, Ok(self.settings.shields.clone()));
                 Vec::new()
             }
-            Command::SetShields { site, level, answer: to } => {
-                let (actions, done) = match self.set_shields(site.as_ref(), level) {
+            Command::SetShields { scope, level, answer: to } => {
+                let (actions, done) = match self.set_shields(&scope, level) {
                     Ok(actions) => (actions, Ok(())),
                     Err(error) => (Vec::new(), Err(error)),
                 };
@@ -259,20 +260,30 @@ impl Network {
         }
     }
 
+    /// Forgets what the user chose for a workspace that is gone.
+    pub fn forget_workspace(&mut self, workspace: &str) {
+        if self.settings.routes.workspaces.remove(workspace).is_some() {
+            self.store.put_routes(&self.settings.routes);
+        }
+        if self.settings.shields.workspaces.remove(workspace).is_some() {
+            self.store.put_shields(self.settings.shields.clone());
+        }
+    }
+
     fn set_route(&mut self, scope: Scope, route: Option<Route>) -> Vec<Action> {
         let words = route.as_ref().map(Route::to_string);
         self.audit.record("route", serde_json::json!({ "scope": scope.to_string(), "route": words }));
         self.settings.routes.choose(scope, route);
-        self.store.put_routes(self.settings.routes.clone());
+        self.store.put_routes(&self.settings.routes);
         vec![Action::Configure, Action::RenewTunnels, Action::ShowTabs]
     }
 
-    fn set_shields(&mut self, site: Option<&Site>, level: Option<Level>) -> Result<Vec<Action>, TooManySites> {
+    fn set_shields(&mut self, scope: &Scope, level: Option<Level>) -> Result<Vec<Action>, TooManySites> {
         let before = self.settings.shields.clone();
-        self.settings.shields.choose(site, level)?;
+        self.settings.shields.choose(scope, level)?;
         self.store.put_shields(self.settings.shields.clone());
-        let (site, level) = (site.map(Site::as_str), level.map(|level| level.to_string()));
-        self.audit.record("shields", serde_json::json!({ "site": site, "level": level }));
+        let level = level.map(|level| level.to_string());
+        self.audit.record("shields", serde_json::json!({ "scope": scope.to_string(), "level": level }));
         Ok(vec![Action::Configure, Action::ShieldsChanged { before }])
     }
 

@@ -12,12 +12,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use regen_net_config::host::is_throw_away;
 use regen_net_config::site::Site;
 use tokio::sync::mpsc;
 
 pub use earlier::{Restoration, SessionOffer};
 
-use regen_session::{HostKey, SavedTab, Session, TabId};
+use regen_session::{HostKey, SavedTab, Session, Tab, TabId};
 use regen_store::{Cookies, Saved, SavedOrder, Settings, Store};
 use save_pace::SavePace;
 
@@ -147,14 +148,36 @@ impl Persistence {
         self.schedule_save();
     }
 
+    /// Saves the workspaces.
+    pub fn workspaces_changed(&self, session: &Session) {
+        self.store.put_workspaces(&session.workspaces);
+    }
+
+    /// Forgets everything of a workspace, in earlier sessions as well.
+    pub fn forget_workspace(&mut self, workspace: &str) {
+        self.cookies.retain(|host, _| host.workspace != workspace);
+        for saved in &mut self.earlier {
+            let is_its = |tab: &SavedTab| tab.workspace == workspace;
+            if saved.tabs.iter().any(is_its) || saved.cookies.iter().any(|cookies| cookies.workspace == workspace) {
+                let saved = Arc::make_mut(saved);
+                saved.tabs.retain(|tab| tab.workspace != workspace);
+                saved.cookies.retain(|cookies| cookies.workspace != workspace);
+            }
+        }
+        self.earlier.retain(|saved| !saved.tabs.is_empty());
+        if !is_throw_away(workspace) {
+            self.store.forget_workspace(workspace);
+        }
+    }
+
     /// Saves the tabs that changed: those whose turn it is, or all of them.
     pub fn save(&mut self, session: &Session, all: bool) {
         self.is_save_scheduled = false;
         if std::mem::take(&mut self.hsts_unsaved) {
-            self.store.put_hsts(session.hsts.clone());
+            self.store.put_hsts(&session.hsts);
         }
         if std::mem::take(&mut self.zooms_unsaved) {
-            self.store.put_zooms(session.zooms.clone());
+            self.store.put_zooms(&session.zooms);
         }
         let now = Instant::now();
         for id in self.unsaved.due(now, all) {
@@ -297,7 +320,16 @@ impl Persistence {
 }
 
 fn order(session: &Session) -> SavedOrder {
-    SavedOrder { order: session.order.clone(), active: session.active.unwrap_or(0) }
+    let kept: Vec<&Tab> = session.order.iter().filter_map(|tab| session.tabs.get(tab)).filter(is_saved).collect();
+    let active = session.active.filter(|active| kept.iter().any(|tab| tab.id == *active));
+    // Where a throw-away tab is in front, the next start shows the tab that was in front before.
+    let before = || kept.iter().max_by_key(|tab| tab.looked_at).map(|tab| tab.id);
+    SavedOrder { order: kept.iter().map(|tab| tab.id).collect(), active: active.or_else(before).unwrap_or(0) }
+}
+
+/// Returns whether the order of the saved session has a tab.
+fn is_saved(tab: &&Tab) -> bool {
+    !is_throw_away(&tab.workspace)
 }
 
 fn saved_cookies(host: &HostKey, cookies: &[u8]) -> Cookies {

@@ -6,6 +6,7 @@ use regen_session::{Event as SessionEvent, HostKey, TabId};
 use super::downloads::Order;
 use super::window_size::Size;
 use crate::kept::{bookmark_shelf, preferences, visit_log};
+use crate::workspaces;
 
 /// Command of the user.
 #[derive(Debug)]
@@ -40,6 +41,8 @@ pub enum UserCommand {
     Site(SiteOrder),
     /// Order about a download.
     Download(Order),
+    /// Order about workspaces.
+    Workspaces(workspaces::Order),
     /// Open this address with another program.
     OpenOutside(String),
     /// The user changed the window's size.
@@ -75,6 +78,15 @@ pub enum SiteOrder {
 }
 
 impl SiteOrder {
+    /// Returns whether the order changes what is kept of the site.
+    #[must_use]
+    pub fn is_kept(&self) -> bool {
+        match self {
+            Self::SetLevel { .. } | Self::Allow { .. } => true,
+            Self::Report { .. } | Self::Clear(_) => false,
+        }
+    }
+
     /// Returns the tab.
     #[must_use]
     pub fn tab(&self) -> TabId {

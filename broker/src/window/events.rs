@@ -10,6 +10,7 @@ use super::commands::{PageCommand, Question, SessionAnswer, SiteOrder, VpnAnswer
 use super::downloads::{DownloadView, HostDownload, Source};
 use super::file_choosers::ChooserSource;
 use crate::site_report::SiteReport;
+use crate::workspaces;
 
 /// Event of work that was done for the window.
 #[derive(Debug)]
@@ -81,6 +82,10 @@ pub enum Action {
     Command { tab: TabId, command: PageCommand },
     /// Change the session.
     Session(SessionEvent),
+    /// Open an empty tab.
+    OpenEmpty { background: bool },
+    /// Carry out an order about workspaces.
+    Workspaces(workspaces::Order),
     /// Open what the user entered in a new tab.
     Open { input: String, background: bool },
     /// Open what the user entered in a tab.

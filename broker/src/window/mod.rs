@@ -110,8 +110,7 @@ impl Window {
         match command {
             UserCommand::Session(event) => vec![Action::Session(event)],
             UserCommand::OpenTab { input, background } if input.is_empty() => {
-                let workspace = String::new();
-                vec![Action::Session(SessionEvent::Open { load: None, workspace, background, opener: None })]
+                vec![Action::OpenEmpty { background }]
             }
             UserCommand::OpenTab { input, background } => vec![Action::Open { input, background }],
             UserCommand::Navigate { tab, input } => {
@@ -150,6 +149,7 @@ impl Window {
                 }
                 vec![Action::Site(order)]
             }
+            UserCommand::Workspaces(order) => vec![Action::Workspaces(order)],
             // The download may have ended while the user clicked.
             UserCommand::Download(order) => self.order_download(order).unwrap_or_default(),
             UserCommand::OpenOutside(url) => {
@@ -237,7 +237,7 @@ impl Window {
 
     /// Takes the user's word about a site's downloads.
     pub fn answer_downloads(&mut self, host: &HostKey, allow: bool) -> Vec<Action> {
-        self.audit.record("downloads", serde_json::json!({ "site": host.site.as_str(), "allowed": allow }));
+        self.audit.record("downloads", serde_json::json!({ "site": host.recorded_site(), "allowed": allow }));
         let actions = self.downloads.answered(host, allow);
         self.after_downloads(actions)
     }
@@ -255,6 +255,12 @@ impl Window {
         self.after_downloads(actions)
     }
 
+    /// Forgets the downloads of a workspace that is gone.
+    pub fn forget_workspace(&mut self, workspace: &str) -> Vec<Action> {
+        let actions = self.downloads.forget_workspace(workspace);
+        self.after_downloads(actions)
+    }
+
     /// Returns all downloads in the order in which they began.
     #[must_use]
     pub fn downloads(&self) -> Vec<DownloadView> {
@@ -268,7 +274,7 @@ impl Window {
                 vec![Action::Tell(News::OutsideQuestion { site: site.as_str().to_owned(), url })]
             }
             Err(error) => {
-                tracing::info!(%site, "an address is not opened: {error}");
+                tracing::debug!(%site, "an address is not opened: {error}");
                 Vec::new()
             }
         }

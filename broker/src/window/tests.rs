@@ -81,10 +81,7 @@ fn what_the_user_enters_becomes_an_address_and_a_gesture() {
         matches!(opened.as_slice(), [Action::Open { input, background: true }] if input == "example.org"),
         "{opened:?}"
     );
-    assert!(matches!(
-        window.command(open(""), now).as_slice(),
-        [Action::Session(SessionEvent::Open { load: None, background: true, .. })]
-    ));
+    assert!(matches!(window.command(open(""), now).as_slice(), [Action::OpenEmpty { background: true }]));
     assert!(matches!(
         window.command(UserCommand::Tool { tab: 7, tool: PageTool::Print }, now).as_slice(),
         [

@@ -8,6 +8,7 @@ mod net;
 mod policy;
 mod settings;
 mod site;
+mod workspace;
 
 use std::path::PathBuf;
 
@@ -22,6 +23,7 @@ pub(crate) use net::{DnsCommand, ListsArguments, RouteCommand, ShieldsCommand, T
 pub(crate) use policy::{Exec, Learn, PolicyCommand};
 pub(crate) use settings::SettingsCommand;
 pub(crate) use site::{SiteArguments, SiteCommand};
+pub(crate) use workspace::WorkspaceCommand;
 
 /// Output format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,6 +89,11 @@ pub(crate) enum Command {
     /// List, change, import and export bookmarks
     #[command(subcommand)]
     Bookmarks(BookmarksCommand),
+    /// List and change workspaces, which share no cookies and no storage; without a command, list them
+    Workspace {
+        #[command(subcommand)]
+        command: Option<WorkspaceCommand>,
+    },
     /// List, pause, resume and cancel downloads; without a command, list them
     Downloads {
         #[command(subcommand)]
@@ -246,7 +253,7 @@ pub(crate) enum TabCommand {
         /// Maximum time to wait, in seconds
         #[arg(long, default_value_t = 30.0, value_parser = seconds)]
         timeout: f64,
-        /// Workspace to open the tab in; workspaces share no storage
+        /// Workspace to open the tab in, by its name; an unknown one is made. Workspaces share no storage
         #[arg(long, default_value = "")]
         workspace: String,
         /// Open the tab without activating it

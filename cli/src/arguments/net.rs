@@ -17,8 +17,11 @@ pub(crate) enum ShieldsCommand {
         /// reloaded
         level: Option<String>,
         /// Change the level of this site only (any URL of the site)
-        #[arg(long)]
+        #[arg(long, conflicts_with = "workspace", value_parser = NonEmptyStringValueParser::new())]
         site: Option<String>,
+        /// Change the level of this workspace only
+        #[arg(long, value_parser = NonEmptyStringValueParser::new())]
+        workspace: Option<String>,
     },
     /// List the filter lists in use, or add, remove and update lists of your own
     Lists(ListsArguments),

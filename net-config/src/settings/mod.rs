@@ -2,5 +2,6 @@
 //! these types: change them only with a migration.
 
 pub mod routes;
+pub mod scope;
 pub mod shields;
 pub mod vpn;

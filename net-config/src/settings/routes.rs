@@ -1,13 +1,12 @@
 //! Routes of sites, as chosen by the user.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use crate::route::Route;
-use crate::site::Site;
 use serde::{Deserialize, Serialize};
 
-use crate::host::HostKey;
+use super::scope::Scope;
+use crate::host::{HostKey, is_throw_away};
 
 /// Routes chosen by the user. A site's route outweighs its workspace's, and that one the default.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,33 +19,20 @@ pub struct RouteSettings {
     pub sites: BTreeMap<String, Route>,
 }
 
-/// Scope of a route.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Scope {
-    /// Everything without a route of its own.
-    Everywhere,
-    /// A workspace.
-    Workspace(String),
-    /// A site, over http and https, in every workspace.
-    Site(Site),
-}
-
-impl fmt::Display for Scope {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Everywhere => f.write_str("everywhere"),
-            Self::Workspace(name) => write!(f, "workspace {name}"),
-            Self::Site(site) => f.write_str(site.host()),
-        }
-    }
-}
-
 impl RouteSettings {
     /// Returns the route of a site's process.
     #[must_use]
     pub fn of(&self, host: &HostKey) -> &Route {
         let own = self.sites.get(host.site.host()).or_else(|| self.workspaces.get(&host.workspace));
         own.unwrap_or(&self.everywhere)
+    }
+
+    /// Returns those that may be saved: none of throw-away workspaces.
+    #[must_use]
+    pub fn to_save(&self) -> Self {
+        let mut kept = self.clone();
+        kept.workspaces.retain(|workspace, _| !is_throw_away(workspace));
+        kept
     }
 
     /// Changes a route. `None` removes the route of a site or workspace, or resets the default.
@@ -66,6 +52,7 @@ impl RouteSettings {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::site::Site;
 
     #[test]
     fn the_closest_choice_holds() {

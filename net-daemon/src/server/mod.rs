@@ -139,9 +139,9 @@ fn serve(grant: Grant, descriptors: Vec<OwnedFd>, shared: Shared) -> anyhow::Res
     let is_served = is_admin || is_verdicts || grant.service() == Service::Tunnel;
     anyhow::ensure!(grant.serve && is_served, "the net-daemon does not serve such a grant");
     let socket = descriptors.into_iter().next().context("a grant without its socket")?;
-    let asking = shields.asking(grant.host, &grant.site);
+    let workspace = grant.partition.rsplit_once('|').map_or("", |(workspace, _)| workspace);
+    let asking = shields.asking(grant.host, &grant.site, workspace);
     if is_verdicts {
-        let workspace = grant.partition.rsplit_once('|').map_or("", |(workspace, _)| workspace);
         verdicts.serve_host(socket, asking, workspace.to_owned())?;
         return Ok(None);
     }

@@ -63,6 +63,7 @@ pub(crate) struct Shields {
 #[derive(Debug)]
 pub(crate) struct ShieldsContext {
     site: String,
+    workspace: String,
     /// Permits for checks of connections that belong to no checked request, such as of WebSockets.
     room: Semaphore,
     /// Permits for document rules, for which no request waits.
@@ -76,9 +77,10 @@ pub(crate) struct ShieldsContext {
 }
 
 impl ShieldsContext {
-    fn of(site: String) -> Self {
+    fn of(site: String, workspace: String) -> Self {
         Self {
             site,
+            workspace,
             room: Semaphore::new(AT_ONCE),
             looks: Semaphore::new(AT_ONCE),
             verdict_channels: Arc::new(Semaphore::new(MAX_VERDICT_CHANNELS)),
@@ -101,18 +103,29 @@ impl ShieldsContext {
     }
 }
 
-/// Shields levels, by site.
+/// Shields levels, by site and by workspace.
 #[derive(Debug, Default)]
 struct Levels {
     everywhere: ShieldsLevel,
     sites: HashMap<String, ShieldsLevel>,
+    workspaces: HashMap<String, ShieldsLevel>,
 }
 
 impl Levels {
-    fn of(&self, site: &str) -> ShieldsLevel {
-        let level = self.sites.get(site).copied().unwrap_or(self.everywhere);
+    fn of(&self, site: &str, workspace: &str) -> ShieldsLevel {
+        let own = self.sites.get(site).or_else(|| self.workspaces.get(workspace)).copied();
+        let level = own.unwrap_or(self.everywhere);
         // A missing level must not turn shields off.
         if level == ShieldsLevel::Unspecified { ShieldsLevel::Balanced } else { level }
+    }
+}
+
+/// Returns whether a level applies all rules to a request. Otherwise, user rules alone apply, or none.
+fn is_for_rules(level: ShieldsLevel, request: &CheckRequest) -> bool {
+    match level {
+        ShieldsLevel::Off => false,
+        ShieldsLevel::Balanced | ShieldsLevel::Unspecified => request.kind == DOCUMENT || !is_first_party(request),
+        ShieldsLevel::Strict => true,
     }
 }
 
@@ -147,7 +160,10 @@ impl Shields {
     /// Applies the user's levels.
     pub(crate) fn set(&self, settings: &Settings) {
         let sites = settings.sites.iter().map(|one| (one.site.clone(), one.level())).collect();
-        *self.levels.lock().unwrap_or_else(PoisonError::into_inner) = Levels { everywhere: settings.level(), sites };
+        let level = |(name, level): (&String, &i32)| Some((name.clone(), ShieldsLevel::try_from(*level).ok()?));
+        let workspaces = settings.workspaces.iter().filter_map(level).collect();
+        *self.levels.lock().unwrap_or_else(PoisonError::into_inner) =
+            Levels { everywhere: settings.level(), sites, workspaces };
     }
 
     /// Adds and removes user rules. Returns all user rules.
@@ -159,13 +175,13 @@ impl Shields {
     }
 
     /// Returns the context of a tab-host, which all of its connections share.
-    pub(crate) fn asking(&self, host: u64, site: &str) -> Arc<ShieldsContext> {
+    pub(crate) fn asking(&self, host: u64, site: &str, workspace: &str) -> Arc<ShieldsContext> {
         let mut all = self.asking.lock().unwrap_or_else(PoisonError::into_inner);
         all.retain(|_, asking| asking.strong_count() > 0);
         // IDs are not reused. A context of another site would be a serious fault, so the site is compared all the same.
         let known = all.get(&host).and_then(Weak::upgrade).filter(|asking| asking.site == site);
         known.unwrap_or_else(|| {
-            let asking = Arc::new(ShieldsContext::of(site.to_owned()));
+            let asking = Arc::new(ShieldsContext::of(site.to_owned(), workspace.to_owned()));
             all.insert(host, Arc::downgrade(&asking));
             asking
         })
@@ -173,15 +189,15 @@ impl Shields {
 
     /// Returns the verdict on a page's request, and logs it. Occupies the thread for as long as the rules take.
     async fn check(&self, asking: &ShieldsContext, request: &CheckRequest) -> Verdict {
-        let mut verdict = if self.is_for_rules(&asking.site, request) {
+        let mut verdict = if is_for_rules(self.level(asking), request) {
             self.rules().await.verdict(&asking.site, request)
-        } else if self.level(&asking.site) == ShieldsLevel::Off {
+        } else if self.level(asking) == ShieldsLevel::Off {
             Verdict::default()
         } else {
             self.rules().await.own_verdict(&asking.site, request)
         };
         self.log().enter(&asking.site, request, &verdict);
-        verdict.is_private = self.level(&asking.site) != ShieldsLevel::Off;
+        verdict.is_private = self.level(asking) != ShieldsLevel::Off;
         if let (false, Some(host)) = (verdict.blocked, host_of(&request.url)) {
             // An allowed document does not allow other requests to its host.
             let mut hosts = if request.kind == DOCUMENT { asking.opened() } else { asking.hosts() };
@@ -193,28 +209,20 @@ impl Shields {
         verdict
     }
 
-    /// Returns whether the site's level applies all rules to a request. Otherwise, user rules alone apply, or none.
-    fn is_for_rules(&self, site: &str, request: &CheckRequest) -> bool {
-        match self.level(site) {
-            ShieldsLevel::Off => false,
-            ShieldsLevel::Balanced | ShieldsLevel::Unspecified => request.kind == DOCUMENT || !is_first_party(request),
-            ShieldsLevel::Strict => true,
-        }
-    }
-
     /// Returns the verdict without logging it. The rules run on a blocking thread, since they may be slow and this
     /// process's main thread carries the data of every site.
-    async fn test(&self, site: &str, request: CheckRequest) -> Verdict {
-        if !self.is_for_rules(site, &request) {
-            return self.test_own(site, request).await;
+    async fn test(&self, site: &str, workspace: &str, request: CheckRequest) -> Verdict {
+        let level = self.level_of(site, workspace);
+        if !is_for_rules(level, &request) {
+            return self.test_own(site, level, request).await;
         }
         let (rules, site) = (self.rules().await, site.to_owned());
         tokio::task::spawn_blocking(move || rules.verdict(&site, &request)).await.unwrap_or_else(|_| unanswered())
     }
 
     /// Returns the verdict of the user rules alone, which also apply to first-party requests unless shields are off.
-    async fn test_own(&self, site: &str, request: CheckRequest) -> Verdict {
-        if self.level(site) == ShieldsLevel::Off {
+    async fn test_own(&self, site: &str, level: ShieldsLevel, request: CheckRequest) -> Verdict {
+        if level == ShieldsLevel::Off {
             return Verdict::default();
         }
         let (rules, site) = (self.rules().await, site.to_owned());
@@ -238,9 +246,9 @@ impl Shields {
         // The semaphore is never closed.
         let _room = asking.room.acquire().await;
         let verdict = if is_first_party(&request) {
-            self.test_own(&asking.site, request.clone()).await
+            self.test_own(&asking.site, self.level(asking), request.clone()).await
         } else {
-            self.test(&asking.site, request.clone()).await
+            self.test(&asking.site, &asking.workspace, request.clone()).await
         };
         self.log().enter(&asking.site, &request, &verdict);
         verdict
@@ -250,7 +258,7 @@ impl Shields {
     pub(crate) async fn begin(&self, asking: &ShieldsContext, request: DocumentRequest) -> DocumentRules {
         let site = asking.site.clone();
         let rules = self.unless_off(asking, move |rules| rules.document(&site, &request)).await;
-        DocumentRules { is_private: self.level(&asking.site) != ShieldsLevel::Off, ..rules }
+        DocumentRules { is_private: self.level(asking) != ShieldsLevel::Off, ..rules }
     }
 
     /// Returns the generic rules, which apply to most documents of this tab-host.
@@ -269,7 +277,7 @@ impl Shields {
         T: Default + Send + 'static,
         F: FnOnce(&Rules) -> T + Send + 'static,
     {
-        if self.level(&asking.site) == ShieldsLevel::Off {
+        if self.level(asking) == ShieldsLevel::Off {
             return T::default();
         }
         // The semaphore is never closed.
@@ -278,8 +286,12 @@ impl Shields {
         tokio::task::spawn_blocking(move || look(&rules)).await.unwrap_or_default()
     }
 
-    fn level(&self, site: &str) -> ShieldsLevel {
-        self.levels.lock().unwrap_or_else(PoisonError::into_inner).of(site)
+    fn level(&self, asking: &ShieldsContext) -> ShieldsLevel {
+        self.level_of(&asking.site, &asking.workspace)
+    }
+
+    fn level_of(&self, site: &str, workspace: &str) -> ShieldsLevel {
+        self.levels.lock().unwrap_or_else(PoisonError::into_inner).of(site, workspace)
     }
 
     async fn rules(&self) -> Arc<Rules> {

@@ -113,6 +113,6 @@ impl ShieldsAdmin for Admin {
 
     async fn test(&self, request: Request<TestRequest>) -> Result<Response<Verdict>, Status> {
         let TestRequest { site, request } = request.into_inner();
-        Ok(Response::new(self.shields.test(&site, request.unwrap_or_default()).await))
+        Ok(Response::new(self.shields.test(&site, "", request.unwrap_or_default()).await))
     }
 }

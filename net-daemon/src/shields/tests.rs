@@ -54,7 +54,7 @@ fn shields_of(level: ShieldsLevel, is_trusted: bool) -> Shields {
     let lists = [list];
     let rules = Rules::of(rules::engine(&lists), &lists, resources, String::new());
     let shields = Shields::with(Some(rules), Own::in_folder(Path::new("/nowhere")));
-    shields.set(&Settings { level: level.into(), sites: Vec::new() });
+    shields.set(&Settings { level: level.into(), ..Settings::default() });
     shields
 }
 
@@ -64,7 +64,7 @@ fn request(url: &str) -> CheckRequest {
 }
 
 fn asking() -> ShieldsContext {
-    ShieldsContext::of("https://page.test".to_owned())
+    ShieldsContext::of("https://page.test".to_owned(), String::new())
 }
 
 #[tokio::test]
@@ -113,7 +113,7 @@ async fn a_host_is_refused_unless_something_of_it_may_be_sent() {
     assert!(!allowed.blocked && allowed.rule.starts_with("@@"), "{allowed:?}");
     assert!(!shields.check_host(&asking, "tracker.test").await.blocked, "a request to it was just allowed");
     assert!(shields.check_host(&asking, "evil.test").await.blocked);
-    let other = ShieldsContext::of("https://other.test".to_owned());
+    let other = ShieldsContext::of("https://other.test".to_owned(), String::new());
     assert!(shields.check_host(&other, "tracker.test").await.blocked, "it was not allowed for another site");
 }
 
@@ -126,13 +126,13 @@ async fn own_rules_about_a_site_are_for_its_own_tab_host() {
     let elsewhere = rules::engine(&rules::lists_elsewhere(own()));
     let rules = rules.with_own(elsewhere, rules::engine(&own()), Vec::new());
     let shields = Shields::with(Some(rules), Own::in_folder(Path::new("/nowhere")));
-    shields.set(&Settings { level: ShieldsLevel::Balanced.into(), sites: Vec::new() });
+    shields.set(&Settings { level: ShieldsLevel::Balanced.into(), ..Settings::default() });
     let page = "https://www.bank.test/".to_owned();
     let at_bank = |path: &str| CheckRequest { page: page.clone(), ..request(&format!("https://cdn.test{path}")) };
     let document = DocumentRequest { url: page.clone(), is_main_frame: true, page: page.clone() };
     let frame = DocumentRequest { is_main_frame: false, page: "https://page.test/".to_owned(), ..document.clone() };
     // The control: the bank's own tab-host.
-    let bank = ShieldsContext::of("https://bank.test".to_owned());
+    let bank = ShieldsContext::of("https://bank.test".to_owned(), String::new());
     let met = shields.begin(&bank, document.clone()).await;
     assert!(met.hide.iter().any(|selector| selector == ".own-secret") && !met.policy.is_empty(), "{met:?}");
     assert!(shields.check(&bank, &at_bank("/at-bank")).await.blocked);
@@ -175,14 +175,14 @@ async fn own_rules_are_about_the_sites_own_requests_too_and_what_is_opened_is_re
     let rules = Rules::of(rules::engine(&own()), &own(), Vec::new(), String::new());
     let rules = rules.with_own(rules::engine(&[]), rules::engine(&own()), Vec::new());
     let shields = Shields::with(Some(rules), Own::in_folder(Path::new("/nowhere")));
-    shields.set(&Settings { level: ShieldsLevel::Balanced.into(), sites: Vec::new() });
+    shields.set(&Settings { level: ShieldsLevel::Balanced.into(), ..Settings::default() });
     let blocked = shields.check(&asking(), &request("https://page.test/banner.js")).await;
     assert!(blocked.blocked && blocked.list == OWN_RULES, "{blocked:?}");
     for url in ["https://page.test/banner.js?kept", "https://page.test/other.js"] {
         assert!(!shields.check(&asking(), &request(url)).await.blocked, "{url}");
     }
     // User rules are not disclosed to a site that only claims to show the page.
-    let elsewhere = ShieldsContext::of("https://evil.test".to_owned());
+    let elsewhere = ShieldsContext::of("https://evil.test".to_owned(), String::new());
     assert!(!shields.check(&elsewhere, &request("https://page.test/banner.js")).await.blocked);
     // A WebSocket to the site itself, and a document of a host that is blocked otherwise.
     assert!(shields.check_host(&asking(), "ws.page.test").await.blocked);
@@ -190,6 +190,6 @@ async fn own_rules_are_about_the_sites_own_requests_too_and_what_is_opened_is_re
     let document = CheckRequest { kind: DOCUMENT.to_owned(), ..request("https://ws.page.test/") };
     assert!(!shields.check(&opened, &document).await.blocked);
     assert!(!shields.check_host(&opened, "ws.page.test").await.blocked);
-    shields.set(&Settings { level: ShieldsLevel::Off.into(), sites: Vec::new() });
+    shields.set(&Settings { level: ShieldsLevel::Off.into(), ..Settings::default() });
     assert!(!shields.check(&asking(), &request("https://page.test/banner.js")).await.blocked);
 }

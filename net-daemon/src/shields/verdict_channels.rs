@@ -139,7 +139,7 @@ mod tests {
     /// Returns a host's end of its connection.
     fn connection() -> KernelChannel {
         let shields = Shields::without_lists();
-        let context = shields.asking(1, "https://a.test");
+        let context = shields.asking(1, "https://a.test", "");
         let channels = VerdictChannels::start(shields, EncryptedHosts::none()).unwrap();
         let (ours, theirs) = kernel_channel::pair().unwrap();
         channels.serve_host(theirs, context, String::new()).unwrap();

@@ -293,7 +293,7 @@ fn user_command(command: &user_command::Body) -> Result<(), Refusal> {
         Body::SiteRule(rule) => limit("an address", rule.url.len(), MAX_URL),
         Body::FindAnything(asked) => limit("typed text", asked.typed.len(), MAX_URL),
         // The whole message is bounded by the channel.
-        Body::Bookmarks(_) | Body::Settings(_) => Ok(()),
+        Body::Bookmarks(_) | Body::Settings(_) | Body::Workspaces(_) => Ok(()),
         Body::Visits(asked) => {
             let filter = asked.query.as_ref().and_then(|query| query.filter.as_ref());
             limit("a search", filter.map_or(0, |filter| filter.words.len() + filter.domain.len()), MAX_TEXT)?;

@@ -12,6 +12,7 @@ mod random;
 mod secure;
 mod views;
 mod visits;
+mod workspaces;
 mod zooms;
 
 const A: &str = "http://127.0.0.1:8000/a.html";

@@ -20,7 +20,8 @@ fn records_of_every_version_are_read() {
     let head: Record<Head> = read(include_bytes!("../golden/v1-audit-head.record"));
     assert_eq!(head.value.length, 42);
     let mut shields = ShieldsSettings::default();
-    shields.choose(Some(&Site::of("https://example.org/").unwrap()), Some(Level::Off)).unwrap();
+    shields.choose(&Scope::Site(Site::of("https://example.org/").unwrap()), Some(Level::Off)).unwrap();
+    let of_workspaces = WorkspaceLevels([("work".to_owned(), Level::Strict)].into());
     let mut routes = RouteSettings::default();
     routes.choose(Scope::Everywhere, Some("tor → direct".parse().unwrap()));
     routes.choose(Scope::Workspace("work".to_owned()), Some("direct".parse().unwrap()));
@@ -44,6 +45,9 @@ fn records_of_every_version_are_read() {
         reduce(&mut session, Event::Zoom { tab, zoom: 1.5 });
     }
     let zooms = session.zooms.clone();
+    let mut workspaces = Workspaces::default();
+    let work = workspaces.create("Work", Some(Colour::Green)).unwrap();
+    workspaces.set_home("a.test", Some(&work)).unwrap();
     let mut heavy = golden.clone();
     heavy.segments[0].snapshot.form = vec![b' '; 5000];
     let (record, entries) = history::split(heavy).unwrap();
@@ -72,6 +76,8 @@ fn records_of_every_version_are_read() {
         ("v2-https-only", codec::encode(12, &https_only)),
         ("v2-hsts", codec::encode(13, &hsts)),
         ("v2-zooms", codec::encode(18, &zooms)),
+        ("v2-workspace-shields", codec::encode(20, &of_workspaces)),
+        ("v2-workspaces", codec::encode(19, &workspaces)),
         ("v2-visits", codec::encode(16, &ChunkRecord(vec![visit(1)]))),
         ("v2-bookmarks", codec::encode(17, &ChunkRecord(vec![bookmark]))),
     ];

@@ -7,7 +7,7 @@ use regen_proto::kernel::v1::{
 
 use crate::shown_host::{shown_address, shown_host, shown_server};
 
-use super::{ChromeChoice, ChromeDialog, ChromeDownload, ChromeTab, ToChrome, places, settings, site};
+use super::{ChromeChoice, ChromeDialog, ChromeDownload, ChromeTab, ToChrome, places, settings, site, workspaces};
 
 impl From<&Dialog> for ChromeDialog {
     fn from(dialog: &Dialog) -> Self {
@@ -36,6 +36,7 @@ impl From<&Tab> for ChromeTab {
             address: shown_address(&tab.url),
             title: tab.title.clone(),
             site: tab.site.clone(),
+            workspace: tab.workspace.clone(),
             state: match tab.state() {
                 TabState::Lazy | TabState::Unspecified => "lazy",
                 TabState::Loading => "loading",
@@ -110,6 +111,7 @@ impl ToChrome {
             shell_update::Body::Settings(answer) => settings::answer(answer),
             shell_update::Body::WindowSettings(followed) => settings::followed(followed),
             shell_update::Body::Site(found) => site::answer(found),
+            shell_update::Body::Workspaces(reply) => workspaces::all(reply),
             shell_update::Body::Found(found) => settings::found(found),
             // The window acts on these itself.
             shell_update::Body::Raise(_) | shell_update::Body::RunCommand(_) => return None,

@@ -10,12 +10,14 @@ mod settings;
 mod site;
 #[cfg(test)]
 mod tests;
+mod workspaces;
 
 use serde::{Deserialize, Serialize};
 
 pub(crate) use places::{ChromeBookmark, ChromeBookmarkAction, ChromeSuggestion, ChromeVisit, ChromeVisitAction};
 pub(crate) use settings::{ChromeCommand, ChromeFound, ChromeSetting, ChromeSettingAction};
 pub(crate) use site::{ChromeLevel, ChromeSite};
+pub(crate) use workspaces::{ChromeWorkspace, ChromeWorkspaceAction};
 
 /// A rectangle in the window, in logical pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
@@ -202,6 +204,10 @@ pub(crate) enum FromChrome {
         tab: u64,
         url: String,
     },
+    /// Changes workspaces.
+    Workspaces {
+        action: ChromeWorkspaceAction,
+    },
     /// Runs a command of the browser, by its name.
     Run {
         command: String,
@@ -333,6 +339,10 @@ pub(crate) enum ToChrome {
         request: u64,
         entries: Vec<ChromeFound>,
     },
+    /// All workspaces, when they have changed.
+    Workspaces {
+        workspaces: Vec<ChromeWorkspace>,
+    },
     /// The user ran a command that the chrome carries out.
     Command {
         name: &'static str,
@@ -356,6 +366,8 @@ pub(crate) struct ChromeTab {
     address: String,
     title: String,
     site: String,
+    /// Identifier of its workspace.
+    workspace: String,
     state: &'static str,
     can_go_back: bool,
     can_go_forward: bool,

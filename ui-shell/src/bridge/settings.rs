@@ -96,6 +96,7 @@ pub(crate) enum ChromeFoundKind {
     Bookmark,
     Command,
     Setting,
+    Workspace,
 }
 
 /// Entry of the command bar.
@@ -106,7 +107,7 @@ pub(crate) struct ChromeFound {
     pub(super) kind: ChromeFoundKind,
     /// Tab; 0 for other kinds.
     pub(super) tab: u64,
-    /// Address, or name of a command or a setting; empty for a tab.
+    /// Address, name of a command or a setting, or identifier of a workspace; empty for a tab.
     pub(super) target: String,
     pub(super) title: String,
     pub(super) detail: String,
@@ -182,6 +183,7 @@ pub(super) fn found(found: &Found) -> ToChrome {
             Target::Url(url) => (ChromeFoundKind::Page, 0, url),
             Target::Bookmark(url) => (ChromeFoundKind::Bookmark, 0, url),
             Target::Command(name) => (ChromeFoundKind::Command, 0, name),
+            Target::Workspace(id) => (ChromeFoundKind::Workspace, 0, id),
             Target::Setting(name) => (ChromeFoundKind::Setting, 0, name),
         };
         let (title, detail, matched) = (entry.title.clone(), entry.detail.clone(), entry.matched.clone());

@@ -27,6 +27,11 @@ fn setting(name: &str, kind: ChromeSettingKind) -> ChromeSetting {
     }
 }
 
+fn workspace(id: &str, name: &str, colour: &str, throw_away: bool) -> ChromeWorkspace {
+    let (id, name, colour) = (id.into(), name.into(), colour.into());
+    ChromeWorkspace { id, name, colour, throw_away, route: String::new(), shields: String::new(), sites: Vec::new() }
+}
+
 #[test]
 fn only_listed_messages_cross() {
     let ok: FromChrome = serde_json::from_str(r#"{"type":"closeTab","tab":3}"#).unwrap();
@@ -108,6 +113,18 @@ fn the_contract_file_of_the_chrome_tests_is_current() {
         ToChrome::DownloadQuestion { site: "https://example.org".into(), workspace: String::new(), files: 3 },
         ToChrome::OutsideQuestion { site: "https://example.org".into(), url: "mailto:somebody@example.org".into() },
         ToChrome::QuitQuestion { downloads: 2, pages: 1 },
+        ToChrome::Workspaces {
+            workspaces: vec![
+                workspace("", "Default", "grey", false),
+                ChromeWorkspace {
+                    route: "tor".into(),
+                    shields: "strict".into(),
+                    sites: vec!["example.org".into()],
+                    ..workspace("work", "Work", "blue", false)
+                },
+                workspace("~1", "Throw-away", "purple", true),
+            ],
+        },
         ToChrome::Notice { level: "warning".into(), text: "Something to know.".into() },
         ToChrome::Visits {
             request: 1,
@@ -248,6 +265,8 @@ fn the_chromes_types_are_current() {
         ChromeLevel::decl(&config),
         ChromeBlocked::decl(&config),
         ChromeSite::decl(&config),
+        ChromeWorkspace::decl(&config),
+        ChromeWorkspaceAction::decl(&config),
     ];
     let head = "// Generated from ui-shell/src/bridge/mod.rs: do not edit.\n".to_owned();
     let current = head + &declared.map(|one| format!("\nexport {one}\n")).concat();

@@ -16,6 +16,7 @@ use gtk::prelude::*;
 use regen_proto::kernel::v1::user_command::Body as Command;
 use regen_proto::kernel::v1::{Empty, ShellUpdate, Tab, UiShellConfiguration, shell_update};
 use regen_proto::page::v1::{BufferReleased, Focus, FromPage, Geometry, from_page, to_page};
+use regen_proto::workspaces::v1::Workspace;
 use webkit2gtk::{HitTestResultExt, WebViewExt};
 use wry::{WebViewBuilder, WebViewBuilderExtUnix, WebViewExtUnix};
 
@@ -44,6 +45,7 @@ pub(crate) struct Window {
     frames: RefCell<Frames>,
     tabs: RefCell<BTreeMap<u64, Tab>>,
     order: RefCell<Vec<u64>>,
+    workspaces: RefCell<Vec<Workspace>>,
     active: Cell<u64>,
     /// Position of the page in the window.
     page: Cell<Rect>,
@@ -93,6 +95,7 @@ impl Window {
             frames: RefCell::default(),
             tabs: RefCell::default(),
             order: RefCell::default(),
+            workspaces: RefCell::default(),
             active: Cell::default(),
             page: Cell::default(),
             drawn: RefCell::default(),
@@ -213,6 +216,7 @@ impl Window {
             Some(shell_update::Body::Tab(tab)) => self.tab_changed(tab),
             Some(shell_update::Body::Raise(_)) => self.gtk.present(),
             Some(shell_update::Body::WindowSettings(settings)) => self.follow(settings),
+            Some(shell_update::Body::Workspaces(all)) => self.workspaces.replace(all.workspaces.clone()).clear(),
             Some(shell_update::Body::RunCommand(name)) => self.run_named(name),
             Some(shell_update::Body::TabClosed(tab)) => {
                 self.tabs.borrow_mut().remove(tab);
@@ -417,22 +421,35 @@ impl Window {
 
     /// Returns the tab `steps` places to the right of the active one, wrapping around.
     pub(crate) fn neighbour(&self, steps: isize) -> Option<u64> {
-        let order = self.order.borrow();
+        let order = self.order();
         let count = isize::try_from(order.len()).ok().filter(|count| *count > 0)?;
         let at = isize::try_from(order.iter().position(|tab| *tab == self.active.get())?).ok()?;
         order.get(usize::try_from((at + steps).rem_euclid(count)).ok()?).copied()
     }
 
     pub(crate) fn nth(&self, index: usize) -> Option<u64> {
-        self.order.borrow().get(index).copied()
+        self.order().get(index).copied()
     }
 
     pub(crate) fn last(&self) -> Option<u64> {
-        self.order.borrow().last().copied()
+        self.order().last().copied()
     }
 
+    /// Returns the tabs of the workspace that is shown, in the order of the strip.
     pub(crate) fn order(&self) -> Vec<u64> {
-        self.order.borrow().clone()
+        let tabs = self.tabs.borrow();
+        let workspace = |tab: &u64| tabs.get(tab).map(|tab| tab.workspace.as_str());
+        let shown = workspace(&self.active.get());
+        self.order.borrow().iter().filter(|tab| workspace(tab) == shown).copied().collect()
+    }
+
+    /// Returns the identifier of the workspace that is so many places after the one that is shown.
+    pub(crate) fn workspace_beside(&self, steps: isize) -> Option<String> {
+        let all = self.workspaces.borrow();
+        let count = isize::try_from(all.len()).ok().filter(|count| *count > 1)?;
+        let shown = self.tab(self.active.get())?.workspace;
+        let at = isize::try_from(all.iter().position(|one| one.id == shown)?).ok()?;
+        all.get(usize::try_from((at + steps).rem_euclid(count)).ok()?).map(|one| one.id.clone())
     }
 
     pub(crate) fn tab(&self, tab: u64) -> Option<Tab> {

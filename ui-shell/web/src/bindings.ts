@@ -22,7 +22,7 @@ domain: string, since: number | null, until: number | null, visits: Array<number
 /**
  * Last visit of the list so far; 0: begin with the newest.
  */
-after: number, } | { "type": "complete", request: number, typed: string, } | { "type": "bookmarks", request: number, action: ChromeBookmarkAction, } | { "type": "settings", request: number, action: ChromeSettingAction, } | { "type": "findAnything", request: number, typed: string, } | { "type": "site", request: number, tab: number, } | { "type": "clearSite", tab: number, } | { "type": "siteLevel", tab: number, level: ChromeLevel, } | { "type": "allowHere", tab: number, url: string, } | { "type": "run", command: string, } | { "type": "quitAnyway" };
+after: number, } | { "type": "complete", request: number, typed: string, } | { "type": "bookmarks", request: number, action: ChromeBookmarkAction, } | { "type": "settings", request: number, action: ChromeSettingAction, } | { "type": "findAnything", request: number, typed: string, } | { "type": "site", request: number, tab: number, } | { "type": "clearSite", tab: number, } | { "type": "siteLevel", tab: number, level: ChromeLevel, } | { "type": "allowHere", tab: number, url: string, } | { "type": "workspaces", action: ChromeWorkspaceAction, } | { "type": "run", command: string, } | { "type": "quitAnyway" };
 
 export type ToChrome = { "type": "tab", tab: ChromeTab, } | { "type": "tabClosed", tab: number, } | { "type": "order", tabs: Array<number>, active: number, first: boolean, } | { "type": "favicon", tab: number, width: number, height: number, rgba: Array<number>, } | { "type": "hover", url: string, } | { "type": "findResult", tab: number, 
 /**
@@ -64,7 +64,7 @@ error: string, } | { "type": "followed",
 /**
  * Address of the Home button; empty: the start page.
  */
-home: string, bookmarksBar: boolean, restoreSession: boolean, commands: Array<ChromeCommand>, } | { "type": "site", request: number, report: ChromeSite, } | { "type": "found", request: number, entries: Array<ChromeFound>, } | { "type": "command", name: string, } | { "type": "fullscreen", on: boolean, 
+home: string, bookmarksBar: boolean, restoreSession: boolean, commands: Array<ChromeCommand>, } | { "type": "site", request: number, report: ChromeSite, } | { "type": "found", request: number, entries: Array<ChromeFound>, } | { "type": "workspaces", workspaces: Array<ChromeWorkspace>, } | { "type": "command", name: string, } | { "type": "fullscreen", on: boolean, 
 /**
  * True if an element of the active tab's page asked for full screen.
  */
@@ -74,7 +74,11 @@ export type ChromeTab = { id: number, url: string,
 /**
  * Address as people read it: a name in another script is decoded, unless it could be taken for another one.
  */
-address: string, title: string, site: string, state: string, canGoBack: boolean, canGoForward: boolean, tls: string, progress: number, reason: string, zoom: number, muted: boolean, audible: boolean, pinned: boolean, openerHost: boolean, unresponsive: boolean, blocked: number, route: string, 
+address: string, title: string, site: string, 
+/**
+ * Identifier of its workspace.
+ */
+workspace: string, state: string, canGoBack: boolean, canGoForward: boolean, tls: string, progress: number, reason: string, zoom: number, muted: boolean, audible: boolean, pinned: boolean, openerHost: boolean, unresponsive: boolean, blocked: number, route: string, 
 /**
  * Registrable domain, as people read it.
  */
@@ -162,7 +166,7 @@ values: Array<string>, defaults: Array<string>, choices: Array<ChromeSettingChoi
 
 export type ChromeSettingAction = { "kind": "list", words: string, } | { "kind": "set", name: string, values: Array<string>, } | { "kind": "reset", name: string, };
 
-export type ChromeFoundKind = "tab" | "page" | "bookmark" | "command" | "setting";
+export type ChromeFoundKind = "tab" | "page" | "bookmark" | "command" | "setting" | "workspace";
 
 export type ChromeFound = { kind: ChromeFoundKind, 
 /**
@@ -170,7 +174,7 @@ export type ChromeFound = { kind: ChromeFoundKind,
  */
 tab: number, 
 /**
- * Address, or name of a command or a setting; empty for a tab.
+ * Address, name of a command or a setting, or identifier of a workspace; empty for a tab.
  */
 target: string, title: string, detail: string, 
 /**
@@ -199,3 +203,23 @@ ownLevel: boolean,
  * Newest first.
  */
 blocked: Array<ChromeBlocked>, };
+
+export type ChromeWorkspace = { 
+/**
+ * Empty: the default workspace.
+ */
+id: string, name: string, colour: string, throwAway: boolean, 
+/**
+ * Route of its own; empty: the default.
+ */
+route: string, 
+/**
+ * Level of shields of its own; empty: the default.
+ */
+shields: string, 
+/**
+ * Hosts of the sites that always open in it.
+ */
+sites: Array<string>, };
+
+export type ChromeWorkspaceAction = { "kind": "create", name: string, throwAway: boolean, } | { "kind": "edit", workspace: string, name: string | null, colour: string | null, route: string | null, shields: string | null, } | { "kind": "show", workspace: string, } | { "kind": "delete", workspace: string, } | { "kind": "site", url: string, workspace: string | null, } | { "kind": "move", tab: number, workspace: string, };

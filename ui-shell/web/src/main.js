@@ -11,6 +11,7 @@ import { openCommandBar } from "./command-panel.js";
 import { pickArea } from "./area-panel.js";
 import { openDownloads } from "./downloads-panel.js";
 import { openSitePanel } from "./site-panel.js";
+import { openWorkspaces, paintWorkspace } from "./workspaces-panel.js";
 
 const openBuiltin = (url) => () => toolbar.openBuiltin(url);
 for (const [name, run] of Object.entries({
@@ -30,6 +31,7 @@ for (const [name, run] of Object.entries({
   "search-tabs": () => openCommandBar("%"),
   "screenshot-of-area": pickArea,
   "site-information": openSitePanel,
+  "workspaces": openWorkspaces,
   "menu": openMenu,
 })) handle(name, run);
 let hint = 0;
@@ -54,7 +56,7 @@ document.getElementById("bars").addEventListener("mousedown", (event) => {
   if (event.target.closest("button") && event.button === 0) event.preventDefault();
 });
 
-const paint = () => { toolbar.paint(); pages.paint(); layout(); };
+const paint = () => { toolbar.paint(); paintWorkspace(); pages.paint(); layout(); };
 afterMessages(paint);
 new ResizeObserver(layout).observe(document.getElementById("page"));
 addEventListener("resize", layout);

@@ -2,6 +2,7 @@
 import { layout, on, send, setText } from "./bridge";
 import { active, state, tabs } from "./tabs.js";
 import { commandOf, keysOf, run } from "./commands";
+import { workspaces } from "./workspaces";
 
 const get = (id) => document.getElementById(id);
 
@@ -82,7 +83,7 @@ const itemOf = (name) => {
   return [commandOf(name).words, keysOf(name), () => run(name)];
 };
 const MENU = ["new-tab", "reopen-tab", null, "zoom-in", "zoom-out", "actual-size", "full-screen", null, "find", "print", "save-page", "screenshot", "reader", "view-source", "inspector", null, "history", "bookmarks",
-  "downloads", null, "command-bar", "previous-session", "settings", null, "quit"];
+  "downloads", null, "workspaces", "new-throw-away", "command-bar", "previous-session", "settings", null, "quit"];
 /** Opens the main menu. */
 export const openMenu = () => {
   fill(get("menu"), MENU.map((name) => name && itemOf(name)));
@@ -101,6 +102,18 @@ export const openItems = (items, button) => {
 };
 export { open as openPanel, close as closePanel };
 
+/** Returns the menu items that take a tab's pages to another workspace, or let its site always open in this one. */
+const workspaceItems = (id, tab) => {
+  const act = (action) => () => send("workspaces", { action });
+  const others = workspaces.all.filter((one) => one.id !== tab.workspace);
+  const items = others.map((one) => [`Open in ${one.name}`, "", act({ kind: "move", tab: id, workspace: one.id })]);
+  const here = workspaces.all.find((one) => one.id === tab.workspace);
+  if (!tab.site || !here || here.throwAway || (!others.length && !here.sites.length)) return items.length ? [null, ...items] : [];
+  const host = new URL(tab.site).hostname;
+  const isHome = here.sites.includes(host);
+  return [null, ...items, [`Always open ${tab.domain} in ${here.name}`, "", act({ kind: "site", url: tab.url, workspace: isHome ? null : here.id }), isHome]];
+};
+
 /** Opens a tab's menu at a point. */
 export const openTabMenu = (id, x, y) => {
   const tab = tabs.get(id);
@@ -111,6 +124,7 @@ export const openTabMenu = (id, x, y) => {
     ["Duplicate", "", () => send("duplicateTab", { tab: id })],
     [tab.pinned ? "Unpin" : "Pin", "", () => send("pinTab", { tab: id, pinned: !tab.pinned })],
     [tab.muted ? "Unmute" : "Mute", "", () => send("muteTab", { tab: id, muted: !tab.muted })],
+    ...workspaceItems(id, tab),
     null,
     ["Close", keysOf("close-tab"), () => send("closeTab", { tab: id })],
     ["Close other tabs", "", () => state.order.filter((other) => other !== id && !tabs.get(other)?.pinned).forEach((other) => send("closeTab", { tab: other }))],

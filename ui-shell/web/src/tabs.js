@@ -5,7 +5,8 @@ import { openTab } from "./toolbar.js";
 
 /** Tabs by id, as the shell sent them. */
 export const tabs = new Map();
-export const state = { order: [], active: 0 };
+/** Order of all tabs, order of those in the strip, and the tab in front. */
+export const state = { all: [], order: [], active: 0 };
 /** Returns the active tab, if there is one. */
 export const active = () => tabs.get(state.active);
 
@@ -121,16 +122,30 @@ const paint = (id) => {
   sound.querySelector("use").setAttribute("href", tab.muted ? "#i-mute" : "#i-sound");
 };
 
-on("tab", ({ tab }) => { tabs.set(tab.id, tab); paint(tab.id); });
-on("tabClosed", ({ tab }) => { tabs.delete(tab); buttons.get(tab)?.remove(); buttons.delete(tab); });
-on("order", ({ tabs: order, active: front, first }) => {
-  state.order = first ? order : state.order.concat(order);
-  state.active = front;
+/** Puts the tabs of the workspace that is shown into the strip, and takes out the others. */
+const arrange = () => {
+  const workspace = active()?.workspace ?? "";
+  state.order = state.all.filter((id) => (tabs.get(id)?.workspace ?? "") === workspace);
+  const shown = new Set(state.order);
+  for (const button of [...strip.children]) if (!shown.has(Number(button.id.slice(4)))) button.remove();
   for (const [index, id] of state.order.entries()) {
     if (!buttons.has(id)) buttons.set(id, make(id));
     if (strip.children[index] !== buttons.get(id)) strip.insertBefore(buttons.get(id), strip.children[index] ?? null);
     paint(id);
   }
+};
+
+on("tab", ({ tab }) => {
+  const before = tabs.get(tab.id);
+  tabs.set(tab.id, tab);
+  // A tab becomes one of another workspace when the site of its first address always opens there.
+  if (before && before.workspace !== tab.workspace) arrange(); else paint(tab.id);
+});
+on("tabClosed", ({ tab }) => { tabs.delete(tab); buttons.get(tab)?.remove(); buttons.delete(tab); });
+on("order", ({ tabs: order, active: front, first }) => {
+  state.all = first ? order : state.all.concat(order);
+  state.active = front;
+  arrange();
   buttons.get(front)?.scrollIntoView({ block: "nearest", inline: "nearest" });
 });
 on("favicon", ({ tab: id, width, height, rgba }) => {

@@ -43,6 +43,12 @@ impl EndedDownloads {
         gone
     }
 
+    /// Takes the downloads of a workspace off the list. Returns their numbers.
+    pub(super) fn remove_workspace(&mut self, workspace: &str) -> Vec<u64> {
+        let gone = self.all.extract_if(.., |_, record| record.workspace == workspace);
+        gone.map(|(id, _)| id).collect()
+    }
+
     pub(super) fn get(&self, id: u64) -> Option<&Record> {
         self.all.get(&id)
     }

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 
+use regen_net_config::host::is_throw_away;
 use serde::{Deserialize, Serialize};
 
 use super::messages::Source;
@@ -107,8 +108,9 @@ impl Journal {
         )
     }
 
-    /// Has the list written if it has changed, or could not be written before.
-    pub(super) fn keep(&mut self, records: Vec<Record>) {
+    /// Has the list written, without the downloads of throw-away workspaces, if it has changed, or could not be written before.
+    pub(super) fn keep(&mut self, mut records: Vec<Record>) {
+        records.retain(|record| !is_throw_away(&record.workspace));
         if records == self.latest && !self.has_failed.load(Ordering::Relaxed) {
             return;
         }
@@ -210,6 +212,15 @@ mod tests {
         assert!(Journal::open(profile.path()).1.is_empty());
         fs::write(profile.path().join("downloads.json"), "[{\"site\":").unwrap();
         assert!(Journal::open(profile.path()).1.is_empty());
+    }
+
+    #[test]
+    fn downloads_of_throw_away_workspaces_are_not_listed() {
+        let profile = tempfile::tempdir().unwrap();
+        let (mut journal, _) = Journal::open(profile.path());
+        journal.keep(vec![Record { workspace: "~1".into(), ..record() }, record()]);
+        journal.flush();
+        assert_eq!(Journal::open(profile.path()).1, [record()]);
     }
 
     #[test]

@@ -38,6 +38,20 @@ impl Downloads {
         actions
     }
 
+    /// Ends the downloads of a workspace that is gone, and takes them off the list.
+    pub fn forget_workspace(&mut self, workspace: &str) -> Vec<Action> {
+        let mut actions = Vec::new();
+        let is_its = |(id, download): (&u64, &Download)| (download.host.workspace == workspace).then_some(*id);
+        let unfinished: Vec<u64> = self.all.iter().filter_map(is_its).collect();
+        for id in unfinished {
+            // One that its process is still writing ends with that process.
+            let _ = self.cancel(id, &mut actions);
+        }
+        actions.extend(self.ended.remove_workspace(workspace).into_iter().map(Action::Gone));
+        self.settle(&mut actions);
+        actions
+    }
+
     fn cancel(&mut self, id: u64, actions: &mut Vec<Action>) -> Option<()> {
         let download = self.all.get_mut(&id)?;
         match download.state {

@@ -8,18 +8,7 @@ use super::ids::TabId;
 use super::load::{Load, Method};
 use super::segments::refuse;
 use super::state::Session;
-use super::tab::{PageLoad, Phase};
-
-/// Load that opens in a new tab of another workspace at the end of the step.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Homeward {
-    /// Tab in which it was wanted.
-    pub(super) opener: TabId,
-    /// Workspace of its site.
-    pub(super) workspace: String,
-    /// The load.
-    pub(super) load: PageLoad,
-}
+use super::tab::{Homeward, PageLoad, Phase};
 
 /// Takes a load to the workspace in which its site always opens. Returns whether it did: then the tab stays as it is.
 pub(super) fn goes_home(session: &mut Session, id: TabId, load: &PageLoad, site: &Site, out: &mut Vec<Effect>) -> bool {

@@ -2,13 +2,12 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use super::homes::Homeward;
 use super::hsts::Hsts;
 use super::https::HttpsOnly;
 use super::ids::{HostKey, TabId};
 use super::networks::Networks;
 use super::saved::SavedTab;
-use super::tab::{Phase, Tab};
+use super::tab::{Homeward, Phase, Tab};
 use super::workspaces::Workspaces;
 use super::zooms::Zooms;
 

@@ -177,6 +177,17 @@ impl PageLoad {
     }
 }
 
+/// Load that opens in a new tab of another workspace at the end of the step.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Homeward {
+    /// Tab in which it was wanted.
+    pub(super) opener: TabId,
+    /// Workspace of its site.
+    pub(super) workspace: String,
+    /// The load.
+    pub(super) load: PageLoad,
+}
+
 /// Destination of a tab whose page is asked whether it may be left.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Destination {

@@ -9,6 +9,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "places/v1/places.proto",
         "settings/v1/settings.proto",
         "workspaces/v1/workspaces.proto",
+        "permissions/v1/permissions.proto",
         "control/v1/control.proto",
         "launcher/v1/launcher.proto",
     ];

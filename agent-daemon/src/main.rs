@@ -20,6 +20,7 @@ async fn run() -> anyhow::Result<()> {
             | BrokerToChild::Grant(_)
             | BrokerToChild::Revoke(_)
             | BrokerToChild::Cookies(_)
+            | BrokerToChild::Permissions(_)
             | BrokerToChild::Site(_)
             | BrokerToChild::Command(_)
             | BrokerToChild::Update(_)

@@ -6,13 +6,15 @@ use regen_proto::role::Role;
 use regen_session::{self as session, Effect, Event, HostCommand, HostKey, Side, Tab, TabId};
 use regen_supervisor::{self as supervisor, Key, dependents};
 
-use crate::answer::{Answer, CommandError};
+use crate::answer::CommandError;
 use crate::broker::Broker;
 use crate::children::{Exit, Violation};
+use crate::codec::permission_messages;
 use crate::codec::{child as codec, configure, host as host_codec, window_updates};
 use crate::control::PageAnswer;
 use crate::control::questions::PageQuery;
 use crate::error::BrokerError;
+use crate::forgetting::Forgetting;
 use crate::grants::GrantError;
 use crate::host_grants::HostGrants;
 use crate::kept;
@@ -22,7 +24,8 @@ use crate::network;
 use crate::network_actions::NetworkActions;
 use crate::observe::Refused;
 use crate::page_queries::PageQueries;
-use crate::site_data::Removed;
+use crate::permission_actions::PermissionActions;
+use crate::permissions;
 use crate::window;
 use crate::window::events::News;
 use crate::window_actions::WindowActions;
@@ -81,16 +84,21 @@ impl Broker {
             Effect::ZoomsChanged => self.persistence.zooms_changed(),
             Effect::HstsChanged => self.persistence.hsts_changed(),
             Effect::WorkspacesChanged => self.workspaces_changed(),
-            Effect::WorkspaceEnded(workspace) => self.workspace_ended(&workspace),
+            Effect::WorkspaceEnded(workspace) => Forgetting::new(self).workspace_ended(&workspace),
             Effect::SaveOrder => self.persistence.order_changed(&self.session),
             Effect::TabChanged(tab) => self.show_tab(tab),
             Effect::TabClosed(tab) => {
+                let actions = self.permissions.page_left(tab, None);
+                self.after_permissions(actions);
                 let actions = self.window.tab_closed(tab);
                 self.after_window(actions);
             }
             Effect::OrderChanged => self.show(|feed| feed.order()),
             Effect::FaviconChanged(tab) => self.show(|feed| [feed.favicon(tab)]),
             Effect::LeftPage(tab) => {
+                let shown = host_of(&self.session, tab);
+                let actions = self.permissions.page_left(tab, shown.as_ref());
+                self.after_permissions(actions);
                 let actions = self.window.page_left(tab);
                 self.after_window(actions);
             }
@@ -150,6 +158,7 @@ impl Broker {
             let level = self.network.settings().shields.of(host);
             self.site_is_public(host, is_public);
             self.send(codec::show_site(child, &host.site, level));
+            self.send(permission_messages::inform(child, &self.permissions, host));
             self.give_cookies(child);
             return;
         }
@@ -172,6 +181,9 @@ impl Broker {
         let configuration = configure::configure(child, role, host, &self.display, size, &self.network);
         self.send(codec::hello(child));
         self.send(configuration);
+        if let Some(host) = self.children.host(child) {
+            self.send(permission_messages::inform(child, &self.permissions, host));
+        }
         self.give_cookies(child);
     }
 
@@ -217,6 +229,11 @@ impl Broker {
         self.questions.child_gone(child);
         self.grants.forget(child);
         let actions = match key.role() {
+            Role::UiShell => self.permissions.window_gone(),
+            Role::TabHost | Role::NetDaemon | Role::AgentDaemon => self.permissions.child_gone(child),
+        };
+        self.after_permissions(actions);
+        let actions = match key.role() {
             Role::UiShell => self.window.gone(),
             Role::TabHost | Role::NetDaemon | Role::AgentDaemon => self.window.child_gone(child, host.as_ref()),
         };
@@ -224,12 +241,8 @@ impl Broker {
         if key.role() == Role::NetDaemon {
             self.network.disconnected();
         }
-        if let Some(host) = host.as_ref().filter(|host| self.site_data.is_waiting(host)) {
-            // Before its site can get another process.
-            self.discard_site(host);
-        }
         if let Some(host) = host {
-            self.discard_workspace(&host.workspace);
+            Forgetting::new(self).host_ended(&host);
         }
         let actions = self.supervisor.died(&ended.key, &ended.reason, Instant::now());
         self.supervise(actions);
@@ -313,6 +326,11 @@ impl Broker {
         WindowActions::new(self).carry_out(actions);
     }
 
+    /// Carries out what the permissions component wants.
+    pub(crate) fn after_permissions(&mut self, actions: Vec<permissions::Action>) {
+        PermissionActions::new(self).carry_out(actions);
+    }
+
     /// Tells those concerned what of the kept has changed.
     pub(crate) fn after_kept(&mut self, changes: kept::Changes) {
         if changes.bookmarks {
@@ -341,60 +359,11 @@ impl Broker {
         self.show(|feed| [feed.settings()]);
     }
 
-    /// Clears the data of a site: at once, or as soon as its process has ended.
-    pub(crate) fn clear_site(&mut self, host: HostKey, to: Answer<Removed>) {
-        self.site_data.wait(host.clone(), to);
-        let actions = self.window.clear_site(&host);
-        self.after_window(actions);
-        self.apply(Event::ClearSite(host.clone()));
-        if self.children.of_key(&Key::Host(host.clone())).is_none() {
-            self.discard_site(&host);
-        }
-    }
-
     /// Saves the workspaces, and shows them.
     pub(crate) fn workspaces_changed(&mut self) {
         self.persistence.workspaces_changed(&self.session);
         self.show(|feed| [feed.workspaces()]);
         self.note_change();
-    }
-
-    /// Forgets everything of a workspace that is gone: at once, and the storage of its sites once their processes have ended.
-    fn workspace_ended(&mut self, workspace: &str) {
-        self.persistence.forget_workspace(workspace);
-        self.kept.forget_workspace(workspace);
-        self.network.forget_workspace(workspace);
-        let actions = self.window.forget_workspace(workspace);
-        self.after_window(actions);
-        self.site_data.workspace_ends(workspace);
-        self.discard_workspace(workspace);
-    }
-
-    fn discard_workspace(&mut self, workspace: &str) {
-        if !self.site_data.is_ending(workspace) || self.children.has_host_in(workspace) {
-            return;
-        }
-        // A host that was just ending may have sent something after the workspace was gone.
-        self.persistence.forget_workspace(workspace);
-        let removing = self.children.discard_workspace(workspace);
-        if let Err(error) = &removing {
-            tracing::error!("the storage of a workspace is not removed: {error}");
-            self.notice("error", format!("What the workspace's sites stored could not be removed: {error}"));
-        }
-        self.site_data.workspace_ended(workspace, removing.ok());
-    }
-
-    fn discard_site(&mut self, host: &HostKey) {
-        let discarded = self.children.discard_storage(host);
-        if discarded.is_ok() {
-            self.persistence.keep_cookies(host.clone(), Vec::new());
-            // A snapshot may have been on its way when the process was ended.
-            self.apply(Event::ClearSite(host.clone()));
-        }
-        self.site_data.discarded(host, discarded);
-        if let Some(tab) = self.session.active.filter(|tab| host_of(&self.session, *tab).as_ref() == Some(host)) {
-            self.apply(Event::Reload { tab, bypass_cache: false });
-        }
     }
 
     /// Carries out what the network component wants.
@@ -435,6 +404,8 @@ impl Broker {
         }
         let actions = self.window.shown();
         self.after_window(actions);
+        let questions: Vec<_> = self.permissions.shown().map(permissions::Action::Ask).collect();
+        self.after_permissions(questions);
         self.show(|feed| feed.offer());
     }
 

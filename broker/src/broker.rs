@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use regen_audit_log::AuditLog;
 use regen_proto::role::Role;
 use regen_session::{Event, Form, Load, Method, PageEvent, PageLoad, Phase, Session, Side, Tab, TabId, address};
-use regen_store::{OpenStore, SessionSettings, Settings};
+use regen_store::{OpenStore, SessionSettings, Settings as StoreSettings};
 use regen_supervisor::{Hibernation, Key, Supervisor, memory_pressure};
 use tokio::sync::{mpsc, watch};
 
@@ -27,6 +27,7 @@ use crate::lookup::Lookup;
 use crate::message::ChildId;
 use crate::network::{self, Network, NetworkSettings};
 use crate::observe::{Observer, Refused};
+use crate::permissions::Permissions;
 use crate::persistence::Persistence;
 use crate::site_data::SiteData;
 use crate::window::commands::SessionAnswer;
@@ -43,6 +44,7 @@ pub(crate) struct Broker {
     pub(crate) network: Network,
     pub(crate) window: Window,
     pub(crate) persistence: Persistence,
+    pub(crate) permissions: Permissions,
     pub(crate) observer: Observer,
     pub(crate) kept: Kept,
     pub(crate) site_data: SiteData,
@@ -71,7 +73,8 @@ impl Broker {
     pub(crate) fn new(setup: BrokerSetup, channels: Channels) -> Self {
         let now = Instant::now();
         let OpenStore { store, previous, settings, visits, bookmarks, .. } = setup.store;
-        let Settings { session, shields, routes, vpn, dns, https_only, hsts, zooms, workspaces } = settings;
+        let StoreSettings { session, shields, routes, vpn, dns, https_only, hsts, zooms, workspaces, permissions } =
+            settings;
         let (audit, profile) = (setup.children.audit.clone(), setup.children.profile.clone());
         let facts = Facts::new(&profile, setup.display.headless, setup.extra_ca, &setup.children.policies);
         let stored = Stored { visits, bookmarks };
@@ -85,6 +88,7 @@ impl Broker {
             grants: Grants::new(audit.clone()),
             network: Network::new(network_settings, setup.network, store.clone(), audit.clone(), channels.network),
             window: Window::new(profile, setup.downloads, audit.clone(), channels.window.clone()),
+            permissions: Permissions::new(permissions, store.clone(), audit.clone()),
             persistence: Persistence::new(store, previous, setup.secrets, channels.persistence),
             observer: Observer::new(audit.clone(), setup.warnings, now),
             kept,
@@ -234,8 +238,9 @@ impl Broker {
             self.notice("error", warning.to_owned());
         }
         head.into_iter().for_each(|head| self.persistence.store().put_audit_head(head));
-        let network = self.network.settings();
-        let check = self.persistence.check_store(&self.session, || network.to_keep(&self.session));
+        let (network, permissions) = (self.network.settings(), self.permissions.settings());
+        let to_keep = || StoreSettings { permissions: permissions.clone(), ..network.to_keep(&self.session) };
+        let check = self.persistence.check_store(&self.session, to_keep);
         if check.is_back {
             self.kept.save_all();
         }
@@ -340,12 +345,13 @@ impl Broker {
     }
 
     fn host_says(&mut self, id: ChildId, report: HostReport, descriptors: Vec<OwnedFd>) {
-        let Self { session, supervisor, children, network, window, persistence, .. } = self;
-        let mut reports = HostReports { session, supervisor, children, network, window, persistence };
+        let Self { session, supervisor, children, network, window, persistence, permissions, .. } = self;
+        let mut reports = HostReports { session, supervisor, children, network, window, persistence, permissions };
         for outcome in reports.take(id, report, descriptors, Instant::now()) {
             match outcome {
                 Outcome::Session(event) => self.apply(event),
                 Outcome::Window(actions) => self.after_window(actions),
+                Outcome::Permissions(actions) => self.after_permissions(actions),
                 Outcome::Child(event) => self.child_event(event),
                 Outcome::Violation(violation) => self.violation(id, &violation),
             }

@@ -2,15 +2,18 @@
 
 use std::time::Instant;
 
+use regen_net_config::settings::permissions::PERMISSION_KINDS;
 use regen_net_config::site::Site;
 use regen_proto::role::Role;
 use regen_session::{DialogAnswer, Event, HostKey, PageLoad, TabId, address};
 
 use crate::answer::{CommandError, answer};
 use crate::broker::Broker;
+use crate::codec::permissions::{self, Change};
 use crate::codec::{host as host_codec, window_updates};
 use crate::control::questions::{Input, PageQuery};
 use crate::control::{Command, PageAnswer, StatusReply, StatusView, TabInfo};
+use crate::forgetting::Forgetting;
 use crate::page_queries::no_page;
 use crate::workspace_orders::WorkspaceOrders;
 use crate::workspaces;
@@ -68,6 +71,10 @@ impl<'a> ControlCommands<'a> {
                     done.map(|actions| self.broker.after_window(actions)).map(|()| self.broker.window.downloads());
                 answer(to, listed.ok_or(CommandError::Download));
             }
+            Command::Permissions { change, answer: to } => {
+                change.into_iter().for_each(|change| self.change_permissions(change));
+                answer(to, Ok(permissions::listed(&self.broker.permissions)));
+            }
             Command::Workspaces { order, answer: to } => {
                 let done = order
                     .map_or(Ok(workspaces::Done::Changed), |order| WorkspaceOrders::new(self.broker).by_name(order));
@@ -105,11 +112,11 @@ impl<'a> ControlCommands<'a> {
             }
             Command::Site { host, answer: to } => {
                 let host = HostKey { workspace: self.workspace(host.workspace), ..host };
-                answer(to, Ok(self.broker.lookup().site(host)));
+                answer(to, Ok(self.broker.lookup().site(host, &self.broker.permissions)));
             }
             Command::ClearSite { host, answer: to } => {
                 let host = HostKey { workspace: self.workspace(host.workspace), ..host };
-                self.broker.clear_site(host, to);
+                Forgetting::new(self.broker).clear_site(host, to);
             }
             Command::Run { name, answer: to } => {
                 let run = self.run_command(name);
@@ -141,6 +148,17 @@ impl<'a> ControlCommands<'a> {
                 self.broker.quit();
                 answer(to, Ok(()));
             }
+        }
+    }
+
+    fn change_permissions(&mut self, change: Change) {
+        let Change { host, kind, kept } = change;
+        let host = HostKey { workspace: self.workspace(host.workspace), ..host };
+        let kinds = kind.map_or_else(|| PERMISSION_KINDS.to_vec(), |kind| vec![kind]);
+        for kind in kinds {
+            self.broker.permissions.record_choice(&host, kind, kept);
+            let actions = self.broker.permissions.choose(&host, kind, kept);
+            self.broker.after_permissions(actions);
         }
     }
 

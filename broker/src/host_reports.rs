@@ -4,6 +4,7 @@
 use std::os::fd::OwnedFd;
 use std::time::Instant;
 
+use regen_net_config::route::Hop;
 use regen_proto::role::Role;
 use regen_session::{Event, HostKey, Load, PageEvent, SavedSnapshot, Session, TabId};
 use regen_supervisor::Supervisor;
@@ -15,6 +16,7 @@ use crate::lookup::Lookup;
 use crate::message::ChildId;
 use crate::network::Network;
 use crate::page_events::{PageFacts, Treatment, attest, reads_form};
+use crate::permissions::{self, PermissionRequest, Permissions, RequestContext};
 use crate::persistence::Persistence;
 use crate::window::downloads::HostDownload;
 use crate::window::events::News;
@@ -39,6 +41,8 @@ pub(crate) enum Outcome {
     Session(Event),
     /// Carry out what the window component wants.
     Window(Vec<window::Action>),
+    /// Carry out what the permissions want.
+    Permissions(Vec<permissions::Action>),
     /// Take an event about the child.
     Child(children::Event),
     /// End the child.
@@ -54,6 +58,7 @@ pub(crate) struct HostReports<'a> {
     pub(crate) network: &'a Network,
     pub(crate) window: &'a mut Window,
     pub(crate) persistence: &'a mut Persistence,
+    pub(crate) permissions: &'a mut Permissions,
 }
 
 impl HostReports<'_> {
@@ -99,7 +104,11 @@ impl HostReports<'_> {
                 self.window.download(HostDownload { child: id, tab, number }, &host, report, now)
             }
             // The others count only for what a tab shows, from a process that stays.
-            PageReport::FileChooser { .. } | PageReport::FindResult { .. } | PageReport::Outside(_)
+            PageReport::FileChooser { .. }
+            | PageReport::FindResult { .. }
+            | PageReport::Outside(_)
+            | PageReport::Permission { .. }
+            | PageReport::Notification { .. }
                 if !facts.is_shown || self.lookup().of_host(&host) != Some(id) =>
             {
                 return Vec::new();
@@ -112,7 +121,21 @@ impl HostReports<'_> {
             PageReport::FindResult { matches, position } => {
                 vec![window::Action::Tell(News::FindResult { tab, matches, position })]
             }
-            PageReport::Outside(url) => self.window.wants_outside(&host.site, &url),
+            PageReport::Outside(url) => self.window.wants_outside(&host, &url),
+            PageReport::Permission { request, kind, asker } => {
+                let over_tor = self.network.settings().routes.of(&host).hops().any(|hop| *hop == Hop::Tor);
+                let has_window = self.lookup().ready(Role::UiShell).is_some();
+                // A popup may show another site in its opener's process, in whose name it must not ask.
+                let is_its_own =
+                    self.session.tabs.get(&tab).is_some_and(|tab| tab.segment().site.as_ref() == Some(&host.site));
+                let context = RequestContext { by_user: facts.by_user, over_tor, has_window: has_window && is_its_own };
+                let request = PermissionRequest { child: id, tab, request, host, kind, asker };
+                return vec![Outcome::Permissions(self.permissions.asked(request, context))];
+            }
+            PageReport::Notification { number, notice } => {
+                let shown = self.permissions.notifies(id, tab, &host, number, notice);
+                return vec![Outcome::Permissions(shown.into_iter().collect())];
+            }
         };
         vec![Outcome::Window(actions)]
     }
@@ -137,6 +160,7 @@ impl HostReports<'_> {
                 self.persistence.hsts_changed();
             }
             if facts.is_shown && !committed.same_document {
+                outcomes.push(Outcome::Permissions(self.permissions.page_left(tab, Some(&host))));
                 outcomes.push(Outcome::Window(self.window.page_left(tab)));
             }
         }

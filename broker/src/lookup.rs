@@ -10,6 +10,7 @@ use crate::codec::window_updates::TabContext;
 use crate::control::{SignalTarget, TabInfo, tab_info};
 use crate::message::ChildId;
 use crate::network::Network;
+use crate::permissions::Permissions;
 use crate::site_report::{SiteQuery, SiteReport};
 
 /// The components that are asked. They do not change meanwhile.
@@ -70,7 +71,7 @@ impl Lookup<'_> {
     }
 
     /// Returns what is known about a site, and where to find out the rest.
-    pub(crate) fn site(&self, host: HostKey) -> SiteQuery {
+    pub(crate) fn site(&self, host: HostKey, permissions: &Permissions) -> SiteQuery {
         let key = Key::Host(host.clone());
         let info = self.children.processes().into_iter().find(|info| info.key == key);
         let pid = info.as_ref().map_or(0, |info| info.pid);
@@ -89,6 +90,7 @@ impl Lookup<'_> {
                 level: settings.shields.of(&host),
                 has_own_level: settings.shields.sites.contains_key(host.site.as_str()),
                 blocked: Vec::new(),
+                permissions: permissions.states(&host),
                 host,
             },
         }

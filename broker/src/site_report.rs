@@ -5,11 +5,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use regen_net_config::settings::permissions::PermissionKind;
 use regen_net_config::settings::shields::Level;
 use regen_session::HostKey;
 
 use crate::children::proportional_kb;
 use crate::network::{BlockedRequest, NetAdmin};
+use crate::permissions::PermissionState;
 
 /// Maximum number of stopped requests in a report, newest first.
 const MAX_BLOCKED: usize = 40;
@@ -39,6 +41,8 @@ pub struct SiteReport {
     pub has_own_level: bool,
     /// Requests that shields stopped, newest first.
     pub blocked: Vec<BlockedRequest>,
+    /// State of every right.
+    pub permissions: Vec<(PermissionKind, PermissionState)>,
 }
 
 /// Everything that a report is gathered from, off the event loop.

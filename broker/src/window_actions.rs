@@ -6,9 +6,11 @@ use regen_session::{Event, PageLoad, Tab, address};
 use tokio::sync::oneshot;
 
 use crate::broker::Broker;
+use crate::codec::permission_messages;
 use crate::codec::{host as host_codec, window_updates};
 use crate::control::count_objections;
 use crate::control::questions::PageQuery;
+use crate::forgetting::Forgetting;
 use crate::lookup::host_of;
 use crate::network;
 use crate::site_orders;
@@ -47,6 +49,25 @@ impl<'a> WindowActions<'a> {
                 Action::OpenEmpty { background } => {
                     let workspace = self.broker.session.workspace().to_owned();
                     self.broker.apply(Event::Open { load: None, workspace, background, opener: None });
+                }
+                Action::AnswerPermission { question, answer } => {
+                    let actions = self.broker.permissions.answered(question, answer);
+                    self.broker.after_permissions(actions);
+                }
+                Action::ChoosePermission { tab, kind, kept } => {
+                    if let Some(host) = host_of(&self.broker.session, tab) {
+                        self.broker.permissions.record_choice(&host, kind, kept);
+                        let actions = self.broker.permissions.choose(&host, kind, kept);
+                        self.broker.after_permissions(actions);
+                    }
+                }
+                Action::NotificationClicked { child, tab, number } => {
+                    // The page may have left the tab meanwhile.
+                    if self.broker.lookup().of_tab(tab) == Some(child) {
+                        self.broker.apply(Event::Activate(tab));
+                        self.broker.tell_window(window_updates::raise);
+                        self.broker.send(permission_messages::notification_clicked(child, tab, number));
+                    }
                 }
                 Action::Workspaces(order) => {
                     if let Err(error) = WorkspaceOrders::new(self.broker).carry_out(order) {
@@ -91,10 +112,12 @@ impl<'a> WindowActions<'a> {
             return self.broker.notice("info", text.to_owned());
         }
         match order {
-            SiteOrder::Report { request, .. } => site_orders::report(self.broker.lookup().site(host), request, events),
+            SiteOrder::Report { request, .. } => {
+                site_orders::report(self.broker.lookup().site(host, &self.broker.permissions), request, events);
+            }
             SiteOrder::Clear(_) => {
                 let (to, told) = oneshot::channel();
-                self.broker.clear_site(host.clone(), to);
+                Forgetting::new(self.broker).clear_site(host.clone(), to);
                 site_orders::tell_when_cleared(host, told, events);
             }
             SiteOrder::SetLevel { level, .. } => {

@@ -20,6 +20,7 @@ mod history;
 mod keys;
 mod launch;
 mod moment;
+mod permissions;
 mod policy;
 mod render;
 mod routes;
@@ -111,6 +112,7 @@ async fn run(arguments: Arguments, launchers: Vec<LauncherProcess>) -> Result<Ex
         Some(Command::Bookmarks(command)) => bookmarks::run(connect().await?, command, output).await?,
         Some(Command::Settings(command)) => settings::run(profile.as_deref(), command, output).await?,
         Some(Command::RunInWindow { name }) => settings::run_command(profile.as_deref(), name, output).await?,
+        Some(Command::Permissions { command }) => permissions::run(connect().await?, command, output).await?,
         Some(Command::Workspace { command }) => workspace::run(connect().await?, command, output).await?,
         Some(Command::Downloads { command }) => downloads::run(connect().await?, command, output).await?,
         Some(Command::Site(command)) => site::run(connect().await?, command, output).await?,

@@ -85,6 +85,10 @@ schema!(
     workspaces
 );
 schema!(
+    /// Permissions of sites: tab-host, CLI and ui-shell ↔ broker.
+    permissions
+);
+schema!(
     /// Control API: CLI ↔ broker.
     control
 );

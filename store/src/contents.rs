@@ -6,6 +6,7 @@ use std::time::Duration;
 use regen_audit_log::Head;
 use regen_net_config::dns::{DnsSettings, Servers};
 use regen_net_config::route::Route;
+use regen_net_config::settings::permissions::PermissionSettings;
 use regen_net_config::settings::routes::RouteSettings;
 use regen_net_config::settings::shields::ShieldsSettings;
 use regen_net_config::settings::vpn::VpnSettings;
@@ -16,7 +17,7 @@ use super::chunks::{ChunkGroup, read_chunks};
 use super::database::{contained, copy_folder, is_in_use, now, sled, sled_path};
 use super::mirror::{self, COMMON, Damage, Mirror};
 use super::saved::{
-    AUDIT_HEAD, DNS, HSTS, HTTPS_ONLY, LOCKED_VPN, ROUTES, SETTINGS, SHIELDS, Saved, SessionSettings, VPN,
+    AUDIT_HEAD, DNS, HSTS, HTTPS_ONLY, LOCKED_VPN, PERMISSIONS, ROUTES, SETTINGS, SHIELDS, Saved, SessionSettings, VPN,
     WORKSPACE_SHIELDS, WORKSPACES, WorkspaceLevels, ZOOMS, epoch_of, group_of, read_session,
 };
 use super::secrets::{Ciphertext, Vault};
@@ -78,6 +79,7 @@ pub(super) fn try_open(profile: &Path, vault: &Vault) -> Result<Contents, StoreE
         let unknown_https = (damage.lost.len() > lost_before).then(insists);
         let hsts = common.get::<Hsts>(HSTS, &mut damage);
         let zooms = common.get::<Zooms>(ZOOMS, &mut damage);
+        let permissions = common.get::<PermissionSettings>(PERMISSIONS, &mut damage);
         let workspaces = common.get::<Workspaces>(WORKSPACES, &mut damage);
         let lost_before = damage.lost.len();
         let dns = common.get::<DnsSettings>(DNS, &mut damage);
@@ -94,6 +96,7 @@ pub(super) fn try_open(profile: &Path, vault: &Vault) -> Result<Contents, StoreE
             routes: known(&mut mirror, routes).or(unknown).unwrap_or_default(),
             hsts: known(&mut mirror, hsts).map(still_valid).unwrap_or_default(),
             zooms: known(&mut mirror, zooms).unwrap_or_default(),
+            permissions: known(&mut mirror, permissions).unwrap_or_default(),
             workspaces: known(&mut mirror, workspaces).unwrap_or_default(),
             https_only: known(&mut mirror, https_only).or(unknown_https).unwrap_or_default(),
             dns: known(&mut mirror, dns).or(unasked).unwrap_or_default(),

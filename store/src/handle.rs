@@ -7,6 +7,7 @@ use std::time::Duration;
 use regen_audit_log::Head;
 use regen_net_config::dns::DnsSettings;
 use regen_net_config::host::is_throw_away;
+use regen_net_config::settings::permissions::PermissionSettings;
 use regen_net_config::settings::routes::RouteSettings;
 use regen_net_config::settings::shields::ShieldsSettings;
 use regen_net_config::settings::vpn::VpnSettings;
@@ -134,6 +135,9 @@ impl Store {
         if settings.workspaces != Workspaces::default() {
             self.put_workspaces(&settings.workspaces);
         }
+        if settings.permissions != PermissionSettings::default() {
+            self.put_permissions(&settings.permissions);
+        }
         if settings.dns != DnsSettings::default() {
             self.put_dns(settings.dns.clone());
         }
@@ -171,6 +175,11 @@ impl Store {
     /// Saves the workspaces.
     pub fn put_workspaces(&self, workspaces: &Workspaces) {
         self.send(Job::Workspaces(workspaces.to_save()));
+    }
+
+    /// Saves the permissions of sites.
+    pub fn put_permissions(&self, settings: &PermissionSettings) {
+        self.send(Job::Permissions(settings.to_save()));
     }
 
     /// Removes the tabs and cookies of a workspace, from earlier sessions as well.

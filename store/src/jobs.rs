@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use regen_audit_log::Head;
 use regen_net_config::dns::DnsSettings;
+use regen_net_config::settings::permissions::PermissionSettings;
 use regen_net_config::settings::routes::RouteSettings;
 use regen_net_config::settings::shields::ShieldsSettings;
 use regen_net_config::settings::vpn::VpnSettings;
@@ -41,6 +42,7 @@ pub(super) enum Job {
     Hsts(Hsts),
     Zooms(Zooms),
     Workspaces(Workspaces),
+    Permissions(PermissionSettings),
     /// Tabs and cookies of a workspace, in this session and in earlier ones, that are to be removed.
     ForgetWorkspace(String),
     Flush {

@@ -27,6 +27,7 @@ use std::time::Duration;
 use regen_audit_log::Head;
 use regen_net_config::dns::{DnsSettings, Servers};
 use regen_net_config::route::Route;
+use regen_net_config::settings::permissions::PermissionSettings;
 use regen_net_config::settings::routes::RouteSettings;
 use regen_net_config::settings::shields::ShieldsSettings;
 use regen_net_config::settings::vpn::VpnSettings;
@@ -93,6 +94,8 @@ pub struct Settings {
     pub zooms: Zooms,
     /// Workspaces.
     pub workspaces: Workspaces,
+    /// Permissions of sites.
+    pub permissions: PermissionSettings,
 }
 
 /// Result of opening the store.

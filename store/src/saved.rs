@@ -13,6 +13,7 @@ use super::mirror::{Damage, Mirror};
 use super::secrets::{Ciphertext, Vault};
 use super::{STALE, StoreError};
 use regen_audit_log::Head;
+use regen_net_config::settings::permissions::PermissionSettings;
 use regen_net_config::settings::routes::RouteSettings;
 use regen_net_config::settings::shields::{Level, ShieldsSettings};
 use regen_session::{Hsts, HttpsOnly, SavedTab, Workspaces, Zooms};
@@ -34,6 +35,7 @@ pub(super) const HTTPS_ONLY: &str = "https-only";
 pub(super) const HSTS: &str = "hsts";
 pub(super) const ZOOMS: &str = "zooms";
 pub(super) const WORKSPACES: &str = "workspaces";
+pub(super) const PERMISSIONS: &str = "permissions";
 
 /// Order of the tabs, and the active one.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -118,6 +120,7 @@ unchanged!(
     Hsts,
     Zooms,
     Workspaces,
+    PermissionSettings,
     HttpsOnly,
     DnsSettings,
     Ciphertext

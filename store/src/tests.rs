@@ -4,11 +4,12 @@ use crate::codec::Record;
 use crate::database::now;
 use crate::mirror::COMMON;
 use crate::saved::{DNS, Meta, ROUTES, WorkspaceLevels};
+use regen_net_config::settings::permissions::{KeptPermission, PermissionKind};
 use regen_net_config::settings::scope::Scope;
 use regen_net_config::settings::shields::Level;
 use regen_net_config::site::Site;
 use regen_session::workspaces::Colour;
-use regen_session::{Event, PageLoad, SavedSegment, SavedSnapshot, SavedTab, Session, Workspaces, reduce};
+use regen_session::{Event, HostKey, PageLoad, SavedSegment, SavedSnapshot, SavedTab, Session, Workspaces, reduce};
 
 mod golden;
 

@@ -15,8 +15,8 @@ use super::history::{self, key_of_tab};
 use super::jobs::{Job, PendingState};
 use super::mirror::{COMMON, Damage, Mirror};
 use super::saved::{
-    AUDIT_HEAD, DNS, HSTS, HTTPS_ONLY, META, Meta, ORDER, ROUTES, SETTINGS, SHIELDS, VPN, WORKSPACE_SHIELDS,
-    WORKSPACES, WorkspaceLevels, ZOOMS, epoch_of, group_of, key_of_cookies, read_session,
+    AUDIT_HEAD, DNS, HSTS, HTTPS_ONLY, META, Meta, ORDER, PERMISSIONS, ROUTES, SETTINGS, SHIELDS, VPN,
+    WORKSPACE_SHIELDS, WORKSPACES, WorkspaceLevels, ZOOMS, epoch_of, group_of, key_of_cookies, read_session,
 };
 use super::secrets::Vault;
 use regen_session::SavedTab;
@@ -215,6 +215,7 @@ impl Worker {
             }
             Job::Routes(settings) => mirror.put(COMMON, ROUTES, &settings).map(drop),
             Job::HttpsOnly(settings) => mirror.put(COMMON, HTTPS_ONLY, &settings).map(drop),
+            Job::Permissions(settings) => mirror.put(COMMON, PERMISSIONS, &settings).map(drop),
             Job::Workspaces(workspaces) => mirror.put(COMMON, WORKSPACES, &workspaces).map(drop),
             Job::ForgetWorkspace(workspace) => self.forget_workspace(mirror, &workspace),
             Job::Zooms(zooms) => mirror.put(COMMON, ZOOMS, &zooms).map(drop),

@@ -113,6 +113,7 @@ impl Session {
                     let bytes = regen_runtime::read_sealed(payload, cookies.payload_size, MAX_COOKIES)?;
                     self.to_main.send(MainEvent::Cookies(bytes))?;
                 }
+                BrokerToChild::Permissions(permissions) => self.to_main.send(MainEvent::Permissions(permissions))?,
                 BrokerToChild::Site(show) => self.to_main.send(MainEvent::Site(show))?,
                 BrokerToChild::Shutdown(_) => self.to_main.send(MainEvent::Shutdown)?,
                 BrokerToChild::Hello(_) | BrokerToChild::Configure(_) | BrokerToChild::Update(_) => {

@@ -4,6 +4,7 @@ use std::os::fd::OwnedFd;
 
 use regen_proto::kernel::v1::{Heartbeat, HostCommand, ShowSite};
 use regen_proto::net::v1::CommonRules;
+use regen_proto::permissions::v1::SitePermissions;
 use regen_proto::validate::ChildToBroker;
 
 /// Work for the main thread.
@@ -12,6 +13,8 @@ pub(crate) enum MainEvent {
     Command(Box<HostCommand>, Vec<OwnedFd>),
     /// Site assigned to a prelaunched process.
     Site(ShowSite),
+    /// What the site's pages may do.
+    Permissions(SitePermissions),
     /// Session cookies of an earlier process of this site.
     Cookies(Vec<u8>),
     /// Heartbeat that the main thread answers, so that its hang counts as a hang of this host.

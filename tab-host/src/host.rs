@@ -24,6 +24,7 @@ use crate::events::{MainEvent, alive};
 use crate::filter::{Compiled, Filter, FilterStore, Replaced};
 use crate::fingerprinting::ReportedDevice;
 use crate::helpers::Helpers;
+use crate::permissions::Permissions;
 use crate::site_context::{BUCKET, SiteContext};
 use crate::surface;
 use crate::view::{View, ViewHost};
@@ -55,6 +56,7 @@ pub(crate) fn run(site: Site, device: ReportedDevice, link: Link, display: Displ
         size: device.size(configuration.width, configuration.height),
         generic_rules: RefCell::default(),
         filter: Filter::default(),
+        permissions: Permissions::default(),
         web_context: RefCell::new(WebContext::new(Some(PathBuf::from(BUCKET)))),
         has_proxy: Cell::default(),
         device,
@@ -144,6 +146,7 @@ impl Host {
     fn handle(self: &Rc<Self>, message: MainEvent) {
         match message {
             MainEvent::Heartbeat(beat) => self.site.sender.send(alive(beat)),
+            MainEvent::Permissions(permissions) => self.site.permissions.set(&permissions),
             MainEvent::Cookies(cookies) => self.site.cookies.give(&cookies),
             MainEvent::Command(command, descriptors) => self.command(*command, descriptors),
             MainEvent::Blocked(page, more) => {

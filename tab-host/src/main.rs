@@ -15,6 +15,7 @@ mod fingerprinting;
 mod helpers;
 mod host;
 mod letterbox;
+mod permissions;
 mod sender;
 mod shields;
 mod site_context;

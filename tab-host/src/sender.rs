@@ -85,6 +85,8 @@ fn shorten(body: &mut page_event::Body) {
         | page_event::Body::FindResult(_)
         | page_event::Body::Audible(_)
         | page_event::Body::Unresponsive(_)
+        | page_event::Body::Permission(_)
+        | page_event::Body::Notification(_)
         | page_event::Body::Blocked(_) => return,
     };
     let limit = if url.starts_with("data:") { MAX_DATA_URL } else { MAX_URL };
@@ -106,6 +108,7 @@ fn key(message: &ChildToBroker) -> Option<Key> {
         page_event::Body::Favicon(_) => 6,
         page_event::Body::FindResult(_) => 7,
         page_event::Body::Outside(_) => 8,
+        page_event::Body::Notification(_) => 9,
         page_event::Body::Committed(_)
         | page_event::Body::LoadAbandoned(_)
         | page_event::Body::LoadStarted(_)
@@ -118,6 +121,7 @@ fn key(message: &ChildToBroker) -> Option<Key> {
         | page_event::Body::Dialog(_)
         | page_event::Body::FullScreen(_)
         | page_event::Body::FileChooser(_)
+        | page_event::Body::Permission(_)
         | page_event::Body::Download(_) => return None,
     };
     Some((*tab, kind))

@@ -16,6 +16,7 @@ use crate::events::MainEvent;
 use crate::filter::Filter;
 use crate::fingerprinting::ReportedDevice;
 use crate::helpers::Helpers;
+use crate::permissions::Permissions;
 use crate::sender::BrokerSender;
 use crate::shields::ShieldsClient;
 use crate::tunnel::TunnelPort;
@@ -39,6 +40,7 @@ pub(crate) struct SiteContext {
     /// Generic rules, as last received from the net-daemon.
     pub(crate) generic_rules: RefCell<CommonRules>,
     pub(crate) filter: Filter,
+    pub(crate) permissions: Permissions,
     pub(crate) web_context: RefCell<WebContext>,
     /// Set once the engine uses [`Self::tunnel`] as its proxy.
     pub(crate) has_proxy: Cell<bool>,

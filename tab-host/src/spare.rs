@@ -19,7 +19,11 @@ pub(crate) fn wait(link: &mut Link) -> anyhow::Result<(Site, ShieldsLevel)> {
             MainEvent::Heartbeat(beat) => link.sender.send(alive(beat)),
             MainEvent::Shutdown => std::process::exit(0),
             MainEvent::NetworkBack => {}
-            MainEvent::Command(..) | MainEvent::Cookies(_) | MainEvent::Blocked(..) | MainEvent::Common(_) => {
+            MainEvent::Command(..)
+            | MainEvent::Cookies(_)
+            | MainEvent::Permissions(_)
+            | MainEvent::Blocked(..)
+            | MainEvent::Common(_) => {
                 anyhow::bail!("the broker sent work to a prelaunched process without a site")
             }
         }

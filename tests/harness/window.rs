@@ -4,6 +4,9 @@ use std::process::{Child, Command, Stdio};
 
 use crate::{DEADLINE, eventually, within};
 
+/// Left edge of the tabs in a window that shows the default workspace, in pixels: before them is the button of the workspace.
+pub const TABS_LEFT: usize = 99;
+
 /// A private X display. It ends when this is dropped.
 #[derive(Debug)]
 pub struct Display {

@@ -70,6 +70,7 @@ async fn main() {
             | BrokerToChild::Revoke(_)
             | BrokerToChild::Update(_)
             | BrokerToChild::Cookies(_)
+            | BrokerToChild::Permissions(_)
             | BrokerToChild::Site(_)
             | BrokerToChild::Shutdown(_) => {}
         }

@@ -9,7 +9,7 @@
 
 use std::time::Duration;
 
-use regen_tests::window::Display;
+use regen_tests::window::{Display, TABS_LEFT};
 use regen_tests::{Browser, Site, eventually, within};
 
 const DEADLINE: Duration = Duration::from_secs(8);
@@ -133,7 +133,7 @@ fn keys_go_where_the_last_click_was() {
     menu(false);
     scene.type_in_page("fourth");
     // A click on a tab focuses its page.
-    scene.keys(&["mousemove", "100", "24", "click", "1"]);
+    scene.keys(&["mousemove", &(TABS_LEFT + 90).to_string(), "24", "click", "1"]);
     scene.type_in_page("fifth");
     assert_eq!(scene.value(1), "pageagainthirdfourthfifth");
     let keys = scene.log(1).join(" ");
@@ -144,7 +144,7 @@ fn keys_go_where_the_last_click_was() {
 fn what_is_typed_into_a_new_tab_is_there_after_a_look_at_another() {
     let scene = Scene::new();
     let address = scene.site.url(1, "/greedy");
-    scene.keys(&["mousemove", "248", "24", "click", "1"]);
+    scene.keys(&["mousemove", &(TABS_LEFT + 240).to_string(), "24", "click", "1"]);
     scene.address_bar_has_the_keyboard();
     scene.keys(&["type", "--delay", "40", &address]);
     scene.keys(&["sleep", "0.4"]);

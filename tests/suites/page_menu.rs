@@ -8,7 +8,7 @@
 )]
 
 use regen_tests::site::Answer;
-use regen_tests::window::Display;
+use regen_tests::window::{Display, TABS_LEFT};
 use regen_tests::{Browser, Site, eventually};
 
 const ORANGE: [u8; 3] = [0xff, 0x64, 0x00];
@@ -197,6 +197,6 @@ fn icons_are_shown_of_drawings_too_and_of_tabs_that_were_left_at_once() {
     browser.wait_for_url(1, &site.url(1, "/drawn"));
     browser.regen(&["tab", "open", &site.url(2, "/painted")]).unwrap();
     browser.regen(&["tab", "activate", "1"]).unwrap();
-    let share = |colour, tab: usize| display.screenshot().share(colour, 18 + 222 * tab, 17, 12, 12);
+    let share = |colour, tab: usize| display.screenshot().share(colour, TABS_LEFT + 10 + 222 * tab, 17, 12, 12);
     eventually("both icons", || (share(BLUE, 0) > 0.9 && share(ORANGE, 1) > 0.9).then_some(()));
 }

@@ -89,6 +89,7 @@ async fn serve(kernel: &Kernel, surfaces: &Surfaces, to_main: &mpsc::UnboundedSe
             | BrokerToChild::Configure(_)
             | BrokerToChild::Command(_)
             | BrokerToChild::Cookies(_)
+            | BrokerToChild::Permissions(_)
             | BrokerToChild::Site(_) => {
                 kernel.exit("the broker sent a message that is not for a ui-shell").await;
             }

@@ -15,6 +15,7 @@ use regen_proto::places::v1::{
 };
 use regen_proto::settings::v1::{SettingChange, SettingFilter, SettingsRequest, settings_request};
 
+use crate::bridge::permissions;
 use crate::bridge::{ChromeBookmarkAction, ChromeDownloadAction, ChromeSettingAction, ChromeVisitAction, FromChrome};
 use crate::window::Window;
 
@@ -106,6 +107,12 @@ impl Window {
                 self.command(Command::SiteLevel(SiteLevel { tab, level: ShieldsLevel::from(level).into() }));
             }
             FromChrome::AllowHere { tab, url } => self.command(Command::SiteRule(SiteRule { tab, url })),
+            FromChrome::AnswerPermission { question, answer } => {
+                self.command(Command::AnswerPermission(permissions::answer(question, answer)));
+            }
+            FromChrome::ChoosePermission { tab, kind, state } => {
+                self.command(Command::ChoosePermission(permissions::choice(tab, kind, state)));
+            }
             FromChrome::Workspaces { action } => self.command(Command::Workspaces(action.into())),
             FromChrome::Run { command } => self.run_named(&command),
             FromChrome::QuitAnyway => self.command(Command::QuitAnyway(Empty {})),

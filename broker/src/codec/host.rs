@@ -85,6 +85,11 @@ pub fn page_command(to: ChildId, tab: TabId, command: PageCommand) -> Outgoing {
     command_with(to, tab, body, Vec::new())
 }
 
+/// Returns a command for the page of a tab that takes nothing along.
+pub(super) fn command(to: ChildId, tab: TabId, body: Body) -> Outgoing {
+    command_with(to, tab, body, Vec::new())
+}
+
 /// Returns the message for a host from the window's component.
 #[must_use]
 pub fn host_message(message: HostMessage) -> Outgoing {

@@ -11,6 +11,8 @@ pub mod downloads;
 pub mod host;
 pub mod page;
 mod page_tools;
+pub mod permission_messages;
+pub mod permissions;
 pub mod settings;
 pub mod site;
 pub mod user_commands;

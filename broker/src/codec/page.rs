@@ -1,5 +1,6 @@
 //! Reports of a host about its pages; loads, dialogs and snapshots in both directions.
 
+use regen_net_config::settings::permissions::PermissionKind;
 use regen_proto::kernel::v1::page_event::Body;
 use regen_proto::kernel::v1::{
     Dialog as WireDialog, DialogAnswer as WireAnswer, DialogKind as WireKind, Download, DownloadState,
@@ -10,6 +11,8 @@ use regen_session::{
     PopupOpened, SavedSnapshot, TlsState,
 };
 
+use super::permissions;
+use crate::permissions::Notice;
 use crate::window::downloads::{Offer, Report, Source};
 
 /// Report of a host about one of its pages.
@@ -39,6 +42,22 @@ pub enum PageReport {
     FindResult { matches: u32, position: u32 },
     /// The page wants another program to open an address.
     Outside(String),
+    /// The page asks for a right.
+    Permission {
+        /// Number that the host gave it.
+        request: u64,
+        /// The right.
+        kind: PermissionKind,
+        /// Embedded site that asks; empty: the page itself.
+        asker: String,
+    },
+    /// The page notifies its user.
+    Notification {
+        /// Number that the host gave it.
+        number: u64,
+        /// Text.
+        notice: Notice,
+    },
 }
 
 /// Returns a host's report on a page; `None` for one that says nothing.
@@ -95,6 +114,14 @@ pub fn report(body: Body) -> Option<PageReport> {
             return Some(PageReport::FindResult { matches: result.matches, position: result.position });
         }
         Body::Outside(url) => return Some(PageReport::Outside(url)),
+        Body::Permission(asked) => {
+            let kind = permissions::kind(asked.kind())?;
+            return Some(PageReport::Permission { request: asked.request, kind, asker: asked.asker });
+        }
+        Body::Notification(shown) => {
+            let (number, notice) = permissions::notification(shown);
+            return Some(PageReport::Notification { number, notice });
+        }
         Body::Download(news) => return Some(PageReport::Download(news.download, download(news)?)),
     };
     Some(PageReport::Session(event))

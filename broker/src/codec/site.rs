@@ -5,6 +5,7 @@ use regen_proto::kernel::v1::shell_update::Body;
 use regen_proto::kernel::v1::{ShieldsLevel, SiteAnswer};
 use regen_proto::net::v1::{Blocked, SiteReport as WireReport};
 
+use super::permissions;
 use crate::network::BlockedRequest;
 use crate::site_report::SiteReport;
 
@@ -45,6 +46,7 @@ pub fn report(report: SiteReport) -> WireReport {
         level: report.level.to_string(),
         own_level: report.has_own_level,
         blocked: report.blocked.into_iter().map(blocked).collect(),
+        permissions: permissions::states(report.permissions),
     }
 }
 

@@ -6,7 +6,7 @@ use regen_proto::kernel::v1::WindowSize as WireSize;
 use regen_proto::kernel::v1::user_command::Body;
 use regen_session::Event;
 
-use super::{bookmarks, downloads, page, page_tools, settings, site, visits, workspaces};
+use super::{bookmarks, downloads, page, page_tools, permissions, settings, site, visits, workspaces};
 use crate::window::commands::{PageCommand, Question, SessionAnswer, SiteOrder, UserCommand, VpnAnswer};
 use crate::window::window_size::Size;
 
@@ -71,6 +71,14 @@ pub fn user_command(body: Body) -> Option<UserCommand> {
         }
         Body::FindAnything(asked) => return ask(asked.request, Question::Anything(asked.typed)),
         Body::DownloadOrder(order) => return downloads::order(order).map(UserCommand::Download),
+        Body::AnswerPermission(answered) => {
+            let answer = permissions::user_answer(answered.answer())?;
+            return Some(UserCommand::AnswerPermission { question: answered.question, answer });
+        }
+        Body::ChoosePermission(chosen) => {
+            let (kind, kept) = (permissions::kind(chosen.kind())?, permissions::choice(chosen.state())?);
+            return Some(UserCommand::ChoosePermission { tab: chosen.tab, kind, kept });
+        }
         Body::Workspaces(asked) => {
             // The window offers only what has a meaning.
             return workspaces::order(asked.action?).ok().map(UserCommand::Workspaces);

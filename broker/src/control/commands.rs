@@ -13,7 +13,10 @@ use rustix::process::Signal;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::questions::{Input, PageAnswer, PageQuery, PageReply};
+use regen_proto::permissions::v1::KeptPermission;
+
 use crate::answer::{Answer, CommandError};
+use crate::codec::permissions::Change;
 use crate::site_data::Removed;
 use crate::site_report::SiteQuery;
 use crate::window::commands::SessionAnswer;
@@ -71,6 +74,11 @@ pub enum Command {
         tab: TabId,
         allow: bool,
         answer: Answer<TabInfo>,
+    },
+    /// List the kept permissions, after this change.
+    Permissions {
+        change: Option<Change>,
+        answer: Answer<Vec<KeptPermission>>,
     },
     /// List the workspaces, after this order was carried out. They are given by name or identifier.
     Workspaces {

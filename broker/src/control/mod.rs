@@ -4,6 +4,7 @@ mod commands;
 mod downloads;
 mod net;
 mod peer;
+mod permissions;
 mod places;
 pub mod questions;
 mod replies;

@@ -18,6 +18,7 @@ use regen_proto::net::v1::{
     CheckRequest, DnsAnswer, ListsReply, ListsRequest, NewIdentityReply, NewIdentityRequest, OwnRules, OwnRulesRequest,
     ShieldsLog, ShieldsLogRequest, SiteReport, Verdict,
 };
+use regen_proto::permissions::v1::{PermissionsReply, PermissionsRequest};
 use regen_proto::places::v1::{BookmarksReply, BookmarksRequest, VisitAction, VisitsReply, VisitsRequest};
 use regen_proto::settings::v1::settings_request::Action;
 use regen_proto::settings::v1::{SettingChange, SettingsReply, SettingsRequest};
@@ -196,6 +197,10 @@ impl Browser for Control {
         let allow = |answer| Command::AllowDownloads { tab, allow: !refuse, answer };
         let info = self.broker.call(allow).await.map_err(status)?;
         Ok(Response::new(TabReply { tab: Some(info) }))
+    }
+
+    async fn permissions(&self, request: Request<PermissionsRequest>) -> Result<Response<PermissionsReply>, Status> {
+        Ok(Response::new(self.permissions_now(request.into_inner()).await?))
     }
 
     async fn workspaces(&self, request: Request<WorkspacesRequest>) -> Result<Response<WorkspacesReply>, Status> {

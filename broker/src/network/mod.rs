@@ -12,6 +12,7 @@ use std::os::fd::OwnedFd;
 use regen_audit_log::AuditLog;
 use regen_net_config::dns::DnsSettings;
 use regen_net_config::route::{Hop, Route};
+use regen_net_config::settings::permissions::PermissionSettings;
 use regen_net_config::settings::routes::RouteSettings;
 use regen_net_config::settings::scope::Scope;
 use regen_net_config::settings::shields::{Level, ShieldsSettings, TooManySites};
@@ -78,6 +79,8 @@ impl NetworkSettings {
             hsts: session.hsts.clone(),
             zooms: session.zooms.clone(),
             workspaces: session.workspaces.clone(),
+            // The broker adds them: they are of another component.
+            permissions: PermissionSettings::default(),
             session: SessionSettings::default(),
         }
     }

@@ -1,11 +1,13 @@
 //! Commands of the user from the window.
 
+use regen_net_config::settings::permissions::{KeptPermission, PermissionKind};
 use regen_net_config::settings::shields::Level;
 use regen_session::{Event as SessionEvent, HostKey, TabId};
 
 use super::downloads::Order;
 use super::window_size::Size;
 use crate::kept::{bookmark_shelf, preferences, visit_log};
+use crate::permissions::UserAnswer;
 use crate::workspaces;
 
 /// Command of the user.
@@ -41,6 +43,10 @@ pub enum UserCommand {
     Site(SiteOrder),
     /// Order about a download.
     Download(Order),
+    /// Answer to a question about a right of a site.
+    AnswerPermission { question: u64, answer: UserAnswer },
+    /// Choice about a right of a tab's site; `None`: ask again.
+    ChoosePermission { tab: TabId, kind: PermissionKind, kept: Option<KeptPermission> },
     /// Order about workspaces.
     Workspaces(workspaces::Order),
     /// Open this address with another program.

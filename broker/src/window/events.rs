@@ -4,11 +4,14 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
 use regen_desktop::file_dialog::DialogError;
+use regen_net_config::settings::permissions::{KeptPermission, PermissionKind};
 use regen_session::{Event as SessionEvent, HostKey, TabId};
 
 use super::commands::{PageCommand, Question, SessionAnswer, SiteOrder, VpnAnswer};
 use super::downloads::{DownloadView, HostDownload, Source};
 use super::file_choosers::ChooserSource;
+use crate::message::ChildId;
+use crate::permissions::UserAnswer;
 use crate::site_report::SiteReport;
 use crate::workspaces;
 
@@ -29,6 +32,8 @@ pub enum Event {
     NotSaved { text: String },
     /// The report on a site that the window asked for.
     SiteReported { request: u64, report: SiteReport },
+    /// The user clicked a page's notification.
+    NotificationClicked { child: ChildId, tab: TabId, number: u64 },
     /// Something that the user ordered for a site is done, or not.
     SiteChanged { text: String },
 }
@@ -84,6 +89,12 @@ pub enum Action {
     Session(SessionEvent),
     /// Open an empty tab.
     OpenEmpty { background: bool },
+    /// Answer a question about a right of a site.
+    AnswerPermission { question: u64, answer: UserAnswer },
+    /// Keep a choice about a right of a tab's site.
+    ChoosePermission { tab: TabId, kind: PermissionKind, kept: Option<KeptPermission> },
+    /// Show the tab whose notification the user clicked, and tell its page.
+    NotificationClicked { child: ChildId, tab: TabId, number: u64 },
     /// Carry out an order about workspaces.
     Workspaces(workspaces::Order),
     /// Open what the user entered in a new tab.

@@ -149,6 +149,10 @@ impl Window {
                 }
                 vec![Action::Site(order)]
             }
+            UserCommand::AnswerPermission { question, answer } => {
+                vec![Action::AnswerPermission { question, answer }]
+            }
+            UserCommand::ChoosePermission { tab, kind, kept } => vec![Action::ChoosePermission { tab, kind, kept }],
             UserCommand::Workspaces(order) => vec![Action::Workspaces(order)],
             // The download may have ended while the user clicked.
             UserCommand::Download(order) => self.order_download(order).unwrap_or_default(),
@@ -193,6 +197,9 @@ impl Window {
             Event::NotOpened { text } | Event::NotSaved { text } => vec![notice(&text)],
             Event::SiteReported { request, report } => {
                 vec![Action::Tell(News::Site { request, report: Box::new(report) })]
+            }
+            Event::NotificationClicked { child, tab, number } => {
+                vec![Action::NotificationClicked { child, tab, number }]
             }
             Event::SiteChanged { text } => vec![Action::Tell(News::Notice { level: "info", text })],
         }
@@ -268,13 +275,13 @@ impl Window {
     }
 
     /// Takes a page's wish that another program opens an address.
-    pub fn wants_outside(&mut self, site: &Site, url: &str) -> Vec<Action> {
+    pub fn wants_outside(&mut self, host: &HostKey, url: &str) -> Vec<Action> {
         match self.outside.ask(url) {
             Ok(url) => {
-                vec![Action::Tell(News::OutsideQuestion { site: site.as_str().to_owned(), url })]
+                vec![Action::Tell(News::OutsideQuestion { site: host.site.as_str().to_owned(), url })]
             }
             Err(error) => {
-                tracing::debug!(%site, "an address is not opened: {error}");
+                tracing::info!(site = host.recorded_site(), "an address is not opened: {error}");
                 Vec::new()
             }
         }

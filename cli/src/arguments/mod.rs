@@ -5,6 +5,7 @@ mod chaos;
 mod downloads;
 mod history;
 mod net;
+mod permissions;
 mod policy;
 mod settings;
 mod site;
@@ -20,6 +21,7 @@ pub(crate) use chaos::{ChaosCommand, ChaosOptions};
 pub(crate) use downloads::DownloadsCommand;
 pub(crate) use history::{HistoryCommand, VisitConditions};
 pub(crate) use net::{DnsCommand, ListsArguments, RouteCommand, ShieldsCommand, TestArguments, TorCommand, VpnCommand};
+pub(crate) use permissions::PermissionsCommand;
 pub(crate) use policy::{Exec, Learn, PolicyCommand};
 pub(crate) use settings::SettingsCommand;
 pub(crate) use site::{SiteArguments, SiteCommand};
@@ -89,6 +91,11 @@ pub(crate) enum Command {
     /// List, change, import and export bookmarks
     #[command(subcommand)]
     Bookmarks(BookmarksCommand),
+    /// List and change what sites may do: show notifications, use their storage in other sites, play sound by themselves
+    Permissions {
+        #[command(subcommand)]
+        command: Option<PermissionsCommand>,
+    },
     /// List and change workspaces, which share no cookies and no storage; without a command, list them
     Workspace {
         #[command(subcommand)]

@@ -115,6 +115,7 @@ async fn work() -> anyhow::Result<()> {
             | BrokerToChild::Command(_)
             | BrokerToChild::Update(_)
             | BrokerToChild::Cookies(_)
+            | BrokerToChild::Permissions(_)
             | BrokerToChild::Site(_) => {
                 refuse(&kernel).await;
             }

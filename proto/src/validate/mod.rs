@@ -265,6 +265,8 @@ fn page_event(event: &page_event::Body) -> Result<(), Refusal> {
             limit("a server's name", server.len(), MAX_TITLE)
         }
         Body::Outside(url) => limit("a URL", url.len(), MAX_URL),
+        Body::Permission(asked) => limit("a site", asked.asker.len(), MAX_TITLE),
+        Body::Notification(shown) => limit("a notification", shown.title.len() + shown.body.len(), MAX_TEXT),
     }
 }
 
@@ -325,6 +327,8 @@ fn user_command(command: &user_command::Body) -> Result<(), Refusal> {
         | Body::WindowSize(_)
         | Body::OfferSession(_)
         | Body::DownloadOrder(_)
+        | Body::AnswerPermission(_)
+        | Body::ChoosePermission(_)
         | Body::Mute(_)
         | Body::Pin(_)
         | Body::DuplicateTab(_)

@@ -45,6 +45,10 @@ fn records_of_every_version_are_read() {
         reduce(&mut session, Event::Zoom { tab, zoom: 1.5 });
     }
     let zooms = session.zooms.clone();
+    let mut permissions = PermissionSettings::default();
+    let site = HostKey { site: Site::of("https://a.test/").unwrap(), workspace: "work".to_owned() };
+    let kept = KeptPermission { is_allowed: true, until_s: Some(1_790_000_000) };
+    permissions.choose(&site, PermissionKind::Notifications, Some(kept));
     let mut workspaces = Workspaces::default();
     let work = workspaces.create("Work", Some(Colour::Green)).unwrap();
     workspaces.set_home("a.test", Some(&work)).unwrap();
@@ -77,6 +81,7 @@ fn records_of_every_version_are_read() {
         ("v2-hsts", codec::encode(13, &hsts)),
         ("v2-zooms", codec::encode(18, &zooms)),
         ("v2-workspace-shields", codec::encode(20, &of_workspaces)),
+        ("v2-permissions", codec::encode(21, &permissions)),
         ("v2-workspaces", codec::encode(19, &workspaces)),
         ("v2-visits", codec::encode(16, &ChunkRecord(vec![visit(1)]))),
         ("v2-bookmarks", codec::encode(17, &ChunkRecord(vec![bookmark]))),

@@ -15,6 +15,7 @@ mod held_picture;
 mod loader;
 mod navigation;
 mod page_rules;
+mod permissions;
 mod popups;
 mod print;
 mod queries;
@@ -64,6 +65,7 @@ pub(crate) struct View {
     dialogs: dialogs::Dialogs,
     choosers: files::Choosers,
     page_rules: page_rules::PageRules,
+    requests: permissions::PageRequests,
     finder: find::Finder,
     alternative: alternative::Alternative,
 }
@@ -154,6 +156,7 @@ impl View {
             dialogs: dialogs::Dialogs::default(),
             choosers: files::Choosers::default(),
             page_rules: page_rules::PageRules::default(),
+            requests: permissions::PageRequests::default(),
             finder: find::Finder::default(),
             alternative: alternative::Alternative::new(stack),
         });
@@ -164,6 +167,7 @@ impl View {
         find::connect(&view, &view.web);
         files::connect(&view);
         dialogs::connect(&view);
+        permissions::connect(&view);
         print::connect(&view);
         context_menu::connect(&view);
         if let Some(context) = view.web.context() {
@@ -277,6 +281,8 @@ impl View {
             Command::Find(find) => self.find(&find),
             Command::Query(query) => self.query(&query),
             Command::FilesChosen(chosen) => self.files_chosen(&chosen),
+            Command::Permission(answer) => self.permission_answered(answer),
+            Command::NotificationClicked(number) => self.notification_clicked(number),
             Command::Open(_)
             | Command::Download(_)
             | Command::GoOnDownload(_)

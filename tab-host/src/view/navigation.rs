@@ -160,7 +160,7 @@ impl View {
             self.open_tab(url, true);
             return true;
         }
-        false
+        self.allow_autoplay(decision)
     }
 
     /// Opens another tab with this page as its initiator.

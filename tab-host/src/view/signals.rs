@@ -194,6 +194,7 @@ impl View {
         // Another view of a page is not shown under another address.
         self.show_page();
         if !same_document {
+            self.forget_requests();
             self.forget_dialogs();
             let kept = self.form_state.replayed.take();
             self.form_state.scroll.set(kept.as_ref().map_or((0.0, 0.0), |kept| kept.scroll));

@@ -5,6 +5,7 @@
 //! runs the chrome against messages made by [`ToChrome`].
 
 mod from_update;
+pub(crate) mod permissions;
 mod places;
 mod settings;
 mod site;
@@ -14,6 +15,7 @@ mod workspaces;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use permissions::{ChromePermission, ChromePermissionAnswer, ChromePermissionKind, ChromePermissionState};
 pub(crate) use places::{ChromeBookmark, ChromeBookmarkAction, ChromeSuggestion, ChromeVisit, ChromeVisitAction};
 pub(crate) use settings::{ChromeCommand, ChromeFound, ChromeSetting, ChromeSettingAction};
 pub(crate) use site::{ChromeLevel, ChromeSite};
@@ -204,6 +206,17 @@ pub(crate) enum FromChrome {
         tab: u64,
         url: String,
     },
+    /// Answers a question about a right of a site.
+    AnswerPermission {
+        question: u64,
+        answer: ChromePermissionAnswer,
+    },
+    /// Chooses about a right of a tab's site.
+    ChoosePermission {
+        tab: u64,
+        kind: ChromePermissionKind,
+        state: ChromePermissionState,
+    },
     /// Changes workspaces.
     Workspaces {
         action: ChromeWorkspaceAction,
@@ -338,6 +351,22 @@ pub(crate) enum ToChrome {
     Found {
         request: u64,
         entries: Vec<ChromeFound>,
+    },
+    /// A page asks for a right, or no longer: then `open` is false and nothing but the number counts.
+    PermissionQuestion {
+        question: u64,
+        tab: u64,
+        site: String,
+        kind: Option<ChromePermissionKind>,
+        /// Embedded site that asks; empty: the page itself.
+        asker: String,
+        /// The page asked without a click or key.
+        quiet: bool,
+        open: bool,
+    },
+    /// The window has the desktop's focus, or has lost it.
+    WindowActive {
+        active: bool,
     },
     /// All workspaces, when they have changed.
     Workspaces {

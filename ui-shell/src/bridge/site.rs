@@ -4,7 +4,8 @@ use regen_proto::kernel::v1::{ShieldsLevel, SiteAnswer};
 use regen_proto::net::v1::Blocked;
 use serde::{Deserialize, Serialize};
 
-use super::ToChrome;
+use super::permissions::permission;
+use super::{ChromePermission, ToChrome};
 
 /// Level of the shields for a site.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -59,6 +60,7 @@ pub(crate) struct ChromeSite {
     pub(super) own_level: bool,
     /// Newest first.
     pub(super) blocked: Vec<ChromeBlocked>,
+    pub(super) permissions: Vec<ChromePermission>,
 }
 
 /// Returns the answer to a question about a site.
@@ -76,6 +78,7 @@ pub(super) fn answer(answer: &SiteAnswer) -> ToChrome {
         level: report.level,
         own_level: report.own_level,
         blocked: report.blocked.into_iter().map(blocked).collect(),
+        permissions: report.permissions.iter().filter_map(permission).collect(),
     };
     ToChrome::Site { request: answer.request, report: Box::new(report) }
 }

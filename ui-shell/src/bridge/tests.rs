@@ -113,6 +113,16 @@ fn the_contract_file_of_the_chrome_tests_is_current() {
         ToChrome::DownloadQuestion { site: "https://example.org".into(), workspace: String::new(), files: 3 },
         ToChrome::OutsideQuestion { site: "https://example.org".into(), url: "mailto:somebody@example.org".into() },
         ToChrome::QuitQuestion { downloads: 2, pages: 1 },
+        ToChrome::PermissionQuestion {
+            question: 4,
+            tab: 1,
+            site: "example.org".into(),
+            kind: Some(ChromePermissionKind::Notifications),
+            asker: String::new(),
+            quiet: false,
+            open: true,
+        },
+        ToChrome::WindowActive { active: true },
         ToChrome::Workspaces {
             workspaces: vec![
                 workspace("", "Default", "grey", false),
@@ -222,6 +232,14 @@ fn the_contract_file_of_the_chrome_tests_is_current() {
                     rule: "||ads.example^".into(),
                     list: "EasyList".into(),
                 }],
+                permissions: [
+                    (ChromePermissionKind::Location, ChromePermissionState::Unavailable),
+                    (ChromePermissionKind::Notifications, ChromePermissionState::Ask),
+                    (ChromePermissionKind::StorageAccess, ChromePermissionState::Allowed),
+                    (ChromePermissionKind::Autoplay, ChromePermissionState::Denied),
+                ]
+                .map(|(kind, state)| ChromePermission { kind, state, until: 0 })
+                .into(),
             }),
         },
         ToChrome::Command { name: "find" },
@@ -265,6 +283,10 @@ fn the_chromes_types_are_current() {
         ChromeLevel::decl(&config),
         ChromeBlocked::decl(&config),
         ChromeSite::decl(&config),
+        ChromePermission::decl(&config),
+        ChromePermissionKind::decl(&config),
+        ChromePermissionState::decl(&config),
+        ChromePermissionAnswer::decl(&config),
         ChromeWorkspace::decl(&config),
         ChromeWorkspaceAction::decl(&config),
     ];

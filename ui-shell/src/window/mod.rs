@@ -353,6 +353,7 @@ impl Window {
     /// Records that the window has gained or lost keyboard focus.
     pub(crate) fn set_active(&self, active: bool) {
         if self.is_active.replace(active) != active {
+            self.tell_chrome(ToChrome::WindowActive { active });
             self.send_focus();
         }
     }

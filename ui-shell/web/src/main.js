@@ -11,6 +11,7 @@ import { openCommandBar } from "./command-panel.js";
 import { pickArea } from "./area-panel.js";
 import { openDownloads } from "./downloads-panel.js";
 import { openSitePanel } from "./site-panel.js";
+import { paintPermissions } from "./permissions-bar.js";
 import { openWorkspaces, paintWorkspace } from "./workspaces-panel.js";
 
 const openBuiltin = (url) => () => toolbar.openBuiltin(url);
@@ -56,7 +57,7 @@ document.getElementById("bars").addEventListener("mousedown", (event) => {
   if (event.target.closest("button") && event.button === 0) event.preventDefault();
 });
 
-const paint = () => { toolbar.paint(); paintWorkspace(); pages.paint(); layout(); };
+const paint = () => { toolbar.paint(); paintWorkspace(); paintPermissions(); pages.paint(); layout(); };
 afterMessages(paint);
 new ResizeObserver(layout).observe(document.getElementById("page"));
 addEventListener("resize", layout);

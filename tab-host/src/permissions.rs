@@ -1,0 +1,43 @@
+//! What the pages of this host's site may do, as the broker said.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+
+use regen_proto::permissions::v1::{PermissionKind, PermissionState, SitePermissions};
+use webkit2gtk::SecurityOrigin;
+
+/// State of each right. Before the broker has said anything, every right is refused.
+#[derive(Debug, Default)]
+pub(crate) struct Permissions(RefCell<HashMap<PermissionKind, PermissionState>>);
+
+impl Permissions {
+    /// Takes the broker's word.
+    pub(crate) fn set(&self, told: &SitePermissions) {
+        let states = told.permissions.iter().map(|one| (one.kind(), one.state()));
+        *self.0.borrow_mut() = states.collect();
+    }
+
+    /// Returns the state of a right.
+    pub(crate) fn of(&self, kind: PermissionKind) -> PermissionState {
+        self.0.borrow().get(&kind).copied().unwrap_or(PermissionState::Denied)
+    }
+}
+
+/// Returns the right that a page's script calls by this name; `None` for one that Regen does not know.
+pub(crate) fn named(name: &str) -> Option<PermissionKind> {
+    match name {
+        "geolocation" => Some(PermissionKind::Location),
+        "microphone" => Some(PermissionKind::Microphone),
+        "camera" => Some(PermissionKind::Camera),
+        "notifications" | "push" => Some(PermissionKind::Notifications),
+        "clipboard-read" => Some(PermissionKind::Clipboard),
+        "storage-access" => Some(PermissionKind::StorageAccess),
+        _ => None,
+    }
+}
+
+/// Returns the engine's name of an origin; `None` for an address without one.
+pub(crate) fn security_origin(url: &str) -> Option<SecurityOrigin> {
+    let url = url::Url::parse(url).ok()?;
+    Some(SecurityOrigin::new(url.scheme(), url.host_str()?, url.port().unwrap_or(0)))
+}

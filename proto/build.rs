@@ -10,6 +10,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "settings/v1/settings.proto",
         "workspaces/v1/workspaces.proto",
         "permissions/v1/permissions.proto",
+        "health/v1/health.proto",
         "control/v1/control.proto",
         "launcher/v1/launcher.proto",
     ];

@@ -17,7 +17,7 @@ use crate::broker_setup::{BrokerSetup, Channels};
 use crate::children::{self, ChildError, Children, Violation};
 use crate::codec::child::ChildMessage;
 use crate::configuration::DisplayOptions;
-use crate::control::{Facts, PageQuestions};
+use crate::control::{Facts, PageQuestions, StatusView};
 use crate::error::BrokerError;
 use crate::grants::Grants;
 use crate::host_reports::{HostReport, HostReports, Outcome};
@@ -149,6 +149,20 @@ impl Broker {
             supervisor: &self.supervisor,
             children: &self.children,
             network: &self.network,
+        }
+    }
+
+    /// Returns the components that the status speaks of.
+    pub(crate) fn status_view(&self) -> StatusView<'_> {
+        StatusView {
+            session: &self.session,
+            supervisor: &self.supervisor,
+            children: &self.children,
+            network: &self.network,
+            window: &self.window,
+            persistence: &self.persistence,
+            observer: &self.observer,
+            facts: &self.facts,
         }
     }
 

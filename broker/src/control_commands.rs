@@ -12,8 +12,9 @@ use crate::broker::Broker;
 use crate::codec::permissions::{self, Change};
 use crate::codec::{host as host_codec, window_updates};
 use crate::control::questions::{Input, PageQuery};
-use crate::control::{Command, PageAnswer, StatusReply, StatusView, TabInfo};
+use crate::control::{Command, PageAnswer, StatusReply, TabInfo};
 use crate::forgetting::Forgetting;
+use crate::health::HealthQuery;
 use crate::page_queries::no_page;
 use crate::workspace_orders::WorkspaceOrders;
 use crate::workspaces;
@@ -192,20 +193,10 @@ impl<'a> ControlCommands<'a> {
         self.change_tab(tab, Some(Event::AnswerDialog { tab, answer: DialogAnswer { number, ..reply } }))
     }
 
-    fn status(&self) -> StatusReply {
-        let view = StatusView {
-            session: &self.broker.session,
-            supervisor: &self.broker.supervisor,
-            children: &self.broker.children,
-            network: &self.broker.network,
-            window: &self.broker.window,
-            persistence: &self.broker.persistence,
-            observer: &self.broker.observer,
-            facts: &self.broker.facts,
-        };
-        view.status(
-            self.broker.session.order.iter().filter_map(|tab| self.broker.lookup().tab_info(*tab).ok()).collect(),
-        )
+    fn status(&self) -> (StatusReply, HealthQuery) {
+        let view = self.broker.status_view();
+        let tabs = self.broker.session.order.iter().filter_map(|tab| self.broker.lookup().tab_info(*tab).ok());
+        (view.status(tabs.collect()), view.health())
     }
 
     /// Gives input to the page of a tab. Whoever may use the control socket is the user.

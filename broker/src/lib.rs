@@ -19,6 +19,7 @@ mod error;
 pub mod event_loop;
 mod forgetting;
 pub mod grants;
+pub mod health;
 mod host_grants;
 mod host_reports;
 pub mod kept;

@@ -50,6 +50,14 @@ impl<'a> WindowActions<'a> {
                     let workspace = self.broker.session.workspace().to_owned();
                     self.broker.apply(Event::Open { load: None, workspace, background, opener: None });
                 }
+                Action::Health(request) => {
+                    let (query, events) = (self.broker.status_view().health(), self.broker.window_events.clone());
+                    tokio::spawn(async move {
+                        let lines = query.gather(true).await;
+                        // The event loop may have ended meanwhile.
+                        let _ = events.send(window::Event::HealthReported { request, lines }).await;
+                    });
+                }
                 Action::AnswerPermission { question, answer } => {
                     let actions = self.broker.permissions.answered(question, answer);
                     self.broker.after_permissions(actions);

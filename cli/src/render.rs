@@ -7,6 +7,7 @@ use clap::builder::styling::{AnsiColor, Style};
 use regen_proto::control::v1::{
     Dialog, Process, SavedSession, ScreenshotReply, SessionAction, SessionReply, StatusReply, Tab,
 };
+use regen_proto::health::v1::{HealthLine, HealthState};
 use serde_json::{Value, json};
 
 use regen_runtime::foreign_text::{escape, escape_json};
@@ -74,6 +75,7 @@ pub(crate) fn status(status: &StatusReply, memory: bool, output: Output) {
             "tabs": status.tabs.iter().map(tab_json).collect::<Vec<_>>(),
             "policies": status.policies,
             "warnings": status.warnings,
+            "health": status.health.iter().map(health_json).collect::<Vec<_>>(),
             "extra_ca": status.extra_ca,
             "saved_session": status.offer.as_ref().map(session_json),
             "refused_messages": {
@@ -107,6 +109,23 @@ pub(crate) fn status(status: &StatusReply, memory: bool, output: Output) {
     tabs(&status.tabs, output);
     if let Some(offer) = &status.offer {
         println!("\nAn earlier session with {} tabs can be restored: `regen session restore`", offer.tabs);
+    }
+}
+
+fn health_json(line: &HealthLine) -> Value {
+    let number = (!line.unit.is_empty()).then_some(line.value);
+    json!({
+        "part": line.part, "state": state_of(line), "words": line.words, "value": number,
+        "unit": (!line.unit.is_empty()).then_some(&line.unit),
+    })
+}
+
+fn state_of(line: &HealthLine) -> &'static str {
+    match line.state() {
+        HealthState::Good => "good",
+        HealthState::Off | HealthState::Unspecified => "off",
+        HealthState::Busy => "busy",
+        HealthState::Trouble => "trouble",
     }
 }
 

@@ -55,6 +55,7 @@ pub enum CommandId {
     Downloads,
     Settings,
     PreviousSession,
+    Status,
     Workspaces,
     NewThrowAway,
     NextWorkspace,
@@ -129,7 +130,7 @@ impl CommandId {
 }
 
 /// All commands, in the order in which settings list them.
-pub const COMMANDS: [Command; 59] = [
+pub const COMMANDS: [Command; 60] = [
     Command::new(Id::NewTab, "new-tab", "New tab", &["Ctrl+T"]).kept_from_pages(),
     Command::new(Id::ReopenTab, "reopen-tab", "Reopen closed tab", &["Ctrl+Shift+T"])
         .also("undo restore")
@@ -209,6 +210,8 @@ pub const COMMANDS: [Command; 59] = [
     Command::new(Id::Downloads, "downloads", "Downloads", &["Ctrl+J"]).also("files saved"),
     Command::new(Id::Settings, "settings", "Settings", &["Ctrl+Comma"]).also("preferences options configuration"),
     Command::new(Id::PreviousSession, "previous-session", "Previous session", &[]).also("restore tabs"),
+    Command::new(Id::Status, "status", "Status of the browser", &[])
+        .also("health memory processes tor vpn store uptime task manager"),
     Command::new(Id::Workspaces, "workspaces", "Workspaces", &["Ctrl+Alt+W"])
         .also("container profile identity switch create rename delete")
         .kept_from_pages(),

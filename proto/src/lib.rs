@@ -89,6 +89,10 @@ schema!(
     permissions
 );
 schema!(
+    /// Health of the browser: CLI and ui-shell ← broker.
+    health
+);
+schema!(
     /// Control API: CLI ↔ broker.
     control
 );

@@ -107,6 +107,7 @@ impl Window {
                 self.command(Command::SiteLevel(SiteLevel { tab, level: ShieldsLevel::from(level).into() }));
             }
             FromChrome::AllowHere { tab, url } => self.command(Command::SiteRule(SiteRule { tab, url })),
+            FromChrome::Health { request } => self.command(Command::Health(request)),
             FromChrome::AnswerPermission { question, answer } => {
                 self.command(Command::AnswerPermission(permissions::answer(question, answer)));
             }

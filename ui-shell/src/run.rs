@@ -99,6 +99,7 @@ impl Window {
             | CommandId::Downloads
             | CommandId::Settings
             | CommandId::Workspaces
+            | CommandId::Status
             | CommandId::Menu => self.run_in_chrome(id),
         }
     }

@@ -8,6 +8,7 @@ pub mod child;
 pub mod command_bar;
 pub mod configure;
 pub mod downloads;
+pub mod health;
 pub mod host;
 pub mod page;
 mod page_tools;

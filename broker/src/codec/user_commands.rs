@@ -71,6 +71,7 @@ pub fn user_command(body: Body) -> Option<UserCommand> {
         }
         Body::FindAnything(asked) => return ask(asked.request, Question::Anything(asked.typed)),
         Body::DownloadOrder(order) => return downloads::order(order).map(UserCommand::Download),
+        Body::Health(request) => return Some(UserCommand::Health(request)),
         Body::AnswerPermission(answered) => {
             let answer = permissions::user_answer(answered.answer())?;
             return Some(UserCommand::AnswerPermission { question: answered.question, answer });

@@ -10,7 +10,7 @@ use regen_proto::kernel::v1::{
 use regen_proto::validate::BrokerToChild;
 use regen_session::{Phase, Session, Tab, TabId};
 
-use super::{downloads, page, site};
+use super::{downloads, health, page, site};
 use crate::message::{ChildId, Outgoing};
 use crate::network::events::VpnQuestion;
 use crate::persistence::earlier::SessionOffer;
@@ -110,6 +110,7 @@ pub fn news(window: ChildId, news: News) -> Outgoing {
         News::OutsideQuestion { site, url } => Body::OutsideQuestion(OutsideQuestion { site, url }),
         News::FindResult { tab, matches, position } => Body::FindResult(FindResult { tab, matches, position }),
         News::BookmarksChanged => Body::BookmarksChanged(Empty {}),
+        News::Health { request, lines } => health::answer(request, lines),
         News::Site { request, report } => site::answer(request, *report),
         News::TabClosed(tab) => Body::TabClosed(tab),
         News::Notice { level, text } => Body::Notice(Notice { level: level.to_owned(), text }),

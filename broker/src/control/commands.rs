@@ -17,6 +17,7 @@ use regen_proto::permissions::v1::KeptPermission;
 
 use crate::answer::{Answer, CommandError};
 use crate::codec::permissions::Change;
+use crate::health::HealthQuery;
 use crate::site_data::Removed;
 use crate::site_report::SiteQuery;
 use crate::window::commands::SessionAnswer;
@@ -43,7 +44,7 @@ pub enum SignalTarget {
 #[expect(missing_docs, reason = "each name says it")]
 pub enum Command {
     Status {
-        answer: Answer<StatusReply>,
+        answer: Answer<(StatusReply, HealthQuery)>,
     },
     /// Open a new tab. `raise`: the window is to be seen, too.
     Open {

@@ -91,6 +91,7 @@ impl Control {
     /// Resolves a name along the route of a site; without a site, along the route of the workspace or the default.
     pub(super) async fn look_up(&self, request: DnsQueryRequest) -> Result<DnsAnswer, Status> {
         let DnsQueryRequest { name, kind, site, workspace } = request;
+        let workspace = self.workspace_id(workspace).await?;
         let (routes, _) =
             self.broker.call(|answer| Command::Network(network::Command::Routes { answer })).await.map_err(status)?;
         let route = match site.as_str() {

@@ -36,6 +36,7 @@ use super::questions::{Input, PageQuery};
 use super::{BrokerHandle, Command, SignalTarget};
 use crate::answer::CommandError;
 use crate::children::{proportional_kb, resident_kb};
+use crate::codec;
 use crate::observe::logs::Logs;
 
 const DEFAULT_WAIT: Duration = Duration::from_secs(30);
@@ -130,7 +131,8 @@ pub(super) fn status(error: CommandError) -> Status {
 impl Browser for Control {
     async fn status(&self, request: Request<StatusRequest>) -> Result<Response<StatusReply>, Status> {
         let memory = request.into_inner().memory;
-        let mut reply = self.broker.call(|answer| Command::Status { answer }).await.map_err(status)?;
+        let (mut reply, health) = self.broker.call(|answer| Command::Status { answer }).await.map_err(status)?;
+        reply.health = codec::health::lines(health.gather(memory).await);
         let measured = tokio::task::spawn_blocking(move || {
             reply.processes.iter_mut().for_each(|process| measure(process, memory));
             reply

@@ -14,6 +14,7 @@ use regen_supervisor::{Key, Supervisor};
 
 use crate::children::Children;
 use crate::codec::window_updates::TabContext;
+use crate::health::HealthQuery;
 use crate::network::Network;
 use crate::observe::step_times::Summary;
 use crate::observe::{self, Observer};
@@ -100,6 +101,33 @@ impl StatusView<'_> {
             extra_ca: self.facts.extra_ca,
             offer: self.persistence.offered().map(saved_session),
             policies: self.facts.policies.clone(),
+            // Added off the event loop.
+            health: Vec::new(),
+        }
+    }
+
+    /// Returns what the health of the browser is made of.
+    #[must_use]
+    pub fn health(&self) -> HealthQuery {
+        let own = i32::try_from(std::process::id()).unwrap_or(0);
+        let infos = self.children.processes();
+        let restarts = infos.iter().filter_map(|info| self.supervisor.state(&info.key)).map(|state| state.crashes);
+        let settings = self.network.settings();
+        HealthQuery {
+            uptime: self.observer.uptime(),
+            tabs: self.session.tabs.len(),
+            restarts: restarts.sum(),
+            pids: infos
+                .into_iter()
+                .flat_map(|info| info.helpers.into_iter().map(|(_, pid)| pid).chain([info.pid]))
+                .chain([own])
+                .collect(),
+            store_trouble: self.persistence.trouble(),
+            unsaved: self.persistence.unsaved(),
+            shields: settings.shields.level,
+            tor: self.network.tor().clone(),
+            vpn: settings.vpn.clone(),
+            admin: self.network.admin(),
         }
     }
 

@@ -9,6 +9,13 @@ use crate::codec::workspaces;
 use crate::workspaces::Done;
 
 impl Control {
+    /// Returns the identifier of a workspace that is given by name or identifier; an unknown one stands for itself.
+    pub(super) async fn workspace_id(&self, name: String) -> Result<String, Status> {
+        let (all, _) = self.broker.call(|answer| Command::Workspaces { order: None, answer }).await.map_err(status)?;
+        let named = all.into_iter().find(|one| one.workspace.name.to_lowercase() == name.to_lowercase());
+        Ok(named.map_or(name, |one| one.workspace.id))
+    }
+
     /// Lists the workspaces, after an order was carried out if one is given.
     pub(super) async fn workspaces_now(&self, request: WorkspacesRequest) -> Result<WorkspacesReply, Status> {
         let is_change = request.action.is_some();

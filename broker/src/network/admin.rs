@@ -11,8 +11,8 @@ use regen_proto::net::v1::shields_admin_client::ShieldsAdminClient;
 use regen_proto::net::v1::tor_admin_client::TorAdminClient;
 use regen_proto::net::v1::vpn_admin_client::VpnAdminClient;
 use regen_proto::net::v1::{
-    Blocked, EncryptedHost, EncryptedHosts, OwnRulesRequest, ShieldsLogRequest, TorState as WireState,
-    TorStatus as WireStatus, TorWatchRequest, VpnProfile, VpnProfiles,
+    Blocked, EncryptedHost, EncryptedHosts, OwnRulesRequest, ShieldsLogRequest, ShieldsStatusRequest,
+    TorState as WireState, TorStatus as WireStatus, TorWatchRequest, VpnProfile, VpnProfiles,
 };
 use regen_session::Hsts;
 use tokio::sync::{mpsc, watch};
@@ -72,6 +72,12 @@ impl NetAdmin {
     pub async fn allow(&mut self, rule: String) -> Result<(), String> {
         let request = OwnRulesRequest { add: vec![rule], remove: Vec::new() };
         self.shields.own(request).await.map(drop).map_err(|error| error.message().to_owned())
+    }
+
+    /// Returns the number of requests that shields stopped; `None` if the net-daemon has ended.
+    pub async fn counts(mut self) -> Option<u64> {
+        let status = self.shields.status(ShieldsStatusRequest {}).await.ok()?;
+        Some(status.into_inner().blocked)
     }
 
     /// Returns the requests that were stopped lately, oldest first; none if the net-daemon has ended.

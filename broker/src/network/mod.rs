@@ -237,6 +237,12 @@ impl Network {
         self.vpn_questions.iter().map(|name| self.vpn_question(name)).collect()
     }
 
+    /// Returns the status of Tor.
+    #[must_use]
+    pub fn tor(&self) -> &TorStatus {
+        &self.tor
+    }
+
     /// Returns the trouble with Tor, where it was needed and does not work.
     #[must_use]
     pub fn tor_trouble(&self) -> Option<String> {

@@ -119,6 +119,12 @@ impl Persistence {
         self.store.trouble()
     }
 
+    /// Returns the number of tabs that the store does not have as they are now.
+    #[must_use]
+    pub fn unsaved(&self) -> usize {
+        self.unsaved.len()
+    }
+
     /// Notes that a tab changed.
     pub fn tab_changed(&mut self, tab: TabId) {
         self.unsaved.changed(tab);

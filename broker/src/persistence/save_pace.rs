@@ -25,6 +25,12 @@ impl SavePace {
         is_first
     }
 
+    /// Returns the number of tabs that wait.
+    #[must_use]
+    pub(super) fn len(&self) -> usize {
+        self.changed.len()
+    }
+
     /// Returns whether no tab waits.
     #[must_use]
     pub(super) fn is_empty(&self) -> bool {

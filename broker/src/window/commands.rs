@@ -43,6 +43,8 @@ pub enum UserCommand {
     Site(SiteOrder),
     /// Order about a download.
     Download(Order),
+    /// Report on the browser's health. The number comes back with the report.
+    Health(u64),
     /// Answer to a question about a right of a site.
     AnswerPermission { question: u64, answer: UserAnswer },
     /// Choice about a right of a tab's site; `None`: ask again.

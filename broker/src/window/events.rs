@@ -10,6 +10,7 @@ use regen_session::{Event as SessionEvent, HostKey, TabId};
 use super::commands::{PageCommand, Question, SessionAnswer, SiteOrder, VpnAnswer};
 use super::downloads::{DownloadView, HostDownload, Source};
 use super::file_choosers::ChooserSource;
+use crate::health::HealthLine;
 use crate::message::ChildId;
 use crate::permissions::UserAnswer;
 use crate::site_report::SiteReport;
@@ -32,6 +33,8 @@ pub enum Event {
     NotSaved { text: String },
     /// The report on a site that the window asked for.
     SiteReported { request: u64, report: SiteReport },
+    /// The report on the browser's health that the window asked for.
+    HealthReported { request: u64, lines: Vec<HealthLine> },
     /// The user clicked a page's notification.
     NotificationClicked { child: ChildId, tab: TabId, number: u64 },
     /// Something that the user ordered for a site is done, or not.
@@ -39,7 +42,7 @@ pub enum Event {
 }
 
 /// News that the component has for the window.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum News {
     /// State of a download.
     Download(DownloadView),
@@ -57,6 +60,8 @@ pub enum News {
     BookmarksChanged,
     /// A tab is closed.
     TabClosed(TabId),
+    /// Report on the browser's health.
+    Health { request: u64, lines: Vec<HealthLine> },
     /// Report on a site.
     Site { request: u64, report: Box<SiteReport> },
     /// Text for the user, with `info`, `warning` or `error` as its level.
@@ -89,6 +94,8 @@ pub enum Action {
     Session(SessionEvent),
     /// Open an empty tab.
     OpenEmpty { background: bool },
+    /// Report on the browser's health; [`Event::HealthReported`] follows.
+    Health(u64),
     /// Answer a question about a right of a site.
     AnswerPermission { question: u64, answer: UserAnswer },
     /// Keep a choice about a right of a tab's site.

@@ -149,6 +149,7 @@ impl Window {
                 }
                 vec![Action::Site(order)]
             }
+            UserCommand::Health(request) => vec![Action::Health(request)],
             UserCommand::AnswerPermission { question, answer } => {
                 vec![Action::AnswerPermission { question, answer }]
             }
@@ -198,6 +199,7 @@ impl Window {
             Event::SiteReported { request, report } => {
                 vec![Action::Tell(News::Site { request, report: Box::new(report) })]
             }
+            Event::HealthReported { request, lines } => vec![Action::Tell(News::Health { request, lines })],
             Event::NotificationClicked { child, tab, number } => {
                 vec![Action::NotificationClicked { child, tab, number }]
             }

@@ -328,6 +328,7 @@ fn user_command(command: &user_command::Body) -> Result<(), Refusal> {
         | Body::OfferSession(_)
         | Body::DownloadOrder(_)
         | Body::AnswerPermission(_)
+        | Body::Health(_)
         | Body::ChoosePermission(_)
         | Body::Mute(_)
         | Body::Pin(_)

@@ -7,8 +7,8 @@ use regen_proto::kernel::v1::{
 
 use crate::shown_host::{shown_address, shown_host, shown_server};
 
-use super::permissions;
 use super::{ChromeChoice, ChromeDialog, ChromeDownload, ChromeTab, ToChrome, places, settings, site, workspaces};
+use super::{health, permissions};
 
 impl From<&Dialog> for ChromeDialog {
     fn from(dialog: &Dialog) -> Self {
@@ -112,6 +112,7 @@ impl ToChrome {
             shell_update::Body::Settings(answer) => settings::answer(answer),
             shell_update::Body::WindowSettings(followed) => settings::followed(followed),
             shell_update::Body::Site(found) => site::answer(found),
+            shell_update::Body::Health(answer) => health::report(answer),
             shell_update::Body::PermissionQuestion(asked) => permissions::question(asked),
             shell_update::Body::Workspaces(reply) => workspaces::all(reply),
             shell_update::Body::Found(found) => settings::found(found),

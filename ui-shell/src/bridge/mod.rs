@@ -5,6 +5,7 @@
 //! runs the chrome against messages made by [`ToChrome`].
 
 mod from_update;
+mod health;
 pub(crate) mod permissions;
 mod places;
 mod settings;
@@ -15,6 +16,7 @@ mod workspaces;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use health::ChromeHealth;
 pub(crate) use permissions::{ChromePermission, ChromePermissionAnswer, ChromePermissionKind, ChromePermissionState};
 pub(crate) use places::{ChromeBookmark, ChromeBookmarkAction, ChromeSuggestion, ChromeVisit, ChromeVisitAction};
 pub(crate) use settings::{ChromeCommand, ChromeFound, ChromeSetting, ChromeSettingAction};
@@ -206,6 +208,10 @@ pub(crate) enum FromChrome {
         tab: u64,
         url: String,
     },
+    /// Asks for a report on the browser's health. `request` comes back with it.
+    Health {
+        request: u64,
+    },
     /// Answers a question about a right of a site.
     AnswerPermission {
         question: u64,
@@ -351,6 +357,11 @@ pub(crate) enum ToChrome {
     Found {
         request: u64,
         entries: Vec<ChromeFound>,
+    },
+    /// Answer to `health`.
+    Health {
+        request: u64,
+        lines: Vec<ChromeHealth>,
     },
     /// A page asks for a right, or no longer: then `open` is false and nothing but the number counts.
     PermissionQuestion {

@@ -113,6 +113,24 @@ fn the_contract_file_of_the_chrome_tests_is_current() {
         ToChrome::DownloadQuestion { site: "https://example.org".into(), workspace: String::new(), files: 3 },
         ToChrome::OutsideQuestion { site: "https://example.org".into(), url: "mailto:somebody@example.org".into() },
         ToChrome::QuitQuestion { downloads: 2, pages: 1 },
+        ToChrome::Health {
+            request: 1,
+            lines: [
+                ("uptime", "good", "running", 4000.0, "s"),
+                ("memory", "good", "in use", 812.0, "MB"),
+                ("store", "trouble", "The disk is full.", 2.0, "tabs"),
+                ("tor", "busy", "starting", 45.0, "%"),
+                ("redis", "off", "not configured", 0.0, ""),
+            ]
+            .map(|(part, state, words, value, unit)| ChromeHealth {
+                part: part.into(),
+                state,
+                words: words.into(),
+                value,
+                unit: unit.into(),
+            })
+            .into(),
+        },
         ToChrome::PermissionQuestion {
             question: 4,
             tab: 1,
@@ -283,6 +301,7 @@ fn the_chromes_types_are_current() {
         ChromeLevel::decl(&config),
         ChromeBlocked::decl(&config),
         ChromeSite::decl(&config),
+        ChromeHealth::decl(&config),
         ChromePermission::decl(&config),
         ChromePermissionKind::decl(&config),
         ChromePermissionState::decl(&config),

@@ -22,7 +22,7 @@ domain: string, since: number | null, until: number | null, visits: Array<number
 /**
  * Last visit of the list so far; 0: begin with the newest.
  */
-after: number, } | { "type": "complete", request: number, typed: string, } | { "type": "bookmarks", request: number, action: ChromeBookmarkAction, } | { "type": "settings", request: number, action: ChromeSettingAction, } | { "type": "findAnything", request: number, typed: string, } | { "type": "site", request: number, tab: number, } | { "type": "clearSite", tab: number, } | { "type": "siteLevel", tab: number, level: ChromeLevel, } | { "type": "allowHere", tab: number, url: string, } | { "type": "answerPermission", question: number, answer: ChromePermissionAnswer, } | { "type": "choosePermission", tab: number, kind: ChromePermissionKind, state: ChromePermissionState, } | { "type": "workspaces", action: ChromeWorkspaceAction, } | { "type": "run", command: string, } | { "type": "quitAnyway" };
+after: number, } | { "type": "complete", request: number, typed: string, } | { "type": "bookmarks", request: number, action: ChromeBookmarkAction, } | { "type": "settings", request: number, action: ChromeSettingAction, } | { "type": "findAnything", request: number, typed: string, } | { "type": "site", request: number, tab: number, } | { "type": "clearSite", tab: number, } | { "type": "siteLevel", tab: number, level: ChromeLevel, } | { "type": "allowHere", tab: number, url: string, } | { "type": "health", request: number, } | { "type": "answerPermission", question: number, answer: ChromePermissionAnswer, } | { "type": "choosePermission", tab: number, kind: ChromePermissionKind, state: ChromePermissionState, } | { "type": "workspaces", action: ChromeWorkspaceAction, } | { "type": "run", command: string, } | { "type": "quitAnyway" };
 
 export type ToChrome = { "type": "tab", tab: ChromeTab, } | { "type": "tabClosed", tab: number, } | { "type": "order", tabs: Array<number>, active: number, first: boolean, } | { "type": "favicon", tab: number, width: number, height: number, rgba: Array<number>, } | { "type": "hover", url: string, } | { "type": "findResult", tab: number, 
 /**
@@ -64,7 +64,7 @@ error: string, } | { "type": "followed",
 /**
  * Address of the Home button; empty: the start page.
  */
-home: string, bookmarksBar: boolean, restoreSession: boolean, commands: Array<ChromeCommand>, } | { "type": "site", request: number, report: ChromeSite, } | { "type": "found", request: number, entries: Array<ChromeFound>, } | { "type": "permissionQuestion", question: number, tab: number, site: string, kind: ChromePermissionKind | null, 
+home: string, bookmarksBar: boolean, restoreSession: boolean, commands: Array<ChromeCommand>, } | { "type": "site", request: number, report: ChromeSite, } | { "type": "found", request: number, entries: Array<ChromeFound>, } | { "type": "health", request: number, lines: Array<ChromeHealth>, } | { "type": "permissionQuestion", question: number, tab: number, site: string, kind: ChromePermissionKind | null, 
 /**
  * Embedded site that asks; empty: the page itself.
  */
@@ -211,6 +211,16 @@ ownLevel: boolean,
  * Newest first.
  */
 blocked: Array<ChromeBlocked>, permissions: Array<ChromePermission>, };
+
+export type ChromeHealth = { part: string, 
+/**
+ * `good`, `off`, `busy` or `trouble`.
+ */
+state: string, words: string, value: number, 
+/**
+ * Unit of the value; empty: it says nothing.
+ */
+unit: string, };
 
 export type ChromePermission = { kind: ChromePermissionKind, state: ChromePermissionState, 
 /**

@@ -23,7 +23,7 @@ let requests = 0;
 const waiting = new Map<number, (message: any) => void>();
 
 /** Sends the shell a question, and returns its answer: the message of this type with the question's number. */
-export const ask = <K extends "visits" | "complete" | "bookmarks" | "settings" | "findAnything" | "site", A extends "visits" | "completions" | "bookmarks" | "settings" | "found" | "site">(
+export const ask = <K extends "visits" | "complete" | "bookmarks" | "settings" | "findAnything" | "site" | "health", A extends "visits" | "completions" | "bookmarks" | "settings" | "found" | "site" | "health">(
   type: K, fields: Omit<Fields<K>, "request">, answer: A,
 ): Promise<Received<A>> => {
   const request = ++requests;

@@ -12,6 +12,7 @@ import { pickArea } from "./area-panel.js";
 import { openDownloads } from "./downloads-panel.js";
 import { openSitePanel } from "./site-panel.js";
 import { paintPermissions } from "./permissions-bar.js";
+import { openStatus } from "./status-panel.js";
 import { openWorkspaces, paintWorkspace } from "./workspaces-panel.js";
 
 const openBuiltin = (url) => () => toolbar.openBuiltin(url);
@@ -32,6 +33,7 @@ for (const [name, run] of Object.entries({
   "search-tabs": () => openCommandBar("%"),
   "screenshot-of-area": pickArea,
   "site-information": openSitePanel,
+  "status": openStatus,
   "workspaces": openWorkspaces,
   "menu": openMenu,
 })) handle(name, run);

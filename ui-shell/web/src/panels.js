@@ -83,7 +83,7 @@ const itemOf = (name) => {
   return [commandOf(name).words, keysOf(name), () => run(name)];
 };
 const MENU = ["new-tab", "reopen-tab", null, "zoom-in", "zoom-out", "actual-size", "full-screen", null, "find", "print", "save-page", "screenshot", "reader", "view-source", "inspector", null, "history", "bookmarks",
-  "downloads", null, "workspaces", "new-throw-away", "command-bar", "previous-session", "settings", null, "quit"];
+  "downloads", null, "workspaces", "new-throw-away", "command-bar", "previous-session", "status", "settings", null, "quit"];
 /** Opens the main menu. */
 export const openMenu = () => {
   fill(get("menu"), MENU.map((name) => name && itemOf(name)));

@@ -95,9 +95,10 @@ impl Broker {
             }
             Effect::OrderChanged => self.show(|feed| feed.order()),
             Effect::FaviconChanged(tab) => self.show(|feed| [feed.favicon(tab)]),
+            Effect::GestureUsed(tab) => drop(self.window.gestures().take(tab)),
             Effect::LeftPage(tab) => {
                 let shown = host_of(&self.session, tab);
-                let actions = self.permissions.page_left(tab, shown.as_ref());
+                let actions = self.permissions.tab_shows(tab, shown.as_ref());
                 self.after_permissions(actions);
                 let actions = self.window.page_left(tab);
                 self.after_window(actions);
@@ -357,6 +358,11 @@ impl Broker {
         self.hibernation.set_after(followed.sleep_after);
         self.persistence.set_restores(followed.restores);
         self.show(|feed| [feed.settings()]);
+    }
+
+    /// Goes on with what an earlier run could not finish to forget.
+    pub(crate) fn go_on_forgetting(&mut self) {
+        Forgetting::new(self).go_on();
     }
 
     /// Saves the workspaces, and shows them.

@@ -4,6 +4,7 @@
 //! which a message is checked, and the end of the browser.
 
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use regen_audit_log::AuditLog;
@@ -11,7 +12,7 @@ use regen_proto::role::Role;
 use regen_session::{Event, Form, Load, Method, PageEvent, PageLoad, Phase, Session, Side, Tab, TabId, address};
 use regen_store::{OpenStore, SessionSettings, Settings as StoreSettings};
 use regen_supervisor::{Hibernation, Key, Supervisor, memory_pressure};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 
 use crate::broker_setup::{BrokerSetup, Channels};
 use crate::children::{self, ChildError, Children, Violation};
@@ -33,6 +34,9 @@ use crate::site_data::SiteData;
 use crate::window::commands::SessionAnswer;
 use crate::window::{self, Window};
 
+/// Maximum number of notifications that the desktop shows at a time.
+const MAX_NOTIFICATIONS: usize = 30;
+
 /// The components.
 #[derive(Debug)]
 pub(crate) struct Broker {
@@ -45,6 +49,8 @@ pub(crate) struct Broker {
     pub(crate) window: Window,
     pub(crate) persistence: Persistence,
     pub(crate) permissions: Permissions,
+    /// Room for notifications on the desktop.
+    pub(crate) notifications: Arc<Semaphore>,
     pub(crate) observer: Observer,
     pub(crate) kept: Kept,
     pub(crate) site_data: SiteData,
@@ -89,6 +95,7 @@ impl Broker {
             network: Network::new(network_settings, setup.network, store.clone(), audit.clone(), channels.network),
             window: Window::new(profile, setup.downloads, audit.clone(), channels.window.clone()),
             permissions: Permissions::new(permissions, store.clone(), audit.clone()),
+            notifications: Arc::new(Semaphore::new(MAX_NOTIFICATIONS)),
             persistence: Persistence::new(store, previous, setup.secrets, channels.persistence),
             observer: Observer::new(audit.clone(), setup.warnings, now),
             kept,
@@ -125,6 +132,7 @@ impl Broker {
             self.supervise(actions);
         }
         self.adopt_stored_settings();
+        self.go_on_forgetting();
         if let Some(session) = self.persistence.restored_by_itself() {
             let tabs = self.answer_session(&SessionAnswer { session, restore: true, tabs: Vec::new() });
             tracing::info!("{tabs} tabs of the last session are back");
@@ -299,7 +307,12 @@ impl Broker {
             Child::Snapshot { host, tab, snapshot: Ok(snapshot), .. } => {
                 self.apply(Event::Snapshot { host, tab, snapshot });
             }
-            Child::Cookies { host, cookies: Ok(cookies), .. } => self.persistence.keep_cookies(host, cookies),
+            Child::Cookies { host, cookies: Ok(cookies), .. } => {
+                // They may arrive after the workspace is gone.
+                if self.session.workspaces.get(&host.workspace).is_some() {
+                    self.persistence.keep_cookies(host, cookies);
+                }
+            }
             Child::Form { child, tab, load, content_type, body: Ok(body) } => {
                 let Some(host) = self.children.host(child).cloned() else { return };
                 let form = (!body.is_empty()).then(|| Form { body: body.into(), content_type });

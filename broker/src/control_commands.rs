@@ -125,7 +125,7 @@ impl<'a> ControlCommands<'a> {
             }
             Command::Network(command) => {
                 let has_window = self.broker.lookup().running(Role::UiShell).is_some();
-                let command = command.with_workspace(|name| self.workspace(name));
+                let command = command.with_workspace(|name| self.workspace_with_setting(name));
                 let actions = self.broker.network.command(command, has_window);
                 self.broker.after_network(actions);
                 // The routes and shields of workspaces are shown with them.
@@ -168,11 +168,24 @@ impl<'a> ControlCommands<'a> {
         self.broker.session.workspaces.find(&name).unwrap_or(name)
     }
 
+    /// Returns the workspace that gets a setting. One that does not exist is made, so that the setting is listed with it.
+    fn workspace_with_setting(&mut self, name: String) -> String {
+        let workspace = self.workspace(name);
+        if self.broker.session.workspaces.note(&workspace) {
+            self.broker.workspaces_changed();
+        }
+        workspace
+    }
+
     /// Returns the workspace in which a tab is to open. One that does not exist is made, if its name can be an identifier.
-    fn workspace_to_open(&self, name: String) -> Result<String, CommandError> {
+    fn workspace_to_open(&mut self, name: String) -> Result<String, CommandError> {
         let is_identifier =
             |name: &str| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-') && name.len() <= 40;
         match self.broker.session.workspaces.find(&name) {
+            // What is left of a deleted workspace must not be found by its successor.
+            Err(_) if self.broker.session.workspaces.removing().any(|left| left == name) => {
+                Ok(self.broker.session.workspaces.create(&name, None)?)
+            }
             Err(_) if is_identifier(&name) => Ok(name),
             found => Ok(found?),
         }

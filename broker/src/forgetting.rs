@@ -1,6 +1,7 @@
 //! Forgetting: clearing a site's data, and the end of a workspace with everything in it. Each component forgets its part at once,
 //! and storage is thrown away as soon as no process has it.
 
+use regen_net_config::host::is_throw_away;
 use regen_session::{Event, HostKey};
 use regen_supervisor::Key;
 
@@ -35,7 +36,9 @@ impl<'a> Forgetting<'a> {
     /// Forgets everything of a workspace that is gone: at once, and the storage of its sites once their processes have ended.
     pub(crate) fn workspace_ended(&mut self, workspace: &str) {
         self.broker.persistence.forget_workspace(workspace);
-        self.broker.kept.forget_workspace(workspace);
+        if !is_throw_away(workspace) {
+            self.broker.kept.forget_workspace(workspace);
+        }
         self.broker.network.forget_workspace(workspace);
         let actions = self.broker.window.forget_workspace(workspace);
         self.broker.after_window(actions);
@@ -54,16 +57,31 @@ impl<'a> Forgetting<'a> {
         self.discard_workspace(&host.workspace);
     }
 
+    /// Goes on with the removal of workspaces that an earlier run could not finish.
+    pub(crate) fn go_on(&mut self) {
+        let left: Vec<String> = self.broker.session.workspaces.removing().map(str::to_owned).collect();
+        left.iter().for_each(|workspace| self.workspace_ended(workspace));
+    }
+
     fn discard_workspace(&mut self, workspace: &str) {
         if !self.broker.site_data.is_ending(workspace) || self.broker.children.has_host_in(workspace) {
             return;
         }
-        // A host that was just ending may have sent something after the workspace was gone.
+        // A host that was just ending may have sent something, or saved a file, after the workspace was gone.
         self.broker.persistence.forget_workspace(workspace);
+        let actions = self.broker.window.forget_workspace(workspace);
+        self.broker.after_window(actions);
         let removing = self.broker.children.discard_workspace(workspace);
-        if let Err(error) = &removing {
-            tracing::error!("the storage of a workspace is not removed: {error}");
-            self.broker.notice("error", format!("What the workspace's sites stored could not be removed: {error}"));
+        match &removing {
+            Ok(_) => {
+                self.broker.session.workspaces.removed(workspace);
+                self.broker.workspaces_changed();
+            }
+            Err(error) => {
+                tracing::error!("the storage of a workspace is not removed: {error}");
+                let text = format!("What the workspace's sites stored is removed at the next start: {error}");
+                self.broker.notice("error", text);
+            }
         }
         self.broker.site_data.workspace_ended(workspace, removing.ok());
     }

@@ -11,7 +11,7 @@ use crate::control::{SignalTarget, TabInfo, tab_info};
 use crate::message::ChildId;
 use crate::network::Network;
 use crate::permissions::Permissions;
-use crate::site_report::{SiteQuery, SiteReport};
+use crate::site_report::{Connection, SiteQuery, SiteReport};
 
 /// The components that are asked. They do not change meanwhile.
 #[derive(Debug, Clone, Copy)]
@@ -81,7 +81,9 @@ impl Lookup<'_> {
             pids: pids.collect(),
             storage: self.children.storage(&host),
             admin: self.network.admin(),
+            page: None,
             report: SiteReport {
+                connection: Connection::default(),
                 pid,
                 memory_kb: 0,
                 storage_bytes: 0,

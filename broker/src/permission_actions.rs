@@ -1,5 +1,7 @@
 //! Actions of the permissions component, carried out with the components that they concern.
 
+use std::sync::Arc;
+
 use regen_desktop::notification::{self, Ended};
 use regen_session::HostKey;
 
@@ -29,8 +31,11 @@ impl<'a> PermissionActions<'a> {
                 Action::Withdraw(number) => self.broker.tell_window(|window| codec::withdrawn(window, number)),
                 Action::Inform(host) => self.inform(&host),
                 Action::Notify { child, tab, notification: number, site, notice } => {
+                    // Some desktops keep notifications until somebody closes them.
+                    let Ok(room) = Arc::clone(&self.broker.notifications).try_acquire_owned() else { continue };
                     let events = self.broker.window_events.clone();
                     tokio::spawn(async move {
+                        let _room = room;
                         let event = match notification::show(&site, &notice.title, &notice.body).await {
                             Ok(Ended::Closed) => return,
                             Ok(Ended::Clicked) => window::Event::NotificationClicked { child, tab, number },

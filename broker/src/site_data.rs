@@ -31,11 +31,11 @@ impl SiteData {
         self.ending.entry(workspace.to_owned()).or_default();
     }
 
-    /// Returns who is told once the storage of a workspace has been removed; at once where nothing is to be removed.
-    pub fn removed(&mut self, workspace: &str) -> Removed {
-        let Some(waiting) = self.ending.get_mut(workspace) else { return finished() };
+    /// Returns who is told once the storage of a workspace that is about to end has been removed. Where it cannot be, the receiver
+    /// hears that there is nobody left to tell it.
+    pub fn expect_end(&mut self, workspace: &str) -> Removed {
         let (done, removed) = oneshot::channel();
-        waiting.push(done);
+        self.ending.entry(workspace.to_owned()).or_default().push(done);
         removed
     }
 
@@ -99,10 +99,8 @@ mod tests {
     #[tokio::test]
     async fn whoever_waits_for_the_end_of_a_workspace_is_told_once_nothing_is_left() {
         let mut data = SiteData::default();
-        // Nothing is to be removed of a workspace that never had a site.
-        data.removed("none").await.unwrap();
+        let mut told = data.expect_end("work");
         data.workspace_ends("work");
-        let mut told = data.removed("work");
         assert!(data.is_ending("work") && told.try_recv().is_err());
         let (done, removing) = oneshot::channel();
         data.workspace_ended("work", Some(removing));
@@ -110,8 +108,7 @@ mod tests {
         done.send(()).unwrap();
         told.await.unwrap();
         // Where nothing could be removed, nobody is told that it was.
-        data.workspace_ends("work");
-        let told = data.removed("work");
+        let told = data.expect_end("work");
         data.workspace_ended("work", None);
         assert!(told.await.is_err());
     }

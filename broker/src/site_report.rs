@@ -8,8 +8,10 @@ use std::time::Duration;
 use regen_net_config::settings::permissions::PermissionKind;
 use regen_net_config::settings::shields::Level;
 use regen_session::HostKey;
+use serde::Deserialize;
 
 use crate::children::proportional_kb;
+use crate::control::PageAnswer;
 use crate::network::{BlockedRequest, NetAdmin};
 use crate::permissions::PermissionState;
 
@@ -19,6 +21,9 @@ const MAX_BLOCKED: usize = 40;
 const MAX_FILES: u64 = 200_000;
 /// Timeout of the net-daemon's answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Timeout of the page's answer: its process may be busy.
+const PAGE_TIMEOUT: Duration = Duration::from_millis(700);
 
 /// Report on a site.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +48,43 @@ pub struct SiteReport {
     pub blocked: Vec<BlockedRequest>,
     /// State of every right.
     pub permissions: Vec<(PermissionKind, PermissionState)>,
+    /// Certificate and cookies, as the site's process says.
+    pub connection: Connection,
+}
+
+/// Certificate and cookies of a page, as its process says: nothing of it is more than a claim.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+pub struct Connection {
+    /// Certificate; `None`: the connection is not encrypted.
+    pub certificate: Option<Certificate>,
+    /// Cookies, without their values.
+    pub cookies: Vec<Cookie>,
+}
+
+/// A certificate. Times are in seconds since 1970.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+pub struct Certificate {
+    /// Name of its owner.
+    pub subject: String,
+    /// Name of the authority that signed it.
+    pub issuer: String,
+    /// Start of its validity.
+    pub from: u64,
+    /// End of its validity.
+    pub until: u64,
+}
+
+/// A cookie.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+pub struct Cookie {
+    /// Name.
+    pub name: String,
+    /// Size of name and value.
+    pub bytes: u64,
+    /// Hosts that get it.
+    pub domain: String,
+    /// Seconds since 1970; 0: with the session.
+    pub expires: u64,
 }
 
 /// Everything that a report is gathered from, off the event loop.
@@ -56,26 +98,37 @@ pub struct SiteQuery {
     pub storage: PathBuf,
     /// Client of the net-daemon; `None`: it does not run.
     pub admin: Option<NetAdmin>,
+    /// Answer of the page about its connection; `None`: it is not asked.
+    pub page: Option<PageAnswer>,
 }
 
 impl SiteQuery {
     /// Finds out what takes time.
     pub async fn gather(self) -> SiteReport {
-        let Self { mut report, pids, storage, admin } = self;
+        let Self { mut report, pids, storage, admin, page } = self;
         let measured = tokio::task::spawn_blocking(move || {
             let memory_kb = pids.into_iter().map(proportional_kb).sum();
             (memory_kb, size_of(&storage))
         });
-        let site = report.host.site.as_str().to_owned();
+        let host = report.host.clone();
         let blocked = async {
             let log = admin?.blocked();
             tokio::time::timeout(ANSWER_TIMEOUT, log).await.ok()
         };
-        let (measured, blocked) = tokio::join!(measured, blocked);
+        let connection = async {
+            let answer = tokio::time::timeout(PAGE_TIMEOUT, page?).await.ok()?.ok()?;
+            let (reply, _) = answer;
+            serde_json::from_str(&reply.text).ok()
+        };
+        let (measured, blocked, connection) = tokio::join!(measured, blocked, connection);
+        report.connection = connection.unwrap_or_default();
         if let Ok((memory_kb, (bytes, files))) = measured {
             (report.memory_kb, report.storage_bytes, report.storage_files) = (memory_kb, bytes, files);
         }
-        let its = blocked.unwrap_or_default().into_iter().filter(|blocked| blocked.site == site);
+        let its = blocked
+            .unwrap_or_default()
+            .into_iter()
+            .filter(|one| one.site == host.site.as_str() && one.workspace == host.workspace);
         report.blocked = its.rev().take(MAX_BLOCKED).collect();
         report
     }

@@ -14,6 +14,7 @@ use crate::forgetting::Forgetting;
 use crate::lookup::host_of;
 use crate::network;
 use crate::site_orders;
+use crate::site_report::SiteQuery;
 use crate::window;
 use crate::window::commands::{Question, SiteOrder};
 use crate::workspace_orders::WorkspaceOrders;
@@ -121,7 +122,9 @@ impl<'a> WindowActions<'a> {
         }
         match order {
             SiteOrder::Report { request, .. } => {
-                site_orders::report(self.broker.lookup().site(host, &self.broker.permissions), request, events);
+                let page = self.broker.ask_page(order.tab(), PageQuery::Connection, 0).ok();
+                let query = SiteQuery { page, ..self.broker.lookup().site(host, &self.broker.permissions) };
+                site_orders::report(query, request, events);
             }
             SiteOrder::Clear(_) => {
                 let (to, told) = oneshot::channel();

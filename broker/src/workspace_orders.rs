@@ -55,8 +55,10 @@ impl<'a> WorkspaceOrders<'a> {
             Order::Delete(workspace) => {
                 self.broker.session.workspaces.check_delete(&workspace)?;
                 self.record("delete", &workspace);
-                self.broker.apply(Event::DeleteWorkspace(workspace.clone()));
-                return Ok(Done::Deleted(self.broker.site_data.removed(&workspace)));
+                // Before the end, which may be at once.
+                let removed = self.broker.site_data.expect_end(&workspace);
+                self.broker.apply(Event::DeleteWorkspace(workspace));
+                return Ok(Done::Deleted(removed));
             }
             Order::SetHome { site, workspace } => {
                 self.broker.session.workspaces.set_home(site.host(), workspace.as_deref())?;

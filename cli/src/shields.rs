@@ -246,9 +246,9 @@ async fn log(mut client: Client, follow: bool, output: Output) -> Result<(), Fai
 }
 
 fn entry(blocked: &Blocked) -> Value {
-    let Blocked { number, time_ms, site, page, url, kind, rule, list } = blocked;
+    let Blocked { number, time_ms, site, page, url, kind, rule, list, workspace } = blocked;
     json!({
         "number": number, "time_ms": time_ms, "site": site, "page": page, "url": url, "type": kind, "rule": rule,
-        "list": list,
+        "list": list, "workspace": workspace,
     })
 }

@@ -29,7 +29,7 @@ pub enum Ended {
     Closed,
 }
 
-/// Shows a notification, and waits for its end. `from` is named below the text.
+/// Shows a notification, and waits for its end. `from` is named above the text.
 ///
 /// # Errors
 /// Returns an error if the desktop shows no notifications.
@@ -42,7 +42,7 @@ pub async fn show(from: &str, title: &str, body: &str) -> Result<Ended, Notifica
     // Servers read markup in the body.
     let body = match body {
         "" => escape(from),
-        body => format!("{}\n{}", escape(body), escape(from)),
+        body => format!("{}\n{}", escape(from), escape(body)),
     };
     let hints: HashMap<&str, Value<'_>> = HashMap::from([("desktop-entry", Value::from("org.regen.Regen"))]);
     let actions: &[&str] = &[CLICK, "Open"];

@@ -10,4 +10,5 @@ pub mod route;
 pub mod settings;
 pub mod site;
 pub mod special_purpose;
+pub mod text;
 pub mod wireguard;

@@ -99,7 +99,11 @@ async fn serve(grant: &TunnelGrant, shields: &Shields, mut up: Streaming<ToNetwo
             }
         },
         Err(error) => {
-            tracing::info!(host = grant.host, "{error}");
+            if grant.asking.is_throw_away() {
+                tracing::debug!(host = grant.host, "{error}");
+            } else {
+                tracing::info!(host = grant.host, "{error}");
+            }
             let failed = Failed { kind: error.kind.into(), message: error.message };
             let _ = down.send(message(from_network::Body::Failed(failed))).await;
         }

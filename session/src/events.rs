@@ -173,6 +173,8 @@ pub enum Effect {
     },
     /// The title of the tab's page has changed.
     Titled(TabId),
+    /// The user's last click in the tab has done its part: it opened a tab.
+    GestureUsed(TabId),
     /// The tab's page is gone or no longer in front.
     LeftPage(TabId),
     FaviconChanged(TabId),

@@ -24,7 +24,7 @@ pub(super) fn navigate(session: &mut Session, id: TabId, load: PageLoad, out: &m
     if is_elsewhere && leaving::asks(session, id, Destination::Load(Box::new(load.clone())), out) {
         return;
     }
-    let Some(load) = secure::look(session, id, load, out) else { return };
+    let Some(mut load) = secure::look(session, id, load, out) else { return };
     let url = without_credentials(&load.load.url);
     let site = match Site::of(&url) {
         Ok(site) => Some(site),
@@ -36,7 +36,7 @@ pub(super) fn navigate(session: &mut Session, id: TabId, load: PageLoad, out: &m
         }
     };
     if site.as_ref().is_some_and(|site| {
-        homes::goes_home(session, id, &load, site, out) || private_network::stops(session, id, &load, site, out)
+        homes::goes_home(session, id, &mut load, site, out) || private_network::stops(session, id, &load, site, out)
     }) {
         return;
     }

@@ -14,7 +14,7 @@ use super::page;
 use super::private_network;
 use super::saved::SavedTab;
 use super::state::{HostPhase, Session};
-use super::strip::{activate, adopt, close, move_to, open, pin, reopen, restore};
+use super::strip::{activate, adopt, close, move_to, open, pin, remove, reopen, restore};
 use super::tab::{Homeward, PageLoad, Phase};
 use super::tabs::{change, send_if_open};
 use super::views::ensure_view;
@@ -35,8 +35,14 @@ pub fn reduce(session: &mut Session, event: Event) -> Vec<Effect> {
     while let Some(tab) = session.to_upgrade.pop() {
         ask_anew(session, tab, &mut effects);
     }
-    while let Some(Homeward { opener, workspace, load }) = session.homeward.pop() {
-        open(session, Some(load), workspace, false, Some(opener), &mut effects);
+    while let Some(Homeward { opener, workspace, load, redirects, closes_opener }) = session.homeward.pop() {
+        let opened = open(session, Some(load), workspace, false, Some(opener), &mut effects);
+        if let Some(tab) = session.tabs.get_mut(&opened) {
+            tab.redirects = redirects;
+        }
+        if closes_opener {
+            remove(session, opener, &mut effects);
+        }
     }
     for (host, _) in before.iter().filter(|(host, _)| !session.hosts.contains_key(*host)) {
         effects.push(Effect::UnwantHost(host.clone()));

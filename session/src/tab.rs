@@ -186,6 +186,10 @@ pub(crate) struct Homeward {
     pub(super) workspace: String,
     /// The load.
     pub(super) load: PageLoad,
+    /// Redirects to other sites so far.
+    pub(super) redirects: u32,
+    /// The tab in which it was wanted shows nothing else, and is closed.
+    pub(super) closes_opener: bool,
 }
 
 /// Destination of a tab whose page is asked whether it may be left.

@@ -1,5 +1,7 @@
 //! Turning to another workspace, moving tabs between workspaces, and deleting one.
 
+use regen_net_config::host::is_throw_away;
+
 use super::events::Effect;
 use super::ids::TabId;
 use super::saved::{SavedSnapshot, SavedTab};
@@ -41,11 +43,19 @@ pub(super) fn delete(session: &mut Session, workspace: &str, out: &mut Vec<Effec
         return;
     }
     let tabs: Vec<TabId> = session.strip(workspace).collect();
-    if tabs.len() == session.tabs.len() && !tabs.is_empty() {
-        open(session, None, DEFAULT.to_owned(), false, None, out);
+    if session.workspace() == workspace && !tabs.is_empty() {
+        // Otherwise each of its tabs would be shown in turn.
+        let elsewhere = session.tabs.values().filter(|tab| tab.workspace != workspace);
+        match elsewhere.max_by_key(|tab| (!is_throw_away(&tab.workspace), tab.looked_at)).map(|tab| tab.id) {
+            Some(tab) => activate(session, tab, out),
+            None => drop(open(session, None, DEFAULT.to_owned(), false, None, out)),
+        }
     }
+    // What is deleted takes no place among the closed tabs of others.
+    let closed = std::mem::take(&mut session.closed);
     for tab in tabs {
         remove(session, tab, out);
     }
+    session.closed = closed;
     end(session, workspace, out);
 }

@@ -1,10 +1,11 @@
 //! Workspaces: their names and colours, and the sites that always open in one of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 
 use regen_net_config::host::{THROW_AWAY, is_throw_away};
+use regen_net_config::text::is_invisible;
 use serde::{Deserialize, Serialize};
 
 /// Identifier of the workspace that always exists.
@@ -79,6 +80,14 @@ pub enum WorkspaceError {
     /// Another workspace has the name.
     #[error("there is a workspace “{0}” already")]
     Taken(String),
+    /// The name is the identifier of another workspace, which a command could then mean as well.
+    #[error("“{name}” is the identifier of the workspace “{of}”: choose another name")]
+    Identifier {
+        /// Name that was given.
+        name: String,
+        /// Name of the other workspace.
+        of: String,
+    },
     /// The colour is unknown.
     #[error("“{word}” is not a colour: use {}", COLOURS.map(|colour| colour.to_string()).join(", "))]
     Colour {
@@ -120,6 +129,8 @@ pub struct Workspaces {
     all: Vec<Workspace>,
     /// Workspace in which a site always opens, by the site's host.
     homes: BTreeMap<String, String>,
+    /// Identifiers of deleted workspaces of which something may be left on the disk. None is used again.
+    removing: BTreeSet<String>,
     /// Number of throw-away workspaces made so far.
     #[serde(skip)]
     thrown: u64,
@@ -128,7 +139,7 @@ pub struct Workspaces {
 impl Default for Workspaces {
     fn default() -> Self {
         let first = Workspace { id: DEFAULT.to_owned(), name: "Default".to_owned(), colour: Colour::Grey };
-        Self { all: vec![first], homes: BTreeMap::new(), thrown: 0 }
+        Self { all: vec![first], homes: BTreeMap::new(), removing: BTreeSet::new(), thrown: 0 }
     }
 }
 
@@ -187,9 +198,10 @@ impl Workspaces {
         Ok(id)
     }
 
-    /// Notes that a workspace of this identifier is in use, as one of an earlier version, or opened by its name.
-    pub(super) fn note(&mut self, id: &str) -> bool {
-        if self.get(id).is_some() || is_throw_away(id) {
+    /// Notes that a workspace of this identifier is in use, as one of an earlier version, or opened by its name. Returns whether
+    /// that is a change.
+    pub fn note(&mut self, id: &str) -> bool {
+        if self.get(id).is_some() || is_throw_away(id) || self.removing.contains(id) {
             return false;
         }
         let name = self.free_name(id, None).unwrap_or_else(|_| format!("Workspace {id}"));
@@ -228,8 +240,21 @@ impl Workspaces {
 
     /// Removes a workspace, and every site's wish to open in it.
     pub(super) fn remove(&mut self, id: &str) {
+        if !is_throw_away(id) {
+            self.removing.insert(id.to_owned());
+        }
         self.all.retain(|workspace| workspace.id != id);
         self.homes.retain(|_, home| home != id);
+    }
+
+    /// Returns the deleted workspaces of which something may be left on the disk.
+    pub fn removing(&self) -> impl Iterator<Item = &str> {
+        self.removing.iter().map(String::as_str)
+    }
+
+    /// Notes that nothing is left of a deleted workspace.
+    pub fn removed(&mut self, id: &str) {
+        self.removing.remove(id);
     }
 
     /// Lets a site always open in a workspace; `None`: in any.
@@ -267,7 +292,7 @@ impl Workspaces {
     #[must_use]
     pub fn to_save(&self) -> Self {
         let kept = self.all.iter().filter(|workspace| !is_throw_away(&workspace.id)).cloned().collect();
-        Self { all: kept, homes: self.homes.clone(), thrown: 0 }
+        Self { all: kept, homes: self.homes.clone(), removing: self.removing.clone(), thrown: 0 }
     }
 
     fn get_mut(&mut self, id: &str) -> Result<&mut Workspace, WorkspaceError> {
@@ -292,7 +317,11 @@ impl Workspaces {
         if others.any(|workspace| is_same(&workspace.name, trimmed)) {
             return Err(WorkspaceError::Taken(trimmed.to_owned()));
         }
-        Ok(trimmed.to_owned())
+        let mut others = self.all.iter().filter(|workspace| own != Some(&workspace.id));
+        match others.find(|workspace| is_same(&workspace.id, trimmed)) {
+            Some(other) => Err(WorkspaceError::Identifier { name: trimmed.to_owned(), of: other.name.clone() }),
+            None => Ok(trimmed.to_owned()),
+        }
     }
 
     /// Returns an identifier for a name: its letters and digits, or a number.
@@ -300,7 +329,7 @@ impl Workspaces {
         let letters = name.to_lowercase().replace(' ', "-");
         let slug: String =
             letters.chars().filter(|letter| letter.is_ascii_alphanumeric() || *letter == '-').take(MAX_NAME).collect();
-        let is_free = |id: &String| !id.is_empty() && self.get(id).is_none();
+        let is_free = |id: &String| !id.is_empty() && self.get(id).is_none() && !self.removing.contains(id);
         let numbered = (1..).map(|number| format!("workspace-{number}"));
         std::iter::once(slug).chain(numbered).find(is_free).unwrap_or_default()
     }
@@ -313,12 +342,4 @@ impl Workspaces {
 
 fn is_same(one: &str, other: &str) -> bool {
     one.to_lowercase() == other.to_lowercase()
-}
-
-/// Returns whether a character changes the direction of text, or shows nothing.
-fn is_invisible(character: char) -> bool {
-    matches!(
-        character,
-        '\u{ad}' | '\u{61c}' | '\u{115f}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{feff}'
-    )
 }

@@ -132,12 +132,9 @@ impl Store {
         if settings.zooms != Zooms::default() {
             self.put_zooms(&settings.zooms);
         }
-        if settings.workspaces != Workspaces::default() {
-            self.put_workspaces(&settings.workspaces);
-        }
-        if settings.permissions != PermissionSettings::default() {
-            self.put_permissions(&settings.permissions);
-        }
+        // What was taken back while the store was broken must not come back from an earlier record.
+        self.put_workspaces(&settings.workspaces);
+        self.put_permissions(&settings.permissions);
         if settings.dns != DnsSettings::default() {
             self.put_dns(settings.dns.clone());
         }

@@ -2,24 +2,31 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use regen_proto::permissions::v1::{PermissionKind, PermissionState, SitePermissions};
 use webkit2gtk::SecurityOrigin;
 
 /// State of each right. Before the broker has said anything, every right is refused.
 #[derive(Debug, Default)]
-pub(crate) struct Permissions(RefCell<HashMap<PermissionKind, PermissionState>>);
+pub(crate) struct Permissions(RefCell<HashMap<PermissionKind, (PermissionState, u64)>>);
 
 impl Permissions {
     /// Takes the broker's word.
     pub(crate) fn set(&self, told: &SitePermissions) {
-        let states = told.permissions.iter().map(|one| (one.kind(), one.state()));
+        let states = told.permissions.iter().map(|one| (one.kind(), (one.state(), one.until)));
         *self.0.borrow_mut() = states.collect();
     }
 
     /// Returns the state of a right.
     pub(crate) fn of(&self, kind: PermissionKind) -> PermissionState {
-        self.0.borrow().get(&kind).copied().unwrap_or(PermissionState::Denied)
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        match self.0.borrow().get(&kind).copied() {
+            // A choice that has ended: the broker asks.
+            Some((_, until)) if until > 0 && until <= now => PermissionState::Ask,
+            Some((state, _)) => state,
+            None => PermissionState::Denied,
+        }
     }
 }
 

@@ -50,7 +50,7 @@ test("a question is shown with its tab, and one after the other", async () => {
   assert.deepEqual(await answers(), [[6, "never"]]);
   // The next question needs its own time.
   await clickAtOnce();
-  assert.match(await bar().innerText(), /ads\.example, shown in example\.org, wants to use the cookies/);
+  assert.match(await bar().innerText(), /example\.org: the embedded site ads\.example wants to use cookies/);
   assert.equal((await answers()).length, 1);
   await button("Allow").click({ trial: true });
   await bar().focus();

@@ -42,6 +42,7 @@ fn a_throw_away_workspace_leaves_nothing_on_the_disk() {
     let host = host.trim_start_matches("http://").split(':').next().unwrap();
     let elsewhere = Site::pages(&[("/", "<p>page</p>")]);
     browser.open(&elsewhere.url(1, "/"));
+    browser.regen(&["shields", "rules", "--add", "||blocked-here.test^"]).unwrap();
     let id = browser.json(&["workspace", "create", "--throw-away"])["created"].as_str().unwrap().to_owned();
     let tab = open_in(&browser, &url, &id);
     browser.wait_for_text(tab, "found 0, stored");
@@ -59,6 +60,13 @@ fn a_throw_away_workspace_leaves_nothing_on_the_disk() {
     browser.wait_for_state(tab, "ready");
     browser.wait_for_text(tab, &format!("typed: {TOKEN}"));
     browser.wait_for_text(tab, "found 2, stored");
+    // What fails and what is blocked is told by logs elsewhere.
+    for address in [format!("http://127.0.0.3:1/{TOKEN}"), format!("http://{TOKEN}.blocked-here.test/")] {
+        let other = browser.json(&["tab", "open", &address, "--workspace", &id])["id"].as_u64().unwrap();
+        browser.wait_for_state(other, "failed");
+        browser.regen(&["tab", "close", &other.to_string()]).unwrap();
+    }
+    assert!(!browser.regen(&["shields", "log", "--json"]).unwrap().contains(TOKEN));
     browser.regen(&["route", "set", "direct", "--workspace", &id]).unwrap();
     browser.regen(&["shields", "level", "strict", "--workspace", &id]).unwrap();
     browser.regen(&["session", "save"]).unwrap();
@@ -163,6 +171,9 @@ fn a_site_always_opens_in_its_workspace_wherever_it_is_asked_for() {
     });
     assert!(browser.text(opened["id"].as_u64().unwrap()).contains("cookies: seen=yes"));
     assert_eq!(browser.tab(from)["url"], site.url(1, "/"));
+    // The page that was left is there when its user comes back, and its links still work.
+    browser.regen(&["tab", "activate", &from.to_string()]).unwrap();
+    browser.wait_for_text(from, "cookies: seen=yes");
     assert_eq!(named(&browser, "Bank")["tabs"], 2);
     // A tab that is moved starts with nothing.
     browser.regen(&["workspace", "move", &from.to_string(), "Bank"]).unwrap();

@@ -143,12 +143,14 @@ impl Buckets {
                 }
             }
         }
-        let chosen = self.profile.chosen(id);
+        let chosen = [self.profile.chosen(id), self.chosen_in_memory(id)];
         self.remover.run(move || {
-            if let Err(error) = std::fs::remove_dir_all(&chosen)
-                && error.kind() != io::ErrorKind::NotFound
-            {
-                tracing::warn!("{} stays: {error}", chosen.display());
+            for folder in chosen {
+                if let Err(error) = std::fs::remove_dir_all(&folder)
+                    && error.kind() != io::ErrorKind::NotFound
+                {
+                    tracing::warn!("{} stays: {error}", folder.display());
+                }
             }
         });
     }
@@ -187,13 +189,23 @@ impl Buckets {
         Ok(removed)
     }
 
-    /// Makes an empty folder for files that the user picks for a host's pages.
-    pub(super) fn make_chosen(&self, id: ChildId) -> io::Result<PathBuf> {
-        let folder = self.profile.chosen(id);
+    /// Makes an empty folder for files that the user picks for a host's pages. For a throw-away workspace it is in memory, and a
+    /// link stands in its usual place.
+    pub(super) fn make_chosen(&self, id: ChildId, host: Option<&HostKey>) -> io::Result<PathBuf> {
+        let usual = self.profile.chosen(id);
+        let folder = if host.is_some_and(HostKey::is_throw_away) { self.chosen_in_memory(id) } else { usual.clone() };
         std::fs::create_dir_all(&folder)?;
         // The host's process may run as another user; nothing in the folder is secret from it.
         std::fs::set_permissions(&folder, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+        if folder != usual {
+            std::fs::create_dir_all(usual.parent().unwrap_or(&usual))?;
+            std::os::unix::fs::symlink(&folder, &usual)?;
+        }
         Ok(folder)
+    }
+
+    fn chosen_in_memory(&self, id: ChildId) -> PathBuf {
+        self.memory.join("chosen").join(id.to_string())
     }
 }
 

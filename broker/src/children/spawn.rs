@@ -123,7 +123,7 @@ impl Children {
     fn try_spawn(&mut self, id: ChildId, role: Role, host: Option<HostKey>) -> Result<bool, SpawnError> {
         let bucket = self.buckets.make(id, role, host.as_ref())?;
         let is_public = host.as_ref().map(|host| self.buckets.fill(id, host)).transpose()?.unwrap_or(false);
-        let chosen = if role == Role::TabHost { Some(self.buckets.make_chosen(id)?) } else { None };
+        let chosen = if role == Role::TabHost { Some(self.buckets.make_chosen(id, host.as_ref())?) } else { None };
         let (ours, theirs) = kernel_channel::pair()?;
         let (log_read, log_write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
         let words = |path: Option<&PathBuf>| path.map(|path| path.to_string_lossy().into_owned()).unwrap_or_default();

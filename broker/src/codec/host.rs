@@ -122,6 +122,7 @@ pub fn question(to: ChildId, tab: TabId, question: Question) -> Outgoing {
         PageQuery::Screenshot => QueryKind::Screenshot,
         PageQuery::Saved => QueryKind::Saved,
         PageQuery::Objects => QueryKind::Objects,
+        PageQuery::Connection => QueryKind::Connection,
         PageQuery::Settled => QueryKind::Settled,
     };
     let query = Query { request: question.request, kind: kind.into(), events: question.events };

@@ -3,14 +3,17 @@
 use regen_net_config::settings::shields::Level;
 use regen_proto::kernel::v1::shell_update::Body;
 use regen_proto::kernel::v1::{ShieldsLevel, SiteAnswer};
-use regen_proto::net::v1::{Blocked, SiteReport as WireReport};
+use regen_proto::net::v1::{Blocked, Certificate as WireCertificate, Cookie as WireCookie, SiteReport as WireReport};
 
 use super::permissions;
 use crate::network::BlockedRequest;
-use crate::site_report::SiteReport;
+use crate::site_report::{Certificate, Cookie, SiteReport};
 
 /// Maximum length of an address in a report, in characters: a page chooses it.
 const MAX_SHOWN: usize = 500;
+
+/// Maximum number of cookies in a report.
+const MAX_COOKIES: usize = 100;
 
 /// Returns the level that the window chose; `None`: the default again.
 #[must_use]
@@ -27,14 +30,17 @@ pub fn level(level: ShieldsLevel) -> Option<Level> {
 #[must_use]
 pub fn report(report: SiteReport) -> WireReport {
     let cut = |text: String| text.chars().take(MAX_SHOWN).collect();
-    let blocked = |BlockedRequest { site, url, kind, rule, list }| Blocked {
+    let blocked = |BlockedRequest { site, workspace, url, kind, rule, list }| Blocked {
         site,
+        workspace,
         url: cut(url),
         kind,
         rule: cut(rule),
         list: cut(list),
         ..Blocked::default()
     };
+    let cookie =
+        |Cookie { name, bytes, domain, expires }| WireCookie { name: cut(name), bytes, domain: cut(domain), expires };
     WireReport {
         site: report.host.site.as_str().to_owned(),
         workspace: report.host.workspace,
@@ -47,6 +53,10 @@ pub fn report(report: SiteReport) -> WireReport {
         own_level: report.has_own_level,
         blocked: report.blocked.into_iter().map(blocked).collect(),
         permissions: permissions::states(report.permissions),
+        certificate: report.connection.certificate.map(|Certificate { subject, issuer, from, until }| {
+            WireCertificate { subject: cut(subject), issuer: cut(issuer), from, until }
+        }),
+        cookies: report.connection.cookies.into_iter().take(MAX_COOKIES).map(cookie).collect(),
     }
 }
 

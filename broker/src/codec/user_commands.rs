@@ -81,8 +81,8 @@ pub fn user_command(body: Body) -> Option<UserCommand> {
             return Some(UserCommand::ChoosePermission { tab: chosen.tab, kind, kept });
         }
         Body::Workspaces(asked) => {
-            // The window offers only what has a meaning.
-            return workspaces::order(asked.action?).ok().map(UserCommand::Workspaces);
+            let order = workspaces::order(asked.action?);
+            return Some(order.map_or_else(|error| UserCommand::Refused(error.to_string()), UserCommand::Workspaces));
         }
         Body::OpenOutside(url) => return Some(UserCommand::OpenOutside(url)),
         Body::WindowSize(WireSize { width, height, maximized }) => {

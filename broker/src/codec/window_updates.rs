@@ -141,7 +141,7 @@ pub fn session_offer(window: ChildId, offer: Option<SessionOffer>) -> Outgoing {
 /// Returns the update for all workspaces.
 #[must_use]
 pub fn workspaces(window: ChildId, all: Vec<WorkspaceView>) -> Outgoing {
-    update(window, Body::Workspaces(super::workspaces::reply(all, None)))
+    update(window, Body::Workspaces(super::workspaces::for_window(all)))
 }
 
 /// Returns the update that runs a command of the browser.

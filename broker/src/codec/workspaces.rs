@@ -59,6 +59,22 @@ pub fn reply(all: Vec<WorkspaceView>, created: Option<String>) -> WorkspacesRepl
     WorkspacesReply { workspaces: all.into_iter().map(listed).collect(), created: created.unwrap_or_default() }
 }
 
+/// Bytes of all hosts that the window is told of: its message holds no more. `regen workspace list` has all.
+const MAX_HOSTS_TOLD: usize = 20_000;
+
+/// Returns workspaces as the window is told of them.
+pub(super) fn for_window(mut all: Vec<WorkspaceView>) -> WorkspacesReply {
+    let mut left = MAX_HOSTS_TOLD;
+    for view in &mut all {
+        view.sites.retain(|host| {
+            let fits = host.len() <= left;
+            left = left.saturating_sub(host.len());
+            fits
+        });
+    }
+    reply(all, None)
+}
+
 fn listed(view: WorkspaceView) -> Workspace {
     Workspace {
         throw_away: regen_net_config::host::is_throw_away(&view.workspace.id),

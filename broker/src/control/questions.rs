@@ -25,6 +25,8 @@ pub enum PageQuery {
     Saved,
     /// Its objection to being left: “true” as text where it has one.
     Objects,
+    /// Its certificate and cookies, as JSON.
+    Connection,
     /// Answered when all earlier input has reached it.
     Settled,
 }

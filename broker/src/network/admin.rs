@@ -54,6 +54,8 @@ pub struct NetAdmin {
 pub struct BlockedRequest {
     /// Site of the page that sent it.
     pub site: String,
+    /// Workspace of the page.
+    pub workspace: String,
     /// Address.
     pub url: String,
     /// Kind, in the terms of filter lists.
@@ -83,7 +85,14 @@ impl NetAdmin {
     /// Returns the requests that were stopped lately, oldest first; none if the net-daemon has ended.
     pub async fn blocked(mut self) -> Vec<BlockedRequest> {
         let Ok(log) = self.shields.log(ShieldsLogRequest { after: 0 }).await else { return Vec::new() };
-        let request = |Blocked { site, url, kind, rule, list, .. }| BlockedRequest { site, url, kind, rule, list };
+        let request = |Blocked { site, workspace, url, kind, rule, list, .. }| BlockedRequest {
+            site,
+            workspace,
+            url,
+            kind,
+            rule,
+            list,
+        };
         log.into_inner().entries.into_iter().map(request).collect()
     }
 }

@@ -14,6 +14,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use regen_audit_log::AuditLog;
 use regen_net_config::settings::permissions::{KeptPermission, PERMISSION_KINDS, PermissionKind, PermissionSettings};
+use regen_net_config::site::Site;
+use regen_net_config::text::is_invisible;
 use regen_session::{HostKey, TabId};
 use regen_store::Store;
 
@@ -27,6 +29,8 @@ const MAX_DISMISSALS: u8 = 3;
 const MAX_WAITING: usize = 20;
 /// Maximum number of open questions of one tab.
 const MAX_QUESTIONS: usize = PERMISSION_KINDS.len();
+/// Maximum length of a host name.
+const MAX_HOST: usize = 253;
 /// Notifications of a site in a minute.
 const NOTICES_PER_MINUTE: NonZeroU32 = NonZeroU32::new(10).unwrap();
 /// Maximum length of a notification's title and text, in characters.
@@ -120,8 +124,8 @@ pub enum Action {
 #[derive(Debug)]
 pub struct Permissions {
     settings: PermissionSettings,
-    /// Rights that hold while a tab shows a site.
-    while_open: HashMap<(TabId, PermissionKind), HostKey>,
+    /// Rights that hold while a tab shows a site, by tab, kind and embedded asker.
+    while_open: HashMap<(TabId, PermissionKind, String), HostKey>,
     dismissals: HashMap<(HostKey, PermissionKind), u8>,
     questions: BTreeMap<u64, Question>,
     last: u64,
@@ -175,11 +179,12 @@ impl Permissions {
     /// Takes a page's request.
     pub fn asked(&mut self, request: PermissionRequest, context: RequestContext) -> Vec<Action> {
         let PermissionRequest { child, tab, request: number, host, kind, asker } = request;
+        let asker = known_asker(kind, &asker);
         let answer = |is_allowed| vec![Action::Answer { child, tab, request: number, is_allowed }];
-        if let Some(is_allowed) = self.decided(&host, tab, kind, context) {
+        if let Some(is_allowed) = self.decided(&host, tab, kind, &asker, context) {
             return answer(is_allowed);
         }
-        let open = self.questions.values_mut().find(|question| question.is_about(tab, kind));
+        let open = self.questions.values_mut().find(|question| question.is_about(tab, kind, &asker));
         if let Some(question) = open {
             if question.waiting.len() >= MAX_WAITING {
                 return answer(false);
@@ -204,7 +209,14 @@ impl Permissions {
     }
 
     /// Returns the answer that needs no question.
-    fn decided(&self, host: &HostKey, tab: TabId, kind: PermissionKind, context: RequestContext) -> Option<bool> {
+    fn decided(
+        &self,
+        host: &HostKey,
+        tab: TabId,
+        kind: PermissionKind,
+        asker: &str,
+        context: RequestContext,
+    ) -> Option<bool> {
         if context.over_tor && kind.identifies() {
             return Some(false);
         }
@@ -213,7 +225,7 @@ impl Permissions {
             PermissionState::Denied(_) | PermissionState::Unavailable => return Some(false),
             PermissionState::Ask => {}
         }
-        if self.while_open.get(&(tab, kind)) == Some(host) {
+        if self.while_open.get(&(tab, kind, asker.to_owned())) == Some(host) {
             return Some(true);
         }
         // A notification leaves its text with the desktop, which may keep it.
@@ -233,14 +245,15 @@ impl Permissions {
     ) -> Option<Action> {
         let kind = PermissionKind::Notifications;
         let is_kept = matches!(self.state(host, kind), PermissionState::Allowed(_));
-        let is_allowed = is_kept || self.while_open.get(&(tab, kind)) == Some(host);
+        let is_allowed = is_kept || self.while_open.get(&(tab, kind, String::new())) == Some(host);
         if !is_allowed || host.is_throw_away() || self.notified.check_key(host).is_err() {
             return None;
         }
         self.notified.retain_recent();
+        // One line, in its own direction: below it the page could name another site.
         let text = |text: &str, limit| {
-            let shown = text.chars().filter(|letter| !letter.is_control() || *letter == '\n');
-            shown.take(limit).collect::<String>()
+            let spaced = text.chars().map(|letter| if letter.is_control() { ' ' } else { letter });
+            spaced.filter(|letter| !is_invisible(*letter)).take(limit).collect::<String>()
         };
         let notice = Notice { title: text(&notice.title, MAX_NOTICE.0), body: text(&notice.body, MAX_NOTICE.1) };
         let site = host.site.host().to_owned();
@@ -256,7 +269,7 @@ impl Permissions {
             // One notification is of no use without the right to show it.
             UserAnswer::Once if *kind != PermissionKind::Notifications => None,
             UserAnswer::Once | UserAnswer::WhileOpen => {
-                self.while_open.insert((*tab, *kind), host.clone());
+                self.while_open.insert((*tab, *kind, question.asker.clone()), host.clone());
                 None
             }
             UserAnswer::ForDay => kept(true, Some(now_s() + DAY.as_secs())),
@@ -281,7 +294,7 @@ impl Permissions {
     pub fn choose(&mut self, host: &HostKey, kind: PermissionKind, kept: Option<KeptPermission>) -> Vec<Action> {
         self.dismissals.remove(&(host.clone(), kind));
         if kept.is_none_or(|kept| !kept.is_allowed) {
-            self.while_open.retain(|(_, its), holder| *its != kind || holder != host);
+            self.while_open.retain(|(_, its, _), holder| *its != kind || holder != host);
         }
         if self.settings.choose(host, kind, kept) {
             self.store.put_permissions(&self.settings);
@@ -331,10 +344,22 @@ impl Permissions {
         self.take(|question| question.host.workspace == workspace, None)
     }
 
-    /// Takes the questions of a page back that is left. What was allowed while the tab shows the site ends with another site.
+    /// Takes the questions of a page back whose tab shows another page.
     pub fn page_left(&mut self, tab: TabId, now_shown: Option<&HostKey>) -> Vec<Action> {
-        self.while_open.retain(|(its, _), holder| *its != tab || Some(&*holder) == now_shown);
+        self.forget_while_open(tab, now_shown);
         self.take(|question| question.tab == tab, Some(false))
+    }
+
+    /// Takes the questions of a tab back that are of another site than it shows now. A tab that is only no longer in front keeps
+    /// its own.
+    pub fn tab_shows(&mut self, tab: TabId, now_shown: Option<&HostKey>) -> Vec<Action> {
+        self.forget_while_open(tab, now_shown);
+        self.take(|question| question.tab == tab && Some(&question.host) != now_shown, Some(false))
+    }
+
+    /// Ends what was allowed while the tab shows a site, if it shows another one.
+    fn forget_while_open(&mut self, tab: TabId, now_shown: Option<&HostKey>) {
+        self.while_open.retain(|(its, _, _), holder| *its != tab || Some(&*holder) == now_shown);
     }
 
     /// Takes the questions of a process back that is gone.
@@ -368,6 +393,14 @@ impl Permissions {
         }
         actions
     }
+}
+
+/// Returns the embedded site that asks, if it can be one: only storage is asked for in the name of an embedded site.
+fn known_asker(kind: PermissionKind, said: &str) -> String {
+    let is_host = |said: &str| {
+        said.len() <= MAX_HOST && Site::of(&format!("https://{said}/")).is_ok_and(|site| !site.host().is_empty())
+    };
+    Some(said).filter(|said| kind == PermissionKind::StorageAccess && is_host(said)).unwrap_or_default().to_owned()
 }
 
 /// Returns the time in seconds since 1970.

@@ -38,8 +38,8 @@ pub struct QuestionView {
 }
 
 impl Question {
-    pub(super) fn is_about(&self, tab: TabId, kind: PermissionKind) -> bool {
-        self.tab == tab && self.kind == kind
+    pub(super) fn is_about(&self, tab: TabId, kind: PermissionKind, asker: &str) -> bool {
+        self.tab == tab && self.kind == kind && self.asker == asker
     }
 
     pub(super) fn view(&self) -> QuestionView {

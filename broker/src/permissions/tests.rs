@@ -171,7 +171,7 @@ fn questions_end_with_what_they_are_about() {
 fn notifications_are_shown_for_those_who_may_and_never_too_many() {
     let mut fixture = Fixture::new();
     let site = host("https://a.test/", "");
-    let notice = || Notice { title: "x".repeat(500), body: "a\u{7}b\nc".to_owned() };
+    let notice = || Notice { title: "x".repeat(500), body: "a\u{202e}b\nbank.test".to_owned() };
     assert_eq!(fixture.permissions.notifies(3, 7, &site, 1, notice()), None);
     let (number, _) = asked(&fixture.ask(1, 7, SEEN)).unwrap();
     fixture.permissions.answered(number, UserAnswer::WhileOpen);
@@ -180,9 +180,39 @@ fn notifications_are_shown_for_those_who_may_and_never_too_many() {
     else {
         panic!("not shown");
     };
-    assert_eq!((named.as_str(), shown.title.len(), shown.body.as_str()), ("a.test", 100, "ab\nc"));
+    assert_eq!((named.as_str(), shown.title.len(), shown.body.as_str()), ("a.test", 100, "ab bank.test"));
     let shown = (0..100).filter(|number| fixture.permissions.notifies(3, 7, &site, *number, notice()).is_some());
     assert_eq!(shown.count(), 9);
     // The answer was for one tab.
     assert_eq!(fixture.permissions.notifies(3, 8, &site, 1, notice()), None);
+}
+
+#[test]
+fn an_answer_is_for_the_embedded_site_that_was_named() {
+    let mut fixture = Fixture::new();
+    let mut ask = |request, asker: &str| {
+        let host = host("https://news.test/", "");
+        let kind = PermissionKind::StorageAccess;
+        let request = PermissionRequest { child: 3, tab: 7, request, host, kind, asker: asker.to_owned() };
+        fixture.permissions.asked(request, SEEN)
+    };
+    let (one, other) = (asked(&ask(1, "one.test")).unwrap().0, asked(&ask(2, "two.test")).unwrap().0);
+    assert_ne!(one, other);
+    // A name that is none says nothing.
+    let Some(Action::Ask(view)) = ask(3, &"x".repeat(5000)).into_iter().next() else { panic!("not asked") };
+    assert_eq!(view.asker, "");
+    assert_eq!(answers(&fixture.permissions.answered(one, UserAnswer::WhileOpen)), [(1, true)]);
+    assert_eq!(answers(&fixture.permissions.answered(other, UserAnswer::Never)), [(2, false), (3, false)]);
+}
+
+#[test]
+fn a_look_at_another_tab_answers_no_question() {
+    let mut fixture = Fixture::new();
+    let site = host("https://a.test/", "");
+    let (number, _) = asked(&fixture.ask(1, 7, SEEN)).unwrap();
+    assert_eq!(fixture.permissions.tab_shows(7, Some(&site)), []);
+    assert_eq!(answers(&fixture.permissions.answered(number, UserAnswer::Always)), [(1, true)]);
+    fixture.ask_for(2, 7, PermissionKind::Autoplay, site, SEEN);
+    let gone = fixture.permissions.tab_shows(7, Some(&host("https://b.test/", "")));
+    assert_eq!(answers(&gone), [(2, false)]);
 }

@@ -43,6 +43,8 @@ pub enum UserCommand {
     Site(SiteOrder),
     /// Order about a download.
     Download(Order),
+    /// Something that has no meaning, with the reason for the user.
+    Refused(String),
     /// Report on the browser's health. The number comes back with the report.
     Health(u64),
     /// Answer to a question about a right of a site.

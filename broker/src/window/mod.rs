@@ -149,6 +149,7 @@ impl Window {
                 }
                 vec![Action::Site(order)]
             }
+            UserCommand::Refused(text) => vec![notice(&text)],
             UserCommand::Health(request) => vec![Action::Health(request)],
             UserCommand::AnswerPermission { question, answer } => {
                 vec![Action::AnswerPermission { question, answer }]

@@ -171,7 +171,7 @@ impl Reach {
         let Some((broker, grant)) = &self.0.report else { return };
         let found = SiteFound { grant: *grant, side: side.into() };
         if let Err(error) = broker.send(ChildToBroker::SiteFound(found)).await {
-            tracing::warn!("cannot report the network side of {} to the broker: {error}", self.0.own);
+            tracing::warn!("cannot report the network side of a site to the broker: {error}");
         }
     }
 }

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use hdrhistogram::Histogram;
+use regen_net_config::host::is_throw_away;
 use regen_proto::net::v1::{Blocked, CheckRequest, Verdict, VerdictWait};
 
 /// Maximum number of entries.
@@ -39,7 +40,8 @@ impl Log {
         (!waits.is_empty()).then(|| VerdictWait { count: waits.len(), p50_us, p99_us, max_us: waits.max() })
     }
 
-    pub(super) fn enter(&mut self, site: &str, request: &CheckRequest, verdict: &Verdict) {
+    /// Counts a verdict, and enters a blocked request. None of a throw-away workspace is entered: the log outlives it.
+    pub(super) fn enter(&mut self, site: &str, workspace: &str, request: &CheckRequest, verdict: &Verdict) {
         self.checked += 1;
         if request.waited_us > 0 {
             self.waits.saturating_record(u64::from(request.waited_us).min(MAX_WAIT));
@@ -48,6 +50,9 @@ impl Log {
             return;
         }
         self.blocked += 1;
+        if is_throw_away(workspace) {
+            return;
+        }
         if self.entries.len() == KEPT {
             self.entries.pop_front();
         }
@@ -57,6 +62,7 @@ impl Log {
             number: self.blocked,
             time_ms: u64::try_from(time).unwrap_or(u64::MAX),
             site: site.to_owned(),
+            workspace: workspace.to_owned(),
             page: cut(&request.page),
             url: cut(&request.url),
             kind: request.kind.clone(),

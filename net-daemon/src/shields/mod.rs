@@ -21,6 +21,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
+use regen_net_config::host::is_throw_away;
 use regen_net_config::site::Site;
 use regen_proto::kernel::v1::{Shields as Settings, ShieldsLevel};
 use regen_proto::net::v1::{CheckRequest, CommonRules, DocumentRequest, DocumentRules, HideRequest, Verdict};
@@ -87,6 +88,16 @@ impl ShieldsContext {
             hosts: Mutex::default(),
             opened: Mutex::default(),
         }
+    }
+
+    /// Returns whether nothing of the tab-host's pages may be written down.
+    pub(crate) fn is_throw_away(&self) -> bool {
+        is_throw_away(&self.workspace)
+    }
+
+    /// Returns the site as logs may name it.
+    fn recorded_site(&self) -> &str {
+        if self.is_throw_away() { "(throw-away)" } else { &self.site }
     }
 
     fn hosts(&self) -> MutexGuard<'_, HashSet<String>> {
@@ -196,7 +207,7 @@ impl Shields {
         } else {
             self.rules().await.own_verdict(&asking.site, request)
         };
-        self.log().enter(&asking.site, request, &verdict);
+        self.log().enter(&asking.site, &asking.workspace, request, &verdict);
         verdict.is_private = self.level(asking) != ShieldsLevel::Off;
         if let (false, Some(host)) = (verdict.blocked, host_of(&request.url)) {
             // An allowed document does not allow other requests to its host.
@@ -250,7 +261,7 @@ impl Shields {
         } else {
             self.test(&asking.site, &asking.workspace, request.clone()).await
         };
-        self.log().enter(&asking.site, &request, &verdict);
+        self.log().enter(&asking.site, &asking.workspace, &request, &verdict);
         verdict
     }
 

@@ -37,7 +37,10 @@ impl VerdictChannels {
                         match serve(&shields, &encrypted, channel, &context, &workspace).await {
                             Ok(()) | Err(ChannelError::Closed) => {}
                             Err(error) => {
-                                tracing::warn!("shields: verdict channel of {} failed: {error}", context.site)
+                                tracing::warn!(
+                                    "shields: verdict channel of {} failed: {error}",
+                                    context.recorded_site()
+                                )
                             }
                         }
                     });
@@ -67,7 +70,7 @@ impl VerdictChannels {
                 match (descriptors.next(), descriptors.next()) {
                     (Some(channel), None) if is_one => channels.serve(channel, Arc::clone(&context), workspace.clone()),
                     _ => {
-                        tracing::warn!("shields: the tab-host of {} sent no verdict channel", context.site);
+                        tracing::warn!("shields: the tab-host of {} sent no verdict channel", context.recorded_site());
                         return;
                     }
                 }

@@ -9,6 +9,12 @@ fn open_in(session: &mut Session, url: &str, workspace: &str) -> TabId {
     session.last_id
 }
 
+/// Lets the page of a tab go to another site.
+fn send(session: &mut Session, tab: TabId, load: Load) -> Vec<Effect> {
+    let host = session.tabs[&tab].host().unwrap();
+    reduce(session, Event::Page { host, tab, event: PageEvent::Handover(load) })
+}
+
 /// Lets the page of a tab commit and finish its load.
 fn shown(session: &mut Session, tab: TabId) {
     let (host, url) = (session.tabs[&tab].host().unwrap(), session.tabs[&tab].address().to_owned());
@@ -29,6 +35,8 @@ fn names_are_seen_and_there_once() {
     all.rename("work", "work").unwrap();
     assert!(all.rename("work", "Default").is_err());
     all.rename("work", "Office").unwrap();
+    // A name must not be another's identifier: a command could mean either.
+    assert!(matches!(all.create("Work", None), Err(WorkspaceError::Identifier { .. })));
     assert_eq!((all.find("office").unwrap().as_str(), all.find("work").unwrap().as_str()), ("work", "work"));
     assert!(all.rename("none", "None").is_err() && all.recolour("none", Colour::Red).is_err());
     assert!(all.check_delete("").is_err() && all.check_delete("work").is_ok());
@@ -164,18 +172,20 @@ fn a_site_opens_in_its_workspace() {
     let opened = session.last_id;
     assert_eq!((session.tabs[&opened].workspace.as_str(), session.active), ("bank", Some(opened)));
     assert_eq!(session.tabs[&other].address(), "https://a.test/");
-    // A link that the user clicked, too; a page alone opens no tab.
-    let from = session.tabs[&other].host().unwrap();
+    // A link that the user clicked, too; a page alone opens no tab. The engine has given up the page that was left, which comes
+    // back from its snapshot.
+    let link = |gesture| Load { user_gesture: gesture, ..from("https://a.test/", "https://bank.test/pay") };
     let count = session.tabs.len();
-    let link = |gesture| Load {
-        url: "https://bank.test/pay".to_owned(),
-        initiator: Some(Origin::new("https://a.test").unwrap()),
-        user_gesture: gesture,
-        ..Load::default()
-    };
-    let go = |load| Event::Page { host: from.clone(), tab: other, event: PageEvent::Handover(load) };
-    reduce(&mut session, go(link(false)));
-    assert_eq!(session.tabs.len(), count);
+    let effects = send(&mut session, other, Load { referrer: Some("https://a.test/".to_owned()), ..link(true) });
+    assert!(effects.contains(&Effect::GestureUsed(other)), "one click opens one tab");
+    assert_eq!((session.tabs.len(), session.tabs[&other].phase.clone()), (count + 1, Phase::Lazy));
+    let pending = session.tabs[&session.last_id].pending.clone().unwrap().load;
+    assert_eq!((pending.referrer, pending.user_gesture), (None, false));
+    reduce(&mut session, Event::Activate(other));
+    shown(&mut session, other);
+    assert_eq!(session.tabs[&other].address(), "https://a.test/");
+    send(&mut session, other, link(false));
+    assert_eq!(session.tabs.len(), count + 1);
     assert!(matches!(&session.tabs[&other].phase, Phase::Refused(why) if why.contains("Bank")));
     // In a throw-away workspace every site opens where its user is.
     let thrown = session.workspaces.create_throw_away().unwrap();
@@ -216,4 +226,58 @@ fn a_workspace_that_a_tab_names_exists() {
     let mut later = Session::default();
     let effects = reduce(&mut later, Event::Restore { tabs: saved, active: 0 });
     assert!(later.workspaces.get("shop").is_some() && effects.contains(&Effect::WorkspacesChanged));
+}
+
+#[test]
+fn servers_that_send_a_load_from_workspace_to_workspace_open_no_tabs_for_ever() {
+    let mut session = Session::default();
+    let [one, two] = ["One", "Two"].map(|name| session.workspaces.create(name, None).unwrap());
+    session.workspaces.set_home("a.test", Some(&one)).unwrap();
+    session.workspaces.set_home("b.test", Some(&two)).unwrap();
+    let mut tab = open_in(&mut session, "https://a.test/", "");
+    for (at, url) in ["https://b.test/", "https://a.test/"].iter().cycle().take(50).enumerate() {
+        let Some(host) = session.tabs.get(&tab).and_then(Tab::host) else { break };
+        reduce(&mut session, Event::HostUp(host));
+        let sent = Load { continues: true, user_gesture: true, ..from("https://a.test/", url) };
+        send(&mut session, tab, sent);
+        tab = session.active.unwrap();
+        assert!(session.tabs.len() <= 3, "hop {at}");
+    }
+}
+
+#[test]
+fn a_popup_of_a_page_goes_home_as_a_link_does() {
+    let mut session = Session::default();
+    let bank = session.workspaces.create("Bank", None).unwrap();
+    session.workspaces.set_home("bank.test", Some(&bank)).unwrap();
+    let tab = open_in(&mut session, "https://a.test/", "");
+    shown(&mut session, tab);
+    let host = session.tabs[&tab].host().unwrap();
+    let popup = PopupOpened { token: 1, url: "about:blank".to_owned(), user_gesture: true };
+    reduce(&mut session, Event::Page { host: host.clone(), tab, event: PageEvent::PopupOpened(popup) });
+    let popup = session.last_id;
+    let load = Load { method: form("secret"), user_gesture: true, ..from("https://a.test/", "https://bank.test/") };
+    reduce(&mut session, Event::Page { host, tab: popup, event: PageEvent::Handover(load) });
+    assert!(!session.tabs.contains_key(&popup), "the empty popup is closed");
+    let opened = &session.tabs[&session.active.unwrap()];
+    assert_eq!((opened.workspace.as_str(), opened.segment().url.as_str()), ("bank", "https://bank.test/"));
+    assert_eq!(opened.pending.clone().unwrap().load.method, Method::Get, "the form stays behind");
+}
+
+#[test]
+fn the_identifier_of_a_deleted_workspace_is_not_used_again_while_something_of_it_is_left() {
+    let mut session = Session::default();
+    let work = session.workspaces.create("Work", None).unwrap();
+    open_in(&mut session, "https://a.test/", "");
+    open_in(&mut session, "https://b.test/", &work);
+    let closed = open_in(&mut session, "https://c.test/", "");
+    reduce(&mut session, Event::Close { tab: closed, ask: false });
+    reduce(&mut session, Event::ShowWorkspace(work.clone()));
+    reduce(&mut session, Event::DeleteWorkspace(work.clone()));
+    assert_eq!(session.closed.len(), 1, "closed tabs of others stay");
+    assert_eq!(session.workspaces.removing().collect::<Vec<_>>(), ["work"]);
+    assert_ne!(session.workspaces.create("Work", None).unwrap(), work);
+    assert!(!session.workspaces.note(&work));
+    session.workspaces.removed(&work);
+    assert_eq!(session.workspaces.removing().count(), 0);
 }

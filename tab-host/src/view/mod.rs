@@ -4,6 +4,7 @@ mod address;
 mod agent;
 mod alternative;
 mod closing;
+mod connection;
 mod context_menu;
 mod dialogs;
 mod error_page;

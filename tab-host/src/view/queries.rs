@@ -39,6 +39,7 @@ impl View {
                     view.reply(Reply { request, text: answer.unwrap_or_default(), ..Reply::default() });
                 });
             }
+            QueryKind::Connection => self.answer_connection(query.request),
             QueryKind::Settled => self.answer_settled(query.request, query.events),
             QueryKind::Unspecified => {
                 self.reply(Reply { request: query.request, error: "unknown kind of query".into(), ..Reply::default() });
@@ -46,7 +47,7 @@ impl View {
         }
     }
 
-    fn reply(&self, reply: Reply) {
+    pub(super) fn reply(&self, reply: Reply) {
         self.site.sender.send(ChildToBroker::Reply(reply));
     }
 

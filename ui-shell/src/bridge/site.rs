@@ -1,7 +1,7 @@
 //! Reports on sites, as the chrome has them.
 
 use regen_proto::kernel::v1::{ShieldsLevel, SiteAnswer};
-use regen_proto::net::v1::Blocked;
+use regen_proto::net::v1::{Blocked, Certificate, Cookie};
 use serde::{Deserialize, Serialize};
 
 use super::permissions::permission;
@@ -61,11 +61,39 @@ pub(crate) struct ChromeSite {
     /// Newest first.
     pub(super) blocked: Vec<ChromeBlocked>,
     pub(super) permissions: Vec<ChromePermission>,
+    /// As the site's process says.
+    pub(super) certificate: Option<ChromeCertificate>,
+    /// As the site's process says.
+    pub(super) cookies: Vec<ChromeCookie>,
+}
+
+/// A certificate. Times are in seconds since 1970.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ChromeCertificate {
+    pub(super) subject: String,
+    pub(super) issuer: String,
+    pub(super) from: u64,
+    pub(super) until: u64,
+}
+
+/// A cookie, without its value.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ChromeCookie {
+    pub(super) name: String,
+    pub(super) bytes: u64,
+    pub(super) domain: String,
+    /// Seconds since 1970; 0: with the session.
+    pub(super) expires: u64,
 }
 
 /// Returns the answer to a question about a site.
 pub(super) fn answer(answer: &SiteAnswer) -> ToChrome {
     let report = answer.report.clone().unwrap_or_default();
+    let cookie = |Cookie { name, bytes, domain, expires }| ChromeCookie { name, bytes, domain, expires };
     let blocked = |Blocked { url, kind, rule, list, .. }| ChromeBlocked { url, kind, rule, list };
     let report = ChromeSite {
         site: report.site,
@@ -79,6 +107,13 @@ pub(super) fn answer(answer: &SiteAnswer) -> ToChrome {
         own_level: report.own_level,
         blocked: report.blocked.into_iter().map(blocked).collect(),
         permissions: report.permissions.iter().filter_map(permission).collect(),
+        certificate: report.certificate.map(|Certificate { subject, issuer, from, until }| ChromeCertificate {
+            subject,
+            issuer,
+            from,
+            until,
+        }),
+        cookies: report.cookies.into_iter().map(cookie).collect(),
     };
     ToChrome::Site { request: answer.request, report: Box::new(report) }
 }

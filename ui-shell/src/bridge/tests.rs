@@ -6,7 +6,7 @@ use regen_proto::kernel::v1::{
 };
 
 use super::settings::{ChromeFoundKind, ChromeSettingChoice, ChromeSettingKind, ChromeSettingSource};
-use super::site::ChromeBlocked;
+use super::site::{ChromeBlocked, ChromeCertificate, ChromeCookie};
 use super::*;
 
 fn setting(name: &str, kind: ChromeSettingKind) -> ChromeSetting {
@@ -258,6 +258,13 @@ fn the_contract_file_of_the_chrome_tests_is_current() {
                 ]
                 .map(|(kind, state)| ChromePermission { kind, state, until: 0 })
                 .into(),
+                certificate: Some(ChromeCertificate {
+                    subject: "CN=example.org".into(),
+                    issuer: "C=XX,O=Some Authority,CN=R1".into(),
+                    from: 1_790_000_000,
+                    until: 1_798_000_000,
+                }),
+                cookies: vec![ChromeCookie { name: "id".into(), bytes: 40, domain: "example.org".into(), expires: 0 }],
             }),
         },
         ToChrome::Command { name: "find" },
@@ -301,6 +308,8 @@ fn the_chromes_types_are_current() {
         ChromeLevel::decl(&config),
         ChromeBlocked::decl(&config),
         ChromeSite::decl(&config),
+        ChromeCertificate::decl(&config),
+        ChromeCookie::decl(&config),
         ChromeHealth::decl(&config),
         ChromePermission::decl(&config),
         ChromePermissionKind::decl(&config),

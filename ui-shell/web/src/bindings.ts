@@ -210,7 +210,23 @@ ownLevel: boolean,
 /**
  * Newest first.
  */
-blocked: Array<ChromeBlocked>, permissions: Array<ChromePermission>, };
+blocked: Array<ChromeBlocked>, permissions: Array<ChromePermission>, 
+/**
+ * As the site's process says.
+ */
+certificate: ChromeCertificate | null, 
+/**
+ * As the site's process says.
+ */
+cookies: Array<ChromeCookie>, };
+
+export type ChromeCertificate = { subject: string, issuer: string, from: number, until: number, };
+
+export type ChromeCookie = { name: string, bytes: number, domain: string, 
+/**
+ * Seconds since 1970; 0: with the session.
+ */
+expires: number, };
 
 export type ChromeHealth = { part: string, 
 /**

@@ -26,6 +26,6 @@ export const openSitePanel = () => {
   const tab = active();
   const wasOpen = !panel.hidden;
   openPanel(panel, button);
-  if (!wasOpen) view.show({ tab: tab?.id ?? 0, name: tab?.site ? without(tab.site) : "Regen", connection: connectionOf(tab), process: processOf(tab), route: tab?.route ?? "", blocked: tab?.blocked ?? 0 });
+  if (!wasOpen) view.show({ tab: tab?.id ?? 0, name: tab?.site ? without(tab.site) : "Regen", connection: connectionOf(tab), process: processOf(tab), route: tab?.route ?? "", blocked: tab?.blocked ?? 0, zoom: tab?.zoom ?? 1 });
 };
 button.addEventListener("click", openSitePanel);

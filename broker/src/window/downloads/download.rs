@@ -97,6 +97,11 @@ impl Download {
         Some((download, lost))
     }
 
+    /// Returns the path as logs may name it.
+    pub(super) fn recorded_path(&self) -> std::borrow::Cow<'_, str> {
+        if self.host.is_throw_away() { "(throw-away)".into() } else { self.path.to_string_lossy() }
+    }
+
     /// Returns the size of the part in bytes; `None` if it is gone, or another file has its name.
     pub(super) fn size_of_part(&self) -> Option<u64> {
         names::part(&self.path).filter(|(part, _)| Some(*part) == self.part).map(|(_, size)| size)
@@ -146,7 +151,7 @@ impl Download {
         self.ensure_part(folder)?;
         let file = self.reopen()?;
         if let State::Queued(to) = self.state {
-            tracing::info!(path = %self.path.display(), "download started");
+            tracing::info!(path = %self.recorded_path(), "download started");
             self.state = State::Running(to);
             return Ok(Some(Action::Write { to, file }));
         }
@@ -154,7 +159,7 @@ impl Download {
             return Ok(None);
         }
         let source = self.source.clone().ok_or_else(|| io::Error::other("the file cannot be requested again"))?;
-        tracing::info!(path = %self.path.display(), from = self.received, "download resumed");
+        tracing::info!(path = %self.recorded_path(), from = self.received, "download resumed");
         self.state = State::Running(to);
         self.tries += 1;
         let (url, from, total) = (self.url.clone(), self.received, self.total);

@@ -353,7 +353,7 @@ impl Downloads {
         }
         match names::keep(&names::partial(&download.path), &download.path) {
             Ok(path) => {
-                tracing::info!(path = %path.display(), "download finished");
+                tracing::info!(path = %download.recorded_path(), "download finished");
                 (download.path, download.total) = (path, download.received);
                 self.list_ended(id, &download, EndKind::Done, "", actions);
             }
@@ -373,7 +373,7 @@ impl Downloads {
         }
         // Only bytes in the file count.
         download.received = download.size_of_part().unwrap_or(0);
-        tracing::info!(path = %download.path.display(), received = download.received, "download interrupted: {error}");
+        tracing::info!(path = %download.recorded_path(), received = download.received, "download interrupted: {error}");
         match stop {
             Some(Stop::Pause) => download.state = State::Paused,
             Some(_) => (download.state, download.is_due) = (State::Interrupted(String::new()), true),
@@ -402,7 +402,8 @@ impl Downloads {
             Some(part) => format!("{error}; the received bytes are in {}", part.display()),
             None => error.to_owned(),
         };
-        tracing::info!(path = %download.path.display(), ?kind, error, "download ended");
+        let told = if download.host.is_throw_away() { "(throw-away)" } else { error.as_str() };
+        tracing::info!(path = %download.recorded_path(), ?kind, error = told, "download ended");
         self.list_ended(id, &download, kind, &error, actions);
     }
 

@@ -9,7 +9,7 @@ export const WANTS: Record<ChromePermissionKind, string> = {
   notifications: "wants to show notifications",
   clipboard: "wants to read what you copied",
   pointerLock: "wants to take the pointer",
-  storageAccess: "wants to use the cookies and the storage that it has as a site of its own",
+  storageAccess: "wants to use cookies of its own here",
   autoplay: "wants to play sound by itself",
 };
 

@@ -37,6 +37,11 @@ export const ask = <K extends "visits" | "complete" | "bookmarks" | "settings" |
 /** Sets an element's text if it differs. Replacing a text node under a pressed pointer would lose the click. */
 export const setText = (element: Element, text: string) => { if (element.textContent !== text) element.textContent = text; };
 
+/** Sets an attribute only when it is another: writing the same again hides a tooltip. */
+export const setAttribute = (element: Element, name: string, value: string) => {
+  if (element.getAttribute(name) !== value) element.setAttribute(name, value);
+};
+
 const afterwards: (() => void)[] = [];
 
 /** Runs after each batch of messages. */

@@ -1,5 +1,5 @@
 // The button of the workspace that is shown, and the panel of all of them.
-import { setText } from "./bridge";
+import { setAttribute, setText } from "./bridge";
 import { commandOf, shownKeys } from "./commands";
 import { closePanel, openPanel } from "./panels.js";
 import { active, tabs } from "./tabs.js";
@@ -28,10 +28,10 @@ export const paintWorkspace = () => {
   const shown = workspaces.all.find((one) => one.id === id);
   const name = shown?.name ?? (id || "Default");
   setText(document.getElementById("workspace-name"), name);
-  mark.dataset.colour = shown?.colour ?? "grey";
   const keys = commandOf("workspaces").keys[0];
   const words = `Workspace: ${name}`;
-  button.setAttribute("aria-label", words);
-  if (panel.hidden) button.title = keys ? `${words} (${shownKeys(keys)})` : words;
+  setAttribute(mark, "data-colour", shown?.colour ?? "grey");
+  setAttribute(button, "aria-label", words);
+  if (panel.hidden) setAttribute(button, "title", keys ? `${words} (${shownKeys(keys)})` : words);
   document.body.classList.toggle("throw-away", shown?.throwAway ?? false);
 };

@@ -429,6 +429,21 @@ test("a page's words never become markup", async () => {
   assert.match(await page.locator("#tab-1").innerText(), /<img/);
 });
 
+test("a tab's tooltip does not cover its menu, and has the page's new title afterwards", async () => {
+  await receive(...tabMessages);
+  const button = page.locator("#tab-1");
+  const usual = await button.getAttribute("title");
+  assert.notEqual(usual, "");
+  await button.click({ button: "right" });
+  assert.equal(await button.getAttribute("title"), "");
+  const tab = structuredClone(of("tab"));
+  Object.assign(tab.tab, { id: 1, title: "Loaded meanwhile" });
+  await receive(tab);
+  assert.equal(await button.getAttribute("title"), "");
+  await page.keyboard.press("Escape");
+  assert.match(await button.getAttribute("title"), /^Loaded meanwhile/);
+});
+
 for (const scheme of ["light", "dark"]) {
   test(`axe finds nothing serious (${scheme})`, async () => {
     await page.emulateMedia({ colorScheme: scheme });

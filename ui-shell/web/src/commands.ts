@@ -1,6 +1,7 @@
 // The browser's commands, as the shell told of them: words, keys, and the handlers of those that the chrome carries out.
 import type { ChromeCommand } from "./bindings";
 import { on, send } from "./bridge";
+import { setTooltip } from "./tooltips";
 
 /** Settings that the chrome follows. */
 export const followed = { home: "", bookmarksBar: true, restoreSession: false };
@@ -31,6 +32,6 @@ on("followed", ({ home, bookmarksBar, restoreSession, commands: all }) => {
   // A button's tooltip names the keys of its command.
   for (const button of document.querySelectorAll<HTMLElement>("[data-command]")) {
     const { words, keys } = commandOf(button.dataset.command!);
-    button.title = keys.length ? `${words} (${shownKeys(keys[0])})` : words;
+    setTooltip(button, keys.length ? `${words} (${shownKeys(keys[0])})` : words);
   }
 });

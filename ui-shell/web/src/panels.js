@@ -2,6 +2,7 @@
 import { layout, on, send, setText } from "./bridge";
 import { active, state, tabs } from "./tabs.js";
 import { commandOf, keysOf, run } from "./commands";
+import { hideTooltip, showTooltip } from "./tooltips";
 import { workspaces } from "./workspaces";
 
 const get = (id) => document.getElementById(id);
@@ -10,20 +11,13 @@ const get = (id) => document.getElementById(id);
 let opened = null;
 /** Returns whether a menu or panel is open. */
 export const isOpen = () => opened !== null;
-// Hides a button's tooltip while its panel is open, as it would cover the panel.
-const hint = (button, shows) => {
-  if (!button?.title && !button?.dataset.hint) return;
-  if (!button.hasAttribute("aria-label")) button.setAttribute("aria-label", button.title);
-  if (!shows) button.dataset.hint = button.title;
-  button.title = shows ? button.dataset.hint : "";
-};
 const close = (refocus = true) => {
   if (!opened) return;
   const { panel, button, before } = opened;
   opened = null;
   panel.hidden = true;
   button?.setAttribute("aria-expanded", "false");
-  hint(button, true);
+  if (button) showTooltip(button);
   // Focus goes back to where it was.
   if (refocus && before === document.body) send("focusPage");
   else if (refocus) (before?.isConnected ? before : button)?.focus();
@@ -37,7 +31,7 @@ const open = (panel, button, byItself = false) => {
   opened = { panel, button, before };
   panel.hidden = false;
   button?.setAttribute("aria-expanded", "true");
-  hint(button, false);
+  if (button) hideTooltip(button);
   // A panel that opens by itself leaves focus in the page.
   if (!byItself) {
     send("focusChrome");

@@ -1,7 +1,8 @@
 // The tab strip, and the chrome's copy of the tabs. The broker owns their state; this module must only show it.
-import { on, send, setText } from "./bridge";
+import { on, send, setAttribute, setText } from "./bridge";
 import { openTabMenu } from "./panels.js";
 import { openTab } from "./toolbar.js";
+import { setTooltip } from "./tooltips";
 
 /** Tabs by id, as the shell sent them. */
 export const tabs = new Map();
@@ -107,9 +108,9 @@ const paint = (id) => {
   const title = titleOf(tab);
   const hasIcon = button.dataset.icon === tab.site;
   setText(button.querySelector(".title"), title);
-  button.title = asleep ? `${title} (asleep: loads when you open it)` : title;
-  button.setAttribute("aria-label", [title, busy && "loading", tab.state === "sad" && "crashed", asleep && "asleep", tab.muted && "muted"].filter(Boolean).join(", "));
-  button.setAttribute("aria-selected", String(id === state.active));
+  setTooltip(button, asleep ? `${title} (asleep: loads when you open it)` : title);
+  setAttribute(button, "aria-label", [title, busy && "loading", tab.state === "sad" && "crashed", asleep && "asleep", tab.muted && "muted"].filter(Boolean).join(", "));
+  setAttribute(button, "aria-selected", String(id === state.active));
   button.tabIndex = id === state.active ? 0 : -1;
   button.classList.toggle("pinned", tab.pinned);
   button.classList.toggle("asleep", asleep);
@@ -119,7 +120,7 @@ const paint = (id) => {
   button.querySelector(".mark").hidden = busy || hasIcon;
   const sound = button.querySelector(".sound");
   sound.hidden = !(tab.audible || tab.muted);
-  sound.querySelector("use").setAttribute("href", tab.muted ? "#i-mute" : "#i-sound");
+  setAttribute(sound.querySelector("use"), "href", tab.muted ? "#i-mute" : "#i-sound");
 };
 
 /** Puts the tabs of the workspace that is shown into the strip, and takes out the others. */

@@ -1,8 +1,9 @@
 // The toolbar: buttons, address bar, security state, progress.
-import { on, send, setText } from "./bridge";
+import { on, send, setAttribute, setText } from "./bridge";
 import { followed, keysOf } from "./commands";
 import { startCompletion } from "./completion";
 import { active } from "./tabs.js";
+import { setTooltip } from "./tooltips";
 
 const get = (id) => document.getElementById(id);
 const address = get("address");
@@ -83,9 +84,9 @@ export const paint = () => {
   get("back").disabled = !tab?.canGoBack;
   get("forward").disabled = !tab?.canGoForward;
   get("reload").disabled = !tab?.url;
-  get("reload").setAttribute("aria-label", busy ? "Stop" : "Reload");
-  get("reload").title = busy ? "Stop" : `Reload (${keysOf("reload")})`;
-  get("reload").querySelector("use").setAttribute("href", busy ? "#i-stop" : "#i-reload");
+  setAttribute(get("reload"), "aria-label", busy ? "Stop" : "Reload");
+  setTooltip(get("reload"), busy ? "Stop" : `Reload (${keysOf("reload")})`);
+  setAttribute(get("reload").querySelector("use"), "href", busy ? "#i-stop" : "#i-reload");
   if (tab && tab.id !== shownFor) show(tab);
   // The page has navigated while the address bar had no focus: what was typed is given up.
   else if (tab && tab.url !== shownUrl && document.activeElement !== address && !awaitsTab) editing = false;
@@ -94,9 +95,9 @@ export const paint = () => {
   paintParts(tab);
   const [icon, kind, text] = securityOf(tab);
   get("security").className = kind;
-  get("security").querySelector("use").setAttribute("href", `#i-${icon}`);
+  setAttribute(get("security").querySelector("use"), "href", `#i-${icon}`);
   setText(get("security-text"), text);
-  get("security").setAttribute("aria-label", text ? `${text}: site information` : "Site information");
+  setAttribute(get("security"), "aria-label", text ? `${text}: site information` : "Site information");
   get("zoom-level").hidden = !tab || Math.abs(tab.zoom - 1) < 0.01;
   setText(get("zoom-level"), `${Math.round((tab?.zoom ?? 1) * 100)} %`);
   const way = (tab?.route ?? "").split(" → ")[0];

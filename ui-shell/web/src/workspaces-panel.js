@@ -3,6 +3,7 @@ import { setAttribute, setText } from "./bridge";
 import { commandOf, shownKeys } from "./commands";
 import { closePanel, openPanel } from "./panels.js";
 import { active, tabs } from "./tabs.js";
+import { setTooltip } from "./tooltips";
 import { mountWorkspaces, workspaces } from "./workspaces";
 
 const panel = document.getElementById("workspaces-panel");
@@ -32,6 +33,6 @@ export const paintWorkspace = () => {
   const words = `Workspace: ${name}`;
   setAttribute(mark, "data-colour", shown?.colour ?? "grey");
   setAttribute(button, "aria-label", words);
-  if (panel.hidden) setAttribute(button, "title", keys ? `${words} (${shownKeys(keys)})` : words);
+  setTooltip(button, keys ? `${words} (${shownKeys(keys)})` : words);
   document.body.classList.toggle("throw-away", shown?.throwAway ?? false);
 };

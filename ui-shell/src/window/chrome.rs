@@ -16,10 +16,20 @@ impl Window {
         }
         if self.drawn.borrow_mut().changed(shown) {
             self.chrome_box.queue_draw();
+            self.hide_tooltip();
         }
         if self.page.replace(page) != page {
             self.send_geometry();
             self.area.queue_draw();
+        }
+    }
+
+    /// Hides the tooltip of what the pointer is over, as it would cover a menu that has just opened. The engine learns only
+    /// from the next movement of the pointer that what is below it has no tooltip any more.
+    fn hide_tooltip(&self) {
+        if let Some(chrome) = self.chrome.borrow().as_ref() {
+            chrome.webview().set_has_tooltip(false);
+            chrome.webview().trigger_tooltip_query();
         }
     }
 

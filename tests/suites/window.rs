@@ -280,6 +280,26 @@ fn a_click_counts_while_a_tooltip_is_shown() {
 }
 
 #[test]
+fn a_tabs_tooltip_does_not_cover_its_menu() {
+    let words = "a title that is long enough to lie over the menu";
+    let page = format!("<!doctype html><title>{words}</title><body style='margin:0;background:#10a040;height:100vh'>");
+    let site = Site::pages(&[("/", &page)]);
+    let display = Display::start(1280, 860);
+    let browser = Browser::in_window(&display.name(), &[&site.url(1, "/")]);
+    let of_page = || display.screenshot().share(GREEN, 200, 200, 200, 100);
+    let black = || display.screenshot().share([0, 0, 0], 200, 38, 100, 36);
+    eventually("the page", || (of_page() > 0.99).then_some(()));
+    assert_eq!(titles(&browser), [words]);
+    eventually("the tooltip: the control", || {
+        display.xdotool(&["mousemove", "900", "700", "sleep", "0.2", "mousemove", "250", "22"]);
+        within(Duration::from_secs(3), || (black() > 0.5).then_some(()))
+    });
+    display.xdotool(&["mousemove", "900", "700", "sleep", "0.5", "mousemove", "250", "22", "click", "3"]);
+    eventually("the menu", || (of_page() < 0.5).then_some(()));
+    assert_eq!(within(Duration::from_secs(2), || (black() > 0.5).then_some(())), None, "the tooltip covers the menu");
+}
+
+#[test]
 fn a_menu_stays_whole_over_a_page_that_changes_below_it() {
     // A strip across the whole width that changes all the time.
     let page = r#"<!doctype html><title>page</title><body style="margin:0;background:#10a040;height:100vh">

@@ -308,7 +308,7 @@ impl Broker {
                 self.apply(Event::Snapshot { host, tab, snapshot });
             }
             Child::Cookies { host, cookies: Ok(cookies), .. } => {
-                // They may arrive after the workspace is gone.
+                // Cookies may arrive after their workspace is gone.
                 if self.session.workspaces.get(&host.workspace).is_some() {
                     self.persistence.keep_cookies(host, cookies);
                 }

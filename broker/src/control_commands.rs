@@ -182,7 +182,7 @@ impl<'a> ControlCommands<'a> {
         let is_identifier =
             |name: &str| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-') && name.len() <= 40;
         match self.broker.session.workspaces.find(&name) {
-            // What is left of a deleted workspace must not be found by its successor.
+            // Data left of a deleted workspace must not be found by its successor.
             Err(_) if self.broker.session.workspaces.removing().any(|left| left == name) => {
                 Ok(self.broker.session.workspaces.create(&name, None)?)
             }

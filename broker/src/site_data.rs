@@ -57,7 +57,7 @@ impl SiteData {
             if let Some(removing) = removing
                 && removing.await.is_ok()
             {
-                // Whoever waited may be gone.
+                // The receiver may be gone.
                 for done in waiting {
                     let _ = done.send(());
                 }

@@ -51,7 +51,7 @@ pub(super) fn delete(session: &mut Session, workspace: &str, out: &mut Vec<Effec
             None => drop(open(session, None, DEFAULT.to_owned(), false, None, out)),
         }
     }
-    // What is deleted takes no place among the closed tabs of others.
+    // Deleted tabs take no place among the closed tabs of others.
     let closed = std::mem::take(&mut session.closed);
     for tab in tabs {
         remove(session, tab, out);

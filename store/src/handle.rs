@@ -132,7 +132,7 @@ impl Store {
         if settings.zooms != Zooms::default() {
             self.put_zooms(&settings.zooms);
         }
-        // What was taken back while the store was broken must not come back from an earlier record.
+        // Choices taken back while the store was broken must not come back from an earlier record.
         self.put_workspaces(&settings.workspaces);
         self.put_permissions(&settings.permissions);
         if settings.dns != DnsSettings::default() {

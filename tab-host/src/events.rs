@@ -13,7 +13,7 @@ pub(crate) enum MainEvent {
     Command(Box<HostCommand>, Vec<OwnedFd>),
     /// Site assigned to a prelaunched process.
     Site(ShowSite),
-    /// What the site's pages may do.
+    /// Permissions of the site.
     Permissions(SitePermissions),
     /// Session cookies of an earlier process of this site.
     Cookies(Vec<u8>),

@@ -1,4 +1,4 @@
-//! What the pages of this host's site may do, as the broker said.
+//! Permissions of this host's site, as the broker said.
 
 use std::cell::RefCell;
 use std::collections::HashMap;

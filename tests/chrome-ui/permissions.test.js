@@ -25,7 +25,7 @@ test("a question names its site, moves nothing, and is answered after it has sto
   assert.equal(await top(), before);
   assert.deepEqual(await serious(), []);
   assert.deepEqual(await answers(), []);
-  // It has stood still; then the window comes back to the front, and later the bar moves.
+  // The bar has stood still; then the window comes back to the front, and later the bar moves.
   await button("Allow").click({ trial: true });
   await receive({ type: "windowActive", active: false });
   assert.equal(await button("Allow").isDisabled(), true);

@@ -46,7 +46,7 @@ fn a_throw_away_workspace_leaves_nothing_on_the_disk() {
     let id = browser.json(&["workspace", "create", "--throw-away"])["created"].as_str().unwrap().to_owned();
     let tab = open_in(&browser, &url, &id);
     browser.wait_for_text(tab, "found 0, stored");
-    // What a crash could leave, and what the page finds again after it.
+    // Typed text, which a crash could leave, and which the page finds again after it.
     browser.input(tab, &["--click", "120,115"]);
     browser.input(tab, &["--type", TOKEN]);
     browser.wait_for_text(tab, &format!("typed: {TOKEN}"));
@@ -60,7 +60,7 @@ fn a_throw_away_workspace_leaves_nothing_on_the_disk() {
     browser.wait_for_state(tab, "ready");
     browser.wait_for_text(tab, &format!("typed: {TOKEN}"));
     browser.wait_for_text(tab, "found 2, stored");
-    // What fails and what is blocked is told by logs elsewhere.
+    // Failed and blocked requests are told by logs elsewhere.
     for address in [format!("http://127.0.0.3:1/{TOKEN}"), format!("http://{TOKEN}.blocked-here.test/")] {
         let other = browser.json(&["tab", "open", &address, "--workspace", &id])["id"].as_u64().unwrap();
         browser.wait_for_state(other, "failed");

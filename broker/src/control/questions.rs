@@ -17,15 +17,15 @@ const OBJECTION_TIMEOUT: Duration = Duration::from_millis(800);
 /// Question to a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PageQuery {
-    /// Its text.
+    /// Text of the page.
     Text,
-    /// Its picture.
+    /// Picture of the page.
     Screenshot,
     /// Answered after a snapshot of the current state.
     Saved,
-    /// Its objection to being left: “true” as text where it has one.
+    /// Objection of the page to being left: “true” as text where it has one.
     Objects,
-    /// Its certificate and cookies, as JSON.
+    /// Certificate and cookies of the page, as JSON.
     Connection,
     /// Answered when all earlier input has reached it.
     Settled,

@@ -217,7 +217,7 @@ impl VisitLog {
 
     /// Deletes the visits of a workspace, for good.
     pub fn forget_workspace(&mut self, workspace: &str, now: Instant) {
-        // What was deleted before, and could still be brought back, may be of the workspace as well.
+        // Visits that were deleted before, and could still be brought back, may be of the workspace as well.
         self.history.settle();
         self.history.drop(&Filter { workspace: Some(workspace.to_owned()), ..Filter::default() });
         self.save(now);

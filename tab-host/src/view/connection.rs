@@ -1,4 +1,4 @@
-//! What the engine knows of the page's connection: its certificate, and the cookies that the site's server gets.
+//! Connection of the page, as the engine knows it: its certificate, and the cookies that the site's server gets.
 
 use std::rc::Rc;
 
